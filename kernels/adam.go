@@ -1,0 +1,56 @@
+// Adam (Kingma and Ba 2015, algorithm 1, as torch.optim.Adam without weight decay and amsgrad) and the exponential
+// moving average of the parameters (Song and Ermon 2020, technique 5), over all parameters in one launch. With t the
+// number of this step, counted from 1:
+//
+//	m <- b1 m + (1-b1) g        v <- b2 v + (1-b2) g^2
+//	theta <- theta - lr/(1-b1^t) m / (sqrt(v)/sqrt(1-b2^t) + eps)
+//	ema <- r ema + (1-r) theta     r = Rate, or with warm-up min(Rate, (1+t)/(10+t))
+package kernels
+
+import "math"
+
+// Adam updates parameters, moments and average in place.
+type Adam struct {
+	Param, Grad, M, V Buf // (P)
+	EMA               Buf // (P), may be absent
+	State             Buf // t is its step + 1
+
+	LR, Beta1, Beta2, Eps float64
+	Rate                  float64 // of the average
+	Warmup                bool
+}
+
+func (o Adam) Name() string { return "adam" }
+func (o Adam) Operands() (reads, writes []Buf) {
+	return present(o.Param, o.Grad, o.M, o.V, o.EMA, o.State), present(o.Param, o.M, o.V, o.EMA)
+}
+func (o Adam) Ref(mem []float32) { o.part(mem, 0, o.Param.N) }
+
+// part updates parameters lo to hi.
+func (o Adam) part(mem []float32, lo, hi int) {
+	t := float64(stepOf(mem, o.State) + 1)
+	b1, b2 := float32(o.Beta1), float32(o.Beta2)
+	c1, c2 := float32(1-o.Beta1), float32(1-o.Beta2)
+	size := float32(o.LR / (1 - math.Pow(o.Beta1, t)))
+	root := float32(1 / math.Sqrt(1-math.Pow(o.Beta2, t)))
+	eps := float32(o.Eps)
+	p, g := o.Param.Of(mem)[lo:hi], o.Grad.Of(mem)[lo:hi]
+	m, v := o.M.Of(mem)[lo:hi], o.V.Of(mem)[lo:hi]
+	for i := range p {
+		m[i] = float32(b1*m[i]) + float32(c1*g[i])
+		v[i] = float32(b2*v[i]) + float32(c2*float32(g[i]*g[i]))
+		p[i] -= size * m[i] / (float32(float32(math.Sqrt(float64(v[i])))*root) + eps)
+	}
+	if o.EMA.N == 0 {
+		return
+	}
+	rate := o.Rate
+	if o.Warmup {
+		rate = min(rate, (1+t)/(10+t))
+	}
+	r, s := float32(rate), float32(1-rate)
+	ema := o.EMA.Of(mem)[lo:hi]
+	for i := range ema {
+		ema[i] = float32(r*ema[i]) + float32(s*p[i])
+	}
+}

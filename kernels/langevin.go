@@ -1,0 +1,126 @@
+// Annealed Langevin dynamics, one launch a step:
+//
+//	x <- x + a s + sqrt(2 a) z,   a = eps sigma_i^2 / sigma_L^2,   z ~ N(0, I)
+//
+// (Song and Ermon 2019, algorithm 1, in the convention of NCSNv2.) The step k = level*T + t is read from the state
+// block, so one compiled program serves every level and every step. z is drawn where it is used.
+package kernels
+
+import "math"
+
+// word reads word i of b as a uint32.
+func word(mem []float32, b Buf, i int) uint32 { return math.Float32bits(b.Of(mem)[i]) }
+
+// SetWord stores a uint32 as word i of b.
+func SetWord(mem []float32, b Buf, i int, v uint32) { b.Of(mem)[i] = math.Float32frombits(v) }
+
+// levelOf is the level of step k: k/T, and the last level once the annealing is over (the denoising step).
+func levelOf(k uint32, t, levels int) int { return min(int(k)/t, levels-1) }
+
+// SetSigma writes the noise level of the sampling step to every row: sigma_n = ladder[k/T].
+type SetSigma struct {
+	Sigma  Buf // (N)
+	Ladder Buf // (L)
+	State  Buf
+	T      int // steps at each level
+}
+
+func (o SetSigma) Name() string { return "set_sigma" }
+func (o SetSigma) Operands() (reads, writes []Buf) {
+	return []Buf{o.Ladder, o.State}, []Buf{o.Sigma}
+}
+func (o SetSigma) Ref(mem []float32) {
+	sigma := o.Ladder.Of(mem)[levelOf(word(mem, o.State, StateStep), o.T, o.Ladder.N)]
+	for i := range o.Sigma.Of(mem) {
+		o.Sigma.Of(mem)[i] = sigma
+	}
+}
+
+// Langevin is the update x <- x + a s + sqrt(2a) z with a = Alpha[k/T]; z of row n is the stream
+// (Seed, PurposeLangevin, image StateImage+n, step k). In place on X.
+type Langevin struct {
+	X, S  Buf // (N, D)
+	Alpha Buf // (L) step sizes a_i
+	State Buf
+	T     int
+	D     int
+	Seed  uint64
+}
+
+func (o Langevin) Name() string { return "langevin" }
+func (o Langevin) Operands() (reads, writes []Buf) {
+	return []Buf{o.X, o.S, o.Alpha, o.State}, []Buf{o.X}
+}
+func (o Langevin) Ref(mem []float32) {
+	for n := range o.X.N / o.D {
+		o.row(mem, n)
+	}
+}
+
+// row updates one image.
+func (o Langevin) row(mem []float32, n int) {
+	k := word(mem, o.State, StateStep)
+	a := o.Alpha.Of(mem)[levelOf(k, o.T, o.Alpha.N)]
+	b := float32(math.Sqrt(float64(2 * a)))
+	x := o.X.Slice(n*o.D, o.D).Of(mem)
+	s := o.S.Slice(n*o.D, o.D).Of(mem)
+	stream := ImageStream(o.Seed, PurposeLangevin, word(mem, o.State, StateImage)+uint32(n), k)
+	for i := 0; i < len(x); i += 4 {
+		z := NormalBlock(stream.Block(uint32(i / 4)))
+		for j := 0; j < 4 && i+j < len(x); j++ {
+			// each product rounded before the sum: the same bits with and without fused multiply-add
+			x[i+j] = float32(x[i+j]+float32(a*s[i+j])) + float32(b*z[j])
+		}
+	}
+}
+
+// Denoise is Tweedie's formula at the last level, the final step of NCSNv2: x <- x + sigma_n^2 s. In place on X.
+type Denoise struct {
+	X, S  Buf // (N, D)
+	Sigma Buf // (N)
+}
+
+func (o Denoise) Name() string                    { return "denoise" }
+func (o Denoise) Operands() (reads, writes []Buf) { return []Buf{o.X, o.S, o.Sigma}, []Buf{o.X} }
+func (o Denoise) Ref(mem []float32) {
+	x, s := o.X.Of(mem), o.S.Of(mem)
+	d := o.X.N / o.Sigma.N
+	for n, sigma := range o.Sigma.Of(mem) {
+		v := float32(sigma * sigma)
+		for i := n * d; i < (n+1)*d; i++ {
+			x[i] += float32(v * s[i])
+		}
+	}
+}
+
+// Tick adds one to the step of the state block.
+type Tick struct{ State Buf }
+
+func (o Tick) Name() string                    { return "tick" }
+func (o Tick) Operands() (reads, writes []Buf) { return []Buf{o.State}, []Buf{o.State} }
+func (o Tick) Ref(mem []float32) {
+	SetStep(o.State.Of(mem), stepOf(mem, o.State)+1)
+}
+
+// SetStep stores a step in the words of a state block.
+func SetStep(state []float32, step uint64) {
+	state[StateStep] = math.Float32frombits(uint32(step))
+	state[StateStepHi] = math.Float32frombits(uint32(step >> 32))
+}
+
+// stepOf is the 64-bit step of a state block.
+func stepOf(mem []float32, state Buf) uint64 {
+	return uint64(word(mem, state, StateStepHi))<<32 | uint64(word(mem, state, StateStep))
+}
+
+// HostFunc is an operation given as a Go function, for scores that are known in closed form. Only a backend whose
+// arenas the host can address runs it.
+type HostFunc struct {
+	Label         string
+	Reads, Writes []Buf
+	F             func(mem []float32)
+}
+
+func (o HostFunc) Name() string                    { return o.Label }
+func (o HostFunc) Operands() (reads, writes []Buf) { return o.Reads, o.Writes }
+func (o HostFunc) Ref(mem []float32)               { o.F(mem) }

@@ -1,0 +1,101 @@
+// The denoising score matching loss (Vincent 2011; Song and Ermon 2019, equations 5 and 6), D values a row:
+//
+//	loss_n = 1/2 sigma_n^p sum over values of (s + z / sigma_n)^2        loss = mean over rows of loss_n
+//
+// z / sigma is minus the score of the perturbation q(x~ | x) at x~ = x + sigma z. With p = 2 the loss is
+// 1/2 |sigma s + z|^2, about D/2 for a network that knows nothing. Its gradient, for a gradient g of the mean:
+//
+//	ds_n = g / N sigma_n^p (s + z / sigma_n)
+package kernels
+
+import "math"
+
+// Loss writes the loss of every row and their mean.
+type Loss struct {
+	N      int
+	Mean   Buf // (1)
+	PerRow Buf // (N)
+	S, Z   Buf // (N, D)
+	Sigma  Buf // (N)
+	Power  float64
+}
+
+func (o Loss) Name() string { return "loss" }
+func (o Loss) Operands() (reads, writes []Buf) {
+	return []Buf{o.S, o.Z, o.Sigma}, []Buf{o.Mean, o.PerRow}
+}
+func (o Loss) Ref(mem []float32) {
+	o.refRows(mem, 0, o.N)
+	o.mean(mem)
+}
+
+// refRows writes the losses of some rows.
+func (o Loss) refRows(mem []float32, lo, hi int) {
+	for n := lo; n < hi; n++ {
+		s, z, sigma := row(mem, o.S, o.N, n), row(mem, o.Z, o.N, n), o.Sigma.Of(mem)[n]
+		inv := 1 / sigma
+		var sum float64
+		for i, v := range s {
+			e := float64(v + float32(z[i]*inv))
+			sum += e * e
+		}
+		o.PerRow.Of(mem)[n] = float32(0.5 * math.Pow(float64(sigma), o.Power) * sum)
+	}
+}
+
+// mean sums the rows in their order.
+func (o Loss) mean(mem []float32) {
+	var sum float64
+	for _, v := range o.PerRow.Of(mem) {
+		sum += float64(v)
+	}
+	o.Mean.Of(mem)[0] = float32(sum / float64(o.N))
+}
+
+// LossGrad writes the gradient with respect to the score, given the gradient of the mean. DS may be S or Z.
+type LossGrad struct {
+	N     int
+	DS    Buf // (N, D)
+	S, Z  Buf // (N, D)
+	Sigma Buf // (N)
+	DMean Buf // (1)
+	Power float64
+}
+
+func (o LossGrad) Name() string { return "loss_grad" }
+func (o LossGrad) Operands() (reads, writes []Buf) {
+	return []Buf{o.S, o.Z, o.Sigma, o.DMean}, []Buf{o.DS}
+}
+func (o LossGrad) Rows() int         { return o.N }
+func (o LossGrad) Ref(mem []float32) { o.RefRows(mem, 0, o.N) }
+func (o LossGrad) RefRows(mem []float32, lo, hi int) {
+	g := float64(o.DMean.Of(mem)[0]) / float64(o.N)
+	for n := lo; n < hi; n++ {
+		ds, s, z, sigma := row(mem, o.DS, o.N, n), row(mem, o.S, o.N, n), row(mem, o.Z, o.N, n), o.Sigma.Of(mem)[n]
+		inv := 1 / sigma
+		k := float32(g * math.Pow(float64(sigma), o.Power))
+		for i, v := range s {
+			ds[i] = k * (v + float32(z[i]*inv))
+		}
+	}
+}
+
+// Record keeps the losses and the levels of a step for the host, so that the host need not look at every step: slot
+// step mod (ring size) of the ring gets PerRow, then Level. It runs before Tick.
+type Record struct {
+	Ring   Buf // (slots, 2N)
+	PerRow Buf // (N)
+	Level  Buf // (N) uint32
+	State  Buf
+}
+
+func (o Record) Name() string { return "record" }
+func (o Record) Operands() (reads, writes []Buf) {
+	return []Buf{o.PerRow, o.Level, o.State}, []Buf{o.Ring}
+}
+func (o Record) Ref(mem []float32) {
+	n := o.PerRow.N
+	slot := int(stepOf(mem, o.State) % uint64(o.Ring.N/(2*n)))
+	copy(o.Ring.Slice(slot*2*n, n).Of(mem), o.PerRow.Of(mem))
+	copy(o.Ring.Slice(slot*2*n+n, n).Of(mem), o.Level.Of(mem))
+}

@@ -1,0 +1,52 @@
+// What depends on a row's noise level.
+//
+//	div_sigma  y_n = x_n / sigma_n                                    (NCSNv2, technique 3: s(x, sigma) = f(x) / sigma)
+//	mlp_input  y_n = [x_n / sqrt(sigma_n^2 + sd^2), ln sigma_n]       (the input of the network for vectors)
+package kernels
+
+import "math"
+
+// DivSigma divides each row by its sigma; it is its own gradient. Y may be X.
+type DivSigma struct {
+	N     int
+	Y, X  Buf // (N, D)
+	Sigma Buf // (N)
+}
+
+func (o DivSigma) Name() string                    { return "div_sigma" }
+func (o DivSigma) Operands() (reads, writes []Buf) { return []Buf{o.X, o.Sigma}, []Buf{o.Y} }
+func (o DivSigma) Rows() int                       { return o.N }
+func (o DivSigma) Ref(mem []float32)               { o.RefRows(mem, 0, o.N) }
+func (o DivSigma) RefRows(mem []float32, lo, hi int) {
+	for n := lo; n < hi; n++ {
+		y, sigma := row(mem, o.Y, o.N, n), o.Sigma.Of(mem)[n]
+		for i, v := range row(mem, o.X, o.N, n) {
+			y[i] = v / sigma
+		}
+	}
+}
+
+// MLPInput scales a vector to unit size and appends the logarithm of its noise level.
+type MLPInput struct {
+	N     int
+	Y     Buf // (N, D+1)
+	X     Buf // (N, D)
+	Sigma Buf // (N)
+	SD    float64
+}
+
+func (o MLPInput) Name() string                    { return "mlp_input" }
+func (o MLPInput) Operands() (reads, writes []Buf) { return []Buf{o.X, o.Sigma}, []Buf{o.Y} }
+func (o MLPInput) Rows() int                       { return o.N }
+func (o MLPInput) Ref(mem []float32)               { o.RefRows(mem, 0, o.N) }
+func (o MLPInput) RefRows(mem []float32, lo, hi int) {
+	for n := lo; n < hi; n++ {
+		x, y := row(mem, o.X, o.N, n), row(mem, o.Y, o.N, n)
+		sigma := float64(o.Sigma.Of(mem)[n])
+		scale := float32(1 / math.Sqrt(sigma*sigma+o.SD*o.SD))
+		for i, v := range x {
+			y[i] = v * scale
+		}
+		y[len(x)] = float32(math.Log(sigma))
+	}
+}

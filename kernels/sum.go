@@ -1,0 +1,56 @@
+// Sums and maps that involve no neighbours.
+//
+//	add     dst = a + b
+//	affine  y = Scale x + Shift
+//	fill    dst = Value
+package kernels
+
+// Add is Dst = A + B over N rows. Dst may be A or B.
+type Add struct {
+	N         int
+	Dst, A, B Buf
+}
+
+func (o Add) Name() string                    { return "add" }
+func (o Add) Operands() (reads, writes []Buf) { return []Buf{o.A, o.B}, []Buf{o.Dst} }
+func (o Add) Rows() int                       { return o.N }
+func (o Add) Ref(mem []float32)               { o.RefRows(mem, 0, o.N) }
+func (o Add) RefRows(mem []float32, lo, hi int) {
+	dst, a, b := rowsOf(mem, o.Dst, o.N, lo, hi), rowsOf(mem, o.A, o.N, lo, hi), rowsOf(mem, o.B, o.N, lo, hi)
+	for i := range dst {
+		dst[i] = a[i] + b[i]
+	}
+}
+
+// Affine is Y = Scale X + Shift over N rows. Y may be X.
+type Affine struct {
+	N            int
+	Y, X         Buf
+	Scale, Shift float32
+}
+
+func (o Affine) Name() string                    { return "affine" }
+func (o Affine) Operands() (reads, writes []Buf) { return []Buf{o.X}, []Buf{o.Y} }
+func (o Affine) Rows() int                       { return o.N }
+func (o Affine) Ref(mem []float32)               { o.RefRows(mem, 0, o.N) }
+func (o Affine) RefRows(mem []float32, lo, hi int) {
+	y, x := rowsOf(mem, o.Y, o.N, lo, hi), rowsOf(mem, o.X, o.N, lo, hi)
+	for i, v := range x {
+		y[i] = float32(o.Scale*v) + o.Shift
+	}
+}
+
+// Fill sets every word of Dst to Value.
+type Fill struct {
+	Dst   Buf
+	Value float32
+}
+
+func (o Fill) Name() string                    { return "fill" }
+func (o Fill) Operands() (reads, writes []Buf) { return nil, []Buf{o.Dst} }
+func (o Fill) Ref(mem []float32) {
+	dst := o.Dst.Of(mem)
+	for i := range dst {
+		dst[i] = o.Value
+	}
+}

@@ -1,0 +1,49 @@
+// The noise ladder: a geometric sequence sigma_1 > sigma_2 > ... > sigma_L,
+//
+//	sigma_i = sigma_1 (sigma_L / sigma_1)^((i-1)/(L-1))
+//
+// (Song and Ermon 2019, section 4.2), and the five techniques of Song and Ermon 2020 that choose its parameters.
+package model
+
+import (
+	"fmt"
+	"math"
+)
+
+// Ladder is the noise levels from the largest sigma (level 0) to the smallest (level L-1), as standard deviations per
+// value, computed in float64 and rounded to float32 once.
+type Ladder []float32
+
+// Geometric is the ladder of L levels from begin down to end. One level is plain denoising score matching at begin;
+// end is then not used.
+func Geometric(begin, end float64, levels int) (Ladder, error) {
+	switch {
+	case levels < 1:
+		return nil, fmt.Errorf("levels is %d: expected at least 1", levels)
+	case !(begin > 0) || math.IsInf(begin, 0):
+		return nil, fmt.Errorf("sigma-begin is %g: expected a positive number", begin)
+	case levels == 1:
+		return Ladder{float32(begin)}, nil
+	case !(end > 0) || math.IsInf(end, 0):
+		return nil, fmt.Errorf("sigma-end is %g: expected a positive number", end)
+	case begin <= end:
+		return nil, fmt.Errorf("sigma-begin %g is not larger than sigma-end %g: the ladder runs from the largest noise to the smallest; raise sigma-begin or lower sigma-end", begin, end)
+	}
+	l := make(Ladder, levels)
+	for i := range l {
+		l[i] = float32(math.Exp(math.Log(begin) + float64(i)/float64(levels-1)*(math.Log(end)-math.Log(begin))))
+	}
+	return l, nil
+}
+
+// Ratio is g = sigma_i / sigma_(i+1), 1 for a single level.
+func (l Ladder) Ratio() float64 {
+	if len(l) < 2 {
+		return 1
+	}
+	return math.Pow(float64(l[0])/float64(l[len(l)-1]), 1/float64(len(l)-1))
+}
+
+// Begin is the largest sigma and End the smallest.
+func (l Ladder) Begin() float64 { return float64(l[0]) }
+func (l Ladder) End() float64   { return float64(l[len(l)-1]) }

@@ -1,0 +1,242 @@
+package model
+
+import (
+	"fmt"
+	"math"
+	"strings"
+	"testing"
+
+	"gorgonia.org/gorgonia"
+	"gorgonia.org/tensor"
+
+	"sigmaz/internal/approx"
+	"sigmaz/kernels"
+)
+
+// Counts and work of the published network, from running the original constructor.
+func TestNCSNv2Counts(t *testing.T) {
+	c := Config{Net: "ncsnv2", Height: 32, Width: 32, Channels: 3, NGF: 128}
+	info, err := Describe(c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if info.Parameters != 29694083 || info.Tensors != 153 {
+		t.Errorf("%d parameters in %d tensors, expected 29694083 in 153", info.Parameters, info.Tensors)
+	}
+	if g := float64(info.MACs) / 1e9; math.Abs(g-9.9) > 0.05 {
+		t.Errorf("%.2f G multiply-adds, expected 9.9", g)
+	}
+	params, err := c.Params()
+	if err != nil {
+		t.Fatal(err)
+	}
+	byName := map[string]tensor.Shape{}
+	for _, p := range params {
+		byName[p.Name] = p.TorchShape()
+	}
+	for name, want := range map[string]tensor.Shape{
+		"begin_conv.weight":                     {128, 3, 3, 3},
+		"normalizer.alpha":                      {128},
+		"res1.0.normalize1.alpha":               {128},
+		"res2.0.conv2.conv.weight":              {256, 128, 3, 3},
+		"res2.0.shortcut.conv.weight":           {256, 128, 1, 1},
+		"res3.0.shortcut.weight":                {256, 256, 3, 3},
+		"refine1.adapt_convs.0.1_1_conv.weight": {256, 256, 3, 3},
+		"refine2.crp.convs.1.weight":            {256, 256, 3, 3},
+		"refine3.msf.convs.0.weight":            {128, 256, 3, 3},
+		"refine4.output_convs.3_2_conv.weight":  {128, 128, 3, 3},
+	} {
+		if !byName[name].Eq(want) {
+			t.Errorf("%s has shape %v, expected %v", name, byName[name], want)
+		}
+	}
+}
+
+// small configurations that every path of the graph runs through.
+var smallConfigs = []Config{
+	{Net: "ncsnv2", Height: 6, Width: 8, Channels: 2, NGF: 3},
+	{Net: "ncsnv2", Height: 2, Width: 2, Channels: 1, NGF: 2},
+	{Net: "mlp", Height: 1, Width: 1, Channels: 3, Hidden: 7, DataSD: 0.8},
+}
+
+// batchFor gives a trainer a fixed random batch and returns it.
+func batchFor(t *testing.T, tr *Trainer, n, d int) (x, z, sigma []float32) {
+	t.Helper()
+	x, z, sigma = make([]float32, n*d), make([]float32, n*d), make([]float32, n)
+	kernels.Stream{Seed: 5, Purpose: kernels.PurposeData, N: 1}.Uniforms(x)
+	kernels.Stream{Seed: 5, Purpose: kernels.PurposeNoise, N: 2}.Normals(z)
+	kernels.Stream{Seed: 5, Purpose: kernels.PurposeLevel, N: 3}.Uniforms(sigma)
+	for i := range sigma {
+		sigma[i] += 0.1
+	}
+	for i := range x {
+		x[i] += sigma[i/d] * z[i]
+	}
+	if err := tr.SetBatch(x, z, sigma); err != nil {
+		t.Fatal(err)
+	}
+	return x, z, sigma
+}
+
+// Plan and machine against Gorgonia's own TapeMachine on the same graph.
+func TestTapeMachineAgrees(t *testing.T) {
+	for _, c := range smallConfigs {
+		t.Run(c.Net+fmt.Sprint(c.Height), func(t *testing.T) {
+			const n = 3
+			tr, err := NewTrainer(kernels.NewCPU(2), TrainerConfig{Network: c, Batch: n, Sigmas: Ladder{1, 0.1}, AnnealPower: 2})
+			if err != nil {
+				t.Fatal(err)
+			}
+			x, z, sigma := batchFor(t, tr, n, c.D())
+			loss, err := tr.Gradients()
+			if err != nil {
+				t.Fatal(err)
+			}
+			net := tr.net
+			let := func(node *gorgonia.Node, data []float32) {
+				v := tensor.New(tensor.WithShape(node.Shape()...), tensor.WithBacking(append([]float32(nil), data...)))
+				if err := gorgonia.Let(node, v); err != nil {
+					t.Fatal(err)
+				}
+			}
+			let(net.XTilde, x)
+			let(net.Z, z)
+			let(net.Sigma, sigma)
+			for _, p := range net.Params {
+				data := make([]float32, p.Shape.TotalSize())
+				if err := tr.arena.Read(data, tr.plan.Buf(p.Node)); err != nil {
+					t.Fatal(err)
+				}
+				let(p.Node, data)
+			}
+			values := make([]gorgonia.Value, len(net.Grads)+2)
+			for i, node := range append(append(gorgonia.Nodes(nil), net.Grads...), net.Score, net.Loss) {
+				gorgonia.Read(node, &values[i])
+			}
+			vm := gorgonia.NewTapeMachine(net.Graph)
+			defer vm.Close()
+			if err := vm.RunAll(); err != nil {
+				t.Fatal(err)
+			}
+			if want := values[len(values)-1].Data().(float32); math.Abs(loss-float64(want)) > 1e-5*math.Abs(float64(want)) {
+				t.Errorf("loss %g, TapeMachine %g", loss, want)
+			}
+			for i, node := range append(append(gorgonia.Nodes(nil), net.Grads...), net.Score) {
+				got := make([]float32, node.Shape().TotalSize())
+				if err := tr.arena.Read(got, tr.plan.Buf(node)); err != nil {
+					t.Fatal(err)
+				}
+				name := "score"
+				if i < len(net.Params) {
+					name = "grad." + net.Params[i].Name
+				}
+				if err := approx.Compare(name, got, values[i].Data().([]float32), approx.RelMax(2e-5)); err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
+}
+
+// Gradients against central differences of the loss, for a few elements of every parameter.
+func TestGradientsByFiniteDifferences(t *testing.T) {
+	for _, c := range smallConfigs {
+		t.Run(c.Net+fmt.Sprint(c.Height), func(t *testing.T) {
+			const n = 2
+			tr, err := NewTrainer(kernels.NewCPU(2), TrainerConfig{Network: c, Batch: n, Sigmas: Ladder{1, 0.1}, AnnealPower: 2})
+			if err != nil {
+				t.Fatal(err)
+			}
+			batchFor(t, tr, n, c.D())
+			if _, err := tr.Gradients(); err != nil {
+				t.Fatal(err)
+			}
+			grads := make([]float32, tr.layout.grads.N)
+			if err := tr.arena.Read(grads, tr.layout.grads); err != nil {
+				t.Fatal(err)
+			}
+			scale := 0.0
+			for _, g := range grads {
+				scale = math.Max(scale, math.Abs(float64(g)))
+			}
+			checked := 0
+			for i, p := range tr.net.Params {
+				at := tr.layout.at(tr.layout.params, i)
+				for _, j := range []int{0, at.N / 2, at.N - 1} {
+					w := at.Slice(j, 1)
+					var old [1]float32
+					if err := tr.arena.Read(old[:], w); err != nil {
+						t.Fatal(err)
+					}
+					// two step widths: a kink of ELU or of a maximum between the points shows as a disagreement of the two
+					slope := func(h float32) float64 {
+						var l [2]float64
+						for k, s := range []float32{h, -h} {
+							if err := tr.arena.Write(w, []float32{old[0] + s}); err != nil {
+								t.Fatal(err)
+							}
+							if _, err := tr.Gradients(); err != nil {
+								t.Fatal(err)
+							}
+							l[k] = tr.lossFloat64(t)
+						}
+						return (l[0] - l[1]) / float64((old[0]+h)-(old[0]-h))
+					}
+					a, b := slope(1e-2), slope(5e-3)
+					if err := tr.arena.Write(w, old[:]); err != nil {
+						t.Fatal(err)
+					}
+					if math.Abs(a-b) > 2e-3*(math.Abs(b)+0.1*scale) {
+						continue
+					}
+					checked++
+					want := (4*b - a) / 3 // Richardson
+					if got := float64(grads[tr.layout.param[i].Off+j]); math.Abs(got-want) > 4e-3*(math.Abs(want)+0.1*scale) {
+						t.Errorf("%s[%d]: gradient %g, finite difference %g", p.Name, j, got, want)
+					}
+				}
+			}
+			if total := 3 * len(tr.net.Params); checked < total*2/3 {
+				t.Errorf("only %d of %d elements could be checked", checked, total)
+			}
+		})
+	}
+}
+
+// lossFloat64 is the loss of the last pass, summed from the score in float64.
+func (tr *Trainer) lossFloat64(t *testing.T) float64 {
+	t.Helper()
+	s, err := tr.Score()
+	if err != nil {
+		t.Fatal(err)
+	}
+	z, sigma := make([]float32, len(s)), make([]float32, tr.c.Batch)
+	if tr.arena.Read(z, tr.plan.Buf(tr.net.Z)) != nil || tr.arena.Read(sigma, tr.plan.Buf(tr.net.Sigma)) != nil {
+		t.Fatal("cannot read the batch")
+	}
+	var sum float64
+	for i, v := range s {
+		g := float64(sigma[i/(len(s)/tr.c.Batch)])
+		e := g*float64(v) + float64(z[i])
+		sum += e * e / 2
+	}
+	return sum / float64(tr.c.Batch)
+}
+
+func TestBadNetworks(t *testing.T) {
+	for _, c := range []struct {
+		cfg  Config
+		want string
+	}{
+		{Config{Net: "unet", Height: 4, Width: 4, Channels: 1}, `network "unet" is not known: expected one of ncsnv2, mlp`},
+		{Config{Net: "ncsnv2", Height: 4, Width: 4, Channels: 1, NGF: 1}, "ngf is 1"},
+		{Config{Net: "ncsnv2", Height: 5, Width: 4, Channels: 1, NGF: 2}, "5 x 4"},
+		{Config{Net: "ncsnv2", Height: 4, Width: 4, Channels: 0, NGF: 2}, "at least 1"},
+		{Config{Net: "mlp", Height: 4, Width: 4, Channels: 1, Hidden: 4, DataSD: 1}, "use -net ncsnv2"},
+		{Config{Net: "mlp", Height: 1, Width: 1, Channels: 2, Hidden: 4}, "data_sd"},
+	} {
+		if _, err := Build(c.cfg, 2, Gradients, 2); err == nil || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%+v: error %v, expected %q", c.cfg, err, c.want)
+		}
+	}
+}

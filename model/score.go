@@ -1,0 +1,75 @@
+package model
+
+import (
+	"gorgonia.org/gorgonia"
+
+	"sigmaz/kernels"
+)
+
+// Score is a score function as samplers see it: operations that fill S with s(X, Sigma) for a batch of rows.
+//
+// Work is memory that the sampler may use for its own state and tables; its size is asked for when the Score is made.
+type Score struct {
+	Backend kernels.Backend
+	Arena   kernels.Arena
+	Ops     []kernels.Op
+	X, S    kernels.Buf // (N, D)
+	Sigma   kernels.Buf // (N)
+	Work    kernels.Buf
+	N, D    int
+
+	params  []*Param
+	weights kernels.Buf // all parameters
+}
+
+// ScoreFunc is a score known in closed form: f writes s(x, sigma) of one row to dst.
+func ScoreFunc(n, d, work int, f func(dst, x []float32, sigma float32)) (*Score, error) {
+	s := &Score{Backend: kernels.NewCPU(0), N: n, D: d,
+		X: kernels.Buf{Off: 0, N: n * d}, S: kernels.Buf{Off: n * d, N: n * d},
+		Sigma: kernels.Buf{Off: 2 * n * d, N: n}, Work: kernels.Buf{Off: 2*n*d + n, N: work}}
+	var err error
+	if s.Arena, err = s.Backend.Alloc(2*n*d + n + work); err != nil {
+		return nil, err
+	}
+	s.Ops = []kernels.Op{kernels.HostFunc{Label: "score", Reads: []kernels.Buf{s.X, s.Sigma}, Writes: []kernels.Buf{s.S},
+		F: func(mem []float32) {
+			x, dst := s.X.Of(mem), s.S.Of(mem)
+			for i, sigma := range s.Sigma.Of(mem) {
+				f(dst[i*d:(i+1)*d], x[i*d:(i+1)*d], sigma)
+			}
+		}}}
+	return s, nil
+}
+
+// NewScore is a network as a score, for batches of the given size, with work words of memory for the sampler. Its
+// weights are to be loaded with Load.
+func NewScore(b kernels.Backend, c Config, batch, work int) (*Score, error) {
+	net, err := Build(c, batch, ScoreOnly, 0)
+	if err != nil {
+		return nil, err
+	}
+	s := &Score{Backend: b, N: batch, D: c.D(), params: net.Params, Work: kernels.Buf{Off: 0, N: work}}
+	placed, words := map[*gorgonia.Node]kernels.Buf{}, (work+15)/16*16
+	s.weights.Off = words
+	for _, p := range net.Params {
+		placed[p.Node] = kernels.Buf{Off: words, N: p.Shape.TotalSize()}
+		words += p.Shape.TotalSize()
+	}
+	s.weights.N = words - s.weights.Off
+	plan, err := NewPlan(gorgonia.Nodes{net.Score}, placed, (words+15)/16*16)
+	if err != nil {
+		return nil, err
+	}
+	s.Ops, s.X, s.S, s.Sigma = plan.Ops, plan.Buf(net.XTilde), plan.Buf(net.Score), plan.Buf(net.Sigma)
+	s.Arena, err = b.Alloc(plan.End)
+	return s, err
+}
+
+// Load takes the weights from the tensors called prefix+NAME, "ema." or "param." in a checkpoint.
+func (s *Score) Load(tensors []Named, prefix string) error {
+	words, err := weightsOf(s.params, tensors, prefix)
+	if err != nil {
+		return err
+	}
+	return s.Arena.Write(s.weights, words)
+}
