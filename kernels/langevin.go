@@ -29,10 +29,11 @@ func (o SetSigma) Name() string { return "set_sigma" }
 func (o SetSigma) Operands() (reads, writes []Buf) {
 	return []Buf{o.Ladder, o.State}, []Buf{o.Sigma}
 }
-func (o SetSigma) Ref(mem []float32) {
+func (o SetSigma) Ref(mem []float32) { o.RefRows(mem, 0, o.Sigma.N) }
+func (o SetSigma) RefRows(mem []float32, lo, hi int) {
 	sigma := o.Ladder.Of(mem)[levelOf(word(mem, o.State, StateStep), o.T, o.Ladder.N)]
-	for i := range o.Sigma.Of(mem) {
-		o.Sigma.Of(mem)[i] = sigma
+	for n := lo; n < hi; n++ {
+		o.Sigma.Of(mem)[n] = sigma
 	}
 }
 
@@ -51,8 +52,10 @@ func (o Langevin) Name() string { return "langevin" }
 func (o Langevin) Operands() (reads, writes []Buf) {
 	return []Buf{o.X, o.S, o.Alpha, o.State}, []Buf{o.X}
 }
-func (o Langevin) Ref(mem []float32) {
-	for n := range o.X.N / o.D {
+func (o Langevin) Rows() int         { return o.X.N / o.D }
+func (o Langevin) Ref(mem []float32) { o.RefRows(mem, 0, o.Rows()) }
+func (o Langevin) RefRows(mem []float32, lo, hi int) {
+	for n := lo; n < hi; n++ {
 		o.row(mem, n)
 	}
 }
@@ -82,12 +85,13 @@ type Denoise struct {
 
 func (o Denoise) Name() string                    { return "denoise" }
 func (o Denoise) Operands() (reads, writes []Buf) { return []Buf{o.X, o.S, o.Sigma}, []Buf{o.X} }
-func (o Denoise) Ref(mem []float32) {
-	x, s := o.X.Of(mem), o.S.Of(mem)
-	d := o.X.N / o.Sigma.N
-	for n, sigma := range o.Sigma.Of(mem) {
+func (o Denoise) Rows() int                       { return o.Sigma.N }
+func (o Denoise) Ref(mem []float32)               { o.RefRows(mem, 0, o.Rows()) }
+func (o Denoise) RefRows(mem []float32, lo, hi int) {
+	for n := lo; n < hi; n++ {
+		x, s, sigma := row(mem, o.X, o.Rows(), n), row(mem, o.S, o.Rows(), n), o.Sigma.Of(mem)[n]
 		v := float32(sigma * sigma)
-		for i := n * d; i < (n+1)*d; i++ {
+		for i := range x {
 			x[i] += float32(v * s[i])
 		}
 	}

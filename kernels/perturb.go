@@ -112,7 +112,7 @@ func (o Perturb) pixels(x []float32, image int, flip bool, q uint64) {
 		if i%4 == 0 {
 			block = dequant.Block(uint32(i / 4))
 		}
-		// (byte + u)/256 with u in [0, 1): both terms exact in float32
+		// (byte + u)/256 with u in [0, 1), rounded once
 		x[i] = (float32(b) + float32(block[i%4]>>9)*(1.0/(1<<23))) * (1.0 / 256)
 	}
 }

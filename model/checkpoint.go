@@ -488,11 +488,15 @@ func newInfo(name string, ti *safetensors.TensorInfo) (i info, fault string, kin
 	return i, "", nil
 }
 
-// tensors reads every value once, in the file's order, and shows the bytes to w. Besides the values it holds 1 MiB.
+// tensors reads every value once, in the file's order, and shows the bytes to w. Besides the values it holds at most 1 MiB.
 func (h *header) tensors(r io.ReaderAt, w io.Writer) ([]Named, error) {
 	start := 8 + int64(len(h.raw))
 	tensors := make([]Named, 0, len(h.infos))
-	chunk := make([]byte, 1<<20)
+	largest := int64(0)
+	for _, i := range h.infos {
+		largest = max(largest, i.e-i.s)
+	}
+	chunk := make([]byte, min(largest, 1<<20))
 	for _, i := range h.infos {
 		in := io.TeeReader(io.NewSectionReader(r, start+i.s, i.e-i.s), w)
 		var t *tensor.Dense

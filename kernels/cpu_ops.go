@@ -1,0 +1,274 @@
+package kernels
+
+import (
+	"unsafe"
+
+	"sigmaz/kernels/internal/vec"
+)
+
+// lower says how the CPU runs an operation. Operations that are not named here run through their reference, by rows
+// where it can.
+func lower(mem []float32, op Op) stage {
+	switch o := op.(type) {
+	case Conv:
+		return lowerConv(mem, o)
+	case ConvGradInput:
+		return lowerConvGradInput(mem, o)
+	case ConvGradWeight:
+		return lowerConvGradWeight(mem, o)
+	case Norm:
+		return lowerNorm(mem, o)
+	case NormGrad:
+		return lowerNormGrad(mem, o)
+	case Activate:
+		return byRows(o.N, nil, func(lo, hi int) {
+			x, y := rowsOf(mem, o.X, o.N, lo, hi), rowsOf(mem, o.Y, o.N, lo, hi)
+			if o.F == ELU {
+				vec.ELU(y, x)
+			} else {
+				vec.Softplus(y, x)
+			}
+		})
+	case ActivateGrad:
+		return byRows(o.N, nil, func(lo, hi int) {
+			dx, dy, y := rowsOf(mem, o.DX, o.N, lo, hi), rowsOf(mem, o.DY, o.N, lo, hi), rowsOf(mem, o.Y, o.N, lo, hi)
+			if o.F == ELU {
+				vec.ELUBackward(dx, dy, y)
+			} else {
+				vec.SoftplusBackward(dx, dy, y)
+			}
+		})
+	case MaxPool5:
+		return byRows(o.N, nil, func(lo, hi int) {
+			for n := lo; n < hi; n++ {
+				var index []uint32
+				if o.Index.N > 0 {
+					index = words(row(mem, o.Index, o.N, n))
+				}
+				vec.MaxPool5(row(mem, o.Y, o.N, n), index, row(mem, o.X, o.N, n), o.H, o.W, o.C)
+			}
+		})
+	case MaxPool5Grad:
+		return byRows(o.N, nil, func(lo, hi int) {
+			for n := lo; n < hi; n++ {
+				vec.MaxPool5Backward(row(mem, o.DX, o.N, n), row(mem, o.DY, o.N, n), words(row(mem, o.Index, o.N, n)), o.H, o.W, o.C)
+			}
+		})
+	case MeanPool2:
+		return byRows(o.N, nil, func(lo, hi int) {
+			for n := lo; n < hi; n++ {
+				vec.MeanPool2(row(mem, o.Y, o.N, n), row(mem, o.X, o.N, n), o.H, o.W, o.C)
+			}
+		})
+	case MeanPool2Grad:
+		return byRows(o.N, nil, func(lo, hi int) {
+			for n := lo; n < hi; n++ {
+				vec.MeanPool2Backward(row(mem, o.DX, o.N, n), row(mem, o.DY, o.N, n), o.H, o.W, o.C)
+			}
+		})
+	case Add:
+		return byRows(o.N, nil, func(lo, hi int) {
+			vec.Add(rowsOf(mem, o.Dst, o.N, lo, hi), rowsOf(mem, o.A, o.N, lo, hi), rowsOf(mem, o.B, o.N, lo, hi))
+		})
+	case Loss:
+		s := byRows(o.N, nil, func(lo, hi int) { o.refRows(mem, lo, hi) })
+		s.late = []Buf{o.Mean}
+		s.after = []phase{once(func() { o.mean(mem) })}
+		return s
+	case LossGrad:
+		return byRows(o.N, []Buf{o.DMean}, func(lo, hi int) { o.RefRows(mem, lo, hi) })
+	case Perturb:
+		return byRows(o.N, []Buf{o.Ladder, o.State}, func(lo, hi int) { o.RefRows(mem, lo, hi) })
+	case SetSigma:
+		return byRows(o.Sigma.N, []Buf{o.Ladder, o.State}, func(lo, hi int) { o.RefRows(mem, lo, hi) })
+	case Langevin:
+		return byRows(o.Rows(), []Buf{o.Alpha, o.State}, func(lo, hi int) { o.RefRows(mem, lo, hi) })
+	case Adam:
+		const block = 1 << 14
+		return stage{before: []phase{{(o.Param.N + block - 1) / block, func(task int, _ *worker) {
+			o.part(mem, task*block, min((task+1)*block, o.Param.N))
+		}}}}
+	case interface {
+		Rows() int
+		RefRows(mem []float32, lo, hi int)
+	}:
+		return byRows(o.Rows(), nil, func(lo, hi int) { o.RefRows(mem, lo, hi) })
+	}
+	return stage{before: []phase{once(func() { op.Ref(mem) })}}
+}
+
+// byRows is a stage that needs nothing but the rows.
+func byRows(rows int, shared []Buf, f func(lo, hi int)) stage {
+	return stage{rows: rows, shared: shared, run: func(lo, hi, _ int, _ bool, _ *worker) { f(lo, hi) }}
+}
+
+// once is a phase of a single task.
+func once(f func()) phase { return phase{1, func(int, *worker) { f() }} }
+
+// words views floats as the uint32 that they hold.
+func words(f []float32) []uint32 {
+	return unsafe.Slice((*uint32)(unsafe.Pointer(unsafe.SliceData(f))), len(f))
+}
+
+// vecConv is the convolution of rows images. Images of one pixel are the pixels of one image: a linear layer.
+func (s ConvShape) vecConv(rows int) (c vec.Conv, images int) {
+	c = vec.Conv{H: s.H, W: s.W, Cin: s.Cin, Cout: s.Cout, K: s.K, Dilation: s.Dilation}
+	if s.linear() {
+		c.W = rows
+		return c, 1
+	}
+	return c, rows
+}
+
+func (s ConvShape) linear() bool { return s.H == 1 && s.W == 1 && s.K == 1 }
+
+// scratchLen bounds the scratch of any number of rows.
+func (s ConvShape) scratchLen() int {
+	c, _ := s.vecConv(s.N)
+	return max(c.ScratchLen(), c.Transposed().ScratchLen())
+}
+
+// packed is memory for packed weights, filled before the chain. Weights change with every optimiser step.
+func lowerConv(mem []float32, o Conv) stage {
+	o.check(o.X, o.Y, o.Weight, o.Bias)
+	c, _ := o.vecConv(1)
+	packed := make([]float32, c.PackedLen())
+	var bias []float32
+	if o.Bias.N > 0 {
+		bias = o.Bias.Of(mem)
+	}
+	return stage{rows: o.N, shared: present(o.Weight, o.Bias), scratch: o.scratchLen(),
+		before: []phase{once(func() { c.Pack(packed, o.Weight.Of(mem)) })},
+		run: func(lo, hi, _ int, _ bool, w *worker) {
+			c, images := o.vecConv(hi - lo)
+			x, y := rowsOf(mem, o.X, o.N, lo, hi), rowsOf(mem, o.Y, o.N, lo, hi)
+			for i := range images {
+				c.Forward(part(y, i, images), part(x, i, images), packed, bias, w.scratch[:c.ScratchLen()], false)
+			}
+		}}
+}
+
+func lowerConvGradInput(mem []float32, o ConvGradInput) stage {
+	o.check(o.DX, o.DY, o.Weight, Buf{})
+	c, _ := o.vecConv(1)
+	packed := make([]float32, c.Transposed().PackedLen())
+	return stage{rows: o.N, shared: []Buf{o.Weight}, scratch: o.scratchLen(),
+		before: []phase{once(func() { c.PackTransposed(packed, o.Weight.Of(mem)) })},
+		run: func(lo, hi, _ int, _ bool, w *worker) {
+			c, images := o.vecConv(hi - lo)
+			c = c.Transposed()
+			dx, dy := rowsOf(mem, o.DX, o.N, lo, hi), rowsOf(mem, o.DY, o.N, lo, hi)
+			for i := range images {
+				c.Forward(part(dx, i, images), part(dy, i, images), packed, nil, w.scratch[:c.ScratchLen()], false)
+			}
+		}}
+}
+
+func lowerConvGradWeight(mem []float32, o ConvGradWeight) stage {
+	o.check(o.X, o.DY, o.DWeight, o.DBias)
+	c, _ := o.vecConv(1)
+	tasks := min(taskCount, o.N)
+	weights, biases := make([][]float32, tasks), make([][]float32, tasks)
+	for i := range tasks {
+		weights[i] = make([]float32, c.WeightGradLen())
+		biases[i] = make([]float32, o.Cout)
+	}
+	const block = 16 // output channels of a task that adds up
+	return stage{rows: o.N, sums: true, late: present(o.DWeight, o.DBias), scratch: o.scratchLen() + o.Cout,
+		run: func(lo, hi, task int, first bool, w *worker) {
+			if first {
+				clear(weights[task])
+				clear(biases[task])
+			}
+			c, images := o.vecConv(hi - lo)
+			x, dy := rowsOf(mem, o.X, o.N, lo, hi), rowsOf(mem, o.DY, o.N, lo, hi)
+			sum, scratch := w.scratch[:o.Cout], w.scratch[o.Cout:][:c.ScratchLen()]
+			for i := range images {
+				c.WeightGrad(weights[task], part(x, i, images), part(dy, i, images), scratch)
+				if o.DBias.N > 0 {
+					vec.ColumnSum(sum, part(dy, i, images))
+					vec.Add(biases[task], biases[task], sum)
+				}
+			}
+		},
+		after: []phase{{(o.Cout + block - 1) / block, func(task int, _ *worker) {
+			from, to := task*block, min((task+1)*block, o.Cout)
+			c.UnpackWeightGrad(o.DWeight.Of(mem), weights, from, to)
+			if o.DBias.N > 0 {
+				db := o.DBias.Of(mem)[from:to]
+				clear(db)
+				for _, b := range biases {
+					vec.Add(db, db, b[from:to])
+				}
+			}
+		}}}}
+}
+
+// part is part i of n equal parts.
+func part(s []float32, i, n int) []float32 { d := len(s) / n; return s[i*d : (i+1)*d : (i+1)*d] }
+
+func lowerNorm(mem []float32, o Norm) stage {
+	return stage{rows: o.N, shared: []Buf{o.Alpha, o.Gamma, o.Beta}, scratch: 4 * o.C,
+		run: func(lo, hi, _ int, _ bool, w *worker) {
+			alpha, gamma, beta := o.Alpha.Of(mem), o.Gamma.Of(mem), o.Beta.Of(mem)
+			sum, sumSq := w.scratch[:o.C], w.scratch[o.C:2*o.C]
+			scale, shift := w.scratch[2*o.C:3*o.C], w.scratch[3*o.C:4*o.C]
+			mu, va := make([]float64, o.C), make([]float64, o.C)
+			for n := lo; n < hi; n++ {
+				x, y := row(mem, o.X, o.N, n), row(mem, o.Y, o.N, n)
+				// moments about the first pixel: var = E(x-a)^2 - (E(x-a))^2 does not cancel when a is near the mean
+				vec.ColumnMoments(sum, sumSq, x, x[:o.C])
+				for c := range mu {
+					d := float64(sum[c]) / float64(o.P)
+					mu[c] = float64(x[c]) + d
+					va[c] = max(0, float64(sumSq[c])/float64(o.P)-d*d)
+				}
+				o.finish(mem, n, mu, va)
+				mean, rstd, muhat := row(mem, o.Mean, o.N, n), row(mem, o.Rstd, o.N, n), row(mem, o.MuHat, o.N, n)
+				for c := range mu {
+					scale[c] = gamma[c] * rstd[c]
+					shift[c] = float32(float64(gamma[c])*(float64(alpha[c])*float64(muhat[c])-float64(mean[c])*float64(rstd[c])) + float64(beta[c]))
+				}
+				vec.ScaleShift(y, x, scale, shift)
+			}
+		}}
+}
+
+func lowerNormGrad(mem []float32, o NormGrad) stage {
+	tasks := min(taskCount, o.N)
+	sums := make([][]float64, tasks) // dalpha, dgamma, dbeta
+	for i := range sums {
+		sums[i] = make([]float64, 3*o.C)
+	}
+	return stage{rows: o.N, sums: true, shared: []Buf{o.Alpha, o.Gamma}, late: present(o.DAlpha, o.DGamma, o.DBeta), scratch: 5 * o.C,
+		run: func(lo, hi, task int, first bool, w *worker) {
+			if first {
+				clear(sums[task])
+			}
+			sumDY, sumDYX := w.scratch[:o.C], w.scratch[o.C:2*o.C]
+			ka, kb, kc := w.scratch[2*o.C:3*o.C], w.scratch[3*o.C:4*o.C], w.scratch[4*o.C:5*o.C]
+			s := make([]float64, 2*o.C)
+			for n := lo; n < hi; n++ {
+				x, dy := row(mem, o.X, o.N, n), row(mem, o.DY, o.N, n)
+				mean, rstd := row(mem, o.Mean, o.N, n), row(mem, o.Rstd, o.N, n)
+				vec.ColumnDots(sumDY, sumDYX, dy, x)
+				for c := range o.C {
+					s[c] = float64(sumDY[c])
+					s[o.C+c] = (float64(sumDYX[c]) - float64(mean[c])*s[c]) * float64(rstd[c])
+				}
+				o.coefficients(mem, n, s, sums[task], ka, kb, kc)
+				if o.DX.N > 0 {
+					vec.NormBackwardRow(row(mem, o.DX, o.N, n), dy, x, ka, kb, kc)
+				}
+			}
+		},
+		after: []phase{once(func() {
+			acc := make([]float64, 3*o.C)
+			for _, s := range sums {
+				for i, v := range s {
+					acc[i] += v
+				}
+			}
+			o.store(mem, acc)
+		})}}
+}

@@ -1,0 +1,157 @@
+// Package kerneltest is the conformance suite of backends: every operation at awkward sizes, against its plain Go
+// reference, inside sentinels. A backend passes it with
+//
+//	func TestConformance(t *testing.T) { kerneltest.Run(t, backend) }
+package kerneltest
+
+import (
+	"fmt"
+	"math"
+	"testing"
+
+	"sigmaz/internal/approx"
+	"sigmaz/kernels"
+)
+
+// guard is the number of sentinel words on both sides of every window.
+const guard = 19 // odd: windows do not start on aligned addresses
+
+// sentinel is a NaN that no operation makes.
+var sentinel = math.Float32frombits(0x7fc0dead)
+
+// tolerance is relative to the largest element of a result. Sums of a few thousand products in float32 in another order
+// stay well below.
+const tolerance = 1e-5
+
+// Run checks every operation of package kernels on a backend.
+func Run(t *testing.T, b kernels.Backend) {
+	for _, c := range Cases() {
+		t.Run(c.Name, func(t *testing.T) { check(t, b, c) })
+	}
+}
+
+// Case is one operation with its operands. Exact results are compared bit for bit.
+type Case struct {
+	Name  string
+	Op    kernels.Op
+	Exact bool
+	Init  []float32 // the arena before
+}
+
+// builder lays out the operands of a case.
+type builder struct {
+	mem []float32
+	n   uint64 // streams used
+}
+
+// add appends a window with these values between sentinels.
+func (b *builder) add(values []float32) kernels.Buf {
+	if b.mem == nil {
+		b.pad()
+	}
+	w := kernels.Buf{Off: len(b.mem), N: len(values)}
+	b.mem = append(b.mem, values...)
+	b.pad()
+	return w
+}
+
+func (b *builder) pad() {
+	for range guard {
+		b.mem = append(b.mem, sentinel)
+	}
+}
+
+// normals is a window of n standard normals, out one of n values that must not be read, positive one of values in (0.1, 1.1].
+func (b *builder) normals(n int) kernels.Buf {
+	v := make([]float32, n)
+	b.n++
+	kernels.Stream{Seed: 77, Purpose: kernels.PurposeData, N: b.n}.Normals(v)
+	return b.add(v)
+}
+
+func (b *builder) out(n int) kernels.Buf {
+	v := make([]float32, n)
+	for i := range v {
+		v[i] = float32(math.NaN())
+	}
+	return b.add(v)
+}
+
+func (b *builder) positive(n int) kernels.Buf {
+	v := make([]float32, n)
+	b.n++
+	kernels.Stream{Seed: 77, Purpose: kernels.PurposeData, N: b.n}.Uniforms(v)
+	for i := range v {
+		v[i] += 0.1
+	}
+	return b.add(v)
+}
+
+// bits is a window of words.
+func (b *builder) bits(words ...uint32) kernels.Buf {
+	v := make([]float32, len(words))
+	for i, w := range words {
+		v[i] = math.Float32frombits(w)
+	}
+	return b.add(v)
+}
+
+// check runs a case on the backend and through the reference, twice on the backend: the second run must give the same
+// bits.
+func check(t *testing.T, backend kernels.Backend, c Case) {
+	t.Helper()
+	want := append([]float32(nil), c.Init...)
+	c.Op.Ref(want)
+	var first []float32
+	for range 2 {
+		a, err := backend.Alloc(len(c.Init))
+		if err != nil {
+			t.Fatal(err)
+		}
+		all := kernels.Buf{Off: 0, N: len(c.Init)}
+		if err := a.Write(all, c.Init); err != nil {
+			t.Fatal(err)
+		}
+		p, err := backend.Compile(a, []kernels.Op{c.Op})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := p.Run(); err != nil {
+			t.Fatal(err)
+		}
+		got := make([]float32, len(c.Init))
+		if err := a.Read(got, all); err != nil {
+			t.Fatal(err)
+		}
+		if first == nil {
+			first = got
+			continue
+		}
+		for i := range got {
+			if math.Float32bits(got[i]) != math.Float32bits(first[i]) {
+				t.Fatalf("word %d: %x in one run, %x in the next", i, math.Float32bits(first[i]), math.Float32bits(got[i]))
+			}
+		}
+	}
+	_, writes := c.Op.Operands()
+	written := make([]bool, len(first))
+	for k, w := range writes {
+		for i := w.Off; i < w.Off+w.N; i++ {
+			written[i] = true
+		}
+		if c.Exact {
+			for i := w.Off; i < w.Off+w.N; i++ {
+				if math.Float32bits(first[i]) != math.Float32bits(want[i]) {
+					t.Fatalf("result %d, word %d: %x (%g), expected %x (%g)", k, i-w.Off, math.Float32bits(first[i]), first[i], math.Float32bits(want[i]), want[i])
+				}
+			}
+		} else if err := approx.Compare(fmt.Sprintf("result %d", k), w.Of(first), w.Of(want), approx.RelMax(tolerance)); err != nil {
+			t.Error(err)
+		}
+	}
+	for i := range first {
+		if !written[i] && math.Float32bits(first[i]) != math.Float32bits(c.Init[i]) {
+			t.Fatalf("word %d was changed outside the results", i)
+		}
+	}
+}

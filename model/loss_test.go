@@ -1,0 +1,97 @@
+package model
+
+import (
+	"math"
+	"testing"
+
+	"sigmaz/kernels"
+)
+
+// The three forms of the objective on data N(0, s^2 I), where everything is known: the perturbed density is
+// q = N(0, (s^2 + sigma^2) I) with the score -x~/(s^2 + sigma^2), and for any score function f
+//
+//	explicit    E |grad log q(x~) - f|^2
+//	denoising   E |grad log q(x~|x) - f|^2 = explicit + D/sigma^2 - D/(s^2 + sigma^2)
+//	noise       E |f(x + sigma z) + z/sigma|^2 = denoising
+//
+// (Vincent 2011, appendix.) The third is what kernels.Loss computes. f is a linear score, right or wrong, or a network.
+func TestThreeFormsOfTheLossAgree(t *testing.T) {
+	const n, d, s = 20000, 2, 0.7
+	net, err := NewScore(kernels.NewCPU(0), Config{Net: "mlp", Height: 1, Width: 1, Channels: d, Hidden: 16, DataSD: s}, n, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	params := make([]float32, net.weights.N)
+	kernels.Stream{Seed: 3, Purpose: kernels.PurposeInit}.Normals(params)
+	for i := range params {
+		params[i] *= 0.3
+	}
+	if err := net.Arena.Write(net.weights, params); err != nil {
+		t.Fatal(err)
+	}
+	program, err := net.Backend.Compile(net.Arena, net.Ops)
+	if err != nil {
+		t.Fatal(err)
+	}
+	data := &kernels.Data{N: n, H: 1, W: 1, C: d, F32: make([]float32, n*d)}
+	kernels.Stream{Seed: 1, Purpose: kernels.PurposeData}.Normals(data.F32)
+	for i := range data.F32 {
+		data.F32[i] *= s
+	}
+	for _, sigma := range []float64{0.1, 0.5, 2} {
+		for _, power := range []float64{0, 2} {
+			mem := make([]float32, n*(3*d+4)+8)
+			at := 0
+			take := func(k int) kernels.Buf { b := kernels.Buf{Off: at, N: k}; at += k; return b }
+			p := kernels.Perturb{N: n, XTilde: take(n * d), Z: take(n * d), Sigma: take(n), Level: take(n), Ladder: take(1),
+				State: take(kernels.StateWords), Data: data, Seed: 2}
+			p.Ladder.Of(mem)[0] = float32(sigma)
+			p.Ref(mem)
+			loss := kernels.Loss{N: n, S: take(n * d), Z: p.Z, Sigma: p.Sigma, Mean: take(1), PerRow: take(n), Power: power}
+			x, score := p.XTilde.Of(mem), loss.S.Of(mem)
+			c := 1 / (s*s + sigma*sigma)
+			for name, f := range map[string]func(){
+				"true score":  func() { linear(score, x, -c) },
+				"wrong score": func() { linear(score, x, -0.5*c) },
+				"zero":        func() { linear(score, x, 0) },
+				"network": func() {
+					if net.Arena.Write(net.X, x) != nil || net.Arena.Write(net.Sigma, p.Sigma.Of(mem)) != nil || program.Run() != nil ||
+						net.Arena.Read(score, net.S) != nil {
+						t.Fatal("the network does not run")
+					}
+				},
+			} {
+				f()
+				loss.Ref(mem)
+				noise := 2 * float64(loss.Mean.Of(mem)[0]) / math.Pow(sigma, power)
+				// row by row the difference of the forms has the known mean; its spread gives the standard error
+				var sum, sumSq, explicit float64
+				for r := range n {
+					var e, dn float64
+					for i := r * d; i < (r+1)*d; i++ {
+						a := -c*float64(x[i]) - float64(score[i])
+						b := -float64(p.Z.Of(mem)[i])/sigma - float64(score[i])
+						e += a * a
+						dn += b * b
+					}
+					explicit += e / n
+					sum += (dn - e) / n
+					sumSq += (dn - e) * (dn - e) / n
+				}
+				if math.Abs(noise-(explicit+sum)) > 1e-5*noise {
+					t.Errorf("sigma %g %s: kernels.Loss gives %g, the denoising form %g", sigma, name, noise, explicit+sum)
+				}
+				want := d/(sigma*sigma) - d*c
+				if se := math.Sqrt((sumSq - sum*sum) / n); math.Abs(sum-want) > 4*se {
+					t.Errorf("sigma %g %s: denoising - explicit is %g, expected %g within %g", sigma, name, sum, want, 4*se)
+				}
+			}
+		}
+	}
+}
+
+func linear(dst, x []float32, c float64) {
+	for i, v := range x {
+		dst[i] = float32(c * float64(v))
+	}
+}
