@@ -225,11 +225,12 @@ func lowerNorm(mem []float32, o Norm) stage {
 				}
 				o.finish(mem, n, mu, va)
 				mean, rstd, muhat := row(mem, o.Mean, o.N, n), row(mem, o.Rstd, o.N, n), row(mem, o.MuHat, o.N, n)
+				o.centre(y, x, mean, scale, shift)
 				for c := range mu {
 					scale[c] = gamma[c] * rstd[c]
-					shift[c] = float32(float64(gamma[c])*(float64(alpha[c])*float64(muhat[c])-float64(mean[c])*float64(rstd[c])) + float64(beta[c]))
+					shift[c] = gamma[c]*alpha[c]*muhat[c] + beta[c]
 				}
-				vec.ScaleShift(y, x, scale, shift)
+				vec.ScaleShift(y, y, scale, shift)
 			}
 		}}
 }
@@ -240,25 +241,27 @@ func lowerNormGrad(mem []float32, o NormGrad) stage {
 	for i := range sums {
 		sums[i] = make([]float64, 3*o.C)
 	}
-	return stage{rows: o.N, sums: true, shared: []Buf{o.Alpha, o.Gamma}, late: present(o.DAlpha, o.DGamma, o.DBeta), scratch: 5 * o.C,
+	return stage{rows: o.N, sums: true, shared: []Buf{o.Alpha, o.Gamma}, late: present(o.DAlpha, o.DGamma, o.DBeta), scratch: (5 + o.P) * o.C,
 		run: func(lo, hi, task int, first bool, w *worker) {
 			if first {
 				clear(sums[task])
 			}
 			sumDY, sumDYX := w.scratch[:o.C], w.scratch[o.C:2*o.C]
 			ka, kb, kc := w.scratch[2*o.C:3*o.C], w.scratch[3*o.C:4*o.C], w.scratch[4*o.C:5*o.C]
+			centred := w.scratch[5*o.C : (5+o.P)*o.C]
 			s := make([]float64, 2*o.C)
 			for n := lo; n < hi; n++ {
 				x, dy := row(mem, o.X, o.N, n), row(mem, o.DY, o.N, n)
 				mean, rstd := row(mem, o.Mean, o.N, n), row(mem, o.Rstd, o.N, n)
-				vec.ColumnDots(sumDY, sumDYX, dy, x)
+				o.centre(centred, x, mean, ka, kb)
+				vec.ColumnDots(sumDY, sumDYX, dy, centred)
 				for c := range o.C {
 					s[c] = float64(sumDY[c])
-					s[o.C+c] = (float64(sumDYX[c]) - float64(mean[c])*s[c]) * float64(rstd[c])
+					s[o.C+c] = float64(sumDYX[c]) * float64(rstd[c])
 				}
 				o.coefficients(mem, n, s, sums[task], ka, kb, kc)
 				if o.DX.N > 0 {
-					vec.NormBackwardRow(row(mem, o.DX, o.N, n), dy, x, ka, kb, kc)
+					vec.NormBackwardRow(row(mem, o.DX, o.N, n), dy, centred, ka, kb, kc)
 				}
 			}
 		},
@@ -271,4 +274,13 @@ func lowerNormGrad(mem []float32, o NormGrad) stage {
 			}
 			o.store(mem, acc)
 		})}}
+}
+
+// centre is dst = x - mean, rounded once: where a channel hardly varies, 1/sqrt(var + eps) is large, and folding the mean
+// into one product and sum would show its rounding. ones and minus are scratch of C values.
+func (s NormShape) centre(dst, x, mean, ones, minus []float32) {
+	for c, m := range mean {
+		ones[c], minus[c] = 1, -m
+	}
+	vec.ScaleShift(dst, x, ones, minus)
 }

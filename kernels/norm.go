@@ -123,7 +123,7 @@ func (o NormGrad) Ref(mem []float32) {
 			dx := row(mem, o.DX, o.N, n)
 			for i, g := range dy {
 				c := i % o.C
-				dx[i] = ka[c]*g + kb[c]*x[i] + kc[c]
+				dx[i] = ka[c]*g + kb[c]*(x[i]-mean[c]) + kc[c]
 			}
 		}
 	}
@@ -131,11 +131,11 @@ func (o NormGrad) Ref(mem []float32) {
 }
 
 // coefficients turns the sums of image n, sums[c] = sum dy and sums[C+c] = sum dy xhat, into
-// dx[p,c] = ka[c] dy[p,c] + kb[c] x[p,c] + kc[c], and adds to the parameters' gradients
+// dx[p,c] = ka[c] dy[p,c] + kb[c] (x[p,c] - mean[c]) + kc[c], and adds to the parameters' gradients
 // acc = (dalpha, dgamma, dbeta).
 func (o NormGrad) coefficients(mem []float32, n int, sums, acc []float64, ka, kb, kc []float32) {
 	alpha, gamma := o.Alpha.Of(mem), o.Gamma.Of(mem)
-	mean, rstd, muhat := row(mem, o.Mean, o.N, n), row(mem, o.Rstd, o.N, n), row(mem, o.MuHat, o.N, n)
+	rstd, muhat := row(mem, o.Rstd, o.N, n), row(mem, o.MuHat, o.N, n)
 	q := float64(o.Q.Of(mem)[n])
 	var mu, dot float64 // mean of u and sum of u muhat
 	for c := range o.C {
@@ -151,10 +151,10 @@ func (o NormGrad) coefficients(mem []float32, n int, sums, acc []float64, ka, kb
 		acc[o.C+c] += sumX + a*h*sum
 		acc[2*o.C+c] += sum
 		dmu := q * (a*g*sum - mu - h*dot/float64(o.C-1))
-		// r g (dy - sum/p - xhat sumX/p) + dmu/p with xhat = (x - mean) r
+		// r g (dy - sum/p - xhat sumX/p) + dmu/p with xhat = (x - mean) r, mean over the pixels
 		ka[c] = float32(r * g)
 		kb[c] = float32(-r * r * g * sumX / p)
-		kc[c] = float32((dmu-r*g*sum)/p + r*r*g*sumX/p*float64(mean[c]))
+		kc[c] = float32((dmu - r*g*sum) / p)
 	}
 }
 
