@@ -55,7 +55,7 @@ func TestNCSNv2Counts(t *testing.T) {
 // small configurations that every path of the graph runs through.
 var smallConfigs = []Config{
 	{Net: "ncsnv2", Height: 6, Width: 8, Channels: 2, NGF: 3},
-	{Net: "ncsnv2", Height: 4, Width: 2, Channels: 1, NGF: 4},
+	{Net: "ncsnv2", Height: 8, Width: 4, Channels: 1, NGF: 4},
 	{Net: "mlp", Height: 1, Width: 1, Channels: 3, Hidden: 7, DataSD: 0.8},
 }
 

@@ -1,0 +1,533 @@
+// Sample draws samples from a trained network by annealed Langevin dynamics.
+//
+//	go run -tags nocuda ./cmd/sample RUN [flags]
+//
+// RUN is a run folder, whose newest checkpoint is taken, or one checkpoint file. Flags may stand before or after it:
+//
+//	-n N            samples to draw (default 64 images, or 2,000 points)
+//	-seed S         seed of the start and of the noise; sample k is the same for any -n and -batch (default 0)
+//	-T T            Langevin steps at each noise level (default: the run's)
+//	-epsilon E      step size at the last level, in a_i = E sigma_i^2/sigma_L^2; 0: by Technique 4 of Song and Ermon 2020
+//	                (default: the run's, or 0 when -T asks for another number of steps than the run's)
+//	-denoise=false  leave out the last step x + sigma_L^2 s(x, sigma_L) (default: the run's)
+//	-raw            the raw weights instead of their moving average (EMA)
+//	-batch B        samples drawn together; the result does not depend on it (default: by the image size)
+//	-workers W      goroutines on the CPU; 0: one a core (default); the result does not depend on it
+//	-gpu            run on the GPU
+//	-o FILE.png     the picture of all samples
+//	-images DIR     every sample as a PNG of its own, DIR/00000.png on; DIR must be new or empty
+//	-npy FILE       the samples as float32 for numpy.load: (N, H, W, C), not clamped, or (N, D) for vectors
+//	-gif FILE       the annealing as a GIF
+//
+// Without -o the picture is RUN/samples/sample-STEP-seedS.png, or sample-STEP-seedS.png in the current folder for a
+// checkpoint file. Files that are there already are replaced, once the new ones are whole.
+//
+// For points in the plane two more pictures are written beside it: ...-fields.png, the learned score field at several
+// levels, and ...-noise.png, the same field under too little, enough and too much noise.
+//
+// The exit code is 0, 1 when something failed, 2 for wrong usage. Ctrl-C writes the samples that are finished and ends
+// with 1.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"io/fs"
+	"math"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+	"time"
+
+	"sigmaz/internal/picture"
+	"sigmaz/internal/preview"
+	"sigmaz/kernels"
+	"sigmaz/model"
+	"sigmaz/sample"
+	"sigmaz/train"
+	"sigmaz/train/dataset"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	code := run(ctx, os.Args[1:], os.Stdout, os.Stderr)
+	stop()
+	os.Exit(code)
+}
+
+const usage = `usage: sample RUN [flags]
+
+RUN is a run folder (its newest checkpoint is taken) or a checkpoint file.
+
+`
+
+// run is the whole command: 0, 1 when something failed, 2 for wrong usage.
+func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
+	o, flags, err := parse(args)
+	if errors.Is(err, flag.ErrHelp) {
+		fmt.Fprint(stdout, usage)
+		flags.SetOutput(stdout)
+		flags.PrintDefaults()
+		return 0
+	}
+	if err != nil {
+		fmt.Fprintf(stderr, "sample: %v; -h lists all flags\n", err)
+		return 2
+	}
+	if err := draw(ctx, o, stdout, stderr); err != nil {
+		fmt.Fprintf(stderr, "sample: %v\n", err)
+		return 1
+	}
+	return 0
+}
+
+// options is the command line.
+type options struct {
+	path           string
+	n              int
+	seed           uint64
+	t              int
+	epsilon        float64
+	denoise        bool
+	raw            bool
+	batch, workers int
+	gpu            bool
+
+	out, images, npy, gif string
+
+	set map[string]bool // flags that were given
+}
+
+// parse reads the command line; flags and the run may come in any order.
+func parse(args []string) (*options, *flag.FlagSet, error) {
+	o := &options{set: map[string]bool{}}
+	f := flag.NewFlagSet("sample", flag.ContinueOnError)
+	f.SetOutput(io.Discard)
+	f.Usage = func() {}
+	f.IntVar(&o.n, "n", 0, "`samples` to draw (default 64 images, or 2,000 points)")
+	f.Uint64Var(&o.seed, "seed", 0, "`seed` of the start and of the noise")
+	f.IntVar(&o.t, "T", 0, "Langevin `steps` at each noise level (default: the run's)")
+	f.Float64Var(&o.epsilon, "epsilon", 0, "step `size` at the last level; 0: by Technique 4 (default: the run's, or 0 when -T differs from the run's)")
+	f.BoolVar(&o.denoise, "denoise", false, "end with x + sigma_L^2 s(x, sigma_L) (default: the run's)")
+	f.BoolVar(&o.raw, "raw", false, "use the raw weights instead of their moving average (EMA)")
+	f.IntVar(&o.batch, "batch", 0, "`samples` drawn together; the result does not depend on it (default: by the image size)")
+	f.IntVar(&o.workers, "workers", 0, "`goroutines` on the CPU; 0: one a core; the result does not depend on it")
+	f.BoolVar(&o.gpu, "gpu", false, "run on the GPU")
+	f.StringVar(&o.out, "o", "", "picture of all samples, a `file` ending in .png (default: RUN/samples/sample-STEP-seedS.png)")
+	f.StringVar(&o.images, "images", "", "write every sample as a PNG of its own to this new or empty `folder`")
+	f.StringVar(&o.npy, "npy", "", "write the samples as float32 (N, H, W, C) to this `file` for numpy.load")
+	f.StringVar(&o.gif, "gif", "", "write the annealing as a GIF to this `file`")
+
+	var names []string
+	f.VisitAll(func(x *flag.Flag) { names = append(names, x.Name) })
+	var paths []string
+	for rest := args; ; {
+		if err := f.Parse(rest); err != nil {
+			if name, ok := strings.CutPrefix(err.Error(), "flag provided but not defined: -"); ok {
+				err = fmt.Errorf("unknown flag -%s%s", name, train.DidYouMean(name, names))
+			}
+			return nil, f, err
+		}
+		if f.NArg() == 0 {
+			break
+		}
+		paths = append(paths, f.Arg(0))
+		rest = f.Args()[1:]
+	}
+	f.Visit(func(x *flag.Flag) { o.set[x.Name] = true })
+
+	bad := func(name, format string, a ...any) (*options, *flag.FlagSet, error) {
+		return nil, f, fmt.Errorf("-%s is %v: expected %s", name, f.Lookup(name).Value, fmt.Sprintf(format, a...))
+	}
+	switch {
+	case len(paths) == 0:
+		return nil, f, errors.New("no run given: expected a run folder, such as runs/glyphs-1, or a checkpoint file")
+	case len(paths) > 1:
+		return nil, f, fmt.Errorf("%d arguments besides flags (%s): expected one run folder or checkpoint file", len(paths), strings.Join(paths, ", "))
+	case o.set["n"] && o.n < 1:
+		return bad("n", "at least 1 sample")
+	case o.n > math.MaxInt32:
+		return bad("n", "at most %d samples; draw more with other seeds", math.MaxInt32)
+	case o.set["T"] && o.t < 1:
+		return bad("T", "at least 1 Langevin step a level")
+	case !(o.epsilon >= 0) || math.IsInf(o.epsilon, 0):
+		return bad("epsilon", "a positive step size, or 0 to choose it by Technique 4")
+	case o.set["batch"] && o.batch < 1:
+		return bad("batch", "at least 1 sample at a time")
+	case o.workers < 0:
+		return bad("workers", "a number of goroutines, or 0 for one a core")
+	case o.set["o"] && !strings.EqualFold(filepath.Ext(o.out), ".png"):
+		return bad("o", "a file name that ends in .png")
+	}
+	for _, name := range []string{"images", "npy", "gif"} {
+		if o.set[name] && f.Lookup(name).Value.String() == "" {
+			return bad(name, "a name")
+		}
+	}
+	o.path = paths[0]
+	return o, f, nil
+}
+
+// job is what a checkpoint and the flags ask for.
+type job struct {
+	*options
+	file    string // the checkpoint
+	step    uint64
+	cfg     *train.Config
+	sigmas  model.Ladder
+	opt     sample.Options
+	n       int
+	prefix  string // of the weights
+	tensors []model.Named
+	out     string // the picture; "" for vectors that have none
+}
+
+// plan reads the checkpoint and settles every choice.
+func plan(o *options) (*job, error) {
+	j := &job{options: o, file: o.path}
+	info, err := os.Stat(o.path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("%s does not exist: expected a run folder or a checkpoint file; training prints the folder of its run", o.path)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("cannot read the run: %w", err)
+	}
+	if info.IsDir() {
+		if j.file, err = train.Latest(o.path); err != nil {
+			return nil, err
+		}
+	}
+	c, err := model.ReadCheckpoint(j.file)
+	if err != nil {
+		return nil, err
+	}
+	j.step = c.Step
+	if j.cfg, err = train.ParseConfig(c.Config); err != nil {
+		return nil, fmt.Errorf("%s holds a configuration that cannot be read: %w; it may come from another version of the program", j.file, err)
+	}
+	if err := j.cfg.Network.Validate(); err != nil {
+		return nil, fmt.Errorf("%s: %w", j.file, err)
+	}
+	if j.sigmas, err = j.cfg.Ladder(); err != nil {
+		return nil, fmt.Errorf("%s: %w", j.file, err)
+	}
+
+	j.prefix, j.tensors = "ema.", c.Tensors
+	hasEMA := slices.ContainsFunc(c.Tensors, func(t model.Named) bool { return strings.HasPrefix(t.Name, "ema.") })
+	if o.raw || !hasEMA {
+		j.prefix = "param."
+	}
+
+	run := j.cfg.Sampling
+	j.opt = sample.Options{T: run.T, Epsilon: run.Epsilon, Denoise: run.Denoise, Seed: o.seed}
+	if o.set["T"] && o.t != run.T {
+		// the run's epsilon was chosen for its T
+		j.opt.T, j.opt.Epsilon = o.t, 0
+	}
+	if o.set["epsilon"] {
+		j.opt.Epsilon = o.epsilon
+	}
+	if j.opt.Epsilon == 0 && j.opt.T > 0 {
+		j.opt.Epsilon = sample.Epsilon(j.sigmas, j.opt.T)
+	}
+	if o.set["denoise"] {
+		j.opt.Denoise = o.denoise
+	}
+	if err := j.opt.Check(j.sigmas); err != nil {
+		return nil, err
+	}
+
+	if j.n = o.n; j.n == 0 {
+		if j.n = 64; j.vectors() {
+			j.n = 2000
+		}
+	}
+	if int64(j.n)*int64(j.cfg.Network.D()) > math.MaxInt32 {
+		return nil, fmt.Errorf("-n is %d: expected at most %d samples of %d values, which are held in memory; draw more with other seeds", j.n, math.MaxInt32/j.cfg.Network.D(), j.cfg.Network.D())
+	}
+	if j.out = o.out; j.out == "" && j.pictured() {
+		name := fmt.Sprintf("sample-%07d-seed%d.png", j.step, o.seed)
+		if info.IsDir() {
+			name = filepath.Join(o.path, "samples", name)
+		}
+		j.out = name
+	}
+	return j, j.check()
+}
+
+// vectors says that samples are vectors, not images.
+func (j *job) vectors() bool { return j.cfg.Network.Height == 1 && j.cfg.Network.Width == 1 }
+
+// plane says that samples are points in the plane.
+func (j *job) plane() bool { return j.vectors() && j.cfg.Network.D() == 2 }
+
+// pictured says whether there is a picture of samples.
+func (j *job) pictured() bool { return !j.vectors() || j.plane() }
+
+// beside is the name of a further picture.
+func (j *job) beside(what string) string {
+	ext := filepath.Ext(j.out)
+	return strings.TrimSuffix(j.out, ext) + "-" + what + ext
+}
+
+// check finds now what would keep the results from being written later.
+func (j *job) check() error {
+	if !j.pictured() {
+		for _, name := range []string{"o", "images", "gif"} {
+			if j.set[name] {
+				return fmt.Errorf("-%s: samples with %d values have no picture; write them with -npy FILE", name, j.cfg.Network.D())
+			}
+		}
+		if j.npy == "" {
+			return fmt.Errorf("samples with %d values have no picture: write them with -npy FILE", j.cfg.Network.D())
+		}
+	}
+	if j.images != "" && j.vectors() {
+		return errors.New("-images: points have no images; leave it away, or write them with -npy FILE")
+	}
+	if j.out != "" && !j.set["o"] {
+		if err := os.MkdirAll(filepath.Dir(j.out), 0o777); err != nil {
+			return fmt.Errorf("cannot make the folder for the picture: %w; choose another place with -o FILE.png", err)
+		}
+	}
+	if j.images != "" {
+		if err := os.MkdirAll(j.images, 0o777); err != nil {
+			return fmt.Errorf("cannot make the folder of -images: %w; choose another", err)
+		}
+		entries, err := os.ReadDir(j.images)
+		if err != nil {
+			return fmt.Errorf("cannot read the folder of -images: %w; choose another", err)
+		}
+		if len(entries) > 0 {
+			return fmt.Errorf("-images %s is not empty: expected a new or empty folder, so that no older image is mixed in; choose another or empty it", j.images)
+		}
+		if err := picture.CheckWritable(filepath.Join(j.images, "00000.png")); err != nil {
+			return err
+		}
+	}
+	for _, path := range []string{j.out, j.npy, j.gif} {
+		if path == "" {
+			continue
+		}
+		if err := picture.CheckWritable(path); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// backend is the device that was asked for; never another one silently.
+func backend(o *options) (kernels.Backend, error) {
+	if o.gpu {
+		return nil, errors.New("-gpu: this binary was built without CUDA (-tags nocuda); leave -gpu away to run on the CPU")
+	}
+	return kernels.NewCPU(o.workers), nil
+}
+
+// draw is the command once its usage is right.
+func draw(ctx context.Context, o *options, stdout, stderr io.Writer) error {
+	b, err := backend(o)
+	if err != nil {
+		return err
+	}
+	defer b.Close()
+	j, err := plan(o)
+	if err != nil {
+		return err
+	}
+	net := j.cfg.Network
+	weights := map[string]string{"ema.": "EMA weights", "param.": "raw weights"}[j.prefix]
+	if j.prefix == "param." && !o.raw {
+		weights += " (it holds no EMA)"
+	}
+	fmt.Fprintf(stdout, "%s: step %d, %s, %dx%dx%d, %s, on %s\n", j.file, j.step, net.Net, net.Height, net.Width, net.Channels, weights, b.Name())
+	nfe := j.opt.NFE(len(j.sigmas))
+	denoise := ""
+	if j.opt.Denoise {
+		denoise = " + 1"
+	}
+	fmt.Fprintf(stdout, "%s at %s x T %d%s = %d evaluations of the network each, %d in all; sigma %.3g to %.3g, epsilon %.3g, seed %d\n",
+		count(j.n, "sample"), count(len(j.sigmas), "level"), j.opt.T, denoise, nfe, int64(nfe)*int64(j.n), j.sigmas.Begin(), j.sigmas.End(), j.opt.Epsilon, o.seed)
+	if w := j.warning(); w != "" {
+		fmt.Fprintf(stderr, "warning: %s\n", w)
+	}
+
+	batch := o.batch
+	if batch == 0 {
+		batch = preview.BatchFor(net)
+	}
+	batch = min(batch, j.n)
+	s, err := preview.NewSampler(b, net, j.sigmas, j.opt, batch)
+	if err != nil {
+		return err
+	}
+	if err := s.Load(j.tensors, j.prefix); err != nil {
+		return fmt.Errorf("%s: %w", j.file, err)
+	}
+	j.tensors = nil
+
+	batches := (j.n + batch - 1) / batch
+	p := newProgress(stderr, batches*nfe)
+	film := newFilm(j, s)
+	start := time.Now()
+	done := 0
+	x, err := s.Draw(ctx, j.n, func(b preview.Batch) error {
+		done++
+		p.show(done)
+		return film.record(b)
+	})
+	p.close()
+	drawn := len(x) / net.D()
+	if err != nil && !(errors.Is(err, context.Canceled) && drawn > 0) {
+		if errors.Is(err, context.Canceled) {
+			return errors.New("interrupted before any sample was finished: nothing was written")
+		}
+		return err
+	}
+	interrupted := err != nil
+	took := time.Since(start)
+	fmt.Fprintf(stdout, "%s in %s, %.3g evaluations a second\n", count(drawn, "sample"), took.Round(10*time.Millisecond), float64(done*batch)/took.Seconds())
+	if err := j.write(s, x, film, stdout, stderr); err != nil {
+		return err
+	}
+	if interrupted {
+		return fmt.Errorf("interrupted: %s finished and written, %d missing", count(drawn, "sample"), j.n-drawn)
+	}
+	return nil
+}
+
+// count is "1 sample", "2 samples".
+func count(n int, what string) string {
+	if n != 1 {
+		what += "s"
+	}
+	return fmt.Sprintf("%d %s", n, what)
+}
+
+// gridMax is how many images the picture shows at most: more cannot be looked at in one.
+const gridMax = 400
+
+// write writes everything that was asked for, the numbers first.
+func (j *job) write(s *preview.Sampler, x []float32, film *film, stdout, stderr io.Writer) error {
+	net := j.cfg.Network
+	say := func(path, what string) { fmt.Fprintf(stdout, "%s: %s\n", path, what) }
+	n := len(x) / net.D()
+	if j.npy != "" {
+		shape := []int{n, net.Height, net.Width, net.Channels}
+		if j.vectors() {
+			shape = []int{n, net.D()}
+		}
+		if err := picture.WriteNPY(j.npy, shape, x); err != nil {
+			return err
+		}
+		say(j.npy, fmt.Sprintf("the samples, float32 %v", shape))
+	}
+	if j.images != "" {
+		if err := picture.WriteImages(j.images, preview.Images(net, x), 0); err != nil {
+			return err
+		}
+		say(j.images, fmt.Sprintf("%d images", n))
+	}
+	if !j.pictured() {
+		return nil
+	}
+	var data []float32
+	if j.plane() {
+		data = j.data(stderr)
+	}
+	shown := x
+	if !j.vectors() && n > gridMax {
+		shown = x[:gridMax*net.D()]
+	}
+	img, err := preview.Picture(net, shown, data)
+	if err != nil {
+		return err
+	}
+	if err := picture.WritePNG(j.out, img); err != nil {
+		return err
+	}
+	switch {
+	case j.vectors() && data == nil:
+		say(j.out, "the samples")
+	case j.vectors():
+		say(j.out, "data and samples")
+	case len(shown) < len(x):
+		say(j.out, fmt.Sprintf("grid of the first %d samples", gridMax))
+	default:
+		say(j.out, "grid of the samples")
+	}
+	if j.gif != "" {
+		frames, err := film.frames(n, data)
+		if err != nil {
+			return err
+		}
+		if err := picture.WriteGIF(j.gif, frames, !j.vectors()); err != nil {
+			return err
+		}
+		say(j.gif, "the annealing")
+	}
+	if j.plane() {
+		over := data
+		if over == nil {
+			over = x
+		}
+		img, err := s.Fields(over)
+		if err != nil {
+			return err
+		}
+		if err := picture.WritePNG(j.beside("fields"), img); err != nil {
+			return err
+		}
+		say(j.beside("fields"), "the learned score field, level by level")
+		if len(j.sigmas) >= 3 {
+			if img, err = s.TooLittleTooMuch(over); err != nil {
+				return err
+			}
+			if err := picture.WritePNG(j.beside("noise"), img); err != nil {
+				return err
+			}
+			say(j.beside("noise"), "the same field under too little, enough and too much noise")
+		}
+	}
+	return nil
+}
+
+// shownData is how many points of the data are drawn.
+const shownData = 2000
+
+// data is points of the run's data to show, nil with a warning where it cannot be read any more.
+func (j *job) data(stderr io.Writer) []float32 {
+	set, err := dataset.Open(j.cfg.Data, j.cfg.Seed)
+	if err == nil && (set.F32 == nil || set.D() != 2) {
+		err = fmt.Errorf("%s holds no points in the plane", j.cfg.Data)
+	}
+	if err != nil {
+		fmt.Fprintf(stderr, "warning: the pictures go without the data: %v\n", err)
+		return nil
+	}
+	return set.F32[:2*min(set.N, shownData)]
+}
+
+// warning says how to sample a network that does not see sigma where this schedule would let it run away: T q < 4(g-1).
+func (j *job) warning() string {
+	margin := sample.StabilityMargin(j.sigmas, j.opt.T, j.opt.Epsilon)
+	if margin >= 1 || j.cfg.Network.SeesSigma() {
+		return ""
+	}
+	const safe = 1.5
+	end2 := j.sigmas.End() * j.sigmas.End()
+	t := int(math.Ceil(float64(j.opt.T) * safe / margin))
+	use := fmt.Sprintf("-T %d -epsilon %.3g", t, j.opt.Epsilon)
+	// q well below 1, or the step itself adds too much noise
+	if eps := j.opt.Epsilon * safe / margin; eps < 0.5*end2 {
+		use += fmt.Sprintf(" or -T %d -epsilon %.3g", j.opt.T, eps)
+	}
+	return fmt.Sprintf("T epsilon/sigma_L^2 = %.3g is %.2f of 4(g-1), where g = %.4g is the ratio of neighbouring levels: %s does not see sigma and noise will grow from level to level; use %s",
+		float64(j.opt.T)*j.opt.Epsilon/end2, margin, j.sigmas.Ratio(), j.cfg.Network.Net, use)
+}

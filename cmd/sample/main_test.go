@@ -1,0 +1,370 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/binary"
+	"fmt"
+	"image/gif"
+	"image/png"
+	"io"
+	"math"
+	"os"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strings"
+	"testing"
+
+	"gorgonia.org/tensor"
+
+	"sigmaz/kernels"
+	"sigmaz/model"
+	"sigmaz/train"
+)
+
+// imageConfig is a run on 8x8 images with three levels, toyConfig one on points in the plane.
+func imageConfig() *train.Config {
+	return &train.Config{Data: "glyphs", Seed: 1, Batch: 1, Steps: 1, LogEvery: 1,
+		Network:  model.Config{Net: "ncsnv2", Height: 8, Width: 8, Channels: 1, NGF: 2},
+		Sigma:    train.Sigma{Begin: train.SigmaEnd{Value: 1}, End: train.SigmaEnd{Value: 0.5}, Levels: 3},
+		Sampling: train.Sampling{T: 4, Epsilon: 0.15, Denoise: true}}
+}
+
+func toyConfig() *train.Config {
+	c := imageConfig()
+	c.Data = "toy:moons"
+	c.Network = model.Config{Net: "mlp", Height: 1, Width: 1, Channels: 2, Hidden: 8, DataSD: 1}
+	return c
+}
+
+// writeRun writes a run folder with one checkpoint of untrained weights and returns it.
+func writeRun(t *testing.T, c *train.Config, prefixes ...string) string {
+	t.Helper()
+	params, err := c.Network.Params()
+	if err != nil {
+		t.Fatal(err)
+	}
+	ck := &model.Checkpoint{Step: 7, Seed: c.Seed, Config: c.YAML()}
+	for g, prefix := range prefixes {
+		for i, p := range params {
+			w := make([]float32, p.Shape.TotalSize())
+			kernels.Stream{Seed: uint64(g), Purpose: kernels.PurposeInit, N: uint64(i)}.Normals(w)
+			for j := range w {
+				w[j] *= 0.1
+			}
+			ck.Tensors = append(ck.Tensors, model.Named{Name: prefix + p.Name, T: tensor.New(tensor.WithShape(p.TorchShape()...), tensor.WithBacking(w))})
+		}
+	}
+	run := filepath.Join(t.TempDir(), "run")
+	if err := os.MkdirAll(filepath.Join(run, "checkpoints"), 0o777); err != nil {
+		t.Fatal(err)
+	}
+	if err := ck.Write(checkpointOf(run)); err != nil {
+		t.Fatal(err)
+	}
+	return run
+}
+
+func checkpointOf(run string) string {
+	return filepath.Join(run, "checkpoints", "step-0000007.safetensors")
+}
+
+// command runs the command and returns its exit code and output.
+func command(args ...string) (code int, stdout, stderr string) {
+	var out, errs bytes.Buffer
+	code = run(context.Background(), args, &out, &errs)
+	return code, out.String(), errs.String()
+}
+
+func mustRun(t *testing.T, args ...string) (stdout, stderr string) {
+	t.Helper()
+	code, stdout, stderr := command(args...)
+	if code != 0 {
+		t.Fatalf("%v: exit code %d: %s", args, code, stderr)
+	}
+	return stdout, stderr
+}
+
+// readNPY is as strict as numpy is about the header.
+func readNPY(t *testing.T, path string) (shape string, data []float32) {
+	t.Helper()
+	b, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(b) < 10 || string(b[:8]) != "\x93NUMPY\x01\x00" {
+		t.Fatalf("%s is no NPY 1.0 file", path)
+	}
+	n := 10 + int(binary.LittleEndian.Uint16(b[8:]))
+	_, shape, _ = strings.Cut(string(b[10:n]), "'shape': ")
+	shape, _, _ = strings.Cut(shape, "), ")
+	for b := b[n:]; len(b) > 0; b = b[4:] {
+		data = append(data, math.Float32frombits(binary.LittleEndian.Uint32(b)))
+	}
+	return shape + ")", data
+}
+
+func TestImages(t *testing.T) {
+	run := writeRun(t, imageConfig(), "param.", "ema.")
+	dir := t.TempDir()
+	file := func(name string) string { return filepath.Join(dir, name) }
+
+	// flags before and after the run; 5 images in batches of 1 and of 4, where the second batch is not full
+	stdout, stderr := mustRun(t, "-n", "5", run, "-batch", "1", "-seed", "3", "-npy", file("1.npy"))
+	picture := filepath.Join(run, "samples", "sample-0000007-seed3.png")
+	for _, want := range []string{"step 7", "EMA weights", "5 samples at 3 levels x T 4 + 1 = 13 evaluations of the network each, 65 in all", "epsilon 0.15", "5 samples in", picture, file("1.npy")} {
+		if !strings.Contains(stdout, want) {
+			t.Errorf("output has no %q:\n%s", want, stdout)
+		}
+	}
+	if stderr != "" {
+		t.Errorf("unexpected on stderr: %s", stderr)
+	}
+	first, err := os.ReadFile(picture)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if img, err := png.Decode(bytes.NewReader(first)); err != nil || img.Bounds().Dx() < 3*8*2 {
+		t.Errorf("grid: %v %v", img, err)
+	}
+	shape, want := readNPY(t, file("1.npy"))
+	if shape != "(5, 8, 8, 1,)" || len(want) != 5*64 {
+		t.Fatalf("shape %s, %d values", shape, len(want))
+	}
+
+	mustRun(t, run, "-n", "5", "-batch", "4", "-workers", "1", "-seed=3", "-npy", file("4.npy"), "-gif", file("a.gif"), "-images", file("images"), "-o", file("grid.png"))
+	if _, got := readNPY(t, file("4.npy")); !slices.Equal(got, want) {
+		t.Error("batches of 4 give other images than batches of 1")
+	}
+	if second, err := os.ReadFile(file("grid.png")); err != nil || !bytes.Equal(first, second) {
+		t.Errorf("the pictures differ (%v)", err)
+	}
+	if entries, _ := os.ReadDir(file("images")); len(entries) != 5 || entries[4].Name() != "00004.png" {
+		t.Errorf("images: %v", entries)
+	}
+	b, err := os.ReadFile(file("a.gif"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if g, err := gif.DecodeAll(bytes.NewReader(b)); err != nil || len(g.Image) != 4 {
+		t.Errorf("GIF of three levels and the denoised end: %v", err)
+	}
+
+	// the same from the checkpoint file, fewer images; other weights, other numbers
+	mustRun(t, checkpointOf(run), "-n", "2", "-seed", "3", "-npy", file("2.npy"), "-o", file("x.png"))
+	if _, got := readNPY(t, file("2.npy")); !slices.Equal(got, want[:2*64]) {
+		t.Error("the first two of two images are not the first two of five")
+	}
+	for _, args := range [][]string{{"-raw"}, {"-seed", "4"}, {"-T", "5"}, {"-epsilon", "0.02"}, {"-denoise=false"}} {
+		mustRun(t, append([]string{run, "-n", "2", "-seed", "3", "-npy", file("other.npy"), "-o", file("x.png")}, args...)...)
+		if _, got := readNPY(t, file("other.npy")); slices.Equal(got, want[:2*64]) {
+			t.Errorf("%v changes nothing", args)
+		}
+	}
+	if stdout, _ := mustRun(t, run, "-n", "1", "-T", "9", "-denoise=false", "-gif", file("a.gif"), "-o", file("x.png")); !strings.Contains(stdout, "T 9 = 27 evaluations") || strings.Contains(stdout, "epsilon 0.15,") {
+		t.Errorf("-T 9: %s", stdout)
+	}
+}
+
+func TestNoEMA(t *testing.T) {
+	run := writeRun(t, imageConfig(), "param.")
+	if stdout, _ := mustRun(t, run, "-n", "1"); !strings.Contains(stdout, "raw weights (it holds no EMA)") {
+		t.Errorf("output does not say which weights: %s", stdout)
+	}
+}
+
+// A network that does not see sigma is warned about, with settings that are not.
+func TestWarning(t *testing.T) {
+	run := writeRun(t, imageConfig(), "param.", "ema.")
+	_, stderr := mustRun(t, run, "-n", "1", "-T", "1", "-epsilon", "0.001")
+	i := strings.Index(stderr, "use -T ")
+	if i < 0 {
+		t.Fatalf("no warning: %q", stderr)
+	}
+	var T int
+	var eps float64
+	if _, err := fmt.Sscanf(stderr[i:], "use -T %d -epsilon %g", &T, &eps); err != nil {
+		t.Fatal(err)
+	}
+	if _, stderr := mustRun(t, run, "-n", "1", "-T", fmt.Sprint(T), "-epsilon", fmt.Sprint(eps)); stderr != "" {
+		t.Errorf("the settings advised are warned about: %s", stderr)
+	}
+	if _, stderr := mustRun(t, writeRun(t, toyConfig(), "param."), "-n", "1", "-T", "1", "-epsilon", "0.001"); strings.Contains(stderr, "grow") {
+		t.Errorf("a network that sees sigma is warned about: %s", stderr)
+	}
+}
+
+func TestPoints(t *testing.T) {
+	run := writeRun(t, toyConfig(), "param.", "ema.")
+	dir := t.TempDir()
+	npy, film := filepath.Join(dir, "a.npy"), filepath.Join(dir, "a.gif")
+	stdout, _ := mustRun(t, run, "-n", "700", "-npy", npy, "-gif", film)
+	if shape, _ := readNPY(t, npy); shape != "(700, 2,)" {
+		t.Errorf("shape %s", shape)
+	}
+	for _, name := range []string{"", "-fields", "-noise"} {
+		path := filepath.Join(run, "samples", "sample-0000007-seed0"+name+".png")
+		b, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := png.Decode(bytes.NewReader(b)); err != nil {
+			t.Error(err)
+		}
+		if !strings.Contains(stdout, path) {
+			t.Errorf("%s is not named in the output", path)
+		}
+	}
+
+	// the data has gone: pictures without it, and a warning
+	c := toyConfig()
+	c.Data = filepath.Join(dir, "gone")
+	if _, stderr := mustRun(t, writeRun(t, c, "ema."), "-n", "20"); !strings.Contains(stderr, "without the data") {
+		t.Errorf("no warning: %q", stderr)
+	}
+
+	// one level: no founding picture, a film of one frame
+	c = toyConfig()
+	c.Sigma.Levels, c.Sampling.T = 1, 20
+	run = writeRun(t, c, "ema.")
+	stdout, _ = mustRun(t, run, "-n", "20", "-denoise=false", "-gif", film)
+	if !strings.Contains(stdout, "-fields.png") || strings.Contains(stdout, "-noise.png") || !strings.Contains(stdout, "1 level x T 20 = 20 evaluations") {
+		t.Errorf("one level: %s", stdout)
+	}
+
+	// more dimensions: numbers only
+	c = toyConfig()
+	c.Network.Channels = 5
+	run = writeRun(t, c, "ema.")
+	if code, _, stderr := command(run); code != 1 || !strings.Contains(stderr, "-npy") {
+		t.Errorf("five dimensions: %d %s", code, stderr)
+	}
+	mustRun(t, run, "-n", "3", "-npy", npy)
+	if shape, _ := readNPY(t, npy); shape != "(3, 5,)" {
+		t.Errorf("shape %s", shape)
+	}
+}
+
+func TestWrongUse(t *testing.T) {
+	run := writeRun(t, imageConfig(), "param.", "ema.")
+	dir := t.TempDir()
+	damaged := filepath.Join(dir, "damaged.safetensors")
+	b, err := os.ReadFile(checkpointOf(run))
+	if err != nil {
+		t.Fatal(err)
+	}
+	b[len(b)-3] ^= 1
+	if err := os.WriteFile(damaged, b, 0o666); err != nil {
+		t.Fatal(err)
+	}
+	full := filepath.Join(dir, "full")
+	os.Mkdir(full, 0o777)
+	os.WriteFile(filepath.Join(full, "00003.png"), nil, 0o666)
+	missing := filepath.Join(dir, "missing")
+
+	for _, c := range []struct {
+		name string
+		args []string
+		code int
+		want []string // parts of the message
+	}{
+		{"nothing", nil, 2, []string{"no run given", "runs/"}},
+		{"two runs", []string{run, "other"}, 2, []string{"2 arguments", "other"}},
+		{"unknown flag", []string{run, "-seeed", "1"}, 2, []string{"unknown flag -seeed", "did you mean seed"}},
+		{"no number", []string{run, "-n", "many"}, 2, []string{"-n", "many"}},
+		{"-n 0", []string{run, "-n", "0"}, 2, []string{"-n is 0", "at least 1"}},
+		{"-T 0", []string{run, "-T", "0"}, 2, []string{"-T is 0", "at least 1"}},
+		{"-epsilon -1", []string{run, "-epsilon", "-1"}, 2, []string{"-epsilon is -1", "positive"}},
+		{"-epsilon NaN", []string{run, "-epsilon", "NaN"}, 2, []string{"-epsilon is NaN"}},
+		{"-batch 0", []string{run, "-batch", "0"}, 2, []string{"-batch is 0"}},
+		{"-workers -1", []string{run, "-workers", "-1"}, 2, []string{"-workers is -1"}},
+		{"-seed -1", []string{run, "-seed", "-1"}, 2, []string{"-seed"}},
+		{"-o not a PNG", []string{run, "-o", "x.jpg"}, 2, []string{"-o is x.jpg", ".png"}},
+		{"-npy empty", []string{run, "-npy", ""}, 2, []string{"-npy"}},
+		{"-epsilon too large", []string{run, "-epsilon", "1"}, 1, []string{"epsilon is 1", "try"}},
+		{"-n too large", []string{run, "-n", "2000000000"}, 1, []string{"-n is 2000000000", "at most"}},
+		{"-gpu", []string{run, "-gpu"}, 1, []string{"-gpu", "built without CUDA (-tags nocuda)", "leave -gpu away"}},
+		{"missing run", []string{missing}, 1, []string{missing, "does not exist"}},
+		{"not a run", []string{full}, 1, []string{full}},
+		{"damaged", []string{damaged}, 1, []string{damaged}},
+		{"not a checkpoint", []string{filepath.Join(full, "00003.png")}, 1, []string{"00003.png"}},
+		{"-o in a missing folder", []string{run, "-o", filepath.Join(missing, "a.png")}, 1, []string{missing}},
+		{"-npy in a missing folder", []string{run, "-npy", filepath.Join(missing, "a.npy")}, 1, []string{missing}},
+		{"-gif is a folder", []string{run, "-gif", full}, 1, []string{full, "folder"}},
+		{"-images not empty", []string{run, "-images", full}, 1, []string{full, "not empty"}},
+		{"-images below a file", []string{run, "-images", filepath.Join(damaged, "x")}, 1, []string{damaged}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			code, stdout, stderr := command(c.args...)
+			if code != c.code {
+				t.Errorf("exit code %d, want %d", code, c.code)
+			}
+			for _, want := range append(c.want, "sample: ") {
+				if !strings.Contains(stderr, want) {
+					t.Errorf("message %q has no %q", stderr, want)
+				}
+			}
+			if strings.Count(stderr, "\n") != 1 || strings.Contains(stderr, "goroutine 1") {
+				t.Errorf("not one line: %s", stderr)
+			}
+			if strings.Contains(stdout, "evaluations a second") {
+				t.Errorf("samples were drawn before the mistake was found: %s", stdout)
+			}
+		})
+	}
+	if code, stdout, stderr := command("-h"); code != 0 || stderr != "" || !strings.Contains(stdout, "-denoise") {
+		t.Errorf("-h: %d %q %q", code, stdout, stderr)
+	}
+}
+
+func TestUnwritable(t *testing.T) {
+	if runtime.GOOS == "windows" || os.Geteuid() == 0 {
+		t.Skip("this user can write anywhere")
+	}
+	run := writeRun(t, imageConfig(), "ema.")
+	dir := t.TempDir()
+	os.Chmod(dir, 0o555)
+	defer os.Chmod(dir, 0o777)
+	if code, _, stderr := command(run, "-o", filepath.Join(dir, "a.png")); code != 1 || !strings.Contains(stderr, "cannot write") {
+		t.Errorf("%d %s", code, stderr)
+	}
+}
+
+// Ctrl-C: what is finished is written, the rest is named, and nothing when there is nothing.
+func TestInterrupt(t *testing.T) {
+	run1 := writeRun(t, imageConfig(), "ema.")
+	out := filepath.Join(t.TempDir(), "a.png")
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	var errs bytes.Buffer
+	if code := run(ctx, []string{run1, "-n", "3", "-o", out}, io.Discard, &errs); code != 1 || !strings.Contains(errs.String(), "nothing was written") {
+		t.Errorf("%d %s", code, errs.String())
+	}
+	if _, err := os.Stat(out); err == nil {
+		t.Error("a picture of nothing was written")
+	}
+
+	npy := filepath.Join(t.TempDir(), "a.npy")
+	ctx = &endsAfter{Context: context.Background(), calls: 13 + 5} // 13 evaluations an image: in the second one
+	errs.Reset()
+	if code := run(ctx, []string{run1, "-n", "3", "-batch", "1", "-o", out, "-npy", npy}, io.Discard, &errs); code != 1 || !strings.Contains(errs.String(), "1 sample finished and written, 2 missing") {
+		t.Errorf("%d %s", code, errs.String())
+	}
+	if shape, _ := readNPY(t, npy); shape != "(1, 8, 8, 1,)" {
+		t.Errorf("shape %s", shape)
+	}
+}
+
+// endsAfter is a context that ends after some calls of Err.
+type endsAfter struct {
+	context.Context
+	calls int
+}
+
+func (c *endsAfter) Err() error {
+	if c.calls--; c.calls < 0 {
+		return context.Canceled
+	}
+	return nil
+}

@@ -1,0 +1,217 @@
+// Package picture turns arrays into files that people look at or load: PNG grids, numbered PNGs, GIFs, NPY arrays, and
+// plots of point clouds and score fields.
+//
+// Images are float32 in [0, 1], (N, H, W, C): row n holds H*W pixels of C values. Values outside [0, 1], which samples
+// have, are clamped for display and nowhere else. C = 1 is grey, C = 3 is RGB; of any other number of channels the first
+// is shown as grey.
+//
+// Every file appears whole or not at all: it is written under a temporary name beside its place and renamed.
+package picture
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"image"
+	"image/color"
+	"image/png"
+	"io"
+	"io/fs"
+	"math"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+)
+
+// Images is N pictures in one slice.
+type Images struct {
+	Pix        []float32 // (N, H, W, C)
+	N, H, W, C int
+}
+
+// check panics when the slice does not fit the shape.
+func (m Images) check() {
+	if m.N < 0 || m.H < 1 || m.W < 1 || m.C < 1 || len(m.Pix) != m.N*m.H*m.W*m.C {
+		panic(fmt.Sprintf("picture: %d values for images of shape (%d, %d, %d, %d)", len(m.Pix), m.N, m.H, m.W, m.C))
+	}
+}
+
+// First is the first n images, or all if there are fewer.
+func (m Images) First(n int) Images {
+	m.N = min(n, m.N)
+	m.Pix = m.Pix[:m.N*m.H*m.W*m.C]
+	return m
+}
+
+// byteOf maps [0, 1] to 0..255 as torchvision.utils.save_image does: 255 v + 0.5, clamped, cut. NaN is black.
+func byteOf(v float32) uint8 {
+	switch v = v*255 + 0.5; {
+	case !(v > 0):
+		return 0
+	case v > 255:
+		return 255
+	}
+	return uint8(v)
+}
+
+// blank is a picture of w x h pixels in the colour model that C channels are shown in, filled with grey g.
+func blank(w, h, c int, g uint8) interface {
+	image.Image
+	Set(x, y int, c color.Color)
+} {
+	if c == 3 {
+		m := image.NewRGBA(image.Rect(0, 0, w, h))
+		for i := range m.Pix {
+			m.Pix[i] = g
+			if i%4 == 3 {
+				m.Pix[i] = 255
+			}
+		}
+		return m
+	}
+	m := image.NewGray(image.Rect(0, 0, w, h))
+	for i := range m.Pix {
+		m.Pix[i] = g
+	}
+	return m
+}
+
+// at is the colour of pixel (y, x) of image n.
+func (m Images) at(n, y, x int) color.Color {
+	p := m.Pix[((n*m.H+y)*m.W+x)*m.C:]
+	if m.C == 3 {
+		return color.RGBA{byteOf(p[0]), byteOf(p[1]), byteOf(p[2]), 255}
+	}
+	return color.Gray{byteOf(p[0])}
+}
+
+// AutoScale is the whole factor that brings an image near 96 pixels: 3 for 28x28 and 32x32, 1 from 64 pixels on.
+func AutoScale(h, w int) int { return max(1, 96/max(h, w)) }
+
+// AutoColumns is the number of columns of the squarest grid of n images.
+func AutoColumns(n int) int { return max(1, int(math.Ceil(math.Sqrt(float64(n))))) }
+
+// gap is the grey of the lines between images: neither the black nor the white of most pictures.
+const gap = 96
+
+// Grid lays the images out row by row in the given number of columns (0: as square as can be), each pixel as a square of
+// scale x scale (0: [AutoScale]), one pixel of grey between neighbours and around.
+func Grid(m Images, columns, scale int) image.Image {
+	m.check()
+	if columns < 1 {
+		columns = AutoColumns(m.N)
+	}
+	if scale < 1 {
+		scale = AutoScale(m.H, m.W)
+	}
+	rows := max(1, (m.N+columns-1)/columns)
+	out := blank(columns*(m.W*scale+1)+1, rows*(m.H*scale+1)+1, m.C, gap)
+	for n := range m.N {
+		x0, y0 := 1+n%columns*(m.W*scale+1), 1+n/columns*(m.H*scale+1)
+		for y := range m.H * scale {
+			for x := range m.W * scale {
+				out.Set(x0+x, y0+y, m.at(n, y/scale, x/scale))
+			}
+		}
+	}
+	return out
+}
+
+// Single is image n, pixel for pixel.
+func Single(m Images, n int) image.Image {
+	m.check()
+	out := blank(m.W, m.H, m.C, 0)
+	for y := range m.H {
+		for x := range m.W {
+			out.Set(x, y, m.at(n, y, x))
+		}
+	}
+	return out
+}
+
+// WritePNG writes a picture to path.
+func WritePNG(path string, m image.Image) error {
+	return WriteFile(path, func(w io.Writer) error { return png.Encode(w, m) })
+}
+
+// WriteImages writes every image, pixel for pixel, to dir/00000.png, dir/00001.png, and so on, numbered from first, and
+// makes dir where it is missing.
+func WriteImages(dir string, m Images, first int) error {
+	if err := os.MkdirAll(dir, 0o777); err != nil {
+		return cannotWrite(dir, err)
+	}
+	for n := range m.N {
+		if err := WritePNG(filepath.Join(dir, fmt.Sprintf("%05d.png", first+n)), Single(m, n)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// WriteFile calls write with a temporary file beside path and renames it to path when all is on disk. On an error path is
+// as it was and the temporary file is gone.
+func WriteFile(path string, write func(io.Writer) error) (err error) {
+	f, err := createTemp(path)
+	if err != nil {
+		return cannotWrite(path, err)
+	}
+	defer func() {
+		if err != nil {
+			f.Close()
+			os.Remove(f.Name())
+			err = cannotWrite(path, err)
+		}
+	}()
+	b := bufio.NewWriter(f)
+	if err = write(b); err != nil {
+		return err
+	}
+	if err = b.Flush(); err != nil {
+		return err
+	}
+	if err = f.Sync(); err != nil {
+		return err
+	}
+	if err = f.Close(); err != nil {
+		return err
+	}
+	return os.Rename(f.Name(), path)
+}
+
+// CheckWritable says now whether a later WriteFile to path can succeed, so that an hour of sampling is not lost to a
+// mistyped folder.
+func CheckWritable(path string) error {
+	if info, err := os.Stat(path); err == nil && info.IsDir() {
+		return cannotWrite(path, errors.New("it is a folder"))
+	}
+	f, err := createTemp(path)
+	if err != nil {
+		return cannotWrite(path, err)
+	}
+	f.Close()
+	return os.Remove(f.Name())
+}
+
+// createTemp makes a new file beside path. Not os.CreateTemp, whose files only the owner can read.
+func createTemp(path string) (*os.File, error) {
+	dir, base := filepath.Split(path)
+	for {
+		f, err := os.OpenFile(fmt.Sprintf("%s.%s.%08x.tmp", dir, base, rand.Uint32()), os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o666)
+		if !errors.Is(err, fs.ErrExist) {
+			return f, err
+		}
+	}
+}
+
+// cannotWrite names the file that was asked for, not the temporary one that errors of the system name.
+func cannotWrite(path string, err error) error {
+	var pathErr *fs.PathError
+	var linkErr *os.LinkError
+	switch {
+	case errors.As(err, &pathErr):
+		err = pathErr.Err
+	case errors.As(err, &linkErr):
+		err = linkErr.Err
+	}
+	return fmt.Errorf("cannot write %s: %w; choose a place that can be written, or check that its folder exists and has room", path, err)
+}

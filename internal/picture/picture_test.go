@@ -1,0 +1,221 @@
+package picture
+
+import (
+	"bytes"
+	"errors"
+	"image"
+	"image/color"
+	"image/gif"
+	"image/png"
+	"io"
+	"math"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+func grey(img image.Image, x, y int) uint8 {
+	return color.GrayModel.Convert(img.At(x, y)).(color.Gray).Y
+}
+
+func TestGrid(t *testing.T) {
+	nan := float32(math.NaN())
+	m := Images{Pix: []float32{0, 1, 0.5, -3 /**/, 7, nan, 0.25, 1}, N: 2, H: 2, W: 2, C: 1}
+	g := Grid(m, 0, 3)
+	if g.Bounds() != image.Rect(0, 0, 2*7+1, 8) {
+		t.Fatalf("size %v", g.Bounds())
+	}
+	for _, c := range []struct {
+		x, y int
+		want uint8
+	}{{0, 0, gap}, {1, 1, 0}, {3, 3, 0}, {4, 1, 255}, {1, 4, 128}, {4, 6, 0}, {7, 3, gap}, {8, 1, 255}, {11, 1, 0}, {8, 4, 64}, {13, 6, 255}, {14, 7, gap}} {
+		if got := grey(g, c.x, c.y); got != c.want {
+			t.Errorf("pixel (%d, %d) is %d, want %d", c.x, c.y, got, c.want)
+		}
+	}
+	if s := AutoScale(28, 28); s < 2 {
+		t.Errorf("28x28 is scaled by %d, want at least 2", s)
+	}
+	rgb := Grid(Images{Pix: []float32{1, 0.5, 0}, N: 1, H: 1, W: 1, C: 3}, 1, 1)
+	if got := rgb.At(1, 1); got != (color.RGBA{255, 128, 0, 255}) {
+		t.Errorf("RGB pixel is %v", got)
+	}
+	if got := rgb.At(0, 0); got != (color.RGBA{gap, gap, gap, 255}) {
+		t.Errorf("gap is %v", got)
+	}
+	// of two channels the first is shown
+	if got := Single(Images{Pix: []float32{1, 0}, N: 1, H: 1, W: 1, C: 2}, 0); grey(got, 0, 0) != 255 {
+		t.Error("of two channels not the first was shown")
+	}
+	// a last row that is not full, and no image at all
+	if got := Grid(Images{Pix: make([]float32, 3), N: 3, H: 1, W: 1, C: 1}, 2, 1).Bounds(); got != image.Rect(0, 0, 5, 5) {
+		t.Errorf("three in two columns: %v", got)
+	}
+	Grid(Images{N: 0, H: 1, W: 1, C: 1}, 0, 0)
+}
+
+func TestWritePNG(t *testing.T) {
+	dir := t.TempDir()
+	m := Images{Pix: []float32{0, 0.2, 0.4, 0.6, 0.8, 1}, N: 1, H: 2, W: 3, C: 1}
+	if err := WriteImages(filepath.Join(dir, "new"), m, 7); err != nil {
+		t.Fatal(err)
+	}
+	b, err := os.ReadFile(filepath.Join(dir, "new", "00007.png"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := png.Decode(bytes.NewReader(b))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, want := range []uint8{0, 51, 102, 153, 204, 255} {
+		if g := grey(got, i%3, i/3); g != want {
+			t.Errorf("pixel %d is %d, want %d", i, g, want)
+		}
+	}
+}
+
+func TestWriteFileIsAtomic(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, "file")
+	if err := WriteFile(path, func(w io.Writer) error { _, err := io.WriteString(w, "old"); return err }); err != nil {
+		t.Fatal(err)
+	}
+	err := WriteFile(path, func(w io.Writer) error {
+		io.WriteString(w, strings.Repeat("new", 10000))
+		return errors.New("disk is full")
+	})
+	if err == nil || !strings.Contains(err.Error(), path) || !strings.Contains(err.Error(), "disk is full") {
+		t.Errorf("error %v does not name the file and the cause", err)
+	}
+	if b, _ := os.ReadFile(path); string(b) != "old" {
+		t.Errorf("file is %q after a failed write, want the old one", b)
+	}
+	if entries, _ := os.ReadDir(dir); len(entries) != 1 {
+		t.Errorf("%d files are left, want 1", len(entries))
+	}
+	missing := filepath.Join(dir, "no", "file")
+	if err := CheckWritable(missing); err == nil || !strings.Contains(err.Error(), missing) {
+		t.Errorf("CheckWritable of a missing folder: %v", err)
+	}
+	if err := CheckWritable(dir); err == nil || !strings.Contains(err.Error(), "folder") {
+		t.Errorf("CheckWritable of a folder: %v", err)
+	}
+	if err := CheckWritable(path); err != nil {
+		t.Error(err)
+	}
+	if b, _ := os.ReadFile(path); string(b) != "old" {
+		t.Error("CheckWritable changed the file")
+	}
+}
+
+// Magic, header and values as numpy.lib.format has them.
+func TestWriteNPY(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "a.npy")
+	for _, c := range []struct {
+		shape []int
+		text  string
+	}{{[]int{6}, "(6,)"}, {[]int{1, 2, 3}, "(1, 2, 3,)"}} {
+		if err := WriteNPY(path, c.shape, []float32{1, 2, 3, 4, 5, -6.5}); err != nil {
+			t.Fatal(err)
+		}
+		b, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !bytes.HasPrefix(b, []byte("\x93NUMPY\x01\x00")) {
+			t.Errorf("magic is %q", b[:8])
+		}
+		n := 10 + int(b[8]) + int(b[9])<<8
+		if n%64 != 0 || b[n-1] != '\n' || !bytes.Contains(b[:n], []byte(c.text)) || !bytes.Contains(b[:n], []byte("'<f4'")) {
+			t.Errorf("header is %q", b[:n])
+		}
+		if len(b) != n+24 || !bytes.Equal(b[n:n+4], []byte{0, 0, 0x80, 0x3f}) || !bytes.Equal(b[n+20:], []byte{0, 0, 0xd0, 0xc0}) {
+			t.Errorf("values are % x", b[n:])
+		}
+	}
+}
+
+func TestWriteGIF(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "a.gif")
+	for _, c := range []int{1, 3} {
+		pix := make([]float32, 2*4*4*c)
+		for i := range pix {
+			pix[i] = float32(i) / float32(len(pix))
+		}
+		m := Images{Pix: pix, N: 2, H: 4, W: 4, C: c}
+		frames := []image.Image{Grid(m, 0, 1), Grid(m, 0, 1), Grid(m, 0, 1)}
+		if err := WriteGIF(path, frames, true); err != nil {
+			t.Fatal(err)
+		}
+		f, err := os.Open(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		g, err := gif.DecodeAll(f)
+		f.Close()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(g.Image) != 3 || g.Delay[2] <= g.Delay[1] || g.LoopCount != 0 {
+			t.Errorf("%d frames, delays %v, loop count %d", len(g.Image), g.Delay, g.LoopCount)
+		}
+		if c == 1 {
+			for x := range frames[0].Bounds().Dx() {
+				if grey(g.Image[0], x, 1) != grey(frames[0], x, 1) {
+					t.Fatalf("a grey frame lost its greys at %d", x)
+				}
+			}
+		}
+	}
+}
+
+func TestBox(t *testing.T) {
+	b := BoxOf([]float32{0, 0, 4, 2, float32(math.NaN()), 1})
+	if b.X != 2 || b.Y != 1 || math.Abs(b.Half-2.4) > 1e-12 {
+		t.Errorf("box %+v", b)
+	}
+	if n := b.Outside([]float32{2, 1, 9, 1, float32(math.Inf(1)), 0, float32(math.NaN()), 0}); n != 3 {
+		t.Errorf("%d outside, want 3", n)
+	}
+	l := Box{X: 1, Y: 0, Half: 1}.Lattice(2)
+	for i, want := range []float32{0.5, -0.5, 1.5, -0.5, 0.5, 0.5, 1.5, 0.5} {
+		if l[i] != want {
+			t.Fatalf("lattice %v", l)
+		}
+	}
+	if got := BoxOf(nil); got.Half <= 0 {
+		t.Errorf("box of nothing %+v", got)
+	}
+	if got := BoxOf([]float32{3, 3}); got.Half <= 0 {
+		t.Errorf("box of one point %+v", got)
+	}
+}
+
+// Plots are for eyes; here only that they are drawn whatever the numbers, and that axes are equal.
+func TestPlots(t *testing.T) {
+	nan := float32(math.NaN())
+	points := []float32{0, 0, 1, 1, 2, 0.5, nan, 1}
+	if _, err := Scatter(points, []float32{9, 9, 0, 0}); err != nil {
+		t.Error(err)
+	}
+	if _, err := Scatter(nil, points); err != nil {
+		t.Error(err)
+	}
+	b := BoxOf(points)
+	v := make([]float32, 2*9)
+	v[0], v[2], v[4], v[5] = nan, 1e30, 1, -2
+	for _, v := range [][]float32{v, make([]float32, 2*9)} {
+		f := FieldPanel{Sigma: 0.5, Arrows: v, Noisy: points}
+		if _, err := Fields(points, []FieldPanel{f, f}, b, 3); err != nil {
+			t.Error(err)
+		}
+		img, err := TooLittleTooMuch(points, f, f, f, b, 3)
+		if err != nil {
+			t.Error(err)
+		} else if s := img.Bounds(); s.Dx() < 2*s.Dy() || s.Dx() > 4*s.Dy() {
+			t.Errorf("three square panels are %v", s)
+		}
+	}
+}

@@ -1,0 +1,118 @@
+// Pictures of samples: a grid of images, or data and samples side by side for vectors; and of a score field in the plane.
+package preview
+
+import (
+	"image"
+	"math"
+
+	"sigmaz/internal/picture"
+	"sigmaz/kernels"
+	"sigmaz/model"
+	"sigmaz/sample"
+)
+
+// Images is samples (n, D) as pictures of the network's size.
+func Images(cfg model.Config, x []float32) picture.Images {
+	return picture.Images{Pix: x, N: len(x) / cfg.D(), H: cfg.Height, W: cfg.Width, C: cfg.Channels}
+}
+
+// Picture shows samples (n, D): images as a grid, vectors as points beside those of the data (m, D), which may be nil. Of
+// vectors in more than two dimensions the first two are shown, in one dimension the second is 0.
+func Picture(cfg model.Config, x, data []float32) (image.Image, error) {
+	if vectors(cfg) {
+		return picture.Scatter(plane(data, cfg.D()), plane(x, cfg.D()))
+	}
+	return picture.Grid(Images(cfg, x), 0, 0), nil
+}
+
+// plane is the first two coordinates of points (n, d).
+func plane(x []float32, d int) []float32 {
+	if d == 2 {
+		return x
+	}
+	out := make([]float32, 0, 2*len(x)/d)
+	for i := 0; i < len(x); i += d {
+		y := float32(0)
+		if d > 1 {
+			y = x[i+1]
+		}
+		out = append(out, x[i], y)
+	}
+	return out
+}
+
+// cells is how many arrows a field has in each direction: enough to see the turns of a spiral.
+const cells = 24
+
+// field is sigma s(x, sigma) on the lattice of a box. The factor sigma takes the unit out: with exact scores it is the
+// mean of the noise -z that x holds.
+func (s *Sampler) field(b picture.Box, sigma float32) (picture.FieldPanel, error) {
+	v, err := sample.Field(s.score, b.Lattice(cells), sigma)
+	for i := range v {
+		v[i] *= sigma
+	}
+	return picture.FieldPanel{Sigma: float64(sigma), Arrows: v}, err
+}
+
+// Fields shows the learned score field of a network for the plane at up to six levels spread over the ladder, largest
+// sigma first, over the data (n, 2).
+func (s *Sampler) Fields(data []float32) (image.Image, error) {
+	n := min(6, len(s.Sigmas))
+	b := picture.BoxOf(data)
+	var panels []picture.FieldPanel
+	for i := range n {
+		level := 0
+		if n > 1 {
+			level = i * (len(s.Sigmas) - 1) / (n - 1)
+		}
+		p, err := s.field(b, s.Sigmas[level])
+		if err != nil {
+			return nil, err
+		}
+		panels = append(panels, p)
+	}
+	return picture.Fields(data, panels, b, cells)
+}
+
+// TooLittleTooMuch shows the same learned field at the smallest level, at the one nearest to a quarter of the data's
+// spread, and at the largest, over the data (n, 2) perturbed by as much. The ladder must have three levels or more.
+func (s *Sampler) TooLittleTooMuch(data []float32) (image.Image, error) {
+	want := spread(data) / 4
+	middle := 1
+	for i := 1; i < len(s.Sigmas)-1; i++ {
+		if math.Abs(math.Log(float64(s.Sigmas[i])/want)) < math.Abs(math.Log(float64(s.Sigmas[middle])/want)) {
+			middle = i
+		}
+	}
+	b := picture.BoxOf(data)
+	z := make([]float32, len(data))
+	kernels.Stream{Seed: s.Options.Seed, Purpose: kernels.PurposeNoise}.Normals(z)
+	var panels [3]picture.FieldPanel
+	for i, level := range []int{len(s.Sigmas) - 1, middle, 0} {
+		p, err := s.field(b, s.Sigmas[level])
+		if err != nil {
+			return nil, err
+		}
+		p.Noisy = make([]float32, len(data))
+		for j := range data {
+			p.Noisy[j] = data[j] + float32(s.Sigmas[level]*z[j])
+		}
+		panels[i] = p
+	}
+	return picture.TooLittleTooMuch(data, panels[0], panels[1], panels[2], b, cells)
+}
+
+// spread is the root mean square of a coordinate about its mean, over points (n, 2).
+func spread(data []float32) float64 {
+	var sum, square [2]float64
+	for i, v := range data {
+		sum[i%2] += float64(v)
+		square[i%2] += float64(v) * float64(v)
+	}
+	n := float64(len(data)) / 2
+	v := 0.0
+	for j := range 2 {
+		v += (square[j] - sum[j]*sum[j]/n) / n / 2
+	}
+	return math.Sqrt(max(v, 1e-12))
+}

@@ -1,0 +1,161 @@
+package preview
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"math"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"gorgonia.org/tensor"
+
+	"sigmaz/kernels"
+	"sigmaz/model"
+	"sigmaz/sample"
+)
+
+var (
+	images = model.Config{Net: "ncsnv2", Height: 8, Width: 8, Channels: 1, NGF: 2}
+	points = model.Config{Net: "mlp", Height: 1, Width: 1, Channels: 2, Hidden: 8, DataSD: 1}
+)
+
+// weights is normal numbers of sd 0.1 for every parameter.
+func weights(t *testing.T, cfg model.Config, prefix string) []model.Named {
+	t.Helper()
+	params, err := cfg.Params()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var out []model.Named
+	for i, p := range params {
+		w := make([]float32, p.Shape.TotalSize())
+		kernels.Stream{Purpose: kernels.PurposeInit, N: uint64(i)}.Normals(w)
+		for j := range w {
+			w[j] *= 0.1
+		}
+		out = append(out, model.Named{Name: prefix + p.Name, T: tensor.New(tensor.WithShape(p.TorchShape()...), tensor.WithBacking(w))})
+	}
+	return out
+}
+
+func geometric(t *testing.T, levels int) model.Ladder {
+	t.Helper()
+	l, err := model.Geometric(2, 1, levels)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return l
+}
+
+func TestPreviewer(t *testing.T) {
+	for _, cfg := range []model.Config{images, points} {
+		p, err := New(kernels.NewCPU(0), cfg, geometric(t, 4), sample.Options{T: 3, Denoise: true, Seed: 5}, 5)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if cfg.D() == 2 {
+			p.Data = []float32{-1, 0, 1, 0, 0, 1}
+		}
+		w := weights(t, cfg, "ema.")
+		path := filepath.Join(t.TempDir(), "a.png")
+		var want []byte
+		for range 2 { // the same weights give the same file
+			if err := p.Write(context.Background(), w, "ema.", path); err != nil {
+				t.Fatal(err)
+			}
+			got, err := os.ReadFile(path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if want != nil && !bytes.Equal(got, want) {
+				t.Errorf("%s: two previews of the same weights differ", cfg.Net)
+			}
+			want = got
+		}
+
+		// an interrupted preview, missing weights and a chain that runs away leave the old file
+		ctx, cancel := context.WithCancel(context.Background())
+		cancel()
+		if err := p.Write(ctx, w, "ema.", path); !errors.Is(err, context.Canceled) {
+			t.Errorf("%s: interrupted: %v", cfg.Net, err)
+		}
+		if err := p.Write(context.Background(), w, "param.", path); err == nil {
+			t.Errorf("%s: weights of another name were taken", cfg.Net)
+		}
+		w[0].T.Float32s()[0] = float32(math.NaN())
+		if err := p.Write(context.Background(), w, "ema.", path); err == nil || !strings.Contains(err.Error(), "sample 0 became NaN") {
+			t.Errorf("%s: weights that are NaN: %v", cfg.Net, err)
+		}
+		if got, _ := os.ReadFile(path); !bytes.Equal(got, want) {
+			t.Errorf("%s: a failed preview changed the file", cfg.Net)
+		}
+	}
+}
+
+func TestDrawInBatches(t *testing.T) {
+	var want []float32
+	for _, batch := range []int{1, 3, 7} {
+		s, err := NewSampler(kernels.NewCPU(0), images, geometric(t, 3), sample.Options{T: 2, Seed: 1}, batch)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := s.Load(weights(t, images, ""), ""); err != nil {
+			t.Fatal(err)
+		}
+		steps := 0
+		got, err := s.Draw(context.Background(), 7, func(b Batch) error {
+			if steps++; b.First%batch != 0 || b.First+b.Rows > 7 || b.Rows < 1 {
+				t.Errorf("batch of %d: %+v", batch, b)
+			}
+			return nil
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if steps != (7+batch-1)/batch*6 {
+			t.Errorf("batch of %d: %d steps", batch, steps)
+		}
+		if want == nil {
+			want = got
+		}
+		if len(got) != 7*64 || !slices.Equal(got, want) {
+			t.Errorf("batches of %d give other images than batches of 1", batch)
+		}
+	}
+}
+
+func TestSamplerRefuses(t *testing.T) {
+	for _, c := range []struct {
+		o    sample.Options
+		want string
+	}{
+		{sample.Options{T: 0}, "T is 0"},
+		{sample.Options{T: 1, Epsilon: -1}, "epsilon is -1"},
+	} {
+		if _, err := NewSampler(kernels.NewCPU(0), images, geometric(t, 3), c.o, 1); err == nil || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%+v: error %v, want one with %q", c.o, err, c.want)
+		}
+	}
+}
+
+// Points of other dimensions than two are shown by the first two.
+func TestPlane(t *testing.T) {
+	if got := plane([]float32{1, 2, 3, 4, 5, 6}, 3); !slices.Equal(got, []float32{1, 2, 4, 5}) {
+		t.Errorf("of three dimensions: %v", got)
+	}
+	if got := plane([]float32{1, 2}, 1); !slices.Equal(got, []float32{1, 0, 2, 0}) {
+		t.Errorf("of one dimension: %v", got)
+	}
+}
+
+func TestBatchFor(t *testing.T) {
+	for _, cfg := range []model.Config{images, points, {Height: 4096, Width: 4096, Channels: 3, NGF: 128}} {
+		if n := BatchFor(cfg); n < 1 || n > 512 {
+			t.Errorf("%+v: %d rows", cfg, n)
+		}
+	}
+}

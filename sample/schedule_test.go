@@ -1,0 +1,129 @@
+package sample
+
+import (
+	"fmt"
+	"math"
+	"strings"
+	"testing"
+
+	"sigmaz/model"
+)
+
+func ladder(t testing.TB, begin, end float64, levels int) model.Ladder {
+	t.Helper()
+	l, err := model.Geometric(begin, end, levels)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return l
+}
+
+// The published settings: ladder, T, step_lr of the config files, what Technique 4 gives and the margin. (For church the
+// published step is about twice the minimum; for FFHQ a coarse grid gives 8.90e-7, where r is larger in the ninth digit.)
+var published = []struct {
+	name          string
+	begin, end    float64
+	levels, T     int
+	eps           float64
+	technique4    float64 // to three digits
+	margin        float64 // 0: not listed
+	marginHundred float64 // precision the margin is quoted to
+}{
+	{"NCSNv2 CIFAR-10", 50, 0.01, 232, 5, 6.2e-6, 6.18e-6, 2.06, 0.01},
+	{"NCSNv2 CelebA", 90, 0.01, 500, 5, 3.3e-6, 3.34e-6, 2.24, 0.01},
+	{"NCSNv2 church", 140, 0.01, 788, 4, 4.9e-6, 2.31e-6, 0, 0},
+	{"NCSNv2 bedroom", 190, 0.01, 1086, 3, 1.8e-6, 1.77e-6, 1.48, 0.01},
+	{"NCSNv2 FFHQ", 348, 0.01, 2311, 3, 9e-7, 8.93e-7, 1.49, 0.01},
+	{"NCSN", 1, 0.01, 10, 100, 2e-5, 3.23e-6, 7.5, 0.1},
+}
+
+func TestPublishedSchedules(t *testing.T) {
+	for _, p := range published {
+		l := ladder(t, p.begin, p.end, p.levels)
+		if got := fmt.Sprintf("%.2e", Epsilon(l, p.T)); got != fmt.Sprintf("%.2e", p.technique4) {
+			t.Errorf("%s: Epsilon = %s, want %.2e", p.name, got, p.technique4)
+		}
+		if got := StabilityMargin(l, p.T, p.eps); p.margin != 0 && math.Abs(got-p.margin) > 0.51*p.marginHundred {
+			t.Errorf("%s: StabilityMargin = %.4f, want %g", p.name, got, p.margin)
+		}
+	}
+	alphas := Alphas(ladder(t, 50, 0.01, 232), 6.2e-6)
+	if math.Abs(float64(alphas[0])-155) > 1e-3 {
+		t.Errorf("first step of CIFAR-10 is %g, want 155", alphas[0])
+	}
+	if got := Alphas(ladder(t, 1, 0.01, 10), 2e-5)[0]; math.Abs(float64(got)-0.2) > 1e-6 {
+		t.Errorf("first step of NCSN is %g, want 0.2", got)
+	}
+}
+
+// For T = 1, r = (1-q)^2 g^2 + 2q exactly and its minimum is q = 1 - 1/g^2.
+func TestEpsilonClosedForm(t *testing.T) {
+	for _, g := range []float64{1.0001, 1.03, 1.5, 4, 100} {
+		l := model.Ladder{float32(0.1 * g), 0.1}
+		g := l.Ratio()
+		want := (1 - 1/(g*g)) * l.End() * l.End()
+		if got := Epsilon(l, 1); math.Abs(got/want-1) > 1e-4 {
+			t.Errorf("g = %g: Epsilon = %g, want %g", g, got, want)
+		}
+	}
+}
+
+// Nothing near the answer is better, and no eps of the whole range is.
+func TestEpsilonIsTheMinimum(t *testing.T) {
+	for _, T := range []int{1, 2, 5, 20, 100, 10000} {
+		for _, levels := range []int{2, 3, 10, 100, 2000} {
+			l := ladder(t, 30, 0.02, levels)
+			end2 := l.End() * l.End()
+			q := Epsilon(l, T) / end2
+			r := func(q float64) float64 {
+				b := 2 * q / (1 - (1-q)*(1-q))
+				return math.Pow(math.Abs(1-q), 2*float64(T))*(l.Ratio()*l.Ratio()-b) + b
+			}
+			for i := range 2000 {
+				other := math.Exp(-30 * float64(i) / 2000)
+				if math.Abs(r(other)-1) < math.Abs(r(q)-1)*(1-1e-9)-1e-12 {
+					t.Fatalf("T %d, L %d: |r-1| = %g at q = %g but %g at %g", T, levels, math.Abs(r(q)-1), q, math.Abs(r(other)-1), other)
+				}
+			}
+		}
+	}
+}
+
+func TestSingleLevel(t *testing.T) {
+	l := model.Ladder{0.5}
+	if got := Epsilon(l, 100); math.Abs(got-0.025) > 1e-12 {
+		t.Errorf("Epsilon of one level at sigma 0.5 is %g, want 0.1 sigma^2 = 0.025", got)
+	}
+	if got := StabilityMargin(l, 1, 1e-9); !math.IsInf(got, 1) {
+		t.Errorf("StabilityMargin of one level is %g, want +Inf", got)
+	}
+}
+
+func TestOptionsCheck(t *testing.T) {
+	l := ladder(t, 1, 0.01, 10)
+	good := Options{T: 100, Epsilon: 2e-5}
+	if err := good.Check(l); err != nil {
+		t.Error(err)
+	}
+	for _, c := range []struct {
+		name string
+		l    model.Ladder
+		o    Options
+		want string
+	}{
+		{"no ladder", nil, good, "ladder is empty"},
+		{"T 0", l, Options{T: 0, Epsilon: 2e-5}, "T is 0"},
+		{"T huge", l, Options{T: 1 << 31, Epsilon: 2e-5}, "lower T"},
+		{"epsilon 0", l, Options{T: 1}, "epsilon is 0"},
+		{"epsilon negative", l, Options{T: 1, Epsilon: -1}, "epsilon is -1"},
+		{"epsilon NaN", l, Options{T: 1, Epsilon: math.NaN()}, "epsilon is NaN"},
+		{"epsilon too large", l, Options{T: 100, Epsilon: 2.1e-4}, "try 3.23e-06"},
+	} {
+		if err := c.o.Check(c.l); err == nil || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%s: error %v, want one with %q", c.name, err, c.want)
+		}
+	}
+	if got := (Options{T: 5, Denoise: true}).NFE(232); got != 1161 {
+		t.Errorf("NFE of CIFAR-10 is %d, want 1161", got)
+	}
+}
