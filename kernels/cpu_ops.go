@@ -241,27 +241,30 @@ func lowerNormGrad(mem []float32, o NormGrad) stage {
 	for i := range sums {
 		sums[i] = make([]float64, 3*o.C)
 	}
-	return stage{rows: o.N, sums: true, shared: []Buf{o.Alpha, o.Gamma}, late: present(o.DAlpha, o.DGamma, o.DBeta), scratch: (5 + o.P) * o.C,
+	return stage{rows: o.N, sums: true, shared: []Buf{o.Alpha, o.Gamma}, late: present(o.DAlpha, o.DGamma, o.DBeta), scratch: (8 + o.P) * o.C,
 		run: func(lo, hi, task int, first bool, w *worker) {
 			if first {
 				clear(sums[task])
 			}
 			sumDY, sumDYX := w.scratch[:o.C], w.scratch[o.C:2*o.C]
 			ka, kb, kc := w.scratch[2*o.C:3*o.C], w.scratch[3*o.C:4*o.C], w.scratch[4*o.C:5*o.C]
-			centred := w.scratch[5*o.C : (5+o.P)*o.C]
+			meanDY, ones, minus := w.scratch[5*o.C:6*o.C], w.scratch[6*o.C:7*o.C], w.scratch[7*o.C:8*o.C]
+			centred := w.scratch[8*o.C : (8+o.P)*o.C]
 			s := make([]float64, 2*o.C)
 			for n := lo; n < hi; n++ {
 				x, dy := row(mem, o.X, o.N, n), row(mem, o.DY, o.N, n)
 				mean, rstd := row(mem, o.Mean, o.N, n), row(mem, o.Rstd, o.N, n)
-				o.centre(centred, x, mean, ka, kb)
+				o.centre(centred, x, mean, ones, minus)
 				vec.ColumnDots(sumDY, sumDYX, dy, centred)
 				for c := range o.C {
 					s[c] = float64(sumDY[c])
 					s[o.C+c] = float64(sumDYX[c]) * float64(rstd[c])
 				}
-				o.coefficients(mem, n, s, sums[task], ka, kb, kc)
+				o.coefficients(mem, n, s, sums[task], ka, kb, kc, meanDY)
 				if o.DX.N > 0 {
-					vec.NormBackwardRow(row(mem, o.DX, o.N, n), dy, centred, ka, kb, kc)
+					dx := row(mem, o.DX, o.N, n)
+					o.centre(dx, dy, meanDY, ones, minus)
+					vec.NormBackwardRow(dx, dx, centred, ka, kb, kc)
 				}
 			}
 		},

@@ -117,13 +117,14 @@ func (o NormGrad) Ref(mem []float32) {
 			sums[c] += float64(g)
 			sums[o.C+c] += float64(g) * float64((x[i]-mean[c])*rstd[c])
 		}
-		ka, kb, kc := make([]float32, o.C), make([]float32, o.C), make([]float32, o.C)
-		o.coefficients(mem, n, sums, acc, ka, kb, kc)
+		k := make([]float32, 4*o.C)
+		ka, kb, kc, meanDY := k[:o.C], k[o.C:2*o.C], k[2*o.C:3*o.C], k[3*o.C:]
+		o.coefficients(mem, n, sums, acc, ka, kb, kc, meanDY)
 		if o.DX.N > 0 {
 			dx := row(mem, o.DX, o.N, n)
 			for i, g := range dy {
 				c := i % o.C
-				dx[i] = ka[c]*g + kb[c]*(x[i]-mean[c]) + kc[c]
+				dx[i] = ka[c]*(g-meanDY[c]) + kb[c]*(x[i]-mean[c]) + kc[c]
 			}
 		}
 	}
@@ -131,9 +132,9 @@ func (o NormGrad) Ref(mem []float32) {
 }
 
 // coefficients turns the sums of image n, sums[c] = sum dy and sums[C+c] = sum dy xhat, into
-// dx[p,c] = ka[c] dy[p,c] + kb[c] (x[p,c] - mean[c]) + kc[c], and adds to the parameters' gradients
-// acc = (dalpha, dgamma, dbeta).
-func (o NormGrad) coefficients(mem []float32, n int, sums, acc []float64, ka, kb, kc []float32) {
+// dx[p,c] = ka[c] (dy[p,c] - meanDY[c]) + kb[c] (x[p,c] - mean[c]) + kc[c], and adds to the parameters' gradients
+// acc = (dalpha, dgamma, dbeta). Both differences are taken first, so that nothing cancels after a large factor.
+func (o NormGrad) coefficients(mem []float32, n int, sums, acc []float64, ka, kb, kc, meanDY []float32) {
 	alpha, gamma := o.Alpha.Of(mem), o.Gamma.Of(mem)
 	rstd, muhat := row(mem, o.Rstd, o.N, n), row(mem, o.MuHat, o.N, n)
 	q := float64(o.Q.Of(mem)[n])
@@ -154,7 +155,8 @@ func (o NormGrad) coefficients(mem []float32, n int, sums, acc []float64, ka, kb
 		// r g (dy - sum/p - xhat sumX/p) + dmu/p with xhat = (x - mean) r, mean over the pixels
 		ka[c] = float32(r * g)
 		kb[c] = float32(-r * r * g * sumX / p)
-		kc[c] = float32((dmu - r*g*sum) / p)
+		kc[c] = float32(dmu / p)
+		meanDY[c] = float32(sum / p)
 	}
 }
 

@@ -1,0 +1,64 @@
+package vec
+
+// The element-wise blocks in plain Go. The transcendental ones go through float64.
+
+import "math"
+
+func eluGo(y, x []float32) {
+	for i, v := range x {
+		if !(v > 0) {
+			v = float32(math.Expm1(float64(v)))
+		}
+		y[i] = v
+	}
+}
+
+func eluBackwardGo(dx, dy, y []float32) {
+	for i, v := range y {
+		d := dy[i]
+		if !(v > 0) {
+			d *= v + 1
+		}
+		dx[i] = d
+	}
+}
+
+func softplusGo(y, x []float32) {
+	for i, v := range x {
+		y[i] = max(v, 0) + float32(math.Log1p(math.Exp(-math.Abs(float64(v)))))
+	}
+}
+
+func softplusBackwardGo(dx, dy, y []float32) {
+	for i, v := range y {
+		dx[i] = dy[i] * float32(-math.Expm1(float64(-v)))
+	}
+}
+
+func addGo(dst, a, b []float32) {
+	for i, v := range a {
+		dst[i] = v + b[i]
+	}
+}
+
+func axpyGo(dst []float32, alpha float32, x []float32) {
+	for i, v := range x {
+		dst[i] += alpha * v
+	}
+}
+
+func scaleShiftGo(y, x, scale, shift []float32) {
+	for p := 0; p < len(x); p += len(scale) {
+		for c, s := range scale {
+			y[p+c] = x[p+c]*s + shift[c]
+		}
+	}
+}
+
+func normBackwardGo(dx, dy, x, ka, kb, kc []float32) {
+	for p := 0; p < len(dx); p += len(ka) {
+		for c, k := range ka {
+			dx[p+c] = k*dy[p+c] + (kb[c]*x[p+c] + kc[c])
+		}
+	}
+}

@@ -1,0 +1,305 @@
+package vec
+
+import (
+	"fmt"
+	"math"
+	"testing"
+)
+
+var lengths = []int{0, 1, 2, 7, 8, 9, 15, 16, 17, 31, 33, 63, 64, 65, 100, 1023, 4095, 4096, 4097, 10007}
+
+// unary checks a block against a float64 formula at every length.
+func unary(t *testing.T, what string, inputs int, block func(dst []float32, in [][]float32), want func(v []float64) float64) {
+	for _, n := range lengths {
+		var in [][]float32
+		for i := range inputs {
+			in = append(in, normals(uint64(n+i), n))
+		}
+		expect := make([]float64, n)
+		for i := range expect {
+			v := make([]float64, inputs)
+			for j := range v {
+				v[j] = float64(in[j][i])
+			}
+			expect[i] = want(v)
+		}
+		dst := guard(what, n, float32(math.NaN()))
+		block(dst.v, in)
+		closeTo(t, fmt.Sprintf("%s, n=%d", what, n), dst.v, expect, 3e-7)
+		dst.check(t)
+		for alias := range in { // in place
+			dst := guardCopy(what, in[alias])
+			other := append([][]float32(nil), in...)
+			other[alias] = dst.v
+			block(dst.v, other)
+			closeTo(t, fmt.Sprintf("%s in place, n=%d", what, n), dst.v, expect, 3e-7)
+			dst.check(t)
+		}
+	}
+}
+
+func elu64(x float64) float64 {
+	if x > 0 {
+		return x
+	}
+	return math.Expm1(x)
+}
+
+func softplus64(x float64) float64 { return max(x, 0) + math.Log1p(math.Exp(-math.Abs(x))) }
+
+func TestElementwise(t *testing.T) {
+	eachISA(t, func(t *testing.T) {
+		unary(t, "ELU", 1, func(dst []float32, in [][]float32) { ELU(dst, in[0]) },
+			func(v []float64) float64 { return elu64(v[0]) })
+		unary(t, "ELUBackward", 2, func(dst []float32, in [][]float32) { ELUBackward(dst, in[0], in[1]) },
+			func(v []float64) float64 { return v[0] * (min(v[1], 0) + 1) })
+		unary(t, "Softplus", 1, func(dst []float32, in [][]float32) { Softplus(dst, in[0]) },
+			func(v []float64) float64 { return softplus64(v[0]) })
+		unary(t, "Add", 2, func(dst []float32, in [][]float32) { Add(dst, in[0], in[1]) },
+			func(v []float64) float64 { return v[0] + v[1] })
+		for _, n := range lengths {
+			x, dst := normals(1, n), guardCopy("Axpy", normals(2, n))
+			want := float64s(dst.v)
+			for i, v := range x {
+				want[i] += 0.3 * float64(v)
+			}
+			Axpy(dst.v, 0.3, x)
+			closeTo(t, "Axpy", dst.v, want, 3e-7)
+			dst.check(t)
+		}
+		// Softplus' output is positive.
+		for _, n := range lengths {
+			y, dy := normals(3, n), normals(4, n)
+			want := make([]float64, n)
+			for i := range y {
+				y[i] = y[i] * y[i]
+				want[i] = float64(dy[i]) * -math.Expm1(-float64(y[i]))
+			}
+			dx := guard("SoftplusBackward", n, 0)
+			SoftplusBackward(dx.v, dy, y)
+			closeTo(t, "SoftplusBackward", dx.v, want, 3e-7)
+			dx.check(t)
+		}
+	})
+}
+
+// ulps is the distance of got from want in units of the last place of want.
+func ulps(got float32, want float64) float64 {
+	w := float32(math.Abs(want))
+	unit := float64(math.Nextafter32(w, math.MaxFloat32)) - float64(w)
+	return math.Abs(float64(got)-want) / unit
+}
+
+// The activations and their derivatives are good to a few units in the last place over their whole range.
+func TestActivationAccuracy(t *testing.T) {
+	var x []float32
+	for e := -40.0; e < 7; e += 0.0007 {
+		x = append(x, float32(math.Exp2(e)), float32(-math.Exp2(e)))
+	}
+	eachISA(t, func(t *testing.T) {
+		y := make([]float32, len(x))
+		dx := make([]float32, len(x))
+		ones := make([]float32, len(x))
+		for i := range ones {
+			ones[i] = 1
+		}
+		for _, c := range []struct {
+			name  string
+			run   func()
+			want  func(float64) float64
+			got   []float32
+			limit float64
+		}{
+			{"ELU", func() { ELU(y, x) }, elu64, y, 2},
+			{"Softplus", func() { Softplus(y, x) }, softplus64, y, 3},
+			{"SoftplusBackward", func() { SoftplusBackward(dx, ones, x) }, func(v float64) float64 { return -math.Expm1(-v) }, dx, 2},
+		} {
+			c.run()
+			worst, at := 0.0, 0
+			for i, v := range x {
+				if c.name == "SoftplusBackward" && v < 0 {
+					continue
+				}
+				if u := ulps(c.got[i], c.want(float64(v))); !(u <= worst) {
+					worst, at = u, i
+				}
+			}
+			t.Logf("%s: at most %.2f units in the last place, at %g", c.name, worst, x[at])
+			if !(worst <= c.limit) {
+				t.Errorf("%s(%g) = %g, want %g: %.2f units in the last place", c.name, x[at], c.got[at], c.want(float64(x[at])), worst)
+			}
+		}
+	})
+}
+
+func TestActivationSpecialValues(t *testing.T) {
+	inf, nan := float32(math.Inf(1)), float32(math.NaN())
+	negZero := float32(math.Copysign(0, -1))
+	eachISA(t, func(t *testing.T) {
+		x := []float32{inf, -inf, nan, -nan, 0, negZero, -1e30, 1e30, -1e-40, 1e-40, -17, -18, -19, -87, -104, -103}
+		var elu, softplus []float64
+		for _, v := range x {
+			elu = append(elu, elu64(float64(v)))
+			softplus = append(softplus, softplus64(float64(v)))
+		}
+		elu[8] = 0
+		y := make([]float32, len(x))
+		check := func(what string, want []float64) {
+			for i, w := range want {
+				if g := float64(y[i]); math.IsNaN(w) != math.IsNaN(g) || math.Abs(g-w) > 1e-6*math.Abs(w)+2e-45 && g != w {
+					t.Errorf("%s(%g) = %g, want %g", what, x[i], g, w)
+				}
+			}
+		}
+		ELU(y, x)
+		elu[8] = float64(x[8])
+		check("ELU", elu)
+		Softplus(y, x)
+		check("Softplus", softplus)
+
+		y = []float32{inf, nan, -1, 0, 2}
+		dx := make([]float32, len(y))
+		ELUBackward(dx, []float32{1, 1, 1, 1, nan}, y)
+		closeTo(t, "ELUBackward", dx, []float64{1, math.NaN(), 0, 1, math.NaN()}, 0)
+		SoftplusBackward(dx, []float32{1, 1, 1, 1, 1}, []float32{inf, nan, 0, 1, 2})
+		closeTo(t, "SoftplusBackward", dx, []float64{1, math.NaN(), 0, 1 - math.Exp(-1), 1 - math.Exp(-2)}, 3e-7)
+	})
+}
+
+var channelCounts = []int{1, 2, 3, 6, 8, 15, 16, 17, 24, 31, 32, 33, 63, 64, 65, 96, 127, 128, 129, 255, 256}
+var rowCounts = []int{0, 1, 2, 3, 5, 17, 63, 64, 65, 400}
+
+func TestRows(t *testing.T) {
+	eachISA(t, func(t *testing.T) {
+		for _, c := range channelCounts {
+			ka, kb, kc := normals(1, c), normals(2, c), normals(3, c)
+			for _, rows := range rowCounts {
+				n := rows * c
+				x, dy := normals(4, n), normals(5, n)
+				scaled, activated, grad := make([]float64, n), make([]float64, n), make([]float64, n)
+				for i := range n {
+					v, j := float64(x[i]), i%c
+					scaled[i] = v*float64(ka[j]) + float64(kb[j])
+					activated[i] = elu64(scaled[i])
+					grad[i] = float64(ka[j])*float64(dy[i]) + float64(kb[j])*v + float64(kc[j])
+				}
+				name := fmt.Sprintf("%d rows of %d", rows, c)
+				y := guard(name, n, float32(math.NaN()))
+				ScaleShift(y.v, x, ka, kb)
+				closeTo(t, "ScaleShift "+name, y.v, scaled, 3e-7)
+				ScaleShiftELU(y.v, x, ka, kb)
+				closeTo(t, "ScaleShiftELU "+name, y.v, activated, 3e-7)
+				NormBackwardRow(y.v, dy, x, ka, kb, kc)
+				closeTo(t, "NormBackwardRow "+name, y.v, grad, 3e-7)
+				y.check(t)
+				copy(y.v, x)
+				ScaleShiftELU(y.v, y.v, ka, kb)
+				closeTo(t, "ScaleShiftELU in place "+name, y.v, activated, 3e-7)
+				copy(y.v, dy)
+				NormBackwardRow(y.v, y.v, x, ka, kb, kc)
+				closeTo(t, "NormBackwardRow in place "+name, y.v, grad, 3e-7)
+				y.check(t)
+			}
+		}
+	})
+}
+
+func TestColumns(t *testing.T) {
+	eachISA(t, func(t *testing.T) {
+		for _, c := range channelCounts {
+			shift := normals(1, c)
+			for _, rows := range append(rowCounts, 1000) {
+				a, b := normals(2, rows*c), normals(3, rows*c)
+				for i := range a {
+					a[i] += 1 // or the sums would be small against their terms
+				}
+				sum, mom, sq, raw, dot := make([]float64, c), make([]float64, c), make([]float64, c), make([]float64, c), make([]float64, c)
+				for i, v := range float64s(a) {
+					d := v - float64(shift[i%c])
+					sum[i%c] += v
+					mom[i%c] += d
+					sq[i%c] += d * d
+					raw[i%c] += v * v
+					dot[i%c] += v * float64(b[i])
+				}
+				name := fmt.Sprintf("%d rows of %d", rows, c)
+				first, second := guard(name, c, float32(math.NaN())), guard(name, c, float32(math.NaN()))
+				const tol = 1e-6
+				ColumnSum(first.v, a)
+				closeTo(t, "ColumnSum "+name, first.v, sum, tol)
+				ColumnMoments(first.v, second.v, a, shift)
+				closeTo(t, "ColumnMoments "+name, first.v, mom, tol)
+				closeTo(t, "ColumnMoments squares "+name, second.v, sq, tol)
+				ColumnMoments(first.v, second.v, a, nil)
+				closeTo(t, "ColumnMoments without shift "+name, first.v, sum, tol)
+				closeTo(t, "ColumnMoments squares without shift "+name, second.v, raw, tol)
+				ColumnDots(first.v, second.v, a, b)
+				closeTo(t, "ColumnDots "+name, first.v, sum, tol)
+				closeTo(t, "ColumnDots products "+name, second.v, dot, 3e-6)
+				first.check(t)
+				second.check(t)
+			}
+		}
+	})
+}
+
+// 65k rows of a large mean: plain float32 sums would be off by 1e-4.
+func TestColumnMomentsOfLongColumns(t *testing.T) {
+	const rows, c = 256 * 256, 3
+	x := normals(1, rows*c)
+	sum, sq := make([]float64, c), make([]float64, c)
+	for i := range x {
+		x[i] += 10
+		sum[i%c] += float64(x[i])
+		sq[i%c] += float64(x[i]) * float64(x[i])
+	}
+	eachISA(t, func(t *testing.T) {
+		first, second := make([]float32, c), make([]float32, c)
+		ColumnMoments(first, second, x, nil)
+		closeTo(t, "sum", first, sum, 1.5e-7)
+		closeTo(t, "squares", second, sq, 1.5e-7)
+	})
+}
+
+func BenchmarkElementwise(b *testing.B) {
+	const n, c = 28 * 28 * 8, 8
+	x, dy, y := normals(1, n), normals(2, n), make([]float32, n)
+	for i := range dy {
+		dy[i] = max(dy[i], -0.9)
+	}
+	ka, kb, kc, sum, sq := normals(3, c), normals(4, c), normals(5, c), make([]float32, c), make([]float32, c)
+	index := make([]uint32, n)
+	MaxPool5(y, index, x, 28, 28, c)
+	small := make([]float32, n/4)
+	for _, name := range Available() {
+		for _, k := range []struct {
+			name  string
+			words int // read and written
+			run   func()
+		}{
+			{"ELU", 2 * n, func() { ELU(y, x) }},
+			{"ELUBackward", 3 * n, func() { ELUBackward(y, x, dy) }},
+			{"Softplus", 2 * n, func() { Softplus(y, x) }},
+			{"Add", 3 * n, func() { Add(y, x, dy) }},
+			{"Axpy", 3 * n, func() { Axpy(y, 0.1, x) }},
+			{"ScaleShift", 2 * n, func() { ScaleShift(y, x, ka, kb) }},
+			{"ScaleShiftELU", 2 * n, func() { ScaleShiftELU(y, x, ka, kb) }},
+			{"NormBackwardRow", 3 * n, func() { NormBackwardRow(y, dy, x, ka, kb, kc) }},
+			{"ColumnSum", n, func() { ColumnSum(sum, x) }},
+			{"ColumnMoments", n, func() { ColumnMoments(sum, sq, x, ka) }},
+			{"ColumnDots", 2 * n, func() { ColumnDots(sum, sq, x, dy) }},
+			{"MaxPool5", 2 * n, func() { MaxPool5(y, nil, x, 28, 28, c) }},
+			{"MaxPool5Index", 3 * n, func() { MaxPool5(y, index, x, 28, 28, c) }},
+			{"MaxPool5Backward", 3 * n, func() { MaxPool5Backward(y, dy, index, 28, 28, c) }},
+			{"MeanPool2", n + n/4, func() { MeanPool2(small, x, 28, 28, c) }},
+			{"MeanPool2Backward", n + n/4, func() { MeanPool2Backward(y, small, 28, 28, c) }},
+		} {
+			b.Run(name+"/"+k.name, func(b *testing.B) {
+				defer SetISA(name)()
+				t := bestTime(b, k.run)
+				b.ReportMetric(t*1e6, "us/image")
+				b.ReportMetric(4*float64(k.words)/t/1e9, "GB/s")
+			})
+		}
+	}
+}

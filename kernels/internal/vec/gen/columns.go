@@ -1,0 +1,130 @@
+package main
+
+// Sums down the columns of a matrix, several vectors of columns at a time. Sums of 64 rows are kept in float32 and then
+// added to float64 ones in memory, so that long columns lose nothing.
+
+import (
+	"fmt"
+
+	. "github.com/mmcloughlin/avo/build"
+	. "github.com/mmcloughlin/avo/operand"
+	"github.com/mmcloughlin/avo/reg"
+)
+
+const (
+	blockRows     = 64
+	secondSum     = 64 * 8 // the second sums start 64 float64 after the first
+	columnVectors = 4
+)
+
+// Both sums of a column: of its values a, and of products.
+var columnKernels = []struct {
+	name, doc string
+	second    bool // has a second operand and a second sum
+	row       bool // the second operand is one row, the same for all
+}{
+	{"columnSum", "sums[c] += sum a[p, c]", false, false},
+	{"columnMoments", "with d = a[p, c] - b[c]: sums[c] += sum d, sums[64+c] += sum d^2", true, true},
+	{"columnDots", "sums[c] += sum a[p, c], sums[64+c] += sum a[p, c] b[p, c]", true, false},
+}
+
+func genColumns() {
+	for _, s := range isas {
+		for kind := range columnKernels {
+			for vectors := 1; vectors <= columnVectors; vectors++ {
+				buildColumns(&kernel{isa: s}, kind, vectors)
+			}
+			declareSized(s, columnKernels[kind].name, columnsSignature, columnVectors)
+		}
+	}
+}
+
+const columnsSignature = "(sums *float64, a, b *float32, rows, stride, last int)"
+
+func buildColumns(k *kernel, kind, vectors int) {
+	c := columnKernels[kind]
+	name := fmt.Sprintf("%s%sx%d", c.name, k.name, vectors)
+	TEXT(name, NOSPLIT, "func"+columnsSignature)
+	Pragma("noescape")
+	Doc(fmt.Sprintf("%s computes %s, for %d vectors of columns of which the last has last columns; stride is in bytes.", name, c.doc, vectors))
+	sums, a, b, rows, stride, last, block, tmp := reg.RDI, reg.RSI, reg.RDX, reg.RCX, reg.R8, reg.R9, reg.RBX, reg.RAX
+	loadParam("sums", sums)
+	loadParam("a", a)
+	loadParam("b", b)
+	loadParam("rows", rows)
+	loadParam("stride", stride)
+	loadParam("last", last)
+	k.tailMask(last, tmp)
+	v := k.vec
+	first := func(i int) int { return i }
+	second := func(i int) int { return vectors + i }
+	x, y := 2*vectors, 2*vectors+1
+
+	Label("block")
+	MOVQ(U32(blockRows), block)
+	CMPQ(rows, block)
+	CMOVQLT(rows, block)
+	SUBQ(block, rows)
+	for i := 0; i < vectors; i++ {
+		k.zero(first(i))
+		if c.second {
+			k.zero(second(i))
+		}
+	}
+	Label("row")
+	for i := 0; i < vectors; i++ {
+		masked := i == vectors-1
+		k.load(Mem{Base: a, Disp: i * k.bytes()}, x, masked)
+		switch c.name {
+		case "columnSum":
+			VADDPS(v(x), v(first(i)), v(first(i)))
+		case "columnMoments": // b is zero past the last column
+			VSUBPS(Mem{Base: b, Disp: i * k.bytes()}, v(x), v(x))
+			VADDPS(v(x), v(first(i)), v(first(i)))
+			VFMADD231PS(v(x), v(x), v(second(i)))
+		case "columnDots":
+			k.load(Mem{Base: b, Disp: i * k.bytes()}, y, masked)
+			VADDPS(v(x), v(first(i)), v(first(i)))
+			VFMADD231PS(v(x), v(y), v(second(i)))
+		}
+	}
+	ADDQ(stride, a)
+	if c.second && !c.row {
+		ADDQ(stride, b)
+	}
+	DECQ(block)
+	JNE(LabelRef("row"))
+	for i := 0; i < vectors; i++ {
+		k.addWidened(first(i), x, Mem{Base: sums, Disp: 2 * i * k.bytes()})
+		if c.second {
+			k.addWidened(second(i), x, Mem{Base: sums, Disp: secondSum + 2*i*k.bytes()})
+		}
+	}
+	TESTQ(rows, rows)
+	JNE(LabelRef("block"))
+	VZEROUPPER()
+	RET()
+}
+
+// addWidened adds the lanes of register r to as many float64 at m, through register tmp.
+func (k *kernel) addWidened(r, tmp int, m Mem) {
+	half := m
+	half.Disp += k.bytes()
+	if k.wide() {
+		VCVTPS2PD(ymm[r], zmm[tmp])
+		VADDPD(m, zmm[tmp], zmm[tmp])
+		VMOVUPD(zmm[tmp], m)
+		VEXTRACTF64X4(U8(1), zmm[r], ymm[r])
+		VCVTPS2PD(ymm[r], zmm[tmp])
+		VADDPD(half, zmm[tmp], zmm[tmp])
+		VMOVUPD(zmm[tmp], half)
+		return
+	}
+	VCVTPS2PD(xmm[r], ymm[tmp])
+	VADDPD(m, ymm[tmp], ymm[tmp])
+	VMOVUPD(ymm[tmp], m)
+	VEXTRACTF128(U8(1), ymm[r], xmm[r])
+	VCVTPS2PD(xmm[r], ymm[tmp])
+	VADDPD(half, ymm[tmp], ymm[tmp])
+	VMOVUPD(ymm[tmp], half)
+}

@@ -1,0 +1,405 @@
+package main
+
+// Element-wise kernels: one vector of each operand in, one out. Operands that are per channel ("patterns") repeat with a
+// period of some floats, so that an image of few channels is still processed in whole vectors.
+
+import (
+	"fmt"
+	"math"
+
+	. "github.com/mmcloughlin/avo/build"
+	. "github.com/mmcloughlin/avo/operand"
+	"github.com/mmcloughlin/avo/reg"
+)
+
+// kernel is an element-wise kernel being built: its instruction set and the registers its constants rest in.
+type kernel struct {
+	isa
+	consts map[string]int
+}
+
+// Float constants by name. exp's are for exp(x) = 2^n exp(r), n = round(x/ln 2), |r| <= ln(2)/2: ln 2 is split so that
+// n*ln2Hi is exact for |n| < 2^9, and exp(r)-1 = r + r^2 (1/2 + r/6 + ... + r^5/5040), whose first missing term is below
+// 2e-8 of the result. log1p's are the series 2 atanh(s) = 2s (1 + s^2/3 + s^4/5 + ...) for s <= 1/3.
+var floats = map[string]float64{
+	"zero": 0, "one": 1, "two": 2,
+	"log2e": math.Log2E,
+	"ln2Hi": 355.0 / 512,
+	"ln2Lo": math.Ln2 - 355.0/512,
+	"exp2":  1.0 / 2, "exp3": 1.0 / 6, "exp4": 1.0 / 24, "exp5": 1.0 / 120, "exp6": 1.0 / 720, "exp7": 1.0 / 5040,
+	"expm1Low": -18,  // expm1 rounds to -1 from -17.33 down
+	"expLow":   -104, // exp rounds to 0 from -103.98 down
+	"log3":     1.0 / 3, "log5": 1.0 / 5, "log7": 1.0 / 7, "log9": 1.0 / 9, "log11": 1.0 / 11, "log13": 1.0 / 13,
+	"log15": 1.0 / 15, "log17": 1.0 / 17,
+}
+
+// use puts constants into registers: all of those a kernel needs with AVX-512, from Z31 down; with AVX2 only the ones
+// called inRegisters, from Y14 down. The others are read from memory where they are used.
+func (k *kernel) use(inRegisters []string, others ...string) {
+	k.consts = map[string]int{}
+	next := 14
+	names := inRegisters
+	if k.wide() {
+		next = 31
+		names = append(append([]string(nil), inRegisters...), others...)
+	}
+	for _, name := range names {
+		VMOVUPS(floatConstant(name), k.vec(next))
+		k.consts[name] = next
+		next--
+	}
+}
+
+func floatConstant(name string) Mem {
+	if name == "signBit" {
+		return constant(name, 1<<31)
+	}
+	return constantF(name, floats[name])
+}
+
+// c is a constant as an operand that may be memory.
+func (k *kernel) c(name string) Op {
+	if r, ok := k.consts[name]; ok {
+		return k.vec(r)
+	}
+	return floatConstant(name)
+}
+
+// r is a constant that has to be in a register.
+func (k *kernel) r(name string) Op {
+	r, ok := k.consts[name]
+	if !ok {
+		panic("gen: constant not in a register: " + name)
+	}
+	return k.vec(r)
+}
+
+var (
+	expInRegisters = []string{"one", "log2e", "ln2Hi", "ln2Lo"}
+	expOthers      = []string{"exp2", "exp3", "exp4", "exp5", "exp6", "exp7"}
+)
+
+// expParts reduces x (overwritten) and leaves n in register n and exp(r)-1 in register p. It uses q. NaN stays NaN.
+func (k *kernel) expParts(x, n, p, q int) {
+	v := k.vec
+	VMULPS(k.c("log2e"), v(x), v(n))
+	k.roundNearest(n, n)
+	VFNMADD231PS(k.c("ln2Hi"), v(n), v(x))
+	VFNMADD231PS(k.c("ln2Lo"), v(n), v(x)) // r
+	VMOVUPS(k.c("exp7"), v(q))
+	for _, c := range []string{"exp6", "exp5", "exp4", "exp3", "exp2"} {
+		VFMADD213PS(k.c(c), v(x), v(q))
+	}
+	VMULPS(v(x), v(x), v(p))
+	VFMADD213PS(v(x), v(q), v(p)) // r^2 q + r
+	VCVTPS2DQ(v(n), v(n))
+}
+
+// expm1 turns x, at most 0, in register x into exp(x)-1 in register dst; it uses the registers n, p, q. The result is
+// good to an ulp relative to itself: for n = 0 it is p, and else 2^n - 1 is exact.
+func (k *kernel) expm1(x, dst, n, p, q int) {
+	v := k.vec
+	VMAXPS(v(x), k.r("expm1Low"), v(x)) // NaN in the first operand is kept
+	k.expParts(x, n, p, q)
+	VPSLLD(U8(23), v(n), v(n))
+	VPADDD(k.c("one"), v(n), v(n)) // 2^n: n is added to the exponent of 1
+	VSUBPS(k.c("one"), v(n), v(dst))
+	VFMADD231PS(v(n), v(p), v(dst))
+}
+
+// elu turns x in register 0 into ELU(x) in register 0, using 1 to 5. expm1(x) >= x, so the larger of the two is the
+// result on both sides: for x > 0 the left one is computed from 0.
+func (k *kernel) elu() {
+	v := k.vec
+	VMINPS(v(0), k.r("zero"), v(1)) // NaN in the first operand is kept
+	k.expm1(1, 2, 3, 4, 5)
+	VMAXPS(v(2), v(0), v(0))
+}
+
+var eluInRegisters = append([]string{"zero", "expm1Low"}, expInRegisters...)
+
+// operands of an element-wise kernel, in registers 0, 1, ... when its body runs; the result is register 0.
+type elementwise struct {
+	name     string
+	doc      string
+	flat     []string // read with the destination's index
+	patterns []string // read with the index modulo period
+	inPlace  bool     // the destination is an operand too, the last flat one
+	scalar   string
+	use      func(k *kernel)
+	body     func(k *kernel)
+}
+
+// In VMINPS, VMAXPS and VSUBPS the order of operands is the reverse of Intel's.
+var elementwiseKernels = []elementwise{
+	{name: "elu", doc: "y = x > 0 ? x : exp(x)-1", flat: []string{"x"},
+		use:  func(k *kernel) { k.use(eluInRegisters, expOthers...) },
+		body: func(k *kernel) { k.elu() }},
+	{name: "eluBackward", doc: "dst = dy * (min(y, 0) + 1)", flat: []string{"dy", "y"},
+		use: func(k *kernel) { k.use([]string{"zero", "one"}) },
+		body: func(k *kernel) {
+			v := k.vec
+			VMINPS(v(1), k.r("zero"), v(1))
+			VADDPS(k.c("one"), v(1), v(1))
+			VMULPS(v(1), v(0), v(0))
+		}},
+	{name: "softplus", doc: "dst = max(x, 0) + log1p(exp(-|x|))", flat: []string{"x"},
+		use: func(k *kernel) {
+			k.use(append([]string{"zero", "expLow", "signBit", "two"}, expInRegisters...),
+				append([]string{"log3", "log5", "log7", "log9", "log11", "log13", "log15", "log17"}, expOthers...)...)
+		},
+		body: func(k *kernel) {
+			v := k.vec
+			VORPS(k.c("signBit"), v(0), v(1))
+			VMAXPS(v(0), k.r("zero"), v(0))
+			VMAXPS(v(1), k.r("expLow"), v(1))
+			k.expParts(1, 3, 4, 5)
+			// e = 2^n (1 + p), n down to -150: in two factors, or tiny results would be lost.
+			VPSRAD(U8(1), v(3), v(5))
+			VPSUBD(v(5), v(3), v(3))
+			VPSLLD(U8(23), v(3), v(3))
+			VPADDD(k.c("one"), v(3), v(3))
+			VPSLLD(U8(23), v(5), v(5))
+			VPADDD(k.c("one"), v(5), v(5))
+			VFMADD213PS(v(3), v(3), v(4))
+			VMULPS(v(5), v(4), v(4))
+			// s = e / (2 + e), z = s^2
+			VADDPS(k.c("two"), v(4), v(1))
+			VDIVPS(v(1), v(4), v(4))
+			VMULPS(v(4), v(4), v(1))
+			VMOVUPS(k.c("log17"), v(2))
+			for _, c := range []string{"log15", "log13", "log11", "log9", "log7", "log5", "log3"} {
+				VFMADD213PS(k.c(c), v(1), v(2))
+			}
+			VMULPS(v(1), v(2), v(2))
+			VADDPS(v(4), v(4), v(4))
+			VFMADD213PS(v(4), v(4), v(2)) // 2s z (...) + 2s
+			VADDPS(v(2), v(0), v(0))
+		}},
+	{name: "softplusBackward", doc: "dst = dy * (1 - exp(-y)), y >= 0", flat: []string{"dy", "y"},
+		use: func(k *kernel) { k.use(append([]string{"signBit", "expm1Low"}, expInRegisters...), expOthers...) },
+		body: func(k *kernel) {
+			v := k.vec
+			VXORPS(k.c("signBit"), v(1), v(1))
+			k.expm1(1, 2, 3, 4, 5)
+			VXORPS(k.c("signBit"), v(2), v(2))
+			VMULPS(v(2), v(0), v(0))
+		}},
+	{name: "add", doc: "dst = a + b", flat: []string{"a", "b"},
+		body: func(k *kernel) { VADDPS(k.vec(1), k.vec(0), k.vec(0)) }},
+	{name: "axpy", doc: "dst += alpha * x", flat: []string{"x"}, inPlace: true, scalar: "alpha",
+		body: func(k *kernel) {
+			VFMADD213PS(k.vec(1), k.vec(scalarReg), k.vec(0)) // x*alpha + dst
+		}},
+	{name: "scaleShift", doc: "dst = x * scale + shift", flat: []string{"x"}, patterns: []string{"scale", "shift"},
+		body: func(k *kernel) { VFMADD213PS(k.vec(2), k.vec(1), k.vec(0)) }},
+	{name: "scaleShiftELU", doc: "dst = ELU(x * scale + shift)", flat: []string{"x"}, patterns: []string{"scale", "shift"},
+		use: func(k *kernel) { k.use(eluInRegisters, expOthers...) },
+		body: func(k *kernel) {
+			VFMADD213PS(k.vec(2), k.vec(1), k.vec(0))
+			k.elu()
+		}},
+	{name: "normBackward", doc: "dst = ka * dy + kb * x + kc", flat: []string{"dy", "x"}, patterns: []string{"ka", "kb", "kc"},
+		body: func(k *kernel) {
+			VFMADD213PS(k.vec(4), k.vec(3), k.vec(1))
+			VFMADD213PS(k.vec(1), k.vec(2), k.vec(0))
+		}},
+}
+
+// scalarReg holds a kernel's scalar in every lane.
+const scalarReg = 6
+
+func (e elementwise) params() (list []string) {
+	list = append(list, "dst")
+	list = append(list, e.flat...)
+	return append(list, e.patterns...)
+}
+
+// signature without the function's name.
+func (e elementwise) signature() string {
+	s := "("
+	for i, p := range e.params() {
+		if i > 0 {
+			s += ", "
+		}
+		s += p
+	}
+	s += " *float32"
+	if e.scalar != "" {
+		s += ", " + e.scalar + " float32"
+	}
+	s += ", n"
+	if len(e.patterns) > 0 {
+		s += ", period"
+	}
+	return s + " int)"
+}
+
+func genElementwise() {
+	for _, s := range isas {
+		for _, e := range elementwiseKernels {
+			e.build(&kernel{isa: s})
+			declare(s, e.name, e.signature())
+		}
+		buildPadRows(s)
+		declare(s, "padRows", padRowsSignature)
+	}
+}
+
+func (e elementwise) build(k *kernel) {
+	TEXT(e.name+k.name, NOSPLIT, "func"+e.signature())
+	Pragma("noescape")
+	doc := fmt.Sprintf("%s computes %s for n values", e.name+k.name, e.doc)
+	if len(e.patterns) > 0 {
+		doc += "; the last operands repeat after period values"
+	}
+	Doc(doc + ".")
+
+	dst := reg.RDI
+	flat := []reg.GPPhysical{reg.RSI, reg.RDX}[:len(e.flat)]
+	patterns := []reg.GPPhysical{reg.R8, reg.R9, reg.R10}[:len(e.patterns)]
+	n, period, left, i, tmp := reg.RCX, reg.R11, reg.RBX, reg.RAX, reg.R12
+	loadParam("dst", dst)
+	for j, name := range e.flat {
+		loadParam(name, flat[j])
+	}
+	for j, name := range e.patterns {
+		loadParam(name, patterns[j])
+	}
+	loadParam("n", n)
+	if e.use != nil {
+		e.use(k)
+	}
+	if e.scalar != "" {
+		b, err := Param(e.scalar).Resolve()
+		if err != nil {
+			panic(err)
+		}
+		VBROADCASTSS(b.Addr, k.vec(scalarReg))
+	}
+	body := func(masked bool) {
+		r := 0
+		sources := append(append([]reg.GPPhysical(nil), flat...), patterns...)
+		if e.inPlace {
+			sources = append(sources, dst)
+		}
+		for _, p := range sources {
+			k.load(Mem{Base: p, Index: i, Scale: 1}, r, masked)
+			r++
+		}
+		e.body(k)
+		k.store(0, Mem{Base: dst, Index: i, Scale: 1}, masked)
+	}
+	if len(e.patterns) > 0 {
+		loadParam("period", period)
+		Label("repeat")
+		MOVQ(period, left)
+		CMPQ(n, left)
+		CMOVQLT(n, left)
+		SUBQ(left, n)
+	} else {
+		left = n
+	}
+	XORQ(i, i)
+	SUBQ(U8(k.lanes), left)
+	JLT(LabelRef("tail"))
+	Label("whole")
+	body(false)
+	ADDQ(U8(k.bytes()), i)
+	SUBQ(U8(k.lanes), left)
+	JGE(LabelRef("whole"))
+	Label("tail")
+	ADDQ(U8(k.lanes), left)
+	JEQ(LabelRef("next"))
+	k.tailMask(left, tmp)
+	body(true)
+	Label("next")
+	if len(e.patterns) > 0 {
+		for _, p := range append([]reg.GPPhysical{dst}, flat...) {
+			LEAQ(Mem{Base: p, Index: period, Scale: 4}, p)
+		}
+		TESTQ(n, n)
+		JNE(LabelRef("repeat"))
+	}
+	VZEROUPPER()
+	RET()
+}
+
+const padRowsSignature = "(dst, src *float32, rows, n, gap int)"
+
+// buildPadRows copies rows and writes zeros after each.
+func buildPadRows(s isa) {
+	TEXT("padRows"+s.name, NOSPLIT, "func"+padRowsSignature)
+	Pragma("noescape")
+	Doc("padRows" + s.name + " copies rows of n values and writes gap zeros after each.")
+	dst, src, rows, n, gap := reg.RDI, reg.RSI, reg.RCX, reg.RDX, reg.R8
+	left, tmp, cutRow, cutGap := reg.RAX, reg.RBX, reg.R9, reg.R10
+	loadParam("dst", dst)
+	loadParam("src", src)
+	loadParam("rows", rows)
+	loadParam("n", n)
+	loadParam("gap", gap)
+	const zero, value, rowMask, gapMask = 0, 1, 2, 3
+	for _, c := range []struct {
+		n, cut reg.GPPhysical
+		opmask reg.OpmaskPhysical
+		vector int
+	}{{n, cutRow, reg.K2, rowMask}, {gap, cutGap, reg.K3, gapMask}} {
+		MOVQ(c.n, c.cut)
+		ANDQ(U8(s.lanes-1), c.cut)
+		MOVQ(c.cut, left)
+		s.tailMask(left, tmp) // all ones or zeros where nothing is cut off; not used then
+		if s.wide() {
+			KMOVW(reg.K1, c.opmask)
+		} else {
+			VMOVAPS(ymm[maskReg], ymm[c.vector])
+		}
+	}
+	s.zero(zero)
+	masked := func(opmask reg.OpmaskPhysical, vector int) {
+		if s.wide() {
+			KMOVW(opmask, reg.K1)
+		} else {
+			VMOVAPS(ymm[vector], ymm[maskReg])
+		}
+	}
+	Label("row")
+	MOVQ(n, left)
+	SUBQ(U8(s.lanes), left)
+	JLT(LabelRef("rowTail"))
+	Label("rowWhole")
+	s.load(Mem{Base: src}, value, false)
+	s.store(value, Mem{Base: dst}, false)
+	ADDQ(U8(s.bytes()), src)
+	ADDQ(U8(s.bytes()), dst)
+	SUBQ(U8(s.lanes), left)
+	JGE(LabelRef("rowWhole"))
+	Label("rowTail")
+	TESTQ(cutRow, cutRow)
+	JEQ(LabelRef("gap"))
+	masked(reg.K2, rowMask)
+	s.load(Mem{Base: src}, value, true)
+	s.store(value, Mem{Base: dst}, true)
+	LEAQ(Mem{Base: src, Index: cutRow, Scale: 4}, src)
+	LEAQ(Mem{Base: dst, Index: cutRow, Scale: 4}, dst)
+	Label("gap")
+	MOVQ(gap, left)
+	SUBQ(U8(s.lanes), left)
+	JLT(LabelRef("gapTail"))
+	Label("gapWhole")
+	s.store(zero, Mem{Base: dst}, false)
+	ADDQ(U8(s.bytes()), dst)
+	SUBQ(U8(s.lanes), left)
+	JGE(LabelRef("gapWhole"))
+	Label("gapTail")
+	TESTQ(cutGap, cutGap)
+	JEQ(LabelRef("next"))
+	masked(reg.K3, gapMask)
+	s.store(zero, Mem{Base: dst}, true)
+	LEAQ(Mem{Base: dst, Index: cutGap, Scale: 4}, dst)
+	Label("next")
+	DECQ(rows)
+	JNE(LabelRef("row"))
+	VZEROUPPER()
+	RET()
+}
