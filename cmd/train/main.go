@@ -1,0 +1,387 @@
+// Command train trains a noise-conditional score network and leaves it in a run folder, runs/NAME.
+//
+//	go run -tags nocuda ./cmd/train                          digits drawn from fonts, a few minutes on two cores
+//	go run -tags nocuda ./cmd/train -data toy:swissroll      points in the plane
+//	go run -tags nocuda ./cmd/train -resume runs/glyphs-1    go on with a run
+//	go run -tags nocuda ./cmd/train -h                       every flag
+//
+// Exit codes: 0 done, or stopped by Ctrl-C or SIGTERM and saved; 1 failed; 2 wrong usage; 130 quit before saving.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"runtime/pprof"
+	"strings"
+	"syscall"
+	"time"
+
+	"sigmaz/internal/preview"
+	"sigmaz/kernels"
+	"sigmaz/model"
+	"sigmaz/sample"
+	"sigmaz/train"
+)
+
+func main() {
+	ctx, stop := context.WithCancel(context.Background())
+	signals := make(chan os.Signal, 2)
+	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+	go func() {
+		<-signals
+		fmt.Fprintln(os.Stderr, "\nstopping after this step; once more quits at once, without saving")
+		stop()
+		<-signals
+		os.Exit(130)
+	}()
+	os.Exit(run(ctx, os.Args[1:], os.Stdout, os.Stderr))
+}
+
+// run is the command without the process around it: its exit code is returned, and ctx is the first signal.
+func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
+	err := start(ctx, args, stdout)
+	var usage *usageError
+	switch {
+	case err == nil:
+		return 0
+	case errors.Is(err, flag.ErrHelp):
+		help(stdout)
+		return 0
+	case errors.As(err, &usage):
+		fmt.Fprintf(stderr, "train: %v\n", err)
+		return 2
+	case ctx.Err() != nil && errors.Is(err, context.Canceled):
+		fmt.Fprintln(stderr, "train: stopped before the first step; nothing was written")
+		return 130
+	}
+	fmt.Fprintf(stderr, "train: %v\n", err)
+	return 1
+}
+
+func start(ctx context.Context, args []string, out io.Writer) error {
+	f, err := parse(args)
+	if err != nil {
+		return err
+	}
+	if f.cpuProfile != "" {
+		w, err := os.Create(f.cpuProfile)
+		if err != nil {
+			return fmt.Errorf("-cpuprofile: %w", err)
+		}
+		defer w.Close()
+		if err := pprof.StartCPUProfile(w); err != nil {
+			return err
+		}
+		defer pprof.StopCPUProfile()
+	}
+	if f.resume != "" {
+		return resume(ctx, f, out)
+	}
+	return begin(ctx, f, out)
+}
+
+// begin starts a new run.
+func begin(ctx context.Context, f *flags, out io.Writer) error {
+	c, preset, err := f.configuration(os.ReadFile)
+	if err != nil {
+		return err
+	}
+	b, err := backend(f.gpu, f.device, c.Workers)
+	if err != nil {
+		return err
+	}
+	defer b.Close()
+	fmt.Fprintf(out, "sigmaz   preset %s, network %s, %s\n", c.Preset, c.Network.Net, b.Name())
+	if f.dryRun {
+		return dryRun(ctx, c, preset, f.set["data"], out)
+	}
+
+	// The folder comes first: a place that cannot be written is known before the data is read.
+	folder, err := train.CreateFolder(f.runs, f.name, baseName(c, preset, f.preset != ""))
+	if err != nil {
+		var bad *train.ValueError
+		if errors.As(err, &bad) {
+			return &usageError{"-" + err.Error()}
+		}
+		return err
+	}
+	data, err := c.Resolve(ctx, out, epsilon)
+	if err != nil && !f.set["data"] && missing(c.Data) {
+		err = fmt.Errorf("the data of preset %s is not at %s: say where it is with -data", c.Preset, c.Data)
+	}
+	if err != nil {
+		os.Remove(folder) // empty as yet; a folder with anything in it stays
+		return err
+	}
+	fmt.Fprintf(out, "run      %s\n", folder)
+	if err = learn(ctx, c, data, b, train.Options{Folder: folder}, f.gpu, out); err != nil {
+		os.Remove(folder) // only if it is still empty
+	}
+	return err
+}
+
+// resume goes on with a run.
+func resume(ctx context.Context, f *flags, out io.Writer) error {
+	if err := f.checkResume(); err != nil {
+		return err
+	}
+	stored, err := train.Load(f.resume, f.runs)
+	if err != nil {
+		return err
+	}
+	c := stored.Config
+	if err := f.apply(c); err != nil {
+		return err
+	}
+	if err := f.validate(c); err != nil {
+		return err
+	}
+	if c.Steps < stored.Step() {
+		return fmt.Errorf("-steps is %d, but %s is at step %d already: give more", c.Steps, stored.Folder, stored.Step())
+	}
+	b, err := backend(f.gpu, f.device, c.Workers)
+	if err != nil {
+		return err
+	}
+	defer b.Close()
+	fmt.Fprintf(out, "sigmaz   resume %s at step %d, network %s, %s\n", stored.Folder, stored.Step(), c.Network.Net, b.Name())
+	if f.dryRun {
+		return dryRun(ctx, c, train.Preset{Name: c.Preset, Source: "the stored configuration"}, true, out)
+	}
+	data, err := c.Resolve(ctx, out, epsilon)
+	if err != nil {
+		return err
+	}
+	return learn(ctx, c, data, b, train.Options{Folder: stored.Folder, From: stored}, f.gpu, out)
+}
+
+// learn runs the loop and says where everything is.
+func learn(ctx context.Context, c *train.Config, data *train.Data, b kernels.Backend, o train.Options, gpu bool, out io.Writer) error {
+	sigmas, err := c.Ladder()
+	if err != nil {
+		return err
+	}
+	if err := checkMemory(c, data, gpu); err != nil {
+		return err
+	}
+	fmt.Fprintf(out, "ladder   %s\n", ladderText(c, sigmas))
+	warnMargin(c, sigmas, out)
+	o.Backend, o.Out = b, out
+	o.Hooks.Preview = previews(c, data, sigmas, b)
+	fmt.Fprintf(out, "training %d steps of %d; Ctrl-C saves and stops\n", c.Steps, c.Batch)
+	r, err := train.Run(ctx, c, data, o)
+	if err != nil {
+		return err
+	}
+	again := fmt.Sprintf("%s -resume %s", verb("train"), o.Folder)
+	if r.Stopped {
+		fmt.Fprintf(out, "stopped after step %d of %d, saved as %s\ngo on with: %s\n", r.Step, c.Steps, r.Checkpoint, again)
+		return nil
+	}
+	if o.From != nil && o.From.Step() == r.Step {
+		fmt.Fprintf(out, "the run is at its last step, %d; %s -steps %d trains on\n", r.Step, again, 2*r.Step)
+	} else {
+		fmt.Fprintf(out, "done     %d steps in %s, %.0f images/s\n", r.Step, r.Elapsed.Round(100*time.Millisecond), r.ImagesPerS)
+	}
+	if r.Loss == r.Loss {
+		fmt.Fprintf(out, "loss     %.4g, %.3f of %s, over the last window", r.Loss, r.Relative, c.Unit())
+		if r.HeldOut == r.HeldOut {
+			fmt.Fprintf(out, "; held out, averaged weights: %.4g", r.HeldOut)
+		}
+		fmt.Fprintln(out)
+	}
+	if r.Picture != "" {
+		fmt.Fprintf(out, "pictures %s\n", r.Picture)
+	}
+	fmt.Fprintf(out, "weights  %s\nsample   %s %s\n", r.Checkpoint, verb("sample"), o.Folder)
+	return nil
+}
+
+// checkMemory refuses a network and batch that the machine cannot hold, before the attempt ends the process. A GPU says
+// so itself.
+func checkMemory(c *train.Config, data *train.Data, gpu bool) error {
+	tc, err := c.Trainer(data)
+	if err != nil {
+		return err
+	}
+	words, err := model.TrainerWords(tc)
+	if err != nil {
+		return err
+	}
+	have := hostMemory()
+	if need := 4 * float64(words); !gpu && have > 0 && need > have {
+		what := fmt.Sprintf("ngf %d", c.Network.NGF)
+		if c.Network.Net == "mlp" {
+			what = fmt.Sprintf("hidden %d", c.Network.Hidden)
+		}
+		return fmt.Errorf("training with batch %d and %s needs %s of memory, and this machine has %s: lower one of the two (-dry-run tells what a choice takes)", c.Batch, what, bytesText(need), bytesText(have))
+	}
+	return nil
+}
+
+// previews draws pictures from one seed, so that two of them differ by the weights alone.
+func previews(c *train.Config, data *train.Data, sigmas model.Ladder, b kernels.Backend) func(context.Context, uint64, []model.Named, string) error {
+	if c.PreviewN == 0 {
+		return nil
+	}
+	var p *preview.Previewer // made when the first is due, because it takes memory
+	return func(ctx context.Context, step uint64, weights []model.Named, path string) error {
+		if p == nil {
+			var err error
+			o := sample.Options{T: c.Sampling.T, Epsilon: c.Sampling.Epsilon, Denoise: c.Sampling.Denoise, Seed: c.Seed}
+			if p, err = preview.New(b, c.Network, sigmas, o, c.PreviewN); err != nil {
+				return err
+			}
+			if x := data.Train.F32; x != nil {
+				p.Data = x[:min(len(x), c.PreviewN*data.Train.D())]
+			}
+		}
+		return p.Write(ctx, weights, "ema.", path)
+	}
+}
+
+// epsilon is the step size of sampling: the one asked for, checked, or Technique 4's.
+func epsilon(sigmas model.Ladder, t int, eps float64) (float64, error) {
+	if eps == 0 {
+		eps = sample.Epsilon(sigmas, t)
+	}
+	return eps, sample.Options{T: t, Epsilon: eps}.Check(sigmas)
+}
+
+// missing tells whether data is a path and nothing is there.
+func missing(data string) bool {
+	if data == "glyphs" || strings.HasPrefix(data, "toy:") || strings.Contains(data, ",") {
+		return false
+	}
+	_, err := os.Stat(data)
+	return errors.Is(err, fs.ErrNotExist)
+}
+
+func ladderText(c *train.Config, sigmas model.Ladder) string {
+	return fmt.Sprintf("%d levels, sigma %.4g to %.4g, ratio g = %.6g; T = %d, epsilon = %.4g, %d score evaluations a sample",
+		len(sigmas), sigmas.Begin(), sigmas.End(), sigmas.Ratio(), c.Sampling.T, c.Sampling.Epsilon, c.NFE())
+}
+
+// safeMargin is the least stability margin of the published settings, rounded up.
+const safeMargin = 1.5
+
+// warnMargin warns where sampling from a network that does not see sigma would run away or nearly so.
+func warnMargin(c *train.Config, sigmas model.Ladder, out io.Writer) {
+	margin := sample.StabilityMargin(sigmas, c.Sampling.T, c.Sampling.Epsilon)
+	if c.Network.SeesSigma() || margin >= safeMargin {
+		return
+	}
+	what := "is close to it"
+	if margin < 1 {
+		what = "is beyond it"
+	}
+	fmt.Fprintf(out, "warning  T q / (4(g-1)) = %.2f: below 1 samples of a network that does not see sigma run away, and this %s; use more levels or a larger T (%.1f is safe)\n", margin, what, safeMargin)
+}
+
+// dryRun prints the resolved settings and what a run with them costs. Without the data it takes the preset's image size.
+func dryRun(ctx context.Context, c *train.Config, preset train.Preset, dataGiven bool, out io.Writer) error {
+	var data *train.Data
+	var err error
+	if !dataGiven && missing(c.Data) {
+		fmt.Fprintf(out, "data     nothing at %s (-data says where it is); sizes are the preset's\n", c.Data)
+		err = c.ResolveShape(epsilon)
+	} else {
+		data, err = c.Resolve(ctx, out, epsilon)
+	}
+	if err != nil {
+		return err
+	}
+	sigmas, err := c.Ladder()
+	if err != nil {
+		return err
+	}
+	info, err := model.Describe(c.Network)
+	if err != nil {
+		return err
+	}
+	tc, err := c.Trainer(data)
+	if err != nil {
+		return err
+	}
+	words, err := model.TrainerWords(tc)
+	if err != nil {
+		return err
+	}
+	n := c.Network
+	fmt.Fprintf(out, "\n%s\n", c.YAML())
+	fmt.Fprintf(out, "source      %s\n", preset.Source)
+	fmt.Fprintf(out, "network     %s on %dx%dx%d: %d parameters in %d tensors\n", n.Net, n.Height, n.Width, n.Channels, info.Parameters, info.Tensors)
+	fmt.Fprintf(out, "cost        %s multiply-adds an image forward, about three times that a training step and image\n", count(float64(info.MACs)))
+	fmt.Fprintf(out, "            %s over the run, and %s a sample\n", count(3*float64(info.MACs)*float64(c.Batch)*float64(c.Steps)), count(float64(info.MACs)*float64(c.NFE())))
+	fmt.Fprintf(out, "memory      %s for training", bytesText(4*float64(words)))
+	if data != nil {
+		fmt.Fprintf(out, ", %s of data", bytesText(float64(len(data.Train.U8)+4*len(data.Train.F32))))
+	}
+	fmt.Fprintf(out, "\ncheckpoint  %s\n", bytesText(16*float64(info.Parameters)))
+	fmt.Fprintf(out, "loss        D/2 = %g with zero weights (anneal-power 2)\n", float64(n.D())/2)
+	fmt.Fprintf(out, "ladder      %s\n", ladderText(c, sigmas))
+	if c.Network.SeesSigma() {
+		fmt.Fprintf(out, "stability   the network sees sigma: no condition on T\n")
+	} else {
+		fmt.Fprintf(out, "stability   T q / (4(g-1)) = %.3g with q = epsilon/sigma_L^2; %g or more is safe\n", sample.StabilityMargin(sigmas, c.Sampling.T, c.Sampling.Epsilon), safeMargin)
+	}
+	return nil
+}
+
+// count is a large number in words of science: 9.9 G.
+func count(v float64) string {
+	for _, u := range []struct {
+		v float64
+		s string
+	}{{1e18, "E"}, {1e15, "P"}, {1e12, "T"}, {1e9, "G"}, {1e6, "M"}, {1e3, "k"}} {
+		if v >= u.v {
+			return fmt.Sprintf("%.3g %s", v/u.v, u.s)
+		}
+	}
+	return fmt.Sprintf("%.3g", v)
+}
+
+// bytesText is a size of memory in powers of 1,024.
+func bytesText(v float64) string {
+	switch {
+	case v >= 1<<40:
+		return fmt.Sprintf("%.2f TiB", v/(1<<40))
+	case v >= 1<<30:
+		return fmt.Sprintf("%.2f GiB", v/(1<<30))
+	case v >= 1<<20:
+		return fmt.Sprintf("%.1f MiB", v/(1<<20))
+	}
+	return fmt.Sprintf("%.1f KiB", v/(1<<10))
+}
+
+// baseName is the run's name without its number: the preset's, or the data's where that says more.
+func baseName(c *train.Config, preset train.Preset, presetGiven bool) string {
+	if toy, ok := strings.CutPrefix(c.Data, "toy:"); ok {
+		return toy
+	}
+	if presetGiven || c.Data == preset.Config.Data {
+		return preset.Name
+	}
+	first, _, _ := strings.Cut(c.Data, ",")
+	name := strings.TrimLeft(filepath.Base(filepath.Clean(first)), ".")
+	if name == "" || name == string(filepath.Separator) {
+		return preset.Name
+	}
+	return name
+}
+
+// verb is how another command of sigmaz is started, the way this one was.
+func verb(name string) string {
+	self := os.Args[0]
+	if strings.Contains(self, "go-build") { // go run
+		return "go run -tags nocuda ./cmd/" + name
+	}
+	return self[:len(self)-len(filepath.Base(self))] + name // keeps "./", which filepath.Join drops
+}

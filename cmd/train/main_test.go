@@ -1,0 +1,310 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"sigmaz/model"
+	"sigmaz/train"
+)
+
+// asCommand makes the test binary be the command, for the tests that need a process.
+const asCommand = "SIGMAZ_TEST_TRAIN"
+
+func TestMain(m *testing.M) {
+	if os.Getenv(asCommand) != "" {
+		main()
+	}
+	os.Exit(m.Run())
+}
+
+// command runs the command in this process.
+func command(t *testing.T, args ...string) (code int, stdout, stderr string) {
+	t.Helper()
+	var out, err bytes.Buffer
+	code = run(t.Context(), args, &out, &err)
+	return code, out.String(), err.String()
+}
+
+// quick are flags that make a toy run take a moment.
+func quick(runs string, more ...string) []string {
+	return append([]string{"-data", "toy:moons", "-runs", runs, "-hidden", "8", "-batch", "4", "-steps", "20", "-held-out", "5", "-levels", "3", "-T", "2",
+		"-preview-n", "9", "-log-every", "10"}, more...)
+}
+
+// What a user can get wrong: one line on stderr that names the offender, the exit code, and nothing written.
+func TestBadInput(t *testing.T) {
+	dir := t.TempDir()
+	file := func(name, text string) string {
+		path := filepath.Join(dir, name)
+		if err := os.WriteFile(path, []byte(text), 0o666); err != nil {
+			t.Fatal(err)
+		}
+		return path
+	}
+	misspelt := file("misspelt.yaml", "stpes: 3\n")
+	zero := file("zero.yaml", "batch: 0\n")
+	noPreset := file("preset.yaml", "preset: glyph\n")
+	runs := filepath.Join(dir, "runs")
+	for _, test := range []struct {
+		args string
+		code int
+		want string
+	}{
+		{"-stpes 3", 2, "unknown flag -stpes; did you mean -steps?"},
+		{"-xyzzy", 2, "unknown flag -xyzzy"},
+		{"-steps", 2, "-steps needs a value"},
+		{"-steps many", 2, `-steps is "many": expected a whole number`},
+		{"-steps -3", 2, "-steps is -3: expected"},
+		{"-steps 0", 2, "-steps is 0: expected at least 1"},
+		{"-batch 0", 2, "-batch is 0: expected at least 1"},
+		{"-batch -1", 2, "-batch is -1: expected at least 1"},
+		{"-levels -1", 2, "-levels is -1: expected at least 1"},
+		{"-levels few", 2, `-levels is "few": expected a whole number or auto`},
+		{"-ngf 1", 2, "-ngf is 1"},
+		{"-flip=perhaps", 2, `-flip is "perhaps": expected true or false`},
+		{"-dry-run=perhaps", 2, `-dry-run is "perhaps": expected true or false`},
+		{"-gpu -device first", 2, `-device is "first": expected a whole number`},
+		{"-lr 0", 2, "-lr is 0"},
+		{"-lr NaN", 2, "-lr is NaN"},
+		{"-sigma-begin large", 2, `-sigma-begin is "large": expected a positive number, "data"`},
+		{"-sigma-begin 1 -sigma-end 1", 2, "-sigma-begin 1 is not larger than sigma-end 1"},
+		{"-sigma-begin 0.001", 2, "-sigma-begin 0.001 is not larger than sigma-end 0.01"},
+		{"-levels-per-step 33", 2, "-levels-per-step is 33, more than the 32"},
+		{"-preset glyph", 2, `-preset is "glyph": expected one of glyphs, toy, fashion-mnist, cifar10; did you mean glyphs?`},
+		{"-net ncsnv3", 2, `-net is "ncsnv3": expected one of ncsnv2, mlp; did you mean ncsnv2?`},
+		{"glyphs", 2, `unexpected argument "glyphs"`},
+		{"-device 1", 2, "-device 1 names a GPU"},
+		{"-name a/b", 2, "-name is \"a/b\""},
+		{"-gpu", 1, "-gpu: this binary was built without CUDA support"},
+		{"-config " + filepath.Join(dir, "none.yaml"), 1, "none.yaml"},
+		{"-config " + misspelt, 1, misspelt + `: unknown key "stpes"; did you mean steps?`},
+		{"-config " + zero, 1, zero + ": batch is 0"},
+		{"-config " + noPreset, 1, noPreset + `: preset is "glyph"`},
+		{"-data " + filepath.Join(dir, "no-such-file"), 1, "no-such-file"},
+		{"-data " + zero, 1, "zero.yaml"},
+		{"-data toy:swisroll", 1, "toy:swissroll"},
+		{"-preset cifar10", 1, "-data"},
+		{"-data toy:moons -net ncsnv2 -ngf 4", 1, "-net mlp"},
+		{"-net mlp", 1, "-net ncsnv2"},
+		{"-data toy:moons -levels auto", 1, "levels is auto"},
+		{"-data toy:moons -epsilon 1", 1, "epsilon is 1"},
+		{"-data toy:moons -held-out 30000", 1, "held-out is 30000"},
+		{"-batch 100000000", 2, "-batch is 100000000: expected at most"},
+		{"-resume " + filepath.Join(dir, "none"), 1, "does not exist"},
+		{"-resume x -lr 1 -steps 5 -net mlp", 2, "-lr, -net cannot be changed with -resume"},
+		{"-resume x -name y", 2, "-name cannot be changed with -resume"},
+	} {
+		code, _, stderr := command(t, append([]string{"-runs", runs}, strings.Fields(test.args)...)...)
+		if code != test.code || !strings.Contains(stderr, test.want) || strings.Count(stderr, "\n") != 1 || !strings.HasPrefix(stderr, "train: ") {
+			t.Errorf("%s\ncode %d, stderr %q\nexpected %d and one line with %q", test.args, code, stderr, test.code, test.want)
+		}
+		if entries, _ := os.ReadDir(runs); len(entries) > 0 {
+			t.Fatalf("%s left %v", test.args, entries)
+		}
+	}
+	if hostMemory() > 0 {
+		code, _, stderr := command(t, "-runs", runs, "-batch", "1000000")
+		if code != 1 || !strings.Contains(stderr, "with batch 1000000 and ngf 8 needs 1.") || strings.Count(stderr, "\n") != 1 {
+			t.Errorf("more than the machine's memory: code %d, stderr %q", code, stderr)
+		}
+		if entries, _ := os.ReadDir(runs); len(entries) > 0 {
+			t.Errorf("it left %v", entries)
+		}
+	}
+	if code, _, stderr := command(t, quick(filepath.Join(zero, "runs"))...); code != 1 || !strings.Contains(stderr, "-runs") {
+		t.Errorf("runs below a file: code %d, stderr %q", code, stderr)
+	}
+}
+
+func TestHelp(t *testing.T) {
+	code, stdout, stderr := command(t, "-h")
+	if code != 0 || stderr != "" {
+		t.Errorf("code %d, stderr %q", code, stderr)
+	}
+	for _, s := range settings {
+		if !strings.Contains(stdout, "  -"+s.name+" ") {
+			t.Errorf("-h does not tell of -%s", s.name)
+		}
+	}
+	for _, p := range train.Presets {
+		if !strings.Contains(stdout, "  "+p.Name+" ") {
+			t.Errorf("-h does not tell of preset %s", p.Name)
+		}
+	}
+}
+
+func TestDryRun(t *testing.T) {
+	runs := filepath.Join(t.TempDir(), "runs")
+	for preset, want := range map[string][]string{
+		"cifar10": {"29694083 parameters in 153 tensors", "232 levels, sigma 50 to 0.01, ratio g = 1.03756", "epsilon = 6.2e-06", "1161 score evaluations", "= 2.06", "configs/cifar10.yml", "lr: 0.0001"},
+		"toy":     {"preset: toy", "hidden: 128", "D/2 = 1 ", "sees sigma"},
+	} {
+		code, stdout, stderr := command(t, "-preset", preset, "-dry-run", "-runs", runs)
+		if code != 0 {
+			t.Errorf("%s: code %d, stderr %q", preset, code, stderr)
+		}
+		for _, w := range want {
+			if !strings.Contains(stdout, w) {
+				t.Errorf("%s does not say %q:\n%s", preset, w, stdout)
+			}
+		}
+	}
+	if _, err := os.Stat(runs); err == nil {
+		t.Error("-dry-run made the folder for runs")
+	}
+}
+
+// A run from flags to pictures, a second one beside it, and more steps for the first.
+func TestTrain(t *testing.T) {
+	runs := filepath.Join(t.TempDir(), "runs")
+	code, stdout, stderr := command(t, quick(runs, "-sigma-begin", "data", "-sigma-end", "data",
+		"-held-out", "24000", "-eval-every", "0")...) // half of the points out of the way: a quarter of the pairs
+	if code != 0 || stderr != "" {
+		t.Fatalf("code %d, stderr %q", code, stderr)
+	}
+	dir := filepath.Join(runs, "moons-1")
+	for _, want := range []string{"sigma-begin data = ", "sigma-end data = ", "data-literal = ", filepath.Join(dir, "samples", "step-0000020.png"), "sample " + dir, "step 10/20  loss "} {
+		if !strings.Contains(stdout, want) {
+			t.Errorf("does not say %q:\n%s", want, stdout)
+		}
+	}
+	for _, name := range []string{"config.yaml", "metrics.jsonl", "samples/step-0000020.png", "checkpoints/step-0000020.safetensors", "checkpoints/latest"} {
+		if _, err := os.Stat(filepath.Join(dir, name)); err != nil {
+			t.Error(err)
+		}
+	}
+	stored, err := train.Load(dir, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if d := stored.Config.Sigma.Distances; d == nil || stored.Config.Sigma.Begin.Value != d.Max || d.Min <= 0 {
+		t.Errorf("stored ladder %+v", stored.Config.Sigma)
+	}
+
+	if code, _, stderr := command(t, quick(runs, "-name", "moons-1")...); code != 1 || !strings.Contains(stderr, "-resume "+dir) {
+		t.Errorf("the same folder: code %d, stderr %q", code, stderr)
+	}
+	if code, _, stderr := command(t, "-resume", "moons-1", "-runs", runs, "-data", "toy:gaussians"); code != 1 || !strings.Contains(stderr, "not what this run was started with") {
+		t.Errorf("other data: code %d, stderr %q", code, stderr)
+	}
+	if code, _, stderr := command(t, "-resume", dir, "-steps", "5"); code != 1 || !strings.Contains(stderr, "at step 20 already") {
+		t.Errorf("fewer steps: code %d, stderr %q", code, stderr)
+	}
+	if code, stdout, stderr := command(t, "-resume", dir); code != 0 || !strings.Contains(stdout, "at its last step, 20") {
+		t.Errorf("finished: code %d, stdout %q, stderr %q", code, stdout, stderr)
+	}
+	if code, stdout, stderr := command(t, "-resume", dir, "-steps", "30", "-workers", "1"); code != 0 || !strings.Contains(stdout, "step-0000030.png") {
+		t.Errorf("more steps: code %d, stdout %q, stderr %q", code, stdout, stderr)
+	}
+	// Its stored configuration starts a run of its own.
+	if code, _, stderr := command(t, "-config", filepath.Join(dir, "config.yaml"), "-runs", runs, "-lr", "0.01"); code != 0 {
+		t.Errorf("-config: code %d, stderr %q", code, stderr)
+	}
+	if _, err := os.Stat(filepath.Join(runs, "moons-2", "config.yaml")); err != nil {
+		t.Error(err)
+	}
+	// A loss that is not finite.
+	if code, _, stderr := command(t, quick(runs, "-lr", "1e30")...); code != 1 || !strings.Contains(stderr, "start a new run with a lower -lr") || strings.Count(stderr, "\n") != 1 {
+		t.Errorf("absurd learning rate: code %d, stderr %q", code, stderr)
+	}
+}
+
+// SIGTERM finishes the step, saves and exits with 0; the resumed run ends with the weights of an unbroken one.
+func TestSignal(t *testing.T) {
+	if runtime.GOOS == "windows" {
+		t.Skip("no signals to send")
+	}
+	runs := t.TempDir()
+	start := func(args ...string) (*exec.Cmd, *bytes.Buffer) {
+		t.Helper()
+		cmd := exec.CommandContext(t.Context(), os.Args[0], args...)
+		cmd.Env = append(os.Environ(), asCommand+"=1")
+		var out bytes.Buffer
+		cmd.Stdout, cmd.Stderr = &out, &out
+		if err := cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+		return cmd, &out
+	}
+	long := quick(runs, "-steps", "100000000", "-preview-n", "0", "-name", "stopped")
+	cmd, out := start(long...)
+	metrics := filepath.Join(runs, "stopped", "metrics.jsonl")
+	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(5 * time.Millisecond) {
+		if b, _ := os.ReadFile(metrics); len(b) > 0 {
+			break
+		}
+		if time.Now().After(deadline) {
+			cmd.Process.Kill()
+			t.Fatalf("no metrics after 20 s:\n%s", out)
+		}
+	}
+	if err := cmd.Process.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Wait(); err != nil || !strings.Contains(out.String(), "-resume "+filepath.Join(runs, "stopped")) {
+		t.Fatalf("after SIGTERM: %v\n%s", err, out)
+	}
+	stopped, err := train.Load("stopped", runs)
+	if err != nil {
+		t.Fatal(err)
+	}
+
+	// both go on to a little after the stop
+	steps := stopped.Step() + 7
+	text := func(args ...string) {
+		t.Helper()
+		if code, _, stderr := command(t, args...); code != 0 {
+			t.Fatalf("%v: code %d, stderr %q", args, code, stderr)
+		}
+	}
+	n := strconv.FormatUint(steps, 10)
+	text("-resume", "stopped", "-runs", runs, "-steps", n, "-workers", "3")
+	text(quick(runs, "-steps", n, "-preview-n", "0", "-name", "whole")...)
+	a, b := weights(t, filepath.Join(runs, "stopped")), weights(t, filepath.Join(runs, "whole"))
+	if a.Step != steps || b.Step != steps || len(a.Tensors) != len(b.Tensors) {
+		t.Fatalf("steps %d and %d, %d and %d tensors; expected step %d", a.Step, b.Step, len(a.Tensors), len(b.Tensors), steps)
+	}
+	for i := range a.Tensors {
+		if x, ok := a.Tensors[i].T.Data().([]float32); ok && !slices.Equal(x, b.Tensors[i].T.Data().([]float32)) {
+			t.Errorf("tensor %s differs", a.Tensors[i].Name)
+		}
+	}
+}
+
+func weights(t *testing.T, dir string) *model.Checkpoint {
+	t.Helper()
+	path, err := train.Latest(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, err := model.ReadCheckpoint(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+// A stop before the first step leaves no folder behind.
+func TestStopBeforeTraining(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	runs := t.TempDir()
+	var out, stderr bytes.Buffer
+	if code := run(ctx, quick(runs), &out, &stderr); code != 130 || !strings.Contains(stderr.String(), "nothing was written") {
+		t.Errorf("code %d, stderr %q", code, &stderr)
+	}
+	if entries, _ := os.ReadDir(runs); len(entries) > 0 {
+		t.Errorf("left %v", entries)
+	}
+}

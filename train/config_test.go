@@ -1,0 +1,183 @@
+package train
+
+import (
+	"errors"
+	"math"
+	"strings"
+	"testing"
+)
+
+// valid is the configuration of the default preset.
+func valid(t *testing.T, preset string) Config {
+	t.Helper()
+	p, err := FindPreset(preset)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p.Config
+}
+
+func TestPresetsRoundTrip(t *testing.T) {
+	for _, p := range Presets {
+		c := valid(t, p.Name)
+		if err := c.Validate(); err != nil {
+			t.Errorf("preset %s: %v", p.Name, err)
+		}
+		back, err := ParseConfig(c.YAML())
+		if err != nil {
+			t.Errorf("preset %s: %v", p.Name, err)
+			continue
+		}
+		if *back != c {
+			t.Errorf("preset %s: read back as\n%+v\nexpected\n%+v", p.Name, *back, c)
+		}
+		if p.Source == "" || p.What == "" {
+			t.Errorf("preset %s says not where it comes from", p.Name)
+		}
+	}
+	c := valid(t, "glyphs")
+	c.Sigma.Begin = SigmaEnd{Value: 1.0 / 3}
+	c.Sigma.End = SigmaEnd{Rule: RuleLiteral}
+	c.Sigma.Distances = &Distances{Max: math.Pi, Min: 1e-3, Duplicates: 4}
+	c.Sampling.Epsilon = 1.0646187255097268e-05
+	back, err := ParseConfig(c.YAML())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if back.Sigma.Begin != c.Sigma.Begin || back.Sigma.End != c.Sigma.End || *back.Sigma.Distances != *c.Sigma.Distances || back.Sampling != c.Sampling {
+		t.Errorf("read back as %+v, expected %+v", back, c)
+	}
+}
+
+// Settings that no run can have: the message begins with the name of the flag.
+func TestValidate(t *testing.T) {
+	nan, inf := math.NaN(), math.Inf(1)
+	for _, test := range []struct {
+		want string
+		set  func(c *Config)
+	}{
+		{"data is empty", func(c *Config) { c.Data = "" }},
+		{`net is "ncnsv2": expected one of ncsnv2, mlp; did you mean ncsnv2?`, func(c *Config) { c.Network.Net = "ncnsv2" }},
+		{"ngf is 1:", func(c *Config) { c.Network.NGF = 1 }},
+		{"hidden is 0:", func(c *Config) { c.Network.Net = "mlp" }},
+		{"ngf is 100000:", func(c *Config) { c.Network.NGF = 100_000 }},
+		{"hidden is 100000:", func(c *Config) { c.Network.Net, c.Network.Hidden = "mlp", 100_000 }},
+		{"batch is 1073741824:", func(c *Config) { c.Batch = 1 << 30 }},
+		{"preview-n is 1000000:", func(c *Config) { c.PreviewN = 1e6 }},
+		{"workers is 1000000:", func(c *Config) { c.Workers = 1e6 }},
+		{"batch is 0:", func(c *Config) { c.Batch = 0 }},
+		{"batch is -3:", func(c *Config) { c.Batch = -3 }},
+		{"steps is 0:", func(c *Config) { c.Steps = 0 }},
+		{"levels is -1:", func(c *Config) { c.Sigma.Levels = -1 }},
+		{"levels is 1000000:", func(c *Config) { c.Sigma.Levels = 1e6 }},
+		{"sigma-begin is 0:", func(c *Config) { c.Sigma.Begin.Value = 0 }},
+		{"sigma-begin is NaN:", func(c *Config) { c.Sigma.Begin.Value = nan }},
+		{"sigma-begin is data-literal:", func(c *Config) { c.Sigma.Begin = SigmaEnd{Rule: RuleLiteral} }},
+		{"sigma-end is -1:", func(c *Config) { c.Sigma.End.Value = -1 }},
+		{"sigma-end is +Inf:", func(c *Config) { c.Sigma.End.Value = inf }},
+		{"sigma-begin 0.01 is not larger than sigma-end 0.01:", func(c *Config) { c.Sigma.Begin.Value = 0.01 }},
+		{"sigma-begin 1 is not larger than sigma-end 2:", func(c *Config) { c.Sigma.Begin.Value, c.Sigma.End.Value = 1, 2 }},
+		{"anneal-power is NaN:", func(c *Config) { c.Loss.AnnealPower = nan }},
+		{"levels-per-step is -1:", func(c *Config) { c.Loss.LevelsPerStep = -1 }},
+		{"levels-per-step is 33, more than the 32 images", func(c *Config) { c.Loss.LevelsPerStep = 33 }},
+		{"lr is 0:", func(c *Config) { c.Adam.LR = 0 }},
+		{"lr is +Inf:", func(c *Config) { c.Adam.LR = inf }},
+		{"beta1 is 1:", func(c *Config) { c.Adam.Beta1 = 1 }},
+		{"beta2 is NaN:", func(c *Config) { c.Adam.Beta2 = nan }},
+		{"adam-eps is 0:", func(c *Config) { c.Adam.Eps = 0 }},
+		{"ema is 1:", func(c *Config) { c.EMA.Rate = 1 }},
+		{"held-out is -1:", func(c *Config) { c.HeldOut = -1 }},
+		{"T is 0:", func(c *Config) { c.Sampling.T = 0 }},
+		{"epsilon is -1:", func(c *Config) { c.Sampling.Epsilon = -1 }},
+		{"epsilon is +Inf:", func(c *Config) { c.Sampling.Epsilon = inf }},
+		{"log-every is 0:", func(c *Config) { c.LogEvery = 0 }},
+		{"preview-n is -1:", func(c *Config) { c.PreviewN = -1 }},
+		{"keep-checkpoints is -1:", func(c *Config) { c.KeepCheckpoints = -1 }},
+		{"workers is -1:", func(c *Config) { c.Workers = -1 }},
+	} {
+		c := valid(t, "glyphs")
+		test.set(&c)
+		err := c.Validate()
+		var bad *ValueError
+		if !errors.As(err, &bad) || !strings.HasPrefix(err.Error(), test.want) {
+			t.Errorf("error %v, expected it to begin with %q", err, test.want)
+		} else if strings.Contains(err.Error(), "\n") {
+			t.Errorf("error %q has several lines", err)
+		}
+	}
+	// One level needs no second end.
+	c := valid(t, "glyphs")
+	c.Sigma.Levels, c.Sigma.Begin.Value, c.Sigma.End.Value = 1, 0.01, 1
+	if err := c.Validate(); err != nil {
+		t.Errorf("one level: %v", err)
+	}
+}
+
+func TestParseConfigIsStrict(t *testing.T) {
+	for _, test := range []struct{ text, want string }{
+		{"stpes: 3", `unknown key "stpes"; did you mean steps?`},
+		{"sigma:\n  begn: 3", `unknown key "sigma.begn"; did you mean begin?`},
+		{"network:\n  sigmoid: 3", `unknown key "network.sigmoid"; known are net, height`},
+		{"steps: many", `key "steps" is many: expected a whole number`},
+		{"steps: -1", `key "steps" is -1: expected a whole number, not negative`},
+		{"batch: 1.5", `key "batch" is 1.5: expected a whole number`},
+		{"adam:\n  lr: fast", `key "adam.lr" is fast: expected a number`},
+		{"adam: 3", `key "adam" is 3: expected a mapping`},
+		{"flip: 1", `key "flip" is 1: expected true or false`},
+		{"data: 3", `key "data" is 3: expected text`},
+		{"sigma:\n  begin: dta", `key "sigma.begin" is "dta": expected a positive number, "data"`},
+		{"sigma:\n  begin: true", `key "sigma.begin" is true: expected a number`},
+		{"steps: 1\nsteps: 2", "already defined"},
+		{"steps: [", "sequence"},
+		{"- steps", ""},
+		{"\x00\x01", ""},
+	} {
+		_, err := ParseConfig(test.text)
+		if err == nil || !strings.Contains(err.Error(), test.want) || strings.Contains(err.Error(), "\n") {
+			t.Errorf("%q: error %v, expected one line with %q", test.text, err, test.want)
+		}
+	}
+	// A file that names few keys keeps the others.
+	c := valid(t, "glyphs")
+	want := c
+	want.Adam.LR, want.Sigma.Begin = 3e-4, SigmaEnd{Rule: RuleData}
+	if err := c.Merge("adam:\n  lr: 3.0e-4\nsigma:\n  begin: data\n"); err != nil || c != want {
+		t.Errorf("merged to %+v, error %v, expected %+v", c, err, want)
+	}
+	for _, empty := range []string{"", "# nothing\n"} {
+		if err := c.Merge(empty); err != nil || c != want {
+			t.Errorf("merging %q gave %+v, error %v", empty, c, err)
+		}
+	}
+}
+
+func TestDiffers(t *testing.T) {
+	a := valid(t, "glyphs")
+	b := a
+	b.Steps, b.Workers, b.LogEvery, b.Data = 7, 3, 9, "elsewhere"
+	if d := a.Differs(&b); d != "" {
+		t.Errorf("bookkeeping differs in %q", d)
+	}
+	b.Adam.LR = 1
+	if d := a.Differs(&b); d != "adam.lr (0.002 and 1)" {
+		t.Errorf("difference %q, expected adam.lr", d)
+	}
+	b = a
+	b.Sigma.End = SigmaEnd{Value: 2}
+	if d := a.Differs(&b); d != "sigma.end (0.01 and 2)" {
+		t.Errorf("difference %q, expected sigma.end", d)
+	}
+}
+
+func TestDidYouMean(t *testing.T) {
+	known := []string{"glyphs", "toy", "fashion-mnist", "cifar10"}
+	for name, want := range map[string]string{"glyph": "glyphs", "Cifar-10": "cifar10", "fashion_mnist": "fashion-mnist", "imagenet": "", "": ""} {
+		got := DidYouMean(name, known)
+		if want != "" {
+			want = "; did you mean " + want + "?"
+		}
+		if got != want {
+			t.Errorf("DidYouMean(%q) = %q, expected %q", name, got, want)
+		}
+	}
+}

@@ -1,0 +1,189 @@
+// The run folder:
+//
+//	runs/NAME/config.yaml                              every resolved setting
+//	runs/NAME/metrics.jsonl                            a line of JSON every log-every steps and for each held-out loss
+//	runs/NAME/samples/step-0003000.png                 previews
+//	runs/NAME/checkpoints/step-0003000.safetensors     see package model
+//	runs/NAME/checkpoints/latest                       the file name of the newest checkpoint
+//
+// A file that is replaced is written under another name, synced and renamed, so at every moment it is whole.
+package train
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+const (
+	configFile     = "config.yaml"
+	metricsFile    = "metrics.jsonl"
+	samplesDir     = "samples"
+	checkpointsDir = "checkpoints"
+	latestFile     = "latest"
+
+	checkpointExt = ".safetensors"
+)
+
+// stepName is the name of what is written after a step: step-0000500.
+func stepName(step uint64) string { return fmt.Sprintf("step-%07d", step) }
+
+// stepOf reads the step back from a file name.
+func stepOf(name, ext string) (step uint64, ok bool) {
+	digits, ok := strings.CutPrefix(strings.TrimSuffix(name, ext), "step-")
+	if !ok || !strings.HasSuffix(name, ext) {
+		return 0, false
+	}
+	step, err := strconv.ParseUint(digits, 10, 64)
+	return step, err == nil
+}
+
+// CreateFolder makes the folder of a new run, runs/name, and returns its path. With an empty name it takes the first
+// free one of base-1, base-2, ... A folder that exists is taken when it is empty, and refused otherwise.
+func CreateFolder(runs, name, base string) (string, error) {
+	if err := os.MkdirAll(runs, 0o777); err != nil {
+		return "", fmt.Errorf("cannot make the folder for runs: %w; choose one that can be written with -runs", err)
+	}
+	if name != "" {
+		if name != filepath.Base(name) || name == "." || name == ".." || os.IsPathSeparator(name[0]) {
+			return "", &ValueError{"name", fmt.Sprintf("is %q: expected the name of one folder; its place is set by -runs", name)}
+		}
+		dir := filepath.Join(runs, name)
+		err := os.Mkdir(dir, 0o777)
+		if errors.Is(err, fs.ErrExist) {
+			return dir, checkEmpty(dir)
+		}
+		if err != nil {
+			return "", fmt.Errorf("cannot make the run folder: %w; choose a place that can be written with -runs", err)
+		}
+		return dir, nil
+	}
+	for i := 1; ; i++ {
+		// Mkdir takes a name or finds it taken in one step, so two runs started together get two folders.
+		dir := filepath.Join(runs, fmt.Sprintf("%s-%d", base, i))
+		err := os.Mkdir(dir, 0o777)
+		if err == nil {
+			return dir, nil
+		}
+		if !errors.Is(err, fs.ErrExist) {
+			return "", fmt.Errorf("cannot make the run folder: %w; choose a place that can be written with -runs", err)
+		}
+	}
+}
+
+// checkEmpty refuses a folder that holds anything.
+func checkEmpty(dir string) error {
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return fmt.Errorf("%s: expected a folder for the run: %w; choose another -name", dir, err)
+	}
+	if len(entries) == 0 {
+		return nil
+	}
+	if IsRun(dir) {
+		return fmt.Errorf("%s already holds a run: go on with it by -resume %[1]s, or choose another -name", dir)
+	}
+	return fmt.Errorf("%s holds other files: choose another -name, so that nothing of them is lost", dir)
+}
+
+// IsRun tells whether a folder holds a run.
+func IsRun(dir string) bool {
+	for _, name := range []string{configFile, metricsFile, checkpointsDir} {
+		if _, err := os.Stat(filepath.Join(dir, name)); err == nil {
+			return true
+		}
+	}
+	return false
+}
+
+// Latest is the path of a run's newest checkpoint: the one that its pointer names or, where the pointer is missing or
+// names no file, the one with the highest step. With none it fails with [ErrNoCheckpoint] wrapped.
+func Latest(runDir string) (string, error) {
+	dir := filepath.Join(runDir, checkpointsDir)
+	if b, err := os.ReadFile(filepath.Join(dir, latestFile)); err == nil {
+		name := strings.TrimSpace(string(b))
+		if _, ok := stepOf(name, checkpointExt); ok {
+			path := filepath.Join(dir, name)
+			if _, err := os.Stat(path); err == nil {
+				return path, nil
+			}
+		}
+	}
+	names, err := checkpoints(runDir)
+	if err != nil {
+		return "", err
+	}
+	if len(names) == 0 {
+		if !IsRun(runDir) {
+			return "", fmt.Errorf("%s is not a run folder: expected %s and %s in it; give the folder that training printed: %w", runDir, configFile, checkpointsDir, ErrNoCheckpoint)
+		}
+		return "", fmt.Errorf("%s holds no checkpoint yet: the run ended before its first one: %w", runDir, ErrNoCheckpoint)
+	}
+	return names[len(names)-1], nil
+}
+
+// ErrNoCheckpoint is what [Latest] wraps when there is no checkpoint.
+var ErrNoCheckpoint = errors.New("no checkpoint")
+
+// checkpoints lists the paths of a run's checkpoints by rising step.
+func checkpoints(runDir string) ([]string, error) {
+	dir := filepath.Join(runDir, checkpointsDir)
+	entries, err := os.ReadDir(dir)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("cannot list the checkpoints: %w", err)
+	}
+	type file struct {
+		step uint64
+		path string
+	}
+	var files []file
+	for _, e := range entries {
+		if step, ok := stepOf(e.Name(), checkpointExt); ok {
+			files = append(files, file{step, filepath.Join(dir, e.Name())})
+		}
+	}
+	slices.SortFunc(files, func(a, b file) int { return cmp.Compare(a.step, b.step) })
+	paths := make([]string, len(files))
+	for i, f := range files {
+		paths[i] = f.path
+	}
+	return paths, nil
+}
+
+// writeFile replaces path as a whole: written beside it, synced, renamed.
+func writeFile(path string, data []byte) (err error) {
+	tmp := path + ".tmp"
+	f, err := os.Create(tmp)
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if err != nil {
+			f.Close() // no harm where it was closed already
+			os.Remove(tmp)
+		}
+	}()
+	if _, err = f.Write(data); err != nil {
+		return err
+	}
+	if err = f.Sync(); err != nil {
+		return err
+	}
+	if err = f.Close(); err != nil {
+		return err
+	}
+	if err = os.Rename(tmp, path); err != nil {
+		return err
+	}
+	if d, e := os.Open(filepath.Dir(path)); e == nil {
+		d.Sync() // makes the rename last through a power failure; some systems cannot sync a folder, and it is no loss there
+		d.Close()
+	}
+	return nil
+}

@@ -1,0 +1,218 @@
+// Metrics: the loss over a window of steps, and the lines of metrics.jsonl.
+//
+// The loss of a step is the mean over its images of 0.5 sigma^p |s + z/sigma|^2, in row order and in float64; a window's
+// loss is the mean over its steps. Zero weights would give D/2 at every level when p = 2, so the loss is shown beside
+// that number. Window sums are stored in every checkpoint: a run that was stopped anywhere and resumed writes the lines
+// that an unbroken one writes, but for time and images_per_s.
+package train
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"math"
+	"os"
+	"strings"
+
+	"gorgonia.org/tensor"
+
+	"sigmaz/model"
+)
+
+// window is the losses since the last line.
+type window struct {
+	lossSum    float64   // of the steps' losses
+	lossSteps  int64     // steps in it
+	levelSum   []float64 // (L) of the images' losses at each level
+	levelCount []int64   // (L) images at each level
+}
+
+func newWindow(levels int) *window {
+	return &window{levelSum: make([]float64, levels), levelCount: make([]int64, levels)}
+}
+
+// NonFiniteError is a loss that is NaN or infinite, or a number beyond it that such a step made.
+type NonFiniteError struct {
+	Step  uint64
+	What  string  // "loss", "held-out loss" or the name of a tensor
+	Level int     // noise level of the image; -1 for a tensor
+	Sigma float64 // of that level
+	Value float64
+}
+
+func (e *NonFiniteError) Error() string {
+	if e.Level < 0 {
+		return fmt.Sprintf("%s is %v after step %d", e.What, e.Value, e.Step)
+	}
+	return fmt.Sprintf("the %s is %v at step %d, level %d (sigma %.4g)", e.What, e.Value, e.Step, e.Level, e.Sigma)
+}
+
+// add takes in one step and returns its loss.
+func (w *window) add(r model.LossRecord, sigmas model.Ladder) (float64, error) {
+	sum := 0.0
+	for i, l := range r.Loss {
+		level, v := int(r.Level[i]), float64(l)
+		if math.IsNaN(v) || math.IsInf(v, 0) {
+			return 0, &NonFiniteError{r.Step, "loss", level, float64(sigmas[level]), v}
+		}
+		sum += v
+		w.levelSum[level] += v
+		w.levelCount[level]++
+	}
+	loss := sum / float64(len(r.Loss))
+	w.lossSum += loss
+	w.lossSteps++
+	return loss, nil
+}
+
+func (w *window) reset() {
+	w.lossSum, w.lossSteps = 0, 0
+	clear(w.levelSum)
+	clear(w.levelCount)
+}
+
+// loss is the mean over the window's steps.
+func (w *window) loss() float64 { return w.lossSum / float64(w.lossSteps) }
+
+// The names of the window's tensors in a checkpoint.
+const (
+	metricsPrefix  = "metrics."
+	nameLossSum    = metricsPrefix + "loss_sum"
+	nameLossSteps  = metricsPrefix + "loss_steps"
+	nameLevelSum   = metricsPrefix + "level_sum"
+	nameLevelCount = metricsPrefix + "level_count"
+)
+
+// tensors is the window as a checkpoint holds it.
+func (w *window) tensors() []model.Named {
+	vector := func(name string, n int, backing any) model.Named {
+		return model.Named{Name: name, T: tensor.New(tensor.WithShape(n), tensor.WithBacking(backing))}
+	}
+	return []model.Named{
+		vector(nameLossSum, 1, []float64{w.lossSum}),
+		vector(nameLossSteps, 1, []int64{w.lossSteps}),
+		vector(nameLevelSum, len(w.levelSum), append([]float64(nil), w.levelSum...)),
+		vector(nameLevelCount, len(w.levelCount), append([]int64(nil), w.levelCount...)),
+	}
+}
+
+// restore takes the window's tensors out of a checkpoint's and returns the others.
+func (w *window) restore(all []model.Named) (rest []model.Named, err error) {
+	found := map[string]*tensor.Dense{}
+	for _, t := range all {
+		if strings.HasPrefix(t.Name, metricsPrefix) {
+			found[t.Name] = t.T
+		} else {
+			rest = append(rest, t)
+		}
+	}
+	floats := func(name string, dst []float64) {
+		t := found[name]
+		if t == nil {
+			err = fmt.Errorf("tensor %s is missing", name)
+		} else if v, ok := t.Data().([]float64); !ok || len(v) != len(dst) {
+			err = fmt.Errorf("tensor %s is %v %v: expected float64 (%d)", name, t.Dtype(), t.Shape(), len(dst))
+		} else {
+			copy(dst, v)
+		}
+	}
+	ints := func(name string, dst []int64) {
+		t := found[name]
+		if t == nil {
+			err = fmt.Errorf("tensor %s is missing", name)
+		} else if v, ok := t.Data().([]int64); !ok || len(v) != len(dst) {
+			err = fmt.Errorf("tensor %s is %v %v: expected int64 (%d)", name, t.Dtype(), t.Shape(), len(dst))
+		} else {
+			copy(dst, v)
+		}
+	}
+	var sum [1]float64
+	var steps [1]int64
+	floats(nameLossSum, sum[:])
+	ints(nameLossSteps, steps[:])
+	floats(nameLevelSum, w.levelSum)
+	ints(nameLevelCount, w.levelCount)
+	w.lossSum, w.lossSteps = sum[0], steps[0]
+	return rest, err
+}
+
+// levelMeans is the loss of each level that the window met, as three columns.
+type levelMeans struct {
+	Level []int     `json:"level"`
+	Count []int64   `json:"count"`
+	Loss  []float64 `json:"loss"`
+}
+
+func (w *window) levels() (m levelMeans) {
+	for i, n := range w.levelCount {
+		if n > 0 {
+			m.Level = append(m.Level, i)
+			m.Count = append(m.Count, n)
+			m.Loss = append(m.Loss, w.levelSum[i]/float64(n))
+		}
+	}
+	return m
+}
+
+// lossLine is a line of metrics.jsonl about training. End marks the line that a run adds at its last step when no line
+// was due there; it goes when the run is resumed with more steps.
+type lossLine struct {
+	Step         uint64     `json:"step"`
+	Loss         float64    `json:"loss"`
+	LossRelative float64    `json:"loss_relative"` // to the loss of zero weights, D/2 for p = 2
+	LossPerLevel levelMeans `json:"loss_per_level"`
+	ImagesPerS   float64    `json:"images_per_s"`
+	Time         string     `json:"time"`
+	End          bool       `json:"end,omitempty"`
+}
+
+// evalLine is a line of metrics.jsonl about the held-out images.
+type evalLine struct {
+	Step            uint64    `json:"step"`
+	HeldOutLoss     float64   `json:"held_out_loss"`      // (1/L) sum over the levels, fixed z
+	HeldOutPerLevel []float64 `json:"held_out_per_level"` // (L)
+	Time            string    `json:"time"`
+	End             bool      `json:"end,omitempty"`
+}
+
+// anyLine is what the cut-back reads of a line.
+type anyLine struct {
+	Step        *uint64  `json:"step"`
+	Loss        *float64 `json:"loss"`
+	HeldOutLoss *float64 `json:"held_out_loss"`
+	End         bool     `json:"end"`
+}
+
+// cutBack makes metrics.jsonl end where a checkpoint of that step was written: later lines go, because the resumed run
+// writes them again, and so do lines that were not finished when a run was killed and, without keepEnd, lines marked End. It
+// returns whether the step's own two lines are there.
+func cutBack(path string, step uint64, keepEnd bool) (logged, evaluated bool, err error) {
+	old, err := os.ReadFile(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return false, false, nil
+	}
+	if err != nil {
+		return false, false, fmt.Errorf("cannot read the metrics: %w", err)
+	}
+	kept := make([]byte, 0, len(old))
+	for _, line := range bytes.SplitAfter(old, []byte("\n")) {
+		var l anyLine
+		if !bytes.HasSuffix(line, []byte("\n")) || json.Unmarshal(line, &l) != nil || l.Step == nil || *l.Step > step || l.End && !keepEnd {
+			continue
+		}
+		kept = append(kept, line...)
+		if *l.Step == step {
+			logged = logged || l.Loss != nil
+			evaluated = evaluated || l.HeldOutLoss != nil
+		}
+	}
+	if len(kept) == len(old) {
+		return logged, evaluated, nil
+	}
+	if err := writeFile(path, kept); err != nil {
+		return false, false, fmt.Errorf("cannot cut the metrics back to step %d: %w", step, err)
+	}
+	return logged, evaluated, nil
+}

@@ -1,0 +1,101 @@
+package train
+
+import (
+	"errors"
+	"math"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"sigmaz/model"
+)
+
+func TestCutBack(t *testing.T) {
+	const (
+		l10 = `{"step":10,"loss":3}` + "\n"
+		e10 = `{"step":10,"held_out_loss":3}` + "\n"
+		l20 = `{"step":20,"loss":2}` + "\n"
+		x25 = `{"step":25,"loss":1,"end":true}` + "\n"
+		e25 = `{"step":25,"held_out_loss":1,"end":true}` + "\n"
+	)
+	for _, test := range []struct {
+		name, text        string
+		step              uint64
+		keepEnd           bool
+		want              string
+		logged, evaluated bool
+	}{
+		{"nothing to cut", l10 + e10 + l20, 20, false, l10 + e10 + l20, true, false},
+		{"later lines", l10 + e10 + l20, 15, false, l10 + e10, false, false},
+		{"both lines of the step", l10 + e10 + l20, 10, false, l10 + e10, true, true},
+		{"before the first", l10 + l20, 3, false, "", false, false},
+		{"torn last line", l10 + l20[:9], 20, false, l10, false, false},
+		{"torn line that another one followed", l10 + l20[:9] + l20, 20, false, l10, false, false},
+		{"last line without its end", l10 + strings.TrimSpace(l20), 20, false, l10, false, false},
+		{"lines of the end, more steps", l10 + x25 + e25, 25, false, l10, false, false},
+		{"lines of the end, no more steps", l10 + x25 + e25, 25, true, l10 + x25 + e25, true, true},
+		{"zeros after a power failure", l10 + "\x00\x00\x00\x00", 20, false, l10, false, false},
+		{"empty", "", 5, false, "", false, false},
+	} {
+		path := filepath.Join(t.TempDir(), "metrics.jsonl")
+		if err := os.WriteFile(path, []byte(test.text), 0o666); err != nil {
+			t.Fatal(err)
+		}
+		logged, evaluated, err := cutBack(path, test.step, test.keepEnd)
+		got, _ := os.ReadFile(path)
+		if err != nil || string(got) != test.want || logged != test.logged || evaluated != test.evaluated {
+			t.Errorf("%s: left %q, logged %v, evaluated %v, error %v; expected %q, %v, %v", test.name, got, logged, evaluated, err, test.want, test.logged, test.evaluated)
+		}
+	}
+	if _, _, err := cutBack(filepath.Join(t.TempDir(), "none"), 3, false); err != nil {
+		t.Errorf("no file: %v", err)
+	}
+}
+
+func TestWindow(t *testing.T) {
+	sigmas := model.Ladder{4, 2, 1}
+	w := newWindow(3)
+	for i, r := range []model.LossRecord{
+		{Step: 1, Loss: []float32{1, 2, 3}, Level: []uint32{0, 2, 0}},
+		{Step: 2, Loss: []float32{5, 6, 7}, Level: []uint32{2, 2, 0}},
+	} {
+		loss, err := w.add(r, sigmas)
+		if want := []float64{2, 6}[i]; err != nil || loss != want {
+			t.Errorf("loss of step %d is %g, error %v, expected %g", i+1, loss, err, want)
+		}
+	}
+	check := func(w *window) {
+		t.Helper()
+		m := w.levels()
+		if w.loss() != 4 || len(m.Level) != 2 || m.Level[1] != 2 || m.Count[0] != 3 || m.Loss[0] != 11.0/3 || m.Loss[1] != 13.0/3 {
+			t.Errorf("window %+v, mean %g, levels %+v", w, w.loss(), m)
+		}
+	}
+	check(w)
+
+	// through a checkpoint's tensors
+	stored := append([]model.Named{{Name: "param.x"}}, w.tensors()...)
+	back := newWindow(3)
+	rest, err := back.restore(stored)
+	if err != nil || len(rest) != 1 || rest[0].Name != "param.x" {
+		t.Fatalf("restore left %v, error %v", rest, err)
+	}
+	check(back)
+	if _, err := newWindow(4).restore(stored); err == nil {
+		t.Error("another number of levels: expected an error")
+	}
+	if _, err := newWindow(3).restore(nil); err == nil {
+		t.Error("no tensors: expected an error")
+	}
+
+	w.reset()
+	check(back) // a copy
+	var bad *NonFiniteError
+	for _, v := range []float64{math.NaN(), math.Inf(1)} {
+		_, err = back.add(model.LossRecord{Step: 9, Loss: []float32{1, float32(v)}, Level: []uint32{0, 1}}, sigmas)
+		if !errors.As(err, &bad) || bad.Step != 9 || bad.Level != 1 || bad.Sigma != 2 {
+			t.Errorf("loss %g: error %v, expected step 9, level 1, sigma 2", v, err)
+		}
+	}
+}

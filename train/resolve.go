@@ -1,0 +1,214 @@
+// From wish to numbers: what a configuration leaves to the data is looked up there once, before training.
+package train
+
+import (
+	"context"
+	"encoding/binary"
+	"fmt"
+	"hash/crc32"
+	"io"
+	"math"
+	"time"
+
+	"sigmaz/kernels"
+	"sigmaz/model"
+	"sigmaz/train/dataset"
+)
+
+// Data is the data set of a run, divided.
+type Data struct {
+	Name    string
+	Train   *kernels.Data
+	HeldOut *kernels.Data // nil without a held-out loss
+}
+
+// EpsilonRule chooses or checks the step size of sampling: eps is the one asked for, 0 to choose it. It is an argument
+// because this package does not know samplers.
+type EpsilonRule func(sigmas model.Ladder, t int, eps float64) (float64, error)
+
+// Resolve opens the data, divides it, and replaces every choice that the configuration leaves open by a number: the
+// network's image size, the ends of the ladder, the number of levels, the step size. What it finds it tells on out. For
+// a configuration that is resolved already it checks that the data is the same.
+func (c *Config) Resolve(ctx context.Context, out io.Writer, epsilon EpsilonRule) (*Data, error) {
+	if err := c.Validate(); err != nil {
+		return nil, err
+	}
+	set, err := dataset.Open(c.Data, c.Seed)
+	if err != nil {
+		return nil, err
+	}
+	fmt.Fprintf(out, "data     %s\n", set.Name)
+	sum := checksum(&set.Data)
+	if c.DataSum != "" && c.DataSum != sum {
+		return nil, fmt.Errorf("data %q is not what this run was started with (checksum %s, expected %s): give the same data with -data, or start a new run", c.Data, sum, c.DataSum)
+	}
+	c.DataSum = sum
+	if err := c.shape(&set.Data); err != nil {
+		return nil, err
+	}
+	d := &Data{Name: set.Name, Train: &set.Data}
+	train := set
+	if c.HeldOut > 0 {
+		if 2*c.HeldOut >= set.N {
+			return nil, &ValueError{"held-out", fmt.Sprintf("is %d: expected less than half of the %d images; 0 keeps none", c.HeldOut, set.N)}
+		}
+		var held *dataset.Set
+		train, held = set.Split(c.Seed, c.HeldOut)
+		d.Train, d.HeldOut = &train.Data, &held.Data
+	}
+	if c.Network.Net == "mlp" && c.Network.DataSD == 0 {
+		c.Network.DataSD = deviation(d.Train.F32)
+	}
+	if c.Sigma.Begin.Rule != "" || c.Sigma.End.Rule != "" {
+		if err := c.Sigma.fromData(ctx, out, train); err != nil {
+			return nil, err
+		}
+	}
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	return d, c.schedule(epsilon)
+}
+
+// ResolveShape is Resolve without data, for -dry-run: the image size is the preset's. It fails where the data is needed.
+func (c *Config) ResolveShape(epsilon EpsilonRule) error {
+	if err := c.Validate(); err != nil {
+		return err
+	}
+	if c.Sigma.Begin.Rule != "" || c.Sigma.End.Rule != "" {
+		return fmt.Errorf("sigma: the rule %q needs the data", RuleData)
+	}
+	c.network()
+	if c.Network.Net == "mlp" && c.Network.DataSD == 0 {
+		c.Network.DataSD = 1
+	}
+	return c.schedule(epsilon)
+}
+
+// network clears the settings that the chosen network does not have, so that a stored configuration says only what is.
+func (c *Config) network() {
+	if c.Network.Net == "mlp" {
+		c.Network.NGF = 0
+	} else {
+		c.Network.Hidden, c.Network.DataSD = 0, 0
+	}
+}
+
+// shape takes the network's size from the data and refuses data that the network cannot take.
+func (c *Config) shape(d *kernels.Data) error {
+	vectors := d.U8 == nil
+	switch {
+	case vectors && c.Network.Net != "mlp":
+		return &ValueError{"net", fmt.Sprintf("is %s, which takes images, but data %q is vectors of %d values: use -net mlp, or -preset toy", c.Network.Net, c.Data, d.D())}
+	case !vectors && c.Network.Net == "mlp":
+		return &ValueError{"net", fmt.Sprintf("is mlp, which takes vectors, but data %q is images: use -net ncsnv2", c.Data)}
+	case vectors && (c.Flip || c.Dequantize):
+		return &ValueError{"flip", "and dequantize are for images, and the data is vectors: leave them out"}
+	}
+	c.Network.Height, c.Network.Width, c.Network.Channels = d.H, d.W, d.C
+	c.network()
+	return nil
+}
+
+// schedule completes the ladder and the step size.
+func (c *Config) schedule(epsilon EpsilonRule) error {
+	if c.Sigma.Levels == auto {
+		levels, _, err := Technique2(c.Sigma.Begin.Value, c.Sigma.End.Value, c.Network.D())
+		if err != nil {
+			return err
+		}
+		c.Sigma.Levels = levels
+	}
+	ladder, err := c.Ladder()
+	if err != nil {
+		return err
+	}
+	if epsilon == nil {
+		return nil
+	}
+	c.Sampling.Epsilon, err = epsilon(ladder, c.Sampling.T, c.Sampling.Epsilon)
+	return err
+}
+
+// fromData replaces the rules for the ladder's ends by numbers from the pairwise distances of the data. Both distances
+// are told, whichever was asked for.
+func (s *Sigma) fromData(ctx context.Context, out io.Writer, set *dataset.Set) error {
+	fmt.Fprintf(out, "sigma    distances between all pairs of %d ...\n", set.N)
+	start, told := time.Now(), time.Now()
+	dist, err := set.Distances(ctx, func(done, total int64) {
+		if time.Since(told) > 5*time.Second && done > 0 {
+			told = time.Now()
+			left := time.Duration(float64(time.Since(start)) * float64(total-done) / float64(done))
+			fmt.Fprintf(out, "         %d %% of the pairs, %s left\n", 100*done/total, shortTime(left))
+		}
+	})
+	if err != nil {
+		return err
+	}
+	s.Distances = &Distances{Max: dist.Max, Min: dist.Min, Duplicates: int(dist.Duplicates)}
+	end := dist.Min / (2 * math.Sqrt(float64(set.D())))
+	fmt.Fprintf(out, "         sigma-begin data = %.6g: d_max, the largest distance between two of them\n", dist.Max)
+	fmt.Fprintf(out, "         sigma-end data = %.6g: d_min/(2 sqrt D), where noise about the two nearest (d_min = %.6g, over distinct ones; %d duplicates) just touches\n", end, dist.Min, dist.Duplicates)
+	fmt.Fprintf(out, "         sigma-end data-literal = %.6g: d_min itself, a distance used as a deviation per value\n", dist.Min)
+	if s.Begin.Rule == RuleData {
+		s.Begin = SigmaEnd{Value: dist.Max}
+	}
+	switch s.End.Rule {
+	case RuleData:
+		s.End = SigmaEnd{Value: end}
+	case RuleLiteral:
+		s.End = SigmaEnd{Value: dist.Min}
+	}
+	return nil
+}
+
+// checksum is the CRC-32C of the data's shape and values, in hexadecimal.
+func checksum(d *kernels.Data) string {
+	table := crc32.MakeTable(crc32.Castagnoli)
+	sum := crc32.Checksum(fmt.Appendf(nil, "%d %d %d %d", d.N, d.H, d.W, d.C), table)
+	sum = crc32.Update(sum, table, d.U8)
+	var block [4096]byte
+	for i := 0; i < len(d.F32); i += len(block) / 4 {
+		part := d.F32[i:min(i+len(block)/4, len(d.F32))]
+		for j, v := range part {
+			binary.LittleEndian.PutUint32(block[4*j:], math.Float32bits(v))
+		}
+		sum = crc32.Update(sum, table, block[:4*len(part)])
+	}
+	return fmt.Sprintf("%08x", sum)
+}
+
+// deviation is the standard deviation of all values about their one mean.
+func deviation(x []float32) float64 {
+	sum, sum2 := 0.0, 0.0
+	for _, v := range x {
+		sum += float64(v)
+	}
+	mean := sum / float64(len(x))
+	for _, v := range x {
+		d := float64(v) - mean
+		sum2 += d * d
+	}
+	return math.Sqrt(sum2 / float64(len(x)))
+}
+
+// ringSteps is how many steps' losses the device holds before the host has to read them.
+const ringSteps = 64
+
+// Trainer is the configuration as the trainer takes it. Data and HeldOut may be nil to ask for its size only.
+func (c *Config) Trainer(d *Data) (model.TrainerConfig, error) {
+	ladder, err := c.Ladder()
+	if err != nil {
+		return model.TrainerConfig{}, err
+	}
+	t := model.TrainerConfig{
+		Network: c.Network, Batch: c.Batch, Sigmas: ladder, AnnealPower: c.Loss.AnnealPower,
+		Adam:    model.AdamConfig{LR: c.Adam.LR, Beta1: c.Adam.Beta1, Beta2: c.Adam.Beta2, Eps: c.Adam.Eps},
+		EMARate: c.EMA.Rate, EMAWarmup: c.EMA.Warmup, Seed: c.Seed, Flip: c.Flip, Dequantize: c.Dequantize,
+		LevelsPerStep: c.Loss.LevelsPerStep, Stratified: c.Loss.Stratified, Ring: ringSteps,
+	}
+	if d != nil {
+		t.Data, t.HeldOut = d.Train, d.HeldOut
+	}
+	return t, nil
+}

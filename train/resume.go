@@ -1,0 +1,149 @@
+// Going on with a run. Every random number is a function of the seed, the step and a place in the batch, so a run that
+// goes on needs the tensors of a checkpoint, its step and its configuration, and no generator state.
+package train
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"sigmaz/model"
+)
+
+// Stored is a run as its folder holds it.
+type Stored struct {
+	Folder     string
+	Config     *Config
+	Checkpoint *model.Checkpoint // nil when the run ended before its first one: it begins again at step 0
+	Path       string            // of Checkpoint
+}
+
+// Load reads the run that path names: a run folder, the name of one in the folder runs, or one of a run's checkpoints.
+func Load(path, runs string) (*Stored, error) {
+	s := &Stored{Folder: path}
+	info, err := os.Stat(path)
+	if errors.Is(err, fs.ErrNotExist) && filepath.Base(path) == path {
+		if i, e := os.Stat(filepath.Join(runs, path)); e == nil {
+			s.Folder, info, err = filepath.Join(runs, path), i, nil
+		}
+	}
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil, fmt.Errorf("%s does not exist: expected a run folder, such as %s, to go on with", path, filepath.Join(runs, "glyphs-1"))
+	case err != nil:
+		return nil, fmt.Errorf("cannot open the run: %w", err)
+	case info.IsDir():
+		s.Path, err = Latest(s.Folder)
+		if errors.Is(err, ErrNoCheckpoint) && IsRun(s.Folder) {
+			s.Path, err = "", nil
+		}
+		if err != nil {
+			return nil, err
+		}
+	default:
+		dir := filepath.Dir(path)
+		if filepath.Base(dir) != checkpointsDir {
+			return nil, fmt.Errorf("%s is not in the folder %q of a run: give the run folder, or one of its checkpoints", path, checkpointsDir)
+		}
+		s.Folder, s.Path = filepath.Dir(dir), path
+	}
+
+	// The configuration is in two places. config.yaml may say more steps than the checkpoint's copy, after a resume that
+	// was given -steps; anything else that differs would make it another run.
+	file := filepath.Join(s.Folder, configFile)
+	text, err := os.ReadFile(file)
+	switch {
+	case err == nil:
+		if s.Config, err = ParseConfig(string(text)); err == nil {
+			err = s.Config.Validate()
+		}
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w; mend it, or delete it to go by the checkpoint's copy", file, err)
+		}
+	case !errors.Is(err, fs.ErrNotExist):
+		return nil, fmt.Errorf("cannot read the configuration: %w", err)
+	case s.Path == "":
+		return nil, fmt.Errorf("%s holds neither %s nor a checkpoint: there is nothing to go on with; start a new run", s.Folder, configFile)
+	}
+	if s.Path == "" {
+		return s, nil
+	}
+	if s.Checkpoint, err = model.ReadCheckpoint(s.Path); err != nil {
+		if earlier := before(s.Folder, s.Path); earlier != "" {
+			return nil, fmt.Errorf("%w: -resume %s", err, earlier)
+		}
+		return nil, err
+	}
+	stored, err := ParseConfig(s.Checkpoint.Config)
+	if err == nil {
+		err = stored.Validate()
+	}
+	if err != nil {
+		return nil, fmt.Errorf("%s: its configuration: %w; it may come from another version of sigmaz", s.Path, err)
+	}
+	if s.Config == nil {
+		s.Config = stored
+	} else if diff := stored.Differs(s.Config); diff != "" {
+		return nil, fmt.Errorf("%s and %s differ in %s: put the checkpoint's value back, or start a new run with -config %[2]s", s.Path, file, diff)
+	}
+	return s, nil
+}
+
+// Step is the number of steps that the run has behind it.
+func (s *Stored) Step() uint64 {
+	if s.Checkpoint == nil {
+		return 0
+	}
+	return s.Checkpoint.Step
+}
+
+// before is the newest checkpoint older than path, or "".
+func before(folder, path string) string {
+	paths, _ := checkpoints(folder)
+	older := ""
+	for _, p := range paths {
+		if p == path {
+			return older
+		}
+		older = p
+	}
+	return ""
+}
+
+// restore puts the trainer, the window and the metrics where the checkpoint was written.
+func (r *run) restore(from *Stored) error {
+	metrics := filepath.Join(from.Folder, metricsFile)
+	step := from.Step()
+	if step > r.c.Steps {
+		return &ValueError{"steps", fmt.Sprintf("is %d, but the run is at step %d already: give more", r.c.Steps, step)}
+	}
+	if from.Checkpoint != nil {
+		tensors, err := r.win.restore(from.Checkpoint.Tensors)
+		if err == nil {
+			err = r.trainer.Restore(step, tensors)
+		}
+		if err != nil {
+			return fmt.Errorf("%s does not fit its configuration: %w; it may come from another version of sigmaz", from.Path, err)
+		}
+		r.saved, r.savedAt = from.Path, step
+	}
+	// A finished run that is resumed without more steps keeps the lines of its end.
+	logged, evaluated, err := cutBack(metrics, step, step == r.c.Steps)
+	if err != nil {
+		return err
+	}
+	if logged {
+		r.loggedAt = step
+	}
+	if evaluated {
+		r.evaluatedAt = step
+	}
+	if path := r.picture(step); step > 0 {
+		if _, err := os.Stat(path); err == nil {
+			r.previewedAt, r.res.Picture = step, path
+		}
+	}
+	return nil
+}
