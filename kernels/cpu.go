@@ -60,6 +60,17 @@ func (c *cpu) Compile(a Arena, ops []Op) (Program, error) {
 	return p, nil
 }
 
+// Workspace counts packed weights, the tasks' sums and the workers' scratch. Nothing is allocated for it.
+func (c *cpu) Workspace(ops []Op) int {
+	total, scratch := 0, 0
+	for _, op := range ops {
+		s := lower(nil, op)
+		total += s.workspace
+		scratch = max(scratch, s.scratch)
+	}
+	return total + c.workers*scratch
+}
+
 // hostArena is an arena in Go memory.
 type hostArena []float32
 
@@ -120,6 +131,8 @@ func (ph phase) runOn(states []*worker) {
 
 // stage is an operation as the CPU runs it.
 type stage struct {
+	// ready allocates the stage's workspace; it is called once, before everything else.
+	ready func()
 	rows int // rows of the batch; 0: not by rows, only before is used
 	// run takes rows lo to hi through the operation. The rows belong to the given task, and first says that they are
 	// the first of it, when its sums start from zero.
@@ -130,7 +143,8 @@ type stage struct {
 	before, after []phase
 	// shared are windows that run and before read whole, not row by row; late are those that after writes.
 	shared, late []Buf
-	scratch      int
+	scratch      int // words that each worker needs
+	workspace    int // words that the stage takes for good when it is made ready
 	width        int // words of a row
 }
 
@@ -140,6 +154,9 @@ func compile(mem []float32, ops []Op) (phases []phase, scratch int) {
 	for _, op := range ops {
 		reads, writes := op.Operands()
 		s := lower(mem, op)
+		if s.ready != nil {
+			s.ready()
+		}
 		scratch = max(scratch, s.scratch)
 		if s.rows == 0 {
 			phases = append(phases, c.flush()...)

@@ -128,16 +128,18 @@ func (s ConvShape) scratchLen() int {
 	return max(c.ScratchLen(), c.Transposed().ScratchLen())
 }
 
-// packed is memory for packed weights, filled before the chain. Weights change with every optimiser step.
+// lowerConv packs the weights before every chain: they change with every optimiser step.
 func lowerConv(mem []float32, o Conv) stage {
 	o.check(o.X, o.Y, o.Weight, o.Bias)
 	c, _ := o.vecConv(1)
-	packed := make([]float32, c.PackedLen())
-	var bias []float32
-	if o.Bias.N > 0 {
-		bias = o.Bias.Of(mem)
-	}
-	return stage{rows: o.N, shared: present(o.Weight, o.Bias), scratch: o.scratchLen(),
+	var packed, bias []float32
+	return stage{rows: o.N, shared: present(o.Weight, o.Bias), scratch: o.scratchLen(), workspace: c.PackedLen(),
+		ready: func() {
+			packed = make([]float32, c.PackedLen())
+			if o.Bias.N > 0 {
+				bias = o.Bias.Of(mem)
+			}
+		},
 		before: []phase{once(func() { c.Pack(packed, o.Weight.Of(mem)) })},
 		run: func(lo, hi, _ int, _ bool, w *worker) {
 			c, images := o.vecConv(hi - lo)
@@ -151,8 +153,9 @@ func lowerConv(mem []float32, o Conv) stage {
 func lowerConvGradInput(mem []float32, o ConvGradInput) stage {
 	o.check(o.DX, o.DY, o.Weight, Buf{})
 	c, _ := o.vecConv(1)
-	packed := make([]float32, c.Transposed().PackedLen())
-	return stage{rows: o.N, shared: []Buf{o.Weight}, scratch: o.scratchLen(),
+	var packed []float32
+	return stage{rows: o.N, shared: []Buf{o.Weight}, scratch: o.scratchLen(), workspace: c.Transposed().PackedLen(),
+		ready:  func() { packed = make([]float32, c.Transposed().PackedLen()) },
 		before: []phase{once(func() { c.PackTransposed(packed, o.Weight.Of(mem)) })},
 		run: func(lo, hi, _ int, _ bool, w *worker) {
 			c, images := o.vecConv(hi - lo)
@@ -169,12 +172,15 @@ func lowerConvGradWeight(mem []float32, o ConvGradWeight) stage {
 	c, _ := o.vecConv(1)
 	tasks := min(taskCount, o.N)
 	weights, biases := make([][]float32, tasks), make([][]float32, tasks)
-	for i := range tasks {
-		weights[i] = make([]float32, c.WeightGradLen())
-		biases[i] = make([]float32, o.Cout)
-	}
 	const block = 16 // output channels of a task that adds up
 	return stage{rows: o.N, sums: true, late: present(o.DWeight, o.DBias), scratch: o.scratchLen() + o.Cout,
+		workspace: tasks * (c.WeightGradLen() + o.Cout),
+		ready: func() {
+			for i := range tasks {
+				weights[i] = make([]float32, c.WeightGradLen())
+				biases[i] = make([]float32, o.Cout)
+			}
+		},
 		run: func(lo, hi, task int, first bool, w *worker) {
 			if first {
 				clear(weights[task])
@@ -238,10 +244,13 @@ func lowerNorm(mem []float32, o Norm) stage {
 func lowerNormGrad(mem []float32, o NormGrad) stage {
 	tasks := min(taskCount, o.N)
 	sums := make([][]float64, tasks) // dalpha, dgamma, dbeta
-	for i := range sums {
-		sums[i] = make([]float64, 3*o.C)
-	}
-	return stage{rows: o.N, sums: true, shared: []Buf{o.Alpha, o.Gamma}, late: present(o.DAlpha, o.DGamma, o.DBeta), scratch: (8 + o.P) * o.C,
+	return stage{rows: o.N, sums: true, workspace: tasks * 6 * o.C,
+		ready: func() {
+			for i := range sums {
+				sums[i] = make([]float64, 3*o.C)
+			}
+		},
+		shared: []Buf{o.Alpha, o.Gamma}, late: present(o.DAlpha, o.DGamma, o.DBeta), scratch: (8 + o.P) * o.C,
 		run: func(lo, hi, task int, first bool, w *worker) {
 			if first {
 				clear(sums[task])

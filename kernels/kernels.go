@@ -51,6 +51,8 @@ type Backend interface {
 	Alloc(words int) (Arena, error)
 	// Compile prepares ops, in this order, to run on arena a. The ops must not be changed afterwards.
 	Compile(a Arena, ops []Op) (Program, error)
+	// Workspace is the number of words that a program of these ops takes beside its arena.
+	Workspace(ops []Op) int
 	// Close releases the device. Arenas and programs of the backend must not be used afterwards.
 	Close() error
 }

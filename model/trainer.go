@@ -162,13 +162,18 @@ func newPlans(c TrainerConfig) (*plans, error) {
 	return p, nil
 }
 
-// TrainerWords is the size in four-byte words of the one arena that a trainer allocates.
-func TrainerWords(c TrainerConfig) (int, error) {
+// TrainerWords is the memory in four-byte words that a trainer takes on a backend: its one arena, and what the programs
+// that train and evaluate take beside it.
+func TrainerWords(b kernels.Backend, c TrainerConfig) (int, error) {
 	p, err := newPlans(c)
 	if err != nil {
 		return 0, err
 	}
-	return p.layout.words, nil
+	words := p.layout.words + b.Workspace(p.plan.Ops)
+	if p.eval != nil {
+		words += b.Workspace(p.eval.Ops)
+	}
+	return words, nil
 }
 
 // NewTrainer builds the graphs, allocates the arena, compiles the programs and draws initial weights from the seed.

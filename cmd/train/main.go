@@ -100,7 +100,7 @@ func begin(ctx context.Context, f *flags, out io.Writer) error {
 	defer b.Close()
 	fmt.Fprintf(out, "sigmaz   preset %s, network %s, %s\n", c.Preset, c.Network.Net, b.Name())
 	if f.dryRun {
-		return dryRun(ctx, c, preset, f.set["data"], out)
+		return dryRun(ctx, b, c, preset, f.set["data"], out)
 	}
 
 	// The folder comes first: a place that cannot be written is known before the data is read.
@@ -153,7 +153,7 @@ func resume(ctx context.Context, f *flags, out io.Writer) error {
 	defer b.Close()
 	fmt.Fprintf(out, "sigmaz   resume %s at step %d, network %s, %s\n", stored.Folder, stored.Step(), c.Network.Net, b.Name())
 	if f.dryRun {
-		return dryRun(ctx, c, train.Preset{Name: c.Preset, Source: "the stored configuration"}, true, out)
+		return dryRun(ctx, b, c, train.Preset{Name: c.Preset, Source: "the stored configuration"}, true, out)
 	}
 	data, err := c.Resolve(ctx, out, epsilon)
 	if err != nil {
@@ -168,7 +168,7 @@ func learn(ctx context.Context, c *train.Config, data *train.Data, b kernels.Bac
 	if err != nil {
 		return err
 	}
-	if err := checkMemory(c, data, gpu); err != nil {
+	if err := checkMemory(b, c, data, gpu); err != nil {
 		return err
 	}
 	fmt.Fprintf(out, "ladder   %s\n", ladderText(c, sigmas))
@@ -206,12 +206,12 @@ func learn(ctx context.Context, c *train.Config, data *train.Data, b kernels.Bac
 
 // checkMemory refuses a network and batch that the machine cannot hold, before the attempt ends the process. A GPU says
 // so itself.
-func checkMemory(c *train.Config, data *train.Data, gpu bool) error {
+func checkMemory(b kernels.Backend, c *train.Config, data *train.Data, gpu bool) error {
 	tc, err := c.Trainer(data)
 	if err != nil {
 		return err
 	}
-	words, err := model.TrainerWords(tc)
+	words, err := model.TrainerWords(b, tc)
 	if err != nil {
 		return err
 	}
@@ -286,7 +286,7 @@ func warnMargin(c *train.Config, sigmas model.Ladder, out io.Writer) {
 }
 
 // dryRun prints the resolved settings and what a run with them costs. Without the data it takes the preset's image size.
-func dryRun(ctx context.Context, c *train.Config, preset train.Preset, dataGiven bool, out io.Writer) error {
+func dryRun(ctx context.Context, b kernels.Backend, c *train.Config, preset train.Preset, dataGiven bool, out io.Writer) error {
 	var data *train.Data
 	var err error
 	if !dataGiven && missing(c.Data) {
@@ -310,7 +310,7 @@ func dryRun(ctx context.Context, c *train.Config, preset train.Preset, dataGiven
 	if err != nil {
 		return err
 	}
-	words, err := model.TrainerWords(tc)
+	words, err := model.TrainerWords(b, tc)
 	if err != nil {
 		return err
 	}
