@@ -39,9 +39,9 @@ var Presets = []Preset{
 			Loss:  Loss{AnnealPower: 2},
 			Adam:  Adam{LR: 2e-3, Beta1: 0.9, Beta2: 0.999, Eps: 1e-8},
 			EMA:   EMA{Rate: 0.999, Warmup: true},
-			Batch: 32, Steps: 3000, HeldOut: 64,
+			Batch: 32, Steps: 4500, HeldOut: 64,
 			Sampling: Sampling{T: 5, Epsilon: auto, Denoise: true},
-			LogEvery: 50, EvalEvery: 1000, PreviewEvery: 1000, PreviewN: 36, CheckpointEvery: 500,
+			LogEvery: 50, EvalEvery: 1500, PreviewEvery: 1500, PreviewN: 36, CheckpointEvery: 500,
 		},
 	},
 	{
