@@ -198,8 +198,8 @@ func (c *Config) Validate() error {
 		return bad("levels-per-step", "is %d: expected at least 1, or 0 for a level for each image", c.Loss.LevelsPerStep)
 	case c.Loss.LevelsPerStep > c.Batch:
 		return bad("levels-per-step", "is %d, more than the %d images of a batch: lower it or raise batch", c.Loss.LevelsPerStep, c.Batch)
-	case !positive(c.Adam.LR):
-		return bad("lr", "is %g: expected a positive learning rate, such as 1e-4", c.Adam.LR)
+	case c.Adam.LR != auto && !positive(c.Adam.LR):
+		return bad("lr", "is %g: expected a positive learning rate, such as 1e-4, or 0 for one that suits the network", c.Adam.LR)
 	case !(c.Adam.Beta1 >= 0 && c.Adam.Beta1 < 1):
 		return bad("beta1", "is %g: expected a number in [0, 1)", c.Adam.Beta1)
 	case !(c.Adam.Beta2 >= 0 && c.Adam.Beta2 < 1):

@@ -80,7 +80,7 @@ func TestValidate(t *testing.T) {
 		{"anneal-power is NaN:", func(c *Config) { c.Loss.AnnealPower = nan }},
 		{"levels-per-step is -1:", func(c *Config) { c.Loss.LevelsPerStep = -1 }},
 		{"levels-per-step is 33, more than the 32 images", func(c *Config) { c.Loss.LevelsPerStep = 33 }},
-		{"lr is 0:", func(c *Config) { c.Adam.LR = 0 }},
+		{"lr is -1:", func(c *Config) { c.Adam.LR = -1 }},
 		{"lr is +Inf:", func(c *Config) { c.Adam.LR = inf }},
 		{"beta1 is 1:", func(c *Config) { c.Adam.Beta1 = 1 }},
 		{"beta2 is NaN:", func(c *Config) { c.Adam.Beta2 = nan }},
@@ -153,6 +153,7 @@ func TestParseConfigIsStrict(t *testing.T) {
 
 func TestDiffers(t *testing.T) {
 	a := valid(t, "glyphs")
+	a.Adam.LR = 0.002
 	b := a
 	b.Steps, b.Workers, b.LogEvery, b.Data = 7, 3, 9, "elsewhere"
 	if d := a.Differs(&b); d != "" {
@@ -179,5 +180,24 @@ func TestDidYouMean(t *testing.T) {
 		if got != want {
 			t.Errorf("DidYouMean(%q) = %q, expected %q", name, got, want)
 		}
+	}
+}
+
+// The published learning rate at the published width, sixteen times that at a sixteenth of the width.
+func TestLearningRate(t *testing.T) {
+	for ngf, want := range map[int]float64{128: 1e-4, 8: 1.6e-3} {
+		c := valid(t, "cifar10")
+		c.Network.NGF = ngf
+		if err := c.ResolveShape(nil); err != nil {
+			t.Fatal(err)
+		}
+		if math.Abs(c.Adam.LR-want) > 1e-12 {
+			t.Errorf("ngf %d: learning rate %g, expected %g", ngf, c.Adam.LR, want)
+		}
+	}
+	c := valid(t, "cifar10")
+	c.Adam.LR = 3e-4
+	if err := c.ResolveShape(nil); err != nil || c.Adam.LR != 3e-4 {
+		t.Errorf("a given learning rate became %g, %v", c.Adam.LR, err)
 	}
 }

@@ -28,7 +28,7 @@ var Presets = []Preset{
 	{
 		Name: "glyphs",
 		What: "digits drawn from fonts, a small NCSNv2, a few minutes on two cores (default)",
-		Source: "NCSNv2's loss and sampler (Song and Ermon 2020) on a network of 8 channels; learning rate and steps found by trial on two cores; " +
+		Source: "NCSNv2's loss and sampler (Song and Ermon 2020) on a network of 8 channels; steps found by trial on two cores; learning rate in proportion to 1/ngf from the published 1e-4 at 128; " +
 			"sigma-begin: the largest distance between two of the digits, 14.9, rounded up; levels and epsilon by Techniques 2 and 4",
 		Config: Config{
 			Data: "glyphs", Seed: 1,
@@ -37,7 +37,7 @@ var Presets = []Preset{
 			// same need not cost; -sigma-begin data repeats it.
 			Sigma: Sigma{Begin: SigmaEnd{Value: 15}, End: SigmaEnd{Value: 0.01}, Levels: auto},
 			Loss:  Loss{AnnealPower: 2},
-			Adam:  Adam{LR: 2e-3, Beta1: 0.9, Beta2: 0.999, Eps: 1e-8},
+			Adam:  Adam{LR: auto, Beta1: 0.9, Beta2: 0.999, Eps: 1e-8},
 			EMA:   EMA{Rate: 0.999, Warmup: true},
 			Batch: 32, Steps: 4500, HeldOut: 64,
 			Sampling: Sampling{T: 5, Epsilon: auto, Denoise: true},
@@ -65,13 +65,13 @@ var Presets = []Preset{
 		Name: "fashion-mnist",
 		What: "clothes, 28x28 grey, at the published width: for a GPU, or with -ngf 8 -batch 32 -steps 2000 for two cores",
 		Source: "NCSNv2's CIFAR-10 settings (Song and Ermon 2020, ermongroup/ncsnv2 configs/cifar10.yml) carried over to 28x28 grey, which nobody published: " +
-			"sigma-begin is the largest distance in the training set, 22.46, rounded up; levels and epsilon by Techniques 2 and 4; no flip, because shoes point left",
+			"sigma-begin is the largest distance in the training set, 22.46, rounded up; levels and epsilon by Techniques 2 and 4; learning rate 1e-4 at 128 channels, in proportion to 1/ngf; no flip, because shoes point left",
 		Config: Config{
 			Data: "data/fashion-mnist", Seed: 1,
 			Network: model.Config{Net: "ncsnv2", Height: 28, Width: 28, Channels: 1, NGF: 128},
 			Sigma:   Sigma{Begin: SigmaEnd{Value: 23}, End: SigmaEnd{Value: 0.01}, Levels: auto},
 			Loss:    Loss{AnnealPower: 2},
-			Adam:    Adam{LR: 1e-4, Beta1: 0.9, Beta2: 0.999, Eps: 1e-8},
+			Adam:    Adam{LR: auto, Beta1: 0.9, Beta2: 0.999, Eps: 1e-8},
 			EMA:     EMA{Rate: 0.999, Warmup: true},
 			Batch:   128, Steps: 100_000, HeldOut: 64,
 			Sampling: Sampling{T: 5, Epsilon: auto, Denoise: true},
@@ -82,13 +82,13 @@ var Presets = []Preset{
 		Name: "cifar10",
 		What: "the published NCSNv2 on CIFAR-10: for a GPU",
 		Source: "Song and Ermon 2020, table 4 and ermongroup/ncsnv2 configs/cifar10.yml: sigma 50 to 0.01 in 232 levels, T 5, epsilon 6.2e-6, " +
-			"Adam 1e-4, EMA 0.999 without warm-up, flip, no dequantisation",
+			"Adam 1e-4 (at other widths than 128 in proportion to 1/ngf), EMA 0.999 without warm-up, flip, no dequantisation",
 		Config: Config{
 			Data: "data/cifar-10-batches-bin", Seed: 1,
 			Network: model.Config{Net: "ncsnv2", Height: 32, Width: 32, Channels: 3, NGF: 128},
 			Sigma:   Sigma{Begin: SigmaEnd{Value: 50}, End: SigmaEnd{Value: 0.01}, Levels: 232},
 			Loss:    Loss{AnnealPower: 2},
-			Adam:    Adam{LR: 1e-4, Beta1: 0.9, Beta2: 0.999, Eps: 1e-8},
+			Adam:    Adam{LR: auto, Beta1: 0.9, Beta2: 0.999, Eps: 1e-8},
 			EMA:     EMA{Rate: 0.999},
 			Batch:   128, Steps: 300_001, Flip: true,
 			Sampling: Sampling{T: 5, Epsilon: 6.2e-6, Denoise: true},

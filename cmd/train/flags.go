@@ -38,14 +38,14 @@ var settings = []setting{
 
 	{"Noise ladder and loss", "sigma-begin", "SIGMA", "largest noise: a number, or data (largest distance between two images)", func(c *train.Config) any { return &c.Sigma.Begin }, false},
 	{"Noise ladder and loss", "sigma-end", "SIGMA", "smallest noise: a number, data (d_min/(2 sqrt D)) or data-literal (d_min)", func(c *train.Config) any { return &c.Sigma.End }, false},
-	{"Noise ladder and loss", "levels", "L", "noise levels; auto (0): by Technique 2", func(c *train.Config) any { return (*levels)(&c.Sigma.Levels) }, false},
+	{"Noise ladder and loss", "levels", "L", "noise levels, or auto: by Technique 2", func(c *train.Config) any { return (*levels)(&c.Sigma.Levels) }, false},
 	{"Noise ladder and loss", "anneal-power", "P", "loss weight lambda(sigma) = sigma^P", func(c *train.Config) any { return &c.Loss.AnnealPower }, false},
 	{"Noise ladder and loss", "levels-per-step", "K", "levels drawn each step and shared out over the batch; 0: one an image", func(c *train.Config) any { return &c.Loss.LevelsPerStep }, false},
 	{"Noise ladder and loss", "stratified", "", "draw the levels evenly over the ladder", func(c *train.Config) any { return &c.Loss.Stratified }, false},
 
 	{"Optimisation", "steps", "N", "optimiser steps of the whole run", func(c *train.Config) any { return &c.Steps }, true},
 	{"Optimisation", "batch", "N", "images a step", func(c *train.Config) any { return &c.Batch }, false},
-	{"Optimisation", "lr", "LR", "Adam: learning rate", func(c *train.Config) any { return &c.Adam.LR }, false},
+	{"Optimisation", "lr", "LR", "Adam: learning rate, or auto: 1e-4 at ngf 128, as 1/ngf", func(c *train.Config) any { return (*rate)(&c.Adam.LR) }, false},
 	{"Optimisation", "beta1", "B", "Adam: decay of the first moment", func(c *train.Config) any { return &c.Adam.Beta1 }, false},
 	{"Optimisation", "beta2", "B", "Adam: decay of the second moment", func(c *train.Config) any { return &c.Adam.Beta2 }, false},
 	{"Optimisation", "adam-eps", "EPS", "Adam: added to the root of the second moment", func(c *train.Config) any { return &c.Adam.Eps }, false},
@@ -67,8 +67,13 @@ var settings = []setting{
 	{"Machine", "workers", "N", "worker goroutines, which change no result; 0: one a core", func(c *train.Config) any { return &c.Workers }, true},
 }
 
-// levels is a number of noise levels, or auto.
-type levels int
+// levels is a number of noise levels and rate a learning rate; both may be auto, which is 0 in the configuration.
+type (
+	levels int
+	rate   float64
+)
+
+const auto = "auto"
 
 // set parses v into the field of c.
 func (s setting) set(c *train.Config, v string) error {
@@ -85,15 +90,26 @@ func (s setting) set(c *train.Config, v string) error {
 			return fmt.Errorf("is %q: expected a whole number", v)
 		}
 	case *levels:
-		if v == "auto" {
-			v = "0"
+		if *p = 0; v == auto {
+			break
 		}
 		n, err := strconv.Atoi(v)
 		if err != nil {
 			return fmt.Errorf("is %q: expected a whole number or auto", v)
 		}
-		if *p = levels(n); n < 0 {
-			return fmt.Errorf("is %d: expected at least 1 noise level, or auto (0)", n)
+		if *p = levels(n); n < 1 {
+			return fmt.Errorf("is %d: expected at least 1 noise level, or auto", n)
+		}
+	case *rate:
+		if *p = 0; v == auto {
+			break
+		}
+		lr, err := strconv.ParseFloat(v, 64)
+		if err != nil {
+			return fmt.Errorf("is %q: expected a number or auto", v)
+		}
+		if *p = rate(lr); !(lr > 0) {
+			return fmt.Errorf("is %g: expected a positive learning rate, such as 1e-4, or auto", lr)
 		}
 	case *uint64:
 		n, err := strconv.ParseUint(v, 10, 64)
@@ -127,9 +143,14 @@ func (s setting) text(c *train.Config) string {
 		return strconv.Itoa(*p)
 	case *levels:
 		if *p == 0 {
-			return "auto"
+			return auto
 		}
 		return strconv.Itoa(int(*p))
+	case *rate:
+		if *p == 0 {
+			return auto
+		}
+		return strconv.FormatFloat(float64(*p), 'g', -1, 64)
 	case *uint64:
 		return strconv.FormatUint(*p, 10)
 	case *float64:

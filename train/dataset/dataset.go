@@ -16,6 +16,7 @@ import (
 	"slices"
 	"strings"
 
+	"sigmaz/internal/nearest"
 	"sigmaz/kernels"
 )
 
@@ -90,45 +91,12 @@ func unknownSpec(spec string) error {
 		known = append(known, "toy:"+t)
 	}
 	hint := "check the path"
-	if near := nearest(spec, known); near != "" {
+	if near := nearest.Word(spec, known); near != "" {
 		hint = fmt.Sprintf("did you mean %q?", near)
 	} else if slices.Contains(Toys(), spec) {
 		hint = fmt.Sprintf("did you mean %q?", "toy:"+spec)
 	}
 	return fmt.Errorf("%s: expected a file, a folder or one of %s, found nothing of that name; %s", spec, strings.Join(known, ", "), hint)
-}
-
-// nearest is the word of known that is at most a third of its length in edits away from word, case aside; "" if none.
-func nearest(word string, known []string) string {
-	best, bestEdits := "", 0
-	for _, k := range known {
-		e := edits(strings.ToLower(word), k)
-		if e <= len(k)/3 && (best == "" || e < bestEdits) {
-			best, bestEdits = k, e
-		}
-	}
-	return best
-}
-
-// edits is the Levenshtein distance of a and b in bytes.
-func edits(a, b string) int {
-	row := make([]int, len(b)+1) // row[j] = distance of the first i bytes of a to the first j of b
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		diagonal := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			substitute := diagonal
-			if a[i] != b[j] {
-				substitute++
-			}
-			diagonal = row[j+1]
-			row[j+1] = min(substitute, diagonal+1, row[j]+1)
-		}
-	}
-	return row[len(b)]
 }
 
 // unreadable wraps an error of the operating system, which often repeats the path.

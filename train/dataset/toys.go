@@ -9,6 +9,7 @@ import (
 	"math"
 	"strings"
 
+	"sigmaz/internal/nearest"
 	"sigmaz/kernels"
 )
 
@@ -60,7 +61,7 @@ func toySample(name string, seed uint64, n int) ([]float32, error) {
 		point = moons
 	default:
 		hint := "choose one of them"
-		if near := nearest(name, Toys()); near != "" {
+		if near := nearest.Word(name, Toys()); near != "" {
 			hint = fmt.Sprintf("did you mean %q?", "toy:"+near)
 		}
 		return nil, fmt.Errorf("toy:%s: expected one of %s, found %q; %s", name, strings.Join(Toys(), ", "), name, hint)
