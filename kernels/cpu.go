@@ -133,7 +133,7 @@ func (ph phase) runOn(states []*worker) {
 type stage struct {
 	// ready allocates the stage's workspace; it is called once, before everything else.
 	ready func()
-	rows int // rows of the batch; 0: not by rows, only before is used
+	rows  int // rows of the batch; 0: not by rows, only before is used
 	// run takes rows lo to hi through the operation. The rows belong to the given task, and first says that they are
 	// the first of it, when its sums start from zero.
 	run func(lo, hi, task int, first bool, w *worker)
