@@ -26,7 +26,29 @@ func NewMachine(b kernels.Backend, arena kernels.Arena, prologue []kernels.Op, p
 	if err != nil {
 		return nil, err
 	}
-	return &Machine{plan, arena, program}, nil
+	m := &Machine{plan, arena, program}
+	return m, m.bind()
+}
+
+// bind makes the values of the graph's inputs, parameters among them, views of the arena, where the host can address it:
+// node.Value() is then what Gorgonia's users expect.
+func (m *Machine) bind() error {
+	if m.arena.Host() == nil {
+		return nil
+	}
+	for n := range m.plan.buffers {
+		if n.Op() != nil {
+			continue
+		}
+		v, err := m.Value(n)
+		if err != nil {
+			return err
+		}
+		if err := gorgonia.Let(n, v); err != nil {
+			return fmt.Errorf("machine: %v: %w", n, err)
+		}
+	}
+	return nil
 }
 
 // RunAll runs the program once.

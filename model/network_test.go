@@ -242,3 +242,26 @@ func TestBadNetworks(t *testing.T) {
 		}
 	}
 }
+
+// A parameter's node value is a view of the arena: what training changes shows there without a copy.
+func TestNodeValuesAreViews(t *testing.T) {
+	tr, err := NewTrainer(kernels.NewCPU(1), TrainerConfig{Network: smallConfigs[0], Batch: 2, Sigmas: Ladder{1, 0.1}, AnnealPower: 2,
+		Adam: AdamConfig{LR: 1e-2, Beta1: 0.9, Beta2: 0.999, Eps: 1e-8}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	batchFor(t, tr, 2, smallConfigs[0].D())
+	p := tr.net.Params[0]
+	value := p.Node.Value().Data().([]float32)
+	before := value[0]
+	if _, err := tr.StepFixed(); err != nil {
+		t.Fatal(err)
+	}
+	now := make([]float32, len(value))
+	if err := tr.arena.Read(now, tr.plan.Buf(p.Node)); err != nil {
+		t.Fatal(err)
+	}
+	if value[0] == before || value[0] != now[0] {
+		t.Errorf("%s: value %g before and %g after a step, the arena holds %g", p.Name, before, value[0], now[0])
+	}
+}
