@@ -1,0 +1,652 @@
+//go:build cgo && !nocuda
+
+// The device through the driver. The same surface without CUDA is in cuda_none.go.
+package cuda
+
+/*
+#cgo linux CFLAGS: -I/usr/local/cuda/include
+#cgo linux LDFLAGS: -L/usr/local/cuda/lib64 -L/usr/local/cuda/lib64/stubs -lcuda -ldl
+
+#include <stdlib.h>
+#include "driver.h"
+*/
+import "C"
+
+import (
+	"bytes"
+	"cmp"
+	"errors"
+	"fmt"
+	"math"
+	"reflect"
+	"runtime"
+	"sync"
+	"unsafe"
+
+	"gorgonia.org/cu"
+)
+
+// Available says why no device can be used: no driver, no GPU, a driver too old. It is nil if one can.
+func Available() error {
+	if code := int(C.sigmaz_init_result()); code != 0 {
+		return initError(failed("cuInit", code))
+	}
+	if err := checkDriver(cu.Version()); err != nil {
+		return err
+	}
+	n, err := cu.NumDevices()
+	if err != nil {
+		return check("cuDeviceGetCount", err)
+	}
+	if n == 0 {
+		return initError(failed("cuInit", codeNoDevice))
+	}
+	return nil
+}
+
+// Count is the number of devices, numbered from 0.
+func Count() (int, error) {
+	if err := Available(); err != nil {
+		return 0, err
+	}
+	n, err := cu.NumDevices()
+	return n, check("cuDeviceGetCount", err)
+}
+
+// Device is one GPU with one context and one stream. Its methods may be called from any goroutine; what is launched
+// runs in the order of the calls.
+type Device struct {
+	device       cu.Device
+	name         string
+	major, minor int
+	units        int // multiprocessors
+	driver       int
+	stream       cu.Stream
+
+	work chan func()   // for the device's thread
+	done chan struct{} // closed when that thread has ended
+
+	// Only the device's thread touches these.
+	capturing bool
+	later     []any // what was freed during a capture, which would break it: freed at its end
+	closed    bool
+	lost      error                // the first error that cost the context; every later call gives it again
+	owned     map[any]func() error // what Close has to release: buffers, pinned memory, modules, graphs
+}
+
+var errClosed = errors.New("the CUDA device is closed")
+
+// Open starts the device of that number.
+func Open(ordinal int) (*Device, error) {
+	n, err := Count()
+	if err != nil {
+		return nil, err
+	}
+	if err := checkOrdinal(ordinal, n); err != nil {
+		return nil, err
+	}
+	d := &Device{work: make(chan func()), done: make(chan struct{}), owned: map[any]func() error{}}
+	go d.thread()
+	if err := d.do(func() error { return d.open(ordinal) }); err != nil {
+		d.on(func() { d.closed = true })
+		return nil, fmt.Errorf("opening device %d: %w", ordinal, err)
+	}
+	return d, nil
+}
+
+// open runs on the device's thread, which it binds to the device's primary context.
+func (d *Device) open(ordinal int) (err error) {
+	d.driver = cu.Version()
+	if d.device, err = cu.GetDevice(ordinal); err != nil {
+		return check("cuDeviceGet", err)
+	}
+	if d.name, err = d.device.Name(); err != nil {
+		return check("cuDeviceGetName", err)
+	}
+	if d.major, d.minor, err = d.device.ComputeCapability(); err != nil {
+		return check("cuDeviceGetAttribute", err)
+	}
+	if d.units, err = d.device.Attribute(cu.MultiprocessorCount); err != nil {
+		return check("cuDeviceGetAttribute", err)
+	}
+	context, err := d.device.RetainPrimaryCtx()
+	if err != nil {
+		return check("cuDevicePrimaryCtxRetain", err)
+	}
+	if err = cu.SetCurrentContext(context); err != nil {
+		d.device.ReleasePrimaryCtx()
+		return check("cuCtxSetCurrent", err)
+	}
+	// The stream does not wait for the legacy default stream, on which nothing but the zeroing of new buffers runs.
+	if d.stream, err = cu.MakeStream(cu.NonBlocking); err != nil {
+		d.device.ReleasePrimaryCtx()
+		return check("cuStreamCreate", err)
+	}
+	return nil
+}
+
+// thread makes the driver calls, one closure after the other. It never unlocks its operating system thread, which so
+// ends with it.
+func (d *Device) thread() {
+	runtime.LockOSThread()
+	defer close(d.done)
+	for !d.closed {
+		(<-d.work)()
+	}
+}
+
+// on runs job on the device's thread and waits for it. False says that the thread has ended.
+func (d *Device) on(job func()) bool {
+	ran := make(chan struct{})
+	select {
+	case d.work <- func() { job(); close(ran) }:
+		<-ran
+		return true
+	case <-d.done:
+		return false
+	}
+}
+
+// do runs call on the device's thread. Once a call has lost the context, that error stands for every later call.
+func (d *Device) do(call func() error) error {
+	err := errClosed
+	d.on(func() {
+		if err = d.lost; err != nil {
+			return
+		}
+		err = call()
+		var e *Error
+		if errors.As(err, &e) && e.Lost() {
+			d.lost = err
+		}
+	})
+	return err
+}
+
+// idle is do for what must not happen while a graph is captured: it would break the capture.
+func (d *Device) idle(what string, call func() error) error {
+	return d.do(func() error {
+		if d.capturing {
+			return fmt.Errorf("%s: not while a CUDA graph is captured", what)
+		}
+		return call()
+	})
+}
+
+// free releases something that Close would release otherwise: at most once, and quietly after the context is lost or
+// the device closed, since it is gone then. While a graph is captured it only notes it.
+func (d *Device) free(what any) (err error) {
+	d.on(func() {
+		if d.capturing {
+			d.later = append(d.later, what)
+			return
+		}
+		err = d.release(what)
+	})
+	return err
+}
+
+// release is free on the device's thread.
+func (d *Device) release(what any) error {
+	release := d.owned[what]
+	delete(d.owned, what)
+	if release == nil || d.lost != nil {
+		return nil
+	}
+	return release()
+}
+
+// Name is the device's name in the driver's words.
+func (d *Device) Name() string { return d.name }
+
+// Capability is the device's compute capability: 8, 0 is sm_80.
+func (d *Device) Capability() (major, minor int) { return d.major, d.minor }
+
+// DriverVersion is the CUDA version that the driver is for: 12040 is 12.4.
+func (d *Device) DriverVersion() int { return d.driver }
+
+// Multiprocessors is the number of the device's streaming multiprocessors.
+func (d *Device) Multiprocessors() int { return d.units }
+
+// Memory is the device's memory in bytes.
+func (d *Device) Memory() (free, total int64, err error) {
+	err = d.do(func() error {
+		free, total, err = memInfo()
+		return err
+	})
+	return free, total, err
+}
+
+func memInfo() (free, total int64, err error) {
+	free, total, err = cu.MemInfo()
+	return free, total, check("cuMemGetInfo", err)
+}
+
+// Close waits for the device and releases all that was made on it. It is not an error to close twice, or after the
+// device was lost.
+func (d *Device) Close() error {
+	var err error
+	d.on(func() {
+		d.closed = true
+		if d.lost != nil {
+			d.device.ReleasePrimaryCtx()
+			return
+		}
+		err = check("cuCtxSynchronize", cu.Synchronize())
+		for _, graphs := range []bool{true, false} { // graphs before the kernels and the memory that they name
+			for what, release := range d.owned {
+				if _, is := what.(*Graph); is == graphs {
+					err = cmp.Or(err, release())
+				}
+			}
+		}
+		err = cmp.Or(err, check("cuStreamDestroy", d.stream.Destroy()))
+		err = cmp.Or(err, check("cuDevicePrimaryCtxRelease", d.device.ReleasePrimaryCtx()))
+	})
+	return err
+}
+
+// Sync waits until all work queued on the device has ended, and tells how it ended.
+func (d *Device) Sync() error {
+	return d.idle("Sync", func() error { return check("cuStreamSynchronize", d.stream.Synchronize()) })
+}
+
+// Buffer is one allocation of device memory.
+type Buffer struct {
+	d     *Device
+	addr  cu.DevicePtr
+	bytes int64
+	owner string
+}
+
+// Alloc reserves device memory, all zero. Owner says what it is for and appears in errors; where the memory does not
+// suffice, the error is an [*OutOfMemory].
+func (d *Device) Alloc(bytes int64, owner string) (*Buffer, error) {
+	b := &Buffer{d: d, bytes: bytes, owner: owner}
+	if bytes < 0 {
+		return nil, fmt.Errorf("device memory for %s: %d bytes", owner, bytes)
+	}
+	err := d.idle("Alloc", func() error {
+		if bytes == 0 {
+			return nil
+		}
+		var err error
+		if b.addr, err = cu.MemAlloc(bytes); err != nil {
+			err := check("cuMemAlloc", err)
+			var e *Error
+			if free, total, infoErr := memInfo(); errors.As(err, &e) && e.Code == codeOutOfMemory && infoErr == nil {
+				return &OutOfMemory{Need: bytes, Free: free, Total: total, Owner: owner}
+			}
+			return fmt.Errorf("device memory for %s (%s): %w", owner, size(bytes), err)
+		}
+		d.owned[b] = func() error { return check("cuMemFree", cu.MemFree(b.addr)) }
+		// The zeroing runs on the legacy default stream, which the device's stream does not wait for.
+		if err := check("cuMemsetD8", cu.MemsetD8(b.addr, 0, bytes)); err != nil {
+			return err
+		}
+		return check("cuCtxSynchronize", cu.Synchronize())
+	})
+	if err != nil {
+		d.free(b)
+		return nil, err
+	}
+	return b, nil
+}
+
+// Addr is the buffer's address on the device, 0 for an empty one. It is a multiple of 256.
+func (b *Buffer) Addr() uint64 { return uint64(b.addr) }
+
+// Bytes is the buffer's size.
+func (b *Buffer) Bytes() int64 { return b.bytes }
+
+// Owner is what the buffer is for.
+func (b *Buffer) Owner() string { return b.owner }
+
+// Free gives the memory back after the work queued before. Freeing twice, or after the device was closed, does nothing.
+func (b *Buffer) Free() error { return b.d.free(b) }
+
+// Write copies src to the buffer from byte off on, after all work queued before. src may be changed afterwards.
+func (b *Buffer) Write(off int64, src []byte) error {
+	return b.copy("Write", off, src, func(addr cu.DevicePtr, host unsafe.Pointer) error {
+		return check("cuMemcpyHtoDAsync", cu.MemcpyHtoDAsync(addr, host, int64(len(src)), b.d.stream))
+	})
+}
+
+// Read fills dst from the buffer from byte off on, after all work queued before.
+func (b *Buffer) Read(dst []byte, off int64) error {
+	return b.copy("Read", off, dst, func(addr cu.DevicePtr, host unsafe.Pointer) error {
+		return check("cuMemcpyDtoHAsync", cu.MemcpyDtoHAsync(host, addr, int64(len(dst)), b.d.stream))
+	})
+}
+
+// copy queues a copy on the device's stream and waits for it. (The calls that are synchronous by themselves use the
+// default stream, and for a small write they return before the data has arrived.)
+func (b *Buffer) copy(what string, off int64, host []byte, queue func(cu.DevicePtr, unsafe.Pointer) error) error {
+	n := int64(len(host))
+	if off < 0 || off > b.bytes || n > b.bytes-off {
+		return fmt.Errorf("%s of %s: bytes %d to %d of %d", what, b.owner, off, off+n, b.bytes)
+	}
+	if n == 0 {
+		return nil
+	}
+	return b.d.idle(what+" of "+b.owner, func() error {
+		if b.d.owned[b] == nil {
+			return fmt.Errorf("%s of %s: it was freed", what, b.owner)
+		}
+		var pin runtime.Pinner
+		defer pin.Unpin()
+		pin.Pin(&host[0])
+		err := queue(b.addr+cu.DevicePtr(off), unsafe.Pointer(&host[0]))
+		if err == nil {
+			err = check("cuStreamSynchronize", b.d.stream.Synchronize())
+		}
+		if err != nil {
+			return fmt.Errorf("%s of %s: %w", what, b.owner, err)
+		}
+		return nil
+	})
+}
+
+// Pinned is memory of the host that kernels read and write in place. What a kernel wrote is there after [Device.Sync].
+type Pinned struct {
+	d    *Device
+	host unsafe.Pointer
+	addr uint64
+	n    int
+}
+
+// AllocPinned reserves pinned host memory, all zero.
+func (d *Device) AllocPinned(bytes int) (*Pinned, error) {
+	if bytes <= 0 {
+		return nil, fmt.Errorf("pinned memory: %d bytes", bytes)
+	}
+	p := &Pinned{d: d, n: bytes}
+	err := d.idle("AllocPinned", func() error {
+		var device C.uint64_t
+		if err := result("cuMemAllocHost", C.sigmaz_host_alloc(C.size_t(bytes), &p.host, &device)); err != nil {
+			return fmt.Errorf("%s of pinned host memory: %w", size(int64(bytes)), err)
+		}
+		p.addr = uint64(device)
+		d.owned[p] = func() error { return check("cuMemFreeHost", cu.MemFreeHost(p.host)) }
+		clear(p.Bytes())
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return p, nil
+}
+
+// Bytes is the memory itself. It must not be used after Free or [Device.Close].
+func (p *Pinned) Bytes() []byte { return unsafe.Slice((*byte)(p.host), p.n) }
+
+// Addr is its address on the device.
+func (p *Pinned) Addr() uint64 { return p.addr }
+
+// Free gives the memory back; no work that is queued may still use it.
+func (p *Pinned) Free() { p.d.free(p) }
+
+// Module is the loaded kernels of one PTX file.
+type Module struct {
+	d      *Device
+	name   string
+	module cu.Module
+}
+
+// Load compiles PTX for the device. Name stands for the module in errors.
+func (d *Device) Load(name string, ptx []byte) (*Module, error) {
+	if err := checkPTX(name, ptx, d.driver, d.major, d.minor, d.name); err != nil {
+		return nil, err
+	}
+	m := &Module{d: d, name: name}
+	err := d.idle("Load", func() error {
+		log := &cu.JITErrorLogBuffer{Buffer: make([]byte, 8<<10)}
+		var err error
+		if m.module, err = cu.LoadDataEx(string(ptx), log); err != nil {
+			err = fmt.Errorf("loading the kernels of %s: %w", name, check("cuModuleLoadDataEx", err))
+			said, _, _ := bytes.Cut(log.Buffer, []byte{0})
+			if said = bytes.TrimSpace(said); len(said) > 0 {
+				err = fmt.Errorf("%w (%s)", err, bytes.ReplaceAll(said, []byte("\n"), []byte("; ")))
+			}
+			return err
+		}
+		d.owned[m] = func() error { return check("cuModuleUnload", m.module.Unload()) }
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return m, nil
+}
+
+// Function is one kernel of a module.
+type Function struct {
+	d        *Device
+	name     string
+	function cu.Function
+}
+
+// Function finds a kernel by its name.
+func (m *Module) Function(name string) (*Function, error) {
+	f := &Function{d: m.d, name: name}
+	err := m.d.idle("Function", func() error { // which may load code
+		var err error
+		if f.function, err = m.module.Function(name); err != nil {
+			return fmt.Errorf("kernel %s of %s: %w", name, m.name, check("cuModuleGetFunction", err))
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return f, nil
+}
+
+// SetSharedMemory lets launches of f ask for up to that many bytes of dynamic shared memory; without it the most is 48 KiB.
+func (f *Function) SetSharedMemory(bytes int) error {
+	return f.d.idle("SetSharedMemory", func() error {
+		// cu.Function holds the driver's handle and nothing else, and has no accessor for it.
+		handle := *(*unsafe.Pointer)(unsafe.Pointer(&f.function))
+		if err := result("cuFuncSetAttribute", C.sigmaz_set_dynamic_shared(handle, C.int(bytes))); err != nil {
+			return fmt.Errorf("kernel %s with %s of shared memory: %w", f.name, size(int64(bytes)), err)
+		}
+		return nil
+	})
+}
+
+// Args is the arguments of one launch, in the order of the kernel's parameters. Each lies in a cell of 8 bytes, in
+// memory of C: cu reads 8 bytes of every argument, whatever its size. A launch copies them, so that Args may be changed,
+// used again or freed right after; what is not freed goes with the garbage collector.
+type Args struct {
+	cells *cells
+	n     int
+}
+
+// cells is the C memory of Args.
+type cells struct {
+	p      unsafe.Pointer
+	length int
+}
+
+func (c *cells) free() {
+	C.free(c.p)
+	c.p, c.length = nil, 0
+}
+
+// NewArgs is an empty list of arguments.
+func NewArgs() *Args {
+	a := &Args{cells: &cells{}}
+	runtime.AddCleanup(a, (*cells).free, a.cells)
+	return a
+}
+
+// add appends a cell. The value is in its low bytes, as both the host and the device count them.
+func (a *Args) add(v uint64) *Args {
+	if a.n == a.cells.length {
+		length := max(16, 2*a.cells.length)
+		p := C.realloc(a.cells.p, C.size_t(8*length))
+		if p == nil {
+			panic("cuda: no host memory for a kernel's arguments")
+		}
+		a.cells.p, a.cells.length = p, length
+	}
+	*(*uint64)(unsafe.Add(a.cells.p, 8*a.n)) = v
+	a.n++
+	return a
+}
+
+// Ptr appends an address on the device.
+func (a *Args) Ptr(addr uint64) *Args { return a.add(addr) }
+
+// I32 appends an int.
+func (a *Args) I32(v int32) *Args { return a.add(uint64(uint32(v))) }
+
+// U32 appends an unsigned int.
+func (a *Args) U32(v uint32) *Args { return a.add(uint64(v)) }
+
+// U64 appends an unsigned long long.
+func (a *Args) U64(v uint64) *Args { return a.add(v) }
+
+// F32 appends a float.
+func (a *Args) F32(v float32) *Args { return a.add(uint64(math.Float32bits(v))) }
+
+// Free gives the cells back and leaves an empty list.
+func (a *Args) Free() {
+	a.cells.free()
+	a.n = 0
+}
+
+// Launch queues one run of f: grid blocks of block threads, with that many bytes of dynamic shared memory.
+func (d *Device) Launch(f *Function, grid, block [3]int, shared int, a *Args) error {
+	if min(grid[0], grid[1], grid[2], block[0], block[1], block[2]) < 1 {
+		return fmt.Errorf("launching %s: a grid of %v and blocks of %v", f.name, grid, block)
+	}
+	err := d.do(func() error {
+		var params []unsafe.Pointer
+		if a != nil {
+			params = make([]unsafe.Pointer, a.n)
+			for i := range params {
+				params[i] = unsafe.Add(a.cells.p, 8*i)
+			}
+		}
+		err := f.function.Launch(grid[0], grid[1], grid[2], block[0], block[1], block[2], shared, d.stream, params)
+		if err != nil {
+			return fmt.Errorf("launching %s, grid %v, block %v: %w", f.name, grid, block, check("cuLaunchKernel", err))
+		}
+		return nil
+	})
+	runtime.KeepAlive(a)
+	return err
+}
+
+// Graph is a captured list of launches, which one call launches again.
+type Graph struct {
+	d    *Device
+	exec unsafe.Pointer
+}
+
+// Capture makes a graph of the launches that f makes; they do not run now. Until f returns nothing else may be done on the
+// device, and no other goroutine may launch on it.
+func (d *Device) Capture(f func() error) (*Graph, error) {
+	err := d.idle("Capture", func() error {
+		if err := result("cuStreamBeginCapture", C.sigmaz_capture_begin(d.streamHandle())); err != nil {
+			return err
+		}
+		d.capturing = true
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	g := &Graph{d: d}
+	made := false
+	end := func(inner error) error {
+		made = true
+		return d.do(func() error {
+			d.capturing = false
+			defer func() {
+				for _, what := range d.later {
+					d.release(what)
+				}
+				d.later = nil
+			}()
+			var graph unsafe.Pointer
+			err := result("cuStreamEndCapture", C.sigmaz_capture_end(d.streamHandle(), &graph))
+			if graph != nil {
+				defer C.sigmaz_graph_destroy(graph)
+			}
+			// A launch that failed inside the capture has ended it: that error says more.
+			if inner != nil {
+				return inner
+			}
+			if err != nil {
+				return err
+			}
+			if err := result("cuGraphInstantiateWithFlags", C.sigmaz_graph_instantiate(graph, &g.exec)); err != nil {
+				return err
+			}
+			d.owned[g] = func() error { return result("cuGraphExecDestroy", C.sigmaz_exec_destroy(g.exec)) }
+			return nil
+		})
+	}
+	defer func() {
+		if !made { // f panicked
+			end(errors.New("the capture was left"))
+		}
+	}()
+	if err := end(f()); err != nil {
+		return nil, fmt.Errorf("capturing a CUDA graph: %w", err)
+	}
+	return g, nil
+}
+
+// Launch queues one run of the graph. It does not wait for it.
+func (g *Graph) Launch() error {
+	return g.d.idle("Launch of a graph", func() error {
+		if g.d.owned[g] == nil {
+			return errors.New("launch of a CUDA graph that was destroyed")
+		}
+		return result("cuGraphLaunch", C.sigmaz_graph_launch(g.exec, g.d.streamHandle()))
+	})
+}
+
+// Destroy releases the graph. Destroying twice, or after the device was closed, does nothing.
+func (g *Graph) Destroy() error { return g.d.free(g) }
+
+func (d *Device) streamHandle() unsafe.Pointer { return unsafe.Pointer(d.stream.C()) }
+
+// result is the error of a call made here, nil for CUDA_SUCCESS.
+func result(call string, code C.int) error {
+	if code == 0 {
+		return nil
+	}
+	return failed(call, int(code))
+}
+
+// check is the error of a call made by cu, whose error type has no name outside it: an integer, perhaps wrapped.
+func check(call string, err error) error {
+	if err == nil {
+		return nil
+	}
+	for e := err; e != nil; e = errors.Unwrap(e) {
+		if v := reflect.ValueOf(e); v.CanInt() {
+			return failed(call, int(v.Int()))
+		}
+	}
+	return fmt.Errorf("%s: %w", call, err)
+}
+
+// names keeps cuGetErrorName and cuGetErrorString to one caller at a time: errors are made on any goroutine.
+var names sync.Mutex
+
+// failed asks the driver what a result means.
+func failed(call string, code int) *Error {
+	names.Lock()
+	defer names.Unlock()
+	return &Error{
+		Call: call,
+		Code: code,
+		Name: C.GoString(C.sigmaz_error_name(C.int(code))),
+		Doc:  C.GoString(C.sigmaz_error_string(C.int(code))),
+	}
+}

@@ -1,0 +1,132 @@
+//go:build !cgo || nocuda
+
+// The surface of cuda.go in a program built without CUDA. Nothing can be opened, so nothing else is ever reached.
+package cuda
+
+// Available says why no device can be used.
+func Available() error { return ErrNotBuilt }
+
+// Count is the number of devices, numbered from 0.
+func Count() (int, error) { return 0, ErrNotBuilt }
+
+// Device is one GPU.
+type Device struct{}
+
+// Open starts the device of that number.
+func Open(ordinal int) (*Device, error) { return nil, ErrNotBuilt }
+
+// Name is the device's name in the driver's words.
+func (d *Device) Name() string { return "" }
+
+// Capability is the device's compute capability.
+func (d *Device) Capability() (major, minor int) { return 0, 0 }
+
+// DriverVersion is the CUDA version that the driver is for.
+func (d *Device) DriverVersion() int { return 0 }
+
+// Multiprocessors is the number of the device's streaming multiprocessors.
+func (d *Device) Multiprocessors() int { return 0 }
+
+// Memory is the device's memory in bytes.
+func (d *Device) Memory() (free, total int64, err error) { return 0, 0, ErrNotBuilt }
+
+// Close releases all that was made on the device.
+func (d *Device) Close() error { return ErrNotBuilt }
+
+// Sync waits until all work queued on the device has ended.
+func (d *Device) Sync() error { return ErrNotBuilt }
+
+// Buffer is one allocation of device memory.
+type Buffer struct{}
+
+// Alloc reserves device memory.
+func (d *Device) Alloc(bytes int64, owner string) (*Buffer, error) { return nil, ErrNotBuilt }
+
+// Addr is the buffer's address on the device.
+func (b *Buffer) Addr() uint64 { return 0 }
+
+// Bytes is the buffer's size.
+func (b *Buffer) Bytes() int64 { return 0 }
+
+// Owner is what the buffer is for.
+func (b *Buffer) Owner() string { return "" }
+
+// Free gives the memory back.
+func (b *Buffer) Free() error { return ErrNotBuilt }
+
+// Write copies src to the buffer.
+func (b *Buffer) Write(off int64, src []byte) error { return ErrNotBuilt }
+
+// Read fills dst from the buffer.
+func (b *Buffer) Read(dst []byte, off int64) error { return ErrNotBuilt }
+
+// Pinned is memory of the host that kernels read and write in place.
+type Pinned struct{}
+
+// AllocPinned reserves pinned host memory.
+func (d *Device) AllocPinned(bytes int) (*Pinned, error) { return nil, ErrNotBuilt }
+
+// Bytes is the memory itself.
+func (p *Pinned) Bytes() []byte { return nil }
+
+// Addr is its address on the device.
+func (p *Pinned) Addr() uint64 { return 0 }
+
+// Free gives the memory back.
+func (p *Pinned) Free() {}
+
+// Module is the loaded kernels of one PTX file.
+type Module struct{}
+
+// Load compiles PTX for the device.
+func (d *Device) Load(name string, ptx []byte) (*Module, error) { return nil, ErrNotBuilt }
+
+// Function is one kernel of a module.
+type Function struct{}
+
+// Function finds a kernel by its name.
+func (m *Module) Function(name string) (*Function, error) { return nil, ErrNotBuilt }
+
+// SetSharedMemory lets launches of f ask for up to that many bytes of dynamic shared memory.
+func (f *Function) SetSharedMemory(bytes int) error { return ErrNotBuilt }
+
+// Args is the arguments of one launch.
+type Args struct{}
+
+// NewArgs is an empty list of arguments.
+func NewArgs() *Args { return &Args{} }
+
+// Ptr appends an address on the device.
+func (a *Args) Ptr(addr uint64) *Args { return a }
+
+// I32 appends an int.
+func (a *Args) I32(v int32) *Args { return a }
+
+// U32 appends an unsigned int.
+func (a *Args) U32(v uint32) *Args { return a }
+
+// U64 appends an unsigned long long.
+func (a *Args) U64(v uint64) *Args { return a }
+
+// F32 appends a float.
+func (a *Args) F32(v float32) *Args { return a }
+
+// Free gives the cells back.
+func (a *Args) Free() {}
+
+// Launch queues one run of f.
+func (d *Device) Launch(f *Function, grid, block [3]int, shared int, a *Args) error {
+	return ErrNotBuilt
+}
+
+// Graph is a captured list of launches.
+type Graph struct{}
+
+// Capture makes a graph of the launches that f makes.
+func (d *Device) Capture(f func() error) (*Graph, error) { return nil, ErrNotBuilt }
+
+// Launch queues one run of the graph.
+func (g *Graph) Launch() error { return ErrNotBuilt }
+
+// Destroy releases the graph.
+func (g *Graph) Destroy() error { return ErrNotBuilt }

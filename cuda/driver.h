@@ -1,0 +1,31 @@
+//go:build cgo && !nocuda
+
+// The driver calls that gorgonia.org/cu lacks, in plain types, so that no CUDA type crosses to Go. Each returns its
+// CUresult. The matching file is driver.c.
+#ifndef SIGMAZ_CUDA_DRIVER_H
+#define SIGMAZ_CUDA_DRIVER_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+// The result of the real cuInit; -1 before it was called.
+int sigmaz_init_result(void);
+
+// The driver's name of a CUresult and its words for it; NULL where it has none.
+const char *sigmaz_error_name(int result);
+const char *sigmaz_error_string(int result);
+
+// Memory of the host that the device reads and writes at *device.
+int sigmaz_host_alloc(size_t bytes, void **host, uint64_t *device);
+
+int sigmaz_set_dynamic_shared(void *function, int bytes);
+
+// Stream capture (of the calling thread alone) and the graph that it gives.
+int sigmaz_capture_begin(void *stream);
+int sigmaz_capture_end(void *stream, void **graph);
+int sigmaz_graph_instantiate(void *graph, void **exec);
+int sigmaz_graph_launch(void *exec, void *stream);
+int sigmaz_graph_destroy(void *graph);
+int sigmaz_exec_destroy(void *exec);
+
+#endif
