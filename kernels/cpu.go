@@ -46,8 +46,12 @@ func (c *cpu) Name() string {
 	return fmt.Sprintf("cpu (%s, %d worker%s)", vec.ISA(), c.workers, plural)
 }
 
-func (c *cpu) Alloc(words int) (Arena, error) { return hostArena(make([]float32, words)), nil }
-func (c *cpu) Close() error                   { return nil }
+// Alloc leaves the programs' memory to them: they take it when they first run.
+func (c *cpu) Alloc(words int, _ ...[]Op) (Arena, error) {
+	return hostArena(make([]float32, words)), nil
+}
+
+func (c *cpu) Close() error { return nil }
 
 func (c *cpu) Compile(a Arena, ops []Op) (Program, error) {
 	mem := a.Host()
@@ -60,15 +64,19 @@ func (c *cpu) Compile(a Arena, ops []Op) (Program, error) {
 	return p, nil
 }
 
-// Workspace counts packed weights, the tasks' sums and the workers' scratch. Nothing is allocated for it.
-func (c *cpu) Workspace(ops []Op) int {
-	total, scratch := 0, 0
-	for _, op := range ops {
-		s := lower(nil, op)
-		total += s.workspace
-		scratch = max(scratch, s.scratch)
+// Workspace counts packed weights, the tasks' sums and the workers' scratch of each program. Nothing is allocated for it.
+func (c *cpu) Workspace(programs ...[]Op) int {
+	total := 0
+	for _, ops := range programs {
+		scratch := 0
+		for _, op := range ops {
+			s := lower(nil, op)
+			total += s.workspace
+			scratch = max(scratch, s.scratch)
+		}
+		total += c.workers * scratch
 	}
-	return total + c.workers*scratch
+	return total
 }
 
 // hostArena is an arena in Go memory.

@@ -47,14 +47,22 @@ type Op interface {
 type Backend interface {
 	// Name says what runs, for logs: "cpu (avx512, 2 workers)".
 	Name() string
-	// Alloc reserves an arena of the given number of words, all zero.
-	Alloc(words int) (Arena, error)
+	// Alloc reserves an arena of the given number of words, all zero, and with it, in one piece, what programs of these
+	// ops on it need beside it. Other programs may run on it too; they take more memory when they are compiled.
+	Alloc(words int, programs ...[]Op) (Arena, error)
+	// Workspace is the number of words that programs of these ops take beside their arena.
+	Workspace(programs ...[]Op) int
 	// Compile prepares ops, in this order, to run on arena a. The ops must not be changed afterwards.
 	Compile(a Arena, ops []Op) (Program, error)
-	// Workspace is the number of words that a program of these ops takes beside its arena.
-	Workspace(ops []Op) int
 	// Close releases the device. Arenas and programs of the backend must not be used afterwards.
 	Close() error
+}
+
+// OutOfMemory is the error of a device whose memory does not suffice.
+type OutOfMemory interface {
+	error
+	// Memory is what was needed and what was free, in bytes.
+	Memory() (need, free int64)
 }
 
 // Arena is the memory of one backend that a program runs on.

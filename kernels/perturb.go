@@ -123,7 +123,7 @@ func (o Perturb) pixels(x []float32, image int, flip bool, q uint64) {
 // function of q alone, so that resuming needs no stored order.
 func Permutation(seed, n, q uint64) int {
 	epoch, i := q/n, q%n
-	half := max(1, (bits.Len64(n-1)+1)/2)
+	half := permutationBits(n)
 	mask := uint64(1)<<half - 1
 	for {
 		l, r := i>>half, i&mask
@@ -137,3 +137,6 @@ func Permutation(seed, n, q uint64) int {
 		}
 	}
 }
+
+// permutationBits is half the number of bits of that network.
+func permutationBits(n uint64) int { return max(1, (bits.Len64(n-1)+1)/2) }

@@ -26,6 +26,14 @@ const (
 	paramTol = 0.05 // learning rates
 )
 
+// testBackends are the backends that networks are tested on.
+var testBackends = []testBackend{{"cpu", func(t *testing.T) kernels.Backend { return kernels.NewCPU(0) }}}
+
+type testBackend struct {
+	name string
+	open func(t *testing.T) kernels.Backend
+}
+
 func TestGolden(t *testing.T) {
 	dirs := []string{filepath.Join("testdata", "golden")}
 	if dir := os.Getenv("GOLDEN_DIR"); dir != "" {
@@ -47,7 +55,9 @@ func TestGolden(t *testing.T) {
 				if net := g.meta["net"]; !slices.Contains(Networks(), net) {
 					t.Skipf("network %s is not built in", net)
 				}
-				g.run(t)
+				for _, b := range testBackends {
+					t.Run(b.name, func(t *testing.T) { g.run(t, b.open(t)) })
+				}
 			})
 		}
 	}
@@ -166,7 +176,7 @@ func (g golden) group(t *testing.T, tr *Trainer, from, to string, tol approx.Tol
 	return worst, name
 }
 
-func (g golden) run(t *testing.T) {
+func (g golden) run(t *testing.T, backend kernels.Backend) {
 	integer := func(key string) int { return int(g.number(t, key)) }
 	n, levels := integer("batch"), integer("levels")
 	lr := g.number(t, "lr")
@@ -193,8 +203,6 @@ func (g golden) run(t *testing.T) {
 	}
 	check(t, "xt", mine, xt, approx.Tol{})
 
-	backend := kernels.NewCPU(0)
-	defer backend.Close()
 	tr, err := NewTrainer(backend, TrainerConfig{
 		Network: Config{Net: g.meta["net"], NGF: integer("ngf"), Height: integer("height"), Width: integer("width"),
 			Channels: integer("channels"), Hidden: integer("hidden"), DataSD: g.number(t, "data_sd")},

@@ -81,60 +81,64 @@ func batchFor(t *testing.T, tr *Trainer, n, d int) (x, z, sigma []float32) {
 // Plan and machine against Gorgonia's own TapeMachine on the same graph.
 func TestTapeMachineAgrees(t *testing.T) {
 	for _, c := range smallConfigs {
-		t.Run(c.Net+fmt.Sprint(c.Height), func(t *testing.T) {
-			const n = 3
-			tr, err := NewTrainer(kernels.NewCPU(2), TrainerConfig{Network: c, Batch: n, Sigmas: Ladder{1, 0.1}, AnnealPower: 2})
-			if err != nil {
-				t.Fatal(err)
-			}
-			x, z, sigma := batchFor(t, tr, n, c.D())
-			loss, err := tr.Gradients()
-			if err != nil {
-				t.Fatal(err)
-			}
-			net := tr.net
-			let := func(node *gorgonia.Node, data []float32) {
-				v := tensor.New(tensor.WithShape(node.Shape()...), tensor.WithBacking(append([]float32(nil), data...)))
-				if err := gorgonia.Let(node, v); err != nil {
-					t.Fatal(err)
-				}
-			}
-			let(net.XTilde, x)
-			let(net.Z, z)
-			let(net.Sigma, sigma)
-			for _, p := range net.Params {
-				data := make([]float32, p.Shape.TotalSize())
-				if err := tr.arena.Read(data, tr.plan.Buf(p.Node)); err != nil {
-					t.Fatal(err)
-				}
-				let(p.Node, data)
-			}
-			values := make([]gorgonia.Value, len(net.Grads)+2)
-			for i, node := range append(append(gorgonia.Nodes(nil), net.Grads...), net.Score, net.Loss) {
-				gorgonia.Read(node, &values[i])
-			}
-			vm := gorgonia.NewTapeMachine(net.Graph)
-			defer vm.Close()
-			if err := vm.RunAll(); err != nil {
-				t.Fatal(err)
-			}
-			if want := values[len(values)-1].Data().(float32); math.Abs(loss-float64(want)) > 1e-5*math.Abs(float64(want)) {
-				t.Errorf("loss %g, TapeMachine %g", loss, want)
-			}
-			for i, node := range append(append(gorgonia.Nodes(nil), net.Grads...), net.Score) {
-				got := make([]float32, node.Shape().TotalSize())
-				if err := tr.arena.Read(got, tr.plan.Buf(node)); err != nil {
-					t.Fatal(err)
-				}
-				name := "score"
-				if i < len(net.Params) {
-					name = "grad." + net.Params[i].Name
-				}
-				if err := approx.Compare(name, got, values[i].Data().([]float32), approx.RelMax(2e-5)); err != nil {
-					t.Error(err)
-				}
-			}
-		})
+		for _, b := range testBackends {
+			t.Run(c.Net+fmt.Sprint(c.Height)+"/"+b.name, func(t *testing.T) { tapeMachineAgrees(t, c, b.open(t)) })
+		}
+	}
+}
+
+func tapeMachineAgrees(t *testing.T, c Config, backend kernels.Backend) {
+	const n = 3
+	tr, err := NewTrainer(backend, TrainerConfig{Network: c, Batch: n, Sigmas: Ladder{1, 0.1}, AnnealPower: 2})
+	if err != nil {
+		t.Fatal(err)
+	}
+	x, z, sigma := batchFor(t, tr, n, c.D())
+	loss, err := tr.Gradients()
+	if err != nil {
+		t.Fatal(err)
+	}
+	net := tr.net
+	let := func(node *gorgonia.Node, data []float32) {
+		v := tensor.New(tensor.WithShape(node.Shape()...), tensor.WithBacking(append([]float32(nil), data...)))
+		if err := gorgonia.Let(node, v); err != nil {
+			t.Fatal(err)
+		}
+	}
+	let(net.XTilde, x)
+	let(net.Z, z)
+	let(net.Sigma, sigma)
+	for _, p := range net.Params {
+		data := make([]float32, p.Shape.TotalSize())
+		if err := tr.arena.Read(data, tr.plan.Buf(p.Node)); err != nil {
+			t.Fatal(err)
+		}
+		let(p.Node, data)
+	}
+	values := make([]gorgonia.Value, len(net.Grads)+2)
+	for i, node := range append(append(gorgonia.Nodes(nil), net.Grads...), net.Score, net.Loss) {
+		gorgonia.Read(node, &values[i])
+	}
+	vm := gorgonia.NewTapeMachine(net.Graph)
+	defer vm.Close()
+	if err := vm.RunAll(); err != nil {
+		t.Fatal(err)
+	}
+	if want := values[len(values)-1].Data().(float32); math.Abs(loss-float64(want)) > 1e-5*math.Abs(float64(want)) {
+		t.Errorf("loss %g, TapeMachine %g", loss, want)
+	}
+	for i, node := range append(append(gorgonia.Nodes(nil), net.Grads...), net.Score) {
+		got := make([]float32, node.Shape().TotalSize())
+		if err := tr.arena.Read(got, tr.plan.Buf(node)); err != nil {
+			t.Fatal(err)
+		}
+		name := "score"
+		if i < len(net.Params) {
+			name = "grad." + net.Params[i].Name
+		}
+		if err := approx.Compare(name, got, values[i].Data().([]float32), approx.RelMax(2e-5)); err != nil {
+			t.Error(err)
+		}
 	}
 }
 

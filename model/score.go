@@ -61,7 +61,7 @@ func NewScore(b kernels.Backend, c Config, batch, work int) (*Score, error) {
 		return nil, err
 	}
 	s.Ops, s.X, s.S, s.Sigma = plan.Ops, plan.Buf(net.XTilde), plan.Buf(net.Score), plan.Buf(net.Sigma)
-	s.Arena, err = b.Alloc(plan.End)
+	s.Arena, err = b.Alloc(plan.End, plan.Ops)
 	return s, err
 }
 

@@ -10,6 +10,7 @@ package model
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math"
 	"sort"
@@ -169,35 +170,71 @@ func TrainerWords(b kernels.Backend, c TrainerConfig) (int, error) {
 	if err != nil {
 		return 0, err
 	}
-	words := p.layout.words + b.Workspace(p.plan.Ops)
-	if p.eval != nil {
-		words += b.Workspace(p.eval.Ops)
+	return p.layout.words + b.Workspace(p.programs()...), nil
+}
+
+// programs are the plans' operations.
+func (p *plans) programs() [][]kernels.Op {
+	if p.eval == nil {
+		return [][]kernels.Op{p.plan.Ops}
 	}
-	return words, nil
+	return [][]kernels.Op{p.plan.Ops, p.eval.Ops}
 }
 
 // NewTrainer builds the graphs, allocates the arena, compiles the programs and draws initial weights from the seed.
+//
+// Where the device has too little memory, the error says which batch would fit.
 func NewTrainer(b kernels.Backend, c TrainerConfig) (*Trainer, error) {
+	t, err := newTrainer(b, c)
+	var oom kernels.OutOfMemory
+	if !errors.As(err, &oom) {
+		return t, err
+	}
+	_, free := oom.Memory()
+	if t != nil && t.arena != nil {
+		free += 4 * int64(t.arena.Words()) // what failed came after the arena, which is given back
+	}
+	if batch := fittingBatch(b, c, free); batch > 0 {
+		return nil, fmt.Errorf("%w; batch %d would fit", err, batch)
+	}
+	return nil, fmt.Errorf("%w; not even batch 1 would fit, make the network smaller", err)
+}
+
+// fittingBatch is the largest batch below c's that needs at most that many bytes; 0 if there is none.
+func fittingBatch(b kernels.Backend, c TrainerConfig, free int64) int {
+	for _, d := range []*kernels.Data{c.Data, c.HeldOut} {
+		if d != nil {
+			free -= int64(len(d.U8) + 4*len(d.F32))
+		}
+	}
+	return sort.Search(c.Batch-1, func(i int) bool { // the first batch i+1 of which one more does not fit
+		c.Batch = i + 1
+		words, err := TrainerWords(b, c)
+		return err != nil || 4*int64(words) > free
+	})
+}
+
+func newTrainer(b kernels.Backend, c TrainerConfig) (*Trainer, error) {
 	p, err := newPlans(c)
 	if err != nil {
 		return nil, err
 	}
 	t := &Trainer{c: c, backend: b, layout: p.layout, net: p.net, plan: p.plan}
 	l := &t.layout
-	if t.arena, err = b.Alloc(l.words); err != nil {
-		return nil, err
+	if t.arena, err = b.Alloc(l.words, p.programs()...); err != nil {
+		return t, err
 	}
 	if err := t.arena.Write(l.ladder, c.Sigmas); err != nil {
-		return nil, err
+		return t, err
 	}
 	adam := kernels.Adam{Param: l.params, Grad: l.grads, M: l.m, V: l.v, EMA: l.ema, State: l.state,
 		LR: c.Adam.LR, Beta1: c.Adam.Beta1, Beta2: c.Adam.Beta2, Eps: c.Adam.Eps, Rate: c.EMARate, Warmup: c.EMAWarmup}
 	tick := kernels.Tick{State: l.state}
 	if t.gradients, err = NewMachine(b, t.arena, nil, t.plan, nil); err != nil {
-		return nil, err
+		return t, err
 	}
 	if t.fixed, err = NewMachine(b, t.arena, nil, t.plan, []kernels.Op{adam, tick}); err != nil {
-		return nil, err
+		return t, err
 	}
 	if c.Data != nil {
 		perturb := kernels.Perturb{N: c.Batch, XTilde: t.plan.Buf(t.net.XTilde), Z: t.plan.Buf(t.net.Z),
@@ -205,7 +242,7 @@ func NewTrainer(b kernels.Backend, c TrainerConfig) (*Trainer, error) {
 			Flip: c.Flip, Dequantize: c.Dequantize, LevelsPerStep: c.LevelsPerStep, Stratified: c.Stratified}
 		record := kernels.Record{Ring: l.ring, PerRow: t.plan.Hidden(t.net.Loss, 0), Level: l.level, State: l.state}
 		if t.step, err = NewMachine(b, t.arena, []kernels.Op{perturb}, t.plan, []kernels.Op{adam, record, tick}); err != nil {
-			return nil, err
+			return t, err
 		}
 	}
 	if c.HeldOut != nil {
@@ -216,7 +253,7 @@ func NewTrainer(b kernels.Backend, c TrainerConfig) (*Trainer, error) {
 		record := kernels.Record{Ring: t.evalRing, PerRow: p.eval.Hidden(p.evalNet.Loss, 0), Level: l.level, State: l.evalState}
 		tick := kernels.Tick{State: l.evalState}
 		if t.heldOut, err = NewMachine(b, t.arena, []kernels.Op{perturb}, p.eval, []kernels.Op{record, tick}); err != nil {
-			return nil, err
+			return t, err
 		}
 	}
 	return t, t.Init(c.Seed)

@@ -7,6 +7,7 @@ package kerneltest
 import (
 	"fmt"
 	"math"
+	"reflect"
 	"testing"
 
 	"sigmaz/internal/approx"
@@ -23,10 +24,12 @@ var sentinel = math.Float32frombits(0x7fc0dead)
 // stay well below.
 const tolerance = 1e-5
 
-// Run checks every operation of package kernels on a backend.
+// Run checks every operation of package kernels on a backend: with windows that start anywhere, and with windows that start
+// on cache lines, as those of a plan do.
 func Run(t *testing.T, b kernels.Backend) {
 	for _, c := range Cases() {
 		t.Run(c.Name, func(t *testing.T) { check(t, b, c) })
+		t.Run(c.Name+"/aligned", func(t *testing.T) { check(t, b, c.aligned()) })
 	}
 }
 
@@ -36,6 +39,42 @@ type Case struct {
 	Op    kernels.Op
 	Exact bool
 	Init  []float32 // the arena before
+}
+
+// aligned is the case with every window moved to the start of a cache line of its own, between sentinels.
+func (c Case) aligned() Case {
+	const line = 16
+	var mem []float32
+	pad := func() {
+		for n := line + len(mem)%line; n < 3*line; n++ {
+			mem = append(mem, sentinel)
+		}
+	}
+	pad()
+	moved := map[kernels.Buf]kernels.Buf{}
+	var move func(v reflect.Value)
+	move = func(v reflect.Value) {
+		if b, ok := v.Interface().(kernels.Buf); ok {
+			if b.N == 0 {
+				return
+			}
+			if _, ok := moved[b]; !ok {
+				moved[b] = kernels.Buf{Off: len(mem), N: b.N}
+				mem = append(mem, b.Of(c.Init)...)
+				pad()
+			}
+			v.Set(reflect.ValueOf(moved[b]))
+		} else if v.Kind() == reflect.Struct {
+			for i := range v.NumField() {
+				move(v.Field(i))
+			}
+		}
+	}
+	op := reflect.New(reflect.TypeOf(c.Op)).Elem()
+	op.Set(reflect.ValueOf(c.Op))
+	move(op)
+	c.Op, c.Init = op.Interface().(kernels.Op), mem
+	return c
 }
 
 // builder lays out the operands of a case.

@@ -1,0 +1,193 @@
+// What the kernels share: random numbers, the state block, and accesses of four floats.
+//
+// The random numbers are those of noise.go bit for bit: the same float32 operations in the same order, every product
+// rounded before it is added. The intrinsics __fmul_rn and __fadd_rn are what keeps the compiler from fusing the two,
+// here and wherever else a result must have the bits of the CPU's. Everywhere else a*b + c is written plainly and fused.
+#pragma once
+
+#ifdef SIGMAZ_SIM
+#include "sim.h"
+#else
+#define SIGMAZ_DYNAMIC_SHARED(type, name) extern __shared__ type name[]
+#endif
+
+typedef unsigned int u32;
+typedef unsigned long long u64;
+typedef long long i64;
+
+// Purposes of random numbers, as in noise.go.
+enum Purpose {
+    PURPOSE_BATCH = 1,
+    PURPOSE_LEVEL = 2,
+    PURPOSE_FLIP = 3,
+    PURPOSE_DEQUANT = 4,
+    PURPOSE_NOISE = 5,
+    PURPOSE_HELD_OUT = 6,
+    PURPOSE_LANGEVIN = 8,
+};
+
+// Words of a state block, as in kernels.go.
+enum StateWord { STATE_STEP = 0, STATE_STEP_HI = 1, STATE_IMAGE = 2 };
+
+// step_of is the 64-bit step of a state block.
+__device__ __forceinline__ u64 step_of(const u32 *state)
+{
+    return (u64)state[STATE_STEP_HI] << 32 | state[STATE_STEP];
+}
+
+// level_of is the level of sampling step k: k/t, and the last level once the annealing is over.
+__device__ __forceinline__ int level_of(u32 k, int t, int levels)
+{
+    u32 level = k / (u32)t;
+    return level < (u32)levels ? (int)level : levels - 1;
+}
+
+// float64 makes a double of its bits: parameters of kernels are words.
+__device__ __forceinline__ double float64(u64 bits)
+{
+    union { u64 u; double d; } v;
+    v.u = bits;
+    return v.d;
+}
+
+// Words is the output of one Philox call, four random words.
+struct Words { u32 v[4]; };
+
+// philox is Philox4x32-10.
+__device__ __forceinline__ Words philox(u64 seed, u32 c0, u32 c1, u32 c2, u32 c3)
+{
+    u32 k0 = (u32)seed, k1 = (u32)(seed >> 32);
+#pragma unroll
+    for (int round = 0; round < 10; round++) {
+        u32 hi0 = __umulhi(0xD2511F53u, c0), lo0 = 0xD2511F53u * c0;
+        u32 hi1 = __umulhi(0xCD9E8D57u, c2), lo1 = 0xCD9E8D57u * c2;
+        c0 = hi1 ^ c1 ^ k0;
+        c1 = lo1;
+        c2 = hi0 ^ c3 ^ k1;
+        c3 = lo0;
+        k0 += 0x9E3779B9u;
+        k1 += 0xBB67AE85u;
+    }
+    Words w = {{c0, c1, c2, c3}};
+    return w;
+}
+
+// random_block is the words of elements 4b to 4b+3 of the stream (seed, purpose, n).
+__device__ __forceinline__ Words random_block(u64 seed, u32 purpose, u64 n, u32 b)
+{
+    return philox(seed, purpose, (u32)n, (u32)(n >> 32), b);
+}
+
+// log_uniform is ln u(x) for u(x) = ((x>>8)+1) 2^-24.
+__device__ __forceinline__ float log_uniform(u32 x)
+{
+    u32 bits = __float_as_uint(__fmul_rn((float)((x >> 8) + 1), 5.9604644775390625e-8f));
+    int e = (int)(bits >> 23) - 126;
+    float m = __uint_as_float((bits & 0x007fffffu) | 0x3f000000u); // in [1/2, 1)
+    if (m < 0.70710678f) {
+        m = __fadd_rn(m, m);
+        e--;
+    }
+    float f = __fsub_rn(m, 1.0f);
+    float p = 7.0376836292e-2f;
+    p = __fadd_rn(__fmul_rn(p, f), -1.1514610310e-1f);
+    p = __fadd_rn(__fmul_rn(p, f), 1.1676998740e-1f);
+    p = __fadd_rn(__fmul_rn(p, f), -1.2420140846e-1f);
+    p = __fadd_rn(__fmul_rn(p, f), 1.4249322787e-1f);
+    p = __fadd_rn(__fmul_rn(p, f), -1.6668057665e-1f);
+    p = __fadd_rn(__fmul_rn(p, f), 2.0000714765e-1f);
+    p = __fadd_rn(__fmul_rn(p, f), -2.4999993993e-1f);
+    p = __fadd_rn(__fmul_rn(p, f), 3.3333331174e-1f);
+    float f2 = __fmul_rn(f, f);
+    float fe = (float)e;
+    float y = __fmul_rn(__fmul_rn(p, f), f2);
+    y = __fadd_rn(y, __fmul_rn(fe, -2.12194440e-4f));
+    y = __fsub_rn(y, __fmul_rn(0.5f, f2));
+    return __fadd_rn(__fadd_rn(f, y), __fmul_rn(fe, 0.693359375f));
+}
+
+// sin_cos_turn is sin and cos of 2 pi u(x).
+__device__ __forceinline__ void sin_cos_turn(u32 x, float &sin, float &cos)
+{
+    u32 k = (x >> 8) + 1;             // u = k 2^-24
+    u32 q = (k + (1u << 21)) >> 22;   // nearest quarter
+    float t = __fmul_rn((float)((int)k - (int)(q << 22)), 5.9604644775390625e-8f); // exact
+    float a = __fmul_rn(t, 6.28318530717958647692f);
+    float b = __fmul_rn(a, a);
+    float s = -1.9515295891e-4f;
+    s = __fadd_rn(__fmul_rn(s, b), 8.3321608736e-3f);
+    s = __fadd_rn(__fmul_rn(s, b), -1.6666654611e-1f);
+    s = __fadd_rn(__fmul_rn(__fmul_rn(s, b), a), a);
+    float c = 2.443315711809948e-5f;
+    c = __fadd_rn(__fmul_rn(c, b), -1.388731625493765e-3f);
+    c = __fadd_rn(__fmul_rn(c, b), 4.166664568298827e-2f);
+    c = __fmul_rn(__fmul_rn(c, b), b);
+    c = __fsub_rn(c, __fmul_rn(0.5f, b));
+    c = __fadd_rn(c, 1.0f);
+    // q mod 4: (s, c), (c, -s), (-s, -c), (-c, s)
+    bool swap = q & 1;
+    sin = swap ? c : s;
+    cos = swap ? s : c;
+    if (q & 2) sin = -sin;
+    if ((q + 1) & 2) cos = -cos;
+}
+
+// Quad is four successive floats.
+struct Quad { float v[4]; };
+
+// normals turns four words into four standard normals by Box-Muller.
+__device__ __forceinline__ Quad normals(const Words &x)
+{
+    Quad z;
+#pragma unroll
+    for (int p = 0; p < 4; p += 2) {
+        float r = __fsqrt_rn(__fmul_rn(-2.0f, log_uniform(x.v[p])));
+        float s, c;
+        sin_cos_turn(x.v[p + 1], s, c);
+        z.v[p] = __fmul_rn(r, c);
+        z.v[p + 1] = __fmul_rn(r, s);
+    }
+    return z;
+}
+
+// aligned16 says whether p can be read 16 bytes at a time.
+__device__ __forceinline__ bool aligned16(const void *p) { return ((u64)p & 15) == 0; }
+
+// load4 reads up to four floats from p on, in one access where they are four and aligned; the others are 0.
+__device__ __forceinline__ Quad load4(const float *p, i64 count)
+{
+    Quad q;
+    if (count >= 4 && aligned16(p)) {
+        float4 v = *(const float4 *)p;
+        q.v[0] = v.x, q.v[1] = v.y, q.v[2] = v.z, q.v[3] = v.w;
+        return q;
+    }
+#pragma unroll
+    for (int i = 0; i < 4; i++) q.v[i] = i < count ? p[i] : 0.0f;
+    return q;
+}
+
+// store4 writes the first count of four floats, in one access where they are four and aligned.
+__device__ __forceinline__ void store4(float *p, const Quad &q, i64 count)
+{
+    if (count >= 4 && aligned16(p)) {
+        *(float4 *)p = make_float4(q.v[0], q.v[1], q.v[2], q.v[3]);
+        return;
+    }
+#pragma unroll
+    for (int i = 0; i < 4; i++)
+        if (i < count) p[i] = q.v[i];
+}
+
+// first_row and row_stride share rows out over the blocks and their second dimension, quads of a row over the first:
+//
+//	for (int n = first_row(); n < rows; n += row_stride())
+//	    for (int i = first_quad(); i < d; i += quad_stride())    elements i to i+3
+__device__ __forceinline__ int first_row() { return blockIdx.y * blockDim.y + threadIdx.y; }
+__device__ __forceinline__ int row_stride() { return gridDim.y * blockDim.y; }
+__device__ __forceinline__ int first_quad() { return 4 * (blockIdx.x * blockDim.x + threadIdx.x); }
+__device__ __forceinline__ int quad_stride() { return 4 * gridDim.x * blockDim.x; }
+
+// flat_quad and flat_stride do the same for operands without rows.
+__device__ __forceinline__ i64 flat_quad() { return 4 * ((i64)blockIdx.x * blockDim.x + threadIdx.x); }
+__device__ __forceinline__ i64 flat_stride() { return 4 * (i64)gridDim.x * blockDim.x; }

@@ -1,0 +1,278 @@
+//go:build cgo && !nocuda
+
+package kernels
+
+import (
+	"fmt"
+	"math"
+	"os"
+	"strings"
+	"testing"
+
+	"sigmaz/internal/approx"
+)
+
+func openCUDA(t *testing.T) *cudaBackend {
+	t.Helper()
+	b, err := NewCUDA(0)
+	if err != nil {
+		if os.Getenv("SIGMAZ_GPU") == "required" {
+			t.Fatal(err)
+		}
+		t.Skip(err)
+	}
+	t.Cleanup(func() { b.Close() })
+	return b.(*cudaBackend)
+}
+
+// operands lays out windows in one memory, the first on a multiple of 16 bytes and the others too if sizes are.
+type operands struct {
+	mem []float32
+	n   uint64
+}
+
+func (o *operands) normals(n int) Buf {
+	w := Buf{len(o.mem), n}
+	o.mem = append(o.mem, make([]float32, n)...)
+	o.n++
+	Stream{Seed: 3, Purpose: PurposeData, N: o.n}.Normals(w.Of(o.mem))
+	return w
+}
+
+func (o *operands) out(n int) Buf {
+	w := Buf{len(o.mem), n}
+	for range n {
+		o.mem = append(o.mem, float32(math.NaN()))
+	}
+	return w
+}
+
+// run runs a program on the device and gives the memory after it.
+func (o *operands) run(t *testing.T, b *cudaBackend, ops ...Op) []float32 {
+	t.Helper()
+	a, err := b.Alloc(len(o.mem))
+	if err != nil {
+		t.Fatal(err)
+	}
+	all := Buf{0, len(o.mem)}
+	if err := a.Write(all, o.mem); err != nil {
+		t.Fatal(err)
+	}
+	p, err := b.Compile(a, ops)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := p.Run(); err != nil {
+		t.Fatal(err)
+	}
+	got := make([]float32, all.N)
+	if err := a.Read(got, all); err != nil {
+		t.Fatal(err)
+	}
+	return got
+}
+
+// Small convolutions are given small tiles; here every tile computes every kind of convolution, and forward and input
+// gradient have the same bits whatever the tile.
+func TestTiles(t *testing.T) {
+	b := openCUDA(t)
+	defer func() { testTile = nil }()
+	for _, g := range []ConvShape{
+		{N: 2, H: 9, W: 15, Cin: 36, Cout: 132, K: 3, Dilation: 2},
+		{N: 3, H: 1, W: 1, Cin: 8, Cout: 4, K: 1, Dilation: 1},
+		{N: 150, H: 1, W: 1, Cin: 20, Cout: 68, K: 1, Dilation: 1},
+	} {
+		px, nx, nw := g.N*g.H*g.W, g.N*g.H*g.W*g.Cin, g.Cout*g.K*g.K*g.Cin
+		var bits map[string][]float32
+		tiles := []cudaTile{tile128x128, tile128x64, tile64x64, tile128x32, tile32x32, tile64x64n, tile32x32n}
+		for k := range 2 * len(tiles) {
+			tile := tiles[k/2]
+			t.Run(fmt.Sprintf("%dx%dx%d/%s/%d", g.H, g.W, g.Cin, tile.name, k%2), func(t *testing.T) {
+				testTile = &tile
+				var o operands
+				x, y := o.normals(nx), o.out(px*g.Cout)
+				dx := o.out(nx)
+				o.out(k % 2) // weights need not be aligned
+				forward := Conv{ConvShape: g, X: x, Weight: o.normals(nw), Bias: o.normals(g.Cout), Y: y}
+				input := ConvGradInput{ConvShape: g, DY: forward.Y, Weight: forward.Weight, DX: dx}
+				weight := ConvGradWeight{ConvShape: g, X: forward.X, DY: forward.Y, DWeight: o.out(nw), DBias: o.out(g.Cout)}
+				got := o.run(t, b, forward, input, weight)
+				for _, op := range []Op{forward, input, weight} {
+					op.Ref(o.mem)
+				}
+				first := bits == nil
+				if first {
+					bits = map[string][]float32{}
+				}
+				for name, w := range map[string]Buf{"y": forward.Y, "dx": input.DX, "dw": weight.DWeight, "db": weight.DBias} {
+					if err := approx.Compare(name, w.Of(got), w.Of(o.mem), approx.RelMax(2e-5)); err != nil {
+						t.Error(err)
+					}
+					if first {
+						bits[name] = w.Of(got)
+					}
+				}
+				for _, name := range []string{"y", "dx"} {
+					w := map[string]Buf{"y": forward.Y, "dx": input.DX}[name]
+					for i, v := range w.Of(got) {
+						if math.Float32bits(v) != math.Float32bits(bits[name][i]) {
+							t.Fatalf("%s, word %d: %x, with another tile %x", name, i, math.Float32bits(v), math.Float32bits(bits[name][i]))
+						}
+					}
+				}
+			})
+		}
+	}
+}
+
+// The gradient of the weights with more than one part, for every tile that its shapes lead to.
+func TestSplitSums(t *testing.T) {
+	b := openCUDA(t)
+	tiles := map[string]bool{}
+	for _, g := range []ConvShape{
+		{N: 3, H: 24, W: 25, Cin: 4, Cout: 8, K: 3, Dilation: 1},
+		{N: 2, H: 24, W: 16, Cin: 8, Cout: 36, K: 3, Dilation: 2},
+		{N: 1, H: 24, W: 24, Cin: 16, Cout: 68, K: 1, Dilation: 1},
+		{N: 1, H: 24, W: 24, Cin: 12, Cout: 68, K: 3, Dilation: 1},
+		{N: 1, H: 24, W: 25, Cin: 5, Cout: 35, K: 3, Dilation: 1},
+		{N: 777, H: 1, W: 1, Cin: 5, Cout: 3, K: 1, Dilation: 1},
+	} {
+		var o operands
+		px := g.N * g.H * g.W
+		op := ConvGradWeight{ConvShape: g, X: o.normals(px * g.Cin), DY: o.normals(4 * ceil(px*g.Cout, 4)), DWeight: o.out(g.Cout * g.K * g.K * g.Cin), DBias: o.out(g.Cout)}
+		op.DY.N = px * g.Cout
+		s := op.cudaSplit()
+		if s.parts < 2 {
+			t.Errorf("%+v: %d parts", g, s.parts)
+		}
+		tiles[s.tile.name] = true
+		got := o.run(t, b, op)
+		op.Ref(o.mem)
+		for _, w := range []Buf{op.DWeight, op.DBias} {
+			if err := approx.Compare(fmt.Sprint(g, s.tile.name), w.Of(got), w.Of(o.mem), approx.RelMax(1e-5)); err != nil {
+				t.Error(err)
+			}
+		}
+	}
+	for _, name := range []string{"128x128", "128x64", "64x64", "32x32", "64x64_any", "32x32_any"} {
+		if !tiles[name] {
+			t.Errorf("no shape has tile %s", name)
+		}
+	}
+}
+
+// A norm and the ELU in its place run as one pass, with the same values.
+func TestNormELU(t *testing.T) {
+	b := openCUDA(t)
+	for _, s := range []NormShape{{N: 2, P: 35, C: 3}, {N: 3, P: 300, C: 32}} {
+		var o operands
+		n := s.N * s.P * s.C
+		norm := Norm{NormShape: s, X: o.normals(n), Alpha: o.normals(s.C), Gamma: o.normals(s.C), Beta: o.normals(s.C), Y: o.out(n),
+			NormStats: NormStats{Mean: o.out(s.N * s.C), Rstd: o.out(s.N * s.C), MuHat: o.out(s.N * s.C), Q: o.out(s.N)}}
+		elu := Activate{F: ELU, N: s.N, X: norm.Y, Y: norm.Y}
+		if !norm.fuses(elu) {
+			t.Fatal("they are not fused")
+		}
+		if other := (Activate{F: ELU, N: s.N, X: norm.Y, Y: norm.X}); norm.fuses(other) || norm.fuses(norm) {
+			t.Error("what is no ELU in place is fused")
+		}
+		got := o.run(t, b, norm, elu)
+		norm.Ref(o.mem)
+		elu.Ref(o.mem)
+		if err := approx.Compare("y", norm.Y.Of(got), norm.Y.Of(o.mem), approx.RelMax(1e-5)); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+// A channel that hardly varies about a large mean: nothing may cancel.
+func TestNormCancellation(t *testing.T) {
+	b := openCUDA(t)
+	var o operands
+	s := NormShape{N: 1, P: 1000, C: 4}
+	norm := Norm{NormShape: s, X: o.normals(s.P * s.C), Alpha: o.normals(s.C), Gamma: o.normals(s.C), Beta: o.normals(s.C), Y: o.out(s.P * s.C),
+		NormStats: NormStats{Mean: o.out(s.C), Rstd: o.out(s.C), MuHat: o.out(s.C), Q: o.out(1)}}
+	for i := range norm.X.Of(o.mem) {
+		norm.X.Of(o.mem)[i] = 50 + norm.X.Of(o.mem)[i]*0.01
+	}
+	got := o.run(t, b, norm)
+	norm.Ref(o.mem)
+	for name, w := range map[string]Buf{"y": norm.Y, "rstd": norm.Rstd, "muhat": norm.MuHat} {
+		if err := approx.Compare(name, w.Of(got), w.Of(o.mem), approx.RelMax(3e-5)); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+// An image's bits do not depend on the batch around it.
+func TestBatchSize(t *testing.T) {
+	b := openCUDA(t)
+	run := func(n int) []float32 {
+		var o operands
+		g := ConvShape{N: n, H: 6, W: 8, Cin: 8, Cout: 12, K: 3, Dilation: 1}
+		s := NormShape{N: n, P: 48, C: 12}
+		weight, bias, alpha, gamma, beta := o.normals(12*9*8), o.normals(12), o.normals(12), o.normals(12), o.normals(12)
+		x := o.normals(n * 48 * 8) // the first image is the same for all n
+		conv := Conv{ConvShape: g, X: x, Weight: weight, Bias: bias, Y: o.out(n * 48 * 12)}
+		norm := Norm{NormShape: s, X: conv.Y, Alpha: alpha, Gamma: gamma, Beta: beta, Y: conv.Y,
+			NormStats: NormStats{Mean: o.out(n * 12), Rstd: o.out(n * 12), MuHat: o.out(n * 12), Q: o.out(n)}}
+		back := ConvGradInput{ConvShape: g, DY: norm.Y, Weight: weight, DX: o.out(n * 48 * 8)}
+		got := o.run(t, b, conv, norm, back)
+		return append(norm.Y.Slice(0, 48*12).Of(got), back.DX.Slice(0, 48*8).Of(got)...)
+	}
+	one := run(1)
+	for _, n := range []int{2, 64, 300} {
+		for i, v := range run(n) {
+			if math.Float32bits(v) != math.Float32bits(one[i]) {
+				t.Fatalf("word %d of the first image is %x alone, %x in a batch of %d", i, math.Float32bits(one[i]), math.Float32bits(v), n)
+			}
+		}
+	}
+}
+
+// Programs are refused with a sentence that says why.
+func TestCompileErrors(t *testing.T) {
+	b := openCUDA(t)
+	a, err := b.Alloc(16)
+	if err != nil {
+		t.Fatal(err)
+	}
+	refuse := func(a Arena, want string, ops ...Op) {
+		t.Helper()
+		if _, err := b.Compile(a, ops); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%v, expected ... %s ...", err, want)
+		}
+	}
+	refuse(a, "score is a Go function", HostFunc{Label: "score"})
+	refuse(a, "window of words 8 to 24 in an arena of 16", Fill{Dst: Buf{8, 16}})
+	cpu, _ := NewCPU(1).Alloc(16)
+	refuse(cpu, "another backend's arena")
+	if err := a.Read(make([]float32, 3), Buf{0, 4}); err == nil {
+		t.Error("a read of another length than its window was taken")
+	}
+	empty, err := b.Compile(a, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := empty.Run(); err != nil {
+		t.Error(err)
+	}
+}
+
+// A quarter of a million normals have the CPU's bits: x = 0 and a = 1/2 make the Langevin update z itself.
+func TestNormalsCUDA(t *testing.T) {
+	b := openCUDA(t)
+	const rows, d = 4, 1 << 16
+	var o operands
+	op := Langevin{X: o.out(rows * d), S: o.out(rows * d), Alpha: o.out(1), State: o.out(StateWords), T: 1, D: d, Seed: 0x0123456789abcdef}
+	clear(o.mem)
+	op.Alpha.Of(o.mem)[0] = 0.5
+	SetWord(o.mem, op.State, StateImage, 42)
+	got := o.run(t, b, op)
+	op.Ref(o.mem)
+	for i, want := range op.X.Of(o.mem) {
+		if v := op.X.Of(got)[i]; math.Float32bits(v) != math.Float32bits(want) {
+			t.Fatalf("normal %d is %x (%g), expected %x (%g)", i, math.Float32bits(v), v, math.Float32bits(want), want)
+		}
+	}
+}

@@ -1,0 +1,98 @@
+// Ptxgen compiles the CUDA kernels to PTX: go generate ./kernels. It is run in that folder and needs nvcc 11.8 (or $NVCC):
+// PTX of that version is taken by every driver since 520.
+//
+// Comments and the paths of source files are left out, so that the PTX changes when the code does. The first line is the
+// SHA-256 of the sources, by which a test without nvcc sees that a file is stale.
+package main
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"errors"
+	"flag"
+	"fmt"
+	"log"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+)
+
+func main() {
+	log.SetFlags(0)
+	log.SetPrefix("ptxgen: ")
+	out := flag.String("out", "ptx", "folder for the PTX files")
+	flag.Parse()
+	if err := generate(*out); err != nil {
+		log.Fatal(err)
+	}
+}
+
+func generate(out string) error {
+	nvcc := os.Getenv("NVCC")
+	if nvcc == "" {
+		nvcc = "nvcc"
+	}
+	if version, err := exec.Command(nvcc, "--version").Output(); err != nil {
+		return fmt.Errorf("%s: %w: install nvidia-cuda-toolkit, or set NVCC", nvcc, err)
+	} else if !strings.Contains(string(version), "release 11.8") {
+		return fmt.Errorf("%s is not of release 11.8, which the committed PTX comes from", nvcc)
+	}
+	sources, err := filepath.Glob("*.cu")
+	if err != nil || len(sources) == 0 {
+		return errors.Join(err, errors.New("no *.cu here"))
+	}
+	temp, err := os.MkdirTemp("", "ptxgen")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(temp)
+	for _, source := range sources {
+		sum, err := sourceSum(source)
+		if err != nil {
+			return err
+		}
+		name := strings.TrimSuffix(source, ".cu") + ".ptx"
+		raw := filepath.Join(temp, name)
+		cmd := exec.Command(nvcc, "-std=c++17", "-arch=compute_80", "-ptx", "-o", raw, source)
+		cmd.Stderr = os.Stderr
+		if err := cmd.Run(); err != nil {
+			return fmt.Errorf("%s: %w", source, err)
+		}
+		text, err := os.ReadFile(raw)
+		if err != nil {
+			return err
+		}
+		if err := os.WriteFile(filepath.Join(out, name), append(fmt.Appendf(nil, "// sources sha256: %x\n", sum), strip(text)...), 0o644); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// sourceSum is the SHA-256 of a .cu file followed by all .cuh files beside it, in the order of their names.
+func sourceSum(source string) ([]byte, error) {
+	headers, err := filepath.Glob("*.cuh")
+	if err != nil {
+		return nil, err
+	}
+	h := sha256.New()
+	for _, name := range append([]string{source}, headers...) {
+		text, err := os.ReadFile(name)
+		if err != nil {
+			return nil, err
+		}
+		h.Write(text)
+	}
+	return h.Sum(nil), nil
+}
+
+// noise is what says nothing about the code: comments, file and line directives.
+var noise = regexp.MustCompile(`(?m)^\s*(//.*|\.file.*|\.loc.*)?\n`)
+
+// strip leaves out noise and comments at ends of lines.
+func strip(ptx []byte) []byte {
+	ptx = regexp.MustCompile(`(?m)[ \t]*//.*$`).ReplaceAll(ptx, nil)
+	return append(bytes.TrimSpace(noise.ReplaceAll(ptx, nil)), '\n')
+}

@@ -1,0 +1,92 @@
+// The denoising score matching loss, partner of loss.go:
+//
+//	loss       per_row_n = 1/2 sigma_n^p sum over values of (s + z / sigma_n)^2
+//	loss_mean  mean = mean over rows of per_row, summed in their order
+//	loss_grad  ds_n = dmean / N sigma_n^p (s + z / sigma_n)          (ds may be s or z)
+//	record     ring[step mod slots] = per_row, level
+//
+// power is a double by its bits.
+#include "common.cuh"
+
+// One block of 2^k threads, at most 256, for a row.
+extern "C" __global__ void loss(float *per_row, const float *s, const float *z, const float *sigma, u64 power, int rows, int d)
+{
+    __shared__ double sums[256];
+    for (int n = blockIdx.x; n < rows; n += gridDim.x) {
+        float inv = __fdiv_rn(1.0f, sigma[n]);
+        const float *sn = s + (i64)n * d, *zn = z + (i64)n * d;
+        double sum = 0;
+        for (int i = 4 * threadIdx.x; i < d; i += 4 * blockDim.x) {
+            Quad a = load4(sn + i, d - i), b = load4(zn + i, d - i);
+#pragma unroll
+            for (int j = 0; j < 4; j++) {
+                double e = __fadd_rn(a.v[j], __fmul_rn(b.v[j], inv));
+                sum += e * e;
+            }
+        }
+        sums[threadIdx.x] = sum;
+        __syncthreads();
+        for (int half = blockDim.x / 2; half > 0; half /= 2) {
+            if ((int)threadIdx.x < half) sums[threadIdx.x] += sums[threadIdx.x + half];
+            __syncthreads();
+        }
+        if (threadIdx.x == 0) per_row[n] = (float)(0.5 * pow((double)sigma[n], float64(power)) * sums[0]);
+        __syncthreads();
+    }
+}
+
+// One block: the rows come to shared memory together and are added by one thread.
+extern "C" __global__ void loss_mean(float *mean, const float *per_row, int rows)
+{
+    __shared__ float part[256];
+    double sum = 0;
+    for (int first = 0; first < rows; first += blockDim.x) {
+        int n = first + threadIdx.x;
+        part[threadIdx.x] = n < rows ? per_row[n] : 0.0f;
+        __syncthreads();
+        if (threadIdx.x == 0)
+            for (int i = 0; i < (int)blockDim.x && first + i < rows; i++) sum += part[i];
+        __syncthreads();
+    }
+    if (threadIdx.x == 0) *mean = (float)(sum / rows);
+}
+
+// RowScale is what the threads of a row share.
+struct RowScale { float inv, k; };
+
+// A block has up to 256 rows.
+extern "C" __global__ void loss_grad(float *ds, const float *s, const float *z, const float *sigma, const float *dmean, u64 power, int rows, int d)
+{
+    __shared__ RowScale shared[256];
+    // All threads of the block go round together: they meet at the barriers.
+    for (int first = blockIdx.y * blockDim.y; first < rows; first += row_stride()) {
+        int n = first + threadIdx.y;
+        if (threadIdx.x == 0 && n < rows) {
+            RowScale r;
+            r.inv = __fdiv_rn(1.0f, sigma[n]);
+            r.k = (float)((double)*dmean / rows * pow((double)sigma[n], float64(power)));
+            shared[threadIdx.y] = r;
+        }
+        __syncthreads();
+        if (n < rows) {
+            RowScale r = shared[threadIdx.y];
+            for (int i = first_quad(); i < d; i += quad_stride()) {
+                i64 at = (i64)n * d + i;
+                Quad a = load4(s + at, d - i), b = load4(z + at, d - i);
+#pragma unroll
+                for (int j = 0; j < 4; j++) a.v[j] = __fmul_rn(r.k, __fadd_rn(a.v[j], __fmul_rn(b.v[j], r.inv)));
+                store4(ds + at, a, d - i);
+            }
+        }
+        __syncthreads();
+    }
+}
+
+extern "C" __global__ void record(u32 *ring, const u32 *per_row, const u32 *level, const u32 *state, int rows, int slots)
+{
+    int n = blockIdx.x * blockDim.x + threadIdx.x;
+    if (n >= rows) return;
+    u32 *slot = ring + step_of(state) % (u64)slots * (2 * (u64)rows);
+    slot[n] = per_row[n];
+    slot[rows + n] = level[n];
+}

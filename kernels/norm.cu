@@ -1,0 +1,311 @@
+// Instance norm++ and its gradient, partner of norm.go. Each is three passes:
+//
+//	norm       norm_sums, norm_finish, norm_apply
+//	norm_grad  norm_grad_sums, norm_grad_finish, norm_grad_apply; norm_grad_params adds up over the images
+//
+// The sums are over the pixels of each image and channel, in chunks of pixels that depend on the shape of one image alone:
+// of x - a and (x - a)^2 about the image's first pixel a (a variance from moments about a value near the mean does not
+// cancel), or of dy and dy (x - mean). finish turns them into statistics or coefficients, in double, one block an image;
+// apply maps pixel by pixel. Differences from a mean are taken before anything is scaled, as on the CPU.
+//
+// In sums and apply a block has blockDim.x lanes, each with v = 1 or 4 successive channels (4: aligned, C a multiple of 4),
+// and blockDim.y pixels at a time; the grid is (chunks of pixels, images, tiles of channels).
+#include "common.cuh"
+
+// Place is what a thread of sums and apply works on.
+struct Place {
+    int c;        // first channel
+    int from, to; // pixels of the block's chunk
+};
+
+template <int V> __device__ __forceinline__ Place place(int p, int chunk)
+{
+    Place a;
+    a.c = V * (blockIdx.z * blockDim.x + threadIdx.x);
+    a.from = blockIdx.x * chunk;
+    a.to = a.from + chunk < p ? a.from + chunk : p;
+    return a;
+}
+
+// read and write are V successive floats.
+template <int V> __device__ __forceinline__ void read(float *v, const float *p)
+{
+    if (V == 4) {
+        float4 q = *(const float4 *)p;
+        v[0] = q.x, v[1] = q.y, v[2] = q.z, v[3] = q.w;
+    } else {
+        v[0] = *p;
+    }
+}
+
+template <int V> __device__ __forceinline__ void write(float *p, const float *v)
+{
+    if (V == 4)
+        *(float4 *)p = make_float4(v[0], v[1], v[2], v[3]);
+    else
+        *p = v[0];
+}
+
+// column_sums writes the chunk's sums of each channel to parts[n][chunk][2][c]: of x - a and its square about pixel 0, or
+// with GRAD of dy and dy (x - mean). Blocks have at most 256 threads.
+template <int V, bool GRAD>
+static __device__ __forceinline__ void column_sums(float *parts, const float *x, const float *dy, const float *mean, int images, int p, int c, int chunk)
+{
+    alignas(16) __shared__ float red[2][256 * V];
+    Place at = place<V>(p, chunk);
+    float *mine[2];
+    for (int s = 0; s < 2; s++) mine[s] = &red[s][(threadIdx.y * blockDim.x + threadIdx.x) * V];
+    for (int n = blockIdx.y; n < images; n += gridDim.y) {
+        const float *xn = x + (i64)n * p * c + at.c;
+        const float *dyn = GRAD ? dy + (i64)n * p * c + at.c : 0;
+        float centre[V], sum[V], sum2[V];
+#pragma unroll
+        for (int e = 0; e < V; e++) sum[e] = sum2[e] = 0;
+        if (at.c < c) {
+            read<V>(centre, GRAD ? mean + (i64)n * c + at.c : xn);
+#pragma unroll 4
+            for (int i = at.from + threadIdx.y; i < at.to; i += blockDim.y) {
+                float v[V], g[V];
+                read<V>(v, xn + (i64)i * c);
+                if (GRAD) read<V>(g, dyn + (i64)i * c);
+#pragma unroll
+                for (int e = 0; e < V; e++) {
+                    float d = v[e] - centre[e];
+                    sum[e] += GRAD ? g[e] : d;
+                    sum2[e] += GRAD ? g[e] * d : d * d;
+                }
+            }
+        }
+#pragma unroll
+        for (int e = 0; e < V; e++) {
+            mine[0][e] = sum[e];
+            mine[1][e] = sum2[e];
+        }
+        __syncthreads();
+        for (int half = blockDim.y / 2; half > 0; half /= 2) {
+            if ((int)threadIdx.y < half)
+#pragma unroll
+                for (int e = 0; e < V; e++) {
+                    mine[0][e] += mine[0][half * blockDim.x * V + e];
+                    mine[1][e] += mine[1][half * blockDim.x * V + e];
+                }
+            __syncthreads();
+        }
+        if (threadIdx.y == 0 && at.c < c) {
+            float *out = parts + ((i64)n * gridDim.x + blockIdx.x) * 2 * c + at.c;
+#pragma unroll
+            for (int e = 0; e < V; e++) {
+                out[e] = mine[0][e];
+                out[c + e] = mine[1][e];
+            }
+        }
+        __syncthreads();
+    }
+}
+
+extern "C" __global__ void __launch_bounds__(256) norm_sums(float *parts, const float *x, int v, int images, int p, int c, int chunk)
+{
+    if (v == 4)
+        column_sums<4, false>(parts, x, 0, 0, images, p, c, chunk);
+    else
+        column_sums<1, false>(parts, x, 0, 0, images, p, c, chunk);
+}
+
+extern "C" __global__ void __launch_bounds__(256) norm_grad_sums(float *parts, const float *x, const float *dy, const float *mean, int v, int images, int p, int c, int chunk)
+{
+    if (v == 4)
+        column_sums<4, true>(parts, x, dy, mean, images, p, c, chunk);
+    else
+        column_sums<1, true>(parts, x, dy, mean, images, p, c, chunk);
+}
+
+// Sums are those of one channel of an image.
+struct Sums { double a, b; };
+
+// total adds a channel's sums over the chunks, in their order.
+__device__ __forceinline__ Sums total(const float *parts, int n, int chunks, int c, int channel)
+{
+    const float *p = parts + (i64)n * chunks * 2 * c + channel;
+    Sums s = {0, 0};
+    for (int i = 0; i < chunks; i++) {
+        s.a += p[(i64)i * 2 * c];
+        s.b += p[(i64)i * 2 * c + c];
+    }
+    return s;
+}
+
+// block_sum adds v over the threads of a block, 2^k and at most 256 of them.
+__device__ __forceinline__ double block_sum(double v, double *red)
+{
+    red[threadIdx.x] = v;
+    __syncthreads();
+    for (int half = blockDim.x / 2; half > 0; half /= 2) {
+        if ((int)threadIdx.x < half) red[threadIdx.x] += red[threadIdx.x + half];
+        __syncthreads();
+    }
+    v = red[0];
+    __syncthreads();
+    return v;
+}
+
+// norm_finish: one block an image.
+extern "C" __global__ void __launch_bounds__(256) norm_finish(float *mean, float *rstd, float *muhat, float *q, const float *parts, const float *x,
+    int images, int p, int c, int chunks)
+{
+    const double epsilon = 1e-5;
+    __shared__ double red[256];
+    for (int n = blockIdx.x; n < images; n += gridDim.x) {
+        const float *first = x + (i64)n * p * c;
+        double sum = 0;
+        for (int k = threadIdx.x; k < c; k += blockDim.x) sum += first[k] + total(parts, n, chunks, c, k).a / p;
+        double m = block_sum(sum, red) / c;
+        sum = 0;
+        for (int k = threadIdx.x; k < c; k += blockDim.x) {
+            double u = first[k] + total(parts, n, chunks, c, k).a / p - m;
+            sum += u * u / (c - 1);
+        }
+        double r = 1 / sqrt(block_sum(sum, red) + epsilon);
+        for (int k = threadIdx.x; k < c; k += blockDim.x) {
+            Sums s = total(parts, n, chunks, c, k);
+            double d = s.a / p, mu = first[k] + d, var = s.b / p - d * d;
+            if (var < 0) var = 0;
+            i64 at = (i64)n * c + k;
+            mean[at] = (float)mu;
+            rstd[at] = (float)(1 / sqrt(var + epsilon));
+            muhat[at] = (float)((mu - m) * r);
+        }
+        if (threadIdx.x == 0) q[n] = (float)r;
+    }
+}
+
+// apply writes y = gamma ((x - mean) rstd + alpha muhat) + beta, and with `elu` the ELU of that.
+template <int V>
+__device__ __forceinline__ void apply(float *y, const float *x, const float *alpha, const float *gamma, const float *beta,
+    const float *mean, const float *rstd, const float *muhat, int images, int p, int c, int chunk, int elu)
+{
+    Place at = place<V>(p, chunk);
+    if (at.c >= c) return;
+    for (int n = blockIdx.y; n < images; n += gridDim.y) {
+        float g[V], r[V], m[V], shift[V], beta_c[V];
+#pragma unroll
+        for (int e = 0; e < V; e++) {
+            i64 k = (i64)n * c + at.c + e;
+            g[e] = gamma[at.c + e];
+            beta_c[e] = beta[at.c + e];
+            m[e] = mean[k];
+            r[e] = rstd[k];
+            shift[e] = alpha[at.c + e] * muhat[k];
+        }
+        i64 base = (i64)n * p * c + at.c;
+#pragma unroll 4
+        for (int i = at.from + threadIdx.y; i < at.to; i += blockDim.y) {
+            float v[V];
+            read<V>(v, x + base + (i64)i * c);
+#pragma unroll
+            for (int e = 0; e < V; e++) {
+                v[e] = g[e] * ((v[e] - m[e]) * r[e] + shift[e]) + beta_c[e];
+                if (elu && !(v[e] > 0.0f)) v[e] = expm1f(v[e]);
+            }
+            write<V>(y + base + (i64)i * c, v);
+        }
+    }
+}
+
+extern "C" __global__ void __launch_bounds__(256) norm_apply(float *y, const float *x, const float *alpha, const float *gamma, const float *beta,
+    const float *mean, const float *rstd, const float *muhat, int v, int images, int p, int c, int chunk, int elu)
+{
+    if (v == 4)
+        apply<4>(y, x, alpha, gamma, beta, mean, rstd, muhat, images, p, c, chunk, elu);
+    else
+        apply<1>(y, x, alpha, gamma, beta, mean, rstd, muhat, images, p, c, chunk, elu);
+}
+
+// norm_grad_finish writes the coefficients of dx = ka (dy - meanDY) + kb (x - mean) + kc to coef[n][4][c], and the image's
+// part of dalpha, dgamma and dbeta to params[n][3][c]: one block an image.
+extern "C" __global__ void __launch_bounds__(256) norm_grad_finish(float *coef, float *params, const float *parts, const float *alpha, const float *gamma,
+    const float *rstd, const float *muhat, const float *q, int images, int p, int c, int chunks)
+{
+    __shared__ double red[256];
+    for (int n = blockIdx.x; n < images; n += gridDim.x) {
+        const float *rn = rstd + (i64)n * c, *hn = muhat + (i64)n * c;
+        double sum = 0, sumH = 0;
+        for (int k = threadIdx.x; k < c; k += blockDim.x) {
+            double u = (double)alpha[k] * gamma[k] * total(parts, n, chunks, c, k).a;
+            sum += u / c;
+            sumH += u * hn[k];
+        }
+        double mu = block_sum(sum, red), dot = block_sum(sumH, red);
+        for (int k = threadIdx.x; k < c; k += blockDim.x) {
+            Sums s = total(parts, n, chunks, c, k);
+            double a = alpha[k], g = gamma[k], h = hn[k], r = rn[k];
+            double sumDY = s.a, sumX = s.b * r;
+            double dmu = q[n] * (a * g * sumDY - mu - h * dot / (c - 1));
+            float *to = coef + (i64)n * 4 * c + k;
+            to[0] = (float)(r * g);
+            to[c] = (float)(-r * r * g * sumX / p);
+            to[2 * c] = (float)(dmu / p);
+            to[3 * c] = (float)(sumDY / p);
+            to = params + (i64)n * 3 * c + k;
+            to[0] = (float)(g * sumDY * h);
+            to[c] = (float)(sumX + a * h * sumDY);
+            to[2 * c] = (float)sumDY;
+        }
+    }
+}
+
+// apply_grad writes dx, which may be dy.
+template <int V>
+__device__ __forceinline__ void apply_grad(float *dx, const float *x, const float *dy, const float *mean, const float *coef, int images, int p, int c, int chunk)
+{
+    Place at = place<V>(p, chunk);
+    if (at.c >= c) return;
+    for (int n = blockIdx.y; n < images; n += gridDim.y) {
+        float ka[V], kb[V], kc[V], meanDY[V], m[V];
+        const float *k = coef + (i64)n * 4 * c + at.c;
+#pragma unroll
+        for (int e = 0; e < V; e++) {
+            ka[e] = k[e];
+            kb[e] = k[c + e];
+            kc[e] = k[2 * c + e];
+            meanDY[e] = k[3 * c + e];
+            m[e] = mean[(i64)n * c + at.c + e];
+        }
+        i64 base = (i64)n * p * c + at.c;
+#pragma unroll 4
+        for (int i = at.from + threadIdx.y; i < at.to; i += blockDim.y) {
+            float v[V], g[V];
+            read<V>(v, x + base + (i64)i * c);
+            read<V>(g, dy + base + (i64)i * c);
+#pragma unroll
+            for (int e = 0; e < V; e++) g[e] = ka[e] * (g[e] - meanDY[e]) + kb[e] * (v[e] - m[e]) + kc[e];
+            write<V>(dx + base + (i64)i * c, g);
+        }
+    }
+}
+
+extern "C" __global__ void __launch_bounds__(256) norm_grad_apply(float *dx, const float *x, const float *dy, const float *mean, const float *coef,
+    int v, int images, int p, int c, int chunk)
+{
+    if (v == 4)
+        apply_grad<4>(dx, x, dy, mean, coef, images, p, c, chunk);
+    else
+        apply_grad<1>(dx, x, dy, mean, coef, images, p, c, chunk);
+}
+
+// norm_grad_params adds params[n][3][c] over the images: thread row y takes every 8th image, the rows are added in order.
+// Blocks are 32 channels x 8 rows; blockIdx.y is the parameter. Absent results are 0.
+extern "C" __global__ void __launch_bounds__(256) norm_grad_params(float *dalpha, float *dgamma, float *dbeta, const float *params, int images, int c)
+{
+    __shared__ double red[8][32];
+    int k = blockIdx.x * 32 + threadIdx.x;
+    double sum = 0;
+    if (k < c)
+        for (int n = threadIdx.y; n < images; n += 8) sum += params[((i64)n * 3 + blockIdx.y) * c + k];
+    red[threadIdx.y][threadIdx.x] = sum;
+    __syncthreads();
+    float *to = blockIdx.y == 0 ? dalpha : blockIdx.y == 1 ? dgamma : dbeta;
+    if (threadIdx.y == 0 && k < c && to) {
+        for (int i = 1; i < 8; i++) sum += red[i][threadIdx.x];
+        to[k] = (float)sum;
+    }
+}

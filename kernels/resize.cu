@@ -1,0 +1,121 @@
+// Bilinear resize with aligned corners and its transpose, partner of resize.go. Both gather: a thread takes v = 1 or 4
+// successive channels of one pixel of the result (4: aligned, C a multiple of 4) and adds what it depends on in the order
+// of the reference. The second dimension of the grid is images.
+#include "common.cuh"
+
+// Source is the source coordinate of an output pixel along one side: whole part and fraction.
+struct Source {
+    int whole;
+    float fraction;
+};
+
+// source is that of output i of n from m, in float32 and with every product rounded.
+__device__ __forceinline__ Source source(int i, int m, int n)
+{
+    Source s = {0, 0.0f};
+    if (n == 1 || m == 1) return s;
+    float at = __fmul_rn((float)i, __fdiv_rn((float)(m - 1), (float)(n - 1)));
+    s.whole = (int)at < m - 1 ? (int)at : m - 1;
+    if (s.whole < m - 1) s.fraction = __fsub_rn(at, (float)s.whole);
+    return s;
+}
+
+// weight is how much output i takes from source r, along one side.
+__device__ __forceinline__ float weight(Source s, int r)
+{
+    return s.whole == r ? 1.0f - s.fraction : s.whole + 1 == r ? s.fraction : 0.0f;
+}
+
+// Range is the outputs that may depend on a source.
+struct Range { int from, to; };
+
+__device__ __forceinline__ Range outputs(int r, int m, int n)
+{
+    Range a = {0, n};
+    if (n == 1 || m == 1) return a;
+    float scale = (float)(n - 1) / (float)(m - 1);
+    int from = (int)((float)(r - 1) * scale) - 1, to = (int)((float)(r + 1) * scale) + 2;
+    if (from > 0) a.from = from;
+    if (to < n) a.to = to;
+    return a;
+}
+
+template <int V> __device__ __forceinline__ void accumulate(float *sum, const float *p, float w)
+{
+    if (w == 0.0f) return;
+    if (V == 4) {
+        float4 v = *(const float4 *)p;
+        sum[0] += w * v.x, sum[1] += w * v.y, sum[2] += w * v.z, sum[3] += w * v.w;
+    } else {
+        sum[0] += w * *p;
+    }
+}
+
+template <int V> __device__ __forceinline__ void write(float *p, const float *v)
+{
+    if (V == 4)
+        *(float4 *)p = make_float4(v[0], v[1], v[2], v[3]);
+    else
+        *p = v[0];
+}
+
+// bilinear writes y, of hout x wout pixels.
+template <int V> __device__ __forceinline__ void bilinear(float *y, const float *x, int images, int h, int w, int hout, int wout, int c)
+{
+    u32 at = blockIdx.x * blockDim.x + threadIdx.x, lanes = (u32)c / V, q = at / lanes;
+    int k = V * (int)(at - q * lanes), i = (int)(q / (u32)wout), j = (int)(q - (u32)i * (u32)wout);
+    if (i >= hout) return;
+    Source a = source(i, h, hout), b = source(j, w, wout);
+    float w00 = (1.0f - a.fraction) * (1.0f - b.fraction), w01 = (1.0f - a.fraction) * b.fraction;
+    float w10 = a.fraction * (1.0f - b.fraction), w11 = a.fraction * b.fraction;
+    i64 from = ((i64)a.whole * w + b.whole) * c + k;
+    for (int n = blockIdx.y; n < images; n += gridDim.y) {
+        const float *p = x + (i64)n * h * w * c + from;
+        float sum[V];
+#pragma unroll
+        for (int e = 0; e < V; e++) sum[e] = 0;
+        accumulate<V>(sum, p, w00);
+        accumulate<V>(sum, p + c, w01);
+        accumulate<V>(sum, p + (i64)w * c, w10);
+        accumulate<V>(sum, p + (i64)w * c + c, w11);
+        write<V>(y + (i64)n * hout * wout * c + (i64)at * V, sum);
+    }
+}
+
+extern "C" __global__ void __launch_bounds__(256) resize(float *y, const float *x, int v, int images, int h, int w, int hout, int wout, int c)
+{
+    if (v == 4)
+        bilinear<4>(y, x, images, h, w, hout, wout, c);
+    else
+        bilinear<1>(y, x, images, h, w, hout, wout, c);
+}
+
+// bilinear_grad writes dx, of h x w pixels.
+template <int V> __device__ __forceinline__ void bilinear_grad(float *dx, const float *dy, int images, int h, int w, int hout, int wout, int c)
+{
+    u32 at = blockIdx.x * blockDim.x + threadIdx.x, lanes = (u32)c / V, q = at / lanes;
+    int k = V * (int)(at - q * lanes), row = (int)(q / (u32)w), col = (int)(q - (u32)row * (u32)w);
+    if (row >= h) return;
+    Range is = outputs(row, h, hout), js = outputs(col, w, wout);
+    for (int n = blockIdx.y; n < images; n += gridDim.y) {
+        const float *p = dy + (i64)n * hout * wout * c + k;
+        float sum[V];
+#pragma unroll
+        for (int e = 0; e < V; e++) sum[e] = 0;
+        for (int i = is.from; i < is.to; i++) {
+            float a = weight(source(i, h, hout), row);
+            if (a == 0.0f) continue;
+            for (int j = js.from; j < js.to; j++)
+                accumulate<V>(sum, p + ((i64)i * wout + j) * c, a * weight(source(j, w, wout), col));
+        }
+        write<V>(dx + (i64)n * h * w * c + (i64)at * V, sum);
+    }
+}
+
+extern "C" __global__ void __launch_bounds__(256) resize_grad(float *dx, const float *dy, int v, int images, int h, int w, int hout, int wout, int c)
+{
+    if (v == 4)
+        bilinear_grad<4>(dx, dy, images, h, w, hout, wout, c);
+    else
+        bilinear_grad<1>(dx, dy, images, h, w, hout, wout, c);
+}

@@ -1,0 +1,30 @@
+// What depends on a row's noise level, partner of sigma.go:
+//
+//	div_sigma  y_n = x_n / sigma_n                                (y may be x)
+//	mlp_input  y_n = [x_n / sqrt(sigma_n^2 + sd^2), ln sigma_n]
+#include "common.cuh"
+
+extern "C" __global__ void div_sigma(float *y, const float *x, const float *sigma, int rows, int d)
+{
+    for (int n = first_row(); n < rows; n += row_stride()) {
+        float s = sigma[n];
+        for (int i = first_quad(); i < d; i += quad_stride()) {
+            i64 at = (i64)n * d + i;
+            Quad q = load4(x + at, d - i);
+#pragma unroll
+            for (int j = 0; j < 4; j++) q.v[j] = __fdiv_rn(q.v[j], s);
+            store4(y + at, q, d - i);
+        }
+    }
+}
+
+// Rows are short here (vectors of the toys), so a thread takes an element; sd is a double by its bits.
+extern "C" __global__ void mlp_input(float *y, const float *x, const float *sigma, u64 sd, int rows, int d)
+{
+    for (int n = first_row(); n < rows; n += row_stride()) {
+        double s = sigma[n], t = float64(sd);
+        float scale = (float)(1 / sqrt(s * s + t * t));
+        for (int i = blockIdx.x * blockDim.x + threadIdx.x; i <= d; i += gridDim.x * blockDim.x)
+            y[(i64)n * (d + 1) + i] = i < d ? x[(i64)n * d + i] * scale : logf(sigma[n]);
+    }
+}

@@ -1,0 +1,34 @@
+// Sums and maps that involve no neighbours, partner of sum.go:
+//
+//	add     dst = a + b            (dst may be a or b)
+//	affine  y = scale x + shift    (y may be x)
+//	fill    dst = value
+#include "common.cuh"
+
+extern "C" __global__ void add(float *dst, const float *a, const float *b, u64 n)
+{
+    i64 i = flat_quad();
+    if (i >= (i64)n) return;
+    Quad p = load4(a + i, (i64)n - i), q = load4(b + i, (i64)n - i);
+#pragma unroll
+    for (int j = 0; j < 4; j++) p.v[j] += q.v[j];
+    store4(dst + i, p, (i64)n - i);
+}
+
+extern "C" __global__ void affine(float *y, const float *x, float scale, float shift, u64 n)
+{
+    i64 i = flat_quad();
+    if (i >= (i64)n) return;
+    Quad q = load4(x + i, (i64)n - i);
+#pragma unroll
+    for (int j = 0; j < 4; j++) q.v[j] = __fadd_rn(__fmul_rn(scale, q.v[j]), shift);
+    store4(y + i, q, (i64)n - i);
+}
+
+extern "C" __global__ void fill(float *dst, float value, u64 n)
+{
+    i64 i = flat_quad();
+    if (i >= (i64)n) return;
+    Quad q = {{value, value, value, value}};
+    store4(dst + i, q, (i64)n - i);
+}
