@@ -14,6 +14,7 @@
 //	-batch B        samples drawn together; the result does not depend on it (default: by the image size)
 //	-workers W      goroutines on the CPU; 0: one a core (default); the result does not depend on it
 //	-gpu            run on the GPU
+//	-device N       on that one, counted from 0
 //	-o FILE.png     the picture of all samples
 //	-images DIR     every sample as a PNG of its own, DIR/00000.png on; DIR must be new or empty
 //	-npy FILE       the samples as float32 for numpy.load: (N, H, W, C), not clamped, or (N, D) for vectors
@@ -98,6 +99,7 @@ type options struct {
 	raw            bool
 	batch, workers int
 	gpu            bool
+	device         int
 
 	out, images, npy, gif string
 
@@ -119,6 +121,7 @@ func parse(args []string) (*options, *flag.FlagSet, error) {
 	f.IntVar(&o.batch, "batch", 0, "`samples` drawn together; the result does not depend on it (default: by the image size)")
 	f.IntVar(&o.workers, "workers", 0, "`goroutines` on the CPU; 0: one a core; the result does not depend on it")
 	f.BoolVar(&o.gpu, "gpu", false, "run on the GPU")
+	f.IntVar(&o.device, "device", 0, "`number` of the GPU, counted from 0")
 	f.StringVar(&o.out, "o", "", "picture of all samples, a `file` ending in .png (default: RUN/samples/sample-STEP-seedS.png)")
 	f.StringVar(&o.images, "images", "", "write every sample as a PNG of its own to this new or empty `folder`")
 	f.StringVar(&o.npy, "npy", "", "write the samples as float32 (N, H, W, C) to this `file` for numpy.load")
@@ -162,6 +165,8 @@ func parse(args []string) (*options, *flag.FlagSet, error) {
 		return bad("batch", "at least 1 sample at a time")
 	case o.workers < 0:
 		return bad("workers", "a number of goroutines, or 0 for one a core")
+	case o.set["device"] && !o.gpu:
+		return nil, f, fmt.Errorf("-device %d names a GPU: give -gpu too, or leave it out to run on the CPU", o.device)
 	case o.set["o"] && !strings.EqualFold(filepath.Ext(o.out), ".png"):
 		return bad("o", "a file name that ends in .png")
 	}
@@ -322,17 +327,9 @@ func (j *job) check() error {
 	return nil
 }
 
-// backend is the device that was asked for; never another one silently.
-func backend(o *options) (kernels.Backend, error) {
-	if o.gpu {
-		return nil, errors.New("-gpu: this binary was built without CUDA (-tags nocuda); leave -gpu away to run on the CPU")
-	}
-	return kernels.NewCPU(o.workers), nil
-}
-
 // draw is the command once its usage is right.
 func draw(ctx context.Context, o *options, stdout, stderr io.Writer) error {
-	b, err := backend(o)
+	b, err := kernels.Open(o.gpu, o.device, o.workers)
 	if err != nil {
 		return err
 	}

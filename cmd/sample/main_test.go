@@ -284,7 +284,6 @@ func TestWrongUse(t *testing.T) {
 		{"-npy empty", []string{run, "-npy", ""}, 2, []string{"-npy"}},
 		{"-epsilon too large", []string{run, "-epsilon", "1"}, 1, []string{"epsilon is 1", "try"}},
 		{"-n too large", []string{run, "-n", "2000000000"}, 1, []string{"-n is 2000000000", "at most"}},
-		{"-gpu", []string{run, "-gpu"}, 1, []string{"-gpu", "built without CUDA (-tags nocuda)", "leave -gpu away"}},
 		{"missing run", []string{missing}, 1, []string{missing, "does not exist"}},
 		{"not a run", []string{full}, 1, []string{full}},
 		{"damaged", []string{damaged}, 1, []string{damaged}},

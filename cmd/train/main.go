@@ -93,7 +93,7 @@ func begin(ctx context.Context, f *flags, out io.Writer) error {
 	if err != nil {
 		return err
 	}
-	b, err := backend(f.gpu, f.device, c.Workers)
+	b, err := kernels.Open(f.gpu, f.device, c.Workers)
 	if err != nil {
 		return err
 	}
@@ -146,7 +146,7 @@ func resume(ctx context.Context, f *flags, out io.Writer) error {
 	if c.Steps < stored.Step() {
 		return fmt.Errorf("-steps is %d, but %s is at step %d already: give more", c.Steps, stored.Folder, stored.Step())
 	}
-	b, err := backend(f.gpu, f.device, c.Workers)
+	b, err := kernels.Open(f.gpu, f.device, c.Workers)
 	if err != nil {
 		return err
 	}

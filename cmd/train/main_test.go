@@ -86,7 +86,6 @@ func TestBadInput(t *testing.T) {
 		{"glyphs", 2, `unexpected argument "glyphs"`},
 		{"-device 1", 2, "-device 1 names a GPU"},
 		{"-name a/b", 2, "-name is \"a/b\""},
-		{"-gpu", 1, "-gpu: this binary was built without CUDA support"},
 		{"-config " + filepath.Join(dir, "none.yaml"), 1, "none.yaml"},
 		{"-config " + misspelt, 1, misspelt + `: unknown key "stpes"; did you mean steps?`},
 		{"-config " + zero, 1, zero + ": batch is 0"},

@@ -1,0 +1,213 @@
+// Bench measures how fast a device trains, samples and moves memory.
+//
+//	go run -tags nocuda ./cmd/bench          on the CPU
+//	go run ./cmd/bench -gpu                  on a GPU
+//
+//	-gpu         measure the GPU
+//	-device N    which GPU, counted from 0 (default 0)
+//	-workers W   goroutines on the CPU; 0: one a core (default)
+//	-quick       small sizes and short measurements
+//	-check       compare with the reference, measure nothing
+//	-info        name the device and stop
+//	-json FILE   write the numbers to FILE as well
+//
+// Results are checked first: every kernel that is measured, a training step and a score against the plain Go reference, at
+// sizes that the reference can do. A wrong one ends the command. Then, each number the median of several repetitions, with
+// the one furthest from it:
+//
+//	training     whole steps of NCSNv2: perturbation, forward, loss, backward, Adam, moving average
+//	sampling     steps of annealed Langevin dynamics: one evaluation of the network and one update for each image
+//	memory       perturb and langevin against a copy, in bytes that must be read and written at least
+//	convolution  the shapes of the largest network measured: forward, gradient of the input, gradient of the weights
+//
+// FLOP are the multiply-adds of the convolutions, twice; a backward pass counts as two forward ones. The memory column is the
+// arena and the working memory beside it.
+//
+// The exit code is 0, 1 when something failed, 2 for wrong usage.
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"runtime"
+	"strings"
+
+	"sigmaz/kernels"
+)
+
+func main() {
+	os.Exit(run(os.Args[1:], os.Stdout, os.Stderr))
+}
+
+// options is the command line.
+type options struct {
+	gpu, quick, check, info bool
+	device, workers         int
+	json                    string
+}
+
+// run is the whole command: 0, 1 when something failed, 2 for wrong usage.
+func run(args []string, stdout, stderr io.Writer) int {
+	o, flags, err := parse(args)
+	if errors.Is(err, flag.ErrHelp) {
+		fmt.Fprint(stdout, "usage: bench [flags]\n\n")
+		flags.SetOutput(stdout)
+		flags.PrintDefaults()
+		return 0
+	}
+	if err != nil {
+		fmt.Fprintf(stderr, "bench: %v; -h lists all flags\n", err)
+		return 2
+	}
+	if err := measure(o, stdout); err != nil {
+		fmt.Fprintf(stderr, "bench: %v\n", err)
+		return 1
+	}
+	return 0
+}
+
+func parse(args []string) (*options, *flag.FlagSet, error) {
+	o := &options{}
+	f := flag.NewFlagSet("bench", flag.ContinueOnError)
+	f.SetOutput(io.Discard)
+	f.Usage = func() {}
+	f.BoolVar(&o.gpu, "gpu", false, "measure the GPU")
+	f.IntVar(&o.device, "device", 0, "which GPU, a `number` counted from 0")
+	f.IntVar(&o.workers, "workers", 0, "`goroutines` on the CPU; 0: one a core")
+	f.BoolVar(&o.quick, "quick", false, "small sizes and short measurements")
+	f.BoolVar(&o.check, "check", false, "compare with the reference, measure nothing")
+	f.BoolVar(&o.info, "info", false, "name the device and stop")
+	f.StringVar(&o.json, "json", "", "write the numbers to this `file` as well")
+	if err := f.Parse(args); err != nil {
+		return nil, f, err
+	}
+	deviceSet := false
+	f.Visit(func(x *flag.Flag) { deviceSet = deviceSet || x.Name == "device" })
+	switch {
+	case f.NArg() > 0:
+		return nil, f, fmt.Errorf("unexpected argument %q: everything is a flag", f.Arg(0))
+	case deviceSet && !o.gpu:
+		return nil, f, fmt.Errorf("-device %d names a GPU: give -gpu too, or leave it out to measure the CPU", o.device)
+	case o.workers < 0:
+		return nil, f, fmt.Errorf("-workers is %d: expected a number of goroutines, or 0 for one a core", o.workers)
+	}
+	return o, f, nil
+}
+
+// Report is what -json writes.
+type Report struct {
+	Device  string // the backend's name
+	Standin bool   // the device stands in for a GPU: nothing was timed
+	Go      string // "go1.26.8 linux/amd64"
+	Quick   bool
+	Checked int     // results compared with the reference
+	Worst   float64 // the largest error among them, relative to the largest element
+	Rows    []Row
+}
+
+// bench is one run of the command.
+type bench struct {
+	*options
+	backend *counting
+	out     io.Writer
+	watch   stopwatch
+	report  Report
+}
+
+func measure(o *options, stdout io.Writer) error {
+	backend, err := kernels.Open(o.gpu, o.device, o.workers)
+	if err != nil {
+		return err
+	}
+	defer backend.Close()
+	b := &bench{options: o, backend: &counting{Backend: backend}, out: stdout, watch: thorough}
+	if o.quick {
+		b.watch = quick
+	}
+	// A driver that runs kernels on the host shows that they are right and not how fast they are.
+	b.watch.dry = strings.Contains(backend.Name(), "stand-in")
+	b.report = Report{Device: backend.Name(), Standin: b.watch.dry, Quick: o.quick,
+		Go: fmt.Sprintf("%s %s/%s", runtime.Version(), runtime.GOOS, runtime.GOARCH)}
+	fmt.Fprintf(stdout, "device   %s\n", backend.Name())
+	if b.watch.dry {
+		fmt.Fprintln(stdout, "         stands in for a GPU: everything runs once, nothing is timed")
+	}
+	if o.info {
+		return nil
+	}
+	if err := b.checkAll(); err != nil {
+		return err
+	}
+	fmt.Fprintf(stdout, "checked  %d results against the reference, largest error %.1e\n", b.report.Checked, b.report.Worst)
+	if !o.check {
+		if err := b.measureAll(); err != nil {
+			return err
+		}
+	}
+	if o.json == "" {
+		return nil
+	}
+	text, err := json.MarshalIndent(&b.report, "", "  ")
+	if err != nil {
+		return err
+	}
+	if err := os.WriteFile(o.json, append(text, '\n'), 0o666); err != nil {
+		return fmt.Errorf("-json: %w", err)
+	}
+	return nil
+}
+
+// measureAll prints the tables one after the other. Networks that do not fit on the device are left out.
+func (b *bench) measureAll() error {
+	training, sampling := table{title: "training"}, table{title: "sampling"}
+	var convs []kernels.Conv // of the last network that fits
+	var tooLarge []string
+	var full kernels.OutOfMemory
+	for _, n := range b.networks() {
+		trained, sampled, c, err := b.network(n)
+		if errors.As(err, &full) {
+			tooLarge = append(tooLarge, fmt.Sprintf("not measured: %s: %v", n, err))
+			continue
+		}
+		if err != nil {
+			return fmt.Errorf("%s: %w", n, err)
+		}
+		training.rows, sampling.rows = append(training.rows, trained), append(sampling.rows, sampled)
+		convs = c
+	}
+	if convs == nil {
+		return full
+	}
+	b.print(training)
+	b.print(sampling)
+	for _, line := range tooLarge {
+		fmt.Fprintln(b.out, line)
+	}
+	moved, err := b.memory()
+	if err != nil {
+		return err
+	}
+	b.print(moved)
+	shapes, err := b.convolutions(convs)
+	if err != nil {
+		return err
+	}
+	b.print(shapes)
+	return nil
+}
+
+// network measures training and sampling, and lists the network's convolutions.
+func (b *bench) network(n network) (trained, sampled Row, convs []kernels.Conv, err error) {
+	trained, weights, err := b.train(n)
+	if err != nil {
+		return trained, sampled, nil, fmt.Errorf("training: %w", err)
+	}
+	if sampled, convs, err = b.sample(n, weights); err != nil {
+		err = fmt.Errorf("sampling: %w", err)
+	}
+	return trained, sampled, convs, err
+}

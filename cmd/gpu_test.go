@@ -1,0 +1,216 @@
+//go:build cgo && !nocuda
+
+package cmd_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"math"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"gorgonia.org/tensor"
+
+	"sigmaz/kernels"
+	"sigmaz/model"
+)
+
+const withCUDA = true
+
+// device makes sure that a GPU, or the stand-in driver, answers. SIGMAZ_GPU=required promises one.
+func device(t *testing.T) (standIn bool) {
+	t.Helper()
+	b, err := kernels.NewCUDA(0)
+	if err != nil {
+		if os.Getenv("SIGMAZ_GPU") == "required" {
+			t.Fatal(err)
+		}
+		t.Skip(err)
+	}
+	defer b.Close()
+	return strings.Contains(b.Name(), "stand-in")
+}
+
+// tiny writes 64 images of 8x8 that the stand-in driver has time for, as an IDX file of bars at every place.
+func tiny(t *testing.T, dir string) {
+	t.Helper()
+	b := []byte{0, 0, 8, 3, 0, 0, 0, 64, 0, 0, 0, 8, 0, 0, 0, 8}
+	for n := range 64 {
+		for p := range 64 {
+			bar := byte(0)
+			if i, j := p/8, p%8; n < 32 && i == n/4 || n >= 32 && j == (n-32)/4 {
+				bar = byte(150 + 35*(n%4))
+			}
+			b = append(b, bar)
+		}
+	}
+	if err := os.WriteFile(filepath.Join(dir, "tiny-images-idx3-ubyte"), b, 0o666); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// small is a training of these images.
+func small(name string, steps int, more ...string) []string {
+	return append([]string{"train", "-name", name, "-data", "tiny-images-idx3-ubyte", "-ngf", "4", "-batch", "4", "-sigma-begin", "5", "-steps", fmt.Sprint(steps), "-levels", "5", "-held-out", "2", "-log-every", "5",
+		"-eval-every", "25", "-lr", "1e-3", "-preview-n", "0", "-T", "2"}, more...)
+}
+
+// losses are the losses of a run's metrics.
+func losses(t *testing.T, run string) (steps []float64, values []float64) {
+	t.Helper()
+	b, err := os.ReadFile(filepath.Join(run, "metrics.jsonl"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for line := range strings.Lines(string(b)) {
+		var m struct{ Step, Loss *float64 }
+		if err := json.Unmarshal([]byte(line), &m); err != nil {
+			t.Fatal(err)
+		}
+		if m.Loss != nil {
+			steps, values = append(steps, *m.Step), append(values, *m.Loss)
+		}
+	}
+	return steps, values
+}
+
+// compareRuns holds the losses of two runs together within 1e-4 and their last parameters within one learning rate.
+func compareRuns(t *testing.T, a, b string, step int, lr float64) {
+	t.Helper()
+	_, la := losses(t, a)
+	_, lb := losses(t, b)
+	if len(la) == 0 || len(la) != len(lb) {
+		t.Fatalf("%d and %d lines of losses", len(la), len(lb))
+	}
+	for i := range la {
+		if !(math.Abs(la[i]-lb[i]) <= 1e-4*math.Abs(la[i])) {
+			t.Errorf("line %d: losses %g and %g", i, la[i], lb[i])
+		}
+	}
+	read := func(run string) map[string]*tensor.Dense {
+		cp, err := model.ReadCheckpoint(filepath.Join(run, "checkpoints", fmt.Sprintf("step-%07d.safetensors", step)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		m := map[string]*tensor.Dense{}
+		for _, n := range cp.Tensors {
+			m[n.Name] = n.T
+		}
+		return m
+	}
+	pa, pb := read(a), read(b)
+	for name, x := range pa {
+		if !strings.HasPrefix(name, "param.") && !strings.HasPrefix(name, "ema.") {
+			continue
+		}
+		y := pb[name].Data().([]float32)
+		for i, v := range x.Data().([]float32) {
+			if !(math.Abs(float64(v)-float64(y[i])) <= lr) {
+				t.Fatalf("%s[%d]: %g and %g differ by more than one learning rate", name, i, v, y[i])
+			}
+		}
+	}
+}
+
+// 50 steps with -gpu agree with 50 on the CPU, and so does a run that changes from one to the other and back.
+func TestTrainOnGPU(t *testing.T) {
+	device(t)
+	bin, dir := build(t), t.TempDir()
+	tiny(t, dir)
+	must(t, bin, dir, small("cpu", 50)...)
+	out := must(t, bin, dir, small("gpu", 50, "-gpu")...)
+	if !strings.Contains(out, "cuda") {
+		t.Errorf("the device is not named:\n%s", out)
+	}
+	compareRuns(t, filepath.Join(dir, "runs/cpu"), filepath.Join(dir, "runs/gpu"), 50, 1e-3)
+
+	must(t, bin, dir, small("mixed", 10)...)
+	must(t, bin, dir, "train", "-resume", "runs/mixed", "-steps", "30", "-gpu")
+	must(t, bin, dir, "train", "-resume", "runs/mixed", "-steps", "50")
+	compareRuns(t, filepath.Join(dir, "runs/cpu"), filepath.Join(dir, "runs/mixed"), 50, 1e-3)
+}
+
+// Samples of a checkpoint are the same on CPU and GPU, but for rounding: four images, and points of the plane.
+func TestSampleOnGPU(t *testing.T) {
+	device(t)
+	bin, dir := build(t), t.TempDir()
+	tiny(t, dir)
+	must(t, bin, dir, small("images", 10)...)
+	must(t, bin, dir, "train", "-name", "toy", "-data", "toy:swissroll", "-hidden", "32", "-levels", "5", "-T", "3", "-steps", "200", "-batch", "64", "-held-out", "0", "-preview-n", "0")
+	for run, n := range map[string]string{"runs/images": "4", "runs/toy": "100"} {
+		var x [2][]float32
+		for i, more := range [][]string{nil, {"-gpu"}} {
+			file := filepath.Join(dir, fmt.Sprintf("%d.npy", i))
+			must(t, bin, dir, append([]string{"sample", run, "-n", n, "-npy", file, "-o", "x.png"}, more...)...)
+			f, err := os.Open(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer f.Close()
+			var d tensor.Dense
+			if err := d.ReadNpy(f); err != nil {
+				t.Fatal(err)
+			}
+			x[i] = d.Data().([]float32)
+		}
+		largest := 0.0
+		for _, v := range x[0] {
+			largest = math.Max(largest, math.Abs(float64(v)))
+		}
+		for i, v := range x[0] {
+			if !(math.Abs(float64(v)-float64(x[1][i])) <= 1e-3*largest) {
+				t.Fatalf("%s: value %d is %g on the CPU and %g on the GPU", run, i, v, x[1][i])
+			}
+		}
+	}
+}
+
+// Bad days: one sentence each, exit code 1, and the last good checkpoint stays valid.
+func TestBadDays(t *testing.T) {
+	if !device(t) {
+		t.Skip("faults are injected by the stand-in driver")
+	}
+	bin, dir := build(t), t.TempDir()
+	tiny(t, dir)
+	for name, c := range map[string]struct {
+		fault string
+		args  []string
+		want  []string
+	}{
+		"no driver":    {"no-driver", nil, []string{"driver"}},
+		"no device":    {"no-device", nil, []string{"no", "device"}},
+		"old driver":   {"old-driver", nil, []string{"driver", "11.8"}},
+		"out of range": {"", []string{"-device", "7"}, []string{"device 7", "1 device"}},
+		"too small":    {"oom:400000", nil, []string{"memory", "batch"}},
+	} {
+		code, stdout, stderr := command(t, bin, dir, []string{"SIGMAZ_SIM_FAULT=" + c.fault}, small("bad", 5, append([]string{"-gpu"}, c.args...)...)...)
+		if code != 1 || strings.Count(stderr, "\n") != 1 || strings.Contains(stderr, "goroutine") {
+			t.Errorf("%s: exit code %d\n%s%s", name, code, stdout, stderr)
+		}
+		for _, w := range c.want {
+			if !strings.Contains(stderr, w) {
+				t.Errorf("%s: %q does not say %q", name, stderr, w)
+			}
+		}
+	}
+
+	// The device is lost in the middle of the run.
+	code, stdout, stderr := command(t, bin, dir, []string{"SIGMAZ_SIM_FAULT=lost:12000"}, small("lost", 200, "-gpu", "-checkpoint-every", "5")...)
+	if code != 1 || strings.Count(stderr, "\n") != 1 || !strings.Contains(stderr, "cu") || !strings.Contains(stderr, "last good checkpoint") {
+		t.Fatalf("exit code %d\n%s%s", code, stdout, stderr)
+	}
+	latest, err := os.ReadFile(filepath.Join(dir, "runs/lost/checkpoints/latest"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	cp, err := model.ReadCheckpoint(filepath.Join(dir, "runs/lost/checkpoints", strings.TrimSpace(string(latest))))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if cp.Step == 0 || cp.Step >= 200 {
+		t.Errorf("the last good checkpoint is of step %d", cp.Step)
+	}
+	must(t, bin, dir, "train", "-resume", "runs/lost", "-steps", fmt.Sprint(cp.Step+5))
+}

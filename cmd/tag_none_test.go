@@ -1,0 +1,5 @@
+//go:build !cgo || nocuda
+
+package cmd_test
+
+const withCUDA = false
