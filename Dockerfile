@@ -1,24 +1,66 @@
-# The CPU build of sigmaz in a small image.
+# sigmaz in an image: on a GPU, or with --target cpu without CUDA.
 #
-#   docker build -t sigmaz .
-#   docker run --rm -v "$PWD/runs:/runs" --user "$(id -u):$(id -g)" sigmaz
-#   docker run --rm -v "$PWD/runs:/runs" --user "$(id -u):$(id -g)" --entrypoint sample sigmaz runs/glyphs-1
-#   docker run --rm -v "$PWD/runs:/runs" -v "$PWD/data:/data:ro" --user "$(id -u):$(id -g)" sigmaz -preset fashion-mnist
+#	docker build -t sigmaz .
+#	docker run --rm --gpus all sigmaz                                            train on the default data
+#	docker run --rm --gpus all -v "$PWD/runs:/runs" --user "$(id -u):$(id -g)" sigmaz -data toy:swissroll
+#	docker run --rm --gpus all -v "$PWD/runs:/runs" --user "$(id -u):$(id -g)" --entrypoint sample sigmaz runs/glyphs-1 -gpu
+#	docker run --rm --gpus all --entrypoint bench sigmaz -gpu
 #
-# --user makes the files of a mounted folder yours. Without a mount, runs are kept in the volume /runs.
+#	docker build -t sigmaz-cpu --target cpu .
+#	docker run --rm -v "$PWD/runs:/runs" -v "$PWD/data:/data:ro" --user "$(id -u):$(id -g)" sigmaz-cpu -preset fashion-mnist
+#
+# Arguments go to the program. --user makes the files of a mounted folder yours; without a mount, runs are kept in a volume.
+# The driver comes from the host with --gpus all (NVIDIA Container Toolkit): without it the programs of the GPU image do not
+# start, because libcuda.so.1 is missing.
+#
+#	docker build --build-arg CUDA_VERSION=11.8.0 -t sigmaz .    for hosts with an older driver; 11.8 to 12.x
 
-FROM golang:1.26 AS build
+ARG CUDA_VERSION=12.4.1
+ARG CUDA_OS=ubuntu22.04
+ARG GO_VERSION=1.26
+
+FROM golang:${GO_VERSION} AS go
+
+# ------------------------------------------------------------------------------------------------------------------ CPU
+
+FROM go AS build-cpu
 WORKDIR /src
 COPY go.mod go.sum ./
 RUN go mod download
 COPY . .
-RUN CGO_ENABLED=0 go build -tags nocuda -trimpath -ldflags="-s -w" -o /out/ ./cmd/train ./cmd/sample
+RUN CGO_ENABLED=0 go build -tags nocuda -trimpath -ldflags="-s -w" -o /out/ ./cmd/train ./cmd/sample ./cmd/bench
 
-FROM debian:bookworm-slim
+FROM debian:bookworm-slim AS cpu
 RUN useradd --uid 10001 --no-create-home sigmaz && install -d -o sigmaz -g sigmaz /runs
-COPY --from=build /out/ /usr/local/bin/
-USER sigmaz
+COPY --from=build-cpu /out/ /usr/local/bin/
+USER 10001
 # The programs' default folders, runs and data/..., are relative: here /runs and /data.
 WORKDIR /
 VOLUME /runs
 ENTRYPOINT ["train"]
+
+# ------------------------------------------------------------------------------------------------------------------ GPU
+
+FROM nvidia/cuda:${CUDA_VERSION}-devel-${CUDA_OS} AS build
+# A C compiler for cgo, where the image does not bring one; its version is the image's matter.
+# hadolint ignore=DL3008
+RUN apt-get update && apt-get install -y --no-install-recommends gcc libc6-dev && rm -rf /var/lib/apt/lists/*
+COPY --from=go /usr/local/go /usr/local/go
+ENV PATH=/usr/local/go/bin:${PATH}
+WORKDIR /src
+COPY go.mod go.sum ./
+RUN go mod download
+COPY . .
+# The driver's library is not in the image; its stub is there to link against.
+RUN CGO_ENABLED=1 CGO_LDFLAGS="-O2 -g -L/usr/local/cuda/lib64/stubs" \
+	go build -trimpath -ldflags="-s -w" -o /out/ ./cmd/train ./cmd/sample ./cmd/bench
+
+FROM nvidia/cuda:${CUDA_VERSION}-base-${CUDA_OS} AS gpu
+RUN useradd --uid 10001 --no-create-home sigmaz && install -d -o sigmaz -g sigmaz /runs
+COPY --from=build /out/ /usr/local/bin/
+# The driver compiles the kernels for the card when they are first used, and keeps the result where it can be written.
+ENV CUDA_CACHE_PATH=/runs/.cuda-cache
+USER 10001
+WORKDIR /
+VOLUME /runs
+ENTRYPOINT ["train", "-gpu"]
