@@ -98,7 +98,8 @@ finish
 
 k=$(printf '%s\n' "${objects[@]}" | cat - "${objects[@]/%/.key}" | sha256sum | cut -d' ' -f1)
 if stale "$out/libcuda.so.1" "$k"; then
-	"$cxx" -shared -Wl,-soname,libcuda.so.1 -Wl,-z,noexecstack -Wl,--no-undefined -o "$out/libcuda.so.1.tmp" "${objects[@]}" -lm -lpthread
+	echo '{ global: cu*; local: *; };' >"$obj/exports"
+	"$cxx" -shared -Wl,--version-script="$obj/exports" -Wl,-soname,libcuda.so.1 -Wl,-z,noexecstack -Wl,--no-undefined -o "$out/libcuda.so.1.tmp" "${objects[@]}" -lm -lpthread
 	mv "$out/libcuda.so.1.tmp" "$out/libcuda.so.1" # programs that run keep the old one
 	printf '%s' "$k" >"$out/libcuda.so.1.key"
 fi
