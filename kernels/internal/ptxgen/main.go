@@ -91,8 +91,12 @@ func sourceSum(source string) ([]byte, error) {
 // noise is what says nothing about the code: comments, file and line directives.
 var noise = regexp.MustCompile(`(?m)^\s*(//.*|\.file.*|\.loc.*)?\n`)
 
-// strip leaves out noise and comments at ends of lines.
+// internal is how nvcc names what has internal linkage: with two hashes, of the folder it ran in among other things.
+var internal = regexp.MustCompile(`_INTERNAL_[0-9a-f]{8}_(\d+_\w+?_cu_)[0-9a-f]{8}`)
+
+// strip leaves out noise, comments at ends of lines, and the hashes that would tell one folder from another.
 func strip(ptx []byte) []byte {
+	ptx = internal.ReplaceAll(ptx, []byte("_INTERNAL_00000000_${1}00000000"))
 	ptx = regexp.MustCompile(`(?m)[ \t]*//.*$`).ReplaceAll(ptx, nil)
 	return append(bytes.TrimSpace(noise.ReplaceAll(ptx, nil)), '\n')
 }
