@@ -182,6 +182,7 @@ func TestBadDays(t *testing.T) {
 		"no driver":    {"no-driver", nil, []string{"driver"}},
 		"no device":    {"no-device", nil, []string{"no", "device"}},
 		"old driver":   {"old-driver", nil, []string{"driver", "11.8"}},
+		"old device":   {"old-device", nil, []string{"capability", "8.0"}},
 		"out of range": {"", []string{"-device", "7"}, []string{"device 7", "1 device"}},
 		"too small":    {"oom:400000", nil, []string{"memory", "batch"}},
 	} {
@@ -194,6 +195,19 @@ func TestBadDays(t *testing.T) {
 				t.Errorf("%s: %q does not say %q", name, stderr, w)
 			}
 		}
+	}
+
+	// The batch that is said to fit does, previews included.
+	little := []string{"SIGMAZ_SIM_FAULT=oom:1500000"}
+	_, _, stderr := command(t, bin, dir, little, small("much", 2, "-gpu", "-preview-n", "2", "-batch", "64")...)
+	var fits int
+	if _, after, ok := strings.Cut(stderr, "; batch "); !ok {
+		t.Fatalf("no batch is named: %q", stderr)
+	} else if _, err := fmt.Sscanf(after, "%d would fit", &fits); err != nil || fits < 1 || fits >= 64 {
+		t.Fatalf("no batch is named: %q", stderr)
+	}
+	if code, stdout, stderr := command(t, bin, dir, little, small("fits", 2, "-gpu", "-preview-n", "2", "-batch", fmt.Sprint(fits))...); code != 0 {
+		t.Errorf("batch %d does not fit: exit code %d\n%s%s", fits, code, stdout, stderr)
 	}
 
 	// The device is lost in the middle of the run.

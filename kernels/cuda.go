@@ -32,8 +32,7 @@ type cudaBackend struct {
 	device *cuda.Device
 
 	mu        sync.Mutex
-	files     map[string]string // kernel -> PTX file
-	modules   map[string]*cuda.Module
+	modules   map[string]*cuda.Module // of each kernel
 	functions map[string]*cuda.Function
 	data      map[*Data]*cuda.Buffer
 	stage     *cuda.Pinned // for small reads, nil before the first
@@ -46,22 +45,35 @@ func NewCUDA(ordinal int) (Backend, error) {
 	if err != nil {
 		return nil, err
 	}
-	b := &cudaBackend{device: d, files: map[string]string{}, modules: map[string]*cuda.Module{},
+	b := &cudaBackend{device: d, modules: map[string]*cuda.Module{},
 		functions: map[string]*cuda.Function{}, data: map[*Data]*cuda.Buffer{}}
+	if err := b.load(); err != nil {
+		return nil, errors.Join(err, d.Close())
+	}
+	return b, nil
+}
+
+// load loads all kernels. It comes before any memory is taken: a device that cannot run them is known at once, and what
+// their code takes is no longer free when sizes are decided.
+func (b *cudaBackend) load() error {
 	list, err := ptxFiles.ReadDir("ptx")
 	if err != nil {
-		return nil, err
+		return err
 	}
 	for _, f := range list {
 		text, err := ptxFiles.ReadFile("ptx/" + f.Name())
 		if err != nil {
-			return nil, err
+			return err
 		}
-		for _, m := range ptxEntry.FindAllSubmatch(text, -1) {
-			b.files[string(m[1])] = f.Name()
+		m, err := b.device.Load(strings.TrimSuffix(f.Name(), ".ptx"), text)
+		if err != nil {
+			return err
+		}
+		for _, entry := range ptxEntry.FindAllSubmatch(text, -1) {
+			b.modules[string(entry[1])] = m
 		}
 	}
-	return b, nil
+	return nil
 }
 
 func (b *cudaBackend) Name() string {
@@ -81,27 +93,16 @@ func (b *cudaBackend) Workspace(programs ...[]Op) int {
 	return words
 }
 
-// function finds a kernel, whose file is loaded when the first of its kernels is asked for.
+// function finds a kernel.
 func (b *cudaBackend) function(kernel string) (*cuda.Function, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if f := b.functions[kernel]; f != nil {
 		return f, nil
 	}
-	file, ok := b.files[kernel]
-	if !ok {
-		return nil, fmt.Errorf("kernels: there is no CUDA kernel %s", kernel)
-	}
-	m := b.modules[file]
+	m := b.modules[kernel]
 	if m == nil {
-		text, err := ptxFiles.ReadFile("ptx/" + file)
-		if err != nil {
-			return nil, err
-		}
-		if m, err = b.device.Load(strings.TrimSuffix(file, ".ptx"), text); err != nil {
-			return nil, err
-		}
-		b.modules[file] = m
+		return nil, fmt.Errorf("kernels: there is no CUDA kernel %s", kernel)
 	}
 	f, err := m.Function(kernel)
 	if err != nil {

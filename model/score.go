@@ -42,11 +42,32 @@ func ScoreFunc(n, d, work int, f func(dst, x []float32, sigma float32)) (*Score,
 }
 
 // NewScore is a network as a score, for batches of the given size, with work words of memory for the sampler. Its
-// weights are to be loaded with Load.
+// weights are to be loaded with Load. Where the device has too little memory, the error says which batch would fit.
 func NewScore(b kernels.Backend, c Config, batch, work int) (*Score, error) {
-	net, err := Build(c, batch, ScoreOnly, 0)
+	s, words, err := newScore(b, c, batch, work)
 	if err != nil {
 		return nil, err
+	}
+	if s.Arena, err = b.Alloc(words, s.Ops); err != nil {
+		return nil, withFittingBatch(err, 0, batch, func(batch int) (int, error) { return ScoreWords(b, c, batch, work) })
+	}
+	return s, nil
+}
+
+// ScoreWords is the memory in four-byte words that NewScore takes.
+func ScoreWords(b kernels.Backend, c Config, batch, work int) (int, error) {
+	s, words, err := newScore(b, c, batch, work)
+	if err != nil {
+		return 0, err
+	}
+	return words + b.Workspace(s.Ops), nil
+}
+
+// newScore lays out the memory of a Score, so many words, without taking it.
+func newScore(b kernels.Backend, c Config, batch, work int) (*Score, int, error) {
+	net, err := Build(c, batch, ScoreOnly, 0)
+	if err != nil {
+		return nil, 0, err
 	}
 	s := &Score{Backend: b, N: batch, D: c.D(), params: net.Params, Work: kernels.Buf{Off: 0, N: work}}
 	placed, words := map[*gorgonia.Node]kernels.Buf{}, (work+15)/16*16
@@ -58,11 +79,10 @@ func NewScore(b kernels.Backend, c Config, batch, work int) (*Score, error) {
 	s.weights.N = words - s.weights.Off
 	plan, err := NewPlan(gorgonia.Nodes{net.Score}, placed, (words+15)/16*16)
 	if err != nil {
-		return nil, err
+		return nil, 0, err
 	}
 	s.Ops, s.X, s.S, s.Sigma = plan.Ops, plan.Buf(net.XTilde), plan.Buf(net.Score), plan.Buf(net.Sigma)
-	s.Arena, err = b.Alloc(plan.End, plan.Ops)
-	return s, err
+	return s, plan.End, nil
 }
 
 // Load takes the weights from the tensors called prefix+NAME, "ema." or "param." in a checkpoint.

@@ -186,32 +186,45 @@ func (p *plans) programs() [][]kernels.Op {
 // Where the device has too little memory, the error says which batch would fit.
 func NewTrainer(b kernels.Backend, c TrainerConfig) (*Trainer, error) {
 	t, err := newTrainer(b, c)
-	var oom kernels.OutOfMemory
-	if !errors.As(err, &oom) {
-		return t, err
+	if err == nil {
+		return t, nil
 	}
-	_, free := oom.Memory()
+	var back int64 // what is given back: the arena, where the data set was too much
 	if t != nil && t.arena != nil {
-		free += 4 * int64(t.arena.Words()) // what failed came after the arena, which is given back
-	}
-	if batch := fittingBatch(b, c, free); batch > 0 {
-		return nil, fmt.Errorf("%w; batch %d would fit", err, batch)
-	}
-	return nil, fmt.Errorf("%w; not even batch 1 would fit, make the network smaller", err)
-}
-
-// fittingBatch is the largest batch below c's that needs at most that many bytes; 0 if there is none.
-func fittingBatch(b kernels.Backend, c TrainerConfig, free int64) int {
-	for _, d := range []*kernels.Data{c.Data, c.HeldOut} {
-		if d != nil {
-			free -= int64(len(d.U8) + 4*len(d.F32))
+		if words, err := TrainerWords(b, c); err == nil {
+			back = 4 * int64(words)
 		}
 	}
-	return sort.Search(c.Batch-1, func(i int) bool { // the first batch i+1 of which one more does not fit
-		c.Batch = i + 1
-		words, err := TrainerWords(b, c)
-		return err != nil || 4*int64(words) > free
+	for _, d := range []*kernels.Data{c.Data, c.HeldOut} {
+		if d != nil {
+			back -= int64(len(d.U8) + 4*len(d.F32))
+		}
+	}
+	return nil, withFittingBatch(err, back, c.Batch, func(batch int) (int, error) {
+		c.Batch = batch
+		return TrainerWords(b, c)
 	})
+}
+
+// withFittingBatch adds to the error of a device with too little memory which batch below the given one would fit. words
+// is what a batch needs, more is what will be free beside what the error tells, in bytes. One part in 32 is left to the
+// driver.
+func withFittingBatch(err error, more int64, batch int, words func(batch int) (int, error)) error {
+	var oom kernels.OutOfMemory
+	if !errors.As(err, &oom) {
+		return err
+	}
+	_, free := oom.Memory()
+	free += more
+	free -= free / 32
+	fits := sort.Search(batch-1, func(i int) bool { // batch i+1 is the first that does not fit
+		n, err := words(i + 1)
+		return err != nil || 4*int64(n) > free
+	})
+	if fits == 0 {
+		return fmt.Errorf("%w; not even batch 1 would fit, make the network smaller", err)
+	}
+	return fmt.Errorf("%w; batch %d would fit", err, fits)
 }
 
 func newTrainer(b kernels.Backend, c TrainerConfig) (*Trainer, error) {
@@ -323,13 +336,17 @@ func (r LossRecord) Mean() float64 {
 
 // Losses appends the records of all steps since the last call.
 func (t *Trainer) Losses(dst []LossRecord) ([]LossRecord, error) {
+	if t.read == t.steps {
+		return dst, nil
+	}
 	n := t.c.Batch
+	ring := make([]float32, t.layout.ring.N) // one copy for all steps
+	if err := t.arena.Read(ring, t.layout.ring); err != nil {
+		return dst, err
+	}
 	for ; t.read < t.steps; t.read++ {
 		slot := int(t.read % uint64(max(1, t.c.Ring)))
-		words := make([]float32, 2*n)
-		if err := t.arena.Read(words, t.layout.ring.Slice(slot*2*n, 2*n)); err != nil {
-			return dst, err
-		}
+		words := ring[slot*2*n : (slot+1)*2*n : (slot+1)*2*n]
 		dst = append(dst, LossRecord{t.read + 1, words[:n:n], bitsOf(words[n:])})
 	}
 	return dst, nil

@@ -90,9 +90,9 @@ var Presets = []Preset{
 			Loss:    Loss{AnnealPower: 2},
 			Adam:    Adam{LR: auto, Beta1: 0.9, Beta2: 0.999, Eps: 1e-8},
 			EMA:     EMA{Rate: 0.999},
-			Batch:   128, Steps: 300_001, Flip: true,
+			Batch:   128, Steps: 300_001, Flip: true, HeldOut: 64,
 			Sampling: Sampling{T: 5, Epsilon: 6.2e-6, Denoise: true},
-			LogEvery: 100, PreviewEvery: 5000, PreviewN: 36, CheckpointEvery: 5000,
+			LogEvery: 100, EvalEvery: 5000, PreviewEvery: 5000, PreviewN: 36, CheckpointEvery: 5000,
 		},
 	},
 }

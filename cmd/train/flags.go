@@ -337,6 +337,20 @@ func (f *flags) apply(c *train.Config) error {
 
 // validate checks the settings; what is wrong by a flag is wrong usage.
 func (f *flags) validate(c *train.Config) error {
+	// Settings that this run has no use for are refused: who gives them expects them to do something.
+	for _, unused := range []struct {
+		flag string
+		is   bool
+		why  string
+	}{
+		{"hidden", c.Network.Net != "mlp", "is for network mlp, and this is " + c.Network.Net},
+		{"ngf", c.Network.Net == "mlp", "is for network ncsnv2, and this is mlp"},
+		{"sigma-end", c.Sigma.Levels == 1, "has no meaning with one level, which is at sigma-begin"},
+	} {
+		if f.set[unused.flag] && unused.is {
+			return usagef("-%s %s: leave it out", unused.flag, unused.why)
+		}
+	}
 	err := c.Validate()
 	var bad *train.ValueError
 	if errors.As(err, &bad) {

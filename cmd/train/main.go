@@ -15,9 +15,11 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"math"
 	"os"
 	"os/signal"
 	"path/filepath"
+	"runtime/debug"
 	"runtime/pprof"
 	"strings"
 	"syscall"
@@ -121,7 +123,7 @@ func begin(ctx context.Context, f *flags, out io.Writer) error {
 		return err
 	}
 	fmt.Fprintf(out, "run      %s\n", folder)
-	if err = learn(ctx, c, data, b, train.Options{Folder: folder}, f.gpu, out); err != nil {
+	if err = learn(ctx, c, data, b, train.Options{Folder: folder}, f, out); err != nil {
 		os.Remove(folder) // only if it is still empty
 	}
 	return err
@@ -159,28 +161,32 @@ func resume(ctx context.Context, f *flags, out io.Writer) error {
 	if err != nil {
 		return err
 	}
-	return learn(ctx, c, data, b, train.Options{Folder: stored.Folder, From: stored}, f.gpu, out)
+	return learn(ctx, c, data, b, train.Options{Folder: stored.Folder, From: stored}, f, out)
 }
 
 // learn runs the loop and says where everything is.
-func learn(ctx context.Context, c *train.Config, data *train.Data, b kernels.Backend, o train.Options, gpu bool, out io.Writer) error {
+func learn(ctx context.Context, c *train.Config, data *train.Data, b kernels.Backend, o train.Options, f *flags, out io.Writer) error {
 	sigmas, err := c.Ladder()
 	if err != nil {
 		return err
 	}
-	if err := checkMemory(b, c, data, gpu); err != nil {
+	if err := checkMemory(b, c, data, f.gpu); err != nil {
 		return err
 	}
 	fmt.Fprintf(out, "ladder   %s\n", ladderText(c, sigmas))
+	fmt.Fprintf(out, "adam     learning rate %.4g; moving average of the weights %g%s\n", c.Adam.LR, c.EMA.Rate, map[bool]string{true: ", warmed up"}[c.EMA.Warmup])
 	warnMargin(c, sigmas, out)
+	warnAverage(c, out)
 	o.Backend, o.Out = b, out
-	o.Hooks.Preview = previews(c, data, sigmas, b)
+	if o.Hooks.Preview, err = previews(c, data, sigmas, b); err != nil {
+		return err
+	}
 	fmt.Fprintf(out, "training %d steps of %d; Ctrl-C saves and stops\n", c.Steps, c.Batch)
 	r, err := train.Run(ctx, c, data, o)
 	if err != nil {
 		return err
 	}
-	again := fmt.Sprintf("%s -resume %s", verb("train"), o.Folder)
+	again := fmt.Sprintf("%s -resume %s", verb("train", f.gpu, f.device), o.Folder)
 	if r.Stopped {
 		fmt.Fprintf(out, "stopped after step %d of %d, saved as %s\ngo on with: %s\n", r.Step, c.Steps, r.Checkpoint, again)
 		return nil
@@ -200,7 +206,7 @@ func learn(ctx context.Context, c *train.Config, data *train.Data, b kernels.Bac
 	if r.Picture != "" {
 		fmt.Fprintf(out, "pictures %s\n", r.Picture)
 	}
-	fmt.Fprintf(out, "weights  %s\nsample   %s %s\n", r.Checkpoint, verb("sample"), o.Folder)
+	fmt.Fprintf(out, "weights  %s\nsample   %s %s\n", r.Checkpoint, verb("sample", f.gpu, f.device), o.Folder)
 	return nil
 }
 
@@ -226,25 +232,23 @@ func checkMemory(b kernels.Backend, c *train.Config, data *train.Data, gpu bool)
 	return nil
 }
 
-// previews draws pictures from one seed, so that two of them differ by the weights alone.
-func previews(c *train.Config, data *train.Data, sigmas model.Ladder, b kernels.Backend) func(context.Context, uint64, []model.Named, string) error {
+// previews draws pictures from one seed, so that two of them differ by the weights alone. Its memory is taken here,
+// before that of the training, so that a device on which both do not fit is known at once.
+func previews(c *train.Config, data *train.Data, sigmas model.Ladder, b kernels.Backend) (func(context.Context, uint64, []model.Named, string) error, error) {
 	if c.PreviewN == 0 {
-		return nil
+		return nil, nil
 	}
-	var p *preview.Previewer // made when the first is due, because it takes memory
+	o := sample.Options{T: c.Sampling.T, Epsilon: c.Sampling.Epsilon, Denoise: c.Sampling.Denoise, Seed: c.Seed}
+	p, err := preview.New(b, c.Network, sigmas, o, c.PreviewN)
+	if err != nil {
+		return nil, fmt.Errorf("previews: %w; -preview-n 0 draws none", err)
+	}
+	if x := data.Train.F32; x != nil {
+		p.Data = x[:min(len(x), c.PreviewN*data.Train.D())]
+	}
 	return func(ctx context.Context, step uint64, weights []model.Named, path string) error {
-		if p == nil {
-			var err error
-			o := sample.Options{T: c.Sampling.T, Epsilon: c.Sampling.Epsilon, Denoise: c.Sampling.Denoise, Seed: c.Seed}
-			if p, err = preview.New(b, c.Network, sigmas, o, c.PreviewN); err != nil {
-				return err
-			}
-			if x := data.Train.F32; x != nil {
-				p.Data = x[:min(len(x), c.PreviewN*data.Train.D())]
-			}
-		}
 		return p.Write(ctx, weights, "ema.", path)
-	}
+	}, nil
 }
 
 // epsilon is the step size of sampling: the one asked for, checked, or Technique 4's.
@@ -285,6 +289,17 @@ func warnMargin(c *train.Config, sigmas model.Ladder, out io.Writer) {
 	fmt.Fprintf(out, "warning  T q / (4(g-1)) = %.2f: below 1 samples of a network that does not see sigma run away, and this %s; use more levels or a larger T (%.1f is safe)\n", margin, what, safeMargin)
 }
 
+// warnAverage warns where samples, which are drawn with the moving average of the weights, will show the weights that
+// training began with.
+func warnAverage(c *train.Config, out io.Writer) {
+	if c.EMA.Warmup || c.EMA.Rate == 0 {
+		return
+	}
+	if left := math.Pow(c.EMA.Rate, float64(c.Steps)); left > 0.01 {
+		fmt.Fprintf(out, "warning  after %d steps the moving average, with which samples are drawn, still holds %.0f %% of the initial weights; -ema-warmup lets it follow from the start\n", c.Steps, 100*left)
+	}
+}
+
 // dryRun prints the resolved settings and what a run with them costs. Without the data it takes the preset's image size.
 func dryRun(ctx context.Context, b kernels.Backend, c *train.Config, preset train.Preset, dataGiven bool, out io.Writer) error {
 	var data *train.Data
@@ -321,6 +336,13 @@ func dryRun(ctx context.Context, b kernels.Backend, c *train.Config, preset trai
 	fmt.Fprintf(out, "cost        %s multiply-adds an image forward, about three times that a training step and image\n", count(float64(info.MACs)))
 	fmt.Fprintf(out, "            %s over the run, and %s a sample\n", count(3*float64(info.MACs)*float64(c.Batch)*float64(c.Steps)), count(float64(info.MACs)*float64(c.NFE())))
 	fmt.Fprintf(out, "memory      %s for training", bytesText(4*float64(words)))
+	if c.PreviewN > 0 {
+		words, err := preview.Words(b, c.Network, sigmas, c.PreviewN)
+		if err != nil {
+			return err
+		}
+		fmt.Fprintf(out, ", %s for previews", bytesText(4*float64(words)))
+	}
 	if data != nil {
 		fmt.Fprintf(out, ", %s of data", bytesText(float64(len(data.Train.U8)+4*len(data.Train.F32))))
 	}
@@ -377,11 +399,26 @@ func baseName(c *train.Config, preset train.Preset, presetGiven bool) string {
 	return name
 }
 
-// verb is how another command of sigmaz is started, the way this one was.
-func verb(name string) string {
+// verb is how another command of sigmaz is started, the way this one was and on the same device.
+func verb(name string, gpu bool, device int) string {
 	self := os.Args[0]
-	if strings.Contains(self, "go-build") { // go run
-		return "go run -tags nocuda ./cmd/" + name
+	command := self[:len(self)-len(filepath.Base(self))] + name // keeps "./", which filepath.Join drops
+	// go run starts a program from a folder of the build or, the second time, of the build cache: HASH-d.
+	if dir := filepath.Base(filepath.Dir(self)); strings.Contains(self, "go-build") || len(dir) > 32 && strings.HasSuffix(dir, "-d") {
+		command = "go run ./cmd/" + name
+		if info, ok := debug.ReadBuildInfo(); ok {
+			for _, s := range info.Settings {
+				if s.Key == "-tags" {
+					command = "go run -tags " + s.Value + " ./cmd/" + name
+				}
+			}
+		}
 	}
-	return self[:len(self)-len(filepath.Base(self))] + name // keeps "./", which filepath.Join drops
+	if gpu {
+		command += " -gpu"
+		if device != 0 {
+			command += fmt.Sprintf(" -device %d", device)
+		}
+	}
+	return command
 }

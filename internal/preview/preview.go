@@ -21,12 +21,20 @@ type Previewer struct {
 
 // New prepares previews of n samples. The seed of o is used for each; an epsilon of 0 is chosen by Technique 4.
 func New(b kernels.Backend, cfg model.Config, sigmas model.Ladder, o sample.Options, n int) (*Previewer, error) {
-	s, err := NewSampler(b, cfg, sigmas, o, max(1, min(n, BatchFor(cfg))))
+	s, err := NewSampler(b, cfg, sigmas, o, batchOf(cfg, n))
 	if err != nil {
 		return nil, err
 	}
 	return &Previewer{sampler: s, n: n}, nil
 }
+
+// Words is the memory in four-byte words that New takes.
+func Words(b kernels.Backend, cfg model.Config, sigmas model.Ladder, n int) (int, error) {
+	return model.ScoreWords(b, cfg, batchOf(cfg, n), sample.WorkWords(len(sigmas)))
+}
+
+// batchOf is how many of n samples are drawn together.
+func batchOf(cfg model.Config, n int) int { return max(1, min(n, BatchFor(cfg))) }
 
 // Write draws the samples with the weights named prefix+NAME and writes their picture to path. When ctx ends first, it
 // returns its error and writes nothing.
