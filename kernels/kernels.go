@@ -6,6 +6,10 @@
 // times; the CPU backend splits it over goroutines, a CUDA backend captures it as one graph. Because everything that
 // changes from run to run (the step, the level) lives in memory as well, a compiled program never has to be rebuilt.
 //
+// An operation's files carry its name: conv.go has the contract and the plain Go reference (always compiled), conv.cu and
+// conv_cuda.go the CUDA kernels and how they are launched. What the CPU does faster than the reference is in cpu_ops.go,
+// on the assembly of internal/vec.
+//
 // Conventions, once for all files:
 //
 //	N rows (images) of a batch, H, W height and width, C channels, D = H*W*C values of one image, L noise levels

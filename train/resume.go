@@ -112,12 +112,51 @@ func before(folder, path string) string {
 	return ""
 }
 
+// asideExt is added to the names of what a run leaves behind that goes on from an earlier checkpoint than its last.
+const asideExt = ".aside"
+
+// setAside keeps checkpoints of later steps, and the metrics with their lines, under other names: the run goes on from
+// before them, and they would pass for its own.
+func (r *run) setAside(folder string, step uint64) error {
+	paths, err := checkpoints(folder)
+	if err != nil {
+		return err
+	}
+	var later []string
+	for _, path := range paths {
+		if s, ok := stepOf(filepath.Base(path), checkpointExt); ok && s > step {
+			later = append(later, path)
+		}
+	}
+	if len(later) == 0 {
+		return nil
+	}
+	metrics := filepath.Join(folder, metricsFile)
+	lines, err := os.ReadFile(metrics)
+	if err == nil {
+		err = writeFile(metrics+asideExt, lines)
+	}
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("cannot keep a copy of the metrics: %w", err)
+	}
+	for _, path := range later {
+		if err := os.Rename(path, path+asideExt); err != nil {
+			return fmt.Errorf("cannot set a later checkpoint aside: %w", err)
+		}
+	}
+	fmt.Fprintf(r.o.Out, "aside    later checkpoints (%d) and a copy of the metrics now end in %s\n", len(later), asideExt)
+	return nil
+}
+
 // restore puts the trainer, the window and the metrics where the checkpoint was written.
 func (r *run) restore(from *Stored) error {
 	metrics := filepath.Join(from.Folder, metricsFile)
 	step := from.Step()
 	if step > r.c.Steps {
 		return &ValueError{"steps", fmt.Sprintf("is %d, but the run is at step %d already: give more", r.c.Steps, step)}
+	}
+	if err := r.setAside(from.Folder, step); err != nil {
+		return err
 	}
 	if from.Checkpoint != nil {
 		tensors, err := r.win.restore(from.Checkpoint.Tensors)

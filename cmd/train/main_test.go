@@ -307,3 +307,30 @@ func TestStopBeforeTraining(t *testing.T) {
 		t.Errorf("left %v", entries)
 	}
 }
+
+// Going back to an earlier checkpoint keeps what came after it under other names, and comes to the same end.
+func TestResumeFromEarlier(t *testing.T) {
+	dir := t.TempDir()
+	args := []string{"-runs", dir, "-name", "r", "-data", "toy:moons", "-hidden", "8", "-batch", "8", "-held-out", "0", "-steps", "20", "-checkpoint-every", "10", "-preview-n", "0", "-log-every", "5"}
+	if code, _, stderr := command(t, args...); code != 0 {
+		t.Fatal(stderr)
+	}
+	checkpoints := filepath.Join(dir, "r", "checkpoints")
+	last := filepath.Join(checkpoints, "step-0000020.safetensors")
+	want, err := os.ReadFile(last)
+	if err != nil {
+		t.Fatal(err)
+	}
+	code, stdout, stderr := command(t, "-resume", filepath.Join(checkpoints, "step-0000010.safetensors"))
+	if code != 0 || !strings.Contains(stdout, "aside    later checkpoints (1)") {
+		t.Fatalf("exit code %d\n%s%s", code, stdout, stderr)
+	}
+	for _, file := range []string{last, last + ".aside"} {
+		if got, err := os.ReadFile(file); err != nil || !bytes.Equal(got, want) {
+			t.Errorf("%s is not the checkpoint of step 20: %v", file, err)
+		}
+	}
+	if _, err := os.Stat(filepath.Join(dir, "r", "metrics.jsonl.aside")); err != nil {
+		t.Error(err)
+	}
+}
