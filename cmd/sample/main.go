@@ -83,10 +83,16 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	}
 	if err := draw(ctx, o, stdout, stderr); err != nil {
 		fmt.Fprintf(stderr, "sample: %v\n", err)
+		if errors.As(err, new(wrongUse)) {
+			return 2
+		}
 		return 1
 	}
 	return 0
 }
+
+// wrongUse is a mistake of the command line that shows only once the checkpoint is read.
+type wrongUse struct{ error }
 
 // options is the command line.
 type options struct {
@@ -281,6 +287,25 @@ func (j *job) beside(what string) string {
 	return strings.TrimSuffix(j.out, ext) + "-" + what + ext
 }
 
+// output is a file that will be written, and the flag that names it.
+type output struct{ flag, path string }
+
+// outputs is every file but those of -images.
+func (j *job) outputs() []output {
+	o := "-o"
+	if !j.set["o"] {
+		o = "the default of -o"
+	}
+	all := []output{{o, j.out}, {"-npy", j.npy}, {"-gif", j.gif}}
+	if j.plane() {
+		all = append(all, output{"the -fields.png beside " + o, j.beside("fields")})
+		if len(j.sigmas) >= 3 {
+			all = append(all, output{"the -noise.png beside " + o, j.beside("noise")})
+		}
+	}
+	return slices.DeleteFunc(all, func(o output) bool { return o.path == "" })
+}
+
 // check finds now what would keep the results from being written later.
 func (j *job) check() error {
 	if !j.pictured() {
@@ -295,6 +320,18 @@ func (j *job) check() error {
 	}
 	if j.images != "" && j.vectors() {
 		return errors.New("-images: points have no images; leave it away, or write them with -npy FILE")
+	}
+	outputs := j.outputs()
+	flagOf := map[string]string{}
+	for _, o := range outputs {
+		path, err := filepath.Abs(o.path)
+		if err != nil {
+			path = filepath.Clean(o.path)
+		}
+		if first, ok := flagOf[path]; ok {
+			return wrongUse{fmt.Errorf("%s and %s are both %s: expected a file of its own for each, or one would replace the other", first, o.flag, o.path)}
+		}
+		flagOf[path] = o.flag
 	}
 	if j.out != "" && !j.set["o"] {
 		if err := os.MkdirAll(filepath.Dir(j.out), 0o777); err != nil {
@@ -316,11 +353,8 @@ func (j *job) check() error {
 			return err
 		}
 	}
-	for _, path := range []string{j.out, j.npy, j.gif} {
-		if path == "" {
-			continue
-		}
-		if err := picture.CheckWritable(path); err != nil {
+	for _, o := range outputs {
+		if err := picture.CheckWritable(o.path); err != nil {
 			return err
 		}
 	}

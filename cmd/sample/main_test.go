@@ -262,6 +262,10 @@ func TestWrongUse(t *testing.T) {
 	os.Mkdir(full, 0o777)
 	os.WriteFile(filepath.Join(full, "00003.png"), nil, 0o666)
 	missing := filepath.Join(dir, "missing")
+	toy := writeRun(t, toyConfig(), "ema.")
+	same, film := filepath.Join(dir, "same.png"), filepath.Join(dir, "film.gif")
+	inDir := func(name string) string { return dir + "/./" + name } // not cleaned
+	os.Mkdir(filepath.Join(dir, "taken-fields.png"), 0o777)
 
 	for _, c := range []struct {
 		name string
@@ -282,6 +286,14 @@ func TestWrongUse(t *testing.T) {
 		{"-seed -1", []string{run, "-seed", "-1"}, 2, []string{"-seed"}},
 		{"-o not a PNG", []string{run, "-o", "x.jpg"}, 2, []string{"-o is x.jpg", ".png"}},
 		{"-npy empty", []string{run, "-npy", ""}, 2, []string{"-npy"}},
+		{"-o is -npy", []string{run, "-o", same, "-npy", same}, 2, []string{"-o and -npy", same}},
+		{"-o is -gif", []string{run, "-o", same, "-gif", inDir("same.png")}, 2, []string{"-o and -gif", "same.png"}},
+		{"-npy is -gif", []string{run, "-npy", inDir("full/../film.gif"), "-gif", film}, 2, []string{"-npy and -gif", film}},
+		{"-npy is the default of -o", []string{run, "-npy", filepath.Join(run, "samples", "sample-0000007-seed0.png")}, 2, []string{"default of -o and -npy", "seed0.png"}},
+		{"-npy is the picture of the fields", []string{toy, "-o", same, "-npy", inDir("same-fields.png")}, 2, []string{"-npy and the -fields.png beside -o", "same-fields.png"}},
+		{"-gif is the picture of the noise", []string{toy, "-o", same, "-gif", inDir("same-noise.png")}, 2, []string{"-gif and the -noise.png beside -o", "same-noise.png"}},
+		{"-gif is the default picture of the noise", []string{toy, "-gif", filepath.Join(toy, "samples", "sample-0000007-seed0-noise.png")}, 2, []string{"-gif and the -noise.png beside the default of -o", "seed0-noise.png"}},
+		{"the picture of the fields is a folder", []string{toy, "-o", filepath.Join(dir, "taken.png")}, 1, []string{"taken-fields.png", "folder"}},
 		{"-epsilon too large", []string{run, "-epsilon", "1"}, 1, []string{"epsilon is 1", "try"}},
 		{"-n too large", []string{run, "-n", "2000000000"}, 1, []string{"-n is 2000000000", "at most"}},
 		{"missing run", []string{missing}, 1, []string{missing, "does not exist"}},

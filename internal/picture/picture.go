@@ -149,8 +149,13 @@ func WriteImages(dir string, m Images, first int) error {
 }
 
 // WriteFile calls write with a temporary file beside path and renames it to path when all is on disk. On an error path is
-// as it was and the temporary file is gone.
+// as it was and the temporary file is gone. A symbolic link stays and the file it names is written; anything else that is
+// no regular file is refused.
 func WriteFile(path string, write func(io.Writer) error) (err error) {
+	path, err = follow(path)
+	if err != nil {
+		return err
+	}
 	f, err := createTemp(path)
 	if err != nil {
 		return cannotWrite(path, err)
@@ -181,8 +186,9 @@ func WriteFile(path string, write func(io.Writer) error) (err error) {
 // CheckWritable says now whether a later WriteFile to path can succeed, so that an hour of sampling is not lost to a
 // mistyped folder.
 func CheckWritable(path string) error {
-	if info, err := os.Stat(path); err == nil && info.IsDir() {
-		return cannotWrite(path, errors.New("it is a folder"))
+	path, err := follow(path)
+	if err != nil {
+		return err
 	}
 	f, err := createTemp(path)
 	if err != nil {
@@ -190,6 +196,45 @@ func CheckWritable(path string) error {
 	}
 	f.Close()
 	return os.Remove(f.Name())
+}
+
+// follow is the file to replace in order to write path: path itself, or where its symbolic links end, which need not exist
+// yet. A rename onto path would put a file in place of the link, the device or the pipe.
+func follow(path string) (string, error) {
+	if info, err := os.Stat(path); err == nil && !info.Mode().IsRegular() {
+		what := "not a regular file"
+		switch mode := info.Mode(); {
+		case mode.IsDir():
+			what = "a folder"
+		case mode&fs.ModeNamedPipe != 0:
+			what = "a pipe"
+		case mode&fs.ModeDevice != 0:
+			what = "a device"
+		}
+		return "", fmt.Errorf("cannot write %s: it is %s; choose the name of a new file or of a regular file to replace", path, what)
+	} else if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return "", cannotWrite(path, err)
+	}
+	// Stat came to an end, so there is no loop
+	for {
+		info, err := os.Lstat(path)
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return "", cannotWrite(path, err)
+		}
+		if err != nil || info.Mode()&fs.ModeSymlink == 0 {
+			return path, nil
+		}
+		link, err := os.Readlink(path)
+		if err != nil {
+			return "", cannotWrite(path, err)
+		}
+		if !filepath.IsAbs(link) {
+			// not Join, whose cleaning of x/.. is wrong where x is a link
+			dir, _ := filepath.Split(path)
+			link = dir + link
+		}
+		path = link
+	}
 }
 
 // createTemp makes a new file beside path. Not os.CreateTemp, whose files only the owner can read.
