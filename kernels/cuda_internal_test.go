@@ -4,6 +4,7 @@ package kernels
 
 import (
 	"fmt"
+	"hash/fnv"
 	"math"
 	"os"
 	"strings"
@@ -50,12 +51,44 @@ func (o *operands) out(n int) Buf {
 // run runs a program on the device and gives the memory after it.
 func (o *operands) run(t *testing.T, b *cudaBackend, ops ...Op) []float32 {
 	t.Helper()
-	a, err := b.Alloc(len(o.mem))
+	return RunTraced(t, b, o.mem, ops...)
+}
+
+// Trace is what the programs of RunTraced came to since it was last cleared.
+var Trace struct {
+	Hash    uint64         // of all results: the sum of each program's, whatever their order
+	Kernels map[string]int // launches of each
+}
+
+// AllKernels lists the kernels of all PTX files.
+func AllKernels(t *testing.T) []string {
+	t.Helper()
+	files, err := ptxFiles.ReadDir("ptx")
 	if err != nil {
 		t.Fatal(err)
 	}
-	all := Buf{0, len(o.mem)}
-	if err := a.Write(all, o.mem); err != nil {
+	var names []string
+	for _, f := range files {
+		text, err := ptxFiles.ReadFile("ptx/" + f.Name())
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, m := range ptxEntry.FindAllSubmatch(text, -1) {
+			names = append(names, string(m[1]))
+		}
+	}
+	return names
+}
+
+// RunTraced runs a program in an arena that starts as init and gives the arena after it.
+func RunTraced(t *testing.T, b Backend, init []float32, ops ...Op) []float32 {
+	t.Helper()
+	a, err := b.Alloc(len(init))
+	if err != nil {
+		t.Fatal(err)
+	}
+	all := Buf{0, len(init)}
+	if err := a.Write(all, init); err != nil {
 		t.Fatal(err)
 	}
 	p, err := b.Compile(a, ops)
@@ -69,6 +102,16 @@ func (o *operands) run(t *testing.T, b *cudaBackend, ops ...Op) []float32 {
 	if err := a.Read(got, all); err != nil {
 		t.Fatal(err)
 	}
+	h := fnv.New64a()
+	if Trace.Kernels == nil {
+		Trace.Kernels = map[string]int{}
+	}
+	for _, l := range p.(*cudaProgram).launches {
+		fmt.Fprintln(h, l.kernel)
+		Trace.Kernels[l.kernel]++
+	}
+	h.Write(bytesOf(got))
+	Trace.Hash += h.Sum64()
 	return got
 }
 

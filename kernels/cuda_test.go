@@ -3,9 +3,6 @@
 package kernels_test
 
 import (
-	"encoding/binary"
-	"fmt"
-	"hash/fnv"
 	"os"
 	"os/exec"
 	"regexp"
@@ -41,36 +38,32 @@ func TestConformanceCUDA(t *testing.T) { kerneltest.Run(t, openCUDA(t)) }
 // resultsOf is the line that TestBitsCUDA ends with.
 const resultsOf = "results of all operations have hash "
 
-// The bits of all results, to compare with those of another run.
+// The bits of all results, to compare with those of another run: of the conformance cases as they are and aligned, which
+// takes the kernels' wide paths, and of the tests that are about tiles, fused operations and batches. Every kernel takes
+// part.
 func TestBitsCUDA(t *testing.T) {
 	b := openCUDA(t)
-	sum := uint64(0) // of the hash of each case: their order is none
+	kernels.Trace.Hash, kernels.Trace.Kernels = 0, nil
 	for _, c := range kerneltest.Cases() {
-		all := kernels.Buf{N: len(c.Init)}
-		got := make([]float32, all.N)
-		a, err := b.Alloc(all.N)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := a.Write(all, c.Init); err != nil {
-			t.Fatal(err)
-		}
-		p, err := b.Compile(a, []kernels.Op{c.Op})
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := p.Run(); err != nil {
-			t.Fatal(err)
-		}
-		if err := a.Read(got, all); err != nil {
-			t.Fatal(err)
-		}
-		h := fnv.New64a()
-		fmt.Fprint(h, c.Name)
-		binary.Write(h, binary.LittleEndian, got)
-		sum += h.Sum64()
+		aligned := c.Aligned()
+		kernels.RunTraced(t, b, c.Init, c.Op)
+		kernels.RunTraced(t, b, aligned.Init, aligned.Op)
 	}
-	t.Logf("%s%x", resultsOf, sum)
+	for _, test := range []struct {
+		name string
+		run  func(*testing.T)
+	}{
+		{"Tiles", kernels.TestTiles}, {"SplitSums", kernels.TestSplitSums}, {"NormELU", kernels.TestNormELU},
+		{"NormCancellation", kernels.TestNormCancellation}, {"BatchSize", kernels.TestBatchSize},
+	} {
+		t.Run(test.name, test.run)
+	}
+	for _, name := range kernels.AllKernels(t) {
+		if kernels.Trace.Kernels[name] == 0 {
+			t.Errorf("kernel %s was never launched", name)
+		}
+	}
+	t.Logf("%s%x", resultsOf, kernels.Trace.Hash)
 }
 
 // On the stand-in driver, threads that run in another order must not change a bit: a result that depends on the order is

@@ -29,7 +29,7 @@ const tolerance = 1e-5
 func Run(t *testing.T, b kernels.Backend) {
 	for _, c := range Cases() {
 		t.Run(c.Name, func(t *testing.T) { check(t, b, c) })
-		t.Run(c.Name+"/aligned", func(t *testing.T) { check(t, b, c.aligned()) })
+		t.Run(c.Name+"/aligned", func(t *testing.T) { check(t, b, c.Aligned()) })
 	}
 }
 
@@ -41,8 +41,8 @@ type Case struct {
 	Init  []float32 // the arena before
 }
 
-// aligned is the case with every window moved to the start of a cache line of its own, between sentinels.
-func (c Case) aligned() Case {
+// Aligned is the case with every window moved to the start of a cache line of its own, between sentinels.
+func (c Case) Aligned() Case {
 	const line = 16
 	var mem []float32
 	pad := func() {
