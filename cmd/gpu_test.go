@@ -13,24 +13,16 @@ import (
 
 	"gorgonia.org/tensor"
 
-	"sigmaz/kernels"
+	"sigmaz/kernels/kerneltest"
 	"sigmaz/model"
 )
 
 const withCUDA = true
 
-// device makes sure that a GPU, or the stand-in driver, answers. SIGMAZ_GPU=required promises one.
+// device makes sure that a GPU, or the stand-in driver, answers.
 func device(t *testing.T) (standIn bool) {
 	t.Helper()
-	b, err := kernels.NewCUDA(0)
-	if err != nil {
-		if os.Getenv("SIGMAZ_GPU") == "required" {
-			t.Fatal(err)
-		}
-		t.Skip(err)
-	}
-	defer b.Close()
-	return strings.Contains(b.Name(), "stand-in")
+	return strings.Contains(kerneltest.OpenCUDA(t).Name(), "stand-in")
 }
 
 // tiny writes 64 images of 8x8 that the stand-in driver has time for, as an IDX file of bars at every place.

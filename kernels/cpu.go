@@ -159,9 +159,14 @@ type stage struct {
 // compile lowers operations to phases.
 func compile(mem []float32, ops []Op) (phases []phase, scratch int) {
 	var c chain
-	for _, op := range ops {
+	for i := 0; i < len(ops); i++ {
+		op := ops[i]
 		reads, writes := op.Operands()
 		s := lower(mem, op)
+		if norm, ok := op.(Norm); ok && i+1 < len(ops) && norm.fuses(ops[i+1]) {
+			s = lowerNorm(mem, norm, vec.ScaleShiftELU) // on one read; the windows are the norm's
+			i++
+		}
 		if s.ready != nil {
 			s.ready()
 		}

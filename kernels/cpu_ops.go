@@ -17,7 +17,7 @@ func lower(mem []float32, op Op) stage {
 	case ConvGradWeight:
 		return lowerConvGradWeight(mem, o)
 	case Norm:
-		return lowerNorm(mem, o)
+		return lowerNorm(mem, o, vec.ScaleShift)
 	case NormGrad:
 		return lowerNormGrad(mem, o)
 	case Activate:
@@ -213,7 +213,8 @@ func lowerConvGradWeight(mem []float32, o ConvGradWeight) stage {
 // part is part i of n equal parts.
 func part(s []float32, i, n int) []float32 { d := len(s) / n; return s[i*d : (i+1)*d : (i+1)*d] }
 
-func lowerNorm(mem []float32, o Norm) stage {
+// lowerNorm ends with scaleShift: vec.ScaleShift, or vec.ScaleShiftELU for a norm with the ELU after it.
+func lowerNorm(mem []float32, o Norm, scaleShift func(y, x, scale, shift []float32)) stage {
 	return stage{rows: o.N, shared: []Buf{o.Alpha, o.Gamma, o.Beta}, scratch: 4 * o.C,
 		run: func(lo, hi, _ int, _ bool, w *worker) {
 			alpha, gamma, beta := o.Alpha.Of(mem), o.Gamma.Of(mem), o.Beta.Of(mem)
@@ -236,7 +237,7 @@ func lowerNorm(mem []float32, o Norm) stage {
 					scale[c] = gamma[c] * rstd[c]
 					shift[c] = gamma[c]*alpha[c]*muhat[c] + beta[c]
 				}
-				vec.ScaleShift(y, y, scale, shift)
+				scaleShift(y, y, scale, shift)
 			}
 		}}
 }

@@ -13,27 +13,8 @@ import (
 	"sigmaz/kernels/kerneltest"
 )
 
-// openCUDA is device 0. Where no device answers the test is skipped, unless SIGMAZ_GPU=required promises one.
-func openCUDA(t *testing.T) kernels.Backend {
-	t.Helper()
-	b, err := kernels.NewCUDA(0)
-	if err != nil {
-		if os.Getenv("SIGMAZ_GPU") == "required" {
-			t.Fatal(err)
-		}
-		t.Skip(err)
-	}
-	t.Cleanup(func() {
-		if err := b.Close(); err != nil {
-			t.Error(err)
-		}
-	})
-	t.Log(b.Name())
-	return b
-}
-
 // Every operation against its reference, on the device.
-func TestConformanceCUDA(t *testing.T) { kerneltest.Run(t, openCUDA(t)) }
+func TestConformanceCUDA(t *testing.T) { kerneltest.Run(t, kerneltest.OpenCUDA(t)) }
 
 // resultsOf is the line that TestBitsCUDA ends with.
 const resultsOf = "results of all operations have hash "
@@ -42,7 +23,7 @@ const resultsOf = "results of all operations have hash "
 // takes the kernels' wide paths, and of the tests that are about tiles, fused operations and batches. Every kernel takes
 // part.
 func TestBitsCUDA(t *testing.T) {
-	b := openCUDA(t)
+	b := kerneltest.OpenCUDA(t)
 	kernels.Trace.Hash, kernels.Trace.Kernels = 0, nil
 	for _, c := range kerneltest.Cases() {
 		aligned := c.Aligned()
@@ -69,7 +50,7 @@ func TestBitsCUDA(t *testing.T) {
 // On the stand-in driver, threads that run in another order must not change a bit: a result that depends on the order is
 // a race.
 func TestThreadOrdersCUDA(t *testing.T) {
-	if name := openCUDA(t).Name(); !strings.Contains(name, "stand-in") {
+	if name := kerneltest.OpenCUDA(t).Name(); !strings.Contains(name, "stand-in") {
 		t.Skip("a device orders its threads itself: ", name)
 	}
 	line := regexp.MustCompile(resultsOf + "[0-9a-f]+")

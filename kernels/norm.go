@@ -90,6 +90,12 @@ func (o Norm) finish(mem []float32, n int, mu, va []float64) {
 	o.Q.Of(mem)[n] = float32(q)
 }
 
+// fuses says whether next is the ELU of the norm's result in its place: then the two are one pass.
+func (o Norm) fuses(next Op) bool {
+	a, ok := next.(Activate)
+	return ok && a.F == ELU && a.X == o.Y && a.Y == o.Y
+}
+
 // NormGrad is the backward of instance norm++, from the statistics of the forward operation. The sums over images go
 // to DAlpha, DGamma and DBeta. DX may be DY.
 type NormGrad struct {

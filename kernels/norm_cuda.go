@@ -17,12 +17,6 @@ func (s NormShape) images() (grid, block [3]int) {
 
 func (o Norm) launch(l *launcher) { o.launchFused(l, false) }
 
-// fuses says whether next is the ELU of the norm's result in its place: then the two are one pass.
-func (o Norm) fuses(next Op) bool {
-	a, ok := next.(Activate)
-	return ok && a.F == ELU && a.X == o.Y && a.Y == o.Y
-}
-
 // launchFused runs the norm, and with elu the ELU after it.
 func (o Norm) launchFused(l *launcher, elu bool) {
 	l.small(o.P * o.C)

@@ -24,12 +24,10 @@ import (
 	"io"
 	"math"
 	"os"
-	"path/filepath"
-	"runtime"
+	"sigmaz/internal/atomicfile"
 	"sort"
 	"strconv"
 	"strings"
-	"syscall"
 	"unicode/utf8"
 
 	"github.com/nlpodyssey/safetensors"
@@ -88,41 +86,19 @@ const (
 // noDigits is what the checksum's digits are read as when the checksum is computed.
 var noDigits = strings.Repeat("0", digits)
 
-// Write writes c to path. The bytes go to path + ".tmp", which is synced and then renamed, and the folder is synced: at
-// every moment path is either the old file or the whole new one, also when the power fails. On an error the temporary
-// file is removed. One process writes to a path at a time.
+// Write replaces path as a whole by c; see [atomicfile.Write]. One process writes to a path at a time.
 //
 // Besides the tensors themselves Write holds one copy of the largest of them.
-func (c *Checkpoint) Write(path string) (err error) {
+func (c *Checkpoint) Write(path string) error {
 	views, meta, err := c.views()
 	if err != nil {
 		return fmt.Errorf("cannot write checkpoint %s: %w", path, err)
 	}
-	tmp := path + ".tmp"
-	f, err := os.OpenFile(tmp, os.O_RDWR|os.O_CREATE|os.O_TRUNC, 0o666)
+	err = atomicfile.Write(path, func(f *os.File) error { return writeSafetensors(f, views, meta) })
 	if err != nil {
 		return fmt.Errorf("cannot write checkpoint: %w; see that the folder exists, can be written and has room", err)
 	}
-	defer func() {
-		if err != nil {
-			f.Close() // the second Close, where the first was reached, does nothing
-			os.Remove(tmp)
-			err = fmt.Errorf("cannot write checkpoint: %w; see that the folder exists, can be written and has room", err)
-		}
-	}()
-	if err = writeSafetensors(f, views, meta); err != nil {
-		return err
-	}
-	if err = f.Sync(); err != nil {
-		return err
-	}
-	if err = f.Close(); err != nil {
-		return err
-	}
-	if err = os.Rename(tmp, path); err != nil {
-		return err
-	}
-	return syncFolder(filepath.Dir(path))
+	return nil
 }
 
 // views checks c and returns its tensors as the library takes them, and the metadata with zeros for the checksum.
@@ -192,23 +168,6 @@ func checksumAt(header []byte, digits string) (int, error) {
 		return 0, errors.New("the header does not hold its checksum as written")
 	}
 	return i + len(key), nil
-}
-
-// syncFolder makes a rename in a folder last. Windows cannot open folders and needs no such call, and some network file
-// systems refuse it.
-func syncFolder(dir string) error {
-	if runtime.GOOS == "windows" {
-		return nil
-	}
-	d, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	defer d.Close()
-	if err := d.Sync(); err != nil && !errors.Is(err, errors.ErrUnsupported) && !errors.Is(err, syscall.EINVAL) {
-		return err
-	}
-	return nil
 }
 
 // view is one tensor as safetensors' writer asks for it.

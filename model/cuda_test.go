@@ -7,35 +7,18 @@ package model
 import (
 	"fmt"
 	"math"
-	"os"
 	"testing"
 
 	"sigmaz/kernels"
+	"sigmaz/kernels/kerneltest"
 )
 
-func init() { testBackends = append(testBackends, testBackend{"cuda", openCUDA}) }
-
-func openCUDA(t *testing.T) kernels.Backend {
-	t.Helper()
-	b, err := kernels.NewCUDA(0)
-	if err != nil {
-		if os.Getenv("SIGMAZ_GPU") == "required" {
-			t.Fatal(err)
-		}
-		t.Skip(err)
-	}
-	t.Cleanup(func() {
-		if err := b.Close(); err != nil {
-			t.Error(err)
-		}
-	})
-	return b
-}
+func init() { testBackends = append(testBackends, testBackend{"cuda", kerneltest.OpenCUDA}) }
 
 // 50 steps from the data set to the moving average, and the held-out loss, against the CPU: losses within 1e-4, parameters
 // within one learning rate.
 func TestTrainingAgreesWithCPU(t *testing.T) {
-	cuda := openCUDA(t)
+	cuda := kerneltest.OpenCUDA(t)
 	images := &kernels.Data{N: 11, H: 8, W: 8, C: 1, U8: make([]byte, 11*64)}
 	for i := range images.U8 {
 		images.U8[i] = byte(i * i * 31 / 64)

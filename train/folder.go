@@ -16,6 +16,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"sigmaz/internal/atomicfile"
 	"slices"
 	"strconv"
 	"strings"
@@ -156,34 +157,10 @@ func checkpoints(runDir string) ([]string, error) {
 	return paths, nil
 }
 
-// writeFile replaces path as a whole: written beside it, synced, renamed.
-func writeFile(path string, data []byte) (err error) {
-	tmp := path + ".tmp"
-	f, err := os.Create(tmp)
-	if err != nil {
+// writeFile replaces path as a whole.
+func writeFile(path string, data []byte) error {
+	return atomicfile.Write(path, func(f *os.File) error {
+		_, err := f.Write(data)
 		return err
-	}
-	defer func() {
-		if err != nil {
-			f.Close() // no harm where it was closed already
-			os.Remove(tmp)
-		}
-	}()
-	if _, err = f.Write(data); err != nil {
-		return err
-	}
-	if err = f.Sync(); err != nil {
-		return err
-	}
-	if err = f.Close(); err != nil {
-		return err
-	}
-	if err = os.Rename(tmp, path); err != nil {
-		return err
-	}
-	if d, e := os.Open(filepath.Dir(path)); e == nil {
-		d.Sync() // makes the rename last through a power failure; some systems cannot sync a folder, and it is no loss there
-		d.Close()
-	}
-	return nil
+	})
 }

@@ -7,6 +7,7 @@ package kerneltest
 import (
 	"fmt"
 	"math"
+	"os"
 	"reflect"
 	"testing"
 
@@ -31,6 +32,25 @@ func Run(t *testing.T, b kernels.Backend) {
 		t.Run(c.Name, func(t *testing.T) { check(t, b, c) })
 		t.Run(c.Name+"/aligned", func(t *testing.T) { check(t, b, c.Aligned()) })
 	}
+}
+
+// OpenCUDA is CUDA device 0, closed when the test ends. Where no device answers the test is skipped, unless
+// SIGMAZ_GPU=required promises one: then it fails.
+func OpenCUDA(t *testing.T) kernels.Backend {
+	t.Helper()
+	b, err := kernels.NewCUDA(0)
+	if err != nil {
+		if os.Getenv("SIGMAZ_GPU") == "required" {
+			t.Fatal(err)
+		}
+		t.Skip(err)
+	}
+	t.Cleanup(func() {
+		if err := b.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return b
 }
 
 // Case is one operation with its operands. Exact results are compared bit for bit.
