@@ -66,16 +66,6 @@ func Add(dst, a, b []float32) {
 	pieces(len(dst), func(i, n int) { addKernel(&dst[i], &a[i], &b[i], n) })
 }
 
-// Axpy computes dst += alpha x.
-func Axpy(dst []float32, alpha float32, x []float32) {
-	checkLen("Axpy: x", len(x), len(dst))
-	if isa == plainGo {
-		axpyGo(dst, alpha, x)
-		return
-	}
-	pieces(len(dst), func(i, n int) { axpyKernel(&dst[i], &x[i], alpha, n) })
-}
-
 // Blocks with one constant per channel, on rows of C channels.
 
 // ScaleShift computes y[p,c] = x[p,c] * scale[c] + shift[c], C = len(scale).

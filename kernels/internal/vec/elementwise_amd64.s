@@ -793,41 +793,6 @@ next:
 	VZEROUPPER
 	RET
 
-// func axpyAVX512(dst *float32, x *float32, alpha float32, n int)
-// Requires: AVX, AVX512F, BMI2
-TEXT ·axpyAVX512(SB), NOSPLIT, $0-32
-	MOVQ         dst+0(FP), DI
-	MOVQ         x+8(FP), SI
-	MOVQ         n+24(FP), CX
-	VBROADCASTSS alpha+16(FP), Z6
-	XORQ         AX, AX
-	SUBQ         $0x10, CX
-	JLT          tail
-
-whole:
-	VMOVUPS     (SI)(AX*1), Z0
-	VMOVUPS     (DI)(AX*1), Z1
-	VFMADD213PS Z1, Z6, Z0
-	VMOVUPS     Z0, (DI)(AX*1)
-	ADDQ        $0x40, AX
-	SUBQ        $0x10, CX
-	JGE         whole
-
-tail:
-	ADDQ        $0x10, CX
-	JEQ         next
-	MOVQ        $-1, R12
-	BZHIQ       CX, R12, R12
-	KMOVW       R12, K1
-	VMOVUPS.Z   (SI)(AX*1), K1, Z0
-	VMOVUPS.Z   (DI)(AX*1), K1, Z1
-	VFMADD213PS Z1, Z6, Z0
-	VMOVUPS     Z0, K1, (DI)(AX*1)
-
-next:
-	VZEROUPPER
-	RET
-
 // func scaleShiftAVX512(dst *float32, x *float32, scale *float32, shift *float32, n int, period int)
 // Requires: AVX, AVX512F, BMI2, CMOV
 TEXT ·scaleShiftAVX512(SB), NOSPLIT, $0-48
@@ -1468,41 +1433,6 @@ tail:
 	VMASKMOVPS (DX)(AX*1), Y15, Y1
 	VADDPS     Y1, Y0, Y0
 	VMASKMOVPS Y0, Y15, (DI)(AX*1)
-
-next:
-	VZEROUPPER
-	RET
-
-// func axpyAVX2(dst *float32, x *float32, alpha float32, n int)
-// Requires: AVX, FMA3
-TEXT ·axpyAVX2(SB), NOSPLIT, $0-32
-	MOVQ         dst+0(FP), DI
-	MOVQ         x+8(FP), SI
-	MOVQ         n+24(FP), CX
-	VBROADCASTSS alpha+16(FP), Y6
-	XORQ         AX, AX
-	SUBQ         $0x08, CX
-	JLT          tail
-
-whole:
-	VMOVUPS     (SI)(AX*1), Y0
-	VMOVUPS     (DI)(AX*1), Y1
-	VFMADD213PS Y1, Y6, Y0
-	VMOVUPS     Y0, (DI)(AX*1)
-	ADDQ        $0x20, AX
-	SUBQ        $0x08, CX
-	JGE         whole
-
-tail:
-	ADDQ        $0x08, CX
-	JEQ         next
-	NEGQ        CX
-	LEAQ        slidingMask<>+0(SB), R12
-	VMOVUPS     32(R12)(CX*4), Y15
-	VMASKMOVPS  (SI)(AX*1), Y15, Y0
-	VMASKMOVPS  (DI)(AX*1), Y15, Y1
-	VFMADD213PS Y1, Y6, Y0
-	VMASKMOVPS  Y0, Y15, (DI)(AX*1)
 
 next:
 	VZEROUPPER

@@ -42,14 +42,6 @@ func addKernel(dst, a, b *float32, n int) {
 	}
 }
 
-func axpyKernel(dst, x *float32, alpha float32, n int) {
-	if isa == avx512 {
-		axpyAVX512(dst, x, alpha, n)
-	} else {
-		axpyAVX2(dst, x, alpha, n)
-	}
-}
-
 func scaleShiftKernel(dst, x, scale, shift *float32, n, period int) {
 	if isa == avx512 {
 		scaleShiftAVX512(dst, x, scale, shift, n, period)

@@ -16,8 +16,6 @@ func softplusBackwardKernel(dst, dy, y *float32, n int) { panic("vec: no assembl
 
 func addKernel(dst, a, b *float32, n int) { panic("vec: no assembly") }
 
-func axpyKernel(dst, x *float32, alpha float32, n int) { panic("vec: no assembly") }
-
 func scaleShiftKernel(dst, x, scale, shift *float32, n, period int) { panic("vec: no assembly") }
 
 func scaleShiftELUKernel(dst, x, scale, shift *float32, n, period int) { panic("vec: no assembly") }

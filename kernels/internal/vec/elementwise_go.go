@@ -41,12 +41,6 @@ func addGo(dst, a, b []float32) {
 	}
 }
 
-func axpyGo(dst []float32, alpha float32, x []float32) {
-	for i, v := range x {
-		dst[i] += alpha * v
-	}
-}
-
 func scaleShiftGo(y, x, scale, shift []float32) {
 	for p := 0; p < len(x); p += len(scale) {
 		for c, s := range scale {

@@ -29,11 +29,6 @@ func softplusBackwardAVX512(dst *float32, dy *float32, y *float32, n int)
 //go:noescape
 func addAVX512(dst *float32, a *float32, b *float32, n int)
 
-// axpyAVX512 computes dst += alpha * x for n values.
-//
-//go:noescape
-func axpyAVX512(dst *float32, x *float32, alpha float32, n int)
-
 // scaleShiftAVX512 computes dst = x * scale + shift for n values; the last operands repeat after period values.
 //
 //go:noescape
@@ -78,11 +73,6 @@ func softplusBackwardAVX2(dst *float32, dy *float32, y *float32, n int)
 //
 //go:noescape
 func addAVX2(dst *float32, a *float32, b *float32, n int)
-
-// axpyAVX2 computes dst += alpha * x for n values.
-//
-//go:noescape
-func axpyAVX2(dst *float32, x *float32, alpha float32, n int)
 
 // scaleShiftAVX2 computes dst = x * scale + shift for n values; the last operands repeat after period values.
 //

@@ -57,16 +57,6 @@ func TestElementwise(t *testing.T) {
 			func(v []float64) float64 { return softplus64(v[0]) })
 		unary(t, "Add", 2, func(dst []float32, in [][]float32) { Add(dst, in[0], in[1]) },
 			func(v []float64) float64 { return v[0] + v[1] })
-		for _, n := range lengths {
-			x, dst := normals(1, n), guardCopy("Axpy", normals(2, n))
-			want := float64s(dst.v)
-			for i, v := range x {
-				want[i] += 0.3 * float64(v)
-			}
-			Axpy(dst.v, 0.3, x)
-			closeTo(t, "Axpy", dst.v, want, 3e-7)
-			dst.check(t)
-		}
 		// Softplus' output is positive.
 		for _, n := range lengths {
 			y, dy := normals(3, n), normals(4, n)
@@ -281,7 +271,6 @@ func BenchmarkElementwise(b *testing.B) {
 			{"ELUBackward", 3 * n, func() { ELUBackward(y, x, dy) }},
 			{"Softplus", 2 * n, func() { Softplus(y, x) }},
 			{"Add", 3 * n, func() { Add(y, x, dy) }},
-			{"Axpy", 3 * n, func() { Axpy(y, 0.1, x) }},
 			{"ScaleShift", 2 * n, func() { ScaleShift(y, x, ka, kb) }},
 			{"ScaleShiftELU", 2 * n, func() { ScaleShiftELU(y, x, ka, kb) }},
 			{"NormBackwardRow", 3 * n, func() { NormBackwardRow(y, dy, x, ka, kb, kc) }},

@@ -124,8 +124,6 @@ type elementwise struct {
 	doc      string
 	flat     []string // read with the destination's index
 	patterns []string // read with the index modulo period
-	inPlace  bool     // the destination is an operand too, the last flat one
-	scalar   string
 	use      func(k *kernel)
 	body     func(k *kernel)
 }
@@ -187,10 +185,6 @@ var elementwiseKernels = []elementwise{
 		}},
 	{name: "add", doc: "dst = a + b", flat: []string{"a", "b"},
 		body: func(k *kernel) { VADDPS(k.vec(1), k.vec(0), k.vec(0)) }},
-	{name: "axpy", doc: "dst += alpha * x", flat: []string{"x"}, inPlace: true, scalar: "alpha",
-		body: func(k *kernel) {
-			VFMADD213PS(k.vec(1), k.vec(scalarReg), k.vec(0)) // x*alpha + dst
-		}},
 	{name: "scaleShift", doc: "dst = x * scale + shift", flat: []string{"x"}, patterns: []string{"scale", "shift"},
 		body: func(k *kernel) { VFMADD213PS(k.vec(2), k.vec(1), k.vec(0)) }},
 	{name: "scaleShiftELU", doc: "dst = ELU(x * scale + shift)", flat: []string{"x"}, patterns: []string{"scale", "shift"},
@@ -205,9 +199,6 @@ var elementwiseKernels = []elementwise{
 			VFMADD213PS(k.vec(1), k.vec(2), k.vec(0))
 		}},
 }
-
-// scalarReg holds a kernel's scalar in every lane.
-const scalarReg = 6
 
 func (e elementwise) params() (list []string) {
 	list = append(list, "dst")
@@ -225,9 +216,6 @@ func (e elementwise) signature() string {
 		s += p
 	}
 	s += " *float32"
-	if e.scalar != "" {
-		s += ", " + e.scalar + " float32"
-	}
 	s += ", n"
 	if len(e.patterns) > 0 {
 		s += ", period"
@@ -270,19 +258,9 @@ func (e elementwise) build(k *kernel) {
 	if e.use != nil {
 		e.use(k)
 	}
-	if e.scalar != "" {
-		b, err := Param(e.scalar).Resolve()
-		if err != nil {
-			panic(err)
-		}
-		VBROADCASTSS(b.Addr, k.vec(scalarReg))
-	}
 	body := func(masked bool) {
 		r := 0
 		sources := append(append([]reg.GPPhysical(nil), flat...), patterns...)
-		if e.inPlace {
-			sources = append(sources, dst)
-		}
 		for _, p := range sources {
 			k.load(Mem{Base: p, Index: i, Scale: 1}, r, masked)
 			r++
