@@ -102,6 +102,14 @@ func (e SigmaEnd) String() string {
 	return strconv.FormatFloat(e.Value, 'g', -1, 64)
 }
 
+// Set is ParseSigmaEnd into e, as a flag.Value: the error is the rest of a sentence that begins with the flag.
+func (e *SigmaEnd) Set(s string) (err error) {
+	if *e, err = ParseSigmaEnd(s); err != nil {
+		return fmt.Errorf("is %w", err)
+	}
+	return nil
+}
+
 // MarshalYAML writes the number or the rule.
 func (e SigmaEnd) MarshalYAML() (any, error) {
 	if e.Rule != "" {

@@ -4,9 +4,4 @@ package train
 import "sigmaz/internal/nearest"
 
 // DidYouMean is "; did you mean X?" with the nearest of the known names, or "" when none is near.
-func DidYouMean(name string, known []string) string {
-	if word := nearest.Word(name, known); word != "" {
-		return "; did you mean " + word + "?"
-	}
-	return ""
-}
+func DidYouMean(name string, known []string) string { return nearest.DidYouMean(name, known) }

@@ -43,7 +43,7 @@ func (b *bench) memory() (table, error) {
 	switch {
 	case b.watch.dry:
 		images = 4
-	case b.gpu && !b.quick:
+	case b.device.GPU && !b.quick:
 		images = 1 << 16
 	case b.quick:
 		images = 1 << 11

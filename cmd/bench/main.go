@@ -2,14 +2,7 @@
 //
 //	go run -tags nocuda ./cmd/bench          on the CPU
 //	go run ./cmd/bench -gpu                  on a GPU
-//
-//	-gpu         measure the GPU
-//	-device N    which GPU, counted from 0 (default 0)
-//	-workers W   goroutines on the CPU; 0: one a core (default)
-//	-quick       small sizes and short measurements
-//	-check       compare with the reference, measure nothing
-//	-info        name the device and stop
-//	-json FILE   write the numbers to FILE as well
+//	go run -tags nocuda ./cmd/bench -h       every flag
 //
 // Results are checked first: every kernel that is measured, a training step and a score against the plain Go reference, at
 // sizes that the reference can do. A wrong one ends the command. Then, each number the median of several repetitions, with
@@ -29,13 +22,13 @@ package main
 import (
 	"encoding/json"
 	"errors"
-	"flag"
 	"fmt"
 	"io"
 	"os"
 	"runtime"
 	"strings"
 
+	"sigmaz/internal/cli"
 	"sigmaz/kernels"
 )
 
@@ -45,57 +38,60 @@ func main() {
 
 // options is the command line.
 type options struct {
-	gpu, quick, check, info bool
-	device, workers         int
-	json                    string
+	*cli.Command
+	device             cli.Device
+	workers            int
+	quick, check, info bool
+	json               string
 }
 
 // run is the whole command: 0, 1 when something failed, 2 for wrong usage.
 func run(args []string, stdout, stderr io.Writer) int {
-	o, flags, err := parse(args)
-	if errors.Is(err, flag.ErrHelp) {
-		fmt.Fprint(stdout, "usage: bench [flags]\n\n")
-		flags.SetOutput(stdout)
-		flags.PrintDefaults()
-		return 0
+	o := newOptions()
+	err := o.parse(args)
+	if err == nil {
+		err = measure(o, stdout)
 	}
-	if err != nil {
-		fmt.Fprintf(stderr, "bench: %v; -h lists all flags\n", err)
-		return 2
-	}
-	if err := measure(o, stdout); err != nil {
-		fmt.Fprintf(stderr, "bench: %v\n", err)
-		return 1
-	}
-	return 0
+	return o.Exit(err, stdout, stderr)
 }
 
-func parse(args []string) (*options, *flag.FlagSet, error) {
+// newOptions is the command line before it is parsed.
+func newOptions() *options {
 	o := &options{}
-	f := flag.NewFlagSet("bench", flag.ContinueOnError)
-	f.SetOutput(io.Discard)
-	f.Usage = func() {}
-	f.BoolVar(&o.gpu, "gpu", false, "measure the GPU")
-	f.IntVar(&o.device, "device", 0, "which GPU, a `number` counted from 0")
-	f.IntVar(&o.workers, "workers", 0, "`goroutines` on the CPU; 0: one a core")
-	f.BoolVar(&o.quick, "quick", false, "small sizes and short measurements")
-	f.BoolVar(&o.check, "check", false, "compare with the reference, measure nothing")
-	f.BoolVar(&o.info, "info", false, "name the device and stop")
-	f.StringVar(&o.json, "json", "", "write the numbers to this `file` as well")
-	if err := f.Parse(args); err != nil {
-		return nil, f, err
+	o.Command = &cli.Command{
+		Name: "bench",
+		About: "Measures how fast a device trains, samples and moves memory, after a check of the results against the plain Go reference. " +
+			"Each number is the median of several repetitions, with the one furthest from it.",
+		Groups: []cli.Group{
+			{Name: "What is done", Flags: []cli.Flag{
+				{Name: "quick", Help: "small sizes and short measurements", Value: &o.quick},
+				{Name: "check", Help: "compare with the reference, measure nothing", Value: &o.check},
+				{Name: "info", Help: "name the device and stop", Value: &o.info},
+			}},
+			{Name: "Output", Flags: []cli.Flag{
+				{Name: "json", Arg: "FILE", Help: "write the numbers to this file as well; one that is there is replaced", Value: &o.json},
+			}},
+			{Name: "Machine", Flags: append(o.device.Flags("measure"),
+				cli.Flag{Name: "workers", Arg: "W", Unit: "goroutines", Help: "worker goroutines on the CPU; 0: one a core", Value: &o.workers})},
+		},
+		Examples: []cli.Example{
+			{Line: "bench -quick", What: "the CPU, in short"},
+			{Line: "bench -gpu -json gpu.json", What: "a GPU, with the numbers in a file"},
+			{Line: "bench -check -workers 1", What: "are the results right on one core?"},
+		},
+		Notes: []string{"Exit codes: 0 done; 1 failed; 2 wrong usage."},
 	}
-	deviceSet := false
-	f.Visit(func(x *flag.Flag) { deviceSet = deviceSet || x.Name == "device" })
-	switch {
-	case f.NArg() > 0:
-		return nil, f, fmt.Errorf("unexpected argument %q: everything is a flag", f.Arg(0))
-	case deviceSet && !o.gpu:
-		return nil, f, fmt.Errorf("-device %d names a GPU: give -gpu too, or leave it out to measure the CPU", o.device)
-	case o.workers < 0:
-		return nil, f, fmt.Errorf("-workers is %d: expected a number of goroutines, or 0 for one a core", o.workers)
+	return o
+}
+
+func (o *options) parse(args []string) error {
+	if err := o.Parse(args); err != nil {
+		return err
 	}
-	return o, f, nil
+	if o.workers < 0 {
+		return cli.Usagef("-workers is %d: expected a number of goroutines, or 0 for one a core", o.workers)
+	}
+	return o.device.Check(o.Command)
 }
 
 // Report is what -json writes.
@@ -119,7 +115,7 @@ type bench struct {
 }
 
 func measure(o *options, stdout io.Writer) error {
-	backend, err := kernels.Open(o.gpu, o.device, o.workers)
+	backend, err := kernels.Open(o.device.GPU, o.device.N, o.workers)
 	if err != nil {
 		return err
 	}

@@ -11,6 +11,8 @@ import (
 	"testing"
 	"unicode/utf8"
 
+	"sigmaz/internal/cli"
+	"sigmaz/internal/cli/clitest"
 	"sigmaz/kernels"
 )
 
@@ -126,7 +128,8 @@ func TestUsage(t *testing.T) {
 		"-device 1":   "-device 1 names a GPU",
 		"-workers -1": "-workers is -1",
 		"all":         `unexpected argument "all"`,
-		"-fast":       "flag provided but not defined: -fast",
+		"-jsn x":      "did you mean -json?",
+		"-fast":       "unknown flag -fast",
 	} {
 		var stderr bytes.Buffer
 		if code := run(strings.Fields(args), io.Discard, &stderr); code != 2 || !strings.Contains(stderr.String(), want) {
@@ -134,6 +137,8 @@ func TestUsage(t *testing.T) {
 		}
 	}
 }
+
+func TestHelp(t *testing.T) { clitest.Check(t, func() *cli.Command { return newOptions().Command }) }
 
 func TestJSON(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "bench.json")

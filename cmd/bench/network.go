@@ -28,7 +28,7 @@ func (b *bench) networks() []network {
 		return []network{{4, 12, 1, 2}}
 	case b.quick:
 		return []network{{8, 28, 1, 32}}
-	case b.gpu:
+	case b.device.GPU:
 		return []network{{8, 28, 1, 32}, {64, 28, 1, 32}, {128, 32, 3, 16}, {128, 32, 3, 128}}
 	}
 	return []network{{8, 28, 1, 32}, {64, 28, 1, 32}}

@@ -2,23 +2,7 @@
 //
 //	go run -tags nocuda ./cmd/sample RUN [flags]
 //
-// RUN is a run folder, whose newest checkpoint is taken, or one checkpoint file. Flags may stand before or after it:
-//
-//	-n N            samples to draw (default 64 images, or 2,000 points)
-//	-seed S         seed of the start and of the noise; sample k is the same for any -n and -batch (default 0)
-//	-T T            Langevin steps at each noise level (default: the run's)
-//	-epsilon E      step size at the last level, in a_i = E sigma_i^2/sigma_L^2; 0: by Technique 4 of Song and Ermon 2020
-//	                (default: the run's, or 0 when -T asks for another number of steps than the run's)
-//	-denoise=false  leave out the last step x + sigma_L^2 s(x, sigma_L) (default: the run's)
-//	-raw            the raw weights instead of their moving average (EMA)
-//	-batch B        samples drawn together; the result does not depend on it (default: by the image size)
-//	-workers W      goroutines on the CPU; 0: one a core (default); the result does not depend on it
-//	-gpu            run on the GPU
-//	-device N       on that one, counted from 0
-//	-o FILE.png     the picture of all samples
-//	-images DIR     every sample as a PNG of its own, DIR/00000.png on; DIR must be new or empty
-//	-npy FILE       the samples as float32 for numpy.load: (N, H, W, C), not clamped, or (N, D) for vectors
-//	-gif FILE       the annealing as a GIF
+// RUN is a run folder, whose newest checkpoint is taken, or one checkpoint file; -h lists the flags.
 //
 // Without -o the picture is RUN/samples/sample-STEP-seedS.png, or sample-STEP-seedS.png in the current folder for a
 // checkpoint file. Files that are there already are replaced, once the new ones are whole.
@@ -33,7 +17,6 @@ package main
 import (
 	"context"
 	"errors"
-	"flag"
 	"fmt"
 	"io"
 	"io/fs"
@@ -46,6 +29,7 @@ import (
 	"syscall"
 	"time"
 
+	"sigmaz/internal/cli"
 	"sigmaz/internal/picture"
 	"sigmaz/internal/preview"
 	"sigmaz/kernels"
@@ -62,40 +46,19 @@ func main() {
 	os.Exit(code)
 }
 
-const usage = `usage: sample RUN [flags]
-
-RUN is a run folder (its newest checkpoint is taken) or a checkpoint file.
-
-`
-
 // run is the whole command: 0, 1 when something failed, 2 for wrong usage.
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
-	o, flags, err := parse(args)
-	if errors.Is(err, flag.ErrHelp) {
-		fmt.Fprint(stdout, usage)
-		flags.SetOutput(stdout)
-		flags.PrintDefaults()
-		return 0
+	o := newOptions()
+	err := o.parse(args)
+	if err == nil {
+		err = draw(ctx, o, stdout, stderr)
 	}
-	if err != nil {
-		fmt.Fprintf(stderr, "sample: %v; -h lists all flags\n", err)
-		return 2
-	}
-	if err := draw(ctx, o, stdout, stderr); err != nil {
-		fmt.Fprintf(stderr, "sample: %v\n", err)
-		if errors.As(err, new(wrongUse)) {
-			return 2
-		}
-		return 1
-	}
-	return 0
+	return o.Exit(err, stdout, stderr)
 }
-
-// wrongUse is a mistake of the command line that shows only once the checkpoint is read.
-type wrongUse struct{ error }
 
 // options is the command line.
 type options struct {
+	*cli.Command
 	path           string
 	n              int
 	seed           uint64
@@ -104,85 +67,77 @@ type options struct {
 	denoise        bool
 	raw            bool
 	batch, workers int
-	gpu            bool
-	device         int
+	device         cli.Device
 
 	out, images, npy, gif string
-
-	set map[string]bool // flags that were given
 }
 
-// parse reads the command line; flags and the run may come in any order.
-func parse(args []string) (*options, *flag.FlagSet, error) {
-	o := &options{set: map[string]bool{}}
-	f := flag.NewFlagSet("sample", flag.ContinueOnError)
-	f.SetOutput(io.Discard)
-	f.Usage = func() {}
-	f.IntVar(&o.n, "n", 0, "`samples` to draw (default 64 images, or 2,000 points)")
-	f.Uint64Var(&o.seed, "seed", 0, "`seed` of the start and of the noise")
-	f.IntVar(&o.t, "T", 0, "Langevin `steps` at each noise level (default: the run's)")
-	f.Float64Var(&o.epsilon, "epsilon", 0, "step `size` at the last level; 0: by Technique 4 (default: the run's, or 0 when -T differs from the run's)")
-	f.BoolVar(&o.denoise, "denoise", false, "end with x + sigma_L^2 s(x, sigma_L) (default: the run's)")
-	f.BoolVar(&o.raw, "raw", false, "use the raw weights instead of their moving average (EMA)")
-	f.IntVar(&o.batch, "batch", 0, "`samples` drawn together; the result does not depend on it (default: by the image size)")
-	f.IntVar(&o.workers, "workers", 0, "`goroutines` on the CPU; 0: one a core; the result does not depend on it")
-	f.BoolVar(&o.gpu, "gpu", false, "run on the GPU")
-	f.IntVar(&o.device, "device", 0, "`number` of the GPU, counted from 0")
-	f.StringVar(&o.out, "o", "", "picture of all samples, a `file` ending in .png (default: RUN/samples/sample-STEP-seedS.png)")
-	f.StringVar(&o.images, "images", "", "write every sample as a PNG of its own to this new or empty `folder`")
-	f.StringVar(&o.npy, "npy", "", "write the samples as float32 (N, H, W, C) to this `file` for numpy.load")
-	f.StringVar(&o.gif, "gif", "", "write the annealing as a GIF to this `file`")
-
-	var names []string
-	f.VisitAll(func(x *flag.Flag) { names = append(names, x.Name) })
-	var paths []string
-	for rest := args; ; {
-		if err := f.Parse(rest); err != nil {
-			if name, ok := strings.CutPrefix(err.Error(), "flag provided but not defined: -"); ok {
-				err = fmt.Errorf("unknown flag -%s%s", name, train.DidYouMean(name, names))
-			}
-			return nil, f, err
-		}
-		if f.NArg() == 0 {
-			break
-		}
-		paths = append(paths, f.Arg(0))
-		rest = f.Args()[1:]
+// newOptions is the command line before it is parsed.
+func newOptions() *options {
+	o := &options{}
+	o.Command = &cli.Command{
+		Name: "sample",
+		About: "Draws samples from a trained network by annealed Langevin dynamics and writes a picture of them. " +
+			"Sample k is the same for any -n and -batch. Ctrl-C writes the samples that are finished.",
+		Args: []cli.Arg{{Name: "RUN", Help: "a run folder, such as runs/glyphs-1, whose newest checkpoint is taken, or a checkpoint file"}},
+		Groups: []cli.Group{
+			{Name: "Samples", Flags: []cli.Flag{
+				{Name: "n", Arg: "N", Unit: "samples", Help: "how many to draw", Value: &o.n, Default: "64 images, or 2,000 points"},
+				{Name: "seed", Arg: "S", Help: "seed of the start and of the noise", Value: &o.seed},
+				{Name: "raw", Help: "use the raw weights, not their moving average (EMA)", Value: &o.raw},
+			}},
+			{Name: "Annealed Langevin dynamics", Flags: []cli.Flag{
+				{Name: "T", Arg: "T", Unit: "steps", Help: "Langevin steps at each noise level", Value: &o.t, Default: "the run's"},
+				{Name: "epsilon", Arg: "E", Help: "step size at the last level, in a_i = E sigma_i^2/sigma_L^2; 0: by Technique 4 of Song and Ermon 2020", Value: &o.epsilon, Default: "the run's; with another -T than the run's, 0"},
+				{Name: "denoise", Help: "end with the step x + sigma_L^2 s(x, sigma_L); -denoise=false leaves it out", Value: &o.denoise, Default: "the run's"},
+			}},
+			{Name: "Output", Note: "Files that are there already are replaced, once the new ones are whole.", Flags: []cli.Flag{
+				{Name: "o", Arg: "FILE.png", Help: "picture of all samples; for points in the plane two more beside it, FILE-fields.png and FILE-noise.png, show the score", Value: &o.out, Default: "RUN/samples/sample-STEP-seedS.png"},
+				{Name: "images", Arg: "DIR", Help: "new or empty folder for every sample as a PNG of its own, 00000.png on", Value: &o.images},
+				{Name: "npy", Arg: "FILE", Help: "the samples as float32 for numpy.load: (N, H, W, C), not clamped, or (N, D) for vectors", Value: &o.npy},
+				{Name: "gif", Arg: "FILE", Help: "the annealing as a film", Value: &o.gif},
+			}},
+			{Name: "Machine", Flags: append(o.device.Flags("run"),
+				cli.Flag{Name: "batch", Arg: "B", Unit: "samples", Help: "samples drawn together; the result does not depend on it", Value: &o.batch, Default: "by the image size"},
+				cli.Flag{Name: "workers", Arg: "W", Unit: "goroutines", Help: "worker goroutines on the CPU, which change no result; 0: one a core", Value: &o.workers})},
+		},
+		Examples: []cli.Example{
+			{Line: "sample runs/glyphs-1", What: "64 new images, as one picture in the run's folder"},
+			{Line: "sample runs/glyphs-1 -n 100 -seed 7 -images out -gif out.gif", What: "others: each as a PNG, and a film of how they came to be"},
+			{Line: "sample runs/glyphs-1/checkpoints/step-0004500.safetensors -raw -o raw.png", What: "from one checkpoint, with its raw weights"},
+			{Line: "sample runs/swissroll-1 -n 10000 -npy points.npy", What: "numbers for numpy.load"},
+		},
+		Notes: []string{"Exit codes: 0 done; 1 failed, or interrupted after the finished samples were written; 2 wrong usage."},
 	}
-	f.Visit(func(x *flag.Flag) { o.set[x.Name] = true })
+	return o
+}
 
-	bad := func(name, format string, a ...any) (*options, *flag.FlagSet, error) {
-		return nil, f, fmt.Errorf("-%s is %v: expected %s", name, f.Lookup(name).Value, fmt.Sprintf(format, a...))
+// parse reads the command line and checks what can be checked without the checkpoint.
+func (o *options) parse(args []string) error {
+	if err := o.Parse(args); err != nil {
+		return err
+	}
+	o.path = o.Operands[0]
+	bad := func(name string, v any, expected string) error {
+		return cli.Usagef("-%s is %v: expected %s", name, v, expected)
 	}
 	switch {
-	case len(paths) == 0:
-		return nil, f, errors.New("no run given: expected a run folder, such as runs/glyphs-1, or a checkpoint file")
-	case len(paths) > 1:
-		return nil, f, fmt.Errorf("%d arguments besides flags (%s): expected one run folder or checkpoint file", len(paths), strings.Join(paths, ", "))
-	case o.set["n"] && o.n < 1:
-		return bad("n", "at least 1 sample")
+	case o.Given("n") && o.n < 1:
+		return bad("n", o.n, "at least 1 sample")
 	case o.n > math.MaxInt32:
-		return bad("n", "at most %d samples; draw more with other seeds", math.MaxInt32)
-	case o.set["T"] && o.t < 1:
-		return bad("T", "at least 1 Langevin step a level")
+		return bad("n", o.n, fmt.Sprintf("at most %d samples; draw more with other seeds", math.MaxInt32))
+	case o.Given("T") && o.t < 1:
+		return bad("T", o.t, "at least 1 Langevin step a level")
 	case !(o.epsilon >= 0) || math.IsInf(o.epsilon, 0):
-		return bad("epsilon", "a positive step size, or 0 to choose it by Technique 4")
-	case o.set["batch"] && o.batch < 1:
-		return bad("batch", "at least 1 sample at a time")
+		return bad("epsilon", o.epsilon, "a positive step size, or 0 to choose it by Technique 4")
+	case o.Given("batch") && o.batch < 1:
+		return bad("batch", o.batch, "at least 1 sample at a time")
 	case o.workers < 0:
-		return bad("workers", "a number of goroutines, or 0 for one a core")
-	case o.set["device"] && !o.gpu:
-		return nil, f, fmt.Errorf("-device %d names a GPU: give -gpu too, or leave it out to run on the CPU", o.device)
-	case o.set["o"] && !strings.EqualFold(filepath.Ext(o.out), ".png"):
-		return bad("o", "a file name that ends in .png")
+		return bad("workers", o.workers, "a number of goroutines, or 0 for one a core")
+	case o.Given("o") && !strings.EqualFold(filepath.Ext(o.out), ".png"):
+		return bad("o", o.out, "a file name that ends in .png")
 	}
-	for _, name := range []string{"images", "npy", "gif"} {
-		if o.set[name] && f.Lookup(name).Value.String() == "" {
-			return bad(name, "a name")
-		}
-	}
-	o.path = paths[0]
-	return o, f, nil
+	return o.device.Check(o.Command)
 }
 
 // job is what a checkpoint and the flags ask for.
@@ -237,17 +192,17 @@ func plan(o *options) (*job, error) {
 
 	run := j.cfg.Sampling
 	j.opt = sample.Options{T: run.T, Epsilon: run.Epsilon, Denoise: run.Denoise, Seed: o.seed}
-	if o.set["T"] && o.t != run.T {
+	if o.Given("T") && o.t != run.T {
 		// the run's epsilon was chosen for its T
 		j.opt.T, j.opt.Epsilon = o.t, 0
 	}
-	if o.set["epsilon"] {
+	if o.Given("epsilon") {
 		j.opt.Epsilon = o.epsilon
 	}
 	if j.opt.Epsilon == 0 && j.opt.T > 0 {
 		j.opt.Epsilon = sample.Epsilon(j.sigmas, j.opt.T)
 	}
-	if o.set["denoise"] {
+	if o.Given("denoise") {
 		j.opt.Denoise = o.denoise
 	}
 	if err := j.opt.Check(j.sigmas); err != nil {
@@ -293,7 +248,7 @@ type output struct{ flag, path string }
 // outputs is every file but those of -images.
 func (j *job) outputs() []output {
 	o := "-o"
-	if !j.set["o"] {
+	if !j.Given("o") {
 		o = "the default of -o"
 	}
 	all := []output{{o, j.out}, {"-npy", j.npy}, {"-gif", j.gif}}
@@ -310,7 +265,7 @@ func (j *job) outputs() []output {
 func (j *job) check() error {
 	if !j.pictured() {
 		for _, name := range []string{"o", "images", "gif"} {
-			if j.set[name] {
+			if j.Given(name) {
 				return fmt.Errorf("-%s: samples with %d values have no picture; write them with -npy FILE", name, j.cfg.Network.D())
 			}
 		}
@@ -329,11 +284,11 @@ func (j *job) check() error {
 			path = filepath.Clean(o.path)
 		}
 		if first, ok := flagOf[path]; ok {
-			return wrongUse{fmt.Errorf("%s and %s are both %s: expected a file of its own for each, or one would replace the other", first, o.flag, o.path)}
+			return cli.Usagef("%s and %s are both %s: expected a file of its own for each, or one would replace the other", first, o.flag, o.path)
 		}
 		flagOf[path] = o.flag
 	}
-	if j.out != "" && !j.set["o"] {
+	if j.out != "" && !j.Given("o") {
 		if err := os.MkdirAll(filepath.Dir(j.out), 0o777); err != nil {
 			return fmt.Errorf("cannot make the folder for the picture: %w; choose another place with -o FILE.png", err)
 		}
@@ -363,7 +318,7 @@ func (j *job) check() error {
 
 // draw is the command once its usage is right.
 func draw(ctx context.Context, o *options, stdout, stderr io.Writer) error {
-	b, err := kernels.Open(o.gpu, o.device, o.workers)
+	b, err := kernels.Open(o.device.GPU, o.device.N, o.workers)
 	if err != nil {
 		return err
 	}

@@ -18,6 +18,8 @@ import (
 
 	"gorgonia.org/tensor"
 
+	"sigmaz/internal/cli"
+	"sigmaz/internal/cli/clitest"
 	"sigmaz/kernels"
 	"sigmaz/model"
 	"sigmaz/train"
@@ -273,9 +275,9 @@ func TestWrongUse(t *testing.T) {
 		code int
 		want []string // parts of the message
 	}{
-		{"nothing", nil, 2, []string{"no run given", "runs/"}},
+		{"nothing", nil, 2, []string{"no RUN given", "runs/"}},
 		{"two runs", []string{run, "other"}, 2, []string{"2 arguments", "other"}},
-		{"unknown flag", []string{run, "-seeed", "1"}, 2, []string{"unknown flag -seeed", "did you mean seed"}},
+		{"unknown flag", []string{run, "-seeed", "1"}, 2, []string{"unknown flag -seeed", "did you mean -seed"}},
 		{"no number", []string{run, "-n", "many"}, 2, []string{"-n", "many"}},
 		{"-n 0", []string{run, "-n", "0"}, 2, []string{"-n is 0", "at least 1"}},
 		{"-T 0", []string{run, "-T", "0"}, 2, []string{"-T is 0", "at least 1"}},
@@ -328,6 +330,8 @@ func TestWrongUse(t *testing.T) {
 		t.Errorf("-h: %d %q %q", code, stdout, stderr)
 	}
 }
+
+func TestHelp(t *testing.T) { clitest.Check(t, func() *cli.Command { return newOptions().Command }) }
 
 func TestUnwritable(t *testing.T) {
 	if runtime.GOOS == "windows" || os.Geteuid() == 0 {

@@ -11,7 +11,6 @@ package main
 import (
 	"context"
 	"errors"
-	"flag"
 	"fmt"
 	"io"
 	"io/fs"
@@ -19,12 +18,12 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
-	"runtime/debug"
 	"runtime/pprof"
 	"strings"
 	"syscall"
 	"time"
 
+	"sigmaz/internal/cli"
 	"sigmaz/internal/preview"
 	"sigmaz/kernels"
 	"sigmaz/model"
@@ -48,30 +47,19 @@ func main() {
 
 // run is the command without the process around it: its exit code is returned, and ctx is the first signal.
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
-	err := start(ctx, args, stdout)
-	var usage *usageError
-	switch {
-	case err == nil:
-		return 0
-	case errors.Is(err, flag.ErrHelp):
-		help(stdout)
-		return 0
-	case errors.As(err, &usage):
-		fmt.Fprintf(stderr, "train: %v\n", err)
-		return 2
-	case ctx.Err() != nil && errors.Is(err, context.Canceled):
+	f := newFlags()
+	err := f.parse(args)
+	if err == nil {
+		err = start(ctx, f, stdout)
+	}
+	if ctx.Err() != nil && errors.Is(err, context.Canceled) {
 		fmt.Fprintln(stderr, "train: stopped before the first step; nothing was written")
 		return 130
 	}
-	fmt.Fprintf(stderr, "train: %v\n", err)
-	return 1
+	return f.Exit(err, stdout, stderr)
 }
 
-func start(ctx context.Context, args []string, out io.Writer) error {
-	f, err := parse(args)
-	if err != nil {
-		return err
-	}
+func start(ctx context.Context, f *flags, out io.Writer) error {
 	if f.cpuProfile != "" {
 		w, err := os.Create(f.cpuProfile)
 		if err != nil {
@@ -95,14 +83,14 @@ func begin(ctx context.Context, f *flags, out io.Writer) error {
 	if err != nil {
 		return err
 	}
-	b, err := kernels.Open(f.gpu, f.device, c.Workers)
+	b, err := kernels.Open(f.device.GPU, f.device.N, c.Workers)
 	if err != nil {
 		return err
 	}
 	defer b.Close()
 	fmt.Fprintf(out, "sigmaz   preset %s, network %s, %s\n", c.Preset, c.Network.Net, b.Name())
 	if f.dryRun {
-		return dryRun(ctx, b, c, preset, f.set["data"], out)
+		return dryRun(ctx, b, c, preset, f.Given("data"), out)
 	}
 
 	// The folder comes first: a place that cannot be written is known before the data is read.
@@ -110,12 +98,12 @@ func begin(ctx context.Context, f *flags, out io.Writer) error {
 	if err != nil {
 		var bad *train.ValueError
 		if errors.As(err, &bad) {
-			return &usageError{"-" + err.Error()}
+			return &cli.UsageError{Text: "-" + err.Error()}
 		}
 		return err
 	}
 	data, err := c.Resolve(ctx, out, epsilon)
-	if err != nil && !f.set["data"] && missing(c.Data) {
+	if err != nil && !f.Given("data") && missing(c.Data) {
 		err = fmt.Errorf("the data of preset %s is not at %s: say where it is with -data", c.Preset, c.Data)
 	}
 	if err != nil {
@@ -148,7 +136,7 @@ func resume(ctx context.Context, f *flags, out io.Writer) error {
 	if c.Steps < stored.Step() {
 		return fmt.Errorf("-steps is %d, but %s is at step %d already: give more", c.Steps, stored.Folder, stored.Step())
 	}
-	b, err := kernels.Open(f.gpu, f.device, c.Workers)
+	b, err := kernels.Open(f.device.GPU, f.device.N, c.Workers)
 	if err != nil {
 		return err
 	}
@@ -170,7 +158,7 @@ func learn(ctx context.Context, c *train.Config, data *train.Data, b kernels.Bac
 	if err != nil {
 		return err
 	}
-	if err := checkMemory(b, c, data, f.gpu); err != nil {
+	if err := checkMemory(b, c, data, f.device.GPU); err != nil {
 		return err
 	}
 	fmt.Fprintf(out, "ladder   %s\n", ladderText(c, sigmas))
@@ -186,7 +174,7 @@ func learn(ctx context.Context, c *train.Config, data *train.Data, b kernels.Bac
 	if err != nil {
 		return err
 	}
-	again := fmt.Sprintf("%s -resume %s", verb("train", f.gpu, f.device), o.Folder)
+	again := fmt.Sprintf("%s -resume %s", cli.Program("train", f.device), cli.Shell(o.Folder))
 	if r.Stopped {
 		fmt.Fprintf(out, "stopped after step %d of %d, saved as %s\ngo on with: %s\n", r.Step, c.Steps, r.Checkpoint, again)
 		return nil
@@ -206,7 +194,7 @@ func learn(ctx context.Context, c *train.Config, data *train.Data, b kernels.Bac
 	if r.Picture != "" {
 		fmt.Fprintf(out, "pictures %s\n", r.Picture)
 	}
-	fmt.Fprintf(out, "weights  %s\nsample   %s %s\n", r.Checkpoint, verb("sample", f.gpu, f.device), o.Folder)
+	fmt.Fprintf(out, "weights  %s\nsample   %s %s\n", r.Checkpoint, cli.Program("sample", f.device), cli.Shell(o.Folder))
 	return nil
 }
 
@@ -397,28 +385,4 @@ func baseName(c *train.Config, preset train.Preset, presetGiven bool) string {
 		return preset.Name
 	}
 	return name
-}
-
-// verb is how another command of sigmaz is started, the way this one was and on the same device.
-func verb(name string, gpu bool, device int) string {
-	self := os.Args[0]
-	command := self[:len(self)-len(filepath.Base(self))] + name // keeps "./", which filepath.Join drops
-	// go run starts a program from a folder of the build or, the second time, of the build cache: HASH-d.
-	if dir := filepath.Base(filepath.Dir(self)); strings.Contains(self, "go-build") || len(dir) > 32 && strings.HasSuffix(dir, "-d") {
-		command = "go run ./cmd/" + name
-		if info, ok := debug.ReadBuildInfo(); ok {
-			for _, s := range info.Settings {
-				if s.Key == "-tags" {
-					command = "go run -tags " + s.Value + " ./cmd/" + name
-				}
-			}
-		}
-	}
-	if gpu {
-		command += " -gpu"
-		if device != 0 {
-			command += fmt.Sprintf(" -device %d", device)
-		}
-	}
-	return command
 }

@@ -8,14 +8,35 @@ import (
 )
 
 // Word is the known name that is fewest edits away from name, case aside, and at most about a third of the longer
-// name's letters; "" if there is none.
+// name's letters. Where none is, it is the first that begins with name, or with which name begins, of three letters at
+// least. "" if there is none either.
 func Word(name string, known []string) string {
+	letters := func(s string) string { return strings.ToLower(strings.TrimLeft(s, "-")) } // the dashes of a flag do not count
 	best, bestEdits := "", 0
+	a := letters(name)
 	for _, k := range known {
-		e := levenshtein.ComputeDistance(strings.ToLower(name), strings.ToLower(k))
-		if e <= (max(len(k), len(name))+2)/3 && (best == "" || e < bestEdits) {
+		b := letters(k)
+		e := levenshtein.ComputeDistance(a, b)
+		if e <= (max(len(a), len(b))+2)/3 && (e == 0 || e < min(len(a), len(b))) && (best == "" || e < bestEdits) {
 			best, bestEdits = k, e
 		}
 	}
-	return best
+	if best != "" {
+		return best
+	}
+	for _, k := range known {
+		b := letters(k)
+		if min(len(a), len(b)) >= 3 && (strings.HasPrefix(a, b) || strings.HasPrefix(b, a)) {
+			return k
+		}
+	}
+	return ""
+}
+
+// DidYouMean is "; did you mean X?" with the nearest of the known names, or "" when none is near.
+func DidYouMean(name string, known []string) string {
+	if word := Word(name, known); word != "" {
+		return "; did you mean " + word + "?"
+	}
+	return ""
 }
