@@ -30,6 +30,7 @@ import (
 	"time"
 
 	"sigmaz/internal/cli"
+	"sigmaz/internal/npy"
 	"sigmaz/internal/picture"
 	"sigmaz/internal/preview"
 	"sigmaz/kernels"
@@ -409,7 +410,7 @@ func (j *job) write(s *preview.Sampler, x []float32, film *film, stdout, stderr 
 		if j.vectors() {
 			shape = []int{n, net.D()}
 		}
-		if err := picture.WriteNPY(j.npy, shape, x); err != nil {
+		if err := picture.WriteFile(j.npy, func(w io.Writer) error { return npy.Write(w, shape, x) }); err != nil {
 			return err
 		}
 		say(j.npy, fmt.Sprintf("the samples, float32 %v", shape))

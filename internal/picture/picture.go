@@ -1,5 +1,5 @@
-// Package picture turns arrays into files that people look at or load: PNG grids, numbered PNGs, GIFs, NPY arrays, and
-// plots of point clouds and score fields.
+// Package picture turns arrays into files that people look at: PNG grids, numbered PNGs, GIFs, and plots of point clouds
+// and score fields.
 //
 // Images are float32 in [0, 1], (N, H, W, C): row n holds H*W pixels of C values. Values outside [0, 1], which samples
 // have, are clamped for display and nowhere else. C = 1 is grey, C = 3 is RGB; of any other number of channels the first

@@ -217,33 +217,6 @@ func TestWriteFileFollowsLinks(t *testing.T) {
 	}
 }
 
-// Magic, header and values as numpy.lib.format has them.
-func TestWriteNPY(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "a.npy")
-	for _, c := range []struct {
-		shape []int
-		text  string
-	}{{[]int{6}, "(6,)"}, {[]int{1, 2, 3}, "(1, 2, 3,)"}} {
-		if err := WriteNPY(path, c.shape, []float32{1, 2, 3, 4, 5, -6.5}); err != nil {
-			t.Fatal(err)
-		}
-		b, err := os.ReadFile(path)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if !bytes.HasPrefix(b, []byte("\x93NUMPY\x01\x00")) {
-			t.Errorf("magic is %q", b[:8])
-		}
-		n := 10 + int(b[8]) + int(b[9])<<8
-		if n%64 != 0 || b[n-1] != '\n' || !bytes.Contains(b[:n], []byte(c.text)) || !bytes.Contains(b[:n], []byte("'<f4'")) {
-			t.Errorf("header is %q", b[:n])
-		}
-		if len(b) != n+24 || !bytes.Equal(b[n:n+4], []byte{0, 0, 0x80, 0x3f}) || !bytes.Equal(b[n+20:], []byte{0, 0, 0xd0, 0xc0}) {
-			t.Errorf("values are % x", b[n:])
-		}
-	}
-}
-
 func TestWriteGIF(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "a.gif")
 	for _, c := range []int{1, 3} {
