@@ -3,6 +3,7 @@ package kernels_test
 import (
 	"fmt"
 	"math"
+	"slices"
 	"testing"
 
 	"sigmaz/kernels"
@@ -147,6 +148,33 @@ func TestNormELUIsFused(t *testing.T) {
 	for i := range fused {
 		if math.Float32bits(fused[i]) != math.Float32bits(apart[i]) {
 			t.Fatalf("word %d: %g in one pass, %g in two", i, fused[i], apart[i])
+		}
+	}
+}
+
+// Rows of a larger set give what the same rows give on their own.
+func TestPerturbRows(t *testing.T) {
+	all := &kernels.Data{N: 9, H: 2, W: 3, C: 1, U8: make([]byte, 54)}
+	for i := range all.U8 {
+		all.U8[i] = byte(37 * i)
+	}
+	some := *all
+	some.N, some.Rows = 4, []uint32{8, 3, 0, 5}
+	own := &kernels.Data{N: 4, H: 2, W: 3, C: 1}
+	for i := range some.N {
+		own.U8 = append(own.U8, some.Bytes(i)...)
+	}
+	var want []float32
+	for _, d := range []*kernels.Data{own, &some} {
+		mem := make([]float32, 256)
+		op := kernels.Perturb{N: 8, XTilde: kernels.Buf{Off: 0, N: 48}, Z: kernels.Buf{Off: 64, N: 48}, Sigma: kernels.Buf{Off: 128, N: 8},
+			Level: kernels.Buf{Off: 144, N: 8}, Ladder: kernels.Buf{Off: 160, N: 2}, State: kernels.Buf{Off: 176, N: kernels.StateWords}, Data: d, Seed: 4, Flip: true}
+		mem[160], mem[161] = 2, 1
+		op.Ref(mem)
+		if want == nil {
+			want = mem
+		} else if !slices.Equal(mem, want) {
+			t.Error("four rows of nine give another batch than the same four on their own")
 		}
 	}
 }

@@ -195,19 +195,42 @@ func (b *cudaBackend) resident(d *Data) (address, error) {
 	if buf := b.data[d]; buf != nil {
 		return address(buf.Addr()), nil
 	}
-	bytes := d.U8
-	if d.F32 != nil {
-		bytes = bytesOf(d.F32)
-	}
-	buf, err := b.device.Alloc(int64(len(bytes)), "the data set")
+	buf, err := b.device.Alloc(d.Size(), "the data set")
 	if err != nil {
 		return 0, err
 	}
-	if err := buf.Write(0, bytes); err != nil {
+	all := d.U8
+	if d.F32 != nil {
+		all = bytesOf(d.F32)
+	}
+	if d.Rows == nil {
+		err = buf.Write(0, all[:d.Size()])
+	} else {
+		err = writeRows(buf, all, d.Rows, int(d.Size())/d.N)
+	}
+	if err != nil {
 		return 0, errors.Join(err, buf.Free())
 	}
 	b.data[d] = buf
 	return address(buf.Addr()), nil
+}
+
+// writeRows copies rows of n bytes to the device one after the other, many with each write.
+func writeRows(buf *cuda.Buffer, all []byte, rows []uint32, n int) error {
+	const some = 16 << 20
+	block := make([]byte, 0, max(some, n))
+	off := int64(0)
+	for i, r := range rows {
+		block = append(block, all[int(r)*n:(int(r)+1)*n]...)
+		if len(block)+n > cap(block) || i == len(rows)-1 {
+			if err := buf.Write(off, block); err != nil {
+				return err
+			}
+			off += int64(len(block))
+			block = block[:0]
+		}
+	}
+	return nil
 }
 
 // stageBytes is the size of the pinned memory that small reads go through, such as those of the losses.

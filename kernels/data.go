@@ -2,12 +2,44 @@
 package kernels
 
 // Data is N rows of H*W*C values: images as bytes, which the perturbation maps to [0, 1], or vectors (H = W = 1) as
-// they are. Exactly one of U8 and F32 is set. A backend with memory of its own copies it there once.
+// they are. Exactly one of U8 and F32 is set. A backend with memory of its own copies its rows there once.
+//
+// With Rows, row i is row Rows[i] of U8 or F32, which may hold more rows than N: so a part of a data set that lies in a
+// mapped file takes no memory of its own.
 type Data struct {
 	N, H, W, C int
-	U8         []byte    // (N, H, W, C)
-	F32        []float32 // (N, C)
+	U8         []byte    // (N, H, W, C), or more rows
+	F32        []float32 // (N, C), or more rows
+	Rows       []uint32  // (N); nil: the rows in order
 }
 
 // D is the number of values of one row.
 func (d *Data) D() int { return d.H * d.W * d.C }
+
+// Row is where row i is stored.
+func (d *Data) Row(i int) int {
+	if d.Rows != nil {
+		return int(d.Rows[i])
+	}
+	return i
+}
+
+// Bytes is row i of images.
+func (d *Data) Bytes(i int) []byte {
+	r, n := d.Row(i), d.D()
+	return d.U8[r*n : (r+1)*n]
+}
+
+// Floats is row i of vectors.
+func (d *Data) Floats(i int) []float32 {
+	r, n := d.Row(i), d.D()
+	return d.F32[r*n : (r+1)*n]
+}
+
+// Size is the memory in bytes that the N rows take where they lie one after the other.
+func (d *Data) Size() int64 {
+	if d.F32 != nil {
+		return 4 * int64(d.N) * int64(d.D())
+	}
+	return int64(d.N) * int64(d.D())
+}

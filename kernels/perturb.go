@@ -93,10 +93,10 @@ func (o Perturb) level(step uint64, r int) int {
 func (o Perturb) pixels(x []float32, image int, flip bool, q uint64) {
 	d := o.Data
 	if d.F32 != nil {
-		copy(x, d.F32[image*d.C:(image+1)*d.C])
+		copy(x, d.Floats(image))
 		return
 	}
-	src := d.U8[image*d.D() : (image+1)*d.D()]
+	src := d.Bytes(image)
 	dequant := Stream{o.Seed, PurposeDequant, q}
 	var block [4]uint32
 	for i := range x {

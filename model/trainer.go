@@ -197,7 +197,7 @@ func NewTrainer(b kernels.Backend, c TrainerConfig) (*Trainer, error) {
 	}
 	for _, d := range []*kernels.Data{c.Data, c.HeldOut} {
 		if d != nil {
-			back -= int64(len(d.U8) + 4*len(d.F32))
+			back -= d.Size()
 		}
 	}
 	return nil, withFittingBatch(err, back, c.Batch, func(batch int) (int, error) {

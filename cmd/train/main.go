@@ -332,7 +332,7 @@ func dryRun(ctx context.Context, b kernels.Backend, c *train.Config, preset trai
 		fmt.Fprintf(out, ", %s for previews", bytesText(4*float64(words)))
 	}
 	if data != nil {
-		fmt.Fprintf(out, ", %s of data", bytesText(float64(len(data.Train.U8)+4*len(data.Train.F32))))
+		fmt.Fprintf(out, ", %s of data", bytesText(float64(data.Train.Size())))
 	}
 	fmt.Fprintf(out, "\ncheckpoint  %s\n", bytesText(16*float64(info.Parameters)))
 	fmt.Fprintf(out, "loss        D/2 = %g with zero weights (anneal-power 2)\n", float64(n.D())/2)

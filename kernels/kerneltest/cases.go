@@ -116,6 +116,8 @@ func perturbCases() []Case {
 	}
 	vectors := &kernels.Data{N: 9, H: 1, W: 1, C: 2, F32: make([]float32, 18)}
 	kernels.Stream{Seed: 1, Purpose: kernels.PurposeData}.Normals(vectors.F32)
+	some := &kernels.Data{N: 4, H: 5, W: 3, C: 3, U8: bytes.U8, Rows: []uint32{6, 1, 2, 4}}
+	someVectors := &kernels.Data{N: 3, H: 1, W: 1, C: 2, F32: vectors.F32, Rows: []uint32{8, 0, 5}}
 	var cases []Case
 	for name, op := range map[string]kernels.Perturb{
 		"images":          {Data: bytes},
@@ -124,6 +126,8 @@ func perturbCases() []Case {
 		"stratified":      {Data: vectors, Stratified: true},
 		"stratified-3":    {Data: vectors, Stratified: true, LevelsPerStep: 3},
 		"every":           {Data: bytes, Every: true, Flip: true, Dequantize: true},
+		"some rows":       {Data: some, Flip: true},
+		"some vectors":    {Data: someVectors},
 	} {
 		for _, n := range []int{1, 33} {
 			var b builder
