@@ -131,7 +131,7 @@ func TestImages(t *testing.T) {
 		t.Errorf("grid: %v %v", img, err)
 	}
 	shape, want := readNPY(t, file("1.npy"))
-	if shape != "(5, 8, 8, 1,)" || len(want) != 5*64 {
+	if shape != "(5, 8, 8, 1)" || len(want) != 5*64 {
 		t.Fatalf("shape %s, %d values", shape, len(want))
 	}
 
@@ -202,7 +202,7 @@ func TestPoints(t *testing.T) {
 	dir := t.TempDir()
 	npy, film := filepath.Join(dir, "a.npy"), filepath.Join(dir, "a.gif")
 	stdout, _ := mustRun(t, run, "-n", "700", "-npy", npy, "-gif", film)
-	if shape, _ := readNPY(t, npy); shape != "(700, 2,)" {
+	if shape, _ := readNPY(t, npy); shape != "(700, 2)" {
 		t.Errorf("shape %s", shape)
 	}
 	for _, name := range []string{"", "-fields", "-noise"} {
@@ -243,7 +243,7 @@ func TestPoints(t *testing.T) {
 		t.Errorf("five dimensions: %d %s", code, stderr)
 	}
 	mustRun(t, run, "-n", "3", "-npy", npy)
-	if shape, _ := readNPY(t, npy); shape != "(3, 5,)" {
+	if shape, _ := readNPY(t, npy); shape != "(3, 5)" {
 		t.Errorf("shape %s", shape)
 	}
 }
@@ -366,7 +366,7 @@ func TestInterrupt(t *testing.T) {
 	if code := run(ctx, []string{run1, "-n", "3", "-batch", "1", "-o", out, "-npy", npy}, io.Discard, &errs); code != 1 || !strings.Contains(errs.String(), "1 sample finished and written, 2 missing") {
 		t.Errorf("%d %s", code, errs.String())
 	}
-	if shape, _ := readNPY(t, npy); shape != "(1, 8, 8, 1,)" {
+	if shape, _ := readNPY(t, npy); shape != "(1, 8, 8, 1)" {
 		t.Errorf("shape %s", shape)
 	}
 }
