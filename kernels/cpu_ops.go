@@ -78,11 +78,11 @@ func lower(mem []float32, op Op) stage {
 	case LossGrad:
 		return byRows(o.N, []Buf{o.DMean}, func(lo, hi int) { o.RefRows(mem, lo, hi) })
 	case Perturb:
-		return byRows(o.N, []Buf{o.Ladder, o.State}, func(lo, hi int) { o.RefRows(mem, lo, hi) })
+		return lowerPerturb(mem, o)
 	case SetSigma:
 		return byRows(o.Sigma.N, []Buf{o.Ladder, o.State}, func(lo, hi int) { o.RefRows(mem, lo, hi) })
 	case Langevin:
-		return byRows(o.Rows(), []Buf{o.Alpha, o.State}, func(lo, hi int) { o.RefRows(mem, lo, hi) })
+		return lowerLangevin(mem, o)
 	case Adam:
 		const block = 1 << 14
 		return stage{before: []phase{{(o.Param.N + block - 1) / block, func(task int, _ *worker) {
@@ -104,6 +104,11 @@ func byRows(rows int, shared []Buf, f func(lo, hi int)) stage {
 
 // once is a phase of a single task.
 func once(f func()) phase { return phase{1, func(int, *worker) { f() }} }
+
+// bytesOf views the memory of floats as bytes.
+func bytesOf(f []float32) []byte {
+	return unsafe.Slice((*byte)(unsafe.Pointer(unsafe.SliceData(f))), 4*len(f))
+}
 
 // words views floats as the uint32 that they hold.
 func words(f []float32) []uint32 {

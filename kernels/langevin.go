@@ -62,12 +62,9 @@ func (o Langevin) RefRows(mem []float32, lo, hi int) {
 
 // row updates one image.
 func (o Langevin) row(mem []float32, n int) {
-	k := word(mem, o.State, StateStep)
-	a := o.Alpha.Of(mem)[levelOf(k, o.T, o.Alpha.N)]
-	b := float32(math.Sqrt(float64(2 * a)))
-	x := o.X.Slice(n*o.D, o.D).Of(mem)
-	s := o.S.Slice(n*o.D, o.D).Of(mem)
-	stream := ImageStream(o.Seed, PurposeLangevin, word(mem, o.State, StateImage)+uint32(n), k)
+	a, b := o.factors(mem)
+	x, s := row(mem, o.X, o.Rows(), n), row(mem, o.S, o.Rows(), n)
+	stream := o.stream(mem, n)
 	for i := 0; i < len(x); i += 4 {
 		z := NormalBlock(stream.Block(uint32(i / 4)))
 		for j := 0; j < 4 && i+j < len(x); j++ {
@@ -75,6 +72,17 @@ func (o Langevin) row(mem []float32, n int) {
 			x[i+j] = float32(x[i+j]+float32(a*s[i+j])) + float32(b*z[j])
 		}
 	}
+}
+
+// factors are a and sqrt(2a) of the step.
+func (o Langevin) factors(mem []float32) (a, b float32) {
+	a = o.Alpha.Of(mem)[levelOf(word(mem, o.State, StateStep), o.T, o.Alpha.N)]
+	return a, float32(math.Sqrt(float64(2 * a)))
+}
+
+// stream is the noise of row n.
+func (o Langevin) stream(mem []float32, n int) Stream {
+	return ImageStream(o.Seed, PurposeLangevin, word(mem, o.State, StateImage)+uint32(n), word(mem, o.State, StateStep))
 }
 
 // Denoise is Tweedie's formula at the last level, the final step of NCSNv2: x <- x + sigma_n^2 s. In place on X.

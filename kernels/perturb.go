@@ -12,7 +12,11 @@
 //	z          normals of (PurposeNoise, q)
 package kernels
 
-import "math/bits"
+import (
+	"math/bits"
+
+	"sigmaz/kernels/internal/philox"
+)
 
 // Perturb draws a batch of N rows, their levels and their noise, and writes x~.
 type Perturb struct {
@@ -47,61 +51,79 @@ func (o Perturb) Ref(mem []float32) { o.RefRows(mem, 0, o.N) }
 func (o Perturb) RefRows(mem []float32, lo, hi int) {
 	step := stepOf(mem, o.State)
 	for r := lo; r < hi; r++ {
-		q := step*uint64(o.N) + uint64(r)
-		var level, image int
-		flip, purpose := false, PurposeNoise
-		if o.Every {
-			level, image = int(q%uint64(o.Ladder.N)), int(q/uint64(o.Ladder.N)%uint64(o.Data.N))
-			purpose = PurposeHeldOut
-		} else {
-			level, image = o.level(step, r), Permutation(o.Seed, uint64(o.Data.N), q)
-			flip = o.Flip && Stream{o.Seed, PurposeFlip, q}.Word(0)>>31 == 1
-		}
-		sigma := o.Ladder.Of(mem)[level]
+		d := o.draw(step, r)
+		sigma := o.Ladder.Of(mem)[d.level]
 		o.Sigma.Of(mem)[r] = sigma
-		SetWord(mem, o.Level, r, uint32(level))
+		SetWord(mem, o.Level, r, uint32(d.level))
 		x, z := row(mem, o.XTilde, o.N, r), row(mem, o.Z, o.N, r)
-		o.pixels(x, image, flip, q)
-		Stream{o.Seed, purpose, q}.Normals(z)
+		o.pixels(x, d)
+		for i := 0; i < len(z); i += 4 {
+			block := NormalBlock(d.noise.Block(uint32(i / 4)))
+			copy(z[i:], block[:])
+		}
 		for i := range x {
 			x[i] += float32(sigma * z[i])
 		}
 	}
 }
 
-// level draws the level of a row.
-func (o Perturb) level(step uint64, r int) int {
-	k, levels := o.LevelsPerStep, uint64(o.Ladder.N)
-	n := step*uint64(o.N) + uint64(r)
-	j := r
-	stream, element := Stream{o.Seed, PurposeLevel, n}, 0
-	if k > 0 {
-		j = r % k
-		stream, element = Stream{o.Seed, PurposeLevel, step}, j
-	} else {
-		k = o.N
-	}
-	u := uint64(stream.Word(element)) // u / 2^32 is uniform in [0, 1)
-	if o.Stratified {
-		// floor(L (j + u/2^32) / K), in integers
-		return int(levels * (uint64(j)<<32 + u) / uint64(k) >> 32)
-	}
-	return int(levels * u >> 32)
+// draw is what a row is made of.
+type draw struct {
+	q            uint64 // sample
+	level, image int
+	flip         bool
+	noise        Stream
 }
 
-// pixels writes row image of the data to x.
-func (o Perturb) pixels(x []float32, image int, flip bool, q uint64) {
+// draw draws row r of a step.
+func (o Perturb) draw(step uint64, r int) draw {
+	q := step*uint64(o.N) + uint64(r)
+	if o.Every {
+		levels, rows := uint64(o.Ladder.N), uint64(o.Data.N)
+		return draw{q: q, level: int(q % levels), image: int(q / levels % rows), noise: Stream{o.Seed, PurposeHeldOut, q}}
+	}
+	s, element := o.levelStream(step, r)
+	return draw{q: q, level: o.level(r, s.Word(element)), image: Permutation(o.Seed, uint64(o.Data.N), q),
+		flip: o.Flip && o.flipStream(q).Word(0)>>31 == 1, noise: Stream{o.Seed, PurposeNoise, q}}
+}
+
+func (o Perturb) flipStream(q uint64) Stream { return Stream{o.Seed, PurposeFlip, q} }
+
+// levelStream is where the word for the level of row r lies.
+func (o Perturb) levelStream(step uint64, r int) (s Stream, element int) {
+	if k := o.LevelsPerStep; k > 0 {
+		return Stream{o.Seed, PurposeLevel, step}, r % k
+	}
+	return Stream{o.Seed, PurposeLevel, step*uint64(o.N) + uint64(r)}, 0
+}
+
+// level makes the level of row r of a word: u = word/2^32 is uniform in [0, 1).
+func (o Perturb) level(r int, word uint32) int {
+	u, levels := uint64(word), uint64(o.Ladder.N)
+	if !o.Stratified {
+		return int(levels * u >> 32)
+	}
+	j, k := r, o.N
+	if o.LevelsPerStep > 0 {
+		j, k = r%o.LevelsPerStep, o.LevelsPerStep
+	}
+	// floor(L (j + u) / K), in integers
+	return int(levels * (uint64(j)<<32 + u) / uint64(k) >> 32)
+}
+
+// pixels writes a row of the data to x.
+func (o Perturb) pixels(x []float32, r draw) {
 	d := o.Data
 	if d.F32 != nil {
-		copy(x, d.Floats(image))
+		copy(x, d.Floats(r.image))
 		return
 	}
-	src := d.Bytes(image)
-	dequant := Stream{o.Seed, PurposeDequant, q}
+	src := d.Bytes(r.image)
+	dequant := Stream{o.Seed, PurposeDequant, r.q}
 	var block [4]uint32
 	for i := range x {
 		b := src[i]
-		if flip {
+		if r.flip {
 			c, p := i%d.C, i/d.C
 			b = src[((p/d.W)*d.W+d.W-1-p%d.W)*d.C+c]
 		}
@@ -113,7 +135,7 @@ func (o Perturb) pixels(x []float32, image int, flip bool, q uint64) {
 			block = dequant.Block(uint32(i / 4))
 		}
 		// (byte + u)/256 with u in [0, 1), rounded once
-		x[i] = (float32(b) + float32(block[i%4]>>9)*(1.0/(1<<23))) * (1.0 / 256)
+		x[i] = (float32(b) + philox.Fraction(block[i%4])) * (1.0 / 256)
 	}
 }
 
@@ -122,21 +144,36 @@ func (o Perturb) pixels(x []float32, image int, flip bool, q uint64) {
 // even number of bits, with Philox as the round function, walked until it falls below n (Black and Rogaway 2002): a
 // function of q alone, so that resuming needs no stored order.
 func Permutation(seed, n, q uint64) int {
-	epoch, i := q/n, q%n
-	half := permutationBits(n)
-	mask := uint64(1)<<half - 1
-	for {
-		l, r := i>>half, i&mask
-		for round := range uint32(4) {
-			f := Philox([2]uint32{uint32(seed), uint32(seed >> 32)},
-				[4]uint32{uint32(PurposeBatch) | round<<8, uint32(epoch), uint32(epoch >> 32), uint32(r)})[0]
-			l, r = r, l^uint64(f)&mask
+	f := newFeistel(int(n))
+	for i := q % n; ; {
+		for round := range uint32(feistelRounds) {
+			i = f.round(i, Philox(Stream{Seed: seed}.words().Key, f.counter(q/n, round, i))[0])
 		}
-		if i = l<<half | r; i < n {
+		if i < n {
 			return int(i)
 		}
 	}
 }
 
-// permutationBits is half the number of bits of that network.
-func permutationBits(n uint64) int { return max(1, (bits.Len64(n-1)+1)/2) }
+const feistelRounds = 4
+
+// feistel is that network for n rows: two halves of a number.
+type feistel struct {
+	n    uint64
+	half int // bits
+	mask uint64
+}
+
+func newFeistel(n int) feistel {
+	half := max(1, (bits.Len64(uint64(n)-1)+1)/2)
+	return feistel{uint64(n), half, uint64(1)<<half - 1}
+}
+
+// counter is where a round's word for i lies, round the number that it turns i into.
+func (f feistel) counter(epoch uint64, round uint32, i uint64) [4]uint32 {
+	return [4]uint32{uint32(PurposeBatch) | round<<8, uint32(epoch), uint32(epoch >> 32), uint32(i & f.mask)}
+}
+
+func (f feistel) round(i uint64, word uint32) uint64 {
+	return i&f.mask<<f.half | (i>>f.half ^ uint64(word)&f.mask)
+}

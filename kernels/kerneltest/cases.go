@@ -110,12 +110,19 @@ func Cases() []Case {
 
 // perturbCases draw batches of images and vectors in every mode.
 func perturbCases() []Case {
-	bytes := &kernels.Data{N: 7, H: 5, W: 3, C: 3, U8: make([]byte, 7*45)}
-	for i := range bytes.U8 {
-		bytes.U8[i] = byte(i * 37)
+	images := func(n, h, w, c int) *kernels.Data {
+		d := &kernels.Data{N: n, H: h, W: w, C: c, U8: make([]byte, n*h*w*c)}
+		for i := range d.U8 {
+			d.U8[i] = byte(i * 37)
+		}
+		return d
 	}
-	vectors := &kernels.Data{N: 9, H: 1, W: 1, C: 2, F32: make([]float32, 18)}
-	kernels.Stream{Seed: 1, Purpose: kernels.PurposeData}.Normals(vectors.F32)
+	vectorsOf := func(n, c int) *kernels.Data {
+		d := &kernels.Data{N: n, H: 1, W: 1, C: c, F32: make([]float32, n*c)}
+		kernels.Stream{Seed: 1, Purpose: kernels.PurposeData}.Normals(d.F32)
+		return d
+	}
+	bytes, vectors := images(7, 5, 3, 3), vectorsOf(9, 2)
 	some := &kernels.Data{N: 4, H: 5, W: 3, C: 3, U8: bytes.U8, Rows: []uint32{6, 1, 2, 4}}
 	someVectors := &kernels.Data{N: 3, H: 1, W: 1, C: 2, F32: vectors.F32, Rows: []uint32{8, 0, 5}}
 	var cases []Case
@@ -128,8 +135,14 @@ func perturbCases() []Case {
 		"every":           {Data: bytes, Every: true, Flip: true, Dequantize: true},
 		"some rows":       {Data: some, Flip: true},
 		"some vectors":    {Data: someVectors},
+		"grey":            {Data: images(3, 28, 28, 1), Flip: true, Dequantize: true},
+		"colour":          {Data: images(2, 33, 47, 3), Flip: true},
+		"pixel":           {Data: images(5, 1, 1, 1), Flip: true, Dequantize: true},
+		"wide pixels":     {Data: images(2, 1, 3, 31), Flip: true},
+		"vectors of 3":    {Data: vectorsOf(100, 3)},
+		"vectors of 17":   {Data: vectorsOf(4, 17)},
 	} {
-		for _, n := range []int{1, 33} {
+		for _, n := range []int{1, 33, 70} {
 			var b builder
 			d := op.Data.D()
 			op.N, op.Seed = n, 0x123456789abcdef

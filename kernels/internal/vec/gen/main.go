@@ -20,7 +20,7 @@ import (
 )
 
 func main() {
-	part := flag.String("part", "", "which family of kernels to write: conv, elementwise, columns or pool")
+	part := flag.String("part", "", "which family of kernels to write: conv, elementwise, columns, pool or noise")
 	dispatch := flag.String("dispatch", "", "files for the Go side of the kernels, without _amd64.go and _other.go")
 	flag.Parse() // Generate parses again; the kernels are built before it
 	ConstraintExpr("amd64")
@@ -35,6 +35,8 @@ func main() {
 		genColumns()
 	case "pool":
 		genPool()
+	case "noise":
+		genNoise()
 	default:
 		fmt.Fprintf(os.Stderr, "gen: unknown part %q\n", *part)
 		os.Exit(2)
@@ -142,37 +144,44 @@ func (s isa) roundNearest(src, dst int) {
 
 var constants = map[string]Mem{}
 
-// constant is the memory of a vector whose lanes all hold bits.
-func constant(name string, bits uint32) Mem {
+// table is the memory of 16 words.
+func table(name string, word func(i int) uint32) Mem {
 	if m, ok := constants[name]; ok {
 		return m
 	}
 	m := GLOBL(name, RODATA|NOPTR)
 	for i := 0; i < 16; i++ {
-		DATA(4*i, U32(bits))
+		DATA(4*i, U32(word(i)))
 	}
 	constants[name] = m
 	return m
+}
+
+// constant is the memory of a vector whose lanes all hold bits.
+func constant(name string, bits uint32) Mem {
+	return table(name, func(int) uint32 { return bits })
 }
 
 func constantF(name string, v float64) Mem { return constant(name, math.Float32bits(float32(v))) }
 
 // slidingMask is eight words of ones followed by eight of zeros.
 func slidingMask() Mem {
-	if m, ok := constants["slidingMask"]; ok {
-		return m
-	}
-	m := GLOBL("slidingMask", RODATA|NOPTR)
-	for i := 0; i < 16; i++ {
-		v := uint32(0)
+	return table("slidingMask", func(i int) uint32 {
 		if i < 8 {
-			v = math.MaxUint32
+			return math.MaxUint32
 		}
-		DATA(4*i, U32(v))
-	}
-	constants["slidingMask"] = m
-	return m
+		return 0
+	})
 }
 
 // loadParam loads a parameter of the function being built into a fixed register.
 func loadParam(name string, r reg.Register) { Load(Param(name), r) }
+
+// loadScalar spreads a float32 parameter over the lanes of a register.
+func loadScalar(name string, r reg.VecPhysical) {
+	b, err := Param(name).Resolve()
+	if err != nil {
+		panic(err)
+	}
+	VBROADCASTSS(b.Addr, r)
+}

@@ -1,0 +1,183 @@
+package kernels
+
+// The perturbation and the Langevin update on the CPU: the same bits as their references, a row or, where rows are short,
+// many rows at once. What is drawn for a row beside its noise (level, image, flip) is drawn for many rows at once too.
+
+import (
+	"math"
+
+	"sigmaz/kernels/internal/vec"
+)
+
+const (
+	// shortRow is the length up to which rows share a group of the random number kernels.
+	shortRow = 16
+	// drawRows is how many rows are drawn together.
+	drawRows = 64
+)
+
+// lowerPerturb needs a copy of a row of bytes, to mirror it.
+func lowerPerturb(mem []float32, o Perturb) stage {
+	d := o.Data.D()
+	s := byRows(o.N, []Buf{o.Ladder, o.State}, nil)
+	s.scratch = (d + 3) / 4
+	s.run = func(lo, hi, _ int, _ bool, w *worker) {
+		step := stepOf(mem, o.State)
+		for ; lo < hi; lo += drawRows {
+			o.rows(mem, step, lo, min(lo+drawRows, hi), bytesOf(w.scratch)[:d])
+		}
+	}
+	return s
+}
+
+// rows perturbs up to drawRows rows.
+func (o Perturb) rows(mem []float32, step uint64, lo, hi int, mirrored []byte) {
+	var drawn [drawRows]draw
+	draws := drawn[:hi-lo]
+	o.drawRows(draws, step, lo)
+	for i, d := range draws {
+		r := lo + i
+		o.Sigma.Of(mem)[r] = o.Ladder.Of(mem)[d.level]
+		SetWord(mem, o.Level, r, uint32(d.level))
+		o.fastPixels(row(mem, o.XTilde, o.N, r), d, mirrored)
+	}
+	if d := o.Data.D(); d <= shortRow {
+		shortNoise(o.Seed, hi-lo, d, func(i int) Stream { return draws[i].noise }, func(i int, z []float32) {
+			x, sigma := row(mem, o.XTilde, o.N, lo+i), o.Sigma.Of(mem)[lo+i]
+			copy(row(mem, o.Z, o.N, lo+i), z)
+			for j, v := range z {
+				x[j] += float32(sigma * v)
+			}
+		})
+		return
+	}
+	for i, d := range draws {
+		r := lo + i
+		vec.Perturb(row(mem, o.XTilde, o.N, r), row(mem, o.Z, o.N, r), o.Sigma.Of(mem)[r], d.noise.words())
+	}
+}
+
+// drawRows draws rows lo, lo+1, ... of a step.
+func (o Perturb) drawRows(draws []draw, step uint64, lo int) {
+	if len(draws) < 4 || o.Every { // too few for a vector, or nothing to draw
+		for i := range draws {
+			draws[i] = o.draw(step, lo+i)
+		}
+		return
+	}
+	key := Stream{Seed: o.Seed}.words().Key
+	first := step*uint64(o.N) + uint64(lo)
+	var room [drawRows][4]uint32
+	words := room[:len(draws)]
+	for i := range draws {
+		s, element := o.levelStream(step, lo+i)
+		words[i] = s.counter(uint32(element / 4))
+	}
+	vec.Words(words, key)
+	for i := range draws {
+		_, element := o.levelStream(step, lo+i)
+		q := first + uint64(i)
+		draws[i] = draw{q: q, level: o.level(lo+i, words[i][element%4]), noise: Stream{o.Seed, PurposeNoise, q}}
+	}
+	if o.Flip && o.Data.U8 != nil {
+		for i := range draws {
+			words[i] = o.flipStream(draws[i].q).counter(0)
+		}
+		vec.Words(words, key)
+		for i := range draws {
+			draws[i].flip = words[i][0]>>31 == 1
+		}
+	}
+	o.drawImages(draws, words, key)
+}
+
+// drawImages is Permutation for many samples.
+func (o Perturb) drawImages(draws []draw, words [][4]uint32, key [2]uint32) {
+	f := newFeistel(o.Data.N)
+	var at [drawRows]uint64 // where each walk is
+	var walking [drawRows]int
+	for i := range draws {
+		at[i], walking[i] = draws[i].q%f.n, i
+	}
+	for left := walking[:len(draws)]; len(left) > 0; {
+		for round := range uint32(feistelRounds) {
+			for j, i := range left {
+				words[j] = f.counter(draws[i].q/f.n, round, at[i])
+			}
+			vec.Words(words[:len(left)], key)
+			for j, i := range left {
+				at[i] = f.round(at[i], words[j][0])
+			}
+		}
+		still := left[:0]
+		for _, i := range left {
+			if at[i] < f.n {
+				draws[i].image = int(at[i])
+			} else {
+				still = append(still, i)
+			}
+		}
+		left = still
+	}
+}
+
+// fastPixels writes a row of the data to x.
+func (o Perturb) fastPixels(x []float32, r draw, mirrored []byte) {
+	d := o.Data
+	if d.F32 != nil {
+		copy(x, d.Floats(r.image))
+		return
+	}
+	src := d.Bytes(r.image)
+	if r.flip {
+		vec.Mirror(mirrored, src, d.W, d.C)
+		src = mirrored
+	}
+	if o.Dequantize && !o.Every {
+		vec.Dequantize(x, src, Stream{o.Seed, PurposeDequant, r.q}.words())
+	} else {
+		vec.Bytes(x, src)
+	}
+}
+
+// shortNoise calls f with the standard normals of each of n rows of d values, at most shortRow.
+func shortNoise(seed uint64, n, d int, stream func(row int) Stream, f func(row int, z []float32)) {
+	var room [drawRows][4]uint32
+	each := (d + 3) / 4 // blocks of a row
+	for from := 0; from < n; from += drawRows / each {
+		rows := min(drawRows/each, n-from)
+		blocks := room[:rows*each]
+		for i := range rows {
+			s := stream(from + i)
+			for b := range each {
+				blocks[i*each+b] = s.counter(uint32(b))
+			}
+		}
+		vec.Normals4(blocks, Stream{Seed: seed}.words().Key)
+		var z [shortRow]float32
+		for i := range rows {
+			for j := range d {
+				z[j] = math.Float32frombits(blocks[i*each+j/4][j%4])
+			}
+			f(from+i, z[:d])
+		}
+	}
+}
+
+func lowerLangevin(mem []float32, o Langevin) stage {
+	return byRows(o.Rows(), []Buf{o.Alpha, o.State}, func(lo, hi int) {
+		a, b := o.factors(mem)
+		if o.D <= shortRow {
+			shortNoise(o.Seed, hi-lo, o.D, func(i int) Stream { return o.stream(mem, lo+i) }, func(i int, z []float32) {
+				x, s := row(mem, o.X, o.Rows(), lo+i), row(mem, o.S, o.Rows(), lo+i)
+				for j, v := range z {
+					x[j] = float32(x[j]+float32(a*s[j])) + float32(b*v)
+				}
+			})
+			return
+		}
+		for n := lo; n < hi; n++ {
+			vec.Langevin(row(mem, o.X, o.Rows(), n), row(mem, o.S, o.Rows(), n), a, b, o.stream(mem, n).words())
+		}
+	})
+}
