@@ -4,7 +4,7 @@ package kernels
 // many rows at once. What is drawn for a row beside its noise (level, image, flip) is drawn for many rows at once too.
 
 import (
-	"math"
+	"unsafe"
 
 	"sigmaz/kernels/internal/vec"
 )
@@ -14,6 +14,8 @@ const (
 	shortRow = 16
 	// drawRows is how many rows are drawn together.
 	drawRows = 64
+	// wholeGroup is a number of blocks that the kernels do without a remainder.
+	wholeGroup = 16
 )
 
 // lowerPerturb needs a copy of a row of bytes, to mirror it.
@@ -42,18 +44,23 @@ func (o Perturb) rows(mem []float32, step uint64, lo, hi int, mirrored []byte) {
 		o.fastPixels(row(mem, o.XTilde, o.N, r), d, mirrored)
 	}
 	if d := o.Data.D(); d <= shortRow {
-		shortNoise(o.Seed, hi-lo, d, func(i int) Stream { return draws[i].noise }, func(i int, z []float32) {
+		var z shortNormals
+		for i := range draws {
+			z.set(i, d, draws[i].noise)
+		}
+		z.draw(len(draws), d)
+		for i := range draws {
 			x, sigma := row(mem, o.XTilde, o.N, lo+i), o.Sigma.Of(mem)[lo+i]
-			copy(row(mem, o.Z, o.N, lo+i), z)
-			for j, v := range z {
+			copy(row(mem, o.Z, o.N, lo+i), z.row(i, d))
+			for j, v := range z.row(i, d) {
 				x[j] += float32(sigma * v)
 			}
-		})
+		}
 		return
 	}
-	for i, d := range draws {
+	for i := range draws {
 		r := lo + i
-		vec.Perturb(row(mem, o.XTilde, o.N, r), row(mem, o.Z, o.N, r), o.Sigma.Of(mem)[r], d.noise.words())
+		vec.Perturb(row(mem, o.XTilde, o.N, r), row(mem, o.Z, o.N, r), o.Sigma.Of(mem)[r], draws[i].noise.words())
 	}
 }
 
@@ -67,13 +74,12 @@ func (o Perturb) drawRows(draws []draw, step uint64, lo int) {
 	}
 	key := Stream{Seed: o.Seed}.words().Key
 	first := step*uint64(o.N) + uint64(lo)
-	var room [drawRows][4]uint32
-	words := room[:len(draws)]
+	var words [drawRows][4]uint32
 	for i := range draws {
 		s, element := o.levelStream(step, lo+i)
 		words[i] = s.counter(uint32(element / 4))
 	}
-	vec.Words(words, key)
+	vec.Words(words[:len(draws)], key)
 	for i := range draws {
 		_, element := o.levelStream(step, lo+i)
 		q := first + uint64(i)
@@ -83,17 +89,18 @@ func (o Perturb) drawRows(draws []draw, step uint64, lo int) {
 		for i := range draws {
 			words[i] = o.flipStream(draws[i].q).counter(0)
 		}
-		vec.Words(words, key)
+		vec.Words(words[:len(draws)], key)
 		for i := range draws {
 			draws[i].flip = words[i][0]>>31 == 1
 		}
 	}
-	o.drawImages(draws, words, key)
+	o.drawImages(draws, key)
 }
 
 // drawImages is Permutation for many samples.
-func (o Perturb) drawImages(draws []draw, words [][4]uint32, key [2]uint32) {
+func (o Perturb) drawImages(draws []draw, key [2]uint32) {
 	f := newFeistel(o.Data.N)
+	var words [drawRows][4]uint32
 	var at [drawRows]uint64 // where each walk is
 	var walking [drawRows]int
 	for i := range draws {
@@ -104,7 +111,7 @@ func (o Perturb) drawImages(draws []draw, words [][4]uint32, key [2]uint32) {
 			for j, i := range left {
 				words[j] = f.counter(draws[i].q/f.n, round, at[i])
 			}
-			vec.Words(words[:len(left)], key)
+			vec.Words(words[:(len(left)+wholeGroup-1)/wholeGroup*wholeGroup], key)
 			for j, i := range left {
 				at[i] = f.round(at[i], words[j][0])
 			}
@@ -140,44 +147,50 @@ func (o Perturb) fastPixels(x []float32, r draw, mirrored []byte) {
 	}
 }
 
-// shortNoise calls f with the standard normals of each of n rows of d values, at most shortRow.
-func shortNoise(seed uint64, n, d int, stream func(row int) Stream, f func(row int, z []float32)) {
-	var room [drawRows][4]uint32
-	each := (d + 3) / 4 // blocks of a row
-	for from := 0; from < n; from += drawRows / each {
-		rows := min(drawRows/each, n-from)
-		blocks := room[:rows*each]
-		for i := range rows {
-			s := stream(from + i)
-			for b := range each {
-				blocks[i*each+b] = s.counter(uint32(b))
-			}
-		}
-		vec.Normals4(blocks, Stream{Seed: seed}.words().Key)
-		var z [shortRow]float32
-		for i := range rows {
-			for j := range d {
-				z[j] = math.Float32frombits(blocks[i*each+j/4][j%4])
-			}
-			f(from+i, z[:d])
-		}
+// shortNormals are the standard normals of up to drawRows rows of d <= shortRow values: set the stream of each row, draw,
+// and read the rows.
+type shortNormals struct {
+	key    [2]uint32
+	blocks [drawRows * shortRow / 4][4]uint32
+}
+
+func (z *shortNormals) set(row, d int, s Stream) {
+	z.key = s.words().Key
+	each := (d + 3) / 4
+	for b := range each {
+		z.blocks[row*each+b] = s.counter(uint32(b))
 	}
+}
+
+func (z *shortNormals) draw(rows, d int) { vec.Normals4(z.blocks[:rows*((d+3)/4)], z.key) }
+
+func (z *shortNormals) row(row, d int) []float32 {
+	b := z.blocks[row*((d+3)/4):]
+	return unsafe.Slice((*float32)(unsafe.Pointer(unsafe.SliceData(b))), d)
 }
 
 func lowerLangevin(mem []float32, o Langevin) stage {
 	return byRows(o.Rows(), []Buf{o.Alpha, o.State}, func(lo, hi int) {
 		a, b := o.factors(mem)
-		if o.D <= shortRow {
-			shortNoise(o.Seed, hi-lo, o.D, func(i int) Stream { return o.stream(mem, lo+i) }, func(i int, z []float32) {
-				x, s := row(mem, o.X, o.Rows(), lo+i), row(mem, o.S, o.Rows(), lo+i)
-				for j, v := range z {
-					x[j] = float32(x[j]+float32(a*s[j])) + float32(b*v)
-				}
-			})
+		if o.D > shortRow {
+			for n := lo; n < hi; n++ {
+				vec.Langevin(row(mem, o.X, o.Rows(), n), row(mem, o.S, o.Rows(), n), a, b, o.stream(mem, n).words())
+			}
 			return
 		}
-		for n := lo; n < hi; n++ {
-			vec.Langevin(row(mem, o.X, o.Rows(), n), row(mem, o.S, o.Rows(), n), a, b, o.stream(mem, n).words())
+		for ; lo < hi; lo += drawRows {
+			var z shortNormals
+			rows := min(drawRows, hi-lo)
+			for i := range rows {
+				z.set(i, o.D, o.stream(mem, lo+i))
+			}
+			z.draw(rows, o.D)
+			for i := range rows {
+				x, s := row(mem, o.X, o.Rows(), lo+i), row(mem, o.S, o.Rows(), lo+i)
+				for j, v := range z.row(i, o.D) {
+					x[j] = float32(x[j]+float32(a*s[j])) + float32(b*v)
+				}
+			}
 		}
 	})
 }

@@ -15,18 +15,6 @@ import (
 // noiseGroup is the most values that the assembly makes at once.
 const noiseGroup = 4 * lanes
 
-// noiseState is what the assembly needs of a stream: the keys of the rounds and the counter of a block.
-type noiseState [2*philox.Rounds + 4]uint32
-
-func newNoiseState(key [2]uint32) (n noiseState) {
-	for round := range philox.Rounds {
-		n[2*round], n[2*round+1] = key[0], key[1]
-		key[0] += philox.W0
-		key[1] += philox.W1
-	}
-	return n
-}
-
 // groupLen is the number of values of a group of the instruction set in use.
 func groupLen() int {
 	if isa == avx512 {
@@ -35,21 +23,21 @@ func groupLen() int {
 	return noiseGroup / 2
 }
 
-// noisePieces calls f for n values of a stream: for pieces of whole groups, then for the rest.
-func noisePieces(s philox.Stream, n int, f func(from, n, groups int, state *uint32)) {
-	state := newNoiseState(s.Key)
-	copy(state[2*philox.Rounds:], s.Counter[:])
-	group := groupLen()
-	for from := 0; from < n; {
-		groups := min(piece, n-from) / group
-		m := groups * group
-		if groups == 0 {
-			groups, m = 1, n-from
-		}
-		state[len(state)-1] = uint32(from / 4)
-		f(from, m, groups, &state[0])
-		from += m
+// noiseState is what the assembly needs of a stream: the keys of the rounds and the counter of a block.
+type noiseState [2*philox.Rounds + 4]uint32
+
+func newNoiseState(s philox.Stream) (n noiseState) {
+	for round := range uint32(philox.Rounds) {
+		n[2*round], n[2*round+1] = s.Key[0]+round*philox.W0, s.Key[1]+round*philox.W1
 	}
+	copy(n[2*philox.Rounds:], s.Counter[:])
+	return n
+}
+
+// at is the state for element i, a multiple of 4.
+func (n *noiseState) at(i int) *uint32 {
+	n[len(n)-1] = uint32(i / 4)
+	return &n[0]
 }
 
 // Uniforms fills dst with the uniforms in (0, 1] of elements 0, 1, ...
@@ -58,15 +46,14 @@ func Uniforms(dst []float32, s philox.Stream) {
 		uniformsGo(dst, s)
 		return
 	}
-	noisePieces(s, len(dst), func(i, n, groups int, state *uint32) {
-		if n < groupLen() {
-			var d [noiseGroup]float32
-			uniformsKernel(&d[0], state, groups)
-			copy(dst[i:], d[:n])
-			return
-		}
-		uniformsKernel(&dst[i], state, groups)
-	})
+	state, group := newNoiseState(s), groupLen()
+	whole := len(dst) / group * group
+	pieces(whole, func(i, n int) { uniformsKernel(&dst[i], state.at(i), n/group) })
+	if rest := dst[whole:]; len(rest) > 0 {
+		var d [noiseGroup]float32
+		uniformsKernel(&d[0], state.at(whole), 1)
+		copy(rest, d[:])
+	}
 }
 
 // Normals fills dst with the standard normals of elements 0, 1, ...
@@ -75,15 +62,14 @@ func Normals(dst []float32, s philox.Stream) {
 		normalsGo(dst, s)
 		return
 	}
-	noisePieces(s, len(dst), func(i, n, groups int, state *uint32) {
-		if n < groupLen() {
-			var d [noiseGroup]float32
-			normalsKernel(&d[0], state, groups)
-			copy(dst[i:], d[:n])
-			return
-		}
-		normalsKernel(&dst[i], state, groups)
-	})
+	state, group := newNoiseState(s), groupLen()
+	whole := len(dst) / group * group
+	pieces(whole, func(i, n int) { normalsKernel(&dst[i], state.at(i), n/group) })
+	if rest := dst[whole:]; len(rest) > 0 {
+		var d [noiseGroup]float32
+		normalsKernel(&d[0], state.at(whole), 1)
+		copy(rest, d[:])
+	}
 }
 
 // Perturb draws standard normals z and computes x = x + sigma z.
@@ -93,17 +79,16 @@ func Perturb(x, z []float32, sigma float32, s philox.Stream) {
 		perturbGo(x, z, sigma, s)
 		return
 	}
-	noisePieces(s, len(x), func(i, n, groups int, state *uint32) {
-		if n < groupLen() {
-			var d, e [noiseGroup]float32
-			copy(d[:n], x[i:])
-			perturbKernel(&d[0], &e[0], state, groups, sigma)
-			copy(x[i:], d[:n])
-			copy(z[i:], e[:n])
-			return
-		}
-		perturbKernel(&x[i], &z[i], state, groups, sigma)
-	})
+	state, group := newNoiseState(s), groupLen()
+	whole := len(x) / group * group
+	pieces(whole, func(i, n int) { perturbKernel(&x[i], &z[i], state.at(i), n/group, sigma) })
+	if rest := x[whole:]; len(rest) > 0 {
+		var d, e [noiseGroup]float32
+		copy(d[:], rest)
+		perturbKernel(&d[0], &e[0], state.at(whole), 1, sigma)
+		copy(rest, d[:])
+		copy(z[whole:], e[:])
+	}
 }
 
 // Langevin computes x = (x + a score) + b z with standard normals z.
@@ -113,17 +98,16 @@ func Langevin(x, score []float32, a, b float32, s philox.Stream) {
 		langevinGo(x, score, a, b, s)
 		return
 	}
-	noisePieces(s, len(x), func(i, n, groups int, state *uint32) {
-		if n < groupLen() {
-			var d, e [noiseGroup]float32
-			copy(d[:n], x[i:])
-			copy(e[:n], score[i:])
-			langevinKernel(&d[0], &e[0], state, groups, a, b)
-			copy(x[i:], d[:n])
-			return
-		}
-		langevinKernel(&x[i], &score[i], state, groups, a, b)
-	})
+	state, group := newNoiseState(s), groupLen()
+	whole := len(x) / group * group
+	pieces(whole, func(i, n int) { langevinKernel(&x[i], &score[i], state.at(i), n/group, a, b) })
+	if rest := x[whole:]; len(rest) > 0 {
+		var d, e [noiseGroup]float32
+		copy(d[:], rest)
+		copy(e[:], score[whole:])
+		langevinKernel(&d[0], &e[0], state.at(whole), 1, a, b)
+		copy(rest, d[:])
+	}
 }
 
 // Dequantize computes x = (bytes + u)/256 with u uniform in [0, 1).
@@ -133,17 +117,16 @@ func Dequantize(x []float32, bytes []byte, s philox.Stream) {
 		dequantizeGo(x, bytes, s)
 		return
 	}
-	noisePieces(s, len(x), func(i, n, groups int, state *uint32) {
-		if n < groupLen() {
-			var d [noiseGroup]float32
-			var e [noiseGroup]byte
-			copy(e[:n], bytes[i:])
-			dequantizeKernel(&d[0], &e[0], state, groups)
-			copy(x[i:], d[:n])
-			return
-		}
-		dequantizeKernel(&x[i], &bytes[i], state, groups)
-	})
+	state, group := newNoiseState(s), groupLen()
+	whole := len(x) / group * group
+	pieces(whole, func(i, n int) { dequantizeKernel(&x[i], &bytes[i], state.at(i), n/group) })
+	if rest := x[whole:]; len(rest) > 0 {
+		var d [noiseGroup]float32
+		var e [noiseGroup]byte
+		copy(e[:], bytes[whole:])
+		dequantizeKernel(&d[0], &e[0], state.at(whole), 1)
+		copy(rest, d[:])
+	}
 }
 
 // Bytes computes x = bytes/255.
@@ -164,9 +147,18 @@ func Words(blocks [][4]uint32, key [2]uint32) {
 		wordsGo(blocks, key)
 		return
 	}
-	eachBlocks(blocks, key, func(b *[4]uint32, groups int, state *uint32) {
-		philoxWordsKernel(&b[0], &b[0], state, groups)
+	state, group := newNoiseState(philox.Stream{Key: key}), groupLen()
+	whole := 4 * len(blocks) / group * group
+	pieces(whole, func(i, n int) {
+		b := &blocks[i/4][0]
+		philoxWordsKernel(b, b, state.at(0), n/group)
 	})
+	if rest := blocks[whole/4:]; len(rest) > 0 {
+		var d [noiseGroup / 4][4]uint32
+		copy(d[:], rest)
+		philoxWordsKernel(&d[0][0], &d[0][0], state.at(0), 1)
+		copy(rest, d[:])
+	}
 }
 
 // Normals4 turns counters into the four standard normals of their blocks, in place: the words then hold the bits of
@@ -176,25 +168,17 @@ func Normals4(blocks [][4]uint32, key [2]uint32) {
 		normals4Go(blocks, key)
 		return
 	}
-	eachBlocks(blocks, key, func(b *[4]uint32, groups int, state *uint32) {
-		philoxNormalsKernel((*float32)(unsafe.Pointer(b)), &b[0], state, groups)
+	state, group := newNoiseState(philox.Stream{Key: key}), groupLen()
+	whole := 4 * len(blocks) / group * group
+	pieces(whole, func(i, n int) {
+		b := &blocks[i/4]
+		philoxNormalsKernel((*float32)(unsafe.Pointer(b)), &b[0], state.at(0), n/group)
 	})
-}
-
-// eachBlocks calls f for whole groups of blocks, in pieces, then for what is left, in a group of its own.
-func eachBlocks(blocks [][4]uint32, key [2]uint32, f func(b *[4]uint32, groups int, state *uint32)) {
-	state := newNoiseState(key)
-	group := groupLen() / 4
-	for len(blocks) >= group {
-		groups := min(piece/4, len(blocks)) / group
-		f(&blocks[0], groups, &state[0])
-		blocks = blocks[groups*group:]
-	}
-	if len(blocks) > 0 {
-		var rest [noiseGroup / 4][4]uint32
-		copy(rest[:], blocks)
-		f(&rest[0], 1, &state[0])
-		copy(blocks, rest[:])
+	if rest := blocks[whole/4:]; len(rest) > 0 {
+		var d [noiseGroup / 4][4]uint32
+		copy(d[:], rest)
+		philoxNormalsKernel((*float32)(unsafe.Pointer(&d)), &d[0][0], state.at(0), 1)
+		copy(rest, d[:])
 	}
 }
 
