@@ -5,6 +5,7 @@
 //	runs/NAME/samples/step-0003000.png                 previews
 //	runs/NAME/checkpoints/step-0003000.safetensors     see package model
 //	runs/NAME/checkpoints/latest                       the file name of the newest checkpoint
+//	runs/NAME/lock                                     while a process trains in it
 //
 // A file that is replaced is written under another name, synced and renamed, so at every moment it is whole.
 package train
@@ -45,46 +46,59 @@ func stepOf(name, ext string) (step uint64, ok bool) {
 	return step, err == nil
 }
 
-// CreateFolder makes the folder of a new run, runs/name, and returns its path. With an empty name it takes the first
-// free one of base-1, base-2, ... A folder that exists is taken when it is empty, and refused otherwise.
-func CreateFolder(runs, name, base string) (string, error) {
+// CreateFolder makes the folder of a new run, runs/name, and returns its path and its lock. With an empty name it takes
+// the first free one of base-1, base-2, ... A folder that exists is taken when it is empty, and refused otherwise.
+func CreateFolder(runs, name, base string) (dir string, lock *Lock, err error) {
 	if err := os.MkdirAll(runs, 0o777); err != nil {
-		return "", fmt.Errorf("cannot make the folder for runs: %w; choose one that can be written with -runs", err)
+		return "", nil, fmt.Errorf("cannot make the folder for runs: %w; choose one that can be written with -runs", err)
 	}
-	if name != "" {
-		if name != filepath.Base(name) || name == "." || name == ".." || os.IsPathSeparator(name[0]) {
-			return "", &ValueError{"name", fmt.Sprintf("is %q: expected the name of one folder; its place is set by -runs", name)}
-		}
-		dir := filepath.Join(runs, name)
-		err := os.Mkdir(dir, 0o777)
-		if errors.Is(err, fs.ErrExist) {
-			return dir, checkEmpty(dir)
-		}
-		if err != nil {
-			return "", fmt.Errorf("cannot make the run folder: %w; choose a place that can be written with -runs", err)
-		}
-		return dir, nil
+	if name != "" && (name != filepath.Base(name) || name == "." || name == ".." || os.IsPathSeparator(name[0])) {
+		return "", nil, &ValueError{"name", fmt.Sprintf("is %q: expected the name of one folder; its place is set by -runs", name)}
 	}
 	for i := 1; ; i++ {
 		// Mkdir takes a name or finds it taken in one step, so two runs started together get two folders.
-		dir := filepath.Join(runs, fmt.Sprintf("%s-%d", base, i))
+		dir = filepath.Join(runs, name)
+		if name == "" {
+			dir = filepath.Join(runs, fmt.Sprintf("%s-%d", base, i))
+		}
 		err := os.Mkdir(dir, 0o777)
-		if err == nil {
-			return dir, nil
+		switch {
+		case err == nil:
+		case !errors.Is(err, fs.ErrExist):
+			return "", nil, fmt.Errorf("cannot make the run folder: %w; choose a place that can be written with -runs", err)
+		case name == "":
+			continue
+		default:
+			if err := checkEmpty(dir); err != nil {
+				return "", nil, err
+			}
 		}
-		if !errors.Is(err, fs.ErrExist) {
-			return "", fmt.Errorf("cannot make the run folder: %w; choose a place that can be written with -runs", err)
+		if lock, err = LockFolder(dir); err != nil {
+			return "", nil, err
 		}
+		if err := checkEmpty(dir); err != nil { // somebody may have come and gone
+			lock.Release()
+			return "", nil, err
+		}
+		return dir, lock, nil
 	}
 }
 
-// checkEmpty refuses a folder that holds anything.
+// RemoveFolder removes the folder of a run that did not come to anything, if there is nothing but the lock in it.
+func RemoveFolder(dir string, lock *Lock) {
+	if checkEmpty(dir) == nil {
+		lock.Release()
+		os.Remove(dir)
+	}
+}
+
+// checkEmpty refuses a folder that holds anything but a lock's file.
 func checkEmpty(dir string) error {
 	entries, err := os.ReadDir(dir)
 	if err != nil {
 		return fmt.Errorf("%s: expected a folder for the run: %w; choose another -name", dir, err)
 	}
-	if len(entries) == 0 {
+	if !slices.ContainsFunc(entries, func(e fs.DirEntry) bool { return e.Name() != lockFile || e.IsDir() }) {
 		return nil
 	}
 	if IsRun(dir) {

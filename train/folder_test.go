@@ -2,6 +2,7 @@ package train
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -21,37 +22,47 @@ func write(t *testing.T, path, text string) {
 func TestCreateFolder(t *testing.T) {
 	runs := filepath.Join(t.TempDir(), "a", "runs")
 	for _, want := range []string{"glyphs-1", "glyphs-2"} {
-		if dir, err := CreateFolder(runs, "", "glyphs"); err != nil || dir != filepath.Join(runs, want) {
+		if dir, _, err := CreateFolder(runs, "", "glyphs"); err != nil || dir != filepath.Join(runs, want) {
 			t.Errorf("folder %s, error %v, expected %s", dir, err, want)
 		}
 	}
-	dir, err := CreateFolder(runs, "mine", "glyphs")
+	dir, lock, err := CreateFolder(runs, "mine", "glyphs")
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := CreateFolder(runs, "mine", "glyphs"); err != nil {
+	if _, _, err := CreateFolder(runs, "mine", "glyphs"); err == nil || !strings.Contains(err.Error(), fmt.Sprintf("%s is being trained by process %d on ", dir, os.Getpid())) {
+		t.Errorf("a folder of another trainer: %v", err)
+	}
+	lock.Release()
+	if _, lock, err = CreateFolder(runs, "mine", "glyphs"); err != nil {
 		t.Errorf("an empty folder: %v", err)
 	}
+	lock.Release()
+	write(t, filepath.Join(dir, lockFile), "\x00process 1 on nowhere\n") // a process that was killed leaves its file
+	if _, lock, err = CreateFolder(runs, "mine", "glyphs"); err != nil {
+		t.Errorf("a folder with a lock's file: %v", err)
+	}
+	lock.Release()
 	write(t, filepath.Join(dir, "notes.txt"), "mine")
-	if _, err := CreateFolder(runs, "mine", ""); err == nil || !strings.Contains(err.Error(), "other files") {
+	if _, _, err := CreateFolder(runs, "mine", ""); err == nil || !strings.Contains(err.Error(), "other files") {
 		t.Errorf("a folder with other files: error %v", err)
 	}
 	write(t, filepath.Join(dir, configFile), "")
-	if _, err := CreateFolder(runs, "mine", ""); err == nil || !strings.Contains(err.Error(), "-resume "+dir) {
+	if _, _, err := CreateFolder(runs, "mine", ""); err == nil || !strings.Contains(err.Error(), "-resume "+dir) {
 		t.Errorf("a folder that holds a run: error %v, expected it to name -resume", err)
 	}
 	for _, name := range []string{"a/b", "..", ".", "/"} {
 		var bad *ValueError
-		if _, err := CreateFolder(runs, name, ""); !errors.As(err, &bad) {
+		if _, _, err := CreateFolder(runs, name, ""); !errors.As(err, &bad) {
 			t.Errorf("name %q: error %v, expected a ValueError", name, err)
 		}
 	}
 	file := filepath.Join(t.TempDir(), "file")
 	write(t, file, "")
-	if _, err := CreateFolder(file, "", "glyphs"); err == nil || !strings.Contains(err.Error(), "-runs") {
+	if _, _, err := CreateFolder(file, "", "glyphs"); err == nil || !strings.Contains(err.Error(), "-runs") {
 		t.Errorf("runs is a file: error %v, expected it to name -runs", err)
 	}
-	if _, err := CreateFolder(filepath.Join(file, "runs"), "", "glyphs"); err == nil || !strings.Contains(err.Error(), "-runs") {
+	if _, _, err := CreateFolder(filepath.Join(file, "runs"), "", "glyphs"); err == nil || !strings.Contains(err.Error(), "-runs") {
 		t.Errorf("runs below a file: error %v, expected it to name -runs", err)
 	}
 }

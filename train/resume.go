@@ -20,21 +20,38 @@ type Stored struct {
 	Path       string            // of Checkpoint
 }
 
-// Load reads the run that path names: a run folder, the name of one in the folder runs, or one of a run's checkpoints.
-func Load(path, runs string) (*Stored, error) {
-	s := &Stored{Folder: path}
+// FindFolder is the folder of the run that path names: a run folder, the name of one in the folder runs, or one of a
+// run's checkpoints, which is then returned too.
+func FindFolder(path, runs string) (folder, checkpoint string, err error) {
 	info, err := os.Stat(path)
 	if errors.Is(err, fs.ErrNotExist) && filepath.Base(path) == path {
 		if i, e := os.Stat(filepath.Join(runs, path)); e == nil {
-			s.Folder, info, err = filepath.Join(runs, path), i, nil
+			path, info, err = filepath.Join(runs, path), i, nil
 		}
 	}
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		return nil, fmt.Errorf("%s does not exist: expected a run folder, such as %s, to go on with", path, filepath.Join(runs, "glyphs-1"))
+		return "", "", fmt.Errorf("%s does not exist: expected a run folder, such as %s, to go on with", path, filepath.Join(runs, "glyphs-1"))
 	case err != nil:
-		return nil, fmt.Errorf("cannot open the run: %w", err)
+		return "", "", fmt.Errorf("cannot open the run: %w", err)
 	case info.IsDir():
+		return path, "", nil
+	}
+	dir := filepath.Dir(path)
+	if filepath.Base(dir) != checkpointsDir {
+		return "", "", fmt.Errorf("%s is not in the folder %q of a run: give the run folder, or one of its checkpoints", path, checkpointsDir)
+	}
+	return filepath.Dir(dir), path, nil
+}
+
+// Load reads the run that path names, as [FindFolder] takes it. Whoever goes on with it holds its lock before.
+func Load(path, runs string) (*Stored, error) {
+	s := &Stored{}
+	var err error
+	if s.Folder, s.Path, err = FindFolder(path, runs); err != nil {
+		return nil, err
+	}
+	if s.Path == "" {
 		s.Path, err = Latest(s.Folder)
 		if errors.Is(err, ErrNoCheckpoint) && IsRun(s.Folder) {
 			s.Path, err = "", nil
@@ -42,12 +59,6 @@ func Load(path, runs string) (*Stored, error) {
 		if err != nil {
 			return nil, err
 		}
-	default:
-		dir := filepath.Dir(path)
-		if filepath.Base(dir) != checkpointsDir {
-			return nil, fmt.Errorf("%s is not in the folder %q of a run: give the run folder, or one of its checkpoints", path, checkpointsDir)
-		}
-		s.Folder, s.Path = filepath.Dir(dir), path
 	}
 
 	// The configuration is in two places. config.yaml may say more steps than the checkpoint's copy, after a resume that

@@ -94,7 +94,7 @@ func begin(ctx context.Context, f *flags, out io.Writer) error {
 	}
 
 	// The folder comes first: a place that cannot be written is known before the data is read.
-	folder, err := train.CreateFolder(f.runs, f.name, baseName(c, preset, f.preset != ""))
+	folder, lock, err := train.CreateFolder(f.runs, f.name, baseName(c, preset, f.preset != ""))
 	if err != nil {
 		var bad *train.ValueError
 		if errors.As(err, &bad) {
@@ -102,17 +102,19 @@ func begin(ctx context.Context, f *flags, out io.Writer) error {
 		}
 		return err
 	}
+	defer lock.Release()
+	warnLock(lock, out)
 	data, err := c.Resolve(ctx, out, epsilon)
 	if err != nil && !f.Given("data") && missing(c.Data) {
 		err = fmt.Errorf("the data of preset %s is not at %s: say where it is with -data", c.Preset, c.Data)
 	}
 	if err != nil {
-		os.Remove(folder) // empty as yet; a folder with anything in it stays
+		train.RemoveFolder(folder, lock)
 		return err
 	}
 	fmt.Fprintf(out, "run      %s\n", folder)
 	if err = learn(ctx, c, data, b, train.Options{Folder: folder}, f, out); err != nil {
-		os.Remove(folder) // only if it is still empty
+		train.RemoveFolder(folder, lock) // only if it is still empty
 	}
 	return err
 }
@@ -121,6 +123,19 @@ func begin(ctx context.Context, f *flags, out io.Writer) error {
 func resume(ctx context.Context, f *flags, out io.Writer) error {
 	if err := f.checkResume(); err != nil {
 		return err
+	}
+	folder, _, err := train.FindFolder(f.resume, f.runs)
+	if err != nil {
+		return err
+	}
+	// The lock comes before the checkpoint is chosen: another trainer could write a newer one in between.
+	if !f.dryRun && train.IsRun(folder) {
+		lock, err := train.LockFolder(folder)
+		if err != nil {
+			return err
+		}
+		defer lock.Release()
+		warnLock(lock, out)
 	}
 	stored, err := train.Load(f.resume, f.runs)
 	if err != nil {
@@ -150,6 +165,13 @@ func resume(ctx context.Context, f *flags, out io.Writer) error {
 		return err
 	}
 	return learn(ctx, c, data, b, train.Options{Folder: stored.Folder, From: stored}, f, out)
+}
+
+// warnLock says that a folder could not be locked.
+func warnLock(l *train.Lock, out io.Writer) {
+	if l.Warning != "" {
+		fmt.Fprintf(out, "warning  %s\n", l.Warning)
+	}
 }
 
 // learn runs the loop and says where everything is.
