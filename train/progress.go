@@ -4,11 +4,11 @@ package train
 import (
 	"fmt"
 	"io"
-	"os"
 	"time"
 
 	"github.com/schollz/progressbar/v3"
-	"golang.org/x/term"
+
+	"sigmaz/internal/terminal"
 )
 
 // progress shows how far a run is. On a terminal it keeps one line up to date; elsewhere it prints a line each time it
@@ -35,17 +35,10 @@ type status struct {
 
 func newProgress(out io.Writer, steps uint64) *progress {
 	p := &progress{out: out, last: time.Now()}
-	f, ok := out.(*os.File)
-	if !ok || !term.IsTerminal(int(f.Fd())) {
-		return p
+	if terminal.Redraws(out) {
+		p.cols = func() int { return terminal.Width(out) }
+		p.bar = newBar(out, steps)
 	}
-	p.cols = func() int {
-		if w, _, err := term.GetSize(int(f.Fd())); err == nil && w > 0 {
-			return w
-		}
-		return 80
-	}
-	p.bar = newBar(out, steps)
 	return p
 }
 

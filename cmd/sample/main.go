@@ -26,7 +26,6 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"syscall"
 	"time"
 
 	"sigmaz/internal/cli"
@@ -41,7 +40,11 @@ import (
 )
 
 func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	ctx, stop := context.WithCancel(context.Background())
+	if stops := cli.StopSignals(); len(stops) > 0 {
+		ctx, stop = signal.NotifyContext(ctx, stops...)
+	}
+	cli.ClosedOutput() // the files are written all the same
 	code := run(ctx, os.Args[1:], os.Stdout, os.Stderr)
 	stop()
 	os.Exit(code)

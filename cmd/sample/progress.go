@@ -4,11 +4,11 @@ package main
 import (
 	"fmt"
 	"io"
-	"os"
 	"time"
 
 	"github.com/schollz/progressbar/v3"
-	"golang.org/x/term"
+
+	"sigmaz/internal/terminal"
 )
 
 // progress counts steps of all batches.
@@ -26,7 +26,7 @@ const quiet = 15 * time.Second
 func newProgress(out io.Writer, total int) *progress {
 	now := time.Now()
 	p := &progress{out: out, total: total, start: now, last: now}
-	if f, ok := out.(*os.File); ok && term.IsTerminal(int(f.Fd())) {
+	if terminal.Redraws(out) {
 		p.bar = progressbar.NewOptions(total, progressbar.OptionSetWriter(out), progressbar.OptionFullWidth(),
 			progressbar.OptionSetDescription("sampling"), progressbar.OptionSetPredictTime(true), progressbar.OptionSetElapsedTime(true),
 			progressbar.OptionThrottle(100*time.Millisecond), progressbar.OptionClearOnFinish())

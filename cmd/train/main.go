@@ -5,7 +5,8 @@
 //	go run -tags nocuda ./cmd/train -resume runs/glyphs-1    go on with a run
 //	go run -tags nocuda ./cmd/train -h                       every flag
 //
-// Exit codes: 0 done, or stopped by Ctrl-C or SIGTERM and saved; 1 failed; 2 wrong usage; 130 quit before saving.
+// Exit codes: 0 done, or stopped and saved (by Ctrl-C, SIGTERM or SIGHUP, or because nobody reads its output any more); 1
+// failed; 2 wrong usage; 130 quit before saving.
 package main
 
 import (
@@ -20,7 +21,6 @@ import (
 	"path/filepath"
 	"runtime/pprof"
 	"strings"
-	"syscall"
 	"time"
 
 	"sigmaz/internal/cli"
@@ -34,10 +34,17 @@ import (
 func main() {
 	ctx, stop := context.WithCancel(context.Background())
 	signals := make(chan os.Signal, 2)
-	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+	if stops := cli.StopSignals(); len(stops) > 0 {
+		signal.Notify(signals, stops...)
+	}
+	closed := cli.ClosedOutput()
 	go func() {
-		<-signals
-		fmt.Fprintln(os.Stderr, "\nstopping after this step; once more quits at once, without saving")
+		select {
+		case <-signals:
+			fmt.Fprintln(os.Stderr, "\nstopping after this step; once more quits at once, without saving")
+		case <-closed:
+			fmt.Fprintln(os.Stderr, "train: nobody reads the output any more: stopping after this step")
+		}
 		stop()
 		<-signals
 		os.Exit(130)
