@@ -14,6 +14,7 @@ import (
 	"github.com/goccy/go-yaml"
 
 	"sigmaz/model"
+	"sigmaz/train/dataset"
 )
 
 // Config is the settings of a run. A configuration is first a wish, where 0 or a rule such as "data" leaves a choice to
@@ -22,9 +23,12 @@ import (
 // Lengths of noise (sigma) are standard deviations per value, in the units of the data: images are in [0, 1].
 type Config struct {
 	Preset  string `yaml:"preset"`             // the preset that the settings started from
-	Data    string `yaml:"data"`               // "glyphs", "toy:NAME", files or a folder
+	Data    string `yaml:"data"`               // "glyphs", "toy:NAME", files or a folder: dataset.Source
 	DataSum string `yaml:"data_sum,omitempty"` // CRC-32C of the data's shape and values, checked on resume
 	Seed    uint64 `yaml:"seed"`               // of weights, batches, levels, noise and made data
+
+	Reading dataset.Settings `yaml:"reading,omitempty"` // how data files are read
+	Scaler  *dataset.Scaler  `yaml:"scaler,omitempty"`  // how vectors from files were standardised; undone on samples
 
 	Network model.Config `yaml:"network"`
 	Sigma   Sigma        `yaml:"sigma"`
@@ -49,6 +53,7 @@ type Config struct {
 	CheckpointEvery uint64 `yaml:"checkpoint_every"` // steps between checkpoints; 0: only at the end
 	KeepCheckpoints int    `yaml:"keep_checkpoints"` // newest checkpoints kept; 0: all
 	Workers         int    `yaml:"workers"`          // worker goroutines of the CPU; 0: one a core
+	Cache           string `yaml:"cache,omitempty"`  // folder for decoded images; "": the user's; "none": no cache
 }
 
 // Sigma is the noise ladder.
@@ -167,9 +172,12 @@ func (c *Config) Validate() error {
 	// Bounds far above any use, below which sizes are computed without overflow. What really fits is a matter of memory.
 	const maxWidth, maxBatch, maxPreview, maxWorkers = 1 << 14, 1 << 20, 100_000, 1 << 12
 	n, nets := c.Network, model.Networks()
+	var setting *dataset.SettingError
 	switch {
 	case c.Data == "":
 		return bad("data", `is empty: expected "glyphs", "toy:NAME", files or a folder`)
+	case errors.As(c.Reading.Validate(), &setting):
+		return &ValueError{setting.Key, setting.Text}
 	case !slices.Contains(nets, n.Net):
 		return bad("net", "is %q: expected one of %s%s", n.Net, strings.Join(nets, ", "), DidYouMean(n.Net, nets))
 	case n.Net == "ncsnv2" && n.NGF < 2:
@@ -400,7 +408,7 @@ func (c *Config) Differs(d *Config) string {
 	for _, x := range []*Config{&a, &b} {
 		x.Data, x.Preset = "", "" // DataSum says whether the data is the same, wherever it lies
 		x.Steps, x.LogEvery, x.EvalEvery, x.PreviewEvery, x.PreviewN = 0, 0, 0, 0, 0
-		x.CheckpointEvery, x.KeepCheckpoints, x.Workers = 0, 0, 0
+		x.CheckpointEvery, x.KeepCheckpoints, x.Workers, x.Cache = 0, 0, 0, ""
 		x.Sigma.Distances = nil
 	}
 	return difference("", reflect.ValueOf(a), reflect.ValueOf(b))
@@ -415,7 +423,7 @@ func difference(prefix string, a, b reflect.Value) string {
 			if d := difference(prefix+name+".", x, y); d != "" {
 				return d
 			}
-		} else if x.Interface() != y.Interface() {
+		} else if !reflect.DeepEqual(x.Interface(), y.Interface()) {
 			return fmt.Sprintf("%s%s (%v and %v)", prefix, name, x.Interface(), y.Interface())
 		}
 	}

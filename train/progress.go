@@ -128,3 +128,50 @@ func shortTime(d time.Duration) string {
 	}
 	return fmt.Sprintf("%ds", s)
 }
+
+// statusLine tells how far something is that happens before training: on a terminal in one line that is kept up to date,
+// elsewhere in a line every quietTime. It says nothing of what takes less than a second.
+type statusLine struct {
+	out      io.Writer
+	terminal bool
+	shown    int // characters on the terminal's line
+	next     time.Time
+}
+
+func newStatus(out io.Writer) *statusLine {
+	f, ok := out.(*os.File)
+	l := &statusLine{out: out, terminal: ok && term.IsTerminal(int(f.Fd())), next: time.Now().Add(time.Second)}
+	if !l.terminal {
+		l.next = time.Now().Add(quietTime)
+	}
+	return l
+}
+
+// show replaces the line, when it is time.
+func (l *statusLine) show(text string) {
+	now := time.Now()
+	if now.Before(l.next) {
+		return
+	}
+	if !l.terminal {
+		fmt.Fprintln(l.out, text)
+		l.next = now.Add(quietTime)
+		return
+	}
+	fmt.Fprintf(l.out, "\r%-*s", l.shown, text)
+	l.shown, l.next = len(text), now.Add(100*time.Millisecond)
+}
+
+// say prints a line that stays.
+func (l *statusLine) say(text string) {
+	l.close()
+	fmt.Fprintln(l.out, text)
+}
+
+// close takes the line away.
+func (l *statusLine) close() {
+	if l.shown > 0 {
+		fmt.Fprintf(l.out, "\r%*s\r", l.shown, "")
+		l.shown = 0
+	}
+}

@@ -3,11 +3,11 @@ package train
 
 import (
 	"context"
-	"encoding/binary"
+	"errors"
 	"fmt"
-	"hash/crc32"
 	"io"
 	"math"
+	"reflect"
 	"time"
 
 	"sigmaz/kernels"
@@ -18,6 +18,7 @@ import (
 // Data is the data set of a run, divided.
 type Data struct {
 	Name    string
+	Mapped  bool // it lies in a mapped file, not in memory
 	Train   *kernels.Data
 	HeldOut *kernels.Data // nil without a held-out loss
 }
@@ -33,20 +34,22 @@ func (c *Config) Resolve(ctx context.Context, out io.Writer, epsilon EpsilonRule
 	if err := c.Validate(); err != nil {
 		return nil, err
 	}
-	set, err := dataset.Open(c.Data, c.Seed)
+	set, err := c.open(ctx, out)
 	if err != nil {
 		return nil, err
 	}
-	fmt.Fprintf(out, "data     %s\n", set.Name)
-	sum := checksum(&set.Data)
-	if c.DataSum != "" && c.DataSum != sum {
-		return nil, fmt.Errorf("data %q is not what this run was started with (checksum %s, expected %s): give the same data with -data, or start a new run", c.Data, sum, c.DataSum)
+	fmt.Fprintf(out, "data     %s%s\n", set.Name, map[bool]string{true: ", mapped from the cache"}[set.Mapped])
+	switch {
+	case c.DataSum != "" && c.DataSum != set.Sum:
+		return nil, fmt.Errorf("data %q is not what this run was started with (checksum %s, expected %s): give the same data with -data, or start a new run", c.Data, set.Sum, c.DataSum)
+	case c.DataSum != "" && !reflect.DeepEqual(c.Scaler, set.Scaler):
+		return nil, fmt.Errorf("data %q is not what this run was started with (its columns have other names, means or deviations): give the same data with -data, or start a new run", c.Data)
 	}
-	c.DataSum = sum
+	c.DataSum, c.Scaler = set.Sum, set.Scaler
 	if err := c.shape(&set.Data); err != nil {
 		return nil, err
 	}
-	d := &Data{Name: set.Name, Train: &set.Data}
+	d := &Data{Name: set.Name, Mapped: set.Mapped, Train: &set.Data}
 	train := set
 	if c.HeldOut > 0 {
 		if 2*c.HeldOut >= set.N {
@@ -57,7 +60,7 @@ func (c *Config) Resolve(ctx context.Context, out io.Writer, epsilon EpsilonRule
 		d.Train, d.HeldOut = &train.Data, &held.Data
 	}
 	if c.Network.Net == "mlp" && c.Network.DataSD == 0 {
-		c.Network.DataSD = deviation(d.Train.F32)
+		c.Network.DataSD = deviation(d.Train)
 	}
 	if c.Sigma.Begin.Rule != "" || c.Sigma.End.Rule != "" {
 		if err := c.Sigma.fromData(ctx, out, train); err != nil {
@@ -68,6 +71,25 @@ func (c *Config) Resolve(ctx context.Context, out io.Writer, epsilon EpsilonRule
 		return nil, err
 	}
 	return d, c.schedule(epsilon)
+}
+
+// open reads the data, with its progress on out.
+func (c *Config) open(ctx context.Context, out io.Writer) (*dataset.Set, error) {
+	line := newStatus(out)
+	defer line.close()
+	start := time.Now()
+	set, err := dataset.Source{Spec: c.Data, Seed: c.Seed, Settings: c.Reading, Cache: c.Cache,
+		Progress: func(done, total int) {
+			left := time.Duration(float64(time.Since(start)) * float64(total-done) / float64(done))
+			line.show(fmt.Sprintf("reading  %d %% of %d images, %s left", 100*done/total, total, shortTime(left)))
+		},
+		Note: line.say,
+	}.Open(ctx)
+	var bad *dataset.SettingError
+	if errors.As(err, &bad) {
+		return nil, &ValueError{bad.Key, bad.Text}
+	}
+	return set, err
 }
 
 // ResolveShape is Resolve without data, for -dry-run: the image size is the preset's. It fails where the data is needed.
@@ -175,34 +197,23 @@ func (s *Sigma) fromData(ctx context.Context, out io.Writer, set *dataset.Set) e
 	return nil
 }
 
-// checksum is the CRC-32C of the data's shape and values, in hexadecimal.
-func checksum(d *kernels.Data) string {
-	table := crc32.MakeTable(crc32.Castagnoli)
-	sum := crc32.Checksum(fmt.Appendf(nil, "%d %d %d %d", d.N, d.H, d.W, d.C), table)
-	sum = crc32.Update(sum, table, d.U8)
-	var block [4096]byte
-	for i := 0; i < len(d.F32); i += len(block) / 4 {
-		part := d.F32[i:min(i+len(block)/4, len(d.F32))]
-		for j, v := range part {
-			binary.LittleEndian.PutUint32(block[4*j:], math.Float32bits(v))
-		}
-		sum = crc32.Update(sum, table, block[:4*len(part)])
-	}
-	return fmt.Sprintf("%08x", sum)
-}
-
 // deviation is the standard deviation of all values about their one mean.
-func deviation(x []float32) float64 {
+func deviation(d *kernels.Data) float64 {
+	n := float64(d.N) * float64(d.D())
 	sum, sum2 := 0.0, 0.0
-	for _, v := range x {
-		sum += float64(v)
+	for i := range d.N {
+		for _, v := range d.Floats(i) {
+			sum += float64(v)
+		}
 	}
-	mean := sum / float64(len(x))
-	for _, v := range x {
-		d := float64(v) - mean
-		sum2 += d * d
+	mean := sum / n
+	for i := range d.N {
+		for _, v := range d.Floats(i) {
+			e := float64(v) - mean
+			sum2 += e * e
+		}
 	}
-	return math.Sqrt(sum2 / float64(len(x)))
+	return math.Sqrt(sum2 / n)
 }
 
 // ringSteps is how many steps' losses the device holds before the host has to read them.

@@ -24,6 +24,7 @@ import (
 	"time"
 
 	"sigmaz/internal/cli"
+	"sigmaz/internal/memory"
 	"sigmaz/internal/preview"
 	"sigmaz/kernels"
 	"sigmaz/model"
@@ -238,7 +239,7 @@ func checkMemory(b kernels.Backend, c *train.Config, data *train.Data, gpu bool)
 	if err != nil {
 		return err
 	}
-	have := hostMemory()
+	have := memory.Host()
 	if need := 4 * float64(words); !gpu && have > 0 && need > have {
 		what := fmt.Sprintf("ngf %d", c.Network.NGF)
 		if c.Network.Net == "mlp" {
@@ -260,8 +261,10 @@ func previews(c *train.Config, data *train.Data, sigmas model.Ladder, b kernels.
 	if err != nil {
 		return nil, fmt.Errorf("previews: %w; -preview-n 0 draws none", err)
 	}
-	if x := data.Train.F32; x != nil {
-		p.Data = x[:min(len(x), c.PreviewN*data.Train.D())]
+	if data.Train.F32 != nil {
+		for i := range min(data.Train.N, c.PreviewN) {
+			p.Data = append(p.Data, data.Train.Floats(i)...)
+		}
 	}
 	return func(ctx context.Context, step uint64, weights []model.Named, path string) error {
 		return p.Write(ctx, weights, "ema.", path)

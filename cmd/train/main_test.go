@@ -16,6 +16,7 @@ import (
 
 	"sigmaz/internal/cli"
 	"sigmaz/internal/cli/clitest"
+	"sigmaz/internal/memory"
 	"sigmaz/model"
 	"sigmaz/train"
 )
@@ -118,7 +119,7 @@ func TestBadInput(t *testing.T) {
 			t.Fatalf("%s left %v", test.args, entries)
 		}
 	}
-	if hostMemory() > 0 {
+	if memory.Host() > 0 {
 		code, _, stderr := command(t, "-runs", runs, "-batch", "1000000")
 		if code != 1 || !strings.Contains(stderr, "with batch 1000000 and ngf 8 needs 1.") || strings.Count(stderr, "\n") != 1 {
 			t.Errorf("more than the machine's memory: code %d, stderr %q", code, stderr)

@@ -171,55 +171,105 @@ func TestSlicedWasserstein(t *testing.T) {
 	}
 }
 
-// TestSplit: every row is in exactly one part, in order, and which is keyed by the seed.
+// rows is the first number of every row of a set, which the tests below make its name.
+func rows(s *Set) (out []int) {
+	for i := range s.N {
+		if s.U8 != nil {
+			out = append(out, int(s.Bytes(i)[0])|int(s.Bytes(i)[1])<<8)
+		} else {
+			out = append(out, int(s.Floats(i)[0]))
+		}
+	}
+	return out
+}
+
+func numbered(n int) (images, vectors *Set) {
+	images = &Set{Data: kernels.Data{N: n, H: 1, W: 2, C: 2, U8: make([]byte, 4*n)}, Name: "rows"}
+	vectors = &Set{Data: kernels.Data{N: n, H: 1, W: 1, C: 2, F32: make([]float32, 2*n)}, Name: "rows"}
+	for i := range n {
+		images.U8[4*i], images.U8[4*i+1] = byte(i), byte(i>>8)
+		vectors.F32[2*i] = float32(i)
+	}
+	return images, vectors
+}
+
+// TestSplit: every row is in exactly one part, in order, and which is keyed by the seed; nothing is copied.
 func TestSplit(t *testing.T) {
 	const n = 1000
-	s := &Set{Data: kernels.Data{N: n, H: 1, W: 2, C: 2, U8: make([]byte, 4*n)}, Name: "rows"}
-	v := &Set{Data: kernels.Data{N: n, H: 1, W: 1, C: 2, F32: make([]float32, 2*n)}, Name: "rows"}
-	for i := range n {
-		s.U8[4*i], s.U8[4*i+1] = byte(i), byte(i>>8)
-		v.F32[2*i] = float32(i)
-	}
-	before := slices.Clone(s.U8)
-	train, held := s.Split(7, 100)
-	if train.N != 900 || held.N != 100 || len(train.U8) != 3600 || len(held.U8) != 400 || train.F32 != nil {
-		t.Fatalf("got %d and %d rows", train.N, held.N)
-	}
-	row := func(u []byte, i int) int { return int(u[4*i]) | int(u[4*i+1])<<8 }
-	seen := make([]int, n)
-	for _, part := range []*Set{train, held} {
-		for i := range part.N {
-			seen[row(part.U8, i)]++
-			if i > 0 && row(part.U8, i) <= row(part.U8, i-1) {
-				t.Fatal("the order has changed")
+	images, vectors := numbered(n)
+	for _, s := range []*Set{images, vectors} {
+		train, held := s.Split(7, 100)
+		if train.N != 900 || held.N != 100 || len(rows(train)) != 900 || len(rows(held)) != 100 {
+			t.Fatalf("got %d and %d rows", train.N, held.N)
+		}
+		if s.U8 != nil && &train.U8[0] != &s.U8[0] || s.F32 != nil && &held.F32[0] != &s.F32[0] {
+			t.Error("the data was copied")
+		}
+		all := slices.Concat(rows(train), rows(held))
+		if !slices.IsSorted(rows(train)) || !slices.IsSorted(rows(held)) {
+			t.Error("the order has changed")
+		}
+		slices.Sort(all)
+		if len(slices.Compact(all)) != n {
+			t.Error("a row is lost or doubled")
+		}
+		_, again := s.Split(7, 100)
+		_, other := s.Split(8, 100)
+		if !slices.Equal(rows(again), rows(held)) || slices.Equal(rows(other), rows(held)) {
+			t.Error("the choice is not keyed by the seed")
+		}
+		// Held-out rows are spread over the data: of each quarter 25, with a deviation of about 4.
+		var quarters [4]int
+		for _, r := range rows(held) {
+			quarters[4*r/n]++
+		}
+		if slices.Min(quarters[:]) < 10 {
+			t.Errorf("held-out rows of each quarter: %v", quarters)
+		}
+		for _, c := range []struct{ ask, get int }{{-1, 0}, {0, 0}, {499, 499}, {500, 499}, {n, 499}} {
+			if train, held := s.Split(1, c.ask); held.N != c.get || train.N != n-c.get || len(rows(train)) != n-c.get {
+				t.Errorf("Split(1, %d) holds out %d of %d", c.ask, held.N, train.N+held.N)
 			}
-		}
-	}
-	if slices.Min(seen) != 1 || slices.Max(seen) != 1 || !bytes.Equal(s.U8, before) {
-		t.Error("a row is lost, doubled or changed")
-	}
-	_, again := s.Split(7, 100)
-	_, other := s.Split(8, 100)
-	vTrain, vHeld := v.Split(7, 100)
-	if !bytes.Equal(held.U8, again.U8) || bytes.Equal(held.U8, other.U8) {
-		t.Error("the choice is not keyed by the seed alone")
-	}
-	for i := range vHeld.N {
-		if int(vHeld.F32[2*i]) != row(held.U8, i) {
-			t.Fatal("vectors are split in another way than images")
-		}
-	}
-	if len(vTrain.F32) != 1800 || vTrain.U8 != nil {
-		t.Error("the vectors for training are not all there")
-	}
-	for _, c := range []struct{ ask, get int }{{-1, 0}, {0, 0}, {499, 499}, {500, 499}, {n, 499}} {
-		if train, held := s.Split(1, c.ask); held.N != c.get || train.N != n-c.get || len(held.U8) != 4*c.get {
-			t.Errorf("Split(1, %d) holds out %d of %d", c.ask, held.N, train.N+held.N)
 		}
 	}
 	empty := &Set{}
 	if train, held := empty.Split(1, 5); train.N != 0 || held.N != 0 {
 		t.Error("an empty set has grown")
+	}
+}
+
+// Rows that are added, wherever, move no other row into the training part or out of it, but for those that they push out
+// of the held-out part; and rows that are equal are together.
+func TestSplitStays(t *testing.T) {
+	large, _ := numbered(1200)
+	small := *large
+	small.N, small.U8 = 1000, large.U8[4*200:] // the first 200 are new
+	_, before := small.Split(3, 100)
+	_, after := large.Split(3, 100)
+	was := rows(before)
+	stayed, added := 0, 0
+	for _, r := range rows(after) {
+		switch {
+		case r < 200:
+			added++
+		case slices.Contains(was, r):
+			stayed++
+		default:
+			t.Errorf("row %d was for training and is held out now", r)
+		}
+	}
+	if stayed+added != 100 || added == 0 || added > 40 {
+		t.Errorf("%d rows stayed, %d are new", stayed, added)
+	}
+
+	twice := &Set{Data: kernels.Data{N: 2000, H: 1, W: 2, C: 2, U8: slices.Concat(small.U8, small.U8)}}
+	_, held := twice.Split(3, 100)
+	count := map[int]int{}
+	for _, r := range rows(held) {
+		count[r]++
+	}
+	if len(count) != 50 {
+		t.Errorf("100 held-out rows of a set that holds all twice are %d different ones", len(count))
 	}
 }
 

@@ -18,6 +18,7 @@ import (
 	"hash/maphash"
 	"math"
 	"runtime"
+	"slices"
 	"sync"
 	"sync/atomic"
 
@@ -96,35 +97,34 @@ func (e *extremes) merge(max2, min2 float64, n int64) (float64, float64) {
 // distinct lists the rows that equal no row before them. For vectors 0 and -0 are equal.
 func (s *Set) distinct() ([]int, error) {
 	d := s.D()
-	if d <= 0 || s.N < 0 || len(s.U8)+len(s.F32) != s.N*d || s.U8 != nil && s.F32 != nil {
+	if d <= 0 || s.N < 0 || s.Rows == nil && len(s.U8)+len(s.F32) != s.N*d || s.U8 != nil && s.F32 != nil {
 		return nil, fmt.Errorf("expected %d rows of %d values, found %d bytes and %d floats; make the sizes agree", s.N, d, len(s.U8), len(s.F32))
 	}
-	for i, v := range s.F32 {
-		if x := float64(v); x-x != 0 {
-			return nil, fmt.Errorf("expected finite values, found %v in row %d; clean the data", v, i/d)
+	if s.F32 != nil {
+		for i := range s.N {
+			for _, v := range s.Floats(i) {
+				if x := float64(v); x-x != 0 {
+					return nil, fmt.Errorf("expected finite values, found %v in row %d; clean the data", v, i)
+				}
+			}
 		}
 	}
 
 	seed := maphash.MakeSeed()
-	hash := func(i int) uint64 { return maphash.Bytes(seed, s.U8[i*d:(i+1)*d]) }
-	equal := func(i, j int) bool { return bytes.Equal(s.U8[i*d:(i+1)*d], s.U8[j*d:(j+1)*d]) }
+	hash := func(i int) uint64 { return maphash.Bytes(seed, s.Bytes(i)) }
+	equal := func(i, j int) bool { return bytes.Equal(s.Bytes(i), s.Bytes(j)) }
 	if s.F32 != nil {
 		word := make([]byte, 0, 4*d)
 		hash = func(i int) uint64 {
 			word = word[:0]
-			for _, v := range s.F32[i*d : (i+1)*d] {
+			for _, v := range s.Floats(i) {
 				u := math.Float32bits(v + 0) // -0 + 0 = 0
 				word = append(word, byte(u), byte(u>>8), byte(u>>16), byte(u>>24))
 			}
 			return maphash.Bytes(seed, word)
 		}
 		equal = func(i, j int) bool {
-			for k, v := range s.F32[i*d : (i+1)*d] {
-				if v != s.F32[j*d+k] {
-					return false
-				}
-			}
-			return true
+			return slices.Equal(s.Floats(i), s.Floats(j))
 		}
 	}
 	rows := make([]int, 0, s.N)
@@ -154,9 +154,8 @@ func (s *Set) distinct() ([]int, error) {
 
 // exact is the squared distance of rows i and j: in units of one byte as an integer, or of the vectors in float64.
 func (s *Set) exact(i, j int) float64 {
-	d := s.D()
 	if s.U8 != nil {
-		a, b := s.U8[i*d:(i+1)*d], s.U8[j*d:(j+1)*d]
+		a, b := s.Bytes(i), s.Bytes(j)
 		sum := int64(0)
 		for k, v := range a {
 			e := int64(v) - int64(b[k])
@@ -164,7 +163,7 @@ func (s *Set) exact(i, j int) float64 {
 		}
 		return float64(sum)
 	}
-	a, b := s.F32[i*d:(i+1)*d], s.F32[j*d:(j+1)*d]
+	a, b := s.Floats(i), s.Floats(j)
 	sum := 0.0
 	for k, v := range a {
 		e := float64(v) - float64(b[k])
@@ -180,9 +179,9 @@ func (s *Set) directPairs(ctx context.Context, rows []int, e *extremes) error {
 	for r, i := range rows {
 		for k := range d {
 			if s.U8 != nil {
-				x[r*d+k] = float64(s.U8[i*d+k])
+				x[r*d+k] = float64(s.Bytes(i)[k])
 			} else {
-				x[r*d+k] = float64(s.F32[i*d+k])
+				x[r*d+k] = float64(s.Floats(i)[k])
 			}
 		}
 	}
@@ -317,12 +316,12 @@ func (s *Set) centre(rows []int) centre {
 	largest := 0.0
 	for _, i := range rows {
 		if c.whole {
-			for k, v := range s.U8[i*d : (i+1)*d] {
+			for k, v := range s.Bytes(i) {
 				sum[k] += float64(v)
 			}
 			continue
 		}
-		for k, v := range s.F32[i*d : (i+1)*d] {
+		for k, v := range s.Floats(i) {
 			sum[k] += float64(v)
 			largest = max(largest, math.Abs(float64(v)))
 		}
@@ -365,11 +364,11 @@ func (p *panel) load(s *Set, c *centre, rows []int, from, to int) {
 		x := p.x[r*d : (r+1)*d]
 		i := rows[from+r]
 		if c.whole {
-			for k, v := range s.U8[i*d : (i+1)*d] {
+			for k, v := range s.Bytes(i) {
 				x[k] = float32(v) - c.m[k]
 			}
 		} else {
-			for k, v := range s.F32[i*d : (i+1)*d] {
+			for k, v := range s.Floats(i) {
 				x[k] = float32((float64(v) - float64(c.m[k])) * c.scale)
 			}
 		}

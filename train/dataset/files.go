@@ -1,5 +1,5 @@
-// Image files: IDX (MNIST and its kin) and the binary version of CIFAR-10. IDX files may be compressed with gzip, as they
-// are published.
+// Files of images one after the other: IDX (MNIST and its kin), the binary version of CIFAR-10, and NPY (array.go). Each
+// may be compressed with gzip, as IDX files are published.
 //
 //	IDX       big-endian words: magic 00 00 08 03, N, H, W (or 00 00 08 04, N, H, W, C), then N*H*W*C bytes, row by row
 //	          (http://yann.lecun.com/exdb/mnist: 08 is the type "unsigned byte", the last byte the number of dimensions)
@@ -12,18 +12,18 @@ package dataset
 import (
 	"bufio"
 	"bytes"
+	"compress/bzip2"
 	"compress/gzip"
 	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"math"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
-
-	"sigmaz/kernels"
 )
 
 const (
@@ -31,101 +31,175 @@ const (
 	cifarRecord = 1 + 3*cifarSide*cifarSide
 
 	// deflateRatio is the most that deflate shrinks: 258 bytes in two bits and a bit of block header, 1032:1
-	// (https://zlib.net/zlib_tech.html). A gzip file whose header claims more lies.
+	// (https://zlib.net/zlib_tech.html). A header that claims more than this of compressed data lies.
 	deflateRatio = 1032
+
+	// headBytes is how much of a file tells what it is.
+	headBytes = 4096
 )
 
-// readFiles reads files, all of one image size, as one set. paths is what the user named.
-func readFiles(paths, files []string) (*Set, error) {
-	s := &Set{}
-	var pixels [][]byte
-	var kind string
-	for i, file := range files {
-		d, k, err := readFile(file)
-		if err != nil {
-			return nil, err
-		}
-		if i == 0 {
-			s.Data, kind = *d, k
-		} else if d.H != s.H || d.W != s.W || d.C != s.C {
-			return nil, fmt.Errorf("%s: expected images %s as in %s, found %s; name only files of one image size", file, shape(&s.Data), files[0], shape(d))
-		} else {
-			s.N += d.N
-		}
-		pixels = append(pixels, d.U8)
+// kind is what a file holds, by its content.
+type kind int
+
+const (
+	kindUnknown kind = iota
+	kindIDX
+	kindCIFAR
+	kindNPY
+	kindZIP
+	kindTAR
+	kindPicture
+	kindTable
+)
+
+// source is an open file: r gives its content, unpacked if it is compressed.
+type source struct {
+	path   string
+	file   *os.File
+	r      *bufio.Reader
+	info   fs.FileInfo
+	size   int64  // of the file as it is
+	packed string // "gzip" or "bzip2"; "" as it is
+	head   []byte // the start of the content
+	kind   kind
+	idx    idxHeader
+}
+
+// openSource opens a file and finds out what it holds.
+func openSource(path string) (*source, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, unreadable(path, err)
 	}
-	s.U8 = pixels[0]
-	if len(pixels) > 1 {
-		s.U8 = slices.Concat(pixels...)
+	s := &source{path: path, file: f}
+	if err := s.start(); err != nil {
+		f.Close()
+		return nil, err
 	}
-	s.Name = fmt.Sprintf("%s: %s, %d images %s", title(paths), kind, s.N, shape(&s.Data))
 	return s, nil
 }
 
-// readFile reads one file of images of either kind.
-func readFile(path string) (d *kernels.Data, kind string, err error) {
-	f, err := os.Open(path)
-	if err != nil {
-		return nil, "", unreadable(path, err)
-	}
-	defer f.Close()
-	info, err := f.Stat()
-	if err != nil {
-		return nil, "", unreadable(path, err)
-	}
-	if !info.Mode().IsRegular() {
-		return nil, "", fmt.Errorf("%s: expected a plain file, found a %s; copy the data into a file first", path, fileMode(info.Mode()))
-	}
+func (s *source) close() { s.file.Close() }
 
-	in := bufio.NewReaderSize(f, 1<<16)
-	src := &source{path: path, r: in, size: info.Size()}
-	if magic, _ := in.Peek(2); bytes.Equal(magic, []byte{0x1f, 0x8b}) {
+// start looks at the beginning of the file.
+func (s *source) start() (err error) {
+	if s.info, err = s.file.Stat(); err != nil {
+		return unreadable(s.path, err)
+	}
+	if !s.info.Mode().IsRegular() {
+		return fmt.Errorf("%s: expected a plain file, found a %s; copy the data into a file first", s.path, fileMode(s.info.Mode()))
+	}
+	s.size = s.info.Size()
+	in := bufio.NewReaderSize(s.file, 1<<16)
+	s.r = in
+	switch magic, _ := in.Peek(4); {
+	case bytes.HasPrefix(magic, []byte{0x1f, 0x8b}):
+		s.packed = "gzip"
 		z, err := gzip.NewReader(in)
 		if err != nil {
-			return nil, "", src.damaged(err)
+			return s.damaged(err)
 		}
-		src.r, src.gzip = bufio.NewReaderSize(z, 1<<16), true
+		s.r = bufio.NewReaderSize(z, 1<<16)
+	case bytes.HasPrefix(magic, []byte("BZh")):
+		s.packed = "bzip2"
+		s.r = bufio.NewReaderSize(bzip2.NewReader(in), 1<<16)
 	}
-	// Peek does not read past its 512 bytes of header, and what it fails with the read below meets again.
-	head, err := src.r.Peek(512)
-	if err != nil && err != io.EOF {
-		return nil, "", src.damaged(err)
+	// Peek does not read past the head, and what it fails with the reader meets again.
+	if s.head, err = s.r.Peek(headBytes); err != nil && err != io.EOF {
+		return s.damaged(err)
 	}
-	if len(head) == 0 {
-		return nil, "", fmt.Errorf("%s: expected images, found an empty file; copy or download it again", path)
+	if len(s.head) == 0 {
+		return fmt.Errorf("%s: expected data, found an empty file; copy or download it again", s.path)
 	}
-
-	h, idx := parseIDX(head)
-	switch {
-	case idx && !src.gzip && !h.fits(src.size) && src.size%cifarRecord == 0:
-		// The first bytes of an IDX file could also be those of a CIFAR-10 record of label 0 (black, 8, 3). The size has
-		// decided: it is not that of the header, and it is a multiple of 3073.
-		d, err = src.readCIFAR()
-		return d, "CIFAR-10", err
-	case h.images:
-		d, err = src.readIDX(h)
-		return d, "IDX", err
-	case !idx && !src.gzip && src.size%cifarRecord == 0:
-		d, err = src.readCIFAR()
-		return d, "CIFAR-10", err
-	}
-	return nil, "", src.unknown(head)
+	s.kind = s.tell()
+	return nil
 }
 
-// source is an open file: r gives its content, unpacked if it is gzip.
-type source struct {
-	path string
-	r    *bufio.Reader
-	size int64 // of the file as it is
-	gzip bool
+// tell finds out what the content is.
+func (s *source) tell() kind {
+	starts := func(magic string) bool { return bytes.HasPrefix(s.head, []byte(magic)) }
+	h, idx := parseIDX(s.head)
+	s.idx = h
+	whole := s.packed == "" && s.size%cifarRecord == 0
+	switch {
+	case idx && whole && !h.fits(s.size):
+		// The first bytes of an IDX file could also be those of a CIFAR-10 record of label 0 (black, 8, 3). The size has
+		// decided: it is not that of the header, and it is a multiple of 3073.
+		return kindCIFAR
+	case h.images:
+		return kindIDX
+	case isIDX(s.head):
+		if !idx && whole {
+			return kindCIFAR
+		}
+		return kindUnknown
+	case starts("\x93NUMPY"):
+		return kindNPY
+	case starts("PK\x03\x04"), starts("PK\x05\x06"), starts("PK\x07\x08"):
+		return kindZIP
+	case isTar(s.head):
+		return kindTAR
+	case isPicture(s.head):
+		return kindPicture
+	case isTable(s.head):
+		return kindTable
+	case whole:
+		return kindCIFAR
+	}
+	return kindUnknown
+}
+
+// unchanged is an error if the file is not what it was when it was opened: somebody writes to it.
+func (s *source) unchanged() error {
+	info, err := os.Stat(s.path)
+	if err != nil {
+		return unreadable(s.path, err)
+	}
+	return sameFile(s.path, s.info, info)
+}
+
+func sameFile(path string, before, after fs.FileInfo) error {
+	if before.Size() == after.Size() && before.ModTime().Equal(after.ModTime()) {
+		return nil
+	}
+	return fmt.Errorf("%s: expected a file that stays as it is, but it changed while it was read (%d bytes, then %d); start again when it is complete", path, before.Size(), after.Size())
 }
 
 // damaged is the error for data that cannot be unpacked or read.
 func (s *source) damaged(err error) error {
-	if !s.gzip && !errors.Is(err, gzip.ErrHeader) && !errors.Is(err, io.ErrUnexpectedEOF) && !errors.Is(err, io.EOF) {
+	if bad := s.unchanged(); bad != nil && s.info != nil {
+		return bad
+	}
+	if s.packed == "" && !errors.Is(err, io.ErrUnexpectedEOF) && !errors.Is(err, io.EOF) {
 		return unreadable(s.path, err)
 	}
-	return fmt.Errorf("%s: expected whole gzip data, found damage (%w); copy or download the file again", s.path, err)
+	return fmt.Errorf("%s: expected whole %s data, found damage (%w); copy or download the file again", s.path, s.packed, err)
+}
+
+// array is the images of one file.
+type array struct {
+	*source
+	what       string // "IDX"
+	n, h, w, c int
+	// next reads one image (H, W, C) to row.
+	next func(row []byte) error
+	// end checks what comes after the last image; nil: nothing to check.
+	end func() error
+}
+
+func (a *array) shape() string { return fmt.Sprintf("%dx%dx%d", a.h, a.w, a.c) }
+
+// images opens the source as images.
+func (s *source) images(set Settings) (*array, error) {
+	switch s.kind {
+	case kindIDX:
+		return s.openIDX()
+	case kindCIFAR:
+		return s.openCIFAR(), nil
+	case kindNPY:
+		return s.openNPY(set)
+	}
+	return nil, s.unknown()
 }
 
 // isIDX reports whether head starts as an IDX file of any kind: two zeros, a type, 1 to 4 dimensions.
@@ -164,29 +238,61 @@ func (h idxHeader) String() string {
 	return fmt.Sprintf("%d images %dx%dx%d", h.dims[0], h.dims[1], h.dims[2], h.dims[3])
 }
 
-// readIDX reads an IDX file of images from its first byte.
-func (s *source) readIDX(h idxHeader) (*kernels.Data, error) {
+// openIDX reads an IDX file of images from its first byte.
+func (s *source) openIDX() (*array, error) {
+	h := s.idx
 	if h.body == 0 {
 		return nil, fmt.Errorf("%s: expected images, found a header of %s; choose another file", s.path, h)
 	}
 	want := float64(h.bytes) + h.body
-	if !s.gzip && !h.fits(s.size) {
+	if s.packed == "" && !h.fits(s.size) {
 		return nil, s.wrongLength(h, want, float64(s.size))
 	}
-	if s.gzip && want > float64(s.size)*deflateRatio || want >= math.MaxInt {
-		return nil, fmt.Errorf("%s: expected %.0f bytes for the %s of its header, found %d bytes of gzip data, which cannot hold them; copy or download the file again", s.path, want, h, s.size)
+	if s.packed == "gzip" && want > float64(s.size)*deflateRatio || want >= math.MaxInt {
+		return nil, fmt.Errorf("%s: expected %.0f bytes for the %s of its header, found %d bytes of %s data, which cannot hold them; copy or download the file again", s.path, want, h, s.size, s.packed)
 	}
-	content, err := s.readUpTo(int(want) + 1)
-	if err != nil {
-		return nil, err
+	if _, err := s.r.Discard(h.bytes); err != nil {
+		return nil, s.damaged(err)
 	}
-	if len(content) > int(want) {
-		return nil, fmt.Errorf("%s: expected %.0f bytes for the %s of its header, found more; cut the trailing bytes off or download the file again", s.path, want, h)
+	a := &array{source: s, what: "IDX", n: int(h.dims[0]), h: int(h.dims[1]), w: int(h.dims[2]), c: int(h.dims[3])}
+	read := float64(h.bytes)
+	a.next = func(row []byte) error {
+		n, err := io.ReadFull(s.r, row)
+		read += float64(n)
+		if err == io.EOF || err == io.ErrUnexpectedEOF && s.short(h, read) {
+			return s.changedOr(s.wrongLength(h, want, read))
+		}
+		if err != nil {
+			return s.damaged(err)
+		}
+		return nil
 	}
-	if len(content) < int(want) {
-		return nil, s.wrongLength(h, want, float64(len(content)))
+	a.end = func() error {
+		_, err := s.r.ReadByte()
+		switch {
+		case err == nil:
+			return s.changedOr(fmt.Errorf("%s: expected %.0f bytes for the %s of its header, found more; cut the trailing bytes off or download the file again", s.path, want, h))
+		case err != io.EOF:
+			return s.damaged(err)
+		}
+		return nil
 	}
-	return &kernels.Data{N: int(h.dims[0]), H: int(h.dims[1]), W: int(h.dims[2]), C: int(h.dims[3]), U8: content[h.bytes:]}, nil
+	return a, nil
+}
+
+// short tells a file that ends too early from compressed data that does: io.ReadFull has one error for both. At the end
+// of whole data the reader has come to a clean end.
+func (s *source) short(h idxHeader, read float64) bool {
+	_, err := s.r.Peek(1)
+	return err == io.EOF
+}
+
+// changedOr is err, unless the file has changed, which then explains it.
+func (s *source) changedOr(err error) error {
+	if changed := s.unchanged(); changed != nil {
+		return changed
+	}
+	return err
 }
 
 func (s *source) wrongLength(h idxHeader, want, found float64) error {
@@ -197,62 +303,37 @@ func (s *source) wrongLength(h idxHeader, want, found float64) error {
 	return fmt.Errorf("%s: expected %.0f bytes for the %s of its header, found %.0f: %s; %s", s.path, want, h, found, what, todo)
 }
 
-// readUpTo reads the content, at most n bytes of it. Memory grows with what is there, not with n: for a gzip file 16
-// times its size is taken at first (digits shrink to a fifth), more only when the data has filled that.
-func (s *source) readUpTo(n int) ([]byte, error) {
-	content := make([]byte, 0, min(int64(n), 16*s.size))
-	for len(content) < n {
-		if len(content) == cap(content) {
-			content = slices.Grow(content, min(n-len(content), max(len(content), 4096)))
-		}
-		k, err := s.r.Read(content[len(content):min(cap(content), n)])
-		content = content[:len(content)+k]
-		if err == io.EOF {
-			break
-		}
-		if err != nil {
-			return nil, s.damaged(err)
-		}
-	}
-	return content, nil
-}
-
-// readCIFAR reads the records of a CIFAR-10 batch and turns their planes into pixels.
-func (s *source) readCIFAR() (*kernels.Data, error) {
-	content, err := s.readUpTo(int(s.size))
-	if err != nil {
-		return nil, err
-	}
-	n := len(content) / cifarRecord
-	if len(content)%cifarRecord != 0 || n == 0 {
-		return nil, fmt.Errorf("%s: expected CIFAR-10 records of %d bytes, found %d bytes, which is no multiple; copy or download the file again", s.path, cifarRecord, len(content))
-	}
+// openCIFAR reads the records of a CIFAR-10 batch and turns their planes into pixels.
+func (s *source) openCIFAR() *array {
+	a := &array{source: s, what: "CIFAR-10", n: int(s.size / cifarRecord), h: cifarSide, w: cifarSide, c: 3}
 	const plane = cifarSide * cifarSide
-	d := &kernels.Data{N: n, H: cifarSide, W: cifarSide, C: 3}
-	// Pixels are written over the records they come from, which saves a second copy: record i starts at byte 3073 i and
-	// its pixels go to byte 3072 i, before it.
-	var planes [3 * plane]byte
-	for i := range n {
-		record := content[i*cifarRecord : (i+1)*cifarRecord]
+	var record [cifarRecord]byte
+	i := 0
+	a.next = func(row []byte) error {
+		if _, err := io.ReadFull(s.r, record[:]); err != nil {
+			return s.damaged(err)
+		}
 		if record[0] > 9 {
-			return nil, fmt.Errorf("%s: expected CIFAR-10 records, each with a label 0 to 9, found label %d in record %d; give IDX images or the binary version of CIFAR-10", s.path, record[0], i)
+			return fmt.Errorf("%s: expected CIFAR-10 records, each with a label 0 to 9, found label %d in record %d; give IDX images or the binary version of CIFAR-10", s.path, record[0], i)
 		}
-		copy(planes[:], record[1:])
-		image := content[i*3*plane : (i+1)*3*plane]
+		i++
+		planes := record[1:]
 		for p := range plane {
-			image[3*p], image[3*p+1], image[3*p+2] = planes[p], planes[p+plane], planes[p+2*plane]
+			row[3*p], row[3*p+1], row[3*p+2] = planes[p], planes[p+plane], planes[p+2*plane]
 		}
+		return nil
 	}
-	d.U8 = slices.Clip(content[:n*3*plane])
-	return d, nil
+	return a
 }
 
-// unknown is the error for a file that starts with head and is neither IDX images nor CIFAR-10.
-func (s *source) unknown(head []byte) error {
-	const expected = "expected IDX images (magic 2051) or CIFAR-10 batches (records of 3073 bytes)"
-	starts := func(magic string) bool { return strings.HasPrefix(string(head), magic) }
+// expectedFile is what an error says that files hold.
+const expectedFile = "expected PNG or JPEG pictures, a ZIP or TAR of them, IDX images (magic 2051), CIFAR-10 batches (records of 3073 bytes), NPY or CSV"
+
+// unknown is the error for a file that no reader takes.
+func (s *source) unknown() error {
+	starts := func(magic string) bool { return bytes.HasPrefix(s.head, []byte(magic)) }
 	found, todo := "", ""
-	switch {
+	switch head := s.head; {
 	case isIDX(head) && head[2] == 8 && head[3] == 1:
 		found, todo = "IDX labels (magic 2049)", "give the file of images, whose name has \"images-idx3\" in it"
 	case isIDX(head) && head[2] == 8 && head[3] == 2:
@@ -261,59 +342,79 @@ func (s *source) unknown(head []byte) error {
 		found, todo = fmt.Sprintf("an IDX header that is cut short after %d bytes", len(head)), "copy or download the file again"
 	case isIDX(head):
 		found, todo = fmt.Sprintf("IDX data of type 0x%02x", head[2]), "store the images as unsigned bytes, type 0x08"
-	case isTar(head):
-		found, todo = "a tar archive", "unpack it with tar -xf and give the folder"
-	case starts("PK\x03\x04"):
-		found, todo = "a zip archive", "unpack it and give the folder"
 	case starts("\x80\x02"), starts("\x80\x03"), starts("\x80\x04"), starts("\x80\x05"):
-		found, todo = "a Python pickle", "give the binary version of the data set"
-	case starts("\x89PNG"), starts("\xff\xd8\xff"), starts("GIF8"):
-		found, todo = "a single picture", "convert the pictures to one IDX file"
-	case starts("\x93NUMPY"):
-		found, todo = "a NumPy array", "store it as IDX"
-	case starts("<"), starts("\r\n<"), starts("\n<"):
+		found, todo = "a Python pickle", "give the binary version of the data set, or save the array with numpy.save"
+	case starts("GIF8"), starts("BM"), starts("II*\x00"), starts("MM\x00*"), starts("RIFF") && len(head) >= 12 && string(head[8:12]) == "WEBP":
+		found, todo = "a picture that is neither PNG nor JPEG", "convert it to PNG"
+	case starts("\x28\xb5\x2f\xfd"):
+		found, todo = "Zstandard data", "unpack it with unzstd"
+	case starts("\xfd7zXZ\x00"):
+		found, todo = "xz data", "unpack it with unxz"
+	case starts("7z\xbc\xaf"), starts("Rar!"):
+		found, todo = "an archive of 7-Zip or RAR", "unpack it and give the folder"
+	case starts("\x89HDF"):
+		found, todo = "an HDF5 file", "save the array in it with numpy.save"
+	case starts("\xff\xfe"), starts("\xfe\xff"):
+		found, todo = "text in UTF-16", "save it as UTF-8"
+	case bytes.HasPrefix(bytes.TrimSpace(head), []byte("<")):
 		found, todo = "a web page or XML", "download the file itself"
-	case s.gzip:
-		found, todo = fmt.Sprintf("gzip data whose content starts with % x", head[:min(4, len(head))]), "unpack it with gunzip if it is a CIFAR-10 batch"
+	case s.packed != "":
+		found, todo = fmt.Sprintf("%s data whose content starts with % x", s.packed, head[:min(4, len(head))]), "unpack it if it is a CIFAR-10 batch"
 	default:
 		found, todo = fmt.Sprintf("%d bytes, no multiple of %d, that start with % x", s.size, cifarRecord, head[:min(4, len(head))]), "copy or download it again, or give another file"
 	}
-	return fmt.Errorf("%s: %s, found %s; %s", s.path, expected, found, todo)
+	return fmt.Errorf("%s: %s, found %s; %s", s.path, expectedFile, found, todo)
 }
 
-// trainingFiles finds the files of training images in a folder: one IDX file, or all training batches of CIFAR-10. Test
-// images are taken only where there are no others.
-func trainingFiles(folder string) ([]string, error) {
+// trainingFiles finds the data in a folder: one file of IDX images or all training batches of CIFAR-10, where test images
+// are taken only if there are no others; or else the pictures at any depth; or else the one archive, array or table. Of
+// pictures every file below the folder is returned, since only its content tells whether it is one.
+func trainingFiles(folder string) (data []string, pictures []file, err error) {
 	entries, err := os.ReadDir(folder) // sorted by name
 	if err != nil {
-		return nil, unreadable(folder, err)
+		return nil, nil, unreadable(folder, err)
 	}
 	var idx, cifar, others, folders []string
+	var loose []string // archives, arrays and tables
 	for _, e := range entries {
-		path := filepath.Join(folder, e.Name())
+		if hidden(e.Name()) {
+			continue
+		}
+		path, name := filepath.Join(folder, e.Name()), strings.ToLower(e.Name())
 		info, err := os.Stat(path) // follows links
 		switch {
 		case err == nil && info.IsDir():
 			folders = append(folders, e.Name())
-		case err != nil || !info.Mode().IsRegular():
+			continue
+		case err != nil || !info.Mode().IsRegular() || namedPicture(name):
 			others = append(others, e.Name())
-		default:
-			// A name that promises training images counts as well: reading the file then says what is wrong with it, and
-			// a damaged batch is not passed over.
-			kind, name := sniff(path, info.Size()), strings.ToLower(e.Name())
-			switch {
-			case kind == "idx", kind == "" && strings.Contains(name, "images") && strings.Contains(name, "idx"):
-				idx = append(idx, path)
-			case kind == "cifar", kind == "" && strings.HasPrefix(name, "data_batch"):
-				cifar = append(cifar, path)
-			default:
-				others = append(others, e.Name())
+			continue
+		}
+		k := kindUnknown
+		s, err := openSource(path)
+		if err == nil {
+			k = s.kind
+			if k == kindCIFAR && s.head[0] > 9 {
+				k = kindUnknown
 			}
+			s.close()
+		}
+		// A name that promises training images counts as well: reading the file then says what is wrong with it, and a
+		// damaged batch is not passed over.
+		switch {
+		case k == kindIDX, k == kindUnknown && strings.Contains(name, "images") && strings.Contains(name, "idx"):
+			idx = append(idx, path)
+		case k == kindCIFAR, k == kindUnknown && strings.HasPrefix(name, "data_batch"):
+			cifar = append(cifar, path)
+		case k == kindZIP, k == kindTAR, k == kindNPY, k == kindTable && (strings.HasSuffix(name, ".csv") || strings.HasSuffix(name, ".tsv")):
+			loose = append(loose, path)
+		default:
+			others = append(others, e.Name())
 		}
 	}
 
 	if idx, cifar = preferTraining(idx, "train"), preferTraining(cifar, "data_batch"); len(idx) > 0 && len(cifar) > 0 {
-		return nil, fmt.Errorf("%s: expected one data set, found IDX images (%s) and CIFAR-10 batches (%s); name the files to use", folder, baseNames(idx), baseNames(cifar))
+		return nil, nil, fmt.Errorf("%s: expected one data set, found IDX images (%s) and CIFAR-10 batches (%s); name the files to use", folder, baseNames(idx), baseNames(cifar))
 	}
 	// The same file is often there both plain and compressed.
 	idx = slices.DeleteFunc(idx, func(p string) bool {
@@ -322,51 +423,43 @@ func trainingFiles(folder string) ([]string, error) {
 	})
 	switch {
 	case len(idx) == 1:
-		return idx, nil
+		return idx, nil, nil
 	case len(idx) > 1:
-		return nil, fmt.Errorf("%s: expected one file of training images, found %d (%s); name the one to use", folder, len(idx), baseNames(idx))
+		return nil, nil, fmt.Errorf("%s: expected one file of training images, found %d (%s); name the one to use", folder, len(idx), baseNames(idx))
 	case len(cifar) > 0:
-		return cifar, nil
+		return cifar, nil, nil
 	}
-	const expected = "expected IDX images (such as train-images-idx3-ubyte.gz) or CIFAR-10 batches (data_batch_1.bin, ...)"
+
+	list, err := listFolder(folder)
+	if err != nil {
+		return nil, nil, err
+	}
+	if slices.ContainsFunc(list, func(f file) bool { return namedPicture(strings.ToLower(f.name)) || f.holdsPicture() }) {
+		return nil, list, nil
+	}
+	const expected = "expected PNG or JPEG pictures, IDX images (such as train-images-idx3-ubyte.gz), CIFAR-10 batches (data_batch_1.bin, ...), or one ZIP, TAR, NPY or CSV"
 	switch {
+	case len(loose) == 1:
+		return loose, nil, nil
+	case len(loose) > 1:
+		return nil, nil, fmt.Errorf("%s: %s, found %d of the last (%s); name the one to use", folder, expected, len(loose), baseNames(loose))
 	case len(folders) > 0:
-		return nil, fmt.Errorf("%s: %s, found neither but the folders %s; name one of them, or a folder with such files", folder, expected, baseNames(folders))
+		return nil, nil, fmt.Errorf("%s: %s, found none of these but the folders %s; name one of them, or a folder with such files", folder, expected, baseNames(folders))
 	case len(others) > 0:
-		return nil, fmt.Errorf("%s: %s, found only %s; name a folder with such files", folder, expected, baseNames(others))
+		return nil, nil, fmt.Errorf("%s: %s, found only %s; name a folder with such files", folder, expected, baseNames(others))
 	}
-	return nil, fmt.Errorf("%s: %s, found an empty folder; copy the files into it", folder, expected)
+	return nil, nil, fmt.Errorf("%s: %s, found an empty folder; copy the files into it", folder, expected)
 }
 
-// sniff tells "idx" images and "cifar" batches apart by the first bytes and the size; "" is anything else.
-func sniff(path string, size int64) string {
-	f, err := os.Open(path)
-	if err != nil {
-		return ""
-	}
-	defer f.Close()
-	var in io.Reader = f
-	var magic [2]byte
-	if _, err := io.ReadFull(f, magic[:]); err != nil {
-		return ""
-	}
-	in = io.MultiReader(bytes.NewReader(magic[:]), f)
-	packed := magic == [2]byte{0x1f, 0x8b}
-	if packed {
-		if in, err = gzip.NewReader(in); err != nil {
-			return ""
-		}
-	}
-	head := make([]byte, 20)
-	n, _ := io.ReadFull(in, head)
-	h, idx := parseIDX(head[:n])
-	switch whole := !packed && size%cifarRecord == 0; {
-	case h.images && (!whole || h.fits(size)):
-		return "idx"
-	case whole && head[0] <= 9 && !(idx && h.fits(size)):
-		return "cifar"
-	}
-	return ""
+// namedPicture tells whether a file is named as a picture is.
+func namedPicture(lower string) bool {
+	return slices.Contains([]string{".png", ".jpg", ".jpeg", ".jpe", ".jfif"}, filepath.Ext(lower))
+}
+
+// holdsPicture tells whether a file is a picture by its content.
+func (f file) holdsPicture() bool {
+	head, err := f.read(16)
+	return err == nil && isPicture(head)
 }
 
 // preferTraining keeps the paths whose file name has the word of training files in it; failing that, those that do not

@@ -164,8 +164,8 @@ func TestOpenBadFiles(t *testing.T) {
 	damaged[len(damaged)-6] ^= 1 // its checksum
 	tar := make([]byte, 512)
 	copy(tar[257:], "ustar")
-	const expected = "expected IDX images (magic 2051) or CIFAR-10 batches (records of 3073 bytes), found "
-	const inFolder = "expected IDX images (such as train-images-idx3-ubyte.gz) or CIFAR-10 batches (data_batch_1.bin, ...), found "
+	const expected = expectedFile + ", found "
+	const inFolder = "or one ZIP, TAR, NPY or CSV, found "
 	cases := []struct {
 		name  string
 		files map[string][]byte
@@ -185,22 +185,22 @@ func TestOpenBadFiles(t *testing.T) {
 		{"gzip cut short", map[string][]byte{"i": damaged[:len(damaged)-12]}, "F/i", "F/i: expected whole gzip data, found damage (unexpected EOF); copy or download the file again"},
 		{"gzip header cut short", map[string][]byte{"i": damaged[:5]}, "F/i", "F/i: expected whole gzip data, found damage (unexpected EOF); copy or download the file again"},
 		{"gzip damaged", map[string][]byte{"i": damaged}, "F/i", "F/i: expected whole gzip data, found damage (gzip: invalid checksum); copy or download the file again"},
-		{"gzip of text", map[string][]byte{"i": gzipped(t, []byte("hello"))}, "F/i", "F/i: " + expected + "gzip data whose content starts with 68 65 6c 6c; unpack it with gunzip if it is a CIFAR-10 batch"},
-		{"gzip of nothing", map[string][]byte{"i": gzipped(t, nil)}, "F/i", "F/i: expected images, found an empty file; copy or download it again"},
+		{"gzip of something", map[string][]byte{"i": gzipped(t, []byte("\x00ello"))}, "F/i", "F/i: " + expected + "gzip data whose content starts with 00 65 6c 6c; unpack it if it is a CIFAR-10 batch"},
+		{"gzip of nothing", map[string][]byte{"i": gzipped(t, nil)}, "F/i", "F/i: expected data, found an empty file; copy or download it again"},
 		{"no images", map[string][]byte{"i": idxFile(0x803, 0, 0, 28, 28)}, "F/i", "F/i: expected images, found a header of 0 images 28x28x1; choose another file"},
 		{"huge header", map[string][]byte{"i": idxFile(0x803, 1000, 1<<31, 28, 28)}, "F/i", "F/i: expected 1683627180048 bytes for the 2147483648 images 28x28x1 of its header, found 1016: the file is cut short; copy or download it again"},
 		{"huge header in gzip", map[string][]byte{"i": gzipped(t, idxFile(0x803, 0, 1<<31, 28, 28))}, "F/i", "F/i: expected 1683627180048 bytes for the 2147483648 images 28x28x1 of its header, found "},
 		{"largest header", map[string][]byte{"i": idxFile(0x804, 5, math.MaxUint32, math.MaxUint32, math.MaxUint32, math.MaxUint32)}, "F/i", "bytes for the 4294967295 images 4294967295x4294967295x4294967295 of its header, found 25"},
 		{"bad label", map[string][]byte{"b.bin": badLabel}, "F/b.bin", "F/b.bin: expected CIFAR-10 records, each with a label 0 to 9, found label 10 in record 1; give IDX images or the binary version of CIFAR-10"},
 		{"batch cut short", map[string][]byte{"data_batch_1.bin": cifarFile(2), "data_batch_2.bin": cifarFile(2)[:6000]}, "F", "F/data_batch_2.bin: " + expected + "6000 bytes, no multiple of 3073, that start with 00 64 64 64; copy or download it again, or give another file"},
-		{"pickles", map[string][]byte{"data_batch_1": []byte("\x80\x02}q\x01")}, "F", "F/data_batch_1: " + expected + "a Python pickle; give the binary version of the data set"},
-		{"tar", map[string][]byte{"a.tar.gz": gzipped(t, tar)}, "F/a.tar.gz", "F/a.tar.gz: " + expected + "a tar archive; unpack it with tar -xf and give the folder"},
+		{"pickles", map[string][]byte{"data_batch_1": []byte("\x80\x02}q\x01")}, "F", "F/data_batch_1: " + expected + "a Python pickle; give the binary version of the data set, or save the array with numpy.save"},
+		{"tar", map[string][]byte{"a.tar.gz": gzipped(t, tar)}, "F/a.tar.gz", "F/a.tar.gz: expected a whole TAR, found damage (archive/tar: invalid tar header); copy or download the file again"},
 		{"web page", map[string][]byte{"train-images-idx3-ubyte.gz": []byte("<html>")}, "F", "F/train-images-idx3-ubyte.gz: " + expected + "a web page or XML; download the file itself"},
-		{"picture", map[string][]byte{"a.png": []byte("\x89PNG\r\n")}, "F/a.png", "F/a.png: " + expected + "a single picture; convert the pictures to one IDX file"},
-		{"empty file", map[string][]byte{"e": nil}, "F/e", "F/e: expected images, found an empty file; copy or download it again"},
-		{"empty folder", nil, "F", "F: " + inFolder + "an empty folder; copy the files into it"},
-		{"folder of other files", map[string][]byte{"a.txt": []byte("a"), "l": idxFile(0x801, 9, 9)}, "F", "F: " + inFolder + "only a.txt, l; name a folder with such files"},
-		{"folder of folders", map[string][]byte{"mnist/i": good, "cifar10/i": good}, "F", "F: " + inFolder + "neither but the folders cifar10, mnist; name one of them, or a folder with such files"},
+		{"picture", map[string][]byte{"a.gif": []byte("GIF89a\x01\x00")}, "F/a.gif", "F/a.gif: " + expected + "a picture that is neither PNG nor JPEG; convert it to PNG"},
+		{"empty file", map[string][]byte{"e": nil}, "F/e", "F/e: expected data, found an empty file; copy or download it again"},
+		{"empty folder", nil, "F", inFolder + "an empty folder; copy the files into it"},
+		{"folder of other files", map[string][]byte{"a.txt": []byte("a"), "l": idxFile(0x801, 9, 9)}, "F", inFolder + "only a.txt, l; name a folder with such files"},
+		{"folder of folders", map[string][]byte{"mnist/i": good, "cifar10/i": good}, "F", inFolder + "none of these but the folders cifar10, mnist; name one of them, or a folder with such files"},
 		{"two sets", map[string][]byte{"train-images-a": good, "train-images-b": good}, "F", "F: expected one file of training images, found 2 (train-images-a, train-images-b); name the one to use"},
 		{"two kinds", map[string][]byte{"i": good, "data_batch_1.bin": cifarFile(1)}, "F", "F: expected one data set, found IDX images (i) and CIFAR-10 batches (data_batch_1.bin); name the files to use"},
 		{"mixed sizes", map[string][]byte{"i": good, "b": cifarFile(1)}, "F/i,F/b", "F/b: expected images 2x4x1 as in F/i, found 32x32x3; name only files of one image size"},

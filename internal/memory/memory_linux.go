@@ -1,4 +1,5 @@
-package main
+// Package memory tells how much memory there is.
+package memory
 
 import (
 	"os"
@@ -7,9 +8,9 @@ import (
 	"syscall"
 )
 
-// hostMemory is the memory in bytes that this process may use, or 0 where that is not known: the machine's, or less in
+// Host is the memory in bytes that this process may use, or 0 where that is not known: the machine's, or less in
 // a container (control groups, version 2).
-func hostMemory() float64 {
+func Host() float64 {
 	var info syscall.Sysinfo_t
 	if syscall.Sysinfo(&info) != nil {
 		return 0

@@ -1,0 +1,15 @@
+//go:build !unix
+
+package dataset
+
+import (
+	"io"
+	"os"
+)
+
+// mapFile reads the first size bytes of a file.
+func mapFile(f *os.File, size int64) (b []byte, mapped bool, err error) {
+	b = make([]byte, size)
+	_, err = io.ReadFull(io.NewSectionReader(f, 0, size), b)
+	return b, false, err
+}

@@ -1,0 +1,135 @@
+// Standardising: the units of a table's columns are taken off before training and put back on samples,
+//
+//	y = (x - mean) / sd                      x = mean + sd y                      columns
+//	y = L^-1 ((x - mean) / sd)               x = mean + sd (L y)                  whiten
+//
+// mean and sd are those of each column over all rows (sd^2 = 1/N sum (x - mean)^2), and L is the symmetric square root of
+// the columns' correlation matrix, L = V sqrt(lambda) V^T, so that the columns of y have deviation 1 and no correlation.
+// Directions in which the data hardly varies, lambda below 1e-6 of the largest, are taken to have that variance.
+package dataset
+
+import (
+	"fmt"
+	"math"
+	"strings"
+
+	"gonum.org/v1/gonum/mat"
+)
+
+// Scaler is how vectors were standardised. It is part of a run's configuration, so that samples can be given in the
+// data's own units.
+type Scaler struct {
+	Columns []string  `yaml:"columns,omitempty"` // names of the columns, where the file has them
+	Mean    []float64 `yaml:"mean,flow"`         // (D)
+	SD      []float64 `yaml:"sd,flow"`           // (D)
+	// Root is L, (D, D) row by row, for whitened data; nil otherwise.
+	Root []float64 `yaml:"root,flow,omitempty"`
+}
+
+// Check says what is wrong with a scaler for vectors of d values, as a stored one may have been edited.
+func (s *Scaler) Check(d int) error {
+	if len(s.Mean) != d || len(s.SD) != d || len(s.Root) != 0 && len(s.Root) != d*d || len(s.Columns) != 0 && len(s.Columns) != d {
+		return fmt.Errorf("scaler: expected %d means, deviations and names, found %d, %d and %d", d, len(s.Mean), len(s.SD), len(s.Columns))
+	}
+	for i := range d {
+		if m, sd := s.Mean[i], s.SD[i]; m-m != 0 || !(sd > 0) || sd-sd != 0 {
+			return fmt.Errorf("scaler: expected finite means and positive deviations, found %g and %g for column %d", m, sd, i+1)
+		}
+	}
+	for _, v := range s.Root {
+		if v-v != 0 {
+			return fmt.Errorf("scaler: expected a finite matrix, found %g in it", v)
+		}
+	}
+	return nil
+}
+
+// Undo gives vectors (n, D) their own units back.
+func (s *Scaler) Undo(x []float32) []float64 {
+	d := len(s.Mean)
+	out := make([]float64, len(x))
+	for i := 0; i+d <= len(x); i += d {
+		for k := range d {
+			v := float64(x[i+k])
+			if s.Root != nil {
+				v = 0
+				for j, l := range s.Root[k*d : (k+1)*d] {
+					v += float64(l * float64(x[i+j]))
+				}
+			}
+			out[i+k] = s.Mean[k] + float64(s.SD[k]*v)
+		}
+	}
+	return out
+}
+
+// standardize makes the scaler of vectors x (n, D) and applies it. names may be nil. A column that is constant has no
+// deviation to divide by; the error names it by what, such as a column's name.
+func standardize(x []float64, d int, names []string, whiten bool, what func(k int) string) (*Scaler, error) {
+	n := len(x) / d
+	s := &Scaler{Columns: names, Mean: make([]float64, d), SD: make([]float64, d)}
+	for k := range d {
+		// About the first value, and twice, so that a large offset costs no digits.
+		first, sum := x[k], 0.0
+		for i := k; i < len(x); i += d {
+			sum += x[i] - first
+		}
+		mean := first + sum/float64(n)
+		rest, square := 0.0, 0.0
+		for i := k; i < len(x); i += d {
+			v := x[i] - mean
+			rest += v
+			square += float64(v * v)
+		}
+		mean += rest / float64(n)
+		sd := math.Sqrt(max(0, square/float64(n)-float64(rest/float64(n)*(rest/float64(n)))))
+		switch {
+		case math.IsInf(mean, 0) || math.IsNaN(mean) || math.IsInf(sd, 0) || math.IsNaN(sd):
+			return nil, fmt.Errorf("%s: expected values whose squares can be summed, found larger ones; divide the column by a constant", what(k))
+		case !(sd > 1e-14*math.Abs(mean)):
+			return nil, fmt.Errorf("%s: expected values that differ, found %g in every row: there is nothing to learn; leave the column out", what(k), first)
+		}
+		s.Mean[k], s.SD[k] = mean, sd
+		for i := k; i < len(x); i += d {
+			x[i] = (x[i] - mean) / sd
+		}
+	}
+	if whiten {
+		return s, s.whiten(x, d)
+	}
+	return s, nil
+}
+
+// whiten takes the correlations out of standardised vectors.
+func (s *Scaler) whiten(x []float64, d int) error {
+	n := len(x) / d
+	r := mat.NewSymDense(d, nil)
+	r.SymOuterK(1/float64(n), mat.NewDense(n, d, x).T())
+	var e mat.EigenSym
+	if !e.Factorize(r, true) {
+		return fmt.Errorf("standardize is whiten, but the correlations of the %d columns have no decomposition; use -standardize columns", d)
+	}
+	values := e.Values(nil) // rising
+	var v, root, inverse mat.Dense
+	e.VectorsTo(&v)
+	of := func(dst *mat.Dense, power float64) {
+		scale := mat.NewDiagDense(d, nil)
+		for k, l := range values {
+			scale.SetDiag(k, math.Pow(max(l, 1e-6*values[d-1]), power))
+		}
+		dst.Product(&v, scale, v.T())
+	}
+	of(&root, 0.5)
+	of(&inverse, -0.5)
+	s.Root = root.RawMatrix().Data
+	row, y := make([]float64, d), mat.NewVecDense(d, nil)
+	for i := 0; i < len(x); i += d {
+		copy(row, x[i:i+d])
+		y.MulVec(&inverse, mat.NewVecDense(d, row))
+		copy(x[i:i+d], y.RawVector().Data)
+	}
+	return nil
+}
+
+// Text is the columns' names with commas between, "" without names.
+func (s *Scaler) Text() string { return strings.Join(s.Columns, ", ") }

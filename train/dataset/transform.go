@@ -1,0 +1,218 @@
+// From a decoded image to one of the data set: over white, upright, cut, scaled, grey or colour.
+//
+//	cut      the middle HxW pixels (-crop); offsets (h-H)/2 and (w-W)/2, rounded down
+//	scale    the largest centred rectangle of the target's aspect, to the target (-size), by Catmull and Rom's cubic
+//	         (1974), which is widened when it shrinks an image, so that nothing aliases
+//	grey     Y = 0.299 R + 0.587 G + 0.114 B (ITU-R BT.601, as in JPEG)
+//
+// Of 16 bits the upper 8 are kept.
+package dataset
+
+import (
+	"bytes"
+	"fmt"
+	"image"
+	"image/jpeg"
+	"image/png"
+	"math"
+	"slices"
+	"sync"
+
+	"golang.org/x/image/draw"
+)
+
+// transform makes images of one size.
+type transform struct {
+	crop, size size // zero: none
+	c          int  // 1 or 3
+	scalers    sync.Map
+}
+
+func newTransform(set Settings, c int) (*transform, error) {
+	t := &transform{c: c}
+	var err error
+	if t.crop, err = parseSize("crop", set.Crop); err != nil {
+		return nil, err
+	}
+	t.size, err = parseSize("size", set.Size)
+	return t, err
+}
+
+// picture decodes a file and makes it a row.
+func (t *transform) picture(row, data []byte, of surveyed) error {
+	var img image.Image
+	var err error
+	if of.jpeg {
+		img, err = jpeg.Decode(bytes.NewReader(data))
+	} else {
+		img, err = png.Decode(bytes.NewReader(data))
+	}
+	if err != nil {
+		return badPicture(of.path, of.jpeg, err)
+	}
+	rgba := upright(onWhite(img), orientation(data))
+	if got := (size{rgba.Rect.Dy(), rgba.Rect.Dx()}); got != of.shape {
+		return fmt.Errorf("%s: expected a file that stays as it is, but it changed while it was read (%v pixels, then %v); start again when it is complete", of.path, of.shape, got)
+	}
+	t.apply(row, rgba)
+	return nil
+}
+
+// onWhite is the image as RGBA, over white where it is transparent.
+func onWhite(img image.Image) *image.RGBA {
+	b := img.Bounds()
+	dst := image.NewRGBA(image.Rect(0, 0, b.Dx(), b.Dy()))
+	op := draw.Src
+	if o, ok := img.(interface{ Opaque() bool }); !ok || !o.Opaque() {
+		op = draw.Over
+		for i := range dst.Pix {
+			dst.Pix[i] = 255
+		}
+	}
+	draw.Draw(dst, dst.Rect, img, b.Min, op)
+	return dst
+}
+
+// upright turns and mirrors an image by its EXIF orientation (CIPA DC-008, tag 0x0112): it says where row 0 and column 0
+// of the stored image are when one looks at it.
+//
+//	1 top left    2 top right    3 bottom right    4 bottom left
+//	5 left top    6 right top    7 right bottom    8 left bottom
+func upright(src *image.RGBA, orientation int) *image.RGBA {
+	if orientation <= 1 || orientation > 8 {
+		return src
+	}
+	w, h := src.Rect.Dx(), src.Rect.Dy()
+	dw, dh := w, h
+	if orientation >= 5 {
+		dw, dh = h, w
+	}
+	dst := image.NewRGBA(image.Rect(0, 0, dw, dh))
+	for y := range h {
+		for x := range w {
+			dx, dy := x, y
+			switch orientation {
+			case 2:
+				dx = w - 1 - x
+			case 3:
+				dx, dy = w-1-x, h-1-y
+			case 4:
+				dy = h - 1 - y
+			case 5:
+				dx, dy = y, x
+			case 6:
+				dx, dy = h-1-y, x
+			case 7:
+				dx, dy = h-1-y, w-1-x
+			case 8:
+				dx, dy = y, w-1-x
+			}
+			copy(dst.Pix[dst.PixOffset(dx, dy):][:4], src.Pix[src.PixOffset(x, y):][:4])
+		}
+	}
+	return dst
+}
+
+// apply cuts and scales an opaque image and writes it to row, (H, W, C).
+func (t *transform) apply(row []byte, src *image.RGBA) {
+	r := src.Rect
+	if t.crop != (size{}) {
+		r = centred(r, t.crop.h, t.crop.w)
+	}
+	if want := t.size; want != (size{}) && (r.Dy() != want.h || r.Dx() != want.w) {
+		r = aspect(r, want)
+		dst := image.NewRGBA(image.Rect(0, 0, want.w, want.h))
+		t.scaler(r, want).Scale(dst, dst.Rect, src, r, draw.Src, nil)
+		src, r = dst, dst.Rect
+	}
+	i := 0
+	for y := r.Min.Y; y < r.Max.Y; y++ {
+		line := src.Pix[src.PixOffset(r.Min.X, y):][:4*r.Dx()]
+		for ; len(line) > 0; line = line[4:] {
+			if t.c == 3 {
+				copy(row[i:i+3], line)
+			} else {
+				// as color.GrayModel has it, in 16 bits with their sum 65,536
+				row[i] = byte((19595*uint32(line[0])*257 + 38470*uint32(line[1])*257 + 7471*uint32(line[2])*257 + 1<<15) >> 24)
+			}
+			i += t.c
+		}
+	}
+}
+
+// scaler is the kernel's weights for one pair of sizes, which most images share.
+func (t *transform) scaler(r image.Rectangle, to size) draw.Scaler {
+	key := [2]size{{r.Dy(), r.Dx()}, to}
+	if s, ok := t.scalers.Load(key); ok {
+		return s.(draw.Scaler)
+	}
+	s := draw.CatmullRom.NewScaler(to.w, to.h, r.Dx(), r.Dy())
+	t.scalers.Store(key, s)
+	return s
+}
+
+// centred is the middle h x w of r.
+func centred(r image.Rectangle, h, w int) image.Rectangle {
+	x, y := r.Min.X+(r.Dx()-w)/2, r.Min.Y+(r.Dy()-h)/2
+	return image.Rect(x, y, x+w, y+h)
+}
+
+// aspect is the largest centred rectangle in r with the aspect of a size.
+func aspect(r image.Rectangle, to size) image.Rectangle {
+	h, w := r.Dy(), r.Dx()
+	if w*to.h > h*to.w {
+		w = max(1, int(math.Round(float64(h)*float64(to.w)/float64(to.h))))
+	} else {
+		h = max(1, int(math.Round(float64(w)*float64(to.h)/float64(to.w))))
+	}
+	return centred(r, h, w)
+}
+
+// array makes an image of an array, (H, W, C) of h x w and c channels, a row.
+func (t *transform) array(row, image []byte, h, w, c int) {
+	rgba := newRGBA(h, w)
+	for p := range h * w {
+		v := image[p*c : (p+1)*c]
+		if c == 1 {
+			v = []byte{v[0], v[0], v[0]}
+		}
+		copy(rgba.Pix[4*p:], v)
+		rgba.Pix[4*p+3] = 255
+	}
+	t.apply(row, rgba)
+}
+
+func newRGBA(h, w int) *image.RGBA { return image.NewRGBA(image.Rect(0, 0, w, h)) }
+
+// changes says whether images of h x w and c channels are changed at all, and what they become.
+func (t *transform) changes(h, w, c int) (size, bool) {
+	to := size{h, w}
+	if t.crop != (size{}) {
+		to = t.crop
+	}
+	if t.size != (size{}) {
+		to = t.size
+	}
+	return to, to != size{h, w} || t.c != c
+}
+
+var channelsOf = map[string]int{"grey": 1, "colour": 3}
+
+// arrayTransform is the transform of images of h x w and c channels.
+func arrayTransform(set Settings, path string, h, w, c int) (*transform, error) {
+	to := c
+	if set.Channels != "" {
+		to = channelsOf[set.Channels]
+	}
+	t, err := newTransform(set, to)
+	if err != nil {
+		return nil, err
+	}
+	if _, changes := t.changes(h, w, c); changes && !slices.Contains([]int{1, 3}, c) {
+		return nil, fmt.Errorf("%s: expected images of 1 or 3 channels to cut, scale or turn grey, found %d; leave -crop, -size and -channels out", path, c)
+	}
+	if t.crop.h > h || t.crop.w > w {
+		return nil, fmt.Errorf("%s: expected images of at least %v pixels (height x width) to cut that out, found %v; give a smaller -crop", path, t.crop, size{h, w})
+	}
+	return t, nil
+}
