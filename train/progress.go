@@ -139,8 +139,7 @@ type statusLine struct {
 }
 
 func newStatus(out io.Writer) *statusLine {
-	f, ok := out.(*os.File)
-	l := &statusLine{out: out, terminal: ok && term.IsTerminal(int(f.Fd())), next: time.Now().Add(time.Second)}
+	l := &statusLine{out: out, terminal: terminal.Redraws(out), next: time.Now().Add(time.Second)}
 	if !l.terminal {
 		l.next = time.Now().Add(quietTime)
 	}
