@@ -7,7 +7,11 @@
 //	ema <- r ema + (1-r) theta     r = Rate, or with warm-up min(Rate, (1+t)/(10+t))
 package kernels
 
-import "math"
+import (
+	"math"
+
+	"sigmaz/kernels/internal/vec"
+)
 
 // Adam updates parameters, moments and average in place.
 type Adam struct {
@@ -24,33 +28,40 @@ func (o Adam) Name() string { return "adam" }
 func (o Adam) Operands() (reads, writes []Buf) {
 	return present(o.Param, o.Grad, o.M, o.V, o.EMA, o.State), present(o.Param, o.M, o.V, o.EMA)
 }
-func (o Adam) Ref(mem []float32) { o.part(mem, 0, o.Param.N) }
-
-// part updates parameters lo to hi.
-func (o Adam) part(mem []float32, lo, hi int) {
-	t := float64(stepOf(mem, o.State) + 1)
-	b1, b2 := float32(o.Beta1), float32(o.Beta2)
-	c1, c2 := float32(1-o.Beta1), float32(1-o.Beta2)
-	size := float32(o.LR / (1 - math.Pow(o.Beta1, t)))
-	root := float32(1 / math.Sqrt(1-math.Pow(o.Beta2, t)))
-	eps := float32(o.Eps)
-	p, g := o.Param.Of(mem)[lo:hi], o.Grad.Of(mem)[lo:hi]
-	m, v := o.M.Of(mem)[lo:hi], o.V.Of(mem)[lo:hi]
+func (o Adam) Ref(mem []float32) {
+	f := o.factors(mem)
+	p, g, m, v, ema := o.Param.Of(mem), o.Grad.Of(mem), o.M.Of(mem), o.V.Of(mem), o.EMA.Of(mem)
 	for i := range p {
-		m[i] = float32(b1*m[i]) + float32(c1*g[i])
-		v[i] = float32(b2*v[i]) + float32(c2*float32(g[i]*g[i]))
-		p[i] -= size * m[i] / (float32(float32(math.Sqrt(float64(v[i])))*root) + eps)
+		m[i] = float32(f.Beta1*m[i]) + float32(f.Rest1*g[i])
+		v[i] = float32(f.Beta2*v[i]) + float32(f.Rest2*float32(g[i]*g[i]))
+		p[i] -= float32(f.Size*m[i]) / (float32(float32(math.Sqrt(float64(v[i])))*f.Root) + f.Eps)
 	}
-	if o.EMA.N == 0 {
-		return
+	for i := range ema {
+		ema[i] = float32(f.Rate*ema[i]) + float32(f.RestRate*p[i])
 	}
+}
+
+// factors are the numbers of the step.
+func (o Adam) factors(mem []float32) vec.AdamFactors {
+	t := float64(stepOf(mem, o.State) + 1)
 	rate := o.Rate
 	if o.Warmup {
 		rate = min(rate, (1+t)/(10+t))
 	}
-	r, s := float32(rate), float32(1-rate)
-	ema := o.EMA.Of(mem)[lo:hi]
-	for i := range ema {
-		ema[i] = float32(r*ema[i]) + float32(s*p[i])
+	return vec.AdamFactors{
+		Beta1: float32(o.Beta1), Rest1: float32(1 - o.Beta1),
+		Beta2: float32(o.Beta2), Rest2: float32(1 - o.Beta2),
+		Size: float32(o.LR / (1 - math.Pow(o.Beta1, t))), Root: float32(1 / math.Sqrt(1-math.Pow(o.Beta2, t))), Eps: float32(o.Eps),
+		Rate: float32(rate), RestRate: float32(1 - rate),
 	}
+}
+
+// part updates parameters lo to hi.
+func (o Adam) part(mem []float32, lo, hi int) {
+	f := o.factors(mem)
+	var ema []float32
+	if o.EMA.N > 0 {
+		ema = o.EMA.Of(mem)[lo:hi]
+	}
+	vec.Adam(o.Param.Of(mem)[lo:hi], o.Grad.Of(mem)[lo:hi], o.M.Of(mem)[lo:hi], o.V.Of(mem)[lo:hi], ema, &f)
 }

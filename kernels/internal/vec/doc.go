@@ -18,3 +18,4 @@ package vec
 //go:generate go run ./gen -part columns -dispatch columns_dispatch -out columns_amd64.s -stubs columns_stubs_amd64.go -pkg vec
 //go:generate go run ./gen -part pool -dispatch pool_dispatch -out pool_amd64.s -stubs pool_stubs_amd64.go -pkg vec
 //go:generate go run ./gen -part noise -dispatch noise_dispatch -out noise_amd64.s -stubs noise_stubs_amd64.go -pkg vec
+//go:generate go run ./gen -part adam -dispatch adam_dispatch -out adam_amd64.s -stubs adam_stubs_amd64.go -pkg vec
