@@ -66,6 +66,64 @@ func Add(dst, a, b []float32) {
 	pieces(len(dst), func(i, n int) { addKernel(&dst[i], &a[i], &b[i], n) })
 }
 
+// Divide computes y = x / a.
+func Divide(y, x []float32, a float32) {
+	checkLen("Divide: x", len(x), len(y))
+	if isa == plainGo {
+		divideGo(y, x, a)
+		return
+	}
+	pieces(len(y), func(i, n int) { divideKernel(&y[i], &x[i], n, a) })
+}
+
+// Affine computes y = a x + b, the product rounded.
+func Affine(y, x []float32, a, b float32) {
+	checkLen("Affine: x", len(x), len(y))
+	if isa == plainGo {
+		affineGo(y, x, a, b)
+		return
+	}
+	pieces(len(y), func(i, n int) { affineKernel(&y[i], &x[i], n, a, b) })
+}
+
+// AddScaled computes dst = x + a y, the product rounded.
+func AddScaled(dst, x, y []float32, a float32) {
+	checkLen("AddScaled: x", len(x), len(dst))
+	checkLen("AddScaled: y", len(y), len(dst))
+	if isa == plainGo {
+		addScaledGo(dst, x, y, a)
+		return
+	}
+	pieces(len(dst), func(i, n int) { addScaledKernel(&dst[i], &x[i], &y[i], n, a) })
+}
+
+// ScaledSum computes dst = b (x + a y), each product rounded.
+func ScaledSum(dst, x, y []float32, a, b float32) {
+	checkLen("ScaledSum: x", len(x), len(dst))
+	checkLen("ScaledSum: y", len(y), len(dst))
+	if isa == plainGo {
+		scaledSumGo(dst, x, y, a, b)
+		return
+	}
+	pieces(len(dst), func(i, n int) { scaledSumKernel(&dst[i], &x[i], &y[i], n, a, b) })
+}
+
+// SumSquares is the sum of (x + a y)^2 in float64, the product rounded. Its bits are the same on every instruction set.
+func SumSquares(x, y []float32, a float32) float64 {
+	checkLen("SumSquares: y", len(y), len(x))
+	var sums [16]float64
+	if isa == plainGo {
+		sumSquaresGo(&sums, x, y, a)
+	} else {
+		pieces(len(x), func(i, n int) { sumSquaresKernel(&sums[0], &x[i], &y[i], n, a) })
+	}
+	total := 0.0
+	for _, s := range sums {
+		total += s
+	}
+	return total
+}
+
 // Blocks with one constant per channel, on rows of C channels.
 
 // ScaleShift computes y[p,c] = x[p,c] * scale[c] + shift[c], C = len(scale).

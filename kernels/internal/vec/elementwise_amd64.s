@@ -793,6 +793,154 @@ next:
 	VZEROUPPER
 	RET
 
+// func divideAVX512(dst *float32, x *float32, n int, a float32)
+// Requires: AVX, AVX512F, BMI2
+TEXT ·divideAVX512(SB), NOSPLIT, $0-28
+	MOVQ         dst+0(FP), DI
+	MOVQ         x+8(FP), SI
+	MOVQ         n+16(FP), CX
+	VBROADCASTSS a+24(FP), Z6
+	XORQ         AX, AX
+	SUBQ         $0x10, CX
+	JLT          tail
+
+whole:
+	VMOVUPS (SI)(AX*1), Z0
+	VDIVPS  Z6, Z0, Z0
+	VMOVUPS Z0, (DI)(AX*1)
+	ADDQ    $0x40, AX
+	SUBQ    $0x10, CX
+	JGE     whole
+
+tail:
+	ADDQ      $0x10, CX
+	JEQ       next
+	MOVQ      $-1, R12
+	BZHIQ     CX, R12, R12
+	KMOVW     R12, K1
+	VMOVUPS.Z (SI)(AX*1), K1, Z0
+	VDIVPS    Z6, Z0, Z0
+	VMOVUPS   Z0, K1, (DI)(AX*1)
+
+next:
+	VZEROUPPER
+	RET
+
+// func affineAVX512(dst *float32, x *float32, n int, a float32, b float32)
+// Requires: AVX, AVX512F, BMI2
+TEXT ·affineAVX512(SB), NOSPLIT, $0-32
+	MOVQ         dst+0(FP), DI
+	MOVQ         x+8(FP), SI
+	MOVQ         n+16(FP), CX
+	VBROADCASTSS a+24(FP), Z6
+	VBROADCASTSS b+28(FP), Z7
+	XORQ         AX, AX
+	SUBQ         $0x10, CX
+	JLT          tail
+
+whole:
+	VMOVUPS (SI)(AX*1), Z0
+	VMULPS  Z6, Z0, Z0
+	VADDPS  Z7, Z0, Z0
+	VMOVUPS Z0, (DI)(AX*1)
+	ADDQ    $0x40, AX
+	SUBQ    $0x10, CX
+	JGE     whole
+
+tail:
+	ADDQ      $0x10, CX
+	JEQ       next
+	MOVQ      $-1, R12
+	BZHIQ     CX, R12, R12
+	KMOVW     R12, K1
+	VMOVUPS.Z (SI)(AX*1), K1, Z0
+	VMULPS    Z6, Z0, Z0
+	VADDPS    Z7, Z0, Z0
+	VMOVUPS   Z0, K1, (DI)(AX*1)
+
+next:
+	VZEROUPPER
+	RET
+
+// func addScaledAVX512(dst *float32, x *float32, y *float32, n int, a float32)
+// Requires: AVX, AVX512F, BMI2
+TEXT ·addScaledAVX512(SB), NOSPLIT, $0-36
+	MOVQ         dst+0(FP), DI
+	MOVQ         x+8(FP), SI
+	MOVQ         y+16(FP), DX
+	MOVQ         n+24(FP), CX
+	VBROADCASTSS a+32(FP), Z6
+	XORQ         AX, AX
+	SUBQ         $0x10, CX
+	JLT          tail
+
+whole:
+	VMOVUPS (SI)(AX*1), Z0
+	VMOVUPS (DX)(AX*1), Z1
+	VMULPS  Z6, Z1, Z1
+	VADDPS  Z1, Z0, Z0
+	VMOVUPS Z0, (DI)(AX*1)
+	ADDQ    $0x40, AX
+	SUBQ    $0x10, CX
+	JGE     whole
+
+tail:
+	ADDQ      $0x10, CX
+	JEQ       next
+	MOVQ      $-1, R12
+	BZHIQ     CX, R12, R12
+	KMOVW     R12, K1
+	VMOVUPS.Z (SI)(AX*1), K1, Z0
+	VMOVUPS.Z (DX)(AX*1), K1, Z1
+	VMULPS    Z6, Z1, Z1
+	VADDPS    Z1, Z0, Z0
+	VMOVUPS   Z0, K1, (DI)(AX*1)
+
+next:
+	VZEROUPPER
+	RET
+
+// func scaledSumAVX512(dst *float32, x *float32, y *float32, n int, a float32, b float32)
+// Requires: AVX, AVX512F, BMI2
+TEXT ·scaledSumAVX512(SB), NOSPLIT, $0-40
+	MOVQ         dst+0(FP), DI
+	MOVQ         x+8(FP), SI
+	MOVQ         y+16(FP), DX
+	MOVQ         n+24(FP), CX
+	VBROADCASTSS a+32(FP), Z6
+	VBROADCASTSS b+36(FP), Z7
+	XORQ         AX, AX
+	SUBQ         $0x10, CX
+	JLT          tail
+
+whole:
+	VMOVUPS (SI)(AX*1), Z0
+	VMOVUPS (DX)(AX*1), Z1
+	VMULPS  Z6, Z1, Z1
+	VADDPS  Z1, Z0, Z0
+	VMULPS  Z7, Z0, Z0
+	VMOVUPS Z0, (DI)(AX*1)
+	ADDQ    $0x40, AX
+	SUBQ    $0x10, CX
+	JGE     whole
+
+tail:
+	ADDQ      $0x10, CX
+	JEQ       next
+	MOVQ      $-1, R12
+	BZHIQ     CX, R12, R12
+	KMOVW     R12, K1
+	VMOVUPS.Z (SI)(AX*1), K1, Z0
+	VMOVUPS.Z (DX)(AX*1), K1, Z1
+	VMULPS    Z6, Z1, Z1
+	VADDPS    Z1, Z0, Z0
+	VMULPS    Z7, Z0, Z0
+	VMOVUPS   Z0, K1, (DI)(AX*1)
+
+next:
+	VZEROUPPER
+	RET
+
 // func scaleShiftAVX512(dst *float32, x *float32, scale *float32, shift *float32, n int, period int)
 // Requires: AVX, AVX512F, BMI2, CMOV
 TEXT ·scaleShiftAVX512(SB), NOSPLIT, $0-48
@@ -998,6 +1146,56 @@ next:
 	LEAQ  (DX)(R11*4), DX
 	TESTQ CX, CX
 	JNE   repeat
+	VZEROUPPER
+	RET
+
+// func sumSquaresAVX512(sums *float64, x *float32, y *float32, n int, a float32)
+// Requires: AVX, AVX512F, BMI2
+TEXT ·sumSquaresAVX512(SB), NOSPLIT, $0-36
+	MOVQ         sums+0(FP), DI
+	MOVQ         x+8(FP), SI
+	MOVQ         y+16(FP), DX
+	MOVQ         n+24(FP), CX
+	VBROADCASTSS a+32(FP), Z6
+	VMOVUPD      (DI), Z8
+	VMOVUPD      64(DI), Z9
+	XORQ         AX, AX
+	SUBQ         $0x10, CX
+	JLT          tail
+
+whole:
+	VMOVUPS       (SI)(AX*1), Z0
+	VMOVUPS       (DX)(AX*1), Z1
+	VMULPS        Z6, Z1, Z1
+	VADDPS        Z1, Z0, Z0
+	VEXTRACTF64X4 $0x01, Z0, Y1
+	VCVTPS2PD     Y0, Z2
+	VCVTPS2PD     Y1, Z3
+	VFMADD231PD   Z2, Z2, Z8
+	VFMADD231PD   Z3, Z3, Z9
+	ADDQ          $0x40, AX
+	SUBQ          $0x10, CX
+	JGE           whole
+
+tail:
+	ADDQ          $0x10, CX
+	JEQ           done
+	MOVQ          $-1, BX
+	BZHIQ         CX, BX, BX
+	KMOVW         BX, K1
+	VMOVUPS.Z     (SI)(AX*1), K1, Z0
+	VMOVUPS.Z     (DX)(AX*1), K1, Z1
+	VMULPS        Z6, Z1, Z1
+	VADDPS        Z1, Z0, Z0
+	VEXTRACTF64X4 $0x01, Z0, Y1
+	VCVTPS2PD     Y0, Z2
+	VCVTPS2PD     Y1, Z3
+	VFMADD231PD   Z2, Z2, Z8
+	VFMADD231PD   Z3, Z3, Z9
+
+done:
+	VMOVUPD Z8, (DI)
+	VMOVUPD Z9, 64(DI)
 	VZEROUPPER
 	RET
 
@@ -1438,6 +1636,154 @@ next:
 	VZEROUPPER
 	RET
 
+// func divideAVX2(dst *float32, x *float32, n int, a float32)
+// Requires: AVX
+TEXT ·divideAVX2(SB), NOSPLIT, $0-28
+	MOVQ         dst+0(FP), DI
+	MOVQ         x+8(FP), SI
+	MOVQ         n+16(FP), CX
+	VBROADCASTSS a+24(FP), Y6
+	XORQ         AX, AX
+	SUBQ         $0x08, CX
+	JLT          tail
+
+whole:
+	VMOVUPS (SI)(AX*1), Y0
+	VDIVPS  Y6, Y0, Y0
+	VMOVUPS Y0, (DI)(AX*1)
+	ADDQ    $0x20, AX
+	SUBQ    $0x08, CX
+	JGE     whole
+
+tail:
+	ADDQ       $0x08, CX
+	JEQ        next
+	NEGQ       CX
+	LEAQ       slidingMask<>+0(SB), R12
+	VMOVUPS    32(R12)(CX*4), Y15
+	VMASKMOVPS (SI)(AX*1), Y15, Y0
+	VDIVPS     Y6, Y0, Y0
+	VMASKMOVPS Y0, Y15, (DI)(AX*1)
+
+next:
+	VZEROUPPER
+	RET
+
+// func affineAVX2(dst *float32, x *float32, n int, a float32, b float32)
+// Requires: AVX
+TEXT ·affineAVX2(SB), NOSPLIT, $0-32
+	MOVQ         dst+0(FP), DI
+	MOVQ         x+8(FP), SI
+	MOVQ         n+16(FP), CX
+	VBROADCASTSS a+24(FP), Y6
+	VBROADCASTSS b+28(FP), Y7
+	XORQ         AX, AX
+	SUBQ         $0x08, CX
+	JLT          tail
+
+whole:
+	VMOVUPS (SI)(AX*1), Y0
+	VMULPS  Y6, Y0, Y0
+	VADDPS  Y7, Y0, Y0
+	VMOVUPS Y0, (DI)(AX*1)
+	ADDQ    $0x20, AX
+	SUBQ    $0x08, CX
+	JGE     whole
+
+tail:
+	ADDQ       $0x08, CX
+	JEQ        next
+	NEGQ       CX
+	LEAQ       slidingMask<>+0(SB), R12
+	VMOVUPS    32(R12)(CX*4), Y15
+	VMASKMOVPS (SI)(AX*1), Y15, Y0
+	VMULPS     Y6, Y0, Y0
+	VADDPS     Y7, Y0, Y0
+	VMASKMOVPS Y0, Y15, (DI)(AX*1)
+
+next:
+	VZEROUPPER
+	RET
+
+// func addScaledAVX2(dst *float32, x *float32, y *float32, n int, a float32)
+// Requires: AVX
+TEXT ·addScaledAVX2(SB), NOSPLIT, $0-36
+	MOVQ         dst+0(FP), DI
+	MOVQ         x+8(FP), SI
+	MOVQ         y+16(FP), DX
+	MOVQ         n+24(FP), CX
+	VBROADCASTSS a+32(FP), Y6
+	XORQ         AX, AX
+	SUBQ         $0x08, CX
+	JLT          tail
+
+whole:
+	VMOVUPS (SI)(AX*1), Y0
+	VMOVUPS (DX)(AX*1), Y1
+	VMULPS  Y6, Y1, Y1
+	VADDPS  Y1, Y0, Y0
+	VMOVUPS Y0, (DI)(AX*1)
+	ADDQ    $0x20, AX
+	SUBQ    $0x08, CX
+	JGE     whole
+
+tail:
+	ADDQ       $0x08, CX
+	JEQ        next
+	NEGQ       CX
+	LEAQ       slidingMask<>+0(SB), R12
+	VMOVUPS    32(R12)(CX*4), Y15
+	VMASKMOVPS (SI)(AX*1), Y15, Y0
+	VMASKMOVPS (DX)(AX*1), Y15, Y1
+	VMULPS     Y6, Y1, Y1
+	VADDPS     Y1, Y0, Y0
+	VMASKMOVPS Y0, Y15, (DI)(AX*1)
+
+next:
+	VZEROUPPER
+	RET
+
+// func scaledSumAVX2(dst *float32, x *float32, y *float32, n int, a float32, b float32)
+// Requires: AVX
+TEXT ·scaledSumAVX2(SB), NOSPLIT, $0-40
+	MOVQ         dst+0(FP), DI
+	MOVQ         x+8(FP), SI
+	MOVQ         y+16(FP), DX
+	MOVQ         n+24(FP), CX
+	VBROADCASTSS a+32(FP), Y6
+	VBROADCASTSS b+36(FP), Y7
+	XORQ         AX, AX
+	SUBQ         $0x08, CX
+	JLT          tail
+
+whole:
+	VMOVUPS (SI)(AX*1), Y0
+	VMOVUPS (DX)(AX*1), Y1
+	VMULPS  Y6, Y1, Y1
+	VADDPS  Y1, Y0, Y0
+	VMULPS  Y7, Y0, Y0
+	VMOVUPS Y0, (DI)(AX*1)
+	ADDQ    $0x20, AX
+	SUBQ    $0x08, CX
+	JGE     whole
+
+tail:
+	ADDQ       $0x08, CX
+	JEQ        next
+	NEGQ       CX
+	LEAQ       slidingMask<>+0(SB), R12
+	VMOVUPS    32(R12)(CX*4), Y15
+	VMASKMOVPS (SI)(AX*1), Y15, Y0
+	VMASKMOVPS (DX)(AX*1), Y15, Y1
+	VMULPS     Y6, Y1, Y1
+	VADDPS     Y1, Y0, Y0
+	VMULPS     Y7, Y0, Y0
+	VMASKMOVPS Y0, Y15, (DI)(AX*1)
+
+next:
+	VZEROUPPER
+	RET
+
 // func scaleShiftAVX2(dst *float32, x *float32, scale *float32, shift *float32, n int, period int)
 // Requires: AVX, CMOV, FMA3
 TEXT ·scaleShiftAVX2(SB), NOSPLIT, $0-48
@@ -1637,6 +1983,98 @@ next:
 	LEAQ  (DX)(R11*4), DX
 	TESTQ CX, CX
 	JNE   repeat
+	VZEROUPPER
+	RET
+
+// func sumSquaresAVX2(sums *float64, x *float32, y *float32, n int, a float32)
+// Requires: AVX, FMA3
+TEXT ·sumSquaresAVX2(SB), NOSPLIT, $0-36
+	MOVQ         sums+0(FP), DI
+	MOVQ         x+8(FP), SI
+	MOVQ         y+16(FP), DX
+	MOVQ         n+24(FP), CX
+	VBROADCASTSS a+32(FP), Y6
+	VMOVUPD      (DI), Y8
+	VMOVUPD      32(DI), Y9
+	VMOVUPD      64(DI), Y10
+	VMOVUPD      96(DI), Y11
+	XORQ         AX, AX
+	SUBQ         $0x10, CX
+	JLT          tail
+
+whole:
+	VMOVUPS      (SI)(AX*1), Y0
+	VMOVUPS      (DX)(AX*1), Y1
+	VMULPS       Y6, Y1, Y1
+	VADDPS       Y1, Y0, Y0
+	VEXTRACTF128 $0x01, Y0, X1
+	VCVTPS2PD    X0, Y2
+	VCVTPS2PD    X1, Y3
+	VFMADD231PD  Y2, Y2, Y8
+	VFMADD231PD  Y3, Y3, Y9
+	VMOVUPS      32(SI)(AX*1), Y0
+	VMOVUPS      32(DX)(AX*1), Y1
+	VMULPS       Y6, Y1, Y1
+	VADDPS       Y1, Y0, Y0
+	VEXTRACTF128 $0x01, Y0, X1
+	VCVTPS2PD    X0, Y2
+	VCVTPS2PD    X1, Y3
+	VFMADD231PD  Y2, Y2, Y10
+	VFMADD231PD  Y3, Y3, Y11
+	ADDQ         $0x40, AX
+	SUBQ         $0x10, CX
+	JGE          whole
+
+tail:
+	ADDQ         $0x10, CX
+	JEQ          done
+	CMPQ         CX, $0x08
+	JLT          low
+	VMOVUPS      (SI)(AX*1), Y0
+	VMOVUPS      (DX)(AX*1), Y1
+	VMULPS       Y6, Y1, Y1
+	VADDPS       Y1, Y0, Y0
+	VEXTRACTF128 $0x01, Y0, X1
+	VCVTPS2PD    X0, Y2
+	VCVTPS2PD    X1, Y3
+	VFMADD231PD  Y2, Y2, Y8
+	VFMADD231PD  Y3, Y3, Y9
+	ADDQ         $0x20, AX
+	SUBQ         $0x08, CX
+	JEQ          done
+	NEGQ         CX
+	LEAQ         slidingMask<>+0(SB), BX
+	VMOVUPS      32(BX)(CX*4), Y15
+	VMASKMOVPS   (SI)(AX*1), Y15, Y0
+	VMASKMOVPS   (DX)(AX*1), Y15, Y1
+	VMULPS       Y6, Y1, Y1
+	VADDPS       Y1, Y0, Y0
+	VEXTRACTF128 $0x01, Y0, X1
+	VCVTPS2PD    X0, Y2
+	VCVTPS2PD    X1, Y3
+	VFMADD231PD  Y2, Y2, Y10
+	VFMADD231PD  Y3, Y3, Y11
+	JMP          done
+
+low:
+	NEGQ         CX
+	LEAQ         slidingMask<>+0(SB), BX
+	VMOVUPS      32(BX)(CX*4), Y15
+	VMASKMOVPS   (SI)(AX*1), Y15, Y0
+	VMASKMOVPS   (DX)(AX*1), Y15, Y1
+	VMULPS       Y6, Y1, Y1
+	VADDPS       Y1, Y0, Y0
+	VEXTRACTF128 $0x01, Y0, X1
+	VCVTPS2PD    X0, Y2
+	VCVTPS2PD    X1, Y3
+	VFMADD231PD  Y2, Y2, Y8
+	VFMADD231PD  Y3, Y3, Y9
+
+done:
+	VMOVUPD Y8, (DI)
+	VMOVUPD Y9, 32(DI)
+	VMOVUPD Y10, 64(DI)
+	VMOVUPD Y11, 96(DI)
 	VZEROUPPER
 	RET
 

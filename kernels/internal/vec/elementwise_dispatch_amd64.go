@@ -42,6 +42,38 @@ func addKernel(dst, a, b *float32, n int) {
 	}
 }
 
+func divideKernel(dst, x *float32, n int, a float32) {
+	if isa == avx512 {
+		divideAVX512(dst, x, n, a)
+	} else {
+		divideAVX2(dst, x, n, a)
+	}
+}
+
+func affineKernel(dst, x *float32, n int, a float32, b float32) {
+	if isa == avx512 {
+		affineAVX512(dst, x, n, a, b)
+	} else {
+		affineAVX2(dst, x, n, a, b)
+	}
+}
+
+func addScaledKernel(dst, x, y *float32, n int, a float32) {
+	if isa == avx512 {
+		addScaledAVX512(dst, x, y, n, a)
+	} else {
+		addScaledAVX2(dst, x, y, n, a)
+	}
+}
+
+func scaledSumKernel(dst, x, y *float32, n int, a float32, b float32) {
+	if isa == avx512 {
+		scaledSumAVX512(dst, x, y, n, a, b)
+	} else {
+		scaledSumAVX2(dst, x, y, n, a, b)
+	}
+}
+
 func scaleShiftKernel(dst, x, scale, shift *float32, n, period int) {
 	if isa == avx512 {
 		scaleShiftAVX512(dst, x, scale, shift, n, period)
@@ -63,6 +95,14 @@ func normBackwardKernel(dst, dy, x, ka, kb, kc *float32, n, period int) {
 		normBackwardAVX512(dst, dy, x, ka, kb, kc, n, period)
 	} else {
 		normBackwardAVX2(dst, dy, x, ka, kb, kc, n, period)
+	}
+}
+
+func sumSquaresKernel(sums *float64, x, y *float32, n int, a float32) {
+	if isa == avx512 {
+		sumSquaresAVX512(sums, x, y, n, a)
+	} else {
+		sumSquaresAVX2(sums, x, y, n, a)
 	}
 }
 

@@ -16,10 +16,20 @@ func softplusBackwardKernel(dst, dy, y *float32, n int) { panic("vec: no assembl
 
 func addKernel(dst, a, b *float32, n int) { panic("vec: no assembly") }
 
+func divideKernel(dst, x *float32, n int, a float32) { panic("vec: no assembly") }
+
+func affineKernel(dst, x *float32, n int, a float32, b float32) { panic("vec: no assembly") }
+
+func addScaledKernel(dst, x, y *float32, n int, a float32) { panic("vec: no assembly") }
+
+func scaledSumKernel(dst, x, y *float32, n int, a float32, b float32) { panic("vec: no assembly") }
+
 func scaleShiftKernel(dst, x, scale, shift *float32, n, period int) { panic("vec: no assembly") }
 
 func scaleShiftELUKernel(dst, x, scale, shift *float32, n, period int) { panic("vec: no assembly") }
 
 func normBackwardKernel(dst, dy, x, ka, kb, kc *float32, n, period int) { panic("vec: no assembly") }
+
+func sumSquaresKernel(sums *float64, x, y *float32, n int, a float32) { panic("vec: no assembly") }
 
 func padRowsKernel(dst, src *float32, rows, n, gap int) { panic("vec: no assembly") }

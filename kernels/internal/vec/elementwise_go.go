@@ -41,6 +41,37 @@ func addGo(dst, a, b []float32) {
 	}
 }
 
+func divideGo(y, x []float32, a float32) {
+	for i, v := range x {
+		y[i] = v / a
+	}
+}
+
+func affineGo(y, x []float32, a, b float32) {
+	for i, v := range x {
+		y[i] = float32(a*v) + b
+	}
+}
+
+func addScaledGo(dst, x, y []float32, a float32) {
+	for i, v := range x {
+		dst[i] = v + float32(a*y[i])
+	}
+}
+
+func scaledSumGo(dst, x, y []float32, a, b float32) {
+	for i, v := range x {
+		dst[i] = b * (v + float32(a*y[i]))
+	}
+}
+
+func sumSquaresGo(sums *[16]float64, x, y []float32, a float32) {
+	for i, v := range x {
+		e := float64(v + float32(a*y[i]))
+		sums[i%16] += float64(e * e)
+	}
+}
+
 func scaleShiftGo(y, x, scale, shift []float32) {
 	for p := 0; p < len(x); p += len(scale) {
 		for c, s := range scale {

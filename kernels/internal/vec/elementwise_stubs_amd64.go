@@ -29,6 +29,26 @@ func softplusBackwardAVX512(dst *float32, dy *float32, y *float32, n int)
 //go:noescape
 func addAVX512(dst *float32, a *float32, b *float32, n int)
 
+// divideAVX512 computes dst = x / a for n values.
+//
+//go:noescape
+func divideAVX512(dst *float32, x *float32, n int, a float32)
+
+// affineAVX512 computes dst = a x + b for n values.
+//
+//go:noescape
+func affineAVX512(dst *float32, x *float32, n int, a float32, b float32)
+
+// addScaledAVX512 computes dst = x + a y for n values.
+//
+//go:noescape
+func addScaledAVX512(dst *float32, x *float32, y *float32, n int, a float32)
+
+// scaledSumAVX512 computes dst = b (x + a y) for n values.
+//
+//go:noescape
+func scaledSumAVX512(dst *float32, x *float32, y *float32, n int, a float32, b float32)
+
 // scaleShiftAVX512 computes dst = x * scale + shift for n values; the last operands repeat after period values.
 //
 //go:noescape
@@ -43,6 +63,11 @@ func scaleShiftELUAVX512(dst *float32, x *float32, scale *float32, shift *float3
 //
 //go:noescape
 func normBackwardAVX512(dst *float32, dy *float32, x *float32, ka *float32, kb *float32, kc *float32, n int, period int)
+
+// sumSquaresAVX512 computes sums[i mod 16] += (x + a y)^2 for n values.
+//
+//go:noescape
+func sumSquaresAVX512(sums *float64, x *float32, y *float32, n int, a float32)
 
 // padRowsAVX512 copies rows of n values and writes gap zeros after each.
 //
@@ -74,6 +99,26 @@ func softplusBackwardAVX2(dst *float32, dy *float32, y *float32, n int)
 //go:noescape
 func addAVX2(dst *float32, a *float32, b *float32, n int)
 
+// divideAVX2 computes dst = x / a for n values.
+//
+//go:noescape
+func divideAVX2(dst *float32, x *float32, n int, a float32)
+
+// affineAVX2 computes dst = a x + b for n values.
+//
+//go:noescape
+func affineAVX2(dst *float32, x *float32, n int, a float32, b float32)
+
+// addScaledAVX2 computes dst = x + a y for n values.
+//
+//go:noescape
+func addScaledAVX2(dst *float32, x *float32, y *float32, n int, a float32)
+
+// scaledSumAVX2 computes dst = b (x + a y) for n values.
+//
+//go:noescape
+func scaledSumAVX2(dst *float32, x *float32, y *float32, n int, a float32, b float32)
+
 // scaleShiftAVX2 computes dst = x * scale + shift for n values; the last operands repeat after period values.
 //
 //go:noescape
@@ -88,6 +133,11 @@ func scaleShiftELUAVX2(dst *float32, x *float32, scale *float32, shift *float32,
 //
 //go:noescape
 func normBackwardAVX2(dst *float32, dy *float32, x *float32, ka *float32, kb *float32, kc *float32, n int, period int)
+
+// sumSquaresAVX2 computes sums[i mod 16] += (x + a y)^2 for n values.
+//
+//go:noescape
+func sumSquaresAVX2(sums *float64, x *float32, y *float32, n int, a float32)
 
 // padRowsAVX2 copies rows of n values and writes gap zeros after each.
 //

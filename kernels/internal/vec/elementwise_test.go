@@ -73,6 +73,58 @@ func TestElementwise(t *testing.T) {
 	})
 }
 
+// Blocks that have the bits of plain Go on every instruction set.
+func TestExactElementwise(t *testing.T) {
+	const a, b = 0.37, -1.3
+	eachISA(t, func(t *testing.T) {
+		for _, n := range lengths {
+			name := fmt.Sprintf("n=%d", n)
+			x, y := normals(1, n), normals(2, n)
+			if n > 30 {
+				x[3], y[4], x[n-1], y[n-2] = float32(math.Inf(1)), float32(math.NaN()), float32(math.NaN()), float32(math.Inf(-1))
+			}
+			got, want := guard(name, n, 0), make([]float32, n)
+			for _, c := range []struct {
+				name   string
+				do, in func(dst, x []float32)
+			}{
+				{"Divide", func(d, x []float32) { Divide(d, x, a) }, func(d, x []float32) { divideGo(d, x, a) }},
+				{"Affine", func(d, x []float32) { Affine(d, x, a, b) }, func(d, x []float32) { affineGo(d, x, a, b) }},
+				{"AddScaled", func(d, x []float32) { AddScaled(d, x, y, a) }, func(d, x []float32) { addScaledGo(d, x, y, a) }},
+				{"ScaledSum", func(d, x []float32) { ScaledSum(d, x, y, a, b) }, func(d, x []float32) { scaledSumGo(d, x, y, a, b) }},
+			} {
+				c.in(want, x)
+				c.do(got.v, x)
+				closeTo(t, c.name+", "+name, got.v, float64s(want), 0)
+				copy(got.v, x)
+				c.do(got.v, got.v)
+				closeTo(t, c.name+" in place, "+name, got.v, float64s(want), 0)
+				got.check(t)
+			}
+			var sums [16]float64
+			sumSquaresGo(&sums, x, y, a)
+			total := 0.0
+			for _, s := range sums {
+				total += s
+			}
+			if got := SumSquares(x, y, a); got != total && !(math.IsNaN(got) && math.IsNaN(total)) {
+				t.Errorf("SumSquares, %s: %g, want %g", name, got, total)
+			}
+			for i := range min(n, 30) { // finite
+				sums = [16]float64{}
+				sumSquaresGo(&sums, normals(3, i), normals(4, i), a)
+				total = 0
+				for _, s := range sums {
+					total += s
+				}
+				if got := SumSquares(normals(3, i), normals(4, i), a); got != total {
+					t.Errorf("SumSquares, n=%d: %g, want %g", i, got, total)
+				}
+			}
+		}
+	})
+}
+
 // ulps is the distance of got from want in units of the last place of want.
 func ulps(got float32, want float64) float64 {
 	w := float32(math.Abs(want))
@@ -271,6 +323,11 @@ func BenchmarkElementwise(b *testing.B) {
 			{"ELUBackward", 3 * n, func() { ELUBackward(y, x, dy) }},
 			{"Softplus", 2 * n, func() { Softplus(y, x) }},
 			{"Add", 3 * n, func() { Add(y, x, dy) }},
+			{"Divide", 2 * n, func() { Divide(y, x, 3) }},
+			{"Affine", 2 * n, func() { Affine(y, x, 2, -1) }},
+			{"AddScaled", 3 * n, func() { AddScaled(y, x, dy, 0.5) }},
+			{"ScaledSum", 3 * n, func() { ScaledSum(y, x, dy, 0.5, 3) }},
+			{"SumSquares", 2 * n, func() { SumSquares(x, dy, 0.5) }},
 			{"ScaleShift", 2 * n, func() { ScaleShift(y, x, ka, kb) }},
 			{"ScaleShiftELU", 2 * n, func() { ScaleShiftELU(y, x, ka, kb) }},
 			{"NormBackwardRow", 3 * n, func() { NormBackwardRow(y, dy, x, ka, kb, kc) }},

@@ -124,6 +124,7 @@ type elementwise struct {
 	doc      string
 	flat     []string // read with the destination's index
 	patterns []string // read with the index modulo period
+	scalars  []string // the same for all, in registers 6, 7 (scalar(0), scalar(1))
 	use      func(k *kernel)
 	body     func(k *kernel)
 }
@@ -185,6 +186,25 @@ var elementwiseKernels = []elementwise{
 		}},
 	{name: "add", doc: "dst = a + b", flat: []string{"a", "b"},
 		body: func(k *kernel) { VADDPS(k.vec(1), k.vec(0), k.vec(0)) }},
+	{name: "divide", doc: "dst = x / a", flat: []string{"x"}, scalars: []string{"a"},
+		body: func(k *kernel) { VDIVPS(k.scalar(0), k.vec(0), k.vec(0)) }},
+	// The next three round each product before they add, as their references do.
+	{name: "affine", doc: "dst = a x + b", flat: []string{"x"}, scalars: []string{"a", "b"},
+		body: func(k *kernel) {
+			VMULPS(k.scalar(0), k.vec(0), k.vec(0))
+			VADDPS(k.scalar(1), k.vec(0), k.vec(0))
+		}},
+	{name: "addScaled", doc: "dst = x + a y", flat: []string{"x", "y"}, scalars: []string{"a"},
+		body: func(k *kernel) {
+			VMULPS(k.scalar(0), k.vec(1), k.vec(1))
+			VADDPS(k.vec(1), k.vec(0), k.vec(0))
+		}},
+	{name: "scaledSum", doc: "dst = b (x + a y)", flat: []string{"x", "y"}, scalars: []string{"a", "b"},
+		body: func(k *kernel) {
+			VMULPS(k.scalar(0), k.vec(1), k.vec(1))
+			VADDPS(k.vec(1), k.vec(0), k.vec(0))
+			VMULPS(k.scalar(1), k.vec(0), k.vec(0))
+		}},
 	{name: "scaleShift", doc: "dst = x * scale + shift", flat: []string{"x"}, patterns: []string{"scale", "shift"},
 		body: func(k *kernel) { VFMADD213PS(k.vec(2), k.vec(1), k.vec(0)) }},
 	{name: "scaleShiftELU", doc: "dst = ELU(x * scale + shift)", flat: []string{"x"}, patterns: []string{"scale", "shift"},
@@ -199,6 +219,10 @@ var elementwiseKernels = []elementwise{
 			VFMADD213PS(k.vec(1), k.vec(2), k.vec(0))
 		}},
 }
+
+const firstScalar = 6
+
+func (k *kernel) scalar(i int) reg.VecPhysical { return k.vec(firstScalar + i) }
 
 func (e elementwise) params() (list []string) {
 	list = append(list, "dst")
@@ -220,7 +244,11 @@ func (e elementwise) signature() string {
 	if len(e.patterns) > 0 {
 		s += ", period"
 	}
-	return s + " int)"
+	s += " int"
+	for _, name := range e.scalars {
+		s += ", " + name + " float32"
+	}
+	return s + ")"
 }
 
 func genElementwise() {
@@ -229,6 +257,8 @@ func genElementwise() {
 			e.build(&kernel{isa: s})
 			declare(s, e.name, e.signature())
 		}
+		buildSumSquares(&kernel{isa: s})
+		declare(s, "sumSquares", sumSquaresSignature)
 		buildPadRows(s)
 		declare(s, "padRows", padRowsSignature)
 	}
@@ -257,6 +287,9 @@ func (e elementwise) build(k *kernel) {
 	loadParam("n", n)
 	if e.use != nil {
 		e.use(k)
+	}
+	for j, name := range e.scalars {
+		loadScalar(name, k.scalar(j))
 	}
 	body := func(masked bool) {
 		r := 0
@@ -378,6 +411,79 @@ func buildPadRows(s isa) {
 	Label("next")
 	DECQ(rows)
 	JNE(LabelRef("row"))
+	VZEROUPPER()
+	RET()
+}
+
+const sumSquaresSignature = "(sums *float64, x, y *float32, n int, a float32)"
+
+// buildSumSquares sums in float64, value i in sum i mod 16: a square of a float32 is exact there, fused or not.
+func buildSumSquares(k *kernel) {
+	TEXT("sumSquares"+k.name, NOSPLIT, "func"+sumSquaresSignature)
+	Pragma("noescape")
+	Doc("sumSquares" + k.name + " computes sums[i mod 16] += (x + a y)^2 for n values.")
+	sums, x, y, left, i, tmp := reg.RDI, reg.RSI, reg.RDX, reg.RCX, reg.RAX, reg.RBX
+	loadParam("sums", sums)
+	loadParam("x", x)
+	loadParam("y", y)
+	loadParam("n", left)
+	loadScalar("a", k.scalar(0))
+	v := k.vec
+	const first = 8 // sum registers
+	perSum := k.lanes / 2
+	for j := 0; j < 16/perSum; j++ {
+		VMOVUPD(Mem{Base: sums, Disp: 8 * perSum * j}, v(first+j))
+	}
+	// A vector's lanes go to two sum registers, the first of them sum.
+	body := func(at, sum int, masked bool) {
+		k.load(Mem{Base: x, Index: i, Scale: 1, Disp: at}, 0, masked)
+		k.load(Mem{Base: y, Index: i, Scale: 1, Disp: at}, 1, masked)
+		VMULPS(k.scalar(0), v(1), v(1))
+		VADDPS(v(1), v(0), v(0))
+		if k.wide() {
+			VEXTRACTF64X4(U8(1), zmm[0], ymm[1])
+			VCVTPS2PD(ymm[0], zmm[2])
+			VCVTPS2PD(ymm[1], zmm[3])
+		} else {
+			VEXTRACTF128(U8(1), ymm[0], xmm[1])
+			VCVTPS2PD(xmm[0], ymm[2])
+			VCVTPS2PD(xmm[1], ymm[3])
+		}
+		VFMADD231PD(v(2), v(2), v(sum))
+		VFMADD231PD(v(3), v(3), v(sum+1))
+	}
+	XORQ(i, i)
+	SUBQ(U8(16), left)
+	JLT(LabelRef("tail"))
+	Label("whole")
+	for at := 0; at < 64; at += k.bytes() {
+		body(at, first+at/k.bytes()*2, false)
+	}
+	ADDQ(U8(64), i)
+	SUBQ(U8(16), left)
+	JGE(LabelRef("whole"))
+	Label("tail")
+	ADDQ(U8(16), left)
+	JEQ(LabelRef("done"))
+	if !k.wide() { // a whole vector first, if there is one
+		sum := first
+		CMPQ(left, U8(8))
+		JLT(LabelRef("low"))
+		body(0, sum, false)
+		ADDQ(U8(32), i)
+		SUBQ(U8(8), left)
+		JEQ(LabelRef("done"))
+		k.tailMask(left, tmp)
+		body(0, sum+2, true)
+		JMP(LabelRef("done"))
+		Label("low")
+	}
+	k.tailMask(left, tmp)
+	body(0, first, true)
+	Label("done")
+	for j := 0; j < 16/perSum; j++ {
+		VMOVUPD(v(first+j), Mem{Base: sums, Disp: 8 * perSum * j})
+	}
 	VZEROUPPER()
 	RET()
 }
