@@ -44,7 +44,15 @@ var notes = map[string]string{
 
 // settings in the order of the help text.
 var settings = []setting{
-	{inData, "data", "SPEC", "", "what to learn: glyphs, toy:NAME, image files or a folder (IDX, CIFAR-10 binary)", func(c *train.Config) any { return &c.Data }, true},
+	{inData, "data", "SPEC", "", "what to learn: glyphs, toy:NAME, or a folder or files, commas between: pictures (PNG, JPEG; also in ZIP or TAR), IDX, CIFAR-10 binary, NPY, CSV", func(c *train.Config) any { return &c.Data }, true},
+	{inData, "crop", "HxW", "pixels", "cut out the middle of each image, HxW or N for a square, before it is scaled", func(c *train.Config) any { return &c.Reading.Crop }, false},
+	{inData, "size", "HxW", "pixels", "scale each image to HxW, or N for a square, and cut off what its other aspect leaves over", func(c *train.Config) any { return &c.Reading.Size }, false},
+	{inData, "channels", "WHICH", "", "grey, colour, or auto: grey if every image is", func(c *train.Config) any { return word{&c.Reading.Channels, "grey,colour"} }, false},
+	{inData, "layout", "ORDER", "", "of NPY images (N, ...): nhwc, nchw, or auto: channels are the dimension that is 1 or 3", func(c *train.Config) any { return word{&c.Reading.Layout, "nhwc,nchw"} }, false},
+	{inData, "columns", "LIST", "", "columns of a table to learn: names, numbers from 1 and ranges, such as a,c,3-5", func(c *train.Config) any { return &c.Reading.Columns }, false},
+	{inData, "header", "WHETHER", "", "whether a table begins with its columns' names: yes, no, or auto: unless its first line is all numbers", func(c *train.Config) any { return word{&c.Reading.Header, "yes,no"} }, false},
+	{inData, "standardize", "HOW", "", "bring vectors from files to unit size: columns (mean 0, deviation 1), whiten (no correlation either) or none; undone on samples", func(c *train.Config) any { return word{&c.Reading.Standardize, "columns,whiten,none"} }, false},
+	{inData, "cache", "DIR", "", "folder for decoded images, or none", func(c *train.Config) any { return &c.Cache }, true},
 	{inData, "held-out", "N", "images", "images kept from training for the held-out loss; 0: none", func(c *train.Config) any { return &c.HeldOut }, false},
 	{inData, "flip", "", "", "mirror images left to right at random", func(c *train.Config) any { return &c.Flip }, false},
 	{inData, "dequantize", "", "", "add uniform noise below one grey level", func(c *train.Config) any { return &c.Dequantize }, false},
@@ -90,6 +98,29 @@ type (
 )
 
 const auto = "auto"
+
+// word is one of some words with commas between; auto is the empty string in the configuration.
+type word struct {
+	to    *string
+	words string
+}
+
+func (w word) String() string {
+	if w.to == nil || *w.to == "" {
+		return auto
+	}
+	return *w.to
+}
+
+func (w word) Set(text string) error {
+	if err := (cli.Choice{To: w.to, Words: append(strings.Split(w.words, ","), auto)}).Set(text); err != nil {
+		return err
+	}
+	if text == auto {
+		*w.to = ""
+	}
+	return nil
+}
 
 func (l *levels) String() string {
 	if *l == 0 {
@@ -221,7 +252,7 @@ func newFlags() *flags {
 }
 
 // defaults are those that the default preset does not tell.
-var defaults = map[string]string{"hidden": "128", "epsilon": "by Technique 4"}
+var defaults = map[string]string{"hidden": "128", "epsilon": "by Technique 4", "crop": "all", "size": "its own", "columns": "all", "cache": "sigmaz in the user's cache folder"}
 
 // parse reads the command line.
 func (f *flags) parse(args []string) error {
@@ -272,7 +303,7 @@ func (f *flags) configuration(readFile func(string) ([]byte, error)) (*train.Con
 	if err := c.Merge(file); err != nil {
 		return nil, preset, fmt.Errorf("%s: %w", f.config, err)
 	}
-	c.Preset, c.DataSum, c.Sigma.Distances = name, "", nil // these describe the run that a stored file comes from
+	c.Preset, c.DataSum, c.Scaler, c.Sigma.Distances = name, "", nil, nil // these describe the run that a stored file comes from
 	if _, ok := f.settings["data"]; ok {
 		c.Network.DataSD = 0 // of the file's data
 	}

@@ -364,7 +364,14 @@ func dryRun(ctx context.Context, b kernels.Backend, c *train.Config, preset trai
 		fmt.Fprintf(out, ", %s for previews", bytesText(4*float64(words)))
 	}
 	if data != nil {
-		fmt.Fprintf(out, ", %s of data", bytesText(float64(data.Train.Size())))
+		size, where := data.Train.Size(), "of data"
+		if data.HeldOut != nil {
+			size += data.HeldOut.Size()
+		}
+		if data.Mapped {
+			where = "of data on disk, mapped"
+		}
+		fmt.Fprintf(out, ", %s %s", bytesText(float64(size)), where)
 	}
 	fmt.Fprintf(out, "\ncheckpoint  %s\n", bytesText(16*float64(info.Parameters)))
 	fmt.Fprintf(out, "loss        D/2 = %g with zero weights (anneal-power 2)\n", float64(n.D())/2)
