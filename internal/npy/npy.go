@@ -18,6 +18,8 @@ import (
 	"math"
 	"math/bits"
 	"strings"
+
+	"sigmaz/internal/float16"
 )
 
 // Header is what an array's file says about it.
@@ -263,7 +265,7 @@ func decoder[V Value](h *Header) (func(dst []V, b []byte) (bad int), error) {
 	}
 	switch h.Descr[1:] {
 	case "f2":
-		return float(func(b []byte) float64 { return float64(half(o.Uint16(b))) }), nil
+		return float(func(b []byte) float64 { return float64(float16.ToFloat32(o.Uint16(b))) }), nil
 	case "f4":
 		return float(func(b []byte) float64 { return float64(math.Float32frombits(o.Uint32(b))) }), nil
 	case "f8":
@@ -292,18 +294,6 @@ func decoder[V Value](h *Header) (func(dst []V, b []byte) (bad int), error) {
 		s := int64(o.Uint64(b))
 		return V(s), !integer || s >= math.MinInt && s <= math.MaxInt
 	}), nil
-}
-
-// half is a 16-bit floating-point number (IEEE 754 binary16).
-func half(h uint16) float32 {
-	sign, e, m := uint32(h>>15)<<31, uint32(h>>10)&31, uint32(h)&1023
-	switch {
-	case e == 31: // infinity and NaN
-		return math.Float32frombits(sign | 255<<23 | m<<13)
-	case e == 0: // zero and subnormal numbers, which are m 2^-24
-		return math.Float32frombits(sign | math.Float32bits(float32(m)*(1.0/(1<<24))))
-	}
-	return math.Float32frombits(sign | (e+127-15)<<23 | m<<13)
 }
 
 // WriteHeader writes the start of an array of V, to be followed by [WriteValues] with as many values as shape says.

@@ -1,0 +1,16 @@
+// Package float16 reads 16-bit floating-point numbers.
+package float16
+
+import "math"
+
+// ToFloat32 is the value of an IEEE 754 binary16: 1 sign bit, 5 of the exponent with bias 15, 10 of the fraction.
+func ToFloat32(h uint16) float32 {
+	sign, e, m := uint32(h>>15)<<31, uint32(h>>10)&31, uint32(h)&1023
+	switch {
+	case e == 31: // infinity and NaN
+		return math.Float32frombits(sign | 255<<23 | m<<13)
+	case e == 0: // zero and subnormal numbers, which are m 2^-24
+		return math.Float32frombits(sign | math.Float32bits(float32(m)*(1.0/(1<<24))))
+	}
+	return math.Float32frombits(sign | (e+127-15)<<23 | m<<13)
+}
