@@ -1,7 +1,11 @@
-// Activations, element by element, and their derivatives written with the output y, so that the input need not be kept:
+// Activations, element by element, and their derivatives, written with the output y where that tells enough, so that the
+// input need not be kept:
 //
-//	elu       y = x > 0 ? x : e^x - 1      dx = dy (y > 0 ? 1 : y + 1)
-//	softplus  y = ln(1 + e^x)              dx = dy (1 - e^-y)
+//	elu       y = x > 0 ? x : e^x - 1       dx = dy (y > 0 ? 1 : y + 1)
+//	relu      y = max(x, 0)                 dx = y > 0 ? dy : 0
+//	lrelu     y = x > 0 ? x : 0.2 x         dx = dy (y > 0 ? 1 : 0.2)
+//	swish     y = x s, s = 1/(1 + e^-x)     dx = dy s (1 + x (1 - s))
+//	softplus  y = ln(1 + e^x)               dx = dy (1 - e^-y)
 package kernels
 
 import "math"
@@ -11,8 +15,17 @@ type Activation string
 
 const (
 	ELU      Activation = "elu"
+	ReLU     Activation = "relu"
+	LReLU    Activation = "lrelu"
+	Swish    Activation = "swish"
 	Softplus Activation = "softplus"
 )
+
+// leak is the slope of lrelu below 0.
+const leak = 0.2
+
+// FromInput says that the derivative needs the input: the output does not tell it.
+func (a Activation) FromInput() bool { return a == Swish }
 
 // Activate is y = f(x) over N rows. Y may be X.
 type Activate struct {
@@ -27,41 +40,90 @@ func (o Activate) Rows() int                       { return o.N }
 func (o Activate) Ref(mem []float32)               { o.RefRows(mem, 0, o.N) }
 func (o Activate) RefRows(mem []float32, lo, hi int) {
 	x, y := rowsOf(mem, o.X, o.N, lo, hi), rowsOf(mem, o.Y, o.N, lo, hi)
-	for i, v := range x {
-		switch {
-		case o.F == Softplus:
+	switch o.F {
+	case ELU:
+		for i, v := range x {
+			if y[i] = v; !(v > 0) {
+				y[i] = float32(math.Expm1(float64(v)))
+			}
+		}
+	case ReLU:
+		for i, v := range x {
+			y[i] = max(v, 0)
+		}
+	case LReLU:
+		for i, v := range x {
+			y[i] = max(v, leak*v)
+		}
+	case Swish:
+		for i, v := range x {
+			y[i] = float32(float64(v) / (1 + math.Exp(-float64(v))))
+		}
+	case Softplus:
+		for i, v := range x {
 			y[i] = float32(math.Max(float64(v), 0) + math.Log1p(math.Exp(-math.Abs(float64(v)))))
-		case v > 0:
-			y[i] = v
-		default:
-			y[i] = float32(math.Expm1(float64(v)))
 		}
+	default:
+		panic("kernels: no activation " + string(o.F))
 	}
 }
 
-// ActivateGrad is dx = dy f'(x), from the output y of f. DX may be DY or Y.
+// ActivateGrad is dx = dy f'(x), from the output y of f, or from its input x where [Activation.FromInput]. DX may be DY, Y
+// or X.
 type ActivateGrad struct {
-	F         Activation
-	N         int
-	DX, DY, Y Buf
+	F      Activation
+	N      int
+	DX, DY Buf
+	Y, X   Buf // one of the two
 }
 
-func (o ActivateGrad) Name() string                    { return string(o.F) + "_grad" }
-func (o ActivateGrad) Operands() (reads, writes []Buf) { return []Buf{o.DY, o.Y}, []Buf{o.DX} }
-func (o ActivateGrad) Rows() int                       { return o.N }
-func (o ActivateGrad) Ref(mem []float32)               { o.RefRows(mem, 0, o.N) }
+func (o ActivateGrad) Name() string { return string(o.F) + "_grad" }
+func (o ActivateGrad) Operands() (reads, writes []Buf) {
+	return present(o.DY, o.Y, o.X), []Buf{o.DX}
+}
+func (o ActivateGrad) Rows() int         { return o.N }
+func (o ActivateGrad) Ref(mem []float32) { o.RefRows(mem, 0, o.N) }
 func (o ActivateGrad) RefRows(mem []float32, lo, hi int) {
-	dx, dy, y := rowsOf(mem, o.DX, o.N, lo, hi), rowsOf(mem, o.DY, o.N, lo, hi), rowsOf(mem, o.Y, o.N, lo, hi)
-	for i, v := range y {
-		switch {
-		case o.F == Softplus:
-			dx[i] = dy[i] * float32(-math.Expm1(-float64(v)))
-		case v > 0:
-			dx[i] = dy[i]
-		default:
-			dx[i] = dy[i] * (v + 1)
+	dx, dy, at := rowsOf(mem, o.DX, o.N, lo, hi), rowsOf(mem, o.DY, o.N, lo, hi), rowsOf(mem, o.at(), o.N, lo, hi)
+	switch o.F {
+	case ELU:
+		for i, v := range at {
+			if dx[i] = dy[i]; !(v > 0) {
+				dx[i] *= v + 1
+			}
 		}
+	case ReLU:
+		for i, v := range at {
+			if dx[i] = dy[i]; !(v > 0) {
+				dx[i] = 0
+			}
+		}
+	case LReLU:
+		for i, v := range at {
+			if dx[i] = dy[i]; !(v > 0) {
+				dx[i] *= leak
+			}
+		}
+	case Swish:
+		for i, v := range at {
+			s := 1 / (1 + math.Exp(-float64(v)))
+			dx[i] = float32(float64(dy[i]) * s * (1 + float64(v)*(1-s)))
+		}
+	case Softplus:
+		for i, v := range at {
+			dx[i] = dy[i] * float32(-math.Expm1(-float64(v)))
+		}
+	default:
+		panic("kernels: no activation " + string(o.F))
 	}
+}
+
+// at is the window that the derivative is taken from.
+func (o ActivateGrad) at() Buf {
+	if o.F.FromInput() {
+		return o.X
+	}
+	return o.Y
 }
 
 // rowsOf is rows lo to hi of a window of N equal rows.

@@ -9,5 +9,5 @@ func (o Activate) launch(l *launcher) {
 
 func (o ActivateGrad) launch(l *launcher) {
 	grid, block := flat(o.DX.N)
-	l.kernel(string(o.F)+"_grad", grid, block, o.DX, o.DY, o.Y, uint64(o.DX.N))
+	l.kernel(string(o.F)+"_grad", grid, block, o.DX, o.DY, o.at(), uint64(o.DX.N))
 }

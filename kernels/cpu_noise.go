@@ -41,7 +41,9 @@ func (o Perturb) rows(mem []float32, step uint64, lo, hi int, mirrored []byte) {
 		r := lo + i
 		o.Sigma.Of(mem)[r] = o.Ladder.Of(mem)[d.level]
 		SetWord(mem, o.Level, r, uint32(d.level))
-		o.fastPixels(row(mem, o.XTilde, o.N, r), d, mirrored)
+		x := row(mem, o.XTilde, o.N, r)
+		o.fastPixels(x, d, mirrored)
+		o.rescale(x)
 	}
 	if d := o.Data.D(); d <= shortRow {
 		var z shortNormals

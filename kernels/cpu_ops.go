@@ -23,19 +23,29 @@ func lower(mem []float32, op Op) stage {
 	case Activate:
 		return byRows(o.N, nil, func(lo, hi int) {
 			x, y := rowsOf(mem, o.X, o.N, lo, hi), rowsOf(mem, o.Y, o.N, lo, hi)
-			if o.F == ELU {
+			switch o.F {
+			case ELU:
 				vec.ELU(y, x)
-			} else {
+			case Softplus:
 				vec.Softplus(y, x)
+			case Swish:
+				swish(y, x)
+			default:
+				o.RefRows(mem, lo, hi)
 			}
 		})
 	case ActivateGrad:
 		return byRows(o.N, nil, func(lo, hi int) {
-			dx, dy, y := rowsOf(mem, o.DX, o.N, lo, hi), rowsOf(mem, o.DY, o.N, lo, hi), rowsOf(mem, o.Y, o.N, lo, hi)
-			if o.F == ELU {
-				vec.ELUBackward(dx, dy, y)
-			} else {
-				vec.SoftplusBackward(dx, dy, y)
+			dx, dy := rowsOf(mem, o.DX, o.N, lo, hi), rowsOf(mem, o.DY, o.N, lo, hi)
+			switch o.F {
+			case ELU:
+				vec.ELUBackward(dx, dy, rowsOf(mem, o.Y, o.N, lo, hi))
+			case Softplus:
+				vec.SoftplusBackward(dx, dy, rowsOf(mem, o.Y, o.N, lo, hi))
+			case Swish:
+				swishBackward(dx, dy, rowsOf(mem, o.X, o.N, lo, hi))
+			default:
+				o.RefRows(mem, lo, hi)
 			}
 		})
 	case MaxPool5:
@@ -54,6 +64,8 @@ func lower(mem []float32, op Op) stage {
 				vec.MaxPool5Backward(row(mem, o.DX, o.N, n), row(mem, o.DY, o.N, n), words(row(mem, o.Index, o.N, n)), o.H, o.W, o.C)
 			}
 		})
+	case AvgPool5:
+		return avgPool5(mem, o)
 	case MeanPool2:
 		return byRows(o.N, nil, func(lo, hi int) {
 			for n := lo; n < hi; n++ {
@@ -115,11 +127,72 @@ func words(f []float32) []uint32 {
 	return unsafe.Slice((*uint32)(unsafe.Pointer(unsafe.SliceData(f))), len(f))
 }
 
+// avgPool5 sums five rows of the image and then five pixels of the sum, whole rows at a time.
+func avgPool5(mem []float32, o AvgPool5) stage {
+	width := o.W * o.C
+	return stage{rows: o.N, scratch: width + 6*o.C,
+		run: func(lo, hi, _ int, _ bool, w *worker) {
+			sum := w.scratch[:width+4*o.C] // with two pixels of zeros on either side
+			scale, shift := w.scratch[width+4*o.C:][:o.C], w.scratch[width+5*o.C:][:o.C]
+			clear(sum)
+			clear(shift)
+			for c := range scale {
+				scale[c] = 1.0 / 25
+			}
+			inner := sum[2*o.C:][:width]
+			for n := lo; n < hi; n++ {
+				x, y := row(mem, o.X, o.N, n), row(mem, o.Y, o.N, n)
+				for i := range o.H {
+					from, to := max(0, i-2), min(o.H, i+3)
+					copy(inner, part(x, from, o.H))
+					for j := from + 1; j < to; j++ {
+						vec.Add(inner, inner, part(x, j, o.H))
+					}
+					line := part(y, i, o.H)
+					vec.Add(line, sum[:width], sum[o.C:][:width])
+					for j := 2; j < 5; j++ {
+						vec.Add(line, line, sum[j*o.C:][:width])
+					}
+					vec.ScaleShift(line, line, scale, shift)
+				}
+			}
+		}}
+}
+
+// swish is y = x sigmoid(x), by way of sigmoid(x) = 1 - e^-softplus(x). y may be x.
+func swish(y, x []float32) {
+	var room [1024]float32
+	for len(x) > 0 {
+		n := min(len(x), len(room))
+		vec.Softplus(room[:n], x[:n])
+		vec.SoftplusBackward(y[:n], x[:n], room[:n])
+		x, y = x[n:], y[n:]
+	}
+}
+
+// swishBackward is dx = dy sigmoid(x) (1 + x (1 - sigmoid(x))). dx may be dy or x.
+func swishBackward(dx, dy, x []float32) {
+	var ones, room [1024]float32
+	for i := range ones {
+		ones[i] = 1
+	}
+	for len(x) > 0 {
+		n := min(len(x), len(room))
+		sigmoid := room[:n]
+		vec.Softplus(sigmoid, x[:n])
+		vec.SoftplusBackward(sigmoid, ones[:n], sigmoid)
+		for i, s := range sigmoid {
+			dx[i] = dy[i] * s * (1 + x[i]*(1-s))
+		}
+		x, dx, dy = x[n:], dx[n:], dy[n:]
+	}
+}
+
 // lowerNorm ends with scaleShift: vec.ScaleShift, or vec.ScaleShiftELU for a norm with the ELU after it.
 func lowerNorm(mem []float32, o Norm, scaleShift func(y, x, scale, shift []float32)) stage {
-	return stage{rows: o.N, shared: []Buf{o.Alpha, o.Gamma, o.Beta}, scratch: 4 * o.C,
+	params := o.params()
+	return stage{rows: o.N, shared: present(o.Alpha, o.Gamma, o.Beta, o.Embed), scratch: 4 * o.C,
 		run: func(lo, hi, _ int, _ bool, w *worker) {
-			alpha, gamma, beta := o.Alpha.Of(mem), o.Gamma.Of(mem), o.Beta.Of(mem)
 			sum, sumSq := w.scratch[:o.C], w.scratch[o.C:2*o.C]
 			scale, shift := w.scratch[2*o.C:3*o.C], w.scratch[3*o.C:4*o.C]
 			mu, va := make([]float64, o.C), make([]float64, o.C)
@@ -133,6 +206,7 @@ func lowerNorm(mem []float32, o Norm, scaleShift func(y, x, scale, shift []float
 					va[c] = max(0, float64(sumSq[c])/float64(o.P)-d*d)
 				}
 				o.finish(mem, n, mu, va)
+				gamma, alpha, beta := params.of(mem, n)
 				mean, rstd, muhat := row(mem, o.Mean, o.N, n), row(mem, o.Rstd, o.N, n), row(mem, o.MuHat, o.N, n)
 				o.centre(y, x, mean, scale, shift)
 				for c := range mu {
@@ -145,15 +219,17 @@ func lowerNorm(mem []float32, o Norm, scaleShift func(y, x, scale, shift []float
 }
 
 func lowerNormGrad(mem []float32, o NormGrad) stage {
+	params := o.params()
 	tasks := min(taskCount, o.N)
-	sums := make([][]float64, tasks) // dalpha, dgamma, dbeta
-	return stage{rows: o.N, sums: true, workspace: tasks * 6 * o.C,
+	sums := make([][]float64, tasks) // dgamma, dalpha, dbeta
+	var parts []float32              // the same of each image, where they belong to a row of the table
+	s := stage{rows: o.N, sums: true, workspace: tasks * 6 * o.C,
 		ready: func() {
 			for i := range sums {
 				sums[i] = make([]float64, 3*o.C)
 			}
 		},
-		shared: []Buf{o.Alpha, o.Gamma}, late: present(o.DAlpha, o.DGamma, o.DBeta), scratch: (8 + o.P) * o.C,
+		shared: present(o.Alpha, o.Gamma, o.Embed), late: present(o.DAlpha, o.DGamma, o.DBeta, o.DEmbed), scratch: (8 + o.P) * o.C,
 		run: func(lo, hi, task int, first bool, w *worker) {
 			if first {
 				clear(sums[task])
@@ -172,15 +248,22 @@ func lowerNormGrad(mem []float32, o NormGrad) stage {
 					s[c] = float64(sumDY[c])
 					s[o.C+c] = float64(sumDYX[c]) * float64(rstd[c])
 				}
-				o.coefficients(mem, n, s, sums[task], ka, kb, kc, meanDY)
+				if parts != nil {
+					clear(sums[task])
+				}
+				o.coefficients(mem, params, n, s, sums[task], ka, kb, kc, meanDY)
+				if parts != nil {
+					round(part(parts, n, o.N), sums[task])
+				}
 				if o.DX.N > 0 {
 					dx := row(mem, o.DX, o.N, n)
 					o.centre(dx, dy, meanDY, ones, minus)
 					vec.NormBackwardRow(dx, dx, centred, ka, kb, kc)
 				}
 			}
-		},
-		after: []phase{once(func() {
+		}}
+	if o.Embed.N == 0 {
+		s.after = []phase{once(func() {
 			acc := make([]float64, 3*o.C)
 			for _, s := range sums {
 				for i, v := range s {
@@ -188,7 +271,28 @@ func lowerNormGrad(mem []float32, o NormGrad) stage {
 				}
 			}
 			o.store(mem, acc)
-		})}}
+		})}
+		return s
+	}
+	ready := s.ready
+	s.ready = func() {
+		ready()
+		parts = make([]float32, o.N*3*o.C)
+	}
+	s.workspace += o.N * 3 * o.C
+	s.after = []phase{{o.Levels, func(l int, _ *worker) {
+		acc := make([]float64, 3*o.C)
+		for n := range o.N {
+			if int(word(mem, o.Level, n)) != l {
+				continue
+			}
+			for i, v := range part(parts, n, o.N) {
+				acc[i] += float64(v)
+			}
+		}
+		o.storeLevel(mem, l, acc)
+	}}}
+	return s
 }
 
 // centre is dst = x - mean, rounded once: where a channel hardly varies, 1/sqrt(var + eps) is large, and folding the mean

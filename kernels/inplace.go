@@ -6,7 +6,7 @@ package kernels
 func (o Add) InPlace() [][2]Buf          { return [][2]Buf{{o.Dst, o.A}, {o.Dst, o.B}} }
 func (o Affine) InPlace() [][2]Buf       { return [][2]Buf{{o.Y, o.X}} }
 func (o Activate) InPlace() [][2]Buf     { return [][2]Buf{{o.Y, o.X}} }
-func (o ActivateGrad) InPlace() [][2]Buf { return [][2]Buf{{o.DX, o.DY}, {o.DX, o.Y}} }
+func (o ActivateGrad) InPlace() [][2]Buf { return [][2]Buf{{o.DX, o.DY}, {o.DX, o.at()}} }
 func (o DivSigma) InPlace() [][2]Buf     { return [][2]Buf{{o.Y, o.X}} }
 func (o Norm) InPlace() [][2]Buf         { return [][2]Buf{{o.Y, o.X}} }
 func (o LossGrad) InPlace() [][2]Buf     { return [][2]Buf{{o.DS, o.S}, {o.DS, o.Z}} }

@@ -2,7 +2,7 @@
 //
 //	langevin   x <- x + a s + sqrt(2 a) z,   a = alpha[k/T],   z ~ N(0, I)
 //	denoise    x <- x + sigma_n^2 s
-//	set_sigma  sigma_n = ladder[k/T]
+//	set_sigma  level_n = k/T, sigma_n = ladder[k/T]
 //	tick       k <- k + 1
 //
 // z is drawn in registers, so a float costs two reads and one write; the step k is read from the state block, so one
@@ -42,10 +42,13 @@ extern "C" __global__ void denoise(float *x, const float *s, const float *sigma,
     }
 }
 
-extern "C" __global__ void set_sigma(float *sigma, const float *ladder, const u32 *state, int rows, int t, int levels)
+extern "C" __global__ void set_sigma(float *sigma, u32 *level, const float *ladder, const u32 *state, int rows, int t, int levels)
 {
     int n = blockIdx.x * blockDim.x + threadIdx.x;
-    if (n < rows) sigma[n] = ladder[level_of(state[STATE_STEP], t, levels)];
+    if (n >= rows) return;
+    int l = level_of(state[STATE_STEP], t, levels);
+    sigma[n] = ladder[l];
+    level[n] = (u32)l;
 }
 
 extern "C" __global__ void tick(u32 *state)

@@ -17,9 +17,10 @@ func SetWord(mem []float32, b Buf, i int, v uint32) { b.Of(mem)[i] = math.Float3
 // levelOf is the level of step k: k/T, and the last level once the annealing is over (the denoising step).
 func levelOf(k uint32, t, levels int) int { return min(int(k)/t, levels-1) }
 
-// SetSigma writes the noise level of the sampling step to every row: sigma_n = ladder[k/T].
+// SetSigma writes the noise level of the sampling step to every row: level_n = k/T, sigma_n = ladder[k/T].
 type SetSigma struct {
 	Sigma  Buf // (N)
+	Level  Buf // (N) uint32
 	Ladder Buf // (L)
 	State  Buf
 	T      int // steps at each level
@@ -27,13 +28,15 @@ type SetSigma struct {
 
 func (o SetSigma) Name() string { return "set_sigma" }
 func (o SetSigma) Operands() (reads, writes []Buf) {
-	return []Buf{o.Ladder, o.State}, []Buf{o.Sigma}
+	return []Buf{o.Ladder, o.State}, []Buf{o.Sigma, o.Level}
 }
 func (o SetSigma) Ref(mem []float32) { o.RefRows(mem, 0, o.Sigma.N) }
 func (o SetSigma) RefRows(mem []float32, lo, hi int) {
-	sigma := o.Ladder.Of(mem)[levelOf(word(mem, o.State, StateStep), o.T, o.Ladder.N)]
+	level := levelOf(word(mem, o.State, StateStep), o.T, o.Ladder.N)
+	sigma := o.Ladder.Of(mem)[level]
 	for n := lo; n < hi; n++ {
 		o.Sigma.Of(mem)[n] = sigma
+		SetWord(mem, o.Level, n, uint32(level))
 	}
 }
 

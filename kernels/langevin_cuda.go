@@ -17,7 +17,7 @@ func (o Denoise) launch(l *launcher) {
 
 func (o SetSigma) launch(l *launcher) {
 	grid, block := each(o.Sigma.N)
-	l.kernel("set_sigma", grid, block, o.Sigma, o.Ladder, o.State, o.Sigma.N, o.T, o.Ladder.N)
+	l.kernel("set_sigma", grid, block, o.Sigma, o.Level, o.Ladder, o.State, o.Sigma.N, o.T, o.Ladder.N)
 }
 
 func (o Tick) launch(l *launcher) {

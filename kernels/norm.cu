@@ -8,6 +8,9 @@
 // cancel), or of dy and dy (x - mean). finish turns them into statistics or coefficients, in double, one block an image;
 // apply maps pixel by pixel. Differences from a mean are taken before anything is scaled, as on the CPU.
 //
+// gamma, alpha and beta are C values each that all images share, or with level (one for each image) rows of a table: those
+// of image n are level[n]*stride values behind the pointers. Absent (0) they are 1, 0 and 0.
+//
 // In sums and apply a block has blockDim.x lanes, each with v = 1 or 4 successive channels (4: aligned, C a multiple of 4),
 // and blockDim.y pixels at a time; the grid is (chunks of pixels, images, tiles of channels).
 #include "common.cuh"
@@ -148,11 +151,18 @@ __device__ __forceinline__ double block_sum(double v, double *red)
     return v;
 }
 
-// norm_finish: one block an image.
+// params_at is how far the parameters of image n are behind the pointers.
+__device__ __forceinline__ i64 params_at(const u32 *level, int stride, int n) { return level ? (i64)level[n] * stride : 0; }
+
+// param is the value of a parameter that may be absent.
+__device__ __forceinline__ float param(const float *p, i64 at, float absent) { return p ? p[at] : absent; }
+
+// norm_finish: one block an image. eps, that of the variance, is a double by its bits.
 extern "C" __global__ void __launch_bounds__(256) norm_finish(float *mean, float *rstd, float *muhat, float *q, const float *parts, const float *x,
-    int images, int p, int c, int chunks)
+    u64 eps, int images, int p, int c, int chunks)
 {
-    const double epsilon = 1e-5;
+    const double epsilon = 1e-5, variance_epsilon = float64(eps);
+    const int freedom = c > 1 ? c - 1 : 1;
     __shared__ double red[256];
     for (int n = blockIdx.x; n < images; n += gridDim.x) {
         const float *first = x + (i64)n * p * c;
@@ -162,7 +172,7 @@ extern "C" __global__ void __launch_bounds__(256) norm_finish(float *mean, float
         sum = 0;
         for (int k = threadIdx.x; k < c; k += blockDim.x) {
             double u = first[k] + total(parts, n, chunks, c, k).a / p - m;
-            sum += u * u / (c - 1);
+            sum += u * u / freedom;
         }
         double r = 1 / sqrt(block_sum(sum, red) + epsilon);
         for (int k = threadIdx.x; k < c; k += blockDim.x) {
@@ -171,7 +181,7 @@ extern "C" __global__ void __launch_bounds__(256) norm_finish(float *mean, float
             if (var < 0) var = 0;
             i64 at = (i64)n * c + k;
             mean[at] = (float)mu;
-            rstd[at] = (float)(1 / sqrt(var + epsilon));
+            rstd[at] = (float)(1 / sqrt(var + variance_epsilon));
             muhat[at] = (float)((mu - m) * r);
         }
         if (threadIdx.x == 0) q[n] = (float)r;
@@ -180,21 +190,22 @@ extern "C" __global__ void __launch_bounds__(256) norm_finish(float *mean, float
 
 // apply writes y = gamma ((x - mean) rstd + alpha muhat) + beta, and with `elu` the ELU of that.
 template <int V>
-__device__ __forceinline__ void apply(float *y, const float *x, const float *alpha, const float *gamma, const float *beta,
+__device__ __forceinline__ void apply(float *y, const float *x, const float *gamma, const float *alpha, const float *beta, const u32 *level, int stride,
     const float *mean, const float *rstd, const float *muhat, int images, int p, int c, int chunk, int elu)
 {
     Place at = place<V>(p, chunk);
     if (at.c >= c) return;
     for (int n = blockIdx.y; n < images; n += gridDim.y) {
         float g[V], r[V], m[V], shift[V], beta_c[V];
+        i64 row = params_at(level, stride, n) + at.c;
 #pragma unroll
         for (int e = 0; e < V; e++) {
             i64 k = (i64)n * c + at.c + e;
-            g[e] = gamma[at.c + e];
-            beta_c[e] = beta[at.c + e];
+            g[e] = param(gamma, row + e, 1);
+            beta_c[e] = param(beta, row + e, 0);
             m[e] = mean[k];
             r[e] = rstd[k];
-            shift[e] = alpha[at.c + e] * muhat[k];
+            shift[e] = param(alpha, row + e, 0) * muhat[k];
         }
         i64 base = (i64)n * p * c + at.c;
 #pragma unroll 4
@@ -211,43 +222,45 @@ __device__ __forceinline__ void apply(float *y, const float *x, const float *alp
     }
 }
 
-extern "C" __global__ void __launch_bounds__(256) norm_apply(float *y, const float *x, const float *alpha, const float *gamma, const float *beta,
+extern "C" __global__ void __launch_bounds__(256) norm_apply(float *y, const float *x, const float *gamma, const float *alpha, const float *beta, const u32 *level, int stride,
     const float *mean, const float *rstd, const float *muhat, int v, int images, int p, int c, int chunk, int elu)
 {
     if (v == 4)
-        apply<4>(y, x, alpha, gamma, beta, mean, rstd, muhat, images, p, c, chunk, elu);
+        apply<4>(y, x, gamma, alpha, beta, level, stride, mean, rstd, muhat, images, p, c, chunk, elu);
     else
-        apply<1>(y, x, alpha, gamma, beta, mean, rstd, muhat, images, p, c, chunk, elu);
+        apply<1>(y, x, gamma, alpha, beta, level, stride, mean, rstd, muhat, images, p, c, chunk, elu);
 }
 
 // norm_grad_finish writes the coefficients of dx = ka (dy - meanDY) + kb (x - mean) + kc to coef[n][4][c], and the image's
-// part of dalpha, dgamma and dbeta to params[n][3][c]: one block an image.
-extern "C" __global__ void __launch_bounds__(256) norm_grad_finish(float *coef, float *params, const float *parts, const float *alpha, const float *gamma,
-    const float *rstd, const float *muhat, const float *q, int images, int p, int c, int chunks)
+// part of dgamma, dalpha and dbeta to params[n][3][c]: one block an image.
+extern "C" __global__ void __launch_bounds__(256) norm_grad_finish(float *coef, float *params, const float *parts, const float *gamma, const float *alpha,
+    const u32 *level, int stride, const float *rstd, const float *muhat, const float *q, int images, int p, int c, int chunks)
 {
     __shared__ double red[256];
+    const int freedom = c > 1 ? c - 1 : 1;
     for (int n = blockIdx.x; n < images; n += gridDim.x) {
+        i64 row = params_at(level, stride, n);
         const float *rn = rstd + (i64)n * c, *hn = muhat + (i64)n * c;
         double sum = 0, sumH = 0;
         for (int k = threadIdx.x; k < c; k += blockDim.x) {
-            double u = (double)alpha[k] * gamma[k] * total(parts, n, chunks, c, k).a;
+            double u = (double)param(alpha, row + k, 0) * param(gamma, row + k, 1) * total(parts, n, chunks, c, k).a;
             sum += u / c;
             sumH += u * hn[k];
         }
         double mu = block_sum(sum, red), dot = block_sum(sumH, red);
         for (int k = threadIdx.x; k < c; k += blockDim.x) {
             Sums s = total(parts, n, chunks, c, k);
-            double a = alpha[k], g = gamma[k], h = hn[k], r = rn[k];
+            double a = param(alpha, row + k, 0), g = param(gamma, row + k, 1), h = hn[k], r = rn[k];
             double sumDY = s.a, sumX = s.b * r;
-            double dmu = q[n] * (a * g * sumDY - mu - h * dot / (c - 1));
+            double dmu = q[n] * (a * g * sumDY - mu - h * dot / freedom);
             float *to = coef + (i64)n * 4 * c + k;
             to[0] = (float)(r * g);
             to[c] = (float)(-r * r * g * sumX / p);
             to[2 * c] = (float)(dmu / p);
             to[3 * c] = (float)(sumDY / p);
             to = params + (i64)n * 3 * c + k;
-            to[0] = (float)(g * sumDY * h);
-            to[c] = (float)(sumX + a * h * sumDY);
+            to[0] = (float)(sumX + a * h * sumDY);
+            to[c] = (float)(g * sumDY * h);
             to[2 * c] = (float)sumDY;
         }
     }
@@ -292,20 +305,26 @@ extern "C" __global__ void __launch_bounds__(256) norm_grad_apply(float *dx, con
         apply_grad<1>(dx, x, dy, mean, coef, images, p, c, chunk);
 }
 
-// norm_grad_params adds params[n][3][c] over the images: thread row y takes every 8th image, the rows are added in order.
-// Blocks are 32 channels x 8 rows; blockIdx.y is the parameter. Absent results are 0.
-extern "C" __global__ void __launch_bounds__(256) norm_grad_params(float *dalpha, float *dgamma, float *dbeta, const float *params, int images, int c)
+// norm_grad_params adds params[n][3][c] over the images, or over those of each level for the rows of a table: thread row y
+// takes every 8th image, the rows are added in order. Blocks are 32 channels x 8 rows; blockIdx.y is the parameter,
+// blockIdx.z the level. Absent results are 0.
+extern "C" __global__ void __launch_bounds__(256) norm_grad_params(float *dgamma, float *dalpha, float *dbeta, const float *params, const u32 *level, int stride,
+    int images, int c, int levels)
 {
     __shared__ double red[8][32];
     int k = blockIdx.x * 32 + threadIdx.x;
-    double sum = 0;
-    if (k < c)
-        for (int n = threadIdx.y; n < images; n += 8) sum += params[((i64)n * 3 + blockIdx.y) * c + k];
-    red[threadIdx.y][threadIdx.x] = sum;
-    __syncthreads();
-    float *to = blockIdx.y == 0 ? dalpha : blockIdx.y == 1 ? dgamma : dbeta;
-    if (threadIdx.y == 0 && k < c && to) {
-        for (int i = 1; i < 8; i++) sum += red[i][threadIdx.x];
-        to[k] = (float)sum;
+    float *to = blockIdx.y == 0 ? dgamma : blockIdx.y == 1 ? dalpha : dbeta;
+    for (int l = blockIdx.z; l < levels; l += gridDim.z) {
+        double sum = 0;
+        if (k < c)
+            for (int n = threadIdx.y; n < images; n += 8)
+                if (!level || level[n] == (u32)l) sum += params[((i64)n * 3 + blockIdx.y) * c + k];
+        red[threadIdx.y][threadIdx.x] = sum;
+        __syncthreads();
+        if (threadIdx.y == 0 && k < c && to) {
+            for (int i = 1; i < 8; i++) sum += red[i][threadIdx.x];
+            to[(i64)l * stride + k] = (float)sum;
+        }
+        __syncthreads();
     }
 }

@@ -26,10 +26,11 @@ func (o Norm) launchFused(l *launcher, elu bool) {
 	grid, block := o.columns(v)
 	l.kernel("norm_sums", grid, block, parts, o.X, v, o.N, o.P, o.C, pixels)
 	grid, block = o.images()
-	l.kernel("norm_finish", grid, block, o.Mean, o.Rstd, o.MuHat, o.Q, parts, o.X, o.N, o.P, o.C, chunks)
+	l.kernel("norm_finish", grid, block, o.Mean, o.Rstd, o.MuHat, o.Q, parts, o.X, o.epsilon(), o.N, o.P, o.C, chunks)
 	v = wide(o.C, o.X, o.Y)
 	grid, block = o.columns(v)
-	l.kernel("norm_apply", grid, block, o.Y, o.X, o.Alpha, o.Gamma, o.Beta, o.Mean, o.Rstd, o.MuHat, v, o.N, o.P, o.C, pixels, elu)
+	p := o.params()
+	l.kernel("norm_apply", grid, block, o.Y, o.X, p.gamma, p.alpha, p.beta, p.level, p.stride, o.Mean, o.Rstd, o.MuHat, v, o.N, o.P, o.C, pixels, elu)
 }
 
 func (o NormGrad) launch(l *launcher) {
@@ -41,11 +42,17 @@ func (o NormGrad) launch(l *launcher) {
 	grid, block := o.columns(v)
 	l.kernel("norm_grad_sums", grid, block, parts, o.X, o.DY, o.Mean, v, o.N, o.P, o.C, pixels)
 	grid, block = o.images()
-	l.kernel("norm_grad_finish", grid, block, coef, params, parts, o.Alpha, o.Gamma, o.Rstd, o.MuHat, o.Q, o.N, o.P, o.C, chunks)
+	p := o.params()
+	l.kernel("norm_grad_finish", grid, block, coef, params, parts, p.gamma, p.alpha, p.level, p.stride, o.Rstd, o.MuHat, o.Q, o.N, o.P, o.C, chunks)
 	if o.DX.N > 0 {
 		v = wide(o.C, o.X, o.DY, o.DX)
 		grid, block = o.columns(v)
 		l.kernel("norm_grad_apply", grid, block, o.DX, o.X, o.DY, o.Mean, coef, v, o.N, o.P, o.C, pixels)
 	}
-	l.kernel("norm_grad_params", [3]int{ceil(o.C, 32), 3, 1}, [3]int{32, 8, 1}, o.DAlpha, o.DGamma, o.DBeta, params, o.N, o.C)
+	d := newNormParams(o.C, o.DGamma, o.DAlpha, o.DBeta, o.DEmbed, o.Level, o.Levels)
+	if d.gamma.N+d.alpha.N+d.beta.N > 0 {
+		levels := max(1, o.Levels)
+		l.kernel("norm_grad_params", [3]int{ceil(o.C, 32), 3, min(maxGrid, levels)}, [3]int{32, 8, 1}, d.gamma, d.alpha, d.beta, params,
+			d.level, d.stride, o.N, o.C, levels)
+	}
 }

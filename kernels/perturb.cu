@@ -60,7 +60,7 @@ __device__ __forceinline__ unsigned char byte_at(const unsigned char *src, int i
 // A block has up to 256 rows. u8 or f32 is the data set of data_rows rows, half the bits of its permutation.
 extern "C" __global__ void perturb(float *x_tilde, float *z, float *sigma, u32 *level, const float *ladder, const u32 *state,
     const unsigned char *u8, const float *f32, u64 seed, u64 data_rows, int half, int rows, int d, int w, int c, int levels,
-    int flip, int dequantize, int levels_per_step, int stratified, int every)
+    int flip, int dequantize, int rescale, int levels_per_step, int stratified, int every)
 {
     __shared__ Row shared[256];
     u64 step = step_of(state);
@@ -114,6 +114,10 @@ extern "C" __global__ void perturb(float *x_tilde, float *z, float *sigma, u32 *
                     } else {
 #pragma unroll
                         for (int j = 0; j < 4; j++) x.v[j] = __fdiv_rn((float)b[j], 255.0f);
+                    }
+                    if (rescale) {
+#pragma unroll
+                        for (int j = 0; j < 4; j++) x.v[j] = __fadd_rn(x.v[j], x.v[j]) - 1.0f;
                     }
                 }
                 Quad noise = normals(random_block(seed, every ? PURPOSE_HELD_OUT : PURPOSE_NOISE, q, (u32)i / 4));

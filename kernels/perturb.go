@@ -8,7 +8,7 @@
 //	image      permutation of epoch q / rows at q mod rows (keyed Feistel network)
 //	level      floor(L u), u uniform; K levels a step with LevelsPerStep; stratified: floor(L (j + u) / K) for draw j
 //	flip       one bit
-//	pixel      byte/255, or with uniform dequantisation (byte + u)/256
+//	pixel      byte/255, or with uniform dequantisation (byte + u)/256; rescaled to [-1, 1], twice that less 1
 //	z          normals of (PurposeNoise, q)
 package kernels
 
@@ -32,6 +32,7 @@ type Perturb struct {
 
 	Flip       bool // mirror half of the images left to right
 	Dequantize bool // (byte + u)/256 in place of byte/255
+	Rescale    bool // images in [-1, 1]: 2x - 1
 	// LevelsPerStep is the number K of levels drawn each step; row r gets draw r mod K. 0: one for each row (K = N).
 	LevelsPerStep int
 	// Stratified draws one level from each of K equal parts of the ladder.
@@ -57,6 +58,7 @@ func (o Perturb) RefRows(mem []float32, lo, hi int) {
 		SetWord(mem, o.Level, r, uint32(d.level))
 		x, z := row(mem, o.XTilde, o.N, r), row(mem, o.Z, o.N, r)
 		o.pixels(x, d)
+		o.rescale(x)
 		for i := 0; i < len(z); i += 4 {
 			block := NormalBlock(d.noise.Block(uint32(i / 4)))
 			copy(z[i:], block[:])
@@ -64,6 +66,16 @@ func (o Perturb) RefRows(mem []float32, lo, hi int) {
 		for i := range x {
 			x[i] += float32(sigma * z[i])
 		}
+	}
+}
+
+// rescale maps the pixels of an image on from [0, 1] to [-1, 1], where that is asked for.
+func (o Perturb) rescale(x []float32) {
+	if !o.Rescale || o.Data.F32 != nil {
+		return
+	}
+	for i, v := range x {
+		x[i] = 2*v - 1 // the product is exact
 	}
 }
 

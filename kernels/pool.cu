@@ -124,6 +124,43 @@ extern "C" __global__ void __launch_bounds__(256) maxpool5_grad(float *dx, const
         max_pool_grad<1>(dx, dy, index, images, h, w, c);
 }
 
+// avg_pool is the sum over 5 x 5 windows / 25, outside counting as 0.
+template <int V> __device__ __forceinline__ void avg_pool(float *y, const float *x, int images, int h, int w, int c)
+{
+    Pixel p;
+    if (!pixel<V>(p, h, w, c)) return;
+    for (int n = blockIdx.y; n < images; n += gridDim.y) {
+        i64 base = (i64)n * h * w * c;
+        float sum[V];
+#pragma unroll
+        for (int e = 0; e < V; e++) sum[e] = 0;
+        for (int u = -2; u <= 2; u++) {
+            int row = p.row + u;
+            if (row < 0 || row >= h) continue;
+#pragma unroll
+            for (int t = -2; t <= 2; t++) {
+                int col = p.col + t;
+                if (col < 0 || col >= w) continue;
+                float v[V];
+                get<V>(v, x + base + ((i64)row * w + col) * c + p.c);
+#pragma unroll
+                for (int e = 0; e < V; e++) sum[e] += v[e];
+            }
+        }
+#pragma unroll
+        for (int e = 0; e < V; e++) sum[e] *= 0.04f;
+        put<V>(y + base + p.i, sum);
+    }
+}
+
+extern "C" __global__ void __launch_bounds__(256) avgpool5(float *y, const float *x, int v, int images, int h, int w, int c)
+{
+    if (v == 4)
+        avg_pool<4>(y, x, images, h, w, c);
+    else
+        avg_pool<1>(y, x, images, h, w, c);
+}
+
 // mean_pool halves height and width; h and w are those of y.
 template <int V> __device__ __forceinline__ void mean_pool(float *y, const float *x, int images, int h, int w, int c)
 {

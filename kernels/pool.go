@@ -1,9 +1,10 @@
 // Pooling.
 //
 //	maxpool5   y[i,j,c] = max of x over the 5x5 window around (i,j), stride 1, outside counts as minus infinity
+//	avgpool5   y[i,j,c] = sum of x over the same window / 25, outside counts as 0
 //	meanpool2  y[i,j,c] = mean of x[2i,2j,c], x[2i+1,2j,c], x[2i,2j+1,c], x[2i+1,2j+1,c]
 //
-// (torch.nn.MaxPool2d(5, 1, 2); the mean of the four 2x2 phases of ConvMeanPool.) The gradient of a maximum goes to the
+// (torch.nn.MaxPool2d(5, 1, 2) of NCSNv2 and AvgPool2d(5, 1, 2) of NCSN; the mean of the four 2x2 phases of ConvMeanPool.) The gradient of a maximum goes to the
 // first largest value of the window in row-major order, as in PyTorch; a NaN counts as largest.
 package kernels
 
@@ -76,6 +77,32 @@ func (o MaxPool5Grad) RefRows(mem []float32, lo, hi int) {
 			t := int(math.Float32bits(at[p]))
 			i, j, c := p/o.C/o.W, p/o.C%o.W, p%o.C
 			dx[((i+t/5-2)*o.W+j+t%5-2)*o.C+c] += g
+		}
+	}
+}
+
+// AvgPool5 is the average pooling. It is its own gradient: the window is symmetric and the divisor the same everywhere. Y
+// must not overlap X.
+type AvgPool5 struct {
+	PoolShape
+	Y, X Buf // (N, H, W, C)
+}
+
+func (o AvgPool5) Name() string                    { return "avgpool5" }
+func (o AvgPool5) Operands() (reads, writes []Buf) { return []Buf{o.X}, []Buf{o.Y} }
+func (o AvgPool5) Rows() int                       { return o.N }
+func (o AvgPool5) Ref(mem []float32)               { o.RefRows(mem, 0, o.N) }
+func (o AvgPool5) RefRows(mem []float32, lo, hi int) {
+	for n := lo; n < hi; n++ {
+		x, y := row(mem, o.X, o.N, n), row(mem, o.Y, o.N, n)
+		for i := range o.H {
+			for j := range o.W {
+				for c := range o.C {
+					var sum float64
+					o.window(i, j, func(_ uint32, q int) { sum += float64(x[q*o.C+c]) })
+					y[(i*o.W+j)*o.C+c] = float32(sum / 25)
+				}
+			}
 		}
 	}
 }

@@ -16,6 +16,13 @@ func (o MaxPool5Grad) launch(l *launcher) {
 	l.kernel("maxpool5_grad", grid, block, o.DX, o.DY, o.Index, v, o.N, o.H, o.W, o.C)
 }
 
+func (o AvgPool5) launch(l *launcher) {
+	l.small(o.H * o.W * o.C)
+	v := wide(o.C, o.X, o.Y)
+	grid, block := byPixel(o.N, o.H*o.W*o.C, v)
+	l.kernel("avgpool5", grid, block, o.Y, o.X, v, o.N, o.H, o.W, o.C)
+}
+
 func (o MeanPool2) launch(l *launcher) {
 	l.small(o.H * o.W * o.C)
 	v := wide(o.C, o.X, o.Y)

@@ -2,22 +2,37 @@
 //
 //	sigma_i = sigma_1 (sigma_L / sigma_1)^((i-1)/(L-1))
 //
-// (Song and Ermon 2019, section 4.2), and the five techniques of Song and Ermon 2020 that choose its parameters.
+// (Song and Ermon 2019, section 4.2), and the five techniques of Song and Ermon 2020 that choose its parameters; or a linear
+// one, an option of the original programs:
+//
+//	sigma_i = sigma_1 + (i-1)/(L-1) (sigma_L - sigma_1)
 package model
 
 import (
 	"fmt"
 	"math"
+	"strings"
 )
 
 // Ladder is the noise levels from the largest sigma (level 0) to the smallest (level L-1), as standard deviations per
 // value, computed in float64 and rounded to float32 once.
 type Ladder []float32
 
-// Geometric is the ladder of L levels from begin down to end. One level is plain denoising score matching at begin;
-// end is then not used.
-func Geometric(begin, end float64, levels int) (Ladder, error) {
+// The spacings of a ladder's levels.
+const (
+	GeometricSpacing = "geometric"
+	LinearSpacing    = "linear"
+)
+
+// Spacings lists them, the usual one first.
+func Spacings() []string { return []string{GeometricSpacing, LinearSpacing} }
+
+// NewLadder is the ladder of L levels from begin down to end; spacing "" is geometric. One level is plain denoising score
+// matching at begin; end is then not used.
+func NewLadder(spacing string, begin, end float64, levels int) (Ladder, error) {
 	switch {
+	case spacing != "" && spacing != GeometricSpacing && spacing != LinearSpacing:
+		return nil, fmt.Errorf("spacing is %q: expected one of %s", spacing, strings.Join(Spacings(), ", "))
 	case levels < 1:
 		return nil, fmt.Errorf("levels is %d: expected at least 1", levels)
 	case !(begin > 0) || math.IsInf(begin, 0):
@@ -31,17 +46,36 @@ func Geometric(begin, end float64, levels int) (Ladder, error) {
 	}
 	l := make(Ladder, levels)
 	for i := range l {
+		if spacing == LinearSpacing {
+			l[i] = float32(begin + float64(float64(i)*((end-begin)/float64(levels-1))))
+			continue
+		}
 		l[i] = float32(math.Exp(math.Log(begin) + float64(i)/float64(levels-1)*(math.Log(end)-math.Log(begin))))
+	}
+	if spacing == LinearSpacing {
+		l[levels-1] = float32(end)
 	}
 	return l, nil
 }
 
-// Ratio is g = sigma_i / sigma_(i+1), 1 for a single level.
+// Geometric is the geometric ladder.
+func Geometric(begin, end float64, levels int) (Ladder, error) {
+	return NewLadder(GeometricSpacing, begin, end, levels)
+}
+
+// Ratio is g = sigma_i / sigma_(i+1), 1 for a single level; the largest of them where they differ by more than the rounding
+// of the levels, in a linear ladder.
 func (l Ladder) Ratio() float64 {
 	if len(l) < 2 {
 		return 1
 	}
-	return math.Pow(float64(l[0])/float64(l[len(l)-1]), 1/float64(len(l)-1))
+	g := math.Pow(float64(l[0])/float64(l[len(l)-1]), 1/float64(len(l)-1))
+	for i := range l[1:] {
+		if r := float64(l[i]) / float64(l[i+1]); r > g*(1+1e-6) {
+			g = r
+		}
+	}
+	return g
 }
 
 // Begin is the largest sigma and End the smallest.

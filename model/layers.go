@@ -63,15 +63,18 @@ func (l convLayer) backward(s *site, in []kernels.Buf, _, dout kernels.Buf, din,
 	return ops
 }
 
-// normLayer is instance norm++ with inputs x (N, H, W, C), alpha, gamma, beta (C).
-type normLayer struct{}
+// normLayer is a norm with inputs x (N, H, W, C) and: of instance norm++ alpha, gamma, beta (C); of a conditional norm the
+// table (L, 3C) or, without alpha, (L, 2C), and the level (N); of a plain instance norm nothing.
+type normLayer struct{ norms }
 
-func (normLayer) String() string { return "instance_norm++" }
+func (l normLayer) String() string {
+	return fmt.Sprintf("instance_norm plus=%t levels=%d epsilon=%g", l.plus, l.levels, l.epsilon)
+}
 func (normLayer) shape(in []tensor.Shape) kernels.NormShape {
 	return kernels.NormShape{N: in[0][0], P: in[0][1] * in[0][2], C: in[0][3]}
 }
 func (l normLayer) output(in []tensor.Shape) (tensor.Shape, error) {
-	if in[0][3] < 2 {
+	if l.plus && in[0][3] < 2 {
 		return nil, fmt.Errorf("%v: needs at least 2 channels for the variance over channels, got %d", l, in[0][3])
 	}
 	return in[0], nil
@@ -80,17 +83,37 @@ func (l normLayer) hidden(in []tensor.Shape) []int {
 	s := l.shape(in)
 	return []int{s.N * s.C, s.N * s.C, s.N * s.C, s.N}
 }
-func (normLayer) grads() []bool { return []bool{true, true, true, true} }
+func (l normLayer) grads() []bool {
+	switch {
+	case l.levels > 0:
+		return []bool{true, true, false}
+	case l.plus:
+		return []bool{true, true, true, true}
+	}
+	return []bool{true}
+}
 func (normLayer) stats(h []kernels.Buf) kernels.NormStats {
 	return kernels.NormStats{Mean: h[0], Rstd: h[1], MuHat: h[2], Q: h[3]}
 }
 func (l normLayer) forward(s *site, in []kernels.Buf, out kernels.Buf, hidden []kernels.Buf) []kernels.Op {
-	return []kernels.Op{kernels.Norm{NormShape: l.shape(s.in), Y: out, X: in[0], Alpha: in[1], Gamma: in[2], Beta: in[3],
-		NormStats: l.stats(hidden)}}
+	op := kernels.Norm{NormShape: l.shape(s.in), Y: out, X: in[0], Eps: l.epsilon, NormStats: l.stats(hidden)}
+	switch {
+	case l.levels > 0:
+		op.Embed, op.Level, op.Levels = in[1], in[2], l.levels
+	case l.plus:
+		op.Alpha, op.Gamma, op.Beta = in[1], in[2], in[3]
+	}
+	return []kernels.Op{op}
 }
 func (l normLayer) backward(s *site, in []kernels.Buf, _, dout kernels.Buf, din, hidden []kernels.Buf) []kernels.Op {
-	return []kernels.Op{kernels.NormGrad{NormShape: l.shape(s.in), DX: din[0], DAlpha: din[1], DGamma: din[2], DBeta: din[3],
-		X: in[0], DY: dout, Alpha: in[1], Gamma: in[2], NormStats: l.stats(hidden)}}
+	op := kernels.NormGrad{NormShape: l.shape(s.in), DX: din[0], X: in[0], DY: dout, NormStats: l.stats(hidden)}
+	switch {
+	case l.levels > 0:
+		op.DEmbed, op.Embed, op.Level, op.Levels = din[1], in[1], in[2], l.levels
+	case l.plus:
+		op.DAlpha, op.DGamma, op.DBeta, op.Alpha, op.Gamma = din[1], din[2], din[3], in[1], in[2]
+	}
+	return []kernels.Op{op}
 }
 
 // activationLayer is an activation of any shape.
@@ -103,8 +126,12 @@ func (l activationLayer) grads() []bool                                  { retur
 func (l activationLayer) forward(s *site, in []kernels.Buf, out kernels.Buf, _ []kernels.Buf) []kernels.Op {
 	return []kernels.Op{kernels.Activate{F: l.f, N: s.rows(), Y: out, X: in[0]}}
 }
-func (l activationLayer) backward(s *site, _ []kernels.Buf, out, dout kernels.Buf, din, _ []kernels.Buf) []kernels.Op {
-	return []kernels.Op{kernels.ActivateGrad{F: l.f, N: s.rows(), DX: din[0], DY: dout, Y: out}}
+func (l activationLayer) backward(s *site, in []kernels.Buf, out, dout kernels.Buf, din, _ []kernels.Buf) []kernels.Op {
+	op := kernels.ActivateGrad{F: l.f, N: s.rows(), DX: din[0], DY: dout, Y: out}
+	if l.f.FromInput() {
+		op.X, op.Y = in[0], kernels.Buf{}
+	}
+	return []kernels.Op{op}
 }
 
 // maxPoolLayer is 5x5 max pooling with stride 1.
@@ -119,6 +146,20 @@ func (maxPoolLayer) forward(s *site, in []kernels.Buf, out kernels.Buf, hidden [
 }
 func (maxPoolLayer) backward(s *site, _ []kernels.Buf, _, dout kernels.Buf, din, hidden []kernels.Buf) []kernels.Op {
 	return []kernels.Op{kernels.MaxPool5Grad{PoolShape: poolShape(s.in[0]), DX: din[0], DY: dout, Index: hidden[0]}}
+}
+
+// avgPoolLayer is 5x5 average pooling with stride 1.
+type avgPoolLayer struct{}
+
+func (avgPoolLayer) String() string                                 { return "avgpool5" }
+func (avgPoolLayer) output(in []tensor.Shape) (tensor.Shape, error) { return in[0], nil }
+func (avgPoolLayer) hidden([]tensor.Shape) []int                    { return nil }
+func (avgPoolLayer) grads() []bool                                  { return []bool{true} }
+func (avgPoolLayer) forward(s *site, in []kernels.Buf, out kernels.Buf, _ []kernels.Buf) []kernels.Op {
+	return []kernels.Op{kernels.AvgPool5{PoolShape: poolShape(s.in[0]), Y: out, X: in[0]}}
+}
+func (avgPoolLayer) backward(s *site, _ []kernels.Buf, _, dout kernels.Buf, din, _ []kernels.Buf) []kernels.Op {
+	return []kernels.Op{kernels.AvgPool5{PoolShape: poolShape(s.in[0]), Y: din[0], X: dout}}
 }
 
 // meanPoolLayer is 2x2 mean pooling with stride 2.

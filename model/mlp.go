@@ -42,12 +42,12 @@ func paramsMLP(c Config) []*Param {
 	return d.list
 }
 
-func scoreMLP(b *builder, c Config, x, sigma *gorgonia.Node) *gorgonia.Node {
-	h := b.node(mlpInputLayer{c.DataSD}, "input", x, sigma)
+func scoreMLP(b *builder, c Config, x *gorgonia.Node) *gorgonia.Node {
+	h := b.node(mlpInputLayer{c.DataSD}, "input", x, b.sigma)
 	for i := range mlpHiddenLayers {
 		h = b.conv(mlpLayer(i), 1, h)
 		h = b.node(activationLayer{kernels.Softplus}, fmt.Sprintf("act.%d", i), h)
 	}
 	h = b.conv(mlpLayer(mlpHiddenLayers), 1, h)
-	return b.node(divSigmaLayer{}, "score", h, sigma)
+	return b.node(divSigmaLayer{}, "score", h, b.sigma)
 }

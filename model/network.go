@@ -20,6 +20,7 @@ type Network struct {
 	XTilde *gorgonia.Node // (N, H, W, C), vectors (N, D)
 	Z      *gorgonia.Node // like XTilde; nil without a loss
 	Sigma  *gorgonia.Node // (N)
+	Level  *gorgonia.Node // (N) uint32 by bit pattern: the noise level; nil for networks that are not told
 	Score  *gorgonia.Node // like XTilde
 	Loss   *gorgonia.Node // scalar, nil without a loss
 	Params []*Param       // in the order of PyTorch's state_dict
@@ -75,24 +76,36 @@ type network struct {
 	validate func(c Config) error
 	// params lists the parameters in registration order.
 	params func(c Config) []*Param
-	// score builds s(x~, sigma).
-	score func(b *builder, c Config, x, sigma *gorgonia.Node) *gorgonia.Node
+	// score builds s(x~, sigma); the builder has the nodes of sigma and of the level.
+	score func(b *builder, c Config, x *gorgonia.Node) *gorgonia.Node
 	// image says whether a row is an image (N, H, W, C) or a vector (N, D).
 	image bool
 	// blind says that the network does not see sigma, which bounds the step sizes that sampling survives.
 	blind bool
 }
 
-var networks = map[string]network{
-	"ncsnv2": {validateNCSNv2, paramsNCSNv2, scoreNCSNv2, true, true},
-	"mlp":    {validateMLP, paramsMLP, scoreMLP, false, false},
-}
+var networks = func() map[string]network {
+	all := map[string]network{"mlp": {validateMLP, paramsMLP, scoreMLP, false, false}}
+	for _, r := range refineNets {
+		all[r.name] = r.network()
+	}
+	return all
+}()
 
 // Networks lists the networks by name.
-func Networks() []string { return []string{"ncsnv2", "mlp"} }
+func Networks() []string {
+	var names []string
+	for _, r := range refineNets {
+		names = append(names, r.name)
+	}
+	return append(names, "mlp")
+}
 
 // SeesSigma says whether the network is told the noise level; NCSNv2 is not, and its samplers need T q >= 4(g-1).
 func (c Config) SeesSigma() bool { return !networks[c.Net].blind }
+
+// TakesImages says whether the network is one for images, not for vectors.
+func (c Config) TakesImages() bool { return networks[c.Net].image }
 
 // Validate says in one sentence what is wrong with the configuration, if anything.
 func (c Config) Validate() error {
@@ -159,7 +172,14 @@ func Build(c Config, batch int, objective Objective, power float64) (net *Networ
 		p.Node = input(p.Name, p.Shape)
 		b.params[p.Name] = p
 	}
-	net.Score = def.score(b, c, net.XTilde, net.Sigma)
+	b.sigma = net.Sigma
+	b.level = func() *gorgonia.Node {
+		if net.Level == nil {
+			net.Level = input("level", tensor.Shape{batch})
+		}
+		return net.Level
+	}
+	net.Score = def.score(b, c, net.XTilde)
 	for _, p := range params {
 		if !b.used[p.Name] {
 			return nil, fmt.Errorf("network %s: parameter %s is not used", c.Net, p.Name)
@@ -242,6 +262,11 @@ func (e buildError) Error() string { return e.err.Error() }
 type builder struct {
 	params map[string]*Param
 	used   map[string]bool
+	sigma  *gorgonia.Node
+	level  func() *gorgonia.Node // made when it is first asked for
+
+	norms      norms // of the networks for images
+	activation kernels.Activation
 }
 
 // node adds a layer.
@@ -278,15 +303,6 @@ func (b *builder) conv(path string, dilation int, x *gorgonia.Node) *gorgonia.No
 	return b.node(l, path, in...)
 }
 
-// norm is instance norm++.
-func (b *builder) norm(path string, x *gorgonia.Node) *gorgonia.Node {
-	return b.node(normLayer{}, path, x, b.param(path+".alpha"), b.param(path+".gamma"), b.param(path+".beta"))
-}
-
-func (b *builder) elu(path string, x *gorgonia.Node) *gorgonia.Node {
-	return b.node(activationLayer{kernels.ELU}, path, x)
-}
-
 func (b *builder) add(path string, x, y *gorgonia.Node) *gorgonia.Node {
 	return b.node(addLayer{}, path, x, y)
 }
@@ -314,8 +330,26 @@ func normalInit(mean, sd float32) func([]float32, kernels.Stream) {
 
 func zeroInit(dst []float32, _ kernels.Stream) { clear(dst) }
 
+// uniform01 is U(0, 1).
+func uniform01(dst []float32, s kernels.Stream) { s.Uniforms(dst) }
+
+// tableInit is init for the first n of the values of each row, and 0 for the others.
+func tableInit(init func([]float32, kernels.Stream), n, row int) func([]float32, kernels.Stream) {
+	return func(dst []float32, s kernels.Stream) {
+		init(dst, s)
+		for i := range dst {
+			if i%row >= n {
+				dst[i] = 0
+			}
+		}
+	}
+}
+
 // declare collects parameters in registration order.
-type declare struct{ list []*Param }
+type declare struct {
+	list  []*Param
+	norms norms
+}
 
 func (d *declare) add(name string, init func([]float32, kernels.Stream), shape ...int) {
 	d.list = append(d.list, &Param{Name: name, Shape: shape, init: init})
@@ -335,9 +369,27 @@ func (d *declare) linear(path string, in, out int) {
 	d.add(path+".bias", uniformInit(in), out)
 }
 
-// norm declares instance norm++.
-func (d *declare) norm(path string, c int) {
-	d.add(path+".alpha", normalInit(1, 0.02), c)
-	d.add(path+".gamma", normalInit(1, 0.02), c)
-	d.add(path+".beta", zeroInit, c)
+// HasSigmas says whether the original class keeps the ladder as the buffer "sigmas" (L), the first entry of its state_dict.
+func (c Config) HasSigmas() bool { return c.TakesImages() && !c.SeesSigma() }
+
+// Entry is a tensor of a state_dict.
+type Entry struct {
+	Name  string
+	Shape tensor.Shape // PyTorch's
+}
+
+// StateDict lists the tensors of the original class' state_dict in their order, for a ladder of so many levels.
+func (c Config) StateDict(levels int) ([]Entry, error) {
+	params, err := c.Params()
+	if err != nil {
+		return nil, err
+	}
+	var list []Entry
+	if c.HasSigmas() {
+		list = append(list, Entry{"sigmas", tensor.Shape{levels}})
+	}
+	for _, p := range params {
+		list = append(list, Entry{p.Name, p.TorchShape()})
+	}
+	return list, nil
 }

@@ -52,48 +52,62 @@ func TestNCSNv2Counts(t *testing.T) {
 	}
 }
 
-// small configurations that every path of the graph runs through.
+// small configurations that every path of the graphs runs through.
 var smallConfigs = []Config{
 	{Net: "ncsnv2", Height: 6, Width: 8, Channels: 2, NGF: 3},
-	{Net: "ncsnv2", Height: 8, Width: 4, Channels: 1, NGF: 4},
+	{Net: "ncsnv2", Height: 8, Width: 4, Channels: 1, NGF: 4, Nonlinearity: "swish", Rescaled: true},
+	{Net: "ncsnv2", Height: 8, Width: 6, Channels: 1, NGF: 3, Nonlinearity: "lrelu", Normalization: "InstanceNorm", Levels: 4},
+	{Net: "ncsnv2deeper", Height: 8, Width: 12, Channels: 1, NGF: 3, Nonlinearity: "relu"},
+	{Net: "ncsnv2deepest", Height: 24, Width: 16, Channels: 1, NGF: 3},
+	{Net: "ncsn", Height: 8, Width: 12, Channels: 2, NGF: 4, Levels: 4},
+	{Net: "ncsn", Height: 4, Width: 8, Channels: 1, NGF: 3, Levels: 4, Normalization: "InstanceNorm", Nonlinearity: "swish"},
 	{Net: "mlp", Height: 1, Width: 1, Channels: 3, Hidden: 7, DataSD: 0.8},
 }
 
-// batchFor gives a trainer a fixed random batch and returns it.
-func batchFor(t *testing.T, tr *Trainer, n, d int) (x, z, sigma []float32) {
+// name tells small configurations apart.
+func (c Config) testName() string {
+	return strings.Trim(fmt.Sprintf("%s-%dx%d-%s-%s", c.Net, c.Height, c.Width, c.Normalization, c.Nonlinearity), "-")
+}
+
+// smallLadder is the ladder of the small configurations.
+var smallLadder = Ladder{1.1, 0.8, 0.4, 0.1}
+
+// batchFor gives a trainer of the smallLadder a fixed random batch and returns it.
+func batchFor(t *testing.T, tr *Trainer, n, d int) (x, z, sigma, level []float32) {
 	t.Helper()
-	x, z, sigma = make([]float32, n*d), make([]float32, n*d), make([]float32, n)
+	x, z, sigma, level = make([]float32, n*d), make([]float32, n*d), make([]float32, n), make([]float32, n)
 	kernels.Stream{Seed: 5, Purpose: kernels.PurposeData, N: 1}.Uniforms(x)
 	kernels.Stream{Seed: 5, Purpose: kernels.PurposeNoise, N: 2}.Normals(z)
-	kernels.Stream{Seed: 5, Purpose: kernels.PurposeLevel, N: 3}.Uniforms(sigma)
-	for i := range sigma {
-		sigma[i] += 0.1
+	levels := make([]int, n) // some twice, some never
+	for i := range levels {
+		levels[i] = (3 * i) % len(smallLadder) / 2 * 2
+		sigma[i], level[i] = smallLadder[levels[i]], math.Float32frombits(uint32(levels[i]))
 	}
 	for i := range x {
 		x[i] += sigma[i/d] * z[i]
 	}
-	if err := tr.SetBatch(x, z, sigma); err != nil {
+	if err := tr.SetBatch(x, z, levels); err != nil {
 		t.Fatal(err)
 	}
-	return x, z, sigma
+	return x, z, sigma, level
 }
 
 // Plan and machine against Gorgonia's own TapeMachine on the same graph.
 func TestTapeMachineAgrees(t *testing.T) {
 	for _, c := range smallConfigs {
 		for _, b := range testBackends {
-			t.Run(c.Net+fmt.Sprint(c.Height)+"/"+b.name, func(t *testing.T) { tapeMachineAgrees(t, c, b.open(t)) })
+			t.Run(c.testName()+"/"+b.name, func(t *testing.T) { tapeMachineAgrees(t, c, b.open(t)) })
 		}
 	}
 }
 
 func tapeMachineAgrees(t *testing.T, c Config, backend kernels.Backend) {
-	const n = 3
-	tr, err := NewTrainer(backend, TrainerConfig{Network: c, Batch: n, Sigmas: Ladder{1, 0.1}, AnnealPower: 2})
+	const n = 5
+	tr, err := NewTrainer(backend, TrainerConfig{Network: c, Batch: n, Sigmas: smallLadder, AnnealPower: 2})
 	if err != nil {
 		t.Fatal(err)
 	}
-	x, z, sigma := batchFor(t, tr, n, c.D())
+	x, z, sigma, level := batchFor(t, tr, n, c.D())
 	loss, err := tr.Gradients()
 	if err != nil {
 		t.Fatal(err)
@@ -108,6 +122,9 @@ func tapeMachineAgrees(t *testing.T, c Config, backend kernels.Backend) {
 	let(net.XTilde, x)
 	let(net.Z, z)
 	let(net.Sigma, sigma)
+	if net.Level != nil {
+		let(net.Level, level)
+	}
 	for _, p := range net.Params {
 		data := make([]float32, p.Shape.TotalSize())
 		if err := tr.arena.Read(data, tr.plan.Buf(p.Node)); err != nil {
@@ -127,6 +144,14 @@ func tapeMachineAgrees(t *testing.T, c Config, backend kernels.Backend) {
 	if want := values[len(values)-1].Data().(float32); math.Abs(loss-float64(want)) > 1e-5*math.Abs(float64(want)) {
 		t.Errorf("loss %g, TapeMachine %g", loss, want)
 	}
+	// Relative to the tensor's largest element, and of gradients to the largest of all too: that of a bias before an instance
+	// norm, which removes it, is nothing but rounding.
+	largest := 0.0
+	for i := range net.Grads {
+		want := values[i].Data().([]float32)
+		largest = math.Max(largest, approx.WorstAbs(want, make([]float32, len(want))))
+	}
+	tol := approx.Tol{Max: gradTol, Abs: 1e-7 * largest}
 	for i, node := range append(append(gorgonia.Nodes(nil), net.Grads...), net.Score) {
 		got := make([]float32, node.Shape().TotalSize())
 		if err := tr.arena.Read(got, tr.plan.Buf(node)); err != nil {
@@ -136,7 +161,7 @@ func tapeMachineAgrees(t *testing.T, c Config, backend kernels.Backend) {
 		if i < len(net.Params) {
 			name = "grad." + net.Params[i].Name
 		}
-		if err := approx.Compare(name, got, values[i].Data().([]float32), approx.RelMax(2e-5)); err != nil {
+		if err := approx.Compare(name, got, values[i].Data().([]float32), tol); err != nil {
 			t.Error(err)
 		}
 	}
@@ -145,9 +170,12 @@ func tapeMachineAgrees(t *testing.T, c Config, backend kernels.Backend) {
 // Gradients against central differences of the loss, for a few elements of every parameter.
 func TestGradientsByFiniteDifferences(t *testing.T) {
 	for _, c := range smallConfigs {
-		t.Run(c.Net+fmt.Sprint(c.Height), func(t *testing.T) {
-			const n = 2
-			tr, err := NewTrainer(kernels.NewCPU(2), TrainerConfig{Network: c, Batch: n, Sigmas: Ladder{1, 0.1}, AnnealPower: 2})
+		if c.Net == "ncsnv2deeper" || c.Net == "ncsnv2deepest" {
+			continue // of the same layers, with too many kinks (maxima) on the way
+		}
+		t.Run(c.testName(), func(t *testing.T) {
+			const n = 4
+			tr, err := NewTrainer(kernels.NewCPU(2), TrainerConfig{Network: c, Batch: n, Sigmas: smallLadder, AnnealPower: 2})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -234,7 +262,7 @@ func TestBadNetworks(t *testing.T) {
 		cfg  Config
 		want string
 	}{
-		{Config{Net: "unet", Height: 4, Width: 4, Channels: 1}, `network "unet" is not known: expected one of ncsnv2, mlp`},
+		{Config{Net: "unet", Height: 4, Width: 4, Channels: 1}, `network "unet" is not known: expected one of ncsn, ncsnv2, ncsnv2deeper, ncsnv2deepest, mlp`},
 		{Config{Net: "ncsnv2", Height: 4, Width: 4, Channels: 1, NGF: 1}, "ngf is 1"},
 		{Config{Net: "ncsnv2", Height: 5, Width: 4, Channels: 1, NGF: 2}, "5 x 4"},
 		{Config{Net: "ncsnv2", Height: 4, Width: 4, Channels: 0, NGF: 2}, "at least 1"},
@@ -249,7 +277,7 @@ func TestBadNetworks(t *testing.T) {
 
 // A parameter's node value is a view of the arena: what training changes shows there without a copy.
 func TestNodeValuesAreViews(t *testing.T) {
-	tr, err := NewTrainer(kernels.NewCPU(1), TrainerConfig{Network: smallConfigs[0], Batch: 2, Sigmas: Ladder{1, 0.1}, AnnealPower: 2,
+	tr, err := NewTrainer(kernels.NewCPU(1), TrainerConfig{Network: smallConfigs[0], Batch: 2, Sigmas: smallLadder, AnnealPower: 2,
 		Adam: AdamConfig{LR: 1e-2, Beta1: 0.9, Beta2: 0.999, Eps: 1e-8}})
 	if err != nil {
 		t.Fatal(err)

@@ -180,8 +180,14 @@ func NewPlan(outputs gorgonia.Nodes, placed map[*gorgonia.Node]kernels.Buf, base
 	return p, nil
 }
 
-// Buf is the window of a node that was asked for, or of a leaf.
-func (p *Plan) Buf(n *gorgonia.Node) kernels.Buf { return p.buffers[n].buf }
+// Buf is the window of a node that was asked for, or of a leaf; absent where nothing needs the node.
+func (p *Plan) Buf(n *gorgonia.Node) kernels.Buf {
+	b := p.buffers[n]
+	if b == nil {
+		return kernels.Buf{}
+	}
+	return b.buf
+}
 
 // Hidden is hidden buffer i of the forward site that n is the output of.
 func (p *Plan) Hidden(n *gorgonia.Node, i int) kernels.Buf {

@@ -6,7 +6,8 @@ import (
 	"sigmaz/kernels"
 )
 
-// Score is a score function as samplers see it: operations that fill S with s(X, Sigma) for a batch of rows.
+// Score is a score function as samplers see it: operations that fill S with s(X, Sigma) for a batch of rows. Networks
+// take the noise as Sigma or as its level in the ladder, and those for vectors as any Sigma: both windows are to be set.
 //
 // Work is memory that the sampler may use for its own state and tables; its size is asked for when the Score is made.
 type Score struct {
@@ -15,6 +16,7 @@ type Score struct {
 	Ops     []kernels.Op
 	X, S    kernels.Buf // (N, D)
 	Sigma   kernels.Buf // (N)
+	Level   kernels.Buf // (N) uint32
 	Work    kernels.Buf
 	N, D    int
 
@@ -26,9 +28,9 @@ type Score struct {
 func ScoreFunc(n, d, work int, f func(dst, x []float32, sigma float32)) (*Score, error) {
 	s := &Score{Backend: kernels.NewCPU(0), N: n, D: d,
 		X: kernels.Buf{Off: 0, N: n * d}, S: kernels.Buf{Off: n * d, N: n * d},
-		Sigma: kernels.Buf{Off: 2 * n * d, N: n}, Work: kernels.Buf{Off: 2*n*d + n, N: work}}
+		Sigma: kernels.Buf{Off: 2 * n * d, N: n}, Level: kernels.Buf{Off: 2*n*d + n, N: n}, Work: kernels.Buf{Off: 2*n*d + 2*n, N: work}}
 	var err error
-	if s.Arena, err = s.Backend.Alloc(2*n*d + n + work); err != nil {
+	if s.Arena, err = s.Backend.Alloc(2*n*d + 2*n + work); err != nil {
 		return nil, err
 	}
 	s.Ops = []kernels.Op{kernels.HostFunc{Label: "score", Reads: []kernels.Buf{s.X, s.Sigma}, Writes: []kernels.Buf{s.S},
@@ -69,8 +71,15 @@ func newScore(b kernels.Backend, c Config, batch, work int) (*Score, int, error)
 	if err != nil {
 		return nil, 0, err
 	}
-	s := &Score{Backend: b, N: batch, D: c.D(), params: net.Params, Work: kernels.Buf{Off: 0, N: work}}
-	placed, words := map[*gorgonia.Node]kernels.Buf{}, (work+15)/16*16
+	s := &Score{Backend: b, N: batch, D: c.D(), params: net.Params}
+	words := 0
+	take := func(n int) kernels.Buf {
+		b := kernels.Buf{Off: words, N: n}
+		words += (n + 15) / 16 * 16 // whole cache lines
+		return b
+	}
+	s.Work, s.Sigma, s.Level = take(work), take(batch), take(batch)
+	placed := map[*gorgonia.Node]kernels.Buf{net.Sigma: s.Sigma, net.Level: s.Level}
 	s.weights.Off = words
 	for _, p := range net.Params {
 		placed[p.Node] = kernels.Buf{Off: words, N: p.Shape.TotalSize()}
@@ -81,7 +90,7 @@ func newScore(b kernels.Backend, c Config, batch, work int) (*Score, int, error)
 	if err != nil {
 		return nil, 0, err
 	}
-	s.Ops, s.X, s.S, s.Sigma = plan.Ops, plan.Buf(net.XTilde), plan.Buf(net.Score), plan.Buf(net.Sigma)
+	s.Ops, s.X, s.S = plan.Ops, plan.Buf(net.XTilde), plan.Buf(net.Score)
 	return s, plan.End, nil
 }
 

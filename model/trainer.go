@@ -32,8 +32,8 @@ type TrainerConfig struct {
 	Sigmas      Ladder
 	AnnealPower float64 // p of the loss weight sigma^p
 	Adam        AdamConfig
-	EMARate     float64
-	EMAWarmup   bool // rate min(EMARate, (1+n)/(10+n))
+	EMARate     float64 // 0: no average is kept, and samples and the held-out loss are those of the parameters
+	EMAWarmup   bool    // rate min(EMARate, (1+n)/(10+n))
 
 	Data    *kernels.Data // nil where batches are given by SetBatch
 	HeldOut *kernels.Data // may be nil
@@ -74,7 +74,16 @@ type layout struct {
 	param                    []kernels.Buf // of each parameter, relative to its group
 }
 
-// groups are the tensors of a checkpoint by prefix: one window of all parameters each.
+// averaged is the weights that samples and the held-out loss are taken with.
+func (l *layout) averaged() kernels.Buf {
+	if l.ema.N > 0 {
+		return l.ema
+	}
+	return l.params
+}
+
+// groups are the tensors of a checkpoint by prefix: one window of all parameters each, of none for an average that is not
+// kept.
 func (l *layout) groups() []struct {
 	prefix string
 	buf    kernels.Buf
@@ -129,10 +138,13 @@ func newPlans(c TrainerConfig) (*plans, error) {
 		l.param = append(l.param, kernels.Buf{Off: count, N: n})
 		count += n
 	}
-	l.params, l.grads, l.m, l.v, l.ema = take(count), take(count), take(count), take(count), take(count)
+	l.params, l.grads, l.m, l.v = take(count), take(count), take(count), take(count)
+	if c.EMARate > 0 {
+		l.ema = take(count)
+	}
 	l.ring, l.level = take(max(1, c.Ring)*2*c.Batch), take(c.Batch)
 
-	placed := map[*gorgonia.Node]kernels.Buf{}
+	placed := map[*gorgonia.Node]kernels.Buf{p.net.Level: l.level}
 	for i, p := range p.net.Params {
 		placed[p.Node] = l.at(l.params, i)
 	}
@@ -151,9 +163,9 @@ func newPlans(c TrainerConfig) (*plans, error) {
 	if p.evalNet, err = Build(c.Network, c.Batch, LossOnly, c.AnnealPower); err != nil {
 		return nil, err
 	}
-	placed = map[*gorgonia.Node]kernels.Buf{}
+	placed = map[*gorgonia.Node]kernels.Buf{p.evalNet.Level: l.level}
 	for i, p := range p.evalNet.Params {
-		placed[p.Node] = l.at(l.ema, i)
+		placed[p.Node] = l.at(l.averaged(), i)
 	}
 	base := l.base + (2*c.Batch+15)/16*16 // room for one batch of losses and levels
 	if p.eval, err = NewPlan(gorgonia.Nodes{p.evalNet.Loss}, placed, base); err != nil {
@@ -252,7 +264,7 @@ func newTrainer(b kernels.Backend, c TrainerConfig) (*Trainer, error) {
 	if c.Data != nil {
 		perturb := kernels.Perturb{N: c.Batch, XTilde: t.plan.Buf(t.net.XTilde), Z: t.plan.Buf(t.net.Z),
 			Sigma: t.plan.Buf(t.net.Sigma), Level: l.level, Ladder: l.ladder, State: l.state, Data: c.Data, Seed: c.Seed,
-			Flip: c.Flip, Dequantize: c.Dequantize, LevelsPerStep: c.LevelsPerStep, Stratified: c.Stratified}
+			Flip: c.Flip, Dequantize: c.Dequantize, Rescale: c.Network.Rescaled, LevelsPerStep: c.LevelsPerStep, Stratified: c.Stratified}
 		record := kernels.Record{Ring: l.ring, PerRow: t.plan.Hidden(t.net.Loss, 0), Level: l.level, State: l.state}
 		if t.step, err = NewMachine(b, t.arena, []kernels.Op{perturb}, t.plan, []kernels.Op{adam, record, tick}); err != nil {
 			return t, err
@@ -262,7 +274,7 @@ func newTrainer(b kernels.Backend, c TrainerConfig) (*Trainer, error) {
 		t.evalRing = kernels.Buf{Off: l.base, N: 2 * c.Batch}
 		perturb := kernels.Perturb{N: c.Batch, XTilde: p.eval.Buf(p.evalNet.XTilde), Z: p.eval.Buf(p.evalNet.Z),
 			Sigma: p.eval.Buf(p.evalNet.Sigma), Level: l.level, Ladder: l.ladder, State: l.evalState, Data: c.HeldOut,
-			Seed: c.Seed, Every: true}
+			Seed: c.Seed, Rescale: c.Network.Rescaled, Every: true}
 		record := kernels.Record{Ring: t.evalRing, PerRow: p.eval.Hidden(p.evalNet.Loss, 0), Level: l.level, State: l.evalState}
 		tick := kernels.Tick{State: l.evalState}
 		if t.heldOut, err = NewMachine(b, t.arena, []kernels.Op{perturb}, p.eval, []kernels.Op{record, tick}); err != nil {
@@ -280,6 +292,9 @@ func (t *Trainer) Init(seed uint64) error {
 		p.init(l.param[i].Of(weights), kernels.Stream{Seed: seed, Purpose: kernels.PurposeInit, N: uint64(i)})
 	}
 	for _, b := range []kernels.Buf{l.params, l.ema} {
+		if b.N == 0 {
+			continue
+		}
 		if err := t.arena.Write(b, weights); err != nil {
 			return err
 		}
@@ -394,17 +409,28 @@ func (t *Trainer) HeldOutLoss(ctx context.Context) (full float64, perLevel []flo
 	return full, perLevel, nil
 }
 
-// SetBatch gives a batch by hand: x~ and z of (N, H, W, C) values, sigma of N.
-func (t *Trainer) SetBatch(xTilde, z, sigma []float32) error {
-	for _, in := range []struct {
-		n *gorgonia.Node
-		v []float32
-	}{{t.net.XTilde, xTilde}, {t.net.Z, z}, {t.net.Sigma, sigma}} {
-		b := t.plan.Buf(in.n)
-		if len(in.v) != b.N {
-			return fmt.Errorf("trainer: %s has %d values, expected %d", in.n.Name(), len(in.v), b.N)
+// SetBatch gives a batch by hand: x~ and z of (N, H, W, C) values, and the noise level of each row, 0 being the largest
+// sigma.
+func (t *Trainer) SetBatch(xTilde, z []float32, level []int) error {
+	sigma, words := make([]float32, len(level)), make([]float32, len(level))
+	for row, l := range level {
+		if l < 0 || l >= len(t.c.Sigmas) {
+			return fmt.Errorf("trainer: row %d has level %d, expected 0 to %d", row, l, len(t.c.Sigmas)-1)
 		}
-		if err := t.arena.Write(b, in.v); err != nil {
+		sigma[row], words[row] = t.c.Sigmas[l], math.Float32frombits(uint32(l))
+	}
+	for _, in := range []struct {
+		name string
+		b    kernels.Buf
+		v    []float32
+	}{
+		{"x_tilde", t.plan.Buf(t.net.XTilde), xTilde}, {"z", t.plan.Buf(t.net.Z), z},
+		{"sigma", t.plan.Buf(t.net.Sigma), sigma}, {"level", t.layout.level, words},
+	} {
+		if len(in.v) != in.b.N {
+			return fmt.Errorf("trainer: %s has %d values, expected %d", in.name, len(in.v), in.b.N)
+		}
+		if err := t.arena.Write(in.b, in.v); err != nil {
 			return err
 		}
 	}
@@ -439,32 +465,56 @@ func (t *Trainer) Score() ([]float32, error) {
 	return s, t.arena.Read(s, t.plan.Buf(t.net.Score))
 }
 
+// Averaged is the prefix of the weights to sample with: "ema.", or "param." where no average is kept.
+func (t *Trainer) Averaged() string {
+	if t.layout.ema.N > 0 {
+		return "ema."
+	}
+	return "param."
+}
+
+// group is the window of all tensors with a prefix.
+func (t *Trainer) group(prefix string) (kernels.Buf, error) {
+	for _, g := range t.layout.groups() {
+		if g.prefix == prefix && g.buf.N > 0 {
+			return g.buf, nil
+		}
+	}
+	return kernels.Buf{}, fmt.Errorf("trainer: no tensors are called %q", prefix)
+}
+
 // Named lists a copy of the tensors of one group, "param.", "ema.", "adam_m.", "adam_v." or "grad.", in PyTorch's names
 // and layouts.
 func (t *Trainer) Named(prefix string) ([]Named, error) {
-	for _, g := range t.layout.groups() {
-		if g.prefix != prefix {
-			continue
-		}
-		words := make([]float32, g.buf.N)
-		if err := t.arena.Read(words, g.buf); err != nil {
-			return nil, err
-		}
-		var list []Named
-		for i, p := range t.net.Params {
-			data := make([]float32, p.Shape.TotalSize())
-			p.toTorch(data, t.layout.param[i].Of(words))
-			list = append(list, Named{prefix + p.Name, tensor.New(tensor.WithShape(p.TorchShape()...), tensor.WithBacking(data))})
-		}
-		return list, nil
+	b, err := t.group(prefix)
+	if err != nil {
+		return nil, err
 	}
-	return nil, fmt.Errorf("trainer: no tensors are called %q", prefix)
+	words := make([]float32, b.N)
+	if err := t.arena.Read(words, b); err != nil {
+		return nil, err
+	}
+	var list []Named
+	for i, p := range t.net.Params {
+		data := make([]float32, p.Shape.TotalSize())
+		p.toTorch(data, t.layout.param[i].Of(words))
+		list = append(list, Named{prefix + p.Name, tensor.New(tensor.WithShape(p.TorchShape()...), tensor.WithBacking(data))})
+	}
+	return list, nil
 }
 
-// State lists everything that a checkpoint keeps: parameters, moving average and moments.
+// stored lists the groups that a checkpoint keeps: parameters, moving average if there is one, and moments.
+func (t *Trainer) stored() []string {
+	if t.layout.ema.N == 0 {
+		return []string{"param.", "adam_m.", "adam_v."}
+	}
+	return []string{"param.", "ema.", "adam_m.", "adam_v."}
+}
+
+// State lists everything that a checkpoint keeps.
 func (t *Trainer) State() ([]Named, error) {
 	var all []Named
-	for _, prefix := range []string{"param.", "ema.", "adam_m.", "adam_v."} {
+	for _, prefix := range t.stored() {
 		list, err := t.Named(prefix)
 		if err != nil {
 			return nil, err
@@ -476,7 +526,7 @@ func (t *Trainer) State() ([]Named, error) {
 
 // Restore continues from a checkpoint's tensors at the given step.
 func (t *Trainer) Restore(step uint64, tensors []Named) error {
-	for _, prefix := range []string{"param.", "ema.", "adam_m.", "adam_v."} {
+	for _, prefix := range t.stored() {
 		if err := t.load(tensors, prefix, prefix); err != nil {
 			return err
 		}
@@ -489,7 +539,7 @@ func (t *Trainer) Load(tensors []Named, prefix string) error {
 	if err := t.Init(t.c.Seed); err != nil {
 		return err
 	}
-	if err := t.load(tensors, prefix, "param."); err != nil {
+	if err := t.load(tensors, prefix, "param."); err != nil || t.layout.ema.N == 0 {
 		return err
 	}
 	return t.load(tensors, prefix, "ema.")
@@ -501,12 +551,11 @@ func (t *Trainer) load(tensors []Named, from, group string) error {
 	if err != nil {
 		return err
 	}
-	for _, g := range t.layout.groups() {
-		if g.prefix == group {
-			return t.arena.Write(g.buf, words)
-		}
+	b, err := t.group(group)
+	if err != nil {
+		return err
 	}
-	return fmt.Errorf("trainer: no tensors are called %q", group)
+	return t.arena.Write(b, words)
 }
 
 // weightsOf collects the tensors called prefix+NAME of all parameters in memory order. Missing, surplus and misshaped

@@ -105,7 +105,7 @@ func NewChain(s *model.Score, sigmas model.Ladder, opt Options) (*Chain, error) 
 	state := s.Work.Slice(0, kernels.StateWords)
 	alpha := s.Work.Slice(kernels.StateWords, levels)
 	ladder := s.Work.Slice(kernels.StateWords+levels, levels)
-	setSigma := kernels.SetSigma{Sigma: s.Sigma, Ladder: ladder, State: state, T: opt.T}
+	setSigma := kernels.SetSigma{Sigma: s.Sigma, Level: s.Level, Ladder: ladder, State: state, T: opt.T}
 
 	c := &Chain{score: s, sigmas: sigmas, alphas: Alphas(sigmas, opt.Epsilon), opt: opt}
 	c.work = make([]float32, WorkWords(levels))

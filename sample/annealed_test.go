@@ -271,7 +271,7 @@ func TestAnnealedRefusesBadOptions(t *testing.T) {
 func TestField(t *testing.T) {
 	s := scoreFunc(t, 3, 2, 1, gaussianScore(1, 0.5))
 	points := []float32{0, 1, 2, 3, 4, 5, 6, 7} // four points in batches of three
-	got, err := Field(s, points, 0.25)
+	got, err := Field(s, points, 0.25, 0)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -3,14 +3,15 @@ package sample
 
 import (
 	"fmt"
+	"math"
 
 	"sigmaz/kernels"
 	"sigmaz/model"
 )
 
-// Field evaluates s(x, sigma) at any number of points (n, D), in batches of the score's N rows; the result is (n, D).
-// It overwrites the score's X, Sigma and S.
-func Field(s *model.Score, points []float32, sigma float32) ([]float32, error) {
+// Field evaluates s(x, sigma) at any number of points (n, D), in batches of the score's N rows; the result is (n, D). Sigma
+// is that of the given level, which networks that are told it take it by. It overwrites the score's X, Sigma, Level and S.
+func Field(s *model.Score, points []float32, sigma float32, level int) ([]float32, error) {
 	if len(points)%s.D != 0 {
 		panic(fmt.Sprintf("sample: %d values are no whole number of points of %d values", len(points), s.D))
 	}
@@ -18,9 +19,12 @@ func Field(s *model.Score, points []float32, sigma float32) ([]float32, error) {
 	if err != nil {
 		return nil, err
 	}
-	sigmas := make([]float32, s.N)
+	sigmas, levels := make([]float32, s.N), make([]float32, s.N)
 	for i := range sigmas {
-		sigmas[i] = sigma
+		sigmas[i], levels[i] = sigma, math.Float32frombits(uint32(level))
+	}
+	if err := s.Arena.Write(s.Level, levels); err != nil {
+		return nil, err
 	}
 	x := make([]float32, s.N*s.D)
 	out := make([]float32, len(points))

@@ -119,7 +119,7 @@ func (b *bench) sample(n network, weights []model.Named) (Row, []kernels.Conv, e
 	if err := normals(score.Arena, score.X); err != nil {
 		return Row{}, nil, err
 	}
-	ops := append([]kernels.Op{kernels.SetSigma{Sigma: score.Sigma, Ladder: ladder, State: state, T: 5}}, score.Ops...)
+	ops := append([]kernels.Op{kernels.SetSigma{Sigma: score.Sigma, Level: score.Level, Ladder: ladder, State: state, T: 5}}, score.Ops...)
 	ops = append(ops, kernels.Langevin{X: score.X, S: score.S, Alpha: alpha, State: state, T: 5, D: score.D, Seed: 1}, kernels.Tick{State: state})
 	p, err := b.backend.Compile(score.Arena, ops)
 	if err != nil {

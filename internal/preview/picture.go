@@ -44,10 +44,11 @@ func plane(x []float32, d int) []float32 {
 // cells is how many arrows a field has in each direction: enough to see the turns of a spiral.
 const cells = 24
 
-// field is sigma s(x, sigma) on the lattice of a box. The factor sigma takes the unit out: with exact scores it is the
-// mean of the noise -z that x holds.
-func (s *Sampler) field(b picture.Box, sigma float32) (picture.FieldPanel, error) {
-	v, err := sample.Field(s.score, b.Lattice(cells), sigma)
+// field is sigma s(x, sigma) at a level on the lattice of a box. The factor sigma takes the unit out: with exact scores it
+// is the mean of the noise -z that x holds.
+func (s *Sampler) field(b picture.Box, level int) (picture.FieldPanel, error) {
+	sigma := s.Sigmas[level]
+	v, err := sample.Field(s.score, b.Lattice(cells), sigma, level)
 	for i := range v {
 		v[i] *= sigma
 	}
@@ -65,7 +66,7 @@ func (s *Sampler) Fields(data []float32) (image.Image, error) {
 		if n > 1 {
 			level = i * (len(s.Sigmas) - 1) / (n - 1)
 		}
-		p, err := s.field(b, s.Sigmas[level])
+		p, err := s.field(b, level)
 		if err != nil {
 			return nil, err
 		}
@@ -89,7 +90,7 @@ func (s *Sampler) TooLittleTooMuch(data []float32) (image.Image, error) {
 	kernels.Stream{Seed: s.Options.Seed, Purpose: kernels.PurposeNoise}.Normals(z)
 	var panels [3]picture.FieldPanel
 	for i, level := range []int{len(s.Sigmas) - 1, middle, 0} {
-		p, err := s.field(b, s.Sigmas[level])
+		p, err := s.field(b, level)
 		if err != nil {
 			return nil, err
 		}

@@ -54,6 +54,32 @@ func Cases() []Case {
 			DAlpha: b.out(m.c), DGamma: b.out(m.c), DBeta: b.out(m.c), NormStats: stats(&b)}
 		kernels.Norm{NormShape: shape, X: grad.X, Alpha: grad.Alpha, Gamma: grad.Gamma, Beta: grad.Gamma, NormStats: grad.NormStats, Y: grad.DX}.Ref(b.mem)
 		add("norm_grad/"+name, false, &b, grad)
+		// the same norm without parameters, and with those of a table: rows of images in no order, some never drawn
+		const levels = 4
+		var j, k, l, o, q builder
+		level := func(b *builder) kernels.Buf {
+			words := make([]uint32, m.n)
+			for i := range words {
+				words[i] = uint32(7*i+2) % levels / 2 * 3 % levels
+			}
+			return b.bits(words...)
+		}
+		add("norm-plain/"+name, false, &j, kernels.Norm{NormShape: shape, X: j.normals(all), Eps: 3, NormStats: stats(&j), Y: j.out(all)})
+		add("norm-conditional/"+name, false, &k, kernels.Norm{NormShape: shape, X: k.normals(all), Embed: k.normals(levels * 3 * m.c), Level: level(&k),
+			Levels: levels, NormStats: stats(&k), Y: k.out(all)})
+		add("norm-conditional-plain/"+name, false, &l, kernels.Norm{NormShape: shape, X: l.normals(all), Embed: l.normals(levels * 2 * m.c), Level: level(&l),
+			Levels: levels, NormStats: stats(&l), Y: l.out(all)})
+		for parts, b := range map[int]*builder{2: &o, 3: &q} {
+			grad := kernels.NormGrad{NormShape: shape, X: b.normals(all), DY: b.normals(all), Embed: b.normals(levels * parts * m.c), Level: level(b), Levels: levels,
+				DX: b.out(all), DEmbed: b.out(levels * parts * m.c), NormStats: stats(b)}
+			kernels.Norm{NormShape: shape, X: grad.X, Embed: grad.Embed, Level: grad.Level, Levels: levels, NormStats: grad.NormStats, Y: grad.DX}.Ref(b.mem)
+			add(fmt.Sprintf("norm_grad-conditional-%d/%s", parts, name), false, b, grad)
+		}
+		var r, u builder
+		plain := kernels.NormGrad{NormShape: shape, X: r.normals(all), DY: r.normals(all), DX: r.out(all), NormStats: stats(&r)}
+		kernels.Norm{NormShape: shape, X: plain.X, NormStats: plain.NormStats, Y: plain.DX}.Ref(r.mem)
+		add("norm_grad-plain/"+name, false, &r, plain)
+		add("avgpool5/"+name, false, &u, kernels.AvgPool5{PoolShape: s, X: u.normals(all), Y: u.out(all)})
 		pool := kernels.MaxPool5{PoolShape: s, X: c.normals(all), Y: c.out(all), Index: c.out(all)}
 		add("maxpool5/"+name, true, &c, pool)
 		back := kernels.MaxPool5Grad{PoolShape: s, DY: d.normals(all), DX: d.out(all), Index: d.out(all)}
@@ -76,11 +102,16 @@ func Cases() []Case {
 		for _, rows := range []int{1, 3, 33} {
 			all := n * rows
 			name := fmt.Sprintf("%dx%d", rows, n)
-			for _, f := range []kernels.Activation{kernels.ELU, kernels.Softplus} {
+			for _, f := range []kernels.Activation{kernels.ELU, kernels.ReLU, kernels.LReLU, kernels.Swish, kernels.Softplus} {
 				var a, b, c builder
 				add(string(f)+"/"+name, false, &a, kernels.Activate{F: f, N: rows, X: a.normals(all), Y: a.out(all)})
-				grad := kernels.ActivateGrad{F: f, N: rows, DY: b.normals(all), Y: b.normals(all), DX: b.out(all)}
-				kernels.Activate{F: f, N: rows, X: grad.Y, Y: grad.Y}.Ref(b.mem)
+				grad := kernels.ActivateGrad{F: f, N: rows, DY: b.normals(all), DX: b.out(all)}
+				if x := b.normals(all); f.FromInput() {
+					grad.X = x
+				} else {
+					grad.Y = x
+					kernels.Activate{F: f, N: rows, X: x, Y: x}.Ref(b.mem)
+				}
 				add(string(f)+"_grad/"+name, false, &b, grad)
 				x := c.normals(all)
 				add(string(f)+"-in-place/"+name, false, &c, kernels.Activate{F: f, N: rows, X: x, Y: x})
@@ -99,7 +130,7 @@ func Cases() []Case {
 	}
 	for _, step := range []uint32{0, 11, 12, 40} {
 		var b builder
-		add(fmt.Sprintf("set_sigma/step %d", step), true, &b, kernels.SetSigma{Sigma: b.out(5), Ladder: b.positive(3), State: b.bits(step, 0, 0, 0), T: 4})
+		add(fmt.Sprintf("set_sigma/step %d", step), true, &b, kernels.SetSigma{Sigma: b.out(5), Level: b.out(5), Ladder: b.positive(3), State: b.bits(step, 0, 0, 0), T: 4})
 	}
 	var a, b, c builder
 	add("fill", true, &a, kernels.Fill{Dst: a.out(33), Value: 1.5})
@@ -129,6 +160,8 @@ func perturbCases() []Case {
 	for name, op := range map[string]kernels.Perturb{
 		"images":          {Data: bytes},
 		"flip-dequantize": {Data: bytes, Flip: true, Dequantize: true},
+		"rescale":         {Data: bytes, Rescale: true, Dequantize: true},
+		"rescale-every":   {Data: bytes, Rescale: true, Every: true},
 		"levels-per-step": {Data: bytes, LevelsPerStep: 3},
 		"stratified":      {Data: vectors, Stratified: true},
 		"stratified-3":    {Data: vectors, Stratified: true, LevelsPerStep: 3},

@@ -1,6 +1,6 @@
 """Writes the golden files of this folder, and checks its own networks against golden files of others.
 
-    python3 golden.py                   write ncsnv2-12x8.safetensors and mlp-2.safetensors beside this script
+    python3 golden.py                   write every *.safetensors and ../state_dicts.txt beside this script
     python3 golden.py --check FILE ...  recompute FILE with the network of this script and print the worst errors
 
 Needs numpy and PyTorch (1.13 or later). One thread, CPU, float32; the seed is fixed.
@@ -10,8 +10,8 @@ N rows, C channels, H,W height and width, D = C*H*W, L noise levels. Tensors are
     xt   = x + sigma z
     loss = 1/N sum_n 1/2 | score(xt, sigma) + z/sigma |^2 sigma^2                 (Song and Ermon 2019, eq. 5 and 6)
 
-Networks: NCSNv2 (Song and Ermon 2020, "Improved Techniques for Training Score-Based Generative Models", appendix B) and
-a multilayer perceptron for vectors.
+Networks: NCSN (Song and Ermon 2019), NCSNv2 and its larger forms (Song and Ermon 2020, "Improved Techniques for Training
+Score-Based Generative Models", appendix B) and a multilayer perceptron for vectors.
 """
 
 import argparse
@@ -59,15 +59,25 @@ def load(path):
     return tensors, metadata
 
 
-# ---------------------------------------------------------------------------------------------------------------- NCSNv2
+# ------------------------------------------------------------------------------------------------ NCSN, NCSNv2 and larger
 
 def conv(cin, cout, bias=True, dilation=1, kernel=3):
     return nn.Conv2d(cin, cout, kernel, padding=dilation * (kernel // 2), dilation=dilation, bias=bias)
 
 
-class Norm(nn.Module):
-    """InstanceNorm++: gamma (instance_norm(x) + alpha muhat) + beta, muhat = the channel means of one image, themselves
-    normalised over the channels. The variance over pixels is biased, that over channels unbiased."""
+def instance_norm(x, eps=1e-5):
+    """(x - mean) / sqrt(var + eps) over the pixels; the variance is biased."""
+    return (x - x.mean((2, 3), keepdim=True)) / torch.sqrt(x.var((2, 3), unbiased=False, keepdim=True) + eps)
+
+
+def muhat(x):
+    """The channel means of one image, themselves normalised over the channels; here the variance is unbiased."""
+    mu = x.mean((2, 3), keepdim=True)
+    return (mu - mu.mean(1, keepdim=True)) / torch.sqrt(mu.var(1, unbiased=True, keepdim=True) + 1e-5)
+
+
+class InstanceNormPlus(nn.Module):
+    """gamma (instance_norm(x) + alpha muhat) + beta."""
 
     def __init__(self, c):
         super().__init__()
@@ -75,12 +85,71 @@ class Norm(nn.Module):
         self.gamma = nn.Parameter(1 + 0.02 * torch.randn(c))
         self.beta = nn.Parameter(torch.zeros(c))
 
-    def forward(self, x):
-        mu = x.mean((2, 3), keepdim=True)
-        var = x.var((2, 3), unbiased=False, keepdim=True)
-        muhat = (mu - mu.mean(1, keepdim=True)) / torch.sqrt(mu.var(1, unbiased=True, keepdim=True) + 1e-5)
+    def forward(self, x, y):
         alpha, gamma, beta = (p[None, :, None, None] for p in (self.alpha, self.gamma, self.beta))
-        return gamma * ((x - mu) / torch.sqrt(var + 1e-5) + alpha * muhat) + beta
+        return gamma * (instance_norm(x) + alpha * muhat(x)) + beta
+
+
+class InstanceNorm(nn.Module):
+    """Without parameters."""
+
+    def __init__(self, eps=1e-5):
+        super().__init__()
+        self.eps = eps
+
+    def forward(self, x, y):
+        return instance_norm(x, self.eps)
+
+
+class Conditional(nn.Module):
+    """The same two with parameters from row y of a table: gamma, alpha, beta, or gamma, beta."""
+
+    def __init__(self, c, levels, plus):
+        super().__init__()
+        self.embed = nn.Embedding(levels, (3 if plus else 2) * c)
+        self.plus = plus
+        with torch.no_grad():
+            w = self.embed.weight
+            w[:, -c:] = 0
+            w[:, :-c] = 1 + 0.02 * torch.randn(levels, 2 * c) if plus else torch.rand(levels, c)
+
+    def forward(self, x, y):
+        p = [v[:, :, None, None] for v in self.embed(y).chunk(3 if self.plus else 2, 1)]
+        h = instance_norm(x)
+        if self.plus:
+            h = h + p[1] * muhat(x)
+        return p[0] * h + p[-1]
+
+
+ACTIVATIONS = {"elu": F.elu, "relu": F.relu, "lrelu": lambda x: F.leaky_relu(x, 0.2), "swish": lambda x: x * torch.sigmoid(x)}
+
+
+class Options:
+    """What the blocks of a network have in common."""
+
+    def __init__(self, m):
+        self.conditional = m["net"] == "ncsn"
+        self.plus = m["normalization"] == "InstanceNorm++"
+        self.levels = int(m["levels"])
+        self.act = ACTIVATIONS[m["nonlinearity"]]
+        self.rescaled = m.get("rescaled") == "true"
+
+    def norm(self, c):
+        if self.conditional:
+            return Conditional(c, self.levels, self.plus)
+        return InstanceNormPlus(c) if self.plus else InstanceNorm()
+
+    def last_norm(self, c):
+        """Of an unconditional InstanceNorm the last one's epsilon is the number of levels: the original class passes that
+        number second, where torch.nn.InstanceNorm2d has its epsilon."""
+        if not self.conditional and not self.plus:
+            return InstanceNorm(self.levels)
+        return self.norm(c)
+
+    def pool(self, x):
+        if self.conditional:
+            return F.avg_pool2d(x, 5, stride=1, padding=2)
+        return F.max_pool2d(x, 5, stride=1, padding=2)
 
 
 class ConvMeanPool(nn.Module):
@@ -95,105 +164,143 @@ class ConvMeanPool(nn.Module):
 class Residual(nn.Module):
     """conv2(act(norm2(conv1(act(norm1(x)))))) + shortcut(x); `down` halves the size unless there is a dilation."""
 
-    def __init__(self, cin, cout, down=False, dilation=1):
+    def __init__(self, o, cin, cout, down=False, dilation=1):
         super().__init__()
         mid = cin if down else cout
         pool = down and dilation == 1
+        self.act = o.act
         self.conv1 = conv(cin, mid, dilation=dilation)
-        self.normalize2 = Norm(mid)
+        self.normalize2 = o.norm(mid)
         self.conv2 = ConvMeanPool(mid, cout, 3) if pool else conv(mid, cout, dilation=dilation)
         self.shortcut = None
         if pool:
             self.shortcut = ConvMeanPool(cin, cout, 1)
         elif down or cin != cout:
             self.shortcut = conv(cin, cout, dilation=dilation) if dilation > 1 else conv(cin, cout, kernel=1)
-        self.normalize1 = Norm(cin)
+        self.normalize1 = o.norm(cin)
 
-    def forward(self, x):
-        h = self.conv1(F.elu(self.normalize1(x)))
-        h = self.conv2(F.elu(self.normalize2(h)))
+    def forward(self, x, y):
+        h = self.conv1(self.act(self.normalize1(x, y)))
+        h = self.conv2(self.act(self.normalize2(h, y)))
         return h + (x if self.shortcut is None else self.shortcut(x))
 
 
 class RCU(nn.Module):
-    def __init__(self, c, blocks):
+    def __init__(self, o, c, blocks):
         super().__init__()
-        self.blocks = blocks
+        self.o, self.blocks = o, blocks
         for i in range(1, blocks + 1):
             for j in (1, 2):
+                if o.conditional:
+                    self.add_module(f"{i}_{j}_norm", o.norm(c))
                 self.add_module(f"{i}_{j}_conv", conv(c, c, bias=False))
 
-    def forward(self, x):
+    def forward(self, x, y):
         for i in range(1, self.blocks + 1):
             h = x
             for j in (1, 2):
-                h = getattr(self, f"{i}_{j}_conv")(F.elu(h))
+                if self.o.conditional:
+                    h = getattr(self, f"{i}_{j}_norm")(h, y)
+                h = getattr(self, f"{i}_{j}_conv")(self.o.act(h))
             x = x + h
         return x
 
 
 class MSF(nn.Module):
-    def __init__(self, cins, c):
+    def __init__(self, o, cins, c):
         super().__init__()
         self.convs = nn.ModuleList(conv(cin, c) for cin in cins)
+        if o.conditional:
+            self.norms = nn.ModuleList(o.norm(cin) for cin in cins)
+        self.o = o
 
-    def forward(self, xs, size):
-        return sum(F.interpolate(f(x), size, mode="bilinear", align_corners=True) for f, x in zip(self.convs, xs))
+    def forward(self, xs, y, size):
+        total = 0
+        for i, x in enumerate(xs):
+            if self.o.conditional:
+                x = self.norms[i](x, y)
+            total = total + F.interpolate(self.convs[i](x), size, mode="bilinear", align_corners=True)
+        return total
 
 
 class CRP(nn.Module):
-    def __init__(self, c):
+    def __init__(self, o, c):
         super().__init__()
         self.convs = nn.ModuleList(conv(c, c, bias=False) for _ in range(2))
+        if o.conditional:
+            self.norms = nn.ModuleList(o.norm(c) for _ in range(2))
+        self.o = o
 
-    def forward(self, x):
-        x = path = F.elu(x)
-        for f in self.convs:
-            path = f(F.max_pool2d(path, 5, stride=1, padding=2))
+    def forward(self, x, y):
+        x = path = self.o.act(x)
+        for i, f in enumerate(self.convs):
+            if self.o.conditional:
+                path = self.norms[i](path, y)
+            path = f(self.o.pool(path))
             x = x + path
         return x
 
 
 class Refine(nn.Module):
-    def __init__(self, cins, c, end=False):
+    def __init__(self, o, cins, c, end=False):
         super().__init__()
-        self.adapt_convs = nn.ModuleList(RCU(cin, 2) for cin in cins)
-        self.output_convs = RCU(c, 3 if end else 1)
+        self.adapt_convs = nn.ModuleList(RCU(o, cin, 2) for cin in cins)
+        self.output_convs = RCU(o, c, 3 if end else 1)
         if len(cins) > 1:
-            self.msf = MSF(cins, c)
-        self.crp = CRP(c)
+            self.msf = MSF(o, cins, c)
+        self.crp = CRP(o, c)
 
-    def forward(self, xs, size):
-        hs = [f(x) for f, x in zip(self.adapt_convs, xs)]
-        h = self.msf(hs, size) if len(hs) > 1 else hs[0]
-        return self.output_convs(self.crp(h))
+    def forward(self, xs, y):
+        hs = [f(x, y) for f, x in zip(self.adapt_convs, xs)]
+        h = self.msf(hs, y, xs[0].shape[2:]) if len(hs) > 1 else hs[0]
+        return self.output_convs(self.crp(h, y), y)
 
 
-class NCSNv2(nn.Module):
-    def __init__(self, channels, n):
+SMALL = ([("res1", 1, False, 1), ("res2", 2, True, 1), ("res3", 2, True, 2), ("res4", 2, True, 4)],
+         [("refine1", 2), ("refine2", 2), ("refine3", 1), ("refine4", 1)])
+NETS = {  # stages: name, width in units of ngf, down, dilation; refine blocks in the order of their use: name, width
+    "ncsn": SMALL,
+    "ncsnv2": SMALL,
+    "ncsnv2deeper": ([("res1", 1, False, 1), ("res2", 2, True, 1), ("res3", 2, True, 1), ("res4", 4, True, 2), ("res5", 4, True, 4)],
+                     [("refine1", 4), ("refine2", 2), ("refine3", 2), ("refine4", 1), ("refine5", 1)]),
+    "ncsnv2deepest": ([("res1", 1, False, 1), ("res2", 2, True, 1), ("res3", 2, True, 1), ("res31", 2, True, 1), ("res4", 4, True, 2), ("res5", 4, True, 4)],
+                      [("refine1", 4), ("refine2", 2), ("refine31", 2), ("refine3", 2), ("refine4", 1), ("refine5", 1)]),
+}
+
+
+class RefineNet(nn.Module):
+    def __init__(self, m):
         super().__init__()
-        self.begin_conv = conv(channels, n)
-        self.normalizer = Norm(n)
-        self.end_conv = conv(n, channels)
-        self.res1 = nn.Sequential(Residual(n, n), Residual(n, n))
-        self.res2 = nn.Sequential(Residual(n, 2 * n, down=True), Residual(2 * n, 2 * n))
-        self.res3 = nn.Sequential(Residual(2 * n, 2 * n, down=True, dilation=2), Residual(2 * n, 2 * n, dilation=2))
-        self.res4 = nn.Sequential(Residual(2 * n, 2 * n, down=True, dilation=4), Residual(2 * n, 2 * n, dilation=4))
-        self.refine1 = Refine([2 * n], 2 * n)
-        self.refine2 = Refine([2 * n, 2 * n], 2 * n)
-        self.refine3 = Refine([2 * n, 2 * n], n)
-        self.refine4 = Refine([n, n], n, end=True)
+        o, n = Options(m), int(m["ngf"])
+        self.o = o
+        self.stages, self.refines = NETS[m["net"]]
+        self.begin_conv = conv(int(m["channels"]), n)
+        self.normalizer = o.last_norm(n)
+        self.end_conv = conv(n, int(m["channels"]))
+        cin, widths = n, []
+        for name, width, down, dilation in self.stages:
+            c = width * n
+            self.add_module(name, nn.ModuleList([Residual(o, cin, c, down, dilation), Residual(o, c, c, False, dilation)]))
+            widths.append(c)
+            cin = c
+        made = {}
+        for i, (name, width) in enumerate(self.refines):
+            cins = [widths[-1 - i]] + ([self.refines[i - 1][1] * n] if i else [])
+            made[name] = Refine(o, cins, width * n, end=i == len(self.refines) - 1)
+        for name in sorted(made):  # the original registers refine3 before refine31
+            self.add_module(name, made[name])
 
-    def forward(self, x, sigma):  # x (N,C,H,W), sigma (N)
-        h1 = self.res1(self.begin_conv(2 * x - 1))
-        h2 = self.res2(h1)
-        h3 = self.res3(h2)
-        h4 = self.res4(h3)
-        r = self.refine1([h4], h4.shape[2:])
-        r = self.refine2([h3, r], h3.shape[2:])
-        r = self.refine3([h2, r], h2.shape[2:])
-        r = self.refine4([h1, r], h1.shape[2:])
-        return self.end_conv(F.elu(self.normalizer(r))) / sigma[:, None, None, None]
+    def forward(self, x, y, sigma):  # x (N,C,H,W), y levels and sigma (N)
+        h = self.begin_conv(x if self.o.rescaled else 2 * x - 1)
+        outs = []
+        for name, *_ in self.stages:
+            for block in getattr(self, name):
+                h = block(h, y)
+            outs.append(h)
+        for i, (name, _) in enumerate(self.refines):
+            h = getattr(self, name)([outs[-1 - i]] + ([h] if i else []), y)
+        h = self.end_conv(self.o.act(self.normalizer(h, y)))
+        return h if self.o.conditional else h / sigma[:, None, None, None]
 
 
 # ------------------------------------------------------------------------------------------------------------------- MLP
@@ -207,7 +314,7 @@ class MLP(nn.Module):
         widths = [d + 1, hidden, hidden, hidden, d]
         self.layers = nn.ModuleList(nn.Linear(i, o) for i, o in zip(widths, widths[1:]))
 
-    def forward(self, x, sigma):
+    def forward(self, x, y, sigma):
         s = sigma[:, None]
         h = torch.cat([x.flatten(1) / torch.sqrt(s * s + self.sd ** 2), torch.log(s)], 1)
         for layer in self.layers[:-1]:
@@ -218,15 +325,17 @@ class MLP(nn.Module):
 # ----------------------------------------------------------------------------------------------------------------- cases
 
 def build(m):
-    if m["net"] == "ncsnv2":
-        return NCSNv2(int(m["channels"]), int(m["ngf"]))
+    if m["net"] in NETS:
+        return RefineNet(m)
     if m["net"] == "mlp":
         return MLP(int(m["channels"]), int(m["hidden"]), float(m["data_sd"]))
     raise SystemExit(f"no network {m['net']} in this script")
 
 
 def ladder(m):
-    """Geometric, in float64, rounded to float32 once."""
+    """Geometric or linear, in float64, rounded to float32 once."""
+    if m.get("spacing") == "linear":
+        return np.linspace(float(m["sigma_begin"]), float(m["sigma_end"]), int(m["levels"])).astype(np.float32)
     ends = math.log(float(m["sigma_begin"])), math.log(float(m["sigma_end"]))
     return np.exp(np.linspace(*ends, int(m["levels"]))).astype(np.float32)
 
@@ -234,13 +343,14 @@ def ladder(m):
 def results(net, m, x, labels, z, sigmas, dtype=torch.float32):
     """Everything that a case holds beside its inputs, as a dict of numpy arrays in the order of the file."""
     net = net.to(dtype)
+    y = torch.from_numpy(labels)
     x, z = torch.from_numpy(x).to(dtype), torch.from_numpy(z).to(dtype)
-    sigma = torch.from_numpy(sigmas)[torch.from_numpy(labels)].to(dtype)
+    sigma = torch.from_numpy(sigmas)[y].to(dtype)
     s = sigma[:, None, None, None]
     xt = x + s * z
 
     def loss_of():
-        score = net(xt, sigma)
+        score = net(xt, y, sigma)
         return score, (0.5 * ((score + z / s) ** 2).sum((1, 2, 3)) * sigma ** 2).mean()
 
     copy = lambda t: t.detach().numpy().copy()
@@ -271,18 +381,24 @@ def results(net, m, x, labels, z, sigmas, dtype=torch.float32):
 
 
 def worst(m, got, want):
-    """Prints the worst errors: of score and gradients relative to each tensor's largest element, of parameters in lr."""
+    """Prints the worst errors: of score and gradients relative to each tensor's largest element, of parameters in lr.
+
+    A bias before an instance norm without parameters has no effect; its gradient is rounding, which Adam magnifies to any
+    size up to lr: such tensors, with gradients below 1e-6 of the largest, are left out."""
+    largest = max(np.abs(v).max() for k, v in want.items() if k.startswith("grad."))
+    idle = {k[5:] for k, v in want.items() if k.startswith("grad.") and np.abs(v).max() < 1e-6 * largest}
+
     def rel(k):
         return np.abs(got[k].astype(np.float64) - want[k]).max() / np.abs(want[k]).max()
 
     def group(prefix):
-        keys = [k for k in want if k.startswith(prefix)]
+        keys = [k for k in want if k.startswith(prefix) and k[len(prefix):] not in idle]
         if prefix in ("adam.", "ema."):
             return max(np.abs(got[k].astype(np.float64) - want[k]).max() for k in keys) / float(m["lr"])
         return max(rel(k) for k in keys)
 
-    print("  xt %.1e  score %.1e  loss %.1e  losses %.1e  grad %.1e  adam %.1e lr  ema %.1e lr" % tuple(
-        group(p) for p in ("xt", "score", "loss", "losses", "grad.", "adam.", "ema.")))
+    print("  xt %.1e  score %.1e  loss %.1e  losses %.1e  grad %.1e  adam %.1e lr  ema %.1e lr%s" % (*(
+        group(p) for p in ("xt", "score", "loss", "losses", "grad.", "adam.", "ema.")), f"  {len(idle)} tensors left out" if idle else ""))
 
 
 def check(path):
@@ -339,6 +455,47 @@ def main():
     path = os.path.join(here, "mlp-2.safetensors")
     write(path, m, (1.5 * rng.standard_normal((5, 2, 1, 1))).astype(np.float32), [0, 1, 3, 5, 5])
     check(path)
+
+    # The other networks, and every option of the originals. Sizes are no squares, rows of a table are used twice or never.
+    for seed, name, options in [
+        (5, "ncsn-12x8", {"net": "ncsn", "height": "12", "width": "8", "channels": "1", "ngf": "3"}),
+        (6, "ncsn-8x10-instancenorm-swish", {"net": "ncsn", "height": "8", "width": "10", "channels": "2", "ngf": "3", "normalization": "InstanceNorm", "nonlinearity": "swish"}),
+        (7, "ncsnv2-8x12-instancenorm-lrelu", {"net": "ncsnv2", "height": "8", "width": "12", "channels": "3", "ngf": "3", "normalization": "InstanceNorm", "nonlinearity": "lrelu"}),
+        (8, "ncsnv2-10x8-swish-rescaled-linear", {"net": "ncsnv2", "height": "10", "width": "8", "channels": "1", "ngf": "3", "nonlinearity": "swish", "rescaled": "true", "spacing": "linear"}),
+        (9, "ncsnv2deeper-16x12-relu", {"net": "ncsnv2deeper", "height": "16", "width": "12", "channels": "1", "ngf": "3", "nonlinearity": "relu"}),
+        (10, "ncsnv2deepest-32x24", {"net": "ncsnv2deepest", "height": "32", "width": "24", "channels": "2", "ngf": "3"}),
+    ]:
+        torch.manual_seed(seed)
+        ncsn = options["net"] == "ncsn"
+        m = {"levels": "5", "sigma_begin": "1.0" if ncsn else "10.0", "sigma_end": "0.01" if ncsn else "0.05", "batch": "4",
+             "lr": "0.001" if ncsn else "0.0001", "normalization": "InstanceNorm++", "nonlinearity": "elu", **common, **options}
+        x = rng.random((4, int(m["channels"]), int(m["height"]), int(m["width"])), np.float32)
+        path = os.path.join(here, name + ".safetensors")
+        write(path, m, 2 * x - 1 if "rescaled" in m else x, [1, 4, 0, 1])
+        check(path)
+
+    # The names and shapes of the published networks, as a state_dict lists them.
+    with open(os.path.join(here, "..", "state_dicts.txt"), "w") as f:
+        for title, options in PUBLISHED.items():
+            m = {"normalization": "InstanceNorm++", "nonlinearity": "elu", **options}
+            net = build(m)
+            entries = [(k, list(v.shape)) for k, v in net.named_parameters()]
+            count = sum(math.prod(shape) for _, shape in entries)
+            if m["net"] != "ncsn":
+                entries.insert(0, ("sigmas", [int(m["levels"])]))
+            print(f"== {title} {count} {len(entries)}", file=f)
+            for name, shape in entries:
+                print(name, *shape, file=f)
+            print(f"{title}: {count} parameters, {len(entries)} tensors")
+
+
+PUBLISHED = {
+    "ncsn-mnist": {"net": "ncsn", "ngf": "64", "channels": "1", "levels": "10"},
+    "ncsn-cifar10": {"net": "ncsn", "ngf": "128", "channels": "3", "levels": "10"},
+    "ncsnv2-cifar10": {"net": "ncsnv2", "ngf": "128", "channels": "3", "levels": "232"},
+    "ncsnv2deeper-bedroom": {"net": "ncsnv2deeper", "ngf": "128", "channels": "3", "levels": "1086"},
+    "ncsnv2deepest-ffhq": {"net": "ncsnv2deepest", "ngf": "128", "channels": "3", "levels": "2311"},
+}
 
 
 if __name__ == "__main__":
