@@ -16,7 +16,6 @@ import (
 	"runtime"
 	"strings"
 	"sync"
-	"unsafe"
 
 	"sigmaz/cuda"
 )
@@ -181,11 +180,6 @@ func (b *cudaBackend) after(err error) error {
 		return err
 	}
 	return fmt.Errorf("after %s: %w", b.last, err)
-}
-
-// bytesOf views floats as the bytes that they are stored in.
-func bytesOf(f []float32) []byte {
-	return unsafe.Slice((*byte)(unsafe.Pointer(unsafe.SliceData(f))), 4*len(f))
 }
 
 // resident is the device's copy of a data set, made once.

@@ -17,5 +17,5 @@ func (o Perturb) launch(l *launcher) {
 	// A block draws its rows' images and levels first: four quads a thread to make that worth while.
 	grid, block := byRow(o.N, d, 4)
 	l.kernel("perturb", grid, block, o.XTilde, o.Z, o.Sigma, o.Level, o.Ladder, o.State, u8, f32, o.Seed, uint64(o.Data.N),
-		permutationBits(uint64(o.Data.N)), o.N, d, o.Data.W, o.Data.C, o.Ladder.N, o.Flip, o.Dequantize, o.Rescale, o.LevelsPerStep, o.Stratified, o.Every)
+		newFeistel(o.Data.N).half, o.N, d, o.Data.W, o.Data.C, o.Ladder.N, o.Flip, o.Dequantize, o.Rescale, o.LevelsPerStep, o.Stratified, o.Every)
 }
