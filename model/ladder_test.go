@@ -47,3 +47,22 @@ func TestGeometricRefuses(t *testing.T) {
 		}
 	}
 }
+
+// The linear ladder is numpy.linspace rounded to float32; its ratio is the largest, that of the last two levels.
+func TestLinear(t *testing.T) {
+	l, err := NewLadder(LinearSpacing, 1, 0.01, 10)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, want := range []float32{1, 0.89, 0.78, 0.67, 0.56, 0.45, 0.34, 0.23, 0.12, 0.01} {
+		if l[i] != want {
+			t.Errorf("level %d: %v, expected %v", i, l[i], want)
+		}
+	}
+	if g := l.Ratio(); math.Abs(g-12) > 1e-6 {
+		t.Errorf("ratio %v, expected 12", g)
+	}
+	if _, err := NewLadder("quadratic", 1, 0.1, 3); err == nil || !strings.Contains(err.Error(), `spacing is "quadratic": expected one of geometric, linear`) {
+		t.Errorf("an unknown spacing: error %v", err)
+	}
+}

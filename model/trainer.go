@@ -376,8 +376,8 @@ func bitsOf(words []float32) []uint32 {
 	return out
 }
 
-// HeldOutLoss is the full objective on the held-out rows with the averaged weights and fixed noise: the mean over all
-// levels, 1/L sum over i, and the mean of each level.
+// HeldOutLoss is the full objective on the held-out rows with the averaged weights (see Averaged) and fixed noise: the mean
+// over all levels, 1/L sum over i, and the mean of each level.
 func (t *Trainer) HeldOutLoss(ctx context.Context) (full float64, perLevel []float64, err error) {
 	if t.heldOut == nil {
 		return 0, nil, fmt.Errorf("trainer: no held-out data were given")

@@ -1,6 +1,6 @@
 // Where a chain starts, x_0 of every row from the stream (seed, PurposeStart, image, step 0):
 //
-//	images    x_0 ~ U[0,1]^D             (NCSN and NCSNv2)
+//	images    x_0 ~ U[0,1]^D             (NCSN and NCSNv2; U[-1,1]^D where the data is rescaled to that)
 //	vectors   x_0 ~ N(0, sigma_1^2 I)
 package sample
 
@@ -21,12 +21,18 @@ const (
 	// Gaussian is N(0, sigma_1^2): the largest level itself. Vectors have no range of their own, and sigma_1 is as large
 	// as the largest distance in the data, so this covers it wherever it lies around 0.
 	Gaussian
+	// Symmetric is U[-1,1]: Uniform in the units of rescaled images.
+	Symmetric
 )
 
-// StartFor is the start of a network's data: Gaussian for vectors (H = W = 1), Uniform for images.
+// StartFor is the start of a network's data: Gaussian for vectors (H = W = 1), Uniform for images, Symmetric for rescaled
+// ones.
 func StartFor(cfg model.Config) StartKind {
-	if cfg.Height == 1 && cfg.Width == 1 {
+	switch {
+	case cfg.Height == 1 && cfg.Width == 1:
 		return Gaussian
+	case cfg.Rescaled:
+		return Symmetric
 	}
 	return Uniform
 }
@@ -40,6 +46,11 @@ func Start(s *model.Score, sigmas model.Ladder, seed uint64, firstImage uint32, 
 		switch kind {
 		case Uniform:
 			stream.Uniforms(row)
+		case Symmetric:
+			stream.Uniforms(row)
+			for i, u := range row {
+				row[i] = 2*u - 1
+			}
 		case Gaussian:
 			stream.Normals(row)
 			for i := range row {

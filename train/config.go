@@ -61,6 +61,7 @@ type Sigma struct {
 	Begin     SigmaEnd   `yaml:"begin"`               // sigma_1, the largest
 	End       SigmaEnd   `yaml:"end"`                 // sigma_L, the smallest
 	Levels    int        `yaml:"levels"`              // L; 0: by Technique 2
+	Spacing   string     `yaml:"spacing,omitempty"`   // one of model.Spacings; "": geometric
 	Distances *Distances `yaml:"distances,omitempty"` // what a rule found in the data
 }
 
@@ -145,7 +146,7 @@ type Adam struct {
 }
 
 // EMA is the exponential moving average of the weights: ema <- r ema + (1-r) w, with r = Rate or, with Warmup,
-// min(Rate, (1+n)/(10+n)) after step n.
+// min(Rate, (1+n)/(10+n)) after step n. Rate 0 keeps none: samples and held-out loss are those of the weights themselves.
 type EMA struct {
 	Rate   float64 `yaml:"rate"`
 	Warmup bool    `yaml:"warmup"`
@@ -180,7 +181,7 @@ func (c *Config) Validate() error {
 		return &ValueError{setting.Key, setting.Text}
 	case !slices.Contains(nets, n.Net):
 		return bad("net", "is %q: expected one of %s%s", n.Net, strings.Join(nets, ", "), DidYouMean(n.Net, nets))
-	case n.Net == "ncsnv2" && n.NGF < 2:
+	case n.TakesImages() && n.NGF < 2:
 		return bad("ngf", "is %d: expected at least 2 channels, because the norm takes the variance over them", n.NGF)
 	case n.NGF > maxWidth:
 		return bad("ngf", "is %d: expected at most %d channels", n.NGF, maxWidth)
@@ -188,6 +189,14 @@ func (c *Config) Validate() error {
 		return bad("hidden", "is %d: expected at most %d units a layer", n.Hidden, maxWidth)
 	case n.Net == "mlp" && n.Hidden < 1:
 		return bad("hidden", "is %d: expected at least 1 unit a layer", n.Hidden)
+	case n.Normalization != "" && !slices.Contains(model.Normalizations(), n.Normalization):
+		return bad("normalization", "is %q: expected %s%s", n.Normalization, strings.Join(model.Normalizations(), " or "), DidYouMean(n.Normalization, model.Normalizations()))
+	case n.Nonlinearity != "" && !slices.Contains(model.Nonlinearities(), n.Nonlinearity):
+		return bad("nonlinearity", "is %q: expected one of %s%s", n.Nonlinearity, strings.Join(model.Nonlinearities(), ", "), DidYouMean(n.Nonlinearity, model.Nonlinearities()))
+	case c.Sigma.Spacing != "" && !slices.Contains(model.Spacings(), c.Sigma.Spacing):
+		return bad("spacing", "is %q: expected %s%s", c.Sigma.Spacing, strings.Join(model.Spacings(), " or "), DidYouMean(c.Sigma.Spacing, model.Spacings()))
+	case c.Sigma.Spacing == model.LinearSpacing && c.Sigma.Levels == auto:
+		return bad("levels", "is auto, by Technique 2, which is about geometric ladders: give a number with linear spacing")
 	case c.Batch < 1:
 		return bad("batch", "is %d: expected at least 1 image a step", c.Batch)
 	case c.Batch > maxBatch:
@@ -249,7 +258,7 @@ func (c *Config) Ladder() (model.Ladder, error) {
 	if c.Sigma.Begin.Rule != "" || c.Sigma.End.Rule != "" || c.Sigma.Levels < 1 {
 		return nil, errors.New("sigma: the ladder is not resolved yet: it depends on the data")
 	}
-	return model.Geometric(c.Sigma.Begin.Value, c.Sigma.End.Value, c.Sigma.Levels)
+	return model.NewLadder(c.Sigma.Spacing, c.Sigma.Begin.Value, c.Sigma.End.Value, c.Sigma.Levels)
 }
 
 // NFE is the number of score evaluations of one sample: L T, and one for the denoising step.

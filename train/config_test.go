@@ -57,7 +57,11 @@ func TestValidate(t *testing.T) {
 		set  func(c *Config)
 	}{
 		{"data is empty", func(c *Config) { c.Data = "" }},
-		{`net is "ncnsv2": expected one of ncsnv2, mlp; did you mean ncsnv2?`, func(c *Config) { c.Network.Net = "ncnsv2" }},
+		{`normalization is "InstanceNorm+": expected InstanceNorm++ or InstanceNorm; did you mean`, func(c *Config) { c.Network.Normalization = "InstanceNorm+" }},
+		{`nonlinearity is "rellu": expected one of elu, relu, lrelu, swish; did you mean`, func(c *Config) { c.Network.Nonlinearity = "rellu" }},
+		{`spacing is "liner": expected geometric or linear; did you mean linear?`, func(c *Config) { c.Sigma.Spacing = "liner" }},
+		{"levels is auto, by Technique 2, which is about geometric ladders", func(c *Config) { c.Sigma.Spacing, c.Sigma.Levels = "linear", 0 }},
+		{`net is "ncnsv2": expected one of ncsn, ncsnv2, ncsnv2deeper, ncsnv2deepest, mlp; did you mean ncsnv2?`, func(c *Config) { c.Network.Net = "ncnsv2" }},
 		{"ngf is 1:", func(c *Config) { c.Network.NGF = 1 }},
 		{"hidden is 0:", func(c *Config) { c.Network.Net = "mlp" }},
 		{"ngf is 100000:", func(c *Config) { c.Network.NGF = 100_000 }},
@@ -199,5 +203,76 @@ func TestLearningRate(t *testing.T) {
 	c.Adam.LR = 3e-4
 	if err := c.ResolveShape(nil); err != nil || c.Adam.LR != 3e-4 {
 		t.Errorf("a given learning rate became %g, %v", c.Adam.LR, err)
+	}
+}
+
+// The published settings, against the table of the specification: the originals' configuration files.
+func TestPublishedPresets(t *testing.T) {
+	for _, want := range []struct {
+		name, net         string
+		size, ngf, levels int
+		begin             float64
+		t                 int
+		epsilon           float64
+		batch             int
+		steps             uint64
+		lr, eps           float64
+		nfe               int
+		dequantize, flip  bool
+		ema               float64
+		denoise           bool
+		crop, scale       string
+	}{
+		{"ncsn-mnist", "ncsn", 28, 64, 10, 1, 100, 2e-5, 128, 200_001, 1e-3, 1e-8, 1000, true, false, 0, false, "", ""},
+		{"ncsn-cifar10", "ncsn", 32, 128, 10, 1, 100, 2e-5, 128, 200_001, 1e-3, 1e-8, 1000, true, true, 0, false, "", ""},
+		{"cifar10", "ncsnv2", 32, 128, 232, 50, 5, 6.2e-6, 128, 300_001, 1e-4, 1e-8, 1161, false, true, 0.999, true, "", ""},
+		{"celeba", "ncsnv2", 64, 128, 500, 90, 5, 3.3e-6, 128, 210_001, 1e-4, 1e-8, 2501, false, true, 0.999, true, "140", "64"},
+		{"church", "ncsnv2deeper", 64, 128, 788, 140, 4, 4.9e-6, 128, 200_001, 1e-4, 1e-8, 3153, false, true, 0.999, true, "", "64"},
+		{"bedroom", "ncsnv2deeper", 128, 128, 1086, 190, 3, 1.8e-6, 128, 150_001, 1e-4, 1e-8, 3259, false, true, 0.999, true, "", "128"},
+		{"tower", "ncsnv2deeper", 128, 128, 1086, 190, 3, 1.8e-6, 128, 150_001, 1e-4, 1e-8, 3259, false, true, 0.999, true, "", "128"},
+		{"ffhq", "ncsnv2deepest", 256, 128, 2311, 348, 3, 9e-7, 32, 80_001, 1e-4, 1e-3, 6934, false, true, 0.999, true, "", "256"},
+	} {
+		c := valid(t, want.name)
+		if err := c.ResolveShape(nil); err != nil {
+			t.Errorf("%s: %v", want.name, err)
+			continue
+		}
+		got := want
+		got.net, got.size, got.ngf, got.levels, got.begin = c.Network.Net, c.Network.Height, c.Network.NGF, c.Sigma.Levels, c.Sigma.Begin.Value
+		got.t, got.epsilon, got.batch, got.steps, got.lr, got.eps, got.nfe = c.Sampling.T, c.Sampling.Epsilon, c.Batch, c.Steps, c.Adam.LR, c.Adam.Eps, c.NFE()
+		got.dequantize, got.flip, got.ema, got.denoise, got.crop, got.scale = c.Dequantize, c.Flip, c.EMA.Rate, c.Sampling.Denoise, c.Reading.Crop, c.Reading.Size
+		if got != want {
+			t.Errorf("%s is\n%+v\nexpected\n%+v", want.name, got, want)
+		}
+		if c.Network.Width != want.size || c.Sigma.End.Value != 0.01 || c.Loss.AnnealPower != 2 || c.Adam.Beta1 != 0.9 || c.Adam.Beta2 != 0.999 || c.EMA.Warmup {
+			t.Errorf("%s: %+v", want.name, c)
+		}
+		if p, _ := FindPreset(want.name); !strings.Contains(p.Source, "Song and Ermon") || !strings.Contains(p.Source, "configs/") || p.Files == "" {
+			t.Errorf("%s: source %q, data %q", want.name, p.Source, p.Files)
+		}
+	}
+}
+
+// A network that a preset is not made for brings the settings that it needs.
+func TestSetNetwork(t *testing.T) {
+	c := valid(t, "glyphs")
+	c.SetNetwork("ncsn")
+	if err := c.ResolveShape(nil); err != nil {
+		t.Fatal(err)
+	}
+	n := valid(t, "ncsn-mnist")
+	if err := n.ResolveShape(nil); err != nil {
+		t.Fatal(err)
+	}
+	if c.Sigma != n.Sigma || c.Sampling != n.Sampling || c.EMA != n.EMA || !c.Dequantize || c.Network.Levels != 10 || c.Adam.LR != 1e-3 || c.Network.NGF != 8 {
+		t.Errorf("ncsn on glyphs: %+v", c)
+	}
+	n.SetNetwork("ncsnv2")
+	if n.Sigma.Begin.Rule != RuleData || n.Sigma.Levels != auto || n.EMA.Rate != 0.999 || !n.Sampling.Denoise || n.Dequantize {
+		t.Errorf("ncsnv2 on ncsn-mnist: %+v", n)
+	}
+	same := valid(t, "ncsn-mnist")
+	if same.SetNetwork("ncsn"); same != valid(t, "ncsn-mnist") {
+		t.Errorf("the preset's own network changes it to %+v", same)
 	}
 }

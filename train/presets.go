@@ -6,13 +6,15 @@ import (
 	"strings"
 
 	"sigmaz/model"
+	"sigmaz/train/dataset"
 )
 
 // Preset is settings and where they come from.
 type Preset struct {
 	Name   string
 	What   string // one line for -h
-	Source string // where the numbers come from, printed by -dry-run
+	Source string // where the numbers come from, printed by -dry-run and -list-presets
+	Files  string // what Config.Data is to hold; "" for data that is built in
 	Config Config
 }
 
@@ -62,8 +64,9 @@ var Presets = []Preset{
 		},
 	},
 	{
-		Name: "fashion-mnist",
-		What: "clothes, 28x28 grey, at the published width: for a GPU, or with -ngf 8 -batch 32 -steps 2000 for two cores",
+		Name:  "fashion-mnist",
+		Files: "Fashion-MNIST's IDX files, train-images-idx3-ubyte, with or without .gz",
+		What:  "clothes, 28x28 grey, at the published width: for a GPU, or with -ngf 8 -batch 32 -steps 2000 for two cores",
 		Source: "NCSNv2's CIFAR-10 settings (Song and Ermon 2020, ermongroup/ncsnv2 configs/cifar10.yml) carried over to 28x28 grey, which nobody published: " +
 			"sigma-begin is the largest distance in the training set, 22.46, rounded up; levels and epsilon by Techniques 2 and 4; learning rate 1e-4 at 128 channels, in proportion to 1/ngf; no flip, because shoes point left",
 		Config: Config{
@@ -79,8 +82,9 @@ var Presets = []Preset{
 		},
 	},
 	{
-		Name: "cifar10",
-		What: "the published NCSNv2 on CIFAR-10: for a GPU",
+		Name:  "cifar10",
+		What:  "the published NCSNv2 on CIFAR-10: for a GPU",
+		Files: "CIFAR-10's binary version, data_batch_1.bin to data_batch_5.bin",
 		Source: "Song and Ermon 2020, table 4 and ermongroup/ncsnv2 configs/cifar10.yml: sigma 50 to 0.01 in 232 levels, T 5, epsilon 6.2e-6, " +
 			"Adam 1e-4 (at other widths than 128 in proportion to 1/ngf), EMA 0.999 without warm-up, flip, no dequantisation",
 		Config: Config{
@@ -95,6 +99,95 @@ var Presets = []Preset{
 			LogEvery: 100, EvalEvery: 5000, PreviewEvery: 5000, PreviewN: 36, CheckpointEvery: 5000,
 		},
 	},
+	published("celeba", "the published NCSNv2 on CelebA, 64x64: for a GPU",
+		"Song and Ermon 2020, table 4 and ermongroup/ncsnv2 configs/celeba.yml: sigma 90 to 0.01 in 500 levels, T 5, epsilon 3.3e-6, batch 128, 210,001 steps; the middle 140x140 of the aligned images, scaled to 64x64",
+		"CelebA's aligned images, img_align_celeba/*.jpg of 178x218, as files, ZIP or TAR",
+		Config{Data: "data/celeba", Reading: dataset.Settings{Crop: "140", Size: "64"}, Network: model.Config{Net: "ncsnv2", Height: 64, Width: 64},
+			Sigma: Sigma{Begin: SigmaEnd{Value: 90}, Levels: 500}, Batch: 128, Steps: 210_001, HeldOut: 64, Sampling: Sampling{T: 5, Epsilon: 3.3e-6}}),
+	published("church", "the published NCSNv2Deeper on LSUN church outdoor, 64x64: for a GPU",
+		"ermongroup/ncsnv2 configs/church.yml, which says 64x64 where table 4 of Song and Ermon 2020 says 96x96 (-size 96); the other numbers agree: sigma 140 to 0.01 in 788 levels, T 4, epsilon 4.9e-6, "+
+			"which is twice what Technique 4 gives (2.3e-6), batch 128, 200,001 steps",
+		"LSUN's church_outdoor_train as image files, ZIP or TAR; each is scaled to 64 pixels on its shorter side and cut to a square",
+		Config{Data: "data/church_outdoor_train", Reading: dataset.Settings{Size: "64"}, Network: model.Config{Net: "ncsnv2deeper", Height: 64, Width: 64},
+			Sigma: Sigma{Begin: SigmaEnd{Value: 140}, Levels: 788}, Batch: 128, Steps: 200_001, HeldOut: 64, Sampling: Sampling{T: 4, Epsilon: 4.9e-6}}),
+	lsun("bedroom"),
+	lsun("tower"),
+	published("ffhq", "the published NCSNv2Deepest on FFHQ, 256x256: for a large GPU",
+		"ermongroup/ncsnv2 configs/ffhq.yml and Song and Ermon 2020, table 4: sigma 348 to 0.01 in 2,311 levels, T 3, epsilon 9e-7 (the config's, and Technique 4's), batch 32, 80,001 steps, Adam's epsilon 1e-3",
+		"FFHQ's images as files, ZIP or TAR; each is scaled to 256x256",
+		Config{Data: "data/ffhq", Reading: dataset.Settings{Size: "256"}, Network: model.Config{Net: "ncsnv2deepest", Height: 256, Width: 256},
+			Sigma: Sigma{Begin: SigmaEnd{Value: 348}, Levels: 2311}, Adam: Adam{Eps: 1e-3}, Batch: 32, Steps: 80_001, HeldOut: 8, Sampling: Sampling{T: 3, Epsilon: 9e-7}}),
+	ncsn2019("ncsn-mnist", "MNIST, 28x28 grey", "MNIST's IDX files, train-images-idx3-ubyte, with or without .gz",
+		Config{Data: "data/mnist", Network: model.Config{Height: 28, Width: 28, Channels: 1, NGF: 64}}),
+	ncsn2019("ncsn-cifar10", "CIFAR-10", "CIFAR-10's binary version, data_batch_1.bin to data_batch_5.bin",
+		Config{Data: "data/cifar-10-batches-bin", Network: model.Config{Height: 32, Width: 32, Channels: 3, NGF: 128}, Flip: true}),
+}
+
+// published completes a preset of NCSNv2 or its larger forms with what all of them share.
+func published(name, what, source, files string, c Config) Preset {
+	c.Seed = 1
+	c.Network.Channels, c.Network.NGF = 3, 128
+	c.Sigma.End, c.Loss.AnnealPower = SigmaEnd{Value: 0.01}, 2
+	c.Adam = Adam{LR: auto, Beta1: 0.9, Beta2: 0.999, Eps: max(1e-8, c.Adam.Eps)}
+	c.EMA, c.Flip, c.Sampling.Denoise = EMA{Rate: 0.999}, true, true
+	c.LogEvery, c.EvalEvery, c.PreviewEvery, c.PreviewN, c.CheckpointEvery = 100, 5000, 5000, 36, 5000
+	source += "; Adam 1e-4 (at other widths than 128 in proportion to 1/ngf), EMA 0.999 without warm-up, flip, no dequantisation"
+	return Preset{Name: name, What: what, Source: source, Files: files, Config: c}
+}
+
+// lsun is the preset of LSUN bedroom or tower, which differ in their data alone.
+func lsun(category string) Preset {
+	return published(category, "the published NCSNv2Deeper on LSUN "+category+", 128x128: for a GPU",
+		"Song and Ermon 2020, table 4 and ermongroup/ncsnv2 configs/"+category+".yml: sigma 190 to 0.01 in 1,086 levels, T 3, epsilon 1.8e-6, batch 128, 150,001 steps",
+		"LSUN's "+category+"_train as image files, ZIP or TAR; each is scaled to 128 pixels on its shorter side and cut to a square",
+		Config{Data: "data/" + category + "_train", Reading: dataset.Settings{Size: "128"}, Network: model.Config{Net: "ncsnv2deeper", Height: 128, Width: 128},
+			Sigma: Sigma{Begin: SigmaEnd{Value: 190}, Levels: 1086}, Batch: 128, Steps: 150_001, HeldOut: 64, Sampling: Sampling{T: 3, Epsilon: 1.8e-6}})
+}
+
+// ncsn2019 completes a preset of NCSN. Its 1,000 evaluations a sample are drawn without a denoising step.
+func ncsn2019(name, what, files string, c Config) Preset {
+	c.Seed, c.Batch, c.Steps, c.HeldOut = 1, 128, 200_001, 64
+	c.Network.Net, c.Loss.AnnealPower = "ncsn", 2
+	c.ncsn()
+	c.Adam = Adam{LR: 1e-3, Beta1: 0.9, Beta2: 0.999, Eps: 1e-8}
+	c.LogEvery, c.EvalEvery, c.PreviewEvery, c.PreviewN, c.CheckpointEvery = 100, 5000, 5000, 36, 5000
+	flip := "no flip"
+	if c.Flip {
+		flip = "flip"
+	}
+	source := "Song and Ermon 2019, section 5 and ermongroup/ncsn configs/anneal.yml: sigma 1 to 0.01 in 10 levels, T 100, epsilon 2e-5 in the convention x + a s + sqrt(2a) z of its code " +
+		"(the paper's, with a/2 and sqrt(a), is half that), no denoising step; batch 128, 200,001 steps, Adam 1e-3, no EMA, uniform dequantisation, " + flip
+	return Preset{Name: name, What: "the published NCSN of 2019 on " + what + ": for a GPU", Source: source, Files: files, Config: c}
+}
+
+// ncsn sets what NCSN has by other numbers than NCSNv2: the ladder, sampling, dequantisation, and no average.
+func (c *Config) ncsn() {
+	c.Sigma = Sigma{Begin: SigmaEnd{Value: 1}, End: SigmaEnd{Value: 0.01}, Levels: 10}
+	c.Sampling = Sampling{T: 100, Epsilon: 2e-5}
+	c.Dequantize, c.EMA = true, EMA{}
+}
+
+// SetNetwork changes the network of a preset, and with it the settings that the preset has for its own network only: sizes
+// where there are none, and between NCSN and the others what makes them work.
+func (c *Config) SetNetwork(net string) {
+	was := c.Network.Net
+	c.Network.Net = net
+	if c.Network.TakesImages() && c.Network.NGF == 0 {
+		c.Network.NGF = 8
+	}
+	if net == "mlp" && c.Network.Hidden == 0 {
+		c.Network.Hidden = 128
+	}
+	switch {
+	case net == "ncsn" && was != net:
+		c.ncsn()
+		c.Adam.LR = auto
+	case was == "ncsn" && was != net && c.Network.TakesImages():
+		c.Sigma = Sigma{Begin: SigmaEnd{Rule: RuleData}, End: SigmaEnd{Value: 0.01}, Levels: auto}
+		c.Sampling = Sampling{T: 5, Epsilon: auto, Denoise: true}
+		c.Dequantize, c.EMA = false, EMA{Rate: 0.999, Warmup: true}
+		c.Adam.LR = auto
+	}
 }
 
 // FindPreset is the preset of that name, with its name written in its configuration.

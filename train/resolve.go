@@ -45,10 +45,10 @@ func (c *Config) Resolve(ctx context.Context, out io.Writer, epsilon EpsilonRule
 	case c.DataSum != "" && !reflect.DeepEqual(c.Scaler, set.Scaler):
 		return nil, fmt.Errorf("data %q is not what this run was started with (its columns have other names, means or deviations): give the same data with -data, or start a new run", c.Data)
 	}
-	c.DataSum, c.Scaler = set.Sum, set.Scaler
 	if err := c.shape(&set.Data); err != nil {
 		return nil, err
 	}
+	c.DataSum, c.Scaler = set.Sum, set.Scaler
 	d := &Data{Name: set.Name, Mapped: set.Mapped, Train: &set.Data}
 	train := set
 	if c.HeldOut > 0 {
@@ -63,7 +63,11 @@ func (c *Config) Resolve(ctx context.Context, out io.Writer, epsilon EpsilonRule
 		c.Network.DataSD = deviation(d.Train)
 	}
 	if c.Sigma.Begin.Rule != "" || c.Sigma.End.Rule != "" {
-		if err := c.Sigma.fromData(ctx, out, train); err != nil {
+		unit := 1.0 // of the data as the network sees it
+		if c.Network.Rescaled {
+			unit = 2
+		}
+		if err := c.Sigma.fromData(ctx, out, train, unit); err != nil {
 			return nil, err
 		}
 	}
@@ -107,12 +111,24 @@ func (c *Config) ResolveShape(epsilon EpsilonRule) error {
 	return c.schedule(epsilon)
 }
 
-// network clears the settings that the chosen network does not have, so that a stored configuration says only what is.
+// network clears the settings that the chosen network does not have and names the choices that a new run leaves to their
+// defaults, so that a stored configuration says what is.
 func (c *Config) network() {
-	if c.Network.Net == "mlp" {
-		c.Network.NGF = 0
+	if c.DataSum == "" {
+		orElse := func(v *string, def string) {
+			if *v == "" {
+				*v = def
+			}
+		}
+		orElse(&c.Network.Normalization, model.Normalizations()[0])
+		orElse(&c.Network.Nonlinearity, model.Nonlinearities()[0])
+		orElse(&c.Sigma.Spacing, model.Spacings()[0])
+	}
+	n := &c.Network
+	if n.TakesImages() {
+		n.Hidden, n.DataSD = 0, 0
 	} else {
-		c.Network.Hidden, c.Network.DataSD = 0, 0
+		n.NGF, n.Normalization, n.Nonlinearity, n.Rescaled = 0, "", "", false
 	}
 }
 
@@ -120,9 +136,9 @@ func (c *Config) network() {
 func (c *Config) shape(d *kernels.Data) error {
 	vectors := d.U8 == nil
 	switch {
-	case vectors && c.Network.Net != "mlp":
+	case vectors && c.Network.TakesImages():
 		return &ValueError{"net", fmt.Sprintf("is %s, which takes images, but data %q is vectors of %d values: use -net mlp, or -preset toy", c.Network.Net, c.Data, d.D())}
-	case !vectors && c.Network.Net == "mlp":
+	case !vectors && !c.Network.TakesImages():
 		return &ValueError{"net", fmt.Sprintf("is mlp, which takes vectors, but data %q is images: use -net ncsnv2", c.Data)}
 	case vectors && (c.Flip || c.Dequantize):
 		return &ValueError{"flip", "and dequantize are for images, and the data is vectors: leave them out"}
@@ -144,6 +160,12 @@ func (c *Config) schedule(epsilon EpsilonRule) error {
 		}
 		c.Sigma.Levels = levels
 	}
+	if c.Network.Levels = 0; c.Network.NeedsLevels() {
+		c.Network.Levels = c.Sigma.Levels
+	}
+	if err := c.Network.Validate(); err != nil {
+		return err
+	}
 	ladder, err := c.Ladder()
 	if err != nil {
 		return err
@@ -157,17 +179,21 @@ func (c *Config) schedule(epsilon EpsilonRule) error {
 
 // learningRate is Adam's rate where none is given: the published 1e-4 of NCSNv2 at its published width of 128 channels,
 // and in inverse proportion to the width at others, as the updates of Adam want it (Yang et al. 2021, "Tensor programs
-// V", table 3). Eight channels then learn some sixteen times as fast, and do.
+// V", table 3). Eight channels then learn some sixteen times as fast, and do. NCSN's is published for two widths, 64 and
+// 128, and is the same for both.
 func learningRate(n model.Config) float64 {
-	if n.Net == "mlp" {
+	switch n.Net {
+	case "mlp":
 		return 2e-3
+	case "ncsn":
+		return 1e-3
 	}
 	return 1e-4 * 128 / float64(n.NGF)
 }
 
 // fromData replaces the rules for the ladder's ends by numbers from the pairwise distances of the data. Both distances
-// are told, whichever was asked for.
-func (s *Sigma) fromData(ctx context.Context, out io.Writer, set *dataset.Set) error {
+// are told, whichever was asked for. Lengths are unit times those in the data set.
+func (s *Sigma) fromData(ctx context.Context, out io.Writer, set *dataset.Set, unit float64) error {
 	fmt.Fprintf(out, "sigma    distances between all pairs of %d ...\n", set.N)
 	start, told := time.Now(), time.Now()
 	dist, err := set.Distances(ctx, func(done, total int64) {
@@ -180,6 +206,7 @@ func (s *Sigma) fromData(ctx context.Context, out io.Writer, set *dataset.Set) e
 	if err != nil {
 		return err
 	}
+	dist.Max, dist.Min = unit*dist.Max, unit*dist.Min
 	s.Distances = &Distances{Max: dist.Max, Min: dist.Min, Duplicates: int(dist.Duplicates)}
 	end := dist.Min / (2 * math.Sqrt(float64(set.D())))
 	fmt.Fprintf(out, "         sigma-begin data = %.6g: d_max, the largest distance between two of them\n", dist.Max)

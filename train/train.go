@@ -18,6 +18,7 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"sigmaz/kernels"
@@ -26,7 +27,7 @@ import (
 
 // Hooks are what the loop calls but does not know.
 type Hooks struct {
-	// Preview draws samples with the weights of a step, whose names start with "ema.", and writes a picture to path. The
+	// Preview draws samples with the weights of a step, averaged where an average is kept, and writes a picture to path. The
 	// picture may only depend on the weights, never on where the training is: noise is a function of seed and image, so
 	// drawing samples does not disturb it. nil: no previews.
 	Preview func(ctx context.Context, step uint64, weights []model.Named, path string) error
@@ -284,7 +285,7 @@ func (r *run) log(end bool) error {
 	return nil
 }
 
-// evaluate writes the held-out loss, (1/L) sum over all levels with a fixed z, of the averaged weights.
+// evaluate writes the held-out loss, (1/L) sum over all levels with a fixed z, of the averaged weights (of the weights themselves without an average).
 func (r *run) evaluate(ctx context.Context, end bool) error {
 	r.progress.busy("held-out loss ...")
 	full, perLevel, err := r.trainer.HeldOutLoss(ctx)
@@ -392,13 +393,17 @@ func checkFinite(step uint64, state []model.Named) error {
 	return nil
 }
 
-// preview draws samples with the averaged weights.
+// preview draws samples with the averaged weights, or the weights themselves where there is no average.
 func (r *run) preview(ctx context.Context) error {
 	r.progress.busy("preview ...")
 	path := r.picture(r.step())
-	weights, err := r.trainer.Named("ema.")
+	prefix := r.trainer.Averaged()
+	weights, err := r.trainer.Named(prefix)
 	if err != nil {
 		return err
+	}
+	for i := range weights {
+		weights[i].Name = strings.TrimPrefix(weights[i].Name, prefix)
 	}
 	if err := r.o.Hooks.Preview(ctx, r.step(), weights, path); err != nil {
 		if ctx.Err() != nil {

@@ -107,6 +107,36 @@ func readNPY(t *testing.T, path string) (shape string, data []float32) {
 	return shape + ")", data
 }
 
+// A run of NCSN without a moving average is sampled with its weights; images that the network has in [-1, 1] come back in
+// [0, 1].
+func TestNetworkOptions(t *testing.T) {
+	c := imageConfig()
+	c.Network = model.Config{Net: "ncsn", Height: 8, Width: 8, Channels: 1, NGF: 2, Levels: 3}
+	run := writeRun(t, c, "param.")
+	file := filepath.Join(t.TempDir(), "x.npy")
+	stdout, stderr := mustRun(t, run, "-n", "3", "-npy", file, "-gif", filepath.Join(t.TempDir(), "x.gif"))
+	if stderr != "" || !strings.Contains(stdout, "ncsn, 8x8x1, raw weights (it holds no EMA)") {
+		t.Errorf("stdout %s\nstderr %s", stdout, stderr)
+	}
+	if shape, _ := readNPY(t, file); shape != "(3, 8, 8, 1)" {
+		t.Errorf("shape %s", shape)
+	}
+
+	// T steps of size nearly zero leave the start as it is: U[0, 1] either way
+	values := map[bool][]float32{}
+	for _, rescaled := range []bool{false, true} {
+		c := imageConfig()
+		c.Network.Rescaled, c.Sampling = rescaled, train.Sampling{T: 1, Epsilon: 1e-18}
+		mustRun(t, writeRun(t, c, "ema."), "-n", "4", "-npy", file)
+		_, values[rescaled] = readNPY(t, file)
+	}
+	for i, v := range values[true] {
+		if w := values[false][i]; math.Abs(float64(v-w)) > 1e-6 || !(w > -1e-6 && w < 1+1e-6) {
+			t.Fatalf("value %d is %g in a rescaled run, %g in another", i, v, w)
+		}
+	}
+}
+
 func TestImages(t *testing.T) {
 	run := writeRun(t, imageConfig(), "param.", "ema.")
 	dir := t.TempDir()

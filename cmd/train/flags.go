@@ -57,12 +57,16 @@ var settings = []setting{
 	{inData, "flip", "", "", "mirror images left to right at random", func(c *train.Config) any { return &c.Flip }, false},
 	{inData, "dequantize", "", "", "add uniform noise below one grey level", func(c *train.Config) any { return &c.Dequantize }, false},
 	{inData, "net", "NAME", "", "network: " + strings.Join(model.Networks(), ", "), func(c *train.Config) any { return &c.Network.Net }, false},
-	{inData, "ngf", "N", "channels", "width of ncsnv2: channels at full resolution", func(c *train.Config) any { return &c.Network.NGF }, false},
+	{inData, "ngf", "N", "channels", "width of the networks for images: channels at full resolution", func(c *train.Config) any { return &c.Network.NGF }, false},
+	{inData, "normalization", "NAME", "", "norm of the networks for images: " + strings.Join(model.Normalizations(), " or "), func(c *train.Config) any { return &c.Network.Normalization }, false},
+	{inData, "nonlinearity", "NAME", "", "activation of the networks for images: " + strings.Join(model.Nonlinearities(), ", "), func(c *train.Config) any { return &c.Network.Nonlinearity }, false},
+	{inData, "rescaled", "", "", "learn images in [-1, 1] instead of [0, 1]; sigma is then in those units", func(c *train.Config) any { return &c.Network.Rescaled }, false},
 	{inData, "hidden", "N", "units", "width of mlp: units of each hidden layer", func(c *train.Config) any { return &c.Network.Hidden }, false},
 
 	{inNoise, "sigma-begin", "SIGMA", "", "largest noise: a number, or data: the largest distance between two images", func(c *train.Config) any { return &c.Sigma.Begin }, false},
 	{inNoise, "sigma-end", "SIGMA", "", "smallest noise: a number, data (d_min/(2 sqrt D)) or data-literal (d_min)", func(c *train.Config) any { return &c.Sigma.End }, false},
 	{inNoise, "levels", "L", "levels", "number of noise levels, or auto: by Technique 2", func(c *train.Config) any { return (*levels)(&c.Sigma.Levels) }, false},
+	{inNoise, "spacing", "HOW", "", "of the levels: " + strings.Join(model.Spacings(), " or "), func(c *train.Config) any { return &c.Sigma.Spacing }, false},
 	{inNoise, "anneal-power", "P", "", "P in the weight sigma^P of each level's loss; 2 weighs all alike", func(c *train.Config) any { return &c.Loss.AnnealPower }, false},
 	{inNoise, "levels-per-step", "K", "levels", "levels drawn each step and shared out over the batch; 0: one an image", func(c *train.Config) any { return &c.Loss.LevelsPerStep }, false},
 	{inNoise, "stratified", "", "", "draw the levels evenly over the ladder", func(c *train.Config) any { return &c.Loss.Stratified }, false},
@@ -169,7 +173,7 @@ type flags struct {
 
 	preset, config, resume string
 	runs, name             string
-	dryRun                 bool
+	dryRun, listPresets    bool
 	device                 cli.Device
 	cpuProfile             string
 }
@@ -218,7 +222,8 @@ func newFlags() *flags {
 		},
 		Notes: []string{"Exit codes: 0 done, or stopped and saved; 1 failed; 2 wrong usage; 130 quit before saving."},
 	}
-	known := map[string][]string{"data": {"glyphs"}, "net": model.Networks()}
+	known := map[string][]string{"data": {"glyphs"}, "net": model.Networks(), "normalization": model.Normalizations(),
+		"nonlinearity": model.Nonlinearities(), "spacing": model.Spacings()}
 	for _, toy := range dataset.Toys() {
 		known["data"] = append(known["data"], "toy:"+toy)
 	}
@@ -240,6 +245,7 @@ func newFlags() *flags {
 	c.Lists = []cli.List{presets}
 	c.Groups = append([]cli.Group{{Name: "Run", Flags: []cli.Flag{
 		{Name: "preset", Arg: "NAME", Help: "settings to start from", Value: &f.preset, Default: "by -data", Known: names},
+		{Name: "list-presets", Help: "print the presets with the sources of their numbers and the data they expect, and stop", Value: &f.listPresets},
 		{Name: "config", Arg: "FILE", Help: "settings in YAML, over the preset's and under the flags'", Value: &f.config},
 		{Name: "name", Arg: "NAME", Help: "name of this run's folder", Value: &f.name, Default: "preset or data and a number"},
 		{Name: "runs", Arg: "DIR", Help: "folder of all runs", Value: &f.runs},
@@ -252,7 +258,8 @@ func newFlags() *flags {
 }
 
 // defaults are those that the default preset does not tell.
-var defaults = map[string]string{"hidden": "128", "epsilon": "by Technique 4", "crop": "all", "size": "its own", "columns": "all", "cache": "sigmaz in the user's cache folder"}
+var defaults = map[string]string{"hidden": "128", "normalization": model.Normalizations()[0], "nonlinearity": model.Nonlinearities()[0], "spacing": model.Spacings()[0],
+	"epsilon": "by Technique 4", "crop": "all", "size": "its own", "columns": "all", "cache": "sigmaz in the user's cache folder"}
 
 // parse reads the command line.
 func (f *flags) parse(args []string) error {
@@ -300,6 +307,13 @@ func (f *flags) configuration(readFile func(string) ([]byte, error)) (*train.Con
 		// The default preset's ladder is made for its own images; for others the largest distance is looked for.
 		c.Sigma.Begin = train.SigmaEnd{Rule: train.RuleData}
 	}
+	net := wish.Network.Net
+	if v, ok := f.settings["net"]; ok {
+		net = v
+	}
+	if net != "" {
+		c.SetNetwork(net)
+	}
 	if err := c.Merge(file); err != nil {
 		return nil, preset, fmt.Errorf("%s: %w", f.config, err)
 	}
@@ -309,14 +323,6 @@ func (f *flags) configuration(readFile func(string) ([]byte, error)) (*train.Con
 	}
 	if err := f.apply(&c); err != nil {
 		return nil, preset, err
-	}
-	if _, ok := f.settings["net"]; ok { // sizes for a network that the preset does not have
-		if c.Network.Net == "mlp" && c.Network.Hidden == 0 && !f.Given("hidden") {
-			c.Network.Hidden = 128
-		}
-		if c.Network.Net == "ncsnv2" && c.Network.NGF == 0 && !f.Given("ngf") {
-			c.Network.NGF = 8
-		}
 	}
 	return &c, preset, f.validate(&c)
 }
@@ -342,7 +348,11 @@ func (f *flags) validate(c *train.Config) error {
 		why  string
 	}{
 		{"hidden", c.Network.Net != "mlp", "is for network mlp, and this is " + c.Network.Net},
-		{"ngf", c.Network.Net == "mlp", "is for network ncsnv2, and this is mlp"},
+		{"ngf", !c.Network.TakesImages(), "is for networks for images, and this is " + c.Network.Net},
+		{"normalization", !c.Network.TakesImages(), "is for networks for images, and this is " + c.Network.Net},
+		{"nonlinearity", !c.Network.TakesImages(), "is for networks for images, and this is " + c.Network.Net},
+		{"rescaled", !c.Network.TakesImages(), "is for images, and network " + c.Network.Net + " takes vectors"},
+		{"ema-warmup", c.EMA.Rate == 0, "is for the moving average of the weights, and there is none (ema 0)"},
 		{"sigma-end", c.Sigma.Levels == 1, "has no meaning with one level, which is at sigma-begin"},
 	} {
 		if f.Given(unused.flag) && unused.is {

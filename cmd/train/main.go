@@ -79,10 +79,29 @@ func start(ctx context.Context, f *flags, out io.Writer) error {
 		}
 		defer pprof.StopCPUProfile()
 	}
+	if f.listPresets {
+		return listPresets(f, out)
+	}
 	if f.resume != "" {
 		return resume(ctx, f, out)
 	}
 	return begin(ctx, f, out)
+}
+
+// listPresets prints every preset with what it is, where its numbers come from and the data that it expects.
+func listPresets(f *flags, out io.Writer) error {
+	if given := f.GivenNames(); len(given) > 1 {
+		return cli.Usagef("-list-presets stands alone: leave out the other flags, or use -preset NAME -dry-run to see a preset in full")
+	}
+	var entries []cli.Entry
+	for _, p := range train.Presets {
+		data := "data: built in"
+		if p.Files != "" {
+			data = fmt.Sprintf("data: %s, or where -data says: %s", p.Config.Data, p.Files)
+		}
+		entries = append(entries, cli.Entry{Name: p.Name, Paragraphs: []string{p.What, data, "source: " + p.Source}})
+	}
+	return cli.PrintEntries(out, entries)
 }
 
 // begin starts a new run.
@@ -114,7 +133,7 @@ func begin(ctx context.Context, f *flags, out io.Writer) error {
 	warnLock(lock, out)
 	data, err := c.Resolve(ctx, out, epsilon)
 	if err != nil && !f.Given("data") && missing(c.Data) {
-		err = fmt.Errorf("the data of preset %s is not at %s: say where it is with -data", c.Preset, c.Data)
+		err = fmt.Errorf("the data of preset %s is not at %s: say where it is with -data; expected: %s", c.Preset, c.Data, preset.Files)
 	}
 	if err != nil {
 		train.RemoveFolder(folder, lock)
@@ -192,7 +211,11 @@ func learn(ctx context.Context, c *train.Config, data *train.Data, b kernels.Bac
 		return err
 	}
 	fmt.Fprintf(out, "ladder   %s\n", ladderText(c, sigmas))
-	fmt.Fprintf(out, "adam     learning rate %.4g; moving average of the weights %g%s\n", c.Adam.LR, c.EMA.Rate, map[bool]string{true: ", warmed up"}[c.EMA.Warmup])
+	average := "no moving average of the weights"
+	if c.EMA.Rate > 0 {
+		average = fmt.Sprintf("moving average of the weights %g%s", c.EMA.Rate, map[bool]string{true: ", warmed up"}[c.EMA.Warmup])
+	}
+	fmt.Fprintf(out, "adam     learning rate %.4g; %s\n", c.Adam.LR, average)
 	warnMargin(c, sigmas, out)
 	warnAverage(c, out)
 	o.Backend, o.Out = b, out
@@ -217,7 +240,7 @@ func learn(ctx context.Context, c *train.Config, data *train.Data, b kernels.Bac
 	if r.Loss == r.Loss {
 		fmt.Fprintf(out, "loss     %.4g, %.3f of %s, over the last window", r.Loss, r.Relative, c.Unit())
 		if r.HeldOut == r.HeldOut {
-			fmt.Fprintf(out, "; held out, averaged weights: %.4g", r.HeldOut)
+			fmt.Fprintf(out, "; held out%s: %.4g", map[bool]string{true: ", averaged weights"}[c.EMA.Rate > 0], r.HeldOut)
 		}
 		fmt.Fprintln(out)
 	}
@@ -242,7 +265,7 @@ func checkMemory(b kernels.Backend, c *train.Config, data *train.Data, gpu bool)
 	have := memory.Host()
 	if need := 4 * float64(words); !gpu && have > 0 && need > have {
 		what := fmt.Sprintf("ngf %d", c.Network.NGF)
-		if c.Network.Net == "mlp" {
+		if !c.Network.TakesImages() {
 			what = fmt.Sprintf("hidden %d", c.Network.Hidden)
 		}
 		return fmt.Errorf("training with batch %d and %s needs %s of memory, and this machine has %s: lower one of the two (-dry-run tells what a choice takes)", c.Batch, what, bytesText(need), bytesText(have))
@@ -267,7 +290,7 @@ func previews(c *train.Config, data *train.Data, sigmas model.Ladder, b kernels.
 		}
 	}
 	return func(ctx context.Context, step uint64, weights []model.Named, path string) error {
-		return p.Write(ctx, weights, "ema.", path)
+		return p.Write(ctx, weights, "", path)
 	}, nil
 }
 
@@ -293,13 +316,17 @@ func ladderText(c *train.Config, sigmas model.Ladder) string {
 		len(sigmas), sigmas.Begin(), sigmas.End(), sigmas.Ratio(), c.Sampling.T, c.Sampling.Epsilon, c.NFE())
 }
 
-// safeMargin is the least stability margin of the published settings, rounded up.
-const safeMargin = 1.5
+// safeMargin is the least stability margin of the published settings, 1.48 (LSUN bedroom and tower), rounded up.
+// What is below closeMargin is warned of.
+const (
+	safeMargin  = 1.5
+	closeMargin = 1.475
+)
 
 // warnMargin warns where sampling from a network that does not see sigma would run away or nearly so.
 func warnMargin(c *train.Config, sigmas model.Ladder, out io.Writer) {
 	margin := sample.StabilityMargin(sigmas, c.Sampling.T, c.Sampling.Epsilon)
-	if c.Network.SeesSigma() || margin >= safeMargin {
+	if c.Network.SeesSigma() || margin >= closeMargin {
 		return
 	}
 	what := "is close to it"
@@ -325,7 +352,11 @@ func dryRun(ctx context.Context, b kernels.Backend, c *train.Config, preset trai
 	var data *train.Data
 	var err error
 	if !dataGiven && missing(c.Data) {
-		fmt.Fprintf(out, "data     nothing at %s (-data says where it is); sizes are the preset's\n", c.Data)
+		expected := ""
+		if preset.Files != "" {
+			expected = "; expected: " + preset.Files
+		}
+		fmt.Fprintf(out, "data     nothing at %s (-data says where it is%s); sizes are the preset's\n", c.Data, expected)
 		err = c.ResolveShape(epsilon)
 	} else {
 		data, err = c.Resolve(ctx, out, epsilon)

@@ -46,6 +46,38 @@ func quick(runs string, more ...string) []string {
 }
 
 // What a user can get wrong: one line on stderr that names the offender, the exit code, and nothing written.
+// Every preset with its source and the data that it expects; with -dry-run what it costs, without its data.
+func TestPresets(t *testing.T) {
+	code, stdout, stderr := command(t, "-list-presets")
+	text := strings.Join(strings.Fields(stdout), " ")
+	if code != 0 || stderr != "" {
+		t.Fatalf("code %d, stderr %q", code, stderr)
+	}
+	for _, p := range train.Presets {
+		for _, want := range []string{p.Name + " " + p.What, p.Source, p.Files} {
+			if !strings.Contains(text, strings.Join(strings.Fields(want), " ")) {
+				t.Errorf("preset %s: %q is not listed", p.Name, want)
+			}
+		}
+	}
+	for preset, want := range map[string][]string{
+		"ncsn-mnist":   {"7638657 parameters in 173 tensors", "1.89 G multiply-adds", "1000 score evaluations", "the network sees sigma"},
+		"ncsn-cifar10": {"30117635 parameters in 173 tensors", "9.89 G multiply-adds"},
+		"celeba":       {"29694083 parameters", "39.6 G multiply-adds", "= 2.24 with", "nothing at data/celeba (-data says where it is; expected: CelebA"},
+		"church":       {"83445379 parameters", "3153 score evaluations"},
+		"bedroom":      {"83445379 parameters", "151 G multiply-adds", "= 1.48 with"},
+		"tower":        {"83445379 parameters", "151 G multiply-adds"},
+		"ffhq":         {"94132611 parameters", "419 G multiply-adds", "= 1.49 with", "6934 score evaluations"},
+	} {
+		code, stdout, stderr := command(t, "-preset", preset, "-dry-run")
+		for _, w := range want {
+			if code != 0 || stderr != "" || !strings.Contains(stdout, w) {
+				t.Errorf("-preset %s -dry-run: code %d, stderr %q, no %q in\n%s", preset, code, stderr, w, stdout)
+			}
+		}
+	}
+}
+
 func TestBadInput(t *testing.T) {
 	dir := t.TempDir()
 	file := func(name, text string) string {
@@ -84,8 +116,18 @@ func TestBadInput(t *testing.T) {
 		{"-sigma-begin 1 -sigma-end 1", 2, "-sigma-begin 1 is not larger than sigma-end 1"},
 		{"-sigma-begin 0.001", 2, "-sigma-begin 0.001 is not larger than sigma-end 0.01"},
 		{"-levels-per-step 33", 2, "-levels-per-step is 33, more than the 32"},
-		{"-preset glyph", 2, `-preset is "glyph": expected one of glyphs, toy, fashion-mnist, cifar10; did you mean glyphs?`},
-		{"-net ncsnv3", 2, `-net is "ncsnv3": expected one of ncsnv2, mlp; did you mean ncsnv2?`},
+		{"-preset glyph", 2, `-preset is "glyph": expected one of glyphs, toy, fashion-mnist, cifar10, celeba, church, bedroom, tower, ffhq, ncsn-mnist, ncsn-cifar10; did you mean glyphs?`},
+		{"-net ncsnv3", 2, `-net is "ncsnv3": expected one of ncsn, ncsnv2, ncsnv2deeper, ncsnv2deepest, mlp; did you mean ncsnv2?`},
+		{"-normalization BatchNorm", 2, `-normalization is "BatchNorm": expected InstanceNorm++ or InstanceNorm`},
+		{"-nonlinearity rellu", 2, `-nonlinearity is "rellu": expected one of elu, relu, lrelu, swish; did you mean relu?`},
+		{"-spacing liner", 2, `-spacing is "liner": expected geometric or linear; did you mean linear?`},
+		{"-spacing linear", 2, "-levels is auto, by Technique 2, which is about geometric ladders: give a number"},
+		{"-data toy:moons -nonlinearity relu", 2, "-nonlinearity is for networks for images, and this is mlp"},
+		{"-data toy:moons -rescaled", 2, "-rescaled is for images"},
+		{"-net ncsn -ema-warmup", 2, "-ema-warmup is for the moving average of the weights, and there is none"},
+		{"-list-presets -steps 5", 2, "-list-presets stands alone"},
+		{"-net ncsnv2deepest -levels 10", 1, "network ncsnv2deepest halves both three times, so both must be multiples of 8, such as 32 x 32"},
+		{"-preset ffhq", 1, "the data of preset ffhq is not at data/ffhq: say where it is with -data; expected: FFHQ's images"},
 		{"glyphs", 2, `unexpected argument "glyphs"; did you mean -preset glyphs?`},
 		{"cifar", 2, `unexpected argument "cifar"; did you mean -preset cifar10?`},
 		{"images.zip", 2, `unexpected argument "images.zip": every setting is a flag, such as -data "images.zip"`},

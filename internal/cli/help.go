@@ -72,6 +72,28 @@ func (c *Command) HelpText(cols int) string {
 	return p.String()
 }
 
+// Entry is a name with paragraphs about it.
+type Entry struct {
+	Name       string
+	Paragraphs []string
+}
+
+// PrintEntries writes entries one below the other, wrapped to the width of out.
+func PrintEntries(out io.Writer, entries []Entry) error {
+	p := &page{cols: min(terminal.Width(out), readable)}
+	for i, e := range entries {
+		if i > 0 {
+			p.blank()
+		}
+		p.paragraph(0, 2, e.Name)
+		for _, text := range e.Paragraphs {
+			p.paragraph(2, 4, text)
+		}
+	}
+	_, err := io.WriteString(out, p.String())
+	return err
+}
+
 // text is the help of a flag with its unit and default.
 func (f *Flag) text() string {
 	if f.Default == Required {

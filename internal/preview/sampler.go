@@ -59,17 +59,36 @@ func (s *Sampler) Load(weights []model.Named, prefix string) error {
 	return s.score.Load(weights, prefix)
 }
 
-// Batch is one batch on its way: samples First to First+Rows-1, after a step of the chain. [sample.Step.Read] reads all
-// rows of the batch, of which the first Rows count.
+// Batch is one batch on its way: samples First to First+Rows-1, after a step of the chain.
 type Batch struct {
 	First, Rows int
 	sample.Step
+	sampler *Sampler
+}
+
+// Read copies all rows of the batch, of which the first Rows count, in the units that Draw gives.
+func (b Batch) Read(dst []float32) error {
+	if err := b.Step.Read(dst); err != nil {
+		return err
+	}
+	b.sampler.unscale(dst)
+	return nil
+}
+
+// unscale brings images that the network has in [-1, 1] back to [0, 1].
+func (s *Sampler) unscale(x []float32) {
+	if !s.Config.Rescaled {
+		return
+	}
+	for i, v := range x {
+		x[i] = (v + 1) / 2
+	}
 }
 
 // Values is how many values Read needs room for.
 func (s *Sampler) Values() int { return s.score.N * s.score.D }
 
-// Draw draws samples 0 to n-1, (n, D). Sample k is the same for any n and any batch size. each, which may be nil, is
+// Draw draws samples 0 to n-1, (n, D), images in [0, 1]. Sample k is the same for any n and any batch size. each, which may be nil, is
 // called after every step of every batch. When ctx ends or each fails, Draw returns what whole batches have given so far,
 // with the error.
 func (s *Sampler) Draw(ctx context.Context, n int, each func(Batch) error) ([]float32, error) {
@@ -90,7 +109,7 @@ func (s *Sampler) Draw(ctx context.Context, n int, each func(Batch) error) ([]fl
 			if each == nil {
 				return nil
 			}
-			return each(Batch{First: first, Rows: rows, Step: st})
+			return each(Batch{First: first, Rows: rows, Step: st, sampler: s})
 		})
 		if err != nil {
 			return out, err
@@ -103,6 +122,7 @@ func (s *Sampler) Draw(ctx context.Context, n int, each func(Batch) error) ([]fl
 				return out, fmt.Errorf("sample %d became %g: the chain ran away, or the weights are not finite; try a smaller epsilon than %.3g or more than T = %d steps a level", first+i/d, v, s.Options.Epsilon, s.Options.T)
 			}
 		}
+		s.unscale(x)
 		out = append(out, x[:rows*d]...)
 	}
 	return out, nil
