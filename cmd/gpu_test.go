@@ -109,33 +109,33 @@ func compareRuns(t *testing.T, a, b string, step int, lr float64) {
 // 50 steps with -gpu agree with 50 on the CPU, and so does a run that changes from one to the other and back.
 func TestTrainOnGPU(t *testing.T) {
 	device(t)
-	bin, dir := build(t), t.TempDir()
+	dir := t.TempDir()
 	tiny(t, dir)
-	must(t, bin, dir, small("cpu", 50)...)
-	out := must(t, bin, dir, small("gpu", 50, "-gpu")...)
+	must(t, dir, small("cpu", 50)...)
+	out := must(t, dir, small("gpu", 50, "-gpu")...)
 	if !strings.Contains(out, "cuda") {
 		t.Errorf("the device is not named:\n%s", out)
 	}
 	compareRuns(t, filepath.Join(dir, "runs/cpu"), filepath.Join(dir, "runs/gpu"), 50, 1e-3)
 
-	must(t, bin, dir, small("mixed", 10)...)
-	must(t, bin, dir, "train", "-resume", "runs/mixed", "-steps", "30", "-gpu")
-	must(t, bin, dir, "train", "-resume", "runs/mixed", "-steps", "50")
+	must(t, dir, small("mixed", 10)...)
+	must(t, dir, "train", "-resume", "runs/mixed", "-steps", "30", "-gpu")
+	must(t, dir, "train", "-resume", "runs/mixed", "-steps", "50")
 	compareRuns(t, filepath.Join(dir, "runs/cpu"), filepath.Join(dir, "runs/mixed"), 50, 1e-3)
 }
 
 // Samples of a checkpoint are the same on CPU and GPU, but for rounding: four images, and points of the plane.
 func TestSampleOnGPU(t *testing.T) {
 	device(t)
-	bin, dir := build(t), t.TempDir()
+	dir := t.TempDir()
 	tiny(t, dir)
-	must(t, bin, dir, small("images", 10)...)
-	must(t, bin, dir, "train", "-name", "toy", "-data", "toy:swissroll", "-hidden", "32", "-levels", "5", "-T", "3", "-steps", "200", "-batch", "64", "-held-out", "0", "-preview-n", "0")
+	must(t, dir, small("images", 10)...)
+	must(t, dir, "train", "-name", "toy", "-data", "toy:swissroll", "-hidden", "32", "-levels", "5", "-T", "3", "-steps", "200", "-batch", "64", "-held-out", "0", "-preview-n", "0")
 	for run, n := range map[string]string{"runs/images": "4", "runs/toy": "100"} {
 		var x [2][]float32
 		for i, more := range [][]string{nil, {"-gpu"}} {
 			file := filepath.Join(dir, fmt.Sprintf("%d.npy", i))
-			must(t, bin, dir, append([]string{"sample", run, "-n", n, "-npy", file, "-o", "x.png"}, more...)...)
+			must(t, dir, append([]string{"sample", run, "-n", n, "-npy", file, "-o", "x.png"}, more...)...)
 			f, err := os.Open(file)
 			if err != nil {
 				t.Fatal(err)
@@ -164,7 +164,7 @@ func TestBadDays(t *testing.T) {
 	if !device(t) {
 		t.Skip("faults are injected by the stand-in driver")
 	}
-	bin, dir := build(t), t.TempDir()
+	dir := t.TempDir()
 	tiny(t, dir)
 	for name, c := range map[string]struct {
 		fault string
@@ -178,7 +178,7 @@ func TestBadDays(t *testing.T) {
 		"out of range": {"", []string{"-device", "7"}, []string{"device 7", "1 device"}},
 		"too small":    {"oom:400000", nil, []string{"memory", "batch"}},
 	} {
-		code, stdout, stderr := command(t, bin, dir, []string{"SIGMAZ_SIM_FAULT=" + c.fault}, small("bad", 5, append([]string{"-gpu"}, c.args...)...)...)
+		code, stdout, stderr := command(t, dir, []string{"SIGMAZ_SIM_FAULT=" + c.fault}, small("bad", 5, append([]string{"-gpu"}, c.args...)...)...)
 		if code != 1 || strings.Count(stderr, "\n") != 1 || strings.Contains(stderr, "goroutine") {
 			t.Errorf("%s: exit code %d\n%s%s", name, code, stdout, stderr)
 		}
@@ -191,19 +191,19 @@ func TestBadDays(t *testing.T) {
 
 	// The batch that is said to fit does, previews included.
 	little := []string{"SIGMAZ_SIM_FAULT=oom:1500000"}
-	_, _, stderr := command(t, bin, dir, little, small("much", 2, "-gpu", "-preview-n", "2", "-batch", "64")...)
+	_, _, stderr := command(t, dir, little, small("much", 2, "-gpu", "-preview-n", "2", "-batch", "64")...)
 	var fits int
 	if _, after, ok := strings.Cut(stderr, "; batch "); !ok {
 		t.Fatalf("no batch is named: %q", stderr)
 	} else if _, err := fmt.Sscanf(after, "%d would fit", &fits); err != nil || fits < 1 || fits >= 64 {
 		t.Fatalf("no batch is named: %q", stderr)
 	}
-	if code, stdout, stderr := command(t, bin, dir, little, small("fits", 2, "-gpu", "-preview-n", "2", "-batch", fmt.Sprint(fits))...); code != 0 {
+	if code, stdout, stderr := command(t, dir, little, small("fits", 2, "-gpu", "-preview-n", "2", "-batch", fmt.Sprint(fits))...); code != 0 {
 		t.Errorf("batch %d does not fit: exit code %d\n%s%s", fits, code, stdout, stderr)
 	}
 
 	// The device is lost in the middle of the run.
-	code, stdout, stderr := command(t, bin, dir, []string{"SIGMAZ_SIM_FAULT=lost:12000"}, small("lost", 200, "-gpu", "-checkpoint-every", "5")...)
+	code, stdout, stderr := command(t, dir, []string{"SIGMAZ_SIM_FAULT=lost:12000"}, small("lost", 200, "-gpu", "-checkpoint-every", "5")...)
 	if code != 1 || strings.Count(stderr, "\n") != 1 || !strings.Contains(stderr, "cu") || !strings.Contains(stderr, "last good checkpoint") {
 		t.Fatalf("exit code %d\n%s%s", code, stdout, stderr)
 	}
@@ -218,5 +218,5 @@ func TestBadDays(t *testing.T) {
 	if cp.Step == 0 || cp.Step >= 200 {
 		t.Errorf("the last good checkpoint is of step %d", cp.Step)
 	}
-	must(t, bin, dir, "train", "-resume", "runs/lost", "-steps", fmt.Sprint(cp.Step+5))
+	must(t, dir, "train", "-resume", "runs/lost", "-steps", fmt.Sprint(cp.Step+5))
 }

@@ -299,6 +299,9 @@ func ParseConfig(text string) (*Config, error) {
 
 // Merge overwrites the settings that text names, as strictly as [ParseConfig], and keeps the others.
 func (c *Config) Merge(text string) error {
+	if err := checkText(text); err != nil {
+		return err
+	}
 	var keys map[string]any
 	if err := yaml.UnmarshalWithOptions([]byte(text), &keys, yaml.Strict()); err != nil {
 		return errors.New(yamlError(err))
@@ -320,7 +323,10 @@ func (c *Config) Merge(text string) error {
 // yamlError is the first line of a YAML error, without the excerpt of the file below it: "[3:5] ...".
 func yamlError(err error) string {
 	line, _, _ := strings.Cut(yaml.FormatError(err, false, false), "\n")
-	return strings.TrimSpace(line) + " (in brackets: line and column)"
+	if line = strings.TrimSpace(line); len(line) > 200 {
+		line = strings.ToValidUTF8(line[:200], "") + "..."
+	}
+	return line + " (in brackets: line and column)"
 }
 
 // checkKeys compares the keys and the kinds of values of a YAML mapping with the fields of t. The YAML library finds

@@ -49,6 +49,13 @@ func stepOf(name, ext string) (step uint64, ok bool) {
 // CreateFolder makes the folder of a new run, runs/name, and returns its path and its lock. With an empty name it takes
 // the first free one of base-1, base-2, ... A folder that exists is taken when it is empty, and refused otherwise.
 func CreateFolder(runs, name, base string) (dir string, lock *Lock, err error) {
+	var made []string
+	for parent := filepath.Clean(runs); ; parent = filepath.Dir(parent) {
+		if _, err := os.Lstat(parent); !errors.Is(err, fs.ErrNotExist) {
+			break
+		}
+		made = append(made, parent)
+	}
 	if err := os.MkdirAll(runs, 0o777); err != nil {
 		return "", nil, fmt.Errorf("cannot make the folder for runs: %w; choose one that can be written with -runs", err)
 	}
@@ -64,6 +71,7 @@ func CreateFolder(runs, name, base string) (dir string, lock *Lock, err error) {
 		err := os.Mkdir(dir, 0o777)
 		switch {
 		case err == nil:
+			made = append([]string{dir}, made...)
 		case !errors.Is(err, fs.ErrExist):
 			return "", nil, fmt.Errorf("cannot make the run folder: %w; choose a place that can be written with -runs", err)
 		case name == "":
@@ -77,18 +85,11 @@ func CreateFolder(runs, name, base string) (dir string, lock *Lock, err error) {
 			return "", nil, err
 		}
 		if err := checkEmpty(dir); err != nil { // somebody may have come and gone
-			lock.Release()
+			lock.Discard()
 			return "", nil, err
 		}
+		lock.made = made
 		return dir, lock, nil
-	}
-}
-
-// RemoveFolder removes the folder of a run that did not come to anything, if there is nothing but the lock in it.
-func RemoveFolder(dir string, lock *Lock) {
-	if checkEmpty(dir) == nil {
-		lock.Release()
-		os.Remove(dir)
 	}
 }
 

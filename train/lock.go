@@ -25,6 +25,7 @@ type Lock struct {
 	file *flock.Flock
 	// Warning says why the folder could not be locked on a file system that has no locks; "" on others.
 	Warning string
+	made    []string // folders that CreateFolder made, the innermost first
 }
 
 // LockFolder takes the lock of a run folder. While another process has it, the error names that process.
@@ -38,7 +39,7 @@ func LockFolder(dir string) (*Lock, error) {
 			l.Warning = fmt.Sprintf("%s cannot be locked (%v): see to it that no other process trains in it", dir, err)
 			return l, nil
 		case err != nil:
-			return nil, fmt.Errorf("cannot lock the run folder: %w; training writes there: choose a place that can be written", err)
+			return nil, fmt.Errorf("cannot lock the run folder: %w; training writes there: copy the run to a place that can be written", err)
 		case !ok:
 			return nil, fmt.Errorf("%s is being trained by %s: two would overwrite each other's checkpoints; wait for it, stop it, or start another run", dir, holder(path))
 		}
@@ -100,5 +101,16 @@ func (l *Lock) Release() {
 	l.file.Close()
 	if runtime.GOOS == "windows" {
 		os.Remove(l.file.Path())
+	}
+}
+
+// Discard gives up the lock of a run that came to nothing, and removes the folders that were made for it as far as there
+// is nothing in them.
+func (l *Lock) Discard() {
+	l.Release()
+	for _, dir := range l.made {
+		if os.Remove(dir) != nil {
+			return
+		}
 	}
 }

@@ -64,17 +64,17 @@ func Load(path, runs string) (*Stored, error) {
 	// The configuration is in two places. config.yaml may say more steps than the checkpoint's copy, after a resume that
 	// was given -steps; anything else that differs would make it another run.
 	file := filepath.Join(s.Folder, configFile)
-	text, err := os.ReadFile(file)
+	text, err := ReadConfig(file)
 	switch {
 	case err == nil:
-		if s.Config, err = ParseConfig(string(text)); err == nil {
+		if s.Config, err = ParseConfig(text); err == nil {
 			err = s.Config.Validate()
 		}
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w; mend it, or delete it to go by the checkpoint's copy", file, err)
 		}
 	case !errors.Is(err, fs.ErrNotExist):
-		return nil, fmt.Errorf("cannot read the configuration: %w", err)
+		return nil, err
 	case s.Path == "":
 		return nil, fmt.Errorf("%s holds neither %s nor a checkpoint: there is nothing to go on with; start a new run", s.Folder, configFile)
 	}

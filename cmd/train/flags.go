@@ -4,6 +4,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -212,7 +213,15 @@ func newFlags() *flags {
 		About: "Trains a noise-conditional score network and leaves it in a run folder, runs/NAME. " +
 			"Ctrl-C finishes the step at hand, saves and stops; a second one quits at once. " +
 			"The defaults below are those of preset " + def + ".",
-		Bare: "data",
+		Bare: func(arg string) string {
+			switch ext := filepath.Ext(arg); {
+			case train.IsRun(arg) || train.IsRun(filepath.Join("runs", arg)):
+				return "resume"
+			case ext == ".yaml" || ext == ".yml":
+				return "config"
+			}
+			return "data"
+		},
 		Examples: []cli.Example{
 			{Line: "train", What: "digits drawn from fonts, a few minutes on two cores"},
 			{Line: "train -data toy:swissroll", What: "points in the plane, with pictures of the learned score field"},
@@ -270,15 +279,14 @@ func (f *flags) parse(args []string) error {
 }
 
 // configuration builds the settings of a new run: the preset, then the configuration file, then the flags.
-func (f *flags) configuration(readFile func(string) ([]byte, error)) (*train.Config, train.Preset, error) {
+func (f *flags) configuration() (*train.Config, train.Preset, error) {
 	var file string
 	wish := train.Config{} // what the file says about preset and data
 	if f.config != "" {
-		b, err := readFile(f.config)
-		if err != nil {
-			return nil, train.Preset{}, fmt.Errorf("-config: %w", err)
+		var err error
+		if file, err = train.ReadConfig(f.config); err != nil {
+			return nil, train.Preset{}, fmt.Errorf("-config: %w; give the name of a file with settings in YAML", err)
 		}
-		file = string(b)
 		if err := wish.Merge(file); err != nil {
 			return nil, train.Preset{}, fmt.Errorf("%s: %w", f.config, err)
 		}

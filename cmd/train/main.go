@@ -67,18 +67,8 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	return f.Exit(err, stdout, stderr)
 }
 
+// start begins a run or goes on with one.
 func start(ctx context.Context, f *flags, out io.Writer) error {
-	if f.cpuProfile != "" {
-		w, err := os.Create(f.cpuProfile)
-		if err != nil {
-			return fmt.Errorf("-cpuprofile: %w", err)
-		}
-		defer w.Close()
-		if err := pprof.StartCPUProfile(w); err != nil {
-			return err
-		}
-		defer pprof.StopCPUProfile()
-	}
 	if f.listPresets {
 		return listPresets(f, out)
 	}
@@ -106,7 +96,7 @@ func listPresets(f *flags, out io.Writer) error {
 
 // begin starts a new run.
 func begin(ctx context.Context, f *flags, out io.Writer) error {
-	c, preset, err := f.configuration(os.ReadFile)
+	c, preset, err := f.configuration()
 	if err != nil {
 		return err
 	}
@@ -136,12 +126,12 @@ func begin(ctx context.Context, f *flags, out io.Writer) error {
 		err = fmt.Errorf("the data of preset %s is not at %s: say where it is with -data; expected: %s", c.Preset, c.Data, preset.Files)
 	}
 	if err != nil {
-		train.RemoveFolder(folder, lock)
+		lock.Discard()
 		return err
 	}
 	fmt.Fprintf(out, "run      %s\n", folder)
 	if err = learn(ctx, c, data, b, train.Options{Folder: folder}, f, out); err != nil {
-		train.RemoveFolder(folder, lock) // only if it is still empty
+		lock.Discard() // nothing, once there is anything in the folder
 	}
 	return err
 }
@@ -222,6 +212,11 @@ func learn(ctx context.Context, c *train.Config, data *train.Data, b kernels.Bac
 	if o.Hooks.Preview, err = previews(c, data, sigmas, b); err != nil {
 		return err
 	}
+	stop, err := profile(f.cpuProfile)
+	if err != nil {
+		return err
+	}
+	defer stop()
 	fmt.Fprintf(out, "training %d steps of %d; Ctrl-C saves and stops\n", c.Steps, c.Batch)
 	r, err := train.Run(ctx, c, data, o)
 	if err != nil {
@@ -249,6 +244,22 @@ func learn(ctx context.Context, c *train.Config, data *train.Data, b kernels.Bac
 	}
 	fmt.Fprintf(out, "weights  %s\nsample   %s %s\n", r.Checkpoint, cli.Program("sample", f.device), cli.Shell(o.Folder))
 	return nil
+}
+
+// profile starts a CPU profile into path, if there is one, which stop completes.
+func profile(path string) (stop func(), err error) {
+	if path == "" {
+		return func() {}, nil
+	}
+	w, err := os.Create(path)
+	if err != nil {
+		return nil, fmt.Errorf("-cpuprofile: cannot write the profile: %w; choose a file in a folder that can be written", err)
+	}
+	if err := pprof.StartCPUProfile(w); err != nil {
+		w.Close()
+		return nil, fmt.Errorf("-cpuprofile: %w", err)
+	}
+	return func() { pprof.StopCPUProfile(); w.Close() }, nil
 }
 
 // checkMemory refuses a network and batch that the machine cannot hold, before the attempt ends the process. A GPU says

@@ -130,7 +130,7 @@ func TestBadInput(t *testing.T) {
 		{"-preset ffhq", 1, "the data of preset ffhq is not at data/ffhq: say where it is with -data; expected: FFHQ's images"},
 		{"glyphs", 2, `unexpected argument "glyphs"; did you mean -preset glyphs?`},
 		{"cifar", 2, `unexpected argument "cifar"; did you mean -preset cifar10?`},
-		{"images.zip", 2, `unexpected argument "images.zip": every setting is a flag, such as -data "images.zip"`},
+		{"images.zip", 2, `unexpected argument "images.zip": every setting is a flag, such as -data images.zip`},
 		{"-levels atuo", 2, `-levels is "atuo": expected a whole number or auto; did you mean auto?`},
 		{"-resume=", 2, "-resume is empty"},
 		{"-device 1", 2, "-device 1 names a GPU"},

@@ -39,7 +39,8 @@ type Command struct {
 	Lists    []List // of names that flags take, below the flags in the help text
 	Examples []Example
 	Notes    []string // paragraphs at the end of the help text, such as what the exit codes are
-	Bare     string   // the flag that an argument without one most likely belongs to, where there are no Args
+	// Bare is the flag that an argument without one most likely belongs to, where there are no Args. nil: none.
+	Bare func(arg string) string
 
 	Operands []string // the arguments that are no flags
 	given    map[string]bool
@@ -263,8 +264,8 @@ func (c *Command) checkOperands(hints map[int]string) error {
 		if hint := c.meant(extra); hint != "" {
 			return Usagef("unexpected argument %s%s", quoteArg(extra), hint)
 		}
-		if c.Bare != "" {
-			return Usagef("unexpected argument %s: every setting is a flag, such as -%s %s", quoteArg(extra), c.Bare, quoteArg(extra))
+		if c.Bare != nil {
+			return Usagef("unexpected argument %s: every setting is a flag, such as -%s %s", quoteArg(extra), c.Bare(extra), Shell(extra))
 		}
 		return Usagef("unexpected argument %s: everything is a flag", quoteArg(extra))
 	}
@@ -284,6 +285,9 @@ func (c *Command) checkOperands(hints map[int]string) error {
 func (c *Command) meant(arg string) string {
 	if slices.Contains(programs, arg) && arg != c.Name {
 		return fmt.Sprintf(": %s is a program of its own, not an argument of %s", arg, c.Name)
+	}
+	if strings.ContainsAny(arg, `/\`) {
+		return "" // a path
 	}
 	for _, exact := range []bool{true, false} {
 		fits := func(known []string) string {

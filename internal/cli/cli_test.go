@@ -113,10 +113,10 @@ func TestParseWithoutOperands(t *testing.T) {
 		"seed":      `unexpected argument "seed"; did you mean -seed?`,
 		"nhwc":      `unexpected argument "nhwc"; did you mean -layout nhwc?`,
 		"bench":     `unexpected argument "bench": bench is a program of its own, not an argument of sample`,
-		"somewhere": `unexpected argument "somewhere": every setting is a flag, such as -o "somewhere"`,
+		"somewhere": `unexpected argument "somewhere": every setting is a flag, such as -o somewhere`,
 	} {
 		c := command(&values{})
-		c.Bare = "o"
+		c.Bare = func(string) string { return "o" }
 		var usage *UsageError
 		if err := c.Parse(strings.Fields(args)); !errors.As(err, &usage) || usage.Text != want {
 			t.Errorf("%s: %v\nexpected %s", args, err, want)
