@@ -72,6 +72,8 @@ func (e *FileError) Unwrap() error { return e.Kind }
 
 const (
 	formatKey     = "format"
+	stepKey       = "step"
+	configKey     = "config"
 	formatPrefix  = "sigmaz-"
 	formatVersion = formatPrefix + "1"
 	checksumKey   = "checksum"
@@ -124,9 +126,9 @@ func (c *Checkpoint) views() (map[string]view, map[string]string, error) {
 	}
 	return views, map[string]string{
 		formatKey:   formatVersion,
-		"step":      strconv.FormatUint(c.Step, 10),
+		stepKey:     strconv.FormatUint(c.Step, 10),
 		"seed":      strconv.FormatUint(c.Seed, 10),
-		"config":    c.Config,
+		configKey:   c.Config,
 		"order":     string(order), // JSON objects have none, and the library sorts by dtype and name
 		checksumKey: noDigits,
 	}, nil
@@ -303,8 +305,8 @@ func decodeCheckpoint(path string, r io.ReaderAt, size int64) (*Checkpoint, erro
 	}
 
 	// From here on the bytes are as they were written, so what is wrong was written wrong.
-	c := &Checkpoint{Config: h.meta["config"]}
-	for key, dst := range map[string]*uint64{"step": &c.Step, "seed": &c.Seed} {
+	c := &Checkpoint{Config: h.meta[configKey]}
+	for key, dst := range map[string]*uint64{stepKey: &c.Step, "seed": &c.Seed} {
 		if *dst, err = strconv.ParseUint(h.meta[key], 10, 64); err != nil {
 			return nil, h.error(ErrNotCheckpoint, "has %s %q in its metadata: expected a decimal number of 64 bits; %s", key, h.meta[key], earlier)
 		}
@@ -449,7 +451,6 @@ func newInfo(name string, ti *safetensors.TensorInfo) (i info, fault string, kin
 
 // tensors reads every value once, in the file's order, and shows the bytes to w. Besides the values it holds at most 1 MiB.
 func (h *header) tensors(r io.ReaderAt, w io.Writer) ([]Named, error) {
-	start := 8 + int64(len(h.raw))
 	tensors := make([]Named, 0, len(h.infos))
 	largest := int64(0)
 	for _, i := range h.infos {
@@ -457,23 +458,30 @@ func (h *header) tensors(r io.ReaderAt, w io.Writer) ([]Named, error) {
 	}
 	chunk := make([]byte, min(largest, 1<<20))
 	for _, i := range h.infos {
-		in := io.TeeReader(io.NewSectionReader(r, start+i.s, i.e-i.s), w)
-		var t *tensor.Dense
-		var err error
-		switch i.dtype {
-		case safetensors.F32:
-			t, err = decode[float32](in, i, chunk)
-		case safetensors.F64:
-			t, err = decode[float64](in, i, chunk)
-		case safetensors.I64:
-			t, err = decode[int64](in, i, chunk)
-		}
+		t, err := h.tensor(r, w, i, chunk)
 		if err != nil {
-			return nil, fmt.Errorf("cannot read tensor %s of %s: %w", i.name, h.path, err)
+			return nil, err
 		}
 		tensors = append(tensors, Named{i.name, t})
 	}
 	return tensors, nil
+}
+
+// tensor reads the values of one tensor through chunk, and shows the bytes to w.
+func (h *header) tensor(r io.ReaderAt, w io.Writer, i info, chunk []byte) (t *tensor.Dense, err error) {
+	in := io.TeeReader(io.NewSectionReader(r, 8+int64(len(h.raw))+i.s, i.e-i.s), w)
+	switch i.dtype {
+	case safetensors.F32:
+		t, err = decode[float32](in, i, chunk)
+	case safetensors.F64:
+		t, err = decode[float64](in, i, chunk)
+	case safetensors.I64:
+		t, err = decode[int64](in, i, chunk)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("cannot read tensor %s of %s: %w", i.name, h.path, err)
+	}
+	return t, nil
 }
 
 func decode[V float32 | float64 | int64](r io.Reader, i info, chunk []byte) (*tensor.Dense, error) {

@@ -96,9 +96,15 @@ func newScore(b kernels.Backend, c Config, batch, work int) (*Score, int, error)
 
 // Load takes the weights from the tensors called prefix+NAME, "ema." or "param." in a checkpoint.
 func (s *Score) Load(tensors []Named, prefix string) error {
-	words, err := weightsOf(s.params, tensors, prefix)
-	if err != nil {
-		return err
-	}
-	return s.Arena.Write(s.weights, words)
+	return s.LoadFrom(namedSet(tensors), prefix)
+}
+
+// LoadFrom is Load from a set of tensors, which may lie in a file: they are read one by one.
+func (s *Score) LoadFrom(set TensorSet, prefix string) error {
+	at := s.weights.Off
+	return readParams(s.params, set, prefix, func(i int, words []float32) error {
+		b := kernels.Buf{Off: at, N: len(words)}
+		at += len(words)
+		return s.Arena.Write(b, words)
+	})
 }

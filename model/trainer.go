@@ -14,7 +14,6 @@ import (
 	"fmt"
 	"math"
 	"sort"
-	"strings"
 
 	"gorgonia.org/gorgonia"
 	"gorgonia.org/tensor"
@@ -526,8 +525,13 @@ func (t *Trainer) State() ([]Named, error) {
 
 // Restore continues from a checkpoint's tensors at the given step.
 func (t *Trainer) Restore(step uint64, tensors []Named) error {
+	return t.Continue(step, namedSet(tensors))
+}
+
+// Continue continues from the tensors of a set, called as [Trainer.State] calls them, at the given step.
+func (t *Trainer) Continue(step uint64, set TensorSet) error {
 	for _, prefix := range t.stored() {
-		if err := t.load(tensors, prefix, prefix); err != nil {
+		if err := t.load(set, prefix, prefix); err != nil {
 			return err
 		}
 	}
@@ -536,69 +540,29 @@ func (t *Trainer) Restore(step uint64, tensors []Named) error {
 
 // Load takes weights from the tensors called prefix+NAME and starts a new run with them.
 func (t *Trainer) Load(tensors []Named, prefix string) error {
+	return t.Start(namedSet(tensors), prefix, prefix)
+}
+
+// Start starts a new run with the weights of a set, called param+NAME, and their moving average, called ema+NAME.
+func (t *Trainer) Start(set TensorSet, param, ema string) error {
 	if err := t.Init(t.c.Seed); err != nil {
 		return err
 	}
-	if err := t.load(tensors, prefix, "param."); err != nil || t.layout.ema.N == 0 {
+	if err := t.load(set, param, "param."); err != nil || t.layout.ema.N == 0 {
 		return err
 	}
-	return t.load(tensors, prefix, "ema.")
+	return t.load(set, ema, "ema.")
 }
 
 // load fills one group from the tensors called from+NAME.
-func (t *Trainer) load(tensors []Named, from, group string) error {
-	words, err := weightsOf(t.net.Params, tensors, from)
-	if err != nil {
-		return err
-	}
+func (t *Trainer) load(set TensorSet, from, group string) error {
 	b, err := t.group(group)
 	if err != nil {
 		return err
 	}
-	return t.arena.Write(b, words)
-}
-
-// weightsOf collects the tensors called prefix+NAME of all parameters in memory order. Missing, surplus and misshaped
-// tensors are listed by name.
-func weightsOf(params []*Param, tensors []Named, prefix string) ([]float32, error) {
-	byName := map[string]*tensor.Dense{}
-	for _, n := range tensors {
-		if name, ok := strings.CutPrefix(n.Name, prefix); ok {
-			byName[name] = n.T
-		}
-	}
-	var words []float32
-	var wrong []string
-	for _, p := range params {
-		at := len(words)
-		words = append(words, make([]float32, p.Shape.TotalSize())...)
-		v, ok := byName[p.Name]
-		delete(byName, p.Name)
-		data, isFloat := []float32(nil), false
-		if ok {
-			data, isFloat = v.Data().([]float32)
-		}
-		switch {
-		case !ok:
-			wrong = append(wrong, "missing "+prefix+p.Name)
-		case !isFloat || !v.Shape().Eq(p.TorchShape()):
-			wrong = append(wrong, fmt.Sprintf("%s%s is %v %v, expected float32 %v", prefix, p.Name, v.Dtype(), v.Shape(), p.TorchShape()))
-		default:
-			p.fromTorch(words[at:], data)
-		}
-	}
-	var surplus []string
-	for name := range byName {
-		surplus = append(surplus, "unexpected "+prefix+name)
-	}
-	sort.Strings(surplus)
-	if wrong = append(wrong, surplus...); len(wrong) > 0 {
-		if more := len(wrong) - 5; more > 0 {
-			wrong = append(wrong[:5], fmt.Sprintf("and %d more", more))
-		}
-		return nil, fmt.Errorf("the tensors do not fit the network: %s", strings.Join(wrong, "; "))
-	}
-	return words, nil
+	return readParams(t.net.Params, set, from, func(i int, words []float32) error {
+		return t.arena.Write(t.layout.at(b, i), words)
+	})
 }
 
 // Info describes a network.

@@ -1,0 +1,134 @@
+// Tensors by name, in memory or still in a file, and how a network takes its parameters from them.
+package model
+
+import (
+	"fmt"
+	"sort"
+	"strings"
+
+	"gorgonia.org/tensor"
+)
+
+// TensorSet is tensors by name.
+type TensorSet interface {
+	// Described lists the tensors whose names start with prefix.
+	Described(prefix string) []Described
+	// ReadTensor fills dst with the values of the tensor of that full name, last index fastest, in PyTorch's layout.
+	ReadTensor(name string, dst []float32) error
+}
+
+// Described is a tensor without its values.
+type Described struct {
+	Name  string // in full
+	Shape tensor.Shape
+	DType string // PyTorch's name, such as float32
+}
+
+func (d Described) String() string { return fmt.Sprintf("%s %s", d.DType, shapeText(d.Shape)) }
+
+// shapeText is a shape as PyTorch prints it: [128, 3, 3, 3].
+func shapeText(s tensor.Shape) string {
+	return strings.ReplaceAll(fmt.Sprint([]int(s)), " ", ", ")
+}
+
+// float says whether the values may be a parameter's.
+func (d Described) float() bool { return strings.Contains(d.DType, "float") }
+
+// namedSet is tensors in memory.
+type namedSet []Named
+
+func (s namedSet) Described(prefix string) []Described {
+	var list []Described
+	for _, n := range s {
+		if strings.HasPrefix(n.Name, prefix) {
+			list = append(list, Described{n.Name, n.T.Shape(), n.T.Dtype().String()})
+		}
+	}
+	return list
+}
+
+func (s namedSet) ReadTensor(name string, dst []float32) error {
+	for _, n := range s {
+		if n.Name == name {
+			switch v := n.T.Data().(type) {
+			case []float32:
+				copy(dst, v)
+			case []float64:
+				for i := range dst {
+					dst[i] = float32(v[i])
+				}
+			case float32:
+				dst[0] = v
+			case float64:
+				dst[0] = float32(v)
+			default:
+				return fmt.Errorf("tensor %s is %v: expected float32", name, n.T.Dtype())
+			}
+			return nil
+		}
+	}
+	return fmt.Errorf("there is no tensor %s", name)
+}
+
+// mostListed bounds how many tensors an error lists.
+const mostListed = 12
+
+// fit compares the tensors called prefix+NAME with a network's parameters. Missing, surplus and misshaped ones are listed
+// by name, with the shapes found and expected.
+func fit(params []*Param, set TensorSet, prefix string) error {
+	found := map[string]Described{}
+	for _, d := range set.Described(prefix) {
+		found[strings.TrimPrefix(d.Name, prefix)] = d
+	}
+	var wrong []string
+	for _, p := range params {
+		expected := "float32 " + shapeText(p.TorchShape())
+		switch d, ok := found[p.Name]; {
+		case !ok:
+			wrong = append(wrong, fmt.Sprintf("missing %s%s, %s", prefix, p.Name, expected))
+		case !d.float() || !d.Shape.Eq(p.TorchShape()):
+			wrong = append(wrong, fmt.Sprintf("%s is %v, expected %s", d.Name, d, expected))
+		}
+		delete(found, p.Name)
+	}
+	var surplus []string
+	for _, d := range found {
+		surplus = append(surplus, fmt.Sprintf("unexpected %s, %v", d.Name, d))
+	}
+	sort.Strings(surplus)
+	if wrong = append(wrong, surplus...); len(wrong) == 0 {
+		return nil
+	}
+	count := fmt.Sprintf("%d of them do not", len(wrong))
+	if len(wrong) == 1 {
+		count = "one does not"
+	}
+	if more := len(wrong) - mostListed; more > 0 {
+		wrong = append(wrong[:mostListed], fmt.Sprintf("and %d more", more))
+	}
+	return fmt.Errorf("the tensors do not fit the network, %s: %s", count, strings.Join(wrong, "; "))
+}
+
+// readParams gives put the tensors called prefix+NAME of all parameters, in their order, each in memory order. Beside a
+// parameter's values in both orders nothing is held.
+func readParams(params []*Param, set TensorSet, prefix string, put func(i int, words []float32) error) error {
+	if err := fit(params, set, prefix); err != nil {
+		return err
+	}
+	largest := 0
+	for _, p := range params {
+		largest = max(largest, p.Shape.TotalSize())
+	}
+	torch, words := make([]float32, largest), make([]float32, largest)
+	for i, p := range params {
+		n := p.Shape.TotalSize()
+		if err := set.ReadTensor(prefix+p.Name, torch[:n]); err != nil {
+			return err
+		}
+		p.fromTorch(words, torch[:n])
+		if err := put(i, words[:n]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
