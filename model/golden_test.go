@@ -243,6 +243,43 @@ func (g golden) idle(t *testing.T) (names map[string]bool, zero float64) {
 	return names, 1e-6 * largest
 }
 
+// network is the file's.
+func (g golden) network(t *testing.T) Config {
+	integer := func(key string) int { return int(g.number(t, key)) }
+	c := Config{Net: g.meta["net"], NGF: integer("ngf"), Height: integer("height"), Width: integer("width"),
+		Channels: integer("channels"), Hidden: integer("hidden"), DataSD: g.number(t, "data_sd")}
+	if c.TakesImages() {
+		c.Normalization, c.Nonlinearity = g.meta["normalization"], g.meta["nonlinearity"]
+		c.Levels, c.Rescaled = integer("levels"), g.meta["rescaled"] == "true"
+	}
+	return c
+}
+
+// trainer has the file's parameters and its batch.
+func (g golden) trainer(t *testing.T, backend kernels.Backend) *Trainer {
+	t.Helper()
+	tr, err := NewTrainer(backend, TrainerConfig{
+		Network: g.network(t),
+		Batch:   int(g.number(t, "batch")), Sigmas: g.values(t, "sigmas"), AnnealPower: 2,
+		Adam:    AdamConfig{LR: g.number(t, "lr"), Beta1: 0.9, Beta2: 0.999, Eps: g.number(t, "adam_eps")},
+		EMARate: g.number(t, "ema_rate"),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := tr.Load(g.order, "param."); err != nil {
+		t.Fatal(err)
+	}
+	var level []int
+	for _, label := range g.tensors["labels"].Int64s() {
+		level = append(level, int(label))
+	}
+	if err := tr.SetBatch(g.nhwc(t, "xt"), g.nhwc(t, "z"), level); err != nil {
+		t.Fatal(err)
+	}
+	return tr
+}
+
 func (g golden) run(t *testing.T, backend kernels.Backend, file, name string) goldenErrors {
 	integer := func(key string) int { return int(g.number(t, key)) }
 	n, levels := integer("batch"), integer("levels")
@@ -262,37 +299,15 @@ func (g golden) run(t *testing.T, backend kernels.Backend, file, name string) go
 	if len(labels) != n {
 		t.Fatalf("%d labels for a batch of %d", len(labels), n)
 	}
-	level := make([]int, n)
 	mine := make([]float32, len(x))
 	for row, label := range labels {
-		level[row] = int(label)
 		for i, d := row*len(x)/n, len(x)/n; i < (row+1)*d; i++ {
 			mine[i] = x[i] + float32(sigmas[label]*z[i])
 		}
 	}
 	check(t, "xt", mine, xt, approx.Tol{})
 
-	network := Config{Net: g.meta["net"], NGF: integer("ngf"), Height: integer("height"), Width: integer("width"),
-		Channels: integer("channels"), Hidden: integer("hidden"), DataSD: g.number(t, "data_sd")}
-	if network.TakesImages() {
-		network.Normalization, network.Nonlinearity = g.meta["normalization"], g.meta["nonlinearity"]
-		network.Levels, network.Rescaled = levels, g.meta["rescaled"] == "true"
-	}
-	tr, err := NewTrainer(backend, TrainerConfig{
-		Network: network,
-		Batch:   n, Sigmas: sigmas, AnnealPower: 2,
-		Adam:    AdamConfig{LR: lr, Beta1: 0.9, Beta2: 0.999, Eps: g.number(t, "adam_eps")},
-		EMARate: g.number(t, "ema_rate"),
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := tr.Load(g.order, "param."); err != nil {
-		t.Fatal(err)
-	}
-	if err := tr.SetBatch(xt, z, level); err != nil {
-		t.Fatal(err)
-	}
+	tr := g.trainer(t, backend)
 
 	// What was loaded is what is held, through both changes of layout.
 	g.group(t, tr, "param.", "param.", approx.Tol{}, nil, approx.WorstAbs)
