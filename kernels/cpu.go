@@ -23,9 +23,12 @@ const (
 	taskCount = 16
 	// sumlessTaskCount is the same for a chain that sums nothing over the batch.
 	sumlessTaskCount = 64
-	// wideRow is the row size in words from which a task takes one row at a time through the chain. Smaller rows go
-	// together, so that a linear layer sees a matrix.
+	// wideRow is the row size in words from which a task takes one row at a time through the chain, or as many as a stage
+	// asks for. Smaller rows go together, so that a linear layer sees a matrix.
 	wideRow = 256
+	// temporaryWords bounds the transformed filters of a chain: they should stay in the cache that the cores share while
+	// the images pass.
+	temporaryWords = 1 << 20
 )
 
 // NewCPU is the backend that runs on the host with the given number of worker goroutines (0: one for each core).
@@ -60,21 +63,20 @@ func (c *cpu) Compile(a Arena, ops []Op) (Program, error) {
 	}
 	p := &cpuProgram{workers: c.workers}
 	// Working memory beside the arena is only taken by programs that are run.
-	p.build = sync.OnceFunc(func() { p.phases, p.scratch = compile(mem, ops) })
+	p.build = sync.OnceFunc(func() {
+		l := compile(mem, ops, c.workers)
+		l.allocate()
+		p.phases, p.scratch = l.phases, l.scratch
+	})
 	return p, nil
 }
 
-// Workspace counts packed weights, the tasks' sums and the workers' scratch of each program. Nothing is allocated for it.
+// Workspace counts packed weights and filters, the tasks' sums and the workers' scratch of each program. Nothing is
+// allocated for it.
 func (c *cpu) Workspace(programs ...[]Op) int {
 	total := 0
 	for _, ops := range programs {
-		scratch := 0
-		for _, op := range ops {
-			s := lower(nil, op)
-			total += s.workspace
-			scratch = max(scratch, s.scratch)
-		}
-		total += c.workers * scratch
+		total += compile(nil, ops, c.workers).words(c.workers)
 	}
 	return total
 }
@@ -154,10 +156,63 @@ type stage struct {
 	scratch      int // words that each worker needs
 	workspace    int // words that the stage takes for good when it is made ready
 	width        int // words of a row
+	block        int // rows that run likes to get together; 0: it does not matter
+	// temporary is memory from before to after the chain (or to the end of before, if there are no rows).
+	temporary *shared
+	// A stage that can share out less than a row has so many tiles in all, and runTiles computes some of them.
+	tiles    int
+	runTiles func(from, to int, w *worker)
+}
+
+// shared is memory that stages use one after the other.
+type shared struct {
+	words int
+	mem   []float32
+	at    int // where it starts in the memory of all
+}
+
+// layout is a compiled program before its memory is taken.
+type layout struct {
+	phases      []phase
+	stages      []stage
+	temporaries []*shared
+	temporary   int // words of the memory that the temporaries share
+	scratch     int // words of scratch of each worker
+	workers     int
+}
+
+// words is the memory that the program takes beside its arena.
+func (l *layout) words(workers int) int {
+	total := l.temporary + workers*l.scratch
+	for _, s := range l.stages {
+		total += s.workspace
+	}
+	return total
+}
+
+func (l *layout) allocate() {
+	mem := make([]float32, l.temporary)
+	for _, t := range l.temporaries {
+		t.mem = mem[t.at : t.at+t.words : t.at+t.words]
+	}
+	for _, s := range l.stages {
+		if s.ready != nil {
+			s.ready()
+		}
+	}
+}
+
+// place gives a temporary its memory, behind words that are taken.
+func (l *layout) place(t *shared, taken int) (end int) {
+	t.at = taken
+	l.temporaries = append(l.temporaries, t)
+	l.temporary = max(l.temporary, taken+t.words)
+	return taken + t.words
 }
 
 // compile lowers operations to phases.
-func compile(mem []float32, ops []Op) (phases []phase, scratch int) {
+func compile(mem []float32, ops []Op, workers int) *layout {
+	l := &layout{workers: workers}
 	var c chain
 	for i := 0; i < len(ops); i++ {
 		op := ops[i]
@@ -167,24 +222,39 @@ func compile(mem []float32, ops []Op) (phases []phase, scratch int) {
 			s = lowerNorm(mem, norm, vec.ScaleShiftELU) // on one read; the windows are the norm's
 			i++
 		}
-		if s.ready != nil {
-			s.ready()
+		l.stages = append(l.stages, s)
+		l.scratch = max(l.scratch, s.scratch)
+		if s.runTiles != nil && s.rows < workers {
+			s = s.byTiles(workers)
 		}
-		scratch = max(scratch, s.scratch)
 		if s.rows == 0 {
-			phases = append(phases, c.flush()...)
-			phases = append(phases, s.before...)
+			l.flush(&c)
+			if s.temporary != nil {
+				l.place(s.temporary, 0)
+			}
+			l.phases = append(l.phases, s.before...)
 			continue
 		}
 		for _, b := range append(without(reads, s.shared), without(writes, s.late)...) {
 			s.width = max(s.width, b.N/s.rows)
 		}
 		if !c.takes(s, reads, writes) {
-			phases = append(phases, c.flush()...)
+			l.flush(&c)
 		}
 		c.add(s, reads, writes)
 	}
-	return append(phases, c.flush()...), scratch
+	l.flush(&c)
+	return l
+}
+
+// byTiles is the stage with its tiles shared out over the workers, for batches with fewer rows than workers.
+func (s stage) byTiles(workers int) stage {
+	tasks := min(workers, s.tiles)
+	s.rows = 0
+	s.before = append(s.before, phase{tasks, func(task int, w *worker) {
+		s.runTiles(task*s.tiles/tasks, (task+1)*s.tiles/tasks, w)
+	}})
+	return s
 }
 
 // chain is stages that one task runs one after the other for its rows.
@@ -193,6 +263,7 @@ type chain struct {
 	reads, rowed []Buf // windows read and windows written row by row
 	late         []Buf // windows written after the chain
 	shared       []Buf // windows read as a whole
+	temporary    int   // words of temporary memory
 }
 
 // takes says whether stage s may join the chain: rows must be independent, so what it reads or writes row by row must
@@ -203,6 +274,9 @@ func (c *chain) takes(s stage, reads, writes []Buf) bool {
 		return true
 	}
 	if c.stages[0].rows != s.rows {
+		return false
+	}
+	if s.temporary != nil && c.temporary > 0 && c.temporary+s.temporary.words > temporaryWords {
 		return false
 	}
 	for _, b := range s.shared {
@@ -234,6 +308,9 @@ func (c *chain) add(s stage, reads, writes []Buf) {
 	c.rowed = append(c.rowed, without(writes, s.late)...)
 	c.late = append(c.late, s.late...)
 	c.shared = append(c.shared, s.shared...)
+	if s.temporary != nil {
+		c.temporary += s.temporary.words
+	}
 }
 
 // anyOverlap says whether b shares words with one of list; with sameRows identical windows do not count, because their
@@ -263,42 +340,49 @@ next:
 }
 
 // flush ends the chain: what comes before it, the chain itself, what comes after it.
-func (c *chain) flush() []phase {
+func (l *layout) flush(c *chain) {
 	stages := c.stages
 	*c = chain{}
 	if len(stages) == 0 {
-		return nil
+		return
 	}
-	rows, tasks, width := stages[0].rows, sumlessTaskCount, 0
+	rows, width, block, taken, sums := stages[0].rows, 0, 1, 0, false
 	var before, after []phase
 	for _, s := range stages {
 		before = append(before, s.before...)
 		after = append(after, s.after...)
 		width = max(width, s.width)
-		if s.sums {
-			tasks = taskCount
+		block = max(block, s.block)
+		sums = sums || s.sums
+		if s.temporary != nil {
+			taken = l.place(s.temporary, taken)
 		}
 	}
-	tasks = min(tasks, rows)
+	// The number of tasks may depend on the workers only where it does not change a sum.
+	tasks := sumlessTaskCount
+	if sums {
+		tasks = taskCount
+	} else if width >= wideRow {
+		block = max(1, min(block, rows/l.workers))
+	}
+	tasks = min(tasks, (rows+block-1)/block)
 	chained := phase{tasks, func(task int, w *worker) {
 		from, to := task*rows/tasks, (task+1)*rows/tasks
-		block := to - from
+		step := to - from
 		if width >= wideRow {
-			block = 1
+			step = block
 		}
-		for lo := from; lo < to; lo += block {
+		for lo := from; lo < to; lo += step {
 			for i := range stages {
-				stages[i].run(lo, lo+block, task, lo == from, w)
+				stages[i].run(lo, min(lo+step, to), task, lo == from, w)
 			}
 		}
 	}}
-	var phases []phase
 	for _, ph := range []phase{together(before), chained, together(after)} {
 		if ph.tasks > 0 {
-			phases = append(phases, ph)
+			l.phases = append(l.phases, ph)
 		}
 	}
-	return phases
 }
 
 // together makes one phase of several that do not depend on each other.

@@ -1,4 +1,10 @@
-// Convolutions on the CPU.
+// Convolutions on the CPU: by Winograd's method where that pays, else directly.
+//
+// A direct convolution takes the rows (images) of the batch one by one and keeps its packed weights for the whole program:
+// it is for small weights. Transformed filters are large, four times the weights. They are made anew in memory that all
+// convolutions share, just before the chain that reads them, and the chain takes several images at a time so that every
+// filter read serves enough tiles. The weight gradient shares its work out by blocks of channels rather than by images:
+// sums for each task would be as large as the filters.
 package kernels
 
 import "sigmaz/kernels/internal/vec"
@@ -21,9 +27,47 @@ func (s ConvShape) scratchLen() int {
 	return max(c.ScratchLen(), c.Transposed().ScratchLen())
 }
 
+// winograd says whether Winograd's method is the faster one: it multiplies 36 times for each tile, and transforms. Both
+// depend on one image's shape alone.
+func (s ConvShape) winograd() bool {
+	if s.K != 3 || min(s.Cin, s.Cout) < 32 {
+		return false
+	}
+	w := vec.NewWino(vec.Conv{H: s.H, W: s.W, Cin: s.Cin, Cout: s.Cout, K: s.K, Dilation: s.Dilation})
+	rows := 3*s.H - 2*min(s.Dilation, s.H) // of taps inside the image: those above and below are left out
+	return 48*w.Tiles < 3*s.W*rows
+}
+
+// winoTiles is about how many tiles are to be computed together.
+const winoTiles = 28
+
+// lowerWino is the convolution of x with filters that are made by filter, panel by panel.
+func lowerWino(w *vec.Wino, rows int, x, y, bias func() []float32, filter func(u []float32, panel int, scratch []float32)) stage {
+	u := &shared{words: w.FilterLen()}
+	var xs, ys, b []float32
+	tiles := func(from, to int, wk *worker) {
+		w.Forward(ys, xs, u.mem, b, vec.Epilogue{}, from, to, wk.scratch[:w.ScratchLen()])
+	}
+	return stage{rows: rows, temporary: u, tiles: w.Tiles * rows, runTiles: tiles,
+		scratch: max(w.ScratchLen(), w.FilterScratchLen()), block: (winoTiles + w.Tiles - 1) / w.Tiles,
+		ready:  func() { xs, ys, b = x(), y(), bias() },
+		before: []phase{{w.FilterPanels(), func(task int, wk *worker) { filter(u.mem, task, wk.scratch) }}},
+		run:    func(lo, hi, _ int, _ bool, wk *worker) { tiles(lo*w.Tiles, hi*w.Tiles, wk) },
+	}
+}
+
 // lowerConv packs the weights before every chain: they change with every optimiser step.
 func lowerConv(mem []float32, o Conv) stage {
 	o.check(o.X, o.Y, o.Weight, o.Bias)
+	if o.winograd() {
+		c, _ := o.vecConv(1)
+		w := vec.NewWino(c)
+		s := lowerWino(w, o.N, of(mem, o.X), of(mem, o.Y), of(mem, o.Bias), func(u []float32, panel int, scratch []float32) {
+			w.Filter(u, o.Weight.Of(mem), panel, scratch)
+		})
+		s.shared = present(o.Weight, o.Bias)
+		return s
+	}
 	c, _ := o.vecConv(1)
 	var packed, bias []float32
 	return stage{rows: o.N, shared: present(o.Weight, o.Bias), scratch: o.scratchLen(), workspace: c.PackedLen(),
@@ -43,8 +87,27 @@ func lowerConv(mem []float32, o Conv) stage {
 		}}
 }
 
+// of is the window b, nil if it is absent.
+func of(mem []float32, b Buf) func() []float32 {
+	return func() []float32 {
+		if b.N == 0 {
+			return nil
+		}
+		return b.Of(mem)
+	}
+}
+
 func lowerConvGradInput(mem []float32, o ConvGradInput) stage {
 	o.check(o.DX, o.DY, o.Weight, Buf{})
+	if o.winograd() {
+		c, _ := o.vecConv(1)
+		w := vec.NewWino(c).Transposed()
+		s := lowerWino(w, o.N, of(mem, o.DY), of(mem, o.DX), of(mem, Buf{}), func(u []float32, panel int, scratch []float32) {
+			w.FilterTransposed(u, o.Weight.Of(mem), panel, scratch)
+		})
+		s.shared = []Buf{o.Weight}
+		return s
+	}
 	c, _ := o.vecConv(1)
 	var packed []float32
 	return stage{rows: o.N, shared: []Buf{o.Weight}, scratch: o.scratchLen(), workspace: c.Transposed().PackedLen(),
@@ -60,8 +123,46 @@ func lowerConvGradInput(mem []float32, o ConvGradInput) stage {
 		}}
 }
 
+// winoGradTasks is about the number of tasks that a weight gradient is cut into: blocks of channels, times parts of the
+// batch where the blocks are too few.
+const winoGradTasks = 8
+
+func lowerWinoGrad(mem []float32, o ConvGradWeight) stage {
+	c, _ := o.vecConv(1)
+	w := vec.NewWino(c)
+	blocks := w.GradBlocks(winoGradTasks)
+	parts := min(o.N, (winoGradTasks+len(blocks)-1)/len(blocks))
+	sums := &shared{}
+	starts := []int{0}
+	for _, b := range blocks {
+		for range parts {
+			sums.words += w.WeightGradLen(b)
+			starts = append(starts, sums.words)
+		}
+	}
+	acc := func(i int) []float32 { return sums.mem[starts[i]:starts[i+1]] }
+	return stage{temporary: sums, scratch: w.GradScratchLen(), before: []phase{
+		{len(blocks) * parts, func(task int, wk *worker) {
+			part := task % parts
+			lo, hi := part*o.N/parts, (part+1)*o.N/parts
+			w.WeightGrad(acc(task), rowsOf(mem, o.X, o.N, lo, hi), rowsOf(mem, o.DY, o.N, lo, hi), blocks[task/parts],
+				wk.scratch[:w.GradScratchLen()])
+		}},
+		{len(blocks), func(task int, _ *worker) {
+			accs := make([][]float32, parts)
+			for part := range accs {
+				accs[part] = acc(task*parts + part)
+			}
+			w.StoreWeightGrad(o.DWeight.Of(mem), of(mem, o.DBias)(), accs, blocks[task])
+		}},
+	}}
+}
+
 func lowerConvGradWeight(mem []float32, o ConvGradWeight) stage {
 	o.check(o.X, o.DY, o.DWeight, o.DBias)
+	if o.winograd() {
+		return lowerWinoGrad(mem, o)
+	}
 	c, _ := o.vecConv(1)
 	tasks := min(taskCount, o.N)
 	weights, biases := make([][]float32, tasks), make([][]float32, tasks)

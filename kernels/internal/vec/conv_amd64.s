@@ -12,44 +12,46 @@ TEXT ·convTileAVX512x1r1(SB), NOSPLIT, $0-8
 	LEAQ  (R11)(R11*2), R12
 	LEAQ  (R11)(R11*4), R13
 	LEAQ  (R12)(R11*4), BX
-	KMOVW 128(DI), K1
-	KMOVW 136(DI), K2
+	KMOVW 136(DI), K1
+	KMOVW 144(DI), K2
 	MOVQ  (DI), AX
-	MOVQ  AX, 160(DI)
-	MOVQ  16(DI), AX
 	MOVQ  AX, 168(DI)
-	MOVQ  48(DI), AX
+	MOVQ  8(DI), AX
 	MOVQ  AX, 176(DI)
+	MOVQ  16(DI), AX
+	MOVQ  AX, 184(DI)
+	MOVQ  48(DI), AX
+	MOVQ  AX, 192(DI)
 
 tile:
 	MOVQ    24(DI), AX
 	VMOVUPS (AX), Z30
-	CMPQ    120(DI), $0x00
+	CMPQ    128(DI), $0x00
 	JNE     fromOutput
 	VMOVAPS Z30, Z0
 	JMP     started
 
 fromOutput:
-	MOVQ      168(DI), AX
+	MOVQ      184(DI), AX
 	MOVQ      40(DI), CX
 	VMOVUPS.Z (AX), K2, Z0
 	VADDPS    Z30, Z0, Z0
 
 started:
-	MOVQ 8(DI), DX
-	MOVQ 160(DI), AX
-	MOVQ AX, 184(DI)
-	MOVQ 72(DI), CX
-	MOVQ CX, 192(DI)
+	MOVQ 176(DI), DX
+	MOVQ 168(DI), AX
+	MOVQ AX, 200(DI)
+	MOVQ 80(DI), CX
+	MOVQ CX, 208(DI)
 
 rowOfTaps:
-	MOVQ 184(DI), AX
-	MOVQ AX, 200(DI)
-	MOVQ 88(DI), R14
+	MOVQ 200(DI), AX
+	MOVQ AX, 216(DI)
+	MOVQ 96(DI), R14
 
 tap:
-	MOVQ 200(DI), SI
-	MOVQ 104(DI), CX
+	MOVQ 216(DI), SI
+	MOVQ 112(DI), CX
 	SUBQ $0x02, CX
 	JLT  rest
 
@@ -76,22 +78,24 @@ one:
 	JNE              one
 
 tapDone:
-	MOVQ    96(DI), AX
-	ADDQ    AX, 200(DI)
+	MOVQ    104(DI), AX
+	ADDQ    AX, 216(DI)
 	DECQ    R14
 	JNE     tap
-	MOVQ    80(DI), AX
-	ADDQ    AX, 184(DI)
-	DECQ    192(DI)
+	MOVQ    88(DI), AX
+	ADDQ    AX, 200(DI)
+	DECQ    208(DI)
 	JNE     rowOfTaps
-	MOVQ    168(DI), AX
+	MOVQ    184(DI), AX
 	MOVQ    40(DI), CX
 	VMOVUPS Z0, K2, (AX)
 	MOVQ    56(DI), AX
-	ADDQ    AX, 160(DI)
-	MOVQ    64(DI), AX
 	ADDQ    AX, 168(DI)
-	DECQ    176(DI)
+	MOVQ    64(DI), AX
+	ADDQ    AX, 176(DI)
+	MOVQ    72(DI), AX
+	ADDQ    AX, 184(DI)
+	DECQ    192(DI)
 	JNE     tile
 	VZEROUPPER
 	RET
@@ -104,26 +108,28 @@ TEXT ·convTileAVX512x1r2(SB), NOSPLIT, $0-8
 	LEAQ  (R11)(R11*2), R12
 	LEAQ  (R11)(R11*4), R13
 	LEAQ  (R12)(R11*4), BX
-	KMOVW 128(DI), K1
-	KMOVW 136(DI), K2
+	KMOVW 136(DI), K1
+	KMOVW 144(DI), K2
 	MOVQ  (DI), AX
-	MOVQ  AX, 160(DI)
-	MOVQ  16(DI), AX
 	MOVQ  AX, 168(DI)
-	MOVQ  48(DI), AX
+	MOVQ  8(DI), AX
 	MOVQ  AX, 176(DI)
+	MOVQ  16(DI), AX
+	MOVQ  AX, 184(DI)
+	MOVQ  48(DI), AX
+	MOVQ  AX, 192(DI)
 
 tile:
 	MOVQ    24(DI), AX
 	VMOVUPS (AX), Z30
-	CMPQ    120(DI), $0x00
+	CMPQ    128(DI), $0x00
 	JNE     fromOutput
 	VMOVAPS Z30, Z0
 	VMOVAPS Z30, Z1
 	JMP     started
 
 fromOutput:
-	MOVQ      168(DI), AX
+	MOVQ      184(DI), AX
 	MOVQ      40(DI), CX
 	VMOVUPS.Z (AX), K1, Z0
 	VADDPS    Z30, Z0, Z0
@@ -132,20 +138,20 @@ fromOutput:
 	VADDPS    Z30, Z1, Z1
 
 started:
-	MOVQ 8(DI), DX
-	MOVQ 160(DI), AX
-	MOVQ AX, 184(DI)
-	MOVQ 72(DI), CX
-	MOVQ CX, 192(DI)
+	MOVQ 176(DI), DX
+	MOVQ 168(DI), AX
+	MOVQ AX, 200(DI)
+	MOVQ 80(DI), CX
+	MOVQ CX, 208(DI)
 
 rowOfTaps:
-	MOVQ 184(DI), AX
-	MOVQ AX, 200(DI)
-	MOVQ 88(DI), R14
+	MOVQ 200(DI), AX
+	MOVQ AX, 216(DI)
+	MOVQ 96(DI), R14
 
 tap:
-	MOVQ 200(DI), SI
-	MOVQ 104(DI), CX
+	MOVQ 216(DI), SI
+	MOVQ 112(DI), CX
 	SUBQ $0x02, CX
 	JLT  rest
 
@@ -175,24 +181,26 @@ one:
 	JNE              one
 
 tapDone:
-	MOVQ    96(DI), AX
-	ADDQ    AX, 200(DI)
+	MOVQ    104(DI), AX
+	ADDQ    AX, 216(DI)
 	DECQ    R14
 	JNE     tap
-	MOVQ    80(DI), AX
-	ADDQ    AX, 184(DI)
-	DECQ    192(DI)
+	MOVQ    88(DI), AX
+	ADDQ    AX, 200(DI)
+	DECQ    208(DI)
 	JNE     rowOfTaps
-	MOVQ    168(DI), AX
+	MOVQ    184(DI), AX
 	MOVQ    40(DI), CX
 	VMOVUPS Z0, K1, (AX)
 	ADDQ    CX, AX
 	VMOVUPS Z1, K2, (AX)
 	MOVQ    56(DI), AX
-	ADDQ    AX, 160(DI)
-	MOVQ    64(DI), AX
 	ADDQ    AX, 168(DI)
-	DECQ    176(DI)
+	MOVQ    64(DI), AX
+	ADDQ    AX, 176(DI)
+	MOVQ    72(DI), AX
+	ADDQ    AX, 184(DI)
+	DECQ    192(DI)
 	JNE     tile
 	VZEROUPPER
 	RET
@@ -205,19 +213,21 @@ TEXT ·convTileAVX512x1r3(SB), NOSPLIT, $0-8
 	LEAQ  (R11)(R11*2), R12
 	LEAQ  (R11)(R11*4), R13
 	LEAQ  (R12)(R11*4), BX
-	KMOVW 128(DI), K1
-	KMOVW 136(DI), K2
+	KMOVW 136(DI), K1
+	KMOVW 144(DI), K2
 	MOVQ  (DI), AX
-	MOVQ  AX, 160(DI)
-	MOVQ  16(DI), AX
 	MOVQ  AX, 168(DI)
-	MOVQ  48(DI), AX
+	MOVQ  8(DI), AX
 	MOVQ  AX, 176(DI)
+	MOVQ  16(DI), AX
+	MOVQ  AX, 184(DI)
+	MOVQ  48(DI), AX
+	MOVQ  AX, 192(DI)
 
 tile:
 	MOVQ    24(DI), AX
 	VMOVUPS (AX), Z30
-	CMPQ    120(DI), $0x00
+	CMPQ    128(DI), $0x00
 	JNE     fromOutput
 	VMOVAPS Z30, Z0
 	VMOVAPS Z30, Z1
@@ -225,7 +235,7 @@ tile:
 	JMP     started
 
 fromOutput:
-	MOVQ      168(DI), AX
+	MOVQ      184(DI), AX
 	MOVQ      40(DI), CX
 	VMOVUPS.Z (AX), K1, Z0
 	VADDPS    Z30, Z0, Z0
@@ -237,20 +247,20 @@ fromOutput:
 	VADDPS    Z30, Z2, Z2
 
 started:
-	MOVQ 8(DI), DX
-	MOVQ 160(DI), AX
-	MOVQ AX, 184(DI)
-	MOVQ 72(DI), CX
-	MOVQ CX, 192(DI)
+	MOVQ 176(DI), DX
+	MOVQ 168(DI), AX
+	MOVQ AX, 200(DI)
+	MOVQ 80(DI), CX
+	MOVQ CX, 208(DI)
 
 rowOfTaps:
-	MOVQ 184(DI), AX
-	MOVQ AX, 200(DI)
-	MOVQ 88(DI), R14
+	MOVQ 200(DI), AX
+	MOVQ AX, 216(DI)
+	MOVQ 96(DI), R14
 
 tap:
-	MOVQ 200(DI), SI
-	MOVQ 104(DI), CX
+	MOVQ 216(DI), SI
+	MOVQ 112(DI), CX
 	SUBQ $0x02, CX
 	JLT  rest
 
@@ -283,15 +293,15 @@ one:
 	JNE              one
 
 tapDone:
-	MOVQ    96(DI), AX
-	ADDQ    AX, 200(DI)
+	MOVQ    104(DI), AX
+	ADDQ    AX, 216(DI)
 	DECQ    R14
 	JNE     tap
-	MOVQ    80(DI), AX
-	ADDQ    AX, 184(DI)
-	DECQ    192(DI)
+	MOVQ    88(DI), AX
+	ADDQ    AX, 200(DI)
+	DECQ    208(DI)
 	JNE     rowOfTaps
-	MOVQ    168(DI), AX
+	MOVQ    184(DI), AX
 	MOVQ    40(DI), CX
 	VMOVUPS Z0, K1, (AX)
 	ADDQ    CX, AX
@@ -299,10 +309,12 @@ tapDone:
 	ADDQ    CX, AX
 	VMOVUPS Z2, K2, (AX)
 	MOVQ    56(DI), AX
-	ADDQ    AX, 160(DI)
-	MOVQ    64(DI), AX
 	ADDQ    AX, 168(DI)
-	DECQ    176(DI)
+	MOVQ    64(DI), AX
+	ADDQ    AX, 176(DI)
+	MOVQ    72(DI), AX
+	ADDQ    AX, 184(DI)
+	DECQ    192(DI)
 	JNE     tile
 	VZEROUPPER
 	RET
@@ -315,19 +327,21 @@ TEXT ·convTileAVX512x1r4(SB), NOSPLIT, $0-8
 	LEAQ  (R11)(R11*2), R12
 	LEAQ  (R11)(R11*4), R13
 	LEAQ  (R12)(R11*4), BX
-	KMOVW 128(DI), K1
-	KMOVW 136(DI), K2
+	KMOVW 136(DI), K1
+	KMOVW 144(DI), K2
 	MOVQ  (DI), AX
-	MOVQ  AX, 160(DI)
-	MOVQ  16(DI), AX
 	MOVQ  AX, 168(DI)
-	MOVQ  48(DI), AX
+	MOVQ  8(DI), AX
 	MOVQ  AX, 176(DI)
+	MOVQ  16(DI), AX
+	MOVQ  AX, 184(DI)
+	MOVQ  48(DI), AX
+	MOVQ  AX, 192(DI)
 
 tile:
 	MOVQ    24(DI), AX
 	VMOVUPS (AX), Z30
-	CMPQ    120(DI), $0x00
+	CMPQ    128(DI), $0x00
 	JNE     fromOutput
 	VMOVAPS Z30, Z0
 	VMOVAPS Z30, Z1
@@ -336,7 +350,7 @@ tile:
 	JMP     started
 
 fromOutput:
-	MOVQ      168(DI), AX
+	MOVQ      184(DI), AX
 	MOVQ      40(DI), CX
 	VMOVUPS.Z (AX), K1, Z0
 	VADDPS    Z30, Z0, Z0
@@ -351,20 +365,20 @@ fromOutput:
 	VADDPS    Z30, Z3, Z3
 
 started:
-	MOVQ 8(DI), DX
-	MOVQ 160(DI), AX
-	MOVQ AX, 184(DI)
-	MOVQ 72(DI), CX
-	MOVQ CX, 192(DI)
+	MOVQ 176(DI), DX
+	MOVQ 168(DI), AX
+	MOVQ AX, 200(DI)
+	MOVQ 80(DI), CX
+	MOVQ CX, 208(DI)
 
 rowOfTaps:
-	MOVQ 184(DI), AX
-	MOVQ AX, 200(DI)
-	MOVQ 88(DI), R14
+	MOVQ 200(DI), AX
+	MOVQ AX, 216(DI)
+	MOVQ 96(DI), R14
 
 tap:
-	MOVQ 200(DI), SI
-	MOVQ 104(DI), CX
+	MOVQ 216(DI), SI
+	MOVQ 112(DI), CX
 	SUBQ $0x02, CX
 	JLT  rest
 
@@ -400,15 +414,15 @@ one:
 	JNE              one
 
 tapDone:
-	MOVQ    96(DI), AX
-	ADDQ    AX, 200(DI)
+	MOVQ    104(DI), AX
+	ADDQ    AX, 216(DI)
 	DECQ    R14
 	JNE     tap
-	MOVQ    80(DI), AX
-	ADDQ    AX, 184(DI)
-	DECQ    192(DI)
+	MOVQ    88(DI), AX
+	ADDQ    AX, 200(DI)
+	DECQ    208(DI)
 	JNE     rowOfTaps
-	MOVQ    168(DI), AX
+	MOVQ    184(DI), AX
 	MOVQ    40(DI), CX
 	VMOVUPS Z0, K1, (AX)
 	ADDQ    CX, AX
@@ -418,10 +432,12 @@ tapDone:
 	ADDQ    CX, AX
 	VMOVUPS Z3, K2, (AX)
 	MOVQ    56(DI), AX
-	ADDQ    AX, 160(DI)
-	MOVQ    64(DI), AX
 	ADDQ    AX, 168(DI)
-	DECQ    176(DI)
+	MOVQ    64(DI), AX
+	ADDQ    AX, 176(DI)
+	MOVQ    72(DI), AX
+	ADDQ    AX, 184(DI)
+	DECQ    192(DI)
 	JNE     tile
 	VZEROUPPER
 	RET
@@ -434,19 +450,21 @@ TEXT ·convTileAVX512x1r5(SB), NOSPLIT, $0-8
 	LEAQ  (R11)(R11*2), R12
 	LEAQ  (R11)(R11*4), R13
 	LEAQ  (R12)(R11*4), BX
-	KMOVW 128(DI), K1
-	KMOVW 136(DI), K2
+	KMOVW 136(DI), K1
+	KMOVW 144(DI), K2
 	MOVQ  (DI), AX
-	MOVQ  AX, 160(DI)
-	MOVQ  16(DI), AX
 	MOVQ  AX, 168(DI)
-	MOVQ  48(DI), AX
+	MOVQ  8(DI), AX
 	MOVQ  AX, 176(DI)
+	MOVQ  16(DI), AX
+	MOVQ  AX, 184(DI)
+	MOVQ  48(DI), AX
+	MOVQ  AX, 192(DI)
 
 tile:
 	MOVQ    24(DI), AX
 	VMOVUPS (AX), Z30
-	CMPQ    120(DI), $0x00
+	CMPQ    128(DI), $0x00
 	JNE     fromOutput
 	VMOVAPS Z30, Z0
 	VMOVAPS Z30, Z1
@@ -456,7 +474,7 @@ tile:
 	JMP     started
 
 fromOutput:
-	MOVQ      168(DI), AX
+	MOVQ      184(DI), AX
 	MOVQ      40(DI), CX
 	VMOVUPS.Z (AX), K1, Z0
 	VADDPS    Z30, Z0, Z0
@@ -474,20 +492,20 @@ fromOutput:
 	VADDPS    Z30, Z4, Z4
 
 started:
-	MOVQ 8(DI), DX
-	MOVQ 160(DI), AX
-	MOVQ AX, 184(DI)
-	MOVQ 72(DI), CX
-	MOVQ CX, 192(DI)
+	MOVQ 176(DI), DX
+	MOVQ 168(DI), AX
+	MOVQ AX, 200(DI)
+	MOVQ 80(DI), CX
+	MOVQ CX, 208(DI)
 
 rowOfTaps:
-	MOVQ 184(DI), AX
-	MOVQ AX, 200(DI)
-	MOVQ 88(DI), R14
+	MOVQ 200(DI), AX
+	MOVQ AX, 216(DI)
+	MOVQ 96(DI), R14
 
 tap:
-	MOVQ 200(DI), SI
-	MOVQ 104(DI), CX
+	MOVQ 216(DI), SI
+	MOVQ 112(DI), CX
 	SUBQ $0x02, CX
 	JLT  rest
 
@@ -526,15 +544,15 @@ one:
 	JNE              one
 
 tapDone:
-	MOVQ    96(DI), AX
-	ADDQ    AX, 200(DI)
+	MOVQ    104(DI), AX
+	ADDQ    AX, 216(DI)
 	DECQ    R14
 	JNE     tap
-	MOVQ    80(DI), AX
-	ADDQ    AX, 184(DI)
-	DECQ    192(DI)
+	MOVQ    88(DI), AX
+	ADDQ    AX, 200(DI)
+	DECQ    208(DI)
 	JNE     rowOfTaps
-	MOVQ    168(DI), AX
+	MOVQ    184(DI), AX
 	MOVQ    40(DI), CX
 	VMOVUPS Z0, K1, (AX)
 	ADDQ    CX, AX
@@ -546,10 +564,12 @@ tapDone:
 	ADDQ    CX, AX
 	VMOVUPS Z4, K2, (AX)
 	MOVQ    56(DI), AX
-	ADDQ    AX, 160(DI)
-	MOVQ    64(DI), AX
 	ADDQ    AX, 168(DI)
-	DECQ    176(DI)
+	MOVQ    64(DI), AX
+	ADDQ    AX, 176(DI)
+	MOVQ    72(DI), AX
+	ADDQ    AX, 184(DI)
+	DECQ    192(DI)
 	JNE     tile
 	VZEROUPPER
 	RET
@@ -562,19 +582,21 @@ TEXT ·convTileAVX512x1r6(SB), NOSPLIT, $0-8
 	LEAQ  (R11)(R11*2), R12
 	LEAQ  (R11)(R11*4), R13
 	LEAQ  (R12)(R11*4), BX
-	KMOVW 128(DI), K1
-	KMOVW 136(DI), K2
+	KMOVW 136(DI), K1
+	KMOVW 144(DI), K2
 	MOVQ  (DI), AX
-	MOVQ  AX, 160(DI)
-	MOVQ  16(DI), AX
 	MOVQ  AX, 168(DI)
-	MOVQ  48(DI), AX
+	MOVQ  8(DI), AX
 	MOVQ  AX, 176(DI)
+	MOVQ  16(DI), AX
+	MOVQ  AX, 184(DI)
+	MOVQ  48(DI), AX
+	MOVQ  AX, 192(DI)
 
 tile:
 	MOVQ    24(DI), AX
 	VMOVUPS (AX), Z30
-	CMPQ    120(DI), $0x00
+	CMPQ    128(DI), $0x00
 	JNE     fromOutput
 	VMOVAPS Z30, Z0
 	VMOVAPS Z30, Z1
@@ -585,7 +607,7 @@ tile:
 	JMP     started
 
 fromOutput:
-	MOVQ      168(DI), AX
+	MOVQ      184(DI), AX
 	MOVQ      40(DI), CX
 	VMOVUPS.Z (AX), K1, Z0
 	VADDPS    Z30, Z0, Z0
@@ -606,20 +628,20 @@ fromOutput:
 	VADDPS    Z30, Z5, Z5
 
 started:
-	MOVQ 8(DI), DX
-	MOVQ 160(DI), AX
-	MOVQ AX, 184(DI)
-	MOVQ 72(DI), CX
-	MOVQ CX, 192(DI)
+	MOVQ 176(DI), DX
+	MOVQ 168(DI), AX
+	MOVQ AX, 200(DI)
+	MOVQ 80(DI), CX
+	MOVQ CX, 208(DI)
 
 rowOfTaps:
-	MOVQ 184(DI), AX
-	MOVQ AX, 200(DI)
-	MOVQ 88(DI), R14
+	MOVQ 200(DI), AX
+	MOVQ AX, 216(DI)
+	MOVQ 96(DI), R14
 
 tap:
-	MOVQ 200(DI), SI
-	MOVQ 104(DI), CX
+	MOVQ 216(DI), SI
+	MOVQ 112(DI), CX
 	SUBQ $0x02, CX
 	JLT  rest
 
@@ -661,15 +683,15 @@ one:
 	JNE              one
 
 tapDone:
-	MOVQ    96(DI), AX
-	ADDQ    AX, 200(DI)
+	MOVQ    104(DI), AX
+	ADDQ    AX, 216(DI)
 	DECQ    R14
 	JNE     tap
-	MOVQ    80(DI), AX
-	ADDQ    AX, 184(DI)
-	DECQ    192(DI)
+	MOVQ    88(DI), AX
+	ADDQ    AX, 200(DI)
+	DECQ    208(DI)
 	JNE     rowOfTaps
-	MOVQ    168(DI), AX
+	MOVQ    184(DI), AX
 	MOVQ    40(DI), CX
 	VMOVUPS Z0, K1, (AX)
 	ADDQ    CX, AX
@@ -683,10 +705,12 @@ tapDone:
 	ADDQ    CX, AX
 	VMOVUPS Z5, K2, (AX)
 	MOVQ    56(DI), AX
-	ADDQ    AX, 160(DI)
-	MOVQ    64(DI), AX
 	ADDQ    AX, 168(DI)
-	DECQ    176(DI)
+	MOVQ    64(DI), AX
+	ADDQ    AX, 176(DI)
+	MOVQ    72(DI), AX
+	ADDQ    AX, 184(DI)
+	DECQ    192(DI)
 	JNE     tile
 	VZEROUPPER
 	RET
@@ -699,19 +723,21 @@ TEXT ·convTileAVX512x1r7(SB), NOSPLIT, $0-8
 	LEAQ  (R11)(R11*2), R12
 	LEAQ  (R11)(R11*4), R13
 	LEAQ  (R12)(R11*4), BX
-	KMOVW 128(DI), K1
-	KMOVW 136(DI), K2
+	KMOVW 136(DI), K1
+	KMOVW 144(DI), K2
 	MOVQ  (DI), AX
-	MOVQ  AX, 160(DI)
-	MOVQ  16(DI), AX
 	MOVQ  AX, 168(DI)
-	MOVQ  48(DI), AX
+	MOVQ  8(DI), AX
 	MOVQ  AX, 176(DI)
+	MOVQ  16(DI), AX
+	MOVQ  AX, 184(DI)
+	MOVQ  48(DI), AX
+	MOVQ  AX, 192(DI)
 
 tile:
 	MOVQ    24(DI), AX
 	VMOVUPS (AX), Z30
-	CMPQ    120(DI), $0x00
+	CMPQ    128(DI), $0x00
 	JNE     fromOutput
 	VMOVAPS Z30, Z0
 	VMOVAPS Z30, Z1
@@ -723,7 +749,7 @@ tile:
 	JMP     started
 
 fromOutput:
-	MOVQ      168(DI), AX
+	MOVQ      184(DI), AX
 	MOVQ      40(DI), CX
 	VMOVUPS.Z (AX), K1, Z0
 	VADDPS    Z30, Z0, Z0
@@ -747,20 +773,20 @@ fromOutput:
 	VADDPS    Z30, Z6, Z6
 
 started:
-	MOVQ 8(DI), DX
-	MOVQ 160(DI), AX
-	MOVQ AX, 184(DI)
-	MOVQ 72(DI), CX
-	MOVQ CX, 192(DI)
+	MOVQ 176(DI), DX
+	MOVQ 168(DI), AX
+	MOVQ AX, 200(DI)
+	MOVQ 80(DI), CX
+	MOVQ CX, 208(DI)
 
 rowOfTaps:
-	MOVQ 184(DI), AX
-	MOVQ AX, 200(DI)
-	MOVQ 88(DI), R14
+	MOVQ 200(DI), AX
+	MOVQ AX, 216(DI)
+	MOVQ 96(DI), R14
 
 tap:
-	MOVQ 200(DI), SI
-	MOVQ 104(DI), CX
+	MOVQ 216(DI), SI
+	MOVQ 112(DI), CX
 	SUBQ $0x02, CX
 	JLT  rest
 
@@ -805,15 +831,15 @@ one:
 	JNE              one
 
 tapDone:
-	MOVQ    96(DI), AX
-	ADDQ    AX, 200(DI)
+	MOVQ    104(DI), AX
+	ADDQ    AX, 216(DI)
 	DECQ    R14
 	JNE     tap
-	MOVQ    80(DI), AX
-	ADDQ    AX, 184(DI)
-	DECQ    192(DI)
+	MOVQ    88(DI), AX
+	ADDQ    AX, 200(DI)
+	DECQ    208(DI)
 	JNE     rowOfTaps
-	MOVQ    168(DI), AX
+	MOVQ    184(DI), AX
 	MOVQ    40(DI), CX
 	VMOVUPS Z0, K1, (AX)
 	ADDQ    CX, AX
@@ -829,10 +855,12 @@ tapDone:
 	ADDQ    CX, AX
 	VMOVUPS Z6, K2, (AX)
 	MOVQ    56(DI), AX
-	ADDQ    AX, 160(DI)
-	MOVQ    64(DI), AX
 	ADDQ    AX, 168(DI)
-	DECQ    176(DI)
+	MOVQ    64(DI), AX
+	ADDQ    AX, 176(DI)
+	MOVQ    72(DI), AX
+	ADDQ    AX, 184(DI)
+	DECQ    192(DI)
 	JNE     tile
 	VZEROUPPER
 	RET
@@ -845,19 +873,21 @@ TEXT ·convTileAVX512x1r8(SB), NOSPLIT, $0-8
 	LEAQ  (R11)(R11*2), R12
 	LEAQ  (R11)(R11*4), R13
 	LEAQ  (R12)(R11*4), BX
-	KMOVW 128(DI), K1
-	KMOVW 136(DI), K2
+	KMOVW 136(DI), K1
+	KMOVW 144(DI), K2
 	MOVQ  (DI), AX
-	MOVQ  AX, 160(DI)
-	MOVQ  16(DI), AX
 	MOVQ  AX, 168(DI)
-	MOVQ  48(DI), AX
+	MOVQ  8(DI), AX
 	MOVQ  AX, 176(DI)
+	MOVQ  16(DI), AX
+	MOVQ  AX, 184(DI)
+	MOVQ  48(DI), AX
+	MOVQ  AX, 192(DI)
 
 tile:
 	MOVQ    24(DI), AX
 	VMOVUPS (AX), Z30
-	CMPQ    120(DI), $0x00
+	CMPQ    128(DI), $0x00
 	JNE     fromOutput
 	VMOVAPS Z30, Z0
 	VMOVAPS Z30, Z1
@@ -870,7 +900,7 @@ tile:
 	JMP     started
 
 fromOutput:
-	MOVQ      168(DI), AX
+	MOVQ      184(DI), AX
 	MOVQ      40(DI), CX
 	VMOVUPS.Z (AX), K1, Z0
 	VADDPS    Z30, Z0, Z0
@@ -897,20 +927,20 @@ fromOutput:
 	VADDPS    Z30, Z7, Z7
 
 started:
-	MOVQ 8(DI), DX
-	MOVQ 160(DI), AX
-	MOVQ AX, 184(DI)
-	MOVQ 72(DI), CX
-	MOVQ CX, 192(DI)
+	MOVQ 176(DI), DX
+	MOVQ 168(DI), AX
+	MOVQ AX, 200(DI)
+	MOVQ 80(DI), CX
+	MOVQ CX, 208(DI)
 
 rowOfTaps:
-	MOVQ 184(DI), AX
-	MOVQ AX, 200(DI)
-	MOVQ 88(DI), R14
+	MOVQ 200(DI), AX
+	MOVQ AX, 216(DI)
+	MOVQ 96(DI), R14
 
 tap:
-	MOVQ 200(DI), SI
-	MOVQ 104(DI), CX
+	MOVQ 216(DI), SI
+	MOVQ 112(DI), CX
 	SUBQ $0x02, CX
 	JLT  rest
 
@@ -958,15 +988,15 @@ one:
 	JNE              one
 
 tapDone:
-	MOVQ    96(DI), AX
-	ADDQ    AX, 200(DI)
+	MOVQ    104(DI), AX
+	ADDQ    AX, 216(DI)
 	DECQ    R14
 	JNE     tap
-	MOVQ    80(DI), AX
-	ADDQ    AX, 184(DI)
-	DECQ    192(DI)
+	MOVQ    88(DI), AX
+	ADDQ    AX, 200(DI)
+	DECQ    208(DI)
 	JNE     rowOfTaps
-	MOVQ    168(DI), AX
+	MOVQ    184(DI), AX
 	MOVQ    40(DI), CX
 	VMOVUPS Z0, K1, (AX)
 	ADDQ    CX, AX
@@ -984,10 +1014,12 @@ tapDone:
 	ADDQ    CX, AX
 	VMOVUPS Z7, K2, (AX)
 	MOVQ    56(DI), AX
-	ADDQ    AX, 160(DI)
-	MOVQ    64(DI), AX
 	ADDQ    AX, 168(DI)
-	DECQ    176(DI)
+	MOVQ    64(DI), AX
+	ADDQ    AX, 176(DI)
+	MOVQ    72(DI), AX
+	ADDQ    AX, 184(DI)
+	DECQ    192(DI)
 	JNE     tile
 	VZEROUPPER
 	RET
@@ -1000,19 +1032,21 @@ TEXT ·convTileAVX512x1r9(SB), NOSPLIT, $0-8
 	LEAQ  (R11)(R11*2), R12
 	LEAQ  (R11)(R11*4), R13
 	LEAQ  (R12)(R11*4), BX
-	KMOVW 128(DI), K1
-	KMOVW 136(DI), K2
+	KMOVW 136(DI), K1
+	KMOVW 144(DI), K2
 	MOVQ  (DI), AX
-	MOVQ  AX, 160(DI)
-	MOVQ  16(DI), AX
 	MOVQ  AX, 168(DI)
-	MOVQ  48(DI), AX
+	MOVQ  8(DI), AX
 	MOVQ  AX, 176(DI)
+	MOVQ  16(DI), AX
+	MOVQ  AX, 184(DI)
+	MOVQ  48(DI), AX
+	MOVQ  AX, 192(DI)
 
 tile:
 	MOVQ    24(DI), AX
 	VMOVUPS (AX), Z30
-	CMPQ    120(DI), $0x00
+	CMPQ    128(DI), $0x00
 	JNE     fromOutput
 	VMOVAPS Z30, Z0
 	VMOVAPS Z30, Z1
@@ -1026,7 +1060,7 @@ tile:
 	JMP     started
 
 fromOutput:
-	MOVQ      168(DI), AX
+	MOVQ      184(DI), AX
 	MOVQ      40(DI), CX
 	VMOVUPS.Z (AX), K1, Z0
 	VADDPS    Z30, Z0, Z0
@@ -1056,20 +1090,20 @@ fromOutput:
 	VADDPS    Z30, Z8, Z8
 
 started:
-	MOVQ 8(DI), DX
-	MOVQ 160(DI), AX
-	MOVQ AX, 184(DI)
-	MOVQ 72(DI), CX
-	MOVQ CX, 192(DI)
+	MOVQ 176(DI), DX
+	MOVQ 168(DI), AX
+	MOVQ AX, 200(DI)
+	MOVQ 80(DI), CX
+	MOVQ CX, 208(DI)
 
 rowOfTaps:
-	MOVQ 184(DI), AX
-	MOVQ AX, 200(DI)
-	MOVQ 88(DI), R14
+	MOVQ 200(DI), AX
+	MOVQ AX, 216(DI)
+	MOVQ 96(DI), R14
 
 tap:
-	MOVQ 200(DI), SI
-	MOVQ 104(DI), CX
+	MOVQ 216(DI), SI
+	MOVQ 112(DI), CX
 	SUBQ $0x02, CX
 	JLT  rest
 
@@ -1120,15 +1154,15 @@ one:
 	JNE              one
 
 tapDone:
-	MOVQ    96(DI), AX
-	ADDQ    AX, 200(DI)
+	MOVQ    104(DI), AX
+	ADDQ    AX, 216(DI)
 	DECQ    R14
 	JNE     tap
-	MOVQ    80(DI), AX
-	ADDQ    AX, 184(DI)
-	DECQ    192(DI)
+	MOVQ    88(DI), AX
+	ADDQ    AX, 200(DI)
+	DECQ    208(DI)
 	JNE     rowOfTaps
-	MOVQ    168(DI), AX
+	MOVQ    184(DI), AX
 	MOVQ    40(DI), CX
 	VMOVUPS Z0, K1, (AX)
 	ADDQ    CX, AX
@@ -1148,10 +1182,12 @@ tapDone:
 	ADDQ    CX, AX
 	VMOVUPS Z8, K2, (AX)
 	MOVQ    56(DI), AX
-	ADDQ    AX, 160(DI)
-	MOVQ    64(DI), AX
 	ADDQ    AX, 168(DI)
-	DECQ    176(DI)
+	MOVQ    64(DI), AX
+	ADDQ    AX, 176(DI)
+	MOVQ    72(DI), AX
+	ADDQ    AX, 184(DI)
+	DECQ    192(DI)
 	JNE     tile
 	VZEROUPPER
 	RET
@@ -1164,19 +1200,21 @@ TEXT ·convTileAVX512x1r10(SB), NOSPLIT, $0-8
 	LEAQ  (R11)(R11*2), R12
 	LEAQ  (R11)(R11*4), R13
 	LEAQ  (R12)(R11*4), BX
-	KMOVW 128(DI), K1
-	KMOVW 136(DI), K2
+	KMOVW 136(DI), K1
+	KMOVW 144(DI), K2
 	MOVQ  (DI), AX
-	MOVQ  AX, 160(DI)
-	MOVQ  16(DI), AX
 	MOVQ  AX, 168(DI)
-	MOVQ  48(DI), AX
+	MOVQ  8(DI), AX
 	MOVQ  AX, 176(DI)
+	MOVQ  16(DI), AX
+	MOVQ  AX, 184(DI)
+	MOVQ  48(DI), AX
+	MOVQ  AX, 192(DI)
 
 tile:
 	MOVQ    24(DI), AX
 	VMOVUPS (AX), Z30
-	CMPQ    120(DI), $0x00
+	CMPQ    128(DI), $0x00
 	JNE     fromOutput
 	VMOVAPS Z30, Z0
 	VMOVAPS Z30, Z1
@@ -1191,7 +1229,7 @@ tile:
 	JMP     started
 
 fromOutput:
-	MOVQ      168(DI), AX
+	MOVQ      184(DI), AX
 	MOVQ      40(DI), CX
 	VMOVUPS.Z (AX), K1, Z0
 	VADDPS    Z30, Z0, Z0
@@ -1224,22 +1262,22 @@ fromOutput:
 	VADDPS    Z30, Z9, Z9
 
 started:
-	MOVQ 8(DI), DX
-	MOVQ 160(DI), AX
-	MOVQ AX, 184(DI)
-	MOVQ 72(DI), CX
-	MOVQ CX, 192(DI)
+	MOVQ 176(DI), DX
+	MOVQ 168(DI), AX
+	MOVQ AX, 200(DI)
+	MOVQ 80(DI), CX
+	MOVQ CX, 208(DI)
 
 rowOfTaps:
-	MOVQ 184(DI), AX
-	MOVQ AX, 200(DI)
-	MOVQ 88(DI), R14
+	MOVQ 200(DI), AX
+	MOVQ AX, 216(DI)
+	MOVQ 96(DI), R14
 
 tap:
-	MOVQ 200(DI), SI
+	MOVQ 216(DI), SI
 	LEAQ (SI)(R11*8), R8
 	ADDQ R11, R8
-	MOVQ 104(DI), CX
+	MOVQ 112(DI), CX
 	SUBQ $0x02, CX
 	JLT  rest
 
@@ -1295,15 +1333,15 @@ one:
 	JNE              one
 
 tapDone:
-	MOVQ    96(DI), AX
-	ADDQ    AX, 200(DI)
+	MOVQ    104(DI), AX
+	ADDQ    AX, 216(DI)
 	DECQ    R14
 	JNE     tap
-	MOVQ    80(DI), AX
-	ADDQ    AX, 184(DI)
-	DECQ    192(DI)
+	MOVQ    88(DI), AX
+	ADDQ    AX, 200(DI)
+	DECQ    208(DI)
 	JNE     rowOfTaps
-	MOVQ    168(DI), AX
+	MOVQ    184(DI), AX
 	MOVQ    40(DI), CX
 	VMOVUPS Z0, K1, (AX)
 	ADDQ    CX, AX
@@ -1325,10 +1363,12 @@ tapDone:
 	ADDQ    CX, AX
 	VMOVUPS Z9, K2, (AX)
 	MOVQ    56(DI), AX
-	ADDQ    AX, 160(DI)
-	MOVQ    64(DI), AX
 	ADDQ    AX, 168(DI)
-	DECQ    176(DI)
+	MOVQ    64(DI), AX
+	ADDQ    AX, 176(DI)
+	MOVQ    72(DI), AX
+	ADDQ    AX, 184(DI)
+	DECQ    192(DI)
 	JNE     tile
 	VZEROUPPER
 	RET
@@ -1341,19 +1381,21 @@ TEXT ·convTileAVX512x1r11(SB), NOSPLIT, $0-8
 	LEAQ  (R11)(R11*2), R12
 	LEAQ  (R11)(R11*4), R13
 	LEAQ  (R12)(R11*4), BX
-	KMOVW 128(DI), K1
-	KMOVW 136(DI), K2
+	KMOVW 136(DI), K1
+	KMOVW 144(DI), K2
 	MOVQ  (DI), AX
-	MOVQ  AX, 160(DI)
-	MOVQ  16(DI), AX
 	MOVQ  AX, 168(DI)
-	MOVQ  48(DI), AX
+	MOVQ  8(DI), AX
 	MOVQ  AX, 176(DI)
+	MOVQ  16(DI), AX
+	MOVQ  AX, 184(DI)
+	MOVQ  48(DI), AX
+	MOVQ  AX, 192(DI)
 
 tile:
 	MOVQ    24(DI), AX
 	VMOVUPS (AX), Z30
-	CMPQ    120(DI), $0x00
+	CMPQ    128(DI), $0x00
 	JNE     fromOutput
 	VMOVAPS Z30, Z0
 	VMOVAPS Z30, Z1
@@ -1369,7 +1411,7 @@ tile:
 	JMP     started
 
 fromOutput:
-	MOVQ      168(DI), AX
+	MOVQ      184(DI), AX
 	MOVQ      40(DI), CX
 	VMOVUPS.Z (AX), K1, Z0
 	VADDPS    Z30, Z0, Z0
@@ -1405,22 +1447,22 @@ fromOutput:
 	VADDPS    Z30, Z10, Z10
 
 started:
-	MOVQ 8(DI), DX
-	MOVQ 160(DI), AX
-	MOVQ AX, 184(DI)
-	MOVQ 72(DI), CX
-	MOVQ CX, 192(DI)
+	MOVQ 176(DI), DX
+	MOVQ 168(DI), AX
+	MOVQ AX, 200(DI)
+	MOVQ 80(DI), CX
+	MOVQ CX, 208(DI)
 
 rowOfTaps:
-	MOVQ 184(DI), AX
-	MOVQ AX, 200(DI)
-	MOVQ 88(DI), R14
+	MOVQ 200(DI), AX
+	MOVQ AX, 216(DI)
+	MOVQ 96(DI), R14
 
 tap:
-	MOVQ 200(DI), SI
+	MOVQ 216(DI), SI
 	LEAQ (SI)(R11*8), R8
 	ADDQ R11, R8
-	MOVQ 104(DI), CX
+	MOVQ 112(DI), CX
 	SUBQ $0x02, CX
 	JLT  rest
 
@@ -1479,15 +1521,15 @@ one:
 	JNE              one
 
 tapDone:
-	MOVQ    96(DI), AX
-	ADDQ    AX, 200(DI)
+	MOVQ    104(DI), AX
+	ADDQ    AX, 216(DI)
 	DECQ    R14
 	JNE     tap
-	MOVQ    80(DI), AX
-	ADDQ    AX, 184(DI)
-	DECQ    192(DI)
+	MOVQ    88(DI), AX
+	ADDQ    AX, 200(DI)
+	DECQ    208(DI)
 	JNE     rowOfTaps
-	MOVQ    168(DI), AX
+	MOVQ    184(DI), AX
 	MOVQ    40(DI), CX
 	VMOVUPS Z0, K1, (AX)
 	ADDQ    CX, AX
@@ -1511,10 +1553,12 @@ tapDone:
 	ADDQ    CX, AX
 	VMOVUPS Z10, K2, (AX)
 	MOVQ    56(DI), AX
-	ADDQ    AX, 160(DI)
-	MOVQ    64(DI), AX
 	ADDQ    AX, 168(DI)
-	DECQ    176(DI)
+	MOVQ    64(DI), AX
+	ADDQ    AX, 176(DI)
+	MOVQ    72(DI), AX
+	ADDQ    AX, 184(DI)
+	DECQ    192(DI)
 	JNE     tile
 	VZEROUPPER
 	RET
@@ -1527,19 +1571,21 @@ TEXT ·convTileAVX512x1r12(SB), NOSPLIT, $0-8
 	LEAQ  (R11)(R11*2), R12
 	LEAQ  (R11)(R11*4), R13
 	LEAQ  (R12)(R11*4), BX
-	KMOVW 128(DI), K1
-	KMOVW 136(DI), K2
+	KMOVW 136(DI), K1
+	KMOVW 144(DI), K2
 	MOVQ  (DI), AX
-	MOVQ  AX, 160(DI)
-	MOVQ  16(DI), AX
 	MOVQ  AX, 168(DI)
-	MOVQ  48(DI), AX
+	MOVQ  8(DI), AX
 	MOVQ  AX, 176(DI)
+	MOVQ  16(DI), AX
+	MOVQ  AX, 184(DI)
+	MOVQ  48(DI), AX
+	MOVQ  AX, 192(DI)
 
 tile:
 	MOVQ    24(DI), AX
 	VMOVUPS (AX), Z30
-	CMPQ    120(DI), $0x00
+	CMPQ    128(DI), $0x00
 	JNE     fromOutput
 	VMOVAPS Z30, Z0
 	VMOVAPS Z30, Z1
@@ -1556,7 +1602,7 @@ tile:
 	JMP     started
 
 fromOutput:
-	MOVQ      168(DI), AX
+	MOVQ      184(DI), AX
 	MOVQ      40(DI), CX
 	VMOVUPS.Z (AX), K1, Z0
 	VADDPS    Z30, Z0, Z0
@@ -1595,22 +1641,22 @@ fromOutput:
 	VADDPS    Z30, Z11, Z11
 
 started:
-	MOVQ 8(DI), DX
-	MOVQ 160(DI), AX
-	MOVQ AX, 184(DI)
-	MOVQ 72(DI), CX
-	MOVQ CX, 192(DI)
+	MOVQ 176(DI), DX
+	MOVQ 168(DI), AX
+	MOVQ AX, 200(DI)
+	MOVQ 80(DI), CX
+	MOVQ CX, 208(DI)
 
 rowOfTaps:
-	MOVQ 184(DI), AX
-	MOVQ AX, 200(DI)
-	MOVQ 88(DI), R14
+	MOVQ 200(DI), AX
+	MOVQ AX, 216(DI)
+	MOVQ 96(DI), R14
 
 tap:
-	MOVQ 200(DI), SI
+	MOVQ 216(DI), SI
 	LEAQ (SI)(R11*8), R8
 	ADDQ R11, R8
-	MOVQ 104(DI), CX
+	MOVQ 112(DI), CX
 	SUBQ $0x02, CX
 	JLT  rest
 
@@ -1672,15 +1718,15 @@ one:
 	JNE              one
 
 tapDone:
-	MOVQ    96(DI), AX
-	ADDQ    AX, 200(DI)
+	MOVQ    104(DI), AX
+	ADDQ    AX, 216(DI)
 	DECQ    R14
 	JNE     tap
-	MOVQ    80(DI), AX
-	ADDQ    AX, 184(DI)
-	DECQ    192(DI)
+	MOVQ    88(DI), AX
+	ADDQ    AX, 200(DI)
+	DECQ    208(DI)
 	JNE     rowOfTaps
-	MOVQ    168(DI), AX
+	MOVQ    184(DI), AX
 	MOVQ    40(DI), CX
 	VMOVUPS Z0, K1, (AX)
 	ADDQ    CX, AX
@@ -1706,10 +1752,12 @@ tapDone:
 	ADDQ    CX, AX
 	VMOVUPS Z11, K2, (AX)
 	MOVQ    56(DI), AX
-	ADDQ    AX, 160(DI)
-	MOVQ    64(DI), AX
 	ADDQ    AX, 168(DI)
-	DECQ    176(DI)
+	MOVQ    64(DI), AX
+	ADDQ    AX, 176(DI)
+	MOVQ    72(DI), AX
+	ADDQ    AX, 184(DI)
+	DECQ    192(DI)
 	JNE     tile
 	VZEROUPPER
 	RET
@@ -1722,19 +1770,21 @@ TEXT ·convTileAVX512x1r13(SB), NOSPLIT, $0-8
 	LEAQ  (R11)(R11*2), R12
 	LEAQ  (R11)(R11*4), R13
 	LEAQ  (R12)(R11*4), BX
-	KMOVW 128(DI), K1
-	KMOVW 136(DI), K2
+	KMOVW 136(DI), K1
+	KMOVW 144(DI), K2
 	MOVQ  (DI), AX
-	MOVQ  AX, 160(DI)
-	MOVQ  16(DI), AX
 	MOVQ  AX, 168(DI)
-	MOVQ  48(DI), AX
+	MOVQ  8(DI), AX
 	MOVQ  AX, 176(DI)
+	MOVQ  16(DI), AX
+	MOVQ  AX, 184(DI)
+	MOVQ  48(DI), AX
+	MOVQ  AX, 192(DI)
 
 tile:
 	MOVQ    24(DI), AX
 	VMOVUPS (AX), Z30
-	CMPQ    120(DI), $0x00
+	CMPQ    128(DI), $0x00
 	JNE     fromOutput
 	VMOVAPS Z30, Z0
 	VMOVAPS Z30, Z1
@@ -1752,7 +1802,7 @@ tile:
 	JMP     started
 
 fromOutput:
-	MOVQ      168(DI), AX
+	MOVQ      184(DI), AX
 	MOVQ      40(DI), CX
 	VMOVUPS.Z (AX), K1, Z0
 	VADDPS    Z30, Z0, Z0
@@ -1794,22 +1844,22 @@ fromOutput:
 	VADDPS    Z30, Z12, Z12
 
 started:
-	MOVQ 8(DI), DX
-	MOVQ 160(DI), AX
-	MOVQ AX, 184(DI)
-	MOVQ 72(DI), CX
-	MOVQ CX, 192(DI)
+	MOVQ 176(DI), DX
+	MOVQ 168(DI), AX
+	MOVQ AX, 200(DI)
+	MOVQ 80(DI), CX
+	MOVQ CX, 208(DI)
 
 rowOfTaps:
-	MOVQ 184(DI), AX
-	MOVQ AX, 200(DI)
-	MOVQ 88(DI), R14
+	MOVQ 200(DI), AX
+	MOVQ AX, 216(DI)
+	MOVQ 96(DI), R14
 
 tap:
-	MOVQ 200(DI), SI
+	MOVQ 216(DI), SI
 	LEAQ (SI)(R11*8), R8
 	ADDQ R11, R8
-	MOVQ 104(DI), CX
+	MOVQ 112(DI), CX
 	SUBQ $0x02, CX
 	JLT  rest
 
@@ -1874,15 +1924,15 @@ one:
 	JNE              one
 
 tapDone:
-	MOVQ    96(DI), AX
-	ADDQ    AX, 200(DI)
+	MOVQ    104(DI), AX
+	ADDQ    AX, 216(DI)
 	DECQ    R14
 	JNE     tap
-	MOVQ    80(DI), AX
-	ADDQ    AX, 184(DI)
-	DECQ    192(DI)
+	MOVQ    88(DI), AX
+	ADDQ    AX, 200(DI)
+	DECQ    208(DI)
 	JNE     rowOfTaps
-	MOVQ    168(DI), AX
+	MOVQ    184(DI), AX
 	MOVQ    40(DI), CX
 	VMOVUPS Z0, K1, (AX)
 	ADDQ    CX, AX
@@ -1910,10 +1960,12 @@ tapDone:
 	ADDQ    CX, AX
 	VMOVUPS Z12, K2, (AX)
 	MOVQ    56(DI), AX
-	ADDQ    AX, 160(DI)
-	MOVQ    64(DI), AX
 	ADDQ    AX, 168(DI)
-	DECQ    176(DI)
+	MOVQ    64(DI), AX
+	ADDQ    AX, 176(DI)
+	MOVQ    72(DI), AX
+	ADDQ    AX, 184(DI)
+	DECQ    192(DI)
 	JNE     tile
 	VZEROUPPER
 	RET
@@ -1926,19 +1978,21 @@ TEXT ·convTileAVX512x1r14(SB), NOSPLIT, $0-8
 	LEAQ  (R11)(R11*2), R12
 	LEAQ  (R11)(R11*4), R13
 	LEAQ  (R12)(R11*4), BX
-	KMOVW 128(DI), K1
-	KMOVW 136(DI), K2
+	KMOVW 136(DI), K1
+	KMOVW 144(DI), K2
 	MOVQ  (DI), AX
-	MOVQ  AX, 160(DI)
-	MOVQ  16(DI), AX
 	MOVQ  AX, 168(DI)
-	MOVQ  48(DI), AX
+	MOVQ  8(DI), AX
 	MOVQ  AX, 176(DI)
+	MOVQ  16(DI), AX
+	MOVQ  AX, 184(DI)
+	MOVQ  48(DI), AX
+	MOVQ  AX, 192(DI)
 
 tile:
 	MOVQ    24(DI), AX
 	VMOVUPS (AX), Z30
-	CMPQ    120(DI), $0x00
+	CMPQ    128(DI), $0x00
 	JNE     fromOutput
 	VMOVAPS Z30, Z0
 	VMOVAPS Z30, Z1
@@ -1957,7 +2011,7 @@ tile:
 	JMP     started
 
 fromOutput:
-	MOVQ      168(DI), AX
+	MOVQ      184(DI), AX
 	MOVQ      40(DI), CX
 	VMOVUPS.Z (AX), K1, Z0
 	VADDPS    Z30, Z0, Z0
@@ -2002,22 +2056,22 @@ fromOutput:
 	VADDPS    Z30, Z13, Z13
 
 started:
-	MOVQ 8(DI), DX
-	MOVQ 160(DI), AX
-	MOVQ AX, 184(DI)
-	MOVQ 72(DI), CX
-	MOVQ CX, 192(DI)
+	MOVQ 176(DI), DX
+	MOVQ 168(DI), AX
+	MOVQ AX, 200(DI)
+	MOVQ 80(DI), CX
+	MOVQ CX, 208(DI)
 
 rowOfTaps:
-	MOVQ 184(DI), AX
-	MOVQ AX, 200(DI)
-	MOVQ 88(DI), R14
+	MOVQ 200(DI), AX
+	MOVQ AX, 216(DI)
+	MOVQ 96(DI), R14
 
 tap:
-	MOVQ 200(DI), SI
+	MOVQ 216(DI), SI
 	LEAQ (SI)(R11*8), R8
 	ADDQ R11, R8
-	MOVQ 104(DI), CX
+	MOVQ 112(DI), CX
 	SUBQ $0x02, CX
 	JLT  rest
 
@@ -2085,15 +2139,15 @@ one:
 	JNE              one
 
 tapDone:
-	MOVQ    96(DI), AX
-	ADDQ    AX, 200(DI)
+	MOVQ    104(DI), AX
+	ADDQ    AX, 216(DI)
 	DECQ    R14
 	JNE     tap
-	MOVQ    80(DI), AX
-	ADDQ    AX, 184(DI)
-	DECQ    192(DI)
+	MOVQ    88(DI), AX
+	ADDQ    AX, 200(DI)
+	DECQ    208(DI)
 	JNE     rowOfTaps
-	MOVQ    168(DI), AX
+	MOVQ    184(DI), AX
 	MOVQ    40(DI), CX
 	VMOVUPS Z0, K1, (AX)
 	ADDQ    CX, AX
@@ -2123,10 +2177,12 @@ tapDone:
 	ADDQ    CX, AX
 	VMOVUPS Z13, K2, (AX)
 	MOVQ    56(DI), AX
-	ADDQ    AX, 160(DI)
-	MOVQ    64(DI), AX
 	ADDQ    AX, 168(DI)
-	DECQ    176(DI)
+	MOVQ    64(DI), AX
+	ADDQ    AX, 176(DI)
+	MOVQ    72(DI), AX
+	ADDQ    AX, 184(DI)
+	DECQ    192(DI)
 	JNE     tile
 	VZEROUPPER
 	RET
@@ -2139,19 +2195,21 @@ TEXT ·convTileAVX512x1r15(SB), NOSPLIT, $0-8
 	LEAQ  (R11)(R11*2), R12
 	LEAQ  (R11)(R11*4), R13
 	LEAQ  (R12)(R11*4), BX
-	KMOVW 128(DI), K1
-	KMOVW 136(DI), K2
+	KMOVW 136(DI), K1
+	KMOVW 144(DI), K2
 	MOVQ  (DI), AX
-	MOVQ  AX, 160(DI)
-	MOVQ  16(DI), AX
 	MOVQ  AX, 168(DI)
-	MOVQ  48(DI), AX
+	MOVQ  8(DI), AX
 	MOVQ  AX, 176(DI)
+	MOVQ  16(DI), AX
+	MOVQ  AX, 184(DI)
+	MOVQ  48(DI), AX
+	MOVQ  AX, 192(DI)
 
 tile:
 	MOVQ    24(DI), AX
 	VMOVUPS (AX), Z30
-	CMPQ    120(DI), $0x00
+	CMPQ    128(DI), $0x00
 	JNE     fromOutput
 	VMOVAPS Z30, Z0
 	VMOVAPS Z30, Z1
@@ -2171,7 +2229,7 @@ tile:
 	JMP     started
 
 fromOutput:
-	MOVQ      168(DI), AX
+	MOVQ      184(DI), AX
 	MOVQ      40(DI), CX
 	VMOVUPS.Z (AX), K1, Z0
 	VADDPS    Z30, Z0, Z0
@@ -2219,22 +2277,22 @@ fromOutput:
 	VADDPS    Z30, Z14, Z14
 
 started:
-	MOVQ 8(DI), DX
-	MOVQ 160(DI), AX
-	MOVQ AX, 184(DI)
-	MOVQ 72(DI), CX
-	MOVQ CX, 192(DI)
+	MOVQ 176(DI), DX
+	MOVQ 168(DI), AX
+	MOVQ AX, 200(DI)
+	MOVQ 80(DI), CX
+	MOVQ CX, 208(DI)
 
 rowOfTaps:
-	MOVQ 184(DI), AX
-	MOVQ AX, 200(DI)
-	MOVQ 88(DI), R14
+	MOVQ 200(DI), AX
+	MOVQ AX, 216(DI)
+	MOVQ 96(DI), R14
 
 tap:
-	MOVQ 200(DI), SI
+	MOVQ 216(DI), SI
 	LEAQ (SI)(R11*8), R8
 	ADDQ R11, R8
-	MOVQ 104(DI), CX
+	MOVQ 112(DI), CX
 	SUBQ $0x02, CX
 	JLT  rest
 
@@ -2305,15 +2363,15 @@ one:
 	JNE              one
 
 tapDone:
-	MOVQ    96(DI), AX
-	ADDQ    AX, 200(DI)
+	MOVQ    104(DI), AX
+	ADDQ    AX, 216(DI)
 	DECQ    R14
 	JNE     tap
-	MOVQ    80(DI), AX
-	ADDQ    AX, 184(DI)
-	DECQ    192(DI)
+	MOVQ    88(DI), AX
+	ADDQ    AX, 200(DI)
+	DECQ    208(DI)
 	JNE     rowOfTaps
-	MOVQ    168(DI), AX
+	MOVQ    184(DI), AX
 	MOVQ    40(DI), CX
 	VMOVUPS Z0, K1, (AX)
 	ADDQ    CX, AX
@@ -2345,10 +2403,12 @@ tapDone:
 	ADDQ    CX, AX
 	VMOVUPS Z14, K2, (AX)
 	MOVQ    56(DI), AX
-	ADDQ    AX, 160(DI)
-	MOVQ    64(DI), AX
 	ADDQ    AX, 168(DI)
-	DECQ    176(DI)
+	MOVQ    64(DI), AX
+	ADDQ    AX, 176(DI)
+	MOVQ    72(DI), AX
+	ADDQ    AX, 184(DI)
+	DECQ    192(DI)
 	JNE     tile
 	VZEROUPPER
 	RET
@@ -2361,19 +2421,21 @@ TEXT ·convTileAVX512x1r16(SB), NOSPLIT, $0-8
 	LEAQ  (R11)(R11*2), R12
 	LEAQ  (R11)(R11*4), R13
 	LEAQ  (R12)(R11*4), BX
-	KMOVW 128(DI), K1
-	KMOVW 136(DI), K2
+	KMOVW 136(DI), K1
+	KMOVW 144(DI), K2
 	MOVQ  (DI), AX
-	MOVQ  AX, 160(DI)
-	MOVQ  16(DI), AX
 	MOVQ  AX, 168(DI)
-	MOVQ  48(DI), AX
+	MOVQ  8(DI), AX
 	MOVQ  AX, 176(DI)
+	MOVQ  16(DI), AX
+	MOVQ  AX, 184(DI)
+	MOVQ  48(DI), AX
+	MOVQ  AX, 192(DI)
 
 tile:
 	MOVQ    24(DI), AX
 	VMOVUPS (AX), Z30
-	CMPQ    120(DI), $0x00
+	CMPQ    128(DI), $0x00
 	JNE     fromOutput
 	VMOVAPS Z30, Z0
 	VMOVAPS Z30, Z1
@@ -2394,7 +2456,7 @@ tile:
 	JMP     started
 
 fromOutput:
-	MOVQ      168(DI), AX
+	MOVQ      184(DI), AX
 	MOVQ      40(DI), CX
 	VMOVUPS.Z (AX), K1, Z0
 	VADDPS    Z30, Z0, Z0
@@ -2445,22 +2507,22 @@ fromOutput:
 	VADDPS    Z30, Z15, Z15
 
 started:
-	MOVQ 8(DI), DX
-	MOVQ 160(DI), AX
-	MOVQ AX, 184(DI)
-	MOVQ 72(DI), CX
-	MOVQ CX, 192(DI)
+	MOVQ 176(DI), DX
+	MOVQ 168(DI), AX
+	MOVQ AX, 200(DI)
+	MOVQ 80(DI), CX
+	MOVQ CX, 208(DI)
 
 rowOfTaps:
-	MOVQ 184(DI), AX
-	MOVQ AX, 200(DI)
-	MOVQ 88(DI), R14
+	MOVQ 200(DI), AX
+	MOVQ AX, 216(DI)
+	MOVQ 96(DI), R14
 
 tap:
-	MOVQ 200(DI), SI
+	MOVQ 216(DI), SI
 	LEAQ (SI)(R11*8), R8
 	ADDQ R11, R8
-	MOVQ 104(DI), CX
+	MOVQ 112(DI), CX
 	SUBQ $0x02, CX
 	JLT  rest
 
@@ -2534,15 +2596,15 @@ one:
 	JNE              one
 
 tapDone:
-	MOVQ    96(DI), AX
-	ADDQ    AX, 200(DI)
+	MOVQ    104(DI), AX
+	ADDQ    AX, 216(DI)
 	DECQ    R14
 	JNE     tap
-	MOVQ    80(DI), AX
-	ADDQ    AX, 184(DI)
-	DECQ    192(DI)
+	MOVQ    88(DI), AX
+	ADDQ    AX, 200(DI)
+	DECQ    208(DI)
 	JNE     rowOfTaps
-	MOVQ    168(DI), AX
+	MOVQ    184(DI), AX
 	MOVQ    40(DI), CX
 	VMOVUPS Z0, K1, (AX)
 	ADDQ    CX, AX
@@ -2576,10 +2638,12 @@ tapDone:
 	ADDQ    CX, AX
 	VMOVUPS Z15, K2, (AX)
 	MOVQ    56(DI), AX
-	ADDQ    AX, 160(DI)
-	MOVQ    64(DI), AX
 	ADDQ    AX, 168(DI)
-	DECQ    176(DI)
+	MOVQ    64(DI), AX
+	ADDQ    AX, 176(DI)
+	MOVQ    72(DI), AX
+	ADDQ    AX, 184(DI)
+	DECQ    192(DI)
 	JNE     tile
 	VZEROUPPER
 	RET
@@ -2592,19 +2656,21 @@ TEXT ·convTileAVX512x1r17(SB), NOSPLIT, $0-8
 	LEAQ  (R11)(R11*2), R12
 	LEAQ  (R11)(R11*4), R13
 	LEAQ  (R12)(R11*4), BX
-	KMOVW 128(DI), K1
-	KMOVW 136(DI), K2
+	KMOVW 136(DI), K1
+	KMOVW 144(DI), K2
 	MOVQ  (DI), AX
-	MOVQ  AX, 160(DI)
-	MOVQ  16(DI), AX
 	MOVQ  AX, 168(DI)
-	MOVQ  48(DI), AX
+	MOVQ  8(DI), AX
 	MOVQ  AX, 176(DI)
+	MOVQ  16(DI), AX
+	MOVQ  AX, 184(DI)
+	MOVQ  48(DI), AX
+	MOVQ  AX, 192(DI)
 
 tile:
 	MOVQ    24(DI), AX
 	VMOVUPS (AX), Z30
-	CMPQ    120(DI), $0x00
+	CMPQ    128(DI), $0x00
 	JNE     fromOutput
 	VMOVAPS Z30, Z0
 	VMOVAPS Z30, Z1
@@ -2626,7 +2692,7 @@ tile:
 	JMP     started
 
 fromOutput:
-	MOVQ      168(DI), AX
+	MOVQ      184(DI), AX
 	MOVQ      40(DI), CX
 	VMOVUPS.Z (AX), K1, Z0
 	VADDPS    Z30, Z0, Z0
@@ -2680,22 +2746,22 @@ fromOutput:
 	VADDPS    Z30, Z16, Z16
 
 started:
-	MOVQ 8(DI), DX
-	MOVQ 160(DI), AX
-	MOVQ AX, 184(DI)
-	MOVQ 72(DI), CX
-	MOVQ CX, 192(DI)
+	MOVQ 176(DI), DX
+	MOVQ 168(DI), AX
+	MOVQ AX, 200(DI)
+	MOVQ 80(DI), CX
+	MOVQ CX, 208(DI)
 
 rowOfTaps:
-	MOVQ 184(DI), AX
-	MOVQ AX, 200(DI)
-	MOVQ 88(DI), R14
+	MOVQ 200(DI), AX
+	MOVQ AX, 216(DI)
+	MOVQ 96(DI), R14
 
 tap:
-	MOVQ 200(DI), SI
+	MOVQ 216(DI), SI
 	LEAQ (SI)(R11*8), R8
 	ADDQ R11, R8
-	MOVQ 104(DI), CX
+	MOVQ 112(DI), CX
 	SUBQ $0x02, CX
 	JLT  rest
 
@@ -2772,15 +2838,15 @@ one:
 	JNE              one
 
 tapDone:
-	MOVQ    96(DI), AX
-	ADDQ    AX, 200(DI)
+	MOVQ    104(DI), AX
+	ADDQ    AX, 216(DI)
 	DECQ    R14
 	JNE     tap
-	MOVQ    80(DI), AX
-	ADDQ    AX, 184(DI)
-	DECQ    192(DI)
+	MOVQ    88(DI), AX
+	ADDQ    AX, 200(DI)
+	DECQ    208(DI)
 	JNE     rowOfTaps
-	MOVQ    168(DI), AX
+	MOVQ    184(DI), AX
 	MOVQ    40(DI), CX
 	VMOVUPS Z0, K1, (AX)
 	ADDQ    CX, AX
@@ -2816,10 +2882,12 @@ tapDone:
 	ADDQ    CX, AX
 	VMOVUPS Z16, K2, (AX)
 	MOVQ    56(DI), AX
-	ADDQ    AX, 160(DI)
-	MOVQ    64(DI), AX
 	ADDQ    AX, 168(DI)
-	DECQ    176(DI)
+	MOVQ    64(DI), AX
+	ADDQ    AX, 176(DI)
+	MOVQ    72(DI), AX
+	ADDQ    AX, 184(DI)
+	DECQ    192(DI)
 	JNE     tile
 	VZEROUPPER
 	RET
@@ -2832,19 +2900,21 @@ TEXT ·convTileAVX512x1r18(SB), NOSPLIT, $0-8
 	LEAQ  (R11)(R11*2), R12
 	LEAQ  (R11)(R11*4), R13
 	LEAQ  (R12)(R11*4), BX
-	KMOVW 128(DI), K1
-	KMOVW 136(DI), K2
+	KMOVW 136(DI), K1
+	KMOVW 144(DI), K2
 	MOVQ  (DI), AX
-	MOVQ  AX, 160(DI)
-	MOVQ  16(DI), AX
 	MOVQ  AX, 168(DI)
-	MOVQ  48(DI), AX
+	MOVQ  8(DI), AX
 	MOVQ  AX, 176(DI)
+	MOVQ  16(DI), AX
+	MOVQ  AX, 184(DI)
+	MOVQ  48(DI), AX
+	MOVQ  AX, 192(DI)
 
 tile:
 	MOVQ    24(DI), AX
 	VMOVUPS (AX), Z30
-	CMPQ    120(DI), $0x00
+	CMPQ    128(DI), $0x00
 	JNE     fromOutput
 	VMOVAPS Z30, Z0
 	VMOVAPS Z30, Z1
@@ -2867,7 +2937,7 @@ tile:
 	JMP     started
 
 fromOutput:
-	MOVQ      168(DI), AX
+	MOVQ      184(DI), AX
 	MOVQ      40(DI), CX
 	VMOVUPS.Z (AX), K1, Z0
 	VADDPS    Z30, Z0, Z0
@@ -2924,22 +2994,22 @@ fromOutput:
 	VADDPS    Z30, Z17, Z17
 
 started:
-	MOVQ 8(DI), DX
-	MOVQ 160(DI), AX
-	MOVQ AX, 184(DI)
-	MOVQ 72(DI), CX
-	MOVQ CX, 192(DI)
+	MOVQ 176(DI), DX
+	MOVQ 168(DI), AX
+	MOVQ AX, 200(DI)
+	MOVQ 80(DI), CX
+	MOVQ CX, 208(DI)
 
 rowOfTaps:
-	MOVQ 184(DI), AX
-	MOVQ AX, 200(DI)
-	MOVQ 88(DI), R14
+	MOVQ 200(DI), AX
+	MOVQ AX, 216(DI)
+	MOVQ 96(DI), R14
 
 tap:
-	MOVQ 200(DI), SI
+	MOVQ 216(DI), SI
 	LEAQ (SI)(R11*8), R8
 	ADDQ R11, R8
-	MOVQ 104(DI), CX
+	MOVQ 112(DI), CX
 	SUBQ $0x02, CX
 	JLT  rest
 
@@ -3019,15 +3089,15 @@ one:
 	JNE              one
 
 tapDone:
-	MOVQ    96(DI), AX
-	ADDQ    AX, 200(DI)
+	MOVQ    104(DI), AX
+	ADDQ    AX, 216(DI)
 	DECQ    R14
 	JNE     tap
-	MOVQ    80(DI), AX
-	ADDQ    AX, 184(DI)
-	DECQ    192(DI)
+	MOVQ    88(DI), AX
+	ADDQ    AX, 200(DI)
+	DECQ    208(DI)
 	JNE     rowOfTaps
-	MOVQ    168(DI), AX
+	MOVQ    184(DI), AX
 	MOVQ    40(DI), CX
 	VMOVUPS Z0, K1, (AX)
 	ADDQ    CX, AX
@@ -3065,10 +3135,12 @@ tapDone:
 	ADDQ    CX, AX
 	VMOVUPS Z17, K2, (AX)
 	MOVQ    56(DI), AX
-	ADDQ    AX, 160(DI)
-	MOVQ    64(DI), AX
 	ADDQ    AX, 168(DI)
-	DECQ    176(DI)
+	MOVQ    64(DI), AX
+	ADDQ    AX, 176(DI)
+	MOVQ    72(DI), AX
+	ADDQ    AX, 184(DI)
+	DECQ    192(DI)
 	JNE     tile
 	VZEROUPPER
 	RET
@@ -3081,19 +3153,21 @@ TEXT ·convTileAVX512x1r19(SB), NOSPLIT, $0-8
 	LEAQ  (R11)(R11*2), R12
 	LEAQ  (R11)(R11*4), R13
 	LEAQ  (R12)(R11*4), BX
-	KMOVW 128(DI), K1
-	KMOVW 136(DI), K2
+	KMOVW 136(DI), K1
+	KMOVW 144(DI), K2
 	MOVQ  (DI), AX
-	MOVQ  AX, 160(DI)
-	MOVQ  16(DI), AX
 	MOVQ  AX, 168(DI)
-	MOVQ  48(DI), AX
+	MOVQ  8(DI), AX
 	MOVQ  AX, 176(DI)
+	MOVQ  16(DI), AX
+	MOVQ  AX, 184(DI)
+	MOVQ  48(DI), AX
+	MOVQ  AX, 192(DI)
 
 tile:
 	MOVQ    24(DI), AX
 	VMOVUPS (AX), Z30
-	CMPQ    120(DI), $0x00
+	CMPQ    128(DI), $0x00
 	JNE     fromOutput
 	VMOVAPS Z30, Z0
 	VMOVAPS Z30, Z1
@@ -3117,7 +3191,7 @@ tile:
 	JMP     started
 
 fromOutput:
-	MOVQ      168(DI), AX
+	MOVQ      184(DI), AX
 	MOVQ      40(DI), CX
 	VMOVUPS.Z (AX), K1, Z0
 	VADDPS    Z30, Z0, Z0
@@ -3177,24 +3251,24 @@ fromOutput:
 	VADDPS    Z30, Z18, Z18
 
 started:
-	MOVQ 8(DI), DX
-	MOVQ 160(DI), AX
-	MOVQ AX, 184(DI)
-	MOVQ 72(DI), CX
-	MOVQ CX, 192(DI)
+	MOVQ 176(DI), DX
+	MOVQ 168(DI), AX
+	MOVQ AX, 200(DI)
+	MOVQ 80(DI), CX
+	MOVQ CX, 208(DI)
 
 rowOfTaps:
-	MOVQ 184(DI), AX
-	MOVQ AX, 200(DI)
-	MOVQ 88(DI), R14
+	MOVQ 200(DI), AX
+	MOVQ AX, 216(DI)
+	MOVQ 96(DI), R14
 
 tap:
-	MOVQ 200(DI), SI
+	MOVQ 216(DI), SI
 	LEAQ (SI)(R11*8), R8
 	ADDQ R11, R8
 	LEAQ (R8)(R11*8), R9
 	ADDQ R11, R9
-	MOVQ 104(DI), CX
+	MOVQ 112(DI), CX
 	SUBQ $0x02, CX
 	JLT  rest
 
@@ -3279,15 +3353,15 @@ one:
 	JNE              one
 
 tapDone:
-	MOVQ    96(DI), AX
-	ADDQ    AX, 200(DI)
+	MOVQ    104(DI), AX
+	ADDQ    AX, 216(DI)
 	DECQ    R14
 	JNE     tap
-	MOVQ    80(DI), AX
-	ADDQ    AX, 184(DI)
-	DECQ    192(DI)
+	MOVQ    88(DI), AX
+	ADDQ    AX, 200(DI)
+	DECQ    208(DI)
 	JNE     rowOfTaps
-	MOVQ    168(DI), AX
+	MOVQ    184(DI), AX
 	MOVQ    40(DI), CX
 	VMOVUPS Z0, K1, (AX)
 	ADDQ    CX, AX
@@ -3327,10 +3401,12 @@ tapDone:
 	ADDQ    CX, AX
 	VMOVUPS Z18, K2, (AX)
 	MOVQ    56(DI), AX
-	ADDQ    AX, 160(DI)
-	MOVQ    64(DI), AX
 	ADDQ    AX, 168(DI)
-	DECQ    176(DI)
+	MOVQ    64(DI), AX
+	ADDQ    AX, 176(DI)
+	MOVQ    72(DI), AX
+	ADDQ    AX, 184(DI)
+	DECQ    192(DI)
 	JNE     tile
 	VZEROUPPER
 	RET
@@ -3343,19 +3419,21 @@ TEXT ·convTileAVX512x1r20(SB), NOSPLIT, $0-8
 	LEAQ  (R11)(R11*2), R12
 	LEAQ  (R11)(R11*4), R13
 	LEAQ  (R12)(R11*4), BX
-	KMOVW 128(DI), K1
-	KMOVW 136(DI), K2
+	KMOVW 136(DI), K1
+	KMOVW 144(DI), K2
 	MOVQ  (DI), AX
-	MOVQ  AX, 160(DI)
-	MOVQ  16(DI), AX
 	MOVQ  AX, 168(DI)
-	MOVQ  48(DI), AX
+	MOVQ  8(DI), AX
 	MOVQ  AX, 176(DI)
+	MOVQ  16(DI), AX
+	MOVQ  AX, 184(DI)
+	MOVQ  48(DI), AX
+	MOVQ  AX, 192(DI)
 
 tile:
 	MOVQ    24(DI), AX
 	VMOVUPS (AX), Z30
-	CMPQ    120(DI), $0x00
+	CMPQ    128(DI), $0x00
 	JNE     fromOutput
 	VMOVAPS Z30, Z0
 	VMOVAPS Z30, Z1
@@ -3380,7 +3458,7 @@ tile:
 	JMP     started
 
 fromOutput:
-	MOVQ      168(DI), AX
+	MOVQ      184(DI), AX
 	MOVQ      40(DI), CX
 	VMOVUPS.Z (AX), K1, Z0
 	VADDPS    Z30, Z0, Z0
@@ -3443,24 +3521,24 @@ fromOutput:
 	VADDPS    Z30, Z19, Z19
 
 started:
-	MOVQ 8(DI), DX
-	MOVQ 160(DI), AX
-	MOVQ AX, 184(DI)
-	MOVQ 72(DI), CX
-	MOVQ CX, 192(DI)
+	MOVQ 176(DI), DX
+	MOVQ 168(DI), AX
+	MOVQ AX, 200(DI)
+	MOVQ 80(DI), CX
+	MOVQ CX, 208(DI)
 
 rowOfTaps:
-	MOVQ 184(DI), AX
-	MOVQ AX, 200(DI)
-	MOVQ 88(DI), R14
+	MOVQ 200(DI), AX
+	MOVQ AX, 216(DI)
+	MOVQ 96(DI), R14
 
 tap:
-	MOVQ 200(DI), SI
+	MOVQ 216(DI), SI
 	LEAQ (SI)(R11*8), R8
 	ADDQ R11, R8
 	LEAQ (R8)(R11*8), R9
 	ADDQ R11, R9
-	MOVQ 104(DI), CX
+	MOVQ 112(DI), CX
 	SUBQ $0x02, CX
 	JLT  rest
 
@@ -3548,15 +3626,15 @@ one:
 	JNE              one
 
 tapDone:
-	MOVQ    96(DI), AX
-	ADDQ    AX, 200(DI)
+	MOVQ    104(DI), AX
+	ADDQ    AX, 216(DI)
 	DECQ    R14
 	JNE     tap
-	MOVQ    80(DI), AX
-	ADDQ    AX, 184(DI)
-	DECQ    192(DI)
+	MOVQ    88(DI), AX
+	ADDQ    AX, 200(DI)
+	DECQ    208(DI)
 	JNE     rowOfTaps
-	MOVQ    168(DI), AX
+	MOVQ    184(DI), AX
 	MOVQ    40(DI), CX
 	VMOVUPS Z0, K1, (AX)
 	ADDQ    CX, AX
@@ -3598,10 +3676,12 @@ tapDone:
 	ADDQ    CX, AX
 	VMOVUPS Z19, K2, (AX)
 	MOVQ    56(DI), AX
-	ADDQ    AX, 160(DI)
-	MOVQ    64(DI), AX
 	ADDQ    AX, 168(DI)
-	DECQ    176(DI)
+	MOVQ    64(DI), AX
+	ADDQ    AX, 176(DI)
+	MOVQ    72(DI), AX
+	ADDQ    AX, 184(DI)
+	DECQ    192(DI)
 	JNE     tile
 	VZEROUPPER
 	RET
@@ -3614,19 +3694,21 @@ TEXT ·convTileAVX512x1r21(SB), NOSPLIT, $0-8
 	LEAQ  (R11)(R11*2), R12
 	LEAQ  (R11)(R11*4), R13
 	LEAQ  (R12)(R11*4), BX
-	KMOVW 128(DI), K1
-	KMOVW 136(DI), K2
+	KMOVW 136(DI), K1
+	KMOVW 144(DI), K2
 	MOVQ  (DI), AX
-	MOVQ  AX, 160(DI)
-	MOVQ  16(DI), AX
 	MOVQ  AX, 168(DI)
-	MOVQ  48(DI), AX
+	MOVQ  8(DI), AX
 	MOVQ  AX, 176(DI)
+	MOVQ  16(DI), AX
+	MOVQ  AX, 184(DI)
+	MOVQ  48(DI), AX
+	MOVQ  AX, 192(DI)
 
 tile:
 	MOVQ    24(DI), AX
 	VMOVUPS (AX), Z30
-	CMPQ    120(DI), $0x00
+	CMPQ    128(DI), $0x00
 	JNE     fromOutput
 	VMOVAPS Z30, Z0
 	VMOVAPS Z30, Z1
@@ -3652,7 +3734,7 @@ tile:
 	JMP     started
 
 fromOutput:
-	MOVQ      168(DI), AX
+	MOVQ      184(DI), AX
 	MOVQ      40(DI), CX
 	VMOVUPS.Z (AX), K1, Z0
 	VADDPS    Z30, Z0, Z0
@@ -3718,24 +3800,24 @@ fromOutput:
 	VADDPS    Z30, Z20, Z20
 
 started:
-	MOVQ 8(DI), DX
-	MOVQ 160(DI), AX
-	MOVQ AX, 184(DI)
-	MOVQ 72(DI), CX
-	MOVQ CX, 192(DI)
+	MOVQ 176(DI), DX
+	MOVQ 168(DI), AX
+	MOVQ AX, 200(DI)
+	MOVQ 80(DI), CX
+	MOVQ CX, 208(DI)
 
 rowOfTaps:
-	MOVQ 184(DI), AX
-	MOVQ AX, 200(DI)
-	MOVQ 88(DI), R14
+	MOVQ 200(DI), AX
+	MOVQ AX, 216(DI)
+	MOVQ 96(DI), R14
 
 tap:
-	MOVQ 200(DI), SI
+	MOVQ 216(DI), SI
 	LEAQ (SI)(R11*8), R8
 	ADDQ R11, R8
 	LEAQ (R8)(R11*8), R9
 	ADDQ R11, R9
-	MOVQ 104(DI), CX
+	MOVQ 112(DI), CX
 	SUBQ $0x02, CX
 	JLT  rest
 
@@ -3826,15 +3908,15 @@ one:
 	JNE              one
 
 tapDone:
-	MOVQ    96(DI), AX
-	ADDQ    AX, 200(DI)
+	MOVQ    104(DI), AX
+	ADDQ    AX, 216(DI)
 	DECQ    R14
 	JNE     tap
-	MOVQ    80(DI), AX
-	ADDQ    AX, 184(DI)
-	DECQ    192(DI)
+	MOVQ    88(DI), AX
+	ADDQ    AX, 200(DI)
+	DECQ    208(DI)
 	JNE     rowOfTaps
-	MOVQ    168(DI), AX
+	MOVQ    184(DI), AX
 	MOVQ    40(DI), CX
 	VMOVUPS Z0, K1, (AX)
 	ADDQ    CX, AX
@@ -3878,10 +3960,12 @@ tapDone:
 	ADDQ    CX, AX
 	VMOVUPS Z20, K2, (AX)
 	MOVQ    56(DI), AX
-	ADDQ    AX, 160(DI)
-	MOVQ    64(DI), AX
 	ADDQ    AX, 168(DI)
-	DECQ    176(DI)
+	MOVQ    64(DI), AX
+	ADDQ    AX, 176(DI)
+	MOVQ    72(DI), AX
+	ADDQ    AX, 184(DI)
+	DECQ    192(DI)
 	JNE     tile
 	VZEROUPPER
 	RET
@@ -3894,19 +3978,21 @@ TEXT ·convTileAVX512x1r22(SB), NOSPLIT, $0-8
 	LEAQ  (R11)(R11*2), R12
 	LEAQ  (R11)(R11*4), R13
 	LEAQ  (R12)(R11*4), BX
-	KMOVW 128(DI), K1
-	KMOVW 136(DI), K2
+	KMOVW 136(DI), K1
+	KMOVW 144(DI), K2
 	MOVQ  (DI), AX
-	MOVQ  AX, 160(DI)
-	MOVQ  16(DI), AX
 	MOVQ  AX, 168(DI)
-	MOVQ  48(DI), AX
+	MOVQ  8(DI), AX
 	MOVQ  AX, 176(DI)
+	MOVQ  16(DI), AX
+	MOVQ  AX, 184(DI)
+	MOVQ  48(DI), AX
+	MOVQ  AX, 192(DI)
 
 tile:
 	MOVQ    24(DI), AX
 	VMOVUPS (AX), Z30
-	CMPQ    120(DI), $0x00
+	CMPQ    128(DI), $0x00
 	JNE     fromOutput
 	VMOVAPS Z30, Z0
 	VMOVAPS Z30, Z1
@@ -3933,7 +4019,7 @@ tile:
 	JMP     started
 
 fromOutput:
-	MOVQ      168(DI), AX
+	MOVQ      184(DI), AX
 	MOVQ      40(DI), CX
 	VMOVUPS.Z (AX), K1, Z0
 	VADDPS    Z30, Z0, Z0
@@ -4002,24 +4088,24 @@ fromOutput:
 	VADDPS    Z30, Z21, Z21
 
 started:
-	MOVQ 8(DI), DX
-	MOVQ 160(DI), AX
-	MOVQ AX, 184(DI)
-	MOVQ 72(DI), CX
-	MOVQ CX, 192(DI)
+	MOVQ 176(DI), DX
+	MOVQ 168(DI), AX
+	MOVQ AX, 200(DI)
+	MOVQ 80(DI), CX
+	MOVQ CX, 208(DI)
 
 rowOfTaps:
-	MOVQ 184(DI), AX
-	MOVQ AX, 200(DI)
-	MOVQ 88(DI), R14
+	MOVQ 200(DI), AX
+	MOVQ AX, 216(DI)
+	MOVQ 96(DI), R14
 
 tap:
-	MOVQ 200(DI), SI
+	MOVQ 216(DI), SI
 	LEAQ (SI)(R11*8), R8
 	ADDQ R11, R8
 	LEAQ (R8)(R11*8), R9
 	ADDQ R11, R9
-	MOVQ 104(DI), CX
+	MOVQ 112(DI), CX
 	SUBQ $0x02, CX
 	JLT  rest
 
@@ -4113,15 +4199,15 @@ one:
 	JNE              one
 
 tapDone:
-	MOVQ    96(DI), AX
-	ADDQ    AX, 200(DI)
+	MOVQ    104(DI), AX
+	ADDQ    AX, 216(DI)
 	DECQ    R14
 	JNE     tap
-	MOVQ    80(DI), AX
-	ADDQ    AX, 184(DI)
-	DECQ    192(DI)
+	MOVQ    88(DI), AX
+	ADDQ    AX, 200(DI)
+	DECQ    208(DI)
 	JNE     rowOfTaps
-	MOVQ    168(DI), AX
+	MOVQ    184(DI), AX
 	MOVQ    40(DI), CX
 	VMOVUPS Z0, K1, (AX)
 	ADDQ    CX, AX
@@ -4167,10 +4253,12 @@ tapDone:
 	ADDQ    CX, AX
 	VMOVUPS Z21, K2, (AX)
 	MOVQ    56(DI), AX
-	ADDQ    AX, 160(DI)
-	MOVQ    64(DI), AX
 	ADDQ    AX, 168(DI)
-	DECQ    176(DI)
+	MOVQ    64(DI), AX
+	ADDQ    AX, 176(DI)
+	MOVQ    72(DI), AX
+	ADDQ    AX, 184(DI)
+	DECQ    192(DI)
 	JNE     tile
 	VZEROUPPER
 	RET
@@ -4183,19 +4271,21 @@ TEXT ·convTileAVX512x1r23(SB), NOSPLIT, $0-8
 	LEAQ  (R11)(R11*2), R12
 	LEAQ  (R11)(R11*4), R13
 	LEAQ  (R12)(R11*4), BX
-	KMOVW 128(DI), K1
-	KMOVW 136(DI), K2
+	KMOVW 136(DI), K1
+	KMOVW 144(DI), K2
 	MOVQ  (DI), AX
-	MOVQ  AX, 160(DI)
-	MOVQ  16(DI), AX
 	MOVQ  AX, 168(DI)
-	MOVQ  48(DI), AX
+	MOVQ  8(DI), AX
 	MOVQ  AX, 176(DI)
+	MOVQ  16(DI), AX
+	MOVQ  AX, 184(DI)
+	MOVQ  48(DI), AX
+	MOVQ  AX, 192(DI)
 
 tile:
 	MOVQ    24(DI), AX
 	VMOVUPS (AX), Z30
-	CMPQ    120(DI), $0x00
+	CMPQ    128(DI), $0x00
 	JNE     fromOutput
 	VMOVAPS Z30, Z0
 	VMOVAPS Z30, Z1
@@ -4223,7 +4313,7 @@ tile:
 	JMP     started
 
 fromOutput:
-	MOVQ      168(DI), AX
+	MOVQ      184(DI), AX
 	MOVQ      40(DI), CX
 	VMOVUPS.Z (AX), K1, Z0
 	VADDPS    Z30, Z0, Z0
@@ -4295,24 +4385,24 @@ fromOutput:
 	VADDPS    Z30, Z22, Z22
 
 started:
-	MOVQ 8(DI), DX
-	MOVQ 160(DI), AX
-	MOVQ AX, 184(DI)
-	MOVQ 72(DI), CX
-	MOVQ CX, 192(DI)
+	MOVQ 176(DI), DX
+	MOVQ 168(DI), AX
+	MOVQ AX, 200(DI)
+	MOVQ 80(DI), CX
+	MOVQ CX, 208(DI)
 
 rowOfTaps:
-	MOVQ 184(DI), AX
-	MOVQ AX, 200(DI)
-	MOVQ 88(DI), R14
+	MOVQ 200(DI), AX
+	MOVQ AX, 216(DI)
+	MOVQ 96(DI), R14
 
 tap:
-	MOVQ 200(DI), SI
+	MOVQ 216(DI), SI
 	LEAQ (SI)(R11*8), R8
 	ADDQ R11, R8
 	LEAQ (R8)(R11*8), R9
 	ADDQ R11, R9
-	MOVQ 104(DI), CX
+	MOVQ 112(DI), CX
 	SUBQ $0x02, CX
 	JLT  rest
 
@@ -4409,15 +4499,15 @@ one:
 	JNE              one
 
 tapDone:
-	MOVQ    96(DI), AX
-	ADDQ    AX, 200(DI)
+	MOVQ    104(DI), AX
+	ADDQ    AX, 216(DI)
 	DECQ    R14
 	JNE     tap
-	MOVQ    80(DI), AX
-	ADDQ    AX, 184(DI)
-	DECQ    192(DI)
+	MOVQ    88(DI), AX
+	ADDQ    AX, 200(DI)
+	DECQ    208(DI)
 	JNE     rowOfTaps
-	MOVQ    168(DI), AX
+	MOVQ    184(DI), AX
 	MOVQ    40(DI), CX
 	VMOVUPS Z0, K1, (AX)
 	ADDQ    CX, AX
@@ -4465,10 +4555,12 @@ tapDone:
 	ADDQ    CX, AX
 	VMOVUPS Z22, K2, (AX)
 	MOVQ    56(DI), AX
-	ADDQ    AX, 160(DI)
-	MOVQ    64(DI), AX
 	ADDQ    AX, 168(DI)
-	DECQ    176(DI)
+	MOVQ    64(DI), AX
+	ADDQ    AX, 176(DI)
+	MOVQ    72(DI), AX
+	ADDQ    AX, 184(DI)
+	DECQ    192(DI)
 	JNE     tile
 	VZEROUPPER
 	RET
@@ -4481,19 +4573,21 @@ TEXT ·convTileAVX512x1r24(SB), NOSPLIT, $0-8
 	LEAQ  (R11)(R11*2), R12
 	LEAQ  (R11)(R11*4), R13
 	LEAQ  (R12)(R11*4), BX
-	KMOVW 128(DI), K1
-	KMOVW 136(DI), K2
+	KMOVW 136(DI), K1
+	KMOVW 144(DI), K2
 	MOVQ  (DI), AX
-	MOVQ  AX, 160(DI)
-	MOVQ  16(DI), AX
 	MOVQ  AX, 168(DI)
-	MOVQ  48(DI), AX
+	MOVQ  8(DI), AX
 	MOVQ  AX, 176(DI)
+	MOVQ  16(DI), AX
+	MOVQ  AX, 184(DI)
+	MOVQ  48(DI), AX
+	MOVQ  AX, 192(DI)
 
 tile:
 	MOVQ    24(DI), AX
 	VMOVUPS (AX), Z30
-	CMPQ    120(DI), $0x00
+	CMPQ    128(DI), $0x00
 	JNE     fromOutput
 	VMOVAPS Z30, Z0
 	VMOVAPS Z30, Z1
@@ -4522,7 +4616,7 @@ tile:
 	JMP     started
 
 fromOutput:
-	MOVQ      168(DI), AX
+	MOVQ      184(DI), AX
 	MOVQ      40(DI), CX
 	VMOVUPS.Z (AX), K1, Z0
 	VADDPS    Z30, Z0, Z0
@@ -4597,24 +4691,24 @@ fromOutput:
 	VADDPS    Z30, Z23, Z23
 
 started:
-	MOVQ 8(DI), DX
-	MOVQ 160(DI), AX
-	MOVQ AX, 184(DI)
-	MOVQ 72(DI), CX
-	MOVQ CX, 192(DI)
+	MOVQ 176(DI), DX
+	MOVQ 168(DI), AX
+	MOVQ AX, 200(DI)
+	MOVQ 80(DI), CX
+	MOVQ CX, 208(DI)
 
 rowOfTaps:
-	MOVQ 184(DI), AX
-	MOVQ AX, 200(DI)
-	MOVQ 88(DI), R14
+	MOVQ 200(DI), AX
+	MOVQ AX, 216(DI)
+	MOVQ 96(DI), R14
 
 tap:
-	MOVQ 200(DI), SI
+	MOVQ 216(DI), SI
 	LEAQ (SI)(R11*8), R8
 	ADDQ R11, R8
 	LEAQ (R8)(R11*8), R9
 	ADDQ R11, R9
-	MOVQ 104(DI), CX
+	MOVQ 112(DI), CX
 	SUBQ $0x02, CX
 	JLT  rest
 
@@ -4714,15 +4808,15 @@ one:
 	JNE              one
 
 tapDone:
-	MOVQ    96(DI), AX
-	ADDQ    AX, 200(DI)
+	MOVQ    104(DI), AX
+	ADDQ    AX, 216(DI)
 	DECQ    R14
 	JNE     tap
-	MOVQ    80(DI), AX
-	ADDQ    AX, 184(DI)
-	DECQ    192(DI)
+	MOVQ    88(DI), AX
+	ADDQ    AX, 200(DI)
+	DECQ    208(DI)
 	JNE     rowOfTaps
-	MOVQ    168(DI), AX
+	MOVQ    184(DI), AX
 	MOVQ    40(DI), CX
 	VMOVUPS Z0, K1, (AX)
 	ADDQ    CX, AX
@@ -4772,10 +4866,12 @@ tapDone:
 	ADDQ    CX, AX
 	VMOVUPS Z23, K2, (AX)
 	MOVQ    56(DI), AX
-	ADDQ    AX, 160(DI)
-	MOVQ    64(DI), AX
 	ADDQ    AX, 168(DI)
-	DECQ    176(DI)
+	MOVQ    64(DI), AX
+	ADDQ    AX, 176(DI)
+	MOVQ    72(DI), AX
+	ADDQ    AX, 184(DI)
+	DECQ    192(DI)
 	JNE     tile
 	VZEROUPPER
 	RET
@@ -4788,19 +4884,21 @@ TEXT ·convTileAVX512x1r25(SB), NOSPLIT, $0-8
 	LEAQ  (R11)(R11*2), R12
 	LEAQ  (R11)(R11*4), R13
 	LEAQ  (R12)(R11*4), BX
-	KMOVW 128(DI), K1
-	KMOVW 136(DI), K2
+	KMOVW 136(DI), K1
+	KMOVW 144(DI), K2
 	MOVQ  (DI), AX
-	MOVQ  AX, 160(DI)
-	MOVQ  16(DI), AX
 	MOVQ  AX, 168(DI)
-	MOVQ  48(DI), AX
+	MOVQ  8(DI), AX
 	MOVQ  AX, 176(DI)
+	MOVQ  16(DI), AX
+	MOVQ  AX, 184(DI)
+	MOVQ  48(DI), AX
+	MOVQ  AX, 192(DI)
 
 tile:
 	MOVQ    24(DI), AX
 	VMOVUPS (AX), Z30
-	CMPQ    120(DI), $0x00
+	CMPQ    128(DI), $0x00
 	JNE     fromOutput
 	VMOVAPS Z30, Z0
 	VMOVAPS Z30, Z1
@@ -4830,7 +4928,7 @@ tile:
 	JMP     started
 
 fromOutput:
-	MOVQ      168(DI), AX
+	MOVQ      184(DI), AX
 	MOVQ      40(DI), CX
 	VMOVUPS.Z (AX), K1, Z0
 	VADDPS    Z30, Z0, Z0
@@ -4908,24 +5006,24 @@ fromOutput:
 	VADDPS    Z30, Z24, Z24
 
 started:
-	MOVQ 8(DI), DX
-	MOVQ 160(DI), AX
-	MOVQ AX, 184(DI)
-	MOVQ 72(DI), CX
-	MOVQ CX, 192(DI)
+	MOVQ 176(DI), DX
+	MOVQ 168(DI), AX
+	MOVQ AX, 200(DI)
+	MOVQ 80(DI), CX
+	MOVQ CX, 208(DI)
 
 rowOfTaps:
-	MOVQ 184(DI), AX
-	MOVQ AX, 200(DI)
-	MOVQ 88(DI), R14
+	MOVQ 200(DI), AX
+	MOVQ AX, 216(DI)
+	MOVQ 96(DI), R14
 
 tap:
-	MOVQ 200(DI), SI
+	MOVQ 216(DI), SI
 	LEAQ (SI)(R11*8), R8
 	ADDQ R11, R8
 	LEAQ (R8)(R11*8), R9
 	ADDQ R11, R9
-	MOVQ 104(DI), CX
+	MOVQ 112(DI), CX
 	SUBQ $0x02, CX
 	JLT  rest
 
@@ -5028,15 +5126,15 @@ one:
 	JNE              one
 
 tapDone:
-	MOVQ    96(DI), AX
-	ADDQ    AX, 200(DI)
+	MOVQ    104(DI), AX
+	ADDQ    AX, 216(DI)
 	DECQ    R14
 	JNE     tap
-	MOVQ    80(DI), AX
-	ADDQ    AX, 184(DI)
-	DECQ    192(DI)
+	MOVQ    88(DI), AX
+	ADDQ    AX, 200(DI)
+	DECQ    208(DI)
 	JNE     rowOfTaps
-	MOVQ    168(DI), AX
+	MOVQ    184(DI), AX
 	MOVQ    40(DI), CX
 	VMOVUPS Z0, K1, (AX)
 	ADDQ    CX, AX
@@ -5088,10 +5186,12 @@ tapDone:
 	ADDQ    CX, AX
 	VMOVUPS Z24, K2, (AX)
 	MOVQ    56(DI), AX
-	ADDQ    AX, 160(DI)
-	MOVQ    64(DI), AX
 	ADDQ    AX, 168(DI)
-	DECQ    176(DI)
+	MOVQ    64(DI), AX
+	ADDQ    AX, 176(DI)
+	MOVQ    72(DI), AX
+	ADDQ    AX, 184(DI)
+	DECQ    192(DI)
 	JNE     tile
 	VZEROUPPER
 	RET
@@ -5104,19 +5204,21 @@ TEXT ·convTileAVX512x1r26(SB), NOSPLIT, $0-8
 	LEAQ  (R11)(R11*2), R12
 	LEAQ  (R11)(R11*4), R13
 	LEAQ  (R12)(R11*4), BX
-	KMOVW 128(DI), K1
-	KMOVW 136(DI), K2
+	KMOVW 136(DI), K1
+	KMOVW 144(DI), K2
 	MOVQ  (DI), AX
-	MOVQ  AX, 160(DI)
-	MOVQ  16(DI), AX
 	MOVQ  AX, 168(DI)
-	MOVQ  48(DI), AX
+	MOVQ  8(DI), AX
 	MOVQ  AX, 176(DI)
+	MOVQ  16(DI), AX
+	MOVQ  AX, 184(DI)
+	MOVQ  48(DI), AX
+	MOVQ  AX, 192(DI)
 
 tile:
 	MOVQ    24(DI), AX
 	VMOVUPS (AX), Z30
-	CMPQ    120(DI), $0x00
+	CMPQ    128(DI), $0x00
 	JNE     fromOutput
 	VMOVAPS Z30, Z0
 	VMOVAPS Z30, Z1
@@ -5147,7 +5249,7 @@ tile:
 	JMP     started
 
 fromOutput:
-	MOVQ      168(DI), AX
+	MOVQ      184(DI), AX
 	MOVQ      40(DI), CX
 	VMOVUPS.Z (AX), K1, Z0
 	VADDPS    Z30, Z0, Z0
@@ -5228,24 +5330,24 @@ fromOutput:
 	VADDPS    Z30, Z25, Z25
 
 started:
-	MOVQ 8(DI), DX
-	MOVQ 160(DI), AX
-	MOVQ AX, 184(DI)
-	MOVQ 72(DI), CX
-	MOVQ CX, 192(DI)
+	MOVQ 176(DI), DX
+	MOVQ 168(DI), AX
+	MOVQ AX, 200(DI)
+	MOVQ 80(DI), CX
+	MOVQ CX, 208(DI)
 
 rowOfTaps:
-	MOVQ 184(DI), AX
-	MOVQ AX, 200(DI)
-	MOVQ 88(DI), R14
+	MOVQ 200(DI), AX
+	MOVQ AX, 216(DI)
+	MOVQ 96(DI), R14
 
 tap:
-	MOVQ 200(DI), SI
+	MOVQ 216(DI), SI
 	LEAQ (SI)(R11*8), R8
 	ADDQ R11, R8
 	LEAQ (R8)(R11*8), R9
 	ADDQ R11, R9
-	MOVQ 104(DI), CX
+	MOVQ 112(DI), CX
 	SUBQ $0x02, CX
 	JLT  rest
 
@@ -5351,15 +5453,15 @@ one:
 	JNE              one
 
 tapDone:
-	MOVQ    96(DI), AX
-	ADDQ    AX, 200(DI)
+	MOVQ    104(DI), AX
+	ADDQ    AX, 216(DI)
 	DECQ    R14
 	JNE     tap
-	MOVQ    80(DI), AX
-	ADDQ    AX, 184(DI)
-	DECQ    192(DI)
+	MOVQ    88(DI), AX
+	ADDQ    AX, 200(DI)
+	DECQ    208(DI)
 	JNE     rowOfTaps
-	MOVQ    168(DI), AX
+	MOVQ    184(DI), AX
 	MOVQ    40(DI), CX
 	VMOVUPS Z0, K1, (AX)
 	ADDQ    CX, AX
@@ -5413,10 +5515,12 @@ tapDone:
 	ADDQ    CX, AX
 	VMOVUPS Z25, K2, (AX)
 	MOVQ    56(DI), AX
-	ADDQ    AX, 160(DI)
-	MOVQ    64(DI), AX
 	ADDQ    AX, 168(DI)
-	DECQ    176(DI)
+	MOVQ    64(DI), AX
+	ADDQ    AX, 176(DI)
+	MOVQ    72(DI), AX
+	ADDQ    AX, 184(DI)
+	DECQ    192(DI)
 	JNE     tile
 	VZEROUPPER
 	RET
@@ -5429,19 +5533,21 @@ TEXT ·convTileAVX512x1r27(SB), NOSPLIT, $0-8
 	LEAQ  (R11)(R11*2), R12
 	LEAQ  (R11)(R11*4), R13
 	LEAQ  (R12)(R11*4), BX
-	KMOVW 128(DI), K1
-	KMOVW 136(DI), K2
+	KMOVW 136(DI), K1
+	KMOVW 144(DI), K2
 	MOVQ  (DI), AX
-	MOVQ  AX, 160(DI)
-	MOVQ  16(DI), AX
 	MOVQ  AX, 168(DI)
-	MOVQ  48(DI), AX
+	MOVQ  8(DI), AX
 	MOVQ  AX, 176(DI)
+	MOVQ  16(DI), AX
+	MOVQ  AX, 184(DI)
+	MOVQ  48(DI), AX
+	MOVQ  AX, 192(DI)
 
 tile:
 	MOVQ    24(DI), AX
 	VMOVUPS (AX), Z30
-	CMPQ    120(DI), $0x00
+	CMPQ    128(DI), $0x00
 	JNE     fromOutput
 	VMOVAPS Z30, Z0
 	VMOVAPS Z30, Z1
@@ -5473,7 +5579,7 @@ tile:
 	JMP     started
 
 fromOutput:
-	MOVQ      168(DI), AX
+	MOVQ      184(DI), AX
 	MOVQ      40(DI), CX
 	VMOVUPS.Z (AX), K1, Z0
 	VADDPS    Z30, Z0, Z0
@@ -5557,24 +5663,24 @@ fromOutput:
 	VADDPS    Z30, Z26, Z26
 
 started:
-	MOVQ 8(DI), DX
-	MOVQ 160(DI), AX
-	MOVQ AX, 184(DI)
-	MOVQ 72(DI), CX
-	MOVQ CX, 192(DI)
+	MOVQ 176(DI), DX
+	MOVQ 168(DI), AX
+	MOVQ AX, 200(DI)
+	MOVQ 80(DI), CX
+	MOVQ CX, 208(DI)
 
 rowOfTaps:
-	MOVQ 184(DI), AX
-	MOVQ AX, 200(DI)
-	MOVQ 88(DI), R14
+	MOVQ 200(DI), AX
+	MOVQ AX, 216(DI)
+	MOVQ 96(DI), R14
 
 tap:
-	MOVQ 200(DI), SI
+	MOVQ 216(DI), SI
 	LEAQ (SI)(R11*8), R8
 	ADDQ R11, R8
 	LEAQ (R8)(R11*8), R9
 	ADDQ R11, R9
-	MOVQ 104(DI), CX
+	MOVQ 112(DI), CX
 	SUBQ $0x02, CX
 	JLT  rest
 
@@ -5683,15 +5789,15 @@ one:
 	JNE              one
 
 tapDone:
-	MOVQ    96(DI), AX
-	ADDQ    AX, 200(DI)
+	MOVQ    104(DI), AX
+	ADDQ    AX, 216(DI)
 	DECQ    R14
 	JNE     tap
-	MOVQ    80(DI), AX
-	ADDQ    AX, 184(DI)
-	DECQ    192(DI)
+	MOVQ    88(DI), AX
+	ADDQ    AX, 200(DI)
+	DECQ    208(DI)
 	JNE     rowOfTaps
-	MOVQ    168(DI), AX
+	MOVQ    184(DI), AX
 	MOVQ    40(DI), CX
 	VMOVUPS Z0, K1, (AX)
 	ADDQ    CX, AX
@@ -5747,10 +5853,12 @@ tapDone:
 	ADDQ    CX, AX
 	VMOVUPS Z26, K2, (AX)
 	MOVQ    56(DI), AX
-	ADDQ    AX, 160(DI)
-	MOVQ    64(DI), AX
 	ADDQ    AX, 168(DI)
-	DECQ    176(DI)
+	MOVQ    64(DI), AX
+	ADDQ    AX, 176(DI)
+	MOVQ    72(DI), AX
+	ADDQ    AX, 184(DI)
+	DECQ    192(DI)
 	JNE     tile
 	VZEROUPPER
 	RET
@@ -5763,19 +5871,21 @@ TEXT ·convTileAVX512x1r28(SB), NOSPLIT, $0-8
 	LEAQ  (R11)(R11*2), R12
 	LEAQ  (R11)(R11*4), R13
 	LEAQ  (R12)(R11*4), BX
-	KMOVW 128(DI), K1
-	KMOVW 136(DI), K2
+	KMOVW 136(DI), K1
+	KMOVW 144(DI), K2
 	MOVQ  (DI), AX
-	MOVQ  AX, 160(DI)
-	MOVQ  16(DI), AX
 	MOVQ  AX, 168(DI)
-	MOVQ  48(DI), AX
+	MOVQ  8(DI), AX
 	MOVQ  AX, 176(DI)
+	MOVQ  16(DI), AX
+	MOVQ  AX, 184(DI)
+	MOVQ  48(DI), AX
+	MOVQ  AX, 192(DI)
 
 tile:
 	MOVQ    24(DI), AX
 	VMOVUPS (AX), Z30
-	CMPQ    120(DI), $0x00
+	CMPQ    128(DI), $0x00
 	JNE     fromOutput
 	VMOVAPS Z30, Z0
 	VMOVAPS Z30, Z1
@@ -5808,7 +5918,7 @@ tile:
 	JMP     started
 
 fromOutput:
-	MOVQ      168(DI), AX
+	MOVQ      184(DI), AX
 	MOVQ      40(DI), CX
 	VMOVUPS.Z (AX), K1, Z0
 	VADDPS    Z30, Z0, Z0
@@ -5895,26 +6005,26 @@ fromOutput:
 	VADDPS    Z30, Z27, Z27
 
 started:
-	MOVQ 8(DI), DX
-	MOVQ 160(DI), AX
-	MOVQ AX, 184(DI)
-	MOVQ 72(DI), CX
-	MOVQ CX, 192(DI)
+	MOVQ 176(DI), DX
+	MOVQ 168(DI), AX
+	MOVQ AX, 200(DI)
+	MOVQ 80(DI), CX
+	MOVQ CX, 208(DI)
 
 rowOfTaps:
-	MOVQ 184(DI), AX
-	MOVQ AX, 200(DI)
-	MOVQ 88(DI), R14
+	MOVQ 200(DI), AX
+	MOVQ AX, 216(DI)
+	MOVQ 96(DI), R14
 
 tap:
-	MOVQ 200(DI), SI
+	MOVQ 216(DI), SI
 	LEAQ (SI)(R11*8), R8
 	ADDQ R11, R8
 	LEAQ (R8)(R11*8), R9
 	ADDQ R11, R9
 	LEAQ (R9)(R11*8), R10
 	ADDQ R11, R10
-	MOVQ 104(DI), CX
+	MOVQ 112(DI), CX
 	SUBQ $0x02, CX
 	JLT  rest
 
@@ -6028,15 +6138,15 @@ one:
 	JNE              one
 
 tapDone:
-	MOVQ    96(DI), AX
-	ADDQ    AX, 200(DI)
+	MOVQ    104(DI), AX
+	ADDQ    AX, 216(DI)
 	DECQ    R14
 	JNE     tap
-	MOVQ    80(DI), AX
-	ADDQ    AX, 184(DI)
-	DECQ    192(DI)
+	MOVQ    88(DI), AX
+	ADDQ    AX, 200(DI)
+	DECQ    208(DI)
 	JNE     rowOfTaps
-	MOVQ    168(DI), AX
+	MOVQ    184(DI), AX
 	MOVQ    40(DI), CX
 	VMOVUPS Z0, K1, (AX)
 	ADDQ    CX, AX
@@ -6094,10 +6204,12 @@ tapDone:
 	ADDQ    CX, AX
 	VMOVUPS Z27, K2, (AX)
 	MOVQ    56(DI), AX
-	ADDQ    AX, 160(DI)
-	MOVQ    64(DI), AX
 	ADDQ    AX, 168(DI)
-	DECQ    176(DI)
+	MOVQ    64(DI), AX
+	ADDQ    AX, 176(DI)
+	MOVQ    72(DI), AX
+	ADDQ    AX, 184(DI)
+	DECQ    192(DI)
 	JNE     tile
 	VZEROUPPER
 	RET
@@ -6110,28 +6222,30 @@ TEXT ·convTileAVX512x2r1(SB), NOSPLIT, $0-8
 	LEAQ  (R11)(R11*2), R12
 	LEAQ  (R11)(R11*4), R13
 	LEAQ  (R12)(R11*4), BX
-	MOVQ  112(DI), R15
-	KMOVW 128(DI), K1
-	KMOVW 136(DI), K2
+	MOVQ  120(DI), R15
+	KMOVW 136(DI), K1
+	KMOVW 144(DI), K2
 	MOVQ  (DI), AX
-	MOVQ  AX, 160(DI)
-	MOVQ  16(DI), AX
 	MOVQ  AX, 168(DI)
-	MOVQ  48(DI), AX
+	MOVQ  8(DI), AX
 	MOVQ  AX, 176(DI)
+	MOVQ  16(DI), AX
+	MOVQ  AX, 184(DI)
+	MOVQ  48(DI), AX
+	MOVQ  AX, 192(DI)
 
 tile:
 	MOVQ    24(DI), AX
 	VMOVUPS (AX), Z30
 	VMOVUPS 64(AX), Z31
-	CMPQ    120(DI), $0x00
+	CMPQ    128(DI), $0x00
 	JNE     fromOutput
 	VMOVAPS Z30, Z0
 	VMOVAPS Z31, Z1
 	JMP     started
 
 fromOutput:
-	MOVQ      168(DI), AX
+	MOVQ      184(DI), AX
 	MOVQ      40(DI), CX
 	VMOVUPS   (AX), Z0
 	VADDPS    Z30, Z0, Z0
@@ -6139,20 +6253,20 @@ fromOutput:
 	VADDPS    Z31, Z1, Z1
 
 started:
-	MOVQ 8(DI), DX
-	MOVQ 160(DI), AX
-	MOVQ AX, 184(DI)
-	MOVQ 72(DI), CX
-	MOVQ CX, 192(DI)
+	MOVQ 176(DI), DX
+	MOVQ 168(DI), AX
+	MOVQ AX, 200(DI)
+	MOVQ 80(DI), CX
+	MOVQ CX, 208(DI)
 
 rowOfTaps:
-	MOVQ 184(DI), AX
-	MOVQ AX, 200(DI)
-	MOVQ 88(DI), R14
+	MOVQ 200(DI), AX
+	MOVQ AX, 216(DI)
+	MOVQ 96(DI), R14
 
 tap:
-	MOVQ 200(DI), SI
-	MOVQ 104(DI), CX
+	MOVQ 216(DI), SI
+	MOVQ 112(DI), CX
 	SUBQ $0x02, CX
 	JLT  rest
 
@@ -6188,23 +6302,25 @@ one:
 	JNE          one
 
 tapDone:
-	MOVQ    96(DI), AX
-	ADDQ    AX, 200(DI)
+	MOVQ    104(DI), AX
+	ADDQ    AX, 216(DI)
 	DECQ    R14
 	JNE     tap
-	MOVQ    80(DI), AX
-	ADDQ    AX, 184(DI)
-	DECQ    192(DI)
+	MOVQ    88(DI), AX
+	ADDQ    AX, 200(DI)
+	DECQ    208(DI)
 	JNE     rowOfTaps
-	MOVQ    168(DI), AX
+	MOVQ    184(DI), AX
 	MOVQ    40(DI), CX
 	VMOVUPS Z0, (AX)
 	VMOVUPS Z1, K1, 64(AX)
 	MOVQ    56(DI), AX
-	ADDQ    AX, 160(DI)
-	MOVQ    64(DI), AX
 	ADDQ    AX, 168(DI)
-	DECQ    176(DI)
+	MOVQ    64(DI), AX
+	ADDQ    AX, 176(DI)
+	MOVQ    72(DI), AX
+	ADDQ    AX, 184(DI)
+	DECQ    192(DI)
 	JNE     tile
 	VZEROUPPER
 	RET
@@ -6217,21 +6333,23 @@ TEXT ·convTileAVX512x2r2(SB), NOSPLIT, $0-8
 	LEAQ  (R11)(R11*2), R12
 	LEAQ  (R11)(R11*4), R13
 	LEAQ  (R12)(R11*4), BX
-	MOVQ  112(DI), R15
-	KMOVW 128(DI), K1
-	KMOVW 136(DI), K2
+	MOVQ  120(DI), R15
+	KMOVW 136(DI), K1
+	KMOVW 144(DI), K2
 	MOVQ  (DI), AX
-	MOVQ  AX, 160(DI)
-	MOVQ  16(DI), AX
 	MOVQ  AX, 168(DI)
-	MOVQ  48(DI), AX
+	MOVQ  8(DI), AX
 	MOVQ  AX, 176(DI)
+	MOVQ  16(DI), AX
+	MOVQ  AX, 184(DI)
+	MOVQ  48(DI), AX
+	MOVQ  AX, 192(DI)
 
 tile:
 	MOVQ    24(DI), AX
 	VMOVUPS (AX), Z30
 	VMOVUPS 64(AX), Z31
-	CMPQ    120(DI), $0x00
+	CMPQ    128(DI), $0x00
 	JNE     fromOutput
 	VMOVAPS Z30, Z0
 	VMOVAPS Z31, Z1
@@ -6240,7 +6358,7 @@ tile:
 	JMP     started
 
 fromOutput:
-	MOVQ      168(DI), AX
+	MOVQ      184(DI), AX
 	MOVQ      40(DI), CX
 	VMOVUPS   (AX), Z0
 	VADDPS    Z30, Z0, Z0
@@ -6253,20 +6371,20 @@ fromOutput:
 	VADDPS    Z31, Z3, Z3
 
 started:
-	MOVQ 8(DI), DX
-	MOVQ 160(DI), AX
-	MOVQ AX, 184(DI)
-	MOVQ 72(DI), CX
-	MOVQ CX, 192(DI)
+	MOVQ 176(DI), DX
+	MOVQ 168(DI), AX
+	MOVQ AX, 200(DI)
+	MOVQ 80(DI), CX
+	MOVQ CX, 208(DI)
 
 rowOfTaps:
-	MOVQ 184(DI), AX
-	MOVQ AX, 200(DI)
-	MOVQ 88(DI), R14
+	MOVQ 200(DI), AX
+	MOVQ AX, 216(DI)
+	MOVQ 96(DI), R14
 
 tap:
-	MOVQ 200(DI), SI
-	MOVQ 104(DI), CX
+	MOVQ 216(DI), SI
+	MOVQ 112(DI), CX
 	SUBQ $0x02, CX
 	JLT  rest
 
@@ -6311,15 +6429,15 @@ one:
 	JNE          one
 
 tapDone:
-	MOVQ    96(DI), AX
-	ADDQ    AX, 200(DI)
+	MOVQ    104(DI), AX
+	ADDQ    AX, 216(DI)
 	DECQ    R14
 	JNE     tap
-	MOVQ    80(DI), AX
-	ADDQ    AX, 184(DI)
-	DECQ    192(DI)
+	MOVQ    88(DI), AX
+	ADDQ    AX, 200(DI)
+	DECQ    208(DI)
 	JNE     rowOfTaps
-	MOVQ    168(DI), AX
+	MOVQ    184(DI), AX
 	MOVQ    40(DI), CX
 	VMOVUPS Z0, (AX)
 	VMOVUPS Z1, K1, 64(AX)
@@ -6327,10 +6445,12 @@ tapDone:
 	VMOVUPS Z2, (AX)
 	VMOVUPS Z3, K1, 64(AX)
 	MOVQ    56(DI), AX
-	ADDQ    AX, 160(DI)
-	MOVQ    64(DI), AX
 	ADDQ    AX, 168(DI)
-	DECQ    176(DI)
+	MOVQ    64(DI), AX
+	ADDQ    AX, 176(DI)
+	MOVQ    72(DI), AX
+	ADDQ    AX, 184(DI)
+	DECQ    192(DI)
 	JNE     tile
 	VZEROUPPER
 	RET
@@ -6343,21 +6463,23 @@ TEXT ·convTileAVX512x2r3(SB), NOSPLIT, $0-8
 	LEAQ  (R11)(R11*2), R12
 	LEAQ  (R11)(R11*4), R13
 	LEAQ  (R12)(R11*4), BX
-	MOVQ  112(DI), R15
-	KMOVW 128(DI), K1
-	KMOVW 136(DI), K2
+	MOVQ  120(DI), R15
+	KMOVW 136(DI), K1
+	KMOVW 144(DI), K2
 	MOVQ  (DI), AX
-	MOVQ  AX, 160(DI)
-	MOVQ  16(DI), AX
 	MOVQ  AX, 168(DI)
-	MOVQ  48(DI), AX
+	MOVQ  8(DI), AX
 	MOVQ  AX, 176(DI)
+	MOVQ  16(DI), AX
+	MOVQ  AX, 184(DI)
+	MOVQ  48(DI), AX
+	MOVQ  AX, 192(DI)
 
 tile:
 	MOVQ    24(DI), AX
 	VMOVUPS (AX), Z30
 	VMOVUPS 64(AX), Z31
-	CMPQ    120(DI), $0x00
+	CMPQ    128(DI), $0x00
 	JNE     fromOutput
 	VMOVAPS Z30, Z0
 	VMOVAPS Z31, Z1
@@ -6368,7 +6490,7 @@ tile:
 	JMP     started
 
 fromOutput:
-	MOVQ      168(DI), AX
+	MOVQ      184(DI), AX
 	MOVQ      40(DI), CX
 	VMOVUPS   (AX), Z0
 	VADDPS    Z30, Z0, Z0
@@ -6386,20 +6508,20 @@ fromOutput:
 	VADDPS    Z31, Z5, Z5
 
 started:
-	MOVQ 8(DI), DX
-	MOVQ 160(DI), AX
-	MOVQ AX, 184(DI)
-	MOVQ 72(DI), CX
-	MOVQ CX, 192(DI)
+	MOVQ 176(DI), DX
+	MOVQ 168(DI), AX
+	MOVQ AX, 200(DI)
+	MOVQ 80(DI), CX
+	MOVQ CX, 208(DI)
 
 rowOfTaps:
-	MOVQ 184(DI), AX
-	MOVQ AX, 200(DI)
-	MOVQ 88(DI), R14
+	MOVQ 200(DI), AX
+	MOVQ AX, 216(DI)
+	MOVQ 96(DI), R14
 
 tap:
-	MOVQ 200(DI), SI
-	MOVQ 104(DI), CX
+	MOVQ 216(DI), SI
+	MOVQ 112(DI), CX
 	SUBQ $0x02, CX
 	JLT  rest
 
@@ -6453,15 +6575,15 @@ one:
 	JNE          one
 
 tapDone:
-	MOVQ    96(DI), AX
-	ADDQ    AX, 200(DI)
+	MOVQ    104(DI), AX
+	ADDQ    AX, 216(DI)
 	DECQ    R14
 	JNE     tap
-	MOVQ    80(DI), AX
-	ADDQ    AX, 184(DI)
-	DECQ    192(DI)
+	MOVQ    88(DI), AX
+	ADDQ    AX, 200(DI)
+	DECQ    208(DI)
 	JNE     rowOfTaps
-	MOVQ    168(DI), AX
+	MOVQ    184(DI), AX
 	MOVQ    40(DI), CX
 	VMOVUPS Z0, (AX)
 	VMOVUPS Z1, K1, 64(AX)
@@ -6472,10 +6594,12 @@ tapDone:
 	VMOVUPS Z4, (AX)
 	VMOVUPS Z5, K1, 64(AX)
 	MOVQ    56(DI), AX
-	ADDQ    AX, 160(DI)
-	MOVQ    64(DI), AX
 	ADDQ    AX, 168(DI)
-	DECQ    176(DI)
+	MOVQ    64(DI), AX
+	ADDQ    AX, 176(DI)
+	MOVQ    72(DI), AX
+	ADDQ    AX, 184(DI)
+	DECQ    192(DI)
 	JNE     tile
 	VZEROUPPER
 	RET
@@ -6488,21 +6612,23 @@ TEXT ·convTileAVX512x2r4(SB), NOSPLIT, $0-8
 	LEAQ  (R11)(R11*2), R12
 	LEAQ  (R11)(R11*4), R13
 	LEAQ  (R12)(R11*4), BX
-	MOVQ  112(DI), R15
-	KMOVW 128(DI), K1
-	KMOVW 136(DI), K2
+	MOVQ  120(DI), R15
+	KMOVW 136(DI), K1
+	KMOVW 144(DI), K2
 	MOVQ  (DI), AX
-	MOVQ  AX, 160(DI)
-	MOVQ  16(DI), AX
 	MOVQ  AX, 168(DI)
-	MOVQ  48(DI), AX
+	MOVQ  8(DI), AX
 	MOVQ  AX, 176(DI)
+	MOVQ  16(DI), AX
+	MOVQ  AX, 184(DI)
+	MOVQ  48(DI), AX
+	MOVQ  AX, 192(DI)
 
 tile:
 	MOVQ    24(DI), AX
 	VMOVUPS (AX), Z30
 	VMOVUPS 64(AX), Z31
-	CMPQ    120(DI), $0x00
+	CMPQ    128(DI), $0x00
 	JNE     fromOutput
 	VMOVAPS Z30, Z0
 	VMOVAPS Z31, Z1
@@ -6515,7 +6641,7 @@ tile:
 	JMP     started
 
 fromOutput:
-	MOVQ      168(DI), AX
+	MOVQ      184(DI), AX
 	MOVQ      40(DI), CX
 	VMOVUPS   (AX), Z0
 	VADDPS    Z30, Z0, Z0
@@ -6538,20 +6664,20 @@ fromOutput:
 	VADDPS    Z31, Z7, Z7
 
 started:
-	MOVQ 8(DI), DX
-	MOVQ 160(DI), AX
-	MOVQ AX, 184(DI)
-	MOVQ 72(DI), CX
-	MOVQ CX, 192(DI)
+	MOVQ 176(DI), DX
+	MOVQ 168(DI), AX
+	MOVQ AX, 200(DI)
+	MOVQ 80(DI), CX
+	MOVQ CX, 208(DI)
 
 rowOfTaps:
-	MOVQ 184(DI), AX
-	MOVQ AX, 200(DI)
-	MOVQ 88(DI), R14
+	MOVQ 200(DI), AX
+	MOVQ AX, 216(DI)
+	MOVQ 96(DI), R14
 
 tap:
-	MOVQ 200(DI), SI
-	MOVQ 104(DI), CX
+	MOVQ 216(DI), SI
+	MOVQ 112(DI), CX
 	SUBQ $0x02, CX
 	JLT  rest
 
@@ -6614,15 +6740,15 @@ one:
 	JNE          one
 
 tapDone:
-	MOVQ    96(DI), AX
-	ADDQ    AX, 200(DI)
+	MOVQ    104(DI), AX
+	ADDQ    AX, 216(DI)
 	DECQ    R14
 	JNE     tap
-	MOVQ    80(DI), AX
-	ADDQ    AX, 184(DI)
-	DECQ    192(DI)
+	MOVQ    88(DI), AX
+	ADDQ    AX, 200(DI)
+	DECQ    208(DI)
 	JNE     rowOfTaps
-	MOVQ    168(DI), AX
+	MOVQ    184(DI), AX
 	MOVQ    40(DI), CX
 	VMOVUPS Z0, (AX)
 	VMOVUPS Z1, K1, 64(AX)
@@ -6636,10 +6762,12 @@ tapDone:
 	VMOVUPS Z6, (AX)
 	VMOVUPS Z7, K1, 64(AX)
 	MOVQ    56(DI), AX
-	ADDQ    AX, 160(DI)
-	MOVQ    64(DI), AX
 	ADDQ    AX, 168(DI)
-	DECQ    176(DI)
+	MOVQ    64(DI), AX
+	ADDQ    AX, 176(DI)
+	MOVQ    72(DI), AX
+	ADDQ    AX, 184(DI)
+	DECQ    192(DI)
 	JNE     tile
 	VZEROUPPER
 	RET
@@ -6652,21 +6780,23 @@ TEXT ·convTileAVX512x2r5(SB), NOSPLIT, $0-8
 	LEAQ  (R11)(R11*2), R12
 	LEAQ  (R11)(R11*4), R13
 	LEAQ  (R12)(R11*4), BX
-	MOVQ  112(DI), R15
-	KMOVW 128(DI), K1
-	KMOVW 136(DI), K2
+	MOVQ  120(DI), R15
+	KMOVW 136(DI), K1
+	KMOVW 144(DI), K2
 	MOVQ  (DI), AX
-	MOVQ  AX, 160(DI)
-	MOVQ  16(DI), AX
 	MOVQ  AX, 168(DI)
-	MOVQ  48(DI), AX
+	MOVQ  8(DI), AX
 	MOVQ  AX, 176(DI)
+	MOVQ  16(DI), AX
+	MOVQ  AX, 184(DI)
+	MOVQ  48(DI), AX
+	MOVQ  AX, 192(DI)
 
 tile:
 	MOVQ    24(DI), AX
 	VMOVUPS (AX), Z30
 	VMOVUPS 64(AX), Z31
-	CMPQ    120(DI), $0x00
+	CMPQ    128(DI), $0x00
 	JNE     fromOutput
 	VMOVAPS Z30, Z0
 	VMOVAPS Z31, Z1
@@ -6681,7 +6811,7 @@ tile:
 	JMP     started
 
 fromOutput:
-	MOVQ      168(DI), AX
+	MOVQ      184(DI), AX
 	MOVQ      40(DI), CX
 	VMOVUPS   (AX), Z0
 	VADDPS    Z30, Z0, Z0
@@ -6709,20 +6839,20 @@ fromOutput:
 	VADDPS    Z31, Z9, Z9
 
 started:
-	MOVQ 8(DI), DX
-	MOVQ 160(DI), AX
-	MOVQ AX, 184(DI)
-	MOVQ 72(DI), CX
-	MOVQ CX, 192(DI)
+	MOVQ 176(DI), DX
+	MOVQ 168(DI), AX
+	MOVQ AX, 200(DI)
+	MOVQ 80(DI), CX
+	MOVQ CX, 208(DI)
 
 rowOfTaps:
-	MOVQ 184(DI), AX
-	MOVQ AX, 200(DI)
-	MOVQ 88(DI), R14
+	MOVQ 200(DI), AX
+	MOVQ AX, 216(DI)
+	MOVQ 96(DI), R14
 
 tap:
-	MOVQ 200(DI), SI
-	MOVQ 104(DI), CX
+	MOVQ 216(DI), SI
+	MOVQ 112(DI), CX
 	SUBQ $0x02, CX
 	JLT  rest
 
@@ -6794,15 +6924,15 @@ one:
 	JNE          one
 
 tapDone:
-	MOVQ    96(DI), AX
-	ADDQ    AX, 200(DI)
+	MOVQ    104(DI), AX
+	ADDQ    AX, 216(DI)
 	DECQ    R14
 	JNE     tap
-	MOVQ    80(DI), AX
-	ADDQ    AX, 184(DI)
-	DECQ    192(DI)
+	MOVQ    88(DI), AX
+	ADDQ    AX, 200(DI)
+	DECQ    208(DI)
 	JNE     rowOfTaps
-	MOVQ    168(DI), AX
+	MOVQ    184(DI), AX
 	MOVQ    40(DI), CX
 	VMOVUPS Z0, (AX)
 	VMOVUPS Z1, K1, 64(AX)
@@ -6819,10 +6949,12 @@ tapDone:
 	VMOVUPS Z8, (AX)
 	VMOVUPS Z9, K1, 64(AX)
 	MOVQ    56(DI), AX
-	ADDQ    AX, 160(DI)
-	MOVQ    64(DI), AX
 	ADDQ    AX, 168(DI)
-	DECQ    176(DI)
+	MOVQ    64(DI), AX
+	ADDQ    AX, 176(DI)
+	MOVQ    72(DI), AX
+	ADDQ    AX, 184(DI)
+	DECQ    192(DI)
 	JNE     tile
 	VZEROUPPER
 	RET
@@ -6835,21 +6967,23 @@ TEXT ·convTileAVX512x2r6(SB), NOSPLIT, $0-8
 	LEAQ  (R11)(R11*2), R12
 	LEAQ  (R11)(R11*4), R13
 	LEAQ  (R12)(R11*4), BX
-	MOVQ  112(DI), R15
-	KMOVW 128(DI), K1
-	KMOVW 136(DI), K2
+	MOVQ  120(DI), R15
+	KMOVW 136(DI), K1
+	KMOVW 144(DI), K2
 	MOVQ  (DI), AX
-	MOVQ  AX, 160(DI)
-	MOVQ  16(DI), AX
 	MOVQ  AX, 168(DI)
-	MOVQ  48(DI), AX
+	MOVQ  8(DI), AX
 	MOVQ  AX, 176(DI)
+	MOVQ  16(DI), AX
+	MOVQ  AX, 184(DI)
+	MOVQ  48(DI), AX
+	MOVQ  AX, 192(DI)
 
 tile:
 	MOVQ    24(DI), AX
 	VMOVUPS (AX), Z30
 	VMOVUPS 64(AX), Z31
-	CMPQ    120(DI), $0x00
+	CMPQ    128(DI), $0x00
 	JNE     fromOutput
 	VMOVAPS Z30, Z0
 	VMOVAPS Z31, Z1
@@ -6866,7 +7000,7 @@ tile:
 	JMP     started
 
 fromOutput:
-	MOVQ      168(DI), AX
+	MOVQ      184(DI), AX
 	MOVQ      40(DI), CX
 	VMOVUPS   (AX), Z0
 	VADDPS    Z30, Z0, Z0
@@ -6899,20 +7033,20 @@ fromOutput:
 	VADDPS    Z31, Z11, Z11
 
 started:
-	MOVQ 8(DI), DX
-	MOVQ 160(DI), AX
-	MOVQ AX, 184(DI)
-	MOVQ 72(DI), CX
-	MOVQ CX, 192(DI)
+	MOVQ 176(DI), DX
+	MOVQ 168(DI), AX
+	MOVQ AX, 200(DI)
+	MOVQ 80(DI), CX
+	MOVQ CX, 208(DI)
 
 rowOfTaps:
-	MOVQ 184(DI), AX
-	MOVQ AX, 200(DI)
-	MOVQ 88(DI), R14
+	MOVQ 200(DI), AX
+	MOVQ AX, 216(DI)
+	MOVQ 96(DI), R14
 
 tap:
-	MOVQ 200(DI), SI
-	MOVQ 104(DI), CX
+	MOVQ 216(DI), SI
+	MOVQ 112(DI), CX
 	SUBQ $0x02, CX
 	JLT  rest
 
@@ -6993,15 +7127,15 @@ one:
 	JNE          one
 
 tapDone:
-	MOVQ    96(DI), AX
-	ADDQ    AX, 200(DI)
+	MOVQ    104(DI), AX
+	ADDQ    AX, 216(DI)
 	DECQ    R14
 	JNE     tap
-	MOVQ    80(DI), AX
-	ADDQ    AX, 184(DI)
-	DECQ    192(DI)
+	MOVQ    88(DI), AX
+	ADDQ    AX, 200(DI)
+	DECQ    208(DI)
 	JNE     rowOfTaps
-	MOVQ    168(DI), AX
+	MOVQ    184(DI), AX
 	MOVQ    40(DI), CX
 	VMOVUPS Z0, (AX)
 	VMOVUPS Z1, K1, 64(AX)
@@ -7021,10 +7155,12 @@ tapDone:
 	VMOVUPS Z10, (AX)
 	VMOVUPS Z11, K1, 64(AX)
 	MOVQ    56(DI), AX
-	ADDQ    AX, 160(DI)
-	MOVQ    64(DI), AX
 	ADDQ    AX, 168(DI)
-	DECQ    176(DI)
+	MOVQ    64(DI), AX
+	ADDQ    AX, 176(DI)
+	MOVQ    72(DI), AX
+	ADDQ    AX, 184(DI)
+	DECQ    192(DI)
 	JNE     tile
 	VZEROUPPER
 	RET
@@ -7037,21 +7173,23 @@ TEXT ·convTileAVX512x2r7(SB), NOSPLIT, $0-8
 	LEAQ  (R11)(R11*2), R12
 	LEAQ  (R11)(R11*4), R13
 	LEAQ  (R12)(R11*4), BX
-	MOVQ  112(DI), R15
-	KMOVW 128(DI), K1
-	KMOVW 136(DI), K2
+	MOVQ  120(DI), R15
+	KMOVW 136(DI), K1
+	KMOVW 144(DI), K2
 	MOVQ  (DI), AX
-	MOVQ  AX, 160(DI)
-	MOVQ  16(DI), AX
 	MOVQ  AX, 168(DI)
-	MOVQ  48(DI), AX
+	MOVQ  8(DI), AX
 	MOVQ  AX, 176(DI)
+	MOVQ  16(DI), AX
+	MOVQ  AX, 184(DI)
+	MOVQ  48(DI), AX
+	MOVQ  AX, 192(DI)
 
 tile:
 	MOVQ    24(DI), AX
 	VMOVUPS (AX), Z30
 	VMOVUPS 64(AX), Z31
-	CMPQ    120(DI), $0x00
+	CMPQ    128(DI), $0x00
 	JNE     fromOutput
 	VMOVAPS Z30, Z0
 	VMOVAPS Z31, Z1
@@ -7070,7 +7208,7 @@ tile:
 	JMP     started
 
 fromOutput:
-	MOVQ      168(DI), AX
+	MOVQ      184(DI), AX
 	MOVQ      40(DI), CX
 	VMOVUPS   (AX), Z0
 	VADDPS    Z30, Z0, Z0
@@ -7108,20 +7246,20 @@ fromOutput:
 	VADDPS    Z31, Z13, Z13
 
 started:
-	MOVQ 8(DI), DX
-	MOVQ 160(DI), AX
-	MOVQ AX, 184(DI)
-	MOVQ 72(DI), CX
-	MOVQ CX, 192(DI)
+	MOVQ 176(DI), DX
+	MOVQ 168(DI), AX
+	MOVQ AX, 200(DI)
+	MOVQ 80(DI), CX
+	MOVQ CX, 208(DI)
 
 rowOfTaps:
-	MOVQ 184(DI), AX
-	MOVQ AX, 200(DI)
-	MOVQ 88(DI), R14
+	MOVQ 200(DI), AX
+	MOVQ AX, 216(DI)
+	MOVQ 96(DI), R14
 
 tap:
-	MOVQ 200(DI), SI
-	MOVQ 104(DI), CX
+	MOVQ 216(DI), SI
+	MOVQ 112(DI), CX
 	SUBQ $0x02, CX
 	JLT  rest
 
@@ -7211,15 +7349,15 @@ one:
 	JNE          one
 
 tapDone:
-	MOVQ    96(DI), AX
-	ADDQ    AX, 200(DI)
+	MOVQ    104(DI), AX
+	ADDQ    AX, 216(DI)
 	DECQ    R14
 	JNE     tap
-	MOVQ    80(DI), AX
-	ADDQ    AX, 184(DI)
-	DECQ    192(DI)
+	MOVQ    88(DI), AX
+	ADDQ    AX, 200(DI)
+	DECQ    208(DI)
 	JNE     rowOfTaps
-	MOVQ    168(DI), AX
+	MOVQ    184(DI), AX
 	MOVQ    40(DI), CX
 	VMOVUPS Z0, (AX)
 	VMOVUPS Z1, K1, 64(AX)
@@ -7242,10 +7380,12 @@ tapDone:
 	VMOVUPS Z12, (AX)
 	VMOVUPS Z13, K1, 64(AX)
 	MOVQ    56(DI), AX
-	ADDQ    AX, 160(DI)
-	MOVQ    64(DI), AX
 	ADDQ    AX, 168(DI)
-	DECQ    176(DI)
+	MOVQ    64(DI), AX
+	ADDQ    AX, 176(DI)
+	MOVQ    72(DI), AX
+	ADDQ    AX, 184(DI)
+	DECQ    192(DI)
 	JNE     tile
 	VZEROUPPER
 	RET
@@ -7258,21 +7398,23 @@ TEXT ·convTileAVX512x2r8(SB), NOSPLIT, $0-8
 	LEAQ  (R11)(R11*2), R12
 	LEAQ  (R11)(R11*4), R13
 	LEAQ  (R12)(R11*4), BX
-	MOVQ  112(DI), R15
-	KMOVW 128(DI), K1
-	KMOVW 136(DI), K2
+	MOVQ  120(DI), R15
+	KMOVW 136(DI), K1
+	KMOVW 144(DI), K2
 	MOVQ  (DI), AX
-	MOVQ  AX, 160(DI)
-	MOVQ  16(DI), AX
 	MOVQ  AX, 168(DI)
-	MOVQ  48(DI), AX
+	MOVQ  8(DI), AX
 	MOVQ  AX, 176(DI)
+	MOVQ  16(DI), AX
+	MOVQ  AX, 184(DI)
+	MOVQ  48(DI), AX
+	MOVQ  AX, 192(DI)
 
 tile:
 	MOVQ    24(DI), AX
 	VMOVUPS (AX), Z30
 	VMOVUPS 64(AX), Z31
-	CMPQ    120(DI), $0x00
+	CMPQ    128(DI), $0x00
 	JNE     fromOutput
 	VMOVAPS Z30, Z0
 	VMOVAPS Z31, Z1
@@ -7293,7 +7435,7 @@ tile:
 	JMP     started
 
 fromOutput:
-	MOVQ      168(DI), AX
+	MOVQ      184(DI), AX
 	MOVQ      40(DI), CX
 	VMOVUPS   (AX), Z0
 	VADDPS    Z30, Z0, Z0
@@ -7336,20 +7478,20 @@ fromOutput:
 	VADDPS    Z31, Z15, Z15
 
 started:
-	MOVQ 8(DI), DX
-	MOVQ 160(DI), AX
-	MOVQ AX, 184(DI)
-	MOVQ 72(DI), CX
-	MOVQ CX, 192(DI)
+	MOVQ 176(DI), DX
+	MOVQ 168(DI), AX
+	MOVQ AX, 200(DI)
+	MOVQ 80(DI), CX
+	MOVQ CX, 208(DI)
 
 rowOfTaps:
-	MOVQ 184(DI), AX
-	MOVQ AX, 200(DI)
-	MOVQ 88(DI), R14
+	MOVQ 200(DI), AX
+	MOVQ AX, 216(DI)
+	MOVQ 96(DI), R14
 
 tap:
-	MOVQ 200(DI), SI
-	MOVQ 104(DI), CX
+	MOVQ 216(DI), SI
+	MOVQ 112(DI), CX
 	SUBQ $0x02, CX
 	JLT  rest
 
@@ -7448,15 +7590,15 @@ one:
 	JNE          one
 
 tapDone:
-	MOVQ    96(DI), AX
-	ADDQ    AX, 200(DI)
+	MOVQ    104(DI), AX
+	ADDQ    AX, 216(DI)
 	DECQ    R14
 	JNE     tap
-	MOVQ    80(DI), AX
-	ADDQ    AX, 184(DI)
-	DECQ    192(DI)
+	MOVQ    88(DI), AX
+	ADDQ    AX, 200(DI)
+	DECQ    208(DI)
 	JNE     rowOfTaps
-	MOVQ    168(DI), AX
+	MOVQ    184(DI), AX
 	MOVQ    40(DI), CX
 	VMOVUPS Z0, (AX)
 	VMOVUPS Z1, K1, 64(AX)
@@ -7482,10 +7624,12 @@ tapDone:
 	VMOVUPS Z14, (AX)
 	VMOVUPS Z15, K1, 64(AX)
 	MOVQ    56(DI), AX
-	ADDQ    AX, 160(DI)
-	MOVQ    64(DI), AX
 	ADDQ    AX, 168(DI)
-	DECQ    176(DI)
+	MOVQ    64(DI), AX
+	ADDQ    AX, 176(DI)
+	MOVQ    72(DI), AX
+	ADDQ    AX, 184(DI)
+	DECQ    192(DI)
 	JNE     tile
 	VZEROUPPER
 	RET
@@ -7498,21 +7642,23 @@ TEXT ·convTileAVX512x2r9(SB), NOSPLIT, $0-8
 	LEAQ  (R11)(R11*2), R12
 	LEAQ  (R11)(R11*4), R13
 	LEAQ  (R12)(R11*4), BX
-	MOVQ  112(DI), R15
-	KMOVW 128(DI), K1
-	KMOVW 136(DI), K2
+	MOVQ  120(DI), R15
+	KMOVW 136(DI), K1
+	KMOVW 144(DI), K2
 	MOVQ  (DI), AX
-	MOVQ  AX, 160(DI)
-	MOVQ  16(DI), AX
 	MOVQ  AX, 168(DI)
-	MOVQ  48(DI), AX
+	MOVQ  8(DI), AX
 	MOVQ  AX, 176(DI)
+	MOVQ  16(DI), AX
+	MOVQ  AX, 184(DI)
+	MOVQ  48(DI), AX
+	MOVQ  AX, 192(DI)
 
 tile:
 	MOVQ    24(DI), AX
 	VMOVUPS (AX), Z30
 	VMOVUPS 64(AX), Z31
-	CMPQ    120(DI), $0x00
+	CMPQ    128(DI), $0x00
 	JNE     fromOutput
 	VMOVAPS Z30, Z0
 	VMOVAPS Z31, Z1
@@ -7535,7 +7681,7 @@ tile:
 	JMP     started
 
 fromOutput:
-	MOVQ      168(DI), AX
+	MOVQ      184(DI), AX
 	MOVQ      40(DI), CX
 	VMOVUPS   (AX), Z0
 	VADDPS    Z30, Z0, Z0
@@ -7583,20 +7729,20 @@ fromOutput:
 	VADDPS    Z31, Z17, Z17
 
 started:
-	MOVQ 8(DI), DX
-	MOVQ 160(DI), AX
-	MOVQ AX, 184(DI)
-	MOVQ 72(DI), CX
-	MOVQ CX, 192(DI)
+	MOVQ 176(DI), DX
+	MOVQ 168(DI), AX
+	MOVQ AX, 200(DI)
+	MOVQ 80(DI), CX
+	MOVQ CX, 208(DI)
 
 rowOfTaps:
-	MOVQ 184(DI), AX
-	MOVQ AX, 200(DI)
-	MOVQ 88(DI), R14
+	MOVQ 200(DI), AX
+	MOVQ AX, 216(DI)
+	MOVQ 96(DI), R14
 
 tap:
-	MOVQ 200(DI), SI
-	MOVQ 104(DI), CX
+	MOVQ 216(DI), SI
+	MOVQ 112(DI), CX
 	SUBQ $0x02, CX
 	JLT  rest
 
@@ -7704,15 +7850,15 @@ one:
 	JNE          one
 
 tapDone:
-	MOVQ    96(DI), AX
-	ADDQ    AX, 200(DI)
+	MOVQ    104(DI), AX
+	ADDQ    AX, 216(DI)
 	DECQ    R14
 	JNE     tap
-	MOVQ    80(DI), AX
-	ADDQ    AX, 184(DI)
-	DECQ    192(DI)
+	MOVQ    88(DI), AX
+	ADDQ    AX, 200(DI)
+	DECQ    208(DI)
 	JNE     rowOfTaps
-	MOVQ    168(DI), AX
+	MOVQ    184(DI), AX
 	MOVQ    40(DI), CX
 	VMOVUPS Z0, (AX)
 	VMOVUPS Z1, K1, 64(AX)
@@ -7741,10 +7887,12 @@ tapDone:
 	VMOVUPS Z16, (AX)
 	VMOVUPS Z17, K1, 64(AX)
 	MOVQ    56(DI), AX
-	ADDQ    AX, 160(DI)
-	MOVQ    64(DI), AX
 	ADDQ    AX, 168(DI)
-	DECQ    176(DI)
+	MOVQ    64(DI), AX
+	ADDQ    AX, 176(DI)
+	MOVQ    72(DI), AX
+	ADDQ    AX, 184(DI)
+	DECQ    192(DI)
 	JNE     tile
 	VZEROUPPER
 	RET
@@ -7757,21 +7905,23 @@ TEXT ·convTileAVX512x2r10(SB), NOSPLIT, $0-8
 	LEAQ  (R11)(R11*2), R12
 	LEAQ  (R11)(R11*4), R13
 	LEAQ  (R12)(R11*4), BX
-	MOVQ  112(DI), R15
-	KMOVW 128(DI), K1
-	KMOVW 136(DI), K2
+	MOVQ  120(DI), R15
+	KMOVW 136(DI), K1
+	KMOVW 144(DI), K2
 	MOVQ  (DI), AX
-	MOVQ  AX, 160(DI)
-	MOVQ  16(DI), AX
 	MOVQ  AX, 168(DI)
-	MOVQ  48(DI), AX
+	MOVQ  8(DI), AX
 	MOVQ  AX, 176(DI)
+	MOVQ  16(DI), AX
+	MOVQ  AX, 184(DI)
+	MOVQ  48(DI), AX
+	MOVQ  AX, 192(DI)
 
 tile:
 	MOVQ    24(DI), AX
 	VMOVUPS (AX), Z30
 	VMOVUPS 64(AX), Z31
-	CMPQ    120(DI), $0x00
+	CMPQ    128(DI), $0x00
 	JNE     fromOutput
 	VMOVAPS Z30, Z0
 	VMOVAPS Z31, Z1
@@ -7796,7 +7946,7 @@ tile:
 	JMP     started
 
 fromOutput:
-	MOVQ      168(DI), AX
+	MOVQ      184(DI), AX
 	MOVQ      40(DI), CX
 	VMOVUPS   (AX), Z0
 	VADDPS    Z30, Z0, Z0
@@ -7849,22 +7999,22 @@ fromOutput:
 	VADDPS    Z31, Z19, Z19
 
 started:
-	MOVQ 8(DI), DX
-	MOVQ 160(DI), AX
-	MOVQ AX, 184(DI)
-	MOVQ 72(DI), CX
-	MOVQ CX, 192(DI)
+	MOVQ 176(DI), DX
+	MOVQ 168(DI), AX
+	MOVQ AX, 200(DI)
+	MOVQ 80(DI), CX
+	MOVQ CX, 208(DI)
 
 rowOfTaps:
-	MOVQ 184(DI), AX
-	MOVQ AX, 200(DI)
-	MOVQ 88(DI), R14
+	MOVQ 200(DI), AX
+	MOVQ AX, 216(DI)
+	MOVQ 96(DI), R14
 
 tap:
-	MOVQ 200(DI), SI
+	MOVQ 216(DI), SI
 	LEAQ (SI)(R11*8), R8
 	ADDQ R11, R8
-	MOVQ 104(DI), CX
+	MOVQ 112(DI), CX
 	SUBQ $0x02, CX
 	JLT  rest
 
@@ -7983,15 +8133,15 @@ one:
 	JNE          one
 
 tapDone:
-	MOVQ    96(DI), AX
-	ADDQ    AX, 200(DI)
+	MOVQ    104(DI), AX
+	ADDQ    AX, 216(DI)
 	DECQ    R14
 	JNE     tap
-	MOVQ    80(DI), AX
-	ADDQ    AX, 184(DI)
-	DECQ    192(DI)
+	MOVQ    88(DI), AX
+	ADDQ    AX, 200(DI)
+	DECQ    208(DI)
 	JNE     rowOfTaps
-	MOVQ    168(DI), AX
+	MOVQ    184(DI), AX
 	MOVQ    40(DI), CX
 	VMOVUPS Z0, (AX)
 	VMOVUPS Z1, K1, 64(AX)
@@ -8023,10 +8173,12 @@ tapDone:
 	VMOVUPS Z18, (AX)
 	VMOVUPS Z19, K1, 64(AX)
 	MOVQ    56(DI), AX
-	ADDQ    AX, 160(DI)
-	MOVQ    64(DI), AX
 	ADDQ    AX, 168(DI)
-	DECQ    176(DI)
+	MOVQ    64(DI), AX
+	ADDQ    AX, 176(DI)
+	MOVQ    72(DI), AX
+	ADDQ    AX, 184(DI)
+	DECQ    192(DI)
 	JNE     tile
 	VZEROUPPER
 	RET
@@ -8039,21 +8191,23 @@ TEXT ·convTileAVX512x2r11(SB), NOSPLIT, $0-8
 	LEAQ  (R11)(R11*2), R12
 	LEAQ  (R11)(R11*4), R13
 	LEAQ  (R12)(R11*4), BX
-	MOVQ  112(DI), R15
-	KMOVW 128(DI), K1
-	KMOVW 136(DI), K2
+	MOVQ  120(DI), R15
+	KMOVW 136(DI), K1
+	KMOVW 144(DI), K2
 	MOVQ  (DI), AX
-	MOVQ  AX, 160(DI)
-	MOVQ  16(DI), AX
 	MOVQ  AX, 168(DI)
-	MOVQ  48(DI), AX
+	MOVQ  8(DI), AX
 	MOVQ  AX, 176(DI)
+	MOVQ  16(DI), AX
+	MOVQ  AX, 184(DI)
+	MOVQ  48(DI), AX
+	MOVQ  AX, 192(DI)
 
 tile:
 	MOVQ    24(DI), AX
 	VMOVUPS (AX), Z30
 	VMOVUPS 64(AX), Z31
-	CMPQ    120(DI), $0x00
+	CMPQ    128(DI), $0x00
 	JNE     fromOutput
 	VMOVAPS Z30, Z0
 	VMOVAPS Z31, Z1
@@ -8080,7 +8234,7 @@ tile:
 	JMP     started
 
 fromOutput:
-	MOVQ      168(DI), AX
+	MOVQ      184(DI), AX
 	MOVQ      40(DI), CX
 	VMOVUPS   (AX), Z0
 	VADDPS    Z30, Z0, Z0
@@ -8138,22 +8292,22 @@ fromOutput:
 	VADDPS    Z31, Z21, Z21
 
 started:
-	MOVQ 8(DI), DX
-	MOVQ 160(DI), AX
-	MOVQ AX, 184(DI)
-	MOVQ 72(DI), CX
-	MOVQ CX, 192(DI)
+	MOVQ 176(DI), DX
+	MOVQ 168(DI), AX
+	MOVQ AX, 200(DI)
+	MOVQ 80(DI), CX
+	MOVQ CX, 208(DI)
 
 rowOfTaps:
-	MOVQ 184(DI), AX
-	MOVQ AX, 200(DI)
-	MOVQ 88(DI), R14
+	MOVQ 200(DI), AX
+	MOVQ AX, 216(DI)
+	MOVQ 96(DI), R14
 
 tap:
-	MOVQ 200(DI), SI
+	MOVQ 216(DI), SI
 	LEAQ (SI)(R11*8), R8
 	ADDQ R11, R8
-	MOVQ 104(DI), CX
+	MOVQ 112(DI), CX
 	SUBQ $0x02, CX
 	JLT  rest
 
@@ -8281,15 +8435,15 @@ one:
 	JNE          one
 
 tapDone:
-	MOVQ    96(DI), AX
-	ADDQ    AX, 200(DI)
+	MOVQ    104(DI), AX
+	ADDQ    AX, 216(DI)
 	DECQ    R14
 	JNE     tap
-	MOVQ    80(DI), AX
-	ADDQ    AX, 184(DI)
-	DECQ    192(DI)
+	MOVQ    88(DI), AX
+	ADDQ    AX, 200(DI)
+	DECQ    208(DI)
 	JNE     rowOfTaps
-	MOVQ    168(DI), AX
+	MOVQ    184(DI), AX
 	MOVQ    40(DI), CX
 	VMOVUPS Z0, (AX)
 	VMOVUPS Z1, K1, 64(AX)
@@ -8324,10 +8478,12 @@ tapDone:
 	VMOVUPS Z20, (AX)
 	VMOVUPS Z21, K1, 64(AX)
 	MOVQ    56(DI), AX
-	ADDQ    AX, 160(DI)
-	MOVQ    64(DI), AX
 	ADDQ    AX, 168(DI)
-	DECQ    176(DI)
+	MOVQ    64(DI), AX
+	ADDQ    AX, 176(DI)
+	MOVQ    72(DI), AX
+	ADDQ    AX, 184(DI)
+	DECQ    192(DI)
 	JNE     tile
 	VZEROUPPER
 	RET
@@ -8340,21 +8496,23 @@ TEXT ·convTileAVX512x2r12(SB), NOSPLIT, $0-8
 	LEAQ  (R11)(R11*2), R12
 	LEAQ  (R11)(R11*4), R13
 	LEAQ  (R12)(R11*4), BX
-	MOVQ  112(DI), R15
-	KMOVW 128(DI), K1
-	KMOVW 136(DI), K2
+	MOVQ  120(DI), R15
+	KMOVW 136(DI), K1
+	KMOVW 144(DI), K2
 	MOVQ  (DI), AX
-	MOVQ  AX, 160(DI)
-	MOVQ  16(DI), AX
 	MOVQ  AX, 168(DI)
-	MOVQ  48(DI), AX
+	MOVQ  8(DI), AX
 	MOVQ  AX, 176(DI)
+	MOVQ  16(DI), AX
+	MOVQ  AX, 184(DI)
+	MOVQ  48(DI), AX
+	MOVQ  AX, 192(DI)
 
 tile:
 	MOVQ    24(DI), AX
 	VMOVUPS (AX), Z30
 	VMOVUPS 64(AX), Z31
-	CMPQ    120(DI), $0x00
+	CMPQ    128(DI), $0x00
 	JNE     fromOutput
 	VMOVAPS Z30, Z0
 	VMOVAPS Z31, Z1
@@ -8383,7 +8541,7 @@ tile:
 	JMP     started
 
 fromOutput:
-	MOVQ      168(DI), AX
+	MOVQ      184(DI), AX
 	MOVQ      40(DI), CX
 	VMOVUPS   (AX), Z0
 	VADDPS    Z30, Z0, Z0
@@ -8446,22 +8604,22 @@ fromOutput:
 	VADDPS    Z31, Z23, Z23
 
 started:
-	MOVQ 8(DI), DX
-	MOVQ 160(DI), AX
-	MOVQ AX, 184(DI)
-	MOVQ 72(DI), CX
-	MOVQ CX, 192(DI)
+	MOVQ 176(DI), DX
+	MOVQ 168(DI), AX
+	MOVQ AX, 200(DI)
+	MOVQ 80(DI), CX
+	MOVQ CX, 208(DI)
 
 rowOfTaps:
-	MOVQ 184(DI), AX
-	MOVQ AX, 200(DI)
-	MOVQ 88(DI), R14
+	MOVQ 200(DI), AX
+	MOVQ AX, 216(DI)
+	MOVQ 96(DI), R14
 
 tap:
-	MOVQ 200(DI), SI
+	MOVQ 216(DI), SI
 	LEAQ (SI)(R11*8), R8
 	ADDQ R11, R8
-	MOVQ 104(DI), CX
+	MOVQ 112(DI), CX
 	SUBQ $0x02, CX
 	JLT  rest
 
@@ -8598,15 +8756,15 @@ one:
 	JNE          one
 
 tapDone:
-	MOVQ    96(DI), AX
-	ADDQ    AX, 200(DI)
+	MOVQ    104(DI), AX
+	ADDQ    AX, 216(DI)
 	DECQ    R14
 	JNE     tap
-	MOVQ    80(DI), AX
-	ADDQ    AX, 184(DI)
-	DECQ    192(DI)
+	MOVQ    88(DI), AX
+	ADDQ    AX, 200(DI)
+	DECQ    208(DI)
 	JNE     rowOfTaps
-	MOVQ    168(DI), AX
+	MOVQ    184(DI), AX
 	MOVQ    40(DI), CX
 	VMOVUPS Z0, (AX)
 	VMOVUPS Z1, K1, 64(AX)
@@ -8644,10 +8802,12 @@ tapDone:
 	VMOVUPS Z22, (AX)
 	VMOVUPS Z23, K1, 64(AX)
 	MOVQ    56(DI), AX
-	ADDQ    AX, 160(DI)
-	MOVQ    64(DI), AX
 	ADDQ    AX, 168(DI)
-	DECQ    176(DI)
+	MOVQ    64(DI), AX
+	ADDQ    AX, 176(DI)
+	MOVQ    72(DI), AX
+	ADDQ    AX, 184(DI)
+	DECQ    192(DI)
 	JNE     tile
 	VZEROUPPER
 	RET
@@ -8660,21 +8820,23 @@ TEXT ·convTileAVX512x2r13(SB), NOSPLIT, $0-8
 	LEAQ  (R11)(R11*2), R12
 	LEAQ  (R11)(R11*4), R13
 	LEAQ  (R12)(R11*4), BX
-	MOVQ  112(DI), R15
-	KMOVW 128(DI), K1
-	KMOVW 136(DI), K2
+	MOVQ  120(DI), R15
+	KMOVW 136(DI), K1
+	KMOVW 144(DI), K2
 	MOVQ  (DI), AX
-	MOVQ  AX, 160(DI)
-	MOVQ  16(DI), AX
 	MOVQ  AX, 168(DI)
-	MOVQ  48(DI), AX
+	MOVQ  8(DI), AX
 	MOVQ  AX, 176(DI)
+	MOVQ  16(DI), AX
+	MOVQ  AX, 184(DI)
+	MOVQ  48(DI), AX
+	MOVQ  AX, 192(DI)
 
 tile:
 	MOVQ    24(DI), AX
 	VMOVUPS (AX), Z30
 	VMOVUPS 64(AX), Z31
-	CMPQ    120(DI), $0x00
+	CMPQ    128(DI), $0x00
 	JNE     fromOutput
 	VMOVAPS Z30, Z0
 	VMOVAPS Z31, Z1
@@ -8705,7 +8867,7 @@ tile:
 	JMP     started
 
 fromOutput:
-	MOVQ      168(DI), AX
+	MOVQ      184(DI), AX
 	MOVQ      40(DI), CX
 	VMOVUPS   (AX), Z0
 	VADDPS    Z30, Z0, Z0
@@ -8773,22 +8935,22 @@ fromOutput:
 	VADDPS    Z31, Z25, Z25
 
 started:
-	MOVQ 8(DI), DX
-	MOVQ 160(DI), AX
-	MOVQ AX, 184(DI)
-	MOVQ 72(DI), CX
-	MOVQ CX, 192(DI)
+	MOVQ 176(DI), DX
+	MOVQ 168(DI), AX
+	MOVQ AX, 200(DI)
+	MOVQ 80(DI), CX
+	MOVQ CX, 208(DI)
 
 rowOfTaps:
-	MOVQ 184(DI), AX
-	MOVQ AX, 200(DI)
-	MOVQ 88(DI), R14
+	MOVQ 200(DI), AX
+	MOVQ AX, 216(DI)
+	MOVQ 96(DI), R14
 
 tap:
-	MOVQ 200(DI), SI
+	MOVQ 216(DI), SI
 	LEAQ (SI)(R11*8), R8
 	ADDQ R11, R8
-	MOVQ 104(DI), CX
+	MOVQ 112(DI), CX
 	SUBQ $0x02, CX
 	JLT  rest
 
@@ -8934,15 +9096,15 @@ one:
 	JNE          one
 
 tapDone:
-	MOVQ    96(DI), AX
-	ADDQ    AX, 200(DI)
+	MOVQ    104(DI), AX
+	ADDQ    AX, 216(DI)
 	DECQ    R14
 	JNE     tap
-	MOVQ    80(DI), AX
-	ADDQ    AX, 184(DI)
-	DECQ    192(DI)
+	MOVQ    88(DI), AX
+	ADDQ    AX, 200(DI)
+	DECQ    208(DI)
 	JNE     rowOfTaps
-	MOVQ    168(DI), AX
+	MOVQ    184(DI), AX
 	MOVQ    40(DI), CX
 	VMOVUPS Z0, (AX)
 	VMOVUPS Z1, K1, 64(AX)
@@ -8983,10 +9145,12 @@ tapDone:
 	VMOVUPS Z24, (AX)
 	VMOVUPS Z25, K1, 64(AX)
 	MOVQ    56(DI), AX
-	ADDQ    AX, 160(DI)
-	MOVQ    64(DI), AX
 	ADDQ    AX, 168(DI)
-	DECQ    176(DI)
+	MOVQ    64(DI), AX
+	ADDQ    AX, 176(DI)
+	MOVQ    72(DI), AX
+	ADDQ    AX, 184(DI)
+	DECQ    192(DI)
 	JNE     tile
 	VZEROUPPER
 	RET
@@ -8999,21 +9163,23 @@ TEXT ·convTileAVX512x2r14(SB), NOSPLIT, $0-8
 	LEAQ  (R11)(R11*2), R12
 	LEAQ  (R11)(R11*4), R13
 	LEAQ  (R12)(R11*4), BX
-	MOVQ  112(DI), R15
-	KMOVW 128(DI), K1
-	KMOVW 136(DI), K2
+	MOVQ  120(DI), R15
+	KMOVW 136(DI), K1
+	KMOVW 144(DI), K2
 	MOVQ  (DI), AX
-	MOVQ  AX, 160(DI)
-	MOVQ  16(DI), AX
 	MOVQ  AX, 168(DI)
-	MOVQ  48(DI), AX
+	MOVQ  8(DI), AX
 	MOVQ  AX, 176(DI)
+	MOVQ  16(DI), AX
+	MOVQ  AX, 184(DI)
+	MOVQ  48(DI), AX
+	MOVQ  AX, 192(DI)
 
 tile:
 	MOVQ    24(DI), AX
 	VMOVUPS (AX), Z30
 	VMOVUPS 64(AX), Z31
-	CMPQ    120(DI), $0x00
+	CMPQ    128(DI), $0x00
 	JNE     fromOutput
 	VMOVAPS Z30, Z0
 	VMOVAPS Z31, Z1
@@ -9046,7 +9212,7 @@ tile:
 	JMP     started
 
 fromOutput:
-	MOVQ      168(DI), AX
+	MOVQ      184(DI), AX
 	MOVQ      40(DI), CX
 	VMOVUPS   (AX), Z0
 	VADDPS    Z30, Z0, Z0
@@ -9119,22 +9285,22 @@ fromOutput:
 	VADDPS    Z31, Z27, Z27
 
 started:
-	MOVQ 8(DI), DX
-	MOVQ 160(DI), AX
-	MOVQ AX, 184(DI)
-	MOVQ 72(DI), CX
-	MOVQ CX, 192(DI)
+	MOVQ 176(DI), DX
+	MOVQ 168(DI), AX
+	MOVQ AX, 200(DI)
+	MOVQ 80(DI), CX
+	MOVQ CX, 208(DI)
 
 rowOfTaps:
-	MOVQ 184(DI), AX
-	MOVQ AX, 200(DI)
-	MOVQ 88(DI), R14
+	MOVQ 200(DI), AX
+	MOVQ AX, 216(DI)
+	MOVQ 96(DI), R14
 
 tap:
-	MOVQ 200(DI), SI
+	MOVQ 216(DI), SI
 	LEAQ (SI)(R11*8), R8
 	ADDQ R11, R8
-	MOVQ 104(DI), CX
+	MOVQ 112(DI), CX
 	SUBQ $0x02, CX
 	JLT  rest
 
@@ -9289,15 +9455,15 @@ one:
 	JNE          one
 
 tapDone:
-	MOVQ    96(DI), AX
-	ADDQ    AX, 200(DI)
+	MOVQ    104(DI), AX
+	ADDQ    AX, 216(DI)
 	DECQ    R14
 	JNE     tap
-	MOVQ    80(DI), AX
-	ADDQ    AX, 184(DI)
-	DECQ    192(DI)
+	MOVQ    88(DI), AX
+	ADDQ    AX, 200(DI)
+	DECQ    208(DI)
 	JNE     rowOfTaps
-	MOVQ    168(DI), AX
+	MOVQ    184(DI), AX
 	MOVQ    40(DI), CX
 	VMOVUPS Z0, (AX)
 	VMOVUPS Z1, K1, 64(AX)
@@ -9341,10 +9507,12 @@ tapDone:
 	VMOVUPS Z26, (AX)
 	VMOVUPS Z27, K1, 64(AX)
 	MOVQ    56(DI), AX
-	ADDQ    AX, 160(DI)
-	MOVQ    64(DI), AX
 	ADDQ    AX, 168(DI)
-	DECQ    176(DI)
+	MOVQ    64(DI), AX
+	ADDQ    AX, 176(DI)
+	MOVQ    72(DI), AX
+	ADDQ    AX, 184(DI)
+	DECQ    192(DI)
 	JNE     tile
 	VZEROUPPER
 	RET
@@ -9358,49 +9526,51 @@ TEXT ·convTileAVX2x1r1(SB), NOSPLIT, $0-8
 	LEAQ (R11)(R11*4), R13
 	LEAQ (R12)(R11*4), BX
 	MOVQ (DI), AX
-	MOVQ AX, 160(DI)
-	MOVQ 16(DI), AX
 	MOVQ AX, 168(DI)
-	MOVQ 48(DI), AX
+	MOVQ 8(DI), AX
 	MOVQ AX, 176(DI)
+	MOVQ 16(DI), AX
+	MOVQ AX, 184(DI)
+	MOVQ 48(DI), AX
+	MOVQ AX, 192(DI)
 
 tile:
 	MOVQ    24(DI), AX
 	VMOVUPS (AX), Y12
 	VMOVUPS 32(AX), Y13
-	CMPQ    120(DI), $0x00
+	CMPQ    128(DI), $0x00
 	JNE     fromOutput
 	VMOVAPS Y12, Y0
 	VMOVAPS Y13, Y1
 	JMP     started
 
 fromOutput:
-	MOVQ       168(DI), AX
+	MOVQ       184(DI), AX
 	MOVQ       40(DI), CX
-	MOVQ       152(DI), DX
+	MOVQ       160(DI), DX
 	VMOVUPS    (DX), Y14
 	VMASKMOVPS (AX), Y14, Y0
 	VADDPS     Y12, Y0, Y0
-	MOVQ       152(DI), DX
+	MOVQ       160(DI), DX
 	VMOVUPS    32(DX), Y14
 	VMASKMOVPS 32(AX), Y14, Y1
 	VADDPS     Y13, Y1, Y1
 
 started:
-	MOVQ 8(DI), DX
-	MOVQ 160(DI), AX
-	MOVQ AX, 184(DI)
-	MOVQ 72(DI), CX
-	MOVQ CX, 192(DI)
+	MOVQ 176(DI), DX
+	MOVQ 168(DI), AX
+	MOVQ AX, 200(DI)
+	MOVQ 80(DI), CX
+	MOVQ CX, 208(DI)
 
 rowOfTaps:
-	MOVQ 184(DI), AX
-	MOVQ AX, 200(DI)
-	MOVQ 88(DI), R14
+	MOVQ 200(DI), AX
+	MOVQ AX, 216(DI)
+	MOVQ 96(DI), R14
 
 tap:
-	MOVQ 200(DI), SI
-	MOVQ 104(DI), CX
+	MOVQ 216(DI), SI
+	MOVQ 112(DI), CX
 	SUBQ $0x02, CX
 	JLT  rest
 
@@ -9436,27 +9606,29 @@ one:
 	JNE          one
 
 tapDone:
-	MOVQ       96(DI), AX
-	ADDQ       AX, 200(DI)
+	MOVQ       104(DI), AX
+	ADDQ       AX, 216(DI)
 	DECQ       R14
 	JNE        tap
-	MOVQ       80(DI), AX
-	ADDQ       AX, 184(DI)
-	DECQ       192(DI)
+	MOVQ       88(DI), AX
+	ADDQ       AX, 200(DI)
+	DECQ       208(DI)
 	JNE        rowOfTaps
-	MOVQ       168(DI), AX
+	MOVQ       184(DI), AX
 	MOVQ       40(DI), CX
-	MOVQ       152(DI), DX
+	MOVQ       160(DI), DX
 	VMOVUPS    (DX), Y14
 	VMASKMOVPS Y0, Y14, (AX)
-	MOVQ       152(DI), DX
+	MOVQ       160(DI), DX
 	VMOVUPS    32(DX), Y14
 	VMASKMOVPS Y1, Y14, 32(AX)
 	MOVQ       56(DI), AX
-	ADDQ       AX, 160(DI)
-	MOVQ       64(DI), AX
 	ADDQ       AX, 168(DI)
-	DECQ       176(DI)
+	MOVQ       64(DI), AX
+	ADDQ       AX, 176(DI)
+	MOVQ       72(DI), AX
+	ADDQ       AX, 184(DI)
+	DECQ       192(DI)
 	JNE        tile
 	VZEROUPPER
 	RET
@@ -9470,17 +9642,19 @@ TEXT ·convTileAVX2x1r2(SB), NOSPLIT, $0-8
 	LEAQ (R11)(R11*4), R13
 	LEAQ (R12)(R11*4), BX
 	MOVQ (DI), AX
-	MOVQ AX, 160(DI)
-	MOVQ 16(DI), AX
 	MOVQ AX, 168(DI)
-	MOVQ 48(DI), AX
+	MOVQ 8(DI), AX
 	MOVQ AX, 176(DI)
+	MOVQ 16(DI), AX
+	MOVQ AX, 184(DI)
+	MOVQ 48(DI), AX
+	MOVQ AX, 192(DI)
 
 tile:
 	MOVQ    24(DI), AX
 	VMOVUPS (AX), Y12
 	VMOVUPS 32(AX), Y13
-	CMPQ    120(DI), $0x00
+	CMPQ    128(DI), $0x00
 	JNE     fromOutput
 	VMOVAPS Y12, Y0
 	VMOVAPS Y13, Y1
@@ -9489,41 +9663,41 @@ tile:
 	JMP     started
 
 fromOutput:
-	MOVQ       168(DI), AX
+	MOVQ       184(DI), AX
 	MOVQ       40(DI), CX
-	MOVQ       144(DI), DX
+	MOVQ       152(DI), DX
 	VMOVUPS    (DX), Y14
 	VMASKMOVPS (AX), Y14, Y0
 	VADDPS     Y12, Y0, Y0
-	MOVQ       144(DI), DX
+	MOVQ       152(DI), DX
 	VMOVUPS    32(DX), Y14
 	VMASKMOVPS 32(AX), Y14, Y1
 	VADDPS     Y13, Y1, Y1
 	ADDQ       CX, AX
-	MOVQ       152(DI), DX
+	MOVQ       160(DI), DX
 	VMOVUPS    (DX), Y14
 	VMASKMOVPS (AX), Y14, Y2
 	VADDPS     Y12, Y2, Y2
-	MOVQ       152(DI), DX
+	MOVQ       160(DI), DX
 	VMOVUPS    32(DX), Y14
 	VMASKMOVPS 32(AX), Y14, Y3
 	VADDPS     Y13, Y3, Y3
 
 started:
-	MOVQ 8(DI), DX
-	MOVQ 160(DI), AX
-	MOVQ AX, 184(DI)
-	MOVQ 72(DI), CX
-	MOVQ CX, 192(DI)
+	MOVQ 176(DI), DX
+	MOVQ 168(DI), AX
+	MOVQ AX, 200(DI)
+	MOVQ 80(DI), CX
+	MOVQ CX, 208(DI)
 
 rowOfTaps:
-	MOVQ 184(DI), AX
-	MOVQ AX, 200(DI)
-	MOVQ 88(DI), R14
+	MOVQ 200(DI), AX
+	MOVQ AX, 216(DI)
+	MOVQ 96(DI), R14
 
 tap:
-	MOVQ 200(DI), SI
-	MOVQ 104(DI), CX
+	MOVQ 216(DI), SI
+	MOVQ 112(DI), CX
 	SUBQ $0x02, CX
 	JLT  rest
 
@@ -9568,34 +9742,36 @@ one:
 	JNE          one
 
 tapDone:
-	MOVQ       96(DI), AX
-	ADDQ       AX, 200(DI)
+	MOVQ       104(DI), AX
+	ADDQ       AX, 216(DI)
 	DECQ       R14
 	JNE        tap
-	MOVQ       80(DI), AX
-	ADDQ       AX, 184(DI)
-	DECQ       192(DI)
+	MOVQ       88(DI), AX
+	ADDQ       AX, 200(DI)
+	DECQ       208(DI)
 	JNE        rowOfTaps
-	MOVQ       168(DI), AX
+	MOVQ       184(DI), AX
 	MOVQ       40(DI), CX
-	MOVQ       144(DI), DX
+	MOVQ       152(DI), DX
 	VMOVUPS    (DX), Y14
 	VMASKMOVPS Y0, Y14, (AX)
-	MOVQ       144(DI), DX
+	MOVQ       152(DI), DX
 	VMOVUPS    32(DX), Y14
 	VMASKMOVPS Y1, Y14, 32(AX)
 	ADDQ       CX, AX
-	MOVQ       152(DI), DX
+	MOVQ       160(DI), DX
 	VMOVUPS    (DX), Y14
 	VMASKMOVPS Y2, Y14, (AX)
-	MOVQ       152(DI), DX
+	MOVQ       160(DI), DX
 	VMOVUPS    32(DX), Y14
 	VMASKMOVPS Y3, Y14, 32(AX)
 	MOVQ       56(DI), AX
-	ADDQ       AX, 160(DI)
-	MOVQ       64(DI), AX
 	ADDQ       AX, 168(DI)
-	DECQ       176(DI)
+	MOVQ       64(DI), AX
+	ADDQ       AX, 176(DI)
+	MOVQ       72(DI), AX
+	ADDQ       AX, 184(DI)
+	DECQ       192(DI)
 	JNE        tile
 	VZEROUPPER
 	RET
@@ -9609,17 +9785,19 @@ TEXT ·convTileAVX2x1r3(SB), NOSPLIT, $0-8
 	LEAQ (R11)(R11*4), R13
 	LEAQ (R12)(R11*4), BX
 	MOVQ (DI), AX
-	MOVQ AX, 160(DI)
-	MOVQ 16(DI), AX
 	MOVQ AX, 168(DI)
-	MOVQ 48(DI), AX
+	MOVQ 8(DI), AX
 	MOVQ AX, 176(DI)
+	MOVQ 16(DI), AX
+	MOVQ AX, 184(DI)
+	MOVQ 48(DI), AX
+	MOVQ AX, 192(DI)
 
 tile:
 	MOVQ    24(DI), AX
 	VMOVUPS (AX), Y12
 	VMOVUPS 32(AX), Y13
-	CMPQ    120(DI), $0x00
+	CMPQ    128(DI), $0x00
 	JNE     fromOutput
 	VMOVAPS Y12, Y0
 	VMOVAPS Y13, Y1
@@ -9630,50 +9808,50 @@ tile:
 	JMP     started
 
 fromOutput:
-	MOVQ       168(DI), AX
+	MOVQ       184(DI), AX
 	MOVQ       40(DI), CX
-	MOVQ       144(DI), DX
+	MOVQ       152(DI), DX
 	VMOVUPS    (DX), Y14
 	VMASKMOVPS (AX), Y14, Y0
 	VADDPS     Y12, Y0, Y0
-	MOVQ       144(DI), DX
+	MOVQ       152(DI), DX
 	VMOVUPS    32(DX), Y14
 	VMASKMOVPS 32(AX), Y14, Y1
 	VADDPS     Y13, Y1, Y1
 	ADDQ       CX, AX
-	MOVQ       144(DI), DX
+	MOVQ       152(DI), DX
 	VMOVUPS    (DX), Y14
 	VMASKMOVPS (AX), Y14, Y2
 	VADDPS     Y12, Y2, Y2
-	MOVQ       144(DI), DX
+	MOVQ       152(DI), DX
 	VMOVUPS    32(DX), Y14
 	VMASKMOVPS 32(AX), Y14, Y3
 	VADDPS     Y13, Y3, Y3
 	ADDQ       CX, AX
-	MOVQ       152(DI), DX
+	MOVQ       160(DI), DX
 	VMOVUPS    (DX), Y14
 	VMASKMOVPS (AX), Y14, Y4
 	VADDPS     Y12, Y4, Y4
-	MOVQ       152(DI), DX
+	MOVQ       160(DI), DX
 	VMOVUPS    32(DX), Y14
 	VMASKMOVPS 32(AX), Y14, Y5
 	VADDPS     Y13, Y5, Y5
 
 started:
-	MOVQ 8(DI), DX
-	MOVQ 160(DI), AX
-	MOVQ AX, 184(DI)
-	MOVQ 72(DI), CX
-	MOVQ CX, 192(DI)
+	MOVQ 176(DI), DX
+	MOVQ 168(DI), AX
+	MOVQ AX, 200(DI)
+	MOVQ 80(DI), CX
+	MOVQ CX, 208(DI)
 
 rowOfTaps:
-	MOVQ 184(DI), AX
-	MOVQ AX, 200(DI)
-	MOVQ 88(DI), R14
+	MOVQ 200(DI), AX
+	MOVQ AX, 216(DI)
+	MOVQ 96(DI), R14
 
 tap:
-	MOVQ 200(DI), SI
-	MOVQ 104(DI), CX
+	MOVQ 216(DI), SI
+	MOVQ 112(DI), CX
 	SUBQ $0x02, CX
 	JLT  rest
 
@@ -9727,41 +9905,43 @@ one:
 	JNE          one
 
 tapDone:
-	MOVQ       96(DI), AX
-	ADDQ       AX, 200(DI)
+	MOVQ       104(DI), AX
+	ADDQ       AX, 216(DI)
 	DECQ       R14
 	JNE        tap
-	MOVQ       80(DI), AX
-	ADDQ       AX, 184(DI)
-	DECQ       192(DI)
+	MOVQ       88(DI), AX
+	ADDQ       AX, 200(DI)
+	DECQ       208(DI)
 	JNE        rowOfTaps
-	MOVQ       168(DI), AX
+	MOVQ       184(DI), AX
 	MOVQ       40(DI), CX
-	MOVQ       144(DI), DX
+	MOVQ       152(DI), DX
 	VMOVUPS    (DX), Y14
 	VMASKMOVPS Y0, Y14, (AX)
-	MOVQ       144(DI), DX
+	MOVQ       152(DI), DX
 	VMOVUPS    32(DX), Y14
 	VMASKMOVPS Y1, Y14, 32(AX)
 	ADDQ       CX, AX
-	MOVQ       144(DI), DX
+	MOVQ       152(DI), DX
 	VMOVUPS    (DX), Y14
 	VMASKMOVPS Y2, Y14, (AX)
-	MOVQ       144(DI), DX
+	MOVQ       152(DI), DX
 	VMOVUPS    32(DX), Y14
 	VMASKMOVPS Y3, Y14, 32(AX)
 	ADDQ       CX, AX
-	MOVQ       152(DI), DX
+	MOVQ       160(DI), DX
 	VMOVUPS    (DX), Y14
 	VMASKMOVPS Y4, Y14, (AX)
-	MOVQ       152(DI), DX
+	MOVQ       160(DI), DX
 	VMOVUPS    32(DX), Y14
 	VMASKMOVPS Y5, Y14, 32(AX)
 	MOVQ       56(DI), AX
-	ADDQ       AX, 160(DI)
-	MOVQ       64(DI), AX
 	ADDQ       AX, 168(DI)
-	DECQ       176(DI)
+	MOVQ       64(DI), AX
+	ADDQ       AX, 176(DI)
+	MOVQ       72(DI), AX
+	ADDQ       AX, 184(DI)
+	DECQ       192(DI)
 	JNE        tile
 	VZEROUPPER
 	RET
@@ -9775,17 +9955,19 @@ TEXT ·convTileAVX2x1r4(SB), NOSPLIT, $0-8
 	LEAQ (R11)(R11*4), R13
 	LEAQ (R12)(R11*4), BX
 	MOVQ (DI), AX
-	MOVQ AX, 160(DI)
-	MOVQ 16(DI), AX
 	MOVQ AX, 168(DI)
-	MOVQ 48(DI), AX
+	MOVQ 8(DI), AX
 	MOVQ AX, 176(DI)
+	MOVQ 16(DI), AX
+	MOVQ AX, 184(DI)
+	MOVQ 48(DI), AX
+	MOVQ AX, 192(DI)
 
 tile:
 	MOVQ    24(DI), AX
 	VMOVUPS (AX), Y12
 	VMOVUPS 32(AX), Y13
-	CMPQ    120(DI), $0x00
+	CMPQ    128(DI), $0x00
 	JNE     fromOutput
 	VMOVAPS Y12, Y0
 	VMOVAPS Y13, Y1
@@ -9798,59 +9980,59 @@ tile:
 	JMP     started
 
 fromOutput:
-	MOVQ       168(DI), AX
+	MOVQ       184(DI), AX
 	MOVQ       40(DI), CX
-	MOVQ       144(DI), DX
+	MOVQ       152(DI), DX
 	VMOVUPS    (DX), Y14
 	VMASKMOVPS (AX), Y14, Y0
 	VADDPS     Y12, Y0, Y0
-	MOVQ       144(DI), DX
+	MOVQ       152(DI), DX
 	VMOVUPS    32(DX), Y14
 	VMASKMOVPS 32(AX), Y14, Y1
 	VADDPS     Y13, Y1, Y1
 	ADDQ       CX, AX
-	MOVQ       144(DI), DX
+	MOVQ       152(DI), DX
 	VMOVUPS    (DX), Y14
 	VMASKMOVPS (AX), Y14, Y2
 	VADDPS     Y12, Y2, Y2
-	MOVQ       144(DI), DX
+	MOVQ       152(DI), DX
 	VMOVUPS    32(DX), Y14
 	VMASKMOVPS 32(AX), Y14, Y3
 	VADDPS     Y13, Y3, Y3
 	ADDQ       CX, AX
-	MOVQ       144(DI), DX
+	MOVQ       152(DI), DX
 	VMOVUPS    (DX), Y14
 	VMASKMOVPS (AX), Y14, Y4
 	VADDPS     Y12, Y4, Y4
-	MOVQ       144(DI), DX
+	MOVQ       152(DI), DX
 	VMOVUPS    32(DX), Y14
 	VMASKMOVPS 32(AX), Y14, Y5
 	VADDPS     Y13, Y5, Y5
 	ADDQ       CX, AX
-	MOVQ       152(DI), DX
+	MOVQ       160(DI), DX
 	VMOVUPS    (DX), Y14
 	VMASKMOVPS (AX), Y14, Y6
 	VADDPS     Y12, Y6, Y6
-	MOVQ       152(DI), DX
+	MOVQ       160(DI), DX
 	VMOVUPS    32(DX), Y14
 	VMASKMOVPS 32(AX), Y14, Y7
 	VADDPS     Y13, Y7, Y7
 
 started:
-	MOVQ 8(DI), DX
-	MOVQ 160(DI), AX
-	MOVQ AX, 184(DI)
-	MOVQ 72(DI), CX
-	MOVQ CX, 192(DI)
+	MOVQ 176(DI), DX
+	MOVQ 168(DI), AX
+	MOVQ AX, 200(DI)
+	MOVQ 80(DI), CX
+	MOVQ CX, 208(DI)
 
 rowOfTaps:
-	MOVQ 184(DI), AX
-	MOVQ AX, 200(DI)
-	MOVQ 88(DI), R14
+	MOVQ 200(DI), AX
+	MOVQ AX, 216(DI)
+	MOVQ 96(DI), R14
 
 tap:
-	MOVQ 200(DI), SI
-	MOVQ 104(DI), CX
+	MOVQ 216(DI), SI
+	MOVQ 112(DI), CX
 	SUBQ $0x02, CX
 	JLT  rest
 
@@ -9913,48 +10095,50 @@ one:
 	JNE          one
 
 tapDone:
-	MOVQ       96(DI), AX
-	ADDQ       AX, 200(DI)
+	MOVQ       104(DI), AX
+	ADDQ       AX, 216(DI)
 	DECQ       R14
 	JNE        tap
-	MOVQ       80(DI), AX
-	ADDQ       AX, 184(DI)
-	DECQ       192(DI)
+	MOVQ       88(DI), AX
+	ADDQ       AX, 200(DI)
+	DECQ       208(DI)
 	JNE        rowOfTaps
-	MOVQ       168(DI), AX
+	MOVQ       184(DI), AX
 	MOVQ       40(DI), CX
-	MOVQ       144(DI), DX
+	MOVQ       152(DI), DX
 	VMOVUPS    (DX), Y14
 	VMASKMOVPS Y0, Y14, (AX)
-	MOVQ       144(DI), DX
+	MOVQ       152(DI), DX
 	VMOVUPS    32(DX), Y14
 	VMASKMOVPS Y1, Y14, 32(AX)
 	ADDQ       CX, AX
-	MOVQ       144(DI), DX
+	MOVQ       152(DI), DX
 	VMOVUPS    (DX), Y14
 	VMASKMOVPS Y2, Y14, (AX)
-	MOVQ       144(DI), DX
+	MOVQ       152(DI), DX
 	VMOVUPS    32(DX), Y14
 	VMASKMOVPS Y3, Y14, 32(AX)
 	ADDQ       CX, AX
-	MOVQ       144(DI), DX
+	MOVQ       152(DI), DX
 	VMOVUPS    (DX), Y14
 	VMASKMOVPS Y4, Y14, (AX)
-	MOVQ       144(DI), DX
+	MOVQ       152(DI), DX
 	VMOVUPS    32(DX), Y14
 	VMASKMOVPS Y5, Y14, 32(AX)
 	ADDQ       CX, AX
-	MOVQ       152(DI), DX
+	MOVQ       160(DI), DX
 	VMOVUPS    (DX), Y14
 	VMASKMOVPS Y6, Y14, (AX)
-	MOVQ       152(DI), DX
+	MOVQ       160(DI), DX
 	VMOVUPS    32(DX), Y14
 	VMASKMOVPS Y7, Y14, 32(AX)
 	MOVQ       56(DI), AX
-	ADDQ       AX, 160(DI)
-	MOVQ       64(DI), AX
 	ADDQ       AX, 168(DI)
-	DECQ       176(DI)
+	MOVQ       64(DI), AX
+	ADDQ       AX, 176(DI)
+	MOVQ       72(DI), AX
+	ADDQ       AX, 184(DI)
+	DECQ       192(DI)
 	JNE        tile
 	VZEROUPPER
 	RET
@@ -9968,17 +10152,19 @@ TEXT ·convTileAVX2x1r5(SB), NOSPLIT, $0-8
 	LEAQ (R11)(R11*4), R13
 	LEAQ (R12)(R11*4), BX
 	MOVQ (DI), AX
-	MOVQ AX, 160(DI)
-	MOVQ 16(DI), AX
 	MOVQ AX, 168(DI)
-	MOVQ 48(DI), AX
+	MOVQ 8(DI), AX
 	MOVQ AX, 176(DI)
+	MOVQ 16(DI), AX
+	MOVQ AX, 184(DI)
+	MOVQ 48(DI), AX
+	MOVQ AX, 192(DI)
 
 tile:
 	MOVQ    24(DI), AX
 	VMOVUPS (AX), Y12
 	VMOVUPS 32(AX), Y13
-	CMPQ    120(DI), $0x00
+	CMPQ    128(DI), $0x00
 	JNE     fromOutput
 	VMOVAPS Y12, Y0
 	VMOVAPS Y13, Y1
@@ -9993,68 +10179,68 @@ tile:
 	JMP     started
 
 fromOutput:
-	MOVQ       168(DI), AX
+	MOVQ       184(DI), AX
 	MOVQ       40(DI), CX
-	MOVQ       144(DI), DX
+	MOVQ       152(DI), DX
 	VMOVUPS    (DX), Y14
 	VMASKMOVPS (AX), Y14, Y0
 	VADDPS     Y12, Y0, Y0
-	MOVQ       144(DI), DX
+	MOVQ       152(DI), DX
 	VMOVUPS    32(DX), Y14
 	VMASKMOVPS 32(AX), Y14, Y1
 	VADDPS     Y13, Y1, Y1
 	ADDQ       CX, AX
-	MOVQ       144(DI), DX
+	MOVQ       152(DI), DX
 	VMOVUPS    (DX), Y14
 	VMASKMOVPS (AX), Y14, Y2
 	VADDPS     Y12, Y2, Y2
-	MOVQ       144(DI), DX
+	MOVQ       152(DI), DX
 	VMOVUPS    32(DX), Y14
 	VMASKMOVPS 32(AX), Y14, Y3
 	VADDPS     Y13, Y3, Y3
 	ADDQ       CX, AX
-	MOVQ       144(DI), DX
+	MOVQ       152(DI), DX
 	VMOVUPS    (DX), Y14
 	VMASKMOVPS (AX), Y14, Y4
 	VADDPS     Y12, Y4, Y4
-	MOVQ       144(DI), DX
+	MOVQ       152(DI), DX
 	VMOVUPS    32(DX), Y14
 	VMASKMOVPS 32(AX), Y14, Y5
 	VADDPS     Y13, Y5, Y5
 	ADDQ       CX, AX
-	MOVQ       144(DI), DX
+	MOVQ       152(DI), DX
 	VMOVUPS    (DX), Y14
 	VMASKMOVPS (AX), Y14, Y6
 	VADDPS     Y12, Y6, Y6
-	MOVQ       144(DI), DX
+	MOVQ       152(DI), DX
 	VMOVUPS    32(DX), Y14
 	VMASKMOVPS 32(AX), Y14, Y7
 	VADDPS     Y13, Y7, Y7
 	ADDQ       CX, AX
-	MOVQ       152(DI), DX
+	MOVQ       160(DI), DX
 	VMOVUPS    (DX), Y14
 	VMASKMOVPS (AX), Y14, Y8
 	VADDPS     Y12, Y8, Y8
-	MOVQ       152(DI), DX
+	MOVQ       160(DI), DX
 	VMOVUPS    32(DX), Y14
 	VMASKMOVPS 32(AX), Y14, Y9
 	VADDPS     Y13, Y9, Y9
 
 started:
-	MOVQ 8(DI), DX
-	MOVQ 160(DI), AX
-	MOVQ AX, 184(DI)
-	MOVQ 72(DI), CX
-	MOVQ CX, 192(DI)
+	MOVQ 176(DI), DX
+	MOVQ 168(DI), AX
+	MOVQ AX, 200(DI)
+	MOVQ 80(DI), CX
+	MOVQ CX, 208(DI)
 
 rowOfTaps:
-	MOVQ 184(DI), AX
-	MOVQ AX, 200(DI)
-	MOVQ 88(DI), R14
+	MOVQ 200(DI), AX
+	MOVQ AX, 216(DI)
+	MOVQ 96(DI), R14
 
 tap:
-	MOVQ 200(DI), SI
-	MOVQ 104(DI), CX
+	MOVQ 216(DI), SI
+	MOVQ 112(DI), CX
 	SUBQ $0x02, CX
 	JLT  rest
 
@@ -10126,55 +10312,57 @@ one:
 	JNE          one
 
 tapDone:
-	MOVQ       96(DI), AX
-	ADDQ       AX, 200(DI)
+	MOVQ       104(DI), AX
+	ADDQ       AX, 216(DI)
 	DECQ       R14
 	JNE        tap
-	MOVQ       80(DI), AX
-	ADDQ       AX, 184(DI)
-	DECQ       192(DI)
+	MOVQ       88(DI), AX
+	ADDQ       AX, 200(DI)
+	DECQ       208(DI)
 	JNE        rowOfTaps
-	MOVQ       168(DI), AX
+	MOVQ       184(DI), AX
 	MOVQ       40(DI), CX
-	MOVQ       144(DI), DX
+	MOVQ       152(DI), DX
 	VMOVUPS    (DX), Y14
 	VMASKMOVPS Y0, Y14, (AX)
-	MOVQ       144(DI), DX
+	MOVQ       152(DI), DX
 	VMOVUPS    32(DX), Y14
 	VMASKMOVPS Y1, Y14, 32(AX)
 	ADDQ       CX, AX
-	MOVQ       144(DI), DX
+	MOVQ       152(DI), DX
 	VMOVUPS    (DX), Y14
 	VMASKMOVPS Y2, Y14, (AX)
-	MOVQ       144(DI), DX
+	MOVQ       152(DI), DX
 	VMOVUPS    32(DX), Y14
 	VMASKMOVPS Y3, Y14, 32(AX)
 	ADDQ       CX, AX
-	MOVQ       144(DI), DX
+	MOVQ       152(DI), DX
 	VMOVUPS    (DX), Y14
 	VMASKMOVPS Y4, Y14, (AX)
-	MOVQ       144(DI), DX
+	MOVQ       152(DI), DX
 	VMOVUPS    32(DX), Y14
 	VMASKMOVPS Y5, Y14, 32(AX)
 	ADDQ       CX, AX
-	MOVQ       144(DI), DX
+	MOVQ       152(DI), DX
 	VMOVUPS    (DX), Y14
 	VMASKMOVPS Y6, Y14, (AX)
-	MOVQ       144(DI), DX
+	MOVQ       152(DI), DX
 	VMOVUPS    32(DX), Y14
 	VMASKMOVPS Y7, Y14, 32(AX)
 	ADDQ       CX, AX
-	MOVQ       152(DI), DX
+	MOVQ       160(DI), DX
 	VMOVUPS    (DX), Y14
 	VMASKMOVPS Y8, Y14, (AX)
-	MOVQ       152(DI), DX
+	MOVQ       160(DI), DX
 	VMOVUPS    32(DX), Y14
 	VMASKMOVPS Y9, Y14, 32(AX)
 	MOVQ       56(DI), AX
-	ADDQ       AX, 160(DI)
-	MOVQ       64(DI), AX
 	ADDQ       AX, 168(DI)
-	DECQ       176(DI)
+	MOVQ       64(DI), AX
+	ADDQ       AX, 176(DI)
+	MOVQ       72(DI), AX
+	ADDQ       AX, 184(DI)
+	DECQ       192(DI)
 	JNE        tile
 	VZEROUPPER
 	RET
@@ -10188,17 +10376,19 @@ TEXT ·convTileAVX2x1r6(SB), NOSPLIT, $0-8
 	LEAQ (R11)(R11*4), R13
 	LEAQ (R12)(R11*4), BX
 	MOVQ (DI), AX
-	MOVQ AX, 160(DI)
-	MOVQ 16(DI), AX
 	MOVQ AX, 168(DI)
-	MOVQ 48(DI), AX
+	MOVQ 8(DI), AX
 	MOVQ AX, 176(DI)
+	MOVQ 16(DI), AX
+	MOVQ AX, 184(DI)
+	MOVQ 48(DI), AX
+	MOVQ AX, 192(DI)
 
 tile:
 	MOVQ    24(DI), AX
 	VMOVUPS (AX), Y12
 	VMOVUPS 32(AX), Y13
-	CMPQ    120(DI), $0x00
+	CMPQ    128(DI), $0x00
 	JNE     fromOutput
 	VMOVAPS Y12, Y0
 	VMOVAPS Y13, Y1
@@ -10215,77 +10405,77 @@ tile:
 	JMP     started
 
 fromOutput:
-	MOVQ       168(DI), AX
+	MOVQ       184(DI), AX
 	MOVQ       40(DI), CX
-	MOVQ       144(DI), DX
+	MOVQ       152(DI), DX
 	VMOVUPS    (DX), Y14
 	VMASKMOVPS (AX), Y14, Y0
 	VADDPS     Y12, Y0, Y0
-	MOVQ       144(DI), DX
+	MOVQ       152(DI), DX
 	VMOVUPS    32(DX), Y14
 	VMASKMOVPS 32(AX), Y14, Y1
 	VADDPS     Y13, Y1, Y1
 	ADDQ       CX, AX
-	MOVQ       144(DI), DX
+	MOVQ       152(DI), DX
 	VMOVUPS    (DX), Y14
 	VMASKMOVPS (AX), Y14, Y2
 	VADDPS     Y12, Y2, Y2
-	MOVQ       144(DI), DX
+	MOVQ       152(DI), DX
 	VMOVUPS    32(DX), Y14
 	VMASKMOVPS 32(AX), Y14, Y3
 	VADDPS     Y13, Y3, Y3
 	ADDQ       CX, AX
-	MOVQ       144(DI), DX
+	MOVQ       152(DI), DX
 	VMOVUPS    (DX), Y14
 	VMASKMOVPS (AX), Y14, Y4
 	VADDPS     Y12, Y4, Y4
-	MOVQ       144(DI), DX
+	MOVQ       152(DI), DX
 	VMOVUPS    32(DX), Y14
 	VMASKMOVPS 32(AX), Y14, Y5
 	VADDPS     Y13, Y5, Y5
 	ADDQ       CX, AX
-	MOVQ       144(DI), DX
+	MOVQ       152(DI), DX
 	VMOVUPS    (DX), Y14
 	VMASKMOVPS (AX), Y14, Y6
 	VADDPS     Y12, Y6, Y6
-	MOVQ       144(DI), DX
+	MOVQ       152(DI), DX
 	VMOVUPS    32(DX), Y14
 	VMASKMOVPS 32(AX), Y14, Y7
 	VADDPS     Y13, Y7, Y7
 	ADDQ       CX, AX
-	MOVQ       144(DI), DX
+	MOVQ       152(DI), DX
 	VMOVUPS    (DX), Y14
 	VMASKMOVPS (AX), Y14, Y8
 	VADDPS     Y12, Y8, Y8
-	MOVQ       144(DI), DX
+	MOVQ       152(DI), DX
 	VMOVUPS    32(DX), Y14
 	VMASKMOVPS 32(AX), Y14, Y9
 	VADDPS     Y13, Y9, Y9
 	ADDQ       CX, AX
-	MOVQ       152(DI), DX
+	MOVQ       160(DI), DX
 	VMOVUPS    (DX), Y14
 	VMASKMOVPS (AX), Y14, Y10
 	VADDPS     Y12, Y10, Y10
-	MOVQ       152(DI), DX
+	MOVQ       160(DI), DX
 	VMOVUPS    32(DX), Y14
 	VMASKMOVPS 32(AX), Y14, Y11
 	VADDPS     Y13, Y11, Y11
 
 started:
-	MOVQ 8(DI), DX
-	MOVQ 160(DI), AX
-	MOVQ AX, 184(DI)
-	MOVQ 72(DI), CX
-	MOVQ CX, 192(DI)
+	MOVQ 176(DI), DX
+	MOVQ 168(DI), AX
+	MOVQ AX, 200(DI)
+	MOVQ 80(DI), CX
+	MOVQ CX, 208(DI)
 
 rowOfTaps:
-	MOVQ 184(DI), AX
-	MOVQ AX, 200(DI)
-	MOVQ 88(DI), R14
+	MOVQ 200(DI), AX
+	MOVQ AX, 216(DI)
+	MOVQ 96(DI), R14
 
 tap:
-	MOVQ 200(DI), SI
-	MOVQ 104(DI), CX
+	MOVQ 216(DI), SI
+	MOVQ 112(DI), CX
 	SUBQ $0x02, CX
 	JLT  rest
 
@@ -10366,62 +10556,64 @@ one:
 	JNE          one
 
 tapDone:
-	MOVQ       96(DI), AX
-	ADDQ       AX, 200(DI)
+	MOVQ       104(DI), AX
+	ADDQ       AX, 216(DI)
 	DECQ       R14
 	JNE        tap
-	MOVQ       80(DI), AX
-	ADDQ       AX, 184(DI)
-	DECQ       192(DI)
+	MOVQ       88(DI), AX
+	ADDQ       AX, 200(DI)
+	DECQ       208(DI)
 	JNE        rowOfTaps
-	MOVQ       168(DI), AX
+	MOVQ       184(DI), AX
 	MOVQ       40(DI), CX
-	MOVQ       144(DI), DX
+	MOVQ       152(DI), DX
 	VMOVUPS    (DX), Y14
 	VMASKMOVPS Y0, Y14, (AX)
-	MOVQ       144(DI), DX
+	MOVQ       152(DI), DX
 	VMOVUPS    32(DX), Y14
 	VMASKMOVPS Y1, Y14, 32(AX)
 	ADDQ       CX, AX
-	MOVQ       144(DI), DX
+	MOVQ       152(DI), DX
 	VMOVUPS    (DX), Y14
 	VMASKMOVPS Y2, Y14, (AX)
-	MOVQ       144(DI), DX
+	MOVQ       152(DI), DX
 	VMOVUPS    32(DX), Y14
 	VMASKMOVPS Y3, Y14, 32(AX)
 	ADDQ       CX, AX
-	MOVQ       144(DI), DX
+	MOVQ       152(DI), DX
 	VMOVUPS    (DX), Y14
 	VMASKMOVPS Y4, Y14, (AX)
-	MOVQ       144(DI), DX
+	MOVQ       152(DI), DX
 	VMOVUPS    32(DX), Y14
 	VMASKMOVPS Y5, Y14, 32(AX)
 	ADDQ       CX, AX
-	MOVQ       144(DI), DX
+	MOVQ       152(DI), DX
 	VMOVUPS    (DX), Y14
 	VMASKMOVPS Y6, Y14, (AX)
-	MOVQ       144(DI), DX
+	MOVQ       152(DI), DX
 	VMOVUPS    32(DX), Y14
 	VMASKMOVPS Y7, Y14, 32(AX)
 	ADDQ       CX, AX
-	MOVQ       144(DI), DX
+	MOVQ       152(DI), DX
 	VMOVUPS    (DX), Y14
 	VMASKMOVPS Y8, Y14, (AX)
-	MOVQ       144(DI), DX
+	MOVQ       152(DI), DX
 	VMOVUPS    32(DX), Y14
 	VMASKMOVPS Y9, Y14, 32(AX)
 	ADDQ       CX, AX
-	MOVQ       152(DI), DX
+	MOVQ       160(DI), DX
 	VMOVUPS    (DX), Y14
 	VMASKMOVPS Y10, Y14, (AX)
-	MOVQ       152(DI), DX
+	MOVQ       160(DI), DX
 	VMOVUPS    32(DX), Y14
 	VMASKMOVPS Y11, Y14, 32(AX)
 	MOVQ       56(DI), AX
-	ADDQ       AX, 160(DI)
-	MOVQ       64(DI), AX
 	ADDQ       AX, 168(DI)
-	DECQ       176(DI)
+	MOVQ       64(DI), AX
+	ADDQ       AX, 176(DI)
+	MOVQ       72(DI), AX
+	ADDQ       AX, 184(DI)
+	DECQ       192(DI)
 	JNE        tile
 	VZEROUPPER
 	RET
@@ -10429,22 +10621,26 @@ tapDone:
 // func convGradAVX512x1r1(args *uint64)
 // Requires: AVX, AVX512F
 TEXT ·convGradAVX512x1r1(SB), NOSPLIT, $0-8
-	MOVQ   args+0(FP), DI
-	VPXORD Z0, Z0, Z0
-	MOVQ   64(DI), R8
-	MOVQ   72(DI), R9
-	KMOVW  88(DI), K1
-	KMOVW  96(DI), K2
+	MOVQ  args+0(FP), DI
+	MOVQ  64(DI), R8
+	MOVQ  72(DI), R9
+	KMOVW 120(DI), K1
+	KMOVW 128(DI), K2
+	MOVQ  88(DI), AX
+	MOVQ  AX, 176(DI)
+
+again:
 	MOVQ   (DI), AX
-	MOVQ   AX, 120(DI)
+	MOVQ   AX, 152(DI)
 	MOVQ   8(DI), AX
-	MOVQ   AX, 128(DI)
+	MOVQ   AX, 160(DI)
 	MOVQ   24(DI), AX
-	MOVQ   AX, 136(DI)
+	MOVQ   AX, 168(DI)
+	VPXORD Z0, Z0, Z0
 
 row:
-	MOVQ 120(DI), SI
-	MOVQ 128(DI), DX
+	MOVQ 152(DI), SI
+	MOVQ 160(DI), DX
 	MOVQ 32(DI), CX
 	SUBQ $0x02, CX
 	JLT  oddGroup
@@ -10475,37 +10671,52 @@ cutGroup:
 
 rowDone:
 	MOVQ    48(DI), AX
-	ADDQ    AX, 120(DI)
+	ADDQ    AX, 152(DI)
 	MOVQ    56(DI), AX
-	ADDQ    AX, 128(DI)
-	DECQ    136(DI)
+	ADDQ    AX, 160(DI)
+	DECQ    168(DI)
 	JNE     row
 	MOVQ    16(DI), AX
 	VADDPS  (AX), Z0, Z0
 	VMOVUPS Z0, (AX)
+	DECQ    176(DI)
+	JEQ     done
+	MOVQ    96(DI), AX
+	ADDQ    AX, (DI)
+	MOVQ    104(DI), AX
+	ADDQ    AX, 8(DI)
+	MOVQ    112(DI), AX
+	ADDQ    AX, 16(DI)
+	JMP     again
+
+done:
 	VZEROUPPER
 	RET
 
 // func convGradAVX512x1r2(args *uint64)
 // Requires: AVX, AVX512F
 TEXT ·convGradAVX512x1r2(SB), NOSPLIT, $0-8
-	MOVQ   args+0(FP), DI
+	MOVQ  args+0(FP), DI
+	MOVQ  64(DI), R8
+	MOVQ  72(DI), R9
+	KMOVW 120(DI), K1
+	KMOVW 128(DI), K2
+	MOVQ  88(DI), AX
+	MOVQ  AX, 176(DI)
+
+again:
+	MOVQ   (DI), AX
+	MOVQ   AX, 152(DI)
+	MOVQ   8(DI), AX
+	MOVQ   AX, 160(DI)
+	MOVQ   24(DI), AX
+	MOVQ   AX, 168(DI)
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1
-	MOVQ   64(DI), R8
-	MOVQ   72(DI), R9
-	KMOVW  88(DI), K1
-	KMOVW  96(DI), K2
-	MOVQ   (DI), AX
-	MOVQ   AX, 120(DI)
-	MOVQ   8(DI), AX
-	MOVQ   AX, 128(DI)
-	MOVQ   24(DI), AX
-	MOVQ   AX, 136(DI)
 
 row:
-	MOVQ 120(DI), SI
-	MOVQ 128(DI), DX
+	MOVQ 152(DI), SI
+	MOVQ 160(DI), DX
 	MOVQ 32(DI), CX
 	SUBQ $0x02, CX
 	JLT  oddGroup
@@ -10540,40 +10751,55 @@ cutGroup:
 
 rowDone:
 	MOVQ    48(DI), AX
-	ADDQ    AX, 120(DI)
+	ADDQ    AX, 152(DI)
 	MOVQ    56(DI), AX
-	ADDQ    AX, 128(DI)
-	DECQ    136(DI)
+	ADDQ    AX, 160(DI)
+	DECQ    168(DI)
 	JNE     row
 	MOVQ    16(DI), AX
 	VADDPS  (AX), Z0, Z0
 	VMOVUPS Z0, (AX)
 	VADDPS  64(AX), Z1, Z1
 	VMOVUPS Z1, 64(AX)
+	DECQ    176(DI)
+	JEQ     done
+	MOVQ    96(DI), AX
+	ADDQ    AX, (DI)
+	MOVQ    104(DI), AX
+	ADDQ    AX, 8(DI)
+	MOVQ    112(DI), AX
+	ADDQ    AX, 16(DI)
+	JMP     again
+
+done:
 	VZEROUPPER
 	RET
 
 // func convGradAVX512x1r3(args *uint64)
 // Requires: AVX, AVX512F
 TEXT ·convGradAVX512x1r3(SB), NOSPLIT, $0-8
-	MOVQ   args+0(FP), DI
+	MOVQ  args+0(FP), DI
+	MOVQ  64(DI), R8
+	MOVQ  72(DI), R9
+	KMOVW 120(DI), K1
+	KMOVW 128(DI), K2
+	MOVQ  88(DI), AX
+	MOVQ  AX, 176(DI)
+
+again:
+	MOVQ   (DI), AX
+	MOVQ   AX, 152(DI)
+	MOVQ   8(DI), AX
+	MOVQ   AX, 160(DI)
+	MOVQ   24(DI), AX
+	MOVQ   AX, 168(DI)
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1
 	VPXORD Z2, Z2, Z2
-	MOVQ   64(DI), R8
-	MOVQ   72(DI), R9
-	KMOVW  88(DI), K1
-	KMOVW  96(DI), K2
-	MOVQ   (DI), AX
-	MOVQ   AX, 120(DI)
-	MOVQ   8(DI), AX
-	MOVQ   AX, 128(DI)
-	MOVQ   24(DI), AX
-	MOVQ   AX, 136(DI)
 
 row:
-	MOVQ 120(DI), SI
-	MOVQ 128(DI), DX
+	MOVQ 152(DI), SI
+	MOVQ 160(DI), DX
 	MOVQ 32(DI), CX
 	SUBQ $0x02, CX
 	JLT  oddGroup
@@ -10612,10 +10838,10 @@ cutGroup:
 
 rowDone:
 	MOVQ    48(DI), AX
-	ADDQ    AX, 120(DI)
+	ADDQ    AX, 152(DI)
 	MOVQ    56(DI), AX
-	ADDQ    AX, 128(DI)
-	DECQ    136(DI)
+	ADDQ    AX, 160(DI)
+	DECQ    168(DI)
 	JNE     row
 	MOVQ    16(DI), AX
 	VADDPS  (AX), Z0, Z0
@@ -10624,31 +10850,46 @@ rowDone:
 	VMOVUPS Z1, 64(AX)
 	VADDPS  128(AX), Z2, Z2
 	VMOVUPS Z2, 128(AX)
+	DECQ    176(DI)
+	JEQ     done
+	MOVQ    96(DI), AX
+	ADDQ    AX, (DI)
+	MOVQ    104(DI), AX
+	ADDQ    AX, 8(DI)
+	MOVQ    112(DI), AX
+	ADDQ    AX, 16(DI)
+	JMP     again
+
+done:
 	VZEROUPPER
 	RET
 
 // func convGradAVX512x1r4(args *uint64)
 // Requires: AVX, AVX512F
 TEXT ·convGradAVX512x1r4(SB), NOSPLIT, $0-8
-	MOVQ   args+0(FP), DI
+	MOVQ  args+0(FP), DI
+	MOVQ  64(DI), R8
+	MOVQ  72(DI), R9
+	KMOVW 120(DI), K1
+	KMOVW 128(DI), K2
+	MOVQ  88(DI), AX
+	MOVQ  AX, 176(DI)
+
+again:
+	MOVQ   (DI), AX
+	MOVQ   AX, 152(DI)
+	MOVQ   8(DI), AX
+	MOVQ   AX, 160(DI)
+	MOVQ   24(DI), AX
+	MOVQ   AX, 168(DI)
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1
 	VPXORD Z2, Z2, Z2
 	VPXORD Z3, Z3, Z3
-	MOVQ   64(DI), R8
-	MOVQ   72(DI), R9
-	KMOVW  88(DI), K1
-	KMOVW  96(DI), K2
-	MOVQ   (DI), AX
-	MOVQ   AX, 120(DI)
-	MOVQ   8(DI), AX
-	MOVQ   AX, 128(DI)
-	MOVQ   24(DI), AX
-	MOVQ   AX, 136(DI)
 
 row:
-	MOVQ 120(DI), SI
-	MOVQ 128(DI), DX
+	MOVQ 152(DI), SI
+	MOVQ 160(DI), DX
 	MOVQ 32(DI), CX
 	SUBQ $0x02, CX
 	JLT  oddGroup
@@ -10691,10 +10932,10 @@ cutGroup:
 
 rowDone:
 	MOVQ    48(DI), AX
-	ADDQ    AX, 120(DI)
+	ADDQ    AX, 152(DI)
 	MOVQ    56(DI), AX
-	ADDQ    AX, 128(DI)
-	DECQ    136(DI)
+	ADDQ    AX, 160(DI)
+	DECQ    168(DI)
 	JNE     row
 	MOVQ    16(DI), AX
 	VADDPS  (AX), Z0, Z0
@@ -10705,32 +10946,47 @@ rowDone:
 	VMOVUPS Z2, 128(AX)
 	VADDPS  192(AX), Z3, Z3
 	VMOVUPS Z3, 192(AX)
+	DECQ    176(DI)
+	JEQ     done
+	MOVQ    96(DI), AX
+	ADDQ    AX, (DI)
+	MOVQ    104(DI), AX
+	ADDQ    AX, 8(DI)
+	MOVQ    112(DI), AX
+	ADDQ    AX, 16(DI)
+	JMP     again
+
+done:
 	VZEROUPPER
 	RET
 
 // func convGradAVX512x1r5(args *uint64)
 // Requires: AVX, AVX512F
 TEXT ·convGradAVX512x1r5(SB), NOSPLIT, $0-8
-	MOVQ   args+0(FP), DI
+	MOVQ  args+0(FP), DI
+	MOVQ  64(DI), R8
+	MOVQ  72(DI), R9
+	KMOVW 120(DI), K1
+	KMOVW 128(DI), K2
+	MOVQ  88(DI), AX
+	MOVQ  AX, 176(DI)
+
+again:
+	MOVQ   (DI), AX
+	MOVQ   AX, 152(DI)
+	MOVQ   8(DI), AX
+	MOVQ   AX, 160(DI)
+	MOVQ   24(DI), AX
+	MOVQ   AX, 168(DI)
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1
 	VPXORD Z2, Z2, Z2
 	VPXORD Z3, Z3, Z3
 	VPXORD Z4, Z4, Z4
-	MOVQ   64(DI), R8
-	MOVQ   72(DI), R9
-	KMOVW  88(DI), K1
-	KMOVW  96(DI), K2
-	MOVQ   (DI), AX
-	MOVQ   AX, 120(DI)
-	MOVQ   8(DI), AX
-	MOVQ   AX, 128(DI)
-	MOVQ   24(DI), AX
-	MOVQ   AX, 136(DI)
 
 row:
-	MOVQ 120(DI), SI
-	MOVQ 128(DI), DX
+	MOVQ 152(DI), SI
+	MOVQ 160(DI), DX
 	MOVQ 32(DI), CX
 	SUBQ $0x02, CX
 	JLT  oddGroup
@@ -10777,10 +11033,10 @@ cutGroup:
 
 rowDone:
 	MOVQ    48(DI), AX
-	ADDQ    AX, 120(DI)
+	ADDQ    AX, 152(DI)
 	MOVQ    56(DI), AX
-	ADDQ    AX, 128(DI)
-	DECQ    136(DI)
+	ADDQ    AX, 160(DI)
+	DECQ    168(DI)
 	JNE     row
 	MOVQ    16(DI), AX
 	VADDPS  (AX), Z0, Z0
@@ -10793,33 +11049,48 @@ rowDone:
 	VMOVUPS Z3, 192(AX)
 	VADDPS  256(AX), Z4, Z4
 	VMOVUPS Z4, 256(AX)
+	DECQ    176(DI)
+	JEQ     done
+	MOVQ    96(DI), AX
+	ADDQ    AX, (DI)
+	MOVQ    104(DI), AX
+	ADDQ    AX, 8(DI)
+	MOVQ    112(DI), AX
+	ADDQ    AX, 16(DI)
+	JMP     again
+
+done:
 	VZEROUPPER
 	RET
 
 // func convGradAVX512x1r6(args *uint64)
 // Requires: AVX, AVX512F
 TEXT ·convGradAVX512x1r6(SB), NOSPLIT, $0-8
-	MOVQ   args+0(FP), DI
+	MOVQ  args+0(FP), DI
+	MOVQ  64(DI), R8
+	MOVQ  72(DI), R9
+	KMOVW 120(DI), K1
+	KMOVW 128(DI), K2
+	MOVQ  88(DI), AX
+	MOVQ  AX, 176(DI)
+
+again:
+	MOVQ   (DI), AX
+	MOVQ   AX, 152(DI)
+	MOVQ   8(DI), AX
+	MOVQ   AX, 160(DI)
+	MOVQ   24(DI), AX
+	MOVQ   AX, 168(DI)
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1
 	VPXORD Z2, Z2, Z2
 	VPXORD Z3, Z3, Z3
 	VPXORD Z4, Z4, Z4
 	VPXORD Z5, Z5, Z5
-	MOVQ   64(DI), R8
-	MOVQ   72(DI), R9
-	KMOVW  88(DI), K1
-	KMOVW  96(DI), K2
-	MOVQ   (DI), AX
-	MOVQ   AX, 120(DI)
-	MOVQ   8(DI), AX
-	MOVQ   AX, 128(DI)
-	MOVQ   24(DI), AX
-	MOVQ   AX, 136(DI)
 
 row:
-	MOVQ 120(DI), SI
-	MOVQ 128(DI), DX
+	MOVQ 152(DI), SI
+	MOVQ 160(DI), DX
 	MOVQ 32(DI), CX
 	SUBQ $0x02, CX
 	JLT  oddGroup
@@ -10870,10 +11141,10 @@ cutGroup:
 
 rowDone:
 	MOVQ    48(DI), AX
-	ADDQ    AX, 120(DI)
+	ADDQ    AX, 152(DI)
 	MOVQ    56(DI), AX
-	ADDQ    AX, 128(DI)
-	DECQ    136(DI)
+	ADDQ    AX, 160(DI)
+	DECQ    168(DI)
 	JNE     row
 	MOVQ    16(DI), AX
 	VADDPS  (AX), Z0, Z0
@@ -10888,13 +11159,38 @@ rowDone:
 	VMOVUPS Z4, 256(AX)
 	VADDPS  320(AX), Z5, Z5
 	VMOVUPS Z5, 320(AX)
+	DECQ    176(DI)
+	JEQ     done
+	MOVQ    96(DI), AX
+	ADDQ    AX, (DI)
+	MOVQ    104(DI), AX
+	ADDQ    AX, 8(DI)
+	MOVQ    112(DI), AX
+	ADDQ    AX, 16(DI)
+	JMP     again
+
+done:
 	VZEROUPPER
 	RET
 
 // func convGradAVX512x1r7(args *uint64)
 // Requires: AVX, AVX512F
 TEXT ·convGradAVX512x1r7(SB), NOSPLIT, $0-8
-	MOVQ   args+0(FP), DI
+	MOVQ  args+0(FP), DI
+	MOVQ  64(DI), R8
+	MOVQ  72(DI), R9
+	KMOVW 120(DI), K1
+	KMOVW 128(DI), K2
+	MOVQ  88(DI), AX
+	MOVQ  AX, 176(DI)
+
+again:
+	MOVQ   (DI), AX
+	MOVQ   AX, 152(DI)
+	MOVQ   8(DI), AX
+	MOVQ   AX, 160(DI)
+	MOVQ   24(DI), AX
+	MOVQ   AX, 168(DI)
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1
 	VPXORD Z2, Z2, Z2
@@ -10902,20 +11198,10 @@ TEXT ·convGradAVX512x1r7(SB), NOSPLIT, $0-8
 	VPXORD Z4, Z4, Z4
 	VPXORD Z5, Z5, Z5
 	VPXORD Z6, Z6, Z6
-	MOVQ   64(DI), R8
-	MOVQ   72(DI), R9
-	KMOVW  88(DI), K1
-	KMOVW  96(DI), K2
-	MOVQ   (DI), AX
-	MOVQ   AX, 120(DI)
-	MOVQ   8(DI), AX
-	MOVQ   AX, 128(DI)
-	MOVQ   24(DI), AX
-	MOVQ   AX, 136(DI)
 
 row:
-	MOVQ 120(DI), SI
-	MOVQ 128(DI), DX
+	MOVQ 152(DI), SI
+	MOVQ 160(DI), DX
 	MOVQ 32(DI), CX
 	SUBQ $0x02, CX
 	JLT  oddGroup
@@ -10970,10 +11256,10 @@ cutGroup:
 
 rowDone:
 	MOVQ    48(DI), AX
-	ADDQ    AX, 120(DI)
+	ADDQ    AX, 152(DI)
 	MOVQ    56(DI), AX
-	ADDQ    AX, 128(DI)
-	DECQ    136(DI)
+	ADDQ    AX, 160(DI)
+	DECQ    168(DI)
 	JNE     row
 	MOVQ    16(DI), AX
 	VADDPS  (AX), Z0, Z0
@@ -10990,13 +11276,38 @@ rowDone:
 	VMOVUPS Z5, 320(AX)
 	VADDPS  384(AX), Z6, Z6
 	VMOVUPS Z6, 384(AX)
+	DECQ    176(DI)
+	JEQ     done
+	MOVQ    96(DI), AX
+	ADDQ    AX, (DI)
+	MOVQ    104(DI), AX
+	ADDQ    AX, 8(DI)
+	MOVQ    112(DI), AX
+	ADDQ    AX, 16(DI)
+	JMP     again
+
+done:
 	VZEROUPPER
 	RET
 
 // func convGradAVX512x1r8(args *uint64)
 // Requires: AVX, AVX512F
 TEXT ·convGradAVX512x1r8(SB), NOSPLIT, $0-8
-	MOVQ   args+0(FP), DI
+	MOVQ  args+0(FP), DI
+	MOVQ  64(DI), R8
+	MOVQ  72(DI), R9
+	KMOVW 120(DI), K1
+	KMOVW 128(DI), K2
+	MOVQ  88(DI), AX
+	MOVQ  AX, 176(DI)
+
+again:
+	MOVQ   (DI), AX
+	MOVQ   AX, 152(DI)
+	MOVQ   8(DI), AX
+	MOVQ   AX, 160(DI)
+	MOVQ   24(DI), AX
+	MOVQ   AX, 168(DI)
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1
 	VPXORD Z2, Z2, Z2
@@ -11005,20 +11316,10 @@ TEXT ·convGradAVX512x1r8(SB), NOSPLIT, $0-8
 	VPXORD Z5, Z5, Z5
 	VPXORD Z6, Z6, Z6
 	VPXORD Z7, Z7, Z7
-	MOVQ   64(DI), R8
-	MOVQ   72(DI), R9
-	KMOVW  88(DI), K1
-	KMOVW  96(DI), K2
-	MOVQ   (DI), AX
-	MOVQ   AX, 120(DI)
-	MOVQ   8(DI), AX
-	MOVQ   AX, 128(DI)
-	MOVQ   24(DI), AX
-	MOVQ   AX, 136(DI)
 
 row:
-	MOVQ 120(DI), SI
-	MOVQ 128(DI), DX
+	MOVQ 152(DI), SI
+	MOVQ 160(DI), DX
 	MOVQ 32(DI), CX
 	SUBQ $0x02, CX
 	JLT  oddGroup
@@ -11077,10 +11378,10 @@ cutGroup:
 
 rowDone:
 	MOVQ    48(DI), AX
-	ADDQ    AX, 120(DI)
+	ADDQ    AX, 152(DI)
 	MOVQ    56(DI), AX
-	ADDQ    AX, 128(DI)
-	DECQ    136(DI)
+	ADDQ    AX, 160(DI)
+	DECQ    168(DI)
 	JNE     row
 	MOVQ    16(DI), AX
 	VADDPS  (AX), Z0, Z0
@@ -11099,13 +11400,38 @@ rowDone:
 	VMOVUPS Z6, 384(AX)
 	VADDPS  448(AX), Z7, Z7
 	VMOVUPS Z7, 448(AX)
+	DECQ    176(DI)
+	JEQ     done
+	MOVQ    96(DI), AX
+	ADDQ    AX, (DI)
+	MOVQ    104(DI), AX
+	ADDQ    AX, 8(DI)
+	MOVQ    112(DI), AX
+	ADDQ    AX, 16(DI)
+	JMP     again
+
+done:
 	VZEROUPPER
 	RET
 
 // func convGradAVX512x1r9(args *uint64)
 // Requires: AVX, AVX512F
 TEXT ·convGradAVX512x1r9(SB), NOSPLIT, $0-8
-	MOVQ   args+0(FP), DI
+	MOVQ  args+0(FP), DI
+	MOVQ  64(DI), R8
+	MOVQ  72(DI), R9
+	KMOVW 120(DI), K1
+	KMOVW 128(DI), K2
+	MOVQ  88(DI), AX
+	MOVQ  AX, 176(DI)
+
+again:
+	MOVQ   (DI), AX
+	MOVQ   AX, 152(DI)
+	MOVQ   8(DI), AX
+	MOVQ   AX, 160(DI)
+	MOVQ   24(DI), AX
+	MOVQ   AX, 168(DI)
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1
 	VPXORD Z2, Z2, Z2
@@ -11115,20 +11441,10 @@ TEXT ·convGradAVX512x1r9(SB), NOSPLIT, $0-8
 	VPXORD Z6, Z6, Z6
 	VPXORD Z7, Z7, Z7
 	VPXORD Z8, Z8, Z8
-	MOVQ   64(DI), R8
-	MOVQ   72(DI), R9
-	KMOVW  88(DI), K1
-	KMOVW  96(DI), K2
-	MOVQ   (DI), AX
-	MOVQ   AX, 120(DI)
-	MOVQ   8(DI), AX
-	MOVQ   AX, 128(DI)
-	MOVQ   24(DI), AX
-	MOVQ   AX, 136(DI)
 
 row:
-	MOVQ 120(DI), SI
-	MOVQ 128(DI), DX
+	MOVQ 152(DI), SI
+	MOVQ 160(DI), DX
 	MOVQ 32(DI), CX
 	SUBQ $0x02, CX
 	JLT  oddGroup
@@ -11191,10 +11507,10 @@ cutGroup:
 
 rowDone:
 	MOVQ    48(DI), AX
-	ADDQ    AX, 120(DI)
+	ADDQ    AX, 152(DI)
 	MOVQ    56(DI), AX
-	ADDQ    AX, 128(DI)
-	DECQ    136(DI)
+	ADDQ    AX, 160(DI)
+	DECQ    168(DI)
 	JNE     row
 	MOVQ    16(DI), AX
 	VADDPS  (AX), Z0, Z0
@@ -11215,13 +11531,38 @@ rowDone:
 	VMOVUPS Z7, 448(AX)
 	VADDPS  512(AX), Z8, Z8
 	VMOVUPS Z8, 512(AX)
+	DECQ    176(DI)
+	JEQ     done
+	MOVQ    96(DI), AX
+	ADDQ    AX, (DI)
+	MOVQ    104(DI), AX
+	ADDQ    AX, 8(DI)
+	MOVQ    112(DI), AX
+	ADDQ    AX, 16(DI)
+	JMP     again
+
+done:
 	VZEROUPPER
 	RET
 
 // func convGradAVX512x1r10(args *uint64)
 // Requires: AVX, AVX512F
 TEXT ·convGradAVX512x1r10(SB), NOSPLIT, $0-8
-	MOVQ   args+0(FP), DI
+	MOVQ  args+0(FP), DI
+	MOVQ  64(DI), R8
+	MOVQ  72(DI), R9
+	KMOVW 120(DI), K1
+	KMOVW 128(DI), K2
+	MOVQ  88(DI), AX
+	MOVQ  AX, 176(DI)
+
+again:
+	MOVQ   (DI), AX
+	MOVQ   AX, 152(DI)
+	MOVQ   8(DI), AX
+	MOVQ   AX, 160(DI)
+	MOVQ   24(DI), AX
+	MOVQ   AX, 168(DI)
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1
 	VPXORD Z2, Z2, Z2
@@ -11232,20 +11573,10 @@ TEXT ·convGradAVX512x1r10(SB), NOSPLIT, $0-8
 	VPXORD Z7, Z7, Z7
 	VPXORD Z8, Z8, Z8
 	VPXORD Z9, Z9, Z9
-	MOVQ   64(DI), R8
-	MOVQ   72(DI), R9
-	KMOVW  88(DI), K1
-	KMOVW  96(DI), K2
-	MOVQ   (DI), AX
-	MOVQ   AX, 120(DI)
-	MOVQ   8(DI), AX
-	MOVQ   AX, 128(DI)
-	MOVQ   24(DI), AX
-	MOVQ   AX, 136(DI)
 
 row:
-	MOVQ 120(DI), SI
-	MOVQ 128(DI), DX
+	MOVQ 152(DI), SI
+	MOVQ 160(DI), DX
 	MOVQ 32(DI), CX
 	SUBQ $0x02, CX
 	JLT  oddGroup
@@ -11312,10 +11643,10 @@ cutGroup:
 
 rowDone:
 	MOVQ    48(DI), AX
-	ADDQ    AX, 120(DI)
+	ADDQ    AX, 152(DI)
 	MOVQ    56(DI), AX
-	ADDQ    AX, 128(DI)
-	DECQ    136(DI)
+	ADDQ    AX, 160(DI)
+	DECQ    168(DI)
 	JNE     row
 	MOVQ    16(DI), AX
 	VADDPS  (AX), Z0, Z0
@@ -11338,13 +11669,38 @@ rowDone:
 	VMOVUPS Z8, 512(AX)
 	VADDPS  576(AX), Z9, Z9
 	VMOVUPS Z9, 576(AX)
+	DECQ    176(DI)
+	JEQ     done
+	MOVQ    96(DI), AX
+	ADDQ    AX, (DI)
+	MOVQ    104(DI), AX
+	ADDQ    AX, 8(DI)
+	MOVQ    112(DI), AX
+	ADDQ    AX, 16(DI)
+	JMP     again
+
+done:
 	VZEROUPPER
 	RET
 
 // func convGradAVX512x1r11(args *uint64)
 // Requires: AVX, AVX512F
 TEXT ·convGradAVX512x1r11(SB), NOSPLIT, $0-8
-	MOVQ   args+0(FP), DI
+	MOVQ  args+0(FP), DI
+	MOVQ  64(DI), R8
+	MOVQ  72(DI), R9
+	KMOVW 120(DI), K1
+	KMOVW 128(DI), K2
+	MOVQ  88(DI), AX
+	MOVQ  AX, 176(DI)
+
+again:
+	MOVQ   (DI), AX
+	MOVQ   AX, 152(DI)
+	MOVQ   8(DI), AX
+	MOVQ   AX, 160(DI)
+	MOVQ   24(DI), AX
+	MOVQ   AX, 168(DI)
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1
 	VPXORD Z2, Z2, Z2
@@ -11356,20 +11712,10 @@ TEXT ·convGradAVX512x1r11(SB), NOSPLIT, $0-8
 	VPXORD Z8, Z8, Z8
 	VPXORD Z9, Z9, Z9
 	VPXORD Z10, Z10, Z10
-	MOVQ   64(DI), R8
-	MOVQ   72(DI), R9
-	KMOVW  88(DI), K1
-	KMOVW  96(DI), K2
-	MOVQ   (DI), AX
-	MOVQ   AX, 120(DI)
-	MOVQ   8(DI), AX
-	MOVQ   AX, 128(DI)
-	MOVQ   24(DI), AX
-	MOVQ   AX, 136(DI)
 
 row:
-	MOVQ 120(DI), SI
-	MOVQ 128(DI), DX
+	MOVQ 152(DI), SI
+	MOVQ 160(DI), DX
 	MOVQ 32(DI), CX
 	SUBQ $0x02, CX
 	JLT  oddGroup
@@ -11440,10 +11786,10 @@ cutGroup:
 
 rowDone:
 	MOVQ    48(DI), AX
-	ADDQ    AX, 120(DI)
+	ADDQ    AX, 152(DI)
 	MOVQ    56(DI), AX
-	ADDQ    AX, 128(DI)
-	DECQ    136(DI)
+	ADDQ    AX, 160(DI)
+	DECQ    168(DI)
 	JNE     row
 	MOVQ    16(DI), AX
 	VADDPS  (AX), Z0, Z0
@@ -11468,13 +11814,38 @@ rowDone:
 	VMOVUPS Z9, 576(AX)
 	VADDPS  640(AX), Z10, Z10
 	VMOVUPS Z10, 640(AX)
+	DECQ    176(DI)
+	JEQ     done
+	MOVQ    96(DI), AX
+	ADDQ    AX, (DI)
+	MOVQ    104(DI), AX
+	ADDQ    AX, 8(DI)
+	MOVQ    112(DI), AX
+	ADDQ    AX, 16(DI)
+	JMP     again
+
+done:
 	VZEROUPPER
 	RET
 
 // func convGradAVX512x1r12(args *uint64)
 // Requires: AVX, AVX512F
 TEXT ·convGradAVX512x1r12(SB), NOSPLIT, $0-8
-	MOVQ   args+0(FP), DI
+	MOVQ  args+0(FP), DI
+	MOVQ  64(DI), R8
+	MOVQ  72(DI), R9
+	KMOVW 120(DI), K1
+	KMOVW 128(DI), K2
+	MOVQ  88(DI), AX
+	MOVQ  AX, 176(DI)
+
+again:
+	MOVQ   (DI), AX
+	MOVQ   AX, 152(DI)
+	MOVQ   8(DI), AX
+	MOVQ   AX, 160(DI)
+	MOVQ   24(DI), AX
+	MOVQ   AX, 168(DI)
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1
 	VPXORD Z2, Z2, Z2
@@ -11487,20 +11858,10 @@ TEXT ·convGradAVX512x1r12(SB), NOSPLIT, $0-8
 	VPXORD Z9, Z9, Z9
 	VPXORD Z10, Z10, Z10
 	VPXORD Z11, Z11, Z11
-	MOVQ   64(DI), R8
-	MOVQ   72(DI), R9
-	KMOVW  88(DI), K1
-	KMOVW  96(DI), K2
-	MOVQ   (DI), AX
-	MOVQ   AX, 120(DI)
-	MOVQ   8(DI), AX
-	MOVQ   AX, 128(DI)
-	MOVQ   24(DI), AX
-	MOVQ   AX, 136(DI)
 
 row:
-	MOVQ 120(DI), SI
-	MOVQ 128(DI), DX
+	MOVQ 152(DI), SI
+	MOVQ 160(DI), DX
 	MOVQ 32(DI), CX
 	SUBQ $0x02, CX
 	JLT  oddGroup
@@ -11575,10 +11936,10 @@ cutGroup:
 
 rowDone:
 	MOVQ    48(DI), AX
-	ADDQ    AX, 120(DI)
+	ADDQ    AX, 152(DI)
 	MOVQ    56(DI), AX
-	ADDQ    AX, 128(DI)
-	DECQ    136(DI)
+	ADDQ    AX, 160(DI)
+	DECQ    168(DI)
 	JNE     row
 	MOVQ    16(DI), AX
 	VADDPS  (AX), Z0, Z0
@@ -11605,13 +11966,38 @@ rowDone:
 	VMOVUPS Z10, 640(AX)
 	VADDPS  704(AX), Z11, Z11
 	VMOVUPS Z11, 704(AX)
+	DECQ    176(DI)
+	JEQ     done
+	MOVQ    96(DI), AX
+	ADDQ    AX, (DI)
+	MOVQ    104(DI), AX
+	ADDQ    AX, 8(DI)
+	MOVQ    112(DI), AX
+	ADDQ    AX, 16(DI)
+	JMP     again
+
+done:
 	VZEROUPPER
 	RET
 
 // func convGradAVX512x1r13(args *uint64)
 // Requires: AVX, AVX512F
 TEXT ·convGradAVX512x1r13(SB), NOSPLIT, $0-8
-	MOVQ   args+0(FP), DI
+	MOVQ  args+0(FP), DI
+	MOVQ  64(DI), R8
+	MOVQ  72(DI), R9
+	KMOVW 120(DI), K1
+	KMOVW 128(DI), K2
+	MOVQ  88(DI), AX
+	MOVQ  AX, 176(DI)
+
+again:
+	MOVQ   (DI), AX
+	MOVQ   AX, 152(DI)
+	MOVQ   8(DI), AX
+	MOVQ   AX, 160(DI)
+	MOVQ   24(DI), AX
+	MOVQ   AX, 168(DI)
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1
 	VPXORD Z2, Z2, Z2
@@ -11625,20 +12011,10 @@ TEXT ·convGradAVX512x1r13(SB), NOSPLIT, $0-8
 	VPXORD Z10, Z10, Z10
 	VPXORD Z11, Z11, Z11
 	VPXORD Z12, Z12, Z12
-	MOVQ   64(DI), R8
-	MOVQ   72(DI), R9
-	KMOVW  88(DI), K1
-	KMOVW  96(DI), K2
-	MOVQ   (DI), AX
-	MOVQ   AX, 120(DI)
-	MOVQ   8(DI), AX
-	MOVQ   AX, 128(DI)
-	MOVQ   24(DI), AX
-	MOVQ   AX, 136(DI)
 
 row:
-	MOVQ 120(DI), SI
-	MOVQ 128(DI), DX
+	MOVQ 152(DI), SI
+	MOVQ 160(DI), DX
 	MOVQ 32(DI), CX
 	SUBQ $0x02, CX
 	JLT  oddGroup
@@ -11717,10 +12093,10 @@ cutGroup:
 
 rowDone:
 	MOVQ    48(DI), AX
-	ADDQ    AX, 120(DI)
+	ADDQ    AX, 152(DI)
 	MOVQ    56(DI), AX
-	ADDQ    AX, 128(DI)
-	DECQ    136(DI)
+	ADDQ    AX, 160(DI)
+	DECQ    168(DI)
 	JNE     row
 	MOVQ    16(DI), AX
 	VADDPS  (AX), Z0, Z0
@@ -11749,13 +12125,38 @@ rowDone:
 	VMOVUPS Z11, 704(AX)
 	VADDPS  768(AX), Z12, Z12
 	VMOVUPS Z12, 768(AX)
+	DECQ    176(DI)
+	JEQ     done
+	MOVQ    96(DI), AX
+	ADDQ    AX, (DI)
+	MOVQ    104(DI), AX
+	ADDQ    AX, 8(DI)
+	MOVQ    112(DI), AX
+	ADDQ    AX, 16(DI)
+	JMP     again
+
+done:
 	VZEROUPPER
 	RET
 
 // func convGradAVX512x1r14(args *uint64)
 // Requires: AVX, AVX512F
 TEXT ·convGradAVX512x1r14(SB), NOSPLIT, $0-8
-	MOVQ   args+0(FP), DI
+	MOVQ  args+0(FP), DI
+	MOVQ  64(DI), R8
+	MOVQ  72(DI), R9
+	KMOVW 120(DI), K1
+	KMOVW 128(DI), K2
+	MOVQ  88(DI), AX
+	MOVQ  AX, 176(DI)
+
+again:
+	MOVQ   (DI), AX
+	MOVQ   AX, 152(DI)
+	MOVQ   8(DI), AX
+	MOVQ   AX, 160(DI)
+	MOVQ   24(DI), AX
+	MOVQ   AX, 168(DI)
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1
 	VPXORD Z2, Z2, Z2
@@ -11770,20 +12171,10 @@ TEXT ·convGradAVX512x1r14(SB), NOSPLIT, $0-8
 	VPXORD Z11, Z11, Z11
 	VPXORD Z12, Z12, Z12
 	VPXORD Z13, Z13, Z13
-	MOVQ   64(DI), R8
-	MOVQ   72(DI), R9
-	KMOVW  88(DI), K1
-	KMOVW  96(DI), K2
-	MOVQ   (DI), AX
-	MOVQ   AX, 120(DI)
-	MOVQ   8(DI), AX
-	MOVQ   AX, 128(DI)
-	MOVQ   24(DI), AX
-	MOVQ   AX, 136(DI)
 
 row:
-	MOVQ 120(DI), SI
-	MOVQ 128(DI), DX
+	MOVQ 152(DI), SI
+	MOVQ 160(DI), DX
 	MOVQ 32(DI), CX
 	SUBQ $0x02, CX
 	JLT  oddGroup
@@ -11866,10 +12257,10 @@ cutGroup:
 
 rowDone:
 	MOVQ    48(DI), AX
-	ADDQ    AX, 120(DI)
+	ADDQ    AX, 152(DI)
 	MOVQ    56(DI), AX
-	ADDQ    AX, 128(DI)
-	DECQ    136(DI)
+	ADDQ    AX, 160(DI)
+	DECQ    168(DI)
 	JNE     row
 	MOVQ    16(DI), AX
 	VADDPS  (AX), Z0, Z0
@@ -11900,13 +12291,38 @@ rowDone:
 	VMOVUPS Z12, 768(AX)
 	VADDPS  832(AX), Z13, Z13
 	VMOVUPS Z13, 832(AX)
+	DECQ    176(DI)
+	JEQ     done
+	MOVQ    96(DI), AX
+	ADDQ    AX, (DI)
+	MOVQ    104(DI), AX
+	ADDQ    AX, 8(DI)
+	MOVQ    112(DI), AX
+	ADDQ    AX, 16(DI)
+	JMP     again
+
+done:
 	VZEROUPPER
 	RET
 
 // func convGradAVX512x1r15(args *uint64)
 // Requires: AVX, AVX512F
 TEXT ·convGradAVX512x1r15(SB), NOSPLIT, $0-8
-	MOVQ   args+0(FP), DI
+	MOVQ  args+0(FP), DI
+	MOVQ  64(DI), R8
+	MOVQ  72(DI), R9
+	KMOVW 120(DI), K1
+	KMOVW 128(DI), K2
+	MOVQ  88(DI), AX
+	MOVQ  AX, 176(DI)
+
+again:
+	MOVQ   (DI), AX
+	MOVQ   AX, 152(DI)
+	MOVQ   8(DI), AX
+	MOVQ   AX, 160(DI)
+	MOVQ   24(DI), AX
+	MOVQ   AX, 168(DI)
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1
 	VPXORD Z2, Z2, Z2
@@ -11922,20 +12338,10 @@ TEXT ·convGradAVX512x1r15(SB), NOSPLIT, $0-8
 	VPXORD Z12, Z12, Z12
 	VPXORD Z13, Z13, Z13
 	VPXORD Z14, Z14, Z14
-	MOVQ   64(DI), R8
-	MOVQ   72(DI), R9
-	KMOVW  88(DI), K1
-	KMOVW  96(DI), K2
-	MOVQ   (DI), AX
-	MOVQ   AX, 120(DI)
-	MOVQ   8(DI), AX
-	MOVQ   AX, 128(DI)
-	MOVQ   24(DI), AX
-	MOVQ   AX, 136(DI)
 
 row:
-	MOVQ 120(DI), SI
-	MOVQ 128(DI), DX
+	MOVQ 152(DI), SI
+	MOVQ 160(DI), DX
 	MOVQ 32(DI), CX
 	SUBQ $0x02, CX
 	JLT  oddGroup
@@ -12022,10 +12428,10 @@ cutGroup:
 
 rowDone:
 	MOVQ    48(DI), AX
-	ADDQ    AX, 120(DI)
+	ADDQ    AX, 152(DI)
 	MOVQ    56(DI), AX
-	ADDQ    AX, 128(DI)
-	DECQ    136(DI)
+	ADDQ    AX, 160(DI)
+	DECQ    168(DI)
 	JNE     row
 	MOVQ    16(DI), AX
 	VADDPS  (AX), Z0, Z0
@@ -12058,13 +12464,38 @@ rowDone:
 	VMOVUPS Z13, 832(AX)
 	VADDPS  896(AX), Z14, Z14
 	VMOVUPS Z14, 896(AX)
+	DECQ    176(DI)
+	JEQ     done
+	MOVQ    96(DI), AX
+	ADDQ    AX, (DI)
+	MOVQ    104(DI), AX
+	ADDQ    AX, 8(DI)
+	MOVQ    112(DI), AX
+	ADDQ    AX, 16(DI)
+	JMP     again
+
+done:
 	VZEROUPPER
 	RET
 
 // func convGradAVX512x1r16(args *uint64)
 // Requires: AVX, AVX512F
 TEXT ·convGradAVX512x1r16(SB), NOSPLIT, $0-8
-	MOVQ   args+0(FP), DI
+	MOVQ  args+0(FP), DI
+	MOVQ  64(DI), R8
+	MOVQ  72(DI), R9
+	KMOVW 120(DI), K1
+	KMOVW 128(DI), K2
+	MOVQ  88(DI), AX
+	MOVQ  AX, 176(DI)
+
+again:
+	MOVQ   (DI), AX
+	MOVQ   AX, 152(DI)
+	MOVQ   8(DI), AX
+	MOVQ   AX, 160(DI)
+	MOVQ   24(DI), AX
+	MOVQ   AX, 168(DI)
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1
 	VPXORD Z2, Z2, Z2
@@ -12081,20 +12512,10 @@ TEXT ·convGradAVX512x1r16(SB), NOSPLIT, $0-8
 	VPXORD Z13, Z13, Z13
 	VPXORD Z14, Z14, Z14
 	VPXORD Z15, Z15, Z15
-	MOVQ   64(DI), R8
-	MOVQ   72(DI), R9
-	KMOVW  88(DI), K1
-	KMOVW  96(DI), K2
-	MOVQ   (DI), AX
-	MOVQ   AX, 120(DI)
-	MOVQ   8(DI), AX
-	MOVQ   AX, 128(DI)
-	MOVQ   24(DI), AX
-	MOVQ   AX, 136(DI)
 
 row:
-	MOVQ 120(DI), SI
-	MOVQ 128(DI), DX
+	MOVQ 152(DI), SI
+	MOVQ 160(DI), DX
 	MOVQ 32(DI), CX
 	SUBQ $0x02, CX
 	JLT  oddGroup
@@ -12185,10 +12606,10 @@ cutGroup:
 
 rowDone:
 	MOVQ    48(DI), AX
-	ADDQ    AX, 120(DI)
+	ADDQ    AX, 152(DI)
 	MOVQ    56(DI), AX
-	ADDQ    AX, 128(DI)
-	DECQ    136(DI)
+	ADDQ    AX, 160(DI)
+	DECQ    168(DI)
 	JNE     row
 	MOVQ    16(DI), AX
 	VADDPS  (AX), Z0, Z0
@@ -12223,13 +12644,38 @@ rowDone:
 	VMOVUPS Z14, 896(AX)
 	VADDPS  960(AX), Z15, Z15
 	VMOVUPS Z15, 960(AX)
+	DECQ    176(DI)
+	JEQ     done
+	MOVQ    96(DI), AX
+	ADDQ    AX, (DI)
+	MOVQ    104(DI), AX
+	ADDQ    AX, 8(DI)
+	MOVQ    112(DI), AX
+	ADDQ    AX, 16(DI)
+	JMP     again
+
+done:
 	VZEROUPPER
 	RET
 
 // func convGradAVX512x1r17(args *uint64)
 // Requires: AVX, AVX512F
 TEXT ·convGradAVX512x1r17(SB), NOSPLIT, $0-8
-	MOVQ   args+0(FP), DI
+	MOVQ  args+0(FP), DI
+	MOVQ  64(DI), R8
+	MOVQ  72(DI), R9
+	KMOVW 120(DI), K1
+	KMOVW 128(DI), K2
+	MOVQ  88(DI), AX
+	MOVQ  AX, 176(DI)
+
+again:
+	MOVQ   (DI), AX
+	MOVQ   AX, 152(DI)
+	MOVQ   8(DI), AX
+	MOVQ   AX, 160(DI)
+	MOVQ   24(DI), AX
+	MOVQ   AX, 168(DI)
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1
 	VPXORD Z2, Z2, Z2
@@ -12247,20 +12693,10 @@ TEXT ·convGradAVX512x1r17(SB), NOSPLIT, $0-8
 	VPXORD Z14, Z14, Z14
 	VPXORD Z15, Z15, Z15
 	VPXORD Z16, Z16, Z16
-	MOVQ   64(DI), R8
-	MOVQ   72(DI), R9
-	KMOVW  88(DI), K1
-	KMOVW  96(DI), K2
-	MOVQ   (DI), AX
-	MOVQ   AX, 120(DI)
-	MOVQ   8(DI), AX
-	MOVQ   AX, 128(DI)
-	MOVQ   24(DI), AX
-	MOVQ   AX, 136(DI)
 
 row:
-	MOVQ 120(DI), SI
-	MOVQ 128(DI), DX
+	MOVQ 152(DI), SI
+	MOVQ 160(DI), DX
 	MOVQ 32(DI), CX
 	SUBQ $0x02, CX
 	JLT  oddGroup
@@ -12355,10 +12791,10 @@ cutGroup:
 
 rowDone:
 	MOVQ    48(DI), AX
-	ADDQ    AX, 120(DI)
+	ADDQ    AX, 152(DI)
 	MOVQ    56(DI), AX
-	ADDQ    AX, 128(DI)
-	DECQ    136(DI)
+	ADDQ    AX, 160(DI)
+	DECQ    168(DI)
 	JNE     row
 	MOVQ    16(DI), AX
 	VADDPS  (AX), Z0, Z0
@@ -12395,13 +12831,38 @@ rowDone:
 	VMOVUPS Z15, 960(AX)
 	VADDPS  1024(AX), Z16, Z16
 	VMOVUPS Z16, 1024(AX)
+	DECQ    176(DI)
+	JEQ     done
+	MOVQ    96(DI), AX
+	ADDQ    AX, (DI)
+	MOVQ    104(DI), AX
+	ADDQ    AX, 8(DI)
+	MOVQ    112(DI), AX
+	ADDQ    AX, 16(DI)
+	JMP     again
+
+done:
 	VZEROUPPER
 	RET
 
 // func convGradAVX512x1r18(args *uint64)
 // Requires: AVX, AVX512F
 TEXT ·convGradAVX512x1r18(SB), NOSPLIT, $0-8
-	MOVQ   args+0(FP), DI
+	MOVQ  args+0(FP), DI
+	MOVQ  64(DI), R8
+	MOVQ  72(DI), R9
+	KMOVW 120(DI), K1
+	KMOVW 128(DI), K2
+	MOVQ  88(DI), AX
+	MOVQ  AX, 176(DI)
+
+again:
+	MOVQ   (DI), AX
+	MOVQ   AX, 152(DI)
+	MOVQ   8(DI), AX
+	MOVQ   AX, 160(DI)
+	MOVQ   24(DI), AX
+	MOVQ   AX, 168(DI)
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1
 	VPXORD Z2, Z2, Z2
@@ -12420,20 +12881,10 @@ TEXT ·convGradAVX512x1r18(SB), NOSPLIT, $0-8
 	VPXORD Z15, Z15, Z15
 	VPXORD Z16, Z16, Z16
 	VPXORD Z17, Z17, Z17
-	MOVQ   64(DI), R8
-	MOVQ   72(DI), R9
-	KMOVW  88(DI), K1
-	KMOVW  96(DI), K2
-	MOVQ   (DI), AX
-	MOVQ   AX, 120(DI)
-	MOVQ   8(DI), AX
-	MOVQ   AX, 128(DI)
-	MOVQ   24(DI), AX
-	MOVQ   AX, 136(DI)
 
 row:
-	MOVQ 120(DI), SI
-	MOVQ 128(DI), DX
+	MOVQ 152(DI), SI
+	MOVQ 160(DI), DX
 	MOVQ 32(DI), CX
 	SUBQ $0x02, CX
 	JLT  oddGroup
@@ -12532,10 +12983,10 @@ cutGroup:
 
 rowDone:
 	MOVQ    48(DI), AX
-	ADDQ    AX, 120(DI)
+	ADDQ    AX, 152(DI)
 	MOVQ    56(DI), AX
-	ADDQ    AX, 128(DI)
-	DECQ    136(DI)
+	ADDQ    AX, 160(DI)
+	DECQ    168(DI)
 	JNE     row
 	MOVQ    16(DI), AX
 	VADDPS  (AX), Z0, Z0
@@ -12574,13 +13025,38 @@ rowDone:
 	VMOVUPS Z16, 1024(AX)
 	VADDPS  1088(AX), Z17, Z17
 	VMOVUPS Z17, 1088(AX)
+	DECQ    176(DI)
+	JEQ     done
+	MOVQ    96(DI), AX
+	ADDQ    AX, (DI)
+	MOVQ    104(DI), AX
+	ADDQ    AX, 8(DI)
+	MOVQ    112(DI), AX
+	ADDQ    AX, 16(DI)
+	JMP     again
+
+done:
 	VZEROUPPER
 	RET
 
 // func convGradAVX512x1r19(args *uint64)
 // Requires: AVX, AVX512F
 TEXT ·convGradAVX512x1r19(SB), NOSPLIT, $0-8
-	MOVQ   args+0(FP), DI
+	MOVQ  args+0(FP), DI
+	MOVQ  64(DI), R8
+	MOVQ  72(DI), R9
+	KMOVW 120(DI), K1
+	KMOVW 128(DI), K2
+	MOVQ  88(DI), AX
+	MOVQ  AX, 176(DI)
+
+again:
+	MOVQ   (DI), AX
+	MOVQ   AX, 152(DI)
+	MOVQ   8(DI), AX
+	MOVQ   AX, 160(DI)
+	MOVQ   24(DI), AX
+	MOVQ   AX, 168(DI)
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1
 	VPXORD Z2, Z2, Z2
@@ -12600,20 +13076,10 @@ TEXT ·convGradAVX512x1r19(SB), NOSPLIT, $0-8
 	VPXORD Z16, Z16, Z16
 	VPXORD Z17, Z17, Z17
 	VPXORD Z18, Z18, Z18
-	MOVQ   64(DI), R8
-	MOVQ   72(DI), R9
-	KMOVW  88(DI), K1
-	KMOVW  96(DI), K2
-	MOVQ   (DI), AX
-	MOVQ   AX, 120(DI)
-	MOVQ   8(DI), AX
-	MOVQ   AX, 128(DI)
-	MOVQ   24(DI), AX
-	MOVQ   AX, 136(DI)
 
 row:
-	MOVQ 120(DI), SI
-	MOVQ 128(DI), DX
+	MOVQ 152(DI), SI
+	MOVQ 160(DI), DX
 	MOVQ 32(DI), CX
 	SUBQ $0x02, CX
 	JLT  oddGroup
@@ -12716,10 +13182,10 @@ cutGroup:
 
 rowDone:
 	MOVQ    48(DI), AX
-	ADDQ    AX, 120(DI)
+	ADDQ    AX, 152(DI)
 	MOVQ    56(DI), AX
-	ADDQ    AX, 128(DI)
-	DECQ    136(DI)
+	ADDQ    AX, 160(DI)
+	DECQ    168(DI)
 	JNE     row
 	MOVQ    16(DI), AX
 	VADDPS  (AX), Z0, Z0
@@ -12760,13 +13226,38 @@ rowDone:
 	VMOVUPS Z17, 1088(AX)
 	VADDPS  1152(AX), Z18, Z18
 	VMOVUPS Z18, 1152(AX)
+	DECQ    176(DI)
+	JEQ     done
+	MOVQ    96(DI), AX
+	ADDQ    AX, (DI)
+	MOVQ    104(DI), AX
+	ADDQ    AX, 8(DI)
+	MOVQ    112(DI), AX
+	ADDQ    AX, 16(DI)
+	JMP     again
+
+done:
 	VZEROUPPER
 	RET
 
 // func convGradAVX512x1r20(args *uint64)
 // Requires: AVX, AVX512F
 TEXT ·convGradAVX512x1r20(SB), NOSPLIT, $0-8
-	MOVQ   args+0(FP), DI
+	MOVQ  args+0(FP), DI
+	MOVQ  64(DI), R8
+	MOVQ  72(DI), R9
+	KMOVW 120(DI), K1
+	KMOVW 128(DI), K2
+	MOVQ  88(DI), AX
+	MOVQ  AX, 176(DI)
+
+again:
+	MOVQ   (DI), AX
+	MOVQ   AX, 152(DI)
+	MOVQ   8(DI), AX
+	MOVQ   AX, 160(DI)
+	MOVQ   24(DI), AX
+	MOVQ   AX, 168(DI)
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1
 	VPXORD Z2, Z2, Z2
@@ -12787,20 +13278,10 @@ TEXT ·convGradAVX512x1r20(SB), NOSPLIT, $0-8
 	VPXORD Z17, Z17, Z17
 	VPXORD Z18, Z18, Z18
 	VPXORD Z19, Z19, Z19
-	MOVQ   64(DI), R8
-	MOVQ   72(DI), R9
-	KMOVW  88(DI), K1
-	KMOVW  96(DI), K2
-	MOVQ   (DI), AX
-	MOVQ   AX, 120(DI)
-	MOVQ   8(DI), AX
-	MOVQ   AX, 128(DI)
-	MOVQ   24(DI), AX
-	MOVQ   AX, 136(DI)
 
 row:
-	MOVQ 120(DI), SI
-	MOVQ 128(DI), DX
+	MOVQ 152(DI), SI
+	MOVQ 160(DI), DX
 	MOVQ 32(DI), CX
 	SUBQ $0x02, CX
 	JLT  oddGroup
@@ -12907,10 +13388,10 @@ cutGroup:
 
 rowDone:
 	MOVQ    48(DI), AX
-	ADDQ    AX, 120(DI)
+	ADDQ    AX, 152(DI)
 	MOVQ    56(DI), AX
-	ADDQ    AX, 128(DI)
-	DECQ    136(DI)
+	ADDQ    AX, 160(DI)
+	DECQ    168(DI)
 	JNE     row
 	MOVQ    16(DI), AX
 	VADDPS  (AX), Z0, Z0
@@ -12953,13 +13434,38 @@ rowDone:
 	VMOVUPS Z18, 1152(AX)
 	VADDPS  1216(AX), Z19, Z19
 	VMOVUPS Z19, 1216(AX)
+	DECQ    176(DI)
+	JEQ     done
+	MOVQ    96(DI), AX
+	ADDQ    AX, (DI)
+	MOVQ    104(DI), AX
+	ADDQ    AX, 8(DI)
+	MOVQ    112(DI), AX
+	ADDQ    AX, 16(DI)
+	JMP     again
+
+done:
 	VZEROUPPER
 	RET
 
 // func convGradAVX512x1r21(args *uint64)
 // Requires: AVX, AVX512F
 TEXT ·convGradAVX512x1r21(SB), NOSPLIT, $0-8
-	MOVQ   args+0(FP), DI
+	MOVQ  args+0(FP), DI
+	MOVQ  64(DI), R8
+	MOVQ  72(DI), R9
+	KMOVW 120(DI), K1
+	KMOVW 128(DI), K2
+	MOVQ  88(DI), AX
+	MOVQ  AX, 176(DI)
+
+again:
+	MOVQ   (DI), AX
+	MOVQ   AX, 152(DI)
+	MOVQ   8(DI), AX
+	MOVQ   AX, 160(DI)
+	MOVQ   24(DI), AX
+	MOVQ   AX, 168(DI)
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1
 	VPXORD Z2, Z2, Z2
@@ -12981,20 +13487,10 @@ TEXT ·convGradAVX512x1r21(SB), NOSPLIT, $0-8
 	VPXORD Z18, Z18, Z18
 	VPXORD Z19, Z19, Z19
 	VPXORD Z20, Z20, Z20
-	MOVQ   64(DI), R8
-	MOVQ   72(DI), R9
-	KMOVW  88(DI), K1
-	KMOVW  96(DI), K2
-	MOVQ   (DI), AX
-	MOVQ   AX, 120(DI)
-	MOVQ   8(DI), AX
-	MOVQ   AX, 128(DI)
-	MOVQ   24(DI), AX
-	MOVQ   AX, 136(DI)
 
 row:
-	MOVQ 120(DI), SI
-	MOVQ 128(DI), DX
+	MOVQ 152(DI), SI
+	MOVQ 160(DI), DX
 	MOVQ 32(DI), CX
 	SUBQ $0x02, CX
 	JLT  oddGroup
@@ -13105,10 +13601,10 @@ cutGroup:
 
 rowDone:
 	MOVQ    48(DI), AX
-	ADDQ    AX, 120(DI)
+	ADDQ    AX, 152(DI)
 	MOVQ    56(DI), AX
-	ADDQ    AX, 128(DI)
-	DECQ    136(DI)
+	ADDQ    AX, 160(DI)
+	DECQ    168(DI)
 	JNE     row
 	MOVQ    16(DI), AX
 	VADDPS  (AX), Z0, Z0
@@ -13153,13 +13649,38 @@ rowDone:
 	VMOVUPS Z19, 1216(AX)
 	VADDPS  1280(AX), Z20, Z20
 	VMOVUPS Z20, 1280(AX)
+	DECQ    176(DI)
+	JEQ     done
+	MOVQ    96(DI), AX
+	ADDQ    AX, (DI)
+	MOVQ    104(DI), AX
+	ADDQ    AX, 8(DI)
+	MOVQ    112(DI), AX
+	ADDQ    AX, 16(DI)
+	JMP     again
+
+done:
 	VZEROUPPER
 	RET
 
 // func convGradAVX512x1r22(args *uint64)
 // Requires: AVX, AVX512F
 TEXT ·convGradAVX512x1r22(SB), NOSPLIT, $0-8
-	MOVQ   args+0(FP), DI
+	MOVQ  args+0(FP), DI
+	MOVQ  64(DI), R8
+	MOVQ  72(DI), R9
+	KMOVW 120(DI), K1
+	KMOVW 128(DI), K2
+	MOVQ  88(DI), AX
+	MOVQ  AX, 176(DI)
+
+again:
+	MOVQ   (DI), AX
+	MOVQ   AX, 152(DI)
+	MOVQ   8(DI), AX
+	MOVQ   AX, 160(DI)
+	MOVQ   24(DI), AX
+	MOVQ   AX, 168(DI)
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1
 	VPXORD Z2, Z2, Z2
@@ -13182,20 +13703,10 @@ TEXT ·convGradAVX512x1r22(SB), NOSPLIT, $0-8
 	VPXORD Z19, Z19, Z19
 	VPXORD Z20, Z20, Z20
 	VPXORD Z21, Z21, Z21
-	MOVQ   64(DI), R8
-	MOVQ   72(DI), R9
-	KMOVW  88(DI), K1
-	KMOVW  96(DI), K2
-	MOVQ   (DI), AX
-	MOVQ   AX, 120(DI)
-	MOVQ   8(DI), AX
-	MOVQ   AX, 128(DI)
-	MOVQ   24(DI), AX
-	MOVQ   AX, 136(DI)
 
 row:
-	MOVQ 120(DI), SI
-	MOVQ 128(DI), DX
+	MOVQ 152(DI), SI
+	MOVQ 160(DI), DX
 	MOVQ 32(DI), CX
 	SUBQ $0x02, CX
 	JLT  oddGroup
@@ -13310,10 +13821,10 @@ cutGroup:
 
 rowDone:
 	MOVQ    48(DI), AX
-	ADDQ    AX, 120(DI)
+	ADDQ    AX, 152(DI)
 	MOVQ    56(DI), AX
-	ADDQ    AX, 128(DI)
-	DECQ    136(DI)
+	ADDQ    AX, 160(DI)
+	DECQ    168(DI)
 	JNE     row
 	MOVQ    16(DI), AX
 	VADDPS  (AX), Z0, Z0
@@ -13360,13 +13871,38 @@ rowDone:
 	VMOVUPS Z20, 1280(AX)
 	VADDPS  1344(AX), Z21, Z21
 	VMOVUPS Z21, 1344(AX)
+	DECQ    176(DI)
+	JEQ     done
+	MOVQ    96(DI), AX
+	ADDQ    AX, (DI)
+	MOVQ    104(DI), AX
+	ADDQ    AX, 8(DI)
+	MOVQ    112(DI), AX
+	ADDQ    AX, 16(DI)
+	JMP     again
+
+done:
 	VZEROUPPER
 	RET
 
 // func convGradAVX512x1r23(args *uint64)
 // Requires: AVX, AVX512F
 TEXT ·convGradAVX512x1r23(SB), NOSPLIT, $0-8
-	MOVQ   args+0(FP), DI
+	MOVQ  args+0(FP), DI
+	MOVQ  64(DI), R8
+	MOVQ  72(DI), R9
+	KMOVW 120(DI), K1
+	KMOVW 128(DI), K2
+	MOVQ  88(DI), AX
+	MOVQ  AX, 176(DI)
+
+again:
+	MOVQ   (DI), AX
+	MOVQ   AX, 152(DI)
+	MOVQ   8(DI), AX
+	MOVQ   AX, 160(DI)
+	MOVQ   24(DI), AX
+	MOVQ   AX, 168(DI)
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1
 	VPXORD Z2, Z2, Z2
@@ -13390,20 +13926,10 @@ TEXT ·convGradAVX512x1r23(SB), NOSPLIT, $0-8
 	VPXORD Z20, Z20, Z20
 	VPXORD Z21, Z21, Z21
 	VPXORD Z22, Z22, Z22
-	MOVQ   64(DI), R8
-	MOVQ   72(DI), R9
-	KMOVW  88(DI), K1
-	KMOVW  96(DI), K2
-	MOVQ   (DI), AX
-	MOVQ   AX, 120(DI)
-	MOVQ   8(DI), AX
-	MOVQ   AX, 128(DI)
-	MOVQ   24(DI), AX
-	MOVQ   AX, 136(DI)
 
 row:
-	MOVQ 120(DI), SI
-	MOVQ 128(DI), DX
+	MOVQ 152(DI), SI
+	MOVQ 160(DI), DX
 	MOVQ 32(DI), CX
 	SUBQ $0x02, CX
 	JLT  oddGroup
@@ -13522,10 +14048,10 @@ cutGroup:
 
 rowDone:
 	MOVQ    48(DI), AX
-	ADDQ    AX, 120(DI)
+	ADDQ    AX, 152(DI)
 	MOVQ    56(DI), AX
-	ADDQ    AX, 128(DI)
-	DECQ    136(DI)
+	ADDQ    AX, 160(DI)
+	DECQ    168(DI)
 	JNE     row
 	MOVQ    16(DI), AX
 	VADDPS  (AX), Z0, Z0
@@ -13574,13 +14100,38 @@ rowDone:
 	VMOVUPS Z21, 1344(AX)
 	VADDPS  1408(AX), Z22, Z22
 	VMOVUPS Z22, 1408(AX)
+	DECQ    176(DI)
+	JEQ     done
+	MOVQ    96(DI), AX
+	ADDQ    AX, (DI)
+	MOVQ    104(DI), AX
+	ADDQ    AX, 8(DI)
+	MOVQ    112(DI), AX
+	ADDQ    AX, 16(DI)
+	JMP     again
+
+done:
 	VZEROUPPER
 	RET
 
 // func convGradAVX512x1r24(args *uint64)
 // Requires: AVX, AVX512F
 TEXT ·convGradAVX512x1r24(SB), NOSPLIT, $0-8
-	MOVQ   args+0(FP), DI
+	MOVQ  args+0(FP), DI
+	MOVQ  64(DI), R8
+	MOVQ  72(DI), R9
+	KMOVW 120(DI), K1
+	KMOVW 128(DI), K2
+	MOVQ  88(DI), AX
+	MOVQ  AX, 176(DI)
+
+again:
+	MOVQ   (DI), AX
+	MOVQ   AX, 152(DI)
+	MOVQ   8(DI), AX
+	MOVQ   AX, 160(DI)
+	MOVQ   24(DI), AX
+	MOVQ   AX, 168(DI)
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1
 	VPXORD Z2, Z2, Z2
@@ -13605,20 +14156,10 @@ TEXT ·convGradAVX512x1r24(SB), NOSPLIT, $0-8
 	VPXORD Z21, Z21, Z21
 	VPXORD Z22, Z22, Z22
 	VPXORD Z23, Z23, Z23
-	MOVQ   64(DI), R8
-	MOVQ   72(DI), R9
-	KMOVW  88(DI), K1
-	KMOVW  96(DI), K2
-	MOVQ   (DI), AX
-	MOVQ   AX, 120(DI)
-	MOVQ   8(DI), AX
-	MOVQ   AX, 128(DI)
-	MOVQ   24(DI), AX
-	MOVQ   AX, 136(DI)
 
 row:
-	MOVQ 120(DI), SI
-	MOVQ 128(DI), DX
+	MOVQ 152(DI), SI
+	MOVQ 160(DI), DX
 	MOVQ 32(DI), CX
 	SUBQ $0x02, CX
 	JLT  oddGroup
@@ -13741,10 +14282,10 @@ cutGroup:
 
 rowDone:
 	MOVQ    48(DI), AX
-	ADDQ    AX, 120(DI)
+	ADDQ    AX, 152(DI)
 	MOVQ    56(DI), AX
-	ADDQ    AX, 128(DI)
-	DECQ    136(DI)
+	ADDQ    AX, 160(DI)
+	DECQ    168(DI)
 	JNE     row
 	MOVQ    16(DI), AX
 	VADDPS  (AX), Z0, Z0
@@ -13795,13 +14336,38 @@ rowDone:
 	VMOVUPS Z22, 1408(AX)
 	VADDPS  1472(AX), Z23, Z23
 	VMOVUPS Z23, 1472(AX)
+	DECQ    176(DI)
+	JEQ     done
+	MOVQ    96(DI), AX
+	ADDQ    AX, (DI)
+	MOVQ    104(DI), AX
+	ADDQ    AX, 8(DI)
+	MOVQ    112(DI), AX
+	ADDQ    AX, 16(DI)
+	JMP     again
+
+done:
 	VZEROUPPER
 	RET
 
 // func convGradAVX512x1r25(args *uint64)
 // Requires: AVX, AVX512F
 TEXT ·convGradAVX512x1r25(SB), NOSPLIT, $0-8
-	MOVQ   args+0(FP), DI
+	MOVQ  args+0(FP), DI
+	MOVQ  64(DI), R8
+	MOVQ  72(DI), R9
+	KMOVW 120(DI), K1
+	KMOVW 128(DI), K2
+	MOVQ  88(DI), AX
+	MOVQ  AX, 176(DI)
+
+again:
+	MOVQ   (DI), AX
+	MOVQ   AX, 152(DI)
+	MOVQ   8(DI), AX
+	MOVQ   AX, 160(DI)
+	MOVQ   24(DI), AX
+	MOVQ   AX, 168(DI)
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1
 	VPXORD Z2, Z2, Z2
@@ -13827,20 +14393,10 @@ TEXT ·convGradAVX512x1r25(SB), NOSPLIT, $0-8
 	VPXORD Z22, Z22, Z22
 	VPXORD Z23, Z23, Z23
 	VPXORD Z24, Z24, Z24
-	MOVQ   64(DI), R8
-	MOVQ   72(DI), R9
-	KMOVW  88(DI), K1
-	KMOVW  96(DI), K2
-	MOVQ   (DI), AX
-	MOVQ   AX, 120(DI)
-	MOVQ   8(DI), AX
-	MOVQ   AX, 128(DI)
-	MOVQ   24(DI), AX
-	MOVQ   AX, 136(DI)
 
 row:
-	MOVQ 120(DI), SI
-	MOVQ 128(DI), DX
+	MOVQ 152(DI), SI
+	MOVQ 160(DI), DX
 	MOVQ 32(DI), CX
 	SUBQ $0x02, CX
 	JLT  oddGroup
@@ -13967,10 +14523,10 @@ cutGroup:
 
 rowDone:
 	MOVQ    48(DI), AX
-	ADDQ    AX, 120(DI)
+	ADDQ    AX, 152(DI)
 	MOVQ    56(DI), AX
-	ADDQ    AX, 128(DI)
-	DECQ    136(DI)
+	ADDQ    AX, 160(DI)
+	DECQ    168(DI)
 	JNE     row
 	MOVQ    16(DI), AX
 	VADDPS  (AX), Z0, Z0
@@ -14023,13 +14579,38 @@ rowDone:
 	VMOVUPS Z23, 1472(AX)
 	VADDPS  1536(AX), Z24, Z24
 	VMOVUPS Z24, 1536(AX)
+	DECQ    176(DI)
+	JEQ     done
+	MOVQ    96(DI), AX
+	ADDQ    AX, (DI)
+	MOVQ    104(DI), AX
+	ADDQ    AX, 8(DI)
+	MOVQ    112(DI), AX
+	ADDQ    AX, 16(DI)
+	JMP     again
+
+done:
 	VZEROUPPER
 	RET
 
 // func convGradAVX512x1r26(args *uint64)
 // Requires: AVX, AVX512F
 TEXT ·convGradAVX512x1r26(SB), NOSPLIT, $0-8
-	MOVQ   args+0(FP), DI
+	MOVQ  args+0(FP), DI
+	MOVQ  64(DI), R8
+	MOVQ  72(DI), R9
+	KMOVW 120(DI), K1
+	KMOVW 128(DI), K2
+	MOVQ  88(DI), AX
+	MOVQ  AX, 176(DI)
+
+again:
+	MOVQ   (DI), AX
+	MOVQ   AX, 152(DI)
+	MOVQ   8(DI), AX
+	MOVQ   AX, 160(DI)
+	MOVQ   24(DI), AX
+	MOVQ   AX, 168(DI)
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1
 	VPXORD Z2, Z2, Z2
@@ -14056,20 +14637,10 @@ TEXT ·convGradAVX512x1r26(SB), NOSPLIT, $0-8
 	VPXORD Z23, Z23, Z23
 	VPXORD Z24, Z24, Z24
 	VPXORD Z25, Z25, Z25
-	MOVQ   64(DI), R8
-	MOVQ   72(DI), R9
-	KMOVW  88(DI), K1
-	KMOVW  96(DI), K2
-	MOVQ   (DI), AX
-	MOVQ   AX, 120(DI)
-	MOVQ   8(DI), AX
-	MOVQ   AX, 128(DI)
-	MOVQ   24(DI), AX
-	MOVQ   AX, 136(DI)
 
 row:
-	MOVQ 120(DI), SI
-	MOVQ 128(DI), DX
+	MOVQ 152(DI), SI
+	MOVQ 160(DI), DX
 	MOVQ 32(DI), CX
 	SUBQ $0x02, CX
 	JLT  oddGroup
@@ -14200,10 +14771,10 @@ cutGroup:
 
 rowDone:
 	MOVQ    48(DI), AX
-	ADDQ    AX, 120(DI)
+	ADDQ    AX, 152(DI)
 	MOVQ    56(DI), AX
-	ADDQ    AX, 128(DI)
-	DECQ    136(DI)
+	ADDQ    AX, 160(DI)
+	DECQ    168(DI)
 	JNE     row
 	MOVQ    16(DI), AX
 	VADDPS  (AX), Z0, Z0
@@ -14258,13 +14829,38 @@ rowDone:
 	VMOVUPS Z24, 1536(AX)
 	VADDPS  1600(AX), Z25, Z25
 	VMOVUPS Z25, 1600(AX)
+	DECQ    176(DI)
+	JEQ     done
+	MOVQ    96(DI), AX
+	ADDQ    AX, (DI)
+	MOVQ    104(DI), AX
+	ADDQ    AX, 8(DI)
+	MOVQ    112(DI), AX
+	ADDQ    AX, 16(DI)
+	JMP     again
+
+done:
 	VZEROUPPER
 	RET
 
 // func convGradAVX512x1r27(args *uint64)
 // Requires: AVX, AVX512F
 TEXT ·convGradAVX512x1r27(SB), NOSPLIT, $0-8
-	MOVQ   args+0(FP), DI
+	MOVQ  args+0(FP), DI
+	MOVQ  64(DI), R8
+	MOVQ  72(DI), R9
+	KMOVW 120(DI), K1
+	KMOVW 128(DI), K2
+	MOVQ  88(DI), AX
+	MOVQ  AX, 176(DI)
+
+again:
+	MOVQ   (DI), AX
+	MOVQ   AX, 152(DI)
+	MOVQ   8(DI), AX
+	MOVQ   AX, 160(DI)
+	MOVQ   24(DI), AX
+	MOVQ   AX, 168(DI)
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1
 	VPXORD Z2, Z2, Z2
@@ -14292,20 +14888,10 @@ TEXT ·convGradAVX512x1r27(SB), NOSPLIT, $0-8
 	VPXORD Z24, Z24, Z24
 	VPXORD Z25, Z25, Z25
 	VPXORD Z26, Z26, Z26
-	MOVQ   64(DI), R8
-	MOVQ   72(DI), R9
-	KMOVW  88(DI), K1
-	KMOVW  96(DI), K2
-	MOVQ   (DI), AX
-	MOVQ   AX, 120(DI)
-	MOVQ   8(DI), AX
-	MOVQ   AX, 128(DI)
-	MOVQ   24(DI), AX
-	MOVQ   AX, 136(DI)
 
 row:
-	MOVQ 120(DI), SI
-	MOVQ 128(DI), DX
+	MOVQ 152(DI), SI
+	MOVQ 160(DI), DX
 	MOVQ 32(DI), CX
 	SUBQ $0x02, CX
 	JLT  oddGroup
@@ -14440,10 +15026,10 @@ cutGroup:
 
 rowDone:
 	MOVQ    48(DI), AX
-	ADDQ    AX, 120(DI)
+	ADDQ    AX, 152(DI)
 	MOVQ    56(DI), AX
-	ADDQ    AX, 128(DI)
-	DECQ    136(DI)
+	ADDQ    AX, 160(DI)
+	DECQ    168(DI)
 	JNE     row
 	MOVQ    16(DI), AX
 	VADDPS  (AX), Z0, Z0
@@ -14500,13 +15086,38 @@ rowDone:
 	VMOVUPS Z25, 1600(AX)
 	VADDPS  1664(AX), Z26, Z26
 	VMOVUPS Z26, 1664(AX)
+	DECQ    176(DI)
+	JEQ     done
+	MOVQ    96(DI), AX
+	ADDQ    AX, (DI)
+	MOVQ    104(DI), AX
+	ADDQ    AX, 8(DI)
+	MOVQ    112(DI), AX
+	ADDQ    AX, 16(DI)
+	JMP     again
+
+done:
 	VZEROUPPER
 	RET
 
 // func convGradAVX512x1r28(args *uint64)
 // Requires: AVX, AVX512F
 TEXT ·convGradAVX512x1r28(SB), NOSPLIT, $0-8
-	MOVQ   args+0(FP), DI
+	MOVQ  args+0(FP), DI
+	MOVQ  64(DI), R8
+	MOVQ  72(DI), R9
+	KMOVW 120(DI), K1
+	KMOVW 128(DI), K2
+	MOVQ  88(DI), AX
+	MOVQ  AX, 176(DI)
+
+again:
+	MOVQ   (DI), AX
+	MOVQ   AX, 152(DI)
+	MOVQ   8(DI), AX
+	MOVQ   AX, 160(DI)
+	MOVQ   24(DI), AX
+	MOVQ   AX, 168(DI)
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1
 	VPXORD Z2, Z2, Z2
@@ -14535,20 +15146,10 @@ TEXT ·convGradAVX512x1r28(SB), NOSPLIT, $0-8
 	VPXORD Z25, Z25, Z25
 	VPXORD Z26, Z26, Z26
 	VPXORD Z27, Z27, Z27
-	MOVQ   64(DI), R8
-	MOVQ   72(DI), R9
-	KMOVW  88(DI), K1
-	KMOVW  96(DI), K2
-	MOVQ   (DI), AX
-	MOVQ   AX, 120(DI)
-	MOVQ   8(DI), AX
-	MOVQ   AX, 128(DI)
-	MOVQ   24(DI), AX
-	MOVQ   AX, 136(DI)
 
 row:
-	MOVQ 120(DI), SI
-	MOVQ 128(DI), DX
+	MOVQ 152(DI), SI
+	MOVQ 160(DI), DX
 	MOVQ 32(DI), CX
 	SUBQ $0x02, CX
 	JLT  oddGroup
@@ -14687,10 +15288,10 @@ cutGroup:
 
 rowDone:
 	MOVQ    48(DI), AX
-	ADDQ    AX, 120(DI)
+	ADDQ    AX, 152(DI)
 	MOVQ    56(DI), AX
-	ADDQ    AX, 128(DI)
-	DECQ    136(DI)
+	ADDQ    AX, 160(DI)
+	DECQ    168(DI)
 	JNE     row
 	MOVQ    16(DI), AX
 	VADDPS  (AX), Z0, Z0
@@ -14749,29 +15350,44 @@ rowDone:
 	VMOVUPS Z26, 1664(AX)
 	VADDPS  1728(AX), Z27, Z27
 	VMOVUPS Z27, 1728(AX)
+	DECQ    176(DI)
+	JEQ     done
+	MOVQ    96(DI), AX
+	ADDQ    AX, (DI)
+	MOVQ    104(DI), AX
+	ADDQ    AX, 8(DI)
+	MOVQ    112(DI), AX
+	ADDQ    AX, 16(DI)
+	JMP     again
+
+done:
 	VZEROUPPER
 	RET
 
 // func convGradAVX512x2r1(args *uint64)
 // Requires: AVX, AVX512F
 TEXT ·convGradAVX512x2r1(SB), NOSPLIT, $0-8
-	MOVQ   args+0(FP), DI
+	MOVQ  args+0(FP), DI
+	MOVQ  64(DI), R8
+	MOVQ  72(DI), R9
+	KMOVW 120(DI), K1
+	KMOVW 128(DI), K2
+	MOVQ  88(DI), AX
+	MOVQ  AX, 176(DI)
+
+again:
+	MOVQ   (DI), AX
+	MOVQ   AX, 152(DI)
+	MOVQ   8(DI), AX
+	MOVQ   AX, 160(DI)
+	MOVQ   24(DI), AX
+	MOVQ   AX, 168(DI)
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1
-	MOVQ   64(DI), R8
-	MOVQ   72(DI), R9
-	KMOVW  88(DI), K1
-	KMOVW  96(DI), K2
-	MOVQ   (DI), AX
-	MOVQ   AX, 120(DI)
-	MOVQ   8(DI), AX
-	MOVQ   AX, 128(DI)
-	MOVQ   24(DI), AX
-	MOVQ   AX, 136(DI)
 
 row:
-	MOVQ 120(DI), SI
-	MOVQ 128(DI), DX
+	MOVQ 152(DI), SI
+	MOVQ 160(DI), DX
 	MOVQ 32(DI), CX
 	SUBQ $0x02, CX
 	JLT  oddGroup
@@ -14814,10 +15430,10 @@ cutGroup:
 
 rowDone:
 	MOVQ    48(DI), AX
-	ADDQ    AX, 120(DI)
+	ADDQ    AX, 152(DI)
 	MOVQ    56(DI), AX
-	ADDQ    AX, 128(DI)
-	DECQ    136(DI)
+	ADDQ    AX, 160(DI)
+	DECQ    168(DI)
 	JNE     row
 	MOVQ    16(DI), AX
 	MOVQ    80(DI), CX
@@ -14825,31 +15441,46 @@ rowDone:
 	VMOVUPS Z0, (AX)
 	VADDPS  (AX)(CX*1), Z1, Z1
 	VMOVUPS Z1, (AX)(CX*1)
+	DECQ    176(DI)
+	JEQ     done
+	MOVQ    96(DI), AX
+	ADDQ    AX, (DI)
+	MOVQ    104(DI), AX
+	ADDQ    AX, 8(DI)
+	MOVQ    112(DI), AX
+	ADDQ    AX, 16(DI)
+	JMP     again
+
+done:
 	VZEROUPPER
 	RET
 
 // func convGradAVX512x2r2(args *uint64)
 // Requires: AVX, AVX512F
 TEXT ·convGradAVX512x2r2(SB), NOSPLIT, $0-8
-	MOVQ   args+0(FP), DI
+	MOVQ  args+0(FP), DI
+	MOVQ  64(DI), R8
+	MOVQ  72(DI), R9
+	KMOVW 120(DI), K1
+	KMOVW 128(DI), K2
+	MOVQ  88(DI), AX
+	MOVQ  AX, 176(DI)
+
+again:
+	MOVQ   (DI), AX
+	MOVQ   AX, 152(DI)
+	MOVQ   8(DI), AX
+	MOVQ   AX, 160(DI)
+	MOVQ   24(DI), AX
+	MOVQ   AX, 168(DI)
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1
 	VPXORD Z2, Z2, Z2
 	VPXORD Z3, Z3, Z3
-	MOVQ   64(DI), R8
-	MOVQ   72(DI), R9
-	KMOVW  88(DI), K1
-	KMOVW  96(DI), K2
-	MOVQ   (DI), AX
-	MOVQ   AX, 120(DI)
-	MOVQ   8(DI), AX
-	MOVQ   AX, 128(DI)
-	MOVQ   24(DI), AX
-	MOVQ   AX, 136(DI)
 
 row:
-	MOVQ 120(DI), SI
-	MOVQ 128(DI), DX
+	MOVQ 152(DI), SI
+	MOVQ 160(DI), DX
 	MOVQ 32(DI), CX
 	SUBQ $0x02, CX
 	JLT  oddGroup
@@ -14904,10 +15535,10 @@ cutGroup:
 
 rowDone:
 	MOVQ    48(DI), AX
-	ADDQ    AX, 120(DI)
+	ADDQ    AX, 152(DI)
 	MOVQ    56(DI), AX
-	ADDQ    AX, 128(DI)
-	DECQ    136(DI)
+	ADDQ    AX, 160(DI)
+	DECQ    168(DI)
 	JNE     row
 	MOVQ    16(DI), AX
 	MOVQ    80(DI), CX
@@ -14919,33 +15550,48 @@ rowDone:
 	VMOVUPS Z2, 64(AX)
 	VADDPS  64(AX)(CX*1), Z3, Z3
 	VMOVUPS Z3, 64(AX)(CX*1)
+	DECQ    176(DI)
+	JEQ     done
+	MOVQ    96(DI), AX
+	ADDQ    AX, (DI)
+	MOVQ    104(DI), AX
+	ADDQ    AX, 8(DI)
+	MOVQ    112(DI), AX
+	ADDQ    AX, 16(DI)
+	JMP     again
+
+done:
 	VZEROUPPER
 	RET
 
 // func convGradAVX512x2r3(args *uint64)
 // Requires: AVX, AVX512F
 TEXT ·convGradAVX512x2r3(SB), NOSPLIT, $0-8
-	MOVQ   args+0(FP), DI
+	MOVQ  args+0(FP), DI
+	MOVQ  64(DI), R8
+	MOVQ  72(DI), R9
+	KMOVW 120(DI), K1
+	KMOVW 128(DI), K2
+	MOVQ  88(DI), AX
+	MOVQ  AX, 176(DI)
+
+again:
+	MOVQ   (DI), AX
+	MOVQ   AX, 152(DI)
+	MOVQ   8(DI), AX
+	MOVQ   AX, 160(DI)
+	MOVQ   24(DI), AX
+	MOVQ   AX, 168(DI)
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1
 	VPXORD Z2, Z2, Z2
 	VPXORD Z3, Z3, Z3
 	VPXORD Z4, Z4, Z4
 	VPXORD Z5, Z5, Z5
-	MOVQ   64(DI), R8
-	MOVQ   72(DI), R9
-	KMOVW  88(DI), K1
-	KMOVW  96(DI), K2
-	MOVQ   (DI), AX
-	MOVQ   AX, 120(DI)
-	MOVQ   8(DI), AX
-	MOVQ   AX, 128(DI)
-	MOVQ   24(DI), AX
-	MOVQ   AX, 136(DI)
 
 row:
-	MOVQ 120(DI), SI
-	MOVQ 128(DI), DX
+	MOVQ 152(DI), SI
+	MOVQ 160(DI), DX
 	MOVQ 32(DI), CX
 	SUBQ $0x02, CX
 	JLT  oddGroup
@@ -15012,10 +15658,10 @@ cutGroup:
 
 rowDone:
 	MOVQ    48(DI), AX
-	ADDQ    AX, 120(DI)
+	ADDQ    AX, 152(DI)
 	MOVQ    56(DI), AX
-	ADDQ    AX, 128(DI)
-	DECQ    136(DI)
+	ADDQ    AX, 160(DI)
+	DECQ    168(DI)
 	JNE     row
 	MOVQ    16(DI), AX
 	MOVQ    80(DI), CX
@@ -15031,13 +15677,38 @@ rowDone:
 	VMOVUPS Z4, 128(AX)
 	VADDPS  128(AX)(CX*1), Z5, Z5
 	VMOVUPS Z5, 128(AX)(CX*1)
+	DECQ    176(DI)
+	JEQ     done
+	MOVQ    96(DI), AX
+	ADDQ    AX, (DI)
+	MOVQ    104(DI), AX
+	ADDQ    AX, 8(DI)
+	MOVQ    112(DI), AX
+	ADDQ    AX, 16(DI)
+	JMP     again
+
+done:
 	VZEROUPPER
 	RET
 
 // func convGradAVX512x2r4(args *uint64)
 // Requires: AVX, AVX512F
 TEXT ·convGradAVX512x2r4(SB), NOSPLIT, $0-8
-	MOVQ   args+0(FP), DI
+	MOVQ  args+0(FP), DI
+	MOVQ  64(DI), R8
+	MOVQ  72(DI), R9
+	KMOVW 120(DI), K1
+	KMOVW 128(DI), K2
+	MOVQ  88(DI), AX
+	MOVQ  AX, 176(DI)
+
+again:
+	MOVQ   (DI), AX
+	MOVQ   AX, 152(DI)
+	MOVQ   8(DI), AX
+	MOVQ   AX, 160(DI)
+	MOVQ   24(DI), AX
+	MOVQ   AX, 168(DI)
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1
 	VPXORD Z2, Z2, Z2
@@ -15046,20 +15717,10 @@ TEXT ·convGradAVX512x2r4(SB), NOSPLIT, $0-8
 	VPXORD Z5, Z5, Z5
 	VPXORD Z6, Z6, Z6
 	VPXORD Z7, Z7, Z7
-	MOVQ   64(DI), R8
-	MOVQ   72(DI), R9
-	KMOVW  88(DI), K1
-	KMOVW  96(DI), K2
-	MOVQ   (DI), AX
-	MOVQ   AX, 120(DI)
-	MOVQ   8(DI), AX
-	MOVQ   AX, 128(DI)
-	MOVQ   24(DI), AX
-	MOVQ   AX, 136(DI)
 
 row:
-	MOVQ 120(DI), SI
-	MOVQ 128(DI), DX
+	MOVQ 152(DI), SI
+	MOVQ 160(DI), DX
 	MOVQ 32(DI), CX
 	SUBQ $0x02, CX
 	JLT  oddGroup
@@ -15138,10 +15799,10 @@ cutGroup:
 
 rowDone:
 	MOVQ    48(DI), AX
-	ADDQ    AX, 120(DI)
+	ADDQ    AX, 152(DI)
 	MOVQ    56(DI), AX
-	ADDQ    AX, 128(DI)
-	DECQ    136(DI)
+	ADDQ    AX, 160(DI)
+	DECQ    168(DI)
 	JNE     row
 	MOVQ    16(DI), AX
 	MOVQ    80(DI), CX
@@ -15161,13 +15822,38 @@ rowDone:
 	VMOVUPS Z6, 192(AX)
 	VADDPS  192(AX)(CX*1), Z7, Z7
 	VMOVUPS Z7, 192(AX)(CX*1)
+	DECQ    176(DI)
+	JEQ     done
+	MOVQ    96(DI), AX
+	ADDQ    AX, (DI)
+	MOVQ    104(DI), AX
+	ADDQ    AX, 8(DI)
+	MOVQ    112(DI), AX
+	ADDQ    AX, 16(DI)
+	JMP     again
+
+done:
 	VZEROUPPER
 	RET
 
 // func convGradAVX512x2r5(args *uint64)
 // Requires: AVX, AVX512F
 TEXT ·convGradAVX512x2r5(SB), NOSPLIT, $0-8
-	MOVQ   args+0(FP), DI
+	MOVQ  args+0(FP), DI
+	MOVQ  64(DI), R8
+	MOVQ  72(DI), R9
+	KMOVW 120(DI), K1
+	KMOVW 128(DI), K2
+	MOVQ  88(DI), AX
+	MOVQ  AX, 176(DI)
+
+again:
+	MOVQ   (DI), AX
+	MOVQ   AX, 152(DI)
+	MOVQ   8(DI), AX
+	MOVQ   AX, 160(DI)
+	MOVQ   24(DI), AX
+	MOVQ   AX, 168(DI)
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1
 	VPXORD Z2, Z2, Z2
@@ -15178,20 +15864,10 @@ TEXT ·convGradAVX512x2r5(SB), NOSPLIT, $0-8
 	VPXORD Z7, Z7, Z7
 	VPXORD Z8, Z8, Z8
 	VPXORD Z9, Z9, Z9
-	MOVQ   64(DI), R8
-	MOVQ   72(DI), R9
-	KMOVW  88(DI), K1
-	KMOVW  96(DI), K2
-	MOVQ   (DI), AX
-	MOVQ   AX, 120(DI)
-	MOVQ   8(DI), AX
-	MOVQ   AX, 128(DI)
-	MOVQ   24(DI), AX
-	MOVQ   AX, 136(DI)
 
 row:
-	MOVQ 120(DI), SI
-	MOVQ 128(DI), DX
+	MOVQ 152(DI), SI
+	MOVQ 160(DI), DX
 	MOVQ 32(DI), CX
 	SUBQ $0x02, CX
 	JLT  oddGroup
@@ -15282,10 +15958,10 @@ cutGroup:
 
 rowDone:
 	MOVQ    48(DI), AX
-	ADDQ    AX, 120(DI)
+	ADDQ    AX, 152(DI)
 	MOVQ    56(DI), AX
-	ADDQ    AX, 128(DI)
-	DECQ    136(DI)
+	ADDQ    AX, 160(DI)
+	DECQ    168(DI)
 	JNE     row
 	MOVQ    16(DI), AX
 	MOVQ    80(DI), CX
@@ -15309,13 +15985,38 @@ rowDone:
 	VMOVUPS Z8, 256(AX)
 	VADDPS  256(AX)(CX*1), Z9, Z9
 	VMOVUPS Z9, 256(AX)(CX*1)
+	DECQ    176(DI)
+	JEQ     done
+	MOVQ    96(DI), AX
+	ADDQ    AX, (DI)
+	MOVQ    104(DI), AX
+	ADDQ    AX, 8(DI)
+	MOVQ    112(DI), AX
+	ADDQ    AX, 16(DI)
+	JMP     again
+
+done:
 	VZEROUPPER
 	RET
 
 // func convGradAVX512x2r6(args *uint64)
 // Requires: AVX, AVX512F
 TEXT ·convGradAVX512x2r6(SB), NOSPLIT, $0-8
-	MOVQ   args+0(FP), DI
+	MOVQ  args+0(FP), DI
+	MOVQ  64(DI), R8
+	MOVQ  72(DI), R9
+	KMOVW 120(DI), K1
+	KMOVW 128(DI), K2
+	MOVQ  88(DI), AX
+	MOVQ  AX, 176(DI)
+
+again:
+	MOVQ   (DI), AX
+	MOVQ   AX, 152(DI)
+	MOVQ   8(DI), AX
+	MOVQ   AX, 160(DI)
+	MOVQ   24(DI), AX
+	MOVQ   AX, 168(DI)
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1
 	VPXORD Z2, Z2, Z2
@@ -15328,20 +16029,10 @@ TEXT ·convGradAVX512x2r6(SB), NOSPLIT, $0-8
 	VPXORD Z9, Z9, Z9
 	VPXORD Z10, Z10, Z10
 	VPXORD Z11, Z11, Z11
-	MOVQ   64(DI), R8
-	MOVQ   72(DI), R9
-	KMOVW  88(DI), K1
-	KMOVW  96(DI), K2
-	MOVQ   (DI), AX
-	MOVQ   AX, 120(DI)
-	MOVQ   8(DI), AX
-	MOVQ   AX, 128(DI)
-	MOVQ   24(DI), AX
-	MOVQ   AX, 136(DI)
 
 row:
-	MOVQ 120(DI), SI
-	MOVQ 128(DI), DX
+	MOVQ 152(DI), SI
+	MOVQ 160(DI), DX
 	MOVQ 32(DI), CX
 	SUBQ $0x02, CX
 	JLT  oddGroup
@@ -15444,10 +16135,10 @@ cutGroup:
 
 rowDone:
 	MOVQ    48(DI), AX
-	ADDQ    AX, 120(DI)
+	ADDQ    AX, 152(DI)
 	MOVQ    56(DI), AX
-	ADDQ    AX, 128(DI)
-	DECQ    136(DI)
+	ADDQ    AX, 160(DI)
+	DECQ    168(DI)
 	JNE     row
 	MOVQ    16(DI), AX
 	MOVQ    80(DI), CX
@@ -15475,13 +16166,38 @@ rowDone:
 	VMOVUPS Z10, 320(AX)
 	VADDPS  320(AX)(CX*1), Z11, Z11
 	VMOVUPS Z11, 320(AX)(CX*1)
+	DECQ    176(DI)
+	JEQ     done
+	MOVQ    96(DI), AX
+	ADDQ    AX, (DI)
+	MOVQ    104(DI), AX
+	ADDQ    AX, 8(DI)
+	MOVQ    112(DI), AX
+	ADDQ    AX, 16(DI)
+	JMP     again
+
+done:
 	VZEROUPPER
 	RET
 
 // func convGradAVX512x2r7(args *uint64)
 // Requires: AVX, AVX512F
 TEXT ·convGradAVX512x2r7(SB), NOSPLIT, $0-8
-	MOVQ   args+0(FP), DI
+	MOVQ  args+0(FP), DI
+	MOVQ  64(DI), R8
+	MOVQ  72(DI), R9
+	KMOVW 120(DI), K1
+	KMOVW 128(DI), K2
+	MOVQ  88(DI), AX
+	MOVQ  AX, 176(DI)
+
+again:
+	MOVQ   (DI), AX
+	MOVQ   AX, 152(DI)
+	MOVQ   8(DI), AX
+	MOVQ   AX, 160(DI)
+	MOVQ   24(DI), AX
+	MOVQ   AX, 168(DI)
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1
 	VPXORD Z2, Z2, Z2
@@ -15496,20 +16212,10 @@ TEXT ·convGradAVX512x2r7(SB), NOSPLIT, $0-8
 	VPXORD Z11, Z11, Z11
 	VPXORD Z12, Z12, Z12
 	VPXORD Z13, Z13, Z13
-	MOVQ   64(DI), R8
-	MOVQ   72(DI), R9
-	KMOVW  88(DI), K1
-	KMOVW  96(DI), K2
-	MOVQ   (DI), AX
-	MOVQ   AX, 120(DI)
-	MOVQ   8(DI), AX
-	MOVQ   AX, 128(DI)
-	MOVQ   24(DI), AX
-	MOVQ   AX, 136(DI)
 
 row:
-	MOVQ 120(DI), SI
-	MOVQ 128(DI), DX
+	MOVQ 152(DI), SI
+	MOVQ 160(DI), DX
 	MOVQ 32(DI), CX
 	SUBQ $0x02, CX
 	JLT  oddGroup
@@ -15624,10 +16330,10 @@ cutGroup:
 
 rowDone:
 	MOVQ    48(DI), AX
-	ADDQ    AX, 120(DI)
+	ADDQ    AX, 152(DI)
 	MOVQ    56(DI), AX
-	ADDQ    AX, 128(DI)
-	DECQ    136(DI)
+	ADDQ    AX, 160(DI)
+	DECQ    168(DI)
 	JNE     row
 	MOVQ    16(DI), AX
 	MOVQ    80(DI), CX
@@ -15659,13 +16365,38 @@ rowDone:
 	VMOVUPS Z12, 384(AX)
 	VADDPS  384(AX)(CX*1), Z13, Z13
 	VMOVUPS Z13, 384(AX)(CX*1)
+	DECQ    176(DI)
+	JEQ     done
+	MOVQ    96(DI), AX
+	ADDQ    AX, (DI)
+	MOVQ    104(DI), AX
+	ADDQ    AX, 8(DI)
+	MOVQ    112(DI), AX
+	ADDQ    AX, 16(DI)
+	JMP     again
+
+done:
 	VZEROUPPER
 	RET
 
 // func convGradAVX512x2r8(args *uint64)
 // Requires: AVX, AVX512F
 TEXT ·convGradAVX512x2r8(SB), NOSPLIT, $0-8
-	MOVQ   args+0(FP), DI
+	MOVQ  args+0(FP), DI
+	MOVQ  64(DI), R8
+	MOVQ  72(DI), R9
+	KMOVW 120(DI), K1
+	KMOVW 128(DI), K2
+	MOVQ  88(DI), AX
+	MOVQ  AX, 176(DI)
+
+again:
+	MOVQ   (DI), AX
+	MOVQ   AX, 152(DI)
+	MOVQ   8(DI), AX
+	MOVQ   AX, 160(DI)
+	MOVQ   24(DI), AX
+	MOVQ   AX, 168(DI)
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1
 	VPXORD Z2, Z2, Z2
@@ -15682,20 +16413,10 @@ TEXT ·convGradAVX512x2r8(SB), NOSPLIT, $0-8
 	VPXORD Z13, Z13, Z13
 	VPXORD Z14, Z14, Z14
 	VPXORD Z15, Z15, Z15
-	MOVQ   64(DI), R8
-	MOVQ   72(DI), R9
-	KMOVW  88(DI), K1
-	KMOVW  96(DI), K2
-	MOVQ   (DI), AX
-	MOVQ   AX, 120(DI)
-	MOVQ   8(DI), AX
-	MOVQ   AX, 128(DI)
-	MOVQ   24(DI), AX
-	MOVQ   AX, 136(DI)
 
 row:
-	MOVQ 120(DI), SI
-	MOVQ 128(DI), DX
+	MOVQ 152(DI), SI
+	MOVQ 160(DI), DX
 	MOVQ 32(DI), CX
 	SUBQ $0x02, CX
 	JLT  oddGroup
@@ -15822,10 +16543,10 @@ cutGroup:
 
 rowDone:
 	MOVQ    48(DI), AX
-	ADDQ    AX, 120(DI)
+	ADDQ    AX, 152(DI)
 	MOVQ    56(DI), AX
-	ADDQ    AX, 128(DI)
-	DECQ    136(DI)
+	ADDQ    AX, 160(DI)
+	DECQ    168(DI)
 	JNE     row
 	MOVQ    16(DI), AX
 	MOVQ    80(DI), CX
@@ -15861,13 +16582,38 @@ rowDone:
 	VMOVUPS Z14, 448(AX)
 	VADDPS  448(AX)(CX*1), Z15, Z15
 	VMOVUPS Z15, 448(AX)(CX*1)
+	DECQ    176(DI)
+	JEQ     done
+	MOVQ    96(DI), AX
+	ADDQ    AX, (DI)
+	MOVQ    104(DI), AX
+	ADDQ    AX, 8(DI)
+	MOVQ    112(DI), AX
+	ADDQ    AX, 16(DI)
+	JMP     again
+
+done:
 	VZEROUPPER
 	RET
 
 // func convGradAVX512x2r9(args *uint64)
 // Requires: AVX, AVX512F
 TEXT ·convGradAVX512x2r9(SB), NOSPLIT, $0-8
-	MOVQ   args+0(FP), DI
+	MOVQ  args+0(FP), DI
+	MOVQ  64(DI), R8
+	MOVQ  72(DI), R9
+	KMOVW 120(DI), K1
+	KMOVW 128(DI), K2
+	MOVQ  88(DI), AX
+	MOVQ  AX, 176(DI)
+
+again:
+	MOVQ   (DI), AX
+	MOVQ   AX, 152(DI)
+	MOVQ   8(DI), AX
+	MOVQ   AX, 160(DI)
+	MOVQ   24(DI), AX
+	MOVQ   AX, 168(DI)
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1
 	VPXORD Z2, Z2, Z2
@@ -15886,20 +16632,10 @@ TEXT ·convGradAVX512x2r9(SB), NOSPLIT, $0-8
 	VPXORD Z15, Z15, Z15
 	VPXORD Z16, Z16, Z16
 	VPXORD Z17, Z17, Z17
-	MOVQ   64(DI), R8
-	MOVQ   72(DI), R9
-	KMOVW  88(DI), K1
-	KMOVW  96(DI), K2
-	MOVQ   (DI), AX
-	MOVQ   AX, 120(DI)
-	MOVQ   8(DI), AX
-	MOVQ   AX, 128(DI)
-	MOVQ   24(DI), AX
-	MOVQ   AX, 136(DI)
 
 row:
-	MOVQ 120(DI), SI
-	MOVQ 128(DI), DX
+	MOVQ 152(DI), SI
+	MOVQ 160(DI), DX
 	MOVQ 32(DI), CX
 	SUBQ $0x02, CX
 	JLT  oddGroup
@@ -16038,10 +16774,10 @@ cutGroup:
 
 rowDone:
 	MOVQ    48(DI), AX
-	ADDQ    AX, 120(DI)
+	ADDQ    AX, 152(DI)
 	MOVQ    56(DI), AX
-	ADDQ    AX, 128(DI)
-	DECQ    136(DI)
+	ADDQ    AX, 160(DI)
+	DECQ    168(DI)
 	JNE     row
 	MOVQ    16(DI), AX
 	MOVQ    80(DI), CX
@@ -16081,13 +16817,38 @@ rowDone:
 	VMOVUPS Z16, 512(AX)
 	VADDPS  512(AX)(CX*1), Z17, Z17
 	VMOVUPS Z17, 512(AX)(CX*1)
+	DECQ    176(DI)
+	JEQ     done
+	MOVQ    96(DI), AX
+	ADDQ    AX, (DI)
+	MOVQ    104(DI), AX
+	ADDQ    AX, 8(DI)
+	MOVQ    112(DI), AX
+	ADDQ    AX, 16(DI)
+	JMP     again
+
+done:
 	VZEROUPPER
 	RET
 
 // func convGradAVX512x2r10(args *uint64)
 // Requires: AVX, AVX512F
 TEXT ·convGradAVX512x2r10(SB), NOSPLIT, $0-8
-	MOVQ   args+0(FP), DI
+	MOVQ  args+0(FP), DI
+	MOVQ  64(DI), R8
+	MOVQ  72(DI), R9
+	KMOVW 120(DI), K1
+	KMOVW 128(DI), K2
+	MOVQ  88(DI), AX
+	MOVQ  AX, 176(DI)
+
+again:
+	MOVQ   (DI), AX
+	MOVQ   AX, 152(DI)
+	MOVQ   8(DI), AX
+	MOVQ   AX, 160(DI)
+	MOVQ   24(DI), AX
+	MOVQ   AX, 168(DI)
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1
 	VPXORD Z2, Z2, Z2
@@ -16108,20 +16869,10 @@ TEXT ·convGradAVX512x2r10(SB), NOSPLIT, $0-8
 	VPXORD Z17, Z17, Z17
 	VPXORD Z18, Z18, Z18
 	VPXORD Z19, Z19, Z19
-	MOVQ   64(DI), R8
-	MOVQ   72(DI), R9
-	KMOVW  88(DI), K1
-	KMOVW  96(DI), K2
-	MOVQ   (DI), AX
-	MOVQ   AX, 120(DI)
-	MOVQ   8(DI), AX
-	MOVQ   AX, 128(DI)
-	MOVQ   24(DI), AX
-	MOVQ   AX, 136(DI)
 
 row:
-	MOVQ 120(DI), SI
-	MOVQ 128(DI), DX
+	MOVQ 152(DI), SI
+	MOVQ 160(DI), DX
 	MOVQ 32(DI), CX
 	SUBQ $0x02, CX
 	JLT  oddGroup
@@ -16272,10 +17023,10 @@ cutGroup:
 
 rowDone:
 	MOVQ    48(DI), AX
-	ADDQ    AX, 120(DI)
+	ADDQ    AX, 152(DI)
 	MOVQ    56(DI), AX
-	ADDQ    AX, 128(DI)
-	DECQ    136(DI)
+	ADDQ    AX, 160(DI)
+	DECQ    168(DI)
 	JNE     row
 	MOVQ    16(DI), AX
 	MOVQ    80(DI), CX
@@ -16319,13 +17070,38 @@ rowDone:
 	VMOVUPS Z18, 576(AX)
 	VADDPS  576(AX)(CX*1), Z19, Z19
 	VMOVUPS Z19, 576(AX)(CX*1)
+	DECQ    176(DI)
+	JEQ     done
+	MOVQ    96(DI), AX
+	ADDQ    AX, (DI)
+	MOVQ    104(DI), AX
+	ADDQ    AX, 8(DI)
+	MOVQ    112(DI), AX
+	ADDQ    AX, 16(DI)
+	JMP     again
+
+done:
 	VZEROUPPER
 	RET
 
 // func convGradAVX512x2r11(args *uint64)
 // Requires: AVX, AVX512F
 TEXT ·convGradAVX512x2r11(SB), NOSPLIT, $0-8
-	MOVQ   args+0(FP), DI
+	MOVQ  args+0(FP), DI
+	MOVQ  64(DI), R8
+	MOVQ  72(DI), R9
+	KMOVW 120(DI), K1
+	KMOVW 128(DI), K2
+	MOVQ  88(DI), AX
+	MOVQ  AX, 176(DI)
+
+again:
+	MOVQ   (DI), AX
+	MOVQ   AX, 152(DI)
+	MOVQ   8(DI), AX
+	MOVQ   AX, 160(DI)
+	MOVQ   24(DI), AX
+	MOVQ   AX, 168(DI)
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1
 	VPXORD Z2, Z2, Z2
@@ -16348,20 +17124,10 @@ TEXT ·convGradAVX512x2r11(SB), NOSPLIT, $0-8
 	VPXORD Z19, Z19, Z19
 	VPXORD Z20, Z20, Z20
 	VPXORD Z21, Z21, Z21
-	MOVQ   64(DI), R8
-	MOVQ   72(DI), R9
-	KMOVW  88(DI), K1
-	KMOVW  96(DI), K2
-	MOVQ   (DI), AX
-	MOVQ   AX, 120(DI)
-	MOVQ   8(DI), AX
-	MOVQ   AX, 128(DI)
-	MOVQ   24(DI), AX
-	MOVQ   AX, 136(DI)
 
 row:
-	MOVQ 120(DI), SI
-	MOVQ 128(DI), DX
+	MOVQ 152(DI), SI
+	MOVQ 160(DI), DX
 	MOVQ 32(DI), CX
 	SUBQ $0x02, CX
 	JLT  oddGroup
@@ -16524,10 +17290,10 @@ cutGroup:
 
 rowDone:
 	MOVQ    48(DI), AX
-	ADDQ    AX, 120(DI)
+	ADDQ    AX, 152(DI)
 	MOVQ    56(DI), AX
-	ADDQ    AX, 128(DI)
-	DECQ    136(DI)
+	ADDQ    AX, 160(DI)
+	DECQ    168(DI)
 	JNE     row
 	MOVQ    16(DI), AX
 	MOVQ    80(DI), CX
@@ -16575,13 +17341,38 @@ rowDone:
 	VMOVUPS Z20, 640(AX)
 	VADDPS  640(AX)(CX*1), Z21, Z21
 	VMOVUPS Z21, 640(AX)(CX*1)
+	DECQ    176(DI)
+	JEQ     done
+	MOVQ    96(DI), AX
+	ADDQ    AX, (DI)
+	MOVQ    104(DI), AX
+	ADDQ    AX, 8(DI)
+	MOVQ    112(DI), AX
+	ADDQ    AX, 16(DI)
+	JMP     again
+
+done:
 	VZEROUPPER
 	RET
 
 // func convGradAVX512x2r12(args *uint64)
 // Requires: AVX, AVX512F
 TEXT ·convGradAVX512x2r12(SB), NOSPLIT, $0-8
-	MOVQ   args+0(FP), DI
+	MOVQ  args+0(FP), DI
+	MOVQ  64(DI), R8
+	MOVQ  72(DI), R9
+	KMOVW 120(DI), K1
+	KMOVW 128(DI), K2
+	MOVQ  88(DI), AX
+	MOVQ  AX, 176(DI)
+
+again:
+	MOVQ   (DI), AX
+	MOVQ   AX, 152(DI)
+	MOVQ   8(DI), AX
+	MOVQ   AX, 160(DI)
+	MOVQ   24(DI), AX
+	MOVQ   AX, 168(DI)
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1
 	VPXORD Z2, Z2, Z2
@@ -16606,20 +17397,10 @@ TEXT ·convGradAVX512x2r12(SB), NOSPLIT, $0-8
 	VPXORD Z21, Z21, Z21
 	VPXORD Z22, Z22, Z22
 	VPXORD Z23, Z23, Z23
-	MOVQ   64(DI), R8
-	MOVQ   72(DI), R9
-	KMOVW  88(DI), K1
-	KMOVW  96(DI), K2
-	MOVQ   (DI), AX
-	MOVQ   AX, 120(DI)
-	MOVQ   8(DI), AX
-	MOVQ   AX, 128(DI)
-	MOVQ   24(DI), AX
-	MOVQ   AX, 136(DI)
 
 row:
-	MOVQ 120(DI), SI
-	MOVQ 128(DI), DX
+	MOVQ 152(DI), SI
+	MOVQ 160(DI), DX
 	MOVQ 32(DI), CX
 	SUBQ $0x02, CX
 	JLT  oddGroup
@@ -16794,10 +17575,10 @@ cutGroup:
 
 rowDone:
 	MOVQ    48(DI), AX
-	ADDQ    AX, 120(DI)
+	ADDQ    AX, 152(DI)
 	MOVQ    56(DI), AX
-	ADDQ    AX, 128(DI)
-	DECQ    136(DI)
+	ADDQ    AX, 160(DI)
+	DECQ    168(DI)
 	JNE     row
 	MOVQ    16(DI), AX
 	MOVQ    80(DI), CX
@@ -16849,13 +17630,38 @@ rowDone:
 	VMOVUPS Z22, 704(AX)
 	VADDPS  704(AX)(CX*1), Z23, Z23
 	VMOVUPS Z23, 704(AX)(CX*1)
+	DECQ    176(DI)
+	JEQ     done
+	MOVQ    96(DI), AX
+	ADDQ    AX, (DI)
+	MOVQ    104(DI), AX
+	ADDQ    AX, 8(DI)
+	MOVQ    112(DI), AX
+	ADDQ    AX, 16(DI)
+	JMP     again
+
+done:
 	VZEROUPPER
 	RET
 
 // func convGradAVX512x2r13(args *uint64)
 // Requires: AVX, AVX512F
 TEXT ·convGradAVX512x2r13(SB), NOSPLIT, $0-8
-	MOVQ   args+0(FP), DI
+	MOVQ  args+0(FP), DI
+	MOVQ  64(DI), R8
+	MOVQ  72(DI), R9
+	KMOVW 120(DI), K1
+	KMOVW 128(DI), K2
+	MOVQ  88(DI), AX
+	MOVQ  AX, 176(DI)
+
+again:
+	MOVQ   (DI), AX
+	MOVQ   AX, 152(DI)
+	MOVQ   8(DI), AX
+	MOVQ   AX, 160(DI)
+	MOVQ   24(DI), AX
+	MOVQ   AX, 168(DI)
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1
 	VPXORD Z2, Z2, Z2
@@ -16882,20 +17688,10 @@ TEXT ·convGradAVX512x2r13(SB), NOSPLIT, $0-8
 	VPXORD Z23, Z23, Z23
 	VPXORD Z24, Z24, Z24
 	VPXORD Z25, Z25, Z25
-	MOVQ   64(DI), R8
-	MOVQ   72(DI), R9
-	KMOVW  88(DI), K1
-	KMOVW  96(DI), K2
-	MOVQ   (DI), AX
-	MOVQ   AX, 120(DI)
-	MOVQ   8(DI), AX
-	MOVQ   AX, 128(DI)
-	MOVQ   24(DI), AX
-	MOVQ   AX, 136(DI)
 
 row:
-	MOVQ 120(DI), SI
-	MOVQ 128(DI), DX
+	MOVQ 152(DI), SI
+	MOVQ 160(DI), DX
 	MOVQ 32(DI), CX
 	SUBQ $0x02, CX
 	JLT  oddGroup
@@ -17082,10 +17878,10 @@ cutGroup:
 
 rowDone:
 	MOVQ    48(DI), AX
-	ADDQ    AX, 120(DI)
+	ADDQ    AX, 152(DI)
 	MOVQ    56(DI), AX
-	ADDQ    AX, 128(DI)
-	DECQ    136(DI)
+	ADDQ    AX, 160(DI)
+	DECQ    168(DI)
 	JNE     row
 	MOVQ    16(DI), AX
 	MOVQ    80(DI), CX
@@ -17141,13 +17937,38 @@ rowDone:
 	VMOVUPS Z24, 768(AX)
 	VADDPS  768(AX)(CX*1), Z25, Z25
 	VMOVUPS Z25, 768(AX)(CX*1)
+	DECQ    176(DI)
+	JEQ     done
+	MOVQ    96(DI), AX
+	ADDQ    AX, (DI)
+	MOVQ    104(DI), AX
+	ADDQ    AX, 8(DI)
+	MOVQ    112(DI), AX
+	ADDQ    AX, 16(DI)
+	JMP     again
+
+done:
 	VZEROUPPER
 	RET
 
 // func convGradAVX512x2r14(args *uint64)
 // Requires: AVX, AVX512F
 TEXT ·convGradAVX512x2r14(SB), NOSPLIT, $0-8
-	MOVQ   args+0(FP), DI
+	MOVQ  args+0(FP), DI
+	MOVQ  64(DI), R8
+	MOVQ  72(DI), R9
+	KMOVW 120(DI), K1
+	KMOVW 128(DI), K2
+	MOVQ  88(DI), AX
+	MOVQ  AX, 176(DI)
+
+again:
+	MOVQ   (DI), AX
+	MOVQ   AX, 152(DI)
+	MOVQ   8(DI), AX
+	MOVQ   AX, 160(DI)
+	MOVQ   24(DI), AX
+	MOVQ   AX, 168(DI)
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1
 	VPXORD Z2, Z2, Z2
@@ -17176,20 +17997,10 @@ TEXT ·convGradAVX512x2r14(SB), NOSPLIT, $0-8
 	VPXORD Z25, Z25, Z25
 	VPXORD Z26, Z26, Z26
 	VPXORD Z27, Z27, Z27
-	MOVQ   64(DI), R8
-	MOVQ   72(DI), R9
-	KMOVW  88(DI), K1
-	KMOVW  96(DI), K2
-	MOVQ   (DI), AX
-	MOVQ   AX, 120(DI)
-	MOVQ   8(DI), AX
-	MOVQ   AX, 128(DI)
-	MOVQ   24(DI), AX
-	MOVQ   AX, 136(DI)
 
 row:
-	MOVQ 120(DI), SI
-	MOVQ 128(DI), DX
+	MOVQ 152(DI), SI
+	MOVQ 160(DI), DX
 	MOVQ 32(DI), CX
 	SUBQ $0x02, CX
 	JLT  oddGroup
@@ -17388,10 +18199,10 @@ cutGroup:
 
 rowDone:
 	MOVQ    48(DI), AX
-	ADDQ    AX, 120(DI)
+	ADDQ    AX, 152(DI)
 	MOVQ    56(DI), AX
-	ADDQ    AX, 128(DI)
-	DECQ    136(DI)
+	ADDQ    AX, 160(DI)
+	DECQ    168(DI)
 	JNE     row
 	MOVQ    16(DI), AX
 	MOVQ    80(DI), CX
@@ -17451,29 +18262,44 @@ rowDone:
 	VMOVUPS Z26, 832(AX)
 	VADDPS  832(AX)(CX*1), Z27, Z27
 	VMOVUPS Z27, 832(AX)(CX*1)
+	DECQ    176(DI)
+	JEQ     done
+	MOVQ    96(DI), AX
+	ADDQ    AX, (DI)
+	MOVQ    104(DI), AX
+	ADDQ    AX, 8(DI)
+	MOVQ    112(DI), AX
+	ADDQ    AX, 16(DI)
+	JMP     again
+
+done:
 	VZEROUPPER
 	RET
 
 // func convGradAVX2x1r1(args *uint64)
 // Requires: AVX, FMA3
 TEXT ·convGradAVX2x1r1(SB), NOSPLIT, $0-8
-	MOVQ   args+0(FP), DI
+	MOVQ args+0(FP), DI
+	MOVQ 64(DI), R8
+	MOVQ 72(DI), R9
+	MOVQ 136(DI), R10
+	MOVQ 144(DI), R11
+	MOVQ 88(DI), AX
+	MOVQ AX, 176(DI)
+
+again:
+	MOVQ   (DI), AX
+	MOVQ   AX, 152(DI)
+	MOVQ   8(DI), AX
+	MOVQ   AX, 160(DI)
+	MOVQ   24(DI), AX
+	MOVQ   AX, 168(DI)
 	VXORPS Y0, Y0, Y0
 	VXORPS Y1, Y1, Y1
-	MOVQ   64(DI), R8
-	MOVQ   72(DI), R9
-	MOVQ   104(DI), R10
-	MOVQ   112(DI), R11
-	MOVQ   (DI), AX
-	MOVQ   AX, 120(DI)
-	MOVQ   8(DI), AX
-	MOVQ   AX, 128(DI)
-	MOVQ   24(DI), AX
-	MOVQ   AX, 136(DI)
 
 row:
-	MOVQ 120(DI), SI
-	MOVQ 128(DI), DX
+	MOVQ 152(DI), SI
+	MOVQ 160(DI), DX
 	MOVQ 32(DI), CX
 	SUBQ $0x02, CX
 	JLT  oddGroup
@@ -17524,41 +18350,56 @@ cutGroup:
 
 rowDone:
 	MOVQ    48(DI), AX
-	ADDQ    AX, 120(DI)
+	ADDQ    AX, 152(DI)
 	MOVQ    56(DI), AX
-	ADDQ    AX, 128(DI)
-	DECQ    136(DI)
+	ADDQ    AX, 160(DI)
+	DECQ    168(DI)
 	JNE     row
 	MOVQ    16(DI), AX
 	VADDPS  (AX), Y0, Y0
 	VMOVUPS Y0, (AX)
 	VADDPS  32(AX), Y1, Y1
 	VMOVUPS Y1, 32(AX)
+	DECQ    176(DI)
+	JEQ     done
+	MOVQ    96(DI), AX
+	ADDQ    AX, (DI)
+	MOVQ    104(DI), AX
+	ADDQ    AX, 8(DI)
+	MOVQ    112(DI), AX
+	ADDQ    AX, 16(DI)
+	JMP     again
+
+done:
 	VZEROUPPER
 	RET
 
 // func convGradAVX2x1r2(args *uint64)
 // Requires: AVX, FMA3
 TEXT ·convGradAVX2x1r2(SB), NOSPLIT, $0-8
-	MOVQ   args+0(FP), DI
+	MOVQ args+0(FP), DI
+	MOVQ 64(DI), R8
+	MOVQ 72(DI), R9
+	MOVQ 136(DI), R10
+	MOVQ 144(DI), R11
+	MOVQ 88(DI), AX
+	MOVQ AX, 176(DI)
+
+again:
+	MOVQ   (DI), AX
+	MOVQ   AX, 152(DI)
+	MOVQ   8(DI), AX
+	MOVQ   AX, 160(DI)
+	MOVQ   24(DI), AX
+	MOVQ   AX, 168(DI)
 	VXORPS Y0, Y0, Y0
 	VXORPS Y1, Y1, Y1
 	VXORPS Y2, Y2, Y2
 	VXORPS Y3, Y3, Y3
-	MOVQ   64(DI), R8
-	MOVQ   72(DI), R9
-	MOVQ   104(DI), R10
-	MOVQ   112(DI), R11
-	MOVQ   (DI), AX
-	MOVQ   AX, 120(DI)
-	MOVQ   8(DI), AX
-	MOVQ   AX, 128(DI)
-	MOVQ   24(DI), AX
-	MOVQ   AX, 136(DI)
 
 row:
-	MOVQ 120(DI), SI
-	MOVQ 128(DI), DX
+	MOVQ 152(DI), SI
+	MOVQ 160(DI), DX
 	MOVQ 32(DI), CX
 	SUBQ $0x02, CX
 	JLT  oddGroup
@@ -17621,10 +18462,10 @@ cutGroup:
 
 rowDone:
 	MOVQ    48(DI), AX
-	ADDQ    AX, 120(DI)
+	ADDQ    AX, 152(DI)
 	MOVQ    56(DI), AX
-	ADDQ    AX, 128(DI)
-	DECQ    136(DI)
+	ADDQ    AX, 160(DI)
+	DECQ    168(DI)
 	JNE     row
 	MOVQ    16(DI), AX
 	VADDPS  (AX), Y0, Y0
@@ -17635,33 +18476,48 @@ rowDone:
 	VMOVUPS Y2, 64(AX)
 	VADDPS  96(AX), Y3, Y3
 	VMOVUPS Y3, 96(AX)
+	DECQ    176(DI)
+	JEQ     done
+	MOVQ    96(DI), AX
+	ADDQ    AX, (DI)
+	MOVQ    104(DI), AX
+	ADDQ    AX, 8(DI)
+	MOVQ    112(DI), AX
+	ADDQ    AX, 16(DI)
+	JMP     again
+
+done:
 	VZEROUPPER
 	RET
 
 // func convGradAVX2x1r3(args *uint64)
 // Requires: AVX, FMA3
 TEXT ·convGradAVX2x1r3(SB), NOSPLIT, $0-8
-	MOVQ   args+0(FP), DI
+	MOVQ args+0(FP), DI
+	MOVQ 64(DI), R8
+	MOVQ 72(DI), R9
+	MOVQ 136(DI), R10
+	MOVQ 144(DI), R11
+	MOVQ 88(DI), AX
+	MOVQ AX, 176(DI)
+
+again:
+	MOVQ   (DI), AX
+	MOVQ   AX, 152(DI)
+	MOVQ   8(DI), AX
+	MOVQ   AX, 160(DI)
+	MOVQ   24(DI), AX
+	MOVQ   AX, 168(DI)
 	VXORPS Y0, Y0, Y0
 	VXORPS Y1, Y1, Y1
 	VXORPS Y2, Y2, Y2
 	VXORPS Y3, Y3, Y3
 	VXORPS Y4, Y4, Y4
 	VXORPS Y5, Y5, Y5
-	MOVQ   64(DI), R8
-	MOVQ   72(DI), R9
-	MOVQ   104(DI), R10
-	MOVQ   112(DI), R11
-	MOVQ   (DI), AX
-	MOVQ   AX, 120(DI)
-	MOVQ   8(DI), AX
-	MOVQ   AX, 128(DI)
-	MOVQ   24(DI), AX
-	MOVQ   AX, 136(DI)
 
 row:
-	MOVQ 120(DI), SI
-	MOVQ 128(DI), DX
+	MOVQ 152(DI), SI
+	MOVQ 160(DI), DX
 	MOVQ 32(DI), CX
 	SUBQ $0x02, CX
 	JLT  oddGroup
@@ -17736,10 +18592,10 @@ cutGroup:
 
 rowDone:
 	MOVQ    48(DI), AX
-	ADDQ    AX, 120(DI)
+	ADDQ    AX, 152(DI)
 	MOVQ    56(DI), AX
-	ADDQ    AX, 128(DI)
-	DECQ    136(DI)
+	ADDQ    AX, 160(DI)
+	DECQ    168(DI)
 	JNE     row
 	MOVQ    16(DI), AX
 	VADDPS  (AX), Y0, Y0
@@ -17754,13 +18610,38 @@ rowDone:
 	VMOVUPS Y4, 128(AX)
 	VADDPS  160(AX), Y5, Y5
 	VMOVUPS Y5, 160(AX)
+	DECQ    176(DI)
+	JEQ     done
+	MOVQ    96(DI), AX
+	ADDQ    AX, (DI)
+	MOVQ    104(DI), AX
+	ADDQ    AX, 8(DI)
+	MOVQ    112(DI), AX
+	ADDQ    AX, 16(DI)
+	JMP     again
+
+done:
 	VZEROUPPER
 	RET
 
 // func convGradAVX2x1r4(args *uint64)
 // Requires: AVX, FMA3
 TEXT ·convGradAVX2x1r4(SB), NOSPLIT, $0-8
-	MOVQ   args+0(FP), DI
+	MOVQ args+0(FP), DI
+	MOVQ 64(DI), R8
+	MOVQ 72(DI), R9
+	MOVQ 136(DI), R10
+	MOVQ 144(DI), R11
+	MOVQ 88(DI), AX
+	MOVQ AX, 176(DI)
+
+again:
+	MOVQ   (DI), AX
+	MOVQ   AX, 152(DI)
+	MOVQ   8(DI), AX
+	MOVQ   AX, 160(DI)
+	MOVQ   24(DI), AX
+	MOVQ   AX, 168(DI)
 	VXORPS Y0, Y0, Y0
 	VXORPS Y1, Y1, Y1
 	VXORPS Y2, Y2, Y2
@@ -17769,20 +18650,10 @@ TEXT ·convGradAVX2x1r4(SB), NOSPLIT, $0-8
 	VXORPS Y5, Y5, Y5
 	VXORPS Y6, Y6, Y6
 	VXORPS Y7, Y7, Y7
-	MOVQ   64(DI), R8
-	MOVQ   72(DI), R9
-	MOVQ   104(DI), R10
-	MOVQ   112(DI), R11
-	MOVQ   (DI), AX
-	MOVQ   AX, 120(DI)
-	MOVQ   8(DI), AX
-	MOVQ   AX, 128(DI)
-	MOVQ   24(DI), AX
-	MOVQ   AX, 136(DI)
 
 row:
-	MOVQ 120(DI), SI
-	MOVQ 128(DI), DX
+	MOVQ 152(DI), SI
+	MOVQ 160(DI), DX
 	MOVQ 32(DI), CX
 	SUBQ $0x02, CX
 	JLT  oddGroup
@@ -17869,10 +18740,10 @@ cutGroup:
 
 rowDone:
 	MOVQ    48(DI), AX
-	ADDQ    AX, 120(DI)
+	ADDQ    AX, 152(DI)
 	MOVQ    56(DI), AX
-	ADDQ    AX, 128(DI)
-	DECQ    136(DI)
+	ADDQ    AX, 160(DI)
+	DECQ    168(DI)
 	JNE     row
 	MOVQ    16(DI), AX
 	VADDPS  (AX), Y0, Y0
@@ -17891,13 +18762,38 @@ rowDone:
 	VMOVUPS Y6, 192(AX)
 	VADDPS  224(AX), Y7, Y7
 	VMOVUPS Y7, 224(AX)
+	DECQ    176(DI)
+	JEQ     done
+	MOVQ    96(DI), AX
+	ADDQ    AX, (DI)
+	MOVQ    104(DI), AX
+	ADDQ    AX, 8(DI)
+	MOVQ    112(DI), AX
+	ADDQ    AX, 16(DI)
+	JMP     again
+
+done:
 	VZEROUPPER
 	RET
 
 // func convGradAVX2x1r5(args *uint64)
 // Requires: AVX, FMA3
 TEXT ·convGradAVX2x1r5(SB), NOSPLIT, $0-8
-	MOVQ   args+0(FP), DI
+	MOVQ args+0(FP), DI
+	MOVQ 64(DI), R8
+	MOVQ 72(DI), R9
+	MOVQ 136(DI), R10
+	MOVQ 144(DI), R11
+	MOVQ 88(DI), AX
+	MOVQ AX, 176(DI)
+
+again:
+	MOVQ   (DI), AX
+	MOVQ   AX, 152(DI)
+	MOVQ   8(DI), AX
+	MOVQ   AX, 160(DI)
+	MOVQ   24(DI), AX
+	MOVQ   AX, 168(DI)
 	VXORPS Y0, Y0, Y0
 	VXORPS Y1, Y1, Y1
 	VXORPS Y2, Y2, Y2
@@ -17908,20 +18804,10 @@ TEXT ·convGradAVX2x1r5(SB), NOSPLIT, $0-8
 	VXORPS Y7, Y7, Y7
 	VXORPS Y8, Y8, Y8
 	VXORPS Y9, Y9, Y9
-	MOVQ   64(DI), R8
-	MOVQ   72(DI), R9
-	MOVQ   104(DI), R10
-	MOVQ   112(DI), R11
-	MOVQ   (DI), AX
-	MOVQ   AX, 120(DI)
-	MOVQ   8(DI), AX
-	MOVQ   AX, 128(DI)
-	MOVQ   24(DI), AX
-	MOVQ   AX, 136(DI)
 
 row:
-	MOVQ 120(DI), SI
-	MOVQ 128(DI), DX
+	MOVQ 152(DI), SI
+	MOVQ 160(DI), DX
 	MOVQ 32(DI), CX
 	SUBQ $0x02, CX
 	JLT  oddGroup
@@ -18020,10 +18906,10 @@ cutGroup:
 
 rowDone:
 	MOVQ    48(DI), AX
-	ADDQ    AX, 120(DI)
+	ADDQ    AX, 152(DI)
 	MOVQ    56(DI), AX
-	ADDQ    AX, 128(DI)
-	DECQ    136(DI)
+	ADDQ    AX, 160(DI)
+	DECQ    168(DI)
 	JNE     row
 	MOVQ    16(DI), AX
 	VADDPS  (AX), Y0, Y0
@@ -18046,13 +18932,38 @@ rowDone:
 	VMOVUPS Y8, 256(AX)
 	VADDPS  288(AX), Y9, Y9
 	VMOVUPS Y9, 288(AX)
+	DECQ    176(DI)
+	JEQ     done
+	MOVQ    96(DI), AX
+	ADDQ    AX, (DI)
+	MOVQ    104(DI), AX
+	ADDQ    AX, 8(DI)
+	MOVQ    112(DI), AX
+	ADDQ    AX, 16(DI)
+	JMP     again
+
+done:
 	VZEROUPPER
 	RET
 
 // func convGradAVX2x1r6(args *uint64)
 // Requires: AVX, FMA3
 TEXT ·convGradAVX2x1r6(SB), NOSPLIT, $0-8
-	MOVQ   args+0(FP), DI
+	MOVQ args+0(FP), DI
+	MOVQ 64(DI), R8
+	MOVQ 72(DI), R9
+	MOVQ 136(DI), R10
+	MOVQ 144(DI), R11
+	MOVQ 88(DI), AX
+	MOVQ AX, 176(DI)
+
+again:
+	MOVQ   (DI), AX
+	MOVQ   AX, 152(DI)
+	MOVQ   8(DI), AX
+	MOVQ   AX, 160(DI)
+	MOVQ   24(DI), AX
+	MOVQ   AX, 168(DI)
 	VXORPS Y0, Y0, Y0
 	VXORPS Y1, Y1, Y1
 	VXORPS Y2, Y2, Y2
@@ -18065,20 +18976,10 @@ TEXT ·convGradAVX2x1r6(SB), NOSPLIT, $0-8
 	VXORPS Y9, Y9, Y9
 	VXORPS Y10, Y10, Y10
 	VXORPS Y11, Y11, Y11
-	MOVQ   64(DI), R8
-	MOVQ   72(DI), R9
-	MOVQ   104(DI), R10
-	MOVQ   112(DI), R11
-	MOVQ   (DI), AX
-	MOVQ   AX, 120(DI)
-	MOVQ   8(DI), AX
-	MOVQ   AX, 128(DI)
-	MOVQ   24(DI), AX
-	MOVQ   AX, 136(DI)
 
 row:
-	MOVQ 120(DI), SI
-	MOVQ 128(DI), DX
+	MOVQ 152(DI), SI
+	MOVQ 160(DI), DX
 	MOVQ 32(DI), CX
 	SUBQ $0x02, CX
 	JLT  oddGroup
@@ -18189,10 +19090,10 @@ cutGroup:
 
 rowDone:
 	MOVQ    48(DI), AX
-	ADDQ    AX, 120(DI)
+	ADDQ    AX, 152(DI)
 	MOVQ    56(DI), AX
-	ADDQ    AX, 128(DI)
-	DECQ    136(DI)
+	ADDQ    AX, 160(DI)
+	DECQ    168(DI)
 	JNE     row
 	MOVQ    16(DI), AX
 	VADDPS  (AX), Y0, Y0
@@ -18219,5 +19120,16 @@ rowDone:
 	VMOVUPS Y10, 320(AX)
 	VADDPS  352(AX), Y11, Y11
 	VMOVUPS Y11, 352(AX)
+	DECQ    176(DI)
+	JEQ     done
+	MOVQ    96(DI), AX
+	ADDQ    AX, (DI)
+	MOVQ    104(DI), AX
+	ADDQ    AX, 8(DI)
+	MOVQ    112(DI), AX
+	ADDQ    AX, 16(DI)
+	JMP     again
+
+done:
 	VZEROUPPER
 	RET

@@ -18,11 +18,14 @@ type gradArgs struct {
 	xRow, dyRow          uintptr        //
 	xStep, dyStep        uintptr        //
 	accPanel             uintptr        // from the first panel's rows to the second's
+	times                int            // the same again for x, dy and acc moved on by xTime, dyTime and accTime
+	xTime, dyTime        uintptr        //
+	accTime              uintptr        //
 	mask, maskTail       uintptr        // lanes read of dy: of the last panel; of the cut group
 	maskWords, tailWords unsafe.Pointer // the same as 16 words of 0 or -1
 
 	// The kernel's own.
-	rowX, rowDy, leftRows uintptr
+	rowX, rowDy, leftRows, leftTimes uintptr
 }
 
 // run walks over the image in calls of at most maxFMA vector multiply-adds.
@@ -72,7 +75,7 @@ func (c Conv) weightGradTiles(acc, x, dy, scratch []float32) {
 	t := gradArgs{
 		xRow: uintptr(4 * width * c.Cin), dyRow: uintptr(4 * c.W * c.Cout),
 		xStep: uintptr(4 * group * c.Cin), dyStep: uintptr(4 * group * c.Cout),
-		accPanel: uintptr(4 * rows * lanes),
+		accPanel: uintptr(4 * rows * lanes), times: 1,
 	}
 	for kh := range c.K {
 		h0, h1, dh := c.validRows(kh)

@@ -6,3 +6,9 @@ package vec
 
 func convTile(rows, panels int, args *tileArgs) { panic("vec: no assembly") }
 func convGrad(rows, panels int, args *gradArgs) { panic("vec: no assembly") }
+
+func winoInputKernel(args *winoArgs)      { panic("vec: no assembly") }
+func winoOutputKernel(args *winoArgs)     { panic("vec: no assembly") }
+func winoOutputGradKernel(args *winoArgs) { panic("vec: no assembly") }
+func winoFilterKernel(args *winoArgs)     { panic("vec: no assembly") }
+func winoFilterGradKernel(args *winoArgs) { panic("vec: no assembly") }

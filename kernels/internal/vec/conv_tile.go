@@ -12,8 +12,8 @@ import "unsafe"
 type tileArgs struct {
 	a, b, y, bias        unsafe.Pointer
 	lda, ldy             uintptr        // from row to row
-	tiles                int            // tiles at strides aTile and yTile, with the same b and bias
-	aTile, yTile         uintptr        //
+	tiles                int            // tiles at strides aTile, bTile and yTile, with the same bias
+	aTile, bTile, yTile  uintptr        //
 	nKh                  int            // vertical taps, aKh apart
 	aKh                  uintptr        //
 	nKw                  int            // horizontal taps, aKw apart
@@ -25,7 +25,7 @@ type tileArgs struct {
 	maskWords, lastWords unsafe.Pointer // the same as 16 words of 0 or -1
 
 	// The kernel's own.
-	tileA, tileY, leftTiles, tapKh, leftKh, tapKw uintptr
+	tileA, tileB, tileY, leftTiles, tapKh, leftKh, tapKw uintptr
 }
 
 // maxFMA bounds the vector multiply-adds of one call: some 7 microseconds at two each cycle.
@@ -91,6 +91,7 @@ func (t tileArgs) run(rows, panels, tiles int) {
 				return
 			}
 			t.a = unsafe.Add(t.a, uintptr(t.tiles)*t.aTile)
+			t.b = unsafe.Add(t.b, uintptr(t.tiles)*t.bTile)
 			t.y = unsafe.Add(t.y, uintptr(t.tiles)*t.yTile)
 		}
 	}
@@ -104,7 +105,7 @@ func (t tileArgs) run(rows, panels, tiles int) {
 				for done := 0; done < t.k; done += part.k {
 					part.k = min(longest, t.k-done)
 					part.a = unsafe.Add(t.a, i*t.aTile+kh*t.aKh+kw*t.aKw+4*uintptr(done))
-					part.b = unsafe.Add(t.b, 4*lanes*(int(kh)*t.nKw*t.k+int(kw)*t.k+done))
+					part.b = unsafe.Add(t.b, int(i*t.bTile)+4*lanes*(int(kh)*t.nKw*t.k+int(kw)*t.k+done))
 					convTile(rows, panels, &part)
 					part.bias, part.accumulate = unsafe.Pointer(&zeroLanes), 1
 				}

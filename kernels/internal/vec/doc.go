@@ -14,6 +14,7 @@
 package vec
 
 //go:generate go run ./gen -part conv -dispatch conv_dispatch -out conv_amd64.s -stubs conv_stubs_amd64.go -pkg vec
+//go:generate go run ./gen -part wino -dispatch wino_dispatch -out wino_amd64.s -stubs wino_stubs_amd64.go -pkg vec
 //go:generate go run ./gen -part elementwise -dispatch elementwise_dispatch -out elementwise_amd64.s -stubs elementwise_stubs_amd64.go -pkg vec
 //go:generate go run ./gen -part columns -dispatch columns_dispatch -out columns_amd64.s -stubs columns_stubs_amd64.go -pkg vec
 //go:generate go run ./gen -part pool -dispatch pool_dispatch -out pool_amd64.s -stubs pool_stubs_amd64.go -pkg vec

@@ -18,11 +18,12 @@ import (
 
 // The fields of tileArgs and gradArgs in package vec, eight bytes each, in order.
 var (
-	tileFields = []string{"a", "b", "y", "bias", "lda", "ldy", "tiles", "aTile", "yTile", "nKh", "aKh", "nKw", "aKw", "k",
+	tileFields = []string{"a", "b", "y", "bias", "lda", "ldy", "tiles", "aTile", "bTile", "yTile", "nKh", "aKh", "nKw", "aKw", "k",
 		"bPanel", "accumulate", "mask", "maskLast", "maskWords", "lastWords",
-		"tileA", "tileY", "leftTiles", "tapKh", "leftKh", "tapKw"}
+		"tileA", "tileB", "tileY", "leftTiles", "tapKh", "leftKh", "tapKw"}
 	gradFields = []string{"x", "dy", "acc", "rows", "groups", "tail", "xRow", "dyRow", "xStep", "dyStep", "accPanel",
-		"mask", "maskTail", "maskWords", "tailWords", "rowX", "rowDy", "leftRows"}
+		"times", "xTime", "dyTime", "accTime", "mask", "maskTail", "maskWords", "tailWords", "rowX", "rowDy", "leftRows",
+		"leftTimes"}
 )
 
 func field(fields []string, name string) Mem {
@@ -173,14 +174,14 @@ func tileKernel(t shape) {
 		KMOVW(f("maskLast"), reg.K2)
 	}
 
-	for _, copied := range [][2]string{{"a", "tileA"}, {"y", "tileY"}, {"tiles", "leftTiles"}} {
+	for _, copied := range [][2]string{{"a", "tileA"}, {"b", "tileB"}, {"y", "tileY"}, {"tiles", "leftTiles"}} {
 		MOVQ(f(copied[0]), tmp)
 		MOVQ(tmp, f(copied[1]))
 	}
 
 	Label("tile")
 	t.startRows(f, k, tmp)
-	MOVQ(f("b"), b)
+	MOVQ(f("tileB"), b)
 	MOVQ(f("tileA"), tmp)
 	MOVQ(tmp, f("tapKh"))
 	MOVQ(f("nKh"), k)
@@ -248,6 +249,8 @@ func tileKernel(t shape) {
 	t.storeRows(f, k, tmp)
 	MOVQ(f("aTile"), tmp)
 	ADDQ(tmp, f("tileA"))
+	MOVQ(f("bTile"), tmp)
+	ADDQ(tmp, f("tileB"))
 	MOVQ(f("yTile"), tmp)
 	ADDQ(tmp, f("tileY"))
 	DECQ(f("leftTiles"))
@@ -342,6 +345,8 @@ func (t shape) maskVector(f func(string) Mem, last bool, v int) {
 // x panels*16 lanes (output channels),
 //
 //	acc[r, lane] += sum over image rows i and pixels g of x[i, g, r] * dy[i, g, lane]
+//
+// and that args.times times, for x, dy and acc that move on by xTime, dyTime and accTime in between.
 func gradKernel(t shape) {
 	TEXT(t.name("convGrad"), NOSPLIT, "func(args *uint64)")
 	Pragma("noescape")
@@ -351,11 +356,6 @@ func gradKernel(t shape) {
 	words, wordsTail := reg.R10, reg.R11
 
 	Load(Param("args"), reg.RDI)
-	for r := 0; r < t.rows; r++ {
-		for v := 0; v < t.vectors(); v++ {
-			t.zero(t.acc(r, v))
-		}
-	}
 	MOVQ(f("xStep"), xStep)
 	MOVQ(f("dyStep"), dyStep)
 	if t.wide() {
@@ -365,9 +365,19 @@ func gradKernel(t shape) {
 		MOVQ(f("maskWords"), words)
 		MOVQ(f("tailWords"), wordsTail)
 	}
-	for _, copied := range [][2]string{{"x", "rowX"}, {"dy", "rowDy"}, {"rows", "leftRows"}} {
-		MOVQ(f(copied[0]), tmp)
-		MOVQ(tmp, f(copied[1]))
+	copyFields := func(pairs ...[2]string) {
+		for _, copied := range pairs {
+			MOVQ(f(copied[0]), tmp)
+			MOVQ(tmp, f(copied[1]))
+		}
+	}
+	copyFields([2]string{"times", "leftTimes"})
+	Label("again")
+	copyFields([2]string{"x", "rowX"}, [2]string{"dy", "rowDy"}, [2]string{"rows", "leftRows"})
+	for r := 0; r < t.rows; r++ {
+		for v := 0; v < t.vectors(); v++ {
+			t.zero(t.acc(r, v))
+		}
 	}
 
 	// group u of the current ones, 0 or 1.
@@ -441,6 +451,14 @@ func gradKernel(t shape) {
 			VMOVUPS(acc, m)
 		}
 	}
+	DECQ(f("leftTimes"))
+	JEQ(LabelRef("done"))
+	for _, moved := range [][2]string{{"x", "xTime"}, {"dy", "dyTime"}, {"acc", "accTime"}} {
+		MOVQ(f(moved[1]), tmp)
+		ADDQ(tmp, f(moved[0]))
+	}
+	JMP(LabelRef("again"))
+	Label("done")
 	VZEROUPPER()
 	RET()
 }

@@ -20,7 +20,7 @@ import (
 )
 
 func main() {
-	part := flag.String("part", "", "which family of kernels to write: conv, elementwise, columns, pool, noise or adam")
+	part := flag.String("part", "", "which family of kernels to write")
 	dispatch := flag.String("dispatch", "", "files for the Go side of the kernels, without _amd64.go and _other.go")
 	flag.Parse() // Generate parses again; the kernels are built before it
 	ConstraintExpr("amd64")
@@ -39,6 +39,9 @@ func main() {
 		genNoise()
 	case "adam":
 		genAdam()
+	case "wino":
+		genWino()
+		writeWinoDispatch(*dispatch)
 	default:
 		fmt.Fprintf(os.Stderr, "gen: unknown part %q\n", *part)
 		os.Exit(2)

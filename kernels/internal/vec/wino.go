@@ -1,0 +1,452 @@
+package vec
+
+// 3x3 convolutions by Winograd's F(4x4,3x3) (Lavin and Gray 2016, "Fast algorithms for convolutional neural networks",
+// section 4), which computes 4x4 pixels of the output with 36 multiplications for each pair of channels instead of 144:
+//
+//	Y = A^T [ sum over input channels of (G g G^T) * (B^T d B) ] A
+//
+// for a tile d of 6x6 input pixels, a filter g of 3x3 taps and the tile Y of 4x4 output pixels; * is the product of the 36
+// elements (frequencies) one by one, so that the sum over channels is 36 matrix products. With the points 0, 1, -1, 2, -2
+// and infinity:
+//
+//	      | 4  0 -5  0  1  0 |        |  1/4    0    0  |
+//	      | 0 -4 -4  1  1  0 |        | -1/6  -1/6 -1/6 |         | 1  1  1  1  1  0 |
+//	B^T = | 0  4 -4 -1  1  0 |    G = | -1/6   1/6 -1/6 |   A^T = | 0  1 -1  2 -2  0 |
+//	      | 0 -2 -1  2  1  0 |        | 1/24  1/12  1/6 |         | 0  1  1  4  4  0 |
+//	      | 0  2 -1 -2  1  0 |        | 1/24 -1/12  1/6 |         | 0  1 -1  8 -8  1 |
+//	      | 0  4  0 -5  0  1 |        |   0     0    1  |
+//
+// The input gradient is the convolution of the output gradient with the filters turned around. The weight gradient is the
+// adjoint of the formula in g:
+//
+//	dg = G^T [ sum over tiles of (B^T d B) * (A dY A^T) ] G
+//
+// Tiles stand side by side on the image, the last ones past its edge; pixels outside are zero as inputs and are left out
+// as outputs. A dilated convolution is one without dilation on each of its Dilation^2 phases, the images of every
+// Dilation-th pixel. A table of pixel numbers says where each tile's pixels are, so that the code knows of neither.
+//
+// Tiles are independent and the sums over channels are taken in order: which tiles, of which images, are computed together
+// does not change a bit of them.
+
+import (
+	"fmt"
+	"sync"
+	"unsafe"
+)
+
+const (
+	winoFreqs = 36
+	winoTile  = 4 // pixels of an output tile in each direction
+	winoTaps  = 9
+
+	inputIndices  = 40 // of a tile in the table: 36 and some that fill a vector
+	outputIndices = 16
+
+	// Tiles that are transformed together: their transforms should stay in the second level cache, and every transformed
+	// filter read serves them all. A multiple of the matrix product's rows.
+	winoChunk = 28
+	// Tiles for the weight gradient, where a sum rests in registers for that long.
+	winoGradChunk = 32
+	// Most input and output channels of a block of the weight gradient: its 36 sums should stay in the cache too.
+	winoBlock = 64
+)
+
+// Wino is a 3x3 convolution that is computed by Winograd's method.
+type Wino struct {
+	Conv
+	*tileTable
+}
+
+// NewWino is c by Winograd's method; c.K must be 3.
+func NewWino(c Conv) *Wino {
+	c.check()
+	if c.K != 3 {
+		panic(fmt.Sprintf("vec: no Winograd convolution %+v", c))
+	}
+	return &Wino{c, tilesOf(c.H, c.W, c.Dilation)}
+}
+
+// Transposed is w with its channels swapped: the convolution that computes w's input gradient.
+func (w *Wino) Transposed() *Wino { return &Wino{w.Conv.Transposed(), w.tileTable} }
+
+// tileTable lists the tiles of an image.
+type tileTable struct {
+	Tiles int // of one image
+	// input has inputIndices pixel numbers for each tile, output outputIndices, row by row; -1 is outside.
+	input, output []int32
+}
+
+var tileTables sync.Map // of [3]int{H, W, dilation}
+
+func tilesOf(h, w, dilation int) *tileTable {
+	key := [3]int{h, w, dilation}
+	if t, ok := tileTables.Load(key); ok {
+		return t.(*tileTable)
+	}
+	t := &tileTable{}
+	number := func(i, j int) int32 {
+		if i < 0 || i >= h || j < 0 || j >= w {
+			return -1
+		}
+		return int32(i*w + j)
+	}
+	for p := range min(dilation, h) {
+		for q := range min(dilation, w) {
+			for i := p; i < h; i += winoTile * dilation {
+				for j := q; j < w; j += winoTile * dilation {
+					t.Tiles++
+					for u := range 6 {
+						for v := range 6 {
+							t.input = append(t.input, number(i+(u-1)*dilation, j+(v-1)*dilation))
+						}
+					}
+					for range inputIndices - winoFreqs {
+						t.input = append(t.input, -1)
+					}
+					for u := range winoTile {
+						for v := range winoTile {
+							t.output = append(t.output, number(i+u*dilation, j+v*dilation))
+						}
+					}
+				}
+			}
+		}
+	}
+	made, _ := tileTables.LoadOrStore(key, t)
+	return made.(*tileTable)
+}
+
+// winoArgs is the argument block of the transforms. Strides are in bytes.
+type winoArgs struct {
+	src, dst unsafe.Pointer // pixels; or the first frequency of the first tile
+	index    unsafe.Pointer // pixel numbers
+	outside  unsafe.Pointer // where a pixel outside is read; nil: it is left out
+	pixel    uintptr        // from a pixel to the next
+	tiles    int            //
+	tile     uintptr        // from a tile to the next in the transformed matrix
+	freq     uintptr        // from a frequency to the next
+	vectors  int            // whole vectors of channels
+	tail     int            // channels after them
+
+	// What follows the output's transform.
+	bias                  unsafe.Pointer
+	addend, addendAt      uintptr // 1: present; its place less that of the output
+	activated, activateAt uintptr
+	elu                   uintptr
+	accumulate            uintptr // of filterGrad
+
+	pointers [inputIndices]uintptr // the kernel's own
+}
+
+// Epilogue is what is done with the result of a convolution before it is written: first times ELU'(Activated) where that
+// is given, then plus Addend where that is given, then ELU where it is set. Both have the shape of the output and may be
+// it.
+type Epilogue struct {
+	Activated, Addend []float32
+	ELU               bool
+}
+
+// of is the epilogue of some of the images.
+func (e Epilogue) of(from, to int) Epilogue {
+	if e.Activated != nil {
+		e.Activated = e.Activated[from:to]
+	}
+	if e.Addend != nil {
+		e.Addend = e.Addend[from:to]
+	}
+	return e
+}
+
+func roundUp(n, to int) int { return (n + to - 1) / to * to }
+
+// freqStride is the distance of frequencies in floats when each has n: an odd number of cache lines, so that they do not
+// evict each other.
+func freqStride(n int) int {
+	n = roundUp(n, lanes)
+	return n + lanes*(1-n/lanes%2)
+}
+
+// panelsOf are the panels of n channels.
+func panelsOf(n int) int { return (n + lanes - 1) / lanes }
+
+// FilterLen is the number of floats of transformed filters.
+func (w *Wino) FilterLen() int { return winoFreqs*w.filterFreq() + lanes }
+
+// filterFreq is the stride of the frequencies of filters: (panel, Cin, 16) each.
+func (w *Wino) filterFreq() int { return freqStride(panelsOf(w.Cout) * w.Cin * lanes) }
+
+// FilterPanels is the number of parts of the transformed filters that can be made independently.
+func (w *Wino) FilterPanels() int { return panelsOf(w.Cout) }
+
+// FilterScratchLen is the number of floats of scratch for Filter and FilterTransposed.
+func (w *Wino) FilterScratchLen() int { return winoTaps*roundUp(w.Cin, lanes)*lanes + lanes }
+
+// Filter writes the given panel of the transformed filters of weights (Cout, 3, 3, Cin).
+func (w *Wino) Filter(u, weights []float32, panel int, scratch []float32) {
+	checkLen("Filter: u", len(u), w.FilterLen())
+	checkLen("Filter: weights", len(weights), w.Cout*winoTaps*w.Cin)
+	scratch = aligned(scratch)
+	first := panel * lanes
+	// Panels of taps: (tap, Cin, 16 output channels).
+	taps := scratch[:winoTaps*w.Cin*lanes]
+	rows := min(lanes, w.Cout-first)
+	size := winoTaps * w.Cin
+	transposeRows(taps, weights[first*size:], rows, size, size)
+	w.filter(aligned(u)[panel*w.Cin*lanes:], taps, 0, w.Cin*lanes, lanes)
+}
+
+// FilterTransposed writes the given panel of the filters for w's input gradient, from the weights of w.Transposed(), the
+// convolution whose input gradient w is: (Cin, 3, 3, Cout), as w sees it.
+func (w *Wino) FilterTransposed(u, weights []float32, panel int, scratch []float32) {
+	checkLen("FilterTransposed: u", len(u), w.FilterLen())
+	checkLen("FilterTransposed: weights", len(weights), w.Cout*winoTaps*w.Cin)
+	scratch = aligned(scratch)
+	first := panel * lanes
+	to := aligned(u)[panel*w.Cin*lanes:]
+	n := min(lanes, w.Cout-first)
+	last := (winoTaps - 1) * w.Cout
+	if n == lanes {
+		w.filter(to, weights[first:], last, -w.Cout, winoTaps*w.Cout)
+		return
+	}
+	taps := scratch[:winoTaps*w.Cin*lanes]
+	clear(taps)
+	for i := range w.Cin {
+		for t := range winoTaps {
+			copy(taps[(i*winoTaps+t)*lanes:][:n], weights[(i*winoTaps+t)*w.Cout+first:])
+		}
+	}
+	w.filter(to, taps, (winoTaps-1)*lanes, -lanes, winoTaps*lanes)
+}
+
+// filter transforms one panel: vectors of 16 filters for each input channel, from taps[at] on, tap floats from tap to tap
+// and step from channel to channel.
+func (w *Wino) filter(u, taps []float32, at, tap, step int) {
+	freq := w.filterFreq()
+	if isa == plainGo {
+		winoFilterGo(u, taps, freq, w.Cin, at, tap, step)
+		return
+	}
+	args := winoArgs{pixel: uintptr(4 * tap), tile: uintptr(4 * step), freq: uintptr(4 * freq)}
+	for i := 0; i < w.Cin; i += filterPiece {
+		args.src, args.dst = unsafe.Pointer(&taps[at+i*step]), unsafe.Pointer(&u[i*lanes])
+		args.tiles = min(filterPiece, w.Cin-i)
+		winoFilterKernel(&args)
+	}
+}
+
+// filterPiece is how many vectors of filters one call transforms.
+const filterPiece = 256
+
+// transposeRows turns rows (up to 16) of a matrix into columns of 16, zero past the last row.
+func transposeRows(dst, src []float32, rows, columns, stride int) {
+	whole := columns / lanes * lanes
+	if isa == plainGo {
+		whole = 0
+	}
+	const most = 1024
+	for c := 0; c < whole; c += most {
+		transposeKernel(&dst[c*lanes], &src[c], rows, min(most, whole-c), 4*stride)
+	}
+	for c := whole; c < columns; c++ {
+		to := (*[lanes]float32)(dst[c*lanes:])
+		*to = [lanes]float32{}
+		for r := range rows {
+			to[r] = src[r*stride+c]
+		}
+	}
+}
+
+// aligned is s from its first cache line on.
+func aligned(s []float32) []float32 {
+	return s[-uintptr(unsafe.Pointer(unsafe.SliceData(s)))%64/4:]
+}
+
+// matrix is a transformed matrix of up to some tiles: (frequency, tile, channel), channels padded to whole panels.
+type matrix struct {
+	data     []float32
+	ld, freq int // floats from tile to tile, from frequency to frequency
+}
+
+func matrixLen(tiles, channels int) int {
+	return winoFreqs * freqStride(tiles*roundUp(channels, lanes))
+}
+
+func newMatrix(scratch []float32, tiles, channels int) (matrix, []float32) {
+	n := matrixLen(tiles, channels)
+	ld := roundUp(channels, lanes)
+	return matrix{scratch[:n:n], ld, freqStride(tiles * ld)}, scratch[n:]
+}
+
+// ScratchLen is the number of floats of scratch that one worker needs for Forward.
+func (w *Wino) ScratchLen() int {
+	return lanes + roundUp(max(w.Cin, w.Cout), lanes) + matrixLen(winoChunk, w.Cin) + matrixLen(winoChunk, w.Cout)
+}
+
+// Forward computes the tiles [from, to) of images: y (images, H, W, Cout) = the convolution of x (images, H, W, Cin) with
+// the transformed filters u, plus bias (Cout, may be nil), and what the epilogue says. Tiles are counted through all
+// images, Tiles in each. y must not overlap x.
+func (w *Wino) Forward(y, x, u, bias []float32, e Epilogue, from, to int, scratch []float32) {
+	tiles := w.Tiles * (len(x) / (w.H * w.W * w.Cin))
+	checkLen("Forward: x", len(x), tiles/w.Tiles*w.H*w.W*w.Cin)
+	checkLen("Forward: y", len(y), tiles/w.Tiles*w.H*w.W*w.Cout)
+	checkLen("Forward: u", len(u), w.FilterLen())
+	checkLen("scratch", len(scratch), w.ScratchLen())
+	if bias != nil {
+		checkLen("Forward: bias", len(bias), w.Cout)
+	}
+	if e.Activated != nil {
+		checkLen("Forward: activated", len(e.Activated), len(y))
+	}
+	if e.Addend != nil {
+		checkLen("Forward: addend", len(e.Addend), len(y))
+	}
+	if from < 0 || from > to || to > tiles {
+		panic(fmt.Sprintf("vec: Forward: tiles [%d,%d) of %d", from, to, tiles))
+	}
+	scratch = aligned(scratch)
+	zeros := scratch[:roundUp(max(w.Cin, w.Cout), lanes)]
+	clear(zeros)
+	if bias == nil {
+		bias = zeros[:w.Cout]
+	}
+	v, rest := newMatrix(scratch[len(zeros):], winoChunk, w.Cin)
+	m, _ := newMatrix(rest, winoChunk, w.Cout)
+	u = aligned(u)
+	sizeX, sizeY := w.H*w.W*w.Cin, w.H*w.W*w.Cout
+	pieces, size, extra := even(to-from, winoChunk)
+	for piece := range pieces {
+		n := size
+		if piece < extra {
+			n++
+		}
+		w.spans(from, n, func(image, tile, at, n int) {
+			w.transformInput(v, at, x[image*sizeX:(image+1)*sizeX], zeros, w.Cin, 0, w.Cin, tile, n)
+		})
+		w.multiply(m, v, u, n)
+		w.spans(from, n, func(image, tile, at, n int) {
+			a, b := image*sizeY, (image+1)*sizeY
+			w.transformOutput(y[a:b], m, at, bias, e.of(a, b), tile, n)
+		})
+		from += n
+	}
+}
+
+// spans cuts n tiles from tile first on into pieces of one image: f gets the image, the tile in it, the number of tiles
+// before and of those in the piece.
+func (w *Wino) spans(first, n int, f func(image, tile, at, n int)) {
+	for at := 0; at < n; {
+		image, tile := (first+at)/w.Tiles, (first+at)%w.Tiles
+		k := min(n-at, w.Tiles-tile)
+		f(image, tile, at, k)
+		at += k
+	}
+}
+
+// winoPiece is how many vectors a transform handles in one call: some microseconds.
+const winoPiece = 192
+
+// transformInput writes V for n tiles of image x from the given tile on, channels [c0, c1) of all, to the rows of v from at.
+func (w *Wino) transformInput(v matrix, at int, x, zeros []float32, channels, c0, c1, tile, n int) {
+	if isa == plainGo {
+		winoInputGo(v, at, x[c0:], channels, c1-c0, w.input[tile*inputIndices:][:n*inputIndices])
+		return
+	}
+	w.pixelsToFreqs(winoInputKernel, v, at, x, zeros, w.input, inputIndices, channels, c0, c1, tile, n)
+}
+
+// transformOutputGrad does the same for A dY A^T.
+func (w *Wino) transformOutputGrad(v matrix, at int, dy, zeros []float32, channels, c0, c1, tile, n int) {
+	if isa == plainGo {
+		winoOutputGradGo(v, at, dy[c0:], channels, c1-c0, w.output[tile*outputIndices:][:n*outputIndices])
+		return
+	}
+	w.pixelsToFreqs(winoOutputGradKernel, v, at, dy, zeros, w.output, outputIndices, channels, c0, c1, tile, n)
+}
+
+func (w *Wino) pixelsToFreqs(kernel func(*winoArgs), v matrix, at int, x, zeros []float32, index []int32, indices, channels, c0, c1, tile, n int) {
+	args := winoArgs{src: unsafe.Pointer(&x[c0]), outside: unsafe.Pointer(&zeros[0]), pixel: uintptr(4 * channels),
+		tile: uintptr(4 * v.ld), freq: uintptr(4 * v.freq)}
+	most := args.channels(c1 - c0)
+	for done := 0; done < n; done += most {
+		args.tiles = min(most, n-done) // the kernel counts it down
+		args.dst = unsafe.Pointer(&v.data[(at+done)*v.ld])
+		args.index = unsafe.Pointer(&index[(tile+done)*indices])
+		kernel(&args)
+	}
+}
+
+// channels sets the number of channels and says how many tiles a call may have.
+func (a *winoArgs) channels(n int) (most int) {
+	vector := lanes
+	if isa == avx2 {
+		vector = lanes / 2
+	}
+	a.vectors, a.tail = n/vector, n%vector
+	return max(1, winoPiece/(a.vectors+1))
+}
+
+// transformOutput writes the output pixels of n tiles from the products' rows from at on.
+func (w *Wino) transformOutput(y []float32, m matrix, at int, bias []float32, e Epilogue, tile, n int) {
+	if isa == plainGo {
+		winoOutputGo(y, m, at, bias, e, w.Cout, w.output[tile*outputIndices:][:n*outputIndices])
+		return
+	}
+	args := winoArgs{dst: unsafe.Pointer(&y[0]), pixel: uintptr(4 * w.Cout), tile: uintptr(4 * m.ld), freq: uintptr(4 * m.freq),
+		bias: unsafe.Pointer(&bias[0])}
+	place := func(operand []float32) (present, at uintptr) {
+		if operand == nil {
+			return 0, 0
+		}
+		return 1, uintptr(unsafe.Pointer(&operand[0])) - uintptr(unsafe.Pointer(&y[0]))
+	}
+	args.addend, args.addendAt = place(e.Addend)
+	args.activated, args.activateAt = place(e.Activated)
+	if e.ELU {
+		args.elu = 1
+	}
+	most := args.channels(w.Cout)
+	for done := 0; done < n; done += most {
+		args.tiles = min(most, n-done) // the kernel counts it down
+		args.src = unsafe.Pointer(&m.data[(at+done)*m.ld])
+		args.index = unsafe.Pointer(&w.output[(tile+done)*outputIndices])
+		winoOutputKernel(&args)
+	}
+}
+
+// multiply is m = v u for n tiles and every frequency.
+func (w *Wino) multiply(m, v matrix, u []float32, n int) {
+	freq, panels := w.filterFreq(), panelsOf(w.Cout)
+	if isa == plainGo {
+		for f := range winoFreqs {
+			multiplyGo(m.data[f*m.freq:], m.ld, v.data[f*v.freq:], v.ld, u[f*freq:], n, w.Cin, panels)
+		}
+		return
+	}
+	t := tileArgs{bias: unsafe.Pointer(&zeroLanes), lda: uintptr(4 * v.ld), ldy: uintptr(4 * m.ld), nKh: 1, nKw: 1, k: w.Cin,
+		bPanel: uintptr(4 * w.Cin * lanes)}
+	t.setMasks(lanes, lanes)
+	product := func(f, panel, width, count int) {
+		if count == 0 {
+			return
+		}
+		t.bTile, t.yTile = uintptr(width)*t.bPanel, uintptr(4*width*lanes)
+		t.b = unsafe.Pointer(&u[f*freq+panel*w.Cin*lanes])
+		pieces, size, extra := even(n, maxRows(width))
+		for piece, i := 0, 0; piece < pieces; piece++ {
+			rows := size
+			if piece < extra {
+				rows++
+			}
+			t.a = unsafe.Pointer(&v.data[f*v.freq+i*v.ld])
+			t.y = unsafe.Pointer(&m.data[f*m.freq+i*m.ld+panel*lanes])
+			t.run(rows, width, count)
+			i += rows
+		}
+	}
+	width := maxPanels()
+	for f := range winoFreqs {
+		product(f, 0, width, panels/width)
+		product(f, panels/width*width, 1, panels%width)
+	}
+}

@@ -1,0 +1,185 @@
+package vec
+
+// Winograd's transforms in plain Go: the reference of the assembly and what runs where there is none.
+
+// inputLineGo is B^T d.
+func inputLineGo(d [6]float32) [6]float32 {
+	t, u := d[4]-4*d[2], d[3]-4*d[1]
+	p, q := d[4]-d[2], 2*(d[3]-d[1])
+	return [6]float32{4*d[0] + (d[4] - 5*d[2]), t + u, t - u, p + q, p - q, 4*d[1] + (d[5] - 5*d[3])}
+}
+
+// outputLineGo is A^T m.
+func outputLineGo(m [6]float32) [4]float32 {
+	s, d, t, e := m[1]+m[2], m[1]-m[2], m[3]+m[4], m[3]-m[4]
+	return [4]float32{m[0] + s + t, d + 2*e, s + 4*t, m[5] + d + 8*e}
+}
+
+// outputGradLineGo is A y.
+func outputGradLineGo(y [4]float32) [6]float32 {
+	t, u := y[0]+y[2], y[1]+y[3]
+	p, q := y[0]+4*y[2], 2*(y[1]+4*y[3])
+	return [6]float32{y[0], t + u, t - u, p + q, p - q, y[3]}
+}
+
+// filterLineGo is G g.
+func filterLineGo(g [3]float32) [6]float32 {
+	t, u := g[0]+g[2], (g[0]+4*g[2])/24
+	return [6]float32{g[0] / 4, (t + g[1]) / -6, (t - g[1]) / -6, u + g[1]/12, u - g[1]/12, g[2]}
+}
+
+// filterGradLineGo is G^T x.
+func filterGradLineGo(x [6]float32) [3]float32 {
+	s, d := (x[1]+x[2])/-6, (x[1]-x[2])/-6
+	t, u := (x[3]+x[4])/24, (x[3]-x[4])/12
+	return [3]float32{s + t + x[0]/4, d + u, s + 4*t + x[5]}
+}
+
+// winoInputGo transforms the tiles whose pixels index lists: channels of the values of a pixel, pixel apart.
+func winoInputGo(v matrix, at int, x []float32, pixel, channels int, index []int32) {
+	for ; len(index) > 0; index = index[inputIndices:] {
+		for c := range v.ld {
+			var d, t [6][6]float32
+			for i := range winoFreqs {
+				if p := index[i]; p >= 0 && c < channels {
+					d[i%6][i/6] = x[int(p)*pixel+c] // by columns
+				}
+			}
+			for j := range d {
+				for i, value := range inputLineGo(d[j]) {
+					t[i][j] = value
+				}
+			}
+			for i := range t {
+				for j, value := range inputLineGo(t[i]) {
+					v.data[(i*6+j)*v.freq+at*v.ld+c] = value
+				}
+			}
+		}
+		at++
+	}
+}
+
+func winoOutputGradGo(v matrix, at int, dy []float32, pixel, channels int, index []int32) {
+	for ; len(index) > 0; index = index[outputIndices:] {
+		for c := range v.ld {
+			var y [4][4]float32
+			var t [6][4]float32
+			for i := range outputIndices {
+				if p := index[i]; p >= 0 && c < channels {
+					y[i%4][i/4] = dy[int(p)*pixel+c]
+				}
+			}
+			for j := range y {
+				for i, value := range outputGradLineGo(y[j]) {
+					t[i][j] = value
+				}
+			}
+			for i := range t {
+				for j, value := range outputGradLineGo(t[i]) {
+					v.data[(i*6+j)*v.freq+at*v.ld+c] = value
+				}
+			}
+		}
+		at++
+	}
+}
+
+func winoOutputGo(y []float32, m matrix, at int, bias []float32, e Epilogue, channels int, index []int32) {
+	for ; len(index) > 0; index = index[outputIndices:] {
+		for c := range channels {
+			var d [6][6]float32
+			var t [4][6]float32
+			for i := range winoFreqs {
+				d[i%6][i/6] = m.data[i*m.freq+at*m.ld+c]
+			}
+			for j := range d {
+				for i, value := range outputLineGo(d[j]) {
+					t[i][j] = value
+				}
+			}
+			for i := range t {
+				for j, value := range outputLineGo(t[i]) {
+					p := index[i*4+j]
+					if p < 0 {
+						continue
+					}
+					to := int(p)*channels + c
+					value += bias[c]
+					if e.Activated != nil {
+						value *= min(e.Activated[to], 0) + 1
+					}
+					if e.Addend != nil {
+						value += e.Addend[to]
+					}
+					y[to] = value
+					if e.ELU {
+						eluGo(y[to:to+1], y[to:to+1])
+					}
+				}
+			}
+		}
+		at++
+	}
+}
+
+// winoFilterGo transforms n vectors of 16 filters; taps are tap apart, vectors step, from taps[start] on.
+func winoFilterGo(u, taps []float32, freq, n, start, tap, step int) {
+	for k := range n {
+		for lane := range lanes {
+			var g [3][3]float32
+			var t [6][3]float32
+			for i := range winoTaps {
+				g[i%3][i/3] = taps[start+k*step+i*tap+lane]
+			}
+			for j := range g {
+				for i, value := range filterLineGo(g[j]) {
+					t[i][j] = value
+				}
+			}
+			for i := range t {
+				for j, value := range filterLineGo(t[i]) {
+					u[(i*6+j)*freq+k*lanes+lane] = value
+				}
+			}
+		}
+	}
+}
+
+// winoFilterGradGo is the adjoint for n vectors, of which the first channels lanes are written to dw.
+func winoFilterGradGo(dw, acc []float32, freq, n, tap, step, channels int, accumulate bool) {
+	for k := range n {
+		for lane := range channels {
+			var x [6][6]float32
+			var t [3][6]float32
+			for i := range winoFreqs {
+				x[i%6][i/6] = acc[i*freq+k*lanes+lane]
+			}
+			for j := range x {
+				for i, value := range filterGradLineGo(x[j]) {
+					t[i][j] = value
+				}
+			}
+			for i := range t {
+				for j, value := range filterGradLineGo(t[i]) {
+					to := &dw[k*step+(i*3+j)*tap+lane]
+					if accumulate {
+						value += *to
+					}
+					*to = value
+				}
+			}
+		}
+	}
+}
+
+// multiplyGo is m (n, panels*16) = v (n, k) u (panels, k, 16).
+func multiplyGo(m []float32, ldm int, v []float32, ldv int, u []float32, n, k, panels int) {
+	for i := range n {
+		out, in := m[i*ldm:][:panels*lanes], v[i*ldv:][:k]
+		clear(out)
+		for p := range panels {
+			addProducts(out[p*lanes:][:lanes], in, u[p*k*lanes:])
+		}
+	}
+}
