@@ -6,15 +6,16 @@ package vec
 //	Y = A^T [ sum over input channels of (G g G^T) * (B^T d B) ] A
 //
 // for a tile d of 6x6 input pixels, a filter g of 3x3 taps and the tile Y of 4x4 output pixels; * is the product of the 36
-// elements (frequencies) one by one, so that the sum over channels is 36 matrix products. With the points 0, 1, -1, 2, -2
-// and infinity:
+// elements (frequencies) one by one, so that the sum over channels is 36 matrix products. With the points 0, a, -a, b, -b
+// and infinity, a = 1/sqrt 2 and b = sqrt 2 = 2a (Alam et al. 2022, "Winograd convolution for deep neural networks:
+// efficient point selection", look for such points), which lose half as many digits as the usual 1 and 2:
 //
-//	      | 4  0 -5  0  1  0 |        |  1/4    0    0  |
-//	      | 0 -4 -4  1  1  0 |        | -1/6  -1/6 -1/6 |         | 1  1  1  1  1  0 |
-//	B^T = | 0  4 -4 -1  1  0 |    G = | -1/6   1/6 -1/6 |   A^T = | 0  1 -1  2 -2  0 |
-//	      | 0 -2 -1  2  1  0 |        | 1/24  1/12  1/6 |         | 0  1  1  4  4  0 |
-//	      | 0  2 -1 -2  1  0 |        | 1/24 -1/12  1/6 |         | 0  1 -1  8 -8  1 |
-//	      | 0  4  0 -5  0  1 |        |   0     0    1  |
+//	      | 1   0  -5/2   0    1  0 |        |   1     0     0  |
+//	      | 0  -2a  -2    a    1  0 |        | -2/3 -2a/3  -1/3 |         | 1    1     1    1    1   0 |
+//	B^T = | 0   2a  -2   -a    1  0 |    G = | -2/3  2a/3  -1/3 |   A^T = | 0    a    -a    b   -b   0 |
+//	      | 0 -b/2 -1/2   b    1  0 |        |  1/6   b/6   1/3 |         | 0   1/2   1/2   2    2   0 |
+//	      | 0  b/2 -1/2  -b    1  0 |        |  1/6  -b/6   1/3 |         | 0   a/2  -a/2  2b  -2b   1 |
+//	      | 0   1    0  -5/2   0  1 |        |   0     0     1  |
 //
 // The input gradient is the convolution of the output gradient with the filters turned around. The weight gradient is the
 // adjoint of the formula in g:

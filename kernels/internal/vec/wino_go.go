@@ -1,38 +1,45 @@
 package vec
 
+import "math"
+
 // Winograd's transforms in plain Go: the reference of the assembly and what runs where there is none.
+
+const (
+	root     = math.Sqrt2
+	halfRoot = math.Sqrt2 / 2
+)
 
 // inputLineGo is B^T d.
 func inputLineGo(d [6]float32) [6]float32 {
-	t, u := d[4]-4*d[2], d[3]-4*d[1]
-	p, q := d[4]-d[2], 2*(d[3]-d[1])
-	return [6]float32{4*d[0] + (d[4] - 5*d[2]), t + u, t - u, p + q, p - q, 4*d[1] + (d[5] - 5*d[3])}
+	t, u := d[4]-2*d[2], halfRoot*(d[3]-2*d[1])
+	p, q := d[4]-d[2]/2, root*(d[3]-d[1]/2)
+	return [6]float32{(d[0] + d[4]) - 2.5*d[2], t + u, t - u, p + q, p - q, (d[1] + d[5]) - 2.5*d[3]}
 }
 
 // outputLineGo is A^T m.
 func outputLineGo(m [6]float32) [4]float32 {
 	s, d, t, e := m[1]+m[2], m[1]-m[2], m[3]+m[4], m[3]-m[4]
-	return [4]float32{m[0] + s + t, d + 2*e, s + 4*t, m[5] + d + 8*e}
+	return [4]float32{m[0] + s + t, halfRoot*d + root*e, s/2 + 2*t, m[5] + root/4*d + 2*root*e}
 }
 
 // outputGradLineGo is A y.
 func outputGradLineGo(y [4]float32) [6]float32 {
-	t, u := y[0]+y[2], y[1]+y[3]
-	p, q := y[0]+4*y[2], 2*(y[1]+4*y[3])
+	t, u := y[0]+y[2]/2, halfRoot*(y[1]+y[3]/2)
+	p, q := y[0]+2*y[2], root*(y[1]+2*y[3])
 	return [6]float32{y[0], t + u, t - u, p + q, p - q, y[3]}
 }
 
 // filterLineGo is G g.
 func filterLineGo(g [3]float32) [6]float32 {
-	t, u := g[0]+g[2], (g[0]+4*g[2])/24
-	return [6]float32{g[0] / 4, (t + g[1]) / -6, (t - g[1]) / -6, u + g[1]/12, u - g[1]/12, g[2]}
+	t, u := -2.0/3*g[0]-1.0/3*g[2], -root/3*g[1]
+	p, q := 1.0/6*g[0]+1.0/3*g[2], root/6*g[1]
+	return [6]float32{g[0], t + u, t - u, p + q, p - q, g[2]}
 }
 
 // filterGradLineGo is G^T x.
 func filterGradLineGo(x [6]float32) [3]float32 {
-	s, d := (x[1]+x[2])/-6, (x[1]-x[2])/-6
-	t, u := (x[3]+x[4])/24, (x[3]-x[4])/12
-	return [3]float32{s + t + x[0]/4, d + u, s + 4*t + x[5]}
+	s, d, t, u := x[1]+x[2], x[1]-x[2], x[3]+x[4], x[3]-x[4]
+	return [3]float32{x[0] - 2.0/3*s + 1.0/6*t, root/6*u - root/3*d, x[5] - 1.0/3*s + 1.0/3*t}
 }
 
 // winoInputGo transforms the tiles whose pixels index lists: channels of the values of a pixel, pixel apart.

@@ -26,21 +26,29 @@ func (w *Wino) GradBlocks(least int) (blocks []GradBlock) {
 // gradFreq is the stride of the frequencies of a block's sums: (panel of input channels, output channel, 16) each.
 func (b GradBlock) gradFreq() int { return freqStride(panelsOf(b.I1-b.I0) * (b.O1 - b.O0) * lanes) }
 
+// biasLen is the size of the gradient of the bias, which the first block has.
+func (w *Wino) biasLen(b GradBlock) int {
+	if b.O0 > 0 || b.I0 > 0 {
+		return 0
+	}
+	return w.Cout
+}
+
 // WeightGradLen is the number of floats of the sums of a block: the frequencies, and the gradient of the bias.
 func (w *Wino) WeightGradLen(b GradBlock) int {
-	return lanes + winoFreqs*b.gradFreq() + roundUp(b.O1-b.O0, lanes)
+	return lanes + winoFreqs*b.gradFreq() + w.biasLen(b)
 }
 
 func (w *Wino) splitGrad(acc []float32, b GradBlock) (freqs, bias []float32) {
 	checkLen("WeightGrad: acc", len(acc), w.WeightGradLen(b))
 	acc = aligned(acc)
 	n := winoFreqs * b.gradFreq()
-	return acc[:n], acc[n:][:roundUp(b.O1-b.O0, lanes)]
+	return acc[:n], acc[n:][:w.biasLen(b)]
 }
 
 // GradScratchLen is the number of floats of scratch that one worker needs for WeightGrad.
 func (w *Wino) GradScratchLen() int {
-	return 2*lanes + roundUp(max(w.Cin, w.Cout), lanes) + roundUp(min(w.Cout, winoBlock), lanes) +
+	return lanes + roundUp(max(w.Cin, w.Cout), lanes) + roundUp(w.Cout, lanes) +
 		matrixLen(winoGradChunk, min(w.Cin, winoBlock)) + matrixLen(winoGradChunk, min(w.Cout, winoBlock))
 }
 
@@ -57,7 +65,7 @@ func (w *Wino) WeightGrad(acc, x, dy []float32, b GradBlock, scratch []float32) 
 	scratch = aligned(scratch)
 	zeros, scratch := scratch[:roundUp(max(w.Cin, w.Cout), lanes)], scratch[roundUp(max(w.Cin, w.Cout), lanes):]
 	clear(zeros)
-	column, scratch := scratch[:len(bias)], scratch[len(bias):]
+	column, scratch := scratch[:len(bias)], scratch[roundUp(len(bias), lanes):]
 	v, rest := newMatrix(scratch, winoGradChunk, in)
 	d, _ := newMatrix(rest, winoGradChunk, out)
 	sizeX, sizeY := w.H*w.W*w.Cin, w.H*w.W*w.Cout
@@ -69,13 +77,14 @@ func (w *Wino) WeightGrad(acc, x, dy []float32, b GradBlock, scratch []float32) 
 			n++
 		}
 		w.spans(from, n, func(image, tile, at, n int) {
+			if tile == 0 && len(bias) > 0 {
+				ColumnSum(column, dy[image*sizeY:(image+1)*sizeY])
+				Add(bias, bias, column)
+			}
 			w.transformInput(v, at, x[image*sizeX:(image+1)*sizeX], zeros, w.Cin, b.I0, b.I1, tile, n)
 			w.transformOutputGrad(d, at, dy[image*sizeY:(image+1)*sizeY], zeros, w.Cout, b.O0, b.O1, tile, n)
 		})
 		b.addProducts(sums, v, d, n)
-		// At the point 1 in both directions A dY A^T is the sum of the tile.
-		ColumnSum(column, d.data[7*d.freq:][:n*d.ld])
-		Add(bias, bias, column)
 		from += n
 	}
 }
@@ -128,10 +137,13 @@ func (b GradBlock) addProducts(sums []float32, v, d matrix, n int) {
 }
 
 // StoreWeightGrad writes a block of the weight gradient dw (Cout, 3, 3, Cin), the sum of the accumulators in their order,
-// and, if db is not nil and the block is the first of its output channels, of the bias's gradient.
+// and, if db is not nil and the block is the first, the gradient of the bias db (Cout).
 func (w *Wino) StoreWeightGrad(dw, db []float32, accs [][]float32, b GradBlock) {
 	checkLen("StoreWeightGrad: dw", len(dw), w.Cout*winoTaps*w.Cin)
 	in, out, freq := b.I1-b.I0, b.O1-b.O0, b.gradFreq()
+	if db != nil {
+		checkLen("StoreWeightGrad: db", len(db), w.Cout)
+	}
 	for i, acc := range accs {
 		sums, bias := w.splitGrad(acc, b)
 		for p := range panelsOf(in) {
@@ -150,12 +162,12 @@ func (w *Wino) StoreWeightGrad(dw, db []float32, accs [][]float32, b GradBlock) 
 			}
 			winoFilterGradKernel(&args)
 		}
-		if db != nil && b.I0 == 0 {
-			to := db[b.O0:b.O1]
-			if i == 0 {
-				clear(to)
-			}
-			Add(to, to, bias[:out])
+		switch {
+		case db == nil || len(bias) == 0:
+		case i == 0:
+			copy(db, bias)
+		default:
+			Add(db, db, bias)
 		}
 	}
 }

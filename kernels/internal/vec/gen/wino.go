@@ -12,6 +12,7 @@ package main
 import (
 	"bytes"
 	"fmt"
+	"math"
 	"slices"
 
 	. "github.com/mmcloughlin/avo/build"
@@ -32,8 +33,11 @@ const (
 )
 
 func init() {
-	floats["four"], floats["five"], floats["eight"] = 4, 5, 8
-	floats["quarter"], floats["minusSixth"], floats["per24"], floats["per12"] = 1.0/4, -1.0/6, 1.0/24, 1.0/12
+	for name, v := range map[string]float64{"root": math.Sqrt2, "halfRoot": math.Sqrt2 / 2, "doubleRoot": 2 * math.Sqrt2, "quarterRoot": math.Sqrt2 / 4,
+		"half": 1.0 / 2, "fiveHalves": 5.0 / 2, "minus2Thirds": -2.0 / 3, "minusThird": -1.0 / 3, "third": 1.0 / 3, "sixth": 1.0 / 6,
+		"minusRootThird": -math.Sqrt2 / 3, "rootSixth": math.Sqrt2 / 6} {
+		floats[name] = v
+	}
 }
 
 func genWino() {
@@ -192,15 +196,7 @@ func (l line) both(i, j int) (sum, difference int) {
 	return sum, difference
 }
 
-// sumAndDifference are t + u and t - u, in a new register and in t's; u's is given back.
-func (w *wino) sumAndDifference(t, u int) []int {
-	r := w.add(t, u)
-	VSUBPS(w.vec(u), w.vec(t), w.vec(t))
-	w.give(u)
-	return []int{r, t}
-}
-
-// twice are t + c u and t - c u in the same way.
+// twice are t + c u and t - c u, in a new register and in t's; u's is given back.
 func (w *wino) twice(t int, c string, u int) []int {
 	r := w.plus(w.copyOf(t), c, u)
 	w.minus(t, c, u)
@@ -213,20 +209,23 @@ type transform func(w *wino, l line, results []int) []int
 
 // inputLine is B^T d.
 func inputLine(w *wino, d line, results []int) (out []int) {
+	outer := func(i, j, k int) int { return d.minus(d.sum(i, k), "fiveHalves", j) }
+	pair := func(inner, point string) []int {
+		t := d.minus(d.own(4), inner, 2)
+		return w.twice(t, point, d.minus(d.own(3), inner, 1))
+	}
 	for i := 0; i < len(results); i++ {
 		switch results[i] {
 		case 0:
-			out = append(out, d.plus(d.minus(d.own(4), "five", 2), "four", 0))
+			out = append(out, outer(0, 2, 4))
 		case 1: // and 2
-			t := d.minus(d.own(4), "four", 2)
-			out = append(out, w.sumAndDifference(t, d.minus(d.own(3), "four", 1))...)
+			out = append(out, pair("two", "halfRoot")...)
 			i++
 		case 3: // and 4
-			t := d.difference(4, 2)
-			out = append(out, w.twice(t, "two", d.difference(3, 1))...)
+			out = append(out, pair("half", "root")...)
 			i++
 		case 5:
-			out = append(out, d.plus(d.minus(d.own(5), "five", 3), "four", 1))
+			out = append(out, outer(1, 3, 5))
 		}
 	}
 	return out
@@ -253,63 +252,66 @@ func outputLine(w *wino, m line, results []int) []int {
 		r := w.add(m0, s)
 		m.used(m0)
 		VADDPS(w.vec(t), w.vec(r), w.vec(r))
-		w.plus(s, "four", t)
+		w.times(s, "half")
+		w.plus(s, "two", t)
 		w.give(t)
 		return w.only(results, []int{0, 2}, []int{r, s})
 	}
 	d := m.difference(1, 2)
 	e := m.difference(3, 4)
-	m5 := m.get(5)
-	r := w.add(m5, d)
-	m.used(m5)
-	w.plus(r, "eight", e)
-	w.plus(d, "two", e)
+	r := m.own(5)
+	w.plus(r, "quarterRoot", d)
+	w.plus(r, "doubleRoot", e)
+	w.times(d, "halfRoot")
+	w.plus(d, "root", e)
 	w.give(e)
 	return w.only(results, []int{1, 3}, []int{d, r})
 }
 
 // outputGradLine is A y; results are {0, 5}, {1, 2} or {3, 4}.
 func outputGradLine(w *wino, y line, results []int) []int {
+	inner, point := "half", "halfRoot"
 	switch results[0] {
 	case 0:
 		return []int{y.own(0), y.own(3)}
-	case 1:
-		t := y.sum(0, 2)
-		return w.sumAndDifference(t, y.sum(1, 3))
+	case 3:
+		inner, point = "two", "root"
 	}
-	t := y.plus(y.own(0), "four", 2)
-	return w.twice(t, "two", y.plus(y.own(1), "four", 3))
+	t := y.plus(y.own(0), inner, 2)
+	return w.twice(t, point, y.plus(y.own(1), inner, 3))
 }
 
 // filterLine is G g; results as those of outputGradLine.
 func filterLine(w *wino, g line, results []int) []int {
 	switch results[0] {
 	case 0:
-		return []int{w.times(g.own(0), "quarter"), g.own(2)}
+		return []int{g.own(0), g.own(2)}
 	case 1:
-		t := g.sum(0, 2)
-		out := w.sumAndDifference(t, g.own(1))
-		return []int{w.times(out[0], "minusSixth"), w.times(out[1], "minusSixth")}
+		t := g.plus(w.times(g.own(0), "minus2Thirds"), "minusThird", 2)
+		return w.twice(t, "minusRootThird", g.own(1))
 	}
-	t := w.times(g.plus(g.own(0), "four", 2), "per24")
-	return w.twice(t, "per12", g.own(1))
+	t := g.plus(w.times(g.own(0), "sixth"), "third", 2)
+	return w.twice(t, "rootSixth", g.own(1))
 }
 
 // filterGradLine is G^T x.
 func filterGradLine(w *wino, x line, results []int) []int {
 	s, d := x.both(1, 2)
-	w.times(s, "minusSixth")
-	w.times(d, "minusSixth")
 	t, u := x.both(3, 4)
-	w.plus(d, "per12", u)
+	w.times(d, "minusRootThird")
+	w.plus(d, "rootSixth", u)
 	w.give(u)
-	w.times(t, "per24")
-	r := x.plus(w.add(s, t), "quarter", 0)
-	w.plus(s, "four", t)
-	w.give(t)
+	x0 := x.get(0)
+	r := w.copyOf(x0)
+	x.used(x0)
+	w.plus(r, "minus2Thirds", s)
+	w.plus(r, "sixth", t)
 	x5 := x.get(5)
+	w.times(s, "minusThird")
 	VADDPS(w.vec(x5), w.vec(s), w.vec(s))
 	x.used(x5)
+	w.plus(s, "third", t)
+	w.give(t)
 	return w.only(results, []int{0, 1, 2}, []int{r, d, s})
 }
 
@@ -467,12 +469,12 @@ func (w *wino) eachTile(base string, pixels int, body func()) {
 
 // input is V = B^T d B.
 func (w *wino) input() {
-	w.toFreqs(inputLine, "src", inputIndices, 6, inOrder, []string{"four", "five", "two"}, [][]int{{0, 1, 2}, {3, 4, 5}})
+	w.toFreqs(inputLine, "src", inputIndices, 6, inOrder, []string{"fiveHalves", "two", "half", "root", "halfRoot"}, [][]int{{0, 1, 2}, {3, 4, 5}})
 }
 
 // outputGrad is A y A^T.
 func (w *wino) outputGrad() {
-	w.toFreqs(outputGradLine, "src", outputIndices, 4, pairsOf6, []string{"four", "two"}, pairsOf6)
+	w.toFreqs(outputGradLine, "src", outputIndices, 4, pairsOf6, []string{"two", "half", "root", "halfRoot"}, pairsOf6)
 }
 
 // toFreqs transforms pixels.
@@ -510,7 +512,7 @@ func (w *wino) output() {
 	bias, at := reg.R14, reg.R15
 	f.start()
 	if w.wide() {
-		w.use([]string{"two", "four", "eight", "one"})
+		w.use([]string{"two", "half", "root", "halfRoot", "doubleRoot", "quarterRoot"})
 	}
 	rowGroups := pairsOf4
 	if !w.wide() { // the epilogue needs room
@@ -613,7 +615,7 @@ func (w *wino) filter() {
 	MOVQ(winoField("pixel"), tap)
 	LEAQ(Mem{Base: tap, Index: tap, Scale: 2}, tap3)
 	if w.wide() {
-		w.use([]string{"quarter", "minusSixth", "per24", "per12", "four"})
+		w.use([]string{"minus2Thirds", "minusThird", "third", "sixth", "minusRootThird", "rootSixth"})
 	}
 	Label("filter")
 	vector := func() {
@@ -659,7 +661,7 @@ func (w *wino) filterGrad() {
 	LEAQ(Mem{Base: tap, Index: tap, Scale: 2}, tap3)
 	groups := [][]int{{0}, {1}, {2}}
 	if w.wide() {
-		w.use([]string{"quarter", "minusSixth", "per24", "per12", "four"})
+		w.use([]string{"minus2Thirds", "minusThird", "third", "sixth", "minusRootThird", "rootSixth"})
 		groups = [][]int{{0, 1, 2}}
 	}
 	vector := func(label string) {
