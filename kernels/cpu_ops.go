@@ -83,12 +83,29 @@ func lower(mem []float32, op Op) stage {
 			vec.Add(rowsOf(mem, o.Dst, o.N, lo, hi), rowsOf(mem, o.A, o.N, lo, hi), rowsOf(mem, o.B, o.N, lo, hi))
 		})
 	case Loss:
-		s := byRows(o.N, nil, func(lo, hi int) { o.refRows(mem, lo, hi) })
+		s := byRows(o.N, nil, func(lo, hi int) { o.rows(mem, lo, hi, vec.SumSquares) })
 		s.late = []Buf{o.Mean}
 		s.after = []phase{once(func() { o.mean(mem) })}
 		return s
 	case LossGrad:
-		return byRows(o.N, []Buf{o.DMean}, func(lo, hi int) { o.RefRows(mem, lo, hi) })
+		return byRows(o.N, []Buf{o.DMean}, func(lo, hi int) { o.rows(mem, lo, hi, vec.ScaledSum) })
+	case DivSigma:
+		return byRows(o.N, nil, func(lo, hi int) {
+			for n := lo; n < hi; n++ {
+				vec.Divide(row(mem, o.Y, o.N, n), row(mem, o.X, o.N, n), o.Sigma.Of(mem)[n])
+			}
+		})
+	case Affine:
+		return byRows(o.N, nil, func(lo, hi int) {
+			vec.Affine(rowsOf(mem, o.Y, o.N, lo, hi), rowsOf(mem, o.X, o.N, lo, hi), o.Scale, o.Shift)
+		})
+	case Denoise:
+		return byRows(o.Rows(), nil, func(lo, hi int) {
+			for n := lo; n < hi; n++ {
+				x, sigma := row(mem, o.X, o.Rows(), n), o.Sigma.Of(mem)[n]
+				vec.AddScaled(x, x, row(mem, o.S, o.Rows(), n), sigma*sigma)
+			}
+		})
 	case Perturb:
 		return lowerPerturb(mem, o)
 	case SetSigma:

@@ -25,20 +25,22 @@ func (o Loss) Operands() (reads, writes []Buf) {
 	return []Buf{o.S, o.Z, o.Sigma}, []Buf{o.Mean, o.PerRow}
 }
 func (o Loss) Ref(mem []float32) {
-	o.refRows(mem, 0, o.N)
-	o.mean(mem)
-}
-
-// refRows writes the losses of some rows.
-func (o Loss) refRows(mem []float32, lo, hi int) {
-	for n := lo; n < hi; n++ {
-		s, z, sigma := row(mem, o.S, o.N, n), row(mem, o.Z, o.N, n), o.Sigma.Of(mem)[n]
-		inv := 1 / sigma
+	o.rows(mem, 0, o.N, func(s, z []float32, inv float32) float64 {
 		var sum float64
 		for i, v := range s {
 			e := float64(v + float32(z[i]*inv))
 			sum += e * e
 		}
+		return sum
+	})
+	o.mean(mem)
+}
+
+// rows writes the losses of some rows; sumSquares is the sum of (s + inv z)^2.
+func (o Loss) rows(mem []float32, lo, hi int, sumSquares func(s, z []float32, inv float32) float64) {
+	for n := lo; n < hi; n++ {
+		sigma := o.Sigma.Of(mem)[n]
+		sum := sumSquares(row(mem, o.S, o.N, n), row(mem, o.Z, o.N, n), 1/sigma)
 		o.PerRow.Of(mem)[n] = float32(0.5 * math.Pow(float64(sigma), o.Power) * sum)
 	}
 }
@@ -66,17 +68,21 @@ func (o LossGrad) Name() string { return "loss_grad" }
 func (o LossGrad) Operands() (reads, writes []Buf) {
 	return []Buf{o.S, o.Z, o.Sigma, o.DMean}, []Buf{o.DS}
 }
-func (o LossGrad) Rows() int         { return o.N }
-func (o LossGrad) Ref(mem []float32) { o.RefRows(mem, 0, o.N) }
-func (o LossGrad) RefRows(mem []float32, lo, hi int) {
-	g := float64(o.DMean.Of(mem)[0]) / float64(o.N)
-	for n := lo; n < hi; n++ {
-		ds, s, z, sigma := row(mem, o.DS, o.N, n), row(mem, o.S, o.N, n), row(mem, o.Z, o.N, n), o.Sigma.Of(mem)[n]
-		inv := 1 / sigma
-		k := float32(g * math.Pow(float64(sigma), o.Power))
+func (o LossGrad) Ref(mem []float32) {
+	o.rows(mem, 0, o.N, func(ds, s, z []float32, inv, k float32) {
 		for i, v := range s {
 			ds[i] = k * (v + float32(z[i]*inv))
 		}
+	})
+}
+
+// rows writes some rows; scaledSum is ds = k (s + inv z).
+func (o LossGrad) rows(mem []float32, lo, hi int, scaledSum func(ds, s, z []float32, inv, k float32)) {
+	g := float64(o.DMean.Of(mem)[0]) / float64(o.N)
+	for n := lo; n < hi; n++ {
+		sigma := o.Sigma.Of(mem)[n]
+		k := float32(g * math.Pow(float64(sigma), o.Power))
+		scaledSum(row(mem, o.DS, o.N, n), row(mem, o.S, o.N, n), row(mem, o.Z, o.N, n), 1/sigma, k)
 	}
 }
 
