@@ -78,18 +78,33 @@ func lower(mem []float32, op Op) stage {
 				vec.MeanPool2Backward(row(mem, o.DX, o.N, n), row(mem, o.DY, o.N, n), o.H, o.W, o.C)
 			}
 		})
+	case Resize:
+		return lowerResize(mem, o)
+	case ResizeGrad:
+		return lowerResizeGrad(mem, o)
 	case Add:
 		return byRows(o.N, nil, func(lo, hi int) {
 			vec.Add(rowsOf(mem, o.Dst, o.N, lo, hi), rowsOf(mem, o.A, o.N, lo, hi), rowsOf(mem, o.B, o.N, lo, hi))
 		})
 	case Loss:
-		s := byRows(o.N, nil, func(lo, hi int) { o.rows(mem, lo, hi, vec.SumSquares) })
+		sum := vec.SumSquares
+		if o.S.N/o.N <= shortRow {
+			sum = sumSquares
+		}
+		s := byRows(o.N, nil, func(lo, hi int) { o.rows(mem, lo, hi, sum) })
 		s.late = []Buf{o.Mean}
 		s.after = []phase{once(func() { o.mean(mem) })}
 		return s
 	case LossGrad:
-		return byRows(o.N, []Buf{o.DMean}, func(lo, hi int) { o.rows(mem, lo, hi, vec.ScaledSum) })
+		sum := vec.ScaledSum
+		if o.S.N/o.N <= shortRow {
+			sum = scaledSum
+		}
+		return byRows(o.N, []Buf{o.DMean}, func(lo, hi int) { o.rows(mem, lo, hi, sum) })
 	case DivSigma:
+		if o.X.N/o.N <= shortRow {
+			return byRows(o.N, nil, func(lo, hi int) { o.RefRows(mem, lo, hi) })
+		}
 		return byRows(o.N, nil, func(lo, hi int) {
 			for n := lo; n < hi; n++ {
 				vec.Divide(row(mem, o.Y, o.N, n), row(mem, o.X, o.N, n), o.Sigma.Of(mem)[n])

@@ -25,18 +25,21 @@ func (o Loss) Operands() (reads, writes []Buf) {
 	return []Buf{o.S, o.Z, o.Sigma}, []Buf{o.Mean, o.PerRow}
 }
 func (o Loss) Ref(mem []float32) {
-	o.rows(mem, 0, o.N, func(s, z []float32, inv float32) float64 {
-		var sum float64
-		for i, v := range s {
-			e := float64(v + float32(z[i]*inv))
-			sum += e * e
-		}
-		return sum
-	})
+	o.rows(mem, 0, o.N, sumSquares)
 	o.mean(mem)
 }
 
-// rows writes the losses of some rows; sumSquares is the sum of (s + inv z)^2.
+// sumSquares is the sum of (s + inv z)^2.
+func sumSquares(s, z []float32, inv float32) float64 {
+	var sum float64
+	for i, v := range s {
+		e := float64(v + float32(z[i]*inv))
+		sum += e * e
+	}
+	return sum
+}
+
+// rows writes the losses of some rows.
 func (o Loss) rows(mem []float32, lo, hi int, sumSquares func(s, z []float32, inv float32) float64) {
 	for n := lo; n < hi; n++ {
 		sigma := o.Sigma.Of(mem)[n]
@@ -69,14 +72,17 @@ func (o LossGrad) Operands() (reads, writes []Buf) {
 	return []Buf{o.S, o.Z, o.Sigma, o.DMean}, []Buf{o.DS}
 }
 func (o LossGrad) Ref(mem []float32) {
-	o.rows(mem, 0, o.N, func(ds, s, z []float32, inv, k float32) {
-		for i, v := range s {
-			ds[i] = k * (v + float32(z[i]*inv))
-		}
-	})
+	o.rows(mem, 0, o.N, scaledSum)
 }
 
-// rows writes some rows; scaledSum is ds = k (s + inv z).
+// scaledSum is ds = k (s + inv z).
+func scaledSum(ds, s, z []float32, inv, k float32) {
+	for i, v := range s {
+		ds[i] = k * (v + float32(z[i]*inv))
+	}
+}
+
+// rows writes some rows.
 func (o LossGrad) rows(mem []float32, lo, hi int, scaledSum func(ds, s, z []float32, inv, k float32)) {
 	g := float64(o.DMean.Of(mem)[0]) / float64(o.N)
 	for n := lo; n < hi; n++ {

@@ -313,6 +313,10 @@ func BenchmarkElementwise(b *testing.B) {
 	index := make([]uint32, n)
 	MaxPool5(y, index, x, 28, 28, c)
 	small := make([]float32, n/4)
+	up := NewTaps(28, 14, func(i int) []Tap {
+		return []Tap{{min(i/2, 13), 0.75}, {min(i/2+1, 13), 0.25}}
+	})
+	down := up.Transposed()
 	for _, name := range Available() {
 		for _, k := range []struct {
 			name  string
@@ -337,6 +341,18 @@ func BenchmarkElementwise(b *testing.B) {
 			{"MaxPool5", 2 * n, func() { MaxPool5(y, nil, x, 28, 28, c) }},
 			{"MaxPool5Index", 3 * n, func() { MaxPool5(y, index, x, 28, 28, c) }},
 			{"MaxPool5Backward", 3 * n, func() { MaxPool5Backward(y, dy, index, 28, 28, c) }},
+			{"Taps, pixels", n + n/2, func() {
+				for h := range 28 {
+					up.Apply(y[h*28*c:][:28*c], x[h*14*c:][:14*c], c)
+				}
+			}},
+			{"Taps, pixels back", n + n/2, func() {
+				for h := range 28 {
+					down.Apply(y[h*14*c:][:14*c], x[h*28*c:][:28*c], c)
+				}
+			}},
+			{"Taps, rows", n + n/2, func() { up.Apply(y, x[:n/2], 28*c) }},
+			{"Taps, rows back", n + n/2, func() { down.Apply(y[:n/2], x, 28*c) }},
 			{"MeanPool2", n + n/4, func() { MeanPool2(small, x, 28, 28, c) }},
 			{"MeanPool2Backward", n + n/4, func() { MeanPool2Backward(y, small, 28, 28, c) }},
 		} {

@@ -42,6 +42,8 @@ func main() {
 	case "wino":
 		genWino()
 		writeWinoDispatch(*dispatch)
+	case "taps":
+		genTaps()
 	default:
 		fmt.Fprintf(os.Stderr, "gen: unknown part %q\n", *part)
 		os.Exit(2)
