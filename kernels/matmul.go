@@ -3,8 +3,24 @@ package kernels
 
 import "sigmaz/kernels/internal/vec"
 
-// MatMulT writes dst (m, n) = a (m, k) b (n, k)^T, float32, with row strides ldd, lda and ldb. Sums are taken in
-// float32. It runs on the calling goroutine, and memory of the order of b is taken for the time of the call.
-func MatMulT(dst []float32, ldd int, a []float32, lda int, b []float32, ldb int, m, n, k int) {
-	vec.MatMulT(dst, ldd, a, lda, b, ldb, m, n, k, make([]float32, vec.MatMulTScratch(n, k)))
+// Packed is a matrix b (n, k) laid out as the right factor of products. The zero value holds none.
+type Packed struct{ p vec.Packed }
+
+// Pack lays out b (n, k), float32, with row stride ldb. Memory of the order of b is taken, once for b of one size. It runs
+// on the calling goroutine.
+func (p *Packed) Pack(b []float32, ldb, n, k int) { p.p.Pack(b, ldb, n, k) }
+
+// MatMulT writes dst (m, n) = a (m, k) b^T with row strides ldd and lda. Sums are taken in float32. It runs on the calling
+// goroutine; others may use p at the same time. It is fastest where lda is [RowStride] of k.
+func (p *Packed) MatMulT(dst []float32, ldd int, a []float32, lda, m int) {
+	p.p.MatMulT(dst, ldd, a, lda, m)
+}
+
+// RowStride is the stride, k or a little more, at which rows of k values are multiplied fastest.
+func RowStride(k int) int { return vec.RowStride(k) }
+
+// FirstOutside returns the first i where below < h[i]-g[i] < above does not hold, which it does not for NaN, or else the
+// number of values.
+func FirstOutside(h, g []float32, below, above float32) int {
+	return vec.FirstOutside(h, g, below, above)
 }

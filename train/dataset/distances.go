@@ -34,10 +34,16 @@ type Distances struct {
 }
 
 const (
-	rowBlock = 512 // rows of a on one side of a block of pairs and at most on the other
+	// Blocks of pairs in products: half a MiB of columns (of 512 values) and their products stay in the second level cache.
+	columnBlock = 256
+	rowBlock    = 224
+	directBlock = 512 // rows of a block of pairs where differences are taken
 	// Up to this many values a row, differences are as fast as products, and exact.
 	directValues = 8
 )
+
+// heldFloats bounds the rows held as floats, to 256 MiB.
+var heldFloats = 64 << 20
 
 // Distances compares all pairs of rows on all processors. progress, unless nil, is told the pairs done, from one
 // goroutine at a time. It fails when ctx ends (the error is that of ctx), when there are no two distinct rows, and when
@@ -185,12 +191,19 @@ func (s *Set) directPairs(ctx context.Context, rows []int, e *extremes) error {
 			}
 		}
 	}
-	return eachBlock(ctx, len(rows), func() func(i0, i1, j0, j1 int) {
-		return func(i0, i1, j0, j1 int) {
+	workers := make([]struct{}, runtime.GOMAXPROCS(0))
+	blocks := (len(rows) + directBlock - 1) / directBlock
+	return each(ctx, workers, blocks, func(_ *struct{}, task int) {
+		block := blocks - 1 - task // the long rows of pairs first, so that the workers end together
+		i0, i1 := block*directBlock, min(len(rows), (block+1)*directBlock)
+		for j0 := 0; j0 < i1 && ctx.Err() == nil; j0 += directBlock {
 			hi, lo := e.merge(0, math.Inf(1), 0)
+			count := int64(0)
 			for i := i0; i < i1; i++ {
 				a := x[i*d : (i+1)*d]
-				for b := x[j0*d : min(i, j1)*d]; len(b) >= d; b = b[d:] {
+				j1 := min(i, j0+directBlock)
+				count += int64(j1 - j0)
+				for b := x[j0*d : j1*d]; len(b) >= d; b = b[d:] {
 					sum := 0.0
 					if d == 2 { // the toys: a loop would take three times as long
 						t0, t1 := a[0]-b[0], a[1]-b[1]
@@ -209,41 +222,23 @@ func (s *Set) directPairs(ctx context.Context, rows []int, e *extremes) error {
 					}
 				}
 			}
-			e.merge(hi, lo, pairs(i0, i1, j0, j1))
+			e.merge(hi, lo, count)
 		}
 	})
 }
 
-// pairs counts the pairs j < i of a block.
-func pairs(i0, i1, j0, j1 int) int64 {
-	if i0 == j0 {
-		n := int64(i1 - i0)
-		return n * (n - 1) / 2
-	}
-	return int64(i1-i0) * int64(j1-j0)
-}
-
-// eachBlock runs over the blocks of pairs j < i of n rows, on all processors. worker makes one worker's function, which
-// gets the blocks of one range i0..i1 after each other.
-func eachBlock(ctx context.Context, n int, worker func() func(i0, i1, j0, j1 int)) error {
-	blocks := (n + rowBlock - 1) / rowBlock
+// each runs over tasks on all workers.
+func each[W any](ctx context.Context, workers []W, tasks int, run func(w *W, task int)) error {
 	var taken atomic.Int64
 	var wg sync.WaitGroup
-	for range min(runtime.GOMAXPROCS(0), blocks) {
+	for i := range min(len(workers), tasks) {
 		wg.Go(func() {
-			run := worker()
 			for {
-				// The long rows of blocks first, so that the workers end together.
-				b := blocks - int(taken.Add(1))
-				if b < 0 {
+				task := int(taken.Add(1)) - 1
+				if task >= tasks || ctx.Err() != nil {
 					return
 				}
-				for c := range b + 1 {
-					if ctx.Err() != nil {
-						return
-					}
-					run(b*rowBlock, min(n, (b+1)*rowBlock), c*rowBlock, min(n, (c+1)*rowBlock))
-				}
+				run(&workers[i], task)
 			}
 		})
 	}
@@ -251,53 +246,90 @@ func eachBlock(ctx context.Context, n int, worker func() func(i0, i1, j0, j1 int
 	return ctx.Err()
 }
 
-// gramPairs compares rows by matrix products in float32 and what they leave open exactly.
+// gramPairs compares rows by matrix products in float32 and what they leave open exactly. Rows are held as floats, all of
+// them or as many as heldFloats allows; with each hold, columns of rows before its end are packed, columnBlock at a time,
+// and multiplied with the held rows after them.
 func (s *Set) gramPairs(ctx context.Context, rows []int, e *extremes) error {
-	d := s.D()
 	c := s.centre(rows)
-	return eachBlock(ctx, len(rows), func() func(i0, i1, j0, j1 int) {
-		a, b := newPanel(d), newPanel(d)
-		gram := make([]float32, rowBlock*rowBlock)
-		return func(i0, i1, j0, j1 int) {
-			a.load(s, &c, rows, i0, i1)
-			other := a
-			if j0 != i0 {
-				b.load(s, &c, rows, j0, j1)
-				other = b
-			}
-			m, n := i1-i0, j1-j0
-			kernels.MatMulT(gram, n, a.x, d, other.x, d, m, n, d)
-
-			hi, lo := e.merge(0, math.Inf(1), 0)
-			slack := gramError(d, a.norm, other.norm, c.whole)
-			unit := c.scale * c.scale // squared distances of the data -> those of the panels
-			for i := range m {
-				// With h = |b|^2/2 in float32, |a-b|^2 = |a|^2 + 2 (h - a.b).
-				bounds := func() (above, below float32) {
-					above = float32((hi*unit - slack - a.squares[i]) / 2)
-					below = float32((lo*unit + slack - a.squares[i]) / 2)
-					return above, below
-				}
-				above, below := bounds()
-				g := gram[i*n : (i+1)*n]
-				if j0 == i0 {
-					g = g[:i]
-				}
-				h := other.halves[:len(g)]
-				for j, v := range g {
-					if t := h[j] - v; t < above && t > below {
-						continue
-					}
-					d2 := s.exact(rows[i0+i], rows[j0+j])
-					if d2 > hi || d2 < lo {
-						hi, lo = max(hi, d2), min(lo, d2)
-						above, below = bounds()
-					}
-				}
-			}
-			e.merge(hi, lo, pairs(i0, i1, j0, j1))
+	stride := kernels.RowStride(s.D())
+	hold := min(len(rows), max(columnBlock, heldFloats/stride/columnBlock*columnBlock))
+	held, workers := newPanel(stride, hold), make([]gramWorker, runtime.GOMAXPROCS(0))
+	for from := 0; from < len(rows); from += hold {
+		to := min(len(rows), from+hold)
+		held.from, held.to = from, to
+		err := each(ctx, workers, (to-from+rowBlock-1)/rowBlock, func(_ *gramWorker, i int) {
+			held.load(s, &c, rows, from+i*rowBlock, min(to, from+(i+1)*rowBlock))
+		})
+		if err != nil {
+			return err
 		}
-	})
+		// The long columns of pairs first, so that the workers end together.
+		err = each(ctx, workers, (to+columnBlock-1)/columnBlock, func(w *gramWorker, i int) {
+			w.column(ctx, s, &c, rows, held, i*columnBlock, min(to, (i+1)*columnBlock), e)
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// gramWorker is what one goroutine has for itself.
+type gramWorker struct {
+	loaded *panel // columns that the hold does not have
+	packed kernels.Packed
+	gram   [rowBlock * columnBlock]float32
+}
+
+// column compares rows j0..j1 with the held rows after them.
+func (w *gramWorker) column(ctx context.Context, s *Set, c *centre, rows []int, held *panel, j0, j1 int, e *extremes) {
+	b := held
+	if j0 < held.from {
+		if w.loaded == nil {
+			w.loaded = newPanel(held.stride, columnBlock)
+		}
+		b = w.loaded
+		b.from, b.to = j0, j1
+		b.load(s, c, rows, j0, j1)
+	}
+	b = b.part(j0, j1)
+	n, d := j1-j0, s.D()
+	w.packed.Pack(b.x, b.stride, n, d)
+	normB := b.norm()
+	unit := c.scale * c.scale // squared distances of the data -> those of the panels
+	for i0 := max(held.from, j0); i0 < held.to && ctx.Err() == nil; i0 += rowBlock {
+		i1 := min(held.to, i0+rowBlock)
+		a := held.part(i0, i1)
+		w.packed.MatMulT(w.gram[:(i1-i0)*n], n, a.x, a.stride, i1-i0)
+
+		hi, lo := e.merge(0, math.Inf(1), 0)
+		slack := gramError(d, a.norm(), normB, c.whole)
+		count := int64(0)
+		for i := i0; i < i1; i++ {
+			// With h = |b|^2/2 in float32, |a-b|^2 = |a|^2 + 2 (h - a.b).
+			bounds := func() (above, below float32) {
+				above = float32((hi*unit - slack - a.squares[i-i0]) / 2)
+				below = float32((lo*unit + slack - a.squares[i-i0]) / 2)
+				return above, below
+			}
+			above, below := bounds()
+			g := w.gram[(i-i0)*n:][:min(n, i-j0)]
+			count += int64(len(g))
+			h := b.halves[:len(g)]
+			for j := 0; ; j++ {
+				j += kernels.FirstOutside(h[j:], g[j:], below, above)
+				if j == len(g) {
+					break
+				}
+				d2 := s.exact(rows[i], rows[j0+j])
+				if d2 > hi || d2 < lo {
+					hi, lo = max(hi, d2), min(lo, d2)
+					above, below = bounds()
+				}
+			}
+		}
+		e.merge(hi, lo, count)
+	}
 }
 
 // centre is the point that is taken off the rows before they are multiplied, and what they are scaled by.
@@ -307,34 +339,41 @@ type centre struct {
 	whole bool      // rows and m are whole numbers, and scale is 1
 }
 
-// centre returns the mean of the rows, rounded to whole bytes for images. For vectors the scale brings the largest value
-// to about 1, so that no square leaves the range of float32.
+// centre returns about the mean of the rows, taken from centreRows of them and rounded to whole bytes for images: any point
+// would do, one amidst the rows makes the errors small. For vectors the scale brings the largest value to about 1, so that no
+// square leaves the range of float32.
 func (s *Set) centre(rows []int) centre {
+	const centreRows = 1000
 	d := s.D()
 	sum := make([]float64, d)
 	c := centre{m: make([]float32, d), scale: 1, whole: s.U8 != nil}
-	largest := 0.0
-	for _, i := range rows {
+	step := (len(rows) + centreRows - 1) / centreRows
+	for r := 0; r < len(rows); r += step {
 		if c.whole {
-			for k, v := range s.Bytes(i) {
+			for k, v := range s.Bytes(rows[r]) {
 				sum[k] += float64(v)
 			}
 			continue
 		}
-		for k, v := range s.Floats(i) {
+		for k, v := range s.Floats(rows[r]) {
 			sum[k] += float64(v)
-			largest = max(largest, math.Abs(float64(v)))
 		}
 	}
 	for k, v := range sum {
-		mean := v / float64(len(rows))
+		mean := v / float64((len(rows)+step-1)/step)
 		if c.whole {
 			mean = math.Round(mean)
 		}
 		c.m[k] = float32(mean)
 	}
 	if !c.whole {
-		_, exponent := math.Frexp(largest)
+		largest := float32(0)
+		for _, i := range rows {
+			for _, v := range s.Floats(i) {
+				largest = max(largest, v, -v)
+			}
+		}
+		_, exponent := math.Frexp(float64(largest))
 		c.scale = math.Ldexp(1, -exponent)
 	}
 	return c
@@ -342,27 +381,33 @@ func (s *Set) centre(rows []int) centre {
 
 // panel is some rows as float32 with the centre taken off, ready to be multiplied.
 type panel struct {
-	from, to int       // rows held
-	x        []float32 // (rows, D)
+	from, to int       // rows it is of
+	stride   int       // of the rows of x
+	x        []float32 // (rows, stride)
 	halves   []float32 // (rows) |x|^2/2
 	squares  []float64 // (rows) |x|^2
-	norm     float64   // the largest |x|
 }
 
-func newPanel(d int) *panel {
-	return &panel{x: make([]float32, rowBlock*d), halves: make([]float32, rowBlock), squares: make([]float64, rowBlock)}
+func newPanel(stride, rows int) *panel {
+	return &panel{stride: stride, x: make([]float32, rows*stride), halves: make([]float32, rows), squares: make([]float64, rows)}
 }
 
-// load fills the panel with rows[from:to], unless it holds them.
+// part is rows from..to of p, which has them.
+func (p *panel) part(from, to int) *panel {
+	lo, hi := from-p.from, to-p.from
+	return &panel{from, to, p.stride, p.x[lo*p.stride : hi*p.stride], p.halves[lo:hi], p.squares[lo:hi]}
+}
+
+// norm is the largest |x|.
+func (p *panel) norm() float64 { return math.Sqrt(slices.Max(p.squares[:p.to-p.from])) }
+
+// load fills rows from..to of p with rows[from:to].
 func (p *panel) load(s *Set, c *centre, rows []int, from, to int) {
-	if p.from == from && p.to == to {
-		return
-	}
-	p.from, p.to, p.norm = from, to, 0
 	d := len(c.m)
-	for r := range to - from {
-		x := p.x[r*d : (r+1)*d]
-		i := rows[from+r]
+	for r := from; r < to; r++ {
+		x := p.x[(r-p.from)*p.stride:][:d]
+		i := rows[r]
+		sum := 0.0
 		if c.whole {
 			for k, v := range s.Bytes(i) {
 				x[k] = float32(v) - c.m[k]
@@ -372,12 +417,10 @@ func (p *panel) load(s *Set, c *centre, rows []int, from, to int) {
 				x[k] = float32((float64(v) - float64(c.m[k])) * c.scale)
 			}
 		}
-		sum := 0.0
 		for _, v := range x {
 			sum += float64(v) * float64(v)
 		}
-		p.squares[r], p.halves[r] = sum, float32(sum/2)
-		p.norm = max(p.norm, math.Sqrt(sum))
+		p.squares[r-p.from], p.halves[r-p.from] = sum, float32(sum/2)
 	}
 }
 

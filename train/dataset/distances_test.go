@@ -100,24 +100,34 @@ func TestDistances(t *testing.T) {
 	}
 	for name, s := range cases {
 		t.Run(name, func(t *testing.T) {
-			var last, calls int64
-			got, err := s.Distances(context.Background(), func(done, total int64) {
-				if done < last || done > total {
-					t.Errorf("progress went from %d to %d of %d", last, done, total)
-				}
-				last = done
-				calls++
-			})
-			if err != nil {
-				t.Fatal(err)
-			}
-			if want := bruteForce(s); got != want {
-				t.Errorf("got  %+v\nwant %+v", got, want)
-			}
-			if last != got.Pairs || calls == 0 {
-				t.Errorf("progress ended at %d of %d pairs after %d calls", last, got.Pairs, calls)
-			}
+			want := bruteForce(s)
+			checkDistances(t, s, want)
+			// With rows that are not held at once.
+			defer func(before int) { heldFloats = before }(heldFloats)
+			heldFloats = 0
+			checkDistances(t, s, want)
 		})
+	}
+}
+
+func checkDistances(t *testing.T, s *Set, want Distances) {
+	t.Helper()
+	var last, calls int64
+	got, err := s.Distances(context.Background(), func(done, total int64) {
+		if done < last || done > total {
+			t.Errorf("progress went from %d to %d of %d", last, done, total)
+		}
+		last = done
+		calls++
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got != want {
+		t.Errorf("got  %+v\nwant %+v", got, want)
+	}
+	if last != got.Pairs || calls == 0 {
+		t.Errorf("progress ended at %d of %d pairs after %d calls", last, got.Pairs, calls)
 	}
 }
 

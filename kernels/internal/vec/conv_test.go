@@ -221,14 +221,16 @@ func TestNoAllocations(t *testing.T) {
 	n := c.H * c.W * c.Cin
 	x, y, w := normals(1, n), make([]float32, n), normals(2, 9*8*8)
 	packed, scratch, acc := make([]float32, c.PackedLen()), make([]float32, c.ScratchLen()), make([]float32, c.WeightGradLen())
-	product := make([]float32, MatMulTScratch(14, 8*14))
+	var product Packed
+	product.Pack(x, 8*14, 14, 8*14)
 	sum, sq, index := make([]float32, 8), make([]float32, 8), make([]uint32, n)
 	eachISA(t, func(t *testing.T) {
 		allocs := testing.AllocsPerRun(3, func() {
 			c.Pack(packed, w)
 			c.Forward(y, x, packed, sum, scratch, false)
 			c.WeightGrad(acc, x, y, scratch)
-			MatMulT(y, 14, x, 8*14, x, 8*14, 14, 14, 8*14, product)
+			product.Pack(x, 8*14, 14, 8*14)
+			product.MatMulT(y, 14, x, 8*14, 14)
 			ELU(y, x)
 			ScaleShiftELU(y, x, sum, sq)
 			NormBackwardRow(y, x, x, sum, sq, sq)
@@ -271,7 +273,7 @@ func TestBadArgumentsPanic(t *testing.T) {
 		"cut row":        func() { ColumnSum(make([]float32, 3), make([]float32, 4)) },
 		"short ELU":      func() { ELU(make([]float32, 3), make([]float32, 2)) },
 		"odd pool":       func() { MeanPool2(make([]float32, 2), make([]float32, 6), 3, 2, 1) },
-		"small stride":   func() { MatMulT(make([]float32, 4), 1, make([]float32, 4), 2, make([]float32, 4), 2, 2, 2, 2, nil) },
+		"small stride":   func() { new(Packed).Pack(make([]float32, 4), 1, 2, 2) },
 		"unpack outside": func() { c.UnpackWeightGrad(make([]float32, 36), nil, 0, 3) },
 	} {
 		func() {

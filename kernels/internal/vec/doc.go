@@ -17,6 +17,8 @@ package vec
 //go:generate go run ./gen -part wino -dispatch wino_dispatch -out wino_amd64.s -stubs wino_stubs_amd64.go -pkg vec
 //go:generate go run ./gen -part elementwise -dispatch elementwise_dispatch -out elementwise_amd64.s -stubs elementwise_stubs_amd64.go -pkg vec
 //go:generate go run ./gen -part columns -dispatch columns_dispatch -out columns_amd64.s -stubs columns_stubs_amd64.go -pkg vec
+//go:generate go run ./gen -part matmul -dispatch matmul_dispatch -out matmul_amd64.s -stubs matmul_stubs_amd64.go -pkg vec
+//go:generate go run ./gen -part peak -dispatch peak_dispatch -out peak_amd64.s -stubs peak_stubs_amd64.go -pkg vec
 //go:generate go run ./gen -part pool -dispatch pool_dispatch -out pool_amd64.s -stubs pool_stubs_amd64.go -pkg vec
 //go:generate go run ./gen -part noise -dispatch noise_dispatch -out noise_amd64.s -stubs noise_stubs_amd64.go -pkg vec
 //go:generate go run ./gen -part adam -dispatch adam_dispatch -out adam_amd64.s -stubs adam_stubs_amd64.go -pkg vec

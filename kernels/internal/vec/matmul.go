@@ -1,29 +1,84 @@
 package vec
 
-// dst = a b^T on the convolution's tiles: b's rows are packed into panels of 16 lanes, a block that stays in the second
-// level cache at a time, and a's rows are the tile's.
+// dst = a b^T on the convolution's tiles. b is packed once, for many products: in panels of 16 of its rows, side by side
+// as lanes. The rows of a are the tile's, read where they lie.
 
 import "unsafe"
 
-// A block of b is at most blockN rows by blockK columns: 1 MiB.
+// A block of b is at most blockN rows by blockK columns: half a MiB, which stays in the second level cache while the rows
+// of a pass by. blockK columns of a tile's rows stay in the first while the block's panels do.
 const (
-	blockN = 512
+	blockN = 256
 	blockK = 512
-	// Rows of a are copied next to each other, a little further apart than blockK: in place they may lie a power of two
-	// apart, where they would evict each other from the first level cache.
-	strideA = blockK + lanes
 )
 
-// MatMulTScratch is the number of floats of scratch that MatMulT needs for b (n,k).
-func MatMulTScratch(n, k int) int {
-	columns := (min(n, blockN) + lanes - 1) / lanes * lanes
-	return min(k, blockK)*columns + 14*strideA + lanes
+// Packed is a matrix (n,k) as the right factor of products: for each blockK columns, for each 16 rows, (columns, 16).
+type Packed struct {
+	n, k int
+	v    []float32
 }
 
-// MatMulT computes dst (m,n) = a (m,k) b (n,k)^T; row i of a matrix starts at i times its stride, lda, ldb or ldd. dst
-// must not overlap a or b.
-func MatMulT(dst []float32, ldd int, a []float32, lda int, b []float32, ldb int, m, n, k int, scratch []float32) {
-	if m < 0 || n < 0 || k < 0 || lda < k || ldb < k || ldd < n {
+// Pack packs b (n,k), whose row j starts at j*ldb. Memory of before is used again where it suffices.
+func (p *Packed) Pack(b []float32, ldb, n, k int) {
+	if n < 0 || k < 0 || ldb < k {
+		panic("vec: Pack: negative size or stride below the row's length")
+	}
+	checkLast("Pack: b", len(b), n, k, ldb)
+	p.n, p.k = n, k
+	rows := p.rows()
+	if len(p.v) < rows*k {
+		v := make([]float32, rows*k+lanes)
+		p.v = v[int(-uintptr(unsafe.Pointer(unsafe.SliceData(v)))%64/4):]
+	}
+	for k0 := 0; k0 < k; k0 += blockK {
+		depth := min(blockK, k-k0)
+		for first := 0; first < n; first += lanes {
+			packPanel(p.v[rows*k0+first*depth:][:depth*lanes], b[first*ldb+k0:], ldb, min(lanes, n-first), depth)
+		}
+	}
+}
+
+// rows is n with those that fill the last panel.
+func (p *Packed) rows() int { return (p.n + lanes - 1) / lanes * lanes }
+
+// packPanel writes n rows of b, depth long, as (depth, 16); lanes past the last row are zero.
+func packPanel(to, b []float32, ldb, n, depth int) {
+	done := 0
+	if n < lanes {
+		clear(to)
+	} else if fours := depth / 4; isa != plainGo && fours > 0 {
+		done = 4 * fours
+		packPanelKernel(&to[0], &b[0], 4*ldb, fours)
+	}
+	for lane := range n {
+		for i, v := range b[lane*ldb:][done:depth] {
+			to[(done+i)*lanes+lane] = v
+		}
+	}
+}
+
+// FirstOutside returns the first i where below < h[i]-g[i] < above does not hold, which it does not for NaN, or else the
+// number of values.
+func FirstOutside(h, g []float32, below, above float32) int {
+	checkLen("FirstOutside: g", len(g), len(h))
+	i := 0
+	if n := len(h) / lanes * lanes; isa != plainGo && n > 0 {
+		i = firstOutsideKernel(&h[0], &g[0], below, above, n)
+	}
+	for ; i < len(h); i++ {
+		if d := h[i] - g[i]; !(below < d && d < above) {
+			break
+		}
+	}
+	return i
+}
+
+// MatMulT computes dst (m,n) = a (m,k) b^T, b being what p holds. Row i of dst and a starts at i times ldd and lda; dst
+// must not overlap a. Rows of a that lie a multiple of 4 KiB apart evict each other from the first level cache: see
+// [RowStride].
+func (p *Packed) MatMulT(dst []float32, ldd int, a []float32, lda int, m int) {
+	n, k := p.n, p.k
+	if m < 0 || lda < k || ldd < n {
 		panic("vec: MatMulT: negative size or stride below the row's length")
 	}
 	if m == 0 || n == 0 {
@@ -31,100 +86,106 @@ func MatMulT(dst []float32, ldd int, a []float32, lda int, b []float32, ldb int,
 	}
 	checkLast("MatMulT: dst", len(dst), m, n, ldd)
 	checkLast("MatMulT: a", len(a), m, k, lda)
-	checkLast("MatMulT: b", len(b), n, k, ldb)
 	if k == 0 {
 		for i := range m {
 			clear(dst[i*ldd:][:n])
 		}
 		return
 	}
-	if isa == plainGo {
-		matMulTGo(dst, ldd, a, lda, b, ldb, m, n, k)
-		return
+	for k0 := 0; k0 < k; k0 += blockK {
+		depth := min(blockK, k-k0)
+		for n0 := 0; n0 < n; n0 += blockN {
+			columns := min(blockN, n-n0)
+			b := p.v[p.rows()*k0+n0*depth:]
+			if isa == plainGo {
+				matMulTGo(dst[n0:], ldd, a[k0:], lda, b, m, columns, depth, k0 > 0)
+			} else {
+				matMulTTiles(dst[n0:], ldd, a[k0:], lda, b, m, columns, depth, k0 > 0)
+			}
+		}
 	}
-	checkLen("scratch", len(scratch), MatMulTScratch(n, k))
-	skip := int(-uintptr(unsafe.Pointer(unsafe.SliceData(scratch))) % 64 / 4)
-	rowsA, packed := scratch[skip:skip+14*strideA], scratch[skip+14*strideA:]
-	most := maxRows(maxPanels())
-	for n0 := 0; n0 < n; n0 += blockN {
-		columns := min(blockN, n-n0)
-		panels := (columns + lanes - 1) / lanes
-		for k0 := 0; k0 < k; k0 += blockK {
-			depth := min(blockK, k-k0)
-			packRows(packed, b[n0*ldb+k0:], ldb, columns, depth)
-			t := tileArgs{
-				bias: unsafe.Pointer(&zeroLanes), lda: 4 * strideA, ldy: uintptr(4 * ldd),
-				nKh: 1, nKw: 1, k: depth, bPanel: uintptr(4 * depth * lanes),
-			}
-			if k0 > 0 {
-				t.accumulate = 1
-			}
-			pieces, size, extra := even(m, most)
-			for piece, i := 0, 0; piece < pieces; piece++ {
-				rows := size
-				if piece < extra {
-					rows++
+}
+
+// matMulTTiles adds up one block of b, columns of its rows and depth of its columns.
+func matMulTTiles(dst []float32, ldd int, a []float32, lda int, b []float32, m, columns, depth int, accumulate bool) {
+	panels := (columns + lanes - 1) / lanes
+	t := tileArgs{
+		bias: unsafe.Pointer(&zeroLanes), lda: uintptr(4 * lda), ldy: uintptr(4 * ldd),
+		nKh: 1, nKw: 1, k: depth, bPanel: uintptr(4 * depth * lanes),
+	}
+	if accumulate {
+		t.accumulate = 1
+	}
+	pieces, size, extra := even(m, maxRows(maxPanels()))
+	for piece, i := 0, 0; piece < pieces; piece++ {
+		rows := size
+		if piece < extra {
+			rows++
+		}
+		t.a = unsafe.Pointer(&a[i*lda])
+		for panel := 0; panel < panels; {
+			n := min(maxPanels(), panels-panel)
+			full := min(lanes, columns-(panel+n-1)*lanes)
+			t.setMasks(full, full)
+			t.b = unsafe.Pointer(&b[panel*depth*lanes])
+			t.y = unsafe.Pointer(&dst[i*ldd+panel*lanes])
+			t.run(rows, n, 1)
+			panel += n
+		}
+		i += rows
+	}
+}
+
+func matMulTGo(dst []float32, ldd int, a []float32, lda int, b []float32, m, columns, depth int, accumulate bool) {
+	for first := 0; first < columns; first += lanes {
+		panel := b[first*depth:][:depth*lanes]
+		for i := range m {
+			row := a[i*lda:][:depth]
+			y := dst[i*ldd+first:][:min(lanes, columns-first)]
+			for lane := 0; lane < len(y); lane += 4 { // four sums that stay in registers
+				var s [4]float32
+				if accumulate {
+					copy(s[:], y[lane:])
 				}
-				for r := range rows {
-					copy(rowsA[r*strideA:][:depth], a[(i+r)*lda+k0:])
+				s0, s1, s2, s3 := s[0], s[1], s[2], s[3]
+				for l, v := range row {
+					w := panel[l*lanes+lane:][:4:4]
+					s0 += v * w[0]
+					s1 += v * w[1]
+					s2 += v * w[2]
+					s3 += v * w[3]
 				}
-				t.a = unsafe.Pointer(&rowsA[0])
-				for panel := 0; panel < panels; {
-					p := min(maxPanels(), panels-panel)
-					full := min(lanes, columns-(panel+p-1)*lanes)
-					t.setMasks(full, full)
-					t.b = unsafe.Pointer(&packed[panel*depth*lanes])
-					t.y = unsafe.Pointer(&dst[i*ldd+n0+panel*lanes])
-					t.run(rows, p, 1)
-					panel += p
-				}
-				i += rows
+				s = [4]float32{s0, s1, s2, s3}
+				copy(y[lane:], s[:])
 			}
+		}
+	}
+}
+
+// RowStride is a stride of rows of n values, n or a little more, at which the blockK values of each row of a tile are spread
+// over the first level cache: its 64 sets, of one line of 16 values of each 4 KiB, get 8 at most.
+func RowStride(n int) int {
+	const tileRows, most = 14, 8
+	stride := (n + lanes - 1) / lanes * lanes
+	for ; ; stride += lanes {
+		var sets [64]int
+		worst := 0
+		for row := range tileRows {
+			for line := 0; line < min(n, blockK); line += lanes {
+				set := &sets[(row*stride+line)/lanes%64]
+				*set++
+				worst = max(worst, *set)
+			}
+		}
+		if worst <= most {
+			return stride
 		}
 	}
 }
 
 // checkLast fails unless the last of the rows, n long at stride ld, is inside.
 func checkLast(what string, have, rows, n, ld int) {
-	if want := (rows-1)*ld + n; have < want {
+	if want := (rows-1)*ld + n; rows > 0 && have < want {
 		checkLen(what, have, want)
-	}
-}
-
-// packRows writes n rows of b, depth long, as panels (depth, 16); lanes past the last row are zero.
-func packRows(packed, b []float32, ldb, n, depth int) {
-	for panel := 0; panel*lanes < n; panel++ {
-		to := packed[panel*depth*lanes:][:depth*lanes]
-		first := panel * lanes
-		if n-first < lanes {
-			clear(to)
-		}
-		for lane := range min(lanes, n-first) {
-			for i, v := range b[(first+lane)*ldb:][:depth] {
-				to[i*lanes+lane] = v
-			}
-		}
-	}
-}
-
-func matMulTGo(dst []float32, ldd int, a []float32, lda int, b []float32, ldb int, m, n, k int) {
-	for i := range m {
-		row := a[i*lda:][:k]
-		for j := range n {
-			other := b[j*ldb:][:k]
-			// Four sums, for speed and for accuracy.
-			var s0, s1, s2, s3 float32
-			l := 0
-			for ; l+4 <= k; l += 4 {
-				s0 += row[l] * other[l]
-				s1 += row[l+1] * other[l+1]
-				s2 += row[l+2] * other[l+2]
-				s3 += row[l+3] * other[l+3]
-			}
-			for ; l < k; l++ {
-				s0 += row[l] * other[l]
-			}
-			dst[i*ldd+j] = (s0 + s1) + (s2 + s3)
-		}
 	}
 }

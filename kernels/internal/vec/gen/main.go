@@ -44,6 +44,10 @@ func main() {
 		writeWinoDispatch(*dispatch)
 	case "taps":
 		genTaps()
+	case "matmul":
+		genMatMul()
+	case "peak":
+		genPeak()
 	default:
 		fmt.Fprintf(os.Stderr, "gen: unknown part %q\n", *part)
 		os.Exit(2)

@@ -1,0 +1,47 @@
+package vec
+
+// What the machine can do at best, for the fractions that benchmarks quote: fused multiply-adds and reads.
+
+import "unsafe"
+
+const (
+	peakRounds = 3000 // of 12 multiply-adds a call: some 5 microseconds at two each cycle
+	peakFMAs   = 12
+)
+
+// PeakFMA runs fused multiply-adds of vectors in registers, two cycles apart at most, for some microseconds on the
+// calling goroutine. It returns the floating-point operations done, two for each lane of each. In plain Go they are
+// scalar.
+func PeakFMA() (flop float64) {
+	if isa == plainGo {
+		var s [8]float32
+		for range peakRounds {
+			for i := range s {
+				s[i] = s[i]*0.75 + 0.25
+			}
+		}
+		peakSink = s[0]
+		return 2 * 8 * peakRounds
+	}
+	peakFMAKernel(peakRounds)
+	return 2 * peakFMAs * peakRounds * float64(lanes) / float64(vectorsPerPanel())
+}
+
+var peakSink float32
+
+// PeakRead reads x, whose length is a multiple of 128, and does nothing with it.
+func PeakRead(x []float32) {
+	const block, blocks = 128, 256 // floats; blocks a call
+	if isa == plainGo {
+		s := float32(0)
+		for i := 0; i < len(x); i += 16 {
+			s += x[i]
+		}
+		peakSink = s
+		return
+	}
+	for n := len(x) / block; n > 0; n -= blocks {
+		from := (len(x)/block - n) * block
+		peakReadKernel((*float32)(unsafe.Pointer(&x[from])), min(n, blocks))
+	}
+}

@@ -1,0 +1,84 @@
+// What the host can do at best, for benchmarks: fused multiply-adds a second, and bytes from and to memory a second.
+package kernels
+
+import (
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"sigmaz/kernels/internal/vec"
+)
+
+// PeakFLOPS is the floating-point operations a second of fused multiply-adds in registers, two for each lane of each, on
+// that many goroutines at once for the time d. What shares the cores meanwhile lowers it: 10 ms of it before and after a
+// measurement tell whether that had the machine to itself.
+func PeakFLOPS(workers int, d time.Duration) float64 {
+	return rate(workers, d, func(int) float64 { return vec.PeakFMA() })
+}
+
+// PeakBytes is the bytes a second that that many goroutines at once read from memory, or copy from memory to memory (read
+// and written counted), whichever is more, each for the time d. They work on 64 MiB each: d is to be long enough for some
+// passes.
+func PeakBytes(workers int, d time.Duration) float64 {
+	const floats = 16 << 20
+	pieces := make([]struct{ a, b []float32 }, workers)
+	for i := range pieces {
+		all := make([]float32, floats)
+		for j := range all {
+			all[j] = 1
+		}
+		pieces[i].a, pieces[i].b = all[:floats/2], all[floats/2:]
+	}
+	const part = 1 << 18 // what is done between two looks at the clock
+	next := make([]int, workers)
+	at := func(w int) int {
+		next[w] = (next[w] + part) % (floats / 2)
+		return next[w]
+	}
+	read := rate(workers, d, func(w int) float64 {
+		from := at(w)
+		vec.PeakRead(pieces[w].a[from:][:part])
+		vec.PeakRead(pieces[w].b[from:][:part])
+		return 2 * 4 * part
+	})
+	copied := rate(workers, d, func(w int) float64 {
+		from := at(w)
+		copy(pieces[w].b[from:][:part], pieces[w].a[from:][:part])
+		return 2 * 4 * part
+	})
+	return max(read, copied)
+}
+
+// rate runs piece on every worker until d has passed and returns the work done a second. piece says how much it did.
+func rate(workers int, d time.Duration, piece func(worker int) float64) float64 {
+	done := make([]float64, workers)
+	var wg sync.WaitGroup
+	var ready sync.WaitGroup
+	var start time.Time
+	var last atomic.Int64
+	ready.Add(workers)
+	begin := make(chan struct{})
+	for w := range workers {
+		wg.Go(func() {
+			piece(w) // wakes the core
+			ready.Done()
+			<-begin
+			for {
+				done[w] += piece(w)
+				if took := time.Since(start); took >= d {
+					last.Store(max(last.Load(), int64(took)))
+					return
+				}
+			}
+		})
+	}
+	ready.Wait()
+	start = time.Now()
+	close(begin)
+	wg.Wait()
+	total := 0.0
+	for _, v := range done {
+		total += v
+	}
+	return total / time.Duration(last.Load()).Seconds()
+}
