@@ -42,6 +42,7 @@ type options struct {
 	device             cli.Device
 	workers            int
 	quick, check, info bool
+	stdin              bool
 	json               string
 }
 
@@ -67,6 +68,7 @@ func newOptions() *options {
 				{Name: "quick", Help: "small sizes and short measurements", Value: &o.quick},
 				{Name: "check", Help: "compare with the reference, measure nothing", Value: &o.check},
 				{Name: "info", Help: "name the device and stop", Value: &o.info},
+				{Name: "stdin", Help: "measure what lines of standard input ask for; pytorch/compare.py does", Value: &o.stdin},
 			}},
 			{Name: "Output", Flags: []cli.Flag{
 				{Name: "json", Arg: "FILE", Help: "write the numbers to this file as well; one that is there is replaced", Value: &o.json},
@@ -128,6 +130,9 @@ func measure(o *options, stdout io.Writer) error {
 	b.watch.dry = strings.Contains(backend.Name(), "stand-in")
 	b.report = Report{Device: backend.Name(), Standin: b.watch.dry, Quick: o.quick,
 		Go: fmt.Sprintf("%s %s/%s", runtime.Version(), runtime.GOOS, runtime.GOARCH)}
+	if o.stdin {
+		return b.requests(os.Stdin)
+	}
 	fmt.Fprintf(stdout, "device   %s\n", backend.Name())
 	if b.watch.dry {
 		fmt.Fprintln(stdout, "         stands in for a GPU: everything runs once, nothing is timed")

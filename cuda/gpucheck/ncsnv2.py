@@ -105,9 +105,9 @@ def macs(net, channels, size):
 
 
 class Case:
-    """One size in one way."""
+    """One size in one way. fused asks for Adam in one kernel, which every PyTorch has on a GPU."""
 
-    def __init__(self, device, how, kind, ngf, size, channels, batch):
+    def __init__(self, device, how, kind, ngf, size, channels, batch, fused=False):
         self.device, self.kind, self.batch = device, kind, batch
         torch.manual_seed(1)
         torch.backends.cudnn.benchmark = True
@@ -116,7 +116,7 @@ class Case:
         self.macs = macs(self.net, channels, size)
         self.params = list(self.net.parameters())
         self.ema = [p.detach().clone() for p in self.params]
-        self.adam = torch.optim.Adam(self.params, lr=1e-4, **({"fused": True} if device.type == "cuda" else {}))
+        self.adam = torch.optim.Adam(self.params, lr=1e-4, **({"fused": True} if fused or device.type == "cuda" else {}))
         self.call = self.net
         if how == "compile":
             torch.compiler.reset()  # or the compiler gives up after so many versions of one function
@@ -152,11 +152,14 @@ class Case:
             torch._foreach_add_(self.ema, self.params, alpha=0.001)
         return loss
 
+    def score(self):
+        with torch.no_grad(), self.precision():
+            return self.call(self.x, self.sigma)
+
     def sample(self):
         a = 1e-5
+        score = self.score()
         with torch.no_grad():
-            with self.precision():
-                score = self.call(self.x, self.sigma)
             self.x.add_(score.float(), alpha=a).add_(torch.randn_like(self.x), alpha=math.sqrt(2 * a))
 
 
