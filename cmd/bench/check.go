@@ -114,6 +114,9 @@ func (b *bench) checkAll() error {
 			return err
 		}
 	}
+	if err := b.checkDistances(); err != nil {
+		return err
+	}
 	return b.checkNetwork()
 }
 

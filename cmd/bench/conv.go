@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"slices"
+	"strings"
 
 	"sigmaz/internal/approx"
 	"sigmaz/kernels"
@@ -60,6 +61,9 @@ func shapeText(s kernels.ConvShape) string {
 // with the reference before.
 func (b *bench) convolutions(convs []kernels.Conv) (table, error) {
 	t := table{title: "convolution"}
+	if len(convs) > 0 {
+		t.note = fmt.Sprintf("b%d", convs[0].N)
+	}
 	count := map[kernels.ConvShape]int64{}
 	var shapes []kernels.ConvShape
 	for _, c := range convs {
@@ -80,7 +84,7 @@ func (b *bench) convolutions(convs []kernels.Conv) (table, error) {
 		if err != nil {
 			return t, fmt.Errorf("convolution %s: %w", shapeText(s), err)
 		}
-		row.Name = fmt.Sprintf("%s, %dx", row.Name, count[s])
+		row.Name = fmt.Sprintf("%s, %dx", strings.TrimPrefix(row.Name, fmt.Sprintf("%dx", s.N)), count[s])
 		t.rows = append(t.rows, row)
 	}
 	return t, nil
@@ -108,7 +112,7 @@ func (b *bench) convolution(s kernels.ConvShape) (Row, error) {
 		if err != nil {
 			return row, err
 		}
-		row.Values = append(row.Values, took.value([]string{"forward", "d input", "d weight"}[i], "FLOP/s", flop))
+		row.Values = append(row.Values, b.flops(took, []string{"forward", "d input", "d weight"}[i], flop))
 	}
 	return row, nil
 }

@@ -82,13 +82,13 @@ func (b *bench) memory() (table, error) {
 		if err != nil {
 			return t, err
 		}
-		t.rows = append(t.rows, Row{Name: m.name, Values: []Value{
-			s.value("", "B/s", m.bytes*float64(e.values)), {Unit: "% of the copy"}}})
+		t.rows = append(t.rows, Row{Name: m.name, Values: []Value{s.value("", "B/s", m.bytes*float64(e.values))}})
+	}
+	if peak := &b.report.Peaks.Bytes; *peak == 0 {
+		*peak = t.rows[2].Values[0].Median
 	}
 	for _, r := range t.rows {
-		if c := t.rows[2].Values[0].Median; c > 0 {
-			r.Values[1].Median = 100 * r.Values[0].Median / c
-		}
+		r.Values[0] = r.Values[0].of(b.report.Peaks.Bytes)
 	}
 	return t, nil
 }

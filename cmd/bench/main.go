@@ -10,11 +10,16 @@
 //
 //	training     whole steps of NCSNv2: perturbation, forward, loss, backward, Adam, moving average
 //	sampling     steps of annealed Langevin dynamics: one evaluation of the network and one update for each image
-//	memory       perturb and langevin against a copy, in bytes that must be read and written at least
+//	kernels      of a training step of the largest network measured, each by itself, in bytes that must be read and written
+//	             at least, or FLOP; the percentage of the time is that of all of them
+//	memory       perturb, langevin and a copy where no cache holds the data
 //	convolution  the shapes of the largest network measured: forward, gradient of the input, gradient of the weights
+//	distances    all pairs of rows of a data set, on the CPU
 //
 // FLOP are the multiply-adds of the convolutions, twice; a backward pass counts as two forward ones. The memory column is the
-// arena and the working memory beside it.
+// arena and the working memory beside it. Percentages behind rates are of a peak measured in the same run: FLOP/s of the
+// fused multiply-adds of all cores used, B/s of their memory (on a GPU, the copy's). More than 100 % is no mistake: Winograd's
+// convolutions need fewer multiplications than are counted, and caches are faster than memory.
 //
 // The exit code is 0, 1 when something failed, 2 for wrong usage.
 package main
@@ -43,7 +48,7 @@ type options struct {
 	workers            int
 	quick, check, info bool
 	stdin              bool
-	json               string
+	json, data         string
 }
 
 // run is the whole command: 0, 1 when something failed, 2 for wrong usage.
@@ -69,6 +74,10 @@ func newOptions() *options {
 				{Name: "check", Help: "compare with the reference, measure nothing", Value: &o.check},
 				{Name: "info", Help: "name the device and stop", Value: &o.info},
 				{Name: "stdin", Help: "measure what lines of standard input ask for; pytorch/compare.py does", Value: &o.stdin},
+			}},
+			{Name: "Data", Flags: []cli.Flag{
+				{Name: "data", Arg: "SPEC", Help: "data set whose distances are measured, at most 10,000 rows of it, as train -data takes it",
+					Default: "made images", Value: &o.data},
 			}},
 			{Name: "Output", Flags: []cli.Flag{
 				{Name: "json", Arg: "FILE", Help: "write the numbers to this file as well; one that is there is replaced", Value: &o.json},
@@ -104,6 +113,7 @@ type Report struct {
 	Quick   bool
 	Checked int     // results compared with the reference
 	Worst   float64 // the largest error among them, relative to the largest element
+	Peaks   Peaks
 	Rows    []Row
 }
 
@@ -145,6 +155,7 @@ func measure(o *options, stdout io.Writer) error {
 	}
 	fmt.Fprintf(stdout, "checked  %d results against the reference, largest error %.1e\n", b.report.Checked, b.report.Worst)
 	if !o.check {
+		b.peaks()
 		if err := b.measureAll(); err != nil {
 			return err
 		}
@@ -166,10 +177,11 @@ func measure(o *options, stdout io.Writer) error {
 func (b *bench) measureAll() error {
 	training, sampling := table{title: "training"}, table{title: "sampling"}
 	var convs []kernels.Conv // of the last network that fits
+	var step table           // its kernels
 	var tooLarge []string
 	var full kernels.OutOfMemory
 	for _, n := range b.networks() {
-		trained, sampled, c, err := b.network(n)
+		trained, sampled, k, c, err := b.network(n)
 		if errors.As(err, &full) {
 			tooLarge = append(tooLarge, fmt.Sprintf("not measured: %s: %v", n, err))
 			continue
@@ -178,7 +190,7 @@ func (b *bench) measureAll() error {
 			return fmt.Errorf("%s: %w", n, err)
 		}
 		training.rows, sampling.rows = append(training.rows, trained), append(sampling.rows, sampled)
-		convs = c
+		convs, step = c, k
 	}
 	if convs == nil {
 		return full
@@ -188,6 +200,7 @@ func (b *bench) measureAll() error {
 	for _, line := range tooLarge {
 		fmt.Fprintln(b.out, line)
 	}
+	b.print(step)
 	moved, err := b.memory()
 	if err != nil {
 		return err
@@ -198,17 +211,22 @@ func (b *bench) measureAll() error {
 		return err
 	}
 	b.print(shapes)
+	compared, err := b.distances()
+	if err != nil {
+		return fmt.Errorf("distances: %w", err)
+	}
+	b.print(compared)
 	return nil
 }
 
-// network measures training and sampling, and lists the network's convolutions.
-func (b *bench) network(n network) (trained, sampled Row, convs []kernels.Conv, err error) {
-	trained, weights, err := b.train(n)
+// network measures training, the kernels of a step and sampling, and lists the network's convolutions.
+func (b *bench) network(n network) (trained, sampled Row, step table, convs []kernels.Conv, err error) {
+	trained, step, weights, err := b.train(n)
 	if err != nil {
-		return trained, sampled, nil, fmt.Errorf("training: %w", err)
+		return trained, sampled, step, nil, fmt.Errorf("training: %w", err)
 	}
 	if sampled, convs, err = b.sample(n, weights); err != nil {
 		err = fmt.Errorf("sampling: %w", err)
 	}
-	return trained, sampled, convs, err
+	return trained, sampled, step, convs, err
 }

@@ -39,7 +39,8 @@ func TestEverythingRuns(t *testing.T) {
 			}
 		}
 	}
-	if tables["training"] != 1 || tables["sampling"] != 1 || tables["memory"] != 3 || tables["convolution"] < 5 {
+	if tables["training"] != 1 || tables["sampling"] != 1 || tables["memory"] != 3 || tables["convolution"] < 5 ||
+		tables["kernels of a training step"] < 15 || tables["distances of all pairs"] != 1 {
 		t.Errorf("rows: %v", tables)
 	}
 	if b.report.Checked < 20 || !(b.report.Worst < 1e-4) {
@@ -98,10 +99,10 @@ func TestStopwatch(t *testing.T) {
 
 func TestTable(t *testing.T) {
 	rows := table{title: "training", rows: []Row{
-		{Name: "ngf 128 32x32x3 b128", Memory: 3 << 30, Values: []Value{{Unit: "images/s", Median: 1234.4, Low: 1200, High: 1240}, {Unit: "FLOP/s", Median: 7.3e13, Low: 7.2e13, High: 7.4e13}}},
+		{Name: "ngf 128 32x32x3 b128", Memory: 3 << 30, Values: []Value{{Unit: "images/s", Median: 1234.4, Low: 1200, High: 1240}, {Unit: "FLOP/s", Median: 7.3e13, Low: 7.2e13, High: 7.4e13, OfPeak: 81.5}}},
 		{Name: "ngf 8", Memory: 5 << 20, Values: []Value{{Unit: "images/s"}, {Unit: "FLOP/s", Median: 1e11, Low: 1e11, High: 1e11}}}}}
 	want := `training               images/s     TFLOP/s    memory
-ngf 128 32x32x3 b128  1234 ±3%    73.0 ±1%  3.00 GiB
+ngf 128 32x32x3 b128  1234 ±3%    73.0 ±1% (82%)  3.00 GiB
 ngf 8                        -  0.100 ±0%  5.00 MiB`
 	got := strings.Join(rows.lines(), "\n")
 	if squeeze(got) != squeeze(want) {
@@ -111,6 +112,47 @@ ngf 8                        -  0.100 ±0%  5.00 MiB`
 	for _, l := range rows.lines() {
 		if n := utf8.RuneCountInString(l); n != width || n > 80 {
 			t.Errorf("%d characters, the heading has %d: %s", n, width, l)
+		}
+	}
+}
+
+func TestTablesFit(t *testing.T) {
+	v := Value{Name: "d weight", Unit: "FLOP/s", Median: 1.234e12, Low: 1.1e12, High: 1.3e12, OfPeak: 151}
+	convs := table{title: "convolution", note: "b16", rows: []Row{{Name: "32x32 256-256 k3 d2, 14x", Values: []Value{v, v, v}},
+		{Name: "32x32 1-64 k3, 1x", Values: []Value{v, v, v}}}}
+	lines := convs.lines()
+	for _, l := range lines {
+		if n := utf8.RuneCountInString(l); n > 80 {
+			t.Errorf("%d characters: %s", n, l)
+		}
+	}
+	if want := "convolution b16, TFLOP/s d weight d weight d weight"; squeeze(lines[0]) != want {
+		t.Errorf("heading %q, expected %q", squeeze(lines[0]), want)
+	}
+}
+
+// Requests are answered in order, and a wrong one ends the command with what was expected.
+func TestRequests(t *testing.T) {
+	var out bytes.Buffer
+	b := dry(kernels.NewCPU(1), &out)
+	if err := b.requests(strings.NewReader("peak 0.001\n\ntrain 4 12 1 2 0.001\nscore 4 12 1 2 0.001\nscore 4 12 1 2 0.001\n")); err != nil {
+		t.Fatal(err)
+	}
+	lines := strings.Split(strings.TrimSpace(out.String()), "\n")
+	if len(lines) != 4 {
+		t.Fatalf("%d answers: %s", len(lines), out.String())
+	}
+	for _, l := range lines {
+		var a answer
+		if err := json.Unmarshal([]byte(l), &a); err != nil || !(a.Rate > 0) || a.Runs < 1 {
+			t.Errorf("%s: %v", l, err)
+		}
+	}
+	for _, line := range []string{"peak", "peak x", "peak -1", "train 4 12 1 2", "fly 4 12 1 2 1", "train 4 13 1 2 0.001"} {
+		if err := b.requests(strings.NewReader(line)); err == nil {
+			t.Errorf("%q: no error", line)
+		} else {
+			t.Log(err)
 		}
 	}
 }

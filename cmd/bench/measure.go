@@ -78,11 +78,14 @@ func (s seconds) value(name, unit string, work float64) Value {
 	return v
 }
 
-// counting is a backend that counts the words that are asked of it.
+// counting is a backend that counts the words that are asked of it, and remembers the longest program: of a trainer's that is
+// the training step.
 type counting struct {
 	kernels.Backend
 	arenas    int // words of all arenas
 	workspace int // words that programs take beside them
+	arena     kernels.Arena
+	longest   []kernels.Op
 }
 
 func (c *counting) Alloc(words int, programs ...[]kernels.Op) (kernels.Arena, error) {
@@ -93,12 +96,16 @@ func (c *counting) Alloc(words int, programs ...[]kernels.Op) (kernels.Arena, er
 
 func (c *counting) Compile(a kernels.Arena, ops []kernels.Op) (kernels.Program, error) {
 	c.workspace = max(c.workspace, c.Backend.Workspace(ops))
+	if len(ops) > len(c.longest) {
+		c.arena, c.longest = a, ops
+	}
 	return c.Backend.Compile(a, ops)
 }
 
 // reset starts counting anew. What was allocated before and is not used any more goes back to the device.
 func (c *counting) reset() {
 	c.arenas, c.workspace = 0, 0
+	c.arena, c.longest = nil, nil
 	runtime.GC()
 }
 

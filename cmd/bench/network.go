@@ -47,16 +47,16 @@ func (n network) trainer(b kernels.Backend) (*model.Trainer, int, error) {
 	return t, ring, err
 }
 
-// train measures training steps. It returns the weights for sample.
-func (b *bench) train(n network) (Row, []model.Named, error) {
+// train measures training steps, and the kernels of one. It returns the weights for sample.
+func (b *bench) train(n network) (Row, table, []model.Named, error) {
 	info, err := model.Describe(n.config())
 	if err != nil {
-		return Row{}, nil, err
+		return Row{}, table{}, nil, err
 	}
 	b.backend.reset()
 	t, ring, err := n.trainer(b.backend)
 	if err != nil {
-		return Row{}, nil, err
+		return Row{}, table{}, nil, err
 	}
 	var records []model.LossRecord
 	pending := 0
@@ -65,7 +65,7 @@ func (b *bench) train(n network) (Row, []model.Named, error) {
 		records, err = t.Losses(records[:0])
 		return err
 	}
-	step := func() error {
+	one := func() error {
 		if pending++; pending > ring {
 			if err := read(); err != nil {
 				return err
@@ -74,16 +74,21 @@ func (b *bench) train(n network) (Row, []model.Named, error) {
 		}
 		return t.Step()
 	}
-	s, err := b.watch.time(step, read)
+	s, err := b.watch.time(one, read)
 	if err != nil {
-		return Row{}, nil, err
+		return Row{}, table{}, nil, err
 	}
 	named, err := t.Named("param.")
+	if err != nil {
+		return Row{}, table{}, nil, err
+	}
+	memory := b.backend.bytes()
+	step, err := b.kernelsOf(b.backend.arena, b.backend.longest)
 	images := float64(n.batch)
-	return Row{Name: n.String(), Memory: b.backend.bytes(), Values: []Value{
+	return Row{Name: n.String(), Memory: memory, Values: []Value{
 		s.value("", "images/s", images),
-		s.value("", "FLOP/s", 6*float64(info.MACs)*images),
-	}}, named, err
+		b.flops(s, "", 6*float64(info.MACs)*images),
+	}}, step, named, err
 }
 
 // sample measures steps of annealed Langevin dynamics with the given weights, and lists the network's convolutions.
@@ -140,6 +145,6 @@ func (b *bench) sample(n network, weights []model.Named) (Row, []kernels.Conv, e
 	images := float64(n.batch)
 	return Row{Name: n.String(), Memory: b.backend.bytes(), Values: []Value{
 		s.value("", "scores/s", images),
-		s.value("", "FLOP/s", 2*float64(macs)*images),
+		b.flops(s, "", 2*float64(macs)*images),
 	}}, convs, nil
 }

@@ -21,11 +21,13 @@ type Value struct {
 	Name              string
 	Unit              string
 	Median, Low, High float64
+	OfPeak            float64 `json:",omitempty"` // percent of a peak measured in the same run; of a time, of all of them
 }
 
 // table is rows with the same values.
 type table struct {
 	title string
+	note  string // behind the title in the heading
 	rows  []Row
 }
 
@@ -50,20 +52,22 @@ func (t table) lines() []string {
 			largest[v.Unit] = max(largest[v.Unit], v.Median)
 		}
 	}
-	head := []string{t.title}
+	head := []string{strings.TrimSpace(t.title + " " + t.note)}
 	first := t.rows[0]
+	title := ""
 	for _, v := range first.Values {
 		prefix, _ := scale(v.Unit, largest[v.Unit])
 		name := prefix + v.Unit
 		switch {
 		case len(largest) == 1: // the title says it for all columns
-			head[0] = t.title + ", " + name
+			title = ", " + name
 			name = v.Name
 		case v.Name != "":
 			name = strings.TrimSpace(v.Name + " " + name)
 		}
 		head = append(head, name)
 	}
+	head[0] += title
 	if first.Memory > 0 {
 		head = append(head, "memory")
 	}
@@ -104,6 +108,9 @@ func (v Value) text(scale float64) string {
 	text := number(v.Median / scale)
 	if v.Low > 0 {
 		text += fmt.Sprintf(" ±%.0f%%", 100*max(v.High/v.Median-1, 1-v.Low/v.Median))
+	}
+	if v.OfPeak > 0 {
+		text += fmt.Sprintf(" (%.0f%%)", v.OfPeak)
 	}
 	return text
 }
