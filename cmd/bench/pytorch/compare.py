@@ -33,7 +33,7 @@ ROOT = os.path.join(HERE, "..", "..", "..")
 SIZES = [(64, 28, 1, 32), (128, 32, 3, 16)]
 TASKS = ("train", "score")
 PROBE = 0.01  # seconds
-LOW = 0.9  # of the highest probe: below it a window is dropped
+SETTLE = 0.1  # seconds after a window: PyTorch's threads spin for a while when they have nothing more to do
 KEEP = {"MALLOC_MMAP_THRESHOLD_": str(1 << 32), "MALLOC_TRIM_THRESHOLD_": str(1 << 40)}
 
 
@@ -108,8 +108,8 @@ class Process:
 class Turns:
     """Windows that take turns, with the probe around them."""
 
-    def __init__(self, bench):
-        self.bench, self.highest, self.windows = bench, 0, []
+    def __init__(self, bench, low):
+        self.bench, self.low, self.highest, self.windows = bench, low, 0, []
         for _ in range(10):
             self.probe()
 
@@ -122,7 +122,7 @@ class Turns:
         """The probe, once the machine has been waited for; not forever."""
         for _ in range(40):
             flops = self.probe()
-            if flops >= LOW * self.highest:
+            if flops >= self.low * self.highest:
                 break
             time.sleep(0.25)
         return flops
@@ -130,12 +130,13 @@ class Turns:
     def window(self, process, task, size, seconds):
         before = self.quiet()
         rate = process.ask(task, *size, seconds)["Rate"]
+        time.sleep(SETTLE)
         w = {"by": process.title, "task": task, "size": name(size), "rate": rate, "probes": (before, self.probe())}
         self.windows.append(w)
         return w
 
     def good(self, *windows):
-        return all(min(w["probes"]) >= LOW * self.highest for w in windows)
+        return all(min(w["probes"]) >= self.low * self.highest for w in windows)
 
 
 def median(values):
@@ -164,6 +165,7 @@ def main():
     parser.add_argument("--python", action="append", metavar="PYTHON", help="an interpreter with PyTorch (default: this one)")
     parser.add_argument("--pairs", type=int, default=7, help="windows of each side (default %(default)s)")
     parser.add_argument("--seconds", type=float, default=1.5, help="of a window (default %(default)s)")
+    parser.add_argument("--low", type=float, default=0.9, help="of the highest probe: below it a window is dropped (default %(default)s)")
     parser.add_argument("--forms", help="only forms that contain one of these words, by commas")
     parser.add_argument("--json", metavar="FILE", help="write every window to FILE")
     parser.add_argument("--worker", help=argparse.SUPPRESS)
@@ -185,7 +187,7 @@ def main():
         sigmaz = Process("sigmaz", [binary, "-stdin"])
         processes, result = [sigmaz], []
         try:
-            turns = Turns(sigmaz)
+            turns = Turns(sigmaz, args.low)
             forms = []
             for python in args.python or [sys.executable]:
                 for how in ("eager", "compile"):
