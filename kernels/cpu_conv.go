@@ -130,7 +130,7 @@ const winoGradTasks = 8
 func lowerWinoGrad(mem []float32, o ConvGradWeight) stage {
 	c, _ := o.vecConv(1)
 	w := vec.NewWino(c)
-	blocks := w.GradBlocks(winoGradTasks)
+	blocks := w.GradBlocks()
 	parts := min(o.N, (winoGradTasks+len(blocks)-1)/len(blocks))
 	sums := &shared{}
 	starts := []int{0}

@@ -47,7 +47,7 @@ const (
 	// filter read serves them all. A multiple of the matrix product's rows.
 	winoChunk = 28
 	// Tiles for the weight gradient, where a sum rests in registers for that long.
-	winoGradChunk = 32
+	winoGradChunk = 64
 	// Most input and output channels of a block of the weight gradient: its 36 sums should stay in the cache too.
 	winoBlock = 64
 )

@@ -8,16 +8,11 @@ import "unsafe"
 // GradBlock is a block of the weight gradient: output channels [O0, O1) and input channels [I0, I1).
 type GradBlock struct{ O0, O1, I0, I1 int }
 
-// GradBlocks cuts the weight gradient into blocks of at least the given number where the channels allow it.
-func (w *Wino) GradBlocks(least int) (blocks []GradBlock) {
-	in, out := winoBlock, winoBlock
-	count := func() int { return (w.Cin + in - 1) / in * ((w.Cout + out - 1) / out) }
-	if count() < least && w.Cin > lanes*2 { // the transform of x is the dearer one: cut the output's channels last
-		in = lanes * 2
-	}
-	for o := 0; o < w.Cout; o += out {
-		for i := 0; i < w.Cin; i += in {
-			blocks = append(blocks, GradBlock{o, min(o+out, w.Cout), i, min(i+in, w.Cin)})
+// GradBlocks cuts the weight gradient into blocks.
+func (w *Wino) GradBlocks() (blocks []GradBlock) {
+	for o := 0; o < w.Cout; o += winoBlock {
+		for i := 0; i < w.Cin; i += winoBlock {
+			blocks = append(blocks, GradBlock{o, min(o+winoBlock, w.Cout), i, min(i+winoBlock, w.Cin)})
 		}
 	}
 	return blocks
