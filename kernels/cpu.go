@@ -219,7 +219,7 @@ func compile(mem []float32, ops []Op, workers int) *layout {
 		reads, writes := op.Operands()
 		s := lower(mem, op)
 		if norm, ok := op.(Norm); ok && i+1 < len(ops) && norm.fuses(ops[i+1]) {
-			s = lowerNorm(mem, norm, vec.ScaleShiftELU) // on one read; the windows are the norm's
+			s = lowerNorm(mem, norm, vec.NormalizeELU) // on one read; the windows are the norm's
 			i++
 		}
 		l.stages = append(l.stages, s)

@@ -17,36 +17,16 @@ func lower(mem []float32, op Op) stage {
 	case ConvGradWeight:
 		return lowerConvGradWeight(mem, o)
 	case Norm:
-		return lowerNorm(mem, o, vec.ScaleShift)
+		return lowerNorm(mem, o, vec.Normalize)
 	case NormGrad:
 		return lowerNormGrad(mem, o)
 	case Activate:
-		return byRows(o.N, nil, func(lo, hi int) {
-			x, y := rowsOf(mem, o.X, o.N, lo, hi), rowsOf(mem, o.Y, o.N, lo, hi)
-			switch o.F {
-			case ELU:
-				vec.ELU(y, x)
-			case Softplus:
-				vec.Softplus(y, x)
-			case Swish:
-				swish(y, x)
-			default:
-				o.RefRows(mem, lo, hi)
-			}
-		})
+		f := activations[o.F].forward
+		return byRows(o.N, nil, func(lo, hi int) { f(rowsOf(mem, o.Y, o.N, lo, hi), rowsOf(mem, o.X, o.N, lo, hi)) })
 	case ActivateGrad:
+		f := activations[o.F].backward
 		return byRows(o.N, nil, func(lo, hi int) {
-			dx, dy := rowsOf(mem, o.DX, o.N, lo, hi), rowsOf(mem, o.DY, o.N, lo, hi)
-			switch o.F {
-			case ELU:
-				vec.ELUBackward(dx, dy, rowsOf(mem, o.Y, o.N, lo, hi))
-			case Softplus:
-				vec.SoftplusBackward(dx, dy, rowsOf(mem, o.Y, o.N, lo, hi))
-			case Swish:
-				swishBackward(dx, dy, rowsOf(mem, o.X, o.N, lo, hi))
-			default:
-				o.RefRows(mem, lo, hi)
-			}
+			f(rowsOf(mem, o.DX, o.N, lo, hi), rowsOf(mem, o.DY, o.N, lo, hi), rowsOf(mem, o.at(), o.N, lo, hi))
 		})
 	case MaxPool5:
 		return byRows(o.N, nil, func(lo, hi int) {
@@ -65,7 +45,7 @@ func lower(mem []float32, op Op) stage {
 			}
 		})
 	case AvgPool5:
-		return avgPool5(mem, o)
+		return lowerAvgPool5(mem, o)
 	case MeanPool2:
 		return byRows(o.N, nil, func(lo, hi int) {
 			for n := lo; n < hi; n++ {
@@ -141,6 +121,18 @@ func lower(mem []float32, op Op) stage {
 	return stage{before: []phase{once(func() { op.Ref(mem) })}}
 }
 
+// activations on the CPU: y from x, and dx from dy and what the derivative is taken from.
+var activations = map[Activation]struct {
+	forward  func(y, x []float32)
+	backward func(dx, dy, at []float32)
+}{
+	ELU:      {vec.ELU, vec.ELUBackward},
+	ReLU:     {vec.ReLU, vec.ReLUBackward},
+	LReLU:    {vec.LReLU, vec.LReLUBackward},
+	Swish:    {vec.Swish, vec.SwishBackward},
+	Softplus: {vec.Softplus, vec.SoftplusBackward},
+}
+
 // byRows is a stage that needs nothing but the rows.
 func byRows(rows int, shared []Buf, f func(lo, hi int)) stage {
 	return stage{rows: rows, shared: shared, run: func(lo, hi, _ int, _ bool, _ *worker) { f(lo, hi) }}
@@ -159,69 +151,9 @@ func words(f []float32) []uint32 {
 	return unsafe.Slice((*uint32)(unsafe.Pointer(unsafe.SliceData(f))), len(f))
 }
 
-// avgPool5 sums five rows of the image and then five pixels of the sum, whole rows at a time.
-func avgPool5(mem []float32, o AvgPool5) stage {
-	width := o.W * o.C
-	return stage{rows: o.N, scratch: width + 6*o.C,
-		run: func(lo, hi, _ int, _ bool, w *worker) {
-			sum := w.scratch[:width+4*o.C] // with two pixels of zeros on either side
-			scale, shift := w.scratch[width+4*o.C:][:o.C], w.scratch[width+5*o.C:][:o.C]
-			clear(sum)
-			clear(shift)
-			for c := range scale {
-				scale[c] = 1.0 / 25
-			}
-			inner := sum[2*o.C:][:width]
-			for n := lo; n < hi; n++ {
-				x, y := row(mem, o.X, o.N, n), row(mem, o.Y, o.N, n)
-				for i := range o.H {
-					from, to := max(0, i-2), min(o.H, i+3)
-					copy(inner, part(x, from, o.H))
-					for j := from + 1; j < to; j++ {
-						vec.Add(inner, inner, part(x, j, o.H))
-					}
-					line := part(y, i, o.H)
-					vec.Add(line, sum[:width], sum[o.C:][:width])
-					for j := 2; j < 5; j++ {
-						vec.Add(line, line, sum[j*o.C:][:width])
-					}
-					vec.ScaleShift(line, line, scale, shift)
-				}
-			}
-		}}
-}
-
-// swish is y = x sigmoid(x), by way of sigmoid(x) = 1 - e^-softplus(x). y may be x.
-func swish(y, x []float32) {
-	var room [1024]float32
-	for len(x) > 0 {
-		n := min(len(x), len(room))
-		vec.Softplus(room[:n], x[:n])
-		vec.SoftplusBackward(y[:n], x[:n], room[:n])
-		x, y = x[n:], y[n:]
-	}
-}
-
-// swishBackward is dx = dy sigmoid(x) (1 + x (1 - sigmoid(x))). dx may be dy or x.
-func swishBackward(dx, dy, x []float32) {
-	var ones, room [1024]float32
-	for i := range ones {
-		ones[i] = 1
-	}
-	for len(x) > 0 {
-		n := min(len(x), len(room))
-		sigmoid := room[:n]
-		vec.Softplus(sigmoid, x[:n])
-		vec.SoftplusBackward(sigmoid, ones[:n], sigmoid)
-		for i, s := range sigmoid {
-			dx[i] = dy[i] * s * (1 + x[i]*(1-s))
-		}
-		x, dx, dy = x[n:], dx[n:], dy[n:]
-	}
-}
-
-// lowerNorm ends with scaleShift: vec.ScaleShift, or vec.ScaleShiftELU for a norm with the ELU after it.
-func lowerNorm(mem []float32, o Norm, scaleShift func(y, x, scale, shift []float32)) stage {
+// lowerNorm reads an image twice: for its statistics, and to normalize it, by vec.Normalize, or by vec.NormalizeELU for a
+// norm with the ELU after it.
+func lowerNorm(mem []float32, o Norm, normalize func(y, x, mean, scale, shift []float32)) stage {
 	params := o.params()
 	return stage{rows: o.N, shared: present(o.Alpha, o.Gamma, o.Beta, o.Embed), scratch: 4 * o.C,
 		run: func(lo, hi, _ int, _ bool, w *worker) {
@@ -240,16 +172,16 @@ func lowerNorm(mem []float32, o Norm, scaleShift func(y, x, scale, shift []float
 				o.finish(mem, n, mu, va)
 				gamma, alpha, beta := params.of(mem, n)
 				mean, rstd, muhat := row(mem, o.Mean, o.N, n), row(mem, o.Rstd, o.N, n), row(mem, o.MuHat, o.N, n)
-				o.centre(y, x, mean, scale, shift)
 				for c := range mu {
 					scale[c] = gamma[c] * rstd[c]
 					shift[c] = gamma[c]*alpha[c]*muhat[c] + beta[c]
 				}
-				scaleShift(y, y, scale, shift)
+				normalize(y, x, mean, scale, shift)
 			}
 		}}
 }
 
+// lowerNormGrad reads an image and its gradient twice: for the sums, and for dx.
 func lowerNormGrad(mem []float32, o NormGrad) stage {
 	params := o.params()
 	tasks := min(taskCount, o.N)
@@ -261,21 +193,19 @@ func lowerNormGrad(mem []float32, o NormGrad) stage {
 				sums[i] = make([]float64, 3*o.C)
 			}
 		},
-		shared: present(o.Alpha, o.Gamma, o.Embed), late: present(o.DAlpha, o.DGamma, o.DBeta, o.DEmbed), scratch: (8 + o.P) * o.C,
+		shared: present(o.Alpha, o.Gamma, o.Embed), late: present(o.DAlpha, o.DGamma, o.DBeta, o.DEmbed), scratch: 6 * o.C,
 		run: func(lo, hi, task int, first bool, w *worker) {
 			if first {
 				clear(sums[task])
 			}
 			sumDY, sumDYX := w.scratch[:o.C], w.scratch[o.C:2*o.C]
 			ka, kb, kc := w.scratch[2*o.C:3*o.C], w.scratch[3*o.C:4*o.C], w.scratch[4*o.C:5*o.C]
-			meanDY, ones, minus := w.scratch[5*o.C:6*o.C], w.scratch[6*o.C:7*o.C], w.scratch[7*o.C:8*o.C]
-			centred := w.scratch[8*o.C : (8+o.P)*o.C]
+			meanDY := w.scratch[5*o.C : 6*o.C]
 			s := make([]float64, 2*o.C)
 			for n := lo; n < hi; n++ {
 				x, dy := row(mem, o.X, o.N, n), row(mem, o.DY, o.N, n)
 				mean, rstd := row(mem, o.Mean, o.N, n), row(mem, o.Rstd, o.N, n)
-				o.centre(centred, x, mean, ones, minus)
-				vec.ColumnDots(sumDY, sumDYX, dy, centred)
+				vec.ColumnDots(sumDY, sumDYX, dy, x, mean)
 				for c := range o.C {
 					s[c] = float64(sumDY[c])
 					s[o.C+c] = float64(sumDYX[c]) * float64(rstd[c])
@@ -288,9 +218,7 @@ func lowerNormGrad(mem []float32, o NormGrad) stage {
 					round(part(parts, n, o.N), sums[task])
 				}
 				if o.DX.N > 0 {
-					dx := row(mem, o.DX, o.N, n)
-					o.centre(dx, dy, meanDY, ones, minus)
-					vec.NormBackwardRow(dx, dx, centred, ka, kb, kc)
+					vec.NormBackward(row(mem, o.DX, o.N, n), dy, x, meanDY, mean, ka, kb, kc)
 				}
 			}
 		}}
@@ -325,13 +253,4 @@ func lowerNormGrad(mem []float32, o NormGrad) stage {
 		o.storeLevel(mem, l, acc)
 	}}}
 	return s
-}
-
-// centre is dst = x - mean, rounded once: where a channel hardly varies, 1/sqrt(var + eps) is large, and folding the mean
-// into one product and sum would show its rounding. ones and minus are scratch of C values.
-func (s NormShape) centre(dst, x, mean, ones, minus []float32) {
-	for c, m := range mean {
-		ones[c], minus[c] = 1, -m
-	}
-	vec.ScaleShift(dst, x, ones, minus)
 }

@@ -16,7 +16,7 @@ const (
 // ColumnSum computes sum[c] = sum over p of x[p,c], C = len(sum).
 func ColumnSum(sum, x []float32) {
 	checkColumns("ColumnSum", len(sum), len(x))
-	columns(sumOnly, sum, nil, x, nil)
+	columns(sumOnly, sum, nil, x, nil, nil)
 }
 
 // ColumnMoments computes sum[c] = sum over p of (x[p,c] - shift[c]) and sumSq[c] = the sum of its squares, C = len(sum).
@@ -27,15 +27,19 @@ func ColumnMoments(sum, sumSq, x, shift []float32) {
 	if shift != nil {
 		checkLen("ColumnMoments: shift", len(shift), len(sum))
 	}
-	columns(moments, sum, sumSq, x, shift)
+	columns(moments, sum, sumSq, x, nil, shift)
 }
 
-// ColumnDots computes sumA[c] = sum over p of a[p,c] and sumAB[c] = sum over p of a[p,c] * b[p,c], C = len(sumA).
-func ColumnDots(sumA, sumAB, a, b []float32) {
+// ColumnDots computes sumA[c] = sum over p of a[p,c] and sumAB[c] = sum over p of a[p,c] * (b[p,c] - shift[c]), C = len(sumA).
+// shift may be nil, for 0.
+func ColumnDots(sumA, sumAB, a, b, shift []float32) {
 	checkColumns("ColumnDots", len(sumA), len(a))
 	checkLen("ColumnDots: sumAB", len(sumAB), len(sumA))
 	checkLen("ColumnDots: b", len(b), len(a))
-	columns(dots, sumA, sumAB, a, b)
+	if shift != nil {
+		checkLen("ColumnDots: shift", len(shift), len(sumA))
+	}
+	columns(dots, sumA, sumAB, a, b, shift)
 }
 
 func checkColumns(what string, c, n int) {
@@ -50,7 +54,7 @@ const (
 	columnRows    = 256 // rows of a call
 )
 
-func columns(kind columnKind, first, second, a, b []float32) {
+func columns(kind columnKind, first, second, a, b, shift []float32) {
 	c := len(first)
 	if len(a) == 0 {
 		clear(first)
@@ -58,7 +62,7 @@ func columns(kind columnKind, first, second, a, b []float32) {
 		return
 	}
 	if isa == plainGo {
-		columnsGo(kind, first, second, a, b)
+		columnsGo(kind, first, second, a, b, shift)
 		return
 	}
 	vector := lanes
@@ -69,28 +73,26 @@ func columns(kind columnKind, first, second, a, b []float32) {
 	fold := max(1, min(widest/c, len(a)/c)) // rows taken as one
 	wide := fold * c
 	long := len(a) / wide
-	var shift [columnSums]float32
+	var shifts [columnSums]float32
 	for from := 0; from < wide; from += widest {
 		n := min(widest, wide-from)
 		var sums [2 * columnSums]float64
-		if kind == moments && b != nil {
+		if shift != nil {
 			for i := 0; i < n; i += c {
-				copy(shift[i:n], b[from:])
+				copy(shifts[i:n], shift[from:])
 			}
 		}
 		add := func(at, rows, n int) {
 			vectors := (n + vector - 1) / vector
 			last := n - (vectors-1)*vector
+			clear(shifts[n:]) // the kernels want zeros past the last column
 			switch kind {
 			case sumOnly:
-				columnSumKernel(vectors, &sums[0], &a[at], nil, rows, 4*wide, last)
+				columnSumKernel(vectors, &sums[0], &a[at], nil, nil, rows, 4*wide, last)
 			case moments:
-				if n < widest { // the kernel wants zeros past the last column
-					clear(shift[n:])
-				}
-				columnMomentsKernel(vectors, &sums[0], &a[at], &shift[0], rows, 4*wide, last)
+				columnMomentsKernel(vectors, &sums[0], &a[at], nil, &shifts[0], rows, 4*wide, last)
 			case dots:
-				columnDotsKernel(vectors, &sums[0], &a[at], &b[at], rows, 4*wide, last)
+				columnDotsKernel(vectors, &sums[0], &a[at], &b[at], &shifts[0], rows, 4*wide, last)
 			}
 		}
 		for row := 0; row < long; row += columnRows {
@@ -113,20 +115,21 @@ func columns(kind columnKind, first, second, a, b []float32) {
 	}
 }
 
-func columnsGo(kind columnKind, first, second, a, b []float32) {
+func columnsGo(kind columnKind, first, second, a, b, shift []float32) {
 	c := len(first)
 	for i := range first {
-		s, q := 0.0, 0.0
+		s, q, m := 0.0, 0.0, float32(0)
+		if shift != nil {
+			m = shift[i]
+		}
 		for p := i; p < len(a); p += c {
 			v := float64(a[p])
 			switch kind {
 			case moments:
-				if b != nil {
-					v = float64(a[p] - b[i])
-				}
+				v = float64(a[p] - m)
 				q += v * v
 			case dots:
-				q += v * float64(b[p])
+				q += v * float64(b[p]-m)
 			}
 			s += v
 		}

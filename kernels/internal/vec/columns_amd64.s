@@ -4,15 +4,16 @@
 
 #include "textflag.h"
 
-// func columnSumAVX512x1(sums *float64, a *float32, b *float32, rows int, stride int, last int)
+// func columnSumAVX512x1(sums *float64, a *float32, b *float32, shift *float32, rows int, stride int, last int)
 // Requires: AVX, AVX512F, BMI2, CMOV
-TEXT ·columnSumAVX512x1(SB), NOSPLIT, $0-48
+TEXT ·columnSumAVX512x1(SB), NOSPLIT, $0-56
 	MOVQ  sums+0(FP), DI
 	MOVQ  a+8(FP), SI
 	MOVQ  b+16(FP), DX
-	MOVQ  rows+24(FP), CX
-	MOVQ  stride+32(FP), R8
-	MOVQ  last+40(FP), R9
+	MOVQ  shift+24(FP), R10
+	MOVQ  rows+32(FP), CX
+	MOVQ  stride+40(FP), R8
+	MOVQ  last+48(FP), R9
 	MOVQ  $-1, AX
 	BZHIQ R9, AX, AX
 	KMOVW AX, K1
@@ -42,15 +43,16 @@ row:
 	VZEROUPPER
 	RET
 
-// func columnSumAVX512x2(sums *float64, a *float32, b *float32, rows int, stride int, last int)
+// func columnSumAVX512x2(sums *float64, a *float32, b *float32, shift *float32, rows int, stride int, last int)
 // Requires: AVX, AVX512F, BMI2, CMOV
-TEXT ·columnSumAVX512x2(SB), NOSPLIT, $0-48
+TEXT ·columnSumAVX512x2(SB), NOSPLIT, $0-56
 	MOVQ  sums+0(FP), DI
 	MOVQ  a+8(FP), SI
 	MOVQ  b+16(FP), DX
-	MOVQ  rows+24(FP), CX
-	MOVQ  stride+32(FP), R8
-	MOVQ  last+40(FP), R9
+	MOVQ  shift+24(FP), R10
+	MOVQ  rows+32(FP), CX
+	MOVQ  stride+40(FP), R8
+	MOVQ  last+48(FP), R9
 	MOVQ  $-1, AX
 	BZHIQ R9, AX, AX
 	KMOVW AX, K1
@@ -90,15 +92,16 @@ row:
 	VZEROUPPER
 	RET
 
-// func columnSumAVX512x3(sums *float64, a *float32, b *float32, rows int, stride int, last int)
+// func columnSumAVX512x3(sums *float64, a *float32, b *float32, shift *float32, rows int, stride int, last int)
 // Requires: AVX, AVX512F, BMI2, CMOV
-TEXT ·columnSumAVX512x3(SB), NOSPLIT, $0-48
+TEXT ·columnSumAVX512x3(SB), NOSPLIT, $0-56
 	MOVQ  sums+0(FP), DI
 	MOVQ  a+8(FP), SI
 	MOVQ  b+16(FP), DX
-	MOVQ  rows+24(FP), CX
-	MOVQ  stride+32(FP), R8
-	MOVQ  last+40(FP), R9
+	MOVQ  shift+24(FP), R10
+	MOVQ  rows+32(FP), CX
+	MOVQ  stride+40(FP), R8
+	MOVQ  last+48(FP), R9
 	MOVQ  $-1, AX
 	BZHIQ R9, AX, AX
 	KMOVW AX, K1
@@ -148,15 +151,16 @@ row:
 	VZEROUPPER
 	RET
 
-// func columnSumAVX512x4(sums *float64, a *float32, b *float32, rows int, stride int, last int)
+// func columnSumAVX512x4(sums *float64, a *float32, b *float32, shift *float32, rows int, stride int, last int)
 // Requires: AVX, AVX512F, BMI2, CMOV
-TEXT ·columnSumAVX512x4(SB), NOSPLIT, $0-48
+TEXT ·columnSumAVX512x4(SB), NOSPLIT, $0-56
 	MOVQ  sums+0(FP), DI
 	MOVQ  a+8(FP), SI
 	MOVQ  b+16(FP), DX
-	MOVQ  rows+24(FP), CX
-	MOVQ  stride+32(FP), R8
-	MOVQ  last+40(FP), R9
+	MOVQ  shift+24(FP), R10
+	MOVQ  rows+32(FP), CX
+	MOVQ  stride+40(FP), R8
+	MOVQ  last+48(FP), R9
 	MOVQ  $-1, AX
 	BZHIQ R9, AX, AX
 	KMOVW AX, K1
@@ -216,15 +220,16 @@ row:
 	VZEROUPPER
 	RET
 
-// func columnMomentsAVX512x1(sums *float64, a *float32, b *float32, rows int, stride int, last int)
+// func columnMomentsAVX512x1(sums *float64, a *float32, b *float32, shift *float32, rows int, stride int, last int)
 // Requires: AVX, AVX512F, BMI2, CMOV
-TEXT ·columnMomentsAVX512x1(SB), NOSPLIT, $0-48
+TEXT ·columnMomentsAVX512x1(SB), NOSPLIT, $0-56
 	MOVQ  sums+0(FP), DI
 	MOVQ  a+8(FP), SI
 	MOVQ  b+16(FP), DX
-	MOVQ  rows+24(FP), CX
-	MOVQ  stride+32(FP), R8
-	MOVQ  last+40(FP), R9
+	MOVQ  shift+24(FP), R10
+	MOVQ  rows+32(FP), CX
+	MOVQ  stride+40(FP), R8
+	MOVQ  last+48(FP), R9
 	MOVQ  $-1, AX
 	BZHIQ R9, AX, AX
 	KMOVW AX, K1
@@ -239,7 +244,7 @@ block:
 
 row:
 	VMOVUPS.Z     (SI), K1, Z2
-	VSUBPS        (DX), Z2, Z2
+	VSUBPS        (R10), Z2, Z2
 	VADDPS        Z2, Z0, Z0
 	VFMADD231PS   Z2, Z2, Z1
 	ADDQ          R8, SI
@@ -264,15 +269,16 @@ row:
 	VZEROUPPER
 	RET
 
-// func columnMomentsAVX512x2(sums *float64, a *float32, b *float32, rows int, stride int, last int)
+// func columnMomentsAVX512x2(sums *float64, a *float32, b *float32, shift *float32, rows int, stride int, last int)
 // Requires: AVX, AVX512F, BMI2, CMOV
-TEXT ·columnMomentsAVX512x2(SB), NOSPLIT, $0-48
+TEXT ·columnMomentsAVX512x2(SB), NOSPLIT, $0-56
 	MOVQ  sums+0(FP), DI
 	MOVQ  a+8(FP), SI
 	MOVQ  b+16(FP), DX
-	MOVQ  rows+24(FP), CX
-	MOVQ  stride+32(FP), R8
-	MOVQ  last+40(FP), R9
+	MOVQ  shift+24(FP), R10
+	MOVQ  rows+32(FP), CX
+	MOVQ  stride+40(FP), R8
+	MOVQ  last+48(FP), R9
 	MOVQ  $-1, AX
 	BZHIQ R9, AX, AX
 	KMOVW AX, K1
@@ -289,11 +295,11 @@ block:
 
 row:
 	VMOVUPS       (SI), Z4
-	VSUBPS        (DX), Z4, Z4
+	VSUBPS        (R10), Z4, Z4
 	VADDPS        Z4, Z0, Z0
 	VFMADD231PS   Z4, Z4, Z2
 	VMOVUPS.Z     64(SI), K1, Z4
-	VSUBPS        64(DX), Z4, Z4
+	VSUBPS        64(R10), Z4, Z4
 	VADDPS        Z4, Z1, Z1
 	VFMADD231PS   Z4, Z4, Z3
 	ADDQ          R8, SI
@@ -332,15 +338,16 @@ row:
 	VZEROUPPER
 	RET
 
-// func columnMomentsAVX512x3(sums *float64, a *float32, b *float32, rows int, stride int, last int)
+// func columnMomentsAVX512x3(sums *float64, a *float32, b *float32, shift *float32, rows int, stride int, last int)
 // Requires: AVX, AVX512F, BMI2, CMOV
-TEXT ·columnMomentsAVX512x3(SB), NOSPLIT, $0-48
+TEXT ·columnMomentsAVX512x3(SB), NOSPLIT, $0-56
 	MOVQ  sums+0(FP), DI
 	MOVQ  a+8(FP), SI
 	MOVQ  b+16(FP), DX
-	MOVQ  rows+24(FP), CX
-	MOVQ  stride+32(FP), R8
-	MOVQ  last+40(FP), R9
+	MOVQ  shift+24(FP), R10
+	MOVQ  rows+32(FP), CX
+	MOVQ  stride+40(FP), R8
+	MOVQ  last+48(FP), R9
 	MOVQ  $-1, AX
 	BZHIQ R9, AX, AX
 	KMOVW AX, K1
@@ -359,15 +366,15 @@ block:
 
 row:
 	VMOVUPS       (SI), Z6
-	VSUBPS        (DX), Z6, Z6
+	VSUBPS        (R10), Z6, Z6
 	VADDPS        Z6, Z0, Z0
 	VFMADD231PS   Z6, Z6, Z3
 	VMOVUPS       64(SI), Z6
-	VSUBPS        64(DX), Z6, Z6
+	VSUBPS        64(R10), Z6, Z6
 	VADDPS        Z6, Z1, Z1
 	VFMADD231PS   Z6, Z6, Z4
 	VMOVUPS.Z     128(SI), K1, Z6
-	VSUBPS        128(DX), Z6, Z6
+	VSUBPS        128(R10), Z6, Z6
 	VADDPS        Z6, Z2, Z2
 	VFMADD231PS   Z6, Z6, Z5
 	ADDQ          R8, SI
@@ -420,15 +427,16 @@ row:
 	VZEROUPPER
 	RET
 
-// func columnMomentsAVX512x4(sums *float64, a *float32, b *float32, rows int, stride int, last int)
+// func columnMomentsAVX512x4(sums *float64, a *float32, b *float32, shift *float32, rows int, stride int, last int)
 // Requires: AVX, AVX512F, BMI2, CMOV
-TEXT ·columnMomentsAVX512x4(SB), NOSPLIT, $0-48
+TEXT ·columnMomentsAVX512x4(SB), NOSPLIT, $0-56
 	MOVQ  sums+0(FP), DI
 	MOVQ  a+8(FP), SI
 	MOVQ  b+16(FP), DX
-	MOVQ  rows+24(FP), CX
-	MOVQ  stride+32(FP), R8
-	MOVQ  last+40(FP), R9
+	MOVQ  shift+24(FP), R10
+	MOVQ  rows+32(FP), CX
+	MOVQ  stride+40(FP), R8
+	MOVQ  last+48(FP), R9
 	MOVQ  $-1, AX
 	BZHIQ R9, AX, AX
 	KMOVW AX, K1
@@ -449,19 +457,19 @@ block:
 
 row:
 	VMOVUPS       (SI), Z8
-	VSUBPS        (DX), Z8, Z8
+	VSUBPS        (R10), Z8, Z8
 	VADDPS        Z8, Z0, Z0
 	VFMADD231PS   Z8, Z8, Z4
 	VMOVUPS       64(SI), Z8
-	VSUBPS        64(DX), Z8, Z8
+	VSUBPS        64(R10), Z8, Z8
 	VADDPS        Z8, Z1, Z1
 	VFMADD231PS   Z8, Z8, Z5
 	VMOVUPS       128(SI), Z8
-	VSUBPS        128(DX), Z8, Z8
+	VSUBPS        128(R10), Z8, Z8
 	VADDPS        Z8, Z2, Z2
 	VFMADD231PS   Z8, Z8, Z6
 	VMOVUPS.Z     192(SI), K1, Z8
-	VSUBPS        192(DX), Z8, Z8
+	VSUBPS        192(R10), Z8, Z8
 	VADDPS        Z8, Z3, Z3
 	VFMADD231PS   Z8, Z8, Z7
 	ADDQ          R8, SI
@@ -528,15 +536,16 @@ row:
 	VZEROUPPER
 	RET
 
-// func columnDotsAVX512x1(sums *float64, a *float32, b *float32, rows int, stride int, last int)
+// func columnDotsAVX512x1(sums *float64, a *float32, b *float32, shift *float32, rows int, stride int, last int)
 // Requires: AVX, AVX512F, BMI2, CMOV
-TEXT ·columnDotsAVX512x1(SB), NOSPLIT, $0-48
+TEXT ·columnDotsAVX512x1(SB), NOSPLIT, $0-56
 	MOVQ  sums+0(FP), DI
 	MOVQ  a+8(FP), SI
 	MOVQ  b+16(FP), DX
-	MOVQ  rows+24(FP), CX
-	MOVQ  stride+32(FP), R8
-	MOVQ  last+40(FP), R9
+	MOVQ  shift+24(FP), R10
+	MOVQ  rows+32(FP), CX
+	MOVQ  stride+40(FP), R8
+	MOVQ  last+48(FP), R9
 	MOVQ  $-1, AX
 	BZHIQ R9, AX, AX
 	KMOVW AX, K1
@@ -552,6 +561,7 @@ block:
 row:
 	VMOVUPS.Z     (SI), K1, Z2
 	VMOVUPS.Z     (DX), K1, Z3
+	VSUBPS        (R10), Z3, Z3
 	VADDPS        Z2, Z0, Z0
 	VFMADD231PS   Z2, Z3, Z1
 	ADDQ          R8, SI
@@ -577,15 +587,16 @@ row:
 	VZEROUPPER
 	RET
 
-// func columnDotsAVX512x2(sums *float64, a *float32, b *float32, rows int, stride int, last int)
+// func columnDotsAVX512x2(sums *float64, a *float32, b *float32, shift *float32, rows int, stride int, last int)
 // Requires: AVX, AVX512F, BMI2, CMOV
-TEXT ·columnDotsAVX512x2(SB), NOSPLIT, $0-48
+TEXT ·columnDotsAVX512x2(SB), NOSPLIT, $0-56
 	MOVQ  sums+0(FP), DI
 	MOVQ  a+8(FP), SI
 	MOVQ  b+16(FP), DX
-	MOVQ  rows+24(FP), CX
-	MOVQ  stride+32(FP), R8
-	MOVQ  last+40(FP), R9
+	MOVQ  shift+24(FP), R10
+	MOVQ  rows+32(FP), CX
+	MOVQ  stride+40(FP), R8
+	MOVQ  last+48(FP), R9
 	MOVQ  $-1, AX
 	BZHIQ R9, AX, AX
 	KMOVW AX, K1
@@ -603,10 +614,12 @@ block:
 row:
 	VMOVUPS       (SI), Z4
 	VMOVUPS       (DX), Z5
+	VSUBPS        (R10), Z5, Z5
 	VADDPS        Z4, Z0, Z0
 	VFMADD231PS   Z4, Z5, Z2
 	VMOVUPS.Z     64(SI), K1, Z4
 	VMOVUPS.Z     64(DX), K1, Z5
+	VSUBPS        64(R10), Z5, Z5
 	VADDPS        Z4, Z1, Z1
 	VFMADD231PS   Z4, Z5, Z3
 	ADDQ          R8, SI
@@ -646,15 +659,16 @@ row:
 	VZEROUPPER
 	RET
 
-// func columnDotsAVX512x3(sums *float64, a *float32, b *float32, rows int, stride int, last int)
+// func columnDotsAVX512x3(sums *float64, a *float32, b *float32, shift *float32, rows int, stride int, last int)
 // Requires: AVX, AVX512F, BMI2, CMOV
-TEXT ·columnDotsAVX512x3(SB), NOSPLIT, $0-48
+TEXT ·columnDotsAVX512x3(SB), NOSPLIT, $0-56
 	MOVQ  sums+0(FP), DI
 	MOVQ  a+8(FP), SI
 	MOVQ  b+16(FP), DX
-	MOVQ  rows+24(FP), CX
-	MOVQ  stride+32(FP), R8
-	MOVQ  last+40(FP), R9
+	MOVQ  shift+24(FP), R10
+	MOVQ  rows+32(FP), CX
+	MOVQ  stride+40(FP), R8
+	MOVQ  last+48(FP), R9
 	MOVQ  $-1, AX
 	BZHIQ R9, AX, AX
 	KMOVW AX, K1
@@ -674,14 +688,17 @@ block:
 row:
 	VMOVUPS       (SI), Z6
 	VMOVUPS       (DX), Z7
+	VSUBPS        (R10), Z7, Z7
 	VADDPS        Z6, Z0, Z0
 	VFMADD231PS   Z6, Z7, Z3
 	VMOVUPS       64(SI), Z6
 	VMOVUPS       64(DX), Z7
+	VSUBPS        64(R10), Z7, Z7
 	VADDPS        Z6, Z1, Z1
 	VFMADD231PS   Z6, Z7, Z4
 	VMOVUPS.Z     128(SI), K1, Z6
 	VMOVUPS.Z     128(DX), K1, Z7
+	VSUBPS        128(R10), Z7, Z7
 	VADDPS        Z6, Z2, Z2
 	VFMADD231PS   Z6, Z7, Z5
 	ADDQ          R8, SI
@@ -735,15 +752,16 @@ row:
 	VZEROUPPER
 	RET
 
-// func columnDotsAVX512x4(sums *float64, a *float32, b *float32, rows int, stride int, last int)
+// func columnDotsAVX512x4(sums *float64, a *float32, b *float32, shift *float32, rows int, stride int, last int)
 // Requires: AVX, AVX512F, BMI2, CMOV
-TEXT ·columnDotsAVX512x4(SB), NOSPLIT, $0-48
+TEXT ·columnDotsAVX512x4(SB), NOSPLIT, $0-56
 	MOVQ  sums+0(FP), DI
 	MOVQ  a+8(FP), SI
 	MOVQ  b+16(FP), DX
-	MOVQ  rows+24(FP), CX
-	MOVQ  stride+32(FP), R8
-	MOVQ  last+40(FP), R9
+	MOVQ  shift+24(FP), R10
+	MOVQ  rows+32(FP), CX
+	MOVQ  stride+40(FP), R8
+	MOVQ  last+48(FP), R9
 	MOVQ  $-1, AX
 	BZHIQ R9, AX, AX
 	KMOVW AX, K1
@@ -765,18 +783,22 @@ block:
 row:
 	VMOVUPS       (SI), Z8
 	VMOVUPS       (DX), Z9
+	VSUBPS        (R10), Z9, Z9
 	VADDPS        Z8, Z0, Z0
 	VFMADD231PS   Z8, Z9, Z4
 	VMOVUPS       64(SI), Z8
 	VMOVUPS       64(DX), Z9
+	VSUBPS        64(R10), Z9, Z9
 	VADDPS        Z8, Z1, Z1
 	VFMADD231PS   Z8, Z9, Z5
 	VMOVUPS       128(SI), Z8
 	VMOVUPS       128(DX), Z9
+	VSUBPS        128(R10), Z9, Z9
 	VADDPS        Z8, Z2, Z2
 	VFMADD231PS   Z8, Z9, Z6
 	VMOVUPS.Z     192(SI), K1, Z8
 	VMOVUPS.Z     192(DX), K1, Z9
+	VSUBPS        192(R10), Z9, Z9
 	VADDPS        Z8, Z3, Z3
 	VFMADD231PS   Z8, Z9, Z7
 	ADDQ          R8, SI
@@ -844,15 +866,16 @@ row:
 	VZEROUPPER
 	RET
 
-// func columnSumAVX2x1(sums *float64, a *float32, b *float32, rows int, stride int, last int)
+// func columnSumAVX2x1(sums *float64, a *float32, b *float32, shift *float32, rows int, stride int, last int)
 // Requires: AVX, CMOV
-TEXT ·columnSumAVX2x1(SB), NOSPLIT, $0-48
+TEXT ·columnSumAVX2x1(SB), NOSPLIT, $0-56
 	MOVQ    sums+0(FP), DI
 	MOVQ    a+8(FP), SI
 	MOVQ    b+16(FP), DX
-	MOVQ    rows+24(FP), CX
-	MOVQ    stride+32(FP), R8
-	MOVQ    last+40(FP), R9
+	MOVQ    shift+24(FP), R10
+	MOVQ    rows+32(FP), CX
+	MOVQ    stride+40(FP), R8
+	MOVQ    last+48(FP), R9
 	NEGQ    R9
 	LEAQ    slidingMask<>+0(SB), AX
 	VMOVUPS 32(AX)(R9*4), Y15
@@ -900,15 +923,16 @@ DATA slidingMask<>+56(SB)/4, $0x00000000
 DATA slidingMask<>+60(SB)/4, $0x00000000
 GLOBL slidingMask<>(SB), RODATA|NOPTR, $64
 
-// func columnSumAVX2x2(sums *float64, a *float32, b *float32, rows int, stride int, last int)
+// func columnSumAVX2x2(sums *float64, a *float32, b *float32, shift *float32, rows int, stride int, last int)
 // Requires: AVX, CMOV
-TEXT ·columnSumAVX2x2(SB), NOSPLIT, $0-48
+TEXT ·columnSumAVX2x2(SB), NOSPLIT, $0-56
 	MOVQ    sums+0(FP), DI
 	MOVQ    a+8(FP), SI
 	MOVQ    b+16(FP), DX
-	MOVQ    rows+24(FP), CX
-	MOVQ    stride+32(FP), R8
-	MOVQ    last+40(FP), R9
+	MOVQ    shift+24(FP), R10
+	MOVQ    rows+32(FP), CX
+	MOVQ    stride+40(FP), R8
+	MOVQ    last+48(FP), R9
 	NEGQ    R9
 	LEAQ    slidingMask<>+0(SB), AX
 	VMOVUPS 32(AX)(R9*4), Y15
@@ -948,15 +972,16 @@ row:
 	VZEROUPPER
 	RET
 
-// func columnSumAVX2x3(sums *float64, a *float32, b *float32, rows int, stride int, last int)
+// func columnSumAVX2x3(sums *float64, a *float32, b *float32, shift *float32, rows int, stride int, last int)
 // Requires: AVX, CMOV
-TEXT ·columnSumAVX2x3(SB), NOSPLIT, $0-48
+TEXT ·columnSumAVX2x3(SB), NOSPLIT, $0-56
 	MOVQ    sums+0(FP), DI
 	MOVQ    a+8(FP), SI
 	MOVQ    b+16(FP), DX
-	MOVQ    rows+24(FP), CX
-	MOVQ    stride+32(FP), R8
-	MOVQ    last+40(FP), R9
+	MOVQ    shift+24(FP), R10
+	MOVQ    rows+32(FP), CX
+	MOVQ    stride+40(FP), R8
+	MOVQ    last+48(FP), R9
 	NEGQ    R9
 	LEAQ    slidingMask<>+0(SB), AX
 	VMOVUPS 32(AX)(R9*4), Y15
@@ -1006,15 +1031,16 @@ row:
 	VZEROUPPER
 	RET
 
-// func columnSumAVX2x4(sums *float64, a *float32, b *float32, rows int, stride int, last int)
+// func columnSumAVX2x4(sums *float64, a *float32, b *float32, shift *float32, rows int, stride int, last int)
 // Requires: AVX, CMOV
-TEXT ·columnSumAVX2x4(SB), NOSPLIT, $0-48
+TEXT ·columnSumAVX2x4(SB), NOSPLIT, $0-56
 	MOVQ    sums+0(FP), DI
 	MOVQ    a+8(FP), SI
 	MOVQ    b+16(FP), DX
-	MOVQ    rows+24(FP), CX
-	MOVQ    stride+32(FP), R8
-	MOVQ    last+40(FP), R9
+	MOVQ    shift+24(FP), R10
+	MOVQ    rows+32(FP), CX
+	MOVQ    stride+40(FP), R8
+	MOVQ    last+48(FP), R9
 	NEGQ    R9
 	LEAQ    slidingMask<>+0(SB), AX
 	VMOVUPS 32(AX)(R9*4), Y15
@@ -1074,15 +1100,16 @@ row:
 	VZEROUPPER
 	RET
 
-// func columnMomentsAVX2x1(sums *float64, a *float32, b *float32, rows int, stride int, last int)
+// func columnMomentsAVX2x1(sums *float64, a *float32, b *float32, shift *float32, rows int, stride int, last int)
 // Requires: AVX, CMOV, FMA3
-TEXT ·columnMomentsAVX2x1(SB), NOSPLIT, $0-48
+TEXT ·columnMomentsAVX2x1(SB), NOSPLIT, $0-56
 	MOVQ    sums+0(FP), DI
 	MOVQ    a+8(FP), SI
 	MOVQ    b+16(FP), DX
-	MOVQ    rows+24(FP), CX
-	MOVQ    stride+32(FP), R8
-	MOVQ    last+40(FP), R9
+	MOVQ    shift+24(FP), R10
+	MOVQ    rows+32(FP), CX
+	MOVQ    stride+40(FP), R8
+	MOVQ    last+48(FP), R9
 	NEGQ    R9
 	LEAQ    slidingMask<>+0(SB), AX
 	VMOVUPS 32(AX)(R9*4), Y15
@@ -1097,7 +1124,7 @@ block:
 
 row:
 	VMASKMOVPS   (SI), Y15, Y2
-	VSUBPS       (DX), Y2, Y2
+	VSUBPS       (R10), Y2, Y2
 	VADDPS       Y2, Y0, Y0
 	VFMADD231PS  Y2, Y2, Y1
 	ADDQ         R8, SI
@@ -1122,15 +1149,16 @@ row:
 	VZEROUPPER
 	RET
 
-// func columnMomentsAVX2x2(sums *float64, a *float32, b *float32, rows int, stride int, last int)
+// func columnMomentsAVX2x2(sums *float64, a *float32, b *float32, shift *float32, rows int, stride int, last int)
 // Requires: AVX, CMOV, FMA3
-TEXT ·columnMomentsAVX2x2(SB), NOSPLIT, $0-48
+TEXT ·columnMomentsAVX2x2(SB), NOSPLIT, $0-56
 	MOVQ    sums+0(FP), DI
 	MOVQ    a+8(FP), SI
 	MOVQ    b+16(FP), DX
-	MOVQ    rows+24(FP), CX
-	MOVQ    stride+32(FP), R8
-	MOVQ    last+40(FP), R9
+	MOVQ    shift+24(FP), R10
+	MOVQ    rows+32(FP), CX
+	MOVQ    stride+40(FP), R8
+	MOVQ    last+48(FP), R9
 	NEGQ    R9
 	LEAQ    slidingMask<>+0(SB), AX
 	VMOVUPS 32(AX)(R9*4), Y15
@@ -1147,11 +1175,11 @@ block:
 
 row:
 	VMOVUPS      (SI), Y4
-	VSUBPS       (DX), Y4, Y4
+	VSUBPS       (R10), Y4, Y4
 	VADDPS       Y4, Y0, Y0
 	VFMADD231PS  Y4, Y4, Y2
 	VMASKMOVPS   32(SI), Y15, Y4
-	VSUBPS       32(DX), Y4, Y4
+	VSUBPS       32(R10), Y4, Y4
 	VADDPS       Y4, Y1, Y1
 	VFMADD231PS  Y4, Y4, Y3
 	ADDQ         R8, SI
@@ -1190,15 +1218,16 @@ row:
 	VZEROUPPER
 	RET
 
-// func columnMomentsAVX2x3(sums *float64, a *float32, b *float32, rows int, stride int, last int)
+// func columnMomentsAVX2x3(sums *float64, a *float32, b *float32, shift *float32, rows int, stride int, last int)
 // Requires: AVX, CMOV, FMA3
-TEXT ·columnMomentsAVX2x3(SB), NOSPLIT, $0-48
+TEXT ·columnMomentsAVX2x3(SB), NOSPLIT, $0-56
 	MOVQ    sums+0(FP), DI
 	MOVQ    a+8(FP), SI
 	MOVQ    b+16(FP), DX
-	MOVQ    rows+24(FP), CX
-	MOVQ    stride+32(FP), R8
-	MOVQ    last+40(FP), R9
+	MOVQ    shift+24(FP), R10
+	MOVQ    rows+32(FP), CX
+	MOVQ    stride+40(FP), R8
+	MOVQ    last+48(FP), R9
 	NEGQ    R9
 	LEAQ    slidingMask<>+0(SB), AX
 	VMOVUPS 32(AX)(R9*4), Y15
@@ -1217,15 +1246,15 @@ block:
 
 row:
 	VMOVUPS      (SI), Y6
-	VSUBPS       (DX), Y6, Y6
+	VSUBPS       (R10), Y6, Y6
 	VADDPS       Y6, Y0, Y0
 	VFMADD231PS  Y6, Y6, Y3
 	VMOVUPS      32(SI), Y6
-	VSUBPS       32(DX), Y6, Y6
+	VSUBPS       32(R10), Y6, Y6
 	VADDPS       Y6, Y1, Y1
 	VFMADD231PS  Y6, Y6, Y4
 	VMASKMOVPS   64(SI), Y15, Y6
-	VSUBPS       64(DX), Y6, Y6
+	VSUBPS       64(R10), Y6, Y6
 	VADDPS       Y6, Y2, Y2
 	VFMADD231PS  Y6, Y6, Y5
 	ADDQ         R8, SI
@@ -1278,15 +1307,16 @@ row:
 	VZEROUPPER
 	RET
 
-// func columnMomentsAVX2x4(sums *float64, a *float32, b *float32, rows int, stride int, last int)
+// func columnMomentsAVX2x4(sums *float64, a *float32, b *float32, shift *float32, rows int, stride int, last int)
 // Requires: AVX, CMOV, FMA3
-TEXT ·columnMomentsAVX2x4(SB), NOSPLIT, $0-48
+TEXT ·columnMomentsAVX2x4(SB), NOSPLIT, $0-56
 	MOVQ    sums+0(FP), DI
 	MOVQ    a+8(FP), SI
 	MOVQ    b+16(FP), DX
-	MOVQ    rows+24(FP), CX
-	MOVQ    stride+32(FP), R8
-	MOVQ    last+40(FP), R9
+	MOVQ    shift+24(FP), R10
+	MOVQ    rows+32(FP), CX
+	MOVQ    stride+40(FP), R8
+	MOVQ    last+48(FP), R9
 	NEGQ    R9
 	LEAQ    slidingMask<>+0(SB), AX
 	VMOVUPS 32(AX)(R9*4), Y15
@@ -1307,19 +1337,19 @@ block:
 
 row:
 	VMOVUPS      (SI), Y8
-	VSUBPS       (DX), Y8, Y8
+	VSUBPS       (R10), Y8, Y8
 	VADDPS       Y8, Y0, Y0
 	VFMADD231PS  Y8, Y8, Y4
 	VMOVUPS      32(SI), Y8
-	VSUBPS       32(DX), Y8, Y8
+	VSUBPS       32(R10), Y8, Y8
 	VADDPS       Y8, Y1, Y1
 	VFMADD231PS  Y8, Y8, Y5
 	VMOVUPS      64(SI), Y8
-	VSUBPS       64(DX), Y8, Y8
+	VSUBPS       64(R10), Y8, Y8
 	VADDPS       Y8, Y2, Y2
 	VFMADD231PS  Y8, Y8, Y6
 	VMASKMOVPS   96(SI), Y15, Y8
-	VSUBPS       96(DX), Y8, Y8
+	VSUBPS       96(R10), Y8, Y8
 	VADDPS       Y8, Y3, Y3
 	VFMADD231PS  Y8, Y8, Y7
 	ADDQ         R8, SI
@@ -1386,15 +1416,16 @@ row:
 	VZEROUPPER
 	RET
 
-// func columnDotsAVX2x1(sums *float64, a *float32, b *float32, rows int, stride int, last int)
+// func columnDotsAVX2x1(sums *float64, a *float32, b *float32, shift *float32, rows int, stride int, last int)
 // Requires: AVX, CMOV, FMA3
-TEXT ·columnDotsAVX2x1(SB), NOSPLIT, $0-48
+TEXT ·columnDotsAVX2x1(SB), NOSPLIT, $0-56
 	MOVQ    sums+0(FP), DI
 	MOVQ    a+8(FP), SI
 	MOVQ    b+16(FP), DX
-	MOVQ    rows+24(FP), CX
-	MOVQ    stride+32(FP), R8
-	MOVQ    last+40(FP), R9
+	MOVQ    shift+24(FP), R10
+	MOVQ    rows+32(FP), CX
+	MOVQ    stride+40(FP), R8
+	MOVQ    last+48(FP), R9
 	NEGQ    R9
 	LEAQ    slidingMask<>+0(SB), AX
 	VMOVUPS 32(AX)(R9*4), Y15
@@ -1410,6 +1441,7 @@ block:
 row:
 	VMASKMOVPS   (SI), Y15, Y2
 	VMASKMOVPS   (DX), Y15, Y3
+	VSUBPS       (R10), Y3, Y3
 	VADDPS       Y2, Y0, Y0
 	VFMADD231PS  Y2, Y3, Y1
 	ADDQ         R8, SI
@@ -1435,15 +1467,16 @@ row:
 	VZEROUPPER
 	RET
 
-// func columnDotsAVX2x2(sums *float64, a *float32, b *float32, rows int, stride int, last int)
+// func columnDotsAVX2x2(sums *float64, a *float32, b *float32, shift *float32, rows int, stride int, last int)
 // Requires: AVX, CMOV, FMA3
-TEXT ·columnDotsAVX2x2(SB), NOSPLIT, $0-48
+TEXT ·columnDotsAVX2x2(SB), NOSPLIT, $0-56
 	MOVQ    sums+0(FP), DI
 	MOVQ    a+8(FP), SI
 	MOVQ    b+16(FP), DX
-	MOVQ    rows+24(FP), CX
-	MOVQ    stride+32(FP), R8
-	MOVQ    last+40(FP), R9
+	MOVQ    shift+24(FP), R10
+	MOVQ    rows+32(FP), CX
+	MOVQ    stride+40(FP), R8
+	MOVQ    last+48(FP), R9
 	NEGQ    R9
 	LEAQ    slidingMask<>+0(SB), AX
 	VMOVUPS 32(AX)(R9*4), Y15
@@ -1461,10 +1494,12 @@ block:
 row:
 	VMOVUPS      (SI), Y4
 	VMOVUPS      (DX), Y5
+	VSUBPS       (R10), Y5, Y5
 	VADDPS       Y4, Y0, Y0
 	VFMADD231PS  Y4, Y5, Y2
 	VMASKMOVPS   32(SI), Y15, Y4
 	VMASKMOVPS   32(DX), Y15, Y5
+	VSUBPS       32(R10), Y5, Y5
 	VADDPS       Y4, Y1, Y1
 	VFMADD231PS  Y4, Y5, Y3
 	ADDQ         R8, SI
@@ -1504,15 +1539,16 @@ row:
 	VZEROUPPER
 	RET
 
-// func columnDotsAVX2x3(sums *float64, a *float32, b *float32, rows int, stride int, last int)
+// func columnDotsAVX2x3(sums *float64, a *float32, b *float32, shift *float32, rows int, stride int, last int)
 // Requires: AVX, CMOV, FMA3
-TEXT ·columnDotsAVX2x3(SB), NOSPLIT, $0-48
+TEXT ·columnDotsAVX2x3(SB), NOSPLIT, $0-56
 	MOVQ    sums+0(FP), DI
 	MOVQ    a+8(FP), SI
 	MOVQ    b+16(FP), DX
-	MOVQ    rows+24(FP), CX
-	MOVQ    stride+32(FP), R8
-	MOVQ    last+40(FP), R9
+	MOVQ    shift+24(FP), R10
+	MOVQ    rows+32(FP), CX
+	MOVQ    stride+40(FP), R8
+	MOVQ    last+48(FP), R9
 	NEGQ    R9
 	LEAQ    slidingMask<>+0(SB), AX
 	VMOVUPS 32(AX)(R9*4), Y15
@@ -1532,14 +1568,17 @@ block:
 row:
 	VMOVUPS      (SI), Y6
 	VMOVUPS      (DX), Y7
+	VSUBPS       (R10), Y7, Y7
 	VADDPS       Y6, Y0, Y0
 	VFMADD231PS  Y6, Y7, Y3
 	VMOVUPS      32(SI), Y6
 	VMOVUPS      32(DX), Y7
+	VSUBPS       32(R10), Y7, Y7
 	VADDPS       Y6, Y1, Y1
 	VFMADD231PS  Y6, Y7, Y4
 	VMASKMOVPS   64(SI), Y15, Y6
 	VMASKMOVPS   64(DX), Y15, Y7
+	VSUBPS       64(R10), Y7, Y7
 	VADDPS       Y6, Y2, Y2
 	VFMADD231PS  Y6, Y7, Y5
 	ADDQ         R8, SI
@@ -1593,15 +1632,16 @@ row:
 	VZEROUPPER
 	RET
 
-// func columnDotsAVX2x4(sums *float64, a *float32, b *float32, rows int, stride int, last int)
+// func columnDotsAVX2x4(sums *float64, a *float32, b *float32, shift *float32, rows int, stride int, last int)
 // Requires: AVX, CMOV, FMA3
-TEXT ·columnDotsAVX2x4(SB), NOSPLIT, $0-48
+TEXT ·columnDotsAVX2x4(SB), NOSPLIT, $0-56
 	MOVQ    sums+0(FP), DI
 	MOVQ    a+8(FP), SI
 	MOVQ    b+16(FP), DX
-	MOVQ    rows+24(FP), CX
-	MOVQ    stride+32(FP), R8
-	MOVQ    last+40(FP), R9
+	MOVQ    shift+24(FP), R10
+	MOVQ    rows+32(FP), CX
+	MOVQ    stride+40(FP), R8
+	MOVQ    last+48(FP), R9
 	NEGQ    R9
 	LEAQ    slidingMask<>+0(SB), AX
 	VMOVUPS 32(AX)(R9*4), Y15
@@ -1623,18 +1663,22 @@ block:
 row:
 	VMOVUPS      (SI), Y8
 	VMOVUPS      (DX), Y9
+	VSUBPS       (R10), Y9, Y9
 	VADDPS       Y8, Y0, Y0
 	VFMADD231PS  Y8, Y9, Y4
 	VMOVUPS      32(SI), Y8
 	VMOVUPS      32(DX), Y9
+	VSUBPS       32(R10), Y9, Y9
 	VADDPS       Y8, Y1, Y1
 	VFMADD231PS  Y8, Y9, Y5
 	VMOVUPS      64(SI), Y8
 	VMOVUPS      64(DX), Y9
+	VSUBPS       64(R10), Y9, Y9
 	VADDPS       Y8, Y2, Y2
 	VFMADD231PS  Y8, Y9, Y6
 	VMASKMOVPS   96(SI), Y15, Y8
 	VMASKMOVPS   96(DX), Y15, Y9
+	VSUBPS       96(R10), Y9, Y9
 	VADDPS       Y8, Y3, Y3
 	VFMADD231PS  Y8, Y9, Y7
 	ADDQ         R8, SI

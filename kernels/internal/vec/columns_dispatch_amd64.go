@@ -2,65 +2,65 @@
 
 package vec
 
-func columnSumKernel(vectors int, sums *float64, a, b *float32, rows, stride, last int) {
+func columnSumKernel(vectors int, sums *float64, a, b, shift *float32, rows, stride, last int) {
 	switch {
 	case isa == avx512 && vectors == 1:
-		columnSumAVX512x1(sums, a, b, rows, stride, last)
+		columnSumAVX512x1(sums, a, b, shift, rows, stride, last)
 	case isa == avx512 && vectors == 2:
-		columnSumAVX512x2(sums, a, b, rows, stride, last)
+		columnSumAVX512x2(sums, a, b, shift, rows, stride, last)
 	case isa == avx512 && vectors == 3:
-		columnSumAVX512x3(sums, a, b, rows, stride, last)
+		columnSumAVX512x3(sums, a, b, shift, rows, stride, last)
 	case isa == avx512 && vectors == 4:
-		columnSumAVX512x4(sums, a, b, rows, stride, last)
+		columnSumAVX512x4(sums, a, b, shift, rows, stride, last)
 	case vectors == 1:
-		columnSumAVX2x1(sums, a, b, rows, stride, last)
+		columnSumAVX2x1(sums, a, b, shift, rows, stride, last)
 	case vectors == 2:
-		columnSumAVX2x2(sums, a, b, rows, stride, last)
+		columnSumAVX2x2(sums, a, b, shift, rows, stride, last)
 	case vectors == 3:
-		columnSumAVX2x3(sums, a, b, rows, stride, last)
+		columnSumAVX2x3(sums, a, b, shift, rows, stride, last)
 	case vectors == 4:
-		columnSumAVX2x4(sums, a, b, rows, stride, last)
+		columnSumAVX2x4(sums, a, b, shift, rows, stride, last)
 	}
 }
 
-func columnMomentsKernel(vectors int, sums *float64, a, b *float32, rows, stride, last int) {
+func columnMomentsKernel(vectors int, sums *float64, a, b, shift *float32, rows, stride, last int) {
 	switch {
 	case isa == avx512 && vectors == 1:
-		columnMomentsAVX512x1(sums, a, b, rows, stride, last)
+		columnMomentsAVX512x1(sums, a, b, shift, rows, stride, last)
 	case isa == avx512 && vectors == 2:
-		columnMomentsAVX512x2(sums, a, b, rows, stride, last)
+		columnMomentsAVX512x2(sums, a, b, shift, rows, stride, last)
 	case isa == avx512 && vectors == 3:
-		columnMomentsAVX512x3(sums, a, b, rows, stride, last)
+		columnMomentsAVX512x3(sums, a, b, shift, rows, stride, last)
 	case isa == avx512 && vectors == 4:
-		columnMomentsAVX512x4(sums, a, b, rows, stride, last)
+		columnMomentsAVX512x4(sums, a, b, shift, rows, stride, last)
 	case vectors == 1:
-		columnMomentsAVX2x1(sums, a, b, rows, stride, last)
+		columnMomentsAVX2x1(sums, a, b, shift, rows, stride, last)
 	case vectors == 2:
-		columnMomentsAVX2x2(sums, a, b, rows, stride, last)
+		columnMomentsAVX2x2(sums, a, b, shift, rows, stride, last)
 	case vectors == 3:
-		columnMomentsAVX2x3(sums, a, b, rows, stride, last)
+		columnMomentsAVX2x3(sums, a, b, shift, rows, stride, last)
 	case vectors == 4:
-		columnMomentsAVX2x4(sums, a, b, rows, stride, last)
+		columnMomentsAVX2x4(sums, a, b, shift, rows, stride, last)
 	}
 }
 
-func columnDotsKernel(vectors int, sums *float64, a, b *float32, rows, stride, last int) {
+func columnDotsKernel(vectors int, sums *float64, a, b, shift *float32, rows, stride, last int) {
 	switch {
 	case isa == avx512 && vectors == 1:
-		columnDotsAVX512x1(sums, a, b, rows, stride, last)
+		columnDotsAVX512x1(sums, a, b, shift, rows, stride, last)
 	case isa == avx512 && vectors == 2:
-		columnDotsAVX512x2(sums, a, b, rows, stride, last)
+		columnDotsAVX512x2(sums, a, b, shift, rows, stride, last)
 	case isa == avx512 && vectors == 3:
-		columnDotsAVX512x3(sums, a, b, rows, stride, last)
+		columnDotsAVX512x3(sums, a, b, shift, rows, stride, last)
 	case isa == avx512 && vectors == 4:
-		columnDotsAVX512x4(sums, a, b, rows, stride, last)
+		columnDotsAVX512x4(sums, a, b, shift, rows, stride, last)
 	case vectors == 1:
-		columnDotsAVX2x1(sums, a, b, rows, stride, last)
+		columnDotsAVX2x1(sums, a, b, shift, rows, stride, last)
 	case vectors == 2:
-		columnDotsAVX2x2(sums, a, b, rows, stride, last)
+		columnDotsAVX2x2(sums, a, b, shift, rows, stride, last)
 	case vectors == 3:
-		columnDotsAVX2x3(sums, a, b, rows, stride, last)
+		columnDotsAVX2x3(sums, a, b, shift, rows, stride, last)
 	case vectors == 4:
-		columnDotsAVX2x4(sums, a, b, rows, stride, last)
+		columnDotsAVX2x4(sums, a, b, shift, rows, stride, last)
 	}
 }

@@ -6,14 +6,14 @@ package vec
 
 // Never called: the instruction set is plain Go.
 
-func columnSumKernel(vectors int, sums *float64, a, b *float32, rows, stride, last int) {
+func columnSumKernel(vectors int, sums *float64, a, b, shift *float32, rows, stride, last int) {
 	panic("vec: no assembly")
 }
 
-func columnMomentsKernel(vectors int, sums *float64, a, b *float32, rows, stride, last int) {
+func columnMomentsKernel(vectors int, sums *float64, a, b, shift *float32, rows, stride, last int) {
 	panic("vec: no assembly")
 }
 
-func columnDotsKernel(vectors int, sums *float64, a, b *float32, rows, stride, last int) {
+func columnDotsKernel(vectors int, sums *float64, a, b, shift *float32, rows, stride, last int) {
 	panic("vec: no assembly")
 }

@@ -34,6 +34,72 @@ func ELUBackward(dx, dy, y []float32) {
 	pieces(len(dx), func(i, n int) { eluBackwardKernel(&dx[i], &dy[i], &y[i], n) })
 }
 
+// ReLU computes y = max(x, 0).
+func ReLU(y, x []float32) {
+	checkLen("ReLU: x", len(x), len(y))
+	if isa == plainGo {
+		reluGo(y, x)
+		return
+	}
+	pieces(len(y), func(i, n int) { reluKernel(&y[i], &x[i], n) })
+}
+
+// ReLUBackward computes dx = (y > 0 ? dy : 0) from ReLU's output y.
+func ReLUBackward(dx, dy, y []float32) {
+	checkLen("ReLUBackward: dy", len(dy), len(dx))
+	checkLen("ReLUBackward: y", len(y), len(dx))
+	if isa == plainGo {
+		reluBackwardGo(dx, dy, y)
+		return
+	}
+	pieces(len(dx), func(i, n int) { reluBackwardKernel(&dx[i], &dy[i], &y[i], n) })
+}
+
+// leak is the slope of LReLU below 0.
+const leak = 0.2
+
+// LReLU computes y = max(x, 0.2 x).
+func LReLU(y, x []float32) {
+	checkLen("LReLU: x", len(x), len(y))
+	if isa == plainGo {
+		lreluGo(y, x)
+		return
+	}
+	pieces(len(y), func(i, n int) { lreluKernel(&y[i], &x[i], n) })
+}
+
+// LReLUBackward computes dx = dy (y > 0 ? 1 : 0.2) from LReLU's output y.
+func LReLUBackward(dx, dy, y []float32) {
+	checkLen("LReLUBackward: dy", len(dy), len(dx))
+	checkLen("LReLUBackward: y", len(y), len(dx))
+	if isa == plainGo {
+		lreluBackwardGo(dx, dy, y)
+		return
+	}
+	pieces(len(dx), func(i, n int) { lreluBackwardKernel(&dx[i], &dy[i], &y[i], n) })
+}
+
+// Swish computes y = x s with the sigmoid s = 1/(1 + exp(-x)).
+func Swish(y, x []float32) {
+	checkLen("Swish: x", len(x), len(y))
+	if isa == plainGo {
+		swishGo(y, x)
+		return
+	}
+	pieces(len(y), func(i, n int) { swishKernel(&y[i], &x[i], n) })
+}
+
+// SwishBackward computes dx = dy s (1 + x (1 - s)) from Swish's input x.
+func SwishBackward(dx, dy, x []float32) {
+	checkLen("SwishBackward: dy", len(dy), len(dx))
+	checkLen("SwishBackward: x", len(x), len(dx))
+	if isa == plainGo {
+		swishBackwardGo(dx, dy, x)
+		return
+	}
+	pieces(len(dx), func(i, n int) { swishBackwardKernel(&dx[i], &dy[i], &x[i], n) })
+}
+
 // Softplus computes y = ln(1 + exp(x)), as max(x, 0) + log1p(exp(-|x|)).
 func Softplus(y, x []float32) {
 	checkLen("Softplus: x", len(x), len(y))
@@ -134,47 +200,61 @@ func ScaleShift(y, x, scale, shift []float32) {
 		return
 	}
 	var room [2 * patternLen]float32
-	patterns, period := repeat(room[:], len(y), scale, shift, nil)
+	patterns, period := repeat(room[:], len(y), scale, shift)
 	rowPieces(len(y), period, func(i, n int) {
 		scaleShiftKernel(&y[i], &x[i], patterns[0], patterns[1], n, period)
 	})
 }
 
-// ScaleShiftELU computes y[p,c] = ELU(x[p,c] * scale[c] + shift[c]), C = len(scale): a normalisation and its activation
-// in one pass.
-func ScaleShiftELU(y, x, scale, shift []float32) {
-	checkRows("ScaleShiftELU", len(y), len(x), scale, shift)
+// Normalize computes y[p,c] = (x[p,c] - mean[c]) * scale[c] + shift[c], C = len(mean). The difference is rounded by itself:
+// where a channel hardly varies, scale is large, and with the mean folded into shift the rounding of their product would
+// show.
+func Normalize(y, x, mean, scale, shift []float32) {
+	checkRows("Normalize", len(y), len(x), mean, scale, shift)
 	if isa == plainGo {
-		scaleShiftGo(y, x, scale, shift)
-		eluGo(y, y)
-		return
-	}
-	var room [2 * patternLen]float32
-	patterns, period := repeat(room[:], len(y), scale, shift, nil)
-	rowPieces(len(y), period, func(i, n int) {
-		scaleShiftELUKernel(&y[i], &x[i], patterns[0], patterns[1], n, period)
-	})
-}
-
-// NormBackwardRow computes dx[p,c] = ka[c] * dy[p,c] + kb[c] * x[p,c] + kc[c], C = len(ka).
-func NormBackwardRow(dx, dy, x, ka, kb, kc []float32) {
-	checkRows("NormBackwardRow", len(dx), len(dy), ka, kb)
-	checkRows("NormBackwardRow", len(dx), len(x), ka, kc)
-	if isa == plainGo {
-		normBackwardGo(dx, dy, x, ka, kb, kc)
+		normalizeGo(y, x, mean, scale, shift)
 		return
 	}
 	var room [3 * patternLen]float32
-	patterns, period := repeat(room[:], len(dx), ka, kb, kc)
+	k, period := repeat(room[:], len(y), mean, scale, shift)
+	rowPieces(len(y), period, func(i, n int) { normalizeKernel(&y[i], &x[i], k[0], k[1], k[2], n, period) })
+}
+
+// NormalizeELU is Normalize and the ELU of it, in one pass.
+func NormalizeELU(y, x, mean, scale, shift []float32) {
+	checkRows("NormalizeELU", len(y), len(x), mean, scale, shift)
+	if isa == plainGo {
+		normalizeGo(y, x, mean, scale, shift)
+		eluGo(y, y)
+		return
+	}
+	var room [3 * patternLen]float32
+	k, period := repeat(room[:], len(y), mean, scale, shift)
+	rowPieces(len(y), period, func(i, n int) { normalizeELUKernel(&y[i], &x[i], k[0], k[1], k[2], n, period) })
+}
+
+// NormBackward computes dx[p,c] = ka[c] * (dy[p,c] - meanDY[c]) + kb[c] * (x[p,c] - mean[c]) + kc[c], C = len(ka).
+func NormBackward(dx, dy, x, meanDY, mean, ka, kb, kc []float32) {
+	checkRows("NormBackward", len(dx), len(dy), meanDY, mean, ka, kb, kc)
+	checkLen("NormBackward: x", len(x), len(dx))
+	if isa == plainGo {
+		normBackwardGo(dx, dy, x, meanDY, mean, ka, kb, kc)
+		return
+	}
+	var room [5 * patternLen]float32
+	k, period := repeat(room[:], len(dx), meanDY, mean, ka, kb, kc)
 	rowPieces(len(dx), period, func(i, n int) {
-		normBackwardKernel(&dx[i], &dy[i], &x[i], patterns[0], patterns[1], patterns[2], n, period)
+		normBackwardKernel(&dx[i], &dy[i], &x[i], k[0], k[1], k[2], k[3], k[4], n, period)
 	})
 }
 
-func checkRows(what string, n, m int, a, b []float32) {
+func checkRows(what string, n, m int, constants ...[]float32) {
 	checkLen(what, m, n)
-	checkLen(what, len(b), len(a))
-	if len(a) == 0 || n%len(a) != 0 {
+	c := len(constants[0])
+	for _, k := range constants {
+		checkLen(what, len(k), c)
+	}
+	if c == 0 || n%c != 0 {
 		panic("vec: " + what + ": not whole rows")
 	}
 }
@@ -184,12 +264,11 @@ const patternLen = 128
 
 // repeat writes each of the constants as often as fits in patternLen (n values are needed) into room, so that the
 // assembly meets few row ends. The period is that length. Long rows are used as they are.
-func repeat(room []float32, n int, a, b, c []float32) (patterns [3]*float32, period int) {
-	channels := len(a)
+func repeat(room []float32, n int, constants ...[]float32) (patterns [5]*float32, period int) {
+	channels := len(constants[0])
 	period = min(patternLen/channels*channels, n)
-	for i, v := range [...][]float32{a, b, c} {
+	for i, v := range constants {
 		switch {
-		case len(v) == 0:
 		case 2*channels > patternLen:
 			patterns[i], period = &v[0], channels
 		default:

@@ -343,6 +343,422 @@ next:
 	VZEROUPPER
 	RET
 
+// func reluAVX512(dst *float32, x *float32, n int)
+// Requires: AVX, AVX512F, BMI2
+TEXT ·reluAVX512(SB), NOSPLIT, $0-24
+	MOVQ    dst+0(FP), DI
+	MOVQ    x+8(FP), SI
+	MOVQ    n+16(FP), CX
+	VMOVUPS zero<>+0(SB), Z31
+	XORQ    AX, AX
+	SUBQ    $0x10, CX
+	JLT     tail
+
+whole:
+	VMOVUPS (SI)(AX*1), Z0
+	VMAXPS  Z0, Z31, Z0
+	VMOVUPS Z0, (DI)(AX*1)
+	ADDQ    $0x40, AX
+	SUBQ    $0x10, CX
+	JGE     whole
+
+tail:
+	ADDQ      $0x10, CX
+	JEQ       next
+	MOVQ      $-1, R12
+	BZHIQ     CX, R12, R12
+	KMOVW     R12, K1
+	VMOVUPS.Z (SI)(AX*1), K1, Z0
+	VMAXPS    Z0, Z31, Z0
+	VMOVUPS   Z0, K1, (DI)(AX*1)
+
+next:
+	VZEROUPPER
+	RET
+
+// func reluBackwardAVX512(dst *float32, dy *float32, y *float32, n int)
+// Requires: AVX, AVX512F, BMI2
+TEXT ·reluBackwardAVX512(SB), NOSPLIT, $0-32
+	MOVQ    dst+0(FP), DI
+	MOVQ    dy+8(FP), SI
+	MOVQ    y+16(FP), DX
+	MOVQ    n+24(FP), CX
+	VMOVUPS zero<>+0(SB), Z31
+	XORQ    AX, AX
+	SUBQ    $0x10, CX
+	JLT     tail
+
+whole:
+	VMOVUPS   (SI)(AX*1), Z0
+	VMOVUPS   (DX)(AX*1), Z1
+	VCMPPS    $0x0e, Z31, Z1, K7
+	VMOVAPS.Z Z0, K7, Z0
+	VMOVUPS   Z0, (DI)(AX*1)
+	ADDQ      $0x40, AX
+	SUBQ      $0x10, CX
+	JGE       whole
+
+tail:
+	ADDQ      $0x10, CX
+	JEQ       next
+	MOVQ      $-1, R12
+	BZHIQ     CX, R12, R12
+	KMOVW     R12, K1
+	VMOVUPS.Z (SI)(AX*1), K1, Z0
+	VMOVUPS.Z (DX)(AX*1), K1, Z1
+	VCMPPS    $0x0e, Z31, Z1, K7
+	VMOVAPS.Z Z0, K7, Z0
+	VMOVUPS   Z0, K1, (DI)(AX*1)
+
+next:
+	VZEROUPPER
+	RET
+
+// func lreluAVX512(dst *float32, x *float32, n int)
+// Requires: AVX, AVX512F, BMI2
+TEXT ·lreluAVX512(SB), NOSPLIT, $0-24
+	MOVQ    dst+0(FP), DI
+	MOVQ    x+8(FP), SI
+	MOVQ    n+16(FP), CX
+	VMOVUPS leak<>+0(SB), Z31
+	XORQ    AX, AX
+	SUBQ    $0x10, CX
+	JLT     tail
+
+whole:
+	VMOVUPS (SI)(AX*1), Z0
+	VMULPS  Z31, Z0, Z1
+	VMAXPS  Z0, Z1, Z0
+	VMOVUPS Z0, (DI)(AX*1)
+	ADDQ    $0x40, AX
+	SUBQ    $0x10, CX
+	JGE     whole
+
+tail:
+	ADDQ      $0x10, CX
+	JEQ       next
+	MOVQ      $-1, R12
+	BZHIQ     CX, R12, R12
+	KMOVW     R12, K1
+	VMOVUPS.Z (SI)(AX*1), K1, Z0
+	VMULPS    Z31, Z0, Z1
+	VMAXPS    Z0, Z1, Z0
+	VMOVUPS   Z0, K1, (DI)(AX*1)
+
+next:
+	VZEROUPPER
+	RET
+
+DATA leak<>+0(SB)/4, $0x3e4ccccd
+DATA leak<>+4(SB)/4, $0x3e4ccccd
+DATA leak<>+8(SB)/4, $0x3e4ccccd
+DATA leak<>+12(SB)/4, $0x3e4ccccd
+DATA leak<>+16(SB)/4, $0x3e4ccccd
+DATA leak<>+20(SB)/4, $0x3e4ccccd
+DATA leak<>+24(SB)/4, $0x3e4ccccd
+DATA leak<>+28(SB)/4, $0x3e4ccccd
+DATA leak<>+32(SB)/4, $0x3e4ccccd
+DATA leak<>+36(SB)/4, $0x3e4ccccd
+DATA leak<>+40(SB)/4, $0x3e4ccccd
+DATA leak<>+44(SB)/4, $0x3e4ccccd
+DATA leak<>+48(SB)/4, $0x3e4ccccd
+DATA leak<>+52(SB)/4, $0x3e4ccccd
+DATA leak<>+56(SB)/4, $0x3e4ccccd
+DATA leak<>+60(SB)/4, $0x3e4ccccd
+GLOBL leak<>(SB), RODATA|NOPTR, $64
+
+// func lreluBackwardAVX512(dst *float32, dy *float32, y *float32, n int)
+// Requires: AVX, AVX512F, BMI2
+TEXT ·lreluBackwardAVX512(SB), NOSPLIT, $0-32
+	MOVQ    dst+0(FP), DI
+	MOVQ    dy+8(FP), SI
+	MOVQ    y+16(FP), DX
+	MOVQ    n+24(FP), CX
+	VMOVUPS zero<>+0(SB), Z31
+	VMOVUPS leak<>+0(SB), Z30
+	XORQ    AX, AX
+	SUBQ    $0x10, CX
+	JLT     tail
+
+whole:
+	VMOVUPS (SI)(AX*1), Z0
+	VMOVUPS (DX)(AX*1), Z1
+	VCMPPS  $0x0e, Z31, Z1, K7
+	VMULPS  Z30, Z0, Z2
+	VMOVAPS Z0, K7, Z2
+	VMOVAPS Z2, Z0
+	VMOVUPS Z0, (DI)(AX*1)
+	ADDQ    $0x40, AX
+	SUBQ    $0x10, CX
+	JGE     whole
+
+tail:
+	ADDQ      $0x10, CX
+	JEQ       next
+	MOVQ      $-1, R12
+	BZHIQ     CX, R12, R12
+	KMOVW     R12, K1
+	VMOVUPS.Z (SI)(AX*1), K1, Z0
+	VMOVUPS.Z (DX)(AX*1), K1, Z1
+	VCMPPS    $0x0e, Z31, Z1, K7
+	VMULPS    Z30, Z0, Z2
+	VMOVAPS   Z0, K7, Z2
+	VMOVAPS   Z2, Z0
+	VMOVUPS   Z0, K1, (DI)(AX*1)
+
+next:
+	VZEROUPPER
+	RET
+
+// func swishAVX512(dst *float32, x *float32, n int)
+// Requires: AVX, AVX512DQ, AVX512F, BMI2
+TEXT ·swishAVX512(SB), NOSPLIT, $0-24
+	MOVQ    dst+0(FP), DI
+	MOVQ    x+8(FP), SI
+	MOVQ    n+16(FP), CX
+	VMOVUPS expLow<>+0(SB), Z31
+	VMOVUPS signBit<>+0(SB), Z30
+	VMOVUPS one<>+0(SB), Z29
+	VMOVUPS log2e<>+0(SB), Z28
+	VMOVUPS ln2Hi<>+0(SB), Z27
+	VMOVUPS ln2Lo<>+0(SB), Z26
+	VMOVUPS exp2<>+0(SB), Z25
+	VMOVUPS exp3<>+0(SB), Z24
+	VMOVUPS exp4<>+0(SB), Z23
+	VMOVUPS exp5<>+0(SB), Z22
+	VMOVUPS exp6<>+0(SB), Z21
+	VMOVUPS exp7<>+0(SB), Z20
+	XORQ    AX, AX
+	SUBQ    $0x10, CX
+	JLT     tail
+
+whole:
+	VMOVUPS      (SI)(AX*1), Z0
+	VORPS        Z30, Z0, Z1
+	VMAXPS       Z1, Z31, Z1
+	VMULPS       Z28, Z1, Z3
+	VRNDSCALEPS  $0x08, Z3, Z3
+	VFNMADD231PS Z27, Z3, Z1
+	VFNMADD231PS Z26, Z3, Z1
+	VMOVUPS      Z20, Z5
+	VFMADD213PS  Z21, Z1, Z5
+	VFMADD213PS  Z22, Z1, Z5
+	VFMADD213PS  Z23, Z1, Z5
+	VFMADD213PS  Z24, Z1, Z5
+	VFMADD213PS  Z25, Z1, Z5
+	VMULPS       Z1, Z1, Z4
+	VFMADD213PS  Z1, Z5, Z4
+	VCVTPS2DQ    Z3, Z3
+	VPSRAD       $0x01, Z3, Z5
+	VPSUBD       Z5, Z3, Z3
+	VPSLLD       $0x17, Z3, Z3
+	VPADDD       Z29, Z3, Z3
+	VPSLLD       $0x17, Z5, Z5
+	VPADDD       Z29, Z5, Z5
+	VFMADD213PS  Z3, Z3, Z4
+	VMULPS       Z5, Z4, Z4
+	VADDPS       Z29, Z4, Z1
+	VPMOVD2M     Z0, K7
+	VMOVAPS      Z29, Z2
+	VMOVAPS      Z4, K7, Z2
+	VDIVPS       Z1, Z2, Z1
+	VMULPS       Z1, Z0, Z0
+	VMOVUPS      Z0, (DI)(AX*1)
+	ADDQ         $0x40, AX
+	SUBQ         $0x10, CX
+	JGE          whole
+
+tail:
+	ADDQ         $0x10, CX
+	JEQ          next
+	MOVQ         $-1, R12
+	BZHIQ        CX, R12, R12
+	KMOVW        R12, K1
+	VMOVUPS.Z    (SI)(AX*1), K1, Z0
+	VORPS        Z30, Z0, Z1
+	VMAXPS       Z1, Z31, Z1
+	VMULPS       Z28, Z1, Z3
+	VRNDSCALEPS  $0x08, Z3, Z3
+	VFNMADD231PS Z27, Z3, Z1
+	VFNMADD231PS Z26, Z3, Z1
+	VMOVUPS      Z20, Z5
+	VFMADD213PS  Z21, Z1, Z5
+	VFMADD213PS  Z22, Z1, Z5
+	VFMADD213PS  Z23, Z1, Z5
+	VFMADD213PS  Z24, Z1, Z5
+	VFMADD213PS  Z25, Z1, Z5
+	VMULPS       Z1, Z1, Z4
+	VFMADD213PS  Z1, Z5, Z4
+	VCVTPS2DQ    Z3, Z3
+	VPSRAD       $0x01, Z3, Z5
+	VPSUBD       Z5, Z3, Z3
+	VPSLLD       $0x17, Z3, Z3
+	VPADDD       Z29, Z3, Z3
+	VPSLLD       $0x17, Z5, Z5
+	VPADDD       Z29, Z5, Z5
+	VFMADD213PS  Z3, Z3, Z4
+	VMULPS       Z5, Z4, Z4
+	VADDPS       Z29, Z4, Z1
+	VPMOVD2M     Z0, K7
+	VMOVAPS      Z29, Z2
+	VMOVAPS      Z4, K7, Z2
+	VDIVPS       Z1, Z2, Z1
+	VMULPS       Z1, Z0, Z0
+	VMOVUPS      Z0, K1, (DI)(AX*1)
+
+next:
+	VZEROUPPER
+	RET
+
+DATA expLow<>+0(SB)/4, $0xc2d00000
+DATA expLow<>+4(SB)/4, $0xc2d00000
+DATA expLow<>+8(SB)/4, $0xc2d00000
+DATA expLow<>+12(SB)/4, $0xc2d00000
+DATA expLow<>+16(SB)/4, $0xc2d00000
+DATA expLow<>+20(SB)/4, $0xc2d00000
+DATA expLow<>+24(SB)/4, $0xc2d00000
+DATA expLow<>+28(SB)/4, $0xc2d00000
+DATA expLow<>+32(SB)/4, $0xc2d00000
+DATA expLow<>+36(SB)/4, $0xc2d00000
+DATA expLow<>+40(SB)/4, $0xc2d00000
+DATA expLow<>+44(SB)/4, $0xc2d00000
+DATA expLow<>+48(SB)/4, $0xc2d00000
+DATA expLow<>+52(SB)/4, $0xc2d00000
+DATA expLow<>+56(SB)/4, $0xc2d00000
+DATA expLow<>+60(SB)/4, $0xc2d00000
+GLOBL expLow<>(SB), RODATA|NOPTR, $64
+
+DATA signBit<>+0(SB)/4, $0x80000000
+DATA signBit<>+4(SB)/4, $0x80000000
+DATA signBit<>+8(SB)/4, $0x80000000
+DATA signBit<>+12(SB)/4, $0x80000000
+DATA signBit<>+16(SB)/4, $0x80000000
+DATA signBit<>+20(SB)/4, $0x80000000
+DATA signBit<>+24(SB)/4, $0x80000000
+DATA signBit<>+28(SB)/4, $0x80000000
+DATA signBit<>+32(SB)/4, $0x80000000
+DATA signBit<>+36(SB)/4, $0x80000000
+DATA signBit<>+40(SB)/4, $0x80000000
+DATA signBit<>+44(SB)/4, $0x80000000
+DATA signBit<>+48(SB)/4, $0x80000000
+DATA signBit<>+52(SB)/4, $0x80000000
+DATA signBit<>+56(SB)/4, $0x80000000
+DATA signBit<>+60(SB)/4, $0x80000000
+GLOBL signBit<>(SB), RODATA|NOPTR, $64
+
+// func swishBackwardAVX512(dst *float32, dy *float32, x *float32, n int)
+// Requires: AVX, AVX512DQ, AVX512F, BMI2
+TEXT ·swishBackwardAVX512(SB), NOSPLIT, $0-32
+	MOVQ    dst+0(FP), DI
+	MOVQ    dy+8(FP), SI
+	MOVQ    x+16(FP), DX
+	MOVQ    n+24(FP), CX
+	VMOVUPS expLow<>+0(SB), Z31
+	VMOVUPS signBit<>+0(SB), Z30
+	VMOVUPS one<>+0(SB), Z29
+	VMOVUPS log2e<>+0(SB), Z28
+	VMOVUPS ln2Hi<>+0(SB), Z27
+	VMOVUPS ln2Lo<>+0(SB), Z26
+	VMOVUPS exp2<>+0(SB), Z25
+	VMOVUPS exp3<>+0(SB), Z24
+	VMOVUPS exp4<>+0(SB), Z23
+	VMOVUPS exp5<>+0(SB), Z22
+	VMOVUPS exp6<>+0(SB), Z21
+	VMOVUPS exp7<>+0(SB), Z20
+	XORQ    AX, AX
+	SUBQ    $0x10, CX
+	JLT     tail
+
+whole:
+	VMOVUPS      (SI)(AX*1), Z0
+	VMOVUPS      (DX)(AX*1), Z1
+	VMOVAPS      Z1, Z6
+	VORPS        Z30, Z6, Z1
+	VMAXPS       Z1, Z31, Z1
+	VMULPS       Z28, Z1, Z3
+	VRNDSCALEPS  $0x08, Z3, Z3
+	VFNMADD231PS Z27, Z3, Z1
+	VFNMADD231PS Z26, Z3, Z1
+	VMOVUPS      Z20, Z5
+	VFMADD213PS  Z21, Z1, Z5
+	VFMADD213PS  Z22, Z1, Z5
+	VFMADD213PS  Z23, Z1, Z5
+	VFMADD213PS  Z24, Z1, Z5
+	VFMADD213PS  Z25, Z1, Z5
+	VMULPS       Z1, Z1, Z4
+	VFMADD213PS  Z1, Z5, Z4
+	VCVTPS2DQ    Z3, Z3
+	VPSRAD       $0x01, Z3, Z5
+	VPSUBD       Z5, Z3, Z3
+	VPSLLD       $0x17, Z3, Z3
+	VPADDD       Z29, Z3, Z3
+	VPSLLD       $0x17, Z5, Z5
+	VPADDD       Z29, Z5, Z5
+	VFMADD213PS  Z3, Z3, Z4
+	VMULPS       Z5, Z4, Z4
+	VADDPS       Z29, Z4, Z1
+	VPMOVD2M     Z6, K7
+	VMOVAPS      Z29, Z2
+	VMOVAPS      Z4, K7, Z2
+	VDIVPS       Z1, Z2, Z1
+	VMOVAPS      Z29, Z2
+	VSUBPS       Z1, Z2, Z2
+	VFMADD213PS  Z29, Z6, Z2
+	VMULPS       Z1, Z0, Z0
+	VMULPS       Z2, Z0, Z0
+	VMOVUPS      Z0, (DI)(AX*1)
+	ADDQ         $0x40, AX
+	SUBQ         $0x10, CX
+	JGE          whole
+
+tail:
+	ADDQ         $0x10, CX
+	JEQ          next
+	MOVQ         $-1, R12
+	BZHIQ        CX, R12, R12
+	KMOVW        R12, K1
+	VMOVUPS.Z    (SI)(AX*1), K1, Z0
+	VMOVUPS.Z    (DX)(AX*1), K1, Z1
+	VMOVAPS      Z1, Z6
+	VORPS        Z30, Z6, Z1
+	VMAXPS       Z1, Z31, Z1
+	VMULPS       Z28, Z1, Z3
+	VRNDSCALEPS  $0x08, Z3, Z3
+	VFNMADD231PS Z27, Z3, Z1
+	VFNMADD231PS Z26, Z3, Z1
+	VMOVUPS      Z20, Z5
+	VFMADD213PS  Z21, Z1, Z5
+	VFMADD213PS  Z22, Z1, Z5
+	VFMADD213PS  Z23, Z1, Z5
+	VFMADD213PS  Z24, Z1, Z5
+	VFMADD213PS  Z25, Z1, Z5
+	VMULPS       Z1, Z1, Z4
+	VFMADD213PS  Z1, Z5, Z4
+	VCVTPS2DQ    Z3, Z3
+	VPSRAD       $0x01, Z3, Z5
+	VPSUBD       Z5, Z3, Z3
+	VPSLLD       $0x17, Z3, Z3
+	VPADDD       Z29, Z3, Z3
+	VPSLLD       $0x17, Z5, Z5
+	VPADDD       Z29, Z5, Z5
+	VFMADD213PS  Z3, Z3, Z4
+	VMULPS       Z5, Z4, Z4
+	VADDPS       Z29, Z4, Z1
+	VPMOVD2M     Z6, K7
+	VMOVAPS      Z29, Z2
+	VMOVAPS      Z4, K7, Z2
+	VDIVPS       Z1, Z2, Z1
+	VMOVAPS      Z29, Z2
+	VSUBPS       Z1, Z2, Z2
+	VFMADD213PS  Z29, Z6, Z2
+	VMULPS       Z1, Z0, Z0
+	VMULPS       Z2, Z0, Z0
+	VMOVUPS      Z0, K1, (DI)(AX*1)
+
+next:
+	VZEROUPPER
+	RET
+
 // func softplusAVX512(dst *float32, x *float32, n int)
 // Requires: AVX, AVX512DQ, AVX512F, BMI2
 TEXT ·softplusAVX512(SB), NOSPLIT, $0-24
@@ -472,42 +888,6 @@ tail:
 next:
 	VZEROUPPER
 	RET
-
-DATA expLow<>+0(SB)/4, $0xc2d00000
-DATA expLow<>+4(SB)/4, $0xc2d00000
-DATA expLow<>+8(SB)/4, $0xc2d00000
-DATA expLow<>+12(SB)/4, $0xc2d00000
-DATA expLow<>+16(SB)/4, $0xc2d00000
-DATA expLow<>+20(SB)/4, $0xc2d00000
-DATA expLow<>+24(SB)/4, $0xc2d00000
-DATA expLow<>+28(SB)/4, $0xc2d00000
-DATA expLow<>+32(SB)/4, $0xc2d00000
-DATA expLow<>+36(SB)/4, $0xc2d00000
-DATA expLow<>+40(SB)/4, $0xc2d00000
-DATA expLow<>+44(SB)/4, $0xc2d00000
-DATA expLow<>+48(SB)/4, $0xc2d00000
-DATA expLow<>+52(SB)/4, $0xc2d00000
-DATA expLow<>+56(SB)/4, $0xc2d00000
-DATA expLow<>+60(SB)/4, $0xc2d00000
-GLOBL expLow<>(SB), RODATA|NOPTR, $64
-
-DATA signBit<>+0(SB)/4, $0x80000000
-DATA signBit<>+4(SB)/4, $0x80000000
-DATA signBit<>+8(SB)/4, $0x80000000
-DATA signBit<>+12(SB)/4, $0x80000000
-DATA signBit<>+16(SB)/4, $0x80000000
-DATA signBit<>+20(SB)/4, $0x80000000
-DATA signBit<>+24(SB)/4, $0x80000000
-DATA signBit<>+28(SB)/4, $0x80000000
-DATA signBit<>+32(SB)/4, $0x80000000
-DATA signBit<>+36(SB)/4, $0x80000000
-DATA signBit<>+40(SB)/4, $0x80000000
-DATA signBit<>+44(SB)/4, $0x80000000
-DATA signBit<>+48(SB)/4, $0x80000000
-DATA signBit<>+52(SB)/4, $0x80000000
-DATA signBit<>+56(SB)/4, $0x80000000
-DATA signBit<>+60(SB)/4, $0x80000000
-GLOBL signBit<>(SB), RODATA|NOPTR, $64
 
 DATA two<>+0(SB)/4, $0x40000000
 DATA two<>+4(SB)/4, $0x40000000
@@ -990,14 +1370,69 @@ next:
 	VZEROUPPER
 	RET
 
-// func scaleShiftELUAVX512(dst *float32, x *float32, scale *float32, shift *float32, n int, period int)
+// func normalizeAVX512(dst *float32, x *float32, mean *float32, scale *float32, shift *float32, n int, period int)
 // Requires: AVX, AVX512F, BMI2, CMOV
-TEXT ·scaleShiftELUAVX512(SB), NOSPLIT, $0-48
+TEXT ·normalizeAVX512(SB), NOSPLIT, $0-56
+	MOVQ dst+0(FP), DI
+	MOVQ x+8(FP), SI
+	MOVQ mean+16(FP), R8
+	MOVQ scale+24(FP), R9
+	MOVQ shift+32(FP), R10
+	MOVQ n+40(FP), CX
+	MOVQ period+48(FP), R11
+
+repeat:
+	MOVQ    R11, BX
+	CMPQ    CX, BX
+	CMOVQLT CX, BX
+	SUBQ    BX, CX
+	XORQ    AX, AX
+	SUBQ    $0x10, BX
+	JLT     tail
+
+whole:
+	VMOVUPS     (SI)(AX*1), Z0
+	VMOVUPS     (R8)(AX*1), Z1
+	VMOVUPS     (R9)(AX*1), Z2
+	VMOVUPS     (R10)(AX*1), Z3
+	VSUBPS      Z1, Z0, Z0
+	VFMADD213PS Z3, Z2, Z0
+	VMOVUPS     Z0, (DI)(AX*1)
+	ADDQ        $0x40, AX
+	SUBQ        $0x10, BX
+	JGE         whole
+
+tail:
+	ADDQ        $0x10, BX
+	JEQ         next
+	MOVQ        $-1, R12
+	BZHIQ       BX, R12, R12
+	KMOVW       R12, K1
+	VMOVUPS.Z   (SI)(AX*1), K1, Z0
+	VMOVUPS.Z   (R8)(AX*1), K1, Z1
+	VMOVUPS.Z   (R9)(AX*1), K1, Z2
+	VMOVUPS.Z   (R10)(AX*1), K1, Z3
+	VSUBPS      Z1, Z0, Z0
+	VFMADD213PS Z3, Z2, Z0
+	VMOVUPS     Z0, K1, (DI)(AX*1)
+
+next:
+	LEAQ  (DI)(R11*4), DI
+	LEAQ  (SI)(R11*4), SI
+	TESTQ CX, CX
+	JNE   repeat
+	VZEROUPPER
+	RET
+
+// func normalizeELUAVX512(dst *float32, x *float32, mean *float32, scale *float32, shift *float32, n int, period int)
+// Requires: AVX, AVX512F, BMI2, CMOV
+TEXT ·normalizeELUAVX512(SB), NOSPLIT, $0-56
 	MOVQ    dst+0(FP), DI
 	MOVQ    x+8(FP), SI
-	MOVQ    scale+16(FP), R8
-	MOVQ    shift+24(FP), R9
-	MOVQ    n+32(FP), CX
+	MOVQ    mean+16(FP), R8
+	MOVQ    scale+24(FP), R9
+	MOVQ    shift+32(FP), R10
+	MOVQ    n+40(FP), CX
 	VMOVUPS zero<>+0(SB), Z31
 	VMOVUPS expm1Low<>+0(SB), Z30
 	VMOVUPS one<>+0(SB), Z29
@@ -1010,7 +1445,7 @@ TEXT ·scaleShiftELUAVX512(SB), NOSPLIT, $0-48
 	VMOVUPS exp5<>+0(SB), Z22
 	VMOVUPS exp6<>+0(SB), Z21
 	VMOVUPS exp7<>+0(SB), Z20
-	MOVQ    period+40(FP), R11
+	MOVQ    period+48(FP), R11
 
 repeat:
 	MOVQ    R11, BX
@@ -1025,7 +1460,9 @@ whole:
 	VMOVUPS      (SI)(AX*1), Z0
 	VMOVUPS      (R8)(AX*1), Z1
 	VMOVUPS      (R9)(AX*1), Z2
-	VFMADD213PS  Z2, Z1, Z0
+	VMOVUPS      (R10)(AX*1), Z3
+	VSUBPS       Z1, Z0, Z0
+	VFMADD213PS  Z3, Z2, Z0
 	VMINPS       Z0, Z31, Z1
 	VMAXPS       Z1, Z30, Z1
 	VMULPS       Z28, Z1, Z3
@@ -1060,7 +1497,9 @@ tail:
 	VMOVUPS.Z    (SI)(AX*1), K1, Z0
 	VMOVUPS.Z    (R8)(AX*1), K1, Z1
 	VMOVUPS.Z    (R9)(AX*1), K1, Z2
-	VFMADD213PS  Z2, Z1, Z0
+	VMOVUPS.Z    (R10)(AX*1), K1, Z3
+	VSUBPS       Z1, Z0, Z0
+	VFMADD213PS  Z3, Z2, Z0
 	VMINPS       Z0, Z31, Z1
 	VMAXPS       Z1, Z30, Z1
 	VMULPS       Z28, Z1, Z3
@@ -1091,17 +1530,19 @@ next:
 	VZEROUPPER
 	RET
 
-// func normBackwardAVX512(dst *float32, dy *float32, x *float32, ka *float32, kb *float32, kc *float32, n int, period int)
+// func normBackwardAVX512(dst *float32, dy *float32, x *float32, meanDY *float32, mean *float32, ka *float32, kb *float32, kc *float32, n int, period int)
 // Requires: AVX, AVX512F, BMI2, CMOV
-TEXT ·normBackwardAVX512(SB), NOSPLIT, $0-64
+TEXT ·normBackwardAVX512(SB), NOSPLIT, $0-80
 	MOVQ dst+0(FP), DI
 	MOVQ dy+8(FP), SI
 	MOVQ x+16(FP), DX
-	MOVQ ka+24(FP), R8
-	MOVQ kb+32(FP), R9
-	MOVQ kc+40(FP), R10
-	MOVQ n+48(FP), CX
-	MOVQ period+56(FP), R11
+	MOVQ meanDY+24(FP), R8
+	MOVQ mean+32(FP), R9
+	MOVQ ka+40(FP), R10
+	MOVQ kb+48(FP), R13
+	MOVQ kc+56(FP), R15
+	MOVQ n+64(FP), CX
+	MOVQ period+72(FP), R11
 
 repeat:
 	MOVQ    R11, BX
@@ -1118,8 +1559,12 @@ whole:
 	VMOVUPS     (R8)(AX*1), Z2
 	VMOVUPS     (R9)(AX*1), Z3
 	VMOVUPS     (R10)(AX*1), Z4
-	VFMADD213PS Z4, Z3, Z1
-	VFMADD213PS Z1, Z2, Z0
+	VMOVUPS     (R13)(AX*1), Z5
+	VMOVUPS     (R15)(AX*1), Z6
+	VSUBPS      Z2, Z0, Z0
+	VSUBPS      Z3, Z1, Z1
+	VFMADD213PS Z6, Z5, Z1
+	VFMADD213PS Z1, Z4, Z0
 	VMOVUPS     Z0, (DI)(AX*1)
 	ADDQ        $0x40, AX
 	SUBQ        $0x10, BX
@@ -1136,8 +1581,12 @@ tail:
 	VMOVUPS.Z   (R8)(AX*1), K1, Z2
 	VMOVUPS.Z   (R9)(AX*1), K1, Z3
 	VMOVUPS.Z   (R10)(AX*1), K1, Z4
-	VFMADD213PS Z4, Z3, Z1
-	VFMADD213PS Z1, Z2, Z0
+	VMOVUPS.Z   (R13)(AX*1), K1, Z5
+	VMOVUPS.Z   (R15)(AX*1), K1, Z6
+	VSUBPS      Z2, Z0, Z0
+	VSUBPS      Z3, Z1, Z1
+	VFMADD213PS Z6, Z5, Z1
+	VFMADD213PS Z1, Z4, Z0
 	VMOVUPS     Z0, K1, (DI)(AX*1)
 
 next:
@@ -1399,6 +1848,346 @@ tail:
 	VADDPS     Y13, Y1, Y1
 	VMULPS     Y1, Y0, Y0
 	VMASKMOVPS Y0, Y15, (DI)(AX*1)
+
+next:
+	VZEROUPPER
+	RET
+
+// func reluAVX2(dst *float32, x *float32, n int)
+// Requires: AVX
+TEXT ·reluAVX2(SB), NOSPLIT, $0-24
+	MOVQ    dst+0(FP), DI
+	MOVQ    x+8(FP), SI
+	MOVQ    n+16(FP), CX
+	VMOVUPS zero<>+0(SB), Y14
+	XORQ    AX, AX
+	SUBQ    $0x08, CX
+	JLT     tail
+
+whole:
+	VMOVUPS (SI)(AX*1), Y0
+	VMAXPS  Y0, Y14, Y0
+	VMOVUPS Y0, (DI)(AX*1)
+	ADDQ    $0x20, AX
+	SUBQ    $0x08, CX
+	JGE     whole
+
+tail:
+	ADDQ       $0x08, CX
+	JEQ        next
+	NEGQ       CX
+	LEAQ       slidingMask<>+0(SB), R12
+	VMOVUPS    32(R12)(CX*4), Y15
+	VMASKMOVPS (SI)(AX*1), Y15, Y0
+	VMAXPS     Y0, Y14, Y0
+	VMASKMOVPS Y0, Y15, (DI)(AX*1)
+
+next:
+	VZEROUPPER
+	RET
+
+// func reluBackwardAVX2(dst *float32, dy *float32, y *float32, n int)
+// Requires: AVX
+TEXT ·reluBackwardAVX2(SB), NOSPLIT, $0-32
+	MOVQ    dst+0(FP), DI
+	MOVQ    dy+8(FP), SI
+	MOVQ    y+16(FP), DX
+	MOVQ    n+24(FP), CX
+	VMOVUPS zero<>+0(SB), Y14
+	XORQ    AX, AX
+	SUBQ    $0x08, CX
+	JLT     tail
+
+whole:
+	VMOVUPS (SI)(AX*1), Y0
+	VMOVUPS (DX)(AX*1), Y1
+	VCMPPS  $0x0e, Y14, Y1, Y1
+	VANDPS  Y1, Y0, Y0
+	VMOVUPS Y0, (DI)(AX*1)
+	ADDQ    $0x20, AX
+	SUBQ    $0x08, CX
+	JGE     whole
+
+tail:
+	ADDQ       $0x08, CX
+	JEQ        next
+	NEGQ       CX
+	LEAQ       slidingMask<>+0(SB), R12
+	VMOVUPS    32(R12)(CX*4), Y15
+	VMASKMOVPS (SI)(AX*1), Y15, Y0
+	VMASKMOVPS (DX)(AX*1), Y15, Y1
+	VCMPPS     $0x0e, Y14, Y1, Y1
+	VANDPS     Y1, Y0, Y0
+	VMASKMOVPS Y0, Y15, (DI)(AX*1)
+
+next:
+	VZEROUPPER
+	RET
+
+// func lreluAVX2(dst *float32, x *float32, n int)
+// Requires: AVX
+TEXT ·lreluAVX2(SB), NOSPLIT, $0-24
+	MOVQ    dst+0(FP), DI
+	MOVQ    x+8(FP), SI
+	MOVQ    n+16(FP), CX
+	VMOVUPS leak<>+0(SB), Y14
+	XORQ    AX, AX
+	SUBQ    $0x08, CX
+	JLT     tail
+
+whole:
+	VMOVUPS (SI)(AX*1), Y0
+	VMULPS  Y14, Y0, Y1
+	VMAXPS  Y0, Y1, Y0
+	VMOVUPS Y0, (DI)(AX*1)
+	ADDQ    $0x20, AX
+	SUBQ    $0x08, CX
+	JGE     whole
+
+tail:
+	ADDQ       $0x08, CX
+	JEQ        next
+	NEGQ       CX
+	LEAQ       slidingMask<>+0(SB), R12
+	VMOVUPS    32(R12)(CX*4), Y15
+	VMASKMOVPS (SI)(AX*1), Y15, Y0
+	VMULPS     Y14, Y0, Y1
+	VMAXPS     Y0, Y1, Y0
+	VMASKMOVPS Y0, Y15, (DI)(AX*1)
+
+next:
+	VZEROUPPER
+	RET
+
+// func lreluBackwardAVX2(dst *float32, dy *float32, y *float32, n int)
+// Requires: AVX
+TEXT ·lreluBackwardAVX2(SB), NOSPLIT, $0-32
+	MOVQ    dst+0(FP), DI
+	MOVQ    dy+8(FP), SI
+	MOVQ    y+16(FP), DX
+	MOVQ    n+24(FP), CX
+	VMOVUPS zero<>+0(SB), Y14
+	VMOVUPS leak<>+0(SB), Y13
+	XORQ    AX, AX
+	SUBQ    $0x08, CX
+	JLT     tail
+
+whole:
+	VMOVUPS   (SI)(AX*1), Y0
+	VMOVUPS   (DX)(AX*1), Y1
+	VCMPPS    $0x0e, Y14, Y1, Y1
+	VMULPS    Y13, Y0, Y2
+	VBLENDVPS Y1, Y0, Y2, Y0
+	VMOVUPS   Y0, (DI)(AX*1)
+	ADDQ      $0x20, AX
+	SUBQ      $0x08, CX
+	JGE       whole
+
+tail:
+	ADDQ       $0x08, CX
+	JEQ        next
+	NEGQ       CX
+	LEAQ       slidingMask<>+0(SB), R12
+	VMOVUPS    32(R12)(CX*4), Y15
+	VMASKMOVPS (SI)(AX*1), Y15, Y0
+	VMASKMOVPS (DX)(AX*1), Y15, Y1
+	VCMPPS     $0x0e, Y14, Y1, Y1
+	VMULPS     Y13, Y0, Y2
+	VBLENDVPS  Y1, Y0, Y2, Y0
+	VMASKMOVPS Y0, Y15, (DI)(AX*1)
+
+next:
+	VZEROUPPER
+	RET
+
+// func swishAVX2(dst *float32, x *float32, n int)
+// Requires: AVX, AVX2, FMA3
+TEXT ·swishAVX2(SB), NOSPLIT, $0-24
+	MOVQ    dst+0(FP), DI
+	MOVQ    x+8(FP), SI
+	MOVQ    n+16(FP), CX
+	VMOVUPS expLow<>+0(SB), Y14
+	VMOVUPS signBit<>+0(SB), Y13
+	VMOVUPS one<>+0(SB), Y12
+	VMOVUPS log2e<>+0(SB), Y11
+	VMOVUPS ln2Hi<>+0(SB), Y10
+	VMOVUPS ln2Lo<>+0(SB), Y9
+	XORQ    AX, AX
+	SUBQ    $0x08, CX
+	JLT     tail
+
+whole:
+	VMOVUPS      (SI)(AX*1), Y0
+	VORPS        Y13, Y0, Y1
+	VMAXPS       Y1, Y14, Y1
+	VMULPS       Y11, Y1, Y3
+	VROUNDPS     $0x08, Y3, Y3
+	VFNMADD231PS Y10, Y3, Y1
+	VFNMADD231PS Y9, Y3, Y1
+	VMOVUPS      exp7<>+0(SB), Y5
+	VFMADD213PS  exp6<>+0(SB), Y1, Y5
+	VFMADD213PS  exp5<>+0(SB), Y1, Y5
+	VFMADD213PS  exp4<>+0(SB), Y1, Y5
+	VFMADD213PS  exp3<>+0(SB), Y1, Y5
+	VFMADD213PS  exp2<>+0(SB), Y1, Y5
+	VMULPS       Y1, Y1, Y4
+	VFMADD213PS  Y1, Y5, Y4
+	VCVTPS2DQ    Y3, Y3
+	VPSRAD       $0x01, Y3, Y5
+	VPSUBD       Y5, Y3, Y3
+	VPSLLD       $0x17, Y3, Y3
+	VPADDD       Y12, Y3, Y3
+	VPSLLD       $0x17, Y5, Y5
+	VPADDD       Y12, Y5, Y5
+	VFMADD213PS  Y3, Y3, Y4
+	VMULPS       Y5, Y4, Y4
+	VADDPS       Y12, Y4, Y1
+	VBLENDVPS    Y0, Y4, Y12, Y4
+	VDIVPS       Y1, Y4, Y1
+	VMULPS       Y1, Y0, Y0
+	VMOVUPS      Y0, (DI)(AX*1)
+	ADDQ         $0x20, AX
+	SUBQ         $0x08, CX
+	JGE          whole
+
+tail:
+	ADDQ         $0x08, CX
+	JEQ          next
+	NEGQ         CX
+	LEAQ         slidingMask<>+0(SB), R12
+	VMOVUPS      32(R12)(CX*4), Y15
+	VMASKMOVPS   (SI)(AX*1), Y15, Y0
+	VORPS        Y13, Y0, Y1
+	VMAXPS       Y1, Y14, Y1
+	VMULPS       Y11, Y1, Y3
+	VROUNDPS     $0x08, Y3, Y3
+	VFNMADD231PS Y10, Y3, Y1
+	VFNMADD231PS Y9, Y3, Y1
+	VMOVUPS      exp7<>+0(SB), Y5
+	VFMADD213PS  exp6<>+0(SB), Y1, Y5
+	VFMADD213PS  exp5<>+0(SB), Y1, Y5
+	VFMADD213PS  exp4<>+0(SB), Y1, Y5
+	VFMADD213PS  exp3<>+0(SB), Y1, Y5
+	VFMADD213PS  exp2<>+0(SB), Y1, Y5
+	VMULPS       Y1, Y1, Y4
+	VFMADD213PS  Y1, Y5, Y4
+	VCVTPS2DQ    Y3, Y3
+	VPSRAD       $0x01, Y3, Y5
+	VPSUBD       Y5, Y3, Y3
+	VPSLLD       $0x17, Y3, Y3
+	VPADDD       Y12, Y3, Y3
+	VPSLLD       $0x17, Y5, Y5
+	VPADDD       Y12, Y5, Y5
+	VFMADD213PS  Y3, Y3, Y4
+	VMULPS       Y5, Y4, Y4
+	VADDPS       Y12, Y4, Y1
+	VBLENDVPS    Y0, Y4, Y12, Y4
+	VDIVPS       Y1, Y4, Y1
+	VMULPS       Y1, Y0, Y0
+	VMASKMOVPS   Y0, Y15, (DI)(AX*1)
+
+next:
+	VZEROUPPER
+	RET
+
+// func swishBackwardAVX2(dst *float32, dy *float32, x *float32, n int)
+// Requires: AVX, AVX2, FMA3
+TEXT ·swishBackwardAVX2(SB), NOSPLIT, $0-32
+	MOVQ    dst+0(FP), DI
+	MOVQ    dy+8(FP), SI
+	MOVQ    x+16(FP), DX
+	MOVQ    n+24(FP), CX
+	VMOVUPS expLow<>+0(SB), Y14
+	VMOVUPS signBit<>+0(SB), Y13
+	VMOVUPS one<>+0(SB), Y12
+	VMOVUPS log2e<>+0(SB), Y11
+	VMOVUPS ln2Hi<>+0(SB), Y10
+	VMOVUPS ln2Lo<>+0(SB), Y9
+	XORQ    AX, AX
+	SUBQ    $0x08, CX
+	JLT     tail
+
+whole:
+	VMOVUPS      (SI)(AX*1), Y0
+	VMOVUPS      (DX)(AX*1), Y1
+	VMOVAPS      Y1, Y6
+	VORPS        Y13, Y6, Y1
+	VMAXPS       Y1, Y14, Y1
+	VMULPS       Y11, Y1, Y3
+	VROUNDPS     $0x08, Y3, Y3
+	VFNMADD231PS Y10, Y3, Y1
+	VFNMADD231PS Y9, Y3, Y1
+	VMOVUPS      exp7<>+0(SB), Y5
+	VFMADD213PS  exp6<>+0(SB), Y1, Y5
+	VFMADD213PS  exp5<>+0(SB), Y1, Y5
+	VFMADD213PS  exp4<>+0(SB), Y1, Y5
+	VFMADD213PS  exp3<>+0(SB), Y1, Y5
+	VFMADD213PS  exp2<>+0(SB), Y1, Y5
+	VMULPS       Y1, Y1, Y4
+	VFMADD213PS  Y1, Y5, Y4
+	VCVTPS2DQ    Y3, Y3
+	VPSRAD       $0x01, Y3, Y5
+	VPSUBD       Y5, Y3, Y3
+	VPSLLD       $0x17, Y3, Y3
+	VPADDD       Y12, Y3, Y3
+	VPSLLD       $0x17, Y5, Y5
+	VPADDD       Y12, Y5, Y5
+	VFMADD213PS  Y3, Y3, Y4
+	VMULPS       Y5, Y4, Y4
+	VADDPS       Y12, Y4, Y1
+	VBLENDVPS    Y6, Y4, Y12, Y4
+	VDIVPS       Y1, Y4, Y1
+	VMOVAPS      Y12, Y2
+	VSUBPS       Y1, Y2, Y2
+	VFMADD213PS  Y12, Y6, Y2
+	VMULPS       Y1, Y0, Y0
+	VMULPS       Y2, Y0, Y0
+	VMOVUPS      Y0, (DI)(AX*1)
+	ADDQ         $0x20, AX
+	SUBQ         $0x08, CX
+	JGE          whole
+
+tail:
+	ADDQ         $0x08, CX
+	JEQ          next
+	NEGQ         CX
+	LEAQ         slidingMask<>+0(SB), R12
+	VMOVUPS      32(R12)(CX*4), Y15
+	VMASKMOVPS   (SI)(AX*1), Y15, Y0
+	VMASKMOVPS   (DX)(AX*1), Y15, Y1
+	VMOVAPS      Y1, Y6
+	VORPS        Y13, Y6, Y1
+	VMAXPS       Y1, Y14, Y1
+	VMULPS       Y11, Y1, Y3
+	VROUNDPS     $0x08, Y3, Y3
+	VFNMADD231PS Y10, Y3, Y1
+	VFNMADD231PS Y9, Y3, Y1
+	VMOVUPS      exp7<>+0(SB), Y5
+	VFMADD213PS  exp6<>+0(SB), Y1, Y5
+	VFMADD213PS  exp5<>+0(SB), Y1, Y5
+	VFMADD213PS  exp4<>+0(SB), Y1, Y5
+	VFMADD213PS  exp3<>+0(SB), Y1, Y5
+	VFMADD213PS  exp2<>+0(SB), Y1, Y5
+	VMULPS       Y1, Y1, Y4
+	VFMADD213PS  Y1, Y5, Y4
+	VCVTPS2DQ    Y3, Y3
+	VPSRAD       $0x01, Y3, Y5
+	VPSUBD       Y5, Y3, Y3
+	VPSLLD       $0x17, Y3, Y3
+	VPADDD       Y12, Y3, Y3
+	VPSLLD       $0x17, Y5, Y5
+	VPADDD       Y12, Y5, Y5
+	VFMADD213PS  Y3, Y3, Y4
+	VMULPS       Y5, Y4, Y4
+	VADDPS       Y12, Y4, Y1
+	VBLENDVPS    Y6, Y4, Y12, Y4
+	VDIVPS       Y1, Y4, Y1
+	VMOVAPS      Y12, Y2
+	VSUBPS       Y1, Y2, Y2
+	VFMADD213PS  Y12, Y6, Y2
+	VMULPS       Y1, Y0, Y0
+	VMULPS       Y2, Y0, Y0
+	VMASKMOVPS   Y0, Y15, (DI)(AX*1)
 
 next:
 	VZEROUPPER
@@ -1833,21 +2622,76 @@ next:
 	VZEROUPPER
 	RET
 
-// func scaleShiftELUAVX2(dst *float32, x *float32, scale *float32, shift *float32, n int, period int)
+// func normalizeAVX2(dst *float32, x *float32, mean *float32, scale *float32, shift *float32, n int, period int)
+// Requires: AVX, CMOV, FMA3
+TEXT ·normalizeAVX2(SB), NOSPLIT, $0-56
+	MOVQ dst+0(FP), DI
+	MOVQ x+8(FP), SI
+	MOVQ mean+16(FP), R8
+	MOVQ scale+24(FP), R9
+	MOVQ shift+32(FP), R10
+	MOVQ n+40(FP), CX
+	MOVQ period+48(FP), R11
+
+repeat:
+	MOVQ    R11, BX
+	CMPQ    CX, BX
+	CMOVQLT CX, BX
+	SUBQ    BX, CX
+	XORQ    AX, AX
+	SUBQ    $0x08, BX
+	JLT     tail
+
+whole:
+	VMOVUPS     (SI)(AX*1), Y0
+	VMOVUPS     (R8)(AX*1), Y1
+	VMOVUPS     (R9)(AX*1), Y2
+	VMOVUPS     (R10)(AX*1), Y3
+	VSUBPS      Y1, Y0, Y0
+	VFMADD213PS Y3, Y2, Y0
+	VMOVUPS     Y0, (DI)(AX*1)
+	ADDQ        $0x20, AX
+	SUBQ        $0x08, BX
+	JGE         whole
+
+tail:
+	ADDQ        $0x08, BX
+	JEQ         next
+	NEGQ        BX
+	LEAQ        slidingMask<>+0(SB), R12
+	VMOVUPS     32(R12)(BX*4), Y15
+	VMASKMOVPS  (SI)(AX*1), Y15, Y0
+	VMASKMOVPS  (R8)(AX*1), Y15, Y1
+	VMASKMOVPS  (R9)(AX*1), Y15, Y2
+	VMASKMOVPS  (R10)(AX*1), Y15, Y3
+	VSUBPS      Y1, Y0, Y0
+	VFMADD213PS Y3, Y2, Y0
+	VMASKMOVPS  Y0, Y15, (DI)(AX*1)
+
+next:
+	LEAQ  (DI)(R11*4), DI
+	LEAQ  (SI)(R11*4), SI
+	TESTQ CX, CX
+	JNE   repeat
+	VZEROUPPER
+	RET
+
+// func normalizeELUAVX2(dst *float32, x *float32, mean *float32, scale *float32, shift *float32, n int, period int)
 // Requires: AVX, AVX2, CMOV, FMA3
-TEXT ·scaleShiftELUAVX2(SB), NOSPLIT, $0-48
+TEXT ·normalizeELUAVX2(SB), NOSPLIT, $0-56
 	MOVQ    dst+0(FP), DI
 	MOVQ    x+8(FP), SI
-	MOVQ    scale+16(FP), R8
-	MOVQ    shift+24(FP), R9
-	MOVQ    n+32(FP), CX
+	MOVQ    mean+16(FP), R8
+	MOVQ    scale+24(FP), R9
+	MOVQ    shift+32(FP), R10
+	MOVQ    n+40(FP), CX
 	VMOVUPS zero<>+0(SB), Y14
 	VMOVUPS expm1Low<>+0(SB), Y13
 	VMOVUPS one<>+0(SB), Y12
 	VMOVUPS log2e<>+0(SB), Y11
 	VMOVUPS ln2Hi<>+0(SB), Y10
 	VMOVUPS ln2Lo<>+0(SB), Y9
-	MOVQ    period+40(FP), R11
+	MOVQ    period+48(FP), R11
 
 repeat:
 	MOVQ    R11, BX
@@ -1862,7 +2706,9 @@ whole:
 	VMOVUPS      (SI)(AX*1), Y0
 	VMOVUPS      (R8)(AX*1), Y1
 	VMOVUPS      (R9)(AX*1), Y2
-	VFMADD213PS  Y2, Y1, Y0
+	VMOVUPS      (R10)(AX*1), Y3
+	VSUBPS       Y1, Y0, Y0
+	VFMADD213PS  Y3, Y2, Y0
 	VMINPS       Y0, Y14, Y1
 	VMAXPS       Y1, Y13, Y1
 	VMULPS       Y11, Y1, Y3
@@ -1897,7 +2743,9 @@ tail:
 	VMASKMOVPS   (SI)(AX*1), Y15, Y0
 	VMASKMOVPS   (R8)(AX*1), Y15, Y1
 	VMASKMOVPS   (R9)(AX*1), Y15, Y2
-	VFMADD213PS  Y2, Y1, Y0
+	VMASKMOVPS   (R10)(AX*1), Y15, Y3
+	VSUBPS       Y1, Y0, Y0
+	VFMADD213PS  Y3, Y2, Y0
 	VMINPS       Y0, Y14, Y1
 	VMAXPS       Y1, Y13, Y1
 	VMULPS       Y11, Y1, Y3
@@ -1928,17 +2776,19 @@ next:
 	VZEROUPPER
 	RET
 
-// func normBackwardAVX2(dst *float32, dy *float32, x *float32, ka *float32, kb *float32, kc *float32, n int, period int)
+// func normBackwardAVX2(dst *float32, dy *float32, x *float32, meanDY *float32, mean *float32, ka *float32, kb *float32, kc *float32, n int, period int)
 // Requires: AVX, CMOV, FMA3
-TEXT ·normBackwardAVX2(SB), NOSPLIT, $0-64
+TEXT ·normBackwardAVX2(SB), NOSPLIT, $0-80
 	MOVQ dst+0(FP), DI
 	MOVQ dy+8(FP), SI
 	MOVQ x+16(FP), DX
-	MOVQ ka+24(FP), R8
-	MOVQ kb+32(FP), R9
-	MOVQ kc+40(FP), R10
-	MOVQ n+48(FP), CX
-	MOVQ period+56(FP), R11
+	MOVQ meanDY+24(FP), R8
+	MOVQ mean+32(FP), R9
+	MOVQ ka+40(FP), R10
+	MOVQ kb+48(FP), R13
+	MOVQ kc+56(FP), R15
+	MOVQ n+64(FP), CX
+	MOVQ period+72(FP), R11
 
 repeat:
 	MOVQ    R11, BX
@@ -1955,8 +2805,12 @@ whole:
 	VMOVUPS     (R8)(AX*1), Y2
 	VMOVUPS     (R9)(AX*1), Y3
 	VMOVUPS     (R10)(AX*1), Y4
-	VFMADD213PS Y4, Y3, Y1
-	VFMADD213PS Y1, Y2, Y0
+	VMOVUPS     (R13)(AX*1), Y5
+	VMOVUPS     (R15)(AX*1), Y6
+	VSUBPS      Y2, Y0, Y0
+	VSUBPS      Y3, Y1, Y1
+	VFMADD213PS Y6, Y5, Y1
+	VFMADD213PS Y1, Y4, Y0
 	VMOVUPS     Y0, (DI)(AX*1)
 	ADDQ        $0x20, AX
 	SUBQ        $0x08, BX
@@ -1973,8 +2827,12 @@ tail:
 	VMASKMOVPS  (R8)(AX*1), Y15, Y2
 	VMASKMOVPS  (R9)(AX*1), Y15, Y3
 	VMASKMOVPS  (R10)(AX*1), Y15, Y4
-	VFMADD213PS Y4, Y3, Y1
-	VFMADD213PS Y1, Y2, Y0
+	VMASKMOVPS  (R13)(AX*1), Y15, Y5
+	VMASKMOVPS  (R15)(AX*1), Y15, Y6
+	VSUBPS      Y2, Y0, Y0
+	VSUBPS      Y3, Y1, Y1
+	VFMADD213PS Y6, Y5, Y1
+	VFMADD213PS Y1, Y4, Y0
 	VMASKMOVPS  Y0, Y15, (DI)(AX*1)
 
 next:

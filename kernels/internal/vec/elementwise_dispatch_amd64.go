@@ -18,6 +18,54 @@ func eluBackwardKernel(dst, dy, y *float32, n int) {
 	}
 }
 
+func reluKernel(dst, x *float32, n int) {
+	if isa == avx512 {
+		reluAVX512(dst, x, n)
+	} else {
+		reluAVX2(dst, x, n)
+	}
+}
+
+func reluBackwardKernel(dst, dy, y *float32, n int) {
+	if isa == avx512 {
+		reluBackwardAVX512(dst, dy, y, n)
+	} else {
+		reluBackwardAVX2(dst, dy, y, n)
+	}
+}
+
+func lreluKernel(dst, x *float32, n int) {
+	if isa == avx512 {
+		lreluAVX512(dst, x, n)
+	} else {
+		lreluAVX2(dst, x, n)
+	}
+}
+
+func lreluBackwardKernel(dst, dy, y *float32, n int) {
+	if isa == avx512 {
+		lreluBackwardAVX512(dst, dy, y, n)
+	} else {
+		lreluBackwardAVX2(dst, dy, y, n)
+	}
+}
+
+func swishKernel(dst, x *float32, n int) {
+	if isa == avx512 {
+		swishAVX512(dst, x, n)
+	} else {
+		swishAVX2(dst, x, n)
+	}
+}
+
+func swishBackwardKernel(dst, dy, x *float32, n int) {
+	if isa == avx512 {
+		swishBackwardAVX512(dst, dy, x, n)
+	} else {
+		swishBackwardAVX2(dst, dy, x, n)
+	}
+}
+
 func softplusKernel(dst, x *float32, n int) {
 	if isa == avx512 {
 		softplusAVX512(dst, x, n)
@@ -82,19 +130,27 @@ func scaleShiftKernel(dst, x, scale, shift *float32, n, period int) {
 	}
 }
 
-func scaleShiftELUKernel(dst, x, scale, shift *float32, n, period int) {
+func normalizeKernel(dst, x, mean, scale, shift *float32, n, period int) {
 	if isa == avx512 {
-		scaleShiftELUAVX512(dst, x, scale, shift, n, period)
+		normalizeAVX512(dst, x, mean, scale, shift, n, period)
 	} else {
-		scaleShiftELUAVX2(dst, x, scale, shift, n, period)
+		normalizeAVX2(dst, x, mean, scale, shift, n, period)
 	}
 }
 
-func normBackwardKernel(dst, dy, x, ka, kb, kc *float32, n, period int) {
+func normalizeELUKernel(dst, x, mean, scale, shift *float32, n, period int) {
 	if isa == avx512 {
-		normBackwardAVX512(dst, dy, x, ka, kb, kc, n, period)
+		normalizeELUAVX512(dst, x, mean, scale, shift, n, period)
 	} else {
-		normBackwardAVX2(dst, dy, x, ka, kb, kc, n, period)
+		normalizeELUAVX2(dst, x, mean, scale, shift, n, period)
+	}
+}
+
+func normBackwardKernel(dst, dy, x, meanDY, mean, ka, kb, kc *float32, n, period int) {
+	if isa == avx512 {
+		normBackwardAVX512(dst, dy, x, meanDY, mean, ka, kb, kc, n, period)
+	} else {
+		normBackwardAVX2(dst, dy, x, meanDY, mean, ka, kb, kc, n, period)
 	}
 }
 

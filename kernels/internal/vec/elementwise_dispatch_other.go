@@ -10,6 +10,18 @@ func eluKernel(dst, x *float32, n int) { panic("vec: no assembly") }
 
 func eluBackwardKernel(dst, dy, y *float32, n int) { panic("vec: no assembly") }
 
+func reluKernel(dst, x *float32, n int) { panic("vec: no assembly") }
+
+func reluBackwardKernel(dst, dy, y *float32, n int) { panic("vec: no assembly") }
+
+func lreluKernel(dst, x *float32, n int) { panic("vec: no assembly") }
+
+func lreluBackwardKernel(dst, dy, y *float32, n int) { panic("vec: no assembly") }
+
+func swishKernel(dst, x *float32, n int) { panic("vec: no assembly") }
+
+func swishBackwardKernel(dst, dy, x *float32, n int) { panic("vec: no assembly") }
+
 func softplusKernel(dst, x *float32, n int) { panic("vec: no assembly") }
 
 func softplusBackwardKernel(dst, dy, y *float32, n int) { panic("vec: no assembly") }
@@ -26,9 +38,15 @@ func scaledSumKernel(dst, x, y *float32, n int, a float32, b float32) { panic("v
 
 func scaleShiftKernel(dst, x, scale, shift *float32, n, period int) { panic("vec: no assembly") }
 
-func scaleShiftELUKernel(dst, x, scale, shift *float32, n, period int) { panic("vec: no assembly") }
+func normalizeKernel(dst, x, mean, scale, shift *float32, n, period int) { panic("vec: no assembly") }
 
-func normBackwardKernel(dst, dy, x, ka, kb, kc *float32, n, period int) { panic("vec: no assembly") }
+func normalizeELUKernel(dst, x, mean, scale, shift *float32, n, period int) {
+	panic("vec: no assembly")
+}
+
+func normBackwardKernel(dst, dy, x, meanDY, mean, ka, kb, kc *float32, n, period int) {
+	panic("vec: no assembly")
+}
 
 func sumSquaresKernel(sums *float64, x, y *float32, n int, a float32) { panic("vec: no assembly") }
 

@@ -23,6 +23,51 @@ func eluBackwardGo(dx, dy, y []float32) {
 	}
 }
 
+func reluGo(y, x []float32) {
+	for i, v := range x {
+		y[i] = max(v, 0)
+	}
+}
+
+func reluBackwardGo(dx, dy, y []float32) {
+	for i, v := range y {
+		d := dy[i]
+		if !(v > 0) {
+			d = 0
+		}
+		dx[i] = d
+	}
+}
+
+func lreluGo(y, x []float32) {
+	for i, v := range x {
+		y[i] = max(v, leak*v)
+	}
+}
+
+func lreluBackwardGo(dx, dy, y []float32) {
+	for i, v := range y {
+		d := dy[i]
+		if !(v > 0) {
+			d *= leak
+		}
+		dx[i] = d
+	}
+}
+
+func swishGo(y, x []float32) {
+	for i, v := range x {
+		y[i] = float32(float64(v) / (1 + math.Exp(-float64(v))))
+	}
+}
+
+func swishBackwardGo(dx, dy, x []float32) {
+	for i, v := range x {
+		s := 1 / (1 + math.Exp(-float64(v)))
+		dx[i] = float32(float64(dy[i]) * s * (1 + float64(v)*(1-s)))
+	}
+}
+
 func softplusGo(y, x []float32) {
 	for i, v := range x {
 		y[i] = max(v, 0) + float32(math.Log1p(math.Exp(-math.Abs(float64(v)))))
@@ -80,10 +125,18 @@ func scaleShiftGo(y, x, scale, shift []float32) {
 	}
 }
 
-func normBackwardGo(dx, dy, x, ka, kb, kc []float32) {
+func normalizeGo(y, x, mean, scale, shift []float32) {
+	for p := 0; p < len(x); p += len(mean) {
+		for c, m := range mean {
+			y[p+c] = (x[p+c]-m)*scale[c] + shift[c]
+		}
+	}
+}
+
+func normBackwardGo(dx, dy, x, meanDY, mean, ka, kb, kc []float32) {
 	for p := 0; p < len(dx); p += len(ka) {
 		for c, k := range ka {
-			dx[p+c] = k*dy[p+c] + (kb[c]*x[p+c] + kc[c])
+			dx[p+c] = k*(dy[p+c]-meanDY[c]) + (kb[c]*(x[p+c]-mean[c]) + kc[c])
 		}
 	}
 }

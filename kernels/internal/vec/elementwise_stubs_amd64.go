@@ -14,6 +14,36 @@ func eluAVX512(dst *float32, x *float32, n int)
 //go:noescape
 func eluBackwardAVX512(dst *float32, dy *float32, y *float32, n int)
 
+// reluAVX512 computes dst = max(x, 0) for n values.
+//
+//go:noescape
+func reluAVX512(dst *float32, x *float32, n int)
+
+// reluBackwardAVX512 computes dst = y > 0 ? dy : 0 for n values.
+//
+//go:noescape
+func reluBackwardAVX512(dst *float32, dy *float32, y *float32, n int)
+
+// lreluAVX512 computes dst = max(x, 0.2 x) for n values.
+//
+//go:noescape
+func lreluAVX512(dst *float32, x *float32, n int)
+
+// lreluBackwardAVX512 computes dst = y > 0 ? dy : 0.2 dy for n values.
+//
+//go:noescape
+func lreluBackwardAVX512(dst *float32, dy *float32, y *float32, n int)
+
+// swishAVX512 computes dst = x / (1 + exp(-x)) for n values.
+//
+//go:noescape
+func swishAVX512(dst *float32, x *float32, n int)
+
+// swishBackwardAVX512 computes dst = dy s (1 + x (1 - s)), s = 1 / (1 + exp(-x)) for n values.
+//
+//go:noescape
+func swishBackwardAVX512(dst *float32, dy *float32, x *float32, n int)
+
 // softplusAVX512 computes dst = max(x, 0) + log1p(exp(-|x|)) for n values.
 //
 //go:noescape
@@ -54,15 +84,20 @@ func scaledSumAVX512(dst *float32, x *float32, y *float32, n int, a float32, b f
 //go:noescape
 func scaleShiftAVX512(dst *float32, x *float32, scale *float32, shift *float32, n int, period int)
 
-// scaleShiftELUAVX512 computes dst = ELU(x * scale + shift) for n values; the last operands repeat after period values.
+// normalizeAVX512 computes dst = (x - mean) * scale + shift for n values; the last operands repeat after period values.
 //
 //go:noescape
-func scaleShiftELUAVX512(dst *float32, x *float32, scale *float32, shift *float32, n int, period int)
+func normalizeAVX512(dst *float32, x *float32, mean *float32, scale *float32, shift *float32, n int, period int)
 
-// normBackwardAVX512 computes dst = ka * dy + kb * x + kc for n values; the last operands repeat after period values.
+// normalizeELUAVX512 computes dst = ELU((x - mean) * scale + shift) for n values; the last operands repeat after period values.
 //
 //go:noescape
-func normBackwardAVX512(dst *float32, dy *float32, x *float32, ka *float32, kb *float32, kc *float32, n int, period int)
+func normalizeELUAVX512(dst *float32, x *float32, mean *float32, scale *float32, shift *float32, n int, period int)
+
+// normBackwardAVX512 computes dst = ka * (dy - meanDY) + kb * (x - mean) + kc for n values; the last operands repeat after period values.
+//
+//go:noescape
+func normBackwardAVX512(dst *float32, dy *float32, x *float32, meanDY *float32, mean *float32, ka *float32, kb *float32, kc *float32, n int, period int)
 
 // sumSquaresAVX512 computes sums[i mod 16] += (x + a y)^2 for n values.
 //
@@ -83,6 +118,36 @@ func eluAVX2(dst *float32, x *float32, n int)
 //
 //go:noescape
 func eluBackwardAVX2(dst *float32, dy *float32, y *float32, n int)
+
+// reluAVX2 computes dst = max(x, 0) for n values.
+//
+//go:noescape
+func reluAVX2(dst *float32, x *float32, n int)
+
+// reluBackwardAVX2 computes dst = y > 0 ? dy : 0 for n values.
+//
+//go:noescape
+func reluBackwardAVX2(dst *float32, dy *float32, y *float32, n int)
+
+// lreluAVX2 computes dst = max(x, 0.2 x) for n values.
+//
+//go:noescape
+func lreluAVX2(dst *float32, x *float32, n int)
+
+// lreluBackwardAVX2 computes dst = y > 0 ? dy : 0.2 dy for n values.
+//
+//go:noescape
+func lreluBackwardAVX2(dst *float32, dy *float32, y *float32, n int)
+
+// swishAVX2 computes dst = x / (1 + exp(-x)) for n values.
+//
+//go:noescape
+func swishAVX2(dst *float32, x *float32, n int)
+
+// swishBackwardAVX2 computes dst = dy s (1 + x (1 - s)), s = 1 / (1 + exp(-x)) for n values.
+//
+//go:noescape
+func swishBackwardAVX2(dst *float32, dy *float32, x *float32, n int)
 
 // softplusAVX2 computes dst = max(x, 0) + log1p(exp(-|x|)) for n values.
 //
@@ -124,15 +189,20 @@ func scaledSumAVX2(dst *float32, x *float32, y *float32, n int, a float32, b flo
 //go:noescape
 func scaleShiftAVX2(dst *float32, x *float32, scale *float32, shift *float32, n int, period int)
 
-// scaleShiftELUAVX2 computes dst = ELU(x * scale + shift) for n values; the last operands repeat after period values.
+// normalizeAVX2 computes dst = (x - mean) * scale + shift for n values; the last operands repeat after period values.
 //
 //go:noescape
-func scaleShiftELUAVX2(dst *float32, x *float32, scale *float32, shift *float32, n int, period int)
+func normalizeAVX2(dst *float32, x *float32, mean *float32, scale *float32, shift *float32, n int, period int)
 
-// normBackwardAVX2 computes dst = ka * dy + kb * x + kc for n values; the last operands repeat after period values.
+// normalizeELUAVX2 computes dst = ELU((x - mean) * scale + shift) for n values; the last operands repeat after period values.
 //
 //go:noescape
-func normBackwardAVX2(dst *float32, dy *float32, x *float32, ka *float32, kb *float32, kc *float32, n int, period int)
+func normalizeELUAVX2(dst *float32, x *float32, mean *float32, scale *float32, shift *float32, n int, period int)
+
+// normBackwardAVX2 computes dst = ka * (dy - meanDY) + kb * (x - mean) + kc for n values; the last operands repeat after period values.
+//
+//go:noescape
+func normBackwardAVX2(dst *float32, dy *float32, x *float32, meanDY *float32, mean *float32, ka *float32, kb *float32, kc *float32, n int, period int)
 
 // sumSquaresAVX2 computes sums[i mod 16] += (x + a y)^2 for n values.
 //

@@ -53,6 +53,26 @@ func TestElementwise(t *testing.T) {
 			func(v []float64) float64 { return elu64(v[0]) })
 		unary(t, "ELUBackward", 2, func(dst []float32, in [][]float32) { ELUBackward(dst, in[0], in[1]) },
 			func(v []float64) float64 { return v[0] * (min(v[1], 0) + 1) })
+		unary(t, "ReLU", 1, func(dst []float32, in [][]float32) { ReLU(dst, in[0]) }, func(v []float64) float64 { return max(v[0], 0) })
+		unary(t, "LReLU", 1, func(dst []float32, in [][]float32) { LReLU(dst, in[0]) },
+			func(v []float64) float64 { return max(v[0], 0.2*v[0]) })
+		unary(t, "Swish", 1, func(dst []float32, in [][]float32) { Swish(dst, in[0]) },
+			func(v []float64) float64 { return v[0] / (1 + math.Exp(-v[0])) })
+		slope := func(v, leak float64) float64 {
+			if v > 0 {
+				return 1
+			}
+			return leak
+		}
+		unary(t, "ReLUBackward", 2, func(dst []float32, in [][]float32) { ReLUBackward(dst, in[0], in[1]) },
+			func(v []float64) float64 { return v[0] * slope(v[1], 0) })
+		unary(t, "LReLUBackward", 2, func(dst []float32, in [][]float32) { LReLUBackward(dst, in[0], in[1]) },
+			func(v []float64) float64 { return v[0] * slope(v[1], 0.2) })
+		unary(t, "SwishBackward", 2, func(dst []float32, in [][]float32) { SwishBackward(dst, in[0], in[1]) },
+			func(v []float64) float64 {
+				s := 1 / (1 + math.Exp(-v[1]))
+				return v[0] * s * (1 + v[1]*(1-s))
+			})
 		unary(t, "Softplus", 1, func(dst []float32, in [][]float32) { Softplus(dst, in[0]) },
 			func(v []float64) float64 { return softplus64(v[0]) })
 		unary(t, "Add", 2, func(dst []float32, in [][]float32) { Add(dst, in[0], in[1]) },
@@ -154,12 +174,13 @@ func TestActivationAccuracy(t *testing.T) {
 		}{
 			{"ELU", func() { ELU(y, x) }, elu64, y, 2},
 			{"Softplus", func() { Softplus(y, x) }, softplus64, y, 3},
+			{"Swish", func() { Swish(y, x) }, func(v float64) float64 { return v / (1 + math.Exp(-v)) }, y, 3},
 			{"SoftplusBackward", func() { SoftplusBackward(dx, ones, x) }, func(v float64) float64 { return -math.Expm1(-v) }, dx, 2},
 		} {
 			c.run()
 			worst, at := 0.0, 0
 			for i, v := range x {
-				if c.name == "SoftplusBackward" && v < 0 {
+				if c.name == "SoftplusBackward" && v < 0 || c.name == "Swish" && v < -87 { // there the sigmoid has lost bits
 					continue
 				}
 				if u := ulps(c.got[i], c.want(float64(v))); !(u <= worst) {
@@ -186,9 +207,10 @@ func TestActivationSpecialValues(t *testing.T) {
 		}
 		elu[8] = 0
 		y := make([]float32, len(x))
+		tiny := 2e-45
 		check := func(what string, want []float64) {
 			for i, w := range want {
-				if g := float64(y[i]); math.IsNaN(w) != math.IsNaN(g) || math.Abs(g-w) > 1e-6*math.Abs(w)+2e-45 && g != w {
+				if g := float64(y[i]); math.IsNaN(w) != math.IsNaN(g) || math.Abs(g-w) > 1e-6*math.Abs(w)+tiny && g != w {
 					t.Errorf("%s(%g) = %g, want %g", what, x[i], g, w)
 				}
 			}
@@ -198,6 +220,30 @@ func TestActivationSpecialValues(t *testing.T) {
 		check("ELU", elu)
 		Softplus(y, x)
 		check("Softplus", softplus)
+
+		tiny = 1e-43 // swish is x times a sigmoid that is hardly representable
+		for _, c := range []struct {
+			name     string
+			do, want func(y, x []float32)
+		}{{"ReLU", ReLU, reluGo}, {"LReLU", LReLU, lreluGo}, {"Swish", Swish, swishGo}} {
+			want := make([]float32, len(x))
+			c.want(want, x)
+			c.do(y, x)
+			check(c.name, float64s(want))
+		}
+		ones := make([]float32, len(x))
+		for i := range ones {
+			ones[i] = 1
+		}
+		for _, c := range []struct {
+			name     string
+			do, want func(dx, dy, y []float32)
+		}{{"ReLUBackward", ReLUBackward, reluBackwardGo}, {"LReLUBackward", LReLUBackward, lreluBackwardGo}, {"SwishBackward", SwishBackward, swishBackwardGo}} {
+			want := make([]float32, len(x))
+			c.want(want, ones, x)
+			c.do(y, ones, x)
+			check(c.name, float64s(want))
+		}
 
 		y = []float32{inf, nan, -1, 0, 2}
 		dx := make([]float32, len(y))
@@ -214,32 +260,36 @@ var rowCounts = []int{0, 1, 2, 3, 5, 17, 63, 64, 65, 400}
 func TestRows(t *testing.T) {
 	eachISA(t, func(t *testing.T) {
 		for _, c := range channelCounts {
-			ka, kb, kc := normals(1, c), normals(2, c), normals(3, c)
+			ka, kb, kc, mean, meanDY := normals(1, c), normals(2, c), normals(3, c), normals(6, c), normals(7, c)
 			for _, rows := range rowCounts {
 				n := rows * c
 				x, dy := normals(4, n), normals(5, n)
-				scaled, activated, grad := make([]float64, n), make([]float64, n), make([]float64, n)
+				scaled, normal, activated, grad := make([]float64, n), make([]float64, n), make([]float64, n), make([]float64, n)
 				for i := range n {
 					v, j := float64(x[i]), i%c
 					scaled[i] = v*float64(ka[j]) + float64(kb[j])
-					activated[i] = elu64(scaled[i])
-					grad[i] = float64(ka[j])*float64(dy[i]) + float64(kb[j])*v + float64(kc[j])
+					centred := float64(x[i] - mean[j])
+					normal[i] = centred*float64(ka[j]) + float64(kb[j])
+					activated[i] = elu64(normal[i])
+					grad[i] = float64(ka[j])*float64(dy[i]-meanDY[j]) + float64(kb[j])*centred + float64(kc[j])
 				}
 				name := fmt.Sprintf("%d rows of %d", rows, c)
 				y := guard(name, n, float32(math.NaN()))
 				ScaleShift(y.v, x, ka, kb)
 				closeTo(t, "ScaleShift "+name, y.v, scaled, 3e-7)
-				ScaleShiftELU(y.v, x, ka, kb)
-				closeTo(t, "ScaleShiftELU "+name, y.v, activated, 3e-7)
-				NormBackwardRow(y.v, dy, x, ka, kb, kc)
-				closeTo(t, "NormBackwardRow "+name, y.v, grad, 3e-7)
+				Normalize(y.v, x, mean, ka, kb)
+				closeTo(t, "Normalize "+name, y.v, normal, 3e-7)
+				NormalizeELU(y.v, x, mean, ka, kb)
+				closeTo(t, "NormalizeELU "+name, y.v, activated, 3e-7)
+				NormBackward(y.v, dy, x, meanDY, mean, ka, kb, kc)
+				closeTo(t, "NormBackward "+name, y.v, grad, 3e-7)
 				y.check(t)
 				copy(y.v, x)
-				ScaleShiftELU(y.v, y.v, ka, kb)
-				closeTo(t, "ScaleShiftELU in place "+name, y.v, activated, 3e-7)
+				NormalizeELU(y.v, y.v, mean, ka, kb)
+				closeTo(t, "NormalizeELU in place "+name, y.v, activated, 3e-7)
 				copy(y.v, dy)
-				NormBackwardRow(y.v, y.v, x, ka, kb, kc)
-				closeTo(t, "NormBackwardRow in place "+name, y.v, grad, 3e-7)
+				NormBackward(y.v, y.v, x, meanDY, mean, ka, kb, kc)
+				closeTo(t, "NormBackward in place "+name, y.v, grad, 3e-7)
 				y.check(t)
 			}
 		}
@@ -255,7 +305,8 @@ func TestColumns(t *testing.T) {
 				for i := range a {
 					a[i] += 1 // or the sums would be small against their terms
 				}
-				sum, mom, sq, raw, dot := make([]float64, c), make([]float64, c), make([]float64, c), make([]float64, c), make([]float64, c)
+				sum, mom, sq, raw := make([]float64, c), make([]float64, c), make([]float64, c), make([]float64, c)
+				dot, shifted := make([]float64, c), make([]float64, c)
 				for i, v := range float64s(a) {
 					d := v - float64(shift[i%c])
 					sum[i%c] += v
@@ -263,6 +314,7 @@ func TestColumns(t *testing.T) {
 					sq[i%c] += d * d
 					raw[i%c] += v * v
 					dot[i%c] += v * float64(b[i])
+					shifted[i%c] += v * (float64(b[i]) - float64(shift[i%c]))
 				}
 				name := fmt.Sprintf("%d rows of %d", rows, c)
 				first, second := guard(name, c, float32(math.NaN())), guard(name, c, float32(math.NaN()))
@@ -275,9 +327,11 @@ func TestColumns(t *testing.T) {
 				ColumnMoments(first.v, second.v, a, nil)
 				closeTo(t, "ColumnMoments without shift "+name, first.v, sum, tol)
 				closeTo(t, "ColumnMoments squares without shift "+name, second.v, raw, tol)
-				ColumnDots(first.v, second.v, a, b)
+				ColumnDots(first.v, second.v, a, b, shift)
 				closeTo(t, "ColumnDots "+name, first.v, sum, tol)
-				closeTo(t, "ColumnDots products "+name, second.v, dot, 3e-6)
+				closeTo(t, "ColumnDots products "+name, second.v, shifted, 3e-6)
+				ColumnDots(first.v, second.v, a, b, nil)
+				closeTo(t, "ColumnDots without shift products "+name, second.v, dot, 3e-6)
 				first.check(t)
 				second.check(t)
 			}
@@ -300,6 +354,44 @@ func TestColumnMomentsOfLongColumns(t *testing.T) {
 		ColumnMoments(first, second, x, nil)
 		closeTo(t, "sum", first, sum, 1.5e-7)
 		closeTo(t, "squares", second, sq, 1.5e-7)
+	})
+}
+
+// The blocks that run for every image allocate nothing.
+func TestElementwiseAllocatesNothing(t *testing.T) {
+	const h, w, c = 14, 14, 8
+	const n = h * w * c
+	x, y, bytes, mirrored := normals(1, n), make([]float32, n), make([]byte, n), make([]byte, n)
+	sum, sq, index := make([]float32, c), make([]float32, c), make([]uint32, n)
+	blocks, s := make([][4]uint32, 21), noiseStreams[1]
+	taps := NewTaps(7, h, func(i int) []Tap { return []Tap{{i, 0.5}, {i + 7, 0.5}} })
+	eachISA(t, func(t *testing.T) {
+		allocs := testing.AllocsPerRun(3, func() {
+			ELU(y, x)
+			SwishBackward(y, x, x)
+			ScaledSum(y, x, x, 2, 3)
+			SumSquares(y, x, 2)
+			NormalizeELU(y, x, sum, sq, sum)
+			NormBackward(y, x, x, sum, sq, sq, sum, sum)
+			ColumnMoments(sum, sq, x, sum)
+			ColumnDots(sum, sq, x, x, sum)
+			MaxPool5(y, index, x, h, w, c)
+			MaxPool5Backward(y, x, index, h, w, c)
+			taps.Apply(y[:n/2], x, w*c)
+			Adam(y, x, y, y, y, &adamTest)
+			Uniforms(y, s)
+			Normals(y, s)
+			Perturb(x, y, 1, s)
+			Langevin(x, y, 1, 1, s)
+			Dequantize(y, bytes, s)
+			Bytes(x, bytes)
+			Mirror(mirrored, bytes, w, c)
+			Words(blocks, s.Key)
+			Normals4(blocks, s.Key)
+		})
+		if allocs != 0 {
+			t.Errorf("%g allocations", allocs)
+		}
 	})
 }
 
@@ -333,11 +425,16 @@ func BenchmarkElementwise(b *testing.B) {
 			{"ScaledSum", 3 * n, func() { ScaledSum(y, x, dy, 0.5, 3) }},
 			{"SumSquares", 2 * n, func() { SumSquares(x, dy, 0.5) }},
 			{"ScaleShift", 2 * n, func() { ScaleShift(y, x, ka, kb) }},
-			{"ScaleShiftELU", 2 * n, func() { ScaleShiftELU(y, x, ka, kb) }},
-			{"NormBackwardRow", 3 * n, func() { NormBackwardRow(y, dy, x, ka, kb, kc) }},
+			{"Normalize", 2 * n, func() { Normalize(y, x, ka, kb, kc) }},
+			{"NormalizeELU", 2 * n, func() { NormalizeELU(y, x, ka, kb, kc) }},
+			{"NormBackward", 3 * n, func() { NormBackward(y, dy, x, ka, kb, kc, ka, kb) }},
+			{"ReLU", 2 * n, func() { ReLU(y, x) }},
+			{"LReLUBackward", 3 * n, func() { LReLUBackward(y, x, dy) }},
+			{"Swish", 2 * n, func() { Swish(y, x) }},
+			{"SwishBackward", 3 * n, func() { SwishBackward(y, x, dy) }},
 			{"ColumnSum", n, func() { ColumnSum(sum, x) }},
 			{"ColumnMoments", n, func() { ColumnMoments(sum, sq, x, ka) }},
-			{"ColumnDots", 2 * n, func() { ColumnDots(sum, sq, x, dy) }},
+			{"ColumnDots", 2 * n, func() { ColumnDots(sum, sq, x, dy, ka) }},
 			{"MaxPool5", 2 * n, func() { MaxPool5(y, nil, x, 28, 28, c) }},
 			{"MaxPool5Index", 3 * n, func() { MaxPool5(y, index, x, 28, 28, c) }},
 			{"MaxPool5Backward", 3 * n, func() { MaxPool5Backward(y, dy, index, 28, 28, c) }},

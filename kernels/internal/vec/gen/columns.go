@@ -20,12 +20,11 @@ const (
 // Both sums of a column: of its values a, and of products.
 var columnKernels = []struct {
 	name, doc string
-	second    bool // has a second operand and a second sum
-	row       bool // the second operand is one row, the same for all
+	second    bool // has a second sum
 }{
-	{"columnSum", "sums[c] += sum a[p, c]", false, false},
-	{"columnMoments", "with d = a[p, c] - b[c]: sums[c] += sum d, sums[64+c] += sum d^2", true, true},
-	{"columnDots", "sums[c] += sum a[p, c], sums[64+c] += sum a[p, c] b[p, c]", true, false},
+	{"columnSum", "sums[c] += sum a[p, c]", false},
+	{"columnMoments", "with d = a[p, c] - shift[c]: sums[c] += sum d, sums[64+c] += sum d^2", true},
+	{"columnDots", "sums[c] += sum a[p, c], sums[64+c] += sum a[p, c] (b[p, c] - shift[c])", true},
 }
 
 func genColumns() {
@@ -39,7 +38,7 @@ func genColumns() {
 	}
 }
 
-const columnsSignature = "(sums *float64, a, b *float32, rows, stride, last int)"
+const columnsSignature = "(sums *float64, a, b, shift *float32, rows, stride, last int)"
 
 func buildColumns(k *kernel, kind, vectors int) {
 	c := columnKernels[kind]
@@ -47,10 +46,12 @@ func buildColumns(k *kernel, kind, vectors int) {
 	TEXT(name, NOSPLIT, "func"+columnsSignature)
 	Pragma("noescape")
 	Doc(fmt.Sprintf("%s computes %s, for %d vectors of columns of which the last has last columns; stride is in bytes.", name, c.doc, vectors))
-	sums, a, b, rows, stride, last, block, tmp := reg.RDI, reg.RSI, reg.RDX, reg.RCX, reg.R8, reg.R9, reg.RBX, reg.RAX
+	sums, a, b, shift := reg.RDI, reg.RSI, reg.RDX, reg.R10
+	rows, stride, last, block, tmp := reg.RCX, reg.R8, reg.R9, reg.RBX, reg.RAX
 	loadParam("sums", sums)
 	loadParam("a", a)
 	loadParam("b", b)
+	loadParam("shift", shift)
 	loadParam("rows", rows)
 	loadParam("stride", stride)
 	loadParam("last", last)
@@ -78,18 +79,19 @@ func buildColumns(k *kernel, kind, vectors int) {
 		switch c.name {
 		case "columnSum":
 			VADDPS(v(x), v(first(i)), v(first(i)))
-		case "columnMoments": // b is zero past the last column
-			VSUBPS(Mem{Base: b, Disp: i * k.bytes()}, v(x), v(x))
+		case "columnMoments": // shift is zero past the last column
+			VSUBPS(Mem{Base: shift, Disp: i * k.bytes()}, v(x), v(x))
 			VADDPS(v(x), v(first(i)), v(first(i)))
 			VFMADD231PS(v(x), v(x), v(second(i)))
 		case "columnDots":
 			k.load(Mem{Base: b, Disp: i * k.bytes()}, y, masked)
+			VSUBPS(Mem{Base: shift, Disp: i * k.bytes()}, v(y), v(y))
 			VADDPS(v(x), v(first(i)), v(first(i)))
 			VFMADD231PS(v(x), v(y), v(second(i)))
 		}
 	}
 	ADDQ(stride, a)
-	if c.second && !c.row {
+	if c.name == "columnDots" {
 		ADDQ(stride, b)
 	}
 	DECQ(block)

@@ -27,6 +27,7 @@ var floats = map[string]float64{
 	"ln2Hi": 355.0 / 512,
 	"ln2Lo": math.Ln2 - 355.0/512,
 	"exp2":  1.0 / 2, "exp3": 1.0 / 6, "exp4": 1.0 / 24, "exp5": 1.0 / 120, "exp6": 1.0 / 720, "exp7": 1.0 / 5040,
+	"leak":     0.2,
 	"expm1Low": -18,  // expm1 rounds to -1 from -17.33 down
 	"expLow":   -104, // exp rounds to 0 from -103.98 down
 	"log3":     1.0 / 3, "log5": 1.0 / 5, "log7": 1.0 / 7, "log9": 1.0 / 9, "log11": 1.0 / 11, "log13": 1.0 / 13,
@@ -107,6 +108,50 @@ func (k *kernel) expm1(x, dst, n, p, q int) {
 	VFMADD231PS(v(n), v(p), v(dst))
 }
 
+// expNegative turns x, at most 0, in register 1 into exp(x) in register 4, using 3 and 5.
+func (k *kernel) expNegative() {
+	v := k.vec
+	VMAXPS(v(1), k.r("expLow"), v(1))
+	k.expParts(1, 3, 4, 5)
+	// 2^n (1 + p), n down to -150: in two factors, or tiny results would be lost.
+	VPSRAD(U8(1), v(3), v(5))
+	VPSUBD(v(5), v(3), v(3))
+	VPSLLD(U8(23), v(3), v(3))
+	VPADDD(k.c("one"), v(3), v(3))
+	VPSLLD(U8(23), v(5), v(5))
+	VPADDD(k.c("one"), v(5), v(5))
+	VFMADD213PS(v(3), v(3), v(4))
+	VMULPS(v(5), v(4), v(4))
+}
+
+// sigmoid computes 1/(1 + exp(-x)) of register x in register dst, as exp(min(x, 0)) / (1 + exp(-|x|)), using 1 to 5.
+func (k *kernel) sigmoid(x, dst int) {
+	v := k.vec
+	VORPS(k.c("signBit"), v(x), v(1))
+	k.expNegative()
+	VADDPS(k.c("one"), v(4), v(1))
+	if k.wide() {
+		VPMOVD2M(v(x), reg.K7) // the sign
+		VMOVAPS(k.r("one"), v(2))
+		VMOVAPS(v(4), reg.K7, v(2))
+		VDIVPS(v(1), v(2), v(dst))
+		return
+	}
+	VBLENDVPS(v(x), v(4), k.r("one"), v(4))
+	VDIVPS(v(1), v(4), v(dst))
+}
+
+// positive sets the mask of the lanes of register r above 0: K7 with AVX-512, register mask with AVX2.
+func (k *kernel) positive(r, mask int) {
+	if k.wide() {
+		VCMPPS(U8(14), k.c("zero"), k.vec(r), reg.K7)
+	} else {
+		VCMPPS(U8(14), k.c("zero"), k.vec(r), k.vec(mask))
+	}
+}
+
+var sigmoidInRegisters = append([]string{"expLow", "signBit"}, expInRegisters...)
+
 // elu turns x in register 0 into ELU(x) in register 0, using 1 to 5. expm1(x) >= x, so the larger of the two is the
 // result on both sides: for x > 0 the left one is computed from 0.
 func (k *kernel) elu() {
@@ -142,6 +187,55 @@ var elementwiseKernels = []elementwise{
 			VADDPS(k.c("one"), v(1), v(1))
 			VMULPS(v(1), v(0), v(0))
 		}},
+	{name: "relu", doc: "dst = max(x, 0)", flat: []string{"x"},
+		use:  func(k *kernel) { k.use([]string{"zero"}) },
+		body: func(k *kernel) { VMAXPS(k.vec(0), k.r("zero"), k.vec(0)) }},
+	{name: "reluBackward", doc: "dst = y > 0 ? dy : 0", flat: []string{"dy", "y"},
+		use: func(k *kernel) { k.use([]string{"zero"}) },
+		body: func(k *kernel) {
+			k.positive(1, 1)
+			if k.wide() {
+				VMOVAPS_Z(k.vec(0), reg.K7, k.vec(0))
+			} else {
+				VANDPS(k.vec(1), k.vec(0), k.vec(0))
+			}
+		}},
+	{name: "lrelu", doc: "dst = max(x, 0.2 x)", flat: []string{"x"},
+		use: func(k *kernel) { k.use([]string{"leak"}) },
+		body: func(k *kernel) {
+			VMULPS(k.c("leak"), k.vec(0), k.vec(1))
+			VMAXPS(k.vec(0), k.vec(1), k.vec(0))
+		}},
+	{name: "lreluBackward", doc: "dst = y > 0 ? dy : 0.2 dy", flat: []string{"dy", "y"},
+		use: func(k *kernel) { k.use([]string{"zero", "leak"}) },
+		body: func(k *kernel) {
+			k.positive(1, 1)
+			VMULPS(k.c("leak"), k.vec(0), k.vec(2))
+			if k.wide() {
+				VMOVAPS(k.vec(0), reg.K7, k.vec(2))
+				VMOVAPS(k.vec(2), k.vec(0))
+			} else {
+				VBLENDVPS(k.vec(1), k.vec(0), k.vec(2), k.vec(0))
+			}
+		}},
+	{name: "swish", doc: "dst = x / (1 + exp(-x))", flat: []string{"x"},
+		use: func(k *kernel) { k.use(sigmoidInRegisters, expOthers...) },
+		body: func(k *kernel) {
+			k.sigmoid(0, 1)
+			VMULPS(k.vec(1), k.vec(0), k.vec(0))
+		}},
+	{name: "swishBackward", doc: "dst = dy s (1 + x (1 - s)), s = 1 / (1 + exp(-x))", flat: []string{"dy", "x"},
+		use: func(k *kernel) { k.use(sigmoidInRegisters, expOthers...) },
+		body: func(k *kernel) {
+			v := k.vec
+			VMOVAPS(v(1), v(6))
+			k.sigmoid(6, 1)
+			VMOVAPS(k.r("one"), v(2))
+			VSUBPS(v(1), v(2), v(2))
+			VFMADD213PS(k.c("one"), v(6), v(2)) // (1 - s) x + 1
+			VMULPS(v(1), v(0), v(0))
+			VMULPS(v(2), v(0), v(0))
+		}},
 	{name: "softplus", doc: "dst = max(x, 0) + log1p(exp(-|x|))", flat: []string{"x"},
 		use: func(k *kernel) {
 			k.use(append([]string{"zero", "expLow", "signBit", "two"}, expInRegisters...),
@@ -151,17 +245,7 @@ var elementwiseKernels = []elementwise{
 			v := k.vec
 			VORPS(k.c("signBit"), v(0), v(1))
 			VMAXPS(v(0), k.r("zero"), v(0))
-			VMAXPS(v(1), k.r("expLow"), v(1))
-			k.expParts(1, 3, 4, 5)
-			// e = 2^n (1 + p), n down to -150: in two factors, or tiny results would be lost.
-			VPSRAD(U8(1), v(3), v(5))
-			VPSUBD(v(5), v(3), v(3))
-			VPSLLD(U8(23), v(3), v(3))
-			VPADDD(k.c("one"), v(3), v(3))
-			VPSLLD(U8(23), v(5), v(5))
-			VPADDD(k.c("one"), v(5), v(5))
-			VFMADD213PS(v(3), v(3), v(4))
-			VMULPS(v(5), v(4), v(4))
+			k.expNegative()
 			// s = e / (2 + e), z = s^2
 			VADDPS(k.c("two"), v(4), v(1))
 			VDIVPS(v(1), v(4), v(4))
@@ -207,16 +291,27 @@ var elementwiseKernels = []elementwise{
 		}},
 	{name: "scaleShift", doc: "dst = x * scale + shift", flat: []string{"x"}, patterns: []string{"scale", "shift"},
 		body: func(k *kernel) { VFMADD213PS(k.vec(2), k.vec(1), k.vec(0)) }},
-	{name: "scaleShiftELU", doc: "dst = ELU(x * scale + shift)", flat: []string{"x"}, patterns: []string{"scale", "shift"},
+	// x - mean is rounded by itself: where a channel hardly varies, scale is large, and with the mean folded into shift the
+	// rounding of their product would show.
+	{name: "normalize", doc: "dst = (x - mean) * scale + shift", flat: []string{"x"}, patterns: []string{"mean", "scale", "shift"},
+		body: func(k *kernel) {
+			VSUBPS(k.vec(1), k.vec(0), k.vec(0))
+			VFMADD213PS(k.vec(3), k.vec(2), k.vec(0))
+		}},
+	{name: "normalizeELU", doc: "dst = ELU((x - mean) * scale + shift)", flat: []string{"x"}, patterns: []string{"mean", "scale", "shift"},
 		use: func(k *kernel) { k.use(eluInRegisters, expOthers...) },
 		body: func(k *kernel) {
-			VFMADD213PS(k.vec(2), k.vec(1), k.vec(0))
+			VSUBPS(k.vec(1), k.vec(0), k.vec(0))
+			VFMADD213PS(k.vec(3), k.vec(2), k.vec(0))
 			k.elu()
 		}},
-	{name: "normBackward", doc: "dst = ka * dy + kb * x + kc", flat: []string{"dy", "x"}, patterns: []string{"ka", "kb", "kc"},
+	{name: "normBackward", doc: "dst = ka * (dy - meanDY) + kb * (x - mean) + kc", flat: []string{"dy", "x"},
+		patterns: []string{"meanDY", "mean", "ka", "kb", "kc"},
 		body: func(k *kernel) {
-			VFMADD213PS(k.vec(4), k.vec(3), k.vec(1))
-			VFMADD213PS(k.vec(1), k.vec(2), k.vec(0))
+			VSUBPS(k.vec(2), k.vec(0), k.vec(0))
+			VSUBPS(k.vec(3), k.vec(1), k.vec(1))
+			VFMADD213PS(k.vec(6), k.vec(5), k.vec(1))
+			VFMADD213PS(k.vec(1), k.vec(4), k.vec(0))
 		}},
 }
 
@@ -275,7 +370,7 @@ func (e elementwise) build(k *kernel) {
 
 	dst := reg.RDI
 	flat := []reg.GPPhysical{reg.RSI, reg.RDX}[:len(e.flat)]
-	patterns := []reg.GPPhysical{reg.R8, reg.R9, reg.R10}[:len(e.patterns)]
+	patterns := []reg.GPPhysical{reg.R8, reg.R9, reg.R10, reg.R13, reg.R15}[:len(e.patterns)]
 	n, period, left, i, tmp := reg.RCX, reg.R11, reg.RBX, reg.RAX, reg.R12
 	loadParam("dst", dst)
 	for j, name := range e.flat {
