@@ -3,6 +3,8 @@ package vec
 // Element-wise blocks. Unless said otherwise the destination may be the same slice as a source, but must not overlap it
 // in another way.
 
+import "unsafe"
+
 // piece is how many values one assembly call handles: a few microseconds at the speed of memory.
 const piece = 4096
 
@@ -199,7 +201,7 @@ func ScaleShift(y, x, scale, shift []float32) {
 		scaleShiftGo(y, x, scale, shift)
 		return
 	}
-	var room [2 * patternLen]float32
+	var room [2*patternLen + lanes]float32
 	patterns, period := repeat(room[:], len(y), scale, shift)
 	rowPieces(len(y), period, func(i, n int) {
 		scaleShiftKernel(&y[i], &x[i], patterns[0], patterns[1], n, period)
@@ -215,7 +217,7 @@ func Normalize(y, x, mean, scale, shift []float32) {
 		normalizeGo(y, x, mean, scale, shift)
 		return
 	}
-	var room [3 * patternLen]float32
+	var room [3*patternLen + lanes]float32
 	k, period := repeat(room[:], len(y), mean, scale, shift)
 	rowPieces(len(y), period, func(i, n int) { normalizeKernel(&y[i], &x[i], k[0], k[1], k[2], n, period) })
 }
@@ -228,7 +230,7 @@ func NormalizeELU(y, x, mean, scale, shift []float32) {
 		eluGo(y, y)
 		return
 	}
-	var room [3 * patternLen]float32
+	var room [3*patternLen + lanes]float32
 	k, period := repeat(room[:], len(y), mean, scale, shift)
 	rowPieces(len(y), period, func(i, n int) { normalizeELUKernel(&y[i], &x[i], k[0], k[1], k[2], n, period) })
 }
@@ -241,7 +243,7 @@ func NormBackward(dx, dy, x, meanDY, mean, ka, kb, kc []float32) {
 		normBackwardGo(dx, dy, x, meanDY, mean, ka, kb, kc)
 		return
 	}
-	var room [5 * patternLen]float32
+	var room [5*patternLen + lanes]float32
 	k, period := repeat(room[:], len(dx), meanDY, mean, ka, kb, kc)
 	rowPieces(len(dx), period, func(i, n int) {
 		normBackwardKernel(&dx[i], &dy[i], &x[i], k[0], k[1], k[2], k[3], k[4], n, period)
@@ -260,24 +262,26 @@ func checkRows(what string, n, m int, constants ...[]float32) {
 }
 
 // patternLen is how far constants of few channels are repeated.
-const patternLen = 128
+const patternLen = 64
 
-// repeat writes each of the constants as often as fits in patternLen (n values are needed) into room, so that the
-// assembly meets few row ends. The period is that length. Long rows are used as they are.
+// repeat writes each of the constants as often as fits in patternLen (n values are needed) into room, on whole cache lines,
+// so that the assembly meets few row ends. The period is that length. Long rows are used as they are.
 func repeat(room []float32, n int, constants ...[]float32) (patterns [5]*float32, period int) {
 	channels := len(constants[0])
+	if 2*channels > patternLen {
+		for i, v := range constants {
+			patterns[i] = &v[0]
+		}
+		return patterns, channels
+	}
+	room = room[-uintptr(unsafe.Pointer(&room[0]))%64/4:]
 	period = min(patternLen/channels*channels, n)
 	for i, v := range constants {
-		switch {
-		case 2*channels > patternLen:
-			patterns[i], period = &v[0], channels
-		default:
-			to := room[i*patternLen:][:period]
-			for done := copy(to, v); done < period; done *= 2 {
-				copy(to[done:], to[:done])
-			}
-			patterns[i] = &room[i*patternLen]
+		to := room[i*patternLen:][:period]
+		for done := copy(to, v); done < period; done *= 2 {
+			copy(to[done:], to[:done])
 		}
+		patterns[i] = &room[i*patternLen]
 	}
 	return patterns, period
 }
