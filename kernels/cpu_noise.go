@@ -43,7 +43,9 @@ func (o Perturb) rows(mem []float32, step uint64, lo, hi int, mirrored []byte) {
 		SetWord(mem, o.Level, r, uint32(d.level))
 		x := row(mem, o.XTilde, o.N, r)
 		o.fastPixels(x, d, mirrored)
-		o.rescale(x)
+		if o.Rescale && o.Data.F32 == nil {
+			vec.Affine(x, x, 2, -1)
+		}
 	}
 	if d := o.Data.D(); d <= shortRow {
 		var z shortNormals

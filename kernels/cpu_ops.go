@@ -39,11 +39,12 @@ func lower(mem []float32, op Op) stage {
 			}
 		})
 	case MaxPool5Grad:
-		return byRows(o.N, nil, func(lo, hi int) {
+		scratch := vec.MaxPool5BackwardScratch(o.W, o.C)
+		return stage{rows: o.N, scratch: scratch, run: func(lo, hi, _ int, _ bool, w *worker) {
 			for n := lo; n < hi; n++ {
-				vec.MaxPool5Backward(row(mem, o.DX, o.N, n), row(mem, o.DY, o.N, n), words(row(mem, o.Index, o.N, n)), o.H, o.W, o.C)
+				vec.MaxPool5Backward(row(mem, o.DX, o.N, n), row(mem, o.DY, o.N, n), words(row(mem, o.Index, o.N, n)), o.H, o.W, o.C, w.scratch[:scratch])
 			}
-		})
+		}}
 	case AvgPool5:
 		return lowerAvgPool5(mem, o)
 	case MeanPool2:

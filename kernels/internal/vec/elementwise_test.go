@@ -364,6 +364,7 @@ func TestElementwiseAllocatesNothing(t *testing.T) {
 	x, y, bytes, mirrored := normals(1, n), make([]float32, n), make([]byte, n), make([]byte, n)
 	sum, sq, index := make([]float32, c), make([]float32, c), make([]uint32, n)
 	blocks, s := make([][4]uint32, 21), noiseStreams[1]
+	scratch := make([]float32, MaxPool5BackwardScratch(w, c))
 	taps := NewTaps(7, h, func(i int) []Tap { return []Tap{{i, 0.5}, {i + 7, 0.5}} })
 	eachISA(t, func(t *testing.T) {
 		allocs := testing.AllocsPerRun(3, func() {
@@ -376,7 +377,7 @@ func TestElementwiseAllocatesNothing(t *testing.T) {
 			ColumnMoments(sum, sq, x, sum)
 			ColumnDots(sum, sq, x, x, sum)
 			MaxPool5(y, index, x, h, w, c)
-			MaxPool5Backward(y, x, index, h, w, c)
+			MaxPool5Backward(y, x, index, h, w, c, scratch)
 			taps.Apply(y[:n/2], x, w*c)
 			Adam(y, x, y, y, y, &adamTest)
 			Uniforms(y, s)
@@ -404,7 +405,7 @@ func BenchmarkElementwise(b *testing.B) {
 	ka, kb, kc, sum, sq := normals(3, c), normals(4, c), normals(5, c), make([]float32, c), make([]float32, c)
 	index := make([]uint32, n)
 	MaxPool5(y, index, x, 28, 28, c)
-	small := make([]float32, n/4)
+	small, scratch := make([]float32, n/4), make([]float32, MaxPool5BackwardScratch(28, c))
 	up := NewTaps(28, 14, func(i int) []Tap {
 		return []Tap{{min(i/2, 13), 0.75}, {min(i/2+1, 13), 0.25}}
 	})
@@ -437,7 +438,7 @@ func BenchmarkElementwise(b *testing.B) {
 			{"ColumnDots", 2 * n, func() { ColumnDots(sum, sq, x, dy, ka) }},
 			{"MaxPool5", 2 * n, func() { MaxPool5(y, nil, x, 28, 28, c) }},
 			{"MaxPool5Index", 3 * n, func() { MaxPool5(y, index, x, 28, 28, c) }},
-			{"MaxPool5Backward", 3 * n, func() { MaxPool5Backward(y, dy, index, 28, 28, c) }},
+			{"MaxPool5Backward", 3 * n, func() { MaxPool5Backward(y, dy, index, 28, 28, c, scratch) }},
 			{"Taps, pixels", n + n/2, func() {
 				for h := range 28 {
 					up.Apply(y[h*28*c:][:28*c], x[h*14*c:][:14*c], c)

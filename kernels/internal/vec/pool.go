@@ -5,6 +5,7 @@ package vec
 import (
 	"fmt"
 	"math"
+	"unsafe"
 )
 
 func checkImage(what string, h, w, c int, n ...int) {
@@ -44,12 +45,12 @@ func (v *vectors) more() bool {
 	}
 	v.inner = inner
 	n := min(vector, v.size-v.at)
-	for kw := range 5 {
-		for i := range lanes {
-			v.masks[kw][i] = 0
-			if j := v.at + i + (kw-2)*v.c; i < n && j >= 0 && j < v.size {
-				v.masks[kw][i] = -1
-			}
+	for kw := range 5 { // lane i is value i + shift of the row
+		shift := v.at + (kw-2)*v.c
+		from, to := max(0, -shift), min(n, v.size-shift)
+		v.masks[kw] = [lanes]int32{}
+		if from < to {
+			copy(v.masks[kw][from:to], laneMasks[:lanes])
 		}
 	}
 	v.masks[5] = [lanes]int32(laneMasks[lanes-n:])
@@ -87,20 +88,30 @@ func MaxPool5(y []float32, index []uint32, x []float32, h, w, c int) {
 	}
 }
 
+// MaxPool5BackwardScratch is the number of floats of scratch that MaxPool5Backward needs.
+func MaxPool5BackwardScratch(w, c int) int { return 2 * (w*c + 4*c + lanes) }
+
 // MaxPool5Backward computes the gradient of MaxPool5: each dy is added to the dx that index says it came from. dx is
 // overwritten and must not overlap dy.
-func MaxPool5Backward(dx, dy []float32, index []uint32, h, w, c int) {
+func MaxPool5Backward(dx, dy []float32, index []uint32, h, w, c int, scratch []float32) {
 	checkImage("MaxPool5Backward", h, w, c, len(dx), len(dy), len(index))
 	if isa == plainGo {
 		maxPool5BackwardGo(dx, dy, index, h, w, c)
 		return
 	}
-	size := w * c
-	for v := (vectors{size: size, c: c}); v.more(); {
-		for from := 0; from < h; from += poolRows {
-			to := min(h, from+poolRows)
-			maxPool5BackwardKernel(&dx[v.at], &dy[v.at], &index[v.at], &v.masks[0][0], h, from, to, 4*size, 4*c)
-		}
+	checkLen("MaxPool5Backward: scratch", len(scratch), MaxPool5BackwardScratch(w, c))
+	clear(scratch)
+	size, half := w*c, len(scratch)/2
+	sum, tap := scratch[2*c:half], scratch[half+2*c:] // two pixels of zeros on either side
+	taps := unsafe.Slice((*uint32)(unsafe.Pointer(unsafe.SliceData(tap))), len(tap))
+	for r := range h {
+		// row r is row u of the windows around row r-u+2
+		from, to := max(0, r+3-h), min(4, r+2)
+		first := (r - from + 2) * size
+		pieces(size, func(i, n int) {
+			maxPool5RowKernel(&sum[i], &taps[i], &dy[first+i], &index[first+i], 4*size, from, to, n)
+		})
+		pieces(size, func(i, n int) { maxPool5TapsKernel(&dx[r*size+i], &sum[i], &taps[i], 4*c, n) })
 	}
 }
 

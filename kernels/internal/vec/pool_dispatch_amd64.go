@@ -16,11 +16,19 @@ func maxPool5Kernel(y *float32, index *uint32, x *float32, masks *int32, h, from
 	return maxPool5AVX2(y, index, x, masks, h, from, to, rowStride, pixelStride)
 }
 
-func maxPool5BackwardKernel(dx, dy *float32, index *uint32, masks *int32, h, from, to, rowStride, pixelStride int) {
+func maxPool5RowKernel(sum *float32, tap *uint32, dy *float32, index *uint32, rowStride, from, to, n int) {
 	if isa == avx512 {
-		maxPool5BackwardAVX512(dx, dy, index, masks, h, from, to, rowStride, pixelStride)
+		maxPool5RowAVX512(sum, tap, dy, index, rowStride, from, to, n)
 	} else {
-		maxPool5BackwardAVX2(dx, dy, index, masks, h, from, to, rowStride, pixelStride)
+		maxPool5RowAVX2(sum, tap, dy, index, rowStride, from, to, n)
+	}
+}
+
+func maxPool5TapsKernel(dx, sum *float32, tap *uint32, pixelStride, n int) {
+	if isa == avx512 {
+		maxPool5TapsAVX512(dx, sum, tap, pixelStride, n)
+	} else {
+		maxPool5TapsAVX2(dx, sum, tap, pixelStride, n)
 	}
 }
 

@@ -14,9 +14,11 @@ func maxPool5Kernel(y *float32, index *uint32, x *float32, masks *int32, h, from
 	panic("vec: no assembly")
 }
 
-func maxPool5BackwardKernel(dx, dy *float32, index *uint32, masks *int32, h, from, to, rowStride, pixelStride int) {
+func maxPool5RowKernel(sum *float32, tap *uint32, dy *float32, index *uint32, rowStride, from, to, n int) {
 	panic("vec: no assembly")
 }
+
+func maxPool5TapsKernel(dx, sum *float32, tap *uint32, pixelStride, n int) { panic("vec: no assembly") }
 
 func meanPool2Kernel(y, x *float32, pixels, channels, rowStride int) { panic("vec: no assembly") }
 

@@ -14,10 +14,15 @@ func maxPool5IndexAVX512(y *float32, index *uint32, x *float32, masks *int32, h 
 //go:noescape
 func maxPool5AVX512(y *float32, index *uint32, x *float32, masks *int32, h int, from int, to int, rowStride int, pixelStride int) int
 
-// maxPool5BackwardAVX512 computes rows [from, to) of one vector of columns of the gradient of a 5x5 maximum.
+// maxPool5RowAVX512 adds the dy whose maximum lies in one row of the image, and finds the tap of that maximum.
 //
 //go:noescape
-func maxPool5BackwardAVX512(dx *float32, dy *float32, index *uint32, masks *int32, h int, from int, to int, rowStride int, pixelStride int)
+func maxPool5RowAVX512(sum *float32, tap *uint32, dy *float32, index *uint32, rowStride int, from int, to int, n int)
+
+// maxPool5TapsAVX512 gives each of n values of a row the sums whose tap it is.
+//
+//go:noescape
+func maxPool5TapsAVX512(dx *float32, sum *float32, tap *uint32, pixelStride int, n int)
 
 // meanPool2AVX512 computes one row of 2x2 means of two rows of x, rowStride bytes apart.
 //
@@ -39,10 +44,15 @@ func maxPool5IndexAVX2(y *float32, index *uint32, x *float32, masks *int32, h in
 //go:noescape
 func maxPool5AVX2(y *float32, index *uint32, x *float32, masks *int32, h int, from int, to int, rowStride int, pixelStride int) int
 
-// maxPool5BackwardAVX2 computes rows [from, to) of one vector of columns of the gradient of a 5x5 maximum.
+// maxPool5RowAVX2 adds the dy whose maximum lies in one row of the image, and finds the tap of that maximum.
 //
 //go:noescape
-func maxPool5BackwardAVX2(dx *float32, dy *float32, index *uint32, masks *int32, h int, from int, to int, rowStride int, pixelStride int)
+func maxPool5RowAVX2(sum *float32, tap *uint32, dy *float32, index *uint32, rowStride int, from int, to int, n int)
+
+// maxPool5TapsAVX2 gives each of n values of a row the sums whose tap it is.
+//
+//go:noescape
+func maxPool5TapsAVX2(dx *float32, sum *float32, tap *uint32, pixelStride int, n int)
 
 // meanPool2AVX2 computes one row of 2x2 means of two rows of x, rowStride bytes apart.
 //

@@ -73,7 +73,7 @@ func TestMaxPool5(t *testing.T) {
 					closeTo(t, "maximum without index", y.v, want, 0)
 					y.check(t)
 					dx := guard("dx", n, float32(math.NaN()))
-					MaxPool5Backward(dx.v, dy, index[1:n+1], h, w, c)
+					MaxPool5Backward(dx.v, dy, index[1:n+1], h, w, c, garbage(MaxPool5BackwardScratch(w, c)).v)
 					closeTo(t, "gradient", dx.v, grad, 1e-6)
 					dx.check(t)
 				})

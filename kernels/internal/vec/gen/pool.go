@@ -1,8 +1,11 @@
 package main
 
-// Pools. The 5x5 maximum and its gradient walk down one vector of values (pixels and channels of an image row, which are
-// neighbours in memory); the tap kw of a value lies (kw-2)*C values away. A mask for each of the five keeps the lanes
-// whose tap lies in the image row: masks is six times 16 words of 0 or -1, the sixth for the lanes there are at all.
+// Pools. The 5x5 maximum walks down one vector of values (pixels and channels of an image row, which are neighbours in
+// memory); the tap kw of a value lies (kw-2)*C values away. A mask for each of the five keeps the lanes whose tap lies in
+// the image row: masks is six times 16 words of 0 or -1, the sixth for the lanes there are at all.
+//
+// Its gradient goes row by row, in two steps. All windows around column j that have their maximum in row r have it at the
+// same tap, that of the row's own maximum of five: so the dy of all of them are added first, and then go to that tap.
 
 import (
 	"fmt"
@@ -19,8 +22,10 @@ func genPool() {
 		declare(s, "maxPool5Index", maxPoolSignature)
 		buildMaxPool(k, false)
 		declare(s, "maxPool5", maxPoolSignature)
-		buildMaxPoolBackward(k)
-		declare(s, "maxPool5Backward", maxPoolBackwardSignature)
+		buildMaxPoolRow(k)
+		declare(s, "maxPool5Row", maxPoolRowSignature)
+		buildMaxPoolTaps(k)
+		declare(s, "maxPool5Taps", maxPoolTapsSignature)
 		buildMeanPool(k, false)
 		declare(s, "meanPool2", meanPoolSignature)
 		buildMeanPool(k, true)
@@ -29,8 +34,9 @@ func genPool() {
 }
 
 const (
-	maxPoolSignature         = "(y *float32, index *uint32, x *float32, masks *int32, h, from, to, rowStride, pixelStride int) int"
-	maxPoolBackwardSignature = "(dx, dy *float32, index *uint32, masks *int32, h, from, to, rowStride, pixelStride int)"
+	maxPoolSignature     = "(y *float32, index *uint32, x *float32, masks *int32, h, from, to, rowStride, pixelStride int) int"
+	maxPoolRowSignature  = "(sum *float32, tap *uint32, dy *float32, index *uint32, rowStride, from, to, n int)"
+	maxPoolTapsSignature = "(dx, sum *float32, tap *uint32, pixelStride, n int)"
 )
 
 func intConstant(i int) Mem { return constant(fmt.Sprintf("int%d", i), uint32(i)) }
@@ -42,6 +48,9 @@ func (k *kernel) loadMasks(masks reg.GPPhysical, order []int) {
 		VPMOVD2M(zmm[0], opmasks[i])
 	}
 }
+
+// lowestReg holds minus infinity (AVX-512).
+const lowestReg = 23
 
 var opmasks = []reg.OpmaskPhysical{reg.K1, reg.K2, reg.K3, reg.K4, reg.K5, reg.K6, reg.K7}
 
@@ -91,11 +100,21 @@ func buildMaxPool(k *kernel, withIndex bool) {
 		k.loadMasks(masks, []int{0, 1, 2, 3, 4, 5})
 	}
 	v := k.vec
-	// Registers: maxima of rows 0 to 4 and the taps they came from, then work space.
-	value := func(r int) int { return r }
-	where := func(r int) int { return 5 + r }
-	const best, bestAt, other, tmpVec = 10, 11, 12, 13
+	// Registers, values and the taps they came from: the row before, the larger of pairs of rows that end one, two and three
+	// rows ago, and work space.
+	const before, beforeAt, best, bestAt, other, tmpVec, tmpAt = 0, 1, 8, 9, 10, 11, 12
+	pair := func(ago int) int { return 2 * ago }
 	lowest := constant("negativeInfinity", 0xff800000)
+	// place is a number of a tap in all lanes: in a register, if there are enough.
+	place := func(i int) Op { return intConstant(i) }
+	if k.wide() {
+		resident := map[int]int{1: 16, 2: 17, 3: 18, 4: 19, 5: 20, 10: 21, 20: 22}
+		for _, i := range []int{1, 2, 3, 4, 5, 10, 20} {
+			VMOVDQU32(intConstant(i), v(resident[i]))
+		}
+		place = func(i int) Op { return v(resident[i]) }
+		VMOVUPS(lowest, v(lowestReg))
+	}
 
 	// row runs from from-2 to to+1 (as input row); start is then the first row whose arrival completes a window.
 	LEAQ(Mem{Base: start, Disp: -2}, row)
@@ -113,21 +132,28 @@ func buildMaxPool(k *kernel, withIndex bool) {
 		SUBQ(stride, index)
 	}
 
-	// larger keeps the larger of best and other, and its place.
-	larger := func(at Op) {
+	// larger is dst = the larger of a and b, a if neither is, and its place. dst may be a or b.
+	larger := func(a, aAt, b int, bAt Op, dst, dstAt int) {
 		if k.wide() {
-			VCMPPS(U8(14), v(best), v(other), reg.K7) // other > best
-			VMAXPS(v(other), v(best), v(best))
+			VCMPPS(U8(14), v(a), v(b), reg.K7) // b > a
+			VMAXPS(v(b), v(a), v(dst))
 			if withIndex {
-				VMOVDQU32(at, reg.K7, v(bestAt))
+				VPBLENDMD(bAt, v(aAt), reg.K7, v(dstAt))
 			}
 			return
 		}
 		if withIndex {
-			VCMPPS(U8(14), v(best), v(other), v(tmpVec))
-			VBLENDVPS(v(tmpVec), at, v(bestAt), v(bestAt))
+			VCMPPS(U8(14), v(a), v(b), v(tmpVec))
+			VBLENDVPS(v(tmpVec), bAt, v(aAt), v(dstAt))
 		}
-		VMAXPS(v(other), v(best), v(best))
+		VMAXPS(v(b), v(a), v(dst))
+	}
+	// below is the place of a tap so many rows further down, in register tmpAt.
+	below := func(at, rows int) Op {
+		if withIndex {
+			VPADDD(place(5*rows), v(at), v(tmpAt))
+		}
+		return v(tmpAt)
 	}
 
 	Label("row")
@@ -140,7 +166,7 @@ func buildMaxPool(k *kernel, withIndex bool) {
 		}
 		m := tapMem(x, pixel, negative, kw)
 		if k.wide() {
-			VMOVUPS(lowest, v(dst))
+			VMOVAPS(v(lowestReg), v(dst))
 			VMOVUPS(m, opmasks[kw], v(dst))
 		} else {
 			VMOVUPS(Mem{Base: masks, Disp: 64 * kw}, v(tmpVec))
@@ -158,74 +184,54 @@ func buildMaxPool(k *kernel, withIndex bool) {
 			}
 			ORQ(tmp, seen)
 		}
-		if kw == 0 {
-			if withIndex {
-				k.zero(bestAt)
-			}
-			continue
-		}
-		if withIndex && k.wide() {
-			VMOVDQU32(intConstant(kw), v(tmpVec))
-			larger(v(tmpVec))
-		} else {
-			larger(intConstant(kw))
+		if kw > 0 {
+			larger(best, bestAt, other, place(kw), best, bestAt)
+		} else if withIndex {
+			k.zero(bestAt)
 		}
 	}
-	JMP(LabelRef("shift"))
+	JMP(LabelRef("window"))
 	Label("outside")
 	VMOVUPS(lowest, v(best))
 	if withIndex {
 		k.zero(bestAt)
 	}
-	Label("shift")
-	for r := 0; r < 4; r++ {
-		VMOVAPS(v(value(r+1)), v(value(r)))
-		if withIndex {
-			VMOVAPS(v(where(r+1)), v(where(r)))
-		}
-	}
-	VMOVAPS(v(best), v(value(4)))
-	if withIndex {
-		VMOVAPS(v(bestAt), v(where(4)))
-	}
+	Label("window")
 	CMPQ(row, start)
-	JLT(LabelRef("next"))
-	VMOVAPS(v(value(0)), v(best))
-	if withIndex {
-		VMOVAPS(v(where(0)), v(bestAt))
-	}
-	for r := 1; r < 5; r++ {
-		VMOVAPS(v(value(r)), v(other))
-		if withIndex {
-			at := tmpVec
-			if !k.wide() {
-				at = 14
-			}
-			VPADDD(intConstant(5*r), v(where(r)), v(at))
-			larger(v(at))
-		} else {
-			larger(nil)
-		}
-	}
+	JLT(LabelRef("pairs"))
+	// The five rows: the pair that ended three rows ago, the one that ended with the row before, this one.
+	larger(pair(3), pair(3)+1, pair(1), below(pair(1)+1, 2), pair(3), pair(3)+1)
+	larger(pair(3), pair(3)+1, best, below(bestAt, 4), pair(3), pair(3)+1)
 	if k.wide() {
-		VCMPPS(U8(0), lowest, v(best), reg.K6, reg.K7) // equal, of the lanes in K6
+		VCMPPS(U8(0), v(lowestReg), v(pair(3)), reg.K6, reg.K7) // equal, of the lanes in K6
 		KMOVW(reg.K7, tmp.As32())
-		VMOVUPS(v(best), reg.K6, Mem{Base: y})
+		VMOVUPS(v(pair(3)), reg.K6, Mem{Base: y})
 		if withIndex {
-			VMOVDQU32(v(bestAt), reg.K6, Mem{Base: index})
+			VMOVDQU32(v(pair(3)+1), reg.K6, Mem{Base: index})
 		}
 	} else {
 		VMOVUPS(Mem{Base: masks, Disp: 64 * 5}, v(tmpVec))
-		VCMPPS(U8(0), lowest, v(best), v(other))
+		VCMPPS(U8(0), lowest, v(pair(3)), v(other))
 		VANDPS(v(tmpVec), v(other), v(other))
 		VMOVMSKPS(v(other), tmp.As32())
-		VMASKMOVPS(v(best), v(tmpVec), Mem{Base: y})
+		VMASKMOVPS(v(pair(3)), v(tmpVec), Mem{Base: y})
 		if withIndex {
-			VMASKMOVPS(v(bestAt), v(tmpVec), Mem{Base: index})
+			VMASKMOVPS(v(pair(3)+1), v(tmpVec), Mem{Base: index})
 		}
 	}
 	ORQ(tmp, seen)
-	Label("next")
+	Label("pairs")
+	for _, ago := range []int{3, 2} {
+		VMOVAPS(v(pair(ago-1)), v(pair(ago)))
+		if withIndex {
+			VMOVAPS(v(pair(ago-1)+1), v(pair(ago)+1))
+		}
+	}
+	larger(before, beforeAt, best, below(bestAt, 1), pair(1), pair(1)+1)
+	VMOVAPS(v(best), v(before))
+	if withIndex {
+		VMOVAPS(v(bestAt), v(beforeAt))
+	}
 	ADDQ(stride, x)
 	ADDQ(stride, y)
 	if withIndex {
@@ -239,93 +245,128 @@ func buildMaxPool(k *kernel, withIndex bool) {
 	RET()
 }
 
-// buildMaxPoolBackward gathers: dx is the sum of those of the 25 dy above it whose maximum was here. One sum for each
-// kw, so that five additions can be under way, added up in order at the end.
-func buildMaxPoolBackward(k *kernel) {
-	name := "maxPool5Backward"
-	TEXT(name+k.name, NOSPLIT, "func"+maxPoolBackwardSignature)
+// rowLoop is the loop of a kernel over n values, whole vectors and then the rest; i is the offset in bytes.
+func (k *kernel) rowLoop(n, i, tmp reg.GPPhysical, body func(label string, masked bool)) {
+	XORQ(i, i)
+	SUBQ(U8(k.lanes), n)
+	JLT(LabelRef("tail"))
+	Label("whole")
+	body("whole", false)
+	ADDQ(U8(k.bytes()), i)
+	SUBQ(U8(k.lanes), n)
+	JGE(LabelRef("whole"))
+	Label("tail")
+	ADDQ(U8(k.lanes), n)
+	JEQ(LabelRef("done"))
+	k.tailMask(n, tmp)
+	body("tail", true)
+	Label("done")
+	VZEROUPPER()
+	RET()
+}
+
+// buildMaxPoolRow: for n values of input row r, the sum of dy over the windows whose maximum lies in row r, and at which tap
+// it lies there. Window row r-u+2 has row r as its row u, for u in [from, to]; dy and index point at window row r-from+2.
+func buildMaxPoolRow(k *kernel) {
+	TEXT("maxPool5Row"+k.name, NOSPLIT, "func"+maxPoolRowSignature)
 	Pragma("noescape")
-	Doc(name + k.name + " computes rows [from, to) of one vector of columns of the gradient of a 5x5 maximum.")
-	dx, dy, index, masks, h, row, to := reg.RDI, reg.RSI, reg.R8, reg.RDX, reg.RCX, reg.RBX, reg.R9
-	stride, pixel, negative, source, dyRow, indexRow := reg.R10, reg.R11, reg.R12, reg.RAX, reg.R13, reg.R15
-	loadParam("dx", dx)
+	Doc("maxPool5Row" + k.name + " adds the dy whose maximum lies in one row of the image, and finds the tap of that maximum.")
+	sum, tap, dy, index, stride, from, to, n := reg.RDI, reg.RSI, reg.RDX, reg.R8, reg.R9, reg.R10, reg.R11, reg.RCX
+	i, tmp, dyRow, indexRow, u := reg.RAX, reg.RBX, reg.R12, reg.R13, reg.R15
+	loadParam("sum", sum)
+	loadParam("tap", tap)
 	loadParam("dy", dy)
 	loadParam("index", index)
-	loadParam("masks", masks)
-	loadParam("h", h)
-	loadParam("from", row)
-	loadParam("to", to)
 	loadParam("rowStride", stride)
+	loadParam("from", from)
+	loadParam("to", to)
+	loadParam("n", n)
+	v := k.vec
+	const total, at, first, place, grad, mask, five, firstOfAll = 0, 1, 2, 3, 4, 5, 6, 7
+	VMOVUPS(intConstant(5), v(five))
+	// The index of a window's first tap in its row u is 5u.
+	LEAQ(Mem{Base: from, Index: from, Scale: 4}, tmp)
+	if k.wide() {
+		VPBROADCASTD(tmp.As32(), v(firstOfAll))
+	} else {
+		VMOVD(tmp.As32(), xmm[firstOfAll])
+		VPBROADCASTD(xmm[firstOfAll], v(firstOfAll))
+	}
+	k.rowLoop(n, i, tmp, func(label string, masked bool) {
+		k.zero(total)
+		k.zero(at)
+		VMOVAPS(v(firstOfAll), v(first))
+		MOVQ(dy, dyRow)
+		MOVQ(index, indexRow)
+		MOVQ(from, u)
+		Label(label + "Window")
+		k.load(Mem{Base: indexRow, Index: i, Scale: 1}, place, masked)
+		k.load(Mem{Base: dyRow, Index: i, Scale: 1}, grad, masked)
+		VPSUBD(v(first), v(place), v(place))
+		if k.wide() {
+			VPCMPUD(U8(1), v(five), v(place), reg.K7) // place < 5, unsigned
+			VADDPS(v(grad), v(total), reg.K7, v(total))
+			VMOVDQA32(v(place), reg.K7, v(at))
+		} else {
+			VPMINUD(intConstant(4), v(place), v(mask))
+			VPCMPEQD(v(mask), v(place), v(mask))
+			VANDPS(v(mask), v(grad), v(grad))
+			VADDPS(v(grad), v(total), v(total))
+			VBLENDVPS(v(mask), v(place), v(at), v(at))
+		}
+		VPADDD(v(five), v(first), v(first))
+		SUBQ(stride, dyRow)
+		SUBQ(stride, indexRow)
+		INCQ(u)
+		CMPQ(u, to)
+		JLE(LabelRef(label + "Window"))
+		k.store(total, Mem{Base: sum, Index: i, Scale: 1}, masked)
+		k.store(at, Mem{Base: tap, Index: i, Scale: 1}, masked)
+	})
+}
+
+// buildMaxPoolTaps: the sum over the five columns j that reach a value of those of sum whose tap it is. sum is 0 beyond the
+// row's ends, and sum and tap may be read there.
+func buildMaxPoolTaps(k *kernel) {
+	TEXT("maxPool5Taps"+k.name, NOSPLIT, "func"+maxPoolTapsSignature)
+	Pragma("noescape")
+	Doc("maxPool5Taps" + k.name + " gives each of n values of a row the sums whose tap it is.")
+	dx, sum, tap, pixel, n := reg.RDI, reg.RSI, reg.RDX, reg.R8, reg.RCX
+	i, tmp, negative, sumAt, tapAt := reg.RAX, reg.RBX, reg.R9, reg.R10, reg.R11
+	loadParam("dx", dx)
+	loadParam("sum", sum)
+	loadParam("tap", tap)
 	loadParam("pixelStride", pixel)
+	loadParam("n", n)
 	MOVQ(pixel, negative)
 	NEGQ(negative)
 	v := k.vec
-	// Output (kh, kw) of a window is at tap 4-kw from here.
+	const total, mask = 0, 1
+	place := func(kw int) Op { return intConstant(kw) }
 	if k.wide() {
-		k.loadMasks(masks, []int{4, 3, 2, 1, 0, 5})
-		for i := 0; i < 25; i++ {
-			VMOVDQU32(intConstant(i), zmm[5+i])
-		}
-	}
-	MOVQ(row, source)
-	IMULQ(stride, source)
-	ADDQ(source, dx)
-	// dy and index point two rows below.
-	ADDQ(source, dy)
-	ADDQ(source, index)
-	LEAQ(Mem{Base: dy, Index: stride, Scale: 2}, dy)
-	LEAQ(Mem{Base: index, Index: stride, Scale: 2}, index)
-
-	Label("row")
-	for kw := 0; kw < 5; kw++ {
-		k.zero(kw)
-	}
-	LEAQ(Mem{Base: row, Disp: 2}, source)
-	MOVQ(dy, dyRow)
-	MOVQ(index, indexRow)
-	for kh := 0; kh < 5; kh++ {
-		skip := fmt.Sprintf("skip%d", kh)
-		CMPQ(source, h)
-		JCC(LabelRef(skip))
 		for kw := 0; kw < 5; kw++ {
-			at, grad := tapMem(indexRow, pixel, negative, 4-kw), tapMem(dyRow, pixel, negative, 4-kw)
-			tap := kh*5 + kw
+			VMOVDQU32(intConstant(kw), v(10+kw))
+		}
+		place = func(kw int) Op { return v(10 + kw) }
+	}
+	k.rowLoop(n, i, tmp, func(_ string, masked bool) {
+		k.zero(total)
+		LEAQ(Mem{Base: sum, Index: i, Scale: 1}, sumAt)
+		LEAQ(Mem{Base: tap, Index: i, Scale: 1}, tapAt)
+		for kw := 0; kw < 5; kw++ { // window column j + (2-kw) has j as its tap kw
+			s, t := tapMem(sumAt, pixel, negative, 4-kw), tapMem(tapAt, pixel, negative, 4-kw)
 			if k.wide() {
-				VPCMPEQD(at, zmm[5+tap], opmasks[kw], reg.K7)
-				VADDPS(grad, zmm[kw], reg.K7, zmm[kw])
+				VPCMPEQD(t, place(kw), reg.K7)
+				VADDPS(s, v(total), reg.K7, v(total))
 			} else {
-				VMOVUPS(Mem{Base: masks, Disp: 64 * (4 - kw)}, v(5))
-				VMASKMOVPS(at, v(5), v(6))
-				VPCMPEQD(intConstant(tap), v(6), v(6))
-				VPAND(v(5), v(6), v(6))
-				VMASKMOVPS(grad, v(6), v(7))
-				VADDPS(v(7), v(kw), v(kw))
+				VMOVUPS(place(kw), v(mask))
+				VPCMPEQD(t, v(mask), v(mask))
+				VANDPS(s, v(mask), v(mask))
+				VADDPS(v(mask), v(total), v(total))
 			}
 		}
-		Label(skip)
-		if kh < 4 {
-			DECQ(source)
-			SUBQ(stride, dyRow)
-			SUBQ(stride, indexRow)
-		}
-	}
-	for kw := 1; kw < 5; kw++ {
-		VADDPS(v(kw), v(0), v(0))
-	}
-	if k.wide() {
-		VMOVUPS(v(0), reg.K6, Mem{Base: dx})
-	} else {
-		VMOVUPS(Mem{Base: masks, Disp: 64 * 5}, v(5))
-		VMASKMOVPS(v(0), v(5), Mem{Base: dx})
-	}
-	ADDQ(stride, dx)
-	ADDQ(stride, dy)
-	ADDQ(stride, index)
-	INCQ(row)
-	CMPQ(row, to)
-	JLT(LabelRef("row"))
-	VZEROUPPER()
-	RET()
+		k.store(total, Mem{Base: dx, Index: i, Scale: 1}, masked)
+	})
 }
 
 const (
