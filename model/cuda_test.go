@@ -27,6 +27,7 @@ func TestTrainingAgreesWithCPU(t *testing.T) {
 	kernels.Stream{Seed: 1, Purpose: kernels.PurposeData}.Normals(vectors.F32)
 	for _, c := range []TrainerConfig{
 		{Network: Config{Net: "ncsnv2", Height: 8, Width: 8, Channels: 1, NGF: 8}, Batch: 4, Data: images, HeldOut: images, Flip: true, Dequantize: true},
+		{Network: Config{Net: "ncsn", Height: 8, Width: 8, Channels: 1, NGF: 4, Levels: 4, Rescaled: true}, Batch: 4, Data: images, HeldOut: images, Dequantize: true},
 		{Network: Config{Net: "mlp", Height: 1, Width: 1, Channels: 2, Hidden: 32, DataSD: 1}, Batch: 33, Data: vectors, HeldOut: vectors, Stratified: true},
 	} {
 		t.Run(c.Network.Net, func(t *testing.T) {
