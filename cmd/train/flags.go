@@ -57,7 +57,7 @@ var settings = []setting{
 	{inData, "held-out", "N", "images", "images kept from training for the held-out loss; 0: none", func(c *train.Config) any { return &c.HeldOut }, false},
 	{inData, "flip", "", "", "mirror images left to right at random", func(c *train.Config) any { return &c.Flip }, false},
 	{inData, "dequantize", "", "", "add uniform noise below one grey level", func(c *train.Config) any { return &c.Dequantize }, false},
-	{inData, "net", "NAME", "", "network: " + strings.Join(model.Networks(), ", "), func(c *train.Config) any { return &c.Network.Net }, false},
+	{inData, "net", "NAME", "", "network: " + strings.Join(model.Networks(), ", ") + "; mlp is for vectors, and ncsn brings its own ladder and sampling to another network's preset", func(c *train.Config) any { return &c.Network.Net }, false},
 	{inData, "ngf", "N", "channels", "width of the networks for images: channels at full resolution", func(c *train.Config) any { return &c.Network.NGF }, false},
 	{inData, "normalization", "NAME", "", "norm of the networks for images: " + strings.Join(model.Normalizations(), " or "), func(c *train.Config) any { return &c.Network.Normalization }, false},
 	{inData, "nonlinearity", "NAME", "", "activation of the networks for images: " + strings.Join(model.Nonlinearities(), ", "), func(c *train.Config) any { return &c.Network.Nonlinearity }, false},
@@ -74,7 +74,7 @@ var settings = []setting{
 
 	{inOptimisation, "steps", "N", "steps", "optimiser steps of the whole run", func(c *train.Config) any { return &c.Steps }, true},
 	{inOptimisation, "batch", "N", "images", "images of a step", func(c *train.Config) any { return &c.Batch }, false},
-	{inOptimisation, "lr", "LR", "", "learning rate of Adam, or auto: 1e-4 at ngf 128, in proportion to 1/ngf", func(c *train.Config) any { return (*rate)(&c.Adam.LR) }, false},
+	{inOptimisation, "lr", "LR", "", "learning rate of Adam, or auto: 1e-4 at ngf 128, in proportion to 1/ngf, and 1e-3 for ncsn", func(c *train.Config) any { return (*rate)(&c.Adam.LR) }, false},
 	{inOptimisation, "beta1", "B", "", "decay of Adam's first moment, in [0, 1)", func(c *train.Config) any { return &c.Adam.Beta1 }, false},
 	{inOptimisation, "beta2", "B", "", "decay of Adam's second moment, in [0, 1)", func(c *train.Config) any { return &c.Adam.Beta2 }, false},
 	{inOptimisation, "adam-eps", "EPS", "", "added to the root of Adam's second moment", func(c *train.Config) any { return &c.Adam.Eps }, false},
@@ -314,6 +314,9 @@ func (f *flags) configuration() (*train.Config, train.Preset, error) {
 	if !chosen && data != "" && data != c.Data && !strings.HasPrefix(data, "toy:") {
 		// The default preset's ladder is made for its own images; for others the largest distance is looked for.
 		c.Sigma.Begin = train.SigmaEnd{Rule: train.RuleData}
+	}
+	if strings.EqualFold(filepath.Ext(data), ".npy") {
+		c.Reading = dataset.Settings{} // what a preset says about image files
 	}
 	net := wish.Network.Net
 	if v, ok := f.settings["net"]; ok {
