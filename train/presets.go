@@ -64,6 +64,24 @@ var Presets = []Preset{
 		},
 	},
 	{
+		Name:  "vectors",
+		Files: "a table of numbers (CSV) or an NPY array (N, D)",
+		What:  "rows of a table or an array of vectors (-data x.csv, ...), an MLP, under a minute",
+		Source: "as toy, with what means and correlations true to the sampling error of thousands of draws take, found by trial: large stratified batches against the noise of the gradient; " +
+			"sigma-begin is the largest distance, sigma-end a hundredth of a column's deviation; with q = epsilon/sigma_L^2 = 0.3, 20 steps at each of 100 levels leave the variance of a normal distribution 1 % too large, where Technique 4's q leaves 6 %",
+		Config: Config{
+			Data: "data/table.csv", Seed: 1,
+			Network: model.Config{Net: "mlp", Height: 1, Width: 1, Channels: 5, Hidden: 128},
+			Sigma:   Sigma{Begin: SigmaEnd{Rule: RuleData}, End: SigmaEnd{Value: 0.01}, Levels: 100},
+			Loss:    Loss{AnnealPower: 2, Stratified: true},
+			Adam:    Adam{LR: 2e-3, Beta1: 0.9, Beta2: 0.999, Eps: 1e-8},
+			EMA:     EMA{Rate: 0.999, Warmup: true},
+			Batch:   2048, Steps: 4000, HeldOut: 64,
+			Sampling: Sampling{T: 20, Epsilon: 3e-5, Denoise: true},
+			LogEvery: 200, EvalEvery: 1000, PreviewEvery: 2000, PreviewN: 500, CheckpointEvery: 1000,
+		},
+	},
+	{
 		Name:  "fashion-mnist",
 		Files: "Fashion-MNIST's IDX files, train-images-idx3-ubyte, with or without .gz",
 		What:  "clothes, 28x28 grey, at the published width: for a GPU, or with -ngf 8 -batch 32 -steps 2000 for two cores",
@@ -203,10 +221,13 @@ func FindPreset(name string) (Preset, error) {
 	return Preset{}, &ValueError{"preset", fmt.Sprintf("is %q: expected one of %s%s", name, strings.Join(names, ", "), DidYouMean(name, names))}
 }
 
-// DefaultPreset is the preset for a data specification when none is asked for: toys have their own.
+// DefaultPreset is the preset for a data specification when none is asked for: toys and vectors from files have their own.
 func DefaultPreset(data string) string {
-	if strings.HasPrefix(data, "toy:") {
+	switch {
+	case strings.HasPrefix(data, "toy:"):
 		return "toy"
+	case dataset.IsVectors(data):
+		return "vectors"
 	}
 	return Presets[0].Name
 }

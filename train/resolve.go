@@ -77,18 +77,23 @@ func (c *Config) Resolve(ctx context.Context, out io.Writer, epsilon EpsilonRule
 	return d, c.schedule(epsilon)
 }
 
+// Source is the data of the run, to be opened.
+func (c *Config) Source() dataset.Source {
+	return dataset.Source{Spec: c.Data, Seed: c.Seed, Settings: c.Reading, Cache: c.Cache}
+}
+
 // open reads the data, with its progress on out.
 func (c *Config) open(ctx context.Context, out io.Writer) (*dataset.Set, error) {
 	line := newStatus(out)
 	defer line.close()
 	start := time.Now()
-	set, err := dataset.Source{Spec: c.Data, Seed: c.Seed, Settings: c.Reading, Cache: c.Cache,
-		Progress: func(done, total int) {
-			left := time.Duration(float64(time.Since(start)) * float64(total-done) / float64(done))
-			line.show(fmt.Sprintf("reading  %d %% of %d images, %s left", 100*done/total, total, shortTime(left)))
-		},
-		Note: line.say,
-	}.Open(ctx)
+	source := c.Source()
+	source.Note = line.say
+	source.Progress = func(done, total int) {
+		left := time.Duration(float64(time.Since(start)) * float64(total-done) / float64(done))
+		line.show(fmt.Sprintf("reading  %d %% of %d images, %s left", 100*done/total, total, shortTime(left)))
+	}
+	set, err := source.Open(ctx)
 	var bad *dataset.SettingError
 	if errors.As(err, &bad) {
 		return nil, &ValueError{bad.Key, bad.Text}
@@ -191,9 +196,23 @@ func learningRate(n model.Config) float64 {
 	return 1e-4 * 128 / float64(n.NGF)
 }
 
+// allPairs is the number of vectors beyond which the smallest distance, for which all pairs have to be looked at, is not
+// found unless it is asked for.
+const allPairs = 20_000
+
 // fromData replaces the rules for the ladder's ends by numbers from the pairwise distances of the data. Both distances
-// are told, whichever was asked for. Lengths are unit times those in the data set.
+// are told, whichever was asked for, but for many vectors. Lengths are unit times those in the data set.
 func (s *Sigma) fromData(ctx context.Context, out io.Writer, set *dataset.Set, unit float64) error {
+	if s.End.Rule == "" && set.F32 != nil && set.N > allPairs {
+		largest, err := set.Diameter(ctx)
+		if err != nil {
+			return err
+		}
+		largest *= unit
+		fmt.Fprintf(out, "sigma    sigma-begin data = %.6g: d_max, the largest distance between two of %d\n", largest, set.N)
+		s.Begin, s.Distances = SigmaEnd{Value: largest}, &Distances{Max: largest}
+		return nil
+	}
 	fmt.Fprintf(out, "sigma    distances between all pairs of %d ...\n", set.N)
 	start, told := time.Now(), time.Now()
 	dist, err := set.Distances(ctx, func(done, total int64) {

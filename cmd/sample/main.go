@@ -16,6 +16,7 @@ package main
 
 import (
 	"context"
+	"encoding/csv"
 	"errors"
 	"fmt"
 	"io"
@@ -25,6 +26,7 @@ import (
 	"os/signal"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -73,7 +75,7 @@ type options struct {
 	batch, workers int
 	device         cli.Device
 
-	out, images, npy, gif string
+	out, images, npy, csv, gif string
 }
 
 // newOptions is the command line before it is parsed.
@@ -98,7 +100,8 @@ func newOptions() *options {
 			{Name: "Output", Note: "Files that are there already are replaced, once the new ones are whole.", Flags: []cli.Flag{
 				{Name: "o", Arg: "FILE.png", Help: "picture of all samples; for points in the plane two more beside it, FILE-fields.png and FILE-noise.png, show the score", Value: &o.out, Default: "RUN/samples/sample-STEP-seedS.png"},
 				{Name: "images", Arg: "DIR", Help: "new or empty folder for every sample as a PNG of its own, 00000.png on", Value: &o.images},
-				{Name: "npy", Arg: "FILE", Help: "the samples as float32 for numpy.load: (N, H, W, C), not clamped, or (N, D) for vectors", Value: &o.npy},
+				{Name: "npy", Arg: "FILE", Help: "the samples for numpy.load: images (N, H, W, C) as float32, not clamped; vectors (N, D), as float64 in the data's own units where training standardised them", Value: &o.npy},
+				{Name: "csv", Arg: "FILE", Help: "vectors as a table in the data's own units, with its columns' names", Value: &o.csv},
 				{Name: "gif", Arg: "FILE", Help: "the annealing as a film", Value: &o.gif},
 			}},
 			{Name: "Machine", Flags: append(o.device.Flags("run"),
@@ -110,6 +113,7 @@ func newOptions() *options {
 			{Line: "sample runs/glyphs-1 -n 100 -seed 7 -images out -gif out.gif", What: "others: each as a PNG, and a film of how they came to be"},
 			{Line: "sample runs/glyphs-1/checkpoints/step-0004500.safetensors -raw -o raw.png", What: "from one checkpoint, with its raw weights"},
 			{Line: "sample runs/swissroll-1 -n 10000 -npy points.npy", What: "numbers for numpy.load"},
+			{Line: "sample runs/iris-1 -n 500 -csv new.csv", What: "rows like those of the table that was learned"},
 		},
 		Notes: []string{"Exit codes: 0 done; 1 failed, or interrupted after the finished samples were written; 2 wrong usage."},
 	}
@@ -155,7 +159,7 @@ type job struct {
 	n       int
 	prefix  string // of the weights
 	tensors []model.Named
-	out     string // the picture; "" for vectors that have none
+	out     string // the picture
 }
 
 // plan reads the checkpoint and settles every choice.
@@ -183,6 +187,11 @@ func plan(o *options) (*job, error) {
 	}
 	if err := j.cfg.Network.Validate(); err != nil {
 		return nil, fmt.Errorf("%s: %w", j.file, err)
+	}
+	if j.cfg.Scaler != nil {
+		if err := j.cfg.Scaler.Check(j.cfg.Network.D()); err != nil {
+			return nil, fmt.Errorf("%s: %w", j.file, err)
+		}
 	}
 	if j.sigmas, err = j.cfg.Ladder(); err != nil {
 		return nil, fmt.Errorf("%s: %w", j.file, err)
@@ -221,7 +230,7 @@ func plan(o *options) (*job, error) {
 	if int64(j.n)*int64(j.cfg.Network.D()) > math.MaxInt32 {
 		return nil, fmt.Errorf("-n is %d: expected at most %d samples of %d values, which are held in memory; draw more with other seeds", j.n, math.MaxInt32/j.cfg.Network.D(), j.cfg.Network.D())
 	}
-	if j.out = o.out; j.out == "" && j.pictured() {
+	if j.out = o.out; j.out == "" {
 		name := fmt.Sprintf("sample-%07d-seed%d.png", j.step, o.seed)
 		if info.IsDir() {
 			name = filepath.Join(o.path, "samples", name)
@@ -236,9 +245,6 @@ func (j *job) vectors() bool { return j.cfg.Network.Height == 1 && j.cfg.Network
 
 // plane says that samples are points in the plane.
 func (j *job) plane() bool { return j.vectors() && j.cfg.Network.D() == 2 }
-
-// pictured says whether there is a picture of samples.
-func (j *job) pictured() bool { return !j.vectors() || j.plane() }
 
 // beside is the name of a further picture.
 func (j *job) beside(what string) string {
@@ -255,7 +261,7 @@ func (j *job) outputs() []output {
 	if !j.Given("o") {
 		o = "the default of -o"
 	}
-	all := []output{{o, j.out}, {"-npy", j.npy}, {"-gif", j.gif}}
+	all := []output{{o, j.out}, {"-npy", j.npy}, {"-csv", j.csv}, {"-gif", j.gif}}
 	if j.plane() {
 		all = append(all, output{"the -fields.png beside " + o, j.beside("fields")})
 		if len(j.sigmas) >= 3 {
@@ -267,15 +273,11 @@ func (j *job) outputs() []output {
 
 // check finds now what would keep the results from being written later.
 func (j *job) check() error {
-	if !j.pictured() {
-		for _, name := range []string{"o", "images", "gif"} {
-			if j.Given(name) {
-				return fmt.Errorf("-%s: samples with %d values have no picture; write them with -npy FILE", name, j.cfg.Network.D())
-			}
-		}
-		if j.npy == "" {
-			return fmt.Errorf("samples with %d values have no picture: write them with -npy FILE", j.cfg.Network.D())
-		}
+	if j.gif != "" && j.vectors() && !j.plane() {
+		return fmt.Errorf("-gif: expected images or points in the plane, found samples of %d values; leave it away", j.cfg.Network.D())
+	}
+	if j.csv != "" && !j.vectors() {
+		return errors.New("-csv: images are no rows of a table; leave it away, or write them with -npy FILE")
 	}
 	if j.images != "" && j.vectors() {
 		return errors.New("-images: points have no images; leave it away, or write them with -npy FILE")
@@ -409,14 +411,26 @@ func (j *job) write(s *preview.Sampler, x []float32, film *film, stdout, stderr 
 	say := func(path, what string) { fmt.Fprintf(stdout, "%s: %s\n", path, what) }
 	n := len(x) / net.D()
 	if j.npy != "" {
-		shape := []int{n, net.Height, net.Width, net.Channels}
+		shape, kind := []int{n, net.Height, net.Width, net.Channels}, "float32"
 		if j.vectors() {
 			shape = []int{n, net.D()}
 		}
-		if err := picture.WriteFile(j.npy, func(w io.Writer) error { return npy.Write(w, shape, x) }); err != nil {
+		if err := picture.WriteFile(j.npy, func(w io.Writer) error {
+			if j.cfg.Scaler != nil { // float32 would lose a small spread about a large mean
+				kind = "float64"
+				return npy.Write(w, shape, j.cfg.Scaler.Undo(x))
+			}
+			return npy.Write(w, shape, x)
+		}); err != nil {
 			return err
 		}
-		say(j.npy, fmt.Sprintf("the samples, float32 %v", shape))
+		say(j.npy, fmt.Sprintf("the samples, %s %v%s", kind, shape, j.units()))
+	}
+	if j.csv != "" {
+		if err := picture.WriteFile(j.csv, func(w io.Writer) error { return j.table(w, x) }); err != nil {
+			return err
+		}
+		say(j.csv, fmt.Sprintf("a table of %d rows and %d columns%s", n, net.D(), j.units()))
 	}
 	if j.images != "" {
 		if err := picture.WriteImages(j.images, preview.Images(net, x), 0); err != nil {
@@ -424,18 +438,15 @@ func (j *job) write(s *preview.Sampler, x []float32, film *film, stdout, stderr 
 		}
 		say(j.images, fmt.Sprintf("%d images", n))
 	}
-	if !j.pictured() {
-		return nil
-	}
 	var data []float32
-	if j.plane() {
+	if j.vectors() {
 		data = j.data(stderr)
 	}
 	shown := x
 	if !j.vectors() && n > gridMax {
 		shown = x[:gridMax*net.D()]
 	}
-	img, err := preview.Picture(net, shown, data)
+	img, err := preview.Picture(net, shown, data, j.names())
 	if err != nil {
 		return err
 	}
@@ -443,10 +454,18 @@ func (j *job) write(s *preview.Sampler, x []float32, film *film, stdout, stderr 
 		return err
 	}
 	switch {
-	case j.vectors() && data == nil:
-		say(j.out, "the samples")
 	case j.vectors():
-		say(j.out, "data and samples")
+		what := "data and samples"
+		if data == nil {
+			what = "the samples"
+		}
+		if d := net.D(); d > picture.MatrixColumns {
+			what += fmt.Sprintf(", the first %d of %d columns", picture.MatrixColumns, d)
+		}
+		if j.cfg.Scaler != nil {
+			what += ", standardised"
+		}
+		say(j.out, what)
 	case len(shown) < len(x):
 		say(j.out, fmt.Sprintf("grid of the first %d samples", gridMax))
 	default:
@@ -488,20 +507,66 @@ func (j *job) write(s *preview.Sampler, x []float32, film *film, stdout, stderr 
 	return nil
 }
 
+// names are those of the columns of vectors, nil where they have none.
+func (j *job) names() []string {
+	if j.cfg.Scaler == nil || len(j.cfg.Scaler.Columns) == 0 {
+		return nil
+	}
+	return j.cfg.Scaler.Columns
+}
+
+// units says in which units numbers are written.
+func (j *job) units() string {
+	if j.cfg.Scaler == nil {
+		return ""
+	}
+	return ", in the data's own units"
+}
+
+// table writes vectors as CSV, with a header where the data has names for its columns.
+func (j *job) table(w io.Writer, x []float32) error {
+	out := csv.NewWriter(w)
+	s := j.cfg.Scaler
+	if s == nil {
+		s = dataset.NoScaler(j.cfg.Network.D())
+	}
+	if len(s.Columns) > 0 {
+		if err := out.Write(s.Columns); err != nil {
+			return err
+		}
+	}
+	d := j.cfg.Network.D()
+	values, row, digits := s.Undo(x), make([]string, d), make([]int, d)
+	for k := range digits { // the nine of float32, in which samples are drawn, and as many as the mean is above the spread
+		digits[k] = min(17, 9+int(max(0, math.Ceil(math.Log10(max(1, math.Abs(s.Mean[k])/s.SD[k]))))))
+	}
+	for ; len(values) >= d; values = values[d:] {
+		for k, v := range values[:d] {
+			row[k] = strconv.FormatFloat(v, 'g', digits[k], 64)
+		}
+		if err := out.Write(row); err != nil {
+			return err
+		}
+	}
+	out.Flush()
+	return out.Error()
+}
+
 // shownData is how many points of the data are drawn.
 const shownData = 2000
 
 // data is points of the run's data to show, nil with a warning where it cannot be read any more.
 func (j *job) data(stderr io.Writer) []float32 {
-	set, err := dataset.Open(j.cfg.Data, j.cfg.Seed)
-	if err == nil && (set.F32 == nil || set.D() != 2) {
-		err = fmt.Errorf("%s holds no points in the plane", j.cfg.Data)
+	set, err := j.cfg.Source().Open(context.Background())
+	d := j.cfg.Network.D()
+	if err == nil && (set.F32 == nil || set.D() != d) {
+		err = fmt.Errorf("%s holds no vectors of %d values", j.cfg.Data, d)
 	}
 	if err != nil {
 		fmt.Fprintf(stderr, "warning: the pictures go without the data: %v\n", err)
 		return nil
 	}
-	return set.F32[:2*min(set.N, shownData)]
+	return set.F32[:d*min(set.N, shownData)]
 }
 
 // warning says how to sample a network that does not see sigma where this schedule would let it run away: T q < 4(g-1).

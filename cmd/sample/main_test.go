@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/binary"
+	"encoding/csv"
 	"fmt"
 	"image/gif"
 	"image/png"
@@ -13,6 +14,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -20,9 +22,11 @@ import (
 
 	"sigmaz/internal/cli"
 	"sigmaz/internal/cli/clitest"
+	"sigmaz/internal/npy"
 	"sigmaz/kernels"
 	"sigmaz/model"
 	"sigmaz/train"
+	"sigmaz/train/dataset"
 )
 
 // imageConfig is a run on 8x8 images with three levels, toyConfig one on points in the plane.
@@ -265,16 +269,79 @@ func TestPoints(t *testing.T) {
 		t.Errorf("one level: %s", stdout)
 	}
 
-	// more dimensions: numbers only
+	// more dimensions: pairs of columns
 	c = toyConfig()
 	c.Network.Channels = 5
 	run = writeRun(t, c, "ema.")
-	if code, _, stderr := command(run); code != 1 || !strings.Contains(stderr, "-npy") {
-		t.Errorf("five dimensions: %d %s", code, stderr)
+	stdout, _ = mustRun(t, run, "-n", "3", "-npy", npy)
+	if shape, _ := readNPY(t, npy); shape != "(3, 5)" || !strings.Contains(stdout, "sample-0000007-seed0.png") || strings.Contains(stdout, "-fields.png") {
+		t.Errorf("shape %s, output %s", shape, stdout)
 	}
-	mustRun(t, run, "-n", "3", "-npy", npy)
-	if shape, _ := readNPY(t, npy); shape != "(3, 5)" {
-		t.Errorf("shape %s", shape)
+	if code, _, stderr := command(run, "-gif", film); code != 1 || !strings.Contains(stderr, "-gif: expected images or points in the plane") {
+		t.Errorf("film of five dimensions: %d %s", code, stderr)
+	}
+}
+
+// Vectors that were standardised are written in their own units, as float64 and as a table with the columns' names.
+func TestScaler(t *testing.T) {
+	c := toyConfig()
+	plain := writeRun(t, c, "ema.")
+	c.Scaler = &dataset.Scaler{Columns: []string{"length, cm", "year"}, Mean: []float64{0.5, 1e9}, SD: []float64{2, 0.25}}
+	run := writeRun(t, c, "ema.")
+	dir := t.TempDir()
+	file := func(name string) string { return filepath.Join(dir, name) }
+	mustRun(t, plain, "-n", "4", "-npy", file("y.npy"))
+	stdout, _ := mustRun(t, run, "-n", "4", "-npy", file("x.npy"), "-csv", file("x.csv"))
+	if !strings.Contains(stdout, "float64 [4 2], in the data's own units") || !strings.Contains(stdout, "standardised") {
+		t.Errorf("output: %s", stdout)
+	}
+	_, y := readNPY(t, file("y.npy"))
+	f, err := os.Open(file("x.npy"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	in, err := npy.NewReader("x.npy", f, -1)
+	if err != nil || in.Type() != "float64" {
+		t.Fatalf("%v %v", in, err)
+	}
+	x, err := npy.ReadAll[float64](in)
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, err := os.ReadFile(file("x.csv"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	rows, err := csv.NewReader(bytes.NewReader(text)).ReadAll()
+	if err != nil || len(rows) != 5 || !slices.Equal(rows[0], c.Scaler.Columns) {
+		t.Fatalf("%v\n%s", err, text)
+	}
+	for i, v := range x {
+		want := c.Scaler.Mean[i%2] + c.Scaler.SD[i%2]*float64(y[i])
+		got, err := strconv.ParseFloat(rows[1+i/2][i%2], 64)
+		if err != nil || v != want || math.Abs(got-want) > 1e-7*c.Scaler.SD[i%2]*max(1, math.Abs(float64(y[i]))) {
+			t.Errorf("value %d: %v in the array and %s in the table, expected %v", i, v, rows[1+i/2][i%2], want)
+		}
+	}
+
+	for _, bad := range []struct {
+		spoil func(c *train.Config)
+		args  []string
+		want  string
+	}{
+		{func(c *train.Config) { c.Scaler = &dataset.Scaler{Mean: []float64{1}, SD: []float64{1}} }, nil, "scaler: expected 2 means"},
+		{func(c *train.Config) { c.Scaler = &dataset.Scaler{Mean: []float64{1, 2}, SD: []float64{1, 0}} }, nil, "found 2 and 0 for column 2"},
+		{func(c *train.Config) { *c = *imageConfig() }, []string{"-csv", file("i.csv")}, "-csv: images are no rows of a table"},
+	} {
+		c := toyConfig()
+		bad.spoil(c)
+		if code, _, stderr := command(append([]string{writeRun(t, c, "ema.")}, bad.args...)...); code != 1 || !strings.Contains(stderr, bad.want) {
+			t.Errorf("expected %q: %d %s", bad.want, code, stderr)
+		}
+	}
+	if _, err := os.Stat(file("i.csv")); err == nil {
+		t.Error("a refused table was written")
 	}
 }
 

@@ -299,6 +299,9 @@ func previews(c *train.Config, data *train.Data, sigmas model.Ladder, b kernels.
 		for i := range min(data.Train.N, c.PreviewN) {
 			p.Data = append(p.Data, data.Train.Floats(i)...)
 		}
+		if c.Scaler != nil {
+			p.Names = c.Scaler.Columns
+		}
 	}
 	return func(ctx context.Context, step uint64, weights []model.Named, path string) error {
 		return p.Write(ctx, weights, "", path)

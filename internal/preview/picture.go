@@ -16,29 +16,16 @@ func Images(cfg model.Config, x []float32) picture.Images {
 	return picture.Images{Pix: x, N: len(x) / cfg.D(), H: cfg.Height, W: cfg.Width, C: cfg.Channels}
 }
 
-// Picture shows samples (n, D): images as a grid, vectors as points beside those of the data (m, D), which may be nil. Of
-// vectors in more than two dimensions the first two are shown, in one dimension the second is 0.
-func Picture(cfg model.Config, x, data []float32) (image.Image, error) {
-	if vectors(cfg) {
-		return picture.Scatter(plane(data, cfg.D()), plane(x, cfg.D()))
+// Picture shows samples (n, D): images as a grid; points in the plane beside those of the data (m, D), which may be nil; other
+// vectors, whose columns may have names, as a matrix of such plots.
+func Picture(cfg model.Config, x, data []float32, names []string) (image.Image, error) {
+	switch {
+	case !vectors(cfg):
+		return picture.Grid(Images(cfg, x), 0, 0), nil
+	case cfg.D() == 2:
+		return picture.Scatter(data, x)
 	}
-	return picture.Grid(Images(cfg, x), 0, 0), nil
-}
-
-// plane is the first two coordinates of points (n, d).
-func plane(x []float32, d int) []float32 {
-	if d == 2 {
-		return x
-	}
-	out := make([]float32, 0, 2*len(x)/d)
-	for i := 0; i < len(x); i += d {
-		y := float32(0)
-		if d > 1 {
-			y = x[i+1]
-		}
-		out = append(out, x[i], y)
-	}
-	return out
+	return picture.Matrix(data, x, cfg.D(), names)
 }
 
 // cells is how many arrows a field has in each direction: enough to see the turns of a spiral.

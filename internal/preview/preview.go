@@ -14,6 +14,8 @@ import (
 type Previewer struct {
 	// Data is points (m, D) to show beside samples of vectors; a few thousand are enough. May be nil; images do not use it.
 	Data []float32
+	// Names are those of the columns of vectors; may be nil.
+	Names []string
 
 	sampler *Sampler
 	n       int
@@ -46,7 +48,7 @@ func (p *Previewer) Write(ctx context.Context, weights []model.Named, prefix, pa
 	if err != nil {
 		return err
 	}
-	img, err := Picture(p.sampler.Config, x, p.Data)
+	img, err := Picture(p.sampler.Config, x, p.Data, p.Names)
 	if err != nil {
 		return err
 	}

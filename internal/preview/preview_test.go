@@ -142,13 +142,17 @@ func TestSamplerRefuses(t *testing.T) {
 	}
 }
 
-// Points of other dimensions than two are shown by the first two.
-func TestPlane(t *testing.T) {
-	if got := plane([]float32{1, 2, 3, 4, 5, 6}, 3); !slices.Equal(got, []float32{1, 2, 4, 5}) {
-		t.Errorf("of three dimensions: %v", got)
-	}
-	if got := plane([]float32{1, 2}, 1); !slices.Equal(got, []float32{1, 0, 2, 0}) {
-		t.Errorf("of one dimension: %v", got)
+// Vectors of any dimension have a picture, with data and without.
+func TestPictureOfVectors(t *testing.T) {
+	for _, d := range []int{1, 2, 3, 9} {
+		x := make([]float32, 50*d)
+		kernels.Stream{Purpose: kernels.PurposeData}.Normals(x)
+		for _, data := range [][]float32{nil, x[:10*d]} {
+			img, err := Picture(model.Config{Net: "mlp", Height: 1, Width: 1, Channels: d}, x, data, nil)
+			if err != nil || img.Bounds().Dx() < 100 {
+				t.Errorf("%d dimensions: %v", d, err)
+			}
+		}
 	}
 }
 

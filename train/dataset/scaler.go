@@ -11,7 +11,7 @@ package dataset
 import (
 	"fmt"
 	"math"
-	"strings"
+	"slices"
 
 	"gonum.org/v1/gonum/mat"
 )
@@ -26,10 +26,15 @@ type Scaler struct {
 	Root []float64 `yaml:"root,flow,omitempty"`
 }
 
+// NoScaler is the scaler that leaves vectors of d values as they are.
+func NoScaler(d int) *Scaler {
+	return &Scaler{Mean: make([]float64, d), SD: slices.Repeat([]float64{1}, d)}
+}
+
 // Check says what is wrong with a scaler for vectors of d values, as a stored one may have been edited.
 func (s *Scaler) Check(d int) error {
 	if len(s.Mean) != d || len(s.SD) != d || len(s.Root) != 0 && len(s.Root) != d*d || len(s.Columns) != 0 && len(s.Columns) != d {
-		return fmt.Errorf("scaler: expected %d means, deviations and names, found %d, %d and %d", d, len(s.Mean), len(s.SD), len(s.Columns))
+		return fmt.Errorf("scaler: expected %d means and deviations, and as many names or none, found %d, %d and %d", d, len(s.Mean), len(s.SD), len(s.Columns))
 	}
 	for i := range d {
 		if m, sd := s.Mean[i], s.SD[i]; m-m != 0 || !(sd > 0) || sd-sd != 0 {
@@ -130,6 +135,3 @@ func (s *Scaler) whiten(x []float64, d int) error {
 	}
 	return nil
 }
-
-// Text is the columns' names with commas between, "" without names.
-func (s *Scaler) Text() string { return strings.Join(s.Columns, ", ") }
