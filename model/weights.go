@@ -32,7 +32,7 @@ import (
 // Weights is an open file with a network's weights. It is a [TensorSet].
 type Weights struct {
 	Path string
-	Kind string // "checkpoint", "state_dict" or "PyTorch checkpoint", for messages
+	Kind string // one of the kinds below, for messages
 
 	Config string // the run's configuration, YAML; "" where the file has none
 	// Step is the number of optimiser steps behind the weights: Adam's own count where the file has it. Stepped says
@@ -48,6 +48,13 @@ type Weights struct {
 	places  map[string]int // of a name in tensors
 	close   func() error
 }
+
+// The kinds of files.
+const (
+	KindCheckpoint = "checkpoint"         // of this program
+	KindStateDict  = "state_dict"         // weights alone
+	KindPyTorch    = "PyTorch checkpoint" // of the original repositories
+)
 
 // AdamState is what a file says about the optimiser beside its moments.
 type AdamState struct {
@@ -178,13 +185,13 @@ func openSafetensors(path string, f *os.File, size int64) (*Weights, error) {
 	if err != nil {
 		return nil, err
 	}
-	w := &Weights{Path: path, Kind: "state_dict", close: f.Close}
+	w := &Weights{Path: path, Kind: KindStateDict, close: f.Close}
 	if strings.HasPrefix(h.meta[formatKey], formatPrefix) || h.meta[checksumKey] != "" {
 		c, err := decodeCheckpoint(path, f, size)
 		if err != nil {
 			return nil, err
 		}
-		w.Kind, w.Config, w.Step, w.Stepped = "checkpoint", c.Config, c.Step, true
+		w.Kind, w.Config, w.Step, w.Stepped = KindCheckpoint, c.Config, c.Step, true
 		for _, nt := range c.Tensors {
 			read := func(dst []float32) error { return namedSet{nt}.ReadTensor(nt.Name, dst) }
 			if err := w.add(nt.Name, nt.T.Dtype().String(), nt.T.Shape(), read); err != nil {
@@ -251,7 +258,7 @@ func openPyTorch(path string) (*Weights, error) {
 	if err != nil {
 		return nil, err
 	}
-	w := &Weights{Path: path, Kind: "PyTorch checkpoint", close: f.Close}
+	w := &Weights{Path: path, Kind: KindPyTorch, close: f.Close}
 	if err := w.fromTree(f.Root); err != nil {
 		f.Close()
 		return nil, fmt.Errorf("%s %w", path, err)
@@ -268,7 +275,7 @@ func (w *Weights) fromTree(root any) error {
 	switch root := root.(type) {
 	case *pytorch.Dict:
 		if isTensors(root) {
-			w.Kind, model = "state_dict", root
+			w.Kind, model = KindStateDict, root
 			break
 		}
 		for _, key := range []string{"model", "state_dict"} {

@@ -150,7 +150,7 @@ func WriteImages(dir string, m Images, first int) error {
 
 // WriteFile calls write with a temporary file beside path and renames it to path when all is on disk. On an error path is
 // as it was and the temporary file is gone. A symbolic link stays and the file it names is written; anything else that is
-// no regular file is refused.
+// no regular file is refused. An error of write that does not come from the file is returned as it is.
 func WriteFile(path string, write func(io.Writer) error) (err error) {
 	path, err = follow(path)
 	if err != nil {
@@ -160,15 +160,19 @@ func WriteFile(path string, write func(io.Writer) error) (err error) {
 	if err != nil {
 		return cannotWrite(path, err)
 	}
+	own := false
 	defer func() {
 		if err != nil {
 			f.Close()
 			os.Remove(f.Name())
-			err = cannotWrite(path, err)
+			if !own {
+				err = cannotWrite(path, err)
+			}
 		}
 	}()
 	b := bufio.NewWriter(f)
 	if err = write(b); err != nil {
+		own = b.Flush() == nil // it remembers the file's first error
 		return err
 	}
 	if err = b.Flush(); err != nil {
