@@ -20,7 +20,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"math"
 	"os"
 	"os/signal"
@@ -34,6 +33,7 @@ import (
 	"sigmaz/internal/npy"
 	"sigmaz/internal/picture"
 	"sigmaz/internal/preview"
+	"sigmaz/internal/weights"
 	"sigmaz/kernels"
 	"sigmaz/model"
 	"sigmaz/sample"
@@ -76,6 +76,8 @@ type options struct {
 	device         cli.Device
 
 	out, images, npy, csv, gif string
+
+	without weights.Options // for files without a configuration
 }
 
 // newOptions is the command line before it is parsed.
@@ -85,7 +87,7 @@ func newOptions() *options {
 		Name: "sample",
 		About: "Draws samples from a trained network by annealed Langevin dynamics and writes a picture of them. " +
 			"Sample k is the same for any -n and -batch. Ctrl-C writes the samples that are finished.",
-		Args: []cli.Arg{{Name: "RUN", Help: "a run folder, such as runs/glyphs-1, whose newest checkpoint is taken, or a checkpoint file"}},
+		Args: []cli.Arg{{Name: "RUN", Help: "a run folder, such as runs/glyphs-1, whose newest checkpoint is taken, or a checkpoint file, also one of PyTorch (.pth)"}},
 		Groups: []cli.Group{
 			{Name: "Samples", Flags: []cli.Flag{
 				{Name: "n", Arg: "N", Unit: "samples", Help: "how many to draw", Value: &o.n, Default: "64 images, or 2,000 points"},
@@ -104,6 +106,7 @@ func newOptions() *options {
 				{Name: "csv", Arg: "FILE", Help: "vectors as a table in the data's own units, with its columns' names", Value: &o.csv},
 				{Name: "gif", Arg: "FILE", Help: "the annealing as a film", Value: &o.gif},
 			}},
+			o.without.Group(),
 			{Name: "Machine", Flags: append(o.device.Flags("run"),
 				cli.Flag{Name: "batch", Arg: "B", Unit: "samples", Help: "samples drawn together; the result does not depend on it", Value: &o.batch, Default: "by the image size"},
 				cli.Flag{Name: "workers", Arg: "W", Unit: "goroutines", Help: "worker goroutines on the CPU, which change no result; 0: one a core", Value: &o.workers})},
@@ -112,6 +115,7 @@ func newOptions() *options {
 			{Line: "sample runs/glyphs-1", What: "64 new images, as one picture in the run's folder"},
 			{Line: "sample runs/glyphs-1 -n 100 -seed 7 -images out -gif out.gif", What: "others: each as a PNG, and a film of how they came to be"},
 			{Line: "sample runs/glyphs-1/checkpoints/step-0004500.safetensors -raw -o raw.png", What: "from one checkpoint, with its raw weights"},
+			{Line: "sample checkpoint_300000.pth -net ncsnv2 -size 32", What: "from a checkpoint of the original repository, with its moving average"},
 			{Line: "sample runs/swissroll-1 -n 10000 -npy points.npy", What: "numbers for numpy.load"},
 			{Line: "sample runs/iris-1 -n 500 -csv new.csv", What: "rows like those of the table that was learned"},
 		},
@@ -151,58 +155,36 @@ func (o *options) parse(args []string) error {
 // job is what a checkpoint and the flags ask for.
 type job struct {
 	*options
-	file    string // the checkpoint
-	step    uint64
-	cfg     *train.Config
-	sigmas  model.Ladder
-	opt     sample.Options
-	n       int
-	prefix  string // of the weights
-	tensors []model.Named
-	out     string // the picture
+	in     *weights.File // the checkpoint
+	cfg    *train.Config
+	sigmas model.Ladder
+	opt    sample.Options
+	n      int
+	out    string // the picture
 }
 
 // plan reads the checkpoint and settles every choice.
 func plan(o *options) (*job, error) {
-	j := &job{options: o, file: o.path}
-	info, err := os.Stat(o.path)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("%s does not exist: expected a run folder or a checkpoint file; training prints the folder of its run", o.path)
-	}
-	if err != nil {
-		return nil, fmt.Errorf("cannot read the run: %w", err)
-	}
-	if info.IsDir() {
-		if j.file, err = train.Latest(o.path); err != nil {
-			return nil, err
-		}
-	}
-	c, err := model.ReadCheckpoint(j.file)
+	in, err := weights.Open(o.path, &o.without, o.Command)
 	if err != nil {
 		return nil, err
 	}
-	j.step = c.Step
-	if j.cfg, err = train.ParseConfig(c.Config); err != nil {
-		return nil, fmt.Errorf("%s holds a configuration that cannot be read: %w; it may come from another version of the program", j.file, err)
+	j := &job{options: o, in: in, cfg: in.Config, sigmas: in.Sigmas}
+	if err := j.settle(); err != nil {
+		in.Close()
+		return nil, err
 	}
-	if err := j.cfg.Network.Validate(); err != nil {
-		return nil, fmt.Errorf("%s: %w", j.file, err)
-	}
+	return j, nil
+}
+
+// settle makes the choices.
+func (j *job) settle() error {
+	o := j.options
 	if j.cfg.Scaler != nil {
 		if err := j.cfg.Scaler.Check(j.cfg.Network.D()); err != nil {
-			return nil, fmt.Errorf("%s: %w", j.file, err)
+			return fmt.Errorf("%s: %w", j.in.Path, err)
 		}
 	}
-	if j.sigmas, err = j.cfg.Ladder(); err != nil {
-		return nil, fmt.Errorf("%s: %w", j.file, err)
-	}
-
-	j.prefix, j.tensors = "ema.", c.Tensors
-	hasEMA := slices.ContainsFunc(c.Tensors, func(t model.Named) bool { return strings.HasPrefix(t.Name, "ema.") })
-	if o.raw || !hasEMA {
-		j.prefix = "param."
-	}
-
 	run := j.cfg.Sampling
 	j.opt = sample.Options{T: run.T, Epsilon: run.Epsilon, Denoise: run.Denoise, Seed: o.seed}
 	if o.Given("T") && o.t != run.T {
@@ -219,7 +201,7 @@ func plan(o *options) (*job, error) {
 		j.opt.Denoise = o.denoise
 	}
 	if err := j.opt.Check(j.sigmas); err != nil {
-		return nil, err
+		return err
 	}
 
 	if j.n = o.n; j.n == 0 {
@@ -228,16 +210,20 @@ func plan(o *options) (*job, error) {
 		}
 	}
 	if int64(j.n)*int64(j.cfg.Network.D()) > math.MaxInt32 {
-		return nil, fmt.Errorf("-n is %d: expected at most %d samples of %d values, which are held in memory; draw more with other seeds", j.n, math.MaxInt32/j.cfg.Network.D(), j.cfg.Network.D())
+		return fmt.Errorf("-n is %d: expected at most %d samples of %d values, which are held in memory; draw more with other seeds", j.n, math.MaxInt32/j.cfg.Network.D(), j.cfg.Network.D())
 	}
 	if j.out = o.out; j.out == "" {
-		name := fmt.Sprintf("sample-%07d-seed%d.png", j.step, o.seed)
-		if info.IsDir() {
+		name := fmt.Sprintf("sample-%07d-seed%d.png", j.in.Step, o.seed)
+		if !j.in.Stepped {
+			base := filepath.Base(j.in.Path)
+			name = fmt.Sprintf("sample-%s-seed%d.png", strings.TrimSuffix(base, filepath.Ext(base)), o.seed)
+		}
+		if j.in.Folder != "" {
 			name = filepath.Join(o.path, "samples", name)
 		}
 		j.out = name
 	}
-	return j, j.check()
+	return j.check()
 }
 
 // vectors says that samples are vectors, not images.
@@ -334,11 +320,10 @@ func draw(ctx context.Context, o *options, stdout, stderr io.Writer) error {
 		return err
 	}
 	net := j.cfg.Network
-	weights := map[string]string{"ema.": "EMA weights", "param.": "raw weights"}[j.prefix]
-	if j.prefix == "param." && !o.raw {
-		weights += " (it holds no EMA)"
+	for _, note := range j.in.Notes {
+		fmt.Fprintf(stdout, "%s: %s\n", j.in.Path, note)
 	}
-	fmt.Fprintf(stdout, "%s: step %d, %s, %dx%dx%d, %s, on %s\n", j.file, j.step, net.Net, net.Height, net.Width, net.Channels, weights, b.Name())
+	fmt.Fprintf(stdout, "%s: %s%s, %dx%dx%d, %s, on %s\n", j.in.Path, j.in.At(), net.Net, net.Height, net.Width, net.Channels, j.in.Which(o.raw), b.Name())
 	nfe := j.opt.NFE(len(j.sigmas))
 	denoise := ""
 	if j.opt.Denoise {
@@ -359,10 +344,12 @@ func draw(ctx context.Context, o *options, stdout, stderr io.Writer) error {
 	if err != nil {
 		return err
 	}
-	if err := s.Load(j.tensors, j.prefix); err != nil {
-		return fmt.Errorf("%s: %w", j.file, err)
+	if err := s.LoadFrom(j.in, j.in.Prefix(o.raw)); err != nil {
+		return fmt.Errorf("%s: %w", j.in.Path, err)
 	}
-	j.tensors = nil
+	if err := j.in.Close(); err != nil {
+		return err
+	}
 
 	batches := (j.n + batch - 1) / batch
 	p := newProgress(stderr, batches*nfe)

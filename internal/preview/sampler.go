@@ -59,6 +59,11 @@ func (s *Sampler) Load(weights []model.Named, prefix string) error {
 	return s.score.Load(weights, prefix)
 }
 
+// LoadFrom is Load from a set of tensors, which may lie in a file.
+func (s *Sampler) LoadFrom(set model.TensorSet, prefix string) error {
+	return s.score.LoadFrom(set, prefix)
+}
+
 // Batch is one batch on its way: samples First to First+Rows-1, after a step of the chain.
 type Batch struct {
 	First, Rows int
