@@ -104,14 +104,12 @@ func Infer(set TensorSet, prefix, net string, levels int) (Config, error) {
 	nets := ImageNetworks()
 	if net != "" && !slices.Contains(nets, net) {
 		return Config{}, fmt.Errorf("network %q is none for images: expected one of %s", net, strings.Join(nets, ", "))
-	} else if net != "" {
-		nets = []string{net}
 	}
-	var best Config
+	var best Config // the network asked for, or that with the fewest names amiss
 	fewest := -1
-	for _, net := range nets {
+	for _, n := range nets {
 		for _, norm := range Normalizations() {
-			c := Config{Net: net, NGF: first[0], Channels: first[1], Height: 64, Width: 64, Normalization: norm, Levels: max(levels, 1)}
+			c := Config{Net: n, NGF: first[0], Channels: first[1], Height: 64, Width: 64, Normalization: norm, Levels: max(levels, 1)}
 			params, err := c.Params()
 			if err != nil {
 				return Config{}, err
@@ -124,7 +122,11 @@ func Infer(set TensorSet, prefix, net string, levels int) (Config, error) {
 					wrong++
 				}
 			}
-			if fewest < 0 || wrong < fewest {
+			switch {
+			case net != "" && n != net && wrong == 0:
+				return Config{}, fmt.Errorf("the tensors are not those of network %s but those of %s: give -net %[2]s, or leave it out", net, n)
+			case net != "" && n != net:
+			case fewest < 0 || wrong < fewest:
 				best, fewest = c, wrong
 			}
 		}
@@ -134,7 +136,10 @@ func Infer(set TensorSet, prefix, net string, levels int) (Config, error) {
 		return Config{}, err
 	}
 	if err := fit(params, set, prefix); err != nil {
-		return Config{}, fmt.Errorf("network %s is nearest, but %w", best.Net, err)
+		if net == "" {
+			return Config{}, fmt.Errorf("network %s is nearest, but %w", best.Net, err)
+		}
+		return Config{}, fmt.Errorf("network %s: %w", best.Net, err)
 	}
 	best.Height, best.Width = 0, 0
 	if best.Levels = levels; !best.NeedsLevels() {
@@ -143,7 +148,7 @@ func Infer(set TensorSet, prefix, net string, levels int) (Config, error) {
 	return best, nil
 }
 
-// imageNetworks are the networks for images.
+// ImageNetworks lists the networks for images by name.
 func ImageNetworks() []string {
 	var names []string
 	for _, r := range refineNets {

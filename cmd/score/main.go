@@ -88,7 +88,12 @@ func newOptions() *options {
 				cli.Flag{Name: "batch", Arg: "B", Unit: "rows", Help: "rows that go through the network together; the result does not depend on it", Value: &o.batch, Default: "by the image size"},
 				cli.Flag{Name: "workers", Arg: "W", Unit: "goroutines", Help: "worker goroutines on the CPU, which change no result; 0: one a core", Value: &o.workers})},
 		},
-		Bare: func(string) string { return "checkpoint" },
+		Bare: func(arg string) string {
+			if strings.HasSuffix(arg, ".npy") {
+				return "input"
+			}
+			return "checkpoint"
+		},
 		Examples: []cli.Example{
 			{Line: "score -checkpoint runs/glyphs-1 -input x.npy -level 0 -o s.npy", What: "the score at the largest noise"},
 			{Line: "score -checkpoint runs/glyphs-1 -input x.npy -layout nhwc -levels levels.npy -o s.npy", What: "images as sample writes them, each at a level of its own"},
