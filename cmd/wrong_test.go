@@ -220,6 +220,7 @@ func judge(t *testing.T, dir string, w wrong) (all []string) {
 }
 
 func TestWrongCalls(t *testing.T) {
+	wrongCalls := slices.Concat(wrongCalls, wrongData)
 	if len(wrongCalls) < 120 {
 		t.Errorf("%d rows", len(wrongCalls))
 	}
@@ -438,7 +439,10 @@ func furnish(dir string) error {
 			return err
 		}
 	}
-	for link, to := range map[string]string{"bad/loop": "loop", "bad/dangling": "nowhere"} {
+	if err := furnishData(at, picture); err != nil {
+		return err
+	}
+	for link, to := range map[string]string{"bad/loop": "loop", "bad/dangling": "nowhere", "pictures/endless/b/back": "..", "pictures/broken-link/b.png": "nowhere"} {
 		if err := os.Symlink(to, at(link)); err != nil {
 			return err
 		}

@@ -5,6 +5,7 @@ import (
 	"math"
 	"strings"
 	"testing"
+	"time"
 )
 
 // valid is the configuration of the default preset.
@@ -274,5 +275,35 @@ func TestSetNetwork(t *testing.T) {
 	same := valid(t, "ncsn-mnist")
 	if same.SetNetwork("ncsn"); same != valid(t, "ncsn-mnist") {
 		t.Errorf("the preset's own network changes it to %+v", same)
+	}
+}
+// YAML that takes the parser minutes or gigabytes, or that means something else than settings, is refused at once.
+func TestConfigurationsThatAreNone(t *testing.T) {
+	for text, want := range map[string]string{
+		strings.Repeat("[", 1<<15):                 "[1:9] holds lists or mappings too deep",
+		strings.Repeat("{a: ", 1<<14):              "too deep",
+		strings.Repeat("- ", 1<<15):                "too deep",
+		strings.Repeat("!!x ", 1<<14):              "[1:1] holds a tag",
+		"seed: &a 1\nsteps: *a\n":                  "[1:7] holds an anchor",
+		"steps: *a\n":                              "[1:8] holds an alias",
+		"network:\n  <<: {}\n":                     "holds a merge key",
+		"? a\n: b\n":                               "holds a complex key",
+		"%YAML 1.2\n---\nsteps: 3\n":               "holds a directive",
+		strings.Repeat("#", maxConfigBytes) + "\n": "larger than a configuration",
+		"|" + strings.Repeat("|", 1000):            "...",
+	} {
+		start := time.Now()
+		c, err := ParseConfig(text)
+		if err == nil || !strings.Contains(err.Error(), want) || len(err.Error()) > 300 || strings.Contains(err.Error(), "\n") {
+			t.Errorf("%.20q: %+v, error %.400v, expected %q", text, c, err, want)
+		}
+		if took := time.Since(start); took > 5*time.Second {
+			t.Errorf("%.20q took %v", text, took)
+		}
+	}
+	for _, text := range []string{"", "# nothing\n", "---\nsteps: 3\n", "network: {net: mlp, hidden: 3}\n", "scaler:\n  mean: [1, 2]\n  sd: [1, 1]\n"} {
+		if _, err := ParseConfig(text); err != nil {
+			t.Errorf("%q: %v", text, err)
+		}
 	}
 }

@@ -74,7 +74,14 @@ func (c *Config) Resolve(ctx context.Context, out io.Writer, epsilon EpsilonRule
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	return d, c.schedule(epsilon)
+	if err := c.schedule(epsilon); err != nil {
+		return nil, err
+	}
+	// A run whose configuration cannot be read again could not be gone on with.
+	if size := len(c.YAML()); size > maxConfigBytes {
+		return nil, &ValueError{"standardize", fmt.Sprintf("of %d columns would take %.1f MB of configuration, of which %.1f are read: use -standardize columns or none, or choose fewer with -columns", c.Network.Channels, float64(size)/1e6, maxConfigBytes/1e6)}
+	}
+	return d, nil
 }
 
 // Source is the data of the run, to be opened.
@@ -150,6 +157,13 @@ func (c *Config) shape(d *kernels.Data) error {
 	}
 	c.Network.Height, c.Network.Width, c.Network.Channels = d.H, d.W, d.C
 	c.network()
+	if vectors {
+		return nil // whose deviation is still to be found
+	}
+	// Before the distances of all pairs are, which can take minutes.
+	if err := c.Network.Validate(); err != nil {
+		return fmt.Errorf("%w; -size N or -size HxW makes image files another size", err)
+	}
 	return nil
 }
 

@@ -138,7 +138,7 @@ func (o *opener) open() (*Set, error) {
 	}
 	var p *pixels
 	if len(in.collections) > 0 {
-		p, err = o.pictures(in.title, in.collections)
+		p, err = o.pictures(in.collections)
 	} else {
 		p, err = o.arrays(in.sources)
 	}

@@ -78,7 +78,6 @@ func hidden(name string) bool {
 // gallery is the pictures of all collections.
 type gallery struct {
 	o       *opener
-	title   string // for errors
 	parts   []collection
 	found   []surveyed       // in the order of the images
 	index   []map[string]int // of each part: name -> place in found
@@ -86,8 +85,8 @@ type gallery struct {
 }
 
 // pictures reads collections as one set.
-func (o *opener) pictures(title string, parts []collection) (*pixels, error) {
-	g := &gallery{o: o, title: title, parts: parts}
+func (o *opener) pictures(parts []collection) (*pixels, error) {
+	g := &gallery{o: o, parts: parts}
 	key := fmt.Sprintf("crop %s size %s channels %s\n", o.Crop, o.Size, o.Channels)
 	for _, p := range parts {
 		key += p.what() + "\n" + p.key()
@@ -144,9 +143,9 @@ func (g *gallery) survey() error {
 	slices.Sort(g.skipped)
 	if len(g.found) == 0 {
 		if len(g.skipped) == 0 {
-			return fmt.Errorf("%s: expected PNG or JPEG pictures, found no file; copy the pictures into it", g.title)
+			return fmt.Errorf("%s: expected PNG or JPEG pictures, found no file; copy the pictures into it", g.o.Spec)
 		}
-		return fmt.Errorf("%s: expected PNG or JPEG pictures, found only other files (%s); convert the pictures to PNG, or give another place", g.title, baseNames(g.skipped))
+		return fmt.Errorf("%s: expected PNG or JPEG pictures, found only other files (%s); convert the pictures to PNG, or give another place", g.o.Spec, baseNames(g.skipped))
 	}
 	return nil
 }
@@ -274,7 +273,7 @@ func (g *gallery) shape() (size, int, error) {
 	}
 	if len(shapes) == 1 {
 		if s := shapes[0]; s.h > maxSide || s.w > maxSide {
-			return size{}, 0, fmt.Errorf("%s: expected pictures with sides of at most %d pixels, found %v; scale them with -size N or -size HxW", g.title, maxSide, s)
+			return size{}, 0, fmt.Errorf("%s: expected pictures with sides of at most %d pixels, found %v; scale them with -size N or -size HxW", g.o.Spec, maxSide, s)
 		}
 		return shapes[0], c, nil
 	}
@@ -287,7 +286,7 @@ func (g *gallery) shape() (size, int, error) {
 		}
 		list = append(list, fmt.Sprintf("%v: %d, such as %s", s, count[s], first[s]))
 	}
-	return size{}, 0, fmt.Errorf("%s: expected pictures of one size, found %d sizes, height x width (%s); choose one with -size N or -size HxW", g.title, len(shapes), strings.Join(list, "; "))
+	return size{}, 0, fmt.Errorf("%s: expected pictures of one size, found %d sizes, height x width (%s); choose one with -size N or -size HxW", g.o.Spec, len(shapes), strings.Join(list, "; "))
 }
 
 // kind is "JPEG", "PNG" or both, and what they are in.
@@ -366,7 +365,7 @@ func (g *gallery) decode(s *store) error {
 			return err
 		}
 		if count < len(g.index[i]) {
-			return fmt.Errorf("%s: expected files that stay as they are, but they changed while they were read (%d pictures, then %d); start again when they are complete", g.title, len(g.index[i]), count)
+			return fmt.Errorf("%s: expected files that stay as they are, but they changed while they were read (%d pictures, then %d); start again when they are complete", g.o.Spec, len(g.index[i]), count)
 		}
 	}
 	return nil

@@ -1,0 +1,256 @@
+package cmd_test
+
+import (
+	"archive/tar"
+	"archive/zip"
+	"bytes"
+	"encoding/binary"
+	"fmt"
+	"hash/crc32"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+)
+
+// furnishData adds pictures, archives, arrays and tables to the world.
+func furnishData(at func(string) string, picture func(w, h int) []byte) error {
+	good := picture(8, 8)
+	// A PNG of a few bytes whose header claims w x h pixels.
+	claim := func(w, h uint32) []byte {
+		b := bytes.Clone(good)
+		binary.BigEndian.PutUint32(b[16:], w)
+		binary.BigEndian.PutUint32(b[20:], h)
+		binary.BigEndian.PutUint32(b[29:], crc32.ChecksumIEEE(b[12:29]))
+		return b
+	}
+	npy := func(dtype, shape string, data []byte) []byte {
+		header := fmt.Sprintf("{'descr': '%s', 'fortran_order': False, 'shape': (%s), }", dtype, shape)
+		header += strings.Repeat(" ", 117-len(header)) + "\n"
+		b := append([]byte("\x93NUMPY\x01\x00"), byte(len(header)), 0)
+		return append(append(b, header...), data...)
+	}
+	floats := func(v ...float32) (b []byte) {
+		b, _ = binary.Append(nil, binary.LittleEndian, v)
+		return b
+	}
+	zipped := func(files map[string][]byte) []byte {
+		var b bytes.Buffer
+		z := zip.NewWriter(&b)
+		for name, data := range files {
+			w, _ := z.Create(name)
+			w.Write(data)
+		}
+		z.Close()
+		return b.Bytes()
+	}
+	// A ZIP that claims far more than it can hold.
+	bomb := func() []byte {
+		var b bytes.Buffer
+		z := zip.NewWriter(&b)
+		w, _ := z.CreateRaw(&zip.FileHeader{Name: "a.png", Method: zip.Deflate, UncompressedSize64: 1 << 40, CompressedSize64: 8})
+		w.Write(make([]byte, 8))
+		z.Close()
+		return b.Bytes()
+	}
+	var tarred bytes.Buffer
+	w := tar.NewWriter(&tarred)
+	for i := range 4 {
+		w.WriteHeader(&tar.Header{Name: fmt.Sprintf("%d.png", i), Size: int64(len(good)), Mode: 0o666})
+		w.Write(good)
+	}
+	w.Close()
+	jpegHead := []byte("\xff\xd8\xff\xe0\x00\x10JFIF\x00\x01\x01\x00\x00\x01\x00\x01\x00\x00")
+
+	for name, b := range map[string][]byte{
+		"pictures/good/a.png":        good,
+		"pictures/good/b/c.png":      good,
+		"pictures/mixed/a.png":       good,
+		"pictures/mixed/b.png":       picture(12, 8),
+		"pictures/mixed/c.png":       picture(8, 10),
+		"pictures/odd/a.png":         picture(8, 7),
+		"pictures/odd/b.png":         picture(8, 7),
+		"pictures/cut/a.png":         good,
+		"pictures/cut/b.png":         good[:len(good)-20],
+		"pictures/text/a.png":        []byte("not a picture\n"),
+		"pictures/bomb/a.png":        claim(60000, 60000),
+		"pictures/zero/a.png":        claim(0, 8),
+		"pictures/jpeg/a.jpg":        jpegHead,
+		"pictures/endless/b/a.png":   good,
+		"pictures/broken-link/a.png": good,
+		"pictures/table/a.csv":       []byte("1,2\n3,4\n"),
+		"pictures/table/b.png":       good,
+		"archives/bomb.zip":          bomb(),
+		"archives/cut.zip":           zipped(map[string][]byte{"a.png": good, "b.png": good})[:200],
+		"archives/text.zip":          zipped(map[string][]byte{"a.txt": []byte("words")}),
+		"archives/none.zip":          zipped(nil),
+		"archives/nested.zip":        zipped(map[string][]byte{"a.zip": zipped(map[string][]byte{"a.png": good})}),
+		"archives/outside.zip":       zipped(map[string][]byte{"../../escaped.png": good, "mixed.png": picture(10, 10)}),
+		"archives/cut.tar":           tarred.Bytes()[:1500],
+		"arrays/labels.npy":          npy("<i8", "16,", make([]byte, 8*16)),
+		"arrays/nan.npy":             npy("<f4", "2, 2, 2", floats(0, 1, 0, 1, 0, float32(nan()), 0, 1)),
+		"arrays/range.npy":           npy("<f4", "2, 2, 2", floats(0, 1, 0, 1, 0, 300, 0, 1)),
+		"arrays/nanvectors.npy":      npy("<f4", "2, 2", floats(0, 1, 0, float32(nan()))),
+		"arrays/bool.npy":            npy("|b1", "2, 2, 2", make([]byte, 8)),
+		"arrays/object.npy":          npy("|O", "2,", []byte("\x80\x03cos\nsystem\n.")),
+		"arrays/cut.npy":             npy("|u1", "16, 8, 8", make([]byte, 100)),
+		"arrays/five.npy":            npy("|u1", "1, 1, 2, 2, 1", make([]byte, 4)),
+		"arrays/unclear.npy":         npy("|u1", "2, 3, 2, 3", make([]byte, 36)),
+		"arrays/channels.npy":        npy("|u1", "2, 4, 4, 5", make([]byte, 160)),
+		"arrays/none.npy":            npy("|u1", "0, 8, 8", nil),
+		"arrays/huge.npy":            npy("<f4", "4294967296, 4294967296, 3", nil),
+		"arrays/overflow.npy":        npy("|u1", "9223372036854775807, 9223372036854775807", nil),
+		"arrays/negative.npy":        npy("|u1", "-1, 8, 8", nil),
+		"arrays/header.npy":          []byte("\x93NUMPY\x01\x00\xff\xff{"),
+		"tables/good.csv":            []byte("a,b,c\n1,2,3\n4,5.5,6\n7,8,1e1\n2,2,2\n"),
+		"tables/nan.csv":             []byte("a,b\n1,2\n3,NaN\n5,6\n"),
+		"tables/inf.csv":             []byte("1,2\n3,inf\n5,6\n"),
+		"tables/gap.csv":             []byte("1,2\n3,\n5,6\n"),
+		"tables/words.csv":           []byte("name,size\nx,1\ny,2\n"),
+		"tables/ragged.csv":          []byte("1,2\n3,4,5\n"),
+		"tables/comma.csv":           []byte("a;b\n1,5;2,5\n2,5;3,5\n"),
+		"tables/constant.csv":        []byte("a,b\n1,2\n1,3\n1,4\n"),
+		"tables/one.csv":             []byte("1,2,3\n"),
+		"tables/header.csv":          []byte("a,b,c\n"),
+		"tables/quote.csv":           []byte("a,b\n1,\"2\n3,4\n"),
+		"tables/huge.csv":            []byte("a,b\n1,2\n3,1e400\n"),
+		"tables/other.csv":           []byte("a,z\n1,2\n3,4\n"),
+		"tables/blank.csv":           []byte("\n\n\n"),
+	} {
+		if err := os.MkdirAll(filepath.Dir(at(name)), 0o777); err != nil {
+			return err
+		}
+		if err := os.WriteFile(at(name), b, 0o666); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func nan() float64 { z := 0.0; return z / z }
+
+// wrongData are the rows about data from files.
+var wrongData = []wrong{
+	{args: "train -data pictures/mixed -held-out 0", code: 1, offender: "pictures/mixed: expected pictures of one size", advice: "-size N or -size HxW"},
+	{args: "train -data pictures/odd -held-out 0", code: 1, offender: "7 x 8", advice: "-size N or -size HxW"},
+	{args: "train -data pictures/good -held-out 0 -size 7", code: 1, offender: "7 x 7", advice: "must be even"},
+	{args: "train -data pictures/good -held-out 0 -crop 9", code: 1, offender: "pictures/good/a.png", advice: "smaller -crop"},
+	{args: "train -data pictures/cut -held-out 0", code: 1, offender: "pictures/cut/b.png", advice: "copy or download it again"},
+	{args: "train -data pictures/text -held-out 0", code: 1, offender: "a.png", advice: "convert the pictures to PNG"},
+	{args: "train -data pictures/bomb -held-out 0", code: 1, offender: "pictures/bomb/a.png", advice: "copy or download the file again"},
+	{args: "train -data pictures/zero -held-out 0", code: 1, offender: "pictures/zero/a.png", advice: "remove it"},
+	{args: "train -data pictures/jpeg -held-out 0", code: 1, offender: "pictures/jpeg/a.jpg", advice: "copy or download it again"},
+	{args: "train -data pictures/endless -held-out 0", code: 1, offender: "pictures/endless/b/back", advice: "remove the link"},
+	{args: "train -data pictures/broken-link -held-out 0", code: 1, offender: "pictures/broken-link/b.png", advice: "remove it"},
+	{args: "train -data pictures/good/a.png,pictures/odd/a.png -held-out 0", code: 1, offender: "sizes", advice: "-size N"},
+	{args: "train -data pictures/good/a.png,tables/good.csv", code: 1, offender: "tables/good.csv: expected pictures", advice: "files of one kind"},
+	{args: "train -data pictures/good,pictures/nowhere", code: 1, offender: "pictures/nowhere", advice: "check the path"},
+	{args: "train -data pictures/good", code: 1, offender: "held-out is 64", advice: "less than half"},
+	{args: "train -data pictures/good -cache bad/text.txt", code: 1, offender: "cache is bad/text.txt", advice: "choose another, or none"},
+
+	{args: "train -data pictures/good -size 0", code: 2, offender: `-size is "0"`, advice: "1 to"},
+	{args: "train -data pictures/good -size 8x", code: 2, offender: `-size is "8x"`, advice: "such as 64"},
+	{args: "train -data pictures/good -size 8x8x3", code: 2, offender: `-size is "8x8x3"`, advice: "such as 64"},
+	{args: "train -data pictures/good -size 1000000", code: 2, offender: `-size is "1000000"`, advice: "1 to"},
+	{args: "train -data pictures/good -crop -4", code: 2, offender: `-crop is "-4"`, advice: "1 to"},
+	{args: "train -data pictures/good -channels gray", code: 2, offender: `-channels is "gray"`, advice: "did you mean grey?"},
+	{args: "train -data arrays/unclear.npy -layout nhcw", code: 2, offender: `-layout is "nhcw"`, advice: "did you mean nhwc?"},
+	{args: "train -data tables/good.csv -standardize whitten", code: 2, offender: `-standardize is "whitten"`, advice: "did you mean whiten?"},
+	{args: "train -data tables/good.csv -header maybe", code: 2, offender: `-header is "maybe"`, advice: "expected one of"},
+	{args: "train -size 28", code: 1, offender: "size is for image files", advice: "leave it out"},
+	{args: "train -data toy:moons -columns a", code: 1, offender: "columns is for tables", advice: "leave it out"},
+	{args: "train -data pictures/good -columns a", code: 1, offender: "columns is for tables", advice: "leave it out"},
+	{args: "train -data tables/good.csv -size 8", code: 1, offender: "size is for image files", advice: "leave it out"},
+	{args: "train -data data/tiny-images-idx3-ubyte -layout nhwc", code: 1, offender: "layout is for NPY", advice: "leave it out"},
+
+	{args: "train -data archives/bomb.zip", code: 1, offender: "archives/bomb.zip", advice: "made to harm"},
+	{args: "train -data archives/cut.zip", code: 1, offender: "archives/cut.zip", advice: "copy or download"},
+	{args: "train -data archives/text.zip", code: 1, offender: "a.txt", advice: "convert the pictures to PNG"},
+	{args: "train -data archives/none.zip", code: 1, offender: "none.zip", advice: "copy the pictures into it"},
+	{args: "train -data archives/nested.zip", code: 1, offender: "a.zip", advice: "convert the pictures to PNG"},
+	{args: "train -data archives/outside.zip -held-out 0", code: 1, offender: "outside.zip", advice: "-size N"},
+	{args: "train -data archives/cut.tar -held-out 0", code: 1, offender: "archives/cut.tar", advice: "copy or download"},
+
+	{args: "train -data arrays/labels.npy", code: 1, offender: "arrays/labels.npy", advice: "as labels are stored"},
+	{args: "train -data arrays/nan.npy", code: 1, offender: "arrays/nan.npy", advice: "clean the data"},
+	{args: "train -data arrays/nanvectors.npy", code: 1, offender: "arrays/nanvectors.npy", advice: "clean the data"},
+	{args: "train -data arrays/range.npy", code: 1, offender: "arrays/range.npy", advice: "scale the images"},
+	{args: "train -data arrays/bool.npy", code: 1, offender: "arrays/bool.npy", advice: "save the images as uint8"},
+	{args: "train -data arrays/object.npy", code: 1, offender: "arrays/object.npy", advice: "expected"},
+	{args: "train -data arrays/cut.npy", code: 1, offender: "arrays/cut.npy is truncated", advice: "copy it again"},
+	{args: "train -data arrays/five.npy", code: 1, offender: "arrays/five.npy", advice: "reshape it"},
+	{args: "train -data arrays/unclear.npy", code: 1, offender: "arrays/unclear.npy", advice: "-layout nhwc or -layout nchw"},
+	{args: "train -data arrays/channels.npy", code: 1, offender: "arrays/channels.npy", advice: "save grey or colour images"},
+	{args: "train -data arrays/none.npy", code: 1, offender: "arrays/none.npy", advice: "choose another file"},
+	{args: "train -data arrays/huge.npy", code: 1, offender: "arrays/huge.npy", advice: "no arrays so large"},
+	{args: "train -data arrays/overflow.npy", code: 1, offender: "arrays/overflow.npy", advice: "no arrays so large"},
+	{args: "train -data arrays/negative.npy", code: 1, offender: "arrays/negative.npy", advice: "expected"},
+	{args: "train -data arrays/header.npy", code: 1, offender: "arrays/header.npy", advice: "expected"},
+
+	{args: "train -data tables/nan.csv -held-out 0", code: 1, offender: "tables/nan.csv: line 3, column 2 (b)", advice: "fill it in, or remove the row"},
+	{args: "train -data tables/inf.csv -held-out 0", code: 1, offender: "tables/inf.csv: line 2, column 2", advice: "mend it, or remove the row"},
+	{args: "train -data tables/gap.csv -held-out 0", code: 1, offender: "tables/gap.csv: line 2, column 2", advice: "fill it in"},
+	{args: "train -data tables/words.csv -held-out 0", code: 1, offender: "tables/words.csv: line 2, column 1 (name)", advice: "-columns"},
+	{args: "train -data tables/ragged.csv -held-out 0", code: 1, offender: "tables/ragged.csv: line 2", advice: "mend the line"},
+	{args: "train -data tables/comma.csv -held-out 0", code: 1, offender: "tables/comma.csv: line 2", advice: "write it with a point"},
+	{args: "train -data tables/constant.csv -held-out 0", code: 1, offender: "column 1 (a)", advice: "leave the column out"},
+	{args: "train -data tables/one.csv -held-out 0", code: 1, offender: "tables/one.csv", advice: "two rows of numbers or more"},
+	{args: "train -data tables/header.csv -held-out 0", code: 1, offender: "tables/header.csv", advice: "two rows of numbers or more"},
+	{args: "train -data tables/quote.csv -held-out 0", code: 1, offender: "tables/quote.csv: line", advice: "mend the line"},
+	{args: "train -data tables/huge.csv -held-out 0", code: 1, offender: "tables/huge.csv: line 3", advice: "not finite"},
+	{args: "train -data tables/blank.csv -held-out 0", code: 1, offender: "tables/blank.csv", advice: "expected"},
+	{args: "train -data tables/good.csv,tables/other.csv -held-out 0", code: 1, offender: "tables/other.csv", advice: "tables with the same columns"},
+	{args: "train -data tables/good.csv -held-out 0 -columns d", code: 1, offender: `columns names column "d"`, advice: "no such name"},
+	{args: "train -data tables/good.csv -held-out 0 -columns 4", code: 1, offender: "columns names column 4", advice: "columns 1 to 3"},
+	{args: "train -data tables/good.csv -held-out 0 -columns a,a", code: 1, offender: "twice", advice: "name each once"},
+	{args: "train -data tables/good.csv -held-out 0 -columns 1-999999999", code: 1, offender: "columns", advice: "columns 1 to 3"},
+	{args: "train -data tables/good.csv -preset toy -held-out 3", code: 1, offender: "held-out is 3", advice: "less than half"},
+	{args: "train -data tables/good.csv -net ncsnv2 -ngf 4 -held-out 0", code: 1, offender: "net is ncsnv2", advice: "use -net mlp"},
+}
+
+// Data that changes while it is read is refused, not learned half.
+func TestDataThatChanges(t *testing.T) {
+	for name, grow := range map[string]func(f *os.File){
+		"table.csv": func(f *os.File) { io.WriteString(f, "1,2\n") },
+		"a.idx":     func(f *os.File) { f.Write(make([]byte, 64)) },
+	} {
+		dir := t.TempDir()
+		path := filepath.Join(dir, name)
+		f, err := os.Create(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if name == "a.idx" {
+			f.Write([]byte{0, 0, 8, 3, 0, 4, 0, 0, 0, 0, 0, 8, 0, 0, 0, 8})
+			f.Write(make([]byte, 1<<24))
+		} else {
+			for i := range 200_000 {
+				fmt.Fprintf(f, "%d,%d\n", i, i%7)
+			}
+		}
+		stop, stopped := make(chan struct{}), make(chan struct{})
+		go func() {
+			defer close(stopped)
+			for {
+				select {
+				case <-stop:
+					f.Close()
+					return
+				case <-time.After(200 * time.Microsecond):
+					grow(f)
+				}
+			}
+		}()
+		code, _, stderr := start(t, dir, nil, "train", "-data", name, "-held-out", "0")
+		close(stop)
+		<-stopped
+		if code != 1 || len(faults("train", stderr)) > 0 || !strings.Contains(stderr, name) {
+			t.Errorf("%s: code %d, %q, faults %q", name, code, stderr, faults("train", stderr))
+		}
+		if _, err := os.Stat(filepath.Join(dir, "runs")); err == nil {
+			t.Errorf("%s: a run was left", name)
+		}
+	}
+}
