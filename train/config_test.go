@@ -277,6 +277,7 @@ func TestSetNetwork(t *testing.T) {
 		t.Errorf("the preset's own network changes it to %+v", same)
 	}
 }
+
 // YAML that takes the parser minutes or gigabytes, or that means something else than settings, is refused at once.
 func TestConfigurationsThatAreNone(t *testing.T) {
 	for text, want := range map[string]string{
