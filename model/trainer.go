@@ -525,13 +525,18 @@ func (t *Trainer) State() ([]Named, error) {
 
 // Restore continues from a checkpoint's tensors at the given step.
 func (t *Trainer) Restore(step uint64, tensors []Named) error {
-	return t.Continue(step, namedSet(tensors))
+	return t.Continue(step, namedSet(tensors), EMAPrefix)
 }
 
-// Continue continues from the tensors of a set, called as [Trainer.State] calls them, at the given step.
-func (t *Trainer) Continue(step uint64, set TensorSet) error {
+// Continue continues from the tensors of a set, called as [Trainer.State] calls them but for the moving average, which is
+// called ema+NAME, at the given step.
+func (t *Trainer) Continue(step uint64, set TensorSet, ema string) error {
 	for _, prefix := range t.stored() {
-		if err := t.load(set, prefix, prefix); err != nil {
+		from := prefix
+		if prefix == EMAPrefix {
+			from = ema
+		}
+		if err := t.load(set, from, prefix); err != nil {
 			return err
 		}
 	}

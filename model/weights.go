@@ -241,6 +241,20 @@ func (w *Weights) addOrSigmas(name, dtype string, shape []int, read func([]float
 	return nil
 }
 
+// DiffersFrom is the first level at which a ladder that a file keeps differs by more than one part in a million, or that only
+// one of the two has; -1 where there is none.
+func (l Ladder) DiffersFrom(sigmas []float64) int {
+	for i := range min(len(l), len(sigmas)) {
+		if !(math.Abs(sigmas[i]-float64(l[i])) <= 1e-6*float64(l[i])) {
+			return i
+		}
+	}
+	if len(l) != len(sigmas) {
+		return min(len(l), len(sigmas))
+	}
+	return -1
+}
+
 // modulePrefix is "module." where every name begins with it, as those of DataParallel do.
 func modulePrefix(names []string) string {
 	const prefix = "module."

@@ -30,6 +30,11 @@ type Config struct {
 	Reading dataset.Settings `yaml:"reading,omitempty"` // how data files are read
 	Scaler  *dataset.Scaler  `yaml:"scaler,omitempty"`  // how vectors from files were standardised; undone on samples
 
+	// Files that a run starts from instead of weights drawn from the seed; at most one of them. Init gives the weights and
+	// their moving average; Continue also Adam's moments and the step from which the run goes on.
+	Init     string `yaml:"init,omitempty"`
+	Continue string `yaml:"continue,omitempty"`
+
 	Network model.Config `yaml:"network"`
 	Sigma   Sigma        `yaml:"sigma"`
 	Loss    Loss         `yaml:"loss"`
@@ -197,6 +202,8 @@ func (c *Config) Validate() error {
 		return bad("spacing", "is %q: expected %s%s", c.Sigma.Spacing, strings.Join(model.Spacings(), " or "), DidYouMean(c.Sigma.Spacing, model.Spacings()))
 	case c.Sigma.Spacing == model.LinearSpacing && c.Sigma.Levels == auto:
 		return bad("levels", "is auto, by Technique 2, which is about geometric ladders: give a number with linear spacing")
+	case c.Init != "" && c.Continue != "":
+		return bad("init", "and continue are both given: expected one of them; continue takes the weights too")
 	case c.Batch < 1:
 		return bad("batch", "is %d: expected at least 1 image a step", c.Batch)
 	case c.Batch > maxBatch:

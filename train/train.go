@@ -132,7 +132,10 @@ func open(c *Config, d *Data, o Options) (*run, error) {
 	if r.trainer, err = model.NewTrainer(o.Backend, tc); err != nil {
 		return nil, err
 	}
-	if o.From != nil {
+	if o.From == nil || o.From.Checkpoint == nil {
+		err = r.initial()
+	}
+	if o.From != nil && err == nil {
 		err = r.restore(o.From)
 	}
 	if err == nil {

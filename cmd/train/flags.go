@@ -11,6 +11,7 @@ import (
 
 	"sigmaz/internal/cli"
 	"sigmaz/internal/nearest"
+	"sigmaz/internal/weights"
 	"sigmaz/model"
 	"sigmaz/train"
 	"sigmaz/train/dataset"
@@ -173,6 +174,7 @@ type flags struct {
 	settings map[string]string // settings that were given, by name
 
 	preset, config, resume string
+	init, goOn             string // -init and -continue
 	runs, name             string
 	dryRun, listPresets    bool
 	device                 cli.Device
@@ -228,6 +230,7 @@ func newFlags() *flags {
 			{Line: "train -preset fashion-mnist -data DIR -ngf 8 -batch 32 -steps 2000", What: "image files, at a size for two cores"},
 			{Line: "train -preset cifar10 -dry-run", What: "what the published settings are and cost"},
 			{Line: "train -resume runs/glyphs-1 -steps 6000", What: "go on with a run, to more steps"},
+			{Line: "train -continue checkpoint_5000.pth -preset cifar10 -data DIR", What: "go on with a run of the original repository"},
 		},
 		Notes: []string{"Exit codes: 0 done, or stopped and saved; 1 failed; 2 wrong usage; 130 quit before saving."},
 	}
@@ -256,6 +259,8 @@ func newFlags() *flags {
 		{Name: "preset", Arg: "NAME", Help: "settings to start from", Value: &f.preset, Default: "by -data", Known: names},
 		{Name: "list-presets", Help: "print the presets with the sources of their numbers and the data they expect, and stop", Value: &f.listPresets},
 		{Name: "config", Arg: "FILE", Help: "settings in YAML, over the preset's and under the flags'", Value: &f.config},
+		{Name: "init", Arg: "FILE", Help: "start from the weights in a file: a checkpoint, a state_dict (.safetensors) or one of PyTorch (.pth); network and width are the file's", Value: &f.init},
+		{Name: "continue", Arg: "FILE", Help: "go on from a checkpoint of PyTorch or of another run in a new run: weights, moving average, Adam's moments and settings, step and ladder", Value: &f.goOn},
 		{Name: "name", Arg: "NAME", Help: "name of this run's folder", Value: &f.name, Default: "preset or data and a number"},
 		{Name: "runs", Arg: "DIR", Help: "folder of all runs", Value: &f.runs},
 		{Name: "resume", Arg: "RUN", Help: "go on with a run: its folder, name, or a checkpoint", Value: &f.resume},
@@ -325,9 +330,26 @@ func (f *flags) configuration() (*train.Config, train.Preset, error) {
 	if net != "" {
 		c.SetNetwork(net)
 	}
+	// The file that the run starts from, before what is said about network and ladder on purpose.
+	start, goOn := wish.Init, wish.Continue
+	if f.init != "" || f.goOn != "" {
+		start, goOn = f.init, f.goOn
+	}
+	switch {
+	case start != "" && goOn != "":
+		return nil, preset, cli.Usagef("-init and -continue are both given: expected one of them; -continue takes the weights too")
+	case start != "":
+		err = weights.Prepare(&c, start, false)
+	case goOn != "":
+		err = weights.Prepare(&c, goOn, true)
+	}
+	if err != nil {
+		return nil, preset, err
+	}
 	if err := c.Merge(file); err != nil {
 		return nil, preset, fmt.Errorf("%s: %w", f.config, err)
 	}
+	c.Init, c.Continue = start, goOn
 	c.Preset, c.DataSum, c.Scaler, c.Sigma.Distances = name, "", nil, nil // these describe the run that a stored file comes from
 	if _, ok := f.settings["data"]; ok {
 		c.Network.DataSD = 0 // of the file's data

@@ -353,7 +353,7 @@ func warnMargin(c *train.Config, sigmas model.Ladder, out io.Writer) {
 // warnAverage warns where samples, which are drawn with the moving average of the weights, will show the weights that
 // training began with.
 func warnAverage(c *train.Config, out io.Writer) {
-	if c.EMA.Warmup || c.EMA.Rate == 0 {
+	if c.EMA.Warmup || c.EMA.Rate == 0 || c.Init != "" || c.Continue != "" {
 		return
 	}
 	if left := math.Pow(c.EMA.Rate, float64(c.Steps)); left > 0.01 {

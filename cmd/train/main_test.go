@@ -312,7 +312,7 @@ func TestSignal(t *testing.T) {
 	n := strconv.FormatUint(steps, 10)
 	text("-resume", "stopped", "-runs", runs, "-steps", n, "-workers", "3")
 	text(quick(runs, "-steps", n, "-preview-n", "0", "-name", "whole")...)
-	a, b := weights(t, filepath.Join(runs, "stopped")), weights(t, filepath.Join(runs, "whole"))
+	a, b := weightsIn(t, filepath.Join(runs, "stopped")), weightsIn(t, filepath.Join(runs, "whole"))
 	if a.Step != steps || b.Step != steps || len(a.Tensors) != len(b.Tensors) {
 		t.Fatalf("steps %d and %d, %d and %d tensors; expected step %d", a.Step, b.Step, len(a.Tensors), len(b.Tensors), steps)
 	}
@@ -323,7 +323,7 @@ func TestSignal(t *testing.T) {
 	}
 }
 
-func weights(t *testing.T, dir string) *model.Checkpoint {
+func weightsIn(t *testing.T, dir string) *model.Checkpoint {
 	t.Helper()
 	path, err := train.Latest(dir)
 	if err != nil {

@@ -138,7 +138,7 @@ func NewReader(name string, r io.Reader, size int64) (*Reader, error) {
 	return a, nil
 }
 
-// Value is what values are read as and written from.
+// Value is what values are read as.
 type Value interface {
 	float32 | float64 | uint8 | int
 }
@@ -296,12 +296,18 @@ func decoder[V Value](h *Header) (func(dst []V, b []byte) (bad int), error) {
 	}), nil
 }
 
+// Written is what values are written from.
+type Written interface{ float32 | float64 | int64 }
+
 // WriteHeader writes the start of an array of V, to be followed by [WriteValues] with as many values as shape says.
-func WriteHeader[V float32 | float64](w io.Writer, shape []int) error {
+func WriteHeader[V Written](w io.Writer, shape []int) error {
 	var v V
 	descr := "<f4"
-	if _, ok := any(v).(float64); ok {
+	switch any(v).(type) {
+	case float64:
 		descr = "<f8"
+	case int64:
+		descr = "<i8"
 	}
 	header := fmt.Sprintf("{'descr': '%s', 'fortran_order': False, 'shape': %s, }", descr, tuple(shape))
 	const before = 10 // bytes of magic, version and length
@@ -313,7 +319,7 @@ func WriteHeader[V float32 | float64](w io.Writer, shape []int) error {
 }
 
 // WriteValues writes values, little-endian.
-func WriteValues[V float32 | float64](w io.Writer, data []V) error {
+func WriteValues[V Written](w io.Writer, data []V) error {
 	buf := make([]byte, 0, 1<<16)
 	for len(data) > 0 {
 		n := min(len(data), cap(buf)/8)
@@ -330,7 +336,7 @@ func WriteValues[V float32 | float64](w io.Writer, data []V) error {
 }
 
 // Write writes a whole array, last index fastest, that numpy.load reads.
-func Write[V float32 | float64](w io.Writer, shape []int, data []V) error {
+func Write[V Written](w io.Writer, shape []int, data []V) error {
 	if h := (Header{Shape: shape}); h.Count() != len(data) {
 		panic(fmt.Sprintf("npy: %d values for an array of shape %v", len(data), shape))
 	}

@@ -138,7 +138,7 @@ func (f *File) configured(o *Options, c *cli.Command) (err error) {
 	if f.Sigmas, err = f.Config.Ladder(); err != nil {
 		return fmt.Errorf("%s: %w", f.Path, err)
 	}
-	if i := differ(f.Weights.Sigmas, f.Sigmas); f.Weights.Sigmas != nil && i >= 0 {
+	if i := f.Sigmas.DiffersFrom(f.Weights.Sigmas); f.Weights.Sigmas != nil && i >= 0 {
 		return fmt.Errorf("%s has a buffer sigmas that is not the ladder of its configuration from level %d on: write it again with export", f.Path, i)
 	}
 	return nil
@@ -205,7 +205,7 @@ func (f *File) preset(o *Options, net model.Config) (train.Preset, error) {
 	for _, p := range train.Presets {
 		sigmas, err := p.Config.Ladder()
 		n := p.Config.Network
-		if err != nil || n.Net != net.Net || n.NGF != net.NGF || n.Channels != net.Channels || f.Weights.Sigmas == nil || differ(f.Weights.Sigmas, sigmas) >= 0 {
+		if err != nil || n.Net != net.Net || n.NGF != net.NGF || n.Channels != net.Channels || f.Weights.Sigmas == nil || sigmas.DiffersFrom(f.Weights.Sigmas) >= 0 {
 			continue
 		}
 		return train.FindPreset(p.Name)
@@ -223,65 +223,61 @@ func sampling(net string) train.Sampling {
 	return train.Sampling{T: 5, Denoise: true}
 }
 
+// errNoLadder is for a file that has none when none is given.
+func errNoLadder(path string) error {
+	return fmt.Errorf("%s keeps no ladder of noise levels: give -sigma-begin, -sigma-end and -L, or -preset NAME", path)
+}
+
 // ladder takes the file's ladder, or the one given, and holds the two against each other where both are there.
-func (f *File) ladder(o *Options, c *cli.Command) error {
+func (f *File) ladder(o *Options, c *cli.Command) (err error) {
 	s := &f.Config.Sigma
-	given := c.Given("sigma-begin") || c.Given("sigma-end") || c.Given("L") || c.Given("spacing")
 	buffer := f.Weights.Sigmas
-	switch {
-	case given || o.preset != "":
-	case buffer == nil:
-		return fmt.Errorf("%s keeps no ladder of noise levels: give -sigma-begin, -sigma-end and -L, or -preset NAME", f.Path)
-	default:
-		*s = train.Sigma{}
+	if !c.Given("sigma-begin") && !c.Given("sigma-end") && !c.Given("L") && !c.Given("spacing") && o.preset == "" {
+		if buffer == nil {
+			return errNoLadder(f.Path)
+		}
+		*s, f.Sigmas, err = sigmaOf(f.Path, buffer)
+		return err
 	}
-	number := func(flag string, v float64, e *train.SigmaEnd, i int) {
+	end := func(flag string, v float64, e *train.SigmaEnd, i int) error {
 		switch {
+		case c.Given(flag) && (!(v > 0) || math.IsInf(v, 0)):
+			return cli.Usagef("-%s is %g: expected a positive number", flag, v)
 		case c.Given(flag):
 			*e = train.SigmaEnd{Value: v}
 		case e.Value == 0 && buffer != nil:
-			// The shortest decimal of the float32: 0.01, not 0.009999999776.
-			e.Value, _ = strconv.ParseFloat(strconv.FormatFloat(buffer[i], 'g', -1, 32), 64)
+			*e = decimal(buffer[i])
+		case e.Value == 0:
+			return errNoLadder(f.Path)
 		}
+		return nil
 	}
-	number("sigma-begin", o.begin, &s.Begin, 0)
-	number("sigma-end", o.end, &s.End, len(buffer)-1)
-	if c.Given("L") {
+	if err := end("sigma-begin", o.begin, &s.Begin, 0); err != nil {
+		return err
+	}
+	if err := end("sigma-end", o.end, &s.End, len(buffer)-1); err != nil {
+		return err
+	}
+	switch {
+	case c.Given("L") && (o.levels < 1 || o.levels > train.MaxLevels):
+		return cli.Usagef("-L is %d: expected 1 to %d noise levels", o.levels, train.MaxLevels)
+	case c.Given("L"):
 		s.Levels = o.levels
-	} else if s.Levels == 0 {
-		if s.Levels = len(buffer); buffer == nil {
-			s.Levels = f.Config.Network.Levels
-		}
+	case s.Levels == 0 && buffer != nil:
+		s.Levels = len(buffer)
+	case s.Levels == 0:
+		s.Levels = f.Config.Network.Levels
 	}
-	s.Spacing = o.spacing
-	for name, v := range map[string]float64{"sigma-begin": s.Begin.Value, "sigma-end": s.End.Value} {
-		if !(v > 0) || math.IsInf(v, 0) {
-			if !c.Given(name) {
-				return fmt.Errorf("%s keeps no ladder of noise levels: give -sigma-begin, -sigma-end and -L, or -preset NAME", f.Path)
-			}
-			return cli.Usagef("-%s is %g: expected a positive number", name, v)
-		}
+	if o.spacing != "" {
+		s.Spacing = o.spacing
 	}
-	if s.Levels < 1 || s.Levels > train.MaxLevels {
-		return cli.Usagef("-L is %d: expected 1 to %d noise levels", s.Levels, train.MaxLevels)
+	if s.Levels == 0 {
+		return errNoLadder(f.Path)
 	}
-	var err error
 	if f.Sigmas, err = f.Config.Ladder(); err != nil {
 		return cli.Usagef("-%v", err)
 	}
-	if buffer == nil {
-		return nil
-	}
-	i := differ(buffer, f.Sigmas)
-	if i >= 0 && !given && o.preset == "" {
-		s.Spacing = model.LinearSpacing
-		if linear, err := f.Config.Ladder(); err == nil && differ(buffer, linear) < 0 {
-			f.Sigmas = linear
-			return nil
-		}
-		return fmt.Errorf("%s keeps a ladder that is neither geometric nor linear: its level %d is %g, and from %g to %g it would be %g", f.Path, i, buffer[i], buffer[0], buffer[len(buffer)-1], f.Sigmas[i])
-	}
-	if i >= 0 {
+	if i := f.Sigmas.DiffersFrom(buffer); buffer != nil && i >= 0 {
 		have, want := "none", "none"
 		if i < len(buffer) {
 			have = fmt.Sprintf("%g", buffer[i])
@@ -289,22 +285,35 @@ func (f *File) ladder(o *Options, c *cli.Command) error {
 		if i < len(f.Sigmas) {
 			want = fmt.Sprintf("%g", f.Sigmas[i])
 		}
-		return fmt.Errorf("the ladder that was given is not the one in %s: level %d is %s there (its buffer sigmas of %d levels) and %s here (%d levels); leave out the flags of the ladder", f.Path, i, have, len(buffer), want, len(f.Sigmas))
+		return fmt.Errorf("%s keeps another ladder than the one given: sigma of level %d is %s in it (%d levels) and %s by -preset or the flags of the ladder (%d levels); leave those out", f.Path, i, have, len(buffer), want, len(f.Sigmas))
 	}
 	return nil
 }
 
-// differ is the first level at which two ladders differ by more than one part in a million, -1 where none does.
-func differ(a []float64, b model.Ladder) int {
-	for i := range min(len(a), len(b)) {
-		if !(math.Abs(a[i]-float64(b[i])) <= 1e-6*math.Abs(float64(b[i]))) {
-			return i
+// decimal is the shortest decimal of a float32: 0.01, not 0.009999999776.
+func decimal(v float64) train.SigmaEnd {
+	v, _ = strconv.ParseFloat(strconv.FormatFloat(v, 'g', -1, 32), 64)
+	return train.SigmaEnd{Value: v}
+}
+
+// sigmaOf is the settings of a ladder, which must be a geometric or a linear one to one part in a million.
+func sigmaOf(path string, buffer []float64) (train.Sigma, model.Ladder, error) {
+	begin, end := decimal(buffer[0]), decimal(buffer[len(buffer)-1])
+	at, text := 0, ""
+	for _, spacing := range model.Spacings() {
+		l, err := model.NewLadder(spacing, begin.Value, end.Value, len(buffer))
+		if err != nil {
+			return train.Sigma{}, nil, fmt.Errorf("%s keeps a ladder that is none: %w", path, err)
+		}
+		i := l.DiffersFrom(buffer)
+		if i < 0 {
+			return train.Sigma{Begin: begin, End: end, Levels: len(buffer), Spacing: spacing}, l, nil
+		}
+		if i > at {
+			at, text = i, fmt.Sprintf("as a %s one it would be %g", spacing, l[i])
 		}
 	}
-	if len(a) != len(b) {
-		return min(len(a), len(b))
-	}
-	return -1
+	return train.Sigma{}, nil, fmt.Errorf("%s keeps a ladder that is neither geometric nor linear: sigma of level %d is %g, and %s", path, at, buffer[at], text)
 }
 
 // parseSize reads 32 or 28x32.
@@ -320,4 +329,60 @@ func parseSize(text string) (h, w int, err error) {
 		return 0, 0, cli.Usagef("-size is %q: expected height x width in pixels, such as 32x32, at most %d", text, most)
 	}
 	return h, w, nil
+}
+
+// Prepare sets in c what a run has from the file that it starts from: the network, and where it goes on with the file's
+// state of Adam (goOn) the ladder and Adam's settings too.
+func Prepare(c *train.Config, path string, goOn bool) error {
+	w, err := model.OpenWeights(path)
+	if err != nil {
+		return err
+	}
+	defer w.Close()
+	if goOn {
+		if err := w.CheckAdam(); err != nil {
+			return err
+		}
+	}
+	var of train.Config // what the file says
+	if w.Config != "" {
+		stored, err := train.ParseConfig(w.Config)
+		if err == nil {
+			err = stored.Network.Validate()
+		}
+		if err != nil {
+			return fmt.Errorf("%s holds a configuration that cannot be read: %w; it may come from another version of the program", path, err)
+		}
+		of = *stored
+	} else {
+		if of.Network, err = model.Infer(w, model.ParamPrefix, "", len(w.Sigmas)); err != nil {
+			return fmt.Errorf("%s: %w", path, err)
+		}
+		of.Network.Nonlinearity, of.Network.Rescaled = c.Network.Nonlinearity, c.Network.Rescaled
+		of.Sigma.Levels = of.Network.Levels
+		if w.Sigmas != nil {
+			if of.Sigma, _, err = sigmaOf(path, w.Sigmas); err != nil && goOn {
+				return err
+			}
+		}
+	}
+	c.SetNetwork(of.Network.Net)
+	h, width, channels := c.Network.Height, c.Network.Width, c.Network.Channels // the data's
+	c.Network = of.Network
+	c.Network.Height, c.Network.Width, c.Network.Channels = h, width, channels
+	switch {
+	case goOn && of.Sigma.Begin.Value > 0:
+		c.Sigma = of.Sigma
+	case of.Network.NeedsLevels():
+		c.Sigma.Levels = of.Sigma.Levels
+	}
+	if goOn {
+		switch {
+		case w.Adam != nil:
+			c.Adam = train.Adam{LR: w.Adam.LR, Beta1: w.Adam.Beta1, Beta2: w.Adam.Beta2, Eps: w.Adam.Eps}
+		case w.Config != "":
+			c.Adam, c.EMA, c.Seed = of.Adam, of.EMA, of.Seed
+		}
+	}
+	return nil
 }
