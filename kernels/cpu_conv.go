@@ -39,7 +39,7 @@ func (s ConvShape) winograd() bool {
 }
 
 // winoTiles is about how many tiles are to be computed together.
-const winoTiles = 28
+const winoTiles = 32
 
 // lowerWino is the convolution of x with filters that are made by filter, panel by panel.
 func lowerWino(w *vec.Wino, rows int, x, y, bias func() []float32, filter func(u []float32, panel int, scratch []float32)) stage {

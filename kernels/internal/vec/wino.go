@@ -45,7 +45,7 @@ const (
 
 	// Tiles that are transformed together: their transforms should stay in the second level cache, and every transformed
 	// filter read serves them all. A multiple of the matrix product's rows.
-	winoChunk = 28
+	winoChunk = 32
 	// Tiles for the weight gradient, where a sum rests in registers for that long.
 	winoGradChunk = 64
 	// Most input and output channels of a block of the weight gradient: its 36 sums should stay in the cache too.
