@@ -12,7 +12,8 @@ var sizes = []int{1, 31, 32, 33, 1023}
 // image is N images of H x W pixels and C channels.
 type image struct{ n, h, w, c int }
 
-var images = []image{{1, 1, 1, 3}, {2, 1, 5, 2}, {3, 2, 2, 8}, {2, 7, 5, 17}, {5, 14, 14, 16}, {2, 28, 28, 8}, {1, 33, 47, 31}, {17, 3, 4, 33}, {1, 8, 6, 96}}
+var images = []image{{1, 1, 1, 3}, {2, 1, 5, 2}, {3, 2, 2, 8}, {2, 7, 5, 17}, {5, 14, 14, 16}, {2, 28, 28, 8}, {1, 33, 47, 31}, {17, 3, 4, 33}, {1, 8, 6, 96},
+	{2, 9, 11, 6}, {1, 4, 6, 32}, {2, 13, 8, 1}}
 
 // Cases lists every operation at its sizes.
 func Cases() []Case {
