@@ -1864,24 +1864,22 @@ channelsWholeELU:
 	VMINPS       Z0, Z5, Z1
 	VMOVUPS      expm1Low<>+0(SB), Z5
 	VMAXPS       Z1, Z5, Z1
-	VMULPS       log2e<>+0(SB), Z1, Z3
-	VRNDSCALEPS  $0x08, Z3, Z3
-	VFNMADD231PS ln2Hi<>+0(SB), Z3, Z1
-	VFNMADD231PS ln2Lo<>+0(SB), Z3, Z1
-	VMOVUPS      exp7<>+0(SB), Z4
-	VFMADD213PS  exp6<>+0(SB), Z1, Z4
+	VMOVUPS      magic<>+0(SB), Z3
+	VFMADD231PS  log2e<>+0(SB), Z1, Z3
+	VSUBPS       magic<>+0(SB), Z3, Z4
+	VFNMADD231PS ln2<>+0(SB), Z4, Z1
+	VMOVUPS      exp6<>+0(SB), Z4
 	VFMADD213PS  exp5<>+0(SB), Z1, Z4
 	VFMADD213PS  exp4<>+0(SB), Z1, Z4
 	VFMADD213PS  exp3<>+0(SB), Z1, Z4
 	VFMADD213PS  exp2<>+0(SB), Z1, Z4
 	VMULPS       Z1, Z1, Z2
 	VFMADD213PS  Z1, Z4, Z2
-	VCVTPS2DQ    Z3, Z3
 	VPSLLD       $0x17, Z3, Z3
 	VPADDD       one<>+0(SB), Z3, Z3
-	VSUBPS       one<>+0(SB), Z3, Z4
-	VFMADD231PS  Z3, Z2, Z4
-	VMAXPS       Z4, Z0, Z0
+	VSUBPS       one<>+0(SB), Z3, Z5
+	VFMADD231PS  Z3, Z2, Z5
+	VMAXPS       Z5, Z0, Z0
 	VMOVUPS      Z0, (BX)(AX*1)
 
 channelsWholeELUOutside:
@@ -2652,24 +2650,22 @@ channelsCutELU:
 	VMINPS       Z0, Z5, Z1
 	VMOVUPS      expm1Low<>+0(SB), Z5
 	VMAXPS       Z1, Z5, Z1
-	VMULPS       log2e<>+0(SB), Z1, Z3
-	VRNDSCALEPS  $0x08, Z3, Z3
-	VFNMADD231PS ln2Hi<>+0(SB), Z3, Z1
-	VFNMADD231PS ln2Lo<>+0(SB), Z3, Z1
-	VMOVUPS      exp7<>+0(SB), Z4
-	VFMADD213PS  exp6<>+0(SB), Z1, Z4
+	VMOVUPS      magic<>+0(SB), Z3
+	VFMADD231PS  log2e<>+0(SB), Z1, Z3
+	VSUBPS       magic<>+0(SB), Z3, Z4
+	VFNMADD231PS ln2<>+0(SB), Z4, Z1
+	VMOVUPS      exp6<>+0(SB), Z4
 	VFMADD213PS  exp5<>+0(SB), Z1, Z4
 	VFMADD213PS  exp4<>+0(SB), Z1, Z4
 	VFMADD213PS  exp3<>+0(SB), Z1, Z4
 	VFMADD213PS  exp2<>+0(SB), Z1, Z4
 	VMULPS       Z1, Z1, Z2
 	VFMADD213PS  Z1, Z4, Z2
-	VCVTPS2DQ    Z3, Z3
 	VPSLLD       $0x17, Z3, Z3
 	VPADDD       one<>+0(SB), Z3, Z3
-	VSUBPS       one<>+0(SB), Z3, Z4
-	VFMADD231PS  Z3, Z2, Z4
-	VMAXPS       Z4, Z0, Z0
+	VSUBPS       one<>+0(SB), Z3, Z5
+	VFMADD231PS  Z3, Z2, Z5
+	VMAXPS       Z5, Z0, Z0
 	VMOVUPS      Z0, K1, (BX)(AX*1)
 
 channelsCutELUOutside:
@@ -2775,6 +2771,24 @@ DATA expm1Low<>+56(SB)/4, $0xc1900000
 DATA expm1Low<>+60(SB)/4, $0xc1900000
 GLOBL expm1Low<>(SB), RODATA|NOPTR, $64
 
+DATA magic<>+0(SB)/4, $0x4b400000
+DATA magic<>+4(SB)/4, $0x4b400000
+DATA magic<>+8(SB)/4, $0x4b400000
+DATA magic<>+12(SB)/4, $0x4b400000
+DATA magic<>+16(SB)/4, $0x4b400000
+DATA magic<>+20(SB)/4, $0x4b400000
+DATA magic<>+24(SB)/4, $0x4b400000
+DATA magic<>+28(SB)/4, $0x4b400000
+DATA magic<>+32(SB)/4, $0x4b400000
+DATA magic<>+36(SB)/4, $0x4b400000
+DATA magic<>+40(SB)/4, $0x4b400000
+DATA magic<>+44(SB)/4, $0x4b400000
+DATA magic<>+48(SB)/4, $0x4b400000
+DATA magic<>+52(SB)/4, $0x4b400000
+DATA magic<>+56(SB)/4, $0x4b400000
+DATA magic<>+60(SB)/4, $0x4b400000
+GLOBL magic<>(SB), RODATA|NOPTR, $64
+
 DATA log2e<>+0(SB)/4, $0x3fb8aa3b
 DATA log2e<>+4(SB)/4, $0x3fb8aa3b
 DATA log2e<>+8(SB)/4, $0x3fb8aa3b
@@ -2793,148 +2807,112 @@ DATA log2e<>+56(SB)/4, $0x3fb8aa3b
 DATA log2e<>+60(SB)/4, $0x3fb8aa3b
 GLOBL log2e<>(SB), RODATA|NOPTR, $64
 
-DATA ln2Hi<>+0(SB)/4, $0x3f318000
-DATA ln2Hi<>+4(SB)/4, $0x3f318000
-DATA ln2Hi<>+8(SB)/4, $0x3f318000
-DATA ln2Hi<>+12(SB)/4, $0x3f318000
-DATA ln2Hi<>+16(SB)/4, $0x3f318000
-DATA ln2Hi<>+20(SB)/4, $0x3f318000
-DATA ln2Hi<>+24(SB)/4, $0x3f318000
-DATA ln2Hi<>+28(SB)/4, $0x3f318000
-DATA ln2Hi<>+32(SB)/4, $0x3f318000
-DATA ln2Hi<>+36(SB)/4, $0x3f318000
-DATA ln2Hi<>+40(SB)/4, $0x3f318000
-DATA ln2Hi<>+44(SB)/4, $0x3f318000
-DATA ln2Hi<>+48(SB)/4, $0x3f318000
-DATA ln2Hi<>+52(SB)/4, $0x3f318000
-DATA ln2Hi<>+56(SB)/4, $0x3f318000
-DATA ln2Hi<>+60(SB)/4, $0x3f318000
-GLOBL ln2Hi<>(SB), RODATA|NOPTR, $64
+DATA ln2<>+0(SB)/4, $0x3f317218
+DATA ln2<>+4(SB)/4, $0x3f317218
+DATA ln2<>+8(SB)/4, $0x3f317218
+DATA ln2<>+12(SB)/4, $0x3f317218
+DATA ln2<>+16(SB)/4, $0x3f317218
+DATA ln2<>+20(SB)/4, $0x3f317218
+DATA ln2<>+24(SB)/4, $0x3f317218
+DATA ln2<>+28(SB)/4, $0x3f317218
+DATA ln2<>+32(SB)/4, $0x3f317218
+DATA ln2<>+36(SB)/4, $0x3f317218
+DATA ln2<>+40(SB)/4, $0x3f317218
+DATA ln2<>+44(SB)/4, $0x3f317218
+DATA ln2<>+48(SB)/4, $0x3f317218
+DATA ln2<>+52(SB)/4, $0x3f317218
+DATA ln2<>+56(SB)/4, $0x3f317218
+DATA ln2<>+60(SB)/4, $0x3f317218
+GLOBL ln2<>(SB), RODATA|NOPTR, $64
 
-DATA ln2Lo<>+0(SB)/4, $0xb95e8083
-DATA ln2Lo<>+4(SB)/4, $0xb95e8083
-DATA ln2Lo<>+8(SB)/4, $0xb95e8083
-DATA ln2Lo<>+12(SB)/4, $0xb95e8083
-DATA ln2Lo<>+16(SB)/4, $0xb95e8083
-DATA ln2Lo<>+20(SB)/4, $0xb95e8083
-DATA ln2Lo<>+24(SB)/4, $0xb95e8083
-DATA ln2Lo<>+28(SB)/4, $0xb95e8083
-DATA ln2Lo<>+32(SB)/4, $0xb95e8083
-DATA ln2Lo<>+36(SB)/4, $0xb95e8083
-DATA ln2Lo<>+40(SB)/4, $0xb95e8083
-DATA ln2Lo<>+44(SB)/4, $0xb95e8083
-DATA ln2Lo<>+48(SB)/4, $0xb95e8083
-DATA ln2Lo<>+52(SB)/4, $0xb95e8083
-DATA ln2Lo<>+56(SB)/4, $0xb95e8083
-DATA ln2Lo<>+60(SB)/4, $0xb95e8083
-GLOBL ln2Lo<>(SB), RODATA|NOPTR, $64
-
-DATA exp7<>+0(SB)/4, $0x39500d01
-DATA exp7<>+4(SB)/4, $0x39500d01
-DATA exp7<>+8(SB)/4, $0x39500d01
-DATA exp7<>+12(SB)/4, $0x39500d01
-DATA exp7<>+16(SB)/4, $0x39500d01
-DATA exp7<>+20(SB)/4, $0x39500d01
-DATA exp7<>+24(SB)/4, $0x39500d01
-DATA exp7<>+28(SB)/4, $0x39500d01
-DATA exp7<>+32(SB)/4, $0x39500d01
-DATA exp7<>+36(SB)/4, $0x39500d01
-DATA exp7<>+40(SB)/4, $0x39500d01
-DATA exp7<>+44(SB)/4, $0x39500d01
-DATA exp7<>+48(SB)/4, $0x39500d01
-DATA exp7<>+52(SB)/4, $0x39500d01
-DATA exp7<>+56(SB)/4, $0x39500d01
-DATA exp7<>+60(SB)/4, $0x39500d01
-GLOBL exp7<>(SB), RODATA|NOPTR, $64
-
-DATA exp6<>+0(SB)/4, $0x3ab60b61
-DATA exp6<>+4(SB)/4, $0x3ab60b61
-DATA exp6<>+8(SB)/4, $0x3ab60b61
-DATA exp6<>+12(SB)/4, $0x3ab60b61
-DATA exp6<>+16(SB)/4, $0x3ab60b61
-DATA exp6<>+20(SB)/4, $0x3ab60b61
-DATA exp6<>+24(SB)/4, $0x3ab60b61
-DATA exp6<>+28(SB)/4, $0x3ab60b61
-DATA exp6<>+32(SB)/4, $0x3ab60b61
-DATA exp6<>+36(SB)/4, $0x3ab60b61
-DATA exp6<>+40(SB)/4, $0x3ab60b61
-DATA exp6<>+44(SB)/4, $0x3ab60b61
-DATA exp6<>+48(SB)/4, $0x3ab60b61
-DATA exp6<>+52(SB)/4, $0x3ab60b61
-DATA exp6<>+56(SB)/4, $0x3ab60b61
-DATA exp6<>+60(SB)/4, $0x3ab60b61
+DATA exp6<>+0(SB)/4, $0x3ab5ce34
+DATA exp6<>+4(SB)/4, $0x3ab5ce34
+DATA exp6<>+8(SB)/4, $0x3ab5ce34
+DATA exp6<>+12(SB)/4, $0x3ab5ce34
+DATA exp6<>+16(SB)/4, $0x3ab5ce34
+DATA exp6<>+20(SB)/4, $0x3ab5ce34
+DATA exp6<>+24(SB)/4, $0x3ab5ce34
+DATA exp6<>+28(SB)/4, $0x3ab5ce34
+DATA exp6<>+32(SB)/4, $0x3ab5ce34
+DATA exp6<>+36(SB)/4, $0x3ab5ce34
+DATA exp6<>+40(SB)/4, $0x3ab5ce34
+DATA exp6<>+44(SB)/4, $0x3ab5ce34
+DATA exp6<>+48(SB)/4, $0x3ab5ce34
+DATA exp6<>+52(SB)/4, $0x3ab5ce34
+DATA exp6<>+56(SB)/4, $0x3ab5ce34
+DATA exp6<>+60(SB)/4, $0x3ab5ce34
 GLOBL exp6<>(SB), RODATA|NOPTR, $64
 
-DATA exp5<>+0(SB)/4, $0x3c088889
-DATA exp5<>+4(SB)/4, $0x3c088889
-DATA exp5<>+8(SB)/4, $0x3c088889
-DATA exp5<>+12(SB)/4, $0x3c088889
-DATA exp5<>+16(SB)/4, $0x3c088889
-DATA exp5<>+20(SB)/4, $0x3c088889
-DATA exp5<>+24(SB)/4, $0x3c088889
-DATA exp5<>+28(SB)/4, $0x3c088889
-DATA exp5<>+32(SB)/4, $0x3c088889
-DATA exp5<>+36(SB)/4, $0x3c088889
-DATA exp5<>+40(SB)/4, $0x3c088889
-DATA exp5<>+44(SB)/4, $0x3c088889
-DATA exp5<>+48(SB)/4, $0x3c088889
-DATA exp5<>+52(SB)/4, $0x3c088889
-DATA exp5<>+56(SB)/4, $0x3c088889
-DATA exp5<>+60(SB)/4, $0x3c088889
+DATA exp5<>+0(SB)/4, $0x3c0912a5
+DATA exp5<>+4(SB)/4, $0x3c0912a5
+DATA exp5<>+8(SB)/4, $0x3c0912a5
+DATA exp5<>+12(SB)/4, $0x3c0912a5
+DATA exp5<>+16(SB)/4, $0x3c0912a5
+DATA exp5<>+20(SB)/4, $0x3c0912a5
+DATA exp5<>+24(SB)/4, $0x3c0912a5
+DATA exp5<>+28(SB)/4, $0x3c0912a5
+DATA exp5<>+32(SB)/4, $0x3c0912a5
+DATA exp5<>+36(SB)/4, $0x3c0912a5
+DATA exp5<>+40(SB)/4, $0x3c0912a5
+DATA exp5<>+44(SB)/4, $0x3c0912a5
+DATA exp5<>+48(SB)/4, $0x3c0912a5
+DATA exp5<>+52(SB)/4, $0x3c0912a5
+DATA exp5<>+56(SB)/4, $0x3c0912a5
+DATA exp5<>+60(SB)/4, $0x3c0912a5
 GLOBL exp5<>(SB), RODATA|NOPTR, $64
 
-DATA exp4<>+0(SB)/4, $0x3d2aaaab
-DATA exp4<>+4(SB)/4, $0x3d2aaaab
-DATA exp4<>+8(SB)/4, $0x3d2aaaab
-DATA exp4<>+12(SB)/4, $0x3d2aaaab
-DATA exp4<>+16(SB)/4, $0x3d2aaaab
-DATA exp4<>+20(SB)/4, $0x3d2aaaab
-DATA exp4<>+24(SB)/4, $0x3d2aaaab
-DATA exp4<>+28(SB)/4, $0x3d2aaaab
-DATA exp4<>+32(SB)/4, $0x3d2aaaab
-DATA exp4<>+36(SB)/4, $0x3d2aaaab
-DATA exp4<>+40(SB)/4, $0x3d2aaaab
-DATA exp4<>+44(SB)/4, $0x3d2aaaab
-DATA exp4<>+48(SB)/4, $0x3d2aaaab
-DATA exp4<>+52(SB)/4, $0x3d2aaaab
-DATA exp4<>+56(SB)/4, $0x3d2aaaab
-DATA exp4<>+60(SB)/4, $0x3d2aaaab
+DATA exp4<>+0(SB)/4, $0x3d2aab79
+DATA exp4<>+4(SB)/4, $0x3d2aab79
+DATA exp4<>+8(SB)/4, $0x3d2aab79
+DATA exp4<>+12(SB)/4, $0x3d2aab79
+DATA exp4<>+16(SB)/4, $0x3d2aab79
+DATA exp4<>+20(SB)/4, $0x3d2aab79
+DATA exp4<>+24(SB)/4, $0x3d2aab79
+DATA exp4<>+28(SB)/4, $0x3d2aab79
+DATA exp4<>+32(SB)/4, $0x3d2aab79
+DATA exp4<>+36(SB)/4, $0x3d2aab79
+DATA exp4<>+40(SB)/4, $0x3d2aab79
+DATA exp4<>+44(SB)/4, $0x3d2aab79
+DATA exp4<>+48(SB)/4, $0x3d2aab79
+DATA exp4<>+52(SB)/4, $0x3d2aab79
+DATA exp4<>+56(SB)/4, $0x3d2aab79
+DATA exp4<>+60(SB)/4, $0x3d2aab79
 GLOBL exp4<>(SB), RODATA|NOPTR, $64
 
-DATA exp3<>+0(SB)/4, $0x3e2aaaab
-DATA exp3<>+4(SB)/4, $0x3e2aaaab
-DATA exp3<>+8(SB)/4, $0x3e2aaaab
-DATA exp3<>+12(SB)/4, $0x3e2aaaab
-DATA exp3<>+16(SB)/4, $0x3e2aaaab
-DATA exp3<>+20(SB)/4, $0x3e2aaaab
-DATA exp3<>+24(SB)/4, $0x3e2aaaab
-DATA exp3<>+28(SB)/4, $0x3e2aaaab
-DATA exp3<>+32(SB)/4, $0x3e2aaaab
-DATA exp3<>+36(SB)/4, $0x3e2aaaab
-DATA exp3<>+40(SB)/4, $0x3e2aaaab
-DATA exp3<>+44(SB)/4, $0x3e2aaaab
-DATA exp3<>+48(SB)/4, $0x3e2aaaab
-DATA exp3<>+52(SB)/4, $0x3e2aaaab
-DATA exp3<>+56(SB)/4, $0x3e2aaaab
-DATA exp3<>+60(SB)/4, $0x3e2aaaab
+DATA exp3<>+0(SB)/4, $0x3e2aaa5a
+DATA exp3<>+4(SB)/4, $0x3e2aaa5a
+DATA exp3<>+8(SB)/4, $0x3e2aaa5a
+DATA exp3<>+12(SB)/4, $0x3e2aaa5a
+DATA exp3<>+16(SB)/4, $0x3e2aaa5a
+DATA exp3<>+20(SB)/4, $0x3e2aaa5a
+DATA exp3<>+24(SB)/4, $0x3e2aaa5a
+DATA exp3<>+28(SB)/4, $0x3e2aaa5a
+DATA exp3<>+32(SB)/4, $0x3e2aaa5a
+DATA exp3<>+36(SB)/4, $0x3e2aaa5a
+DATA exp3<>+40(SB)/4, $0x3e2aaa5a
+DATA exp3<>+44(SB)/4, $0x3e2aaa5a
+DATA exp3<>+48(SB)/4, $0x3e2aaa5a
+DATA exp3<>+52(SB)/4, $0x3e2aaa5a
+DATA exp3<>+56(SB)/4, $0x3e2aaa5a
+DATA exp3<>+60(SB)/4, $0x3e2aaa5a
 GLOBL exp3<>(SB), RODATA|NOPTR, $64
 
-DATA exp2<>+0(SB)/4, $0x3f000000
-DATA exp2<>+4(SB)/4, $0x3f000000
-DATA exp2<>+8(SB)/4, $0x3f000000
-DATA exp2<>+12(SB)/4, $0x3f000000
-DATA exp2<>+16(SB)/4, $0x3f000000
-DATA exp2<>+20(SB)/4, $0x3f000000
-DATA exp2<>+24(SB)/4, $0x3f000000
-DATA exp2<>+28(SB)/4, $0x3f000000
-DATA exp2<>+32(SB)/4, $0x3f000000
-DATA exp2<>+36(SB)/4, $0x3f000000
-DATA exp2<>+40(SB)/4, $0x3f000000
-DATA exp2<>+44(SB)/4, $0x3f000000
-DATA exp2<>+48(SB)/4, $0x3f000000
-DATA exp2<>+52(SB)/4, $0x3f000000
-DATA exp2<>+56(SB)/4, $0x3f000000
-DATA exp2<>+60(SB)/4, $0x3f000000
+DATA exp2<>+0(SB)/4, $0x3effffff
+DATA exp2<>+4(SB)/4, $0x3effffff
+DATA exp2<>+8(SB)/4, $0x3effffff
+DATA exp2<>+12(SB)/4, $0x3effffff
+DATA exp2<>+16(SB)/4, $0x3effffff
+DATA exp2<>+20(SB)/4, $0x3effffff
+DATA exp2<>+24(SB)/4, $0x3effffff
+DATA exp2<>+28(SB)/4, $0x3effffff
+DATA exp2<>+32(SB)/4, $0x3effffff
+DATA exp2<>+36(SB)/4, $0x3effffff
+DATA exp2<>+40(SB)/4, $0x3effffff
+DATA exp2<>+44(SB)/4, $0x3effffff
+DATA exp2<>+48(SB)/4, $0x3effffff
+DATA exp2<>+52(SB)/4, $0x3effffff
+DATA exp2<>+56(SB)/4, $0x3effffff
+DATA exp2<>+60(SB)/4, $0x3effffff
 GLOBL exp2<>(SB), RODATA|NOPTR, $64
 
 // func winoOutputGradAVX512(args *uint64)
@@ -6909,24 +6887,22 @@ channelsWholeELU:
 	VMINPS       Y0, Y5, Y1
 	VMOVUPS      expm1Low<>+0(SB), Y5
 	VMAXPS       Y1, Y5, Y1
-	VMULPS       log2e<>+0(SB), Y1, Y3
-	VROUNDPS     $0x08, Y3, Y3
-	VFNMADD231PS ln2Hi<>+0(SB), Y3, Y1
-	VFNMADD231PS ln2Lo<>+0(SB), Y3, Y1
-	VMOVUPS      exp7<>+0(SB), Y4
-	VFMADD213PS  exp6<>+0(SB), Y1, Y4
+	VMOVUPS      magic<>+0(SB), Y3
+	VFMADD231PS  log2e<>+0(SB), Y1, Y3
+	VSUBPS       magic<>+0(SB), Y3, Y4
+	VFNMADD231PS ln2<>+0(SB), Y4, Y1
+	VMOVUPS      exp6<>+0(SB), Y4
 	VFMADD213PS  exp5<>+0(SB), Y1, Y4
 	VFMADD213PS  exp4<>+0(SB), Y1, Y4
 	VFMADD213PS  exp3<>+0(SB), Y1, Y4
 	VFMADD213PS  exp2<>+0(SB), Y1, Y4
 	VMULPS       Y1, Y1, Y2
 	VFMADD213PS  Y1, Y4, Y2
-	VCVTPS2DQ    Y3, Y3
 	VPSLLD       $0x17, Y3, Y3
 	VPADDD       one<>+0(SB), Y3, Y3
-	VSUBPS       one<>+0(SB), Y3, Y4
-	VFMADD231PS  Y3, Y2, Y4
-	VMAXPS       Y4, Y0, Y0
+	VSUBPS       one<>+0(SB), Y3, Y5
+	VFMADD231PS  Y3, Y2, Y5
+	VMAXPS       Y5, Y0, Y0
 	VMOVUPS      Y0, (BX)(AX*1)
 
 channelsWholeELUOutside:
@@ -7743,24 +7719,22 @@ channelsCutELU:
 	VMINPS       Y0, Y5, Y1
 	VMOVUPS      expm1Low<>+0(SB), Y5
 	VMAXPS       Y1, Y5, Y1
-	VMULPS       log2e<>+0(SB), Y1, Y3
-	VROUNDPS     $0x08, Y3, Y3
-	VFNMADD231PS ln2Hi<>+0(SB), Y3, Y1
-	VFNMADD231PS ln2Lo<>+0(SB), Y3, Y1
-	VMOVUPS      exp7<>+0(SB), Y4
-	VFMADD213PS  exp6<>+0(SB), Y1, Y4
+	VMOVUPS      magic<>+0(SB), Y3
+	VFMADD231PS  log2e<>+0(SB), Y1, Y3
+	VSUBPS       magic<>+0(SB), Y3, Y4
+	VFNMADD231PS ln2<>+0(SB), Y4, Y1
+	VMOVUPS      exp6<>+0(SB), Y4
 	VFMADD213PS  exp5<>+0(SB), Y1, Y4
 	VFMADD213PS  exp4<>+0(SB), Y1, Y4
 	VFMADD213PS  exp3<>+0(SB), Y1, Y4
 	VFMADD213PS  exp2<>+0(SB), Y1, Y4
 	VMULPS       Y1, Y1, Y2
 	VFMADD213PS  Y1, Y4, Y2
-	VCVTPS2DQ    Y3, Y3
 	VPSLLD       $0x17, Y3, Y3
 	VPADDD       one<>+0(SB), Y3, Y3
-	VSUBPS       one<>+0(SB), Y3, Y4
-	VFMADD231PS  Y3, Y2, Y4
-	VMAXPS       Y4, Y0, Y0
+	VSUBPS       one<>+0(SB), Y3, Y5
+	VFMADD231PS  Y3, Y2, Y5
+	VMAXPS       Y5, Y0, Y0
 	VMASKMOVPS   Y0, Y15, (BX)(AX*1)
 
 channelsCutELUOutside:

@@ -19,14 +19,16 @@ type kernel struct {
 }
 
 // Float constants by name. exp's are for exp(x) = 2^n exp(r), n = round(x/ln 2), |r| <= ln(2)/2: ln 2 is split so that
-// n*ln2Hi is exact for |n| < 2^9, and exp(r)-1 = r + r^2 (1/2 + r/6 + ... + r^5/5040), whose first missing term is below
-// 2e-8 of the result. log1p's are the series 2 atanh(s) = 2s (1 + s^2/3 + s^4/5 + ...) for s <= 1/3.
+// n*ln2Hi is exact for |n| < 2^9, and exp(r)-1 = r + r^2 (exp2 + exp3 r + ... + exp6 r^4), fitted to a largest relative error
+// of 1.4e-8 (near the series 1/2 + r/6 + ...). log1p's are the series 2 atanh(s) = 2s (1 + s^2/3 + s^4/5 + ...) for s <= 1/3.
 var floats = map[string]float64{
 	"zero": 0, "one": 1, "two": 2,
 	"log2e": math.Log2E,
 	"ln2Hi": 355.0 / 512,
 	"ln2Lo": math.Ln2 - 355.0/512,
-	"exp2":  1.0 / 2, "exp3": 1.0 / 6, "exp4": 1.0 / 24, "exp5": 1.0 / 120, "exp6": 1.0 / 720, "exp7": 1.0 / 5040,
+	"ln2":   math.Ln2,
+	"exp2":  0.4999999701976776, "exp3": 0.1666654646396637, "exp4": 0.04166743531823158, "exp5": 0.00836626160889864, "exp6": 0.0013870657421648502,
+	"magic":    3 << 22, // added to a small number it leaves its nearest integer in the last bits
 	"leak":     0.2,
 	"expm1Low": -18,  // expm1 rounds to -1 from -17.33 down
 	"expLow":   -104, // exp rounds to 0 from -103.98 down
@@ -76,9 +78,21 @@ func (k *kernel) r(name string) Op {
 }
 
 var (
-	expInRegisters = []string{"one", "log2e", "ln2Hi", "ln2Lo"}
-	expOthers      = []string{"exp2", "exp3", "exp4", "exp5", "exp6", "exp7"}
+	expInRegisters   = []string{"one", "log2e", "ln2Hi", "ln2Lo"}
+	expm1InRegisters = []string{"one", "log2e", "ln2", "magic", "expm1Low"}
+	expOthers        = []string{"exp2", "exp3", "exp4", "exp5", "exp6"}
 )
+
+// expReduced leaves exp(r)-1 of r in register x in register p; it uses q.
+func (k *kernel) expReduced(x, p, q int) {
+	v := k.vec
+	VMOVUPS(k.c("exp6"), v(q))
+	for _, c := range []string{"exp5", "exp4", "exp3", "exp2"} {
+		VFMADD213PS(k.c(c), v(x), v(q))
+	}
+	VMULPS(v(x), v(x), v(p))
+	VFMADD213PS(v(x), v(q), v(p)) // r^2 q + r
+}
 
 // expParts reduces x (overwritten) and leaves n in register n and exp(r)-1 in register p. It uses q. NaN stays NaN.
 func (k *kernel) expParts(x, n, p, q int) {
@@ -87,22 +101,27 @@ func (k *kernel) expParts(x, n, p, q int) {
 	k.roundNearest(n, n)
 	VFNMADD231PS(k.c("ln2Hi"), v(n), v(x))
 	VFNMADD231PS(k.c("ln2Lo"), v(n), v(x)) // r
-	VMOVUPS(k.c("exp7"), v(q))
-	for _, c := range []string{"exp6", "exp5", "exp4", "exp3", "exp2"} {
-		VFMADD213PS(k.c(c), v(x), v(q))
-	}
-	VMULPS(v(x), v(x), v(p))
-	VFMADD213PS(v(x), v(q), v(p)) // r^2 q + r
+	k.expReduced(x, p, q)
 	VCVTPS2DQ(v(n), v(n))
 }
 
 // expm1 turns x, at most 0, in register x into exp(x)-1 in register dst; it uses the registers n, p, q. The result is
-// good to an ulp relative to itself: for n = 0 it is p, and else 2^n - 1 is exact.
+// good to an ulp relative to itself: for n = 0 it is p, and else 2^n - 1 is exact. ln 2 need not be split: n is at most 26,
+// and what its rounding adds to exp(x) is small against 1 - exp(x).
 func (k *kernel) expm1(x, dst, n, p, q int) {
+	VMAXPS(k.vec(x), k.r("expm1Low"), k.vec(x)) // NaN in the first operand is kept
+	k.expm1Clamped(x, dst, n, p, q)
+}
+
+// expm1Clamped is expm1 of x that is no less than expm1Low.
+func (k *kernel) expm1Clamped(x, dst, n, p, q int) {
 	v := k.vec
-	VMAXPS(v(x), k.r("expm1Low"), v(x)) // NaN in the first operand is kept
-	k.expParts(x, n, p, q)
-	VPSLLD(U8(23), v(n), v(n))
+	VMOVUPS(k.c("magic"), v(n))
+	VFMADD231PS(k.c("log2e"), v(x), v(n))
+	VSUBPS(k.c("magic"), v(n), v(q))
+	VFNMADD231PS(k.c("ln2"), v(q), v(x)) // r
+	k.expReduced(x, p, q)
+	VPSLLD(U8(23), v(n), v(n))     // n is in the last bits; all others are shifted out
 	VPADDD(k.c("one"), v(n), v(n)) // 2^n: n is added to the exponent of 1
 	VSUBPS(k.c("one"), v(n), v(dst))
 	VFMADD231PS(v(n), v(p), v(dst))
@@ -161,7 +180,7 @@ func (k *kernel) elu() {
 	VMAXPS(v(2), v(0), v(0))
 }
 
-var eluInRegisters = append([]string{"zero", "expm1Low"}, expInRegisters...)
+var eluInRegisters = append([]string{"zero"}, expm1InRegisters...)
 
 // operands of an element-wise kernel, in registers 0, 1, ... when its body runs; the result is register 0.
 type elementwise struct {
@@ -260,7 +279,7 @@ var elementwiseKernels = []elementwise{
 			VADDPS(v(2), v(0), v(0))
 		}},
 	{name: "softplusBackward", doc: "dst = dy * (1 - exp(-y)), y >= 0", flat: []string{"dy", "y"},
-		use: func(k *kernel) { k.use(append([]string{"signBit", "expm1Low"}, expInRegisters...), expOthers...) },
+		use: func(k *kernel) { k.use(append([]string{"signBit"}, expm1InRegisters...), expOthers...) },
 		body: func(k *kernel) {
 			v := k.vec
 			VXORPS(k.c("signBit"), v(1), v(1))

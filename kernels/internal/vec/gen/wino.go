@@ -594,12 +594,8 @@ func (w *wino) elu(r, x, y, n, q, tmp int) {
 	VMINPS(v(r), v(tmp), v(x))
 	VMOVUPS(w.c("expm1Low"), v(tmp))
 	VMAXPS(v(x), v(tmp), v(x))
-	w.expParts(x, n, y, q)
-	VPSLLD(U8(23), v(n), v(n))
-	VPADDD(w.c("one"), v(n), v(n))
-	VSUBPS(w.c("one"), v(n), v(q))
-	VFMADD231PS(v(n), v(y), v(q))
-	VMAXPS(v(q), v(r), v(r))
+	w.expm1Clamped(x, tmp, n, y, q)
+	VMAXPS(v(tmp), v(r), v(r))
 }
 
 // filter is U = G g G^T, of vectors of filters whose taps lie pixel bytes apart; src and dst move on by tile and by 64
