@@ -67,7 +67,7 @@ def conv(cin, cout, bias=True, dilation=1, kernel=3):
 
 def instance_norm(x, eps=1e-5):
     """(x - mean) / sqrt(var + eps) over the pixels; the variance is biased."""
-    return (x - x.mean((2, 3), keepdim=True)) / torch.sqrt(x.var((2, 3), unbiased=False, keepdim=True) + eps)
+    return F.instance_norm(x, eps=eps)
 
 
 def muhat(x):
