@@ -1,7 +1,8 @@
 // The trainer: everything between two optimiser steps as programs on one arena.
 //
 //	step      perturb, forward, loss, backward, Adam and EMA, record, tick
-//	held out  perturb with every level in turn, forward with the averaged weights, loss, record, tick
+//	held out  perturb with every level in turn, forward with the averaged weights (or, where no average is kept, with the
+//	          parameters), loss, record, tick
 //
 // Layout of the arena, in words; the memory of the two plans overlaps, since they never run at the same time:
 //

@@ -2,10 +2,14 @@ package train
 
 import (
 	"errors"
+	"io"
 	"math"
 	"strings"
 	"testing"
 	"time"
+
+	"sigmaz/kernels"
+	"sigmaz/train/dataset"
 )
 
 // valid is the configuration of the default preset.
@@ -250,6 +254,21 @@ func TestPublishedPresets(t *testing.T) {
 		}
 		if p, _ := FindPreset(want.name); !strings.Contains(p.Source, "Song and Ermon") || !strings.Contains(p.Source, "configs/") || p.Files == "" {
 			t.Errorf("%s: source %q, data %q", want.name, p.Source, p.Files)
+		}
+	}
+}
+
+// The rules for the ladder's ends count in the units that the network sees: rescaled images are twice as far apart.
+func TestSigmaFromData(t *testing.T) {
+	set := &dataset.Set{Data: kernels.Data{N: 3, H: 1, W: 2, C: 1, U8: []byte{0, 0, 0, 255, 51, 0}}} // distances 1, 0.2 and 1.02
+	for _, unit := range []float64{1, 2} {
+		s := Sigma{Begin: SigmaEnd{Rule: RuleData}, End: SigmaEnd{Rule: RuleData}}
+		if err := s.fromData(t.Context(), io.Discard, set, unit); err != nil {
+			t.Fatal(err)
+		}
+		max, min := unit*math.Sqrt(1.04), unit*0.2
+		if math.Abs(s.Begin.Value-max) > 1e-6 || math.Abs(s.End.Value-min/(2*math.Sqrt2)) > 1e-6 || math.Abs(s.Distances.Min-min) > 1e-6 {
+			t.Errorf("unit %g: sigma %v to %v, %+v; expected %g to %g", unit, s.Begin, s.End, s.Distances, max, min/(2*math.Sqrt2))
 		}
 	}
 }

@@ -183,6 +183,9 @@ func (c *Config) schedule(epsilon EpsilonRule) error {
 		c.Network.Levels = c.Sigma.Levels
 	}
 	if err := c.Network.Validate(); err != nil {
+		if c.Data != "glyphs" && c.Network.TakesImages() {
+			return fmt.Errorf("%w; -size scales image files", err)
+		}
 		return err
 	}
 	ladder, err := c.Ladder()
