@@ -160,8 +160,10 @@ func (c *Config) shape(d *kernels.Data) error {
 	if vectors {
 		return nil // whose deviation is still to be found
 	}
-	// Before the distances of all pairs are, which can take minutes.
-	if err := c.Network.Validate(); err != nil {
+	// Before the distances of all pairs are, which can take minutes; how many levels they lead to does not matter yet.
+	n := c.Network
+	n.Levels = max(1, c.Sigma.Levels)
+	if err := n.Validate(); err != nil {
 		return fmt.Errorf("%w; -size N or -size HxW makes image files another size", err)
 	}
 	return nil
@@ -183,9 +185,6 @@ func (c *Config) schedule(epsilon EpsilonRule) error {
 		c.Network.Levels = c.Sigma.Levels
 	}
 	if err := c.Network.Validate(); err != nil {
-		if c.Data != "glyphs" && c.Network.TakesImages() {
-			return fmt.Errorf("%w; -size scales image files", err)
-		}
 		return err
 	}
 	ladder, err := c.Ladder()

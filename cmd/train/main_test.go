@@ -46,6 +46,35 @@ func quick(runs string, more ...string) []string {
 }
 
 // What a user can get wrong: one line on stderr that names the offender, the exit code, and nothing written.
+// NCSN on a preset of another network: its own ladder and sampling, levels that the network is told, and no average.
+func TestNCSN(t *testing.T) {
+	runs := t.TempDir()
+	code, stdout, stderr := command(t, "-runs", runs, "-name", "n", "-net", "ncsn", "-ngf", "2", "-steps", "2", "-batch", "4", "-held-out", "2", "-preview-n", "2", "-T", "2", "-rescaled")
+	if code != 0 || stderr != "" {
+		t.Fatalf("code %d, stderr %q", code, stderr)
+	}
+	for _, want := range []string{"10 levels, sigma 1 to 0.01", "T = 2, epsilon = 2e-05, 20 score evaluations", "learning rate 0.001; no moving average of the weights"} {
+		if !strings.Contains(stdout, want) {
+			t.Errorf("no %q in\n%s", want, stdout)
+		}
+	}
+	cp, err := model.ReadCheckpoint(filepath.Join(runs, "n", "checkpoints", "step-0000002.safetensors"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, nt := range cp.Tensors {
+		if strings.HasPrefix(nt.Name, "ema.") {
+			t.Fatalf("the checkpoint holds %s", nt.Name)
+		}
+	}
+	if !strings.Contains(cp.Config, "levels: 10\n  normalization: InstanceNorm++\n  nonlinearity: elu\n  rescaled: true\n") {
+		t.Errorf("the configuration is\n%s", cp.Config)
+	}
+	if code, _, stderr := command(t, "-runs", runs, "-resume", "n", "-steps", "3"); code != 0 || stderr != "" {
+		t.Errorf("resume: code %d, stderr %q", code, stderr)
+	}
+}
+
 // Every preset with its source and the data that it expects; with -dry-run what it costs, without its data.
 func TestPresets(t *testing.T) {
 	code, stdout, stderr := command(t, "-list-presets")
