@@ -35,9 +35,10 @@ const (
 	cacheHeader = 4096
 	cacheExt    = ".pixels"
 	cacheLimit  = 32 << 30
-	// holdBytes is the most pixels of plain files that are simply read into memory.
-	holdBytes = 256 << 20
 )
+
+// holdBytes is the most pixels of plain files that are simply read into memory. Tests make it smaller.
+var holdBytes = 256 << 20
 
 // pixels is images, and what there is to say about them.
 type pixels struct {

@@ -379,7 +379,7 @@ func (o *opener) arrays(sources []*source) (*pixels, error) {
 		}
 		return nil
 	}
-	if float64(p.N)*float64(p.H)*float64(p.W)*float64(p.C) > holdBytes && !packed {
+	if float64(p.N)*float64(p.H)*float64(p.W)*float64(p.C) > float64(holdBytes) && !packed {
 		key := fmt.Sprintf("crop %s size %s channels %s layout %s\n", o.Crop, o.Size, o.Channels, o.Layout)
 		for _, a := range all {
 			key += fileKey(a.path, a.info)
@@ -444,7 +444,7 @@ func (o *opener) vectors(in *inputs) (*Set, error) {
 	for i, v := range t.x {
 		set.F32[i] = float32(v)
 		if math.IsInf(float64(set.F32[i]), 0) {
-			return nil, fmt.Errorf("%s: expected values that float32 holds, found %g in row %d, %s; leave -standardize none out", o.Spec, v, i+1, t.column(i%d))
+			return nil, fmt.Errorf("%s: expected values that float32 holds, found %g in row %d, %s; leave -standardize none out", o.Spec, v, i/d+1, t.column(i%d))
 		}
 	}
 	return set, nil

@@ -13,3 +13,6 @@ func mapFile(f *os.File, size int64) (b []byte, mapped bool, err error) {
 	_, err = io.ReadFull(io.NewSectionReader(f, 0, size), b)
 	return b, false, err
 }
+
+// mapping says whether files are mapped on this system.
+const mapping = false
