@@ -428,6 +428,55 @@ func TestWrongUse(t *testing.T) {
 	}
 }
 
+// A checkpoint of PyTorch, in both containers, gives the samples that its weights give in a checkpoint of this program: the
+// moving average by default.
+func TestPyTorch(t *testing.T) {
+	dir := filepath.Join("..", "..", "model", "testdata", "golden")
+	const name = "ncsnv2-10x8-swish-rescaled-linear"
+	_, golden, err := model.ReadSafetensors(filepath.Join(dir, name+".safetensors"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := imageConfig()
+	c.Network = model.Config{Net: "ncsnv2", Height: 10, Width: 8, Channels: 1, NGF: 3, Nonlinearity: "swish", Rescaled: true}
+	c.Sigma = train.Sigma{Begin: train.SigmaEnd{Value: 10}, End: train.SigmaEnd{Value: 0.05}, Levels: 5, Spacing: "linear"}
+	ck := &model.Checkpoint{Step: 7, Config: c.YAML()}
+	for _, nt := range golden {
+		for from, to := range map[string]string{"adam.": "param.", "ema.": "ema."} {
+			if short, ok := strings.CutPrefix(nt.Name, from); ok {
+				ck.Tensors = append(ck.Tensors, model.Named{Name: to + short, T: nt.T})
+			}
+		}
+	}
+	ours, out, png := filepath.Join(t.TempDir(), "c.safetensors"), filepath.Join(t.TempDir(), "s.npy"), filepath.Join(t.TempDir(), "s.png")
+	if err := ck.Write(ours); err != nil {
+		t.Fatal(err)
+	}
+	flags := []string{"-n", "2", "-T", "2", "-epsilon", "1e-4", "-denoise", "-npy", out, "-o", png}
+	var ema []float32
+	for _, raw := range []string{"-raw=false", "-raw"} {
+		mustRun(t, append([]string{ours, raw}, flags...)...)
+		_, want := readNPY(t, out)
+		if slices.Equal(want, ema) {
+			t.Error("raw weights and moving average give the same samples")
+		}
+		ema = want
+		for _, pth := range []string{name + ".pth", name + "-legacy.pth"} {
+			stdout, _ := mustRun(t, append([]string{filepath.Join(dir, pth), "-net", "ncsnv2", "-size", "10x8", "-nonlinearity", "swish", "-rescaled", raw}, flags...)...)
+			if _, got := readNPY(t, out); !slices.Equal(got, want) {
+				t.Errorf("%s %s: other samples", pth, raw)
+			}
+			if !strings.Contains(stdout, "step 3, ncsnv2, 10x8x1") {
+				t.Errorf("%s: it said %q", pth, stdout)
+			}
+		}
+	}
+	code, _, stderr := command(filepath.Join(dir, name+".pth"))
+	if code != 1 || !strings.Contains(stderr, "give -size HxW") {
+		t.Errorf("without a size: %d, %s", code, stderr)
+	}
+}
+
 func TestHelp(t *testing.T) { clitest.Check(t, func() *cli.Command { return newOptions().Command }) }
 
 func TestUnwritable(t *testing.T) {

@@ -280,10 +280,10 @@ func (f *File) ladder(o *Options, c *cli.Command) (err error) {
 	if i := f.Sigmas.DiffersFrom(buffer); buffer != nil && i >= 0 {
 		have, want := "none", "none"
 		if i < len(buffer) {
-			have = fmt.Sprintf("%g", buffer[i])
+			have = fmt.Sprintf("%.7g", buffer[i])
 		}
 		if i < len(f.Sigmas) {
-			want = fmt.Sprintf("%g", f.Sigmas[i])
+			want = fmt.Sprintf("%.7g", f.Sigmas[i])
 		}
 		return fmt.Errorf("%s keeps another ladder than the one given: sigma of level %d is %s in it (%d levels) and %s by -preset or the flags of the ladder (%d levels); leave those out", f.Path, i, have, len(buffer), want, len(f.Sigmas))
 	}
@@ -310,10 +310,10 @@ func sigmaOf(path string, buffer []float64) (train.Sigma, model.Ladder, error) {
 			return train.Sigma{Begin: begin, End: end, Levels: len(buffer), Spacing: spacing}, l, nil
 		}
 		if i > at {
-			at, text = i, fmt.Sprintf("as a %s one it would be %g", spacing, l[i])
+			at, text = i, fmt.Sprintf("as a %s one it would be %.7g", spacing, l[i])
 		}
 	}
-	return train.Sigma{}, nil, fmt.Errorf("%s keeps a ladder that is neither geometric nor linear: sigma of level %d is %g, and %s", path, at, buffer[at], text)
+	return train.Sigma{}, nil, fmt.Errorf("%s keeps a ladder that is neither geometric nor linear: sigma of level %d is %.7g, and %s", path, at, buffer[at], text)
 }
 
 // parseSize reads 32 or 28x32.
