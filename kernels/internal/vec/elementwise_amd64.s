@@ -21,6 +21,7 @@ TEXT ·eluAVX512(SB), NOSPLIT, $0-24
 	VMOVUPS exp4<>+0(SB), Z23
 	VMOVUPS exp5<>+0(SB), Z22
 	VMOVUPS exp6<>+0(SB), Z21
+	VMOVUPS exp7<>+0(SB), Z20
 	XORQ    AX, AX
 	SUBQ    $0x10, CX
 	JLT     tail
@@ -33,7 +34,8 @@ whole:
 	VFMADD231PS  Z29, Z1, Z3
 	VSUBPS       Z27, Z3, Z5
 	VFNMADD231PS Z28, Z5, Z1
-	VMOVUPS      Z21, Z5
+	VMOVUPS      Z20, Z5
+	VFMADD213PS  Z21, Z1, Z5
 	VFMADD213PS  Z22, Z1, Z5
 	VFMADD213PS  Z23, Z1, Z5
 	VFMADD213PS  Z24, Z1, Z5
@@ -63,7 +65,8 @@ tail:
 	VFMADD231PS  Z29, Z1, Z3
 	VSUBPS       Z27, Z3, Z5
 	VFNMADD231PS Z28, Z5, Z1
-	VMOVUPS      Z21, Z5
+	VMOVUPS      Z20, Z5
+	VFMADD213PS  Z21, Z1, Z5
 	VFMADD213PS  Z22, Z1, Z5
 	VFMADD213PS  Z23, Z1, Z5
 	VFMADD213PS  Z24, Z1, Z5
@@ -189,95 +192,113 @@ DATA expm1Low<>+56(SB)/4, $0xc1900000
 DATA expm1Low<>+60(SB)/4, $0xc1900000
 GLOBL expm1Low<>(SB), RODATA|NOPTR, $64
 
-DATA exp2<>+0(SB)/4, $0x3effffff
-DATA exp2<>+4(SB)/4, $0x3effffff
-DATA exp2<>+8(SB)/4, $0x3effffff
-DATA exp2<>+12(SB)/4, $0x3effffff
-DATA exp2<>+16(SB)/4, $0x3effffff
-DATA exp2<>+20(SB)/4, $0x3effffff
-DATA exp2<>+24(SB)/4, $0x3effffff
-DATA exp2<>+28(SB)/4, $0x3effffff
-DATA exp2<>+32(SB)/4, $0x3effffff
-DATA exp2<>+36(SB)/4, $0x3effffff
-DATA exp2<>+40(SB)/4, $0x3effffff
-DATA exp2<>+44(SB)/4, $0x3effffff
-DATA exp2<>+48(SB)/4, $0x3effffff
-DATA exp2<>+52(SB)/4, $0x3effffff
-DATA exp2<>+56(SB)/4, $0x3effffff
-DATA exp2<>+60(SB)/4, $0x3effffff
+DATA exp2<>+0(SB)/4, $0x3f000000
+DATA exp2<>+4(SB)/4, $0x3f000000
+DATA exp2<>+8(SB)/4, $0x3f000000
+DATA exp2<>+12(SB)/4, $0x3f000000
+DATA exp2<>+16(SB)/4, $0x3f000000
+DATA exp2<>+20(SB)/4, $0x3f000000
+DATA exp2<>+24(SB)/4, $0x3f000000
+DATA exp2<>+28(SB)/4, $0x3f000000
+DATA exp2<>+32(SB)/4, $0x3f000000
+DATA exp2<>+36(SB)/4, $0x3f000000
+DATA exp2<>+40(SB)/4, $0x3f000000
+DATA exp2<>+44(SB)/4, $0x3f000000
+DATA exp2<>+48(SB)/4, $0x3f000000
+DATA exp2<>+52(SB)/4, $0x3f000000
+DATA exp2<>+56(SB)/4, $0x3f000000
+DATA exp2<>+60(SB)/4, $0x3f000000
 GLOBL exp2<>(SB), RODATA|NOPTR, $64
 
-DATA exp3<>+0(SB)/4, $0x3e2aaa5a
-DATA exp3<>+4(SB)/4, $0x3e2aaa5a
-DATA exp3<>+8(SB)/4, $0x3e2aaa5a
-DATA exp3<>+12(SB)/4, $0x3e2aaa5a
-DATA exp3<>+16(SB)/4, $0x3e2aaa5a
-DATA exp3<>+20(SB)/4, $0x3e2aaa5a
-DATA exp3<>+24(SB)/4, $0x3e2aaa5a
-DATA exp3<>+28(SB)/4, $0x3e2aaa5a
-DATA exp3<>+32(SB)/4, $0x3e2aaa5a
-DATA exp3<>+36(SB)/4, $0x3e2aaa5a
-DATA exp3<>+40(SB)/4, $0x3e2aaa5a
-DATA exp3<>+44(SB)/4, $0x3e2aaa5a
-DATA exp3<>+48(SB)/4, $0x3e2aaa5a
-DATA exp3<>+52(SB)/4, $0x3e2aaa5a
-DATA exp3<>+56(SB)/4, $0x3e2aaa5a
-DATA exp3<>+60(SB)/4, $0x3e2aaa5a
+DATA exp3<>+0(SB)/4, $0x3e2aaaab
+DATA exp3<>+4(SB)/4, $0x3e2aaaab
+DATA exp3<>+8(SB)/4, $0x3e2aaaab
+DATA exp3<>+12(SB)/4, $0x3e2aaaab
+DATA exp3<>+16(SB)/4, $0x3e2aaaab
+DATA exp3<>+20(SB)/4, $0x3e2aaaab
+DATA exp3<>+24(SB)/4, $0x3e2aaaab
+DATA exp3<>+28(SB)/4, $0x3e2aaaab
+DATA exp3<>+32(SB)/4, $0x3e2aaaab
+DATA exp3<>+36(SB)/4, $0x3e2aaaab
+DATA exp3<>+40(SB)/4, $0x3e2aaaab
+DATA exp3<>+44(SB)/4, $0x3e2aaaab
+DATA exp3<>+48(SB)/4, $0x3e2aaaab
+DATA exp3<>+52(SB)/4, $0x3e2aaaab
+DATA exp3<>+56(SB)/4, $0x3e2aaaab
+DATA exp3<>+60(SB)/4, $0x3e2aaaab
 GLOBL exp3<>(SB), RODATA|NOPTR, $64
 
-DATA exp4<>+0(SB)/4, $0x3d2aab79
-DATA exp4<>+4(SB)/4, $0x3d2aab79
-DATA exp4<>+8(SB)/4, $0x3d2aab79
-DATA exp4<>+12(SB)/4, $0x3d2aab79
-DATA exp4<>+16(SB)/4, $0x3d2aab79
-DATA exp4<>+20(SB)/4, $0x3d2aab79
-DATA exp4<>+24(SB)/4, $0x3d2aab79
-DATA exp4<>+28(SB)/4, $0x3d2aab79
-DATA exp4<>+32(SB)/4, $0x3d2aab79
-DATA exp4<>+36(SB)/4, $0x3d2aab79
-DATA exp4<>+40(SB)/4, $0x3d2aab79
-DATA exp4<>+44(SB)/4, $0x3d2aab79
-DATA exp4<>+48(SB)/4, $0x3d2aab79
-DATA exp4<>+52(SB)/4, $0x3d2aab79
-DATA exp4<>+56(SB)/4, $0x3d2aab79
-DATA exp4<>+60(SB)/4, $0x3d2aab79
+DATA exp4<>+0(SB)/4, $0x3d2aaaab
+DATA exp4<>+4(SB)/4, $0x3d2aaaab
+DATA exp4<>+8(SB)/4, $0x3d2aaaab
+DATA exp4<>+12(SB)/4, $0x3d2aaaab
+DATA exp4<>+16(SB)/4, $0x3d2aaaab
+DATA exp4<>+20(SB)/4, $0x3d2aaaab
+DATA exp4<>+24(SB)/4, $0x3d2aaaab
+DATA exp4<>+28(SB)/4, $0x3d2aaaab
+DATA exp4<>+32(SB)/4, $0x3d2aaaab
+DATA exp4<>+36(SB)/4, $0x3d2aaaab
+DATA exp4<>+40(SB)/4, $0x3d2aaaab
+DATA exp4<>+44(SB)/4, $0x3d2aaaab
+DATA exp4<>+48(SB)/4, $0x3d2aaaab
+DATA exp4<>+52(SB)/4, $0x3d2aaaab
+DATA exp4<>+56(SB)/4, $0x3d2aaaab
+DATA exp4<>+60(SB)/4, $0x3d2aaaab
 GLOBL exp4<>(SB), RODATA|NOPTR, $64
 
-DATA exp5<>+0(SB)/4, $0x3c0912a5
-DATA exp5<>+4(SB)/4, $0x3c0912a5
-DATA exp5<>+8(SB)/4, $0x3c0912a5
-DATA exp5<>+12(SB)/4, $0x3c0912a5
-DATA exp5<>+16(SB)/4, $0x3c0912a5
-DATA exp5<>+20(SB)/4, $0x3c0912a5
-DATA exp5<>+24(SB)/4, $0x3c0912a5
-DATA exp5<>+28(SB)/4, $0x3c0912a5
-DATA exp5<>+32(SB)/4, $0x3c0912a5
-DATA exp5<>+36(SB)/4, $0x3c0912a5
-DATA exp5<>+40(SB)/4, $0x3c0912a5
-DATA exp5<>+44(SB)/4, $0x3c0912a5
-DATA exp5<>+48(SB)/4, $0x3c0912a5
-DATA exp5<>+52(SB)/4, $0x3c0912a5
-DATA exp5<>+56(SB)/4, $0x3c0912a5
-DATA exp5<>+60(SB)/4, $0x3c0912a5
+DATA exp5<>+0(SB)/4, $0x3c088889
+DATA exp5<>+4(SB)/4, $0x3c088889
+DATA exp5<>+8(SB)/4, $0x3c088889
+DATA exp5<>+12(SB)/4, $0x3c088889
+DATA exp5<>+16(SB)/4, $0x3c088889
+DATA exp5<>+20(SB)/4, $0x3c088889
+DATA exp5<>+24(SB)/4, $0x3c088889
+DATA exp5<>+28(SB)/4, $0x3c088889
+DATA exp5<>+32(SB)/4, $0x3c088889
+DATA exp5<>+36(SB)/4, $0x3c088889
+DATA exp5<>+40(SB)/4, $0x3c088889
+DATA exp5<>+44(SB)/4, $0x3c088889
+DATA exp5<>+48(SB)/4, $0x3c088889
+DATA exp5<>+52(SB)/4, $0x3c088889
+DATA exp5<>+56(SB)/4, $0x3c088889
+DATA exp5<>+60(SB)/4, $0x3c088889
 GLOBL exp5<>(SB), RODATA|NOPTR, $64
 
-DATA exp6<>+0(SB)/4, $0x3ab5ce34
-DATA exp6<>+4(SB)/4, $0x3ab5ce34
-DATA exp6<>+8(SB)/4, $0x3ab5ce34
-DATA exp6<>+12(SB)/4, $0x3ab5ce34
-DATA exp6<>+16(SB)/4, $0x3ab5ce34
-DATA exp6<>+20(SB)/4, $0x3ab5ce34
-DATA exp6<>+24(SB)/4, $0x3ab5ce34
-DATA exp6<>+28(SB)/4, $0x3ab5ce34
-DATA exp6<>+32(SB)/4, $0x3ab5ce34
-DATA exp6<>+36(SB)/4, $0x3ab5ce34
-DATA exp6<>+40(SB)/4, $0x3ab5ce34
-DATA exp6<>+44(SB)/4, $0x3ab5ce34
-DATA exp6<>+48(SB)/4, $0x3ab5ce34
-DATA exp6<>+52(SB)/4, $0x3ab5ce34
-DATA exp6<>+56(SB)/4, $0x3ab5ce34
-DATA exp6<>+60(SB)/4, $0x3ab5ce34
+DATA exp6<>+0(SB)/4, $0x3ab60b61
+DATA exp6<>+4(SB)/4, $0x3ab60b61
+DATA exp6<>+8(SB)/4, $0x3ab60b61
+DATA exp6<>+12(SB)/4, $0x3ab60b61
+DATA exp6<>+16(SB)/4, $0x3ab60b61
+DATA exp6<>+20(SB)/4, $0x3ab60b61
+DATA exp6<>+24(SB)/4, $0x3ab60b61
+DATA exp6<>+28(SB)/4, $0x3ab60b61
+DATA exp6<>+32(SB)/4, $0x3ab60b61
+DATA exp6<>+36(SB)/4, $0x3ab60b61
+DATA exp6<>+40(SB)/4, $0x3ab60b61
+DATA exp6<>+44(SB)/4, $0x3ab60b61
+DATA exp6<>+48(SB)/4, $0x3ab60b61
+DATA exp6<>+52(SB)/4, $0x3ab60b61
+DATA exp6<>+56(SB)/4, $0x3ab60b61
+DATA exp6<>+60(SB)/4, $0x3ab60b61
 GLOBL exp6<>(SB), RODATA|NOPTR, $64
+
+DATA exp7<>+0(SB)/4, $0x39500d01
+DATA exp7<>+4(SB)/4, $0x39500d01
+DATA exp7<>+8(SB)/4, $0x39500d01
+DATA exp7<>+12(SB)/4, $0x39500d01
+DATA exp7<>+16(SB)/4, $0x39500d01
+DATA exp7<>+20(SB)/4, $0x39500d01
+DATA exp7<>+24(SB)/4, $0x39500d01
+DATA exp7<>+28(SB)/4, $0x39500d01
+DATA exp7<>+32(SB)/4, $0x39500d01
+DATA exp7<>+36(SB)/4, $0x39500d01
+DATA exp7<>+40(SB)/4, $0x39500d01
+DATA exp7<>+44(SB)/4, $0x39500d01
+DATA exp7<>+48(SB)/4, $0x39500d01
+DATA exp7<>+52(SB)/4, $0x39500d01
+DATA exp7<>+56(SB)/4, $0x39500d01
+DATA exp7<>+60(SB)/4, $0x39500d01
+GLOBL exp7<>(SB), RODATA|NOPTR, $64
 
 // func eluBackwardAVX512(dst *float32, dy *float32, y *float32, n int)
 // Requires: AVX, AVX512F, BMI2
@@ -504,6 +525,7 @@ TEXT ·swishAVX512(SB), NOSPLIT, $0-24
 	VMOVUPS exp4<>+0(SB), Z23
 	VMOVUPS exp5<>+0(SB), Z22
 	VMOVUPS exp6<>+0(SB), Z21
+	VMOVUPS exp7<>+0(SB), Z20
 	XORQ    AX, AX
 	SUBQ    $0x10, CX
 	JLT     tail
@@ -516,7 +538,8 @@ whole:
 	VRNDSCALEPS  $0x08, Z3, Z3
 	VFNMADD231PS Z27, Z3, Z1
 	VFNMADD231PS Z26, Z3, Z1
-	VMOVUPS      Z21, Z5
+	VMOVUPS      Z20, Z5
+	VFMADD213PS  Z21, Z1, Z5
 	VFMADD213PS  Z22, Z1, Z5
 	VFMADD213PS  Z23, Z1, Z5
 	VFMADD213PS  Z24, Z1, Z5
@@ -556,7 +579,8 @@ tail:
 	VRNDSCALEPS  $0x08, Z3, Z3
 	VFNMADD231PS Z27, Z3, Z1
 	VFNMADD231PS Z26, Z3, Z1
-	VMOVUPS      Z21, Z5
+	VMOVUPS      Z20, Z5
+	VFMADD213PS  Z21, Z1, Z5
 	VFMADD213PS  Z22, Z1, Z5
 	VFMADD213PS  Z23, Z1, Z5
 	VFMADD213PS  Z24, Z1, Z5
@@ -674,6 +698,7 @@ TEXT ·swishBackwardAVX512(SB), NOSPLIT, $0-32
 	VMOVUPS exp4<>+0(SB), Z23
 	VMOVUPS exp5<>+0(SB), Z22
 	VMOVUPS exp6<>+0(SB), Z21
+	VMOVUPS exp7<>+0(SB), Z20
 	XORQ    AX, AX
 	SUBQ    $0x10, CX
 	JLT     tail
@@ -688,7 +713,8 @@ whole:
 	VRNDSCALEPS  $0x08, Z3, Z3
 	VFNMADD231PS Z27, Z3, Z1
 	VFNMADD231PS Z26, Z3, Z1
-	VMOVUPS      Z21, Z5
+	VMOVUPS      Z20, Z5
+	VFMADD213PS  Z21, Z1, Z5
 	VFMADD213PS  Z22, Z1, Z5
 	VFMADD213PS  Z23, Z1, Z5
 	VFMADD213PS  Z24, Z1, Z5
@@ -734,7 +760,8 @@ tail:
 	VRNDSCALEPS  $0x08, Z3, Z3
 	VFNMADD231PS Z27, Z3, Z1
 	VFNMADD231PS Z26, Z3, Z1
-	VMOVUPS      Z21, Z5
+	VMOVUPS      Z20, Z5
+	VFMADD213PS  Z21, Z1, Z5
 	VFMADD213PS  Z22, Z1, Z5
 	VFMADD213PS  Z23, Z1, Z5
 	VFMADD213PS  Z24, Z1, Z5
@@ -793,6 +820,7 @@ TEXT ·softplusAVX512(SB), NOSPLIT, $0-24
 	VMOVUPS exp4<>+0(SB), Z13
 	VMOVUPS exp5<>+0(SB), Z12
 	VMOVUPS exp6<>+0(SB), Z11
+	VMOVUPS exp7<>+0(SB), Z10
 	XORQ    AX, AX
 	SUBQ    $0x10, CX
 	JLT     tail
@@ -806,7 +834,8 @@ whole:
 	VRNDSCALEPS  $0x08, Z3, Z3
 	VFNMADD231PS Z25, Z3, Z1
 	VFNMADD231PS Z24, Z3, Z1
-	VMOVUPS      Z11, Z5
+	VMOVUPS      Z10, Z5
+	VFMADD213PS  Z11, Z1, Z5
 	VFMADD213PS  Z12, Z1, Z5
 	VFMADD213PS  Z13, Z1, Z5
 	VFMADD213PS  Z14, Z1, Z5
@@ -856,7 +885,8 @@ tail:
 	VRNDSCALEPS  $0x08, Z3, Z3
 	VFNMADD231PS Z25, Z3, Z1
 	VFNMADD231PS Z24, Z3, Z1
-	VMOVUPS      Z11, Z5
+	VMOVUPS      Z10, Z5
+	VFMADD213PS  Z11, Z1, Z5
 	VFMADD213PS  Z12, Z1, Z5
 	VFMADD213PS  Z13, Z1, Z5
 	VFMADD213PS  Z14, Z1, Z5
@@ -1073,6 +1103,7 @@ TEXT ·softplusBackwardAVX512(SB), NOSPLIT, $0-32
 	VMOVUPS exp4<>+0(SB), Z23
 	VMOVUPS exp5<>+0(SB), Z22
 	VMOVUPS exp6<>+0(SB), Z21
+	VMOVUPS exp7<>+0(SB), Z20
 	XORQ    AX, AX
 	SUBQ    $0x10, CX
 	JLT     tail
@@ -1086,7 +1117,8 @@ whole:
 	VFMADD231PS  Z29, Z1, Z3
 	VSUBPS       Z27, Z3, Z5
 	VFNMADD231PS Z28, Z5, Z1
-	VMOVUPS      Z21, Z5
+	VMOVUPS      Z20, Z5
+	VFMADD213PS  Z21, Z1, Z5
 	VFMADD213PS  Z22, Z1, Z5
 	VFMADD213PS  Z23, Z1, Z5
 	VFMADD213PS  Z24, Z1, Z5
@@ -1118,7 +1150,8 @@ tail:
 	VFMADD231PS  Z29, Z1, Z3
 	VSUBPS       Z27, Z3, Z5
 	VFNMADD231PS Z28, Z5, Z1
-	VMOVUPS      Z21, Z5
+	VMOVUPS      Z20, Z5
+	VFMADD213PS  Z21, Z1, Z5
 	VFMADD213PS  Z22, Z1, Z5
 	VFMADD213PS  Z23, Z1, Z5
 	VFMADD213PS  Z24, Z1, Z5
@@ -1443,6 +1476,7 @@ TEXT ·normalizeELUAVX512(SB), NOSPLIT, $0-56
 	VMOVUPS exp4<>+0(SB), Z23
 	VMOVUPS exp5<>+0(SB), Z22
 	VMOVUPS exp6<>+0(SB), Z21
+	VMOVUPS exp7<>+0(SB), Z20
 	MOVQ    period+48(FP), R11
 
 repeat:
@@ -1467,7 +1501,8 @@ whole:
 	VFMADD231PS  Z29, Z1, Z3
 	VSUBPS       Z27, Z3, Z5
 	VFNMADD231PS Z28, Z5, Z1
-	VMOVUPS      Z21, Z5
+	VMOVUPS      Z20, Z5
+	VFMADD213PS  Z21, Z1, Z5
 	VFMADD213PS  Z22, Z1, Z5
 	VFMADD213PS  Z23, Z1, Z5
 	VFMADD213PS  Z24, Z1, Z5
@@ -1502,7 +1537,8 @@ tail:
 	VFMADD231PS  Z29, Z1, Z3
 	VSUBPS       Z27, Z3, Z5
 	VFNMADD231PS Z28, Z5, Z1
-	VMOVUPS      Z21, Z5
+	VMOVUPS      Z20, Z5
+	VFMADD213PS  Z21, Z1, Z5
 	VFMADD213PS  Z22, Z1, Z5
 	VFMADD213PS  Z23, Z1, Z5
 	VFMADD213PS  Z24, Z1, Z5
@@ -1736,7 +1772,8 @@ whole:
 	VFMADD231PS  Y12, Y1, Y3
 	VSUBPS       Y10, Y3, Y5
 	VFNMADD231PS Y11, Y5, Y1
-	VMOVUPS      exp6<>+0(SB), Y5
+	VMOVUPS      exp7<>+0(SB), Y5
+	VFMADD213PS  exp6<>+0(SB), Y1, Y5
 	VFMADD213PS  exp5<>+0(SB), Y1, Y5
 	VFMADD213PS  exp4<>+0(SB), Y1, Y5
 	VFMADD213PS  exp3<>+0(SB), Y1, Y5
@@ -1766,7 +1803,8 @@ tail:
 	VFMADD231PS  Y12, Y1, Y3
 	VSUBPS       Y10, Y3, Y5
 	VFNMADD231PS Y11, Y5, Y1
-	VMOVUPS      exp6<>+0(SB), Y5
+	VMOVUPS      exp7<>+0(SB), Y5
+	VFMADD213PS  exp6<>+0(SB), Y1, Y5
 	VFMADD213PS  exp5<>+0(SB), Y1, Y5
 	VFMADD213PS  exp4<>+0(SB), Y1, Y5
 	VFMADD213PS  exp3<>+0(SB), Y1, Y5
@@ -2014,7 +2052,8 @@ whole:
 	VROUNDPS     $0x08, Y3, Y3
 	VFNMADD231PS Y10, Y3, Y1
 	VFNMADD231PS Y9, Y3, Y1
-	VMOVUPS      exp6<>+0(SB), Y5
+	VMOVUPS      exp7<>+0(SB), Y5
+	VFMADD213PS  exp6<>+0(SB), Y1, Y5
 	VFMADD213PS  exp5<>+0(SB), Y1, Y5
 	VFMADD213PS  exp4<>+0(SB), Y1, Y5
 	VFMADD213PS  exp3<>+0(SB), Y1, Y5
@@ -2052,7 +2091,8 @@ tail:
 	VROUNDPS     $0x08, Y3, Y3
 	VFNMADD231PS Y10, Y3, Y1
 	VFNMADD231PS Y9, Y3, Y1
-	VMOVUPS      exp6<>+0(SB), Y5
+	VMOVUPS      exp7<>+0(SB), Y5
+	VFMADD213PS  exp6<>+0(SB), Y1, Y5
 	VFMADD213PS  exp5<>+0(SB), Y1, Y5
 	VFMADD213PS  exp4<>+0(SB), Y1, Y5
 	VFMADD213PS  exp3<>+0(SB), Y1, Y5
@@ -2105,7 +2145,8 @@ whole:
 	VROUNDPS     $0x08, Y3, Y3
 	VFNMADD231PS Y10, Y3, Y1
 	VFNMADD231PS Y9, Y3, Y1
-	VMOVUPS      exp6<>+0(SB), Y5
+	VMOVUPS      exp7<>+0(SB), Y5
+	VFMADD213PS  exp6<>+0(SB), Y1, Y5
 	VFMADD213PS  exp5<>+0(SB), Y1, Y5
 	VFMADD213PS  exp4<>+0(SB), Y1, Y5
 	VFMADD213PS  exp3<>+0(SB), Y1, Y5
@@ -2149,7 +2190,8 @@ tail:
 	VROUNDPS     $0x08, Y3, Y3
 	VFNMADD231PS Y10, Y3, Y1
 	VFNMADD231PS Y9, Y3, Y1
-	VMOVUPS      exp6<>+0(SB), Y5
+	VMOVUPS      exp7<>+0(SB), Y5
+	VFMADD213PS  exp6<>+0(SB), Y1, Y5
 	VFMADD213PS  exp5<>+0(SB), Y1, Y5
 	VFMADD213PS  exp4<>+0(SB), Y1, Y5
 	VFMADD213PS  exp3<>+0(SB), Y1, Y5
@@ -2206,7 +2248,8 @@ whole:
 	VROUNDPS     $0x08, Y3, Y3
 	VFNMADD231PS Y8, Y3, Y1
 	VFNMADD231PS Y7, Y3, Y1
-	VMOVUPS      exp6<>+0(SB), Y5
+	VMOVUPS      exp7<>+0(SB), Y5
+	VFMADD213PS  exp6<>+0(SB), Y1, Y5
 	VFMADD213PS  exp5<>+0(SB), Y1, Y5
 	VFMADD213PS  exp4<>+0(SB), Y1, Y5
 	VFMADD213PS  exp3<>+0(SB), Y1, Y5
@@ -2256,7 +2299,8 @@ tail:
 	VROUNDPS     $0x08, Y3, Y3
 	VFNMADD231PS Y8, Y3, Y1
 	VFNMADD231PS Y7, Y3, Y1
-	VMOVUPS      exp6<>+0(SB), Y5
+	VMOVUPS      exp7<>+0(SB), Y5
+	VFMADD213PS  exp6<>+0(SB), Y1, Y5
 	VFMADD213PS  exp5<>+0(SB), Y1, Y5
 	VFMADD213PS  exp4<>+0(SB), Y1, Y5
 	VFMADD213PS  exp3<>+0(SB), Y1, Y5
@@ -2319,7 +2363,8 @@ whole:
 	VFMADD231PS  Y12, Y1, Y3
 	VSUBPS       Y10, Y3, Y5
 	VFNMADD231PS Y11, Y5, Y1
-	VMOVUPS      exp6<>+0(SB), Y5
+	VMOVUPS      exp7<>+0(SB), Y5
+	VFMADD213PS  exp6<>+0(SB), Y1, Y5
 	VFMADD213PS  exp5<>+0(SB), Y1, Y5
 	VFMADD213PS  exp4<>+0(SB), Y1, Y5
 	VFMADD213PS  exp3<>+0(SB), Y1, Y5
@@ -2351,7 +2396,8 @@ tail:
 	VFMADD231PS  Y12, Y1, Y3
 	VSUBPS       Y10, Y3, Y5
 	VFNMADD231PS Y11, Y5, Y1
-	VMOVUPS      exp6<>+0(SB), Y5
+	VMOVUPS      exp7<>+0(SB), Y5
+	VFMADD213PS  exp6<>+0(SB), Y1, Y5
 	VFMADD213PS  exp5<>+0(SB), Y1, Y5
 	VFMADD213PS  exp4<>+0(SB), Y1, Y5
 	VFMADD213PS  exp3<>+0(SB), Y1, Y5
@@ -2695,7 +2741,8 @@ whole:
 	VFMADD231PS  Y12, Y1, Y3
 	VSUBPS       Y10, Y3, Y5
 	VFNMADD231PS Y11, Y5, Y1
-	VMOVUPS      exp6<>+0(SB), Y5
+	VMOVUPS      exp7<>+0(SB), Y5
+	VFMADD213PS  exp6<>+0(SB), Y1, Y5
 	VFMADD213PS  exp5<>+0(SB), Y1, Y5
 	VFMADD213PS  exp4<>+0(SB), Y1, Y5
 	VFMADD213PS  exp3<>+0(SB), Y1, Y5
@@ -2730,7 +2777,8 @@ tail:
 	VFMADD231PS  Y12, Y1, Y3
 	VSUBPS       Y10, Y3, Y5
 	VFNMADD231PS Y11, Y5, Y1
-	VMOVUPS      exp6<>+0(SB), Y5
+	VMOVUPS      exp7<>+0(SB), Y5
+	VFMADD213PS  exp6<>+0(SB), Y1, Y5
 	VFMADD213PS  exp5<>+0(SB), Y1, Y5
 	VFMADD213PS  exp4<>+0(SB), Y1, Y5
 	VFMADD213PS  exp3<>+0(SB), Y1, Y5

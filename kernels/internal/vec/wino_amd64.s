@@ -1868,7 +1868,8 @@ channelsWholeELU:
 	VFMADD231PS  log2e<>+0(SB), Z1, Z3
 	VSUBPS       magic<>+0(SB), Z3, Z4
 	VFNMADD231PS ln2<>+0(SB), Z4, Z1
-	VMOVUPS      exp6<>+0(SB), Z4
+	VMOVUPS      exp7<>+0(SB), Z4
+	VFMADD213PS  exp6<>+0(SB), Z1, Z4
 	VFMADD213PS  exp5<>+0(SB), Z1, Z4
 	VFMADD213PS  exp4<>+0(SB), Z1, Z4
 	VFMADD213PS  exp3<>+0(SB), Z1, Z4
@@ -2654,7 +2655,8 @@ channelsCutELU:
 	VFMADD231PS  log2e<>+0(SB), Z1, Z3
 	VSUBPS       magic<>+0(SB), Z3, Z4
 	VFNMADD231PS ln2<>+0(SB), Z4, Z1
-	VMOVUPS      exp6<>+0(SB), Z4
+	VMOVUPS      exp7<>+0(SB), Z4
+	VFMADD213PS  exp6<>+0(SB), Z1, Z4
 	VFMADD213PS  exp5<>+0(SB), Z1, Z4
 	VFMADD213PS  exp4<>+0(SB), Z1, Z4
 	VFMADD213PS  exp3<>+0(SB), Z1, Z4
@@ -2825,94 +2827,112 @@ DATA ln2<>+56(SB)/4, $0x3f317218
 DATA ln2<>+60(SB)/4, $0x3f317218
 GLOBL ln2<>(SB), RODATA|NOPTR, $64
 
-DATA exp6<>+0(SB)/4, $0x3ab5ce34
-DATA exp6<>+4(SB)/4, $0x3ab5ce34
-DATA exp6<>+8(SB)/4, $0x3ab5ce34
-DATA exp6<>+12(SB)/4, $0x3ab5ce34
-DATA exp6<>+16(SB)/4, $0x3ab5ce34
-DATA exp6<>+20(SB)/4, $0x3ab5ce34
-DATA exp6<>+24(SB)/4, $0x3ab5ce34
-DATA exp6<>+28(SB)/4, $0x3ab5ce34
-DATA exp6<>+32(SB)/4, $0x3ab5ce34
-DATA exp6<>+36(SB)/4, $0x3ab5ce34
-DATA exp6<>+40(SB)/4, $0x3ab5ce34
-DATA exp6<>+44(SB)/4, $0x3ab5ce34
-DATA exp6<>+48(SB)/4, $0x3ab5ce34
-DATA exp6<>+52(SB)/4, $0x3ab5ce34
-DATA exp6<>+56(SB)/4, $0x3ab5ce34
-DATA exp6<>+60(SB)/4, $0x3ab5ce34
+DATA exp7<>+0(SB)/4, $0x39500d01
+DATA exp7<>+4(SB)/4, $0x39500d01
+DATA exp7<>+8(SB)/4, $0x39500d01
+DATA exp7<>+12(SB)/4, $0x39500d01
+DATA exp7<>+16(SB)/4, $0x39500d01
+DATA exp7<>+20(SB)/4, $0x39500d01
+DATA exp7<>+24(SB)/4, $0x39500d01
+DATA exp7<>+28(SB)/4, $0x39500d01
+DATA exp7<>+32(SB)/4, $0x39500d01
+DATA exp7<>+36(SB)/4, $0x39500d01
+DATA exp7<>+40(SB)/4, $0x39500d01
+DATA exp7<>+44(SB)/4, $0x39500d01
+DATA exp7<>+48(SB)/4, $0x39500d01
+DATA exp7<>+52(SB)/4, $0x39500d01
+DATA exp7<>+56(SB)/4, $0x39500d01
+DATA exp7<>+60(SB)/4, $0x39500d01
+GLOBL exp7<>(SB), RODATA|NOPTR, $64
+
+DATA exp6<>+0(SB)/4, $0x3ab60b61
+DATA exp6<>+4(SB)/4, $0x3ab60b61
+DATA exp6<>+8(SB)/4, $0x3ab60b61
+DATA exp6<>+12(SB)/4, $0x3ab60b61
+DATA exp6<>+16(SB)/4, $0x3ab60b61
+DATA exp6<>+20(SB)/4, $0x3ab60b61
+DATA exp6<>+24(SB)/4, $0x3ab60b61
+DATA exp6<>+28(SB)/4, $0x3ab60b61
+DATA exp6<>+32(SB)/4, $0x3ab60b61
+DATA exp6<>+36(SB)/4, $0x3ab60b61
+DATA exp6<>+40(SB)/4, $0x3ab60b61
+DATA exp6<>+44(SB)/4, $0x3ab60b61
+DATA exp6<>+48(SB)/4, $0x3ab60b61
+DATA exp6<>+52(SB)/4, $0x3ab60b61
+DATA exp6<>+56(SB)/4, $0x3ab60b61
+DATA exp6<>+60(SB)/4, $0x3ab60b61
 GLOBL exp6<>(SB), RODATA|NOPTR, $64
 
-DATA exp5<>+0(SB)/4, $0x3c0912a5
-DATA exp5<>+4(SB)/4, $0x3c0912a5
-DATA exp5<>+8(SB)/4, $0x3c0912a5
-DATA exp5<>+12(SB)/4, $0x3c0912a5
-DATA exp5<>+16(SB)/4, $0x3c0912a5
-DATA exp5<>+20(SB)/4, $0x3c0912a5
-DATA exp5<>+24(SB)/4, $0x3c0912a5
-DATA exp5<>+28(SB)/4, $0x3c0912a5
-DATA exp5<>+32(SB)/4, $0x3c0912a5
-DATA exp5<>+36(SB)/4, $0x3c0912a5
-DATA exp5<>+40(SB)/4, $0x3c0912a5
-DATA exp5<>+44(SB)/4, $0x3c0912a5
-DATA exp5<>+48(SB)/4, $0x3c0912a5
-DATA exp5<>+52(SB)/4, $0x3c0912a5
-DATA exp5<>+56(SB)/4, $0x3c0912a5
-DATA exp5<>+60(SB)/4, $0x3c0912a5
+DATA exp5<>+0(SB)/4, $0x3c088889
+DATA exp5<>+4(SB)/4, $0x3c088889
+DATA exp5<>+8(SB)/4, $0x3c088889
+DATA exp5<>+12(SB)/4, $0x3c088889
+DATA exp5<>+16(SB)/4, $0x3c088889
+DATA exp5<>+20(SB)/4, $0x3c088889
+DATA exp5<>+24(SB)/4, $0x3c088889
+DATA exp5<>+28(SB)/4, $0x3c088889
+DATA exp5<>+32(SB)/4, $0x3c088889
+DATA exp5<>+36(SB)/4, $0x3c088889
+DATA exp5<>+40(SB)/4, $0x3c088889
+DATA exp5<>+44(SB)/4, $0x3c088889
+DATA exp5<>+48(SB)/4, $0x3c088889
+DATA exp5<>+52(SB)/4, $0x3c088889
+DATA exp5<>+56(SB)/4, $0x3c088889
+DATA exp5<>+60(SB)/4, $0x3c088889
 GLOBL exp5<>(SB), RODATA|NOPTR, $64
 
-DATA exp4<>+0(SB)/4, $0x3d2aab79
-DATA exp4<>+4(SB)/4, $0x3d2aab79
-DATA exp4<>+8(SB)/4, $0x3d2aab79
-DATA exp4<>+12(SB)/4, $0x3d2aab79
-DATA exp4<>+16(SB)/4, $0x3d2aab79
-DATA exp4<>+20(SB)/4, $0x3d2aab79
-DATA exp4<>+24(SB)/4, $0x3d2aab79
-DATA exp4<>+28(SB)/4, $0x3d2aab79
-DATA exp4<>+32(SB)/4, $0x3d2aab79
-DATA exp4<>+36(SB)/4, $0x3d2aab79
-DATA exp4<>+40(SB)/4, $0x3d2aab79
-DATA exp4<>+44(SB)/4, $0x3d2aab79
-DATA exp4<>+48(SB)/4, $0x3d2aab79
-DATA exp4<>+52(SB)/4, $0x3d2aab79
-DATA exp4<>+56(SB)/4, $0x3d2aab79
-DATA exp4<>+60(SB)/4, $0x3d2aab79
+DATA exp4<>+0(SB)/4, $0x3d2aaaab
+DATA exp4<>+4(SB)/4, $0x3d2aaaab
+DATA exp4<>+8(SB)/4, $0x3d2aaaab
+DATA exp4<>+12(SB)/4, $0x3d2aaaab
+DATA exp4<>+16(SB)/4, $0x3d2aaaab
+DATA exp4<>+20(SB)/4, $0x3d2aaaab
+DATA exp4<>+24(SB)/4, $0x3d2aaaab
+DATA exp4<>+28(SB)/4, $0x3d2aaaab
+DATA exp4<>+32(SB)/4, $0x3d2aaaab
+DATA exp4<>+36(SB)/4, $0x3d2aaaab
+DATA exp4<>+40(SB)/4, $0x3d2aaaab
+DATA exp4<>+44(SB)/4, $0x3d2aaaab
+DATA exp4<>+48(SB)/4, $0x3d2aaaab
+DATA exp4<>+52(SB)/4, $0x3d2aaaab
+DATA exp4<>+56(SB)/4, $0x3d2aaaab
+DATA exp4<>+60(SB)/4, $0x3d2aaaab
 GLOBL exp4<>(SB), RODATA|NOPTR, $64
 
-DATA exp3<>+0(SB)/4, $0x3e2aaa5a
-DATA exp3<>+4(SB)/4, $0x3e2aaa5a
-DATA exp3<>+8(SB)/4, $0x3e2aaa5a
-DATA exp3<>+12(SB)/4, $0x3e2aaa5a
-DATA exp3<>+16(SB)/4, $0x3e2aaa5a
-DATA exp3<>+20(SB)/4, $0x3e2aaa5a
-DATA exp3<>+24(SB)/4, $0x3e2aaa5a
-DATA exp3<>+28(SB)/4, $0x3e2aaa5a
-DATA exp3<>+32(SB)/4, $0x3e2aaa5a
-DATA exp3<>+36(SB)/4, $0x3e2aaa5a
-DATA exp3<>+40(SB)/4, $0x3e2aaa5a
-DATA exp3<>+44(SB)/4, $0x3e2aaa5a
-DATA exp3<>+48(SB)/4, $0x3e2aaa5a
-DATA exp3<>+52(SB)/4, $0x3e2aaa5a
-DATA exp3<>+56(SB)/4, $0x3e2aaa5a
-DATA exp3<>+60(SB)/4, $0x3e2aaa5a
+DATA exp3<>+0(SB)/4, $0x3e2aaaab
+DATA exp3<>+4(SB)/4, $0x3e2aaaab
+DATA exp3<>+8(SB)/4, $0x3e2aaaab
+DATA exp3<>+12(SB)/4, $0x3e2aaaab
+DATA exp3<>+16(SB)/4, $0x3e2aaaab
+DATA exp3<>+20(SB)/4, $0x3e2aaaab
+DATA exp3<>+24(SB)/4, $0x3e2aaaab
+DATA exp3<>+28(SB)/4, $0x3e2aaaab
+DATA exp3<>+32(SB)/4, $0x3e2aaaab
+DATA exp3<>+36(SB)/4, $0x3e2aaaab
+DATA exp3<>+40(SB)/4, $0x3e2aaaab
+DATA exp3<>+44(SB)/4, $0x3e2aaaab
+DATA exp3<>+48(SB)/4, $0x3e2aaaab
+DATA exp3<>+52(SB)/4, $0x3e2aaaab
+DATA exp3<>+56(SB)/4, $0x3e2aaaab
+DATA exp3<>+60(SB)/4, $0x3e2aaaab
 GLOBL exp3<>(SB), RODATA|NOPTR, $64
 
-DATA exp2<>+0(SB)/4, $0x3effffff
-DATA exp2<>+4(SB)/4, $0x3effffff
-DATA exp2<>+8(SB)/4, $0x3effffff
-DATA exp2<>+12(SB)/4, $0x3effffff
-DATA exp2<>+16(SB)/4, $0x3effffff
-DATA exp2<>+20(SB)/4, $0x3effffff
-DATA exp2<>+24(SB)/4, $0x3effffff
-DATA exp2<>+28(SB)/4, $0x3effffff
-DATA exp2<>+32(SB)/4, $0x3effffff
-DATA exp2<>+36(SB)/4, $0x3effffff
-DATA exp2<>+40(SB)/4, $0x3effffff
-DATA exp2<>+44(SB)/4, $0x3effffff
-DATA exp2<>+48(SB)/4, $0x3effffff
-DATA exp2<>+52(SB)/4, $0x3effffff
-DATA exp2<>+56(SB)/4, $0x3effffff
-DATA exp2<>+60(SB)/4, $0x3effffff
+DATA exp2<>+0(SB)/4, $0x3f000000
+DATA exp2<>+4(SB)/4, $0x3f000000
+DATA exp2<>+8(SB)/4, $0x3f000000
+DATA exp2<>+12(SB)/4, $0x3f000000
+DATA exp2<>+16(SB)/4, $0x3f000000
+DATA exp2<>+20(SB)/4, $0x3f000000
+DATA exp2<>+24(SB)/4, $0x3f000000
+DATA exp2<>+28(SB)/4, $0x3f000000
+DATA exp2<>+32(SB)/4, $0x3f000000
+DATA exp2<>+36(SB)/4, $0x3f000000
+DATA exp2<>+40(SB)/4, $0x3f000000
+DATA exp2<>+44(SB)/4, $0x3f000000
+DATA exp2<>+48(SB)/4, $0x3f000000
+DATA exp2<>+52(SB)/4, $0x3f000000
+DATA exp2<>+56(SB)/4, $0x3f000000
+DATA exp2<>+60(SB)/4, $0x3f000000
 GLOBL exp2<>(SB), RODATA|NOPTR, $64
 
 // func winoOutputGradAVX512(args *uint64)
@@ -6891,7 +6911,8 @@ channelsWholeELU:
 	VFMADD231PS  log2e<>+0(SB), Y1, Y3
 	VSUBPS       magic<>+0(SB), Y3, Y4
 	VFNMADD231PS ln2<>+0(SB), Y4, Y1
-	VMOVUPS      exp6<>+0(SB), Y4
+	VMOVUPS      exp7<>+0(SB), Y4
+	VFMADD213PS  exp6<>+0(SB), Y1, Y4
 	VFMADD213PS  exp5<>+0(SB), Y1, Y4
 	VFMADD213PS  exp4<>+0(SB), Y1, Y4
 	VFMADD213PS  exp3<>+0(SB), Y1, Y4
@@ -7723,7 +7744,8 @@ channelsCutELU:
 	VFMADD231PS  log2e<>+0(SB), Y1, Y3
 	VSUBPS       magic<>+0(SB), Y3, Y4
 	VFNMADD231PS ln2<>+0(SB), Y4, Y1
-	VMOVUPS      exp6<>+0(SB), Y4
+	VMOVUPS      exp7<>+0(SB), Y4
+	VFMADD213PS  exp6<>+0(SB), Y1, Y4
 	VFMADD213PS  exp5<>+0(SB), Y1, Y4
 	VFMADD213PS  exp4<>+0(SB), Y1, Y4
 	VFMADD213PS  exp3<>+0(SB), Y1, Y4

@@ -19,15 +19,15 @@ type kernel struct {
 }
 
 // Float constants by name. exp's are for exp(x) = 2^n exp(r), n = round(x/ln 2), |r| <= ln(2)/2: ln 2 is split so that
-// n*ln2Hi is exact for |n| < 2^9, and exp(r)-1 = r + r^2 (exp2 + exp3 r + ... + exp6 r^4), fitted to a largest relative error
-// of 1.4e-8 (near the series 1/2 + r/6 + ...). log1p's are the series 2 atanh(s) = 2s (1 + s^2/3 + s^4/5 + ...) for s <= 1/3.
+// n*ln2Hi is exact for |n| < 2^9, and exp(r)-1 = r + r^2 (1/2 + r/6 + ... + r^5/5040), whose first missing term is below
+// 2e-8 of the result. log1p's are the series 2 atanh(s) = 2s (1 + s^2/3 + s^4/5 + ...) for s <= 1/3.
 var floats = map[string]float64{
 	"zero": 0, "one": 1, "two": 2,
 	"log2e": math.Log2E,
 	"ln2Hi": 355.0 / 512,
 	"ln2Lo": math.Ln2 - 355.0/512,
 	"ln2":   math.Ln2,
-	"exp2":  0.4999999701976776, "exp3": 0.1666654646396637, "exp4": 0.04166743531823158, "exp5": 0.00836626160889864, "exp6": 0.0013870657421648502,
+	"exp2":  1.0 / 2, "exp3": 1.0 / 6, "exp4": 1.0 / 24, "exp5": 1.0 / 120, "exp6": 1.0 / 720, "exp7": 1.0 / 5040,
 	"magic":    3 << 22, // added to a small number it leaves its nearest integer in the last bits
 	"leak":     0.2,
 	"expm1Low": -18,  // expm1 rounds to -1 from -17.33 down
@@ -80,14 +80,14 @@ func (k *kernel) r(name string) Op {
 var (
 	expInRegisters   = []string{"one", "log2e", "ln2Hi", "ln2Lo"}
 	expm1InRegisters = []string{"one", "log2e", "ln2", "magic", "expm1Low"}
-	expOthers        = []string{"exp2", "exp3", "exp4", "exp5", "exp6"}
+	expOthers        = []string{"exp2", "exp3", "exp4", "exp5", "exp6", "exp7"}
 )
 
 // expReduced leaves exp(r)-1 of r in register x in register p; it uses q.
 func (k *kernel) expReduced(x, p, q int) {
 	v := k.vec
-	VMOVUPS(k.c("exp6"), v(q))
-	for _, c := range []string{"exp5", "exp4", "exp3", "exp2"} {
+	VMOVUPS(k.c("exp7"), v(q))
+	for _, c := range []string{"exp6", "exp5", "exp4", "exp3", "exp2"} {
 		VFMADD213PS(k.c(c), v(x), v(q))
 	}
 	VMULPS(v(x), v(x), v(p))
