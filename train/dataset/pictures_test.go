@@ -471,7 +471,7 @@ func TestFilesThatChange(t *testing.T) {
 			c = archive{s}
 		}
 		m := &meddler{collection: c, meddle: func() { os.WriteFile(changed, append(slices.Clone(other), 0), 0o666) }}
-		_, err := o.pictures("set", []collection{m})
+		_, err := o.pictures([]collection{m})
 		if want := changed + ": expected a file that stays as it is, but it changed while it was read"; err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %v", name, err)
 		}
