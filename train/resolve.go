@@ -97,8 +97,13 @@ func (c *Config) open(ctx context.Context, out io.Writer) (*dataset.Set, error) 
 	source := c.Source()
 	source.Note = line.say
 	source.Progress = func(done, total int) {
+		if total == 0 {
+			start = time.Now() // of what the time that is left is told of
+			line.show(fmt.Sprintf("looking  at file %d", done))
+			return
+		}
 		left := time.Duration(float64(time.Since(start)) * float64(total-done) / float64(done))
-		line.show(fmt.Sprintf("reading  %d %% of %d images, %s left", 100*done/total, total, shortTime(left)))
+		line.show(fmt.Sprintf("reading  %d %% of %d, %s left", 100*done/total, total, shortTime(left)))
 	}
 	set, err := source.Open(ctx)
 	var bad *dataset.SettingError

@@ -465,6 +465,9 @@ func baseName(c *train.Config, preset train.Preset, presetGiven bool) string {
 	}
 	first, _, _ := strings.Cut(c.Data, ",")
 	name := strings.TrimLeft(filepath.Base(filepath.Clean(first)), ".")
+	for _, ext := range []string{".gz", ".bz2", ".tar", ".tgz", ".zip", ".csv", ".tsv", ".txt", ".npy", ".bin"} {
+		name = strings.TrimSuffix(name, ext)
+	}
 	if name == "" || name == string(filepath.Separator) {
 		return preset.Name
 	}

@@ -56,7 +56,8 @@ type Source struct {
 	Settings
 	// Cache is the folder for decoded images; "": sigmaz in the user's cache folder; "none": none is kept.
 	Cache string
-	// Progress, unless nil, is told how many of the pictures are decoded, from one goroutine at a time.
+	// Progress, unless nil, is told how many images are read, from one goroutine at a time; before that, with a total of
+	// 0, at how many files it has looked.
 	Progress func(done, total int)
 	// Note, unless nil, is given what people should know: a line each.
 	Note func(line string)

@@ -110,6 +110,7 @@ func (o *opener) pictures(parts []collection) (*pixels, error) {
 // survey finds the pictures.
 func (g *gallery) survey() error {
 	var mu sync.Mutex
+	looked := 0
 	for i, part := range g.parts {
 		found := map[string]surveyed{}
 		err := part.walk(g.o.ctx, func(e entry) error {
@@ -119,6 +120,8 @@ func (g *gallery) survey() error {
 			}
 			mu.Lock()
 			defer mu.Unlock()
+			looked++
+			g.o.progress(looked, 0)
 			if before, twice := found[e.name]; ok && (!twice || before.seq < e.seq) {
 				found[e.name] = s // an archive may hold a name twice: the last one counts, as when it is unpacked
 			} else if !ok {
