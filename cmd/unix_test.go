@@ -165,3 +165,25 @@ func TestNothingIsLostWithTheReader(t *testing.T) {
 		full.Close()
 	}
 }
+
+// A pipe or a device in the place of a file is refused, and not waited for.
+func TestPipesAndDevices(t *testing.T) {
+	dir := world(t)
+	if err := syscall.Mkfifo(filepath.Join(dir, "pipe"), 0o666); err != nil {
+		t.Skip(err)
+	}
+	for _, w := range []wrong{
+		{args: "sample pipe", code: 1, offender: "pipe is not a file", advice: "expected a .safetensors file"},
+		{args: "sample runs/toy -npy pipe", code: 1, offender: "pipe: it is a pipe", advice: "choose the name of a new file"},
+		{args: "train -data pipe", code: 1, offender: "pipe: expected a plain file", advice: "copy the data into a file first"},
+		{args: "train -data /dev/zero", code: 1, offender: "/dev/zero: expected a plain file", advice: "copy the data into a file first"},
+		{args: "train -config /dev/zero", code: 1, offender: "/dev/zero: is larger than a configuration can be", advice: "expected settings in YAML"},
+		{args: "sample /dev/zero", code: 1, offender: "/dev/zero is not a file", advice: "expected a .safetensors file"},
+		{args: "train -data full,pipe", code: 1, offender: "full", advice: "expected"},
+		{args: "bench -check -json pipe", code: 1, offender: "pipe: it is a pipe", advice: "choose the name of a new file"},
+	} {
+		if all := judge(t, dir, w); len(all) > 0 {
+			t.Errorf("%s\n\t%s", w.args, strings.Join(all, "\n\t"))
+		}
+	}
+}

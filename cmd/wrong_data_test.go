@@ -135,7 +135,7 @@ func nan() float64 { z := 0.0; return z / z }
 var wrongData = []wrong{
 	{args: "train -data pictures/mixed -held-out 0", code: 1, offender: "pictures/mixed: expected pictures of one size", advice: "-size N or -size HxW"},
 	{args: "train -data pictures/odd -held-out 0", code: 1, offender: "7 x 8", advice: "-size N or -size HxW"},
-	{args: "train -data pictures/good -held-out 0 -size 7", code: 1, offender: "7 x 7", advice: "must be multiples of 2"},
+	{args: "train -data pictures/good -held-out 0 -size 7", code: 1, offender: "7 x 7", advice: "multiples of 2, such as 8 x 8"},
 	{args: "train -data pictures/good -held-out 0 -crop 9", code: 1, offender: "pictures/good/a.png", advice: "smaller -crop"},
 	{args: "train -data pictures/cut -held-out 0", code: 1, offender: "pictures/cut/b.png", advice: "copy or download it again"},
 	{args: "train -data pictures/text -held-out 0", code: 1, offender: "a.png", advice: "convert the pictures to PNG"},

@@ -256,15 +256,16 @@ func ReadSafetensors(path string) (meta map[string]string, tensors []Named, err 
 }
 
 func open(path string) (*os.File, int64, error) {
+	// What it is comes first: to open a pipe waits for somebody who writes to it.
+	st, err := os.Stat(path)
+	if err == nil && !st.Mode().IsRegular() {
+		return nil, 0, fmt.Errorf("%s is not a file: expected a .safetensors file", path)
+	}
 	f, err := os.Open(path)
 	if err != nil {
 		return nil, 0, fmt.Errorf("cannot read checkpoint: %w; give a .safetensors file from a run's checkpoints folder", err)
 	}
-	st, err := f.Stat()
-	if err == nil && !st.Mode().IsRegular() {
-		err = fmt.Errorf("%s is not a file: expected a .safetensors file", path)
-	}
-	if err != nil {
+	if st, err = f.Stat(); err != nil {
 		f.Close()
 		return nil, 0, err
 	}

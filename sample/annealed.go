@@ -42,7 +42,7 @@ func (o Options) Check(sigmas model.Ladder) error {
 		return fmt.Errorf("the noise ladder is empty: expected at least one level")
 	case o.T < 1:
 		return fmt.Errorf("T is %d: expected at least 1 Langevin step a level", o.T)
-	case int64(len(sigmas))*int64(o.T) >= math.MaxUint32:
+	case int64(o.T) >= math.MaxUint32/int64(len(sigmas)):
 		return fmt.Errorf("T is %d: %d levels of that many steps are more than 2^32; lower T", o.T, len(sigmas))
 	case !(o.Epsilon > 0) || math.IsInf(o.Epsilon, 0):
 		return fmt.Errorf("epsilon is %g: expected a positive step size", o.Epsilon)

@@ -17,10 +17,12 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"sigmaz/internal/atomicfile"
 	"slices"
 	"strconv"
 	"strings"
+
+	"sigmaz/internal/atomicfile"
+	"sigmaz/internal/nearest"
 )
 
 const (
@@ -73,7 +75,7 @@ func CreateFolder(runs, name, base string) (dir string, lock *Lock, err error) {
 		case err == nil:
 			made = append([]string{dir}, made...)
 		case !errors.Is(err, fs.ErrExist):
-			return "", nil, fmt.Errorf("cannot make the run folder: %w; choose a place that can be written with -runs", err)
+			return "", nil, fmt.Errorf("cannot make the run folder: %w; choose another -name, or a place that can be written with -runs", err)
 		case name == "":
 			continue
 		default:
@@ -119,7 +121,7 @@ func IsRun(dir string) bool {
 }
 
 // Latest is the path of a run's newest checkpoint: the one that its pointer names or, where the pointer is missing or
-// names no file, the one with the highest step. With none it fails with [ErrNoCheckpoint] wrapped.
+// names no file, the one with the highest step. With none it fails with [ErrNoCheckpoint].
 func Latest(runDir string) (string, error) {
 	dir := filepath.Join(runDir, checkpointsDir)
 	if b, err := os.ReadFile(filepath.Join(dir, latestFile)); err == nil {
@@ -137,15 +139,59 @@ func Latest(runDir string) (string, error) {
 	}
 	if len(names) == 0 {
 		if !IsRun(runDir) {
-			return "", fmt.Errorf("%s is not a run folder: expected %s and %s in it; give the folder that training printed: %w", runDir, configFile, checkpointsDir, ErrNoCheckpoint)
+			return "", noCheckpoint(fmt.Sprintf("%s is not a run folder: expected %s and %s in it; give the folder that training printed", runDir, configFile, checkpointsDir))
 		}
-		return "", fmt.Errorf("%s holds no checkpoint yet: the run ended before its first one: %w", runDir, ErrNoCheckpoint)
+		return "", noCheckpoint(fmt.Sprintf("%s holds no checkpoint yet: the run ended before its first one; go on with it by -resume", runDir))
 	}
 	return names[len(names)-1], nil
 }
 
-// ErrNoCheckpoint is what [Latest] wraps when there is no checkpoint.
+// ErrNoCheckpoint is, for errors.Is, what [Latest] fails with when there is no checkpoint.
 var ErrNoCheckpoint = errors.New("no checkpoint")
+
+// noCheckpoint is that error in a sentence.
+type noCheckpoint string
+
+func (e noCheckpoint) Error() string        { return string(e) }
+func (e noCheckpoint) Is(target error) bool { return target == ErrNoCheckpoint }
+
+// CheckOutput refuses the name of an output file that is part of a run, which would be lost.
+func CheckOutput(path string) error {
+	abs, err := filepath.Abs(path)
+	if err != nil {
+		return nil // it cannot be opened either
+	}
+	if real, err := filepath.EvalSymlinks(abs); err == nil {
+		abs = real
+	}
+	run := filepath.Dir(abs)
+	part := slices.Contains([]string{configFile, metricsFile, lockFile}, filepath.Base(abs))
+	if filepath.Base(run) == checkpointsDir {
+		run, part = filepath.Dir(run), true
+	}
+	if part && IsRun(run) {
+		return fmt.Errorf("%s is part of the run %s, which would be lost: choose another name", path, run)
+	}
+	return nil
+}
+
+// LikeRun is "; did you mean runs/glyphs-1?" with the run folder whose name is nearest to that of a path where nothing
+// is, beside it or in the folder runs; "" where none is near.
+func LikeRun(path, runs string) string {
+	for _, dir := range []string{filepath.Dir(path), runs} {
+		entries, _ := os.ReadDir(dir)
+		var names []string
+		for _, e := range entries {
+			if IsRun(filepath.Join(dir, e.Name())) {
+				names = append(names, e.Name())
+			}
+		}
+		if near := nearest.Word(filepath.Base(path), names); near != "" {
+			return "; did you mean " + filepath.Join(dir, near) + "?"
+		}
+	}
+	return ""
+}
 
 // checkpoints lists the paths of a run's checkpoints by rising step.
 func checkpoints(runDir string) ([]string, error) {

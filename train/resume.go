@@ -31,7 +31,7 @@ func FindFolder(path, runs string) (folder, checkpoint string, err error) {
 	}
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		return "", "", fmt.Errorf("%s does not exist: expected a run folder, such as %s, to go on with", path, filepath.Join(runs, "glyphs-1"))
+		return "", "", fmt.Errorf("%s does not exist: expected a run folder, such as %s, to go on with%s", path, filepath.Join(runs, "glyphs-1"), LikeRun(path, runs))
 	case err != nil:
 		return "", "", fmt.Errorf("cannot open the run: %w", err)
 	case info.IsDir():

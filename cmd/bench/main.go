@@ -34,6 +34,7 @@ import (
 	"strings"
 
 	"sigmaz/internal/cli"
+	"sigmaz/internal/picture"
 	"sigmaz/kernels"
 )
 
@@ -127,6 +128,11 @@ type bench struct {
 }
 
 func measure(o *options, stdout io.Writer) error {
+	if o.json != "" { // before minutes of measuring
+		if err := picture.CheckWritable(o.json); err != nil {
+			return fmt.Errorf("-json: %w", err)
+		}
+	}
 	backend, err := kernels.Open(o.device.GPU, o.device.N, o.workers)
 	if err != nil {
 		return err
@@ -167,10 +173,10 @@ func measure(o *options, stdout io.Writer) error {
 	if err != nil {
 		return err
 	}
-	if err := os.WriteFile(o.json, append(text, '\n'), 0o666); err != nil {
-		return fmt.Errorf("-json: %w", err)
-	}
-	return nil
+	return picture.WriteFile(o.json, func(w io.Writer) error {
+		_, err := w.Write(append(text, '\n'))
+		return err
+	})
 }
 
 // measureAll prints the tables one after the other. Networks that do not fit on the device are left out.

@@ -22,6 +22,7 @@ import (
 	"sigmaz/internal/picture"
 	"sigmaz/internal/weights"
 	"sigmaz/model"
+	"sigmaz/train"
 )
 
 func main() { os.Exit(run(os.Args[1:], os.Stdout, os.Stderr)) }
@@ -82,6 +83,9 @@ func run(args []string, stdout, stderr io.Writer) int {
 }
 
 func export(o *options, stdout io.Writer) error {
+	if err := train.CheckOutput(o.out); err != nil {
+		return fmt.Errorf("-o: %w", err)
+	}
 	if err := picture.CheckWritable(o.out); err != nil {
 		return err
 	}

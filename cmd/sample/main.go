@@ -45,6 +45,7 @@ func main() {
 	ctx, stop := context.WithCancel(context.Background())
 	if stops := cli.StopSignals(); len(stops) > 0 {
 		ctx, stop = signal.NotifyContext(ctx, stops...)
+		context.AfterFunc(ctx, stop) // a second signal ends it at once
 	}
 	cli.ClosedOutput() // the files are written all the same
 	code := run(ctx, os.Args[1:], os.Stdout, os.Stderr)
@@ -301,6 +302,9 @@ func (j *job) check() error {
 		}
 	}
 	for _, o := range outputs {
+		if err := train.CheckOutput(o.path); err != nil {
+			return fmt.Errorf("%s: %w", o.flag, err)
+		}
 		if err := picture.CheckWritable(o.path); err != nil {
 			return err
 		}

@@ -22,7 +22,6 @@ import (
 	"os/signal"
 	"slices"
 	"strings"
-	"syscall"
 	"time"
 
 	"golang.org/x/term"
@@ -34,10 +33,15 @@ import (
 	"sigmaz/internal/weights"
 	"sigmaz/kernels"
 	"sigmaz/model"
+	"sigmaz/train"
 )
 
 func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	ctx, stop := context.WithCancel(context.Background())
+	if stops := cli.StopSignals(); len(stops) > 0 {
+		ctx, stop = signal.NotifyContext(ctx, stops...)
+		context.AfterFunc(ctx, stop) // a second signal ends it at once
+	}
 	code := run(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr)
 	stop()
 	os.Exit(code)
@@ -157,6 +161,8 @@ func score(ctx context.Context, o *options, stdin io.Reader, stdout, messages io
 		if f, ok := stdout.(*os.File); ok && term.IsTerminal(int(f.Fd())) {
 			return cli.Usagef("-o - writes an array to the terminal: send it to a file or a program with > or |")
 		}
+	} else if err := train.CheckOutput(o.out); err != nil {
+		return fmt.Errorf("-o: %w", err)
 	} else if err := picture.CheckWritable(o.out); err != nil {
 		return err
 	}

@@ -283,6 +283,9 @@ func (c *Command) checkOperands(hints map[int]string) error {
 // meant says what an argument that is too much was meant to be, "" where nothing is near: a flag without its dash, a
 // value without its flag, another program.
 func (c *Command) meant(arg string) string {
+	if arg == "help" {
+		return "; did you mean -h?"
+	}
 	if slices.Contains(programs, arg) && arg != c.Name {
 		return fmt.Sprintf(": %s is a program of its own, not an argument of %s", arg, c.Name)
 	}
@@ -325,7 +328,7 @@ func (c *Command) Exit(err error, stdout, stderr io.Writer) int {
 	if err == nil {
 		return 0
 	}
-	fmt.Fprintf(stderr, "%s: %s\n", c.Name, Line(err.Error()))
+	fmt.Fprintf(stderr, "%s: %s\n", c.Name, shorten(Line(err.Error())))
 	if errors.As(err, &usage) {
 		return 2
 	}

@@ -31,6 +31,15 @@ func Line(s string) string {
 	return b.String()
 }
 
+// shorten leaves out the middle of a message that a name of thousands of characters makes too long to be read.
+func shorten(s string) string {
+	const most = 1200
+	if r := []rune(s); len(r) > most {
+		return string(r[:most/2]) + " ... " + string(r[len(r)-most/2:])
+	}
+	return s
+}
+
 // quoteArg is an argument between quotes, cut where it is too long to be read.
 func quoteArg(s string) string {
 	const most = 100

@@ -13,6 +13,8 @@ func TestWord(t *testing.T) {
 		"-batch-size":  "-batch",
 		"-checkpoint":  "-checkpoint-every",
 		"-sigma_begin": "-sigma-begin",
+		"-hlep":        "",
+		"-btach":       "-batch",
 		"-x":           "",
 		"-xyzzy":       "",
 		"-":            "",

@@ -69,7 +69,7 @@ func Open(path string, o *Options, c *cli.Command) (*File, error) {
 	info, err := os.Stat(path)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		return nil, fmt.Errorf("%s does not exist: expected a run folder, a checkpoint or a .pth file; training prints the folder of its run", path)
+		return nil, fmt.Errorf("%s does not exist: expected a run folder, a checkpoint or a .pth file; training prints the folder of its run%s", path, train.LikeRun(path, "runs"))
 	case err != nil:
 		return nil, fmt.Errorf("cannot read the run: %w", err)
 	case info.IsDir():

@@ -67,6 +67,10 @@ type source struct {
 
 // openSource opens a file and finds out what it holds.
 func openSource(path string) (*source, error) {
+	// What it is comes first: to open a pipe waits for somebody who writes to it.
+	if info, err := os.Stat(path); err == nil && !info.Mode().IsRegular() {
+		return nil, notPlain(path, info.Mode())
+	}
 	f, err := os.Open(path)
 	if err != nil {
 		return nil, unreadable(path, err)
@@ -79,6 +83,10 @@ func openSource(path string) (*source, error) {
 	return s, nil
 }
 
+func notPlain(path string, mode fs.FileMode) error {
+	return fmt.Errorf("%s: expected a plain file, found a %s; copy the data into a file first", path, fileMode(mode))
+}
+
 func (s *source) close() { s.file.Close() }
 
 // start looks at the beginning of the file.
@@ -87,7 +95,7 @@ func (s *source) start() (err error) {
 		return unreadable(s.path, err)
 	}
 	if !s.info.Mode().IsRegular() {
-		return fmt.Errorf("%s: expected a plain file, found a %s; copy the data into a file first", s.path, fileMode(s.info.Mode()))
+		return notPlain(s.path, s.info.Mode())
 	}
 	s.size = s.info.Size()
 	in := bufio.NewReaderSize(s.file, 1<<16)
