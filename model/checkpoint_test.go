@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"math"
 	"os"
@@ -410,13 +411,6 @@ func TestCheckpointMemory(t *testing.T) {
 	}
 	const data = 8 << 22
 	path := filepath.Join(t.TempDir(), "c.safetensors")
-	allocated := func(f func()) uint64 {
-		var before, after runtime.MemStats
-		runtime.ReadMemStats(&before)
-		f()
-		runtime.ReadMemStats(&after)
-		return after.TotalAlloc - before.TotalAlloc
-	}
 	if n := allocated(func() {
 		if err := c.Write(path); err != nil {
 			t.Fatal(err)
@@ -442,8 +436,17 @@ func TestCheckpointMemory(t *testing.T) {
 	}
 }
 
+// allocated is the bytes that f allocates in all.
+func allocated(f func()) uint64 {
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	f()
+	runtime.ReadMemStats(&after)
+	return after.TotalAlloc - before.TotalAlloc
+}
+
 // FuzzReadCheckpoint looks for panics and for files that pass and are not what they say: what is read must be written
-// again as the same content.
+// again as the same content. What is allocated is bounded by the size.
 func FuzzReadCheckpoint(f *testing.F) {
 	path := filepath.Join(f.TempDir(), "c.safetensors")
 	if err := small().Write(path); err != nil {
@@ -455,13 +458,27 @@ func FuzzReadCheckpoint(f *testing.F) {
 	}
 	f.Add(b)
 	f.Add(container(`{"__metadata__":{},"t":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}}`, 4))
+	f.Add(container(`{"module.sigmas":{"dtype":"F32","shape":[2],"data_offsets":[0,8]},"module.a":{"dtype":"F64","shape":[1,1],"data_offsets":[8,16]}}`, 16))
 	f.Fuzz(func(t *testing.T, b []byte) {
-		if h, err := readHeader("file", bytes.NewReader(b), int64(len(b))); err == nil {
-			if _, err := h.tensors(bytes.NewReader(b), new(bytes.Buffer)); err != nil {
-				t.Error(err)
+		var c *Checkpoint
+		var err error
+		used := allocated(func() {
+			if h, err := readHeader("file", bytes.NewReader(b), int64(len(b))); err == nil {
+				if _, err := h.tensors(bytes.NewReader(b), io.Discard); err != nil {
+					t.Error(err)
+				}
 			}
+			if w, err := openSafetensors("file", bytes.NewReader(b), int64(len(b))); err == nil {
+				if _, err := w.Tensors(""); err != nil && !strings.Contains(err.Error(), "int64") {
+					t.Error(err)
+				}
+			}
+			c, err = decodeBytes(b)
+		})
+		// The header's JSON takes most: an entry of 60 bytes becomes one of several maps, three times over.
+		if bound := uint64(256*len(b) + 1<<20); used > bound {
+			t.Errorf("%d bytes allocated for a file of %d, expected at most %d", used, len(b), bound)
 		}
-		c, err := decodeBytes(b)
 		if err != nil {
 			return
 		}

@@ -20,7 +20,6 @@ import (
 	"fmt"
 	"io"
 	"math"
-	"os"
 	"strings"
 
 	"github.com/nlpodyssey/safetensors"
@@ -98,8 +97,10 @@ func OpenWeights(path string) (*Weights, error) {
 	w, err := openSafetensors(path, f, size)
 	if err != nil {
 		f.Close()
+		return nil, err
 	}
-	return w, err
+	w.close = f.Close
+	return w, nil
 }
 
 // Close closes the file. Nothing can be read after it.
@@ -176,8 +177,8 @@ func (w *Weights) add(name, dtype string, shape []int, read func([]float32) erro
 	return nil
 }
 
-// openSafetensors opens a checkpoint of sigmaz, or a state_dict.
-func openSafetensors(path string, f *os.File, size int64) (*Weights, error) {
+// openSafetensors opens a checkpoint of sigmaz, or a state_dict: the size bytes of f.
+func openSafetensors(path string, f io.ReaderAt, size int64) (*Weights, error) {
 	h, err := readHeader(path, f, size)
 	if errors.Is(err, ErrNotSafetensors) {
 		return nil, &FileError{path, ErrNotSafetensors, "is neither a .safetensors file nor a .pth file of torch.save: give a checkpoint from a run's checkpoints folder, or a state_dict"}
@@ -185,7 +186,7 @@ func openSafetensors(path string, f *os.File, size int64) (*Weights, error) {
 	if err != nil {
 		return nil, err
 	}
-	w := &Weights{Path: path, Kind: KindStateDict, close: f.Close}
+	w := &Weights{Path: path, Kind: KindStateDict}
 	if strings.HasPrefix(h.meta[formatKey], formatPrefix) || h.meta[checksumKey] != "" {
 		c, err := decodeCheckpoint(path, f, size)
 		if err != nil {
