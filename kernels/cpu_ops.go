@@ -147,6 +147,11 @@ func bytesOf(f []float32) []byte {
 	return unsafe.Slice((*byte)(unsafe.Pointer(unsafe.SliceData(f))), 4*len(f))
 }
 
+// doublesOf views the memory of floats, which starts at a multiple of eight bytes, as float64.
+func doublesOf(f []float32) []float64 {
+	return unsafe.Slice((*float64)(unsafe.Pointer(unsafe.SliceData(f))), len(f)/2)
+}
+
 // words views floats as the uint32 that they hold.
 func words(f []float32) []uint32 {
 	return unsafe.Slice((*uint32)(unsafe.Pointer(unsafe.SliceData(f))), len(f))
@@ -156,11 +161,12 @@ func words(f []float32) []uint32 {
 // norm with the ELU after it.
 func lowerNorm(mem []float32, o Norm, normalize func(y, x, mean, scale, shift []float32)) stage {
 	params := o.params()
-	return stage{rows: o.N, shared: present(o.Alpha, o.Gamma, o.Beta, o.Embed), scratch: 4 * o.C,
+	return stage{rows: o.N, shared: present(o.Alpha, o.Gamma, o.Beta, o.Embed), scratch: 8 * o.C,
 		run: func(lo, hi, _ int, _ bool, w *worker) {
-			sum, sumSq := w.scratch[:o.C], w.scratch[o.C:2*o.C]
-			scale, shift := w.scratch[2*o.C:3*o.C], w.scratch[3*o.C:4*o.C]
-			mu, va := make([]float64, o.C), make([]float64, o.C)
+			moments, scratch := doublesOf(w.scratch[:4*o.C]), w.scratch[4*o.C:]
+			mu, va := moments[:o.C], moments[o.C:]
+			sum, sumSq := scratch[:o.C], scratch[o.C:2*o.C]
+			scale, shift := scratch[2*o.C:3*o.C], scratch[3*o.C:4*o.C]
 			for n := lo; n < hi; n++ {
 				x, y := row(mem, o.X, o.N, n), row(mem, o.Y, o.N, n)
 				// moments about the first pixel: var = E(x-a)^2 - (E(x-a))^2 does not cancel when a is near the mean
@@ -194,15 +200,15 @@ func lowerNormGrad(mem []float32, o NormGrad) stage {
 				sums[i] = make([]float64, 3*o.C)
 			}
 		},
-		shared: present(o.Alpha, o.Gamma, o.Embed), late: present(o.DAlpha, o.DGamma, o.DBeta, o.DEmbed), scratch: 6 * o.C,
+		shared: present(o.Alpha, o.Gamma, o.Embed), late: present(o.DAlpha, o.DGamma, o.DBeta, o.DEmbed), scratch: 10 * o.C,
 		run: func(lo, hi, task int, first bool, w *worker) {
 			if first {
 				clear(sums[task])
 			}
-			sumDY, sumDYX := w.scratch[:o.C], w.scratch[o.C:2*o.C]
-			ka, kb, kc := w.scratch[2*o.C:3*o.C], w.scratch[3*o.C:4*o.C], w.scratch[4*o.C:5*o.C]
-			meanDY := w.scratch[5*o.C : 6*o.C]
-			s := make([]float64, 2*o.C)
+			s, scratch := doublesOf(w.scratch[:4*o.C]), w.scratch[4*o.C:]
+			sumDY, sumDYX := scratch[:o.C], scratch[o.C:2*o.C]
+			ka, kb, kc := scratch[2*o.C:3*o.C], scratch[3*o.C:4*o.C], scratch[4*o.C:5*o.C]
+			meanDY := scratch[5*o.C : 6*o.C]
 			for n := lo; n < hi; n++ {
 				x, dy := row(mem, o.X, o.N, n), row(mem, o.DY, o.N, n)
 				mean, rstd := row(mem, o.Mean, o.N, n), row(mem, o.Rstd, o.N, n)
