@@ -12,12 +12,12 @@ The network in PyTorch is that of model/testdata/golden/golden.py, its training 
 images drawn from bytes and flipped, levels, noise, forward, loss, backward, Adam, moving average. Before anything is timed
 its score is compared with a golden file. float32, channels_last, as many threads as cores.
 
-Both sides are processes that are held open and take turns: nothing runs beside what is timed. PyTorch comes in forms:
-eager and torch.compile, each with malloc as it is and with thresholds so high that memory freed is kept, as page faults may
-cost it a third; Adam is fused where PyTorch has it. A few windows of each find the fastest form of a size, which then takes
-turns with sigmaz. Around each window the multiply-adds that the cores can do are measured for 10 ms: a window between two of
-which one is low (other jobs, a throttled core) is dropped, and with it its partner. The result is the median of the ratios
-of neighbouring windows, with the lowest and the highest.
+PyTorch comes in forms: eager and torch.compile, each with malloc as it is and with thresholds so high that memory freed is
+kept, as page faults may cost it a third; Adam is fused where PyTorch has it. Three windows of each find the fastest form,
+which then takes turns with sigmaz: both are processes that are held open, and nothing runs beside what is timed. Around each
+window the multiply-adds that the cores can do are measured for 10 ms: a window between two of which one is low (other jobs,
+a throttled core) is dropped, and with it its partner. The result is the median of the ratios of neighbouring windows, with
+the lowest and the highest.
 """
 
 import argparse
@@ -97,9 +97,11 @@ class Process:
         print(what, *numbers, file=self.p.stdin, flush=True)
         return self.read()
 
-    def close(self):
-        self.p.stdin.close()
+    def kill(self):
+        self.p.kill()
         self.p.wait()
+        self.p.stdin.close()
+        self.p.stdout.close()
         self.log.close()
 
 
@@ -179,82 +181,110 @@ def main():
     except (ValueError, AssertionError):
         parser.error("--size: expected four whole numbers, ngf,size,channels,batch")
 
+    forms = [Form(python, how, keep) for python in args.python or [sys.executable] for how in ("eager", "compile") for keep in (False, True)]
+    if args.forms:
+        forms = [f for f in forms if any(w in f.title.split() for w in args.forms.split(","))]
     with tempfile.TemporaryDirectory() as folder:
         binary = os.path.join(folder, "bench")
         subprocess.run(["go", "build", "-tags", "nocuda", "-o", binary, "./cmd/bench"], cwd=ROOT, check=True)
-        check = subprocess.run([binary, "-check"], check=True, capture_output=True, text=True).stdout
-        print(check, end="")
+        print(subprocess.run([binary, "-check"], check=True, capture_output=True, text=True).stdout, end="")
+        result = []
         sigmaz = Process("sigmaz", [binary, "-stdin"])
-        processes, result = [sigmaz], []
+        turns = Turns(sigmaz, args.low)
         try:
-            turns = Turns(sigmaz, args.low)
-            forms = []
-            for python in args.python or [sys.executable]:
-                for how in ("eager", "compile"):
-                    for keep in (False, True):
-                        title = how + (" malloc" if keep else "")
-                        if args.forms and not any(w in title.split() for w in args.forms.split(",")):
-                            continue
-                        p = Process(title, [python, os.path.abspath(__file__), "--worker", how], KEEP if keep else None)
-                        processes.append(p)
-                        try:
-                            about = p.read()
-                        except RuntimeError as e:
-                            print(f"not measured: {python}: {e}")
-                            continue
-                        p.title = f"PyTorch {about['torch'].split('+')[0]} {title}"
-                        p.about = about
-                        forms.append(p)
-            if not forms:
-                raise SystemExit("no PyTorch: --python names an interpreter that has it")
-            print("PyTorch's score differs from the golden file's by %.1e" % max(f.about["error"] for f in forms))
             for size in sizes:
-                for task in TASKS:
-                    result.append(measure(turns, task, size, forms, sigmaz, args))
-            print("highest probe %.0f GFLOP/s" % (turns.highest / 1e9))
+                result += measure(turns, size, forms, sigmaz, args)
         finally:
-            for p in processes:
-                p.p.kill()
-                p.p.wait()
-            if args.json and processes:
+            sigmaz.kill()
+            if args.json:
                 with open(args.json, "w") as f:
                     json.dump({"windows": turns.windows, "highest": turns.highest, "result": result}, f, indent=1)
+        print("highest probe %.0f GFLOP/s" % (turns.highest / 1e9))
+    if not any("ratio" in r for r in result):
+        raise SystemExit("nothing was measured")
 
 
-def measure(turns, task, size, forms, sigmaz, args):
-    print(f"\n{name(size)}, {task}", flush=True)
-    tried, failed = {}, set()
-    for _ in range(9):  # rounds, until each form has three good windows
-        for f in forms:
-            if f in failed or len(tried.get(f, [])) == 3:
-                continue
-            try:
-                if f not in tried:
-                    f.ask(task, *size, 0.001)  # what is done once
-                    tried[f] = []
-                w = turns.window(f, task, size, args.seconds)
+class Form:
+    """A way to run PyTorch."""
+
+    def __init__(self, python, how, keep):
+        self.python, self.how, self.keep = python, how, keep
+        self.title = how + (" malloc" if keep else "")
+
+    def open(self):
+        p = Process(f"{self.python}, {self.title}", [self.python, os.path.abspath(__file__), "--worker", self.how], KEEP if self.keep else None)
+        try:
+            about = p.read()
+        except RuntimeError:
+            p.kill()
+            raise
+        p.title = f"PyTorch {about['torch'].split('+')[0]} {self.title}"
+        p.error = about["error"]
+        return p
+
+
+def trial(turns, form, size, seconds):
+    """The median of three good windows for each task, where there were so many; the process ends."""
+    rates = {}
+    p = form.open()
+    try:
+        for task in TASKS:
+            p.ask(task, *size, 0.001)  # what is done once
+            good = []
+            for _ in range(9):
+                w = turns.window(p, task, size, seconds)
                 if turns.good(w):
-                    tried[f].append(w["rate"])
-            except RuntimeError as e:  # a form that fails leaves the others
-                print(f"  not measured: {e}")
-                failed.add(f)
-    tried = {f: median(rates) for f, rates in tried.items() if rates and f not in failed}
-    if not tried:
-        print("  the machine was never quiet: no rate")
-        return {"size": name(size), "task": task}
-    for f, rate in sorted(tried.items(), key=lambda x: -x[1]):
-        print(f"  {f.title:42} {rate:8.1f} images/s", flush=True)
-    form = max(tried, key=tried.get)
-    pairs = ratios(turns, task, size, form, sigmaz, args.pairs, args.seconds)
-    if not pairs:
-        print("  the machine was never quiet: no ratio")
-        return {"size": name(size), "task": task}
-    r = [a / b for a, b in pairs]
-    ours, theirs = median([a for a, _ in pairs]), median([b for _, b in pairs])
-    print(f"  sigmaz {ours:.1f}, {form.title} {theirs:.1f} images/s")
-    print(f"  ratio  {median(r):.2f} ({min(r):.2f} to {max(r):.2f}, {len(r)} pairs of windows)", flush=True)
-    return {"size": name(size), "task": task, "form": form.title, "sigmaz": ours, "pytorch": theirs, "ratio": median(r),
-            "lowest": min(r), "highest": max(r), "pairs": len(r)}
+                    good.append(w["rate"])
+                if len(good) == 3:
+                    break
+            if good:
+                rates[task] = median(good)
+        return p.title, p.error, rates
+    finally:
+        p.kill()
+
+
+def measure(turns, size, forms, sigmaz, args):
+    print(f"\n{name(size)}", flush=True)
+    tried = []  # form, title, rates
+    for f in forms:
+        try:
+            title, error, rates = trial(turns, f, size, args.seconds)
+        except (RuntimeError, OSError) as e:  # a form that fails leaves the others
+            print(f"  not measured: {e}", flush=True)
+            continue
+        tried.append((f, title, rates))
+        print(f"  {title:36}", *(f"{task} {rates[task]:7.1f} images/s  " if task in rates else f"{task} never quiet  " for task in TASKS),
+              f"score off by {error:.0e}", flush=True)
+    out, p, opened = [], None, None
+    try:
+        for task in TASKS:
+            r = {"size": name(size), "task": task}
+            out.append(r)
+            good = [t for t in tried if task in t[2]]
+            if not good:
+                print(f"  {task}: no form of PyTorch was measured", flush=True)
+                continue
+            form, title, _ = max(good, key=lambda t: t[2][task])
+            if opened is not form:
+                if p:
+                    p.kill()
+                p, opened = form.open(), form
+            for side in (p, sigmaz):
+                side.ask(task, *size, 0.001)
+            pairs = ratios(turns, task, size, p, sigmaz, args.pairs, args.seconds)
+            if not pairs:
+                print(f"  {task}: the machine was never quiet", flush=True)
+                continue
+            each = [a / b for a, b in pairs]
+            r.update(form=title, sigmaz=median([a for a, _ in pairs]), pytorch=median([b for _, b in pairs]),
+                     ratio=median(each), lowest=min(each), highest=max(each), pairs=len(each))
+            print(f"  {task}: sigmaz {r['sigmaz']:.1f}, {title} {r['pytorch']:.1f} images/s")
+            print(f"  {task}: {r['ratio']:.2f} times as fast ({r['lowest']:.2f} to {r['highest']:.2f}, {len(each)} pairs of windows)", flush=True)
+    finally:
+        if p:
+            p.kill()
+    return out
 
 
 if __name__ == "__main__":
