@@ -214,14 +214,9 @@ func (l *layout) place(t *shared, taken int) (end int) {
 func compile(mem []float32, ops []Op, workers int) *layout {
 	l := &layout{workers: workers}
 	var c chain
-	for i := 0; i < len(ops); i++ {
-		op := ops[i]
-		reads, writes := op.Operands()
-		s := lower(mem, op)
-		if norm, ok := op.(Norm); ok && i+1 < len(ops) && norm.fuses(ops[i+1]) {
-			s = lowerNorm(mem, norm, vec.NormalizeELU) // on one read; the windows are the norm's
-			i++
-		}
+	for len(ops) > 0 {
+		s, reads, writes, n := fused(mem, ops)
+		ops = ops[n:]
 		l.stages = append(l.stages, s)
 		l.scratch = max(l.scratch, s.scratch)
 		if s.runTiles != nil && s.rows < workers {

@@ -41,33 +41,48 @@ func (s ConvShape) winograd() bool {
 // winoTiles is about how many tiles are to be computed together.
 const winoTiles = 32
 
-// lowerWino is the convolution of x with filters that are made by filter, panel by panel.
-func lowerWino(w *vec.Wino, rows int, x, y, bias func() []float32, filter func(u []float32, panel int, scratch []float32)) stage {
+// lowerWino is the convolution of x with filters that are made by filter, panel by panel, and what follows it.
+func lowerWino(mem []float32, w *vec.Wino, rows int, x, bias Buf, e epilogue, filter func(u []float32, panel int, scratch []float32)) stage {
 	u := &shared{words: w.FilterLen()}
 	var xs, ys, b []float32
+	var after vec.Epilogue
 	tiles := func(from, to int, wk *worker) {
-		w.Forward(ys, xs, u.mem, b, vec.Epilogue{}, from, to, wk.scratch[:w.ScratchLen()])
+		w.Forward(ys, xs, u.mem, b, after, from, to, wk.scratch[:w.ScratchLen()])
 	}
 	return stage{rows: rows, temporary: u, tiles: w.Tiles * rows, runTiles: tiles,
 		scratch: max(w.ScratchLen(), w.FilterScratchLen()), block: (winoTiles + w.Tiles - 1) / w.Tiles,
-		ready:  func() { xs, ys, b = x(), y(), bias() },
+		ready:  func() { xs, ys, b, after = of(mem, x)(), of(mem, e.result)(), of(mem, bias)(), e.of(mem) },
 		before: []phase{{w.FilterPanels(), func(task int, wk *worker) { filter(u.mem, task, wk.scratch) }}},
 		run:    func(lo, hi, _ int, _ bool, wk *worker) { tiles(lo*w.Tiles, hi*w.Tiles, wk) },
 	}
 }
 
-// lowerConv packs the weights before every chain: they change with every optimiser step.
+func lowerWinoConv(mem []float32, o Conv, e epilogue) stage {
+	o.check(o.X, o.Y, o.Weight, o.Bias)
+	c, _ := o.vecConv(1)
+	w := vec.NewWino(c)
+	s := lowerWino(mem, w, o.N, o.X, o.Bias, e, func(u []float32, panel int, scratch []float32) {
+		w.Filter(u, o.Weight.Of(mem), panel, scratch)
+	})
+	s.shared = present(o.Weight, o.Bias)
+	return s
+}
+
+func lowerWinoGradInput(mem []float32, o ConvGradInput, e epilogue) stage {
+	o.check(o.DX, o.DY, o.Weight, Buf{})
+	c, _ := o.vecConv(1)
+	w := vec.NewWino(c).Transposed()
+	s := lowerWino(mem, w, o.N, o.DY, Buf{}, e, func(u []float32, panel int, scratch []float32) {
+		w.FilterTransposed(u, o.Weight.Of(mem), panel, scratch)
+	})
+	s.shared = []Buf{o.Weight}
+	return s
+}
+
+// lowerConv packs the weights before every chain: they change with every optimiser step. (Those by Winograd's method are
+// lowered in cpu_fuse.go.)
 func lowerConv(mem []float32, o Conv) stage {
 	o.check(o.X, o.Y, o.Weight, o.Bias)
-	if o.winograd() {
-		c, _ := o.vecConv(1)
-		w := vec.NewWino(c)
-		s := lowerWino(w, o.N, of(mem, o.X), of(mem, o.Y), of(mem, o.Bias), func(u []float32, panel int, scratch []float32) {
-			w.Filter(u, o.Weight.Of(mem), panel, scratch)
-		})
-		s.shared = present(o.Weight, o.Bias)
-		return s
-	}
 	c, _ := o.vecConv(1)
 	var packed, bias []float32
 	return stage{rows: o.N, shared: present(o.Weight, o.Bias), scratch: o.scratchLen(), workspace: c.PackedLen(),
@@ -99,15 +114,6 @@ func of(mem []float32, b Buf) func() []float32 {
 
 func lowerConvGradInput(mem []float32, o ConvGradInput) stage {
 	o.check(o.DX, o.DY, o.Weight, Buf{})
-	if o.winograd() {
-		c, _ := o.vecConv(1)
-		w := vec.NewWino(c).Transposed()
-		s := lowerWino(w, o.N, of(mem, o.DY), of(mem, o.DX), of(mem, Buf{}), func(u []float32, panel int, scratch []float32) {
-			w.FilterTransposed(u, o.Weight.Of(mem), panel, scratch)
-		})
-		s.shared = []Buf{o.Weight}
-		return s
-	}
 	c, _ := o.vecConv(1)
 	var packed []float32
 	return stage{rows: o.N, shared: []Buf{o.Weight}, scratch: o.scratchLen(), workspace: c.Transposed().PackedLen(),

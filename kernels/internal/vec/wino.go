@@ -121,7 +121,7 @@ func tilesOf(h, w, dilation int) *tileTable {
 type winoArgs struct {
 	src, dst unsafe.Pointer // pixels; or the first frequency of the first tile
 	index    unsafe.Pointer // pixel numbers
-	outside  unsafe.Pointer // where a pixel outside is read; nil: it is left out
+	outside  unsafe.Pointer // where a pixel outside is read or written
 	pixel    uintptr        // from a pixel to the next
 	tiles    int            //
 	tile     uintptr        // from a tile to the next in the transformed matrix
@@ -131,21 +131,17 @@ type winoArgs struct {
 
 	// What follows the output's transform.
 	bias                  unsafe.Pointer
-	addend, addendAt      uintptr // 1: present; its place less that of the output
-	activated, activateAt uintptr
-	elu                   uintptr
+	addendAt, activatedAt uintptr // their place less that of the output
+	elu, eluAt            uintptr // 1: wanted; its place less that of the output
 	accumulate            uintptr // of filterGrad
 
 	pointers [inputIndices]uintptr // the kernel's own
 }
 
-// Epilogue is what is done with the result of a convolution before it is written: first times ELU'(Activated) where that
-// is given, then plus Addend where that is given, then ELU where it is set. Both have the shape of the output and may be
-// it.
-type Epilogue struct {
-	Activated, Addend []float32
-	ELU               bool
-}
+// Epilogue is what is done with the result of a convolution while it is in the cache, each where it is given: first times
+// ELU'(Activated), then plus Addend; and ELU of what is the result by now is written to ELU, which does not go with Activated.
+// All have the shape of the output and may be it.
+type Epilogue struct{ Activated, Addend, ELU []float32 }
 
 // of is the epilogue of some of the images.
 func (e Epilogue) of(from, to int) Epilogue {
@@ -154,6 +150,9 @@ func (e Epilogue) of(from, to int) Epilogue {
 	}
 	if e.Addend != nil {
 		e.Addend = e.Addend[from:to]
+	}
+	if e.ELU != nil {
+		e.ELU = e.ELU[from:to]
 	}
 	return e
 }
@@ -281,7 +280,7 @@ func newMatrix(scratch []float32, tiles, channels int) (matrix, []float32) {
 
 // ScratchLen is the number of floats of scratch that one worker needs for Forward.
 func (w *Wino) ScratchLen() int {
-	return lanes + roundUp(max(w.Cin, w.Cout), lanes) + matrixLen(winoChunk, w.Cin) + matrixLen(winoChunk, w.Cout)
+	return lanes + 2*roundUp(max(w.Cin, w.Cout), lanes) + matrixLen(winoChunk, w.Cin) + matrixLen(winoChunk, w.Cout)
 }
 
 // Forward computes the tiles [from, to) of images: y (images, H, W, Cout) = the convolution of x (images, H, W, Cin) with
@@ -296,11 +295,13 @@ func (w *Wino) Forward(y, x, u, bias []float32, e Epilogue, from, to int, scratc
 	if bias != nil {
 		checkLen("Forward: bias", len(bias), w.Cout)
 	}
-	if e.Activated != nil {
-		checkLen("Forward: activated", len(e.Activated), len(y))
+	for _, operand := range [...][]float32{e.Activated, e.Addend, e.ELU} {
+		if operand != nil {
+			checkLen("Forward: epilogue", len(operand), len(y))
+		}
 	}
-	if e.Addend != nil {
-		checkLen("Forward: addend", len(e.Addend), len(y))
+	if e.Activated != nil && e.ELU != nil {
+		panic("vec: Forward: ELU does not go with Activated")
 	}
 	if from < 0 || from > to || to > tiles {
 		panic(fmt.Sprintf("vec: Forward: tiles [%d,%d) of %d", from, to, tiles))
@@ -311,7 +312,8 @@ func (w *Wino) Forward(y, x, u, bias []float32, e Epilogue, from, to int, scratc
 	if bias == nil {
 		bias = zeros[:w.Cout]
 	}
-	v, rest := newMatrix(scratch[len(zeros):], winoChunk, w.Cin)
+	outside := scratch[len(zeros):][:len(zeros)] // what is written there
+	v, rest := newMatrix(scratch[2*len(zeros):], winoChunk, w.Cin)
 	m, _ := newMatrix(rest, winoChunk, w.Cout)
 	u = aligned(u)
 	sizeX, sizeY := w.H*w.W*w.Cin, w.H*w.W*w.Cout
@@ -327,7 +329,7 @@ func (w *Wino) Forward(y, x, u, bias []float32, e Epilogue, from, to int, scratc
 		w.multiply(m, v, u, n)
 		w.spans(from, n, func(image, tile, at, n int) {
 			a, b := image*sizeY, (image+1)*sizeY
-			w.transformOutput(y[a:b], m, at, bias, e.of(a, b), tile, n)
+			w.transformOutput(y[a:b], m, at, bias, outside, e.of(a, b), tile, n)
 		})
 		from += n
 	}
@@ -388,30 +390,38 @@ func (a *winoArgs) channels(n int) (most int) {
 }
 
 // transformOutput writes the output pixels of n tiles from the products' rows from at on.
-func (w *Wino) transformOutput(y []float32, m matrix, at int, bias []float32, e Epilogue, tile, n int) {
+func (w *Wino) transformOutput(y []float32, m matrix, at int, bias, outside []float32, e Epilogue, tile, n int) {
 	if isa == plainGo {
 		winoOutputGo(y, m, at, bias, e, w.Cout, w.output[tile*outputIndices:][:n*outputIndices])
 		return
 	}
 	args := winoArgs{dst: unsafe.Pointer(&y[0]), pixel: uintptr(4 * w.Cout), tile: uintptr(4 * m.ld), freq: uintptr(4 * m.freq),
-		bias: unsafe.Pointer(&bias[0])}
-	place := func(operand []float32) (present, at uintptr) {
+		bias: unsafe.Pointer(&bias[0]), outside: unsafe.Pointer(&outside[0])}
+	place := func(operand []float32) uintptr {
 		if operand == nil {
-			return 0, 0
+			return 0
 		}
-		return 1, uintptr(unsafe.Pointer(&operand[0])) - uintptr(unsafe.Pointer(&y[0]))
+		return uintptr(unsafe.Pointer(&operand[0])) - uintptr(unsafe.Pointer(&y[0]))
 	}
-	args.addend, args.addendAt = place(e.Addend)
-	args.activated, args.activateAt = place(e.Activated)
-	if e.ELU {
+	args.addendAt, args.activatedAt, args.eluAt = place(e.Addend), place(e.Activated), place(e.ELU)
+	if e.ELU != nil {
 		args.elu = 1
+	}
+	kernel := winoOutputKernel
+	switch {
+	case e.Activated != nil && e.Addend != nil:
+		kernel = winoOutputSlopeSumKernel
+	case e.Activated != nil:
+		kernel = winoOutputSlopeKernel
+	case e.Addend != nil:
+		kernel = winoOutputSumKernel
 	}
 	most := args.channels(w.Cout)
 	for done := 0; done < n; done += most {
 		args.tiles = min(most, n-done) // the kernel counts it down
 		args.src = unsafe.Pointer(&m.data[(at+done)*m.ld])
 		args.index = unsafe.Pointer(&w.output[(tile+done)*outputIndices])
-		winoOutputKernel(&args)
+		kernel(&args)
 	}
 }
 

@@ -8,7 +8,7 @@ import (
 func BenchmarkWinoTransforms(b *testing.B) {
 	for _, c := range []Conv{{28, 28, 64, 64, 3, 1}, {14, 14, 128, 128, 3, 1}} {
 		w := NewWino(c)
-		x, zeros := normals(1, c.H*c.W*c.Cin), make([]float32, 256)
+		x, zeros := normals(1, c.H*c.W*c.Cin), make([]float32, 17*256)
 		v, _ := newMatrix(aligned(make([]float32, 16+matrixLen(winoChunk, c.Cin))), winoChunk, c.Cin)
 		n := min(24, w.Tiles)
 		per := float64(n * c.Cin / 16)
@@ -17,10 +17,10 @@ func BenchmarkWinoTransforms(b *testing.B) {
 		}
 		report("input", func() { w.transformInput(v, 0, x, zeros, c.Cin, 0, c.Cin, 0, n) })
 		report("outputGrad", func() { w.transformOutputGrad(v, 0, x, zeros, c.Cin, 0, c.Cin, 0, n) })
-		report("output", func() { w.transformOutput(x, v, 0, zeros[:c.Cout], Epilogue{}, 0, n) })
-		report("outputELU", func() { w.transformOutput(x, v, 0, zeros[:c.Cout], Epilogue{ELU: true}, 0, n) })
+		report("output", func() { w.transformOutput(x, v, 0, zeros[:c.Cout], zeros[:17*c.Cout], Epilogue{}, 0, n) })
+		report("outputELU", func() { w.transformOutput(x, v, 0, zeros[:c.Cout], zeros[:17*c.Cout], Epilogue{ELU: x}, 0, n) })
 		y := append([]float32(nil), x...)
-		report("outputAdd", func() { w.transformOutput(x, v, 0, zeros[:c.Cout], Epilogue{Addend: y}, 0, n) })
+		report("outputAdd", func() { w.transformOutput(x, v, 0, zeros[:c.Cout], zeros[:17*c.Cout], Epilogue{Addend: y}, 0, n) })
 		clear(x)
 	}
 	var sum float32

@@ -17,13 +17,12 @@ var (
 	_ [64]byte  = [unsafe.Offsetof(winoArgs{}.vectors)]byte{}
 	_ [72]byte  = [unsafe.Offsetof(winoArgs{}.tail)]byte{}
 	_ [80]byte  = [unsafe.Offsetof(winoArgs{}.bias)]byte{}
-	_ [88]byte  = [unsafe.Offsetof(winoArgs{}.addend)]byte{}
-	_ [96]byte  = [unsafe.Offsetof(winoArgs{}.addendAt)]byte{}
-	_ [104]byte = [unsafe.Offsetof(winoArgs{}.activated)]byte{}
-	_ [112]byte = [unsafe.Offsetof(winoArgs{}.activateAt)]byte{}
-	_ [120]byte = [unsafe.Offsetof(winoArgs{}.elu)]byte{}
-	_ [128]byte = [unsafe.Offsetof(winoArgs{}.accumulate)]byte{}
-	_ [136]byte = [unsafe.Offsetof(winoArgs{}.pointers)]byte{}
+	_ [88]byte  = [unsafe.Offsetof(winoArgs{}.addendAt)]byte{}
+	_ [96]byte  = [unsafe.Offsetof(winoArgs{}.activatedAt)]byte{}
+	_ [104]byte = [unsafe.Offsetof(winoArgs{}.elu)]byte{}
+	_ [112]byte = [unsafe.Offsetof(winoArgs{}.eluAt)]byte{}
+	_ [120]byte = [unsafe.Offsetof(winoArgs{}.accumulate)]byte{}
+	_ [128]byte = [unsafe.Offsetof(winoArgs{}.pointers)]byte{}
 	_ [320]byte = [unsafe.Sizeof(winoArgs{}.pointers)]byte{}
 )
 
@@ -42,6 +41,33 @@ func winoOutputKernel(args *winoArgs) {
 		winoOutputAVX512(p)
 	} else {
 		winoOutputAVX2(p)
+	}
+}
+
+func winoOutputSumKernel(args *winoArgs) {
+	p := (*uint64)(unsafe.Pointer(args))
+	if isa == avx512 {
+		winoOutputSumAVX512(p)
+	} else {
+		winoOutputSumAVX2(p)
+	}
+}
+
+func winoOutputSlopeKernel(args *winoArgs) {
+	p := (*uint64)(unsafe.Pointer(args))
+	if isa == avx512 {
+		winoOutputSlopeAVX512(p)
+	} else {
+		winoOutputSlopeAVX2(p)
+	}
+}
+
+func winoOutputSlopeSumKernel(args *winoArgs) {
+	p := (*uint64)(unsafe.Pointer(args))
+	if isa == avx512 {
+		winoOutputSlopeSumAVX512(p)
+	} else {
+		winoOutputSlopeSumAVX2(p)
 	}
 }
 

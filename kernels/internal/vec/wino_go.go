@@ -120,8 +120,8 @@ func winoOutputGo(y []float32, m matrix, at int, bias []float32, e Epilogue, cha
 						value += e.Addend[to]
 					}
 					y[to] = value
-					if e.ELU {
-						eluGo(y[to:to+1], y[to:to+1])
+					if e.ELU != nil {
+						eluGo(e.ELU[to:to+1], y[to:to+1])
 					}
 				}
 			}

@@ -14,6 +14,21 @@ func winoInputAVX512(args *uint64)
 //go:noescape
 func winoOutputAVX512(args *uint64)
 
+// winoOutputSumAVX512 does that and adds the addend; args is a winoArgs.
+//
+//go:noescape
+func winoOutputSumAVX512(args *uint64)
+
+// winoOutputSlopeAVX512 transforms back and multiplies with ELU' of the activated; args is a winoArgs.
+//
+//go:noescape
+func winoOutputSlopeAVX512(args *uint64)
+
+// winoOutputSlopeSumAVX512 does that and adds the addend; args is a winoArgs.
+//
+//go:noescape
+func winoOutputSlopeSumAVX512(args *uint64)
+
 // winoOutputGradAVX512 transforms the gradient of the 4x4 pixels of tiles; args is a winoArgs.
 //
 //go:noescape
@@ -43,6 +58,21 @@ func winoInputAVX2(args *uint64)
 //
 //go:noescape
 func winoOutputAVX2(args *uint64)
+
+// winoOutputSumAVX2 does that and adds the addend; args is a winoArgs.
+//
+//go:noescape
+func winoOutputSumAVX2(args *uint64)
+
+// winoOutputSlopeAVX2 transforms back and multiplies with ELU' of the activated; args is a winoArgs.
+//
+//go:noescape
+func winoOutputSlopeAVX2(args *uint64)
+
+// winoOutputSlopeSumAVX2 does that and adds the addend; args is a winoArgs.
+//
+//go:noescape
+func winoOutputSlopeSumAVX2(args *uint64)
 
 // winoOutputGradAVX2 transforms the gradient of the 4x4 pixels of tiles; args is a winoArgs.
 //

@@ -22,7 +22,7 @@ import (
 
 // The fields of winoArgs in package vec, eight bytes each, in order; pointers is the last.
 var winoFields = []string{"src", "dst", "index", "outside", "pixel", "tiles", "tile", "freq", "vectors", "tail",
-	"bias", "addend", "addendAt", "activated", "activateAt", "elu", "accumulate", "pointers"}
+	"bias", "addendAt", "activatedAt", "elu", "eluAt", "accumulate", "pointers"}
 
 func winoField(name string) Mem { return field(winoFields, name) }
 
@@ -47,7 +47,10 @@ func genWino() {
 			build     func(w *wino)
 		}{
 			{"winoInput", "transforms the 6x6 pixels of tiles", (*wino).input},
-			{"winoOutput", "transforms products back to the 4x4 pixels of tiles", (*wino).output},
+			{"winoOutput", "transforms products back to the 4x4 pixels of tiles", func(w *wino) { w.output(false, false) }},
+			{"winoOutputSum", "does that and adds the addend", func(w *wino) { w.output(false, true) }},
+			{"winoOutputSlope", "transforms back and multiplies with ELU' of the activated", func(w *wino) { w.output(true, false) }},
+			{"winoOutputSlopeSum", "does that and adds the addend", func(w *wino) { w.output(true, true) }},
 			{"winoOutputGrad", "transforms the gradient of the 4x4 pixels of tiles", (*wino).outputGrad},
 			{"winoFilter", "transforms 3x3 filters", (*wino).filter},
 			{"winoFilterGrad", "transforms the gradient of filters back to 3x3", (*wino).filterGrad},
@@ -103,27 +106,22 @@ func (w *wino) copyOf(r int) int {
 	return c
 }
 
-// add and sub are new registers a + b and a - b.
-func (w *wino) add(a, b int) int {
-	c := w.take()
-	VADDPS(w.vec(b), w.vec(a), w.vec(c))
-	return c
-}
-
-func (w *wino) sub(a, b int) int {
-	c := w.take()
-	VSUBPS(w.vec(b), w.vec(a), w.vec(c))
-	return c
-}
-
-// plus and minus are acc +- c*x in the register acc.
-func (w *wino) plus(acc int, c string, x int) int {
-	VFMADD231PS(w.c(c), w.vec(x), w.vec(acc))
+// plus and minus are acc +- c*x in the register acc; x may be memory where c is a register.
+func (w *wino) plus(acc int, c string, x Op) int {
+	if _, ok := x.(Mem); ok {
+		VFMADD231PS(x, w.r(c), w.vec(acc))
+	} else {
+		VFMADD231PS(w.c(c), x, w.vec(acc))
+	}
 	return acc
 }
 
-func (w *wino) minus(acc int, c string, x int) int {
-	VFNMADD231PS(w.c(c), w.vec(x), w.vec(acc))
+func (w *wino) minus(acc int, c string, x Op) int {
+	if _, ok := x.(Mem); ok {
+		VFNMADD231PS(x, w.r(c), w.vec(acc))
+	} else {
+		VFNMADD231PS(w.c(c), x, w.vec(acc))
+	}
 	return acc
 }
 
@@ -133,75 +131,110 @@ func (w *wino) times(x int, c string) int {
 	return x
 }
 
-// line is one row or column of a tile. With keep the registers of its values stay as they are; else a value is read
-// into a register each time it is asked for, and the register given back when it has been used.
-type line struct {
-	w    *wino
-	keep bool
-	get  func(i int) int
+// either are t + u and t - u, in a new register and in t's; u's is given back.
+func (w *wino) either(t, u int) []int {
+	r := w.take()
+	VADDPS(w.vec(u), w.vec(t), w.vec(r))
+	VSUBPS(w.vec(u), w.vec(t), w.vec(t))
+	w.give(u)
+	return []int{r, t}
 }
 
-// used says that value i, in register r, is not needed for now.
-func (l line) used(r int) {
-	if !l.keep {
+// line is one row or column of a tile. Its values are in memory, or in registers; those are given up one by one when the
+// last results are computed.
+type line struct {
+	w    *wino
+	load func(i, r int)  // reads value i into register r; nil: values are in registers
+	mem  func(i int) Mem // where value i is
+	regs map[int]int     // the registers of values
+	last bool            // of values in registers: no results come after these
+}
+
+// fresh is value i in a register that may be changed, for its last use.
+func (l line) fresh(i int) int {
+	if l.load != nil {
+		r := l.w.take()
+		l.load(i, r)
+		return r
+	}
+	r := l.regs[i]
+	if l.last {
+		delete(l.regs, i)
+		return r
+	}
+	c := l.w.take()
+	VMOVAPS(l.w.vec(r), l.w.vec(c))
+	return c
+}
+
+// with calls f with value i as an operand: memory only with AVX-512, where constants are in registers, and where no lanes
+// have to be masked.
+func (l line) with(i int, f func(x Op)) {
+	switch {
+	case l.load == nil:
+		f(l.w.vec(l.regs[i]))
+	case l.w.wide() && !l.w.masked:
+		f(l.mem(i))
+	default:
+		r := l.w.take()
+		l.load(i, r)
+		f(l.w.vec(r))
 		l.w.give(r)
 	}
 }
 
-// own is value i in a register that may be changed.
-func (l line) own(i int) int {
-	if l.keep {
-		return l.w.copyOf(l.get(i))
-	}
-	return l.get(i)
-}
-
-// plus and minus are acc +- c * value i in the register acc.
 func (l line) plus(acc int, c string, i int) int {
-	r := l.get(i)
-	VFMADD231PS(l.w.c(c), l.w.vec(r), l.w.vec(acc))
-	l.used(r)
+	l.with(i, func(x Op) { l.w.plus(acc, c, x) })
 	return acc
 }
 
 func (l line) minus(acc int, c string, i int) int {
-	r := l.get(i)
-	VFNMADD231PS(l.w.c(c), l.w.vec(r), l.w.vec(acc))
-	l.used(r)
+	l.with(i, func(x Op) { l.w.minus(acc, c, x) })
 	return acc
 }
 
-// sum and difference of values i and j in a new register; both the two of them.
-func (l line) sum(i, j int) int {
-	a, b := l.get(i), l.get(j)
-	c := l.w.add(a, b)
-	l.used(a)
-	l.used(b)
-	return c
+// product is c * value i in a new register.
+func (l line) product(c string, i int) int {
+	r := l.w.take()
+	l.with(i, func(x Op) {
+		if _, ok := x.(Mem); ok {
+			VMULPS(x, l.w.r(c), l.w.vec(r))
+		} else {
+			VMULPS(l.w.c(c), x, l.w.vec(r))
+		}
+	})
+	return r
 }
 
-func (l line) difference(i, j int) int {
-	a, b := l.get(i), l.get(j)
-	c := l.w.sub(a, b)
-	l.used(a)
-	l.used(b)
-	return c
+// sum and difference of values i and j in a new register.
+func (l line) sum(i, j int) int        { return l.combine(VADDPS, i, j) }
+func (l line) difference(i, j int) int { return l.combine(VSUBPS, i, j) }
+
+func (l line) combine(op func(...Op), i, j int) int {
+	if l.load == nil {
+		r := l.w.take()
+		op(l.w.vec(l.regs[j]), l.w.vec(l.regs[i]), l.w.vec(r))
+		return r
+	}
+	r := l.fresh(i)
+	l.with(j, func(x Op) { op(x, l.w.vec(r), l.w.vec(r)) })
+	return r
 }
 
+// both are the sum and the difference of values i and j, for their last use.
 func (l line) both(i, j int) (sum, difference int) {
-	a, b := l.get(i), l.get(j)
-	sum, difference = l.w.add(a, b), l.w.sub(a, b)
-	l.used(a)
-	l.used(b)
+	v := l.w.vec
+	difference = l.fresh(i)
+	sum = l.w.take()
+	l.with(j, func(x Op) {
+		VADDPS(x, v(difference), v(sum))
+		VSUBPS(x, v(difference), v(difference))
+	})
+	if l.load == nil && l.last {
+		l.w.give(l.regs[j])
+		delete(l.regs, j)
+	}
 	return sum, difference
-}
-
-// twice are t + c u and t - c u, in a new register and in t's; u's is given back.
-func (w *wino) twice(t int, c string, u int) []int {
-	r := w.plus(w.copyOf(t), c, u)
-	w.minus(t, c, u)
-	w.give(u)
-	return []int{r, t}
 }
 
 // transform computes some results of a transform of a line in new registers.
@@ -209,157 +242,195 @@ type transform func(w *wino, l line, results []int) []int
 
 // inputLine is B^T d.
 func inputLine(w *wino, d line, results []int) (out []int) {
-	outer := func(i, j, k int) int { return d.minus(d.sum(i, k), "fiveHalves", j) }
-	pair := func(inner, point string) []int {
-		t := d.minus(d.own(4), inner, 2)
-		return w.twice(t, point, d.minus(d.own(3), inner, 1))
+	// The terms even in the point, and odd ones, of which one is the other's point times a constant.
+	pair := func(inner, point, product string) []int {
+		t := d.minus(d.fresh(4), inner, 2)
+		return w.either(t, d.minus(d.product(point, 3), product, 1))
 	}
 	for i := 0; i < len(results); i++ {
 		switch results[i] {
 		case 0:
-			out = append(out, outer(0, 2, 4))
+			out = append(out, d.minus(d.sum(0, 4), "fiveHalves", 2))
 		case 1: // and 2
-			out = append(out, pair("two", "halfRoot")...)
+			out = append(out, pair("two", "halfRoot", "root")...)
 			i++
 		case 3: // and 4
-			out = append(out, pair("half", "root")...)
+			out = append(out, pair("half", "root", "halfRoot")...)
 			i++
 		case 5:
-			out = append(out, outer(1, 3, 5))
+			out = append(out, d.minus(d.sum(1, 5), "fiveHalves", 3))
 		}
 	}
 	return out
 }
 
-// only keeps the results asked for of those that were computed.
-func (w *wino) only(results []int, number, registers []int) (out []int) {
-	for i, r := range registers {
-		if slices.Contains(results, number[i]) {
+// outputLine is A^T m.
+func outputLine(w *wino, m line, results []int) []int {
+	v := w.vec
+	even, odd := slices.Contains(results, 0) || slices.Contains(results, 2), slices.Contains(results, 1) || slices.Contains(results, 3)
+	var s, t, d, e int
+	switch {
+	case even && odd:
+		s, d = m.both(1, 2)
+		t, e = m.both(3, 4)
+	case even:
+		s = m.sum(1, 2)
+		t = m.sum(3, 4)
+	default:
+		d = m.difference(1, 2)
+		e = m.difference(3, 4)
+	}
+	var y [4]int
+	if even {
+		y[0] = w.take()
+		m.with(0, func(x Op) { VADDPS(x, v(s), v(y[0])) })
+		VADDPS(v(t), v(y[0]), v(y[0]))
+		w.times(s, "half")
+		y[2] = w.plus(s, "two", v(t))
+		w.give(t)
+	}
+	if odd {
+		y[3] = w.plus(w.plus(m.fresh(5), "quarterRoot", v(d)), "doubleRoot", v(e))
+		w.times(d, "halfRoot")
+		y[1] = w.plus(d, "root", v(e))
+		w.give(e)
+	}
+	var out []int
+	for i, r := range y {
+		switch computed := i%2 == 0 && even || i%2 == 1 && odd; {
+		case slices.Contains(results, i):
 			out = append(out, r)
-		} else {
+		case computed:
 			w.give(r)
 		}
 	}
 	return out
 }
 
-// outputLine is A^T m; results are {0, 2} or {1, 3} or one of them.
-func outputLine(w *wino, m line, results []int) []int {
-	if results[0]%2 == 0 {
-		s := m.sum(1, 2)
-		t := m.sum(3, 4)
-		m0 := m.get(0)
-		r := w.add(m0, s)
-		m.used(m0)
-		VADDPS(w.vec(t), w.vec(r), w.vec(r))
-		w.times(s, "half")
-		w.plus(s, "two", t)
-		w.give(t)
-		return w.only(results, []int{0, 2}, []int{r, s})
+// outputGradLine is A y.
+func outputGradLine(w *wino, y line, results []int) (out []int) {
+	pair := func(inner, point, product string) []int {
+		t := y.fresh(0)
+		y.plus(t, inner, 2)
+		return w.either(t, y.plus(y.product(point, 1), product, 3))
 	}
-	d := m.difference(1, 2)
-	e := m.difference(3, 4)
-	r := m.own(5)
-	w.plus(r, "quarterRoot", d)
-	w.plus(r, "doubleRoot", e)
-	w.times(d, "halfRoot")
-	w.plus(d, "root", e)
-	w.give(e)
-	return w.only(results, []int{1, 3}, []int{d, r})
+	for _, r := range results {
+		switch r {
+		case 0:
+			out = append(out, y.fresh(0))
+		case 5:
+			out = append(out, y.fresh(3))
+		case 1: // and 2
+			out = append(out, pair("half", "halfRoot", "quarterRoot")...)
+		case 3: // and 4
+			out = append(out, pair("two", "root", "doubleRoot")...)
+		}
+	}
+	return out
 }
 
-// outputGradLine is A y; results are {0, 5}, {1, 2} or {3, 4}.
-func outputGradLine(w *wino, y line, results []int) []int {
-	inner, point := "half", "halfRoot"
-	switch results[0] {
-	case 0:
-		return []int{y.own(0), y.own(3)}
-	case 3:
-		inner, point = "two", "root"
-	}
-	t := y.plus(y.own(0), inner, 2)
-	return w.twice(t, point, y.plus(y.own(1), inner, 3))
-}
-
-// filterLine is G g; results as those of outputGradLine.
+// filterLine is G g.
 func filterLine(w *wino, g line, results []int) []int {
 	switch results[0] {
 	case 0:
-		return []int{g.own(0), g.own(2)}
+		return []int{g.fresh(0), g.fresh(2)}
 	case 1:
-		t := g.plus(w.times(g.own(0), "minus2Thirds"), "minusThird", 2)
-		return w.twice(t, "minusRootThird", g.own(1))
+		t := g.plus(g.product("minus2Thirds", 0), "minusThird", 2)
+		return w.either(t, g.product("minusRootThird", 1))
 	}
-	t := g.plus(w.times(g.own(0), "sixth"), "third", 2)
-	return w.twice(t, "rootSixth", g.own(1))
+	t := g.plus(g.product("sixth", 0), "third", 2)
+	return w.either(t, g.product("rootSixth", 1))
 }
 
 // filterGradLine is G^T x.
-func filterGradLine(w *wino, x line, results []int) []int {
-	s, d := x.both(1, 2)
-	t, u := x.both(3, 4)
-	w.times(d, "minusRootThird")
-	w.plus(d, "rootSixth", u)
-	w.give(u)
-	x0 := x.get(0)
-	r := w.copyOf(x0)
-	x.used(x0)
-	w.plus(r, "minus2Thirds", s)
-	w.plus(r, "sixth", t)
-	x5 := x.get(5)
-	w.times(s, "minusThird")
-	VADDPS(w.vec(x5), w.vec(s), w.vec(s))
-	x.used(x5)
-	w.plus(s, "third", t)
-	w.give(t)
-	return w.only(results, []int{0, 1, 2}, []int{r, d, s})
+func filterGradLine(w *wino, x line, results []int) (out []int) {
+	v := w.vec
+	for _, i := range results {
+		switch i {
+		case 0:
+			s := x.sum(1, 2)
+			t := x.sum(3, 4)
+			w.times(s, "minus2Thirds")
+			w.plus(s, "sixth", v(t))
+			x.with(0, func(x Op) { VADDPS(x, v(s), v(s)) })
+			w.give(t)
+			out = append(out, s)
+		case 1:
+			d := x.difference(1, 2)
+			e := x.difference(3, 4)
+			w.times(d, "minusRootThird")
+			w.plus(d, "rootSixth", v(e))
+			w.give(e)
+			out = append(out, d)
+		case 2:
+			s := x.sum(1, 2)
+			t := x.sum(3, 4)
+			w.times(s, "minusThird")
+			w.plus(s, "third", v(t))
+			x.with(5, func(x Op) { VADDPS(x, v(s), v(s)) })
+			w.give(t)
+			out = append(out, s)
+		}
+	}
+	return out
 }
 
 // plane transforms a plane of columns x from values: for each of the groups of its rows first the columns, whose values
-// load(row, column) reads into a register, and then each row, of which emit stores result (row, column).
-func (w *wino) plane(t transform, columns int, groups [][]int, rowGroups [][]int, load func(row, column, r int), emit func(row, column, r int)) {
+// are at mem(row, column), and then each row, of which emit stores result (row, column). start is called before the
+// values of a column are used; cut says that values are read masked.
+func (w *wino) plane(t transform, columns int, groups [][]int, rowGroups [][]int, start func(column int), mem func(row, column int) Mem, cut bool,
+	emit func(row, column, r int)) {
 	for _, group := range groups {
-		between := make([][]int, len(group)) // [result][column]
+		between := make([]map[int]int, len(group)) // [result][column]
+		for i := range between {
+			between[i] = map[int]int{}
+		}
 		for column := 0; column < columns; column++ {
-			loaded := map[int]int{}
-			read := func(i int) int {
-				r, ok := loaded[i]
-				if !ok {
-					r = w.take()
-					load(i, column, r)
-				}
-				if w.wide() {
-					loaded[i] = r
-				}
-				return r
-			}
-			for i, r := range t(w, line{w, w.wide(), read}, group) {
-				between[i] = append(between[i], r)
-			}
-			for i := 0; i < 6; i++ { // in order: the output must not depend on a map's
-				if r, ok := loaded[i]; ok {
-					w.give(r)
-				}
+			start(column)
+			at := func(i int) Mem { return mem(i, column) }
+			l := line{w: w, mem: at, load: func(i, r int) { w.load(at(i), r, cut) }}
+			for i, r := range t(w, l, group) {
+				between[i][column] = r
 			}
 		}
 		for i, row := range group {
-			for _, rowGroup := range rowGroups {
-				for j, r := range t(w, line{w, true, func(c int) int { return between[i][c] }}, rowGroup) {
+			for k, rowGroup := range rowGroups {
+				for j, r := range t(w, line{w: w, regs: between[i], last: k == len(rowGroups)-1}, rowGroup) {
 					emit(row, rowGroup[j], r)
 					w.give(r)
 				}
 			}
-			w.give(between[i]...)
+			for c := 0; c < columns; c++ { // in order: the output must not depend on a map's
+				if r, ok := between[i][c]; ok {
+					w.give(r)
+				}
+			}
 		}
 	}
 }
 
-// Groups of results that fit the registers together.
+// Groups of results that fit the registers together: of columns with AVX-512 and with AVX2, of rows.
 var (
-	pairsOf6 = [][]int{{0, 5}, {1, 2}, {3, 4}}
-	pairsOf4 = [][]int{{0, 2}, {1, 3}}
-	inOrder  = [][]int{{0}, {1, 2}, {3, 4}, {5}}
+	pairsOf6   = [][]int{{0, 5}, {1, 2}, {3, 4}}
+	halvesOf6  = [][]int{{0, 1, 2}, {3, 4, 5}}
+	mostOf6    = [][]int{{0, 5, 1, 2}, {3, 4}}
+	pairsOf4   = [][]int{{0, 2}, {1, 3}}
+	allOf4     = [][]int{{0, 1, 2, 3}}
+	singlesOf4 = [][]int{{0}, {2}, {1}, {3}}
+	allOf3     = [][]int{{0, 1, 2}}
+	singlesOf3 = [][]int{{0}, {1}, {2}}
+
+	inputRows = [][]int{{0}, {5}, {1, 2}, {3, 4}}
+	gradRows  = [][]int{{1, 2}, {3, 4}, {0, 5}}
 )
+
+// columnGroups picks the groups of columns.
+func (w *wino) columnGroups(wide, narrow [][]int) [][]int {
+	if w.wide() {
+		return wide
+	}
+	return narrow
+}
 
 // pointersOf writes the addresses of a tile's pixels, of which there are n, to the field pointers: base + number * pixel,
 // or the field outside where the number is negative. The table's next tile is at index after it.
@@ -395,25 +466,36 @@ func pointer(i int) Mem {
 }
 
 // freqs addresses the 36 values of a transformed tile, freq bytes apart.
-type freqs struct{ base, row, f, f3, f5, f6 reg.GPPhysical }
+type freqs struct {
+	base, row, f, f3, f5, f6 reg.GPPhysical
+	current                  int // the row that the register row is at
+}
 
 // start loads the registers.
-func (p freqs) start() {
+func (p *freqs) start() {
 	MOVQ(winoField("freq"), p.f)
 	LEAQ(Mem{Base: p.f, Index: p.f, Scale: 2}, p.f3)
 	LEAQ(Mem{Base: p.f, Index: p.f, Scale: 4}, p.f5)
 	LEAQ(Mem{Base: p.f3, Index: p.f3, Scale: 1}, p.f6)
+	p.forget()
 }
 
-// at is value (row, column), in the register row.
-func (p freqs) at(row, column int) Mem {
-	MOVQ(p.base, p.row)
-	switch row {
-	case 1, 2, 4:
-		LEAQ(Mem{Base: p.row, Index: p.f6, Scale: uint8(row)}, p.row)
-	case 3, 5:
-		LEAQ(Mem{Base: p.row, Index: p.f6, Scale: uint8(row - 1)}, p.row)
-		ADDQ(p.f6, p.row)
+// forget says that the register row or base has changed.
+func (p *freqs) forget() { p.current = -1 }
+
+// at is value (row, column).
+func (p *freqs) at(row, column int) Mem {
+	if row != p.current {
+		switch row {
+		case 0:
+			MOVQ(p.base, p.row)
+		case 1, 2, 4:
+			LEAQ(Mem{Base: p.base, Index: p.f6, Scale: uint8(row)}, p.row)
+		case 3, 5:
+			LEAQ(Mem{Base: p.base, Index: p.f6, Scale: uint8(row - 1)}, p.row)
+			ADDQ(p.f6, p.row)
+		}
+		p.current = row
 	}
 	m := Mem{Base: p.row}
 	switch column {
@@ -469,32 +551,45 @@ func (w *wino) eachTile(base string, pixels int, body func()) {
 
 // input is V = B^T d B.
 func (w *wino) input() {
-	w.toFreqs(inputLine, "src", inputIndices, 6, inOrder, []string{"fiveHalves", "two", "half", "root", "halfRoot"}, [][]int{{0, 1, 2}, {3, 4, 5}})
+	w.toFreqs(inputLine, inputIndices, 6, w.columnGroups(halvesOf6, pairsOf6), inputRows, []string{"fiveHalves", "two", "half", "root", "halfRoot"})
 }
 
 // outputGrad is A y A^T.
 func (w *wino) outputGrad() {
-	w.toFreqs(outputGradLine, "src", outputIndices, 4, pairsOf6, []string{"two", "half", "root", "halfRoot"}, pairsOf6)
+	w.toFreqs(outputGradLine, outputIndices, 4, w.columnGroups(mostOf6, pairsOf6), gradRows,
+		[]string{"two", "half", "root", "halfRoot", "doubleRoot", "quarterRoot"})
 }
 
 // toFreqs transforms pixels.
-func (w *wino) toFreqs(t transform, base string, pixels, size int, rowGroups [][]int, consts []string, wideGroups [][]int) {
-	c, p, out, tmp := reg.RAX, reg.RBX, reg.RDX, reg.R8
+func (w *wino) toFreqs(t transform, pixels, size int, groups, rowGroups [][]int, consts []string) {
+	c, out, tmp := reg.RAX, reg.RDX, reg.R8
 	f := freqs{base: out, row: reg.R9, f: reg.R10, f3: reg.R11, f5: reg.R12, f6: reg.R13}
+	// The addresses of a column's pixels: the latest five.
+	pointers := []reg.GPPhysical{reg.RBX, reg.R14, reg.R15, reg.R8, reg.R9}
 	f.start()
-	groups := pairsOf6
 	if w.wide() {
 		w.use(consts)
-		groups = wideGroups
 	}
-	w.eachTile(base, pixels, func() {
+	w.eachTile("src", pixels, func() {
 		MOVQ(winoField("dst"), out)
 		w.channels("channels", c, tmp, []reg.GPPhysical{out}, func(string) {
+			var held []int // rows, in the order in which their addresses were loaded
 			w.plane(t, size, groups, rowGroups,
-				func(row, column, r int) {
-					MOVQ(pointer(row*size+column), p)
-					w.load(Mem{Base: p, Index: c, Scale: 1}, r, w.masked)
+				func(int) {
+					f.forget()
+					held = nil
 				},
+				func(row, column int) Mem {
+					at := len(held) - 1
+					for at >= max(0, len(held)-len(pointers)) && held[at] != row {
+						at--
+					}
+					if at < max(0, len(held)-len(pointers)) {
+						at, held = len(held), append(held, row)
+						MOVQ(pointer(row*size+column), pointers[at%len(pointers)])
+					}
+					return Mem{Base: pointers[at%len(pointers)], Index: c, Scale: 1}
+				}, w.masked,
 				// Past the tail the loads left zeros, whose transform is zero.
 				func(row, column, r int) { w.store(r, f.at(row, column), false) })
 		})
@@ -503,87 +598,127 @@ func (w *wino) toFreqs(t transform, base string, pixels, size int, rowGroups [][
 	})
 }
 
-// output is A^T M A and what follows, in this order and the last three only where the field is set: + bias,
-// * ELU'(activated), + addend, ELU. The two operands have the shape of the output; addendAt and activateAt are how far they
-// lie from it.
-func (w *wino) output() {
+// output is A^T M A + bias and what follows: * ELU'(activated) with slope, + addend with sum; and, where the field elu is
+// set, ELU of the result, written to a place of its own or over the result. All these have the shape of the output, and
+// fields say how far they lie from it. Pixels outside are written to the place outside.
+func (w *wino) output(slope, sum bool) {
 	c, p, in, tmp := reg.RAX, reg.RBX, reg.RDX, reg.R8
-	f := freqs{base: in, row: reg.R9, f: reg.R10, f3: reg.R11, f5: reg.R12, f6: reg.R13}
-	bias, at := reg.R14, reg.R15
-	f.start()
+	// Rows 0 to 2 and 3 to 5 of a column of frequencies.
+	upper, lower, f, f6 := reg.R9, reg.R11, reg.R10, reg.R13
+	addend, activated := reg.R14, reg.R15
+	left, outside, eluAt := reg.R14, reg.R15, reg.R12
+	MOVQ(winoField("freq"), f)
+	LEAQ(Mem{Base: f, Index: f, Scale: 2}, f6)
+	ADDQ(f6, f6)
+	if sum {
+		MOVQ(winoField("addendAt"), addend)
+	}
+	if slope {
+		MOVQ(winoField("activatedAt"), activated)
+	}
+	rowGroups := allOf4
 	if w.wide() {
 		w.use([]string{"two", "half", "root", "halfRoot", "doubleRoot", "quarterRoot"})
-	}
-	rowGroups := pairsOf4
-	if !w.wide() { // the epilogue needs room
-		rowGroups = [][]int{{0}, {2}, {1}, {3}}
+	} else {
+		rowGroups = singlesOf4
 	}
 	w.eachTile("dst", outputIndices, func() {
 		MOVQ(winoField("src"), in)
-		MOVQ(winoField("bias"), bias)
 		w.channels("channels", c, tmp, []reg.GPPhysical{in}, func(label string) {
-			w.plane(outputLine, 6, pairsOf4, rowGroups,
-				func(row, column, r int) { w.load(f.at(row, column), r, false) },
+			masked := w.masked
+			w.masked = false // the products have whole vectors
+			MOVQ(winoField("bias"), tmp)
+			w.plane(outputLine, 6, w.columnGroups(allOf4, pairsOf4), rowGroups,
+				func(column int) {
+					if column == 0 {
+						MOVQ(in, upper)
+						LEAQ(Mem{Base: in, Index: f6, Scale: 2}, lower)
+						ADDQ(f6, lower)
+						return
+					}
+					ADDQ(f, upper)
+					ADDQ(f, lower)
+				},
+				func(row, column int) Mem {
+					m := Mem{Base: upper}
+					if row >= 3 {
+						m.Base = lower
+					}
+					if row%3 > 0 {
+						m.Index, m.Scale = f6, uint8(row%3)
+					}
+					return m
+				}, false,
 				func(row, column, r int) {
+					x := w.take()
+					v := w.vec
 					here := fmt.Sprintf("%s%d%d", label, row, column)
 					MOVQ(pointer(row*4+column), p)
-					TESTQ(p, p)
-					JEQ(LabelRef(here + "Outside"))
+					if slope || sum {
+						CMPQ(p, winoField("outside"))
+						JEQ(LabelRef(here + "Outside"))
+					}
+					w.load(Mem{Base: tmp, Index: c, Scale: 1}, x, masked)
+					VADDPS(v(x), v(r), v(r))
 					ADDQ(c, p)
-					w.epilogue(here, r, p, c, bias, at)
-					w.store(r, Mem{Base: p}, w.masked)
+					if slope { // ELU' = min(y, 0) + 1
+						w.load(Mem{Base: p, Index: activated, Scale: 1}, x, masked)
+						zero := w.take()
+						w.zero(zero)
+						VMINPS(v(x), v(zero), v(x)) // NaN in the first operand is kept
+						w.give(zero)
+						VADDPS(w.c("one"), v(x), v(x))
+						VMULPS(v(x), v(r), v(r))
+					}
+					if sum {
+						w.load(Mem{Base: p, Index: addend, Scale: 1}, x, masked)
+						VADDPS(v(x), v(r), v(r))
+					}
+					w.store(r, Mem{Base: p}, masked)
 					Label(here + "Outside")
+					w.give(x)
 				})
+			w.masked = masked
+			if slope {
+				return // gradients have no activation
+			}
 			CMPQ(winoField("elu"), U8(0))
 			JEQ(LabelRef(label + "NoELU"))
-			MOVQ(I32(outputIndices), at)
+			constants := w.consts
+			if w.wide() { // the other registers are free now
+				w.consts = map[string]int{}
+				for i, name := range append(append([]string(nil), eluInRegisters...), expOthers...) {
+					VMOVUPS(floatConstant(name), w.vec(6+i))
+					w.consts[name] = 6 + i
+				}
+			}
+			MOVQ(winoField("eluAt"), eluAt)
+			MOVQ(winoField("outside"), outside)
+			MOVQ(I32(outputIndices), left)
 			Label(label + "ELU")
 			last := winoField("pointers")
 			last.Disp -= 8
-			last.Index, last.Scale = at, 8
+			last.Index, last.Scale = left, 8
 			MOVQ(last, p)
-			TESTQ(p, p)
+			CMPQ(p, outside)
 			JEQ(LabelRef(label + "ELUOutside"))
-			w.load(Mem{Base: p, Index: c, Scale: 1}, 0, w.masked)
+			ADDQ(c, p)
+			w.load(Mem{Base: p}, 0, w.masked)
+			ADDQ(eluAt, p)
 			w.elu(0, 1, 2, 3, 4, 5)
-			w.store(0, Mem{Base: p, Index: c, Scale: 1}, w.masked)
+			w.store(0, Mem{Base: p}, w.masked)
 			Label(label + "ELUOutside")
-			DECQ(at)
+			DECQ(left)
 			JNE(LabelRef(label + "ELU"))
+			if sum {
+				MOVQ(winoField("addendAt"), addend)
+			}
+			w.consts = constants
 			Label(label + "NoELU")
 		})
 		MOVQ(winoField("tile"), tmp)
 		ADDQ(tmp, winoField("src"))
 	})
-}
-
-// epilogue finishes the output in register r, whose address is p.
-func (w *wino) epilogue(here string, r int, p, c, bias, at reg.GPPhysical) {
-	v := w.vec
-	x := w.take()
-	when := func(name, place string, body func(m Mem)) {
-		CMPQ(winoField(name), U8(0))
-		JEQ(LabelRef(here + "No" + name))
-		MOVQ(winoField(place), at)
-		body(Mem{Base: p, Index: at, Scale: 1})
-		Label(here + "No" + name)
-	}
-	w.load(Mem{Base: bias, Index: c, Scale: 1}, x, w.masked)
-	VADDPS(v(x), v(r), v(r))
-	when("activated", "activateAt", func(m Mem) {
-		zero := w.take()
-		w.load(m, x, w.masked)
-		w.zero(zero)
-		VMINPS(v(x), v(zero), v(x)) // NaN in the first operand is kept
-		w.give(zero)
-		VADDPS(w.c("one"), v(x), v(x))
-		VMULPS(v(x), v(r), v(r))
-	})
-	when("addend", "addendAt", func(m Mem) {
-		w.load(m, x, w.masked)
-		VADDPS(v(x), v(r), v(r))
-	})
-	w.give(x)
 }
 
 // elu turns r into ELU(r) like kernel.elu, in any registers; the others are overwritten. (Operands of VMINPS and VMAXPS
@@ -616,18 +751,20 @@ func (w *wino) filter() {
 	Label("filter")
 	vector := func() {
 		w.fill(false)
-		w.plane(filterLine, 3, pairsOf6, pairsOf6,
-			func(i, j, r int) {
-				LEAQ(Mem{Base: src, Index: tap3, Scale: uint8(max(1, i))}, row)
-				if i == 0 {
+		f.forget()
+		w.plane(filterLine, 3, pairsOf6, pairsOf6, func(int) {},
+			func(i, j int) Mem {
+				if i > 0 {
+					LEAQ(Mem{Base: src, Index: tap3, Scale: uint8(i)}, row)
+				} else {
 					MOVQ(src, row)
 				}
 				m := Mem{Base: row}
 				if j > 0 {
 					m.Index, m.Scale = tap, uint8(j)
 				}
-				w.load(m, r, false)
-			},
+				return m
+			}, false,
 			func(i, j, r int) { w.store(r, f.at(i, j), false) })
 	}
 	vector()
@@ -655,14 +792,14 @@ func (w *wino) filterGrad() {
 	MOVQ(winoField("dst"), out)
 	MOVQ(winoField("pixel"), tap)
 	LEAQ(Mem{Base: tap, Index: tap, Scale: 2}, tap3)
-	groups := [][]int{{0}, {1}, {2}}
 	if w.wide() {
 		w.use([]string{"minus2Thirds", "minusThird", "third", "sixth", "minusRootThird", "rootSixth"})
-		groups = [][]int{{0, 1, 2}}
 	}
 	vector := func(label string) {
-		w.plane(filterGradLine, 6, groups, [][]int{{0, 1, 2}},
-			func(i, j, r int) { w.load(f.at(i, j), r, false) },
+		masked := w.masked
+		w.masked = false // the sums have whole vectors
+		w.plane(filterGradLine, 6, w.columnGroups(allOf3, singlesOf3), allOf3, func(int) { f.forget() },
+			func(i, j int) Mem { return f.at(i, j) }, false,
 			func(i, j, r int) {
 				LEAQ(Mem{Base: out, Index: tap3, Scale: uint8(max(1, i))}, row)
 				if i == 0 {
@@ -676,11 +813,11 @@ func (w *wino) filterGrad() {
 				CMPQ(winoField("accumulate"), U8(0))
 				JEQ(LabelRef(here))
 				x := w.take()
-				w.load(m, x, w.masked)
+				w.load(m, x, masked)
 				VADDPS(w.vec(x), w.vec(r), w.vec(r))
 				w.give(x)
 				Label(here)
-				w.store(r, m, w.masked)
+				w.store(r, m, masked)
 			})
 	}
 	Label("filter")
@@ -795,7 +932,7 @@ func writeWinoDispatch(path string) {
 	}
 	fmt.Fprintf(&b, "_ [%d]byte = [unsafe.Sizeof(winoArgs{}.pointers)]byte{}\n", 8*inputIndices)
 	b.WriteString(")\n")
-	for _, name := range []string{"winoInput", "winoOutput", "winoOutputGrad", "winoFilter", "winoFilterGrad"} {
+	for _, name := range []string{"winoInput", "winoOutput", "winoOutputSum", "winoOutputSlope", "winoOutputSlopeSum", "winoOutputGrad", "winoFilter", "winoFilterGrad"} {
 		fmt.Fprintf(&b, "\nfunc %sKernel(args *winoArgs) {\np := (*uint64)(unsafe.Pointer(args))\nif isa == avx512 {\n%sAVX512(p)\n} else {\n%sAVX2(p)\n}\n}\n", name, name, name)
 	}
 	write(path+"_args_amd64.go", b.Bytes())
