@@ -2,11 +2,17 @@
 //
 // A program is compiled to phases, between which all workers meet. Most operations work on the rows (images) of a batch
 // one by one, so a chain of such operations needs no meeting point inside: one task takes a few rows through the whole
-// chain, from the perturbation to the last gradient, and its activations stay in the core's own cache. Sums over the
-// batch (weight gradients, the mean loss) are kept apart for each task and added in a phase after the chain.
+// chain, and its activations stay in the core's own cache. Sums over the batch (norms' parameters, the mean loss) are kept
+// apart for each task and added in a phase after the chain.
 //
-// Rows are shared out over a fixed number of tasks and sums are added in the order of the tasks, so the bits do not
-// depend on the number of workers.
+// Small networks are two chains, from the perturbation to the last gradient. In large ones the weights are what there is
+// too much of: a chain ends when its transformed filters fill the cache that the cores share, and a large weight gradient
+// is a phase of its own, shared out by channels (cpu_conv.go). What can be done in the pass of its predecessor is
+// (cpu_fuse.go).
+//
+// Where sums are kept for each task, rows are shared out over a number of tasks that depends on the operations alone, and
+// the sums are added in the order of the tasks. Elsewhere a row's values do not depend on the rows beside it. So the bits
+// do not depend on the number of workers.
 package kernels
 
 import (

@@ -7,8 +7,8 @@
 // changes from run to run (the step, the level) lives in memory as well, a compiled program never has to be rebuilt.
 //
 // An operation's files carry its name: conv.go has the contract and the plain Go reference (always compiled), conv.cu and
-// conv_cuda.go the CUDA kernels and how they are launched. What the CPU does faster than the reference is in cpu_ops.go,
-// on the assembly of internal/vec.
+// conv_cuda.go the CUDA kernels and how they are launched. What the CPU does faster than the reference is in cpu_ops.go
+// and its neighbours cpu_*.go, on the assembly of internal/vec.
 //
 // Conventions, once for all files:
 //

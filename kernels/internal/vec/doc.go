@@ -1,5 +1,5 @@
 // Package vec holds the building blocks of the CPU backend: convolutions, matrix products, activations, column sums and
-// pools on plain []float32, single-threaded and one image a call.
+// pools on plain []float32, single-threaded and one image a call; Winograd's convolutions take several images.
 //
 // Every block exists in plain Go, always compiled, and for amd64 in assembly for AVX2 with FMA and for AVX-512 (F, VL,
 // BW, DQ), picked when the program starts; [ISA] says which. The assembly is written by the generator in gen, which go

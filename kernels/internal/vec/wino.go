@@ -262,7 +262,8 @@ func aligned(s []float32) []float32 {
 	return s[-uintptr(unsafe.Pointer(unsafe.SliceData(s)))%64/4:]
 }
 
-// matrix is a transformed matrix of up to some tiles: (frequency, tile, channel), channels padded to whole panels.
+// matrix is a transformed matrix of up to some tiles: (frequency, tile, channel), channels padded to whole panels. What is
+// computed from the padding, whatever it holds, is not stored in the end.
 type matrix struct {
 	data     []float32
 	ld, freq int // floats from tile to tile, from frequency to frequency

@@ -2,6 +2,7 @@ package vec
 
 import (
 	"math"
+	"strings"
 	"testing"
 )
 
@@ -122,6 +123,82 @@ func TestWino(t *testing.T) {
 	}
 }
 
+// Every transform against its plain Go reference, on every tile of an image, inside sentinels: channels that fill no vector,
+// parts of the channels, edges, dilated phases.
+func TestWinoTransforms(t *testing.T) {
+	for _, channels := range []int{1, 3, 6, 17, 31, 32, 33, 96} {
+		for _, size := range [][3]int{{1, 1, 1}, {5, 6, 1}, {33, 47, 1}, {14, 14, 2}, {9, 13, 4}} {
+			c := Conv{size[0], size[1], channels, channels, 3, size[2]}
+			w := NewWino(c)
+			n := min(w.Tiles, 37)
+			c0 := channels / 3
+			x, zeros := normals(1, c.H*c.W*channels), make([]float32, roundUp(channels, lanes))
+			bias, addend, activated := normals(2, channels), normals(3, len(x)), normals(4, len(x))
+			products := normals(5, matrixLen(n, channels))
+			weights := normals(6, channels*winoTaps*channels)
+			b := GradBlock{0, channels, 0, channels}
+			sums := normals(7, w.WeightGradLen(b))
+			var want [][]float32
+			run := func() (results []guarded) {
+				fill := func(name string, n int) guarded {
+					g := guard(name, n, 5)
+					results = append(results, g)
+					return g
+				}
+				// The channels of a transformed matrix; those that fill a panel may be anything.
+				matrixOf := func(name string, channels int, transform func(m matrix)) {
+					all := fill("padding of "+name, matrixLen(n, channels))
+					m, _ := newMatrix(all.v, n, channels)
+					transform(m)
+					only := guard(name, 0, 0)
+					for row := range winoFreqs * n {
+						only.v = append(only.v, m.data[row/n*m.freq+row%n*m.ld:][:channels]...)
+					}
+					only.all = nil
+					results = append(results, only)
+				}
+				for _, from := range []int{0, c0} {
+					matrixOf("V", channels-from, func(v matrix) { w.transformInput(v, 0, x, zeros, channels, from, channels, w.Tiles-n, n) })
+					matrixOf("A dY A^T", channels-from, func(v matrix) {
+						w.transformOutputGrad(v, 0, x, zeros, channels, from, channels, w.Tiles-n, n)
+					})
+				}
+				m, _ := newMatrix(products, n, channels)
+				for _, e := range []Epilogue{{}, {Addend: addend}, {Activated: activated}, {Activated: activated, Addend: addend}} {
+					w.transformOutput(fill("Y", len(x)).v, m, 0, bias, fill("outside", len(zeros)).v, e, w.Tiles-n, n)
+				}
+				y := fill("Y before ELU", len(x))
+				w.transformOutput(y.v, m, 0, bias, fill("outside", len(zeros)).v, Epilogue{Addend: addend, ELU: fill("ELU", len(x)).v}, w.Tiles-n, n)
+				for p := range w.FilterPanels() {
+					w.Filter(fill("filters", w.FilterLen()).v, weights, p, fill("scratch", w.FilterScratchLen()).v)
+					w.FilterTransposed(fill("filters turned", w.FilterLen()).v, weights, p, fill("scratch", w.FilterScratchLen()).v)
+				}
+				w.StoreWeightGrad(fill("dW", len(weights)).v, fill("db", channels).v, [][]float32{sums, sums}, b)
+				return results
+			}
+			t.Run(c.String(), func(t *testing.T) {
+				eachISA(t, func(t *testing.T) {
+					for i, g := range run() {
+						g.check(t)
+						if ISA() == "go" {
+							want = append(want, g.v)
+							continue
+						}
+						got, expected := g.v, want[i]
+						switch {
+						case g.name == "outside" || g.name == "scratch" || strings.HasPrefix(g.name, "padding"):
+							continue
+						case strings.HasPrefix(g.name, "filters"): // on cache lines
+							got, expected = aligned(got)[:len(got)-lanes], aligned(expected)[:len(got)-lanes]
+						}
+						closeTo(t, g.name, got, float64s(expected), 1e-6)
+					}
+				})
+			})
+		}
+	}
+}
+
 func BenchmarkWino(b *testing.B) {
 	for _, name := range Available() {
 		for _, c := range benchConvs {
@@ -160,5 +237,26 @@ func BenchmarkWino(b *testing.B) {
 			})
 			restore()
 		}
+	}
+}
+
+// Nanoseconds for 16 channels of a tile.
+func BenchmarkWinoTransforms(b *testing.B) {
+	for _, c := range []Conv{{28, 28, 64, 64, 3, 1}, {14, 14, 128, 128, 3, 1}} {
+		w := NewWino(c)
+		x, zeros := normals(1, c.H*c.W*c.Cin), make([]float32, 17*256)
+		v, _ := newMatrix(aligned(make([]float32, 16+matrixLen(winoChunk, c.Cin))), winoChunk, c.Cin)
+		n := min(24, w.Tiles)
+		per := float64(n * c.Cin / 16)
+		report := func(name string, f func()) {
+			b.Run(c.String()+"/"+name, func(b *testing.B) { b.ReportMetric(bestTime(b, f)*1e9/per, "ns/tilevector") })
+		}
+		report("input", func() { w.transformInput(v, 0, x, zeros, c.Cin, 0, c.Cin, 0, n) })
+		report("outputGrad", func() { w.transformOutputGrad(v, 0, x, zeros, c.Cin, 0, c.Cin, 0, n) })
+		report("output", func() { w.transformOutput(x, v, 0, zeros[:c.Cout], zeros[:17*c.Cout], Epilogue{}, 0, n) })
+		report("outputELU", func() { w.transformOutput(x, v, 0, zeros[:c.Cout], zeros[:17*c.Cout], Epilogue{ELU: x}, 0, n) })
+		y := append([]float32(nil), x...)
+		report("outputAdd", func() { w.transformOutput(x, v, 0, zeros[:c.Cout], zeros[:17*c.Cout], Epilogue{Addend: y}, 0, n) })
+		clear(x)
 	}
 }

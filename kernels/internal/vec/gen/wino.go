@@ -590,7 +590,6 @@ func (w *wino) toFreqs(t transform, pixels, size int, groups, rowGroups [][]int,
 					}
 					return Mem{Base: pointers[at%len(pointers)], Index: c, Scale: 1}
 				}, w.masked,
-				// Past the tail the loads left zeros, whose transform is zero.
 				func(row, column, r int) { w.store(r, f.at(row, column), false) })
 		})
 		MOVQ(winoField("tile"), tmp)
