@@ -200,7 +200,7 @@ func TestWrongUse(t *testing.T) {
 		{"no EMA", []string{folder, "-ema", "-o", out}, 1, "no moving average"},
 		{"missing run", []string{filepath.Join(dir, "run"), "-o", out}, 1, "does not exist"},
 		{"missing folder", []string{folder, "-o", filepath.Join(dir, "no", "a.safetensors")}, 1, "cannot write"},
-		{"onto itself", []string{file, "-o", file}, 2, "the file that is read"},
+		{"onto itself", []string{file, "-o", file}, 1, "is part of the run"},
 		{"a picture", []string{png, "-o", out}, 1, "neither a .safetensors file nor a .pth file"},
 		{"no size", []string{pth, "-sigma-begin", "1", "-sigma-end", "0.01", "-L", "5", "-o", out}, 1, "give -size HxW"},
 		{"no ladder", []string{pth, "-size", "12x8", "-o", out}, 1, "keeps no ladder"},
