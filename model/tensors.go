@@ -70,8 +70,8 @@ func (s namedSet) ReadTensor(name string, dst []float32) error {
 	return fmt.Errorf("there is no tensor %s", name)
 }
 
-// mostListed bounds how many tensors an error lists.
-const mostListed = 12
+// mostListed bounds how many tensors an error lists: a sentence that can be read.
+const mostListed = 6
 
 // fit compares the tensors called prefix+NAME with a network's parameters. Missing, surplus and misshaped ones are listed
 // by name, with the shapes found and expected.
@@ -80,33 +80,42 @@ func fit(params []*Param, set TensorSet, prefix string) error {
 	for _, d := range set.Described(prefix) {
 		found[strings.TrimPrefix(d.Name, prefix)] = d
 	}
-	var wrong []string
+	var missing, misshaped, surplus []string
 	for _, p := range params {
 		expected := "float32 " + shapeText(p.TorchShape())
 		switch d, ok := found[p.Name]; {
 		case !ok:
-			wrong = append(wrong, fmt.Sprintf("missing %s%s, %s", prefix, p.Name, expected))
+			missing = append(missing, fmt.Sprintf("missing %s%s, %s", prefix, p.Name, expected))
 		case !d.float() || !d.Shape.Eq(p.TorchShape()):
-			wrong = append(wrong, fmt.Sprintf("%s is %v, expected %s", d.Name, d, expected))
+			misshaped = append(misshaped, fmt.Sprintf("%s is %v, expected %s", d.Name, d, expected))
 		}
 		delete(found, p.Name)
 	}
-	var surplus []string
 	for _, d := range found {
 		surplus = append(surplus, fmt.Sprintf("unexpected %s, %v", d.Name, d))
 	}
 	sort.Strings(surplus)
-	if wrong = append(wrong, surplus...); len(wrong) == 0 {
+	all := len(missing) + len(misshaped) + len(surplus)
+	if all == 0 {
 		return nil
 	}
-	count := fmt.Sprintf("%d of them do not", len(wrong))
-	if len(wrong) == 1 {
+	// Some of each kind: a name that is missing and one that is too much may be the same tensor.
+	var listed []string
+	for i := 0; len(listed) < min(all, mostListed); i++ {
+		for _, kind := range [][]string{misshaped, missing, surplus} {
+			if i < len(kind) && len(listed) < mostListed {
+				listed = append(listed, kind[i])
+			}
+		}
+	}
+	count := fmt.Sprintf("%d of them do not", all)
+	if all == 1 {
 		count = "one does not"
 	}
-	if more := len(wrong) - mostListed; more > 0 {
-		wrong = append(wrong[:mostListed], fmt.Sprintf("and %d more", more))
+	if more := all - len(listed); more > 0 {
+		listed = append(listed, fmt.Sprintf("and %d more", more))
 	}
-	return fmt.Errorf("the tensors do not fit the network, %s: %s", count, strings.Join(wrong, "; "))
+	return fmt.Errorf("the tensors do not fit the network, %s: %s", count, strings.Join(listed, "; "))
 }
 
 // readParams gives put the tensors called prefix+NAME of all parameters, in their order, each in memory order. Beside a

@@ -339,9 +339,9 @@ func (f *flags) configuration() (*train.Config, train.Preset, error) {
 	case start != "" && goOn != "":
 		return nil, preset, cli.Usagef("-init and -continue are both given: expected one of them; -continue takes the weights too")
 	case start != "":
-		err = weights.Prepare(&c, start, false)
+		err = weights.Prepare(&c, start, false, net)
 	case goOn != "":
-		err = weights.Prepare(&c, goOn, true)
+		err = weights.Prepare(&c, goOn, true, net)
 	}
 	if err != nil {
 		return nil, preset, err

@@ -144,7 +144,7 @@ func TestInitRefused(t *testing.T) {
 		{"missing", []string{"-init", filepath.Join(trees, "none.pth")}, 1, "none.pth: no such file"},
 		{"no steps left", []string{"-continue", pth, "-steps", "3"}, 1, "steps is 3, but " + pth + " is at step 3 already: give more"},
 		{"another width", []string{"-init", pth, "-ngf", "4", "-steps", "1"}, 1, "param.begin_conv.weight is float32 [3, 1, 3, 3], expected float32 [4, 1, 3, 3]"},
-		{"another network", []string{"-init", pth, "-net", "ncsn", "-steps", "1"}, 1, "missing param.normalizer.embed.weight, float32 ["},
+		{"another network", []string{"-init", pth, "-net", "ncsn", "-steps", "1"}, 1, "holds network ncsnv2, and ncsn was asked for"},
 		{"another ladder", []string{"-continue", pth, "-levels", "6", "-steps", "9"}, 1, "is not this run's (6 levels"},
 		{"no Adam", []string{"-continue", filepath.Join(trees, "state_dict.pth")}, 1, "holds no state of Adam to go on with: start a new run from its weights with -init"},
 		{"SGD", []string{"-continue", filepath.Join(trees, "sgd.pth")}, 1, "is not Adam"},

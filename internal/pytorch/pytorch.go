@@ -151,14 +151,14 @@ func (f *File) openZip() error {
 	f.place = func(st *storage) error {
 		e, ok := records[prefix+"data/"+st.key]
 		if !ok {
-			return fmt.Errorf("is a zip archive without %sdata/%.40s, the values of a tensor: it is damaged, copy it again", prefix, st.key)
+			return fmt.Errorf("is a zip archive without %.60q, the values of a tensor: it is damaged, copy it again", prefix+"data/"+st.key)
 		}
 		rec, err := f.record(e)
 		if err != nil {
 			return err
 		}
 		if need := int64(st.count) * int64(st.dtype.Size); rec.bytes < need {
-			return fmt.Errorf("is damaged (%s has %d bytes, %d values of %s take %d): copy it again", e.Name, rec.bytes, st.count, st.dtype.Name, need)
+			return fmt.Errorf("is damaged (%.60q has %d bytes, %d values of %s take %d): copy it again", e.Name, rec.bytes, st.count, st.dtype.Name, need)
 		}
 		st.at, st.bytes, st.sum, st.hasSum = rec.at, rec.bytes, rec.sum, true
 		return nil

@@ -117,7 +117,7 @@ func (f *File) newTensor(st *storage, offset, size, stride any) (any, error) {
 }
 
 func (f *File) tooLarge(t DType, shape []int) error {
-	return fmt.Errorf("has tensors of more values than a file of its size (%d bytes) can need (it came to one of %s %v): expected no tensor that repeats values many times; save them with clone()", f.size, t.Name, shape)
+	return fmt.Errorf("has tensors of more values than a file of its size (%d bytes) can need (it came to one of %s %.60s): expected no tensor that repeats values many times; save them with clone()", f.size, t.Name, fmt.Sprint(shape))
 }
 
 // ints is a tuple or list of whole numbers that are not negative.
@@ -289,7 +289,7 @@ func (f *File) check(st *storage) error {
 		return fmt.Errorf("cannot read %s: %w", f.path, err)
 	}
 	if got := sum.Sum32(); got != st.sum {
-		return fmt.Errorf("%s is damaged (checksum of storage %q: it says %08x, its bytes give %08x): copy it again", f.path, st.key, st.sum, got)
+		return fmt.Errorf("%s is damaged (checksum of %.60q: it says %08x, its bytes give %08x): copy it again", f.path, st.key, st.sum, got)
 	}
 	st.checked = true
 	return nil

@@ -332,8 +332,8 @@ func parseSize(text string) (h, w int, err error) {
 }
 
 // Prepare sets in c what a run has from the file that it starts from: the network, and where it goes on with the file's
-// state of Adam (goOn) the ladder and Adam's settings too.
-func Prepare(c *train.Config, path string, goOn bool) error {
+// state of Adam (goOn) the ladder and Adam's settings too. net is the network that was asked for, "" where none was.
+func Prepare(c *train.Config, path string, goOn bool, net string) error {
 	w, err := model.OpenWeights(path)
 	if err != nil {
 		return err
@@ -365,6 +365,9 @@ func Prepare(c *train.Config, path string, goOn bool) error {
 				return err
 			}
 		}
+	}
+	if net != "" && net != of.Network.Net {
+		return fmt.Errorf("%s holds network %s, and %s was asked for: leave -net out, or give another file", path, of.Network.Net, net)
 	}
 	c.SetNetwork(of.Network.Net)
 	h, width, channels := c.Network.Height, c.Network.Width, c.Network.Channels // the data's
