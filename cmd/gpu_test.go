@@ -124,7 +124,7 @@ func TestTrainOnGPU(t *testing.T) {
 	compareRuns(t, filepath.Join(dir, "runs/cpu"), filepath.Join(dir, "runs/mixed"), 50, 1e-3)
 }
 
-// Samples of a checkpoint are the same on CPU and GPU, but for rounding: four images, and points of the plane.
+// Samples of a checkpoint, and the score at them, are the same on CPU and GPU, but for rounding: four images, and points of the plane.
 func TestSampleOnGPU(t *testing.T) {
 	device(t)
 	dir := t.TempDir()
@@ -132,29 +132,38 @@ func TestSampleOnGPU(t *testing.T) {
 	must(t, dir, small("images", 10)...)
 	must(t, dir, "train", "-name", "toy", "-data", "toy:swissroll", "-hidden", "32", "-levels", "5", "-T", "3", "-steps", "200", "-batch", "64", "-held-out", "0", "-preview-n", "0")
 	for run, n := range map[string]string{"runs/images": "4", "runs/toy": "100"} {
-		var x [2][]float32
-		for i, more := range [][]string{nil, {"-gpu"}} {
-			file := filepath.Join(dir, fmt.Sprintf("%d.npy", i))
-			must(t, dir, append([]string{"sample", run, "-n", n, "-npy", file, "-o", "x.png"}, more...)...)
-			f, err := os.Open(file)
-			if err != nil {
-				t.Fatal(err)
-			}
-			defer f.Close()
-			var d tensor.Dense
-			if err := d.ReadNpy(f); err != nil {
-				t.Fatal(err)
-			}
-			x[i] = d.Data().([]float32)
+		samples := filepath.Join(dir, "sample0.npy")
+		onBoth(t, dir, 1e-3, "sample", run, "-n", n, "-o", "x.png", "-npy")
+		onBoth(t, dir, 1e-4, "score", "-checkpoint", run, "-input", samples, "-layout", "nhwc", "-level", "1", "-o")
+	}
+}
+
+// onBoth runs a command with the name of an array to write as its last word, on the CPU and on the GPU, and holds the two
+// arrays together within tol of the largest value. They are COMMAND0.npy and COMMAND1.npy.
+func onBoth(t *testing.T, dir string, tol float64, args ...string) {
+	t.Helper()
+	var x [2][]float32
+	for i, more := range [][]string{nil, {"-gpu"}} {
+		file := filepath.Join(dir, fmt.Sprintf("%s%d.npy", args[0], i))
+		must(t, dir, append(append(args[:len(args):len(args)], file), more...)...)
+		f, err := os.Open(file)
+		if err != nil {
+			t.Fatal(err)
 		}
-		largest := 0.0
-		for _, v := range x[0] {
-			largest = math.Max(largest, math.Abs(float64(v)))
+		defer f.Close()
+		var d tensor.Dense
+		if err := d.ReadNpy(f); err != nil {
+			t.Fatal(err)
 		}
-		for i, v := range x[0] {
-			if !(math.Abs(float64(v)-float64(x[1][i])) <= 1e-3*largest) {
-				t.Fatalf("%s: value %d is %g on the CPU and %g on the GPU", run, i, v, x[1][i])
-			}
+		x[i] = d.Data().([]float32)
+	}
+	largest := 0.0
+	for _, v := range x[0] {
+		largest = math.Max(largest, math.Abs(float64(v)))
+	}
+	for i, v := range x[0] {
+		if !(math.Abs(float64(v)-float64(x[1][i])) <= tol*largest) {
+			t.Fatalf("%v: value %d is %g on the CPU and %g on the GPU", args, i, v, x[1][i])
 		}
 	}
 }
