@@ -6,7 +6,8 @@
 //	key     = (seed low, seed high)
 //	counter = (purpose, n low, n high, element/4)     four words of output for four elements
 //
-// with n = step*batch + row in training and (image, level*T + t) in sampling.
+// with n = step*batch + row in training and (image, level*T + t) in sampling. The functions themselves are in
+// internal/philox; internal/vec has them in assembly, with the same bits.
 package kernels
 
 import (

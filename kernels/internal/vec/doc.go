@@ -1,5 +1,6 @@
-// Package vec holds the building blocks of the CPU backend: convolutions, matrix products, activations, column sums and
-// pools on plain []float32, single-threaded and one image a call; Winograd's convolutions take several images.
+// Package vec holds the building blocks of the CPU backend: convolutions, matrix products, activations, norms, column sums,
+// pools, weighted sums of rows, random numbers and Adam on plain []float32, single-threaded and one image a call;
+// Winograd's convolutions take several images.
 //
 // Every block exists in plain Go, always compiled, and for amd64 in assembly for AVX2 with FMA and for AVX-512 (F, VL,
 // BW, DQ), picked when the program starts; [ISA] says which. The assembly is written by the generator in gen, which go
@@ -7,7 +8,8 @@
 //
 // Activations are NHWC, rows of C channels; weights are (Cout, kH, kW, Cin). Every call is a pure function of its
 // arguments: the order of each sum depends on the shape of one image and on the instruction set, on nothing else. An
-// instruction set may round differently from another.
+// instruction set may round differently from another, except where a block says otherwise: random numbers, Adam and the maps
+// and sums of the loss have the bits of plain Go on all of them.
 //
 // A goroutine inside assembly cannot be preempted, so that the garbage collector would have to wait for it: the Go side
 // of every block loops over pieces that take a few microseconds each.
