@@ -41,7 +41,7 @@ const (
 
 // notes are said below the headings.
 var notes = map[string]string{
-	inNoise: "SIGMA is a standard deviation per value, in the units of the data: images are in [0, 1].",
+	inNoise: "SIGMA is a standard deviation per value, in the units of the data: images are in [0, 1], or with -rescaled in [-1, 1].",
 }
 
 // settings in the order of the help text.
