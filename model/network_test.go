@@ -213,8 +213,12 @@ func TestGradientsByFiniteDifferences(t *testing.T) {
 			for _, g := range grads {
 				scale = math.Max(scale, math.Abs(float64(g)))
 			}
-			checked := 0
+			checked, total := 0, 0
 			for i, p := range tr.net.Params {
+				if c != smallConfigs[0] && i%2 == 1 {
+					continue // every second parameter, but of the first network all: each takes many passes
+				}
+				total += 3
 				at := tr.layout.at(tr.layout.params, i)
 				for _, j := range []int{0, at.N / 2, at.N - 1} {
 					w := at.Slice(j, 1)
@@ -252,7 +256,7 @@ func TestGradientsByFiniteDifferences(t *testing.T) {
 					}
 				}
 			}
-			if total := 3 * len(tr.net.Params); checked < total*2/3 {
+			if checked < total*2/3 {
 				t.Errorf("only %d of %d elements could be checked", checked, total)
 			}
 		})
