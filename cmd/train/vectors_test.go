@@ -24,7 +24,7 @@ import (
 // the scaler undone.
 func TestTableIsLearned(t *testing.T) {
 	if testing.Short() {
-		t.Skip("trains for a quarter of a minute")
+		t.Skip("trains for half a minute")
 	}
 	const rows, n, d = 5000, 2000, 5
 	data := make([]float64, 0, rows*d)
