@@ -259,7 +259,7 @@ func newFlags() *flags {
 		{Name: "preset", Arg: "NAME", Help: "settings to start from", Value: &f.preset, Default: "by -data", Known: names},
 		{Name: "list-presets", Help: "print the presets with the sources of their numbers and the data they expect, and stop", Value: &f.listPresets},
 		{Name: "config", Arg: "FILE", Help: "settings in YAML, over the preset's and under the flags'", Value: &f.config},
-		{Name: "init", Arg: "FILE", Help: "start from the weights in a file: a checkpoint, a state_dict (.safetensors) or one of PyTorch (.pth); network and width are the file's", Value: &f.init},
+		{Name: "init", Arg: "FILE", Help: "start from the weights of a run or a file: a checkpoint, a state_dict (.safetensors) or one of PyTorch (.pth); network and width are the file's", Value: &f.init},
 		{Name: "continue", Arg: "FILE", Help: "go on from a checkpoint of PyTorch or of another run in a new run: weights, moving average, Adam's moments and settings, step and ladder", Value: &f.goOn},
 		{Name: "name", Arg: "NAME", Help: "name of this run's folder", Value: &f.name, Default: "preset or data and a number"},
 		{Name: "runs", Arg: "DIR", Help: "folder of all runs", Value: &f.runs},
@@ -339,9 +339,13 @@ func (f *flags) configuration() (*train.Config, train.Preset, error) {
 	case start != "" && goOn != "":
 		return nil, preset, cli.Usagef("-init and -continue are both given: expected one of them; -continue takes the weights too")
 	case start != "":
-		err = weights.Prepare(&c, start, false, net)
+		if start, err = weights.Find(start); err == nil {
+			err = weights.Prepare(&c, start, false, net)
+		}
 	case goOn != "":
-		err = weights.Prepare(&c, goOn, true, net)
+		if goOn, err = weights.Find(goOn); err == nil {
+			err = weights.Prepare(&c, goOn, true, net)
+		}
 	}
 	if err != nil {
 		return nil, preset, err

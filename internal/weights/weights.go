@@ -61,22 +61,30 @@ type File struct {
 	Notes  []string // what was found out or taken for granted, a line each
 }
 
+// Find is the file with weights that path names: of a run folder its newest checkpoint, or path itself.
+func Find(path string) (file string, err error) {
+	info, err := os.Stat(path)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return "", fmt.Errorf("%s does not exist: expected a run folder, a checkpoint or a .pth file; training prints the folder of its run%s", path, train.LikeRun(path, "runs"))
+	case err != nil:
+		return "", fmt.Errorf("cannot read the run: %w", err)
+	case info.IsDir():
+		return train.Latest(path)
+	}
+	return path, nil
+}
+
 // Open opens a run folder, of which it takes the newest checkpoint, a checkpoint or another file with weights. c tells
 // which flags were given.
 func Open(path string, o *Options, c *cli.Command) (*File, error) {
 	f := &File{}
-	file := path
-	info, err := os.Stat(path)
-	switch {
-	case errors.Is(err, fs.ErrNotExist):
-		return nil, fmt.Errorf("%s does not exist: expected a run folder, a checkpoint or a .pth file; training prints the folder of its run%s", path, train.LikeRun(path, "runs"))
-	case err != nil:
-		return nil, fmt.Errorf("cannot read the run: %w", err)
-	case info.IsDir():
+	file, err := Find(path)
+	if err != nil {
+		return nil, err
+	}
+	if file != path {
 		f.Folder = path
-		if file, err = train.Latest(path); err != nil {
-			return nil, err
-		}
 	}
 	if f.Weights, err = model.OpenWeights(file); err != nil {
 		return nil, err
