@@ -353,7 +353,6 @@ var wrongWeights = []wrong{
 	{args: "score -checkpoint runs/cut -input x/points.npy -o s.npy -level 0", code: 1, offender: "runs/cut/checkpoints/step-0000004.safetensors", advice: "earlier checkpoint"},
 	{args: "score -checkpoint pth/evil.pth -input x/images.npy -o s.npy -level 0", code: 1, offender: "pth/evil.pth", advice: "posix"},
 
-	{args: "export", code: 2, offender: "no RUN given", advice: "expected a run folder"},
 	{args: "export runs/images", code: 2, offender: "-o is missing", advice: "file to write"},
 	{args: "export runs/images runs/toy -o a.safetensors", code: 2, offender: "2 arguments", advice: "expected only RUN"},
 	{args: "export runs/images -o a.pth", code: 2, offender: "-o is a.pth", advice: "ends in .safetensors"},

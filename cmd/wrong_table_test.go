@@ -101,6 +101,8 @@ var wrongCalls = []wrong{
 	{args: "sample runs/toy -seed 1.5", code: 2, offender: `-seed is "1.5"`, advice: "whole number"},
 	{args: "sample runs/toy -device 1", code: 2, offender: "-device 1", advice: "give -gpu too"},
 	{args: "bench -workers -1", code: 2, offender: "-workers is -1", advice: "0 for one a core"},
+	{args: "sample runs/toy -workers 99999999", code: 2, offender: "-workers is 99999999", advice: "up to 4096"},
+	{args: "bench -info -workers 99999999", code: 2, offender: "-workers is 99999999", advice: "up to 4096"},
 	{args: "bench -device 0", code: 2, offender: "-device 0", advice: "give -gpu too"},
 
 	// settings that do not go together

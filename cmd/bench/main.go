@@ -100,8 +100,8 @@ func (o *options) parse(args []string) error {
 	if err := o.Parse(args); err != nil {
 		return err
 	}
-	if o.workers < 0 {
-		return cli.Usagef("-workers is %d: expected a number of goroutines, or 0 for one a core", o.workers)
+	if err := cli.CheckWorkers(o.workers); err != nil {
+		return err
 	}
 	return o.device.Check(o.Command)
 }

@@ -145,10 +145,11 @@ func (o *options) parse(args []string) error {
 		return bad("epsilon", o.epsilon, "a positive step size, or 0 to choose it by Technique 4")
 	case o.Given("batch") && o.batch < 1:
 		return bad("batch", o.batch, "at least 1 sample at a time")
-	case o.workers < 0:
-		return bad("workers", o.workers, "a number of goroutines, or 0 for one a core")
 	case o.Given("o") && !strings.EqualFold(filepath.Ext(o.out), ".png"):
 		return bad("o", o.out, "a file name that ends in .png")
+	}
+	if err := cli.CheckWorkers(o.workers); err != nil {
+		return err
 	}
 	return o.device.Check(o.Command)
 }

@@ -149,8 +149,9 @@ func (o *options) parse(args []string) error {
 		return cli.Usagef("-sigma is %g: expected a positive number", o.sigma)
 	case o.Given("batch") && o.batch < 1:
 		return cli.Usagef("-batch is %d: expected at least 1 row at a time", o.batch)
-	case o.workers < 0:
-		return cli.Usagef("-workers is %d: expected a number of goroutines, or 0 for one a core", o.workers)
+	}
+	if err := cli.CheckWorkers(o.workers); err != nil {
+		return err
 	}
 	return o.device.Check(o.Command)
 }
