@@ -352,6 +352,27 @@ func TestViewsAndByteOrder(t *testing.T) {
 	}
 }
 
+// Reading takes little more memory than the values: no copy of the file, of a storage or of a tensor in the file's order of
+// axes is kept.
+func TestMemory(t *testing.T) {
+	const n = 1 << 21
+	values := string(make([]byte, 4*n))
+	pickle := strings.ReplaceAll(pickled("0", fmt.Sprint(n), "1"), "I4\n", fmt.Sprintf("I%d\n", n))
+	keys := "(X\x01\x00\x00\x000l." + string(binary.LittleEndian.AppendUint64(nil, n))
+	for name, b := range map[string][]byte{
+		"zip":    archive(t, "a/data.pkl", pickle, "a/data/0", values),
+		"stream": []byte(magic + "\x80\x02M\xe9\x03." + "}." + pickle + keys + values),
+	} {
+		if used := allocated(func() {
+			if err := readAll(b); err != nil {
+				t.Fatal(err)
+			}
+		}); used > 4*n+2<<20 {
+			t.Errorf("%s: %d bytes allocated for %d of values", name, used, 4*n)
+		}
+	}
+}
+
 // FuzzOpen opens and reads whatever it is given. What is allocated on the way is bounded: for each byte of the file at
 // most a few values of a pickle (a dict takes a hundred bytes) and eight tensor values, each read as float32 and, where
 // the strides ask for it, through a copy.
@@ -404,12 +425,18 @@ func FuzzPickle(f *testing.F) {
 	})
 }
 
-func bounded(t *testing.T, b []byte, read func() error) {
+// allocated is the bytes that f allocates in all.
+func allocated(f func()) uint64 {
 	var before, after runtime.MemStats
 	runtime.ReadMemStats(&before)
-	err := read()
+	f()
 	runtime.ReadMemStats(&after)
-	if used, bound := after.TotalAlloc-before.TotalAlloc, uint64(512*len(b)+16<<20); used > bound {
+	return after.TotalAlloc - before.TotalAlloc
+}
+
+func bounded(t *testing.T, b []byte, read func() error) {
+	var err error
+	if used, bound := allocated(func() { err = read() }), uint64(512*len(b)+16<<20); used > bound {
 		t.Errorf("%d bytes allocated for a file of %d, expected at most %d", used, len(b), bound)
 	}
 	if err != nil && (len(err.Error()) > 1000 || strings.Contains(err.Error(), "\n")) {
