@@ -27,15 +27,19 @@ func (s ConvShape) scratchLen() int {
 	return max(c.ScratchLen(), c.Transposed().ScratchLen())
 }
 
-// winograd says whether Winograd's method is the faster one: it multiplies 36 times for each tile, and transforms. Both
-// depend on one image's shape alone.
+// winograd says whether Winograd's method is the faster one, by the multiply-adds of both: 36 for each tile and pair of
+// channels, and the transforms of a tile take as long as some 350 for each channel (measured with 16 to 64 channels). With
+// fewer channels the method wins in a kernel but not in a whole step, of which more phases are then the price. All this
+// depends on one image's shape alone.
 func (s ConvShape) winograd() bool {
-	if s.K != 3 || min(s.Cin, s.Cout) < 32 {
+	const fewest, transforms = 32, 350
+	if s.K != 3 || min(s.Cin, s.Cout) < fewest {
 		return false
 	}
 	w := vec.NewWino(vec.Conv{H: s.H, W: s.W, Cin: s.Cin, Cout: s.Cout, K: s.K, Dilation: s.Dilation})
 	rows := 3*s.H - 2*min(s.Dilation, s.H) // of taps inside the image: those above and below are left out
-	return 48*w.Tiles < 3*s.W*rows
+	direct := 3 * s.W * rows * s.Cin * s.Cout
+	return w.Tiles*(36*s.Cin*s.Cout+transforms*(s.Cin+s.Cout)) < direct
 }
 
 // winoTiles is about how many tiles are to be computed together.
