@@ -141,7 +141,7 @@ func TestInitRefused(t *testing.T) {
 		want string
 	}{
 		{"both", []string{"-init", pth, "-continue", pth}, 2, "-init and -continue are both given"},
-		{"missing", []string{"-init", filepath.Join(trees, "none.pth")}, 1, "none.pth: no such file"},
+		{"missing", []string{"-init", filepath.Join(trees, "none.pth")}, 1, "none.pth does not exist"},
 		{"no steps left", []string{"-continue", pth, "-steps", "3"}, 1, "steps is 3, but " + pth + " is at step 3 already: give more"},
 		{"another width", []string{"-init", pth, "-ngf", "4", "-steps", "1"}, 1, "param.begin_conv.weight is float32 [3, 1, 3, 3], expected float32 [4, 1, 3, 3]"},
 		{"another network", []string{"-init", pth, "-net", "ncsn", "-steps", "1"}, 1, "holds network ncsnv2, and ncsn was asked for"},
