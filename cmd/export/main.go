@@ -40,7 +40,7 @@ func newOptions() *options {
 	o.Command = &cli.Command{
 		Name: "export",
 		About: "Writes a network's weights as a PyTorch state_dict in safetensors, with the original class's names and shapes: " +
-			"net.load_state_dict(safetensors.torch.load_file(FILE), strict=True). Checkpoints of PyTorch are converted so, too.",
+			"net.load_state_dict(load_file(FILE), strict=True), with load_file of safetensors.torch, takes it. Checkpoints of PyTorch are converted so, too.",
 		Args: []cli.Arg{{Name: "RUN", Help: "a run folder, such as runs/glyphs-1, whose newest checkpoint is taken, a checkpoint or a .pth file"}},
 		Groups: []cli.Group{
 			{Name: "Weights", Flags: []cli.Flag{
