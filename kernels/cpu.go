@@ -57,7 +57,7 @@ func (c *cpu) Name() string {
 
 // Alloc leaves the programs' memory to them: they take it when they first run.
 func (c *cpu) Alloc(words int, _ ...[]Op) (Arena, error) {
-	return hostArena(make([]float32, words)), nil
+	return hostArena(hugePages(make([]float32, words))), nil
 }
 
 func (c *cpu) Close() error { return nil }
@@ -67,12 +67,11 @@ func (c *cpu) Compile(a Arena, ops []Op) (Program, error) {
 	if mem == nil {
 		return nil, fmt.Errorf("kernels: the CPU backend cannot address this arena")
 	}
-	p := &cpuProgram{workers: c.workers}
+	p := &cpuProgram{}
 	// Working memory beside the arena is only taken by programs that are run.
 	p.build = sync.OnceFunc(func() {
 		l := compile(mem, ops, c.workers)
-		l.allocate()
-		p.phases, p.scratch = l.phases, l.scratch
+		p.phases, p.states = l.phases, l.allocate()
 	})
 	return p, nil
 }
@@ -82,7 +81,7 @@ func (c *cpu) Compile(a Arena, ops []Op) (Program, error) {
 func (c *cpu) Workspace(programs ...[]Op) int {
 	total := 0
 	for _, ops := range programs {
-		total += compile(nil, ops, c.workers).words(c.workers)
+		total += compile(nil, ops, c.workers).words()
 	}
 	return total
 }
@@ -97,11 +96,9 @@ func (a hostArena) Host() []float32                  { return a }
 
 // cpuProgram is a compiled program.
 type cpuProgram struct {
-	workers int
-	build   func()
-	phases  []phase
-	scratch int // floats of scratch of each worker
-	states  []*worker
+	build  func()
+	phases []phase
+	states []*worker
 }
 
 // phase is tasks that may run in any order and at the same time.
@@ -115,9 +112,6 @@ type worker struct{ scratch []float32 }
 
 func (p *cpuProgram) Run() error {
 	p.build()
-	for len(p.states) < p.workers {
-		p.states = append(p.states, &worker{make([]float32, p.scratch)})
-	}
 	for _, ph := range p.phases {
 		ph.runOn(p.states)
 	}
@@ -187,32 +181,40 @@ type layout struct {
 	workers     int
 }
 
+// working is the size of what the stages use one after the other: the temporaries and the scratch of the workers.
+func (l *layout) working() int { return l.temporary + l.workers*l.scratch }
+
 // words is the memory that the program takes beside its arena.
-func (l *layout) words(workers int) int {
-	total := l.temporary + workers*l.scratch
+func (l *layout) words() int {
+	total := slabWords(l.working())
 	for _, s := range l.stages {
 		total += s.workspace
 	}
 	return total
 }
 
-func (l *layout) allocate() {
-	mem := make([]float32, l.temporary)
+// allocate takes that memory.
+func (l *layout) allocate() (workers []*worker) {
+	mem := slab(l.working())
 	for _, t := range l.temporaries {
 		t.mem = mem[t.at : t.at+t.words : t.at+t.words]
+	}
+	for i := range l.workers {
+		workers = append(workers, &worker{part(mem[l.temporary:], i, l.workers)})
 	}
 	for _, s := range l.stages {
 		if s.ready != nil {
 			s.ready()
 		}
 	}
+	return workers
 }
 
 // place gives a temporary its memory, behind words that are taken.
 func (l *layout) place(t *shared, taken int) (end int) {
 	t.at = taken
 	l.temporaries = append(l.temporaries, t)
-	l.temporary = max(l.temporary, taken+t.words)
+	l.temporary = max(l.temporary, (taken+t.words+15)/16*16)
 	return taken + t.words
 }
 
@@ -224,7 +226,7 @@ func compile(mem []float32, ops []Op, workers int) *layout {
 		s, reads, writes, n := fused(mem, ops)
 		ops = ops[n:]
 		l.stages = append(l.stages, s)
-		l.scratch = max(l.scratch, s.scratch)
+		l.scratch = max(l.scratch, (s.scratch+15)/16*16) // whole cache lines
 		if s.runTiles != nil && s.rows < workers {
 			s = s.byTiles(workers)
 		}
