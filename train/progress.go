@@ -76,6 +76,7 @@ func (p *progress) line(format string, a ...any) {
 		p.bar.Clear()
 	}
 	fmt.Fprintf(p.out, format+"\n", a...)
+	p.last = time.Now()
 	if p.bar != nil {
 		p.bar.RenderBlank()
 	}

@@ -242,9 +242,10 @@ func (r *run) read() (err error) {
 	step := r.step()
 	r.training += now.Sub(r.readAt)
 	r.total += now.Sub(r.readAt)
+	fresh := step > r.readStep
 	r.trained += step - r.readStep
 	r.readAt, r.readStep = now, step
-	if step > r.first {
+	if fresh {
 		r.progress.show(r.status())
 	}
 	return nil
