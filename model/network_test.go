@@ -118,13 +118,23 @@ func batchFor(t *testing.T, tr *Trainer, n, d int) (x, z, sigma, level []float32
 func TestTapeMachineAgrees(t *testing.T) {
 	for _, c := range smallConfigs {
 		for _, b := range testBackends {
-			t.Run(c.testName()+"/"+b.name, func(t *testing.T) { tapeMachineAgrees(t, c, b.open(t)) })
+			t.Run(c.testName()+"/"+b.name, func(t *testing.T) { tapeMachineAgrees(t, c, 5, b.open(t)) })
 		}
 	}
 }
 
-func tapeMachineAgrees(t *testing.T, c Config, backend kernels.Backend) {
-	const n = 5
+// The same for a network wide enough that the CPU computes its convolutions by Winograd's method, dilated ones and those on
+// odd maps among them, with what follows them fused in: the small networks above and the golden files have direct ones.
+func TestTapeMachineAgreesOnWideNetworks(t *testing.T) {
+	for _, c := range []Config{
+		{Net: "ncsnv2", Height: 18, Width: 14, Channels: 1, NGF: 32},
+		{Net: "ncsn", Height: 14, Width: 18, Channels: 3, NGF: 32, Levels: 4},
+	} {
+		t.Run(c.testName(), func(t *testing.T) { tapeMachineAgrees(t, c, 2, kernels.NewCPU(0)) })
+	}
+}
+
+func tapeMachineAgrees(t *testing.T, c Config, n int, backend kernels.Backend) {
 	tr, err := NewTrainer(backend, TrainerConfig{Network: c, Batch: n, Sigmas: smallLadder, AnnealPower: 2})
 	if err != nil {
 		t.Fatal(err)
