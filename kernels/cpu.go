@@ -227,9 +227,6 @@ func compile(mem []float32, ops []Op, workers int) *layout {
 		ops = ops[n:]
 		l.stages = append(l.stages, s)
 		l.scratch = max(l.scratch, (s.scratch+15)/16*16) // whole cache lines
-		if s.runTiles != nil && s.rows < workers {
-			s = s.byTiles(workers)
-		}
 		if s.rows == 0 {
 			l.flush(&c)
 			if s.temporary != nil {
@@ -250,14 +247,12 @@ func compile(mem []float32, ops []Op, workers int) *layout {
 	return l
 }
 
-// byTiles is the stage with its tiles shared out over the workers, for batches with fewer rows than workers.
-func (s stage) byTiles(workers int) stage {
+// byTiles is the stage's run with its tiles shared out over the workers, for batches with fewer rows than workers.
+func (s stage) byTiles(workers int) phase {
 	tasks := min(workers, s.tiles)
-	s.rows = 0
-	s.before = append(s.before, phase{tasks, func(task int, w *worker) {
+	return phase{tasks, func(task int, w *worker) {
 		s.runTiles(task*s.tiles/tasks, (task+1)*s.tiles/tasks, w)
-	}})
-	return s
+	}}
 }
 
 // chain is stages that one task runs one after the other for its rows.
@@ -369,19 +364,33 @@ func (l *layout) flush(c *chain) {
 		block = max(1, min(block, rows/l.workers))
 	}
 	tasks = min(tasks, (rows+block-1)/block)
-	chained := phase{tasks, func(task int, w *worker) {
-		from, to := task*rows/tasks, (task+1)*rows/tasks
-		step := to - from
-		if width >= wideRow {
-			step = block
+	chained := func(stages []stage) phase {
+		if len(stages) == 0 {
+			return phase{}
 		}
-		for lo := from; lo < to; lo += step {
-			for i := range stages {
-				stages[i].run(lo, min(lo+step, to), task, lo == from, w)
+		return phase{tasks, func(task int, w *worker) {
+			from, to := task*rows/tasks, (task+1)*rows/tasks
+			step := to - from
+			if width >= wideRow {
+				step = block
 			}
+			for lo := from; lo < to; lo += step {
+				for i := range stages {
+					stages[i].run(lo, min(lo+step, to), task, lo == from, w)
+				}
+			}
+		}}
+	}
+	// With fewer rows than workers, stages that have tiles cut the chain in pieces. Its tasks stay those of the whole chain:
+	// they must not depend on the workers.
+	phases, from := []phase{together(before)}, 0
+	for i, s := range stages {
+		if s.runTiles != nil && rows < l.workers {
+			phases = append(phases, chained(stages[from:i]), s.byTiles(l.workers))
+			from = i + 1
 		}
-	}}
-	for _, ph := range []phase{together(before), chained, together(after)} {
+	}
+	for _, ph := range append(phases, chained(stages[from:]), together(after)) {
 		if ph.tasks > 0 {
 			l.phases = append(l.phases, ph)
 		}
