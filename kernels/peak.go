@@ -3,7 +3,6 @@ package kernels
 
 import (
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"sigmaz/kernels/internal/vec"
@@ -52,10 +51,8 @@ func PeakBytes(workers int, d time.Duration) float64 {
 // rate runs piece on every worker until d has passed and returns the work done a second. piece says how much it did.
 func rate(workers int, d time.Duration, piece func(worker int) float64) float64 {
 	done := make([]float64, workers)
-	var wg sync.WaitGroup
-	var ready sync.WaitGroup
+	var wg, ready sync.WaitGroup
 	var start time.Time
-	var last atomic.Int64
 	ready.Add(workers)
 	begin := make(chan struct{})
 	for w := range workers {
@@ -65,8 +62,7 @@ func rate(workers int, d time.Duration, piece func(worker int) float64) float64 
 			<-begin
 			for {
 				done[w] += piece(w)
-				if took := time.Since(start); took >= d {
-					last.Store(max(last.Load(), int64(took)))
+				if time.Since(start) >= d {
 					return
 				}
 			}
@@ -76,9 +72,10 @@ func rate(workers int, d time.Duration, piece func(worker int) float64) float64 
 	start = time.Now()
 	close(begin)
 	wg.Wait()
+	took := time.Since(start)
 	total := 0.0
 	for _, v := range done {
 		total += v
 	}
-	return total / time.Duration(last.Load()).Seconds()
+	return total / took.Seconds()
 }

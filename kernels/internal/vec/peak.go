@@ -2,7 +2,10 @@ package vec
 
 // What the machine can do at best, for the fractions that benchmarks quote: fused multiply-adds and reads.
 
-import "unsafe"
+import (
+	"runtime"
+	"unsafe"
+)
 
 const (
 	peakRounds = 3000 // of 12 multiply-adds a call: some 5 microseconds at two each cycle
@@ -20,14 +23,12 @@ func PeakFMA() (flop float64) {
 				s[i] = s[i]*0.75 + 0.25
 			}
 		}
-		peakSink = s[0]
+		runtime.KeepAlive(s)
 		return 2 * 8 * peakRounds
 	}
 	peakFMAKernel(peakRounds)
 	return 2 * peakFMAs * peakRounds * float64(lanes) / float64(vectorsPerPanel())
 }
-
-var peakSink float32
 
 // PeakRead reads x, whose length is a multiple of 128, and does nothing with it.
 func PeakRead(x []float32) {
@@ -37,7 +38,7 @@ func PeakRead(x []float32) {
 		for i := 0; i < len(x); i += 16 {
 			s += x[i]
 		}
-		peakSink = s
+		runtime.KeepAlive(s)
 		return
 	}
 	for n := len(x) / block; n > 0; n -= blocks {

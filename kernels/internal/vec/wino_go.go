@@ -113,8 +113,8 @@ func winoOutputGo(y []float32, m matrix, at int, bias []float32, e Epilogue, cha
 					}
 					to := int(p)*channels + c
 					value += bias[c]
-					if e.Activated != nil {
-						value *= min(e.Activated[to], 0) + 1
+					if e.Activated != nil { // rounded before the sum, as it is where the two are apart
+						value = float32(value * (min(e.Activated[to], 0) + 1))
 					}
 					if e.Addend != nil {
 						value += e.Addend[to]
