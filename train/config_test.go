@@ -88,7 +88,7 @@ func TestValidate(t *testing.T) {
 		{"sigma-begin 1 is not larger than sigma-end 2:", func(c *Config) { c.Sigma.Begin.Value, c.Sigma.End.Value = 1, 2 }},
 		{"anneal-power is NaN:", func(c *Config) { c.Loss.AnnealPower = nan }},
 		{"levels-per-step is -1:", func(c *Config) { c.Loss.LevelsPerStep = -1 }},
-		{"levels-per-step is 33, more than the 32 images", func(c *Config) { c.Loss.LevelsPerStep = 33 }},
+		{"levels-per-step is 33, more than the 16 images", func(c *Config) { c.Loss.LevelsPerStep = 33 }},
 		{"lr is -1:", func(c *Config) { c.Adam.LR = -1 }},
 		{"lr is +Inf:", func(c *Config) { c.Adam.LR = inf }},
 		{"beta1 is 1:", func(c *Config) { c.Adam.Beta1 = 1 }},

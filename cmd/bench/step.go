@@ -11,7 +11,7 @@ import (
 var perKernel = stopwatch{reps: 3, target: 30 * time.Millisecond}
 
 // leastBytes a call must move for its rate to be shown: below, it is the time of a call that is measured.
-const leastBytes = 16 << 10
+const leastBytes = 64 << 10
 
 // kernelsOf measures each kernel of a program by itself, on the program's own arena: all calls of a kernel in one run of
 // the program are one row, with their time together. Calls of equal size are measured once. A program as a whole is faster

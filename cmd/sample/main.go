@@ -115,7 +115,7 @@ func newOptions() *options {
 		Examples: []cli.Example{
 			{Line: "sample runs/glyphs-1", What: "64 new images, as one picture in the run's folder"},
 			{Line: "sample runs/glyphs-1 -n 100 -seed 7 -images out -gif out.gif", What: "others: each as a PNG, and a film of how they came to be"},
-			{Line: "sample runs/glyphs-1/checkpoints/step-0004500.safetensors -raw -o raw.png", What: "from one checkpoint, with its raw weights"},
+			{Line: "sample runs/glyphs-1/checkpoints/step-0009000.safetensors -raw -o raw.png", What: "from one checkpoint, with its raw weights"},
 			{Line: "sample checkpoint_300000.pth -net ncsnv2 -size 32", What: "from a checkpoint of the original repository, with its moving average"},
 			{Line: "sample runs/swissroll-1 -n 10000 -npy points.npy", What: "numbers for numpy.load"},
 			{Line: "sample runs/iris-1 -n 500 -csv new.csv", What: "rows like those of the table that was learned"},

@@ -144,7 +144,7 @@ func TestBadInput(t *testing.T) {
 		{"-sigma-begin large", 2, `-sigma-begin is "large": expected a positive number, "data"`},
 		{"-sigma-begin 1 -sigma-end 1", 2, "-sigma-begin 1 is not larger than sigma-end 1"},
 		{"-sigma-begin 0.001", 2, "-sigma-begin 0.001 is not larger than sigma-end 0.01"},
-		{"-levels-per-step 33", 2, "-levels-per-step is 33, more than the 32"},
+		{"-levels-per-step 33", 2, "-levels-per-step is 33, more than the 16"},
 		{"-preset glyph", 2, `-preset is "glyph": expected one of glyphs, toy, vectors, fashion-mnist, cifar10, celeba, church, bedroom, tower, ffhq, ncsn-mnist, ncsn-cifar10; did you mean glyphs?`},
 		{"-net ncsnv3", 2, `-net is "ncsnv3": expected one of ncsn, ncsnv2, ncsnv2deeper, ncsnv2deepest, mlp; did you mean ncsnv2?`},
 		{"-normalization BatchNorm", 2, `-normalization is "BatchNorm": expected InstanceNorm++ or InstanceNorm`},
