@@ -194,20 +194,6 @@ func SumSquares(x, y []float32, a float32) float64 {
 
 // Blocks with one constant per channel, on rows of C channels.
 
-// ScaleShift computes y[p,c] = x[p,c] * scale[c] + shift[c], C = len(scale).
-func ScaleShift(y, x, scale, shift []float32) {
-	checkRows("ScaleShift", len(y), len(x), scale, shift)
-	if isa == plainGo {
-		scaleShiftGo(y, x, scale, shift)
-		return
-	}
-	var room [2*patternLen + lanes]float32
-	patterns, period := repeat(room[:], len(y), scale, shift)
-	rowPieces(len(y), period, func(i, n int) {
-		scaleShiftKernel(&y[i], &x[i], patterns[0], patterns[1], n, period)
-	})
-}
-
 // Normalize computes y[p,c] = (x[p,c] - mean[c]) * scale[c] + shift[c], C = len(mean). The difference is rounded by itself:
 // where a channel hardly varies, scale is large, and with the mean folded into shift the rounding of their product would
 // show.

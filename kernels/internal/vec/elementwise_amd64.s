@@ -1353,55 +1353,6 @@ next:
 	VZEROUPPER
 	RET
 
-// func scaleShiftAVX512(dst *float32, x *float32, scale *float32, shift *float32, n int, period int)
-// Requires: AVX, AVX512F, BMI2, CMOV
-TEXT ·scaleShiftAVX512(SB), NOSPLIT, $0-48
-	MOVQ dst+0(FP), DI
-	MOVQ x+8(FP), SI
-	MOVQ scale+16(FP), R8
-	MOVQ shift+24(FP), R9
-	MOVQ n+32(FP), CX
-	MOVQ period+40(FP), R11
-
-repeat:
-	MOVQ    R11, BX
-	CMPQ    CX, BX
-	CMOVQLT CX, BX
-	SUBQ    BX, CX
-	XORQ    AX, AX
-	SUBQ    $0x10, BX
-	JLT     tail
-
-whole:
-	VMOVUPS     (SI)(AX*1), Z0
-	VMOVUPS     (R8)(AX*1), Z1
-	VMOVUPS     (R9)(AX*1), Z2
-	VFMADD213PS Z2, Z1, Z0
-	VMOVUPS     Z0, (DI)(AX*1)
-	ADDQ        $0x40, AX
-	SUBQ        $0x10, BX
-	JGE         whole
-
-tail:
-	ADDQ        $0x10, BX
-	JEQ         next
-	MOVQ        $-1, R12
-	BZHIQ       BX, R12, R12
-	KMOVW       R12, K1
-	VMOVUPS.Z   (SI)(AX*1), K1, Z0
-	VMOVUPS.Z   (R8)(AX*1), K1, Z1
-	VMOVUPS.Z   (R9)(AX*1), K1, Z2
-	VFMADD213PS Z2, Z1, Z0
-	VMOVUPS     Z0, K1, (DI)(AX*1)
-
-next:
-	LEAQ  (DI)(R11*4), DI
-	LEAQ  (SI)(R11*4), SI
-	TESTQ CX, CX
-	JNE   repeat
-	VZEROUPPER
-	RET
-
 // func normalizeAVX512(dst *float32, x *float32, mean *float32, scale *float32, shift *float32, n int, period int)
 // Requires: AVX, AVX512F, BMI2, CMOV
 TEXT ·normalizeAVX512(SB), NOSPLIT, $0-56
@@ -2596,55 +2547,6 @@ tail:
 	VMASKMOVPS Y0, Y15, (DI)(AX*1)
 
 next:
-	VZEROUPPER
-	RET
-
-// func scaleShiftAVX2(dst *float32, x *float32, scale *float32, shift *float32, n int, period int)
-// Requires: AVX, CMOV, FMA3
-TEXT ·scaleShiftAVX2(SB), NOSPLIT, $0-48
-	MOVQ dst+0(FP), DI
-	MOVQ x+8(FP), SI
-	MOVQ scale+16(FP), R8
-	MOVQ shift+24(FP), R9
-	MOVQ n+32(FP), CX
-	MOVQ period+40(FP), R11
-
-repeat:
-	MOVQ    R11, BX
-	CMPQ    CX, BX
-	CMOVQLT CX, BX
-	SUBQ    BX, CX
-	XORQ    AX, AX
-	SUBQ    $0x08, BX
-	JLT     tail
-
-whole:
-	VMOVUPS     (SI)(AX*1), Y0
-	VMOVUPS     (R8)(AX*1), Y1
-	VMOVUPS     (R9)(AX*1), Y2
-	VFMADD213PS Y2, Y1, Y0
-	VMOVUPS     Y0, (DI)(AX*1)
-	ADDQ        $0x20, AX
-	SUBQ        $0x08, BX
-	JGE         whole
-
-tail:
-	ADDQ        $0x08, BX
-	JEQ         next
-	NEGQ        BX
-	LEAQ        slidingMask<>+0(SB), R12
-	VMOVUPS     32(R12)(BX*4), Y15
-	VMASKMOVPS  (SI)(AX*1), Y15, Y0
-	VMASKMOVPS  (R8)(AX*1), Y15, Y1
-	VMASKMOVPS  (R9)(AX*1), Y15, Y2
-	VFMADD213PS Y2, Y1, Y0
-	VMASKMOVPS  Y0, Y15, (DI)(AX*1)
-
-next:
-	LEAQ  (DI)(R11*4), DI
-	LEAQ  (SI)(R11*4), SI
-	TESTQ CX, CX
-	JNE   repeat
 	VZEROUPPER
 	RET
 

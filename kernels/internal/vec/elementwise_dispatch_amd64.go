@@ -122,14 +122,6 @@ func scaledSumKernel(dst, x, y *float32, n int, a float32, b float32) {
 	}
 }
 
-func scaleShiftKernel(dst, x, scale, shift *float32, n, period int) {
-	if isa == avx512 {
-		scaleShiftAVX512(dst, x, scale, shift, n, period)
-	} else {
-		scaleShiftAVX2(dst, x, scale, shift, n, period)
-	}
-}
-
 func normalizeKernel(dst, x, mean, scale, shift *float32, n, period int) {
 	if isa == avx512 {
 		normalizeAVX512(dst, x, mean, scale, shift, n, period)

@@ -36,8 +36,6 @@ func addScaledKernel(dst, x, y *float32, n int, a float32) { panic("vec: no asse
 
 func scaledSumKernel(dst, x, y *float32, n int, a float32, b float32) { panic("vec: no assembly") }
 
-func scaleShiftKernel(dst, x, scale, shift *float32, n, period int) { panic("vec: no assembly") }
-
 func normalizeKernel(dst, x, mean, scale, shift *float32, n, period int) { panic("vec: no assembly") }
 
 func normalizeELUKernel(dst, x, mean, scale, shift *float32, n, period int) {

@@ -117,14 +117,6 @@ func sumSquaresGo(sums *[16]float64, x, y []float32, a float32) {
 	}
 }
 
-func scaleShiftGo(y, x, scale, shift []float32) {
-	for p := 0; p < len(x); p += len(scale) {
-		for c, s := range scale {
-			y[p+c] = x[p+c]*s + shift[c]
-		}
-	}
-}
-
 func normalizeGo(y, x, mean, scale, shift []float32) {
 	for p := 0; p < len(x); p += len(mean) {
 		for c, m := range mean {

@@ -79,11 +79,6 @@ func addScaledAVX512(dst *float32, x *float32, y *float32, n int, a float32)
 //go:noescape
 func scaledSumAVX512(dst *float32, x *float32, y *float32, n int, a float32, b float32)
 
-// scaleShiftAVX512 computes dst = x * scale + shift for n values; the last operands repeat after period values.
-//
-//go:noescape
-func scaleShiftAVX512(dst *float32, x *float32, scale *float32, shift *float32, n int, period int)
-
 // normalizeAVX512 computes dst = (x - mean) * scale + shift for n values; the last operands repeat after period values.
 //
 //go:noescape
@@ -183,11 +178,6 @@ func addScaledAVX2(dst *float32, x *float32, y *float32, n int, a float32)
 //
 //go:noescape
 func scaledSumAVX2(dst *float32, x *float32, y *float32, n int, a float32, b float32)
-
-// scaleShiftAVX2 computes dst = x * scale + shift for n values; the last operands repeat after period values.
-//
-//go:noescape
-func scaleShiftAVX2(dst *float32, x *float32, scale *float32, shift *float32, n int, period int)
 
 // normalizeAVX2 computes dst = (x - mean) * scale + shift for n values; the last operands repeat after period values.
 //

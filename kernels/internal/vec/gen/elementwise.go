@@ -308,8 +308,6 @@ var elementwiseKernels = []elementwise{
 			VADDPS(k.vec(1), k.vec(0), k.vec(0))
 			VMULPS(k.scalar(1), k.vec(0), k.vec(0))
 		}},
-	{name: "scaleShift", doc: "dst = x * scale + shift", flat: []string{"x"}, patterns: []string{"scale", "shift"},
-		body: func(k *kernel) { VFMADD213PS(k.vec(2), k.vec(1), k.vec(0)) }},
 	// x - mean is rounded by itself: where a channel hardly varies, scale is large, and with the mean folded into shift the
 	// rounding of their product would show.
 	{name: "normalize", doc: "dst = (x - mean) * scale + shift", flat: []string{"x"}, patterns: []string{"mean", "scale", "shift"},

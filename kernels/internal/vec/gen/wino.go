@@ -1,6 +1,6 @@
 package main
 
-// Kernels of Winograd's convolution F(4x4,3x3) with the points 0, 1, -1, 2, -2 and infinity: the transforms of tiles
+// Kernels of Winograd's convolution F(4x4,3x3) with the points 0, a, -a, b, -b and infinity, a = 1/sqrt 2 and b = sqrt 2: the transforms of tiles
 // (input, output, output gradient) and of filters (filter, filter gradient). wino.go in package vec has the formulas.
 //
 // A kernel takes one vector of channels of one tile at a time: first all columns of the tile, then its rows. AVX-512
