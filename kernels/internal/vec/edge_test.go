@@ -54,10 +54,10 @@ func (e edges) words(n int) []uint32 {
 
 // Nothing before or behind the operands is read or written.
 func TestNothingBesideOperandsIsTouched(t *testing.T) {
-	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
 	eachISA(t, func(t *testing.T) {
 		for _, e := range []edges{{t, false}, {t, true}} {
 			inside := func(what string, f func()) {
+				defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
 				defer func() {
 					if p := recover(); p != nil {
 						t.Fatalf("%s, page before %v: %v", what, e.atStart, p)
