@@ -114,6 +114,81 @@ func batchFor(t *testing.T, tr *Trainer, n, d int) (x, z, sigma, level []float32
 	return x, z, sigma, level
 }
 
+// Training has the same bits for any number of workers, more than there are images too, and a score for any batch: the network
+// has convolutions by Winograd's method and direct ones, of images so small that several go through them together.
+func TestSameBitsForAnyWorkersAndBatch(t *testing.T) {
+	for _, net := range []string{"ncsnv2", "ncsn"} {
+		t.Run(net, func(t *testing.T) {
+			c := Config{Net: net, Height: 8, Width: 12, Channels: 2, NGF: 16, Levels: len(smallLadder)}
+			const n = 5
+			train := func(workers int) (results []Named, x, sigma, level []float32) {
+				tr, err := NewTrainer(kernels.NewCPU(workers), TrainerConfig{Network: c, Batch: n, Sigmas: smallLadder, AnnealPower: 2,
+					Adam: AdamConfig{LR: 1e-3, Beta1: 0.9, Beta2: 0.999, Eps: 1e-8}, EMARate: 0.999, Seed: 1})
+				if err != nil {
+					t.Fatal(err)
+				}
+				x, _, sigma, level = batchFor(t, tr, n, c.D())
+				for range 2 {
+					if _, err := tr.StepFixed(); err != nil {
+						t.Fatal(err)
+					}
+				}
+				for _, prefix := range []string{"grad.", "param.", "ema."} {
+					named, err := tr.Named(prefix)
+					if err != nil {
+						t.Fatal(err)
+					}
+					results = append(results, named...)
+				}
+				return results, x, sigma, level
+			}
+			want, x, sigma, level := train(1)
+			for _, workers := range []int{2, 5, 7} {
+				got, _, _, _ := train(workers)
+				for i, w := range want {
+					check(t, fmt.Sprintf("%s with %d workers", w.Name, workers), got[i].T.Float32s(), w.T.Float32s(), approx.Tol{})
+				}
+			}
+			score := func(batch, workers int) (all []float32) {
+				s, err := NewScore(kernels.NewCPU(workers), c, batch, 0)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if err := s.Load(want, "param."); err != nil {
+					t.Fatal(err)
+				}
+				p, err := s.Backend.Compile(s.Arena, s.Ops)
+				if err != nil {
+					t.Fatal(err)
+				}
+				for from := 0; from < n; from += batch {
+					for _, in := range []struct {
+						b kernels.Buf
+						v []float32
+					}{{s.X, x[from*s.D : (from+batch)*s.D]}, {s.Sigma, sigma[from : from+batch]}, {s.Level, level[from : from+batch]}} {
+						if err := s.Arena.Write(in.b, in.v); err != nil {
+							t.Fatal(err)
+						}
+					}
+					if err := p.Run(); err != nil {
+						t.Fatal(err)
+					}
+					out := make([]float32, batch*s.D)
+					if err := s.Arena.Read(out, s.S); err != nil {
+						t.Fatal(err)
+					}
+					all = append(all, out...)
+				}
+				return all
+			}
+			together := score(n, 1)
+			for _, workers := range []int{1, 2, 7} {
+				check(t, fmt.Sprintf("score of one image after the other with %d workers", workers), score(1, workers), together, approx.Tol{})
+			}
+		})
+	}
+}
+
 // Plan and machine against Gorgonia's own TapeMachine on the same graph.
 func TestTapeMachineAgrees(t *testing.T) {
 	for _, c := range smallConfigs {
