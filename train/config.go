@@ -13,6 +13,7 @@ import (
 
 	"github.com/goccy/go-yaml"
 
+	"sigmaz/internal/nearest"
 	"sigmaz/model"
 	"sigmaz/train/dataset"
 )
@@ -185,7 +186,7 @@ func (c *Config) Validate() error {
 	case errors.As(c.Reading.Validate(), &setting):
 		return &ValueError{setting.Key, setting.Text}
 	case !slices.Contains(nets, n.Net):
-		return bad("net", "is %q: expected one of %s%s", n.Net, strings.Join(nets, ", "), DidYouMean(n.Net, nets))
+		return bad("net", "is %q: expected one of %s%s", n.Net, strings.Join(nets, ", "), nearest.DidYouMean(n.Net, nets))
 	case n.TakesImages() && n.NGF < 2:
 		return bad("ngf", "is %d: expected at least 2 channels, because the norm takes the variance over them", n.NGF)
 	case n.NGF > maxWidth:
@@ -195,11 +196,11 @@ func (c *Config) Validate() error {
 	case n.Net == "mlp" && n.Hidden < 1:
 		return bad("hidden", "is %d: expected at least 1 unit a layer", n.Hidden)
 	case n.Normalization != "" && !slices.Contains(model.Normalizations(), n.Normalization):
-		return bad("normalization", "is %q: expected %s%s", n.Normalization, strings.Join(model.Normalizations(), " or "), DidYouMean(n.Normalization, model.Normalizations()))
+		return bad("normalization", "is %q: expected %s%s", n.Normalization, strings.Join(model.Normalizations(), " or "), nearest.DidYouMean(n.Normalization, model.Normalizations()))
 	case n.Nonlinearity != "" && !slices.Contains(model.Nonlinearities(), n.Nonlinearity):
-		return bad("nonlinearity", "is %q: expected one of %s%s", n.Nonlinearity, strings.Join(model.Nonlinearities(), ", "), DidYouMean(n.Nonlinearity, model.Nonlinearities()))
+		return bad("nonlinearity", "is %q: expected one of %s%s", n.Nonlinearity, strings.Join(model.Nonlinearities(), ", "), nearest.DidYouMean(n.Nonlinearity, model.Nonlinearities()))
 	case c.Sigma.Spacing != "" && !slices.Contains(model.Spacings(), c.Sigma.Spacing):
-		return bad("spacing", "is %q: expected %s%s", c.Sigma.Spacing, strings.Join(model.Spacings(), " or "), DidYouMean(c.Sigma.Spacing, model.Spacings()))
+		return bad("spacing", "is %q: expected %s%s", c.Sigma.Spacing, strings.Join(model.Spacings(), " or "), nearest.DidYouMean(c.Sigma.Spacing, model.Spacings()))
 	case c.Sigma.Spacing == model.LinearSpacing && c.Sigma.Levels == auto:
 		return bad("levels", "is auto, by Technique 2, which is about geometric ladders: give a number with linear spacing")
 	case c.Init != "" && c.Continue != "":
@@ -354,7 +355,7 @@ func checkKeys(prefix string, keys map[string]any, t reflect.Type) error {
 	for _, k := range names {
 		ft, ok := fields[k]
 		if !ok {
-			hint := DidYouMean(k, known)
+			hint := nearest.DidYouMean(k, known)
 			if hint == "" {
 				hint = "; known are " + strings.Join(known, ", ")
 			}

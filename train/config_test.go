@@ -179,19 +179,6 @@ func TestDiffers(t *testing.T) {
 	}
 }
 
-func TestDidYouMean(t *testing.T) {
-	known := []string{"glyphs", "toy", "fashion-mnist", "cifar10"}
-	for name, want := range map[string]string{"glyph": "glyphs", "Cifar-10": "cifar10", "fashion_mnist": "fashion-mnist", "imagenet": "", "": ""} {
-		got := DidYouMean(name, known)
-		if want != "" {
-			want = "; did you mean " + want + "?"
-		}
-		if got != want {
-			t.Errorf("DidYouMean(%q) = %q, expected %q", name, got, want)
-		}
-	}
-}
-
 // The published learning rate at the published width, sixteen times that at a sixteenth of the width.
 func TestLearningRate(t *testing.T) {
 	for ngf, want := range map[int]float64{128: 1e-4, 8: 1.6e-3} {

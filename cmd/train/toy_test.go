@@ -22,6 +22,7 @@ func TestSwissRollIsLearned(t *testing.T) {
 	if testing.Short() {
 		t.Skip("trains for half a minute")
 	}
+	t.Parallel()
 	const toy, n, projections = "swissroll", 2000, 256
 	dir := t.TempDir()
 	if code := run(context.Background(), []string{"-data", "toy:" + toy, "-runs", dir, "-name", "r", "-preview-n", "0"}, io.Discard, os.Stderr); code != 0 {

@@ -26,6 +26,7 @@ func TestTableIsLearned(t *testing.T) {
 	if testing.Short() {
 		t.Skip("trains for half a minute")
 	}
+	t.Parallel()
 	const rows, n, d = 5000, 2000, 5
 	data := make([]float64, 0, rows*d)
 	z := make([]float32, 6)

@@ -24,10 +24,17 @@ func TestWord(t *testing.T) {
 			t.Errorf("%q: got %q, expected %q", name, got, want)
 		}
 	}
-	if got := DidYouMean("cifar", []string{"glyphs", "cifar10"}); got != "; did you mean cifar10?" {
-		t.Error(got)
-	}
-	if got := DidYouMean("imagenet", []string{"glyphs", "cifar10"}); got != "" {
-		t.Error(got)
+}
+
+func TestDidYouMean(t *testing.T) {
+	known := []string{"glyphs", "toy", "fashion-mnist", "cifar10"}
+	for name, want := range map[string]string{"glyph": "glyphs", "cifar": "cifar10", "Cifar-10": "cifar10", "fashion_mnist": "fashion-mnist", "imagenet": "", "": ""} {
+		got := DidYouMean(name, known)
+		if want != "" {
+			want = "; did you mean " + want + "?"
+		}
+		if got != want {
+			t.Errorf("DidYouMean(%q) = %q, expected %q", name, got, want)
+		}
 	}
 }
