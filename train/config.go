@@ -42,11 +42,12 @@ type Config struct {
 	Adam    Adam         `yaml:"adam"`
 	EMA     EMA          `yaml:"ema"`
 
-	Batch      int    `yaml:"batch"`      // images a step
-	Steps      uint64 `yaml:"steps"`      // optimiser steps of the whole run
-	Flip       bool   `yaml:"flip"`       // mirror each image left to right with probability 1/2
-	Dequantize bool   `yaml:"dequantize"` // x = (255 x + U(0,1)) / 256 on each batch
-	HeldOut    int    `yaml:"held_out"`   // images taken out of the data for the held-out loss; 0: none
+	Batch      int    `yaml:"batch"`           // images a step
+	Steps      uint64 `yaml:"steps"`           // optimiser steps of the whole run
+	Flip       bool   `yaml:"flip"`            // mirror each image left to right with probability 1/2
+	Dequantize bool   `yaml:"dequantize"`      // x = (255 x + U(0,1)) / 256 on each batch
+	HeldOut    int    `yaml:"held_out"`        // images taken out of the data for the held-out loss; 0: none
+	Split      string `yaml:"split,omitempty"` // the rule by which they were chosen: SplitByContent; "" in runs of before there was that
 
 	Sampling Sampling `yaml:"sampling"`
 
@@ -61,6 +62,9 @@ type Config struct {
 	Workers         int    `yaml:"workers"`          // worker goroutines of the CPU; 0: one a core
 	Cache           string `yaml:"cache,omitempty"`  // folder for decoded images; "": the user's; "none": no cache
 }
+
+// SplitByContent is the rule of [dataset.Set.Split].
+const SplitByContent = "content"
 
 // Sigma is the noise ladder.
 type Sigma struct {
@@ -243,6 +247,8 @@ func (c *Config) Validate() error {
 		return bad("ema", "is %g: expected a rate in [0, 1); 0 keeps no average", c.EMA.Rate)
 	case c.HeldOut < 0:
 		return bad("held-out", "is %d: expected a number of images, or 0 for no held-out loss", c.HeldOut)
+	case c.Split != "" && c.Split != SplitByContent:
+		return bad("split", "is %q: expected %s, the rule by which held-out images are chosen; another version of sigmaz may know it", c.Split, SplitByContent)
 	case c.Sampling.T < 1:
 		return bad("T", "is %d: expected at least 1 Langevin step a level", c.Sampling.T)
 	case !(c.Sampling.Epsilon >= 0) || !finite(c.Sampling.Epsilon):

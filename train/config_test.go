@@ -96,6 +96,7 @@ func TestValidate(t *testing.T) {
 		{"adam-eps is 0:", func(c *Config) { c.Adam.Eps = 0 }},
 		{"ema is 1:", func(c *Config) { c.EMA.Rate = 1 }},
 		{"held-out is -1:", func(c *Config) { c.HeldOut = -1 }},
+		{`split is "index": expected content`, func(c *Config) { c.Split = "index" }},
 		{"T is 0:", func(c *Config) { c.Sampling.T = 0 }},
 		{"epsilon is -1:", func(c *Config) { c.Sampling.Epsilon = -1 }},
 		{"epsilon is +Inf:", func(c *Config) { c.Sampling.Epsilon = inf }},
@@ -176,6 +177,45 @@ func TestDiffers(t *testing.T) {
 	b.Sigma.End = SigmaEnd{Value: 2}
 	if d := a.Differs(&b); d != "sigma.end (0.01 and 2)" {
 		t.Errorf("difference %q, expected sigma.end", d)
+	}
+}
+
+// A weighting of the loss that float32 cannot hold is no matter of the learning rate: it is refused before the first step.
+func TestAnnealPower(t *testing.T) {
+	for p, ok := range map[float64]bool{-1: true, 0: true, 2: true, 4: true, 60: false, -60: false, 1e300: false} {
+		c := valid(t, "glyphs")
+		c.Loss.AnnealPower = p
+		err := c.ResolveShape(nil)
+		var bad *ValueError
+		if ok && err != nil || !ok && (!errors.As(err, &bad) || bad.Key != "anneal-power" || !strings.Contains(err.Error(), "expected a number about 2")) {
+			t.Errorf("anneal-power %g: error %v", p, err)
+		}
+	}
+}
+
+// A run says how its held-out images were chosen; one of before there was that rule is told of when it goes on.
+func TestSplitRule(t *testing.T) {
+	c := valid(t, "toy")
+	c.HeldOut = 100
+	for _, stored := range []struct {
+		split string
+		warns bool
+	}{{SplitByContent, false}, {"", true}} {
+		out := new(strings.Builder)
+		if _, err := c.Resolve(t.Context(), out, nil); err != nil {
+			t.Fatal(err)
+		}
+		if c.Split != SplitByContent && !stored.warns {
+			t.Errorf("split %q, expected %q", c.Split, SplitByContent)
+		}
+		c.Split = stored.split
+		out.Reset()
+		if _, err := c.Resolve(t.Context(), out, nil); err != nil {
+			t.Fatal(err)
+		}
+		if got := strings.Contains(out.String(), "held other images out"); got != stored.warns || c.Split != stored.split {
+			t.Errorf("stored split %q: warned %v, expected %v; split now %q", stored.split, got, stored.warns, c.Split)
+		}
 	}
 }
 

@@ -48,6 +48,12 @@ func (c *Config) Resolve(ctx context.Context, out io.Writer, epsilon EpsilonRule
 	if err := c.shape(&set.Data); err != nil {
 		return nil, err
 	}
+	switch {
+	case c.HeldOut > 0 && c.DataSum == "":
+		c.Split = SplitByContent
+	case c.HeldOut > 0 && c.Split != SplitByContent:
+		fmt.Fprintf(out, "warning  this run was begun by a version of sigmaz that held other images out: its held-out losses from here on are of images that it was trained on, and its weights not those of a run that was never stopped\n")
+	}
 	c.DataSum, c.Scaler = set.Sum, set.Scaler
 	d := &Data{Name: set.Name, Mapped: set.Mapped, Train: &set.Data}
 	train := set
@@ -196,11 +202,27 @@ func (c *Config) schedule(epsilon EpsilonRule) error {
 	if err != nil {
 		return err
 	}
+	if err := c.checkLoss(ladder); err != nil {
+		return err
+	}
 	if epsilon == nil {
 		return nil
 	}
 	c.Sampling.Epsilon, err = epsilon(ladder, c.Sampling.T, c.Sampling.Epsilon)
 	return err
+}
+
+// checkLoss refuses a weighting of the loss that float32 cannot hold, whatever the learning rate. With zero weights the
+// loss is D/2 sigma^(p-2) at level sigma, and Adam takes squares of its gradients.
+func (c *Config) checkLoss(ladder model.Ladder) error {
+	const least, most = 1e-18, 1e18
+	p := c.Loss.AnnealPower
+	for _, s := range ladder {
+		if loss := 0.5 * float64(c.Network.D()) * math.Pow(float64(s), p-2); !(loss >= least && loss <= most) {
+			return &ValueError{"anneal-power", fmt.Sprintf("is %g: with it the loss at sigma %.4g is about %.3g, and float32 holds it with its squares from %g to %g: expected a number about 2, which weighs all levels alike", p, s, loss, least, most)}
+		}
+	}
+	return nil
 }
 
 // learningRate is Adam's rate where none is given: the published 1e-4 of NCSNv2 at its published width of 128 channels,

@@ -354,7 +354,7 @@ func (f *flags) configuration() (*train.Config, train.Preset, error) {
 		return nil, preset, fmt.Errorf("%s: %w", f.config, err)
 	}
 	c.Init, c.Continue = start, goOn
-	c.Preset, c.DataSum, c.Scaler, c.Sigma.Distances = name, "", nil, nil // these describe the run that a stored file comes from
+	c.Preset, c.DataSum, c.Split, c.Scaler, c.Sigma.Distances = name, "", "", nil, nil // these describe the run that a stored file comes from
 	if _, ok := f.settings["data"]; ok {
 		c.Network.DataSD = 0 // of the file's data
 	}

@@ -462,6 +462,8 @@ func unknownSpec(spec string) error {
 		hint = fmt.Sprintf("did you mean %q?", near)
 	} else if slices.Contains(Toys(), spec) {
 		hint = fmt.Sprintf("did you mean %q?", "toy:"+spec)
+	} else if strings.HasPrefix(spec, "~") {
+		hint = "the shell puts the home folder for ~ only where a word begins: write $HOME, or the whole path"
 	}
 	return fmt.Errorf("%s: expected a file, a folder or one of %s, found nothing of that name; %s", spec, strings.Join(known, ", "), hint)
 }
