@@ -8,7 +8,6 @@ import (
 	"io/fs"
 	"math"
 	"os"
-	"slices"
 	"strconv"
 	"strings"
 
@@ -333,7 +332,7 @@ func parseSize(text string) (h, w int, err error) {
 	h, err1 := strconv.Atoi(first)
 	w, err2 := strconv.Atoi(second)
 	const most = 1 << 14
-	if err1 != nil || err2 != nil || slices.Min([]int{h, w}) < 1 || max(h, w) > most {
+	if err1 != nil || err2 != nil || min(h, w) < 1 || max(h, w) > most {
 		return 0, 0, cli.Usagef("-size is %q: expected height x width in pixels, such as 32x32, at most %d", text, most)
 	}
 	return h, w, nil

@@ -20,6 +20,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"sigmaz/kernels"
 )
 
 func pngOf(t *testing.T, img image.Image) []byte {
@@ -262,6 +264,45 @@ func TestOrientation(t *testing.T) {
 				}
 			}
 		}
+	}
+}
+
+// A PNG may have its orientation after so many pixels that the header's survey does not come to it. Scaled it is turned as
+// any other; where the size is taken from the header, the error says so, and not that the file has changed.
+func TestLateOrientation(t *testing.T) {
+	noise := image.NewRGBA(image.Rect(0, 0, 300, 200))
+	for i := range noise.Pix {
+		noise.Pix[i] = byte(kernels.Stream{Seed: 5}.Word(i)) | byte(255*(i%4/3))
+	}
+	plain := pngOf(t, noise)
+	tiff := []byte("II*\x00\x08\x00\x00\x00\x01\x00\x12\x01\x03\x00\x01\x00\x00\x00\x06\x00\x00\x00\x00\x00\x00\x00")
+	chunk := binary.BigEndian.AppendUint32(nil, uint32(len(tiff)))
+	chunk = append(append(chunk, "eXIf"...), tiff...)
+	chunk = binary.BigEndian.AppendUint32(chunk, crc32.ChecksumIEEE(chunk[4:]))
+	end := len(plain) - 12 // IEND
+	late := slices.Concat(plain[:end], chunk, plain[end:])
+	if end < surveyBytes || orientation(late) != 6 {
+		t.Fatalf("%d bytes, orientation %d", end, orientation(late))
+	}
+	dir := t.TempDir()
+	file, upright := filepath.Join(dir, "late.png"), filepath.Join(dir, "upright.png")
+	turned := image.NewRGBA(image.Rect(0, 0, 200, 300))
+	for y := range 200 {
+		for x := range 300 {
+			turned.Set(199-y, x, noise.At(x, y))
+		}
+	}
+	for path, b := range map[string][]byte{file: late, upright: pngOf(t, turned)} {
+		if err := os.WriteFile(path, b, 0o666); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got, want := open(t, file, Settings{Size: "30x20"}), open(t, upright, Settings{Size: "30x20"}); !bytes.Equal(got.U8, want.U8) {
+		t.Error("a late orientation is not heeded")
+	}
+	_, err := Source{Spec: file, Cache: "none"}.Open(t.Context())
+	if err == nil || !strings.Contains(err.Error(), "late.png: expected an EXIF orientation before the pixels") {
+		t.Errorf("error %v", err)
 	}
 }
 

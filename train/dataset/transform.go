@@ -50,8 +50,16 @@ func (t *transform) picture(row, data []byte, of surveyed) error {
 	if err != nil {
 		return badPicture(of.path, of.jpeg, err)
 	}
-	rgba := upright(onWhite(img), orientation(data))
-	if got := (size{rgba.Rect.Dy(), rgba.Rect.Dx()}); got != of.shape {
+	turned := orientation(data)
+	rgba := upright(onWhite(img), turned)
+	switch got := (size{rgba.Rect.Dy(), rgba.Rect.Dx()}); {
+	case got == of.shape:
+	case turned >= 5 && got == size{of.shape.w, of.shape.h}:
+		// A PNG may say after its pixels how it is turned, which its header did not tell. Only scaling takes any shape.
+		if t.size == (size{}) || t.crop != (size{}) {
+			return fmt.Errorf("%s: expected an EXIF orientation before the pixels, found one after them, by which it is %v and not %v; give -size without -crop, or save it upright", of.path, got, of.shape)
+		}
+	default:
 		return fmt.Errorf("%s: expected a file that stays as it is, but it changed while it was read (%v pixels, then %v); start again when it is complete", of.path, of.shape, got)
 	}
 	t.apply(row, rgba)
