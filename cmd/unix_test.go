@@ -74,7 +74,7 @@ func TestPermissions(t *testing.T) {
 		{args: "sample runs/toy", code: 1, offender: "runs/toy/samples", advice: "choose"},
 		{args: "sample runs/toy -o a.png", code: 1, offender: "a.png: permission denied", advice: "choose a place that can be written"},
 		{args: "sample runs/toy -o /dev/null/a.png", code: 1, offender: "/dev/null/a.png", advice: "choose a place that can be written"},
-		{args: "sample runs/images -images new -o /tmp/never-written.png", code: 1, offender: "new: permission denied", advice: "choose another"},
+		{args: "sample runs/images -images new -o " + filepath.Join(os.TempDir(), "never-written.png"), code: 1, offender: "new: permission denied", advice: "choose another"},
 	} {
 		// Unreadable files are no concern of the snapshot, which root takes anyway.
 		w.as = as
