@@ -193,7 +193,11 @@ func TestSameBitsForAnyWorkersAndBatch(t *testing.T) {
 func TestTapeMachineAgrees(t *testing.T) {
 	for _, c := range smallConfigs {
 		for _, b := range testBackends {
-			t.Run(c.testName()+"/"+b.name, func(t *testing.T) { tapeMachineAgrees(t, c, 5, b.open(t)) })
+			tol := 2e-5
+			if c.Net == "ncsn" && c.Normalization == "" {
+				tol = gradTol // its first blocks, at the far end of the backward pass, gather rounding of up to 5.4e-5
+			}
+			t.Run(c.testName()+"/"+b.name, func(t *testing.T) { tapeMachineAgrees(t, c, 5, b.open(t), tol) })
 		}
 	}
 }
@@ -205,11 +209,12 @@ func TestTapeMachineAgreesOnWideNetworks(t *testing.T) {
 		{Net: "ncsnv2", Height: 18, Width: 14, Channels: 1, NGF: 32},
 		{Net: "ncsn", Height: 14, Width: 18, Channels: 3, NGF: 32, Levels: 4},
 	} {
-		t.Run(c.testName(), func(t *testing.T) { tapeMachineAgrees(t, c, 2, kernels.NewCPU(0)) })
+		t.Run(c.testName(), func(t *testing.T) { tapeMachineAgrees(t, c, 2, kernels.NewCPU(0), gradTol) })
 	}
 }
 
-func tapeMachineAgrees(t *testing.T, c Config, n int, backend kernels.Backend) {
+// tapeMachineAgrees compares loss, score and gradients on a batch of n; relative is of each tensor's largest element.
+func tapeMachineAgrees(t *testing.T, c Config, n int, backend kernels.Backend, relative float64) {
 	tr, err := NewTrainer(backend, TrainerConfig{Network: c, Batch: n, Sigmas: smallLadder, AnnealPower: 2})
 	if err != nil {
 		t.Fatal(err)
@@ -258,7 +263,7 @@ func tapeMachineAgrees(t *testing.T, c Config, n int, backend kernels.Backend) {
 		want := values[i].Data().([]float32)
 		largest = math.Max(largest, approx.WorstAbs(want, make([]float32, len(want))))
 	}
-	tol := approx.Tol{Max: gradTol, Abs: 1e-7 * largest}
+	tol := approx.Tol{Max: relative, Abs: 1e-7 * largest}
 	for i, node := range append(append(gorgonia.Nodes(nil), net.Grads...), net.Score) {
 		got := make([]float32, node.Shape().TotalSize())
 		if err := tr.arena.Read(got, tr.plan.Buf(node)); err != nil {
