@@ -28,7 +28,7 @@ WORKDIR /src
 COPY go.mod go.sum ./
 RUN go mod download
 COPY . .
-RUN CGO_ENABLED=0 go build -tags nocuda -trimpath -ldflags="-s -w" -o /out/ ./cmd/train ./cmd/sample ./cmd/bench
+RUN CGO_ENABLED=0 go build -tags nocuda -trimpath -ldflags="-s -w" -o /out/ ./cmd/...
 
 FROM debian:bookworm-slim AS cpu
 RUN useradd --uid 10001 --no-create-home sigmaz && install -d -o sigmaz -g sigmaz /runs
@@ -53,7 +53,7 @@ RUN go mod download
 COPY . .
 # The driver's library is not in the image; its stub is there to link against.
 RUN CGO_ENABLED=1 CGO_LDFLAGS="-O2 -g -L/usr/local/cuda/lib64/stubs" \
-	go build -trimpath -ldflags="-s -w" -o /out/ ./cmd/train ./cmd/sample ./cmd/bench
+	go build -trimpath -ldflags="-s -w" -o /out/ ./cmd/...
 
 FROM nvidia/cuda:${CUDA_VERSION}-base-${CUDA_OS} AS gpu
 RUN useradd --uid 10001 --no-create-home sigmaz && install -d -o sigmaz -g sigmaz /runs
