@@ -225,7 +225,7 @@ func newFlags() *flags {
 			return "data"
 		},
 		Examples: []cli.Example{
-			{Line: "train", What: "digits drawn from fonts, a few minutes on two cores"},
+			{Line: "train", What: "digits drawn from fonts, under two minutes on two cores"},
 			{Line: "train -data toy:swissroll", What: "points in the plane, with pictures of the learned score field"},
 			{Line: "train -preset fashion-mnist -data DIR -ngf 8 -batch 32 -steps 2000", What: "image files, at a size for two cores"},
 			{Line: "train -preset cifar10 -dry-run", What: "what the published settings are and cost"},

@@ -1,6 +1,6 @@
 // Command train trains a noise-conditional score network and leaves it in a run folder, runs/NAME.
 //
-//	go run -tags nocuda ./cmd/train                          digits drawn from fonts, a few minutes on two cores
+//	go run -tags nocuda ./cmd/train                          digits drawn from fonts, under two minutes on two cores
 //	go run -tags nocuda ./cmd/train -data toy:swissroll      points in the plane
 //	go run -tags nocuda ./cmd/train -resume runs/glyphs-1    go on with a run
 //	go run -tags nocuda ./cmd/train -h                       every flag

@@ -36,13 +36,6 @@ func (m Images) check() {
 	}
 }
 
-// First is the first n images, or all if there are fewer.
-func (m Images) First(n int) Images {
-	m.N = min(n, m.N)
-	m.Pix = m.Pix[:m.N*m.H*m.W*m.C]
-	return m
-}
-
 // byteOf maps [0, 1] to 0..255 as torchvision.utils.save_image does: 255 v + 0.5, clamped, cut. NaN is black.
 func byteOf(v float32) uint8 {
 	switch v = v*255 + 0.5; {

@@ -14,6 +14,7 @@ import (
 	"sigmaz/internal/cli"
 	"sigmaz/model"
 	"sigmaz/train"
+	"sigmaz/train/dataset"
 )
 
 // Options is what may be said about a file without a configuration.
@@ -167,8 +168,8 @@ func (f *File) found(o *Options, c *cli.Command) error {
 	}
 	net.Height, net.Width = cfg.Network.Height, cfg.Network.Width
 	if o.size != "" {
-		if net.Height, net.Width, err = parseSize(o.size); err != nil {
-			return err
+		if net.Height, net.Width, err = dataset.ParseSize("size", o.size); err != nil {
+			return cli.Usagef("-%v", err)
 		}
 	}
 	if net.Height == 0 {
@@ -321,21 +322,6 @@ func sigmaOf(path string, buffer []float64) (train.Sigma, model.Ladder, error) {
 		}
 	}
 	return train.Sigma{}, nil, fmt.Errorf("%s keeps a ladder that is neither geometric nor linear: sigma of level %d is %.7g, and %s", path, at, buffer[at], text)
-}
-
-// parseSize reads 32 or 28x32.
-func parseSize(text string) (h, w int, err error) {
-	first, second, two := strings.Cut(text, "x")
-	if !two {
-		second = first
-	}
-	h, err1 := strconv.Atoi(first)
-	w, err2 := strconv.Atoi(second)
-	const most = 1 << 14
-	if err1 != nil || err2 != nil || min(h, w) < 1 || max(h, w) > most {
-		return 0, 0, cli.Usagef("-size is %q: expected height x width in pixels, such as 32x32, at most %d", text, most)
-	}
-	return h, w, nil
 }
 
 // Prepare sets in c what a run has from the file that it starts from: the network, and where it goes on with the file's

@@ -138,8 +138,6 @@ func b2b(b bool) byte {
 	return 0
 }
 
-func b2f(b bool) float32 { return float32(b2b(b)) }
-
 func TestDistancesErrors(t *testing.T) {
 	one := func(i, k int) byte { return 9 }
 	infinite := vectors(4, 3, func(i, k int) float32 { return float32(i) })

@@ -91,7 +91,13 @@ func (s size) String() string { return fmt.Sprintf("%dx%d", s.h, s.w) }
 // maxSide bounds the sides of images; beyond it sizes would be mistakes.
 const maxSide = 1 << 14
 
-// parseSize reads "48" or "24x40", height first.
+// ParseSize reads "48" or "24x40", height first, as the value of the setting key. The error is a [*SettingError].
+func ParseSize(key, text string) (h, w int, err error) {
+	s, err := parseSize(key, text)
+	return s.h, s.w, err
+}
+
+// parseSize is ParseSize; no text is no size.
 func parseSize(key, text string) (size, error) {
 	if text == "" {
 		return size{}, nil

@@ -100,12 +100,6 @@ func (w *wino) take() int {
 
 func (w *wino) give(regs ...int) { w.free = append(w.free, regs...) }
 
-func (w *wino) copyOf(r int) int {
-	c := w.take()
-	VMOVAPS(w.vec(r), w.vec(c))
-	return c
-}
-
 // plus and minus are acc +- c*x in the register acc; x may be memory where c is a register.
 func (w *wino) plus(acc int, c string, x Op) int {
 	if _, ok := x.(Mem); ok {
