@@ -55,7 +55,7 @@ var wrongPyTorch = []wrong{
 	{args: "sample torch/good.pth -net ncsn2 -size 12x8", code: 2, offender: `-net is "ncsn2"`, advice: "did you mean ncsn", prepare: torchFiles},
 	{args: "sample torch/good.pth -preset ncsn-mnist", code: 1, offender: "for 5 noise levels", advice: "give -L 5", prepare: torchFiles},
 	{args: "sample torch/good.pth -size 11x8 -sigma-begin 1 -sigma-end 0.01", code: 1, offender: "11 x 8", advice: "multiples of 2", prepare: torchFiles},
-	{args: "sample torch/good.pth -size 12*8", code: 2, offender: `-size is "12*8"`, advice: "such as 32x32", prepare: torchFiles},
+	{args: "sample torch/good.pth -size 12*8", code: 2, offender: `-size is "12*8"`, advice: "such as 48x64", prepare: torchFiles},
 	{args: "sample torch/cut.pth -size 12x8", code: 1, offender: "torch/cut.pth is a zip archive that does not open", advice: "copy it again", prepare: torchFiles},
 	{args: "sample torch/cut-legacy.pth -size 12x8", code: 1, offender: "torch/cut-legacy.pth is truncated", advice: "copy it again", prepare: torchFiles},
 	{args: "sample torch/evil.pth -size 12x8", code: 1, offender: `asks for "posix.system", which is refused`, advice: "save only those", prepare: torchFiles},
