@@ -89,7 +89,7 @@ func sourceSum(source string) ([]byte, error) {
 }
 
 // noise is what says nothing about the code: comments, file and line directives.
-var noise = regexp.MustCompile(`(?m)^\s*(//.*|\.file.*|\.loc.*)?\n`)
+var noise = regexp.MustCompile(`(?m)^\s*(//.*|\.file[ \t].*|\.loc[ \t].*)?\n`)
 
 // internal is how nvcc names what has internal linkage: with two hashes, of the folder it ran in among other things.
 var internal = regexp.MustCompile(`_INTERNAL_[0-9a-f]{8}_(\d+_\w+?_cu_)[0-9a-f]{8}`)
