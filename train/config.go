@@ -191,13 +191,13 @@ func (c *Config) Validate() error {
 		return &ValueError{setting.Key, setting.Text}
 	case !slices.Contains(nets, n.Net):
 		return bad("net", "is %q: expected one of %s%s", n.Net, strings.Join(nets, ", "), nearest.DidYouMean(n.Net, nets))
-	case n.TakesImages() && n.NGF < 2:
+	case n.Uses("ngf") && n.NGF < 2:
 		return bad("ngf", "is %d: expected at least 2 channels, because the norm takes the variance over them", n.NGF)
 	case n.NGF > maxWidth:
 		return bad("ngf", "is %d: expected at most %d channels", n.NGF, maxWidth)
 	case n.Hidden > maxWidth:
 		return bad("hidden", "is %d: expected at most %d units a layer", n.Hidden, maxWidth)
-	case n.Net == "mlp" && n.Hidden < 1:
+	case n.Uses("hidden") && n.Hidden < 1:
 		return bad("hidden", "is %d: expected at least 1 unit a layer", n.Hidden)
 	case n.Normalization != "" && !slices.Contains(model.Normalizations(), n.Normalization):
 		return bad("normalization", "is %q: expected %s%s", n.Normalization, strings.Join(model.Normalizations(), " or "), nearest.DidYouMean(n.Normalization, model.Normalizations()))

@@ -65,7 +65,7 @@ func (c *Config) Resolve(ctx context.Context, out io.Writer, epsilon EpsilonRule
 		train, held = set.Split(c.Seed, c.HeldOut)
 		d.Train, d.HeldOut = &train.Data, &held.Data
 	}
-	if c.Network.Net == "mlp" && c.Network.DataSD == 0 {
+	if c.Network.NeedsDataSD() && c.Network.DataSD == 0 {
 		c.Network.DataSD = deviation(d.Train)
 	}
 	if c.Sigma.Begin.Rule != "" || c.Sigma.End.Rule != "" {
@@ -128,7 +128,7 @@ func (c *Config) ResolveShape(epsilon EpsilonRule) error {
 		return fmt.Errorf("sigma: the rule %q needs the data", RuleData)
 	}
 	c.network()
-	if c.Network.Net == "mlp" && c.Network.DataSD == 0 {
+	if c.Network.NeedsDataSD() && c.Network.DataSD == 0 {
 		c.Network.DataSD = 1
 	}
 	return c.schedule(epsilon)
@@ -147,12 +147,7 @@ func (c *Config) network() {
 		orElse(&c.Network.Nonlinearity, model.Nonlinearities()[0])
 		orElse(&c.Sigma.Spacing, model.Spacings()[0])
 	}
-	n := &c.Network
-	if n.TakesImages() {
-		n.Hidden, n.DataSD = 0, 0
-	} else {
-		n.NGF, n.Normalization, n.Nonlinearity, n.Rescaled = 0, "", "", false
-	}
+	c.Network.DropUnused()
 }
 
 // shape takes the network's size from the data and refuses data that the network cannot take.
@@ -162,7 +157,7 @@ func (c *Config) shape(d *kernels.Data) error {
 	case vectors && c.Network.TakesImages():
 		return &ValueError{"net", fmt.Sprintf("is %s, which takes images, but data %q is vectors of %d values: use -net mlp, or -preset toy", c.Network.Net, c.Data, d.D())}
 	case !vectors && !c.Network.TakesImages():
-		return &ValueError{"net", fmt.Sprintf("is mlp, which takes vectors, but data %q is images: use -net ncsnv2", c.Data)}
+		return &ValueError{"net", fmt.Sprintf("is %s, which takes vectors, but data %q is images: use -net ncsnv2", c.Network.Net, c.Data)}
 	case vectors && (c.Flip || c.Dequantize):
 		return &ValueError{"flip", "and dequantize are for images, and the data is vectors: leave them out"}
 	}
@@ -183,7 +178,7 @@ func (c *Config) shape(d *kernels.Data) error {
 // schedule completes the ladder, the step size and the learning rate.
 func (c *Config) schedule(epsilon EpsilonRule) error {
 	if c.Adam.LR == auto {
-		c.Adam.LR = learningRate(c.Network)
+		c.Adam.LR = c.Network.LearningRate()
 	}
 	if c.Sigma.Levels == auto {
 		levels, _, err := Technique2(c.Sigma.Begin.Value, c.Sigma.End.Value, c.Network.D())
@@ -223,20 +218,6 @@ func (c *Config) checkLoss(ladder model.Ladder) error {
 		}
 	}
 	return nil
-}
-
-// learningRate is Adam's rate where none is given: the published 1e-4 of NCSNv2 at its published width of 128 channels,
-// and in inverse proportion to the width at others, as the updates of Adam want it (Yang et al. 2021, "Tensor programs
-// V", table 3). Eight channels then learn some sixteen times as fast, and do. NCSN's is published for two widths, 64 and
-// 128, and is the same for both.
-func learningRate(n model.Config) float64 {
-	switch n.Net {
-	case "mlp":
-		return 2e-3
-	case "ncsn":
-		return 1e-3
-	}
-	return 1e-4 * 128 / float64(n.NGF)
 }
 
 // allPairs is the number of vectors beyond which the smallest distance, for which all pairs have to be looked at, is not

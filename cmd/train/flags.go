@@ -384,11 +384,11 @@ func (f *flags) validate(c *train.Config) error {
 		is   bool
 		why  string
 	}{
-		{"hidden", c.Network.Net != "mlp", "is for network mlp, and this is " + c.Network.Net},
-		{"ngf", !c.Network.TakesImages(), "is for networks for images, and this is " + c.Network.Net},
-		{"normalization", !c.Network.TakesImages(), "is for networks for images, and this is " + c.Network.Net},
-		{"nonlinearity", !c.Network.TakesImages(), "is for networks for images, and this is " + c.Network.Net},
-		{"rescaled", !c.Network.TakesImages(), "is for images, and network " + c.Network.Net + " takes vectors"},
+		{"hidden", !c.Network.Uses("hidden"), "is for network mlp, and this is " + c.Network.Net},
+		{"ngf", !c.Network.Uses("ngf"), "is for networks for images, and this is " + c.Network.Net},
+		{"normalization", !c.Network.Uses("normalization"), "is for networks for images, and this is " + c.Network.Net},
+		{"nonlinearity", !c.Network.Uses("nonlinearity"), "is for networks for images, and this is " + c.Network.Net},
+		{"rescaled", !c.Network.Uses("rescaled"), "is for images, and network " + c.Network.Net + " takes vectors"},
 		{"ema-warmup", c.EMA.Rate == 0, "is for the moving average of the weights, and there is none (ema 0)"},
 		{"sigma-end", c.Sigma.Levels == 1, "has no meaning with one level, which is at sigma-begin"},
 	} {

@@ -198,7 +198,8 @@ func (f *File) found(o *Options, c *cli.Command) error {
 		return fmt.Errorf("%s: %w", f.Path, err)
 	}
 	if preset.Name == "" {
-		f.Config.Sampling = sampling(net.Net)
+		t, denoise := net.PublishedSampling() // the step size is left to Technique 4
+		f.Config.Sampling = train.Sampling{T: t, Denoise: denoise}
 	}
 	if o.preset == "" && preset.Name != "" {
 		f.Notes = append(f.Notes, fmt.Sprintf("network and ladder are those of preset %s: its image size and sampling are taken", preset.Name))
@@ -220,16 +221,6 @@ func (f *File) preset(o *Options, net model.Config) (train.Preset, error) {
 		return train.FindPreset(p.Name)
 	}
 	return train.Preset{Config: train.Config{Network: model.Config{Net: net.Net}}}, nil
-}
-
-// sampling is that of the published settings of a network, with the step size left to Technique 4.
-func sampling(net string) train.Sampling {
-	for _, p := range train.Presets {
-		if p.Config.Network.Net == net {
-			return train.Sampling{T: p.Config.Sampling.T, Denoise: p.Config.Sampling.Denoise}
-		}
-	}
-	return train.Sampling{T: 5, Denoise: true}
 }
 
 // errNoLadder is for a file that has none when none is given.
