@@ -1,4 +1,5 @@
 // Distances against brute force, and the times of whole sets.
+
 package dataset
 
 import (
