@@ -1,5 +1,5 @@
-// Archives of pictures: what ZIP and TAR share. An archive is read twice, first the headers of its pictures and then the
-// pictures, and must be the same file both times.
+// Archives of pictures: what ZIP and TAR share. An archive is read twice, first the headers of its pictures and then
+// the pictures, and must be the same file both times.
 
 package dataset
 
@@ -46,8 +46,8 @@ func hiddenPath(name string) bool {
 	return false
 }
 
-// readUpTo reads size bytes, or limit if that is less. Memory grows with what is there, not with the size that a header
-// claims. Where all is read, the end is read too, because there a ZIP compares its checksum.
+// readUpTo reads size bytes, or limit if that is less. Memory grows with what is there, not with the size that a
+// header claims. Where all is read, the end is read too, because there a ZIP compares its checksum.
 func readUpTo(r io.Reader, size, limit int64) ([]byte, error) {
 	if size > limit {
 		r, size = io.LimitReader(r, limit), limit

@@ -1,18 +1,19 @@
 // The cache: decoded pixels in files of our own, which are mapped into memory.
 //
-// Images that take time to decode, or that are many, are written once to a file and mapped from there at every start. The
-// operating system keeps in memory what fits. The file is sigmaz/KEY.pixels in the user's cache folder, or KEY.pixels in
-// the folder that the setting cache names. KEY is 32 digits of the SHA-256 of the paths, sizes and times of all files
-// read and of the settings that pixels depend on, so a changed file gets another key. The layout is
+// Images that take time to decode, or that are many, are written once to a file and mapped from there at every start.
+// The operating system keeps in memory what fits. The file is sigmaz/KEY.pixels in the user's cache folder, or
+// KEY.pixels in the folder that the setting cache names. KEY is 32 digits of the SHA-256 of the paths, sizes and
+// times of all files read and of the settings that pixels depend on, so a changed file gets another key. The layout
+// is
 //
 //	4096 bytes    JSON, padded with spaces: shape, what the images are, CRC-32C
 //	N*H*W*C       bytes, one image after the other
 //
 // Only these files are mapped, never the user's own: when a mapped file is cut short, reading it ends the process
 // (SIGBUS). These are written under another name, renamed when they are whole, and left alone from then on. At every
-// start the size and the checksum are verified, and a file that fails is made anew. After a new one is written, the files
-// that were not used for the longest time are removed until all take at most 32 GiB. The folder may be deleted whenever
-// no run uses it.
+// start the size and the checksum are verified, and a file that fails is made anew. After a new one is written, the
+// files that were not used for the longest time are removed until all take at most 32 GiB. The folder may be deleted
+// whenever no run uses it.
 
 package dataset
 
@@ -39,8 +40,8 @@ const (
 	cacheLimit  = 32 << 30
 )
 
-// holdBytes is the most bytes of images that are read into memory, where no decoding is saved by the cache. Tests make it
-// smaller.
+// holdBytes is the most bytes of images that are read into memory, where no decoding is saved by the cache. Tests
+// make it smaller.
 var holdBytes = 256 << 20
 
 // pixels is images and what the header of their file says about them.
@@ -65,8 +66,8 @@ func (p *pixels) data() kernels.Data { return kernels.Data{N: p.N, H: p.H, W: p.
 // cache is a folder for pixels; nil is none.
 type cache struct{ dir string }
 
-// openCache finds the folder, or makes it. There is none if the setting says so, or if the user's cache folder cannot be
-// written, which is noted. A folder that the setting names has to be one that can be written.
+// openCache finds the folder, or makes it. There is none if the setting says so, or if the user's cache folder cannot
+// be written, which is noted. A folder that the setting names has to be one that can be written.
 func (o *opener) openCache() (*cache, error) {
 	dir := o.Cache
 	switch dir {
@@ -150,8 +151,8 @@ type pixelStore struct {
 	file *os.File // the file while it is written; nil: in memory
 }
 
-// cached returns the pixels for a key from the cache, or makes them: fill gets a store from newStore and puts all images
-// into it.
+// cached returns the pixels for a key from the cache, or makes them: fill gets a store from newStore and puts all
+// images into it.
 func (o *opener) cached(key string, fill func(newStore func(pixels) (*pixelStore, error)) error) (*pixels, error) {
 	c, err := o.openCache()
 	if err != nil {
@@ -266,9 +267,9 @@ func (s *pixelStore) finish() (*pixels, error) {
 	return &s.pixels, nil
 }
 
-// prune removes the files that were not used for the longest time, until all take at most limit bytes, and what processes
-// left that were stopped while they wrote. The file keep stays. On Unix, a run goes on with a removed file that it has
-// mapped.
+// prune removes the files that were not used for the longest time, until all take at most limit bytes, and what
+// processes left that were stopped while they wrote. The file keep stays. On Unix, a run goes on with a removed file
+// that it has mapped.
 func (c *cache) prune(keep string, limit int64) {
 	entries, err := os.ReadDir(c.dir)
 	if err != nil {

@@ -239,8 +239,8 @@ func TestSplit(t *testing.T) {
 	}
 }
 
-// Rows that are added, wherever, move no other row into the training part or out of it, but for those that they push out
-// of the held-out part; and rows that are equal are together.
+// Rows that are added, wherever, move no other row into the training part or out of it, but for those that they push
+// out of the held-out part; and rows that are equal are together.
 func TestSplitStays(t *testing.T) {
 	large, _ := numbered(1200)
 	small := *large

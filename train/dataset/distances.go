@@ -1,15 +1,15 @@
 // Distances: the largest and the smallest distance in the data, which set the ends of the noise ladder.
 //
-// All N (N-1)/2 pairs are compared, and the result is exact: for bytes in integers, for vectors in float64. Exact distances
-// of all pairs would take too long, so blocks of rows x and y are first multiplied as matrices in float32, with the centre
-// m of the data subtracted:
+// All N (N-1)/2 pairs are compared, and the result is exact: for bytes in integers, for vectors in float64. Exact
+// distances of all pairs would take too long, so blocks of rows x and y are first multiplied as matrices in float32,
+// with the centre m of the data subtracted:
 //
 //	|x-y|^2 = |a|^2 + |b|^2 - 2 a.b,   a = x - m,  b = y - m
 //
-// This is off by at most a bound E ([gramError]). Only where it is so large or so small that, give or take E, the pair could
-// beat the largest or the smallest distance so far, is the exact distance computed, and such pairs are few. For images m is
-// rounded to whole bytes: then a and b are integers, and as long as |a||b| <= 2^24 every partial sum of a.b is an integer
-// that float32 holds, so that E is rounding alone.
+// This is off by at most a bound E ([gramError]). Only where it is so large or so small that, give or take E, the
+// pair could beat the largest or the smallest distance so far, is the exact distance computed, and such pairs are
+// few. For images m is rounded to whole bytes: then a and b are integers, and as long as |a||b| <= 2^24 every partial
+// sum of a.b is an integer that float32 holds, so that E is rounding alone.
 
 package dataset
 
@@ -36,12 +36,12 @@ type Distances struct {
 }
 
 const (
-	// A block of pairs in products is rowBlock rows times columnBlock columns. The columns, half a MiB at 512 values each,
-	// and the products stay in the second-level cache.
+	// A block of pairs in products is rowBlock rows times columnBlock columns. The columns, half a MiB at 512 values
+	// each, and the products stay in the second-level cache.
 	columnBlock = 256
 	rowBlock    = 224
-	// Up to directValues values a row, differences are as fast as products, and exact. A block of pairs then is directBlock
-	// rows times as many.
+	// Up to directValues values a row, differences are as fast as products, and exact. A block of pairs then is
+	// directBlock rows times as many.
 	directValues = 8
 	directBlock  = 512
 )
@@ -49,9 +49,9 @@ const (
 // heldFloats bounds the rows that are held as floats, to 256 MiB. Tests make it smaller.
 var heldFloats = 64 << 20
 
-// Distances compares all pairs of rows on all processors. progress, unless nil, is told how many pairs are done, by one
-// goroutine at a time. It fails when ctx ends (with the error of ctx), when there are no two distinct rows, and when a
-// vector is not finite.
+// Distances compares all pairs of rows on all processors. progress, unless nil, is told how many pairs are done, by
+// one goroutine at a time. It fails when ctx ends (with the error of ctx), when there are no two distinct rows, and
+// when a vector is not finite.
 func (s *Set) Distances(ctx context.Context, progress func(done, total int64)) (Distances, error) {
 	rows, err := s.listDistinct()
 	if err != nil {
@@ -82,10 +82,10 @@ func (s *Set) Distances(ctx context.Context, progress func(done, total int64)) (
 	return d, nil
 }
 
-// Diameter returns the largest distance between two rows: that of [Set.Distances], exact, and found far sooner. A pair is
-// at most as far apart as the distances of its two rows from the centre add up to. With the rows in falling order of these
-// distances, most pairs cannot beat the largest found so far and are never looked at. It fails when ctx ends, and when a
-// vector is not finite.
+// Diameter returns the largest distance between two rows: that of [Set.Distances], exact, and found far sooner. A
+// pair is at most as far apart as the distances of its two rows from the centre add up to. With the rows in falling
+// order of these distances, most pairs cannot beat the largest found so far and are never looked at. It fails when
+// ctx ends, and when a vector is not finite.
 func (s *Set) Diameter(ctx context.Context) (float64, error) {
 	d := s.D()
 	mean := make([]float64, d)
@@ -141,8 +141,8 @@ func (s *Set) Diameter(ctx context.Context) (float64, error) {
 	return best, nil
 }
 
-// extremes are the largest and the smallest squared distance that all workers have found so far, and how many pairs are
-// done.
+// extremes are the largest and the smallest squared distance that all workers have found so far, and how many pairs
+// are done.
 type extremes struct {
 	mu          sync.Mutex
 	max, min    float64
@@ -353,7 +353,8 @@ func (w *gramWorker) compareColumns(ctx context.Context, s *Set, c *centre, rows
 		slack := gramError(d, a.norm(), normB, c.whole)
 		count := int64(0)
 		for i := i0; i < i1; i++ {
-			// |a-b|^2 = |a|^2 + 2 (h - a.b) with h = |b|^2/2. A pair is computed exactly if h - a.b is not between the two.
+			// |a-b|^2 = |a|^2 + 2 (h - a.b) with h = |b|^2/2. A pair is computed exactly if h - a.b is not between
+			// the two.
 			bounds := func() (above, below float32) {
 				above = float32((hi*unit - slack - a.squares[i-i0]) / 2)
 				below = float32((lo*unit + slack - a.squares[i-i0]) / 2)
@@ -386,9 +387,9 @@ type centre struct {
 	whole bool      // rows and m are whole numbers, and scale is 1
 }
 
-// findCentre returns about the mean of the rows, that of centreRows of them, for images rounded to whole bytes. Any point
-// would do; one amidst the rows makes the errors small. For vectors the scale brings the largest value to about 1, so that
-// no square leaves the range of float32.
+// findCentre returns about the mean of the rows, that of centreRows of them, for images rounded to whole bytes. Any
+// point would do; one amidst the rows makes the errors small. For vectors the scale brings the largest value to about
+// 1, so that no square leaves the range of float32.
 func (s *Set) findCentre(rows []int) centre {
 	const centreRows = 1000
 	d := s.D()
@@ -471,8 +472,8 @@ func (p *panel) load(s *Set, c *centre, rows []int, from, to int) {
 	}
 }
 
-// gramError bounds the difference between |a|^2 + 2 (h - a.b) as computed and |x-y|^2, for rows of d values with |a| <= na
-// and |b| <= nb. With u = 2^-24 these errors add up:
+// gramError bounds the difference between |a|^2 + 2 (h - a.b) as computed and |x-y|^2, for rows of d values with |a|
+// <= na and |b| <= nb. With u = 2^-24 these errors add up:
 //
 //	a.b        d u / (1 - d u) |a||b|, in any order of summation, fused or not (Higham, "Accuracy and stability of
 //	           numerical algorithms", eq. 3.5); 0 for whole numbers with |a||b| <= 2^24

@@ -25,7 +25,8 @@ type encoding struct {
 	decode       func(io.Reader) (image.Image, error)
 	decodeConfig func(io.Reader) (image.Config, error) // the size and the colour model, from the header
 	metadata     imagemeta.ImageFormat                 // where EXIF is in such a file
-	// isGrey, unless nil, tells of the start of a file that its picture is grey though its colour model does not say so.
+	// isGrey, unless nil, tells of the start of a file that its picture is grey though its colour model does not say
+	// so.
 	isGrey func(head []byte) bool
 }
 

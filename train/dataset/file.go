@@ -42,7 +42,8 @@ type packing struct {
 const deflateRatio = 1032
 
 var packings = []packing{
-	{name: "gzip", magic: "\x1f\x8b", ratio: deflateRatio, unpack: func(r io.Reader) (io.Reader, error) { return gzip.NewReader(r) }},
+	{name: "gzip", magic: "\x1f\x8b", ratio: deflateRatio,
+		unpack: func(r io.Reader) (io.Reader, error) { return gzip.NewReader(r) }},
 	{name: "bzip2", magic: "BZh", unpack: func(r io.Reader) (io.Reader, error) { return bzip2.NewReader(r), nil }},
 }
 

@@ -273,7 +273,8 @@ func FuzzReadFile(f *testing.F) {
 }
 
 // TestRealData reads the real sets in the folder that the environment variable SIGMAZ_DATA names (with the folders
-// mnist, fashion-mnist and cifar10 in it), if it is set, and checks their mean, over all pixels of the training images.
+// mnist, fashion-mnist and cifar10 in it), if it is set, and checks their mean, over all pixels of the training
+// images.
 func TestRealData(t *testing.T) {
 	root := os.Getenv("SIGMAZ_DATA")
 	if root == "" {

@@ -22,11 +22,11 @@ type folderRule struct {
 	training string // a word in the names of the files for training
 	several  bool   // a data set may have several files for training
 
-	// promised tells whether a name in lower case promises this format. Such a file is taken even if its content has no
-	// format that is read: its reader then says what is wrong with it, so that no damaged batch is passed over.
+	// promised tells whether a name in lower case promises this format. Such a file is taken even if its content has
+	// no format that is read: its reader then says what is wrong with it, so that no damaged batch is passed over.
 	promised func(name string) bool
-	// doubt tells of a file whose content was taken for this format that it may well be something else. In a folder, such
-	// a file is taken only if its name promises the format.
+	// doubt tells of a file whose content was taken for this format that it may well be something else. In a folder,
+	// such a file is taken only if its name promises the format.
 	doubt func(f *dataFile) bool
 	// endings, unless nil, are those of the names of files that are taken. (Any text looks like a table.)
 	endings []string
@@ -37,7 +37,8 @@ var alone = &folderRule{}
 
 // chooseFiles finds the data in a folder. These are looked for, in this order:
 //
-//	1  the training files of a data set that comes as several files (IDX, CIFAR-10); those for tests if it has no others
+//	1  the training files of a data set that comes as several files (IDX, CIFAR-10); if there are only files for tests,
+//	   these
 //	2  pictures, at any depth
 //	3  one archive, array or table
 //
@@ -189,7 +190,8 @@ func baseNames(paths []string) string {
 	return strings.Join(names, ", ")
 }
 
-// hidden tells by its name that a file or folder is no data: those of the system, which begin with a dot, and a few more.
+// hidden tells by its name that a file or folder is no data: those of the system, which begin with a dot, and a few
+// more.
 func hidden(name string) bool {
 	return strings.HasPrefix(name, ".") || slices.Contains([]string{"__MACOSX", "Thumbs.db", "desktop.ini"}, name)
 }
@@ -258,8 +260,8 @@ func (f foundFile) read(limit int64) ([]byte, error) {
 	return data, sameFile(f.path, f.info, info)
 }
 
-// listFolder returns all plain files below a folder, in the order of their names. Hidden files are passed over. Links are
-// followed; a link to a folder that has been listed already, such as to one that the link is in, is an error.
+// listFolder returns all plain files below a folder, in the order of their names. Hidden files are passed over. Links
+// are followed; a link to a folder that has been listed already, such as to one that the link is in, is an error.
 func listFolder(root string) ([]foundFile, error) {
 	l := lister{seen: map[string]string{}}
 	real, err := filepath.EvalSymlinks(root)

@@ -20,8 +20,8 @@ const (
 // format is one format of files.
 type format struct {
 	name string // for people, as part of Set.Name; no two formats have the same
-	// recognise tells by the start of a file's content and by its size whether it has this format. It is asked only about
-	// files in which none of the rows above has recognised its own format.
+	// recognise tells by the start of a file's content and by its size whether it has this format. It is asked only
+	// about files in which none of the rows above has recognised its own format.
 	recognise func(f *dataFile) bool
 	// settings are those that such a file has a use for.
 	settings []string
@@ -56,44 +56,58 @@ var (
 	tableSettings = []string{"standardize", "columns", "header"}
 )
 
-// formats are all formats, in the order in which a file is compared with them; the last takes any file. CIFAR-10 has no
-// mark of its own but the size of its records, so it comes after all that have one.
+// formats are all formats, in the order in which a file is compared with them; the last takes any file. CIFAR-10 has
+// no mark of its own but the size of its records, so it comes after all that have one.
 var formats = []format{
 	{name: "IDX", recognise: isIDXImages, images: openIDX, settings: imageSettings,
 		folder: &folderRule{dataSet: "IDX images", training: "train", promised: promisesIDX}},
 	{name: "NPY", recognise: isNPY(1, 2), vectors: readNPYVectors, settings: []string{"standardize"}, folder: alone},
-	{name: "NPY of images with channels", recognise: isNPY(4), images: openNPY, settings: append([]string{"layout"}, imageSettings...), folder: alone},
-	{name: "NPY of images", recognise: isNPY(3, unreadableNPY), images: openNPY, settings: imageSettings, folder: alone},
+	{name: "NPY of images with channels", recognise: isNPY(4),
+		images: openNPY, settings: append([]string{"layout"}, imageSettings...), folder: alone},
+	{name: "NPY of images", recognise: isNPY(3, unreadableNPY),
+		images: openNPY, settings: imageSettings, folder: alone},
 	{name: "NPY of other dimensions", recognise: starts("\x93NUMPY"), refuse: refuseNPY, folder: alone},
-	{name: "ZIP", recognise: starts("PK\x03\x04", "PK\x05\x06", "PK\x07\x08"), pictures: openZIP, settings: imageSettings, folder: alone},
+	{name: "ZIP", recognise: starts("PK\x03\x04", "PK\x05\x06", "PK\x07\x08"),
+		pictures: openZIP, settings: imageSettings, folder: alone},
 	{name: "TAR", recognise: isTAR, pictures: openTAR, settings: imageSettings, folder: alone},
 	{name: "picture", recognise: isPictureFile, pictures: openPicture, settings: imageSettings},
 	{name: "table", recognise: isTable, vectors: readTable, settings: tableSettings,
 		folder: &folderRule{endings: []string{".csv", ".tsv"}}},
 	{name: "CIFAR-10", recognise: isCIFAR, images: openCIFAR, settings: imageSettings,
-		folder: &folderRule{dataSet: "CIFAR-10 batches", training: "data_batch", several: true, promised: promisesCIFAR, doubt: hasBadLabel}},
+		folder: &folderRule{dataSet: "CIFAR-10 batches", training: "data_batch", several: true,
+			promised: promisesCIFAR, doubt: hasBadLabel}},
 
-	{name: "IDX labels", recognise: isIDXBytes(1), refuse: notRead("IDX labels (magic 2049)", `give the file of images, whose name has "images-idx3" in it`)},
-	{name: "IDX table", recognise: isIDXBytes(2), refuse: notRead("an IDX table of bytes (magic 2050)", "store the images with 3 dimensions (N, H, W) or 4 (N, H, W, C)")},
+	{name: "IDX labels", recognise: isIDXBytes(1),
+		refuse: notRead("IDX labels (magic 2049)", `give the file of images, whose name has "images-idx3" in it`)},
+	{name: "IDX table", recognise: isIDXBytes(2),
+		refuse: notRead("an IDX table of bytes (magic 2050)", "store the images with 3 dimensions (N, H, W) or 4 (N, H, W, C)")},
 	{name: "IDX cut short or of another type", recognise: isIDX, refuse: refuseIDX},
-	{name: "Python pickle", recognise: starts("\x80\x02", "\x80\x03", "\x80\x04", "\x80\x05"), refuse: notRead("a Python pickle", "give the binary version of the data set, or save the array with numpy.save")},
+	{name: "Python pickle", recognise: starts("\x80\x02", "\x80\x03", "\x80\x04", "\x80\x05"),
+		refuse: notRead("a Python pickle", "give the binary version of the data set, or save the array with numpy.save")},
 	{name: "GIF, BMP or TIFF", recognise: starts("GIF8", "BM", "II*\x00", "MM\x00*"), refuse: otherPicture},
 	{name: "WebP", recognise: isRIFF("WEBP"), refuse: otherPicture},
-	{name: "Zstandard", recognise: starts("\x28\xb5\x2f\xfd"), refuse: notRead("Zstandard data", "unpack it with unzstd")},
+	{name: "Zstandard", recognise: starts("\x28\xb5\x2f\xfd"),
+		refuse: notRead("Zstandard data", "unpack it with unzstd")},
 	{name: "xz", recognise: starts("\xfd7zXZ\x00"), refuse: notRead("xz data", "unpack it with unxz")},
-	{name: "7-Zip or RAR", recognise: starts("7z\xbc\xaf", "Rar!"), refuse: notRead("an archive of 7-Zip or RAR", "unpack it and give the folder")},
-	{name: "HDF5", recognise: starts("\x89HDF"), refuse: notRead("an HDF5 file", "save the array in it with numpy.save")},
-	{name: "UTF-16", recognise: starts("\xff\xfe", "\xfe\xff"), refuse: notRead("text in UTF-16", "save it as UTF-8")},
+	{name: "7-Zip or RAR", recognise: starts("7z\xbc\xaf", "Rar!"),
+		refuse: notRead("an archive of 7-Zip or RAR", "unpack it and give the folder")},
+	{name: "HDF5", recognise: starts("\x89HDF"),
+		refuse: notRead("an HDF5 file", "save the array in it with numpy.save")},
+	{name: "UTF-16", recognise: starts("\xff\xfe", "\xfe\xff"),
+		refuse: notRead("text in UTF-16", "save it as UTF-8")},
 	{name: "HTML or XML", recognise: isMarkup, refuse: notRead("a web page or XML", "download the file itself")},
-	{name: "unknown, compressed", recognise: func(f *dataFile) bool { return f.packed.name != "" }, refuse: refusePacked},
+	{name: "unknown, compressed", recognise: func(f *dataFile) bool { return f.packed.name != "" },
+		refuse: refusePacked},
 	{name: "unknown", recognise: func(*dataFile) bool { return true }, refuse: refuseUnknown},
 }
 
 // What errors say that files and folders are expected to hold.
 var (
-	expectedFile = "expected " + encodingNames("or") + " pictures, a ZIP or TAR of them, IDX images (magic 2051), CIFAR-10 batches (records of 3073 bytes), NPY or CSV"
+	expectedFile = "expected " + encodingNames("or") + " pictures, a ZIP or TAR of them, IDX images (magic 2051), " +
+		"CIFAR-10 batches (records of 3073 bytes), NPY or CSV"
 
-	expectedInFolder = "expected " + encodingNames("or") + " pictures, IDX images (such as train-images-idx3-ubyte.gz), CIFAR-10 batches (data_batch_1.bin, ...), or one ZIP, TAR, NPY or CSV"
+	expectedInFolder = "expected " + encodingNames("or") + " pictures, IDX images (such as train-images-idx3-ubyte.gz), " +
+		"CIFAR-10 batches (data_batch_1.bin, ...), or one ZIP, TAR, NPY or CSV"
 )
 
 // recognise returns the format of a file.
@@ -139,9 +153,13 @@ func refusal(f *dataFile, found, todo string) error {
 var otherPicture = notRead("a picture that is neither "+encodingNames("nor"), "convert it to PNG")
 
 func refusePacked(f *dataFile) error {
-	return refusal(f, fmt.Sprintf("%s data whose content starts with % x", f.packed.name, f.head[:min(4, len(f.head))]), "unpack it if it is a CIFAR-10 batch")
+	return refusal(f,
+		fmt.Sprintf("%s data whose content starts with % x", f.packed.name, f.head[:min(4, len(f.head))]),
+		"unpack it if it is a CIFAR-10 batch")
 }
 
 func refuseUnknown(f *dataFile) error {
-	return refusal(f, fmt.Sprintf("%d bytes, no multiple of %d, that start with % x", f.size, cifarRecord, f.head[:min(4, len(f.head))]), "copy or download it again, or give another file")
+	return refusal(f,
+		fmt.Sprintf("%d bytes, no multiple of %d, that start with % x", f.size, cifarRecord, f.head[:min(4, len(f.head))]),
+		"copy or download it again, or give another file")
 }

@@ -1,10 +1,11 @@
-// Glyphs: the digits 0 to 9 of the Go fonts, at random height, width, slant, turn, weight, place and ink: a data set like
-// MNIST where no file is at hand.
+// Glyphs: the digits 0 to 9 of the Go fonts, at random height, width, slant, turn, weight, place and ink: a data set
+// like MNIST where no file is at hand.
 //
-// Image i is a function of (seed, i), and its digit is i mod 10. The outline of the digit is moved by an affine map and
-// its edges along their normals, in float64 with every product rounded before it is added; golang.org/x/image/vector
-// fills it. Of that package only straight lines are used. They, unlike its curves, leave the compiler nothing to fuse, and
-// images of this size it fills in fixed point. So the bytes are the same on every machine.
+// Image i is a function of (seed, i), and its digit is i mod 10. The outline of the digit is moved by an affine map
+// and its edges along their normals, in float64 with every product rounded before it is added;
+// golang.org/x/image/vector fills it. Of that package only straight lines are used. They, unlike its curves, leave
+// the compiler nothing to fuse, and images of this size it fills in fixed point. So the bytes are the same on every
+// machine.
 
 package dataset
 
@@ -131,12 +132,13 @@ type point struct{ x, y float64 }
 // outline is the contours of a digit as polygons, outer ones and holes turning opposite ways.
 type outline [][]point
 
-// normal returns the move of corner p, between its neighbours before and after, that shifts both its edges outward by one:
+// normal returns the move of corner p, between its neighbours before and after, that shifts both its edges outward by
+// one:
 //
 //	(n1 + n2) / (1 + n1 n2)
 //
-// with the unit normals n1, n2 of the edges, as FreeType's FT_Outline_Embolden has it. At sharp corners the length is kept
-// below 2.
+// with the unit normals n1, n2 of the edges, as FreeType's FT_Outline_Embolden has it. At sharp corners the length is
+// kept below 2.
 func normal(before, p, after point) point {
 	n1, ok1 := unitNormal(before, p)
 	n2, ok2 := unitNormal(p, after)
@@ -151,8 +153,8 @@ func normal(before, p, after point) point {
 	return point{(n1.x + n2.x) / q, (n1.y + n2.y) / q}
 }
 
-// unitNormal returns the direction at right angles to the edge from a to b, towards the outside: TrueType contours have
-// the ink on their right, as one looks at the picture. ok is false if a and b are the same point.
+// unitNormal returns the direction at right angles to the edge from a to b, towards the outside: TrueType contours
+// have the ink on their right, as one looks at the picture. ok is false if a and b are the same point.
 func unitNormal(a, b point) (n point, ok bool) {
 	dx, dy := b.x-a.x, b.y-a.y
 	length := math.Sqrt(float64(dx*dx) + float64(dy*dy))
@@ -252,8 +254,8 @@ func digitOutline(font *sfnt.Font, buf *sfnt.Buffer, digit rune) (outline, error
 	return out, nil
 }
 
-// withoutSlash takes the slash out of a zero, which the Go fonts have: it cuts the hole in two, and the convex hull of the
-// two halves is the whole hole. A slash two pixels wide is more than a small network should have to learn.
+// withoutSlash takes the slash out of a zero, which the Go fonts have: it cuts the hole in two, and the convex hull
+// of the two halves is the whole hole. A slash two pixels wide is more than a small network should have to learn.
 func withoutSlash(zero outline) (outline, error) {
 	if len(zero) != 3 {
 		return nil, fmt.Errorf("%d contours where a slashed zero has 3", len(zero))
@@ -270,8 +272,8 @@ func withoutSlash(zero outline) (outline, error) {
 	return outline{rest[0], convexHull(slices.Concat(rest[1], rest[2]))}, nil
 }
 
-// convexHull returns the hull of points, turning as holes do, by Andrew's monotone chain ("Another efficient algorithm for
-// convex hulls in two dimensions", 1979).
+// convexHull returns the hull of points, turning as holes do, by Andrew's monotone chain ("Another efficient
+// algorithm for convex hulls in two dimensions", 1979).
 func convexHull(points []point) []point {
 	points = slices.Clone(points)
 	slices.SortFunc(points, func(a, b point) int { return cmp.Or(cmp.Compare(a.x, b.x), cmp.Compare(a.y, b.y)) })

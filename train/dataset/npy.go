@@ -1,8 +1,8 @@
 // NPY, NumPy's arrays (numpy.lib.format): images (N, H, W), (N, H, W, C) or (N, C, H, W), and vectors (N, D).
 //
 // Images of uint8 are bytes as they are. Floats that all lie in [0, 1] become bytes by round(255 v). Whole numbers of
-// any type that all lie in 0 to 255 become bytes as they are. Of four dimensions the one of the channels is that of size
-// 1 or 3; where both or neither are, the setting layout says which.
+// any type that all lie in 0 to 255 become bytes as they are. Of four dimensions the one of the channels is that of
+// size 1 or 3; where both or neither are, the setting layout says which.
 
 package dataset
 

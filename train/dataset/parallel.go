@@ -9,8 +9,8 @@ import (
 	"sync/atomic"
 )
 
-// inParallel calls f(0), ..., f(n-1) on all processors. Of several errors it returns that of the smallest i, so that the
-// same one is told every time.
+// inParallel calls f(0), ..., f(n-1) on all processors. Of several errors it returns that of the smallest i, so that
+// the same one is told every time.
 func inParallel(ctx context.Context, n int, f func(i int) error) error {
 	var next, failed atomic.Int64
 	failed.Store(int64(n))
@@ -42,8 +42,8 @@ func inParallel(ctx context.Context, n int, f func(i int) error) error {
 	return ctx.Err()
 }
 
-// runTasks calls run for each of some tasks, in about their order. Each worker has a goroutine, which hands its worker to
-// run: memory that calls of one goroutine may share.
+// runTasks calls run for each of some tasks, in about their order. Each worker has a goroutine, which hands its
+// worker to run: memory that calls of one goroutine may share.
 func runTasks[W any](ctx context.Context, workers []W, tasks int, run func(w *W, task int)) error {
 	var taken atomic.Int64
 	var wg sync.WaitGroup

@@ -1,8 +1,8 @@
 // Pictures in folders and archives: each becomes an image of one size.
 //
-// They are read twice. First, only their headers: these tell sizes and colours, and which pictures claim more than their
-// files can hold. Then all are decoded, on all processors, and transformed (transform.go). Images are in the order of the
-// names of the pictures, so a folder and an archive of it are the same data.
+// They are read twice. First, only their headers: these tell sizes and colours, and which pictures claim more than
+// their files can hold. Then all are decoded, on all processors, and transformed (transform.go). Images are in the
+// order of the names of the pictures, so a folder and an archive of it are the same data.
 
 package dataset
 
@@ -83,7 +83,9 @@ func (o *opener) readPictures(parts []collection) (*pixels, error) {
 		if err != nil {
 			return err
 		}
-		s, err := newStore(pixels{N: len(g.found), H: shape.h, W: shape.w, C: g.chooseChannels(), Kind: g.describe(), Note: g.describeSkipped()})
+		s, err := newStore(pixels{
+			N: len(g.found), H: shape.h, W: shape.w, C: g.chooseChannels(), Kind: g.describe(), Note: g.describeSkipped(),
+		})
 		if err != nil {
 			return err
 		}
@@ -283,7 +285,8 @@ func (g *gallery) decode(s *pixelStore) error {
 			}
 			of := g.found[at]
 			if e.size != of.size || e.seq != of.seq {
-				return nil // an earlier file of that name in the archive; or it has changed, and then the count below is too small
+				// An earlier file of that name in the archive; or it has changed, and then the count below is too small.
+				return nil
 			}
 			weight := max(1, min(int64(of.shape.h)*int64(of.shape.w), maxPixels))
 			if err := sem.Acquire(g.o.ctx, weight); err != nil {

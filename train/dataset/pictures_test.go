@@ -268,8 +268,8 @@ func TestOrientation(t *testing.T) {
 	}
 }
 
-// A PNG may have its orientation after so many pixels that the header's survey does not come to it. Scaled it is turned as
-// any other; where the size is taken from the header, the error says so, and not that the file has changed.
+// A PNG may have its orientation after so many pixels that the header's survey does not come to it. Scaled it is
+// turned as any other; where the size is taken from the header, the error says so, and not that the file has changed.
 func TestLateOrientation(t *testing.T) {
 	noise := image.NewRGBA(image.Rect(0, 0, 300, 200))
 	for i := range noise.Pix {

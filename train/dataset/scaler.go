@@ -3,9 +3,10 @@
 //	columns    y = (x - mean) / sd               x = mean + sd y
 //	whiten     y = L^-1 ((x - mean) / sd)        x = mean + sd (L y)
 //
-// mean and sd are those of each column over all N rows, sd^2 = 1/N sum (x - mean)^2. L is the symmetric square root of the
-// correlation matrix of the columns, L = V sqrt(lambda) V^T, so the columns of y have deviation 1 and no correlation. A
-// lambda below 1e-6 of the largest, that of a direction in which the data hardly varies, is replaced by that bound.
+// mean and sd are those of each column over all N rows, sd^2 = 1/N sum (x - mean)^2. L is the symmetric square root
+// of the correlation matrix of the columns, L = V sqrt(lambda) V^T, so the columns of y have deviation 1 and no
+// correlation. A lambda below 1e-6 of the largest, that of a direction in which the data hardly varies, is replaced
+// by that bound.
 
 package dataset
 

@@ -13,14 +13,18 @@ import (
 
 // Settings say how data files are read. The zero value takes everything from the files.
 type Settings struct {
+	// Of images:
 	Crop     string `yaml:"crop,omitempty"`     // N or HxW: the middle of each image, in its own pixels
 	Size     string `yaml:"size,omitempty"`     // N or HxW: the middle of that aspect, after Crop, is scaled to this
 	Channels string `yaml:"channels,omitempty"` // "grey" or "colour"; "": grey if every image is
-	Layout   string `yaml:"layout,omitempty"`   // of NPY images of four dimensions: "nhwc" or "nchw"; "": by the size of C
+	Layout   string `yaml:"layout,omitempty"`   // of NPY in four dimensions: "nhwc" or "nchw"; "": by the size of C
 
-	Columns     string `yaml:"columns,omitempty"`     // of a table: names, numbers from 1 and ranges, with commas; "": all
-	Header      string `yaml:"header,omitempty"`      // of a table: "yes" or "no"; "": yes unless the first line is all numbers
-	Standardize string `yaml:"standardize,omitempty"` // of vectors from files: "whiten", "none" or "columns"; "" is "columns"; see [Scaler]
+	// Of tables:
+	Columns string `yaml:"columns,omitempty"` // names, numbers from 1 and ranges, with commas; "": all
+	Header  string `yaml:"header,omitempty"`  // "yes" or "no"; "": no if the first line is all numbers
+
+	// Of vectors from files: "columns", "whiten" or "none"; "" is "columns". See [Scaler].
+	Standardize string `yaml:"standardize,omitempty"`
 }
 
 // settingRule is what there is to know about one setting.
@@ -53,7 +57,8 @@ func (s Settings) Validate() error {
 	return nil
 }
 
-// refuseUnused fails for a setting that is given and not among the useful ones: who gives it expects it to do something.
+// refuseUnused fails for a setting that is given and not among the useful ones: who gives it expects it to do
+// something.
 func (s Settings) refuseUnused(useful []string) error {
 	for _, r := range s.rules() {
 		if r.value != "" && !slices.Contains(useful, r.key) {

@@ -64,8 +64,8 @@ func ParseSpec(text string) (Spec, error) {
 	return Spec{Paths: paths}, nil
 }
 
-// IsVectors tells whether the data of a specification is vectors, by the start of each of its files. Data that cannot be
-// read, or that is of several kinds, is not.
+// IsVectors tells whether the data of a specification is vectors, by the start of each of its files. Data that cannot
+// be read, or that is of several kinds, is not.
 func IsVectors(spec string) bool {
 	s, err := ParseSpec(spec)
 	switch {
@@ -91,8 +91,8 @@ func MadeSpecs() []string {
 	return specs
 }
 
-// nothingThere is the error for a path where nothing is. It suggests the nearest specification of made data, since that
-// may be what was meant.
+// nothingThere is the error for a path where nothing is. It suggests the nearest specification of made data, since
+// that may be what was meant.
 func nothingThere(path string) error {
 	hint := "check the path"
 	if near := nearest.Word(path, MadeSpecs()); near != "" {

@@ -12,17 +12,17 @@ import (
 	"sigmaz/kernels"
 )
 
-// Split divides s into rows for training and n held-out rows. Both parts keep the order of s, and no data is copied: they
-// are lists of rows of s. n is cut to the range [0, (N-1)/2].
+// Split divides s into rows for training and n held-out rows. Both parts keep the order of s, and no data is copied:
+// they are lists of rows of s. n is cut to the range [0, (N-1)/2].
 //
 // Each row has a number, and the n rows with the smallest numbers are held out:
 //
 //	number = Philox4x32-10 with the key seed, of (PurposeSplit, hash, 0)
 //	hash   = CRC-32C and CRC-32 of the values, as the file has them: before they are standardised
 //
-// So which part a row is in depends on its content and on seed. Rows that are added to a data set move no others between
-// the parts, but for the few that they push out of the n smallest. Equal rows are in the same part, but for those with
-// the largest number held out.
+// So which part a row is in depends on its content and on seed. Rows that are added to a data set move no others
+// between the parts, but for the few that they push out of the n smallest. Equal rows are in the same part, but for
+// those with the largest number held out.
 func (s *Set) Split(seed uint64, n int) (train, heldOut *Set) {
 	n = max(0, min(n, (s.N-1)/2))
 	part := func(rows []uint32, what string) *Set {

@@ -1,5 +1,5 @@
-// Tables: text files of numbers, one row a line. The delimiter (comma, semicolon, tab, bar or spaces), a line of names,
-// a byte order mark, CRLF and quoted fields (RFC 4180) are recognised. Blank lines are passed over.
+// Tables: text files of numbers, one row a line. The delimiter (comma, semicolon, tab, bar or spaces), a line of
+// names, a byte order mark, CRLF and quoted fields (RFC 4180) are recognised. Blank lines are passed over.
 
 package dataset
 
@@ -82,8 +82,9 @@ func readTable(f *dataFile, set Settings, t *table) error {
 	return nil
 }
 
-// setColumns chooses the columns of a file by its first line and the setting columns, and returns their numbers in this
-// file, from 1. Those of another file than the first must be as many as the first file has, and have the same names.
+// setColumns chooses the columns of a file by its first line and the setting columns, and returns their numbers in
+// this file, from 1. Those of another file than the first must be as many as the first file has, and have the same
+// names.
 func (t *table) setColumns(path string, first []string, header bool, columns string) ([]int, error) {
 	var names []string // of all columns
 	if header {
@@ -162,8 +163,8 @@ type records struct {
 	at   int            // the number of the line that text is at
 }
 
-// newRecords chooses the delimiter by the first 20 lines: the one of ", ; tab |" that is on the most of them, the earlier
-// one of two alike; spaces where none is on any.
+// newRecords chooses the delimiter by the first 20 lines: the one of ", ; tab |" that is on the most of them, the
+// earlier one of two alike; spaces where none is on any.
 func newRecords(r io.Reader, head []byte) *records {
 	lines := strings.FieldsFunc(string(head), func(r rune) bool { return r == '\n' || r == '\r' })
 	if len(lines) > 1 && !bytes.HasSuffix(head, []byte("\n")) {

@@ -36,8 +36,8 @@ func Toys() []string {
 
 // ToySample draws n points (n, 2) of a toy from seed:
 //
-//	swissroll     t (cos t, sin t) with t uniform in [1.5 pi, 4.5 pi], as scikit-learn's make_swiss_roll has it without
-//	              its depth; moved to mean 0, scaled by 1/6.8, plus 0.05 z
+//	swissroll     t (cos t, sin t) with t uniform in [1.5 pi, 4.5 pi], as make_swiss_roll of scikit-learn has it
+//	              without its depth; moved to mean 0, scaled by 1/6.8, plus 0.05 z
 //	checkerboard  uniform on the 8 dark squares of a 4x4 board [-sqrt 3, sqrt 3]^2
 //	gaussians     8 equally likely N(m_k, 0.1^2 I), m_k on a ring of radius sqrt 1.98
 //	moons         two half circles (cos t, sin t) and (1 - cos t, 1/2 - sin t), t uniform in [0, pi], plus 0.1 z, as
@@ -86,8 +86,9 @@ func drawToy(name string, seed uint64, n int) ([]float32, error) {
 	return points, nil
 }
 
-// swissRoll returns a point of the spiral. The mean is (E t cos t, E t sin t) = (2, 2/(3 pi)), and E t^2 = 9.75 pi^2, so
-// the variance of a coordinate is (9.75 pi^2 - 4 - (2/(3 pi))^2)/2 = 6.789^2: divided by 6.8^2 and with the noise, 1.
+// swissRoll returns a point of the spiral. The mean is (E t cos t, E t sin t) = (2, 2/(3 pi)), and E t^2 = 9.75 pi^2,
+// so the variance of a coordinate is (9.75 pi^2 - 4 - (2/(3 pi))^2)/2 = 6.789^2: divided by 6.8^2 and with the noise,
+// 1.
 func swissRoll(u, _, z0, z1 float64) (x, y float64) {
 	turn := 0.75 + float64(1.5*u) // t / (2 pi)
 	t := float64(2 * math.Pi * turn)
@@ -116,8 +117,8 @@ func gaussians(u, _, z0, z1 float64) (x, y float64) {
 	return float64(radius*cos) + float64(0.1*z0), float64(radius*sin) + float64(0.1*z1)
 }
 
-// moons returns a point of one of the two half circles, which u1 chooses. The mean is (1/2, 1/4). The variances are 3/4 of
-// x and 9/16 - 1/pi of y; their mean, with that of the noise, is 0.712^2.
+// moons returns a point of one of the two half circles, which u1 chooses. The mean is (1/2, 1/4). The variances are
+// 3/4 of x and 9/16 - 1/pi of y; their mean, with that of the noise, is 0.712^2.
 func moons(u0, u1, z0, z1 float64) (x, y float64) {
 	sin, cos := sinCosTurn(u0 / 2)
 	x, y = cos, sin

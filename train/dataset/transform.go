@@ -3,8 +3,8 @@
 //	white    laid over white where it is transparent
 //	upright  turned and mirrored by its EXIF orientation
 //	crop     cut to the middle HxW pixels, at the offsets (h-H)/2 and (w-W)/2 rounded down (the setting crop)
-//	size     the largest centred rectangle of the aspect of HxW is scaled to HxW (the setting size), by Catmull and Rom's
-//	         cubic (1974), widened where it shrinks an image so that nothing aliases
+//	size     the largest centred rectangle of the aspect of HxW is scaled to HxW (the setting size), by the cubic of
+//	         Catmull and Rom (1974), widened where it shrinks an image so that nothing aliases
 //	grey     Y = 0.299 R + 0.587 G + 0.114 B (ITU-R BT.601, as in JPEG)
 //
 // Of 16 bits a channel the upper 8 are kept.
@@ -50,8 +50,8 @@ func (t *transform) applyToPicture(row, data []byte, of surveyed) error {
 	switch got := (size{rgba.Rect.Dy(), rgba.Rect.Dx()}); {
 	case got == of.shape:
 	case turned >= 5 && got == size{of.shape.w, of.shape.h}:
-		// A PNG may say after its pixels how it is turned. The survey, which read only the header, did not see that and took
-		// the picture for one of the other shape, which matters unless it is scaled.
+		// A PNG may say after its pixels how it is turned. The survey, which read only the header, did not see that
+		// and took the picture for one of the other shape, which matters unless it is scaled.
 		if t.size == (size{}) || t.crop != (size{}) {
 			return fmt.Errorf("%s: expected an EXIF orientation before the pixels, found one after them, by which it is %v and not %v; give -size without -crop, or save it upright", of.path, got, of.shape)
 		}
@@ -77,8 +77,8 @@ func onWhite(img image.Image) *image.RGBA {
 	return dst
 }
 
-// upright turns and mirrors an image by its EXIF orientation (CIPA DC-008, tag 0x0112). The orientation says on which side
-// of the picture, as one looks at it, row 0 and column 0 of the stored image are:
+// upright turns and mirrors an image by its EXIF orientation (CIPA DC-008, tag 0x0112). The orientation says on which
+// side of the picture, as one looks at it, row 0 and column 0 of the stored image are:
 //
 //	1 top left    2 top right    3 bottom right    4 bottom left
 //	5 left top    6 right top    7 right bottom    8 left bottom

@@ -15,10 +15,10 @@ import (
 //
 //	SW = 1/P sum_p 1/n sum_i |sort(a v_p)_i - sort(b v_p)_i|
 //
-// over P = projections random directions v_p, |v_p| = 1, drawn from seed (Rabin et al., "Wasserstein barycenter and its
-// application to texture mixing", 2011). In one dimension W1 pairs the points in their order, hence sort. The bits are a
-// function of the arguments. The result is NaN when the sets differ in size, are empty or no multiple of d, or when
-// projections is not positive.
+// over P = projections random directions v_p, |v_p| = 1, drawn from seed (Rabin et al., "Wasserstein barycenter and
+// its application to texture mixing", 2011). In one dimension W1 pairs the points in their order, hence sort. The
+// bits are a function of the arguments. The result is NaN when the sets differ in size, are empty or no multiple of
+// d, or when projections is not positive.
 func SlicedWasserstein(a, b []float32, d, projections int, seed uint64) float64 {
 	if d <= 0 || projections <= 0 || len(a) == 0 || len(a) != len(b) || len(a)%d != 0 {
 		return math.NaN()
@@ -53,8 +53,8 @@ func SlicedWasserstein(a, b []float32, d, projections int, seed uint64) float64 
 	return sum / float64(projections)
 }
 
-// drawDirection fills v with random direction p: a standard normal vector divided by its length. The high bit of N keeps
-// its random numbers apart from those of point p of a toy.
+// drawDirection fills v with random direction p: a standard normal vector divided by its length. The high bit of N
+// keeps its random numbers apart from those of point p of a toy.
 func drawDirection(v []float32, seed uint64, p int) {
 	kernels.Stream{Seed: seed, Purpose: kernels.PurposeData, N: 1<<63 | uint64(p)}.Normals(v)
 	norm := 0.0
