@@ -1,3 +1,5 @@
+// The folder that the tests keep their cache in.
+
 package dataset
 
 import (
