@@ -120,7 +120,7 @@ func (c *cache) load(path string) *pixels {
 	defer f.Close()
 	p := &pixels{}
 	head := make([]byte, cacheHeader)
-	if _, err := f.ReadAt(head, 0); err == nil {
+	if _, err = f.ReadAt(head, 0); err == nil {
 		err = json.Unmarshal(bytes.TrimRight(head, " "), p)
 	}
 	info, statErr := f.Stat()
