@@ -30,6 +30,7 @@ import (
 	"sigmaz/model"
 	"sigmaz/sample"
 	"sigmaz/train"
+	"sigmaz/train/dataset"
 )
 
 func main() {
@@ -316,12 +317,13 @@ func epsilon(sigmas model.Ladder, t int, eps float64) (float64, error) {
 	return eps, sample.Options{T: t, Epsilon: eps}.Check(sigmas)
 }
 
-// missing tells whether data is a path and nothing is there.
+// missing tells whether data is one path and nothing is there.
 func missing(data string) bool {
-	if data == "glyphs" || strings.HasPrefix(data, "toy:") || strings.Contains(data, ",") {
+	spec, err := dataset.ParseSpec(data)
+	if err != nil || len(spec.Paths) != 1 {
 		return false
 	}
-	_, err := os.Stat(data)
+	_, err = os.Stat(spec.Paths[0])
 	return errors.Is(err, fs.ErrNotExist)
 }
 
@@ -457,13 +459,17 @@ func bytesText(v float64) string {
 
 // baseName is the run's name without its number: the preset's, or the data's where that says more.
 func baseName(c *train.Config, preset train.Preset, presetGiven bool) string {
-	if toy, ok := strings.CutPrefix(c.Data, "toy:"); ok {
-		return toy
+	spec, _ := dataset.ParseSpec(c.Data) // an error is told where the data is opened
+	if spec.Kind == dataset.Toy {
+		return spec.Toy
 	}
 	if presetGiven || c.Data == preset.Config.Data {
 		return preset.Name
 	}
-	first, _, _ := strings.Cut(c.Data, ",")
+	first := c.Data
+	if len(spec.Paths) > 0 {
+		first = spec.Paths[0]
+	}
 	name := strings.TrimLeft(filepath.Base(filepath.Clean(first)), ".")
 	for _, ext := range []string{".gz", ".bz2", ".tar", ".tgz", ".zip", ".csv", ".tsv", ".txt", ".npy", ".bin"} {
 		name = strings.TrimSuffix(name, ext)
