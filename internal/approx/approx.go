@@ -21,9 +21,9 @@ func Abs(a float64) Tol { return Tol{Abs: a} }
 // Rel returns the tolerance r times |want| of each element.
 func Rel(r float64) Tol { return Tol{Rel: r} }
 
-// Compare checks got against want. It returns nil when both have the same length, all values are finite, and every element
-// is within tol. Otherwise the error names the slice, the worst element (the one furthest beyond its bound), both values,
-// the difference and the bound. Two empty slices are an error too: comparing nothing shows nothing.
+// Compare checks got against want. It returns nil when both have the same length, all values are finite, and every
+// element is within tol. Otherwise the error names the slice, the worst element (the one furthest beyond its bound),
+// both values, the difference and the bound. Two empty slices are an error too: comparing nothing shows nothing.
 func Compare(name string, got, want []float32, tol Tol) error {
 	if err := refuse(name, got, want); err != nil {
 		return err
@@ -45,13 +45,14 @@ func Compare(name string, got, want []float32, tol Tol) error {
 		return nil
 	}
 	g, w := got[worst], want[worst]
-	return fmt.Errorf("%s: %d of %d elements differ; worst at index %d: got %.9g, want %.9g, error %.3g, allowed %.3g (largest |want| %.3g)",
+	return fmt.Errorf("%s: %d of %d elements differ; worst at index %d: got %.9g, want %.9g, "+
+		"error %.3g, allowed %.3g (largest |want| %.3g)",
 		name, bad, len(want), worst, g, w,
 		math.Abs(float64(g)-float64(w)), tol.bound(float64(w), largest), largest)
 }
 
-// WorstRel returns max_i |got_i - want_i| / max_j |want_j|, for tables: the smallest r for which Compare with RelMax(r)
-// passes. It returns +Inf where no tolerance passes, as when want is all zeros and got is not.
+// WorstRel returns max_i |got_i - want_i| / max_j |want_j|, for tables: the smallest r for which Compare with
+// RelMax(r) passes. It returns +Inf where no tolerance passes, as when want is all zeros and got is not.
 func WorstRel(got, want []float32) float64 {
 	d := WorstAbs(got, want)
 	if d == 0 {
@@ -77,7 +78,8 @@ func (t Tol) bound(want, largest float64) float64 {
 	return t.Abs + t.Rel*math.Abs(want) + t.Max*largest
 }
 
-// refuse returns an error for what no tolerance can accept: other lengths, nothing to compare, values that are not finite.
+// refuse returns an error for what no tolerance can accept: other lengths, nothing to compare, values that are not
+// finite.
 func refuse(name string, got, want []float32) error {
 	if len(got) != len(want) {
 		return fmt.Errorf("%s: got %d elements, want %d", name, len(got), len(want))

@@ -12,8 +12,8 @@ import (
 //
 //	write(path + ".tmp"), sync it, rename it to path, sync the folder
 //
-// so that at every moment, a power failure included, path is either the old file or the whole new one. On an error the
-// temporary file is removed. Only one process may write to a path at a time.
+// so that at every moment, a power failure included, path is either the old file or the whole new one. On an error
+// the temporary file is removed. Only one process may write to a path at a time.
 func Write(path string, write func(f *os.File) error) (err error) {
 	tmp := path + ".tmp"
 	f, err := os.OpenFile(tmp, os.O_RDWR|os.O_CREATE|os.O_TRUNC, 0o666)
@@ -41,8 +41,8 @@ func Write(path string, write func(f *os.File) error) (err error) {
 	return syncFolder(filepath.Dir(path))
 }
 
-// syncFolder makes a rename in a folder durable. Windows cannot open folders and does not need this; some network file
-// systems refuse it, which is no error.
+// syncFolder makes a rename in a folder durable. Windows cannot open folders and does not need this; some network
+// file systems refuse it, which is no error.
 func syncFolder(dir string) error {
 	if runtime.GOOS == "windows" {
 		return nil

@@ -7,8 +7,8 @@ import (
 	"testing"
 )
 
-// Python returns an interpreter that can import the modules: $SIGMAZ_PYTHON, or python3. Without one it skips the test,
-// or fails it where SIGMAZ_EXTRAS is "required".
+// Python returns an interpreter that can import the modules: $SIGMAZ_PYTHON, or python3. Without one it skips the
+// test, or fails it where SIGMAZ_EXTRAS is "required".
 func Python(t testing.TB, modules ...string) string {
 	t.Helper()
 	if !strings.HasPrefix(t.Name(), "TestExtras") {
@@ -33,5 +33,6 @@ func missing(t testing.TB, python string, modules []string, err error, out []byt
 	if os.Getenv("SIGMAZ_EXTRAS") == "required" {
 		say = t.Fatalf
 	}
-	say("%s cannot import %s: %v %s; run .ci/extras, or set SIGMAZ_PYTHON to an interpreter that can", python, strings.Join(modules, ", "), err, lines[len(lines)-1])
+	say("%s cannot import %s: %v %s; run .ci/extras, or set SIGMAZ_PYTHON to an interpreter that can",
+		python, strings.Join(modules, ", "), err, lines[len(lines)-1])
 }

@@ -10,7 +10,8 @@ import (
 //
 //  1. the name that is fewest edits away, if these are at most about a third of the longer name's letters. Case and a
 //     flag's dashes do not count; swapping two neighbouring letters counts as one edit;
-//  2. otherwise the first name that begins with name, or that name begins with, where the shorter has three letters or more.
+//  2. otherwise the first name that begins with name, or that name begins with, where the shorter of the two has three
+//     letters or more.
 func Word(name string, known []string) string {
 	letters := func(s string) string { return strings.ToLower(strings.TrimLeft(s, "-")) }
 	best, bestEdits := "", 0

@@ -60,8 +60,8 @@ func parseHeader(text string) (Header, error) {
 		if strings.HasSuffix(h.Descr, "O") {
 			what = ", Python objects, which are never read"
 		}
-		return h, fmt.Errorf("gives the data type %q%s: expected float16, float32, float64, integers or bool; convert it with astype",
-			h.Descr, what)
+		return h, fmt.Errorf("gives the data type %q%s: "+
+			"expected float16, float32, float64, integers or bool; convert it with astype", h.Descr, what)
 	}
 	if len(h.Shape) > maxDims {
 		return h, fmt.Errorf("gives %d dimensions: expected at most %d", len(h.Shape), maxDims)
@@ -77,7 +77,8 @@ func parseHeader(text string) (Header, error) {
 	return h, nil
 }
 
-// known reports whether values of the type are read: a byte order, which one-byte types may lack (|), a kind, and the bytes.
+// known reports whether values of the type are read: a byte order, which one-byte types may lack (|), a kind, and the
+// bytes.
 func known(descr string) bool {
 	switch descr {
 	case "|u1", "|i1", "|b1", "<u1", "<i1", "<b1", ">u1", ">i1", ">b1", "=u1", "=i1", "=b1":

@@ -74,14 +74,15 @@ type Reader struct {
 	chunk []byte
 }
 
-// maxHeader bounds the header's length. It is the most that version 1 can state; headers of arrays have about 100 bytes.
+// maxHeader bounds the header's length. It is the most that version 1 can state; headers of arrays have about 100
+// bytes.
 const maxHeader = 1<<16 - 1
 
 // maxDims is NumPy's own bound on the number of dimensions.
 const maxDims = 64
 
-// NewReader reads the header of an array from r. Errors name the file by name. size is the length of the whole file in
-// bytes, which the header is checked against, or -1 where it is not known, as with standard input.
+// NewReader reads the header of an array from r. Errors name the file by name. size is the length of the whole file
+// in bytes, which the header is checked against, or -1 where it is not known, as with standard input.
 func NewReader(name string, r io.Reader, size int64) (*Reader, error) {
 	a := &Reader{name: name, r: r, size: size}
 	cannot := func(err error) error {
@@ -165,7 +166,8 @@ func Read[V Value](a *Reader, dst []V) error {
 			return fmt.Errorf("cannot read %s: %w", a.name, err)
 		}
 		if bad := decode(dst[:n], b); bad >= 0 {
-			return fmt.Errorf("%s holds a whole number that is out of range at value %d of its array", a.name, a.Count()-a.left+bad)
+			return fmt.Errorf("%s holds a whole number that is out of range at value %d of its array",
+				a.name, a.Count()-a.left+bad)
 		}
 		dst = dst[n:]
 		a.left -= n
@@ -217,8 +219,8 @@ func rowMajor[V any](src []V, shape []int) []V {
 	return dst
 }
 
-// decoder returns a function that decodes values of the header's type. That function returns the index of the first value
-// that V cannot hold, or -1.
+// decoder returns a function that decodes values of the header's type. That function returns the index of the first
+// value that V cannot hold, or -1.
 func decoder[V Value](h *Header) (func(dst []V, b []byte) (bad int), error) {
 	var v V
 	size, o := h.Size(), h.Order()
@@ -310,7 +312,7 @@ func WriteHeader[V Written](w io.Writer, shape []int) error {
 		descr = "<i8"
 	}
 	header := fmt.Sprintf("{'descr': '%s', 'fortran_order': False, 'shape': %s, }", descr, tuple(shape))
-	const before = 10 // bytes of magic, version and length; with them the header ends at a multiple of 64, as NumPy's does
+	const before = 10 // bytes of magic, version and length; with them the header ends at a multiple of 64, as in NumPy
 	header += strings.Repeat(" ", 63-(before+len(header))%64) + "\n"
 	head := append([]byte("\x93NUMPY\x01\x00"), 0, 0)
 	binary.LittleEndian.PutUint16(head[8:], uint16(len(header))) // 64 dimensions of 20 digits are far below 64 KiB

@@ -18,9 +18,9 @@ const (
 	gifHold  = 250
 )
 
-// WriteGIF writes the frames as a GIF that repeats. All get the size of the first. Grey frames keep all 256 greys; coloured
-// ones are reduced to the fixed palette of Plan 9. With dither, the error of each pixel is passed on to its neighbours
-// (Floyd and Steinberg), which suits photographs but not plots.
+// WriteGIF writes the frames as a GIF that repeats. All get the size of the first. Grey frames keep all 256 greys;
+// coloured ones are reduced to the fixed palette of Plan 9. With dither, the error of each pixel is passed on to its
+// neighbours (Floyd and Steinberg), which suits photographs but not plots.
 func WriteGIF(path string, frames []image.Image, dither bool) error {
 	greys := make(color.Palette, 256)
 	for i := range greys {

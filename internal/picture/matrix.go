@@ -23,8 +23,8 @@ const (
 	matrixBins    = 40
 )
 
-// Matrix draws vectors (n, d) of the data and of samples as k x k cells, k = min(d, MatrixColumns). Cell (r, c) has column c
-// across and column r up:
+// Matrix draws vectors (n, d) of the data and of samples as k x k cells, k = min(d, MatrixColumns). Cell (r, c) has
+// column c across and column r up:
 //
 //	r > c   the data
 //	r = c   the density of the column, data dark, samples blue
@@ -84,7 +84,8 @@ func Matrix(data, samples []float32, d int, names []string) (image.Image, error)
 	return canvas.Image(), nil
 }
 
-// rangeOf returns the smallest and the largest finite value of column c, with a tenth of their distance added at both ends.
+// rangeOf returns the smallest and the largest finite value of column c, with a tenth of their distance added at both
+// ends.
 func rangeOf(x []float32, d, c int) [2]float64 {
 	lo, hi := math.Inf(1), math.Inf(-1)
 	for i := c; i < len(x); i += d {

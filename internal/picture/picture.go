@@ -30,7 +30,8 @@ func (m Images) check() {
 	}
 }
 
-// byteOf maps [0, 1] to 0..255 as torchvision.utils.save_image does: 255 v + 0.5, clamped and truncated. NaN is black.
+// byteOf maps [0, 1] to 0..255 as torchvision.utils.save_image does: 255 v + 0.5, clamped and truncated. NaN is
+// black.
 func byteOf(v float32) uint8 {
 	switch v = v*255 + 0.5; {
 	case !(v > 0):
@@ -72,18 +73,19 @@ func (m Images) at(n, y, x int) color.Color {
 	return color.Gray{byteOf(p[0])}
 }
 
-// AutoScale returns the largest whole factor by which an image stays within 96 x 96 pixels, and at least 1: 3 for 28x28 and
-// 32x32, 1 from 49 pixels on.
+// AutoScale returns the largest whole factor by which an image stays within 96 x 96 pixels, and at least 1: 3 for
+// 28x28 and 32x32, 1 from 49 pixels on.
 func AutoScale(h, w int) int { return max(1, 96/max(h, w)) }
 
 // AutoColumns returns the number of columns of the squarest grid of n images.
 func AutoColumns(n int) int { return max(1, int(math.Ceil(math.Sqrt(float64(n))))) }
 
-// gap is the grey of the lines between images. Most pictures' own edges are black or white, so grey stands out from them.
+// gap is the grey of the lines between images. Most pictures' own edges are black or white, so grey stands out from
+// them.
 const gap = 96
 
-// Grid draws the images row by row in the given number of columns (0: [AutoColumns]). Each of their pixels becomes a square
-// of scale x scale (0: [AutoScale]). One pixel of grey lies between neighbours and around all.
+// Grid draws the images row by row in the given number of columns (0: [AutoColumns]). Each of their pixels becomes a
+// square of scale x scale (0: [AutoScale]). One pixel of grey lies between neighbours and around all.
 func Grid(m Images, columns, scale int) image.Image {
 	m.check()
 	if columns < 1 {
@@ -122,8 +124,8 @@ func WritePNG(path string, m image.Image) error {
 	return WriteFile(path, func(w io.Writer) error { return png.Encode(w, m) })
 }
 
-// WriteImages writes every image, pixel for pixel, to dir/00000.png, dir/00001.png, and so on. Numbers begin at first. It
-// makes dir if it is missing.
+// WriteImages writes every image, pixel for pixel, to dir/00000.png, dir/00001.png, and so on. Numbers begin at
+// first. It makes dir if it is missing.
 func WriteImages(dir string, m Images, first int) error {
 	if err := os.MkdirAll(dir, 0o777); err != nil {
 		return cannotWrite(dir, err)
@@ -136,10 +138,10 @@ func WriteImages(dir string, m Images, first int) error {
 	return nil
 }
 
-// WriteFile replaces the file at path: write fills a temporary file beside it, which is renamed when it is all on disk. After
-// an error path is as it was and the temporary file is gone. A symbolic link stays, and the file that it names is replaced;
-// anything else that is not a regular file is refused. An error that write made itself, without one of the file, is
-// returned as it is.
+// WriteFile replaces the file at path: write fills a temporary file beside it, which is renamed when it is all on
+// disk. After an error path is as it was and the temporary file is gone. A symbolic link stays, and the file that it
+// names is replaced; anything else that is not a regular file is refused. An error that write made itself, without
+// one of the file, is returned as it is.
 func WriteFile(path string, write func(io.Writer) error) (err error) {
 	path, err = follow(path)
 	if err != nil {
@@ -176,8 +178,8 @@ func WriteFile(path string, write func(io.Writer) error) (err error) {
 	return os.Rename(f.Name(), path)
 }
 
-// CheckWritable returns the error that WriteFile to path would meet, so that an hour of sampling is not lost to a mistyped
-// folder.
+// CheckWritable returns the error that WriteFile to path would meet, so that an hour of sampling is not lost to a
+// mistyped folder.
 func CheckWritable(path string) error {
 	path, err := follow(path)
 	if err != nil {
@@ -191,8 +193,9 @@ func CheckWritable(path string) error {
 	return os.Remove(f.Name())
 }
 
-// follow returns the file to replace in order to write path: path itself, or the end of its symbolic links, which need not
-// exist yet. A rename onto path itself would replace the link, and so would it a device or a pipe, which are refused.
+// follow returns the file to replace in order to write path: path itself, or the end of its symbolic links, which
+// need not exist yet. A rename onto path itself would replace the link. It would replace a device or a pipe too; these
+// are refused.
 func follow(path string) (string, error) {
 	if info, err := os.Stat(path); err == nil && !info.Mode().IsRegular() {
 		what := "not a regular file"
@@ -204,7 +207,8 @@ func follow(path string) (string, error) {
 		case mode&fs.ModeDevice != 0:
 			what = "a device"
 		}
-		return "", fmt.Errorf("cannot write %s: it is %s; choose the name of a new file or of a regular file to replace", path, what)
+		return "", fmt.Errorf("cannot write %s: it is %s; choose the name of a new file or of a regular file to replace",
+			path, what)
 	} else if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return "", cannotWrite(path, err)
 	}
@@ -251,6 +255,6 @@ func cannotWrite(path string, err error) error {
 	case errors.As(err, &linkErr):
 		err = linkErr.Err
 	}
-	return fmt.Errorf("cannot write %s: %w; choose a place that can be written, or check that its folder exists and has room",
-		path, err)
+	return fmt.Errorf("cannot write %s: %w; choose a place that can be written, "+
+		"or check that its folder exists and has room", path, err)
 }

@@ -30,8 +30,8 @@ const side = 11 * vg.Centimeter
 // Box is a square window of the plane.
 type Box struct{ X, Y, Half float64 } // centre, half the side
 
-// BoxOf returns the smallest square around the points, with a tenth of its side added on each side. It ignores values that
-// are not finite.
+// BoxOf returns the smallest square around the points, with a tenth of its side added on each side. It ignores values
+// that are not finite.
 func BoxOf(points []float32) Box {
 	lo := [2]float64{math.Inf(1), math.Inf(1)}
 	hi := [2]float64{math.Inf(-1), math.Inf(-1)}
@@ -85,14 +85,15 @@ type Panel struct {
 	Data   []float32 // (n, 2) points of the data, small and dark; may be nil
 	Noisy  []float32 // (n, 2) perturbed points x + sigma z, faint, behind everything; may be nil
 	Sample []float32 // (n, 2) samples; may be nil
-	// Arrows are vectors at the points of Box.Lattice(Cells), (Cells*Cells, 2), such as sigma s(x, sigma), which has no unit.
-	// A vector v is drawn with a length proportional to |v| / (1 + |v|), so that short and long ones can be seen in one
-	// picture; the longest fills its cell.
+	// Arrows are vectors at the points of Box.Lattice(Cells), (Cells*Cells, 2), such as sigma s(x, sigma), which has
+	// no unit. A vector v is drawn with a length proportional to |v| / (1 + |v|), so that short and long ones can be
+	// seen in one picture; the longest fills its cell.
 	Arrows []float32
 	Cells  int
 }
 
-// Panels draws panels in rows of the given number of columns (0: all in one row). All show the same box, with equal axes.
+// Panels draws panels in rows of the given number of columns (0: all in one row). All show the same box, with equal
+// axes.
 func Panels(panels []Panel, b Box, columns int) (image.Image, error) {
 	if len(panels) == 0 {
 		panic("picture: no panels")
@@ -120,8 +121,8 @@ func Panels(panels []Panel, b Box, columns int) (image.Image, error) {
 		c := vgimg.New(w, h)
 		return c, plot.Align(plots, tiles, draw.New(c))
 	}
-	// Labels take room from the width and other room from the height. A first layout shows by how much the panels miss being
-	// square, and the height is changed by that.
+	// Labels take room from the width and other room from the height. A first layout shows by how much the panels
+	// miss being square, and the height is changed by that.
 	_, tile := layout()
 	d := plots[0][0].DataCanvas(tile[0][0])
 	h += vg.Length(rows) * ((d.Max.X - d.Min.X) - (d.Max.Y - d.Min.Y))
@@ -188,8 +189,8 @@ func (p Panel) plot(b Box) (*plot.Plot, error) {
 	return pl, nil
 }
 
-// only hides all methods of a plotter but Plot. Otherwise gonum/plot makes room for glyphs that stick out at an edge, and
-// the size of a picture depends on where its points lie.
+// only hides all methods of a plotter but Plot. Otherwise gonum/plot makes room for glyphs that stick out at an edge,
+// and the size of a picture depends on where its points lie.
 type only struct{ plot.Plotter }
 
 // lattice is a field of arrows in the form that gonum/plot takes (plotter.FieldXY).
@@ -211,8 +212,8 @@ func (l lattice) Vector(c, r int) plotter.XY {
 	return plotter.XY{X: x / d, Y: y / d}
 }
 
-// drawArrow draws an arrow along the x axis from -1 to 1. The plotter has turned, scaled and moved the axes: the arrow is
-// centred on its lattice point and at most a cell long.
+// drawArrow draws an arrow along the x axis from -1 to 1. The plotter has turned, scaled and moved the axes: the
+// arrow is centred on its lattice point and at most a cell long.
 func drawArrow(c vg.Canvas, sty draw.LineStyle, v plotter.XY) {
 	if v.X == 0 && v.Y == 0 {
 		return
@@ -231,7 +232,8 @@ func drawArrow(c vg.Canvas, sty draw.LineStyle, v plotter.XY) {
 	c.Fill(head)
 }
 
-// Scatter draws data and samples side by side in the data's box, or samples alone in their own box where there is no data.
+// Scatter draws data and samples side by side in the data's box, or samples alone in their own box where there is no
+// data.
 func Scatter(data, samples []float32) (image.Image, error) {
 	b := BoxOf(data)
 	var panels []Panel
@@ -264,8 +266,8 @@ func Fields(data []float32, fields []FieldPanel, b Box, cells int) (image.Image,
 	return Panels(panels, b, min(3, len(panels)))
 }
 
-// TooLittleTooMuch draws the picture that explains noise levels: one learned score field at too little noise, at enough and
-// at too much, each over the data perturbed by that much, which is all that the network saw.
+// TooLittleTooMuch draws the picture that explains noise levels: one learned score field at too little noise, at
+// enough and at too much, each over the data perturbed by that much, which is all that the network saw.
 func TooLittleTooMuch(data []float32, little, enough, much FieldPanel, b Box, cells int) (image.Image, error) {
 	var panels []Panel
 	for i, f := range []FieldPanel{little, enough, much} {

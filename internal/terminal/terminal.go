@@ -14,8 +14,8 @@ const (
 	leastWidth   = 20
 )
 
-// Width returns the number of columns of out: the terminal's, if it is one, or else the environment variable COLUMNS, or
-// else 80. It never returns less than 20.
+// Width returns the number of columns of out: the terminal's, if it is one, or else the environment variable COLUMNS,
+// or else 80. It never returns less than 20.
 func Width(out io.Writer) int {
 	cols := 0
 	if f, ok := out.(*os.File); ok && term.IsTerminal(int(f.Fd())) {
