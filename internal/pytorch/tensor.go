@@ -123,7 +123,8 @@ func (f *File) newTensor(st *storage, offset, size, stride any) (any, error) {
 // tooLarge returns the error of a tensor by which the file's tensors have too many values.
 func (f *File) tooLarge(t DType, shape []int) error {
 	return fmt.Errorf("has tensors of more values than a file of its size (%d bytes) can need "+
-		"(it came to one of %s %.60s): expected no tensor that repeats values many times; save them with clone()", f.size, t.Name, fmt.Sprint(shape))
+		"(it came to one of %s %.60s): expected no tensor that repeats values many times; save them with clone()",
+		f.size, t.Name, fmt.Sprint(shape))
 }
 
 // ints converts a tuple or list of whole numbers that are not negative.
