@@ -332,24 +332,17 @@ func ladderText(c *train.Config, sigmas model.Ladder) string {
 		len(sigmas), sigmas.Begin(), sigmas.End(), sigmas.Ratio(), c.Sampling.T, c.Sampling.Epsilon, c.NFE())
 }
 
-// safeMargin is the least stability margin of the published settings, 1.48 (LSUN bedroom and tower), rounded up.
-// What is below closeMargin is warned of.
-const (
-	safeMargin  = 1.5
-	closeMargin = 1.475
-)
-
 // warnMargin warns where sampling from a network that does not see sigma would run away or nearly so.
 func warnMargin(c *train.Config, sigmas model.Ladder, out io.Writer) {
-	margin := sample.StabilityMargin(sigmas, c.Sampling.T, c.Sampling.Epsilon)
-	if c.Network.SeesSigma() || margin >= closeMargin {
+	verdict, margin := sample.JudgeStability(c.Network.SeesSigma(), sigmas, c.Sampling.T, c.Sampling.Epsilon)
+	if verdict == sample.Stable {
 		return
 	}
 	what := "is close to it"
-	if margin < 1 {
+	if verdict == sample.Unstable {
 		what = "is beyond it"
 	}
-	fmt.Fprintf(out, "warning  T q / (4(g-1)) = %.2f: below 1 samples of a network that does not see sigma run away, and this %s; use more levels or a larger T (%.1f is safe)\n", margin, what, safeMargin)
+	fmt.Fprintf(out, "warning  T q / (4(g-1)) = %.2f: below 1 samples of a network that does not see sigma run away, and this %s; use more levels or a larger T (%.1f is safe)\n", margin, what, sample.SafeMargin)
 }
 
 // warnAverage warns where samples, which are drawn with the moving average of the weights, will show the weights that
@@ -426,7 +419,7 @@ func dryRun(ctx context.Context, b kernels.Backend, c *train.Config, preset trai
 	if c.Network.SeesSigma() {
 		fmt.Fprintf(out, "stability   the network sees sigma: no condition on T\n")
 	} else {
-		fmt.Fprintf(out, "stability   T q / (4(g-1)) = %.3g with q = epsilon/sigma_L^2; %g or more is safe\n", sample.StabilityMargin(sigmas, c.Sampling.T, c.Sampling.Epsilon), safeMargin)
+		fmt.Fprintf(out, "stability   T q / (4(g-1)) = %.3g with q = epsilon/sigma_L^2; %g or more is safe\n", sample.StabilityMargin(sigmas, c.Sampling.T, c.Sampling.Epsilon), sample.SafeMargin)
 	}
 	return nil
 }
