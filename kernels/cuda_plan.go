@@ -5,8 +5,6 @@ package kernels
 
 import "math/bits"
 
-//go:generate go run ./internal/ptxgen
-
 // CUDAWorkspaceWords is the size in four-byte words of the working memory that the CUDA backend needs beside the arena for
 // a program of these operations. Programs of one backend share it, so the largest counts.
 func CUDAWorkspaceWords(ops []Op) int {

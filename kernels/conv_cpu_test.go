@@ -73,7 +73,7 @@ func TestConvolutionsAreFused(t *testing.T) {
 			add(x, dx, dact), fill(dx)}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			if _, _, _, n := fused(nil, c.ops); n != c.n {
+			if _, n := fuseCPU(c.ops); n != c.n {
 				t.Errorf("%d operations became one, expected %d", n, c.n)
 			}
 			for _, isa := range vec.Available() {
