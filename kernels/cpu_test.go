@@ -86,7 +86,7 @@ func TestSpecialValues(t *testing.T) {
 			kernels.Resize{ResizeShape: up, X: half, Y: out}, kernels.ResizeGrad{ResizeShape: up, DY: x, DX: small},
 		}
 		var activations []kernels.Op
-		for _, f := range []kernels.Activation{kernels.ELU, kernels.ReLU, kernels.LReLU, kernels.Swish, kernels.Softplus} {
+		for _, f := range kernels.Activations {
 			activate := kernels.Activate{F: f, N: s.N, X: y, Y: take(all)} // a derivative wants what the activation can give
 			grad := kernels.ActivateGrad{F: f, N: s.N, DY: x, Y: activate.Y, DX: out}
 			if f.FromInput() {
