@@ -6,6 +6,7 @@ package kernels
 import "math/bits"
 
 //go:generate go run ./internal/ptxgen
+//go:generate go run ./internal/launchgen
 
 // CUDAWorkspaceWords is the size in four-byte words of the working memory that the CUDA backend needs beside the arena for
 // a program of these operations. Programs of one backend share it, so the largest counts.
