@@ -12,26 +12,22 @@ import (
 	"errors"
 	"fmt"
 	"math"
-	"regexp"
 	"runtime"
-	"strings"
 	"sync"
 
 	"sigmaz/cuda"
+	"sigmaz/kernels/internal/ptx"
 )
 
 //go:embed ptx/*.ptx
 var ptxFiles embed.FS
-
-// ptxEntry is the name of a kernel in PTX.
-var ptxEntry = regexp.MustCompile(`\.entry (\w+)\(`)
 
 // cudaBackend is a device with what programs share.
 type cudaBackend struct {
 	device *cuda.Device
 
 	mu        sync.Mutex
-	modules   map[string]*cuda.Module // of each kernel
+	modules   map[string]*cuda.Module // by the names of their kernels
 	functions map[string]*cuda.Function
 	data      map[*Data]*cuda.Buffer
 	stage     *cuda.Pinned // for small reads, nil before the first
@@ -55,21 +51,54 @@ func NewCUDA(ordinal int) (Backend, error) {
 // load loads all kernels. It comes before any memory is taken: a device that cannot run them is known at once, and what
 // their code takes is no longer free when sizes are decided.
 func (b *cudaBackend) load() error {
-	list, err := ptxFiles.ReadDir("ptx")
-	if err != nil {
-		return err
+	modules := map[string]*cuda.Module{} // by file
+	for _, k := range kernelList {
+		if modules[k.file] == nil {
+			text, err := ptxFiles.ReadFile("ptx/" + k.file + ".ptx")
+			if err != nil {
+				return err
+			}
+			if err := checkEntries(k.file, text); err != nil {
+				return err
+			}
+			if modules[k.file], err = b.device.Load(k.file, text); err != nil {
+				return err
+			}
+		}
+		b.modules[k.name] = modules[k.file]
 	}
-	for _, f := range list {
-		text, err := ptxFiles.ReadFile("ptx/" + f.Name())
-		if err != nil {
-			return err
+	return nil
+}
+
+// kernel is an entry point of the PTX files.
+type kernel struct {
+	file   string // of ptx/FILE.ptx
+	name   string
+	params string // their types, as in ptx.Entry
+}
+
+// checkEntries refuses a PTX file that does not fit cuda_launches.go. The driver is told neither the number nor the sizes
+// of a launch's arguments, so a kernel with other parameters would read nonsense.
+func checkEntries(file string, text []byte) error {
+	entries, err := ptx.Entries(text)
+	if err != nil {
+		return fmt.Errorf("kernels: ptx/%s.ptx: %w", file, err)
+	}
+	params := map[string]string{}
+	for _, e := range entries {
+		params[e.Name] = e.Params
+	}
+	const regenerate = "run go generate ./kernels and build again"
+	for _, k := range kernelList {
+		if k.file != file {
+			continue
 		}
-		m, err := b.device.Load(strings.TrimSuffix(f.Name(), ".ptx"), text)
-		if err != nil {
-			return err
-		}
-		for _, entry := range ptxEntry.FindAllSubmatch(text, -1) {
-			b.modules[string(entry[1])] = m
+		if got, ok := params[k.name]; !ok {
+			return fmt.Errorf("kernels: ptx/%s.ptx has no kernel %s, which cuda_launches.go launches: %s",
+				file, k.name, regenerate)
+		} else if got != k.params {
+			return fmt.Errorf("kernels: kernel %s of ptx/%s.ptx takes (%s), and cuda_launches.go gives it (%s): %s",
+				k.name, file, got, k.params, regenerate)
 		}
 	}
 	return nil
@@ -101,7 +130,7 @@ func (b *cudaBackend) function(kernel string) (*cuda.Function, error) {
 	}
 	m := b.modules[kernel]
 	if m == nil {
-		return nil, fmt.Errorf("kernels: there is no CUDA kernel %s", kernel)
+		return nil, fmt.Errorf("there is no CUDA kernel %q", kernel)
 	}
 	f, err := m.Function(kernel)
 	if err != nil {
@@ -280,7 +309,8 @@ func (b *cudaBackend) Compile(a Arena, ops []Op) (Program, error) {
 			return nil, fmt.Errorf("kernels: operation %s has no CUDA kernel", ops[i].Name())
 		}
 		reads, writes := op.Operands()
-		for _, w := range append(reads, writes...) {
+		l.reads, l.writes = append(reads, writes...), writes
+		for _, w := range l.reads {
 			if w.Off < 0 || w.Off+w.N > arena.words {
 				return nil, fmt.Errorf("kernels: %s: a window of words %d to %d in an arena of %d", op.Name(), w.Off, w.Off+w.N, arena.words)
 			}
@@ -317,10 +347,11 @@ type cudaProgram struct {
 
 // launch is one kernel call.
 type launch struct {
-	kernel      string
-	function    *cuda.Function
-	grid, block [3]int
-	args        *cuda.Args
+	kernel   string
+	function *cuda.Function
+	grid     gridDim
+	block    blockDim
+	args     *cuda.Args
 }
 
 func (p *cudaProgram) Run() error {
@@ -356,82 +387,112 @@ func (p *cudaProgram) Run() error {
 	return nil
 }
 
-// launcher collects the launches of a program.
+// launcher collects the launches of a program. For each kernel, cuda_launches.go has a method that adds a launch:
+//
+//	l.fill(grid, block, fillArgs{dst: o.Dst, value: o.Value, n: uint64(o.Dst.N)})
 type launcher struct {
 	backend   *cudaBackend
 	arena     *cudaArena
 	workspace uint64
 	launches  []launch
 	err       error // the first one
+
+	// What the operation at hand may touch. Reads holds its writes, too: a kernel may read what one before it wrote.
+	reads, writes []Buf
 }
+
+// gridDim is the number of blocks of a launch, blockDim the number of threads of a block, in three dimensions.
+type (
+	gridDim  [3]int
+	blockDim [3]int
+)
+
+// pointer is an argument that points to device memory: a window of the arena, absent if empty, or an address.
+type pointer interface{ isPointer() }
 
 // address is a place in device memory that is no window of the arena; 0 is absent.
 type address uint64
 
+func (Buf) isPointer()     {}
+func (address) isPointer() {}
+
 // work is the address of word off of the working memory.
 func (l *launcher) work(off int) address { return address(l.workspace + 4*uint64(off)) }
 
-// kernel adds a launch. Arguments are, in the order of the kernel's parameters:
-//
-//	Buf, address    pointer, 0 for an absent window
-//	int, bool       int
-//	uint32          unsigned
-//	uint64, int64   unsigned long long
-//	float32         float
-//	float64         unsigned long long: its bits
-func (l *launcher) kernel(name string, grid, block [3]int, args ...any) {
+// launch adds a launch of a kernel.
+func (l *launcher) launch(kernel string, grid gridDim, block blockDim, args *cuda.Args) {
 	if l.err != nil {
 		return
 	}
-	f, err := l.backend.function(name)
+	f, err := l.backend.function(kernel)
 	if err != nil {
 		l.err = err
 		return
 	}
-	a := cuda.NewArgs()
-	for i, arg := range args {
-		switch v := arg.(type) {
-		case Buf:
-			if v.N == 0 {
-				a.Ptr(0)
-			} else {
-				a.Ptr(l.arena.mem.Addr() + 4*uint64(v.Off))
-			}
-		case address:
-			a.Ptr(uint64(v))
-		case int:
-			if v != int(int32(v)) {
-				l.err = fmt.Errorf("argument %d of kernel %s is %d, more than 32 bits", i, name, v)
-			}
-			a.I32(int32(v))
-		case bool:
-			if v {
-				a.I32(1)
-			} else {
-				a.I32(0)
-			}
-		case uint32:
-			a.U32(v)
-		case uint64:
-			a.U64(v)
-		case int64:
-			a.U64(uint64(v))
-		case float32:
-			a.F32(v)
-		case float64:
-			a.U64(math.Float64bits(v))
-		default:
-			l.err = fmt.Errorf("argument %d of kernel %s is a %T", i, name, arg)
+	l.launches = append(l.launches, launch{kernel, f, grid, block, args})
+}
+
+// read returns the address of what a kernel only reads.
+func (l *launcher) read(kernel, param string, p pointer) uint64 {
+	return l.address(kernel, param, p, "reads", l.reads)
+}
+
+// write returns the address of what a kernel writes.
+func (l *launcher) write(kernel, param string, p pointer) uint64 {
+	return l.address(kernel, param, p, "writes", l.writes)
+}
+
+// address returns the address of an argument. A window must lie in one that the operation lists as read or written:
+// this finds arguments in each other's place, and operands that are not listed, whose memory a plan would give away.
+func (l *launcher) address(kernel, param string, p pointer, does string, listed []Buf) uint64 {
+	switch p := p.(type) {
+	case address:
+		return uint64(p)
+	case Buf:
+		if p.N == 0 {
+			return 0
 		}
+		for _, w := range listed {
+			if w.Off <= p.Off && p.Off+p.N <= w.Off+w.N {
+				return l.arena.mem.Addr() + 4*uint64(p.Off)
+			}
+		}
+		l.fail("kernel %s %s %s, words %d to %d, and the operation does not say so", kernel, does, param, p.Off, p.Off+p.N)
+	default:
+		l.fail("kernel %s is given no %s", kernel, param)
 	}
-	l.launches = append(l.launches, launch{name, f, grid, block, a})
+	return 0
+}
+
+// int32 checks an argument that the kernel takes as an int.
+func (l *launcher) int32(kernel, param string, v int) int32 {
+	if v != int(int32(v)) {
+		l.fail("kernel %s takes %s with 32 bits: %d is too large", kernel, param, v)
+	}
+	return int32(v)
+}
+
+// flag turns a bool into the int that a kernel takes for it.
+func flag(v bool) int {
+	if v {
+		return 1
+	}
+	return 0
+}
+
+// fail keeps the first error.
+func (l *launcher) fail(format string, args ...any) {
+	if l.err == nil {
+		l.err = fmt.Errorf(format, args...)
+	}
 }
 
 // small checks that images and weights have fewer words than the kernels' int counts.
 func (l *launcher) small(words ...int) {
 	for _, n := range words {
-		if n >= math.MaxInt32 && l.err == nil {
-			l.err = fmt.Errorf("an image or the weights have %d values: the CUDA kernels take fewer than %d", n, math.MaxInt32)
+		if n >= math.MaxInt32 {
+			l.fail("an image or the weights have %d values: the CUDA kernels take fewer than %d",
+				n, math.MaxInt32)
 		}
 	}
 }
@@ -440,30 +501,31 @@ func (l *launcher) small(words ...int) {
 const maxGrid = 65535
 
 // flat is the launch of a kernel that gives four of n elements to each thread.
-func flat(n int) (grid, block [3]int) {
+func flat(n int) (grid gridDim, block blockDim) {
 	const threads = 256
-	return [3]int{max(1, ceil(n, 4*threads)), 1, 1}, [3]int{threads, 1, 1}
+	return gridDim{max(1, ceil(n, 4*threads)), 1, 1}, blockDim{threads, 1, 1}
 }
 
 // each is the launch of a kernel that gives one of n elements to each thread.
-func each(n int) (grid, block [3]int) {
+func each(n int) (grid gridDim, block blockDim) {
 	const threads = 128
-	return [3]int{max(1, ceil(n, threads)), 1, 1}, [3]int{threads, 1, 1}
+	return gridDim{max(1, ceil(n, threads)), 1, 1}, blockDim{threads, 1, 1}
 }
 
 // byRow is the launch of a kernel over rows of d elements: the first dimension is quads of elements, the second rows. A
 // thread takes so many quads of a row.
-func byRow(rows, d, quads int) (grid, block [3]int) {
+func byRow(rows, d, quads int) (grid gridDim, block blockDim) {
 	const threads = 128
 	n := ceil(d, 4)
 	across := min(threads, powerOf2(n))
-	return [3]int{ceil(n, across*quads), min(maxGrid, ceil(rows, threads/across)), 1}, [3]int{across, threads / across, 1}
+	grid = gridDim{ceil(n, across*quads), min(maxGrid, ceil(rows, threads/across)), 1}
+	return grid, blockDim{across, threads / across, 1}
 }
 
 // byPixel is the launch of a kernel that gives `wide` channels of a pixel to each thread; the second dimension is images.
-func byPixel(images, words, wide int) (grid, block [3]int) {
+func byPixel(images, words, wide int) (grid gridDim, block blockDim) {
 	const threads = 256
-	return [3]int{ceil(words/wide, threads), min(maxGrid, images), 1}, [3]int{threads, 1, 1}
+	return gridDim{ceil(words/wide, threads), min(maxGrid, images), 1}, blockDim{threads, 1, 1}
 }
 
 // wide is the number of channels that a thread takes at once: 4 where the windows are aligned and the channels divide.

@@ -39,7 +39,7 @@ func TestBitsCUDA(t *testing.T) {
 	} {
 		t.Run(test.name, test.run)
 	}
-	for _, name := range kernels.AllKernels(t) {
+	for _, name := range kernels.AllKernels() {
 		if kernels.Trace.Kernels[name] == 0 {
 			t.Errorf("kernel %s was never launched", name)
 		}

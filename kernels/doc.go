@@ -25,7 +25,8 @@
 //	conv.go       contract (formula, shapes, what may overlap, source) and plain Go reference, always compiled
 //	conv_cpu.go   method lower: how the CPU runs it on the assembly of internal/vec
 //	conv_cuda.go  method launch: how its CUDA kernels are launched
-//	conv.cu       the CUDA kernels; go generate compiles them to ptx/conv.ptx, which is embedded
+//	conv.cu       the CUDA kernels; go generate compiles them to ptx/conv.ptx, which is embedded, and writes
+//	              cuda_launches.go, a launch function for each
 //
 // ops.go lists all operations, and a test holds every one of them to a lowering, a launch, cases in package kerneltest
 // and a check of its gradient.
@@ -34,3 +35,4 @@
 package kernels
 
 //go:generate go run ./internal/ptxgen
+//go:generate go run ./internal/launchgen
