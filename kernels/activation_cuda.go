@@ -1,5 +1,7 @@
 //go:build cgo && !nocuda
 
+// Launches of the activations, see activation.cu.
+
 package kernels
 
 // activationKernels has the kernels of each activation.

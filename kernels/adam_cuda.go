@@ -1,5 +1,7 @@
 //go:build cgo && !nocuda
 
+// Launches of Adam, see adam.cu.
+
 package kernels
 
 import "math"

@@ -1,8 +1,10 @@
 //go:build cgo && !nocuda
 
+// Launches of the convolutions, see conv.cu.
+
 package kernels
 
-// tileKernels has the kernels of each tile.
+// tileKernels lists the kernels of each tile.
 var tileKernels = map[cudaTile]struct {
 	conv       convKernel
 	gradInput  convGradInputKernel
@@ -17,10 +19,10 @@ var tileKernels = map[cudaTile]struct {
 	tile32x32n:  {conv32x32Any, convGradInput32x32Any, convGradWeight32x32Any},
 }
 
-// pixels is the number of pixels of all images.
+// pixels returns the number of pixels of all images.
 func (s ConvShape) pixels() uint64 { return uint64(s.N) * uint64(s.H) * uint64(s.W) }
 
-// tiles is the launch of a kernel that writes so many channels of every pixel, a tile a block.
+// tiles returns the grid of a kernel that writes the given channels of every pixel, with one block for each tile.
 func (s ConvShape) tiles(l *launcher, t cudaTile, channels int) (grid gridDim, block blockDim) {
 	// 16 words more than there are: the kernels look that far ahead
 	rows, blocks := s.H*s.W+t.rows, t.blocks(s.N*s.H*s.W, channels)
@@ -55,6 +57,14 @@ func (o ConvGradInput) launch(l *launcher) {
 		dx: o.DX, dy: o.DY, weight: o.Weight,
 		pixels: o.pixels(), h: o.H, w: o.W, cin: o.Cin, cout: o.Cout, k: o.K, dilation: o.Dilation,
 	})
+}
+
+// cudaWorkspace is for the gradients of each part: the weights', then the biases'.
+func (o ConvGradWeight) cudaWorkspace() int {
+	if s := o.cudaSplit(); s.parts > 1 {
+		return s.parts * s.words
+	}
+	return 0
 }
 
 func (o ConvGradWeight) launch(l *launcher) {

@@ -1,5 +1,7 @@
 //go:build cgo && !nocuda
 
+// Launches of what sampling runs beside the network, see langevin.cu.
+
 package kernels
 
 func (o Langevin) launch(l *launcher) {

@@ -1,5 +1,7 @@
 //go:build cgo && !nocuda
 
+// Launches of the loss, see loss.cu.
+
 package kernels
 
 import "math"

@@ -1,10 +1,24 @@
 //go:build cgo && !nocuda
 
+// Launches of instance norm++, see norm.cu.
+
 package kernels
 
 import "math"
 
-// columns is the launch of a kernel over the chunks of pixels of every image, with `wide` channels a thread.
+// cudaChunk returns the number of pixels that one block sums, and how many such chunks an image has.
+func (s NormShape) cudaChunk() (pixels, chunks int) {
+	pixels = min(s.P, 4096/min(32, powerOf2(s.C)))
+	return pixels, ceil(s.P, pixels)
+}
+
+// partsWords returns the room for the two sums of all chunks of all images.
+func (s NormShape) partsWords() int {
+	_, chunks := s.cudaChunk()
+	return s.N * chunks * 2 * s.C
+}
+
+// columns returns the grid of a kernel over the chunks of pixels of every image, where a thread takes `wide` channels.
 func (s NormShape) columns(wide int) (grid gridDim, block blockDim) {
 	const threads = 256
 	pixels, chunks := s.cudaChunk()
@@ -13,15 +27,21 @@ func (s NormShape) columns(wide int) (grid gridDim, block blockDim) {
 	return grid, blockDim{lanes, min(threads/lanes, powerOf2(pixels)), 1}
 }
 
-// images is the launch of a kernel with one block an image.
+// images returns the grid of a kernel with one block for each image.
 func (s NormShape) images() (grid gridDim, block blockDim) {
 	return gridDim{s.N, 1, 1}, blockDim{min(256, powerOf2(s.C)), 1, 1}
 }
 
-func (o Norm) launch(l *launcher) { o.launchFused(l, false) }
+func (o Norm) fuseCUDA(next []Op) (cudaOp, int) { return o.withELU(next) }
 
-// launchFused runs the norm, and with elu the ELU after it.
-func (o Norm) launchFused(l *launcher, elu bool) {
+func (o Norm) cudaWorkspace() int    { return o.partsWords() }
+func (o normELU) cudaWorkspace() int { return o.norm.cudaWorkspace() }
+
+func (o Norm) launch(l *launcher)    { o.launchWith(l, false) }
+func (o normELU) launch(l *launcher) { o.norm.launchWith(l, true) }
+
+// launchWith runs the norm, and with elu the ELU after it.
+func (o Norm) launchWith(l *launcher, elu bool) {
 	l.small(o.P * o.C)
 	pixels, chunks := o.cudaChunk()
 	parts := l.work(0)
@@ -42,11 +62,28 @@ func (o Norm) launchFused(l *launcher, elu bool) {
 	})
 }
 
+// normGradWork tells where in the working memory of a norm's gradient things begin.
+type normGradWork struct {
+	coef   int // what norm_grad_apply needs of an image: (N, 4, C)
+	params int // the gradients of the parameters of each image: (N, 3, C)
+	parts  int // the sums of each chunk
+	words  int // of all
+}
+
+func (o NormGrad) work() (w normGradWork) {
+	w.params = w.coef + 4*o.N*o.C
+	w.parts = w.params + 3*o.N*o.C
+	w.words = w.parts + o.partsWords()
+	return w
+}
+
+func (o NormGrad) cudaWorkspace() int { return o.work().words }
+
 func (o NormGrad) launch(l *launcher) {
 	l.small(o.P * o.C)
 	pixels, chunks := o.cudaChunk()
-	coef, params := l.work(0), l.work(4*o.N*o.C)
-	parts := l.work(7 * o.N * o.C)
+	w := o.work()
+	coef, params, parts := l.work(w.coef), l.work(w.params), l.work(w.parts)
 	v := wide(o.C, o.X, o.DY, o.Mean)
 	grid, block := o.columns(v)
 	l.normGradSums(grid, block, normGradSumsArgs{

@@ -1,5 +1,7 @@
 //go:build cgo && !nocuda
 
+// Launches of the perturbation, see perturb.cu.
+
 package kernels
 
 func (o Perturb) launch(l *launcher) {

@@ -1,5 +1,7 @@
 //go:build cgo && !nocuda
 
+// Launches of the pooling operations, see pool.cu.
+
 package kernels
 
 func (o MaxPool5) launch(l *launcher) {

@@ -1,5 +1,7 @@
 //go:build cgo && !nocuda
 
+// Launches of the resize, see resize.cu.
+
 package kernels
 
 func (o Resize) launch(l *launcher) {

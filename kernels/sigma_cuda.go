@@ -1,5 +1,7 @@
 //go:build cgo && !nocuda
 
+// Launches of what depends on a row's noise level, see sigma.cu.
+
 package kernels
 
 import "math"

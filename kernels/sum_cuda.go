@@ -1,5 +1,7 @@
 //go:build cgo && !nocuda
 
+// Launches of sums and maps, see sum.cu.
+
 package kernels
 
 func (o Add) launch(l *launcher) {
