@@ -14,7 +14,7 @@ import (
 	"gorgonia.org/tensor"
 
 	"sigmaz/kernels/kerneltest"
-	"sigmaz/model"
+	"sigmaz/model/checkpoint"
 )
 
 const withCUDA = true
@@ -82,7 +82,7 @@ func compareRuns(t *testing.T, a, b string, step int, lr float64) {
 		}
 	}
 	read := func(run string) map[string]*tensor.Dense {
-		cp, err := model.ReadCheckpoint(filepath.Join(run, "checkpoints", fmt.Sprintf("step-%07d.safetensors", step)))
+		cp, err := checkpoint.ReadCheckpoint(filepath.Join(run, "checkpoints", fmt.Sprintf("step-%07d.safetensors", step)))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -220,7 +220,7 @@ func TestBadDays(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	cp, err := model.ReadCheckpoint(filepath.Join(dir, "runs/lost/checkpoints", strings.TrimSpace(string(latest))))
+	cp, err := checkpoint.ReadCheckpoint(filepath.Join(dir, "runs/lost/checkpoints", strings.TrimSpace(string(latest))))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -22,7 +22,7 @@ func torchFiles(t *testing.T, dir string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	sgd, err := os.ReadFile(filepath.Join("..", "model", "testdata", "pth", "sgd.pth"))
+	sgd, err := os.ReadFile(filepath.Join("..", "model", "checkpoint", "testdata", "pth", "sgd.pth"))
 	if err != nil {
 		t.Fatal(err)
 	}

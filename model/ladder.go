@@ -81,3 +81,17 @@ func (l Ladder) Ratio() float64 {
 // Begin is the largest sigma and End the smallest.
 func (l Ladder) Begin() float64 { return float64(l[0]) }
 func (l Ladder) End() float64   { return float64(l[len(l)-1]) }
+
+// DiffersFrom is the first level at which a ladder that a file keeps differs by more than one part in a million, or that only
+// one of the two has; -1 where there is none.
+func (l Ladder) DiffersFrom(sigmas []float64) int {
+	for i := range min(len(l), len(sigmas)) {
+		if !(math.Abs(sigmas[i]-float64(l[i])) <= 1e-6*float64(l[i])) {
+			return i
+		}
+	}
+	if len(l) != len(sigmas) {
+		return min(len(l), len(sigmas))
+	}
+	return -1
+}

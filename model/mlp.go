@@ -13,6 +13,7 @@ import (
 	"gorgonia.org/gorgonia"
 
 	"sigmaz/kernels"
+	"sigmaz/model/graph"
 )
 
 const mlpHiddenLayers = 3
@@ -43,11 +44,11 @@ func paramsMLP(c Config) []*Param {
 }
 
 func scoreMLP(b *builder, c Config, x *gorgonia.Node) *gorgonia.Node {
-	h := b.node(mlpInputLayer{c.DataSD}, "input", x, b.sigma)
+	h := b.node(graph.MLPInput{SD: c.DataSD}, "input", x, b.sigma)
 	for i := range mlpHiddenLayers {
 		h = b.conv(mlpLayer(i), 1, h)
-		h = b.node(activationLayer{kernels.Softplus}, fmt.Sprintf("act.%d", i), h)
+		h = b.node(graph.Activation{F: kernels.Softplus}, fmt.Sprintf("act.%d", i), h)
 	}
 	h = b.conv(mlpLayer(mlpHiddenLayers), 1, h)
-	return b.node(divSigmaLayer{}, "score", h, b.sigma)
+	return b.node(graph.DivSigma{}, "score", h, b.sigma)
 }

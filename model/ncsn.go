@@ -35,6 +35,7 @@ import (
 	"gorgonia.org/gorgonia"
 
 	"sigmaz/kernels"
+	"sigmaz/model/graph"
 )
 
 // stageSpec is a stage: two residual blocks, the first of which changes the channels and the size.
@@ -196,8 +197,8 @@ func (r resBlock) build(b *builder, x *gorgonia.Node) *gorgonia.Node {
 	h = b.conv(p+".conv1", r.dilation, h)
 	h = b.act(p+".act2", b.norm(p+".normalize2", h))
 	if r.pooled() {
-		h = b.node(meanPoolLayer{}, p+".conv2.pool", b.conv(p+".conv2.conv", 1, h))
-		x = b.node(meanPoolLayer{}, p+".shortcut.pool", b.conv(p+".shortcut.conv", 1, x))
+		h = b.node(graph.MeanPool{}, p+".conv2.pool", b.conv(p+".conv2.conv", 1, h))
+		x = b.node(graph.MeanPool{}, p+".shortcut.pool", b.conv(p+".shortcut.conv", 1, x))
 		return b.add(p, x, h)
 	}
 	h = b.conv(p+".conv2", r.dilation, h)
@@ -294,7 +295,7 @@ func (r refineBlock) build(b *builder, in ...*gorgonia.Node) *gorgonia.Node {
 			path := r.at("msf", "convs", i)
 			x = b.conv(path, 1, x)
 			if to := in[0].Shape(); !x.Shape()[1:3].Eq(to[1:3]) {
-				x = b.node(resizeLayer{to[1], to[2]}, path+".resize", x)
+				x = b.node(graph.Resize{H: to[1], W: to[2]}, path+".resize", x)
 			}
 		}
 		if i == 0 {
@@ -363,7 +364,7 @@ func (r refineNet) params(c Config) []*Param {
 func (r refineNet) score(b *builder, c Config, x *gorgonia.Node) *gorgonia.Node {
 	b.norms, b.activation = r.norms(c), kernels.Activation(c.nonlinearity())
 	if !c.Rescaled {
-		x = b.node(affineLayer{2, -1}, "rescale", x)
+		x = b.node(graph.Affine{Scale: 2, Shift: -1}, "rescale", x)
 	}
 	h := b.conv("begin_conv", 1, x)
 	var stages []*gorgonia.Node
@@ -380,28 +381,22 @@ func (r refineNet) score(b *builder, c Config, x *gorgonia.Node) *gorgonia.Node 
 		}
 		h = block.build(b, stages[len(stages)-1-i], h)
 	}
-	if !b.norms.plus && !r.conditional {
-		b.norms.epsilon = float64(c.Levels) // see NeedsLevels
+	if !b.norms.Plus && !r.conditional {
+		b.norms.Epsilon = float64(c.Levels) // see NeedsLevels
 	}
 	h = b.act("act", b.norm("normalizer", h))
 	h = b.conv("end_conv", 1, h)
 	if r.conditional {
 		return h
 	}
-	return b.node(divSigmaLayer{}, "score", h, b.sigma)
+	return b.node(graph.DivSigma{}, "score", h, b.sigma)
 }
 
 // norms is which norms a network has.
-type norms struct {
-	plus    bool    // instance norm++
-	levels  int     // rows of the tables of a conditional norm; 0: unconditional
-	epsilon float64 // 0: 1e-5
-}
-
-func (r refineNet) norms(c Config) norms {
-	n := norms{plus: c.normalization() == instanceNormPlus}
+func (r refineNet) norms(c Config) graph.Norm {
+	n := graph.Norm{Plus: c.normalization() == instanceNormPlus}
 	if r.conditional {
-		n.levels = c.Levels
+		n.Levels = c.Levels
 	}
 	return n
 }
@@ -409,11 +404,11 @@ func (r refineNet) norms(c Config) norms {
 // norm declares a norm's parameters: vectors, a table, or none.
 func (d *declare) norm(path string, c int) {
 	switch n := d.norms; {
-	case n.levels > 0 && n.plus:
-		d.add(path+".embed.weight", tableInit(normalInit(1, 0.02), 2*c, 3*c), n.levels, 3*c)
-	case n.levels > 0:
-		d.add(path+".embed.weight", tableInit(uniform01, c, 2*c), n.levels, 2*c)
-	case n.plus:
+	case n.Levels > 0 && n.Plus:
+		d.add(path+".embed.weight", tableInit(normalInit(1, 0.02), 2*c, 3*c), n.Levels, 3*c)
+	case n.Levels > 0:
+		d.add(path+".embed.weight", tableInit(uniform01, c, 2*c), n.Levels, 2*c)
+	case n.Plus:
 		d.add(path+".alpha", normalInit(1, 0.02), c)
 		d.add(path+".gamma", normalInit(1, 0.02), c)
 		d.add(path+".beta", zeroInit, c)
@@ -422,11 +417,11 @@ func (d *declare) norm(path string, c int) {
 
 // norm is a norm.
 func (b *builder) norm(path string, x *gorgonia.Node) *gorgonia.Node {
-	l, in := normLayer{b.norms}, []*gorgonia.Node{x}
+	l, in := b.norms, []*gorgonia.Node{x}
 	switch {
-	case b.norms.levels > 0:
+	case b.norms.Levels > 0:
 		in = append(in, b.param(path+".embed.weight"), b.level())
-	case b.norms.plus:
+	case b.norms.Plus:
 		in = append(in, b.param(path+".alpha"), b.param(path+".gamma"), b.param(path+".beta"))
 	}
 	return b.node(l, path, in...)
@@ -434,13 +429,13 @@ func (b *builder) norm(path string, x *gorgonia.Node) *gorgonia.Node {
 
 // refineNorm is norm where only NCSN has one, in the refine blocks.
 func (d *declare) refineNorm(path string, c int) {
-	if d.norms.levels > 0 {
+	if d.norms.Levels > 0 {
 		d.norm(path, c)
 	}
 }
 
 func (b *builder) refineNorm(path string, x *gorgonia.Node) *gorgonia.Node {
-	if b.norms.levels == 0 {
+	if b.norms.Levels == 0 {
 		return x
 	}
 	return b.norm(path, x)
@@ -448,12 +443,12 @@ func (b *builder) refineNorm(path string, x *gorgonia.Node) *gorgonia.Node {
 
 // pool is the pooling of a refine block: of NCSN the average, of NCSNv2 the maximum.
 func (b *builder) pool(path string, x *gorgonia.Node) *gorgonia.Node {
-	if b.norms.levels > 0 {
-		return b.node(avgPoolLayer{}, path, x)
+	if b.norms.Levels > 0 {
+		return b.node(graph.AvgPool{}, path, x)
 	}
-	return b.node(maxPoolLayer{}, path, x)
+	return b.node(graph.MaxPool{}, path, x)
 }
 
 func (b *builder) act(path string, x *gorgonia.Node) *gorgonia.Node {
-	return b.node(activationLayer{b.activation}, path, x)
+	return b.node(graph.Activation{F: b.activation}, path, x)
 }

@@ -6,12 +6,12 @@ import (
 	"fmt"
 	"math"
 	"strings"
-	"sync"
 
 	"gorgonia.org/gorgonia"
 	"gorgonia.org/tensor"
 
 	"sigmaz/kernels"
+	"sigmaz/model/graph"
 )
 
 // Network is a network's graph for one batch size, with its loss and gradients where asked for.
@@ -33,7 +33,8 @@ type Param struct {
 	Shape tensor.Shape
 	Node  *gorgonia.Node
 
-	init func(dst []float32, s kernels.Stream)
+	// Init draws the initial values, in memory order, from a stream of its own.
+	Init func(dst []float32, s kernels.Stream)
 }
 
 // TorchShape is the parameter's shape in PyTorch: (Cout, Cin, kH, kW) for convolutions.
@@ -44,8 +45,8 @@ func (p *Param) TorchShape() tensor.Shape {
 	return p.Shape
 }
 
-// toTorch copies a parameter from memory order to PyTorch's, fromTorch back.
-func (p *Param) toTorch(dst, src []float32) {
+// ToTorch copies a parameter from memory order to PyTorch's, fromTorch back.
+func (p *Param) ToTorch(dst, src []float32) {
 	p.permute(func(mem, torch int) { dst[torch] = src[mem] })
 }
 func (p *Param) fromTorch(dst, src []float32) {
@@ -136,17 +137,21 @@ const (
 	Gradients           // and its gradient for every parameter
 )
 
-// gorgoniaMutex guards Gorgonia's package globals while a graph is built.
-var gorgoniaMutex sync.Mutex
-
 // Build builds the graph for batches of the given size. power is the exponent p of the loss weight sigma^p.
 func Build(c Config, batch int, objective Objective, power float64) (net *Network, err error) {
+	err = graph.Build(func() (err error) {
+		net, err = build(c, batch, objective, power)
+		return err
+	})
+	return net, err
+}
+
+// build is Build while no other graph is built.
+func build(c Config, batch int, objective Objective, power float64) (net *Network, err error) {
 	params, err := c.Params()
 	if err != nil {
 		return nil, err
 	}
-	gorgoniaMutex.Lock()
-	defer gorgoniaMutex.Unlock()
 	// Building errors travel as panics of this one type up to here, so that a network reads as a list of layers.
 	defer func() {
 		if r := recover(); r != nil {
@@ -189,7 +194,7 @@ func Build(c Config, batch int, objective Objective, power float64) (net *Networ
 		return net, nil
 	}
 	net.Z = input("z", shape)
-	net.Loss = b.node(lossLayer{power}, "loss", net.Score, net.Z, net.Sigma)
+	net.Loss = b.node(graph.Loss{Power: power}, "loss", net.Score, net.Z, net.Sigma)
 	if objective == LossOnly {
 		return net, nil
 	}
@@ -197,60 +202,10 @@ func Build(c Config, batch int, objective Objective, power float64) (net *Networ
 	for _, p := range params {
 		wrt = append(wrt, p.Node)
 	}
-	want := sumsExpected(net.Loss, wrt)
-	if net.Grads, err = gorgonia.Grad(net.Loss, wrt...); err != nil {
+	if net.Grads, err = graph.Gradients(net.Loss, wrt); err != nil {
 		return nil, fmt.Errorf("network %s: %w", c.Net, err)
 	}
-	nodes, err := needed(net.Grads)
-	if err != nil {
-		return nil, err
-	}
-	sums := 0
-	for _, n := range nodes {
-		if isSum(n) {
-			sums++
-		}
-	}
-	if sums != want {
-		return nil, fmt.Errorf("network %s: the gradient has %d sums, expected %d: Gorgonia merged nodes", c.Net, sums, want)
-	}
 	return net, nil
-}
-
-// sumsExpected counts the additions that a correct gradient has: for every value between the parameters and the loss,
-// one less than the number of places that use it. Gorgonia merges nodes whose hashes agree, so this is checked.
-func sumsExpected(loss *gorgonia.Node, wrt gorgonia.Nodes) int {
-	active := map[*gorgonia.Node]bool{}
-	for _, n := range wrt {
-		active[n] = true
-	}
-	nodes, _ := needed(gorgonia.Nodes{loss})
-	terms := map[*gorgonia.Node]int{}
-	for _, n := range nodes { // inputs first: a node is active if a differentiable input is
-		if op, ok := n.Op().(siteOp); ok {
-			for i, c := range childrenOf(n) {
-				if op.grads()[i] && active[c] {
-					active[n] = true
-				}
-			}
-		}
-	}
-	for _, n := range nodes {
-		if op, ok := n.Op().(siteOp); ok && active[n] {
-			for i, c := range childrenOf(n) {
-				if op.grads()[i] {
-					terms[c]++
-				}
-			}
-		}
-	}
-	sums := 0
-	for n, t := range terms {
-		if active[n] {
-			sums += t - 1
-		}
-	}
-	return sums
 }
 
 // buildError carries an error of building a graph up to Build.
@@ -265,13 +220,13 @@ type builder struct {
 	sigma  *gorgonia.Node
 	level  func() *gorgonia.Node // made when it is first asked for
 
-	norms      norms // of the networks for images
+	norms      graph.Norm // of the networks for images
 	activation kernels.Activation
 }
 
 // node adds a layer.
-func (b *builder) node(l layer, path string, in ...*gorgonia.Node) *gorgonia.Node {
-	n, err := forward(l, path, in...)
+func (b *builder) node(l graph.Layer, path string, in ...*gorgonia.Node) *gorgonia.Node {
+	n, err := graph.Apply(l, path, in...)
 	if err != nil {
 		panic(buildError{err})
 	}
@@ -291,20 +246,20 @@ func (b *builder) param(name string) *gorgonia.Node {
 // conv is the convolution, or linear layer, whose parameters are declared under path.
 func (b *builder) conv(path string, dilation int, x *gorgonia.Node) *gorgonia.Node {
 	w := b.param(path + ".weight")
-	l := convLayer{k: 1, dilation: dilation}
+	l := graph.Conv{K: 1, Dilation: dilation}
 	if s := w.Shape(); len(s) == 4 {
-		l.k = s[1]
+		l.K = s[1]
 	}
 	in := []*gorgonia.Node{x, w}
 	if _, ok := b.params[path+".bias"]; ok {
-		l.bias = true
+		l.Bias = true
 		in = append(in, b.param(path+".bias"))
 	}
 	return b.node(l, path, in...)
 }
 
 func (b *builder) add(path string, x, y *gorgonia.Node) *gorgonia.Node {
-	return b.node(addLayer{}, path, x, y)
+	return b.node(graph.Sum{}, path, x, y)
 }
 
 // uniformInit is PyTorch's default for weights and biases of convolutions and linear layers: U(-k, k), k = 1/sqrt(fan in).
@@ -348,11 +303,11 @@ func tableInit(init func([]float32, kernels.Stream), n, row int) func([]float32,
 // declare collects parameters in registration order.
 type declare struct {
 	list  []*Param
-	norms norms
+	norms graph.Norm
 }
 
 func (d *declare) add(name string, init func([]float32, kernels.Stream), shape ...int) {
-	d.list = append(d.list, &Param{Name: name, Shape: shape, init: init})
+	d.list = append(d.list, &Param{Name: name, Shape: shape, Init: init})
 }
 
 // conv declares a k x k convolution.
@@ -393,3 +348,15 @@ func (c Config) StateDict(levels int) ([]Entry, error) {
 	}
 	return list, nil
 }
+
+// ImageNetworks lists the networks for images by name.
+func ImageNetworks() []string {
+	var names []string
+	for _, r := range refineNets {
+		names = append(names, r.name)
+	}
+	return names
+}
+
+// TakesLevels says whether the network is told the noise as a level of the ladder, and so has no score between them.
+func (c Config) TakesLevels() bool { return c.TakesImages() && c.SeesSigma() }

@@ -4,6 +4,7 @@ import (
 	"gorgonia.org/gorgonia"
 
 	"sigmaz/kernels"
+	"sigmaz/model/graph"
 )
 
 // Score is a score function as samplers see it: operations that fill S with s(X, Sigma) for a batch of rows. Networks
@@ -51,7 +52,7 @@ func NewScore(b kernels.Backend, c Config, batch, work int) (*Score, error) {
 		return nil, err
 	}
 	if s.Arena, err = b.Alloc(words, s.Ops); err != nil {
-		return nil, withFittingBatch(err, 0, batch, func(batch int) (int, error) { return ScoreWords(b, c, batch, work) })
+		return nil, WithFittingBatch(err, 0, batch, func(batch int) (int, error) { return ScoreWords(b, c, batch, work) })
 	}
 	return s, nil
 }
@@ -86,7 +87,7 @@ func newScore(b kernels.Backend, c Config, batch, work int) (*Score, int, error)
 		words += p.Shape.TotalSize()
 	}
 	s.weights.N = words - s.weights.Off
-	plan, err := NewPlan(gorgonia.Nodes{net.Score}, placed, (words+15)/16*16)
+	plan, err := graph.NewPlan(gorgonia.Nodes{net.Score}, placed, (words+15)/16*16)
 	if err != nil {
 		return nil, 0, err
 	}
@@ -96,13 +97,13 @@ func newScore(b kernels.Backend, c Config, batch, work int) (*Score, int, error)
 
 // Load takes the weights from the tensors called prefix+NAME, "ema." or "param." in a checkpoint.
 func (s *Score) Load(tensors []Named, prefix string) error {
-	return s.LoadFrom(namedSet(tensors), prefix)
+	return s.LoadFrom(NamedSet(tensors), prefix)
 }
 
 // LoadFrom is Load from a set of tensors, which may lie in a file: they are read one by one.
 func (s *Score) LoadFrom(set TensorSet, prefix string) error {
 	at := s.weights.Off
-	return readParams(s.params, set, prefix, func(i int, words []float32) error {
+	return ReadParams(s.params, set, prefix, func(i int, words []float32) error {
 		b := kernels.Buf{Off: at, N: len(words)}
 		at += len(words)
 		return s.Arena.Write(b, words)

@@ -9,6 +9,13 @@ import (
 	"gorgonia.org/tensor"
 )
 
+// Named is a tensor under the name that it has in a file. The dtype is float32, float64 or int64; the shape is
+// PyTorch's, for convolutions (Cout, Cin, kH, kW).
+type Named struct {
+	Name string
+	T    *tensor.Dense
+}
+
 // TensorSet is tensors by name.
 type TensorSet interface {
 	// Described lists the tensors whose names start with prefix.
@@ -24,20 +31,20 @@ type Described struct {
 	DType string // PyTorch's name, such as float32
 }
 
-func (d Described) String() string { return fmt.Sprintf("%s %s", d.DType, shapeText(d.Shape)) }
+func (d Described) String() string { return fmt.Sprintf("%s %s", d.DType, ShapeText(d.Shape)) }
 
-// shapeText is a shape as PyTorch prints it: [128, 3, 3, 3].
-func shapeText(s tensor.Shape) string {
+// ShapeText is a shape as PyTorch prints it: [128, 3, 3, 3].
+func ShapeText(s tensor.Shape) string {
 	return strings.ReplaceAll(fmt.Sprint([]int(s)), " ", ", ")
 }
 
 // float says whether the values may be a parameter's.
 func (d Described) float() bool { return strings.Contains(d.DType, "float") }
 
-// namedSet is tensors in memory.
-type namedSet []Named
+// NamedSet is tensors in memory, as a [TensorSet].
+type NamedSet []Named
 
-func (s namedSet) Described(prefix string) []Described {
+func (s NamedSet) Described(prefix string) []Described {
 	var list []Described
 	for _, n := range s {
 		if strings.HasPrefix(n.Name, prefix) {
@@ -47,7 +54,7 @@ func (s namedSet) Described(prefix string) []Described {
 	return list
 }
 
-func (s namedSet) ReadTensor(name string, dst []float32) error {
+func (s NamedSet) ReadTensor(name string, dst []float32) error {
 	for _, n := range s {
 		if n.Name == name {
 			switch v := n.T.Data().(type) {
@@ -73,16 +80,16 @@ func (s namedSet) ReadTensor(name string, dst []float32) error {
 // mostListed bounds how many tensors an error lists: a sentence that can be read.
 const mostListed = 6
 
-// fit compares the tensors called prefix+NAME with a network's parameters. Missing, surplus and misshaped ones are listed
+// Fit compares the tensors called prefix+NAME with a network's parameters. Missing, surplus and misshaped ones are listed
 // by name, with the shapes found and expected.
-func fit(params []*Param, set TensorSet, prefix string) error {
+func Fit(params []*Param, set TensorSet, prefix string) error {
 	found := map[string]Described{}
 	for _, d := range set.Described(prefix) {
 		found[strings.TrimPrefix(d.Name, prefix)] = d
 	}
 	var missing, misshaped, surplus []string
 	for _, p := range params {
-		expected := "float32 " + shapeText(p.TorchShape())
+		expected := "float32 " + ShapeText(p.TorchShape())
 		switch d, ok := found[p.Name]; {
 		case !ok:
 			missing = append(missing, fmt.Sprintf("missing %s%s, %s", prefix, p.Name, expected))
@@ -118,10 +125,10 @@ func fit(params []*Param, set TensorSet, prefix string) error {
 	return fmt.Errorf("the tensors do not fit the network, %s: %s", count, strings.Join(listed, "; "))
 }
 
-// readParams gives put the tensors called prefix+NAME of all parameters, in their order, each in memory order. Beside a
+// ReadParams gives put the tensors called prefix+NAME of all parameters, in their order, each in memory order. Beside a
 // parameter's values in both orders nothing is held.
-func readParams(params []*Param, set TensorSet, prefix string, put func(i int, words []float32) error) error {
-	if err := fit(params, set, prefix); err != nil {
+func ReadParams(params []*Param, set TensorSet, prefix string, put func(i int, words []float32) error) error {
+	if err := Fit(params, set, prefix); err != nil {
 		return err
 	}
 	largest := 0

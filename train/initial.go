@@ -4,8 +4,7 @@ package train
 
 import (
 	"fmt"
-
-	"sigmaz/model"
+	"sigmaz/model/checkpoint"
 )
 
 // initial takes the weights of the file that the configuration names, if it names one.
@@ -20,17 +19,17 @@ func (r *run) initial() error {
 	if path == "" {
 		return nil
 	}
-	w, err := model.OpenWeights(path)
+	w, err := checkpoint.OpenWeights(path)
 	if err != nil {
 		return err
 	}
 	defer w.Close()
-	ema, average := model.EMAPrefix, "; the moving average from its own"
+	ema, average := checkpoint.EMAPrefix, "; the moving average from its own"
 	switch {
 	case r.c.EMA.Rate == 0:
 		average = ""
-	case !w.Has(model.EMAPrefix):
-		ema, average = model.ParamPrefix, "; the moving average starts at the weights"
+	case !w.Has(checkpoint.EMAPrefix):
+		ema, average = checkpoint.ParamPrefix, "; the moving average starts at the weights"
 	}
 	at := ""
 	if w.Stepped {
@@ -45,7 +44,7 @@ func (r *run) initial() error {
 		fmt.Fprintf(r.o.Out, "warning  %s\n", text)
 	}
 	if !goOn {
-		if err := r.trainer.Start(w, model.ParamPrefix, ema); err != nil {
+		if err := r.trainer.Start(w, checkpoint.ParamPrefix, ema); err != nil {
 			return fmt.Errorf("%s: %w", path, err)
 		}
 		fmt.Fprintf(r.o.Out, "init     weights of %s (%s%s)%s\n", path, w.Kind, at, average)

@@ -50,7 +50,7 @@ func (e *NonFiniteError) Error() string {
 }
 
 // add takes in one step and returns its loss.
-func (w *window) add(r model.LossRecord, sigmas model.Ladder) (float64, error) {
+func (w *window) add(r LossRecord, sigmas model.Ladder) (float64, error) {
 	sum := 0.0
 	for i, l := range r.Loss {
 		level, v := int(r.Level[i]), float64(l)

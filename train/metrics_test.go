@@ -56,7 +56,7 @@ func TestCutBack(t *testing.T) {
 func TestWindow(t *testing.T) {
 	sigmas := model.Ladder{4, 2, 1}
 	w := newWindow(3)
-	for i, r := range []model.LossRecord{
+	for i, r := range []LossRecord{
 		{Step: 1, Loss: []float32{1, 2, 3}, Level: []uint32{0, 2, 0}},
 		{Step: 2, Loss: []float32{5, 6, 7}, Level: []uint32{2, 2, 0}},
 	} {
@@ -93,7 +93,7 @@ func TestWindow(t *testing.T) {
 	check(back) // a copy
 	var bad *NonFiniteError
 	for _, v := range []float64{math.NaN(), math.Inf(1)} {
-		_, err = back.add(model.LossRecord{Step: 9, Loss: []float32{1, float32(v)}, Level: []uint32{0, 1}}, sigmas)
+		_, err = back.add(LossRecord{Step: 9, Loss: []float32{1, float32(v)}, Level: []uint32{0, 1}}, sigmas)
 		if !errors.As(err, &bad) || bad.Step != 9 || bad.Level != 1 || bad.Sigma != 2 {
 			t.Errorf("loss %g: error %v, expected step 9, level 1, sigma 2", v, err)
 		}

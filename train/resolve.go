@@ -309,14 +309,14 @@ func deviation(d *kernels.Data) float64 {
 const ringSteps = 64
 
 // Trainer is the configuration as the trainer takes it. Data and HeldOut may be nil to ask for its size only.
-func (c *Config) Trainer(d *Data) (model.TrainerConfig, error) {
+func (c *Config) Trainer(d *Data) (TrainerConfig, error) {
 	ladder, err := c.Ladder()
 	if err != nil {
-		return model.TrainerConfig{}, err
+		return TrainerConfig{}, err
 	}
-	t := model.TrainerConfig{
+	t := TrainerConfig{
 		Network: c.Network, Batch: c.Batch, Sigmas: ladder, AnnealPower: c.Loss.AnnealPower,
-		Adam:    model.AdamConfig{LR: c.Adam.LR, Beta1: c.Adam.Beta1, Beta2: c.Adam.Beta2, Eps: c.Adam.Eps},
+		Adam:    c.Adam,
 		EMARate: c.EMA.Rate, EMAWarmup: c.EMA.Warmup, Seed: c.Seed, Flip: c.Flip, Dequantize: c.Dequantize,
 		LevelsPerStep: c.Loss.LevelsPerStep, Stratified: c.Loss.Stratified, Ring: ringSteps,
 	}

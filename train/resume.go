@@ -8,16 +8,15 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-
-	"sigmaz/model"
+	"sigmaz/model/checkpoint"
 )
 
 // Stored is a run as its folder holds it.
 type Stored struct {
 	Folder     string
 	Config     *Config
-	Checkpoint *model.Checkpoint // nil when the run ended before its first one: it begins again at step 0
-	Path       string            // of Checkpoint
+	Checkpoint *checkpoint.Checkpoint // nil when the run ended before its first one: it begins again at step 0
+	Path       string                 // of Checkpoint
 }
 
 // FindFolder is the folder of the run that path names: a run folder, the name of one in the folder runs, or one of a
@@ -81,7 +80,7 @@ func Load(path, runs string) (*Stored, error) {
 	if s.Path == "" {
 		return s, nil
 	}
-	if s.Checkpoint, err = model.ReadCheckpoint(s.Path); err != nil {
+	if s.Checkpoint, err = checkpoint.ReadCheckpoint(s.Path); err != nil {
 		if earlier := before(s.Folder, s.Path); earlier != "" {
 			return nil, fmt.Errorf("%w: -resume %s", err, earlier)
 		}

@@ -18,6 +18,7 @@ import (
 
 	"sigmaz/kernels"
 	"sigmaz/model"
+	"sigmaz/model/checkpoint"
 )
 
 // tiny is a configuration that trains a hundred steps in moments, with its data.
@@ -123,12 +124,12 @@ func sameRun(t *testing.T, got, want string) {
 	if g, w := metricLines(t, got), metricLines(t, want); !slices.Equal(g, w) {
 		t.Errorf("metrics\n%s\nexpected\n%s", strings.Join(g, "\n"), strings.Join(w, "\n"))
 	}
-	read := func(dir string) *model.Checkpoint {
+	read := func(dir string) *checkpoint.Checkpoint {
 		path, err := Latest(dir)
 		if err != nil {
 			t.Fatal(err)
 		}
-		c, err := model.ReadCheckpoint(path)
+		c, err := checkpoint.ReadCheckpoint(path)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -301,7 +302,7 @@ func TestNonFiniteLoss(t *testing.T) {
 			}
 		}
 		for _, path := range paths {
-			cp, err := model.ReadCheckpoint(path)
+			cp, err := checkpoint.ReadCheckpoint(path)
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -23,6 +23,7 @@ import (
 
 	"sigmaz/kernels"
 	"sigmaz/model"
+	"sigmaz/model/checkpoint"
 )
 
 // Hooks are what the loop calls but does not know.
@@ -88,11 +89,11 @@ type run struct {
 	c        *Config
 	o        Options
 	sigmas   model.Ladder
-	trainer  *model.Trainer
+	trainer  *Trainer
 	metrics  *os.File
 	progress *progress
 	win      *window
-	records  []model.LossRecord
+	records  []LossRecord
 
 	// the last step at which each was done
 	loggedAt, evaluatedAt, savedAt, previewedAt uint64
@@ -129,7 +130,7 @@ func open(c *Config, d *Data, o Options) (*run, error) {
 		r.baseline += 0.5 * float64(c.Network.D()) * math.Pow(float64(s), c.Loss.AnnealPower-2) / float64(len(r.sigmas))
 	}
 	r.win = newWindow(len(r.sigmas))
-	if r.trainer, err = model.NewTrainer(o.Backend, tc); err != nil {
+	if r.trainer, err = NewTrainer(o.Backend, tc); err != nil {
 		return nil, err
 	}
 	if o.From == nil || o.From.Checkpoint == nil {
@@ -353,7 +354,7 @@ func (r *run) save() error {
 	}
 	dir := filepath.Join(r.o.Folder, checkpointsDir)
 	name := stepName(step) + checkpointExt
-	cp := model.Checkpoint{Step: step, Seed: r.c.Seed, Config: r.c.YAML(), Tensors: append(state, r.win.tensors()...)}
+	cp := checkpoint.Checkpoint{Step: step, Seed: r.c.Seed, Config: r.c.YAML(), Tensors: append(state, r.win.tensors()...)}
 	if err := cp.Write(filepath.Join(dir, name)); err != nil {
 		return &saveError{err}
 	}

@@ -5,7 +5,7 @@ import (
 
 	"sigmaz/internal/approx"
 	"sigmaz/kernels"
-	"sigmaz/model"
+	"sigmaz/train"
 )
 
 // tolerance is the error of a kernel's result relative to its largest element; whole passes through a network may be off
@@ -160,7 +160,7 @@ func (b *bench) checkNetwork() error {
 }
 
 // flat is one group of a trainer's tensors as one slice.
-func flat(t *model.Trainer, prefix string) ([]float32, error) {
+func flat(t *train.Trainer, prefix string) ([]float32, error) {
 	named, err := t.Named(prefix)
 	if err != nil {
 		return nil, err

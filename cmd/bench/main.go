@@ -33,7 +33,7 @@ import (
 	"runtime"
 	"strings"
 
-	"sigmaz/internal/cli"
+	"sigmaz/cmd/internal/cli"
 	"sigmaz/internal/picture"
 	"sigmaz/kernels"
 )

@@ -11,8 +11,8 @@ import (
 	"testing"
 	"unicode/utf8"
 
-	"sigmaz/internal/cli"
-	"sigmaz/internal/cli/clitest"
+	"sigmaz/cmd/internal/cli"
+	"sigmaz/cmd/internal/cli/clitest"
 	"sigmaz/kernels"
 )
 

@@ -5,6 +5,7 @@ import (
 
 	"sigmaz/kernels"
 	"sigmaz/model"
+	"sigmaz/train"
 )
 
 // network is NCSNv2 at one size.
@@ -35,14 +36,14 @@ func (b *bench) networks() []network {
 }
 
 // trainer is a run of the network on made images, with room for the losses of many steps.
-func (n network) trainer(b kernels.Backend) (*model.Trainer, int, error) {
+func (n network) trainer(b kernels.Backend) (*train.Trainer, int, error) {
 	sigmas, err := model.Geometric(10, 0.01, 40)
 	if err != nil {
 		return nil, 0, err
 	}
 	const ring = 64
-	t, err := model.NewTrainer(b, model.TrainerConfig{Network: n.config(), Batch: n.batch, Sigmas: sigmas, AnnealPower: 2,
-		Adam: model.AdamConfig{LR: learningRate, Beta1: 0.9, Beta2: 0.999, Eps: 1e-8}, EMARate: 0.999, Seed: 1,
+	t, err := train.NewTrainer(b, train.TrainerConfig{Network: n.config(), Batch: n.batch, Sigmas: sigmas, AnnealPower: 2,
+		Adam: train.Adam{LR: learningRate, Beta1: 0.9, Beta2: 0.999, Eps: 1e-8}, EMARate: 0.999, Seed: 1,
 		Data: testImages(max(64, 2*n.batch), n.size, n.size, n.channels), Flip: true, Ring: ring})
 	return t, ring, err
 }
@@ -58,7 +59,7 @@ func (b *bench) train(n network) (Row, table, []model.Named, error) {
 	if err != nil {
 		return Row{}, table{}, nil, err
 	}
-	var records []model.LossRecord
+	var records []train.LossRecord
 	pending := 0
 	read := func() error {
 		pending = 0

@@ -18,10 +18,10 @@ import (
 	"path/filepath"
 	"strings"
 
-	"sigmaz/internal/cli"
+	"sigmaz/cmd/internal/cli"
+	"sigmaz/cmd/internal/weights"
 	"sigmaz/internal/picture"
-	"sigmaz/internal/weights"
-	"sigmaz/model"
+	"sigmaz/model/checkpoint"
 	"sigmaz/train"
 )
 
@@ -99,12 +99,12 @@ func export(o *options, stdout io.Writer) error {
 			return cli.Usagef("-o is %s, which is the file that is read: choose another", cli.Line(o.out))
 		}
 	}
-	if o.ema && !f.Has(model.EMAPrefix) {
+	if o.ema && !f.Has(checkpoint.EMAPrefix) {
 		return fmt.Errorf("%s holds no moving average (EMA): leave -ema out to export its weights", f.Path)
 	}
 	net := f.Config.Network
-	s := model.StateFile{Network: net, Sigmas: f.Sigmas, Prefix: o.prefix, Step: f.Step, Config: f.Config.YAML()}
-	write := func(w io.Writer) error { return model.WriteStateDict(w, s, f, f.Prefix(o.raw)) }
+	s := checkpoint.StateFile{Network: net, Sigmas: f.Sigmas, Prefix: o.prefix, Step: f.Step, Config: f.Config.YAML()}
+	write := func(w io.Writer) error { return checkpoint.WriteStateDict(w, s, f, f.Prefix(o.raw)) }
 	if err := picture.WriteFile(o.out, write); err != nil {
 		return err
 	}

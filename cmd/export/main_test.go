@@ -11,9 +11,11 @@ import (
 
 	"gorgonia.org/tensor"
 
-	"sigmaz/internal/cli"
-	"sigmaz/internal/cli/clitest"
+	"sigmaz/cmd/internal/cli"
+	"sigmaz/cmd/internal/cli/clitest"
 	"sigmaz/model"
+	"sigmaz/model/checkpoint"
+	"sigmaz/model/golden"
 	"sigmaz/train"
 )
 
@@ -34,8 +36,8 @@ func must(t *testing.T, args ...string) string {
 	return stdout
 }
 
-// checkpoint writes a run of a network with every bit pattern of interest in its weights, and returns its folder.
-func checkpoint(t *testing.T, net model.Config, groups ...string) (folder string, tensors []model.Named) {
+// writeRun writes a run of a network with every bit pattern of interest in its weights, and returns its folder.
+func writeRun(t *testing.T, net model.Config, groups ...string) (folder string, tensors []model.Named) {
 	t.Helper()
 	c := &train.Config{Data: "glyphs", Network: net,
 		Sigma: train.Sigma{Begin: train.SigmaEnd{Value: 10}, End: train.SigmaEnd{Value: 0.01}, Levels: 7, Spacing: "geometric"}}
@@ -58,7 +60,7 @@ func checkpoint(t *testing.T, net model.Config, groups ...string) (folder string
 	if err := os.MkdirAll(filepath.Join(folder, "checkpoints"), 0o777); err != nil {
 		t.Fatal(err)
 	}
-	ck := &model.Checkpoint{Step: 7, Config: c.YAML(), Tensors: tensors}
+	ck := &checkpoint.Checkpoint{Step: 7, Config: c.YAML(), Tensors: tensors}
 	if err := ck.Write(filepath.Join(folder, "checkpoints", "step-0000007.safetensors")); err != nil {
 		t.Fatal(err)
 	}
@@ -68,7 +70,7 @@ func checkpoint(t *testing.T, net model.Config, groups ...string) (folder string
 // expect reads an exported file with the plain safetensors reader and compares names, shapes and bits.
 func expect(t *testing.T, path, prefix, group string, net model.Config, tensors []model.Named) {
 	t.Helper()
-	meta, got, err := model.ReadSafetensors(path)
+	meta, got, err := checkpoint.ReadSafetensors(path)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -116,7 +118,7 @@ func TestExport(t *testing.T) {
 		{Net: "mlp", Height: 1, Width: 1, Channels: 2, Hidden: 3, DataSD: 1},
 	} {
 		t.Run(net.Net, func(t *testing.T) {
-			folder, tensors := checkpoint(t, net, "param.", "ema.", "adam_m.", "adam_v.")
+			folder, tensors := writeRun(t, net, "param.", "ema.", "adam_m.", "adam_v.")
 			out := filepath.Join(t.TempDir(), "a.safetensors")
 			said := must(t, folder, "-o", out)
 			if !strings.Contains(said, "step 7, EMA weights") || strings.Contains(said, "sigmas") != net.HasSigmas() {
@@ -140,7 +142,7 @@ func TestExport(t *testing.T) {
 			expect(t, again, "", "param.", net, tensors)
 		})
 	}
-	if folder, _ := checkpoint(t, model.Config{Net: "ncsnv2", Height: 8, Width: 8, Channels: 3, NGF: 2}, "param."); true {
+	if folder, _ := writeRun(t, model.Config{Net: "ncsnv2", Height: 8, Width: 8, Channels: 3, NGF: 2}, "param."); true {
 		if said := must(t, folder, "-o", filepath.Join(t.TempDir(), "a.safetensors")); !strings.Contains(said, "raw weights (it holds no EMA)") {
 			t.Errorf("without a moving average it said %q", said)
 		}
@@ -149,14 +151,14 @@ func TestExport(t *testing.T) {
 
 // A checkpoint of PyTorch becomes a state_dict of the same values, from both containers.
 func TestConvert(t *testing.T) {
-	dir := filepath.Join("..", "..", "model", "testdata", "golden")
+	dir := golden.Path()
 	const name = "ncsnv2-10x8-swish-rescaled-linear"
-	_, golden, err := model.ReadSafetensors(filepath.Join(dir, name+".safetensors"))
+	_, original, err := checkpoint.ReadSafetensors(filepath.Join(dir, name+".safetensors"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	want := map[string]*tensor.Dense{}
-	for _, nt := range golden {
+	for _, nt := range original {
 		if short, ok := strings.CutPrefix(nt.Name, "ema."); ok {
 			want[short] = nt.T
 		}
@@ -167,7 +169,7 @@ func TestConvert(t *testing.T) {
 	for _, pth := range []string{name + ".pth", name + "-legacy.pth"} {
 		out := filepath.Join(t.TempDir(), "a.safetensors")
 		must(t, filepath.Join(dir, pth), "-size", "10x8", "-nonlinearity", "swish", "-rescaled", "-o", out)
-		_, got, err := model.ReadSafetensors(out)
+		_, got, err := checkpoint.ReadSafetensors(out)
 		if err != nil || len(got) != len(want) {
 			t.Fatalf("%d tensors, expected %d: %v", len(got), len(want), err)
 		}
@@ -180,11 +182,11 @@ func TestConvert(t *testing.T) {
 }
 
 func TestWrongUse(t *testing.T) {
-	folder, _ := checkpoint(t, model.Config{Net: "ncsnv2", Height: 8, Width: 8, Channels: 3, NGF: 2}, "param.")
+	folder, _ := writeRun(t, model.Config{Net: "ncsnv2", Height: 8, Width: 8, Channels: 3, NGF: 2}, "param.")
 	file := filepath.Join(folder, "checkpoints", "step-0000007.safetensors")
 	dir := t.TempDir()
 	out := filepath.Join(dir, "a.safetensors")
-	pth := filepath.Join("..", "..", "model", "testdata", "golden", "ncsn-12x8.pth")
+	pth := golden.Path("ncsn-12x8.pth")
 	png := filepath.Join(dir, "a.png")
 	os.WriteFile(png, []byte("\x89PNG\r\n\x1a\n and so on"), 0o666)
 	for _, c := range []struct {

@@ -4,8 +4,8 @@ package main
 import (
 	"image"
 
+	"sigmaz/cmd/internal/preview"
 	"sigmaz/internal/picture"
-	"sigmaz/internal/preview"
 )
 
 const (

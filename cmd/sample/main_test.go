@@ -20,11 +20,13 @@ import (
 
 	"gorgonia.org/tensor"
 
-	"sigmaz/internal/cli"
-	"sigmaz/internal/cli/clitest"
+	"sigmaz/cmd/internal/cli"
+	"sigmaz/cmd/internal/cli/clitest"
 	"sigmaz/internal/npy"
 	"sigmaz/kernels"
 	"sigmaz/model"
+	"sigmaz/model/checkpoint"
+	"sigmaz/model/golden"
 	"sigmaz/train"
 	"sigmaz/train/dataset"
 )
@@ -51,7 +53,7 @@ func writeRun(t *testing.T, c *train.Config, prefixes ...string) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	ck := &model.Checkpoint{Step: 7, Seed: c.Seed, Config: c.YAML()}
+	ck := &checkpoint.Checkpoint{Step: 7, Seed: c.Seed, Config: c.YAML()}
 	for g, prefix := range prefixes {
 		for i, p := range params {
 			w := make([]float32, p.Shape.TotalSize())
@@ -431,17 +433,17 @@ func TestWrongUse(t *testing.T) {
 // A checkpoint of PyTorch, in both containers, gives the samples that its weights give in a checkpoint of this program: the
 // moving average by default.
 func TestPyTorch(t *testing.T) {
-	dir := filepath.Join("..", "..", "model", "testdata", "golden")
+	dir := golden.Path()
 	const name = "ncsnv2-10x8-swish-rescaled-linear"
-	_, golden, err := model.ReadSafetensors(filepath.Join(dir, name+".safetensors"))
+	_, tensors, err := checkpoint.ReadSafetensors(filepath.Join(dir, name+".safetensors"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	c := imageConfig()
 	c.Network = model.Config{Net: "ncsnv2", Height: 10, Width: 8, Channels: 1, NGF: 3, Nonlinearity: "swish", Rescaled: true}
 	c.Sigma = train.Sigma{Begin: train.SigmaEnd{Value: 10}, End: train.SigmaEnd{Value: 0.05}, Levels: 5, Spacing: "linear"}
-	ck := &model.Checkpoint{Step: 7, Config: c.YAML()}
-	for _, nt := range golden {
+	ck := &checkpoint.Checkpoint{Step: 7, Config: c.YAML()}
+	for _, nt := range tensors {
 		for from, to := range map[string]string{"adam.": "param.", "ema.": "ema."} {
 			if short, ok := strings.CutPrefix(nt.Name, from); ok {
 				ck.Tensors = append(ck.Tensors, model.Named{Name: to + short, T: nt.T})

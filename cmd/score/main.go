@@ -26,13 +26,14 @@ import (
 
 	"golang.org/x/term"
 
-	"sigmaz/internal/cli"
+	"sigmaz/cmd/internal/cli"
+	"sigmaz/cmd/internal/preview"
+	"sigmaz/cmd/internal/weights"
 	"sigmaz/internal/npy"
 	"sigmaz/internal/picture"
-	"sigmaz/internal/preview"
-	"sigmaz/internal/weights"
 	"sigmaz/kernels"
 	"sigmaz/model"
+	"sigmaz/model/checkpoint"
 	"sigmaz/train"
 )
 
@@ -172,7 +173,7 @@ func score(ctx context.Context, o *options, stdin io.Reader, stdout, messages io
 		return err
 	}
 	defer f.Close()
-	if o.ema && !f.Has(model.EMAPrefix) {
+	if o.ema && !f.Has(checkpoint.EMAPrefix) {
 		return fmt.Errorf("%s holds no moving average (EMA): leave -ema out to take its weights", f.Path)
 	}
 	rows, err := openRows(o, f.Config.Network, stdin)

@@ -9,77 +9,41 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"strconv"
 	"strings"
 	"testing"
 
-	"gorgonia.org/tensor"
-
+	"sigmaz/cmd/internal/cli"
+	"sigmaz/cmd/internal/cli/clitest"
 	"sigmaz/internal/approx"
-	"sigmaz/internal/cli"
-	"sigmaz/internal/cli/clitest"
 	"sigmaz/internal/npy"
 	"sigmaz/model"
+	"sigmaz/model/checkpoint"
+	"sigmaz/model/golden"
 	"sigmaz/train"
 )
 
 func TestHelp(t *testing.T) { clitest.Check(t, func() *cli.Command { return newOptions().Command }) }
 
-// golden is a golden file (model/testdata/golden/README.md) as what score takes: a checkpoint, x and the levels.
-type golden struct {
-	name       string
-	meta       map[string]string
-	tensors    map[string]*tensor.Dense
-	checkpoint string
-	x, levels  string
+// goldenCase is a golden file as what score takes: a checkpoint, x and the levels.
+type goldenCase struct {
+	*golden.File
+	name, checkpoint, x, levels string
 }
 
-// goldenFiles are those of the model's tests and of GOLDEN_DIR.
-func goldenFiles(t *testing.T) (paths []string) {
+func read(t *testing.T, path string) *goldenCase {
 	t.Helper()
-	dirs := []string{filepath.Join("..", "..", "model", "testdata", "golden")}
-	if dir := os.Getenv("GOLDEN_DIR"); dir != "" {
-		dirs = append(dirs, dir)
-	}
-	for _, dir := range dirs {
-		files, err := filepath.Glob(filepath.Join(dir, "*.safetensors"))
-		if err != nil || len(files) == 0 {
-			t.Fatalf("%s holds no golden files: %v", dir, err)
-		}
-		paths = append(paths, files...)
-	}
-	return paths
-}
-
-func read(t *testing.T, path string) *golden {
-	t.Helper()
-	meta, list, err := model.ReadSafetensors(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	g := &golden{name: strings.TrimSuffix(filepath.Base(path), ".safetensors"), meta: meta, tensors: map[string]*tensor.Dense{}}
-	var params []model.Named
-	for _, nt := range list {
-		g.tensors[nt.Name] = nt.T
-		if strings.HasPrefix(nt.Name, "param.") {
-			params = append(params, nt)
-		}
-	}
-	number := func(key string) float64 { v, _ := strconv.ParseFloat(meta[key], 64); return v }
-	integer := func(key string) int { return int(number(key)) }
-	c := &train.Config{Network: model.Config{Net: meta["net"], Height: integer("height"), Width: integer("width"), Channels: integer("channels"),
-		NGF: integer("ngf"), Hidden: integer("hidden"), DataSD: number("data_sd")},
-		Sigma: train.Sigma{Begin: train.SigmaEnd{Value: number("sigma_begin")}, End: train.SigmaEnd{Value: number("sigma_end")}, Levels: integer("levels"), Spacing: meta["spacing"]}}
-	if n := &c.Network; n.TakesImages() {
-		n.Normalization, n.Nonlinearity, n.Rescaled, n.Levels = meta["normalization"], meta["nonlinearity"], meta["rescaled"] == "true", integer("levels")
-	}
+	g := &goldenCase{File: golden.Read(t, path), name: strings.TrimSuffix(filepath.Base(path), ".safetensors")}
+	c := &train.Config{Network: g.Network(t),
+		Sigma: train.Sigma{Begin: train.SigmaEnd{Value: g.Number(t, "sigma_begin")}, End: train.SigmaEnd{Value: g.Number(t, "sigma_end")},
+			Levels: g.Int(t, "levels"), Spacing: g.Meta["spacing"]}}
 	dir := t.TempDir()
 	g.checkpoint, g.x, g.levels = filepath.Join(dir, "c.safetensors"), filepath.Join(dir, "x.npy"), filepath.Join(dir, "levels.npy")
-	if err := (&model.Checkpoint{Config: c.YAML(), Tensors: params}).Write(g.checkpoint); err != nil {
+	if err := (&checkpoint.Checkpoint{Config: c.YAML(), Tensors: g.Group("param.", "param.")}).Write(g.checkpoint); err != nil {
 		t.Fatal(err)
 	}
-	write(t, g.x, g.tensors["xt"].Shape(), g.tensors["xt"].Float32s())
-	write(t, g.levels, g.tensors["labels"].Shape(), g.tensors["labels"].Int64s())
+	x, labels := g.Tensor(t, "xt"), g.Tensor(t, "labels")
+	write(t, g.x, x.Shape(), x.Float32s())
+	write(t, g.levels, labels.Shape(), labels.Int64s())
 	return g
 }
 
@@ -129,19 +93,19 @@ func must(t *testing.T, args ...string) string {
 
 // The golden xt gives the golden score, in every network.
 func TestGolden(t *testing.T) {
-	for _, path := range goldenFiles(t) {
+	for _, path := range golden.Glob(t, "*.safetensors") {
 		g := read(t, path)
 		t.Run(g.name, func(t *testing.T) {
-			if !slices.Contains(model.Networks(), g.meta["net"]) {
-				t.Skipf("network %s is not built in", g.meta["net"])
+			if !slices.Contains(model.Networks(), g.Meta["net"]) {
+				t.Skipf("network %s is not built in", g.Meta["net"])
 			}
 			out := filepath.Join(t.TempDir(), "s.npy")
 			said := must(t, "-checkpoint", g.checkpoint, "-input", g.x, "-levels", g.levels, "-o", out)
-			if !strings.Contains(said, fmt.Sprintf("%s: the score of %d rows", out, g.tensors["xt"].Shape()[0])) {
+			if !strings.Contains(said, fmt.Sprintf("%s: the score of %d rows", out, g.Tensor(t, "xt").Shape()[0])) {
 				t.Errorf("it said %q", said)
 			}
 			shape, s := load(t, out)
-			want := g.tensors["score"]
+			want := g.Tensor(t, "score")
 			if !slices.Equal(shape, want.Shape()) {
 				t.Fatalf("shape %v, expected %v", shape, want.Shape())
 			}
@@ -154,19 +118,19 @@ func TestGolden(t *testing.T) {
 }
 
 // small is a golden file for the other tests: three rows of 12 x 8, grey.
-func small(t *testing.T) *golden {
-	return read(t, filepath.Join("..", "..", "model", "testdata", "golden", "ncsnv2-12x8.safetensors"))
+func small(t *testing.T) *goldenCase {
+	return read(t, golden.Path("ncsnv2-12x8.safetensors"))
 }
 
 // Whatever the form in which x comes, and in whatever batches, the score has the same bits.
 func TestForms(t *testing.T) {
-	g := read(t, filepath.Join("..", "..", "model", "testdata", "golden", "ncsn-8x10-instancenorm-swish.safetensors")) // two channels
+	g := read(t, golden.Path("ncsn-8x10-instancenorm-swish.safetensors")) // two channels
 	dir := t.TempDir()
 	out := func() string { return filepath.Join(dir, "s.npy") }
 	base := []string{"-checkpoint", g.checkpoint, "-levels", g.levels}
 	must(t, append(base, "-input", g.x, "-o", out())...)
 	shape, want := load(t, out())
-	xt := g.tensors["xt"].Float32s()
+	xt := g.Tensor(t, "xt").Float32s()
 	same := func(name string, got []float32) {
 		t.Helper()
 		if !slices.Equal(got, want) {
@@ -274,7 +238,7 @@ func TestNoise(t *testing.T) {
 	}
 	all := filepath.Join(dir, "all.npy")
 	write(t, all, []int{3}, []int64{2, 2, 2})
-	sigma := g.tensors["sigmas"].Float32s()[2]
+	sigma := g.Tensor(t, "sigmas").Float32s()[2]
 	want := score("-level", "2")
 	if !slices.Equal(score("-levels", all), want) || !slices.Equal(score("-sigma", fmt.Sprint(sigma)), want) {
 		t.Error("level 2 by its number, in an array and by its sigma are not the same")
@@ -290,7 +254,7 @@ func TestNoise(t *testing.T) {
 		t.Error("levels 1 and 3 have the same score")
 	}
 
-	ncsn := read(t, filepath.Join("..", "..", "model", "testdata", "golden", "ncsn-12x8.safetensors"))
+	ncsn := read(t, golden.Path("ncsn-12x8.safetensors"))
 	code, _, stderr := command(nil, "-checkpoint", ncsn.checkpoint, "-input", ncsn.x, "-sigma", "0.3", "-o", out)
 	if code != 1 || !strings.Contains(stderr, "takes levels alone") || !strings.Contains(stderr, "level 1 with sigma 0.3162278") {
 		t.Errorf("sigma between levels: %d, %s", code, stderr)
@@ -301,17 +265,17 @@ func TestNoise(t *testing.T) {
 // A checkpoint of PyTorch gives the score that its values give in a checkpoint of this program: the moving average, and with
 // -raw the weights.
 func TestPyTorch(t *testing.T) {
-	dir := filepath.Join("..", "..", "model", "testdata", "golden")
+	dir := golden.Path()
 	name := "ncsnv2-10x8-swish-rescaled-linear"
 	g := read(t, filepath.Join(dir, name+".safetensors"))
 	out := filepath.Join(t.TempDir(), "s.npy")
 	for prefix, flag := range map[string]string{"ema.": "-ema", "adam.": "-raw"} {
-		stored, err := model.ReadCheckpoint(g.checkpoint)
+		stored, err := checkpoint.ReadCheckpoint(g.checkpoint)
 		if err != nil {
 			t.Fatal(err)
 		}
 		for i, nt := range stored.Tensors {
-			stored.Tensors[i].T = g.tensors[prefix+strings.TrimPrefix(nt.Name, "param.")]
+			stored.Tensors[i].T = g.Tensor(t, prefix+strings.TrimPrefix(nt.Name, "param."))
 		}
 		ours := filepath.Join(t.TempDir(), "c.safetensors")
 		if err := stored.Write(ours); err != nil {

@@ -9,9 +9,9 @@ import (
 	"strconv"
 	"strings"
 
-	"sigmaz/internal/cli"
+	"sigmaz/cmd/internal/cli"
+	"sigmaz/cmd/internal/weights"
 	"sigmaz/internal/nearest"
-	"sigmaz/internal/weights"
 	"sigmaz/model"
 	"sigmaz/train"
 	"sigmaz/train/dataset"

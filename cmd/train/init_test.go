@@ -8,10 +8,12 @@ import (
 	"testing"
 
 	"sigmaz/model"
+	"sigmaz/model/checkpoint"
+	"sigmaz/model/golden"
 )
 
 // pth is a checkpoint of PyTorch after three steps (model/testdata/golden/pth.py).
-var pth = filepath.Join("..", "..", "model", "testdata", "golden", "ncsnv2-10x8-swish-rescaled-linear.pth")
+var pth = golden.Path("ncsnv2-10x8-swish-rescaled-linear.pth")
 
 // short are flags for a run on glyphs that takes a moment. The learning rate moves no weight.
 func short(runs string, more ...string) []string {
@@ -43,7 +45,7 @@ func sameTensors(t *testing.T, what string, got, want map[string][]float32) {
 
 // -init starts at step 0 from the raw weights and the file's average, -continue at the file's step with its moments.
 func TestInit(t *testing.T) {
-	_, golden, err := model.ReadSafetensors(strings.TrimSuffix(pth, ".pth") + ".safetensors")
+	_, original, err := checkpoint.ReadSafetensors(strings.TrimSuffix(pth, ".pth") + ".safetensors")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -68,8 +70,8 @@ func TestInit(t *testing.T) {
 		if ck.Step != c.last {
 			t.Errorf("%s ended at step %d, expected %d", c.flag, ck.Step, c.last)
 		}
-		sameTensors(t, c.flag, tensorsOf(ck.Tensors, "param."), tensorsOf(golden, "adam."))
-		w, err := model.OpenWeights(pth)
+		sameTensors(t, c.flag, tensorsOf(ck.Tensors, "param."), tensorsOf(original, "adam."))
+		w, err := checkpoint.OpenWeights(pth)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -92,7 +94,7 @@ func TestInit(t *testing.T) {
 			t.Errorf("%s: %d of %d second moments are at least the file's", c.flag, kept, all)
 		}
 		// The average has moved by a millionth of the way from the file's to the weights.
-		for name, e := range tensorsOf(golden, "ema.") {
+		for name, e := range tensorsOf(original, "ema.") {
 			for i, now := range tensorsOf(ck.Tensors, "ema.")[name] {
 				if d := now - e[i]; d > 1e-6 || d < -1e-6 {
 					t.Fatalf("%s: the average of %s is %g, expected %g", c.flag, name, now, e[i])
@@ -133,7 +135,7 @@ func TestContinueOurs(t *testing.T) {
 
 func TestInitRefused(t *testing.T) {
 	runs := t.TempDir()
-	trees := filepath.Join("..", "..", "model", "testdata", "pth")
+	trees := filepath.Join(golden.Module(), "model", "checkpoint", "testdata", "pth")
 	for _, c := range []struct {
 		name string
 		args []string

@@ -23,9 +23,9 @@ import (
 	"strings"
 	"time"
 
-	"sigmaz/internal/cli"
+	"sigmaz/cmd/internal/cli"
+	"sigmaz/cmd/internal/preview"
 	"sigmaz/internal/memory"
-	"sigmaz/internal/preview"
 	"sigmaz/kernels"
 	"sigmaz/model"
 	"sigmaz/sample"
@@ -269,7 +269,7 @@ func checkMemory(b kernels.Backend, c *train.Config, data *train.Data, gpu bool)
 	if err != nil {
 		return err
 	}
-	words, err := model.TrainerWords(b, tc)
+	words, err := train.TrainerWords(b, tc)
 	if err != nil {
 		return err
 	}
@@ -390,7 +390,7 @@ func dryRun(ctx context.Context, b kernels.Backend, c *train.Config, preset trai
 	if err != nil {
 		return err
 	}
-	words, err := model.TrainerWords(b, tc)
+	words, err := train.TrainerWords(b, tc)
 	if err != nil {
 		return err
 	}

@@ -14,10 +14,10 @@ import (
 	"testing"
 	"time"
 
-	"sigmaz/internal/cli"
-	"sigmaz/internal/cli/clitest"
+	"sigmaz/cmd/internal/cli"
+	"sigmaz/cmd/internal/cli/clitest"
 	"sigmaz/internal/memory"
-	"sigmaz/model"
+	"sigmaz/model/checkpoint"
 	"sigmaz/train"
 )
 
@@ -58,7 +58,7 @@ func TestNCSN(t *testing.T) {
 			t.Errorf("no %q in\n%s", want, stdout)
 		}
 	}
-	cp, err := model.ReadCheckpoint(filepath.Join(runs, "n", "checkpoints", "step-0000002.safetensors"))
+	cp, err := checkpoint.ReadCheckpoint(filepath.Join(runs, "n", "checkpoints", "step-0000002.safetensors"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -352,13 +352,13 @@ func TestSignal(t *testing.T) {
 	}
 }
 
-func weightsIn(t *testing.T, dir string) *model.Checkpoint {
+func weightsIn(t *testing.T, dir string) *checkpoint.Checkpoint {
 	t.Helper()
 	path, err := train.Latest(dir)
 	if err != nil {
 		t.Fatal(err)
 	}
-	c, err := model.ReadCheckpoint(path)
+	c, err := checkpoint.ReadCheckpoint(path)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -7,9 +7,9 @@ import (
 	"path/filepath"
 	"testing"
 
-	"sigmaz/internal/preview"
+	"sigmaz/cmd/internal/preview"
 	"sigmaz/kernels"
-	"sigmaz/model"
+	"sigmaz/model/checkpoint"
 	"sigmaz/sample"
 	"sigmaz/train"
 	"sigmaz/train/dataset"
@@ -32,7 +32,7 @@ func TestSwissRollIsLearned(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	cp, err := model.ReadCheckpoint(path)
+	cp, err := checkpoint.ReadCheckpoint(path)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -10,9 +10,9 @@ import (
 	"strings"
 	"testing"
 
-	"sigmaz/internal/preview"
+	"sigmaz/cmd/internal/preview"
 	"sigmaz/kernels"
-	"sigmaz/model"
+	"sigmaz/model/checkpoint"
 	"sigmaz/sample"
 	"sigmaz/train"
 )
@@ -58,7 +58,7 @@ func TestTableIsLearned(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	cp, err := model.ReadCheckpoint(path)
+	cp, err := checkpoint.ReadCheckpoint(path)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -16,13 +16,14 @@ bin=$(mktemp -d)
 trap 'rm -rf "$bin"' EXIT
 cd "$root"
 
-mkdir -p "$here/bin" "$bin/kernels/ptx" "$bin/cuda" "$bin/model/testdata/golden"
+mkdir -p "$here/bin" "$bin/kernels/ptx" "$bin/cuda" "$bin/networks" "$bin/model/testdata/golden"
 flags=(-trimpath "-ldflags=-s -w")
 go build "${flags[@]}" -o "$bin/" ./cmd/train ./cmd/sample ./cmd/bench
 # A test runs in a folder that looks to it like its package's own.
 go test -c "${flags[@]}" -o "$bin/kernels/kernels.test" ./kernels
 go test -c "${flags[@]}" -o "$bin/cuda/cuda.test" ./cuda
-go test -c "${flags[@]}" -o "$bin/model/model.test" ./model
+go test -c "${flags[@]}" -o "$bin/networks/train.test" ./train
+cp go.mod "$bin/" # from where golden files are found
 cp kernels/ptx/sum.ptx "$bin/kernels/ptx/"
 cp model/testdata/golden/*.safetensors model/testdata/golden/golden.py "$bin/model/testdata/golden/"
 if [[ -n ${GOLDEN_DIR-} ]]; then

@@ -282,7 +282,7 @@ if ((gpu)); then
 	if wanted conformance; then tests conformance 300 kernels kernels.test -test.run '^Test(.*CUDA|Tiles|SplitSums|Norm.*|BatchSize|CompileErrors)$'; fi
 	if wanted golden; then
 		if [[ -d $work/golden ]]; then export GOLDEN_DIR=$work/golden; fi
-		tests golden 300 model model.test -test.run '^Test(Golden|TapeMachineAgrees|TrainingAgreesWithCPU)$/'
+		tests golden 300 networks train.test -test.run '^Test(Golden|TapeMachineAgrees|TrainingAgreesWithCPU)$/'
 	fi
 	if wanted bench; then bench; fi
 	if wanted pytorch; then pytorch; fi

@@ -10,7 +10,7 @@
 // header too, is found. docs/checkpoint.md draws the format and reads it in Python.
 //
 // Letters: n header bytes, s and e the offsets at which a tensor's values start and end after the header.
-package model
+package checkpoint
 
 import (
 	"bufio"
@@ -25,6 +25,7 @@ import (
 	"math"
 	"os"
 	"sigmaz/internal/atomicfile"
+	"sigmaz/model"
 	"sort"
 	"strconv"
 	"strings"
@@ -34,19 +35,12 @@ import (
 	"gorgonia.org/tensor"
 )
 
-// Named is a tensor under the name that it has in a file. The dtype is float32, float64 or int64; the shape is
-// PyTorch's, for convolutions (Cout, Cin, kH, kW).
-type Named struct {
-	Name string
-	T    *tensor.Dense
-}
-
 // Checkpoint is a run at one step. The order of Tensors is kept: it is the order in which a network registers its
 // parameters, and PyTorch's Adam numbers its moments by it.
 type Checkpoint struct {
 	Step, Seed uint64
 	Config     string // the run's resolved configuration, YAML
-	Tensors    []Named
+	Tensors    []model.Named
 }
 
 // What can be wrong with a file. Every error of [ReadCheckpoint] and [ReadSafetensors] about the file's content is a
@@ -193,7 +187,7 @@ func (v view) Data() []byte {
 	return b
 }
 
-func viewOf(nt Named) (view, error) {
+func viewOf(nt model.Named) (view, error) {
 	switch {
 	case nt.Name == "" || nt.Name == "__metadata__" || !utf8.ValidString(nt.Name):
 		return view{}, fmt.Errorf("%q cannot be the name of a tensor", nt.Name)
@@ -239,7 +233,7 @@ func ReadCheckpoint(path string) (*Checkpoint, error) {
 
 // ReadSafetensors reads any safetensors file of float32, float64 and int64 tensors: its metadata (nil if there is none)
 // and its tensors in the order of their values in the file. Nothing but the structure is checked.
-func ReadSafetensors(path string) (meta map[string]string, tensors []Named, err error) {
+func ReadSafetensors(path string) (meta map[string]string, tensors []model.Named, err error) {
 	f, size, err := open(path)
 	if err != nil {
 		return nil, nil, err
@@ -319,7 +313,7 @@ func decodeCheckpoint(path string, r io.ReaderAt, size int64) (*Checkpoint, erro
 }
 
 // inOrder returns tensors in the order of a JSON list of their names.
-func inOrder(tensors []Named, list string) ([]Named, error) {
+func inOrder(tensors []model.Named, list string) ([]model.Named, error) {
 	var names []string
 	if err := json.Unmarshal([]byte(list), &names); err != nil {
 		return nil, err
@@ -327,7 +321,7 @@ func inOrder(tensors []Named, list string) ([]Named, error) {
 	if len(names) != len(tensors) {
 		return nil, fmt.Errorf("%d names for %d tensors", len(names), len(tensors))
 	}
-	byName := make(map[string]Named, len(tensors))
+	byName := make(map[string]model.Named, len(tensors))
 	for _, nt := range tensors {
 		byName[nt.Name] = nt
 	}
@@ -451,8 +445,8 @@ func newInfo(name string, ti *safetensors.TensorInfo) (i info, fault string, kin
 }
 
 // tensors reads every value once, in the file's order, and shows the bytes to w. Besides the values it holds at most 1 MiB.
-func (h *header) tensors(r io.ReaderAt, w io.Writer) ([]Named, error) {
-	tensors := make([]Named, 0, len(h.infos))
+func (h *header) tensors(r io.ReaderAt, w io.Writer) ([]model.Named, error) {
+	tensors := make([]model.Named, 0, len(h.infos))
 	largest := int64(0)
 	for _, i := range h.infos {
 		largest = max(largest, i.e-i.s)
@@ -463,7 +457,7 @@ func (h *header) tensors(r io.ReaderAt, w io.Writer) ([]Named, error) {
 		if err != nil {
 			return nil, err
 		}
-		tensors = append(tensors, Named{i.name, t})
+		tensors = append(tensors, model.Named{Name: i.name, T: t})
 	}
 	return tensors, nil
 }

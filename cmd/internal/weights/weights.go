@@ -11,8 +11,9 @@ import (
 	"strconv"
 	"strings"
 
-	"sigmaz/internal/cli"
+	"sigmaz/cmd/internal/cli"
 	"sigmaz/model"
+	"sigmaz/model/checkpoint"
 	"sigmaz/train"
 	"sigmaz/train/dataset"
 )
@@ -54,7 +55,7 @@ func (o *Options) Group() cli.Group {
 
 // File is an open file with everything that is known about the network in it.
 type File struct {
-	*model.Weights
+	*checkpoint.Weights
 	Folder string // of the run, "" for a file
 	Config *train.Config
 	Sigmas model.Ladder
@@ -86,7 +87,7 @@ func Open(path string, o *Options, c *cli.Command) (*File, error) {
 	if file != path {
 		f.Folder = path
 	}
-	if f.Weights, err = model.OpenWeights(file); err != nil {
+	if f.Weights, err = checkpoint.OpenWeights(file); err != nil {
 		return nil, err
 	}
 	if f.Weights.Config != "" {
@@ -103,20 +104,20 @@ func Open(path string, o *Options, c *cli.Command) (*File, error) {
 
 // Prefix is that of the weights to take: the moving average, unless the raw weights are asked for or the file has no other.
 func (f *File) Prefix(raw bool) string {
-	if raw || !f.Has(model.EMAPrefix) {
-		return model.ParamPrefix
+	if raw || !f.Has(checkpoint.EMAPrefix) {
+		return checkpoint.ParamPrefix
 	}
-	return model.EMAPrefix
+	return checkpoint.EMAPrefix
 }
 
 // Which says which weights those are.
 func (f *File) Which(raw bool) string {
 	switch {
-	case f.Prefix(raw) == model.EMAPrefix:
+	case f.Prefix(raw) == checkpoint.EMAPrefix:
 		return "EMA weights"
 	case raw:
 		return "raw weights"
-	case f.Kind == model.KindStateDict:
+	case f.Kind == checkpoint.KindStateDict:
 		return "weights"
 	}
 	return "raw weights (it holds no EMA)"
@@ -154,7 +155,7 @@ func (f *File) configured(o *Options, c *cli.Command) (err error) {
 
 // found finds out what there is to know about a file without a configuration.
 func (f *File) found(o *Options, c *cli.Command) error {
-	net, err := model.Infer(f, f.Prefix(false), o.net, len(f.Weights.Sigmas))
+	net, err := checkpoint.Infer(f, f.Prefix(false), o.net, len(f.Weights.Sigmas))
 	if err != nil {
 		return fmt.Errorf("%s: %w", f.Path, err)
 	}
@@ -327,7 +328,7 @@ func sigmaOf(path string, buffer []float64) (train.Sigma, model.Ladder, error) {
 // Prepare sets in c what a run has from the file that it starts from: the network, and where it goes on with the file's
 // state of Adam (goOn) the ladder and Adam's settings too. net is the network that was asked for, "" where none was.
 func Prepare(c *train.Config, path string, goOn bool, net string) error {
-	w, err := model.OpenWeights(path)
+	w, err := checkpoint.OpenWeights(path)
 	if err != nil {
 		return err
 	}
@@ -348,7 +349,7 @@ func Prepare(c *train.Config, path string, goOn bool, net string) error {
 		}
 		of = *stored
 	} else {
-		if of.Network, err = model.Infer(w, model.ParamPrefix, "", len(w.Sigmas)); err != nil {
+		if of.Network, err = checkpoint.Infer(w, checkpoint.ParamPrefix, "", len(w.Sigmas)); err != nil {
 			return fmt.Errorf("%s: %w", path, err)
 		}
 		of.Network.Nonlinearity, of.Network.Rescaled = c.Network.Nonlinearity, c.Network.Rescaled
@@ -375,7 +376,7 @@ func Prepare(c *train.Config, path string, goOn bool, net string) error {
 	if goOn {
 		switch {
 		case w.Adam != nil:
-			c.Adam = train.Adam{LR: w.Adam.LR, Beta1: w.Adam.Beta1, Beta2: w.Adam.Beta2, Eps: w.Adam.Eps}
+			c.Adam = train.Adam(w.Adam.AdamSettings)
 		case w.Config != "":
 			c.Adam, c.EMA, c.Seed = of.Adam, of.EMA, of.Seed
 		}

@@ -9,7 +9,7 @@ import (
 	"testing"
 	"unicode/utf8"
 
-	"sigmaz/internal/cli"
+	"sigmaz/cmd/internal/cli"
 )
 
 // Check checks the command line that command makes, a fresh one at each call.

@@ -13,7 +13,7 @@
 // in which the model's names begin with "module." (DataParallel) and those of the EMA do not; Adam's state goes by a
 // parameter's place in the order of the state_dict, buffers left out. score_sde_pytorch writes a dict {model, optimizer,
 // ema, step}, others a state_dict alone.
-package model
+package checkpoint
 
 import (
 	"errors"
@@ -26,9 +26,10 @@ import (
 	"gorgonia.org/tensor"
 
 	"sigmaz/internal/pytorch"
+	"sigmaz/model"
 )
 
-// Weights is an open file with a network's weights. It is a [TensorSet].
+// Weights is an open file with a network's weights. It is a [model.TensorSet].
 type Weights struct {
 	Path string
 	Kind string // one of the kinds below, for messages
@@ -55,16 +56,19 @@ const (
 	KindPyTorch    = "PyTorch checkpoint" // of the original repositories
 )
 
+// AdamSettings are the constants of Adam: theta <- theta - LR mhat / (sqrt(vhat) + Eps).
+type AdamSettings struct{ LR, Beta1, Beta2, Eps float64 }
+
 // AdamState is what a file says about the optimiser beside its moments.
 type AdamState struct {
-	AdamConfig
+	AdamSettings
 	Unsupported string // what it does that Adam of this program does not; "" for nothing
 	err         error  // why its moments cannot be told by name; nil when they can
 }
 
 // stored is one tensor and how it is read.
 type stored struct {
-	Described
+	model.Described
 	read func(dst []float32) error
 }
 
@@ -109,9 +113,9 @@ func (w *Weights) Close() error { return w.close() }
 // Has says whether there are tensors whose names start with prefix.
 func (w *Weights) Has(prefix string) bool { return len(w.Described(prefix)) > 0 }
 
-// Described is [TensorSet]'s.
-func (w *Weights) Described(prefix string) []Described {
-	var list []Described
+// Described is [model.TensorSet]'s.
+func (w *Weights) Described(prefix string) []model.Described {
+	var list []model.Described
 	for _, t := range w.tensors {
 		if strings.HasPrefix(t.Name, prefix) {
 			list = append(list, t.Described)
@@ -120,7 +124,7 @@ func (w *Weights) Described(prefix string) []Described {
 	return list
 }
 
-// ReadTensor is [TensorSet]'s.
+// ReadTensor is [model.TensorSet]'s.
 func (w *Weights) ReadTensor(name string, dst []float32) error {
 	i, ok := w.places[name]
 	if !ok {
@@ -134,8 +138,8 @@ func (w *Weights) ReadTensor(name string, dst []float32) error {
 }
 
 // Tensors reads the tensors whose names start with one of the prefixes, as float32.
-func (w *Weights) Tensors(prefixes ...string) ([]Named, error) {
-	var list []Named
+func (w *Weights) Tensors(prefixes ...string) ([]model.Named, error) {
+	var list []model.Named
 	for _, prefix := range prefixes {
 		for _, d := range w.Described(prefix) {
 			values := make([]float32, d.Shape.TotalSize())
@@ -146,7 +150,7 @@ func (w *Weights) Tensors(prefixes ...string) ([]Named, error) {
 			if len(d.Shape) == 0 {
 				t = tensor.New(tensor.FromScalar(values[0]))
 			}
-			list = append(list, Named{d.Name, t})
+			list = append(list, model.Named{Name: d.Name, T: t})
 		}
 	}
 	return list, nil
@@ -173,7 +177,7 @@ func (w *Weights) add(name, dtype string, shape []int, read func([]float32) erro
 		w.places = map[string]int{}
 	}
 	w.places[name] = len(w.tensors)
-	w.tensors = append(w.tensors, stored{Described{name, append(tensor.Shape{}, shape...), dtype}, read})
+	w.tensors = append(w.tensors, stored{model.Described{Name: name, Shape: append(tensor.Shape{}, shape...), DType: dtype}, read})
 	return nil
 }
 
@@ -194,7 +198,7 @@ func openSafetensors(path string, f io.ReaderAt, size int64) (*Weights, error) {
 		}
 		w.Kind, w.Config, w.Step, w.Stepped = KindCheckpoint, c.Config, c.Step, true
 		for _, nt := range c.Tensors {
-			read := func(dst []float32) error { return namedSet{nt}.ReadTensor(nt.Name, dst) }
+			read := func(dst []float32) error { return model.NamedSet{nt}.ReadTensor(nt.Name, dst) }
 			if err := w.add(nt.Name, nt.T.Dtype().String(), nt.T.Shape(), read); err != nil {
 				return nil, fmt.Errorf("%s %w", path, err)
 			}
@@ -217,7 +221,7 @@ func openSafetensors(path string, f io.ReaderAt, size int64) (*Weights, error) {
 			if err != nil {
 				return err
 			}
-			return namedSet{{i.name, t}}.ReadTensor(i.name, dst)
+			return model.NamedSet{{Name: i.name, T: t}}.ReadTensor(i.name, dst)
 		}
 		if err := w.addOrSigmas(strings.TrimPrefix(i.name, cut), dtype, i.shape, read); err != nil {
 			return nil, fmt.Errorf("%s %w", path, err)
@@ -240,20 +244,6 @@ func (w *Weights) addOrSigmas(name, dtype string, shape []int, read func([]float
 		w.Sigmas[i] = float64(s)
 	}
 	return nil
-}
-
-// DiffersFrom is the first level at which a ladder that a file keeps differs by more than one part in a million, or that only
-// one of the two has; -1 where there is none.
-func (l Ladder) DiffersFrom(sigmas []float64) int {
-	for i := range min(len(l), len(sigmas)) {
-		if !(math.Abs(sigmas[i]-float64(l[i])) <= 1e-6*float64(l[i])) {
-			return i
-		}
-	}
-	if len(l) != len(sigmas) {
-		return min(len(l), len(sigmas))
-	}
-	return -1
 }
 
 // modulePrefix is "module." where every name begins with it, as those of DataParallel do.
@@ -355,7 +345,7 @@ func (w *Weights) addDict(d *pytorch.Dict, prefix string) (names []string, err e
 	for i, v := range d.Values {
 		t, name := v.(*pytorch.Tensor), strings.TrimPrefix(all[i], cut)
 		if t.Count() == 0 {
-			return nil, fmt.Errorf("has an empty tensor %s %s: expected values", name, shapeText(t.Shape))
+			return nil, fmt.Errorf("has an empty tensor %s %s: expected values", name, model.ShapeText(t.Shape))
 		}
 		add := func(n, dtype string, shape []int, read func([]float32) error) error {
 			return w.add(prefix+n, dtype, shape, read)

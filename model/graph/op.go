@@ -8,7 +8,7 @@
 // The backward site of a layer takes, in this order, the forward's inputs, the forward's output and the gradient of that
 // output, and gives one output for each input that has a gradient. All layers follow this rule, so differentiation is
 // written once, and Op.Do can recompute the forward's hidden buffers from the backward's inputs.
-package model
+package graph
 
 import (
 	"fmt"
@@ -22,8 +22,8 @@ import (
 	"sigmaz/kernels"
 )
 
-// layer is what a site computes: a thin face over kernels. Its String gives its kind and all its attributes.
-type layer interface {
+// Layer is what a site computes: a thin face over kernels. Its String gives its kind and all its attributes.
+type Layer interface {
 	fmt.Stringer
 	// output is the shape of the forward's output.
 	output(in []tensor.Shape) (tensor.Shape, error)
@@ -40,7 +40,7 @@ type layer interface {
 
 // site is one computation of the graph, forward or backward.
 type site struct {
-	layer
+	Layer
 	path string
 	in   []tensor.Shape // of the forward's inputs
 	out  tensor.Shape   // of the forward's output
@@ -61,10 +61,10 @@ type siteOp struct {
 
 var _ gorgonia.SDOp = siteOp{}
 
-// apply adds output i of site s with these children to their graph. It fails if Gorgonia answers with another node: a
+// addOutput adds output i of site s with these children to their graph. It fails if Gorgonia answers with another node: a
 // new node whose hash, type and number of children equal those of an old one is silently merged with it, whatever its
 // children are.
-func apply(s *site, i int, children gorgonia.Nodes) (*gorgonia.Node, error) {
+func addOutput(s *site, i int, children gorgonia.Nodes) (*gorgonia.Node, error) {
 	n, err := gorgonia.ApplyOp(siteOp{s, i}, children...)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", s.path, err)
@@ -80,14 +80,14 @@ func apply(s *site, i int, children gorgonia.Nodes) (*gorgonia.Node, error) {
 	return n, nil
 }
 
-// forward adds a forward site to the graph.
-func forward(l layer, path string, in ...*gorgonia.Node) (*gorgonia.Node, error) {
-	s := &site{layer: l, path: path, in: shapesOf(in)}
+// Apply adds a layer to the graph of its inputs, under a path that is its own, and returns its output.
+func Apply(l Layer, path string, in ...*gorgonia.Node) (*gorgonia.Node, error) {
+	s := &site{Layer: l, path: path, in: shapesOf(in)}
 	var err error
 	if s.out, err = l.output(s.in); err != nil {
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
-	n, err := apply(s, 0, in)
+	n, err := addOutput(s, 0, in)
 	s.nodes = gorgonia.Nodes{n}
 	return n, err
 }
@@ -131,9 +131,9 @@ func (o siteOp) ReturnsPtr() bool     { return false }
 func (o siteOp) CallsExtern() bool    { return false }
 func (o siteOp) OverwritesInput() int { return -1 }
 
-// WriteHash writes all that tells sites apart; see apply.
+// WriteHash writes all that tells sites apart; see addOutput.
 func (o siteOp) WriteHash(h hash.Hash) {
-	fmt.Fprintf(h, "sigmaz %s %v backward=%t output=%d in=%v", o.path, o.layer, o.of != nil, o.i, o.in)
+	fmt.Fprintf(h, "sigmaz %s %v backward=%t output=%d in=%v", o.path, o.Layer, o.of != nil, o.i, o.in)
 }
 
 func (o siteOp) Hashcode() uint32 {
@@ -144,9 +144,9 @@ func (o siteOp) Hashcode() uint32 {
 
 func (o siteOp) String() string {
 	if o.of != nil {
-		return fmt.Sprintf("%s: d%d %v", o.path, o.i, o.layer)
+		return fmt.Sprintf("%s: d%d %v", o.path, o.i, o.Layer)
 	}
-	return fmt.Sprintf("%s: %v", o.path, o.layer)
+	return fmt.Sprintf("%s: %v", o.path, o.Layer)
 }
 
 // DiffWRT is all false for a backward site: second derivatives are not supported.
@@ -162,17 +162,17 @@ func (o siteOp) SymDiff(inputs gorgonia.Nodes, output, grad *gorgonia.Node) (gor
 	if o.of != nil {
 		return nil, fmt.Errorf("%s: no second derivative", o.path)
 	}
-	if _, sum := o.layer.(addLayer); sum {
+	if _, sum := o.Layer.(Sum); sum {
 		return gorgonia.Nodes{grad, grad}, nil // d(a+b) is the gradient itself for both: no node, no copy
 	}
-	b := &site{layer: o.layer, path: o.path, in: o.in, out: o.out, of: o.site, nodes: make(gorgonia.Nodes, len(inputs))}
+	b := &site{Layer: o.Layer, path: o.path, in: o.in, out: o.out, of: o.site, nodes: make(gorgonia.Nodes, len(inputs))}
 	children := append(append(gorgonia.Nodes(nil), inputs...), output, grad)
 	for i, ok := range o.grads() {
 		if !ok {
 			continue
 		}
 		var err error
-		if b.nodes[i], err = apply(b, i, children); err != nil {
+		if b.nodes[i], err = addOutput(b, i, children); err != nil {
 			return nil, err
 		}
 	}

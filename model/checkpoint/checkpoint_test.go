@@ -1,4 +1,4 @@
-package model
+package checkpoint
 
 import (
 	"bytes"
@@ -13,6 +13,7 @@ import (
 	"path/filepath"
 	"reflect"
 	"runtime"
+	"sigmaz/model"
 	"strings"
 	"testing"
 
@@ -30,18 +31,18 @@ func small() *Checkpoint {
 		Step:   math.MaxUint64,
 		Seed:   1 << 63,
 		Config: "net: mlp # \"checksum\":\"" + noDigits + "\" <&> \u2028 \x00 é\n",
-		Tensors: []Named{
-			{"param.z", dense([]float32{1, -2, 0.1, float32(math.Inf(1)), float32(math.NaN()), 1e-45}, 2, 3)},
-			{"param.a", dense([]float32{3}, 1)},
-			{"ema.z <\"é", dense([]float64{math.Pi, math.Copysign(0, -1)}, 1, 2, 1)},
-			{"checksum", dense([]int64{math.MinInt64, math.MaxInt64}, 2)},
-			{"adam_m.z", tensor.New(tensor.FromScalar(float32(7)))},
+		Tensors: []model.Named{
+			{Name: "param.z", T: dense([]float32{1, -2, 0.1, float32(math.Inf(1)), float32(math.NaN()), 1e-45}, 2, 3)},
+			{Name: "param.a", T: dense([]float32{3}, 1)},
+			{Name: "ema.z <\"é", T: dense([]float64{math.Pi, math.Copysign(0, -1)}, 1, 2, 1)},
+			{Name: "checksum", T: dense([]int64{math.MinInt64, math.MaxInt64}, 2)},
+			{Name: "adam_m.z", T: tensor.New(tensor.FromScalar(float32(7)))},
 		},
 	}
 }
 
 // sameTensors compares bit by bit: NaN is itself and -0 is not 0.
-func sameTensors(got, want []Named) error {
+func sameTensors(got, want []model.Named) error {
 	if len(got) != len(want) {
 		return fmt.Errorf("%d tensors, expected %d", len(got), len(want))
 	}
@@ -93,8 +94,8 @@ func TestCheckpointRoundTrip(t *testing.T) {
 	}
 	for name, c := range map[string]*Checkpoint{
 		"small": small(),
-		"empty": {Tensors: []Named{}},
-		"large": {Step: 500, Config: "x", Tensors: []Named{{"b", dense(large, len(large))}, {"a", dense([]int64{1}, 1)}}},
+		"empty": {Tensors: []model.Named{}},
+		"large": {Step: 500, Config: "x", Tensors: []model.Named{{Name: "b", T: dense(large, len(large))}, {Name: "a", T: dense([]int64{1}, 1)}}},
 	} {
 		path := filepath.Join(t.TempDir(), name+".safetensors")
 		for range 2 { // the second time over the first
@@ -278,7 +279,7 @@ func TestReadSafetensorsOrder(t *testing.T) {
 	if err != nil || meta != nil {
 		t.Fatal(meta, err)
 	}
-	want := []Named{{"b", dense([]float32{1.5, -2}, 2, 1)}, {"a", dense([]int64{3}, 1)}, {"c", tensor.New(tensor.FromScalar(float32(4)))}}
+	want := []model.Named{{Name: "b", T: dense([]float32{1.5, -2}, 2, 1)}, {Name: "a", T: dense([]int64{3}, 1)}, {Name: "c", T: tensor.New(tensor.FromScalar(float32(4)))}}
 	if err := sameTensors(got, want); err != nil {
 		t.Error(err)
 	}
@@ -299,15 +300,15 @@ func TestWriteBadTensors(t *testing.T) {
 		c    Checkpoint
 		text string
 	}{
-		{"twice", Checkpoint{Tensors: []Named{{"a", one}, {"a", one}}}, `two tensors named "a"`},
-		{"no name", Checkpoint{Tensors: []Named{{"", one}}}, "cannot be the name"},
-		{"reserved name", Checkpoint{Tensors: []Named{{"__metadata__", one}}}, "cannot be the name"},
-		{"name no UTF-8", Checkpoint{Tensors: []Named{{"\xff", one}}}, "cannot be the name"},
+		{"twice", Checkpoint{Tensors: []model.Named{{Name: "a", T: one}, {Name: "a", T: one}}}, `two tensors named "a"`},
+		{"no name", Checkpoint{Tensors: []model.Named{{Name: "", T: one}}}, "cannot be the name"},
+		{"reserved name", Checkpoint{Tensors: []model.Named{{Name: "__metadata__", T: one}}}, "cannot be the name"},
+		{"name no UTF-8", Checkpoint{Tensors: []model.Named{{Name: "\xff", T: one}}}, "cannot be the name"},
 		{"config no UTF-8", Checkpoint{Config: "\xff"}, "UTF-8"},
-		{"nil", Checkpoint{Tensors: []Named{{"a", nil}}}, "is nil"},
-		{"dtype", Checkpoint{Tensors: []Named{{"a", tensor.New(tensor.WithBacking([]uint8{1, 2}))}}}, "expected float32"},
-		{"transposed", Checkpoint{Tensors: []Named{{"a", transposed}}}, "not contiguous"},
-		{"column", Checkpoint{Tensors: []Named{{"a", column.(*tensor.Dense)}}}, "not contiguous"},
+		{"nil", Checkpoint{Tensors: []model.Named{{Name: "a", T: nil}}}, "is nil"},
+		{"dtype", Checkpoint{Tensors: []model.Named{{Name: "a", T: tensor.New(tensor.WithBacking([]uint8{1, 2}))}}}, "expected float32"},
+		{"transposed", Checkpoint{Tensors: []model.Named{{Name: "a", T: transposed}}}, "not contiguous"},
+		{"column", Checkpoint{Tensors: []model.Named{{Name: "a", T: column.(*tensor.Dense)}}}, "not contiguous"},
 	} {
 		dir := t.TempDir()
 		path := filepath.Join(dir, "c.safetensors")
@@ -327,11 +328,11 @@ func TestWriteRowsOfAnArena(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c, err := decodeBytes(written(t, &Checkpoint{Tensors: []Named{{"a", rows.(*tensor.Dense)}}}))
+	c, err := decodeBytes(written(t, &Checkpoint{Tensors: []model.Named{{Name: "a", T: rows.(*tensor.Dense)}}}))
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := sameTensors(c.Tensors, []Named{{"a", dense([]float32{3, 4, 5, 6}, 2, 2)}}); err != nil {
+	if err := sameTensors(c.Tensors, []model.Named{{Name: "a", T: dense([]float32{3, 4, 5, 6}, 2, 2)}}); err != nil {
 		t.Error(err)
 	}
 }
@@ -407,7 +408,7 @@ func TestWriteFails(t *testing.T) {
 func TestCheckpointMemory(t *testing.T) {
 	c := &Checkpoint{}
 	for i := range 8 {
-		c.Tensors = append(c.Tensors, Named{fmt.Sprint(i), dense(make([]float32, 1<<20), 1<<20)})
+		c.Tensors = append(c.Tensors, model.Named{Name: fmt.Sprint(i), T: dense(make([]float32, 1<<20), 1<<20)})
 	}
 	const data = 8 << 22
 	path := filepath.Join(t.TempDir(), "c.safetensors")

@@ -2,7 +2,7 @@
 
 // The networks on a CUDA device: golden files and Gorgonia's TapeMachine through testBackends, and here training against
 // the CPU. Where no device answers the tests are skipped, unless SIGMAZ_GPU=required promises one.
-package model
+package train
 
 import (
 	"fmt"
@@ -11,6 +11,7 @@ import (
 
 	"sigmaz/kernels"
 	"sigmaz/kernels/kerneltest"
+	"sigmaz/model"
 )
 
 func init() { testBackends = append(testBackends, testBackend{"cuda", kerneltest.OpenCUDA}) }
@@ -26,14 +27,14 @@ func TestTrainingAgreesWithCPU(t *testing.T) {
 	vectors := &kernels.Data{N: 40, H: 1, W: 1, C: 2, F32: make([]float32, 80)}
 	kernels.Stream{Seed: 1, Purpose: kernels.PurposeData}.Normals(vectors.F32)
 	for _, c := range []TrainerConfig{
-		{Network: Config{Net: "ncsnv2", Height: 8, Width: 8, Channels: 1, NGF: 8}, Batch: 4, Data: images, HeldOut: images, Flip: true, Dequantize: true},
-		{Network: Config{Net: "ncsn", Height: 8, Width: 8, Channels: 1, NGF: 4, Levels: 4, Rescaled: true}, Batch: 4, Data: images, HeldOut: images, Dequantize: true},
-		{Network: Config{Net: "mlp", Height: 1, Width: 1, Channels: 2, Hidden: 32, DataSD: 1}, Batch: 33, Data: vectors, HeldOut: vectors, Stratified: true},
+		{Network: model.Config{Net: "ncsnv2", Height: 8, Width: 8, Channels: 1, NGF: 8}, Batch: 4, Data: images, HeldOut: images, Flip: true, Dequantize: true},
+		{Network: model.Config{Net: "ncsn", Height: 8, Width: 8, Channels: 1, NGF: 4, Levels: 4, Rescaled: true}, Batch: 4, Data: images, HeldOut: images, Dequantize: true},
+		{Network: model.Config{Net: "mlp", Height: 1, Width: 1, Channels: 2, Hidden: 32, DataSD: 1}, Batch: 33, Data: vectors, HeldOut: vectors, Stratified: true},
 	} {
 		t.Run(c.Network.Net, func(t *testing.T) {
 			const steps, lr = 50, 1e-3
-			c.Sigmas, c.AnnealPower, c.Seed, c.Ring = Ladder{1, 0.5, 0.2, 0.1}, 2, 3, 10
-			c.Adam = AdamConfig{LR: lr, Beta1: 0.9, Beta2: 0.999, Eps: 1e-8}
+			c.Sigmas, c.AnnealPower, c.Seed, c.Ring = model.Ladder{1, 0.5, 0.2, 0.1}, 2, 3, 10
+			c.Adam = Adam{LR: lr, Beta1: 0.9, Beta2: 0.999, Eps: 1e-8}
 			c.EMARate = 0.99
 			run := func(b kernels.Backend) (losses []LossRecord, params, ema []float32, held float64) {
 				tr, err := NewTrainer(b, c)

@@ -6,7 +6,7 @@
 // handed on to later values of exactly the same size and kind, and in place where a kernel allows it. Exactly the same:
 // then row n of the new value lies on row n of the old one, and a backend may run one row of the batch through many
 // operations before it turns to the next.
-package model
+package graph
 
 import (
 	"fmt"
@@ -72,7 +72,7 @@ func NewPlan(outputs gorgonia.Nodes, placed map[*gorgonia.Node]kernels.Buf, base
 		}
 		p.buffers[n] = b
 		if isSite && op.of == nil {
-			_, loss := op.layer.(lossLayer)
+			_, loss := op.Layer.(Loss)
 			for _, words := range op.hidden(op.in) {
 				p.hiddens[op.site] = append(p.hiddens[op.site], add(words, true, loss))
 			}
@@ -86,7 +86,7 @@ func NewPlan(outputs gorgonia.Nodes, placed map[*gorgonia.Node]kernels.Buf, base
 		}
 	}
 	for s, h := range p.hiddens {
-		if _, pool := s.layer.(maxPoolLayer); pool && !backward[s] {
+		if _, pool := s.Layer.(MaxPool); pool && !backward[s] {
 			for _, b := range h {
 				b.words = 0
 			}

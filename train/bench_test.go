@@ -1,10 +1,11 @@
-package model
+package train
 
 import (
 	"fmt"
 	"testing"
 
 	"sigmaz/kernels"
+	"sigmaz/model"
 )
 
 // BenchmarkStep is a whole training step of NCSNv2, perturbation to Adam. A backward pass counts as two forward ones.
@@ -13,21 +14,21 @@ func BenchmarkStep(b *testing.B) {
 		ngf, size, channels, batch int
 	}{{8, 28, 1, 32}, {16, 28, 1, 32}, {64, 28, 1, 32}, {128, 32, 3, 16}} {
 		b.Run(fmt.Sprintf("ngf %d, %dx%dx%d, batch %d", c.ngf, c.size, c.size, c.channels, c.batch), func(b *testing.B) {
-			cfg := Config{Net: "ncsnv2", Height: c.size, Width: c.size, Channels: c.channels, NGF: c.ngf}
+			cfg := model.Config{Net: "ncsnv2", Height: c.size, Width: c.size, Channels: c.channels, NGF: c.ngf}
 			data := &kernels.Data{N: 64, H: c.size, W: c.size, C: c.channels, U8: make([]byte, 64*cfg.D())}
 			for i := range data.U8 {
 				data.U8[i] = byte(i * i)
 			}
-			sigmas, err := Geometric(10, 0.01, 40)
+			sigmas, err := model.Geometric(10, 0.01, 40)
 			if err != nil {
 				b.Fatal(err)
 			}
 			t, err := NewTrainer(kernels.NewCPU(0), TrainerConfig{Network: cfg, Batch: c.batch, Sigmas: sigmas, AnnealPower: 2,
-				Adam: AdamConfig{1e-3, 0.9, 0.999, 1e-8}, EMARate: 0.999, Data: data, Ring: 1})
+				Adam: Adam{1e-3, 0.9, 0.999, 1e-8}, EMARate: 0.999, Data: data, Ring: 1})
 			if err != nil {
 				b.Fatal(err)
 			}
-			info, err := Describe(cfg)
+			info, err := model.Describe(cfg)
 			if err != nil {
 				b.Fatal(err)
 			}

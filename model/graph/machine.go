@@ -1,5 +1,5 @@
 // The machine: runs a plan on a backend, as a gorgonia.VM.
-package model
+package graph
 
 import (
 	"fmt"

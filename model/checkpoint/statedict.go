@@ -3,11 +3,12 @@
 //	net.load_state_dict(safetensors.torch.load_file(FILE), strict=True)
 //
 // with the original class: its names, its shapes (O, I, kH, kW), and its buffer of the ladder where it has one.
-package model
+package checkpoint
 
 import (
 	"fmt"
 	"io"
+	"sigmaz/model"
 	"slices"
 	"strconv"
 	"strings"
@@ -18,8 +19,8 @@ import (
 
 // StateFile is what [WriteStateDict] writes.
 type StateFile struct {
-	Network Config
-	Sigmas  Ladder
+	Network model.Config
+	Sigmas  model.Ladder
 	Prefix  string // before every name: "" or "module."
 	// What this program keeps in the file's metadata, which PyTorch passes over: the run's configuration, YAML, and the step
 	// of the weights.
@@ -29,7 +30,7 @@ type StateFile struct {
 
 // WriteStateDict writes the weights called prefix+NAME in set, bit for bit where they are float32. Beside the largest tensor
 // nothing is held.
-func WriteStateDict(w io.Writer, f StateFile, set TensorSet, prefix string) error {
+func WriteStateDict(w io.Writer, f StateFile, set model.TensorSet, prefix string) error {
 	entries, err := f.Network.StateDict(len(f.Sigmas))
 	if err != nil {
 		return err
@@ -38,7 +39,7 @@ func WriteStateDict(w io.Writer, f StateFile, set TensorSet, prefix string) erro
 	if err != nil {
 		return err
 	}
-	if err := fit(params, set, prefix); err != nil {
+	if err := model.Fit(params, set, prefix); err != nil {
 		return err
 	}
 	views := make(map[string]lazyView, len(entries))
@@ -89,30 +90,30 @@ func (v lazyView) Data() []byte {
 // Infer finds the network that the tensors called prefix+NAME are the parameters of: which one, unless net says so, its
 // channels, width and norm. levels is the number of noise levels where it is known, or 0. The image's size, the
 // nonlinearity and the range of the data leave no mark on parameters; they are not set.
-func Infer(set TensorSet, prefix, net string, levels int) (Config, error) {
+func Infer(set model.TensorSet, prefix, net string, levels int) (model.Config, error) {
 	shapes := map[string]tensor.Shape{}
 	for _, d := range set.Described(prefix) {
 		shapes[strings.TrimPrefix(d.Name, prefix)] = d.Shape
 	}
 	first, ok := shapes["begin_conv.weight"]
 	if !ok || len(first) != 4 {
-		return Config{}, fmt.Errorf("the tensors are of no network that is known: they have no begin_conv.weight of four dimensions, with which all of them begin (%s)", strings.Join(ImageNetworks(), ", "))
+		return model.Config{}, fmt.Errorf("the tensors are of no network that is known: they have no begin_conv.weight of four dimensions, with which all of them begin (%s)", strings.Join(model.ImageNetworks(), ", "))
 	}
 	if embed, ok := shapes["normalizer.embed.weight"]; ok && len(embed) == 2 {
 		levels = embed[0]
 	}
-	nets := ImageNetworks()
+	nets := model.ImageNetworks()
 	if net != "" && !slices.Contains(nets, net) {
-		return Config{}, fmt.Errorf("network %q is none for images: expected one of %s", net, strings.Join(nets, ", "))
+		return model.Config{}, fmt.Errorf("network %q is none for images: expected one of %s", net, strings.Join(nets, ", "))
 	}
-	var best Config // the network asked for, or that with the fewest names amiss
+	var best model.Config // the network asked for, or that with the fewest names amiss
 	fewest := -1
 	for _, n := range nets {
-		for _, norm := range Normalizations() {
-			c := Config{Net: n, NGF: first[0], Channels: first[1], Height: 64, Width: 64, Normalization: norm, Levels: max(levels, 1)}
+		for _, norm := range model.Normalizations() {
+			c := model.Config{Net: n, NGF: first[0], Channels: first[1], Height: 64, Width: 64, Normalization: norm, Levels: max(levels, 1)}
 			params, err := c.Params()
 			if err != nil {
-				return Config{}, err
+				return model.Config{}, err
 			}
 			wrong := len(shapes)
 			for _, p := range params {
@@ -124,7 +125,7 @@ func Infer(set TensorSet, prefix, net string, levels int) (Config, error) {
 			}
 			switch {
 			case net != "" && n != net && wrong == 0:
-				return Config{}, fmt.Errorf("the tensors are not those of network %s but those of %s: give -net %[2]s, or leave it out", net, n)
+				return model.Config{}, fmt.Errorf("the tensors are not those of network %s but those of %s: give -net %[2]s, or leave it out", net, n)
 			case net != "" && n != net:
 			case fewest < 0 || wrong < fewest:
 				best, fewest = c, wrong
@@ -133,13 +134,13 @@ func Infer(set TensorSet, prefix, net string, levels int) (Config, error) {
 	}
 	params, err := best.Params()
 	if err != nil {
-		return Config{}, err
+		return model.Config{}, err
 	}
-	if err := fit(params, set, prefix); err != nil {
+	if err := model.Fit(params, set, prefix); err != nil {
 		if net == "" {
-			return Config{}, fmt.Errorf("network %s is nearest, but %w", best.Net, err)
+			return model.Config{}, fmt.Errorf("network %s is nearest, but %w", best.Net, err)
 		}
-		return Config{}, fmt.Errorf("network %s: %w", best.Net, err)
+		return model.Config{}, fmt.Errorf("network %s: %w", best.Net, err)
 	}
 	best.Height, best.Width = 0, 0
 	if best.Levels = levels; !best.NeedsLevels() {
@@ -147,15 +148,3 @@ func Infer(set TensorSet, prefix, net string, levels int) (Config, error) {
 	}
 	return best, nil
 }
-
-// ImageNetworks lists the networks for images by name.
-func ImageNetworks() []string {
-	var names []string
-	for _, r := range refineNets {
-		names = append(names, r.name)
-	}
-	return names
-}
-
-// TakesLevels says whether the network is told the noise as a level of the ladder, and so has no score between them.
-func (c Config) TakesLevels() bool { return c.TakesImages() && c.SeesSigma() }

@@ -1,21 +1,19 @@
 // The networks against PyTorch: testdata/golden/README.md says what a golden file holds.
-package model
+package train
 
 import (
 	"fmt"
 	"math"
-	"os"
 	"path/filepath"
 	"slices"
-	"strconv"
 	"strings"
 	"testing"
 	"text/tabwriter"
 
-	"gorgonia.org/tensor"
-
 	"sigmaz/internal/approx"
 	"sigmaz/kernels"
+	"sigmaz/model"
+	"sigmaz/model/golden"
 )
 
 // The tolerances are those of two float32 programs that sum in another order. A wrong constant shows: the epsilon of the
@@ -36,35 +34,22 @@ type testBackend struct {
 }
 
 func TestGolden(t *testing.T) {
-	dirs := []string{filepath.Join("testdata", "golden")}
-	if dir := os.Getenv("GOLDEN_DIR"); dir != "" {
-		dirs = append(dirs, dir)
-	}
 	found := map[string]bool{}
 	var table goldenTable
-	for _, dir := range dirs {
-		files, err := filepath.Glob(filepath.Join(dir, "*.safetensors"))
-		if err != nil {
-			t.Fatal(err)
-		}
-		if len(files) == 0 {
-			t.Errorf("%s holds no *.safetensors", dir)
-		}
-		for _, file := range files {
-			g := readGolden(t, file)
-			found[g.meta["net"]] = true
-			t.Run(filepath.Base(file), func(t *testing.T) {
-				if net := g.meta["net"]; !slices.Contains(Networks(), net) {
-					t.Skipf("network %s is not built in", net)
-				}
-				for _, b := range testBackends {
-					t.Run(b.name, func(t *testing.T) { table = append(table, g.run(t, b.open(t), filepath.Base(file), b.name)) })
-				}
-			})
-		}
+	for _, file := range golden.Glob(t, "*.safetensors") {
+		g := goldenFile{golden.Read(t, file)}
+		found[g.Meta["net"]] = true
+		t.Run(filepath.Base(file), func(t *testing.T) {
+			if net := g.Meta["net"]; !slices.Contains(model.Networks(), net) {
+				t.Skipf("network %s is not built in", net)
+			}
+			for _, b := range testBackends {
+				t.Run(b.name, func(t *testing.T) { table = append(table, g.run(t, b.open(t), filepath.Base(file), b.name)) })
+			}
+		})
 	}
 	t.Logf("worst errors; gradients, parameters and averages in the tensor named\n%s", table)
-	for _, net := range Networks() {
+	for _, net := range model.Networks() {
 		if !found[net] {
 			t.Errorf("there is no golden file of network %s", net)
 		}
@@ -106,71 +91,8 @@ func (t goldenTable) String() string {
 	return out.String()
 }
 
-// golden is one file.
-type golden struct {
-	meta    map[string]string
-	order   []Named
-	tensors map[string]*tensor.Dense
-}
-
-func readGolden(t *testing.T, path string) golden {
-	t.Helper()
-	meta, order, err := ReadSafetensors(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if meta["format"] != "golden-1" {
-		t.Fatalf("%s has format %q, expected golden-1", path, meta["format"])
-	}
-	g := golden{meta, order, map[string]*tensor.Dense{}}
-	for _, nt := range order {
-		g.tensors[nt.Name] = nt.T
-	}
-	return g
-}
-
-// number is a number in the metadata; keys that belong to other networks are 0.
-func (g golden) number(t *testing.T, key string) float64 {
-	t.Helper()
-	v, ok := g.meta[key]
-	if !ok {
-		return 0
-	}
-	f, err := strconv.ParseFloat(v, 64)
-	if err != nil {
-		t.Fatalf("metadata %s: %v", key, err)
-	}
-	return f
-}
-
-func (g golden) values(t *testing.T, name string) []float32 {
-	t.Helper()
-	v, ok := g.tensors[name]
-	if !ok || v.Dtype() != tensor.Float32 {
-		t.Fatalf("no float32 tensor %s", name)
-	}
-	return v.Float32s()
-}
-
-// nhwc is a tensor of (N, C, H, W) in the order (N, H, W, C).
-func (g golden) nhwc(t *testing.T, name string) []float32 {
-	t.Helper()
-	src := g.values(t, name)
-	s := g.tensors[name].Shape()
-	if len(s) != 4 {
-		t.Fatalf("%s has shape %v, expected N,C,H,W", name, s)
-	}
-	dst := make([]float32, 0, len(src))
-	c, pixels := s[1], s[2]*s[3]
-	for n := range s[0] {
-		for p := range pixels {
-			for k := range c {
-				dst = append(dst, src[(n*c+k)*pixels+p])
-			}
-		}
-	}
-	return dst
-}
+// goldenFile is a golden file with what this package tests by it.
+type goldenFile struct{ *golden.File }
 
 // check compares and returns the worst error relative to the largest element, for the table.
 func check(t *testing.T, name string, got, want []float32, tol approx.Tol) float64 {
@@ -183,14 +105,14 @@ func check(t *testing.T, name string, got, want []float32, tol approx.Tol) float
 
 // group compares the trainer's tensors called from+NAME with the file's called to+NAME: all of them but those to skip, in
 // the file's order. The answer is the worst of measure and its tensor.
-func (g golden) group(t *testing.T, tr *Trainer, from, to string, tol approx.Tol, skip map[string]bool, measure func(got, want []float32) float64) (worst worstIn) {
+func (g goldenFile) group(t *testing.T, tr *Trainer, from, to string, tol approx.Tol, skip map[string]bool, measure func(got, want []float32) float64) (worst worstIn) {
 	t.Helper()
 	got, err := tr.Named(from)
 	if err != nil {
 		t.Fatal(err)
 	}
-	var want []Named
-	for _, nt := range g.order {
+	var want []model.Named
+	for _, nt := range g.Tensors {
 		if strings.HasPrefix(nt.Name, to) {
 			want = append(want, nt)
 		}
@@ -220,22 +142,22 @@ func (g golden) group(t *testing.T, tr *Trainer, from, to string, tol approx.Tol
 // idle lists the biases that an instance norm without alpha removes again, and says how far from 0 rounding may take
 // their gradients: 1e-6 of the largest of all. Adam turns such a gradient, whatever its size, into a step of up to lr, so
 // the parameters after it mean nothing.
-func (g golden) idle(t *testing.T) (names map[string]bool, zero float64) {
+func (g goldenFile) idle(t *testing.T) (names map[string]bool, zero float64) {
 	t.Helper()
 	names = map[string]bool{}
-	if g.meta["normalization"] != instanceNorm {
+	if g.Meta["normalization"] != "InstanceNorm" {
 		return names, 0
 	}
-	size := func(nt Named) float64 {
+	size := func(nt model.Named) float64 {
 		return approx.WorstAbs(nt.T.Float32s(), make([]float32, nt.T.Shape().TotalSize()))
 	}
 	var largest float64
-	for _, nt := range g.order {
+	for _, nt := range g.Tensors {
 		if strings.HasPrefix(nt.Name, "grad.") {
 			largest = max(largest, size(nt))
 		}
 	}
-	for _, nt := range g.order {
+	for _, nt := range g.Tensors {
 		if short, ok := strings.CutPrefix(nt.Name, "grad."); ok && strings.HasSuffix(short, ".conv1.bias") && size(nt) < 1e-6*largest {
 			names[short] = true
 		}
@@ -243,59 +165,46 @@ func (g golden) idle(t *testing.T) (names map[string]bool, zero float64) {
 	return names, 1e-6 * largest
 }
 
-// network is the file's.
-func (g golden) network(t *testing.T) Config {
-	integer := func(key string) int { return int(g.number(t, key)) }
-	c := Config{Net: g.meta["net"], NGF: integer("ngf"), Height: integer("height"), Width: integer("width"),
-		Channels: integer("channels"), Hidden: integer("hidden"), DataSD: g.number(t, "data_sd")}
-	if c.TakesImages() {
-		c.Normalization, c.Nonlinearity = g.meta["normalization"], g.meta["nonlinearity"]
-		c.Levels, c.Rescaled = integer("levels"), g.meta["rescaled"] == "true"
-	}
-	return c
-}
-
 // trainer has the file's parameters and its batch.
-func (g golden) trainer(t *testing.T, backend kernels.Backend) *Trainer {
+func (g goldenFile) trainer(t *testing.T, backend kernels.Backend) *Trainer {
 	t.Helper()
 	tr, err := NewTrainer(backend, TrainerConfig{
-		Network: g.network(t),
-		Batch:   int(g.number(t, "batch")), Sigmas: g.values(t, "sigmas"), AnnealPower: 2,
-		Adam:    AdamConfig{LR: g.number(t, "lr"), Beta1: 0.9, Beta2: 0.999, Eps: g.number(t, "adam_eps")},
-		EMARate: g.number(t, "ema_rate"),
+		Network: g.Network(t),
+		Batch:   int(g.Number(t, "batch")), Sigmas: g.Floats(t, "sigmas"), AnnealPower: 2,
+		Adam:    Adam{LR: g.Number(t, "lr"), Beta1: 0.9, Beta2: 0.999, Eps: g.Number(t, "adam_eps")},
+		EMARate: g.Number(t, "ema_rate"),
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := tr.Load(g.order, "param."); err != nil {
+	if err := tr.Load(g.Tensors, "param."); err != nil {
 		t.Fatal(err)
 	}
 	var level []int
-	for _, label := range g.tensors["labels"].Int64s() {
+	for _, label := range g.Tensor(t, "labels").Int64s() {
 		level = append(level, int(label))
 	}
-	if err := tr.SetBatch(g.nhwc(t, "xt"), g.nhwc(t, "z"), level); err != nil {
+	if err := tr.SetBatch(g.NHWC(t, "xt"), g.NHWC(t, "z"), level); err != nil {
 		t.Fatal(err)
 	}
 	return tr
 }
 
-func (g golden) run(t *testing.T, backend kernels.Backend, file, name string) goldenErrors {
-	integer := func(key string) int { return int(g.number(t, key)) }
-	n, levels := integer("batch"), integer("levels")
-	lr := g.number(t, "lr")
+func (g goldenFile) run(t *testing.T, backend kernels.Backend, file, name string) goldenErrors {
+	n, levels := g.Int(t, "batch"), g.Int(t, "levels")
+	lr := g.Number(t, "lr")
 	e := goldenErrors{file: file, backend: name}
 
 	// The ladder and the perturbation of the file are those of this program.
-	sigmas := Ladder(g.values(t, "sigmas"))
-	spacing := g.meta["spacing"] // of this project's own files; geometric where it is not said
-	ladder, err := NewLadder(spacing, g.number(t, "sigma_begin"), g.number(t, "sigma_end"), levels)
+	sigmas := model.Ladder(g.Floats(t, "sigmas"))
+	spacing := g.Meta["spacing"] // of this project's own files; geometric where it is not said
+	ladder, err := model.NewLadder(spacing, g.Number(t, "sigma_begin"), g.Number(t, "sigma_end"), levels)
 	if err != nil {
 		t.Fatal(err)
 	}
 	check(t, "sigmas", ladder, sigmas, approx.Rel(1.2e-7)) // one unit in the last place: exp and log of two libraries
-	x, z, xt := g.nhwc(t, "x"), g.nhwc(t, "z"), g.nhwc(t, "xt")
-	labels := g.tensors["labels"].Int64s()
+	x, z, xt := g.NHWC(t, "x"), g.NHWC(t, "z"), g.NHWC(t, "xt")
+	labels := g.Tensor(t, "labels").Int64s()
 	if len(labels) != n {
 		t.Fatalf("%d labels for a batch of %d", len(labels), n)
 	}
@@ -321,8 +230,8 @@ func (g golden) run(t *testing.T, backend kernels.Backend, file, name string) go
 	if err != nil {
 		t.Fatal(err)
 	}
-	e.score = check(t, "score", score, g.nhwc(t, "score"), approx.RelMax(scoreTol))
-	e.loss = check(t, "loss", []float32{float32(loss)}, g.values(t, "loss"), approx.Rel(lossTol))
+	e.score = check(t, "score", score, g.NHWC(t, "score"), approx.RelMax(scoreTol))
+	e.loss = check(t, "loss", []float32{float32(loss)}, g.Floats(t, "loss"), approx.Rel(lossTol))
 	idle, zero := g.idle(t)
 	e.idle = len(idle)
 	e.gradients = g.group(t, tr, "grad.", "grad.", approx.RelMax(gradTol), idle, approx.WorstRel)
@@ -332,11 +241,11 @@ func (g golden) run(t *testing.T, backend kernels.Backend, file, name string) go
 	}
 	for _, nt := range grads {
 		if short := strings.TrimPrefix(nt.Name, "grad."); idle[short] {
-			check(t, nt.Name, nt.T.Float32s(), g.values(t, nt.Name), approx.Abs(zero))
+			check(t, nt.Name, nt.T.Float32s(), g.Floats(t, nt.Name), approx.Abs(zero))
 		}
 	}
 
-	losses := make([]float32, integer("adam_steps"))
+	losses := make([]float32, g.Int(t, "adam_steps"))
 	for i := range losses {
 		loss, err := tr.StepFixed()
 		if err != nil {
@@ -344,7 +253,7 @@ func (g golden) run(t *testing.T, backend kernels.Backend, file, name string) go
 		}
 		losses[i] = float32(loss)
 	}
-	e.losses = check(t, "losses", losses, g.values(t, "losses"), approx.Rel(lossTol))
+	e.losses = check(t, "losses", losses, g.Floats(t, "losses"), approx.Rel(lossTol))
 	inLR := func(got, want []float32) float64 { return approx.WorstAbs(got, want) / lr }
 	e.adam = g.group(t, tr, "param.", "adam.", approx.Abs(paramTol*lr), idle, inLR)
 	e.ema = g.group(t, tr, "ema.", "ema.", approx.Abs(paramTol*lr), idle, inLR)
@@ -354,7 +263,7 @@ func (g golden) run(t *testing.T, backend kernels.Backend, file, name string) go
 
 // emaMoved compares how far the moving average has moved along the way that it should. 3 steps at rate 0.999 move it by
 // 0.006 lr, so the tolerance of its values alone would pass an average that stands still.
-func (g golden) emaMoved(t *testing.T, tr *Trainer, skip map[string]bool) {
+func (g goldenFile) emaMoved(t *testing.T, tr *Trainer, skip map[string]bool) {
 	t.Helper()
 	got, err := tr.Named("ema.")
 	if err != nil {
@@ -366,7 +275,7 @@ func (g golden) emaMoved(t *testing.T, tr *Trainer, skip map[string]bool) {
 		if skip[short] {
 			continue
 		}
-		first, want := g.values(t, "param."+short), g.values(t, "ema."+short)
+		first, want := g.Floats(t, "param."+short), g.Floats(t, "ema."+short)
 		for i, v := range e.T.Float32s() {
 			w := float64(want[i]) - float64(first[i])
 			dot += (float64(v) - float64(first[i])) * w

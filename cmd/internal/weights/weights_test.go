@@ -10,14 +10,16 @@ import (
 
 	"gorgonia.org/tensor"
 
-	"sigmaz/internal/cli"
+	"sigmaz/cmd/internal/cli"
 	"sigmaz/internal/picture"
 	"sigmaz/model"
+	"sigmaz/model/checkpoint"
+	"sigmaz/model/golden"
 	"sigmaz/train"
 )
 
-// golden is the folder with checkpoints of PyTorch; pth.py and golden.py there say what is in them.
-var golden = filepath.Join("..", "..", "model", "testdata", "golden")
+// goldenDir is the folder with checkpoints of PyTorch; pth.py and golden.py there say what is in them.
+var goldenDir = golden.Path()
 
 // open opens a file with flags.
 func open(path string, args ...string) (*File, error) {
@@ -46,7 +48,7 @@ func TestFound(t *testing.T) {
 		{"ncsn-12x8.pth", "-size 12x8 -sigma-begin 1 -sigma-end 0.01",
 			model.Config{Net: "ncsn", Height: 12, Width: 8, Channels: 1, NGF: 3, Normalization: "InstanceNorm++", Levels: 5}, 1, 0.01, 5, ""},
 	} {
-		f, err := open(filepath.Join(golden, c.file), strings.Fields(c.args)...)
+		f, err := open(filepath.Join(goldenDir, c.file), strings.Fields(c.args)...)
 		if err != nil {
 			t.Errorf("%s %s: %v", c.file, c.args, err)
 			continue
@@ -54,11 +56,11 @@ func TestFound(t *testing.T) {
 		if s := f.Config.Sigma; f.Config.Network != c.net || s.Begin.Value != c.begin || s.End.Value != c.end || s.Levels != c.levels || s.Spacing != c.spacing || len(f.Sigmas) != c.levels {
 			t.Errorf("%s: %+v, %+v; expected %+v", c.file, f.Config.Network, s, c)
 		}
-		ema := model.EMAPrefix
+		ema := checkpoint.EMAPrefix
 		if c.net.Net == "ncsn" {
-			ema = model.ParamPrefix // it has no moving average
+			ema = checkpoint.ParamPrefix // it has no moving average
 		}
-		if f.Prefix(false) != ema || f.Prefix(true) != model.ParamPrefix || f.Step != 3 {
+		if f.Prefix(false) != ema || f.Prefix(true) != checkpoint.ParamPrefix || f.Step != 3 {
 			t.Errorf("%s: %s, %s, step %d", c.file, f.Prefix(false), f.Prefix(true), f.Step)
 		}
 		f.Close()
@@ -84,9 +86,9 @@ func TestRefused(t *testing.T) {
 		{"golden.py", "", "is neither a .safetensors file nor a .pth file"},
 		{"nothing.pth", "", "does not exist"},
 		{"..", "", "is not a run folder"},
-		{filepath.Join("..", "pth", "list.pth"), "-size 8", "no begin_conv.weight"},
+		{filepath.Join("..", "..", "checkpoint", "testdata", "pth", "list.pth"), "-size 8", "no begin_conv.weight"},
 	} {
-		f, err := open(filepath.Join(golden, c.file), strings.Fields(c.args)...)
+		f, err := open(filepath.Join(goldenDir, c.file), strings.Fields(c.args)...)
 		if err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%s %s: %v, expected %q", c.file, c.args, err, c.want)
 		}
@@ -103,7 +105,7 @@ func TestPublished(t *testing.T) {
 		if err != nil || !p.Config.Network.HasSigmas() {
 			continue // its ladder depends on the data, or its files keep none
 		}
-		f := &File{Weights: &model.Weights{}}
+		f := &File{Weights: &checkpoint.Weights{}}
 		for _, s := range sigmas {
 			f.Weights.Sigmas = append(f.Weights.Sigmas, float64(s))
 		}
@@ -155,7 +157,7 @@ func TestPrepare(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	pth := filepath.Join(golden, "ncsnv2-10x8-swish-rescaled-linear.pth")
+	pth := filepath.Join(goldenDir, "ncsnv2-10x8-swish-rescaled-linear.pth")
 	c := preset.Config
 	if err := Prepare(&c, pth, false, ""); err != nil {
 		t.Fatal(err)
@@ -171,7 +173,7 @@ func TestPrepare(t *testing.T) {
 		t.Errorf("continue: %+v", c)
 	}
 	c = preset.Config
-	if err := Prepare(&c, filepath.Join(golden, "ncsn-12x8.pth"), false, ""); err != nil {
+	if err := Prepare(&c, filepath.Join(goldenDir, "ncsn-12x8.pth"), false, ""); err != nil {
 		t.Fatal(err)
 	}
 	if c.Network.Net != "ncsn" || c.Sigma.Levels != 5 || c.Sigma.Begin.Value != 1 {
@@ -185,7 +187,7 @@ func TestPrepare(t *testing.T) {
 		t.Fatal(err)
 	}
 	from := train.Config{Network: net, Sigma: train.Sigma{Begin: train.SigmaEnd{Value: 4}, End: train.SigmaEnd{Value: 0.1}, Levels: 3}}
-	ck := &model.Checkpoint{Config: from.YAML()}
+	ck := &checkpoint.Checkpoint{Config: from.YAML()}
 	for _, p := range params {
 		ck.Tensors = append(ck.Tensors, model.Named{Name: "param." + p.Name, T: tensor.New(tensor.WithShape(p.TorchShape()...), tensor.WithBacking(make([]float32, p.Shape.TotalSize())))})
 	}
@@ -199,7 +201,7 @@ func TestPrepare(t *testing.T) {
 	}
 	out := filepath.Join(t.TempDir(), "a.safetensors")
 	err = picture.WriteFile(out, func(w io.Writer) error {
-		return model.WriteStateDict(w, model.StateFile{Network: net, Sigmas: f.Sigmas, Config: f.Config.YAML(), Step: 9}, f, model.ParamPrefix)
+		return checkpoint.WriteStateDict(w, checkpoint.StateFile{Network: net, Sigmas: f.Sigmas, Config: f.Config.YAML(), Step: 9}, f, checkpoint.ParamPrefix)
 	})
 	f.Close()
 	if err != nil {

@@ -7,31 +7,29 @@
 // Layout of the arena, in words; the memory of the two plans overlaps, since they never run at the same time:
 //
 //	state | held-out state | ladder | parameters | gradients | m | v | ema | ring | memory of the plans
-package model
+package train
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"math"
-	"sort"
 
 	"gorgonia.org/gorgonia"
 	"gorgonia.org/tensor"
 
 	"sigmaz/kernels"
+	"sigmaz/model"
+	"sigmaz/model/checkpoint"
+	"sigmaz/model/graph"
 )
-
-// AdamConfig are the settings of the optimiser: theta <- theta - LR mhat / (sqrt(vhat) + Eps).
-type AdamConfig struct{ LR, Beta1, Beta2, Eps float64 }
 
 // TrainerConfig is what a trainer is built from.
 type TrainerConfig struct {
-	Network     Config
+	Network     model.Config
 	Batch       int
-	Sigmas      Ladder
+	Sigmas      model.Ladder
 	AnnealPower float64 // p of the loss weight sigma^p
-	Adam        AdamConfig
+	Adam        Adam
 	EMARate     float64 // 0: no average is kept, and samples and the held-out loss are those of the parameters
 	EMAWarmup   bool    // rate min(EMARate, (1+n)/(10+n))
 
@@ -52,16 +50,16 @@ type Trainer struct {
 	backend kernels.Backend
 	arena   kernels.Arena
 	layout  layout
-	net     *Network
-	plan    *Plan
+	net     *model.Network
+	plan    *graph.Plan
 	steps   uint64
 	read    uint64 // steps whose losses were read
 
-	step      *Machine    // the whole step, nil without data
-	gradients *Machine    // forward and backward of the batch given by SetBatch
-	fixed     *Machine    // the same, then Adam and EMA
-	heldOut   *Machine    // nil without held-out data
-	evalRing  kernels.Buf // (2 Batch) losses and levels of one held-out batch
+	step      *graph.Machine // the whole step, nil without data
+	gradients *graph.Machine // forward and backward of the batch given by SetBatch
+	fixed     *graph.Machine // the same, then Adam and EMA
+	heldOut   *graph.Machine // nil without held-out data
+	evalRing  kernels.Buf    // (2 Batch) losses and levels of one held-out batch
 }
 
 // layout is where everything lies.
@@ -102,8 +100,8 @@ func (l *layout) at(group kernels.Buf, i int) kernels.Buf {
 // plans are the two graphs of a trainer with their memory.
 type plans struct {
 	layout       layout
-	net, evalNet *Network
-	plan, eval   *Plan
+	net, evalNet *model.Network
+	plan, eval   *graph.Plan
 }
 
 // newPlans lays out the arena: everything is known before a word of it is allocated.
@@ -122,7 +120,7 @@ func newPlans(c TrainerConfig) (*plans, error) {
 	}
 	p := &plans{}
 	var err error
-	if p.net, err = Build(c.Network, c.Batch, Gradients, c.AnnealPower); err != nil {
+	if p.net, err = model.Build(c.Network, c.Batch, model.Gradients, c.AnnealPower); err != nil {
 		return nil, err
 	}
 	l := &p.layout
@@ -153,14 +151,14 @@ func newPlans(c TrainerConfig) (*plans, error) {
 		placed[g] = l.at(l.grads, i)
 		outputs = append(outputs, g)
 	}
-	if p.plan, err = NewPlan(outputs, placed, l.base); err != nil {
+	if p.plan, err = graph.NewPlan(outputs, placed, l.base); err != nil {
 		return nil, err
 	}
 	l.words = p.plan.End
 	if c.HeldOut == nil {
 		return p, nil
 	}
-	if p.evalNet, err = Build(c.Network, c.Batch, LossOnly, c.AnnealPower); err != nil {
+	if p.evalNet, err = model.Build(c.Network, c.Batch, model.LossOnly, c.AnnealPower); err != nil {
 		return nil, err
 	}
 	placed = map[*gorgonia.Node]kernels.Buf{p.evalNet.Level: l.level}
@@ -168,7 +166,7 @@ func newPlans(c TrainerConfig) (*plans, error) {
 		placed[p.Node] = l.at(l.averaged(), i)
 	}
 	base := l.base + (2*c.Batch+15)/16*16 // room for one batch of losses and levels
-	if p.eval, err = NewPlan(gorgonia.Nodes{p.evalNet.Loss}, placed, base); err != nil {
+	if p.eval, err = graph.NewPlan(gorgonia.Nodes{p.evalNet.Loss}, placed, base); err != nil {
 		return nil, err
 	}
 	l.words = max(l.words, p.eval.End)
@@ -212,31 +210,10 @@ func NewTrainer(b kernels.Backend, c TrainerConfig) (*Trainer, error) {
 			back -= d.Size()
 		}
 	}
-	return nil, withFittingBatch(err, back, c.Batch, func(batch int) (int, error) {
+	return nil, model.WithFittingBatch(err, back, c.Batch, func(batch int) (int, error) {
 		c.Batch = batch
 		return TrainerWords(b, c)
 	})
-}
-
-// withFittingBatch adds to the error of a device with too little memory which batch below the given one would fit. words
-// is what a batch needs, more is what will be free beside what the error tells, in bytes. One part in 32 is left to the
-// driver.
-func withFittingBatch(err error, more int64, batch int, words func(batch int) (int, error)) error {
-	var oom kernels.OutOfMemory
-	if !errors.As(err, &oom) {
-		return err
-	}
-	_, free := oom.Memory()
-	free += more
-	free -= free / 32
-	fits := sort.Search(batch-1, func(i int) bool { // batch i+1 is the first that does not fit
-		n, err := words(i + 1)
-		return err != nil || 4*int64(n) > free
-	})
-	if fits == 0 {
-		return fmt.Errorf("%w; not even batch 1 would fit, make the network smaller", err)
-	}
-	return fmt.Errorf("%w; batch %d would fit", err, fits)
 }
 
 func newTrainer(b kernels.Backend, c TrainerConfig) (*Trainer, error) {
@@ -255,10 +232,10 @@ func newTrainer(b kernels.Backend, c TrainerConfig) (*Trainer, error) {
 	adam := kernels.Adam{Param: l.params, Grad: l.grads, M: l.m, V: l.v, EMA: l.ema, State: l.state,
 		LR: c.Adam.LR, Beta1: c.Adam.Beta1, Beta2: c.Adam.Beta2, Eps: c.Adam.Eps, Rate: c.EMARate, Warmup: c.EMAWarmup}
 	tick := kernels.Tick{State: l.state}
-	if t.gradients, err = NewMachine(b, t.arena, nil, t.plan, nil); err != nil {
+	if t.gradients, err = graph.NewMachine(b, t.arena, nil, t.plan, nil); err != nil {
 		return t, err
 	}
-	if t.fixed, err = NewMachine(b, t.arena, nil, t.plan, []kernels.Op{adam, tick}); err != nil {
+	if t.fixed, err = graph.NewMachine(b, t.arena, nil, t.plan, []kernels.Op{adam, tick}); err != nil {
 		return t, err
 	}
 	if c.Data != nil {
@@ -266,7 +243,7 @@ func newTrainer(b kernels.Backend, c TrainerConfig) (*Trainer, error) {
 			Sigma: t.plan.Buf(t.net.Sigma), Level: l.level, Ladder: l.ladder, State: l.state, Data: c.Data, Seed: c.Seed,
 			Flip: c.Flip, Dequantize: c.Dequantize, Rescale: c.Network.Rescaled, LevelsPerStep: c.LevelsPerStep, Stratified: c.Stratified}
 		record := kernels.Record{Ring: l.ring, PerRow: t.plan.Hidden(t.net.Loss, 0), Level: l.level, State: l.state}
-		if t.step, err = NewMachine(b, t.arena, []kernels.Op{perturb}, t.plan, []kernels.Op{adam, record, tick}); err != nil {
+		if t.step, err = graph.NewMachine(b, t.arena, []kernels.Op{perturb}, t.plan, []kernels.Op{adam, record, tick}); err != nil {
 			return t, err
 		}
 	}
@@ -277,7 +254,7 @@ func newTrainer(b kernels.Backend, c TrainerConfig) (*Trainer, error) {
 			Seed: c.Seed, Rescale: c.Network.Rescaled, Every: true}
 		record := kernels.Record{Ring: t.evalRing, PerRow: p.eval.Hidden(p.evalNet.Loss, 0), Level: l.level, State: l.evalState}
 		tick := kernels.Tick{State: l.evalState}
-		if t.heldOut, err = NewMachine(b, t.arena, []kernels.Op{perturb}, p.eval, []kernels.Op{record, tick}); err != nil {
+		if t.heldOut, err = graph.NewMachine(b, t.arena, []kernels.Op{perturb}, p.eval, []kernels.Op{record, tick}); err != nil {
 			return t, err
 		}
 	}
@@ -289,7 +266,7 @@ func (t *Trainer) Init(seed uint64) error {
 	l := &t.layout
 	weights := make([]float32, l.params.N)
 	for i, p := range t.net.Params {
-		p.init(l.param[i].Of(weights), kernels.Stream{Seed: seed, Purpose: kernels.PurposeInit, N: uint64(i)})
+		p.Init(l.param[i].Of(weights), kernels.Stream{Seed: seed, Purpose: kernels.PurposeInit, N: uint64(i)})
 	}
 	for _, b := range []kernels.Buf{l.params, l.ema} {
 		if b.N == 0 {
@@ -450,7 +427,7 @@ func (t *Trainer) StepFixed() (float64, error) {
 	return loss, err
 }
 
-func (t *Trainer) runFixed(m *Machine) (float64, error) {
+func (t *Trainer) runFixed(m *graph.Machine) (float64, error) {
 	if err := m.RunAll(); err != nil {
 		return 0, err
 	}
@@ -485,7 +462,7 @@ func (t *Trainer) group(prefix string) (kernels.Buf, error) {
 
 // Named lists a copy of the tensors of one group, "param.", "ema.", "adam_m.", "adam_v." or "grad.", in PyTorch's names
 // and layouts.
-func (t *Trainer) Named(prefix string) ([]Named, error) {
+func (t *Trainer) Named(prefix string) ([]model.Named, error) {
 	b, err := t.group(prefix)
 	if err != nil {
 		return nil, err
@@ -494,11 +471,11 @@ func (t *Trainer) Named(prefix string) ([]Named, error) {
 	if err := t.arena.Read(words, b); err != nil {
 		return nil, err
 	}
-	var list []Named
+	var list []model.Named
 	for i, p := range t.net.Params {
 		data := make([]float32, p.Shape.TotalSize())
-		p.toTorch(data, t.layout.param[i].Of(words))
-		list = append(list, Named{prefix + p.Name, tensor.New(tensor.WithShape(p.TorchShape()...), tensor.WithBacking(data))})
+		p.ToTorch(data, t.layout.param[i].Of(words))
+		list = append(list, model.Named{Name: prefix + p.Name, T: tensor.New(tensor.WithShape(p.TorchShape()...), tensor.WithBacking(data))})
 	}
 	return list, nil
 }
@@ -512,8 +489,8 @@ func (t *Trainer) stored() []string {
 }
 
 // State lists everything that a checkpoint keeps.
-func (t *Trainer) State() ([]Named, error) {
-	var all []Named
+func (t *Trainer) State() ([]model.Named, error) {
+	var all []model.Named
 	for _, prefix := range t.stored() {
 		list, err := t.Named(prefix)
 		if err != nil {
@@ -525,16 +502,16 @@ func (t *Trainer) State() ([]Named, error) {
 }
 
 // Restore continues from a checkpoint's tensors at the given step.
-func (t *Trainer) Restore(step uint64, tensors []Named) error {
-	return t.Continue(step, namedSet(tensors), EMAPrefix)
+func (t *Trainer) Restore(step uint64, tensors []model.Named) error {
+	return t.Continue(step, model.NamedSet(tensors), checkpoint.EMAPrefix)
 }
 
 // Continue continues from the tensors of a set, called as [Trainer.State] calls them but for the moving average, which is
 // called ema+NAME, at the given step.
-func (t *Trainer) Continue(step uint64, set TensorSet, ema string) error {
+func (t *Trainer) Continue(step uint64, set model.TensorSet, ema string) error {
 	for _, prefix := range t.stored() {
 		from := prefix
-		if prefix == EMAPrefix {
+		if prefix == checkpoint.EMAPrefix {
 			from = ema
 		}
 		if err := t.load(set, from, prefix); err != nil {
@@ -545,12 +522,12 @@ func (t *Trainer) Continue(step uint64, set TensorSet, ema string) error {
 }
 
 // Load takes weights from the tensors called prefix+NAME and starts a new run with them.
-func (t *Trainer) Load(tensors []Named, prefix string) error {
-	return t.Start(namedSet(tensors), prefix, prefix)
+func (t *Trainer) Load(tensors []model.Named, prefix string) error {
+	return t.Start(model.NamedSet(tensors), prefix, prefix)
 }
 
 // Start starts a new run with the weights of a set, called param+NAME, and their moving average, called ema+NAME.
-func (t *Trainer) Start(set TensorSet, param, ema string) error {
+func (t *Trainer) Start(set model.TensorSet, param, ema string) error {
 	if err := t.Init(t.c.Seed); err != nil {
 		return err
 	}
@@ -561,41 +538,12 @@ func (t *Trainer) Start(set TensorSet, param, ema string) error {
 }
 
 // load fills one group from the tensors called from+NAME.
-func (t *Trainer) load(set TensorSet, from, group string) error {
+func (t *Trainer) load(set model.TensorSet, from, group string) error {
 	b, err := t.group(group)
 	if err != nil {
 		return err
 	}
-	return readParams(t.net.Params, set, from, func(i int, words []float32) error {
+	return model.ReadParams(t.net.Params, set, from, func(i int, words []float32) error {
 		return t.arena.Write(t.layout.at(b, i), words)
 	})
-}
-
-// Info describes a network.
-type Info struct {
-	Parameters int
-	Tensors    int
-	MACs       int64 // multiply-adds of one forward pass of one row
-}
-
-// Describe counts a network's parameters and work.
-func Describe(c Config) (Info, error) {
-	net, err := Build(c, 1, ScoreOnly, 0)
-	if err != nil {
-		return Info{}, err
-	}
-	info := Info{Tensors: len(net.Params)}
-	for _, p := range net.Params {
-		info.Parameters += p.Shape.TotalSize()
-	}
-	plan, err := NewPlan(gorgonia.Nodes{net.Score}, nil, 0)
-	if err != nil {
-		return Info{}, err
-	}
-	for _, op := range plan.Ops {
-		if conv, ok := op.(kernels.Conv); ok {
-			info.MACs += conv.MACs()
-		}
-	}
-	return info, nil
 }
