@@ -1,5 +1,5 @@
-// Activations, element by element, and their derivatives. A derivative is written with the output y where that is enough,
-// so that the input need not be kept:
+// Activations, element by element, and their derivatives. A derivative is written with the output y where that is
+// enough, so that the input need not be kept:
 //
 //	elu       y = x > 0 ? x : e^x - 1       dx = dy (y > 0 ? 1 : y + 1)
 //	relu      y = max(x, 0)                 dx = y > 0 ? dy : 0
@@ -73,8 +73,8 @@ func (o Activate) RefRows(mem []float32, lo, hi int) {
 	}
 }
 
-// ActivateGrad is dx = dy f'(x), from the output y of f, or from its input x where [Activation.FromInput] says so. DX may
-// be DY, Y or X.
+// ActivateGrad is dx = dy f'(x), from the output y of f, or from its input x where [Activation.FromInput] says so. DX
+// may be DY, Y or X.
 type ActivateGrad struct {
 	F      Activation
 	N      int

@@ -4,7 +4,8 @@ package kernels
 
 import "sigmaz/kernels/internal/vec"
 
-// fastActivations gives the kernels of each activation: y from x, and dx from dy and from what the derivative is taken of.
+// fastActivations gives the kernels of each activation: y from x, and dx from dy and from what the derivative is
+// taken of.
 var fastActivations = map[Activation]struct {
 	forward  func(y, x []float32)
 	backward func(dx, dy, at []float32)

@@ -1,7 +1,8 @@
-// Convolution on the CPU, see conv.go: directly here, and by Winograd's method in conv_winograd_cpu.go where that pays.
+// Convolution on the CPU, see conv.go: directly here, and by Winograd's method in conv_winograd_cpu.go where that
+// pays.
 //
-// A direct convolution takes the rows (images) of the batch one by one and keeps its packed weights for the whole program:
-// it is for small weights. It packs them before every chain, since they change with every optimiser step.
+// A direct convolution takes the rows (images) of the batch one by one and keeps its packed weights for the whole
+// program: it is for small weights. It packs them before every chain, since they change with every optimiser step.
 
 package kernels
 
@@ -9,8 +10,8 @@ import "sigmaz/kernels/internal/vec"
 
 func (s ConvShape) linear() bool { return s.H == 1 && s.W == 1 && s.K == 1 }
 
-// vec returns the convolution of rows images as package vec knows it, to be run on each of images. A linear layer is one
-// image, whose pixels are the rows.
+// vec returns the convolution of rows images as package vec knows it, to be run on each of images. A linear layer is
+// one image, whose pixels are the rows.
 func (s ConvShape) vec(rows int) (c vec.Conv, images int) {
 	c = vec.Conv{H: s.H, W: s.W, Cin: s.Cin, Cout: s.Cout, K: s.K, Dilation: s.Dilation}
 	if s.linear() {
@@ -75,8 +76,8 @@ func (o ConvGradWeight) lower(mem []float32) stage {
 	tasks := min(taskCount, o.N)
 	weights, biases := make([][]float32, tasks), make([][]float32, tasks)
 	const block = 16 // output channels of a task that adds up
-	return stage{rows: o.N, sumsByTask: true, writtenAfter: present(o.DWeight, o.DBias), scratch: o.scratchLen() + o.Cout,
-		workspace: tasks * (c.WeightGradLen() + o.Cout),
+	return stage{rows: o.N, sumsByTask: true, writtenAfter: present(o.DWeight, o.DBias),
+		scratch: o.scratchLen() + o.Cout, workspace: tasks * (c.WeightGradLen() + o.Cout),
 		allocate: func() {
 			for i := range tasks {
 				weights[i] = make([]float32, c.WeightGradLen())

@@ -4,8 +4,8 @@
 
 package kernels
 
-// cudaTile is a block's share of a matrix product: rows x cols values, computed by a number of threads. Tiles whose names end
-// in _any work on all windows and channels; the others read 16 bytes at a time.
+// cudaTile is a block's share of a matrix product: rows x cols values, computed by a number of threads. The tiles
+// that end in n (kernels _any) work on all windows and channels; the others read 16 bytes at a time.
 type cudaTile struct {
 	name                string
 	rows, cols, threads int
@@ -26,8 +26,8 @@ func (t cudaTile) blocks(rows, cols int) int { return ceil(rows, t.rows) * ceil(
 // manyBlocks is about the number of blocks that occupies a large device.
 const manyBlocks = 128
 
-// cudaTileOf picks the tile of a convolution by the pixels and channels that it writes: the largest tile that leaves every
-// multiprocessor of a large device something to do. All tiles give the same bits.
+// cudaTileOf picks the tile of a convolution by the pixels and channels that it writes: the largest tile that leaves
+// every multiprocessor of a large device something to do. All tiles give the same bits.
 func cudaTileOf(pixels, channels int, wide bool) cudaTile {
 	var tiles []cudaTile
 	switch {
@@ -58,8 +58,8 @@ type cudaSplit struct {
 	words int // of the results of a part
 }
 
-// cudaSplit cuts the sum into as many parts as occupy a large device, each of 256 pixels at least. It does not look at the
-// device at hand, so that the sum has the same bits on every one.
+// cudaSplit cuts the sum into as many parts as occupy a large device, each of 256 pixels at least. It does not look
+// at the device at hand, so that the sum has the same bits on every one.
 func (o ConvGradWeight) cudaSplit() cudaSplit {
 	const shortest, threads = 256, 1 << 16
 	columns, pixels := o.K*o.K*o.Cin, o.N*o.H*o.W

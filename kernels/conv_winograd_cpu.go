@@ -1,12 +1,12 @@
 // Convolution by Winograd's method on the CPU, with what can be done in its last transform.
 //
-// Transformed filters are large, four times the weights. They are made anew in memory that all convolutions take in turn,
-// just before the chain that reads them, and the chain takes several images at a time so that every filter read serves
-// enough tiles. The weight gradient shares its work out by blocks of channels rather than by images: sums for each task
-// would be as large as the filters.
+// Transformed filters are large, four times the weights. They are made anew in memory that all convolutions take in
+// turn, just before the chain that reads them, and the chain takes several images at a time so that every filter read
+// serves enough tiles. The weight gradient shares its work out by blocks of channels rather than by images: sums for
+// each task would be as large as the filters.
 //
-// The transform that writes the result does what follows the convolution too (vec.Epilogue), all of it in this order, each
-// at most once:
+// The transform that writes the result does what follows the convolution too (vec.Epilogue), all of it in this order,
+// each at most once:
 //
 //	* ELU'(y)   ActivateGrad   the gradient with respect to a layer's input goes on through its ELU
 //	+ a         Add            residual sums, and sums of gradients
@@ -16,10 +16,10 @@ package kernels
 
 import "sigmaz/kernels/internal/vec"
 
-// winograd says whether Winograd's method is the faster one, by the multiply-adds of both: 36 for each tile and pair of
-// channels, and the transforms of a tile take as long as some 350 for each channel (measured with 16 to 64 channels). With
-// fewer channels the method wins in a kernel but not in a whole step, where it costs more phases. The choice depends on
-// one image's shape alone.
+// winograd says whether Winograd's method is the faster one, by the multiply-adds of both: 36 for each tile and pair
+// of channels, and the transforms of a tile take as long as some 350 for each channel (measured with 16 to 64
+// channels). With fewer channels the method wins in a kernel but not in a whole step, where it costs more phases. The
+// choice depends on one image's shape alone.
 func (s ConvShape) winograd() bool {
 	const fewest, transforms = 32, 350
 	if s.K != 3 || min(s.Cin, s.Cout) < fewest {
@@ -116,8 +116,8 @@ func lowerWinograd(mem []float32, w *vec.Wino, rows int, x, bias Buf, then epilo
 	}
 }
 
-// winogradGradTasks is about the number of tasks that a weight gradient is cut into: blocks of channels, times parts of
-// the batch where the blocks are too few.
+// winogradGradTasks is about the number of tasks that a weight gradient is cut into: blocks of channels, times parts
+// of the batch where the blocks are too few.
 const winogradGradTasks = 8
 
 func (o ConvGradWeight) lowerWinograd(mem []float32) stage {
@@ -171,8 +171,8 @@ func (e epilogue) of(mem []float32) vec.Epilogue {
 	return vec.Epilogue{Activated: orNil(mem, e.activated), Addend: orNil(mem, e.addend), ELU: orNil(mem, e.elu)}
 }
 
-// follow finds how many of the operations after a convolution, which writes y and reads the given windows as a whole, can
-// be done in its last transform, and what follows the convolution then.
+// follow finds how many of the operations after a convolution, which writes y and reads the given windows as a whole,
+// can be done in its last transform, and what follows the convolution then.
 func follow(ops []Op, y Buf, whole []Buf) (e epilogue, n int) {
 	e.result = y
 	for ; n < len(ops); n++ {
@@ -230,8 +230,8 @@ func (e epilogue) fits(whole []Buf) bool {
 	return true
 }
 
-// overwrittenUnread says whether ops write window b before anything reads it. At the end of a program it may be read from
-// outside.
+// overwrittenUnread says whether ops write window b before anything reads it. At the end of a program it may be read
+// from outside.
 func overwrittenUnread(ops []Op, b Buf) bool {
 	for _, op := range ops {
 		reads, writes := op.Operands()

@@ -8,14 +8,14 @@
 // one task takes a few rows through the whole chain, and its activations stay in the core's own cache. Sums over the
 // batch (gradients of parameters, the mean loss) are kept apart for each task and added in a phase after the chain.
 //
-// Small networks are two chains, from the perturbation to the last gradient. In large ones the weights are what there is
-// too much of: a chain ends when its transformed filters fill the cache that the cores share, and a large weight gradient
-// is a phase of its own, shared out by channels (conv_winograd_cpu.go). An operation that can be done in the pass of the
-// one before it is fused with it (cpu_stage.go).
+// Small networks are two chains, from the perturbation to the last gradient. In large ones the weights are what there
+// is too much of: a chain ends when its transformed filters fill the cache that the cores share, and a large weight
+// gradient is a phase of its own, shared out by channels (conv_winograd_cpu.go). An operation that can be done in the
+// pass of the one before it is fused with it (cpu_stage.go).
 //
 // The bits do not depend on the number of workers: where each task keeps sums, the number of tasks depends on the
-// operations alone and the sums are added in the order of the tasks; elsewhere a row's values do not depend on the rows
-// beside it.
+// operations alone and the sums are added in the order of the tasks; elsewhere a row's values do not depend on the
+// rows beside it.
 
 package kernels
 

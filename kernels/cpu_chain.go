@@ -1,4 +1,4 @@
-// From operations to phases: stages whose rows are independent are joined to chains.
+// From operations to phases. Stages with independent rows are joined to chains.
 
 package kernels
 
@@ -7,11 +7,11 @@ const (
 	taskCount = 16
 	// sumlessTaskCount is the same for a chain that sums nothing over the batch.
 	sumlessTaskCount = 64
-	// wideRow is the row size in words from which a task takes one row at a time through the chain, or as many as a stage
-	// asks for. Smaller rows go together, so that a linear layer sees a matrix.
+	// wideRow is the row size in words from which a task takes one row at a time through the chain, or as many as a
+	// stage asks for. Smaller rows go together, so that a linear layer sees a matrix.
 	wideRow = 256
-	// chainTemporaryWords bounds the transformed filters of a chain: they should stay in the cache that the cores share
-	// while the images pass.
+	// chainTemporaryWords bounds the transformed filters of a chain: they should stay in the cache that the cores
+	// share while the images pass.
 	chainTemporaryWords = 1 << 20
 )
 
@@ -104,9 +104,9 @@ type chain struct {
 	temporary               int   // words of temporary memory
 }
 
-// takes says whether stage s may join the chain. Rows must be independent, so what s reads or writes row by row must lie
-// exactly on the rows that the chain touches, or apart from them. And s may not read as a whole, nor write after the
-// chain, what the chain itself writes or still needs.
+// takes says whether stage s may join the chain. Rows must be independent, so what s reads or writes row by row must
+// lie exactly on the rows that the chain touches, or apart from them. And s may not read as a whole, nor write after
+// the chain, what the chain itself writes or still needs.
 func (c *chain) takes(s stage, reads, writes []Buf) bool {
 	if len(c.stages) == 0 {
 		return true
@@ -210,8 +210,8 @@ func shareOut(stages []stage, workers int) []phase {
 			}
 		}}
 	}
-	// With fewer rows than workers, stages that have tiles cut the chain in pieces. The pieces keep the tasks of the whole
-	// chain: they must not depend on the workers.
+	// With fewer rows than workers, stages that have tiles cut the chain in pieces. The pieces keep the tasks of the
+	// whole chain: they must not depend on the workers.
 	var phases []phase
 	from := 0
 	for i, s := range stages {

@@ -16,8 +16,8 @@ const (
 	drawRows = 64
 )
 
-// shortNormals are the standard normals of up to drawRows rows of d <= shortRow values: set the stream of each row, draw,
-// then read the rows.
+// shortNormals are the standard normals of up to drawRows rows of d <= shortRow values: set the stream of each row,
+// draw, then read the rows.
 type shortNormals struct {
 	key    [2]uint32
 	blocks [drawRows * shortRow / 4][4]uint32

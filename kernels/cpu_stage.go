@@ -9,10 +9,11 @@ type cpuOp interface {
 	lower(mem []float32) stage
 }
 
-// cpuFuser is an operation whose pass over memory can do the work of operations after it too, because what it writes is
-// what they read. The bits must be those of the operations one after the other.
+// cpuFuser is an operation whose pass over memory can do the work of operations after it too, because what it writes
+// is what they read. The bits must be those of the operations one after the other.
 type cpuFuser interface {
-	// fuseCPU returns one operation that does the work of this one and of the first n of next. n is 0 if there are none.
+	// fuseCPU returns one operation that does the work of this one and of the first n of next. n is 0 if there are
+	// none.
 	fuseCPU(next []Op) (op cpuOp, n int)
 }
 
@@ -47,15 +48,15 @@ func (o viaReference) lower(mem []float32) stage {
 type stage struct {
 	// rows is the number of rows (images) that run goes through. 0: the stage consists of the phases in before.
 	rows int
-	// run takes rows lo to hi through the operation. The rows belong to the given task; first says that they are its first
-	// ones, when its sums start from zero.
+	// run takes rows lo to hi through the operation. The rows belong to the given task; first says that they are its
+	// first ones, when its sums start from zero.
 	run func(lo, hi, task int, first bool, w *worker)
 	// before and after are run by all workers before the chain that the stage is part of, and after it.
 	before, after []phase
 	// sumsByTask says that run keeps sums for each task.
 	sumsByTask bool
-	// readWhole are the windows that run and before read as a whole, not row by row; writtenAfter are those that only the
-	// phases in after write.
+	// readWhole are the windows that run and before read as a whole, not row by row; writtenAfter are those that only
+	// the phases in after write.
 	readWhole, writtenAfter []Buf
 	// rowWords is the largest row of all other windows.
 	rowWords int

@@ -19,7 +19,7 @@ import (
 //go:embed ptx/*.ptx
 var ptxFiles embed.FS
 
-// cudaBackend is a device with what programs share.
+// cudaBackend is a device and what its programs have in common.
 type cudaBackend struct {
 	device *cuda.Device
 
@@ -27,11 +27,11 @@ type cudaBackend struct {
 	modules   map[string]*cuda.Module // by the names of their kernels
 	functions map[string]*cuda.Function
 	data      map[*Data]*cuda.Buffer
-	stage     *cuda.Pinned // for small reads, nil before the first
+	pinned    *cuda.Pinned // memory of the host for small reads, nil before the first
 	last      string       // the last program that was started, for errors
 }
 
-// NewCUDA is the backend of the CUDA device with that number, counted from 0.
+// NewCUDA opens the CUDA device with the given number, counted from 0.
 func NewCUDA(ordinal int) (Backend, error) {
 	d, err := cuda.Open(ordinal)
 	if err != nil {
@@ -45,8 +45,8 @@ func NewCUDA(ordinal int) (Backend, error) {
 	return b, nil
 }
 
-// load loads all kernels. It comes before any memory is taken: a device that cannot run them is known at once, and what
-// their code takes is no longer free when sizes are decided.
+// load loads all kernels, before any memory is taken. So a device that cannot run them is known at once, and the
+// memory that their code takes no longer counts as free when sizes are decided.
 func (b *cudaBackend) load() error {
 	modules := map[string]*cuda.Module{} // by file
 	for _, k := range kernelList {
@@ -74,8 +74,8 @@ type kernel struct {
 	params string // their types, as in ptx.Entry
 }
 
-// checkEntries refuses a PTX file that does not fit cuda_launches.go. The driver is told neither the number nor the sizes
-// of a launch's arguments, so a kernel with other parameters would read nonsense.
+// checkEntries refuses a PTX file that does not fit cuda_launches.go. The driver is told neither the number nor the
+// sizes of a launch's arguments, so a kernel with other parameters would read nonsense.
 func checkEntries(file string, text []byte) error {
 	entries, err := ptx.Entries(text)
 	if err != nil {
@@ -104,12 +104,13 @@ func checkEntries(file string, text []byte) error {
 func (b *cudaBackend) Name() string {
 	major, minor := b.device.Capability()
 	driver := b.device.DriverVersion()
-	return fmt.Sprintf("cuda (%s, sm_%d%d, driver for CUDA %d.%d)", b.device.Name(), major, minor, driver/1000, driver%1000/10)
+	return fmt.Sprintf("cuda (%s, sm_%d%d, driver for CUDA %d.%d)",
+		b.device.Name(), major, minor, driver/1000, driver%1000/10)
 }
 
 func (b *cudaBackend) Close() error { return b.device.Close() }
 
-// Workspace is that of the program that needs most: they share it, since they never run at the same time.
+// Workspace returns the need of the program that needs most: programs never run at the same time, so they share it.
 func (b *cudaBackend) Workspace(programs ...[]Op) int {
 	words := 0
 	for _, ops := range programs {
@@ -118,7 +119,7 @@ func (b *cudaBackend) Workspace(programs ...[]Op) int {
 	return words
 }
 
-// function finds a kernel.
+// function returns a kernel by its name.
 func (b *cudaBackend) function(kernel string) (*cuda.Function, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -137,7 +138,7 @@ func (b *cudaBackend) function(kernel string) (*cuda.Function, error) {
 	return f, nil
 }
 
-// cudaMemory is a buffer that is freed when nobody knows of it any more.
+// cudaMemory is a buffer that is freed once nothing refers to it.
 type cudaMemory struct{ *cuda.Buffer }
 
 func (b *cudaBackend) alloc(words int, owner string) (*cudaMemory, error) {
@@ -168,7 +169,7 @@ func (b *cudaBackend) Alloc(words int, programs ...[]Op) (Arena, error) {
 	return a, nil
 }
 
-// behind is the first word behind the arena that the kernels may read 16 bytes at a time.
+// behind returns the first word behind the arena from which kernels may read 16 bytes at a time.
 func (a *cudaArena) behind() int { return (a.words + 63) / 64 * 64 }
 
 func (a *cudaArena) Words() int      { return a.words }
@@ -190,12 +191,14 @@ func (a *cudaArena) Write(b Buf, src []float32) error {
 
 func (a *cudaArena) check(what string, n int, b Buf) error {
 	if n != b.N || b.Off < 0 || b.Off+b.N > a.words {
-		return fmt.Errorf("kernels: %s of %d values, window of words %d to %d in an arena of %d", what, n, b.Off, b.Off+b.N, a.words)
+		return fmt.Errorf("kernels: %s of %d values, window of words %d to %d in an arena of %d",
+			what, n, b.Off, b.Off+b.N, a.words)
 	}
 	return nil
 }
 
-// after adds to an error which program ran before: a kernel's failure shows only where the host waits for it.
+// after adds to an error the program that ran before: a kernel's failure shows only where the host waits for the
+// device.
 func (b *cudaBackend) after(err error) error {
 	if err == nil {
 		return nil
@@ -208,7 +211,7 @@ func (b *cudaBackend) after(err error) error {
 	return fmt.Errorf("after %s: %w", b.last, err)
 }
 
-// resident is the device's copy of a data set, made once.
+// resident returns the address of the device's copy of a data set, which it makes once.
 func (b *cudaBackend) resident(d *Data) (address, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -235,10 +238,10 @@ func (b *cudaBackend) resident(d *Data) (address, error) {
 	return address(buf.Addr()), nil
 }
 
-// writeRows copies rows of n bytes to the device one after the other, many with each write.
+// writeRows copies rows of n bytes to the device, where they lie one after the other; a write takes many rows.
 func writeRows(buf *cuda.Buffer, all []byte, rows []uint32, n int) error {
-	const some = 16 << 20
-	block := make([]byte, 0, max(some, n))
+	const blockBytes = 16 << 20
+	block := make([]byte, 0, max(blockBytes, n))
 	off := int64(0)
 	for i, r := range rows {
 		block = append(block, all[int(r)*n:(int(r)+1)*n]...)
@@ -253,26 +256,26 @@ func writeRows(buf *cuda.Buffer, all []byte, rows []uint32, n int) error {
 	return nil
 }
 
-// stageBytes is the size of the pinned memory that small reads go through, such as those of the losses.
-const stageBytes = 1 << 20
+// pinnedBytes is the size of the pinned memory that small reads go through, such as those of the losses.
+const pinnedBytes = 1 << 20
 
-// read copies from the device. What is small goes through pinned memory, which the device writes by itself.
+// read copies from the device. Small reads go through pinned memory, which the device writes without the host's help.
 func (b *cudaBackend) read(m *cudaMemory, dst []byte, off int64) error {
-	if len(dst) > stageBytes {
+	if len(dst) > pinnedBytes {
 		return m.Read(dst, off)
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if b.stage == nil {
+	if b.pinned == nil {
 		var err error
-		if b.stage, err = b.device.AllocPinned(stageBytes); err != nil {
+		if b.pinned, err = b.device.AllocPinned(pinnedBytes); err != nil {
 			return err
 		}
 	}
-	stage := b.stage.Bytes()[:len(dst)]
-	if err := m.Read(stage, off); err != nil {
+	pinned := b.pinned.Bytes()[:len(dst)]
+	if err := m.Read(pinned, off); err != nil {
 		return err
 	}
-	copy(dst, stage)
+	copy(dst, pinned)
 	return nil
 }

@@ -9,20 +9,20 @@ import "math/bits"
 // maxGrid is the largest second and third dimension of a grid.
 const maxGrid = 65535
 
-// flat is the launch of a kernel that gives four of n elements to each thread.
+// flat returns the grid of a kernel whose threads take four of n elements each.
 func flat(n int) (grid gridDim, block blockDim) {
 	const threads = 256
 	return gridDim{max(1, ceil(n, 4*threads)), 1, 1}, blockDim{threads, 1, 1}
 }
 
-// each is the launch of a kernel that gives one of n elements to each thread.
+// each returns the grid of a kernel whose threads take one of n elements each.
 func each(n int) (grid gridDim, block blockDim) {
 	const threads = 128
 	return gridDim{max(1, ceil(n, threads)), 1, 1}, blockDim{threads, 1, 1}
 }
 
-// byRow is the launch of a kernel over rows of d elements: the first dimension is quads of elements, the second rows. A
-// thread takes so many quads of a row.
+// byRow returns the grid of a kernel over rows of d elements: the first dimension is quads (four elements), the second
+// rows. A thread takes the given number of quads of a row.
 func byRow(rows, d, quads int) (grid gridDim, block blockDim) {
 	const threads = 128
 	n := ceil(d, 4)
@@ -31,13 +31,15 @@ func byRow(rows, d, quads int) (grid gridDim, block blockDim) {
 	return grid, blockDim{across, threads / across, 1}
 }
 
-// byPixel is the launch of a kernel that gives `wide` channels of a pixel to each thread; the second dimension is images.
+// byPixel returns the grid of a kernel whose threads take `wide` channels of a pixel each; words is the size of an
+// image, and the second dimension is images.
 func byPixel(images, words, wide int) (grid gridDim, block blockDim) {
 	const threads = 256
 	return gridDim{ceil(words/wide, threads), min(maxGrid, images), 1}, blockDim{threads, 1, 1}
 }
 
-// wide is the number of channels that a thread takes at once: 4 where the windows are aligned and the channels divide.
+// wide returns the number of channels that a thread takes at once: 4 where the windows are aligned and 4 divides the
+// channels, else 1.
 func wide(channels int, bufs ...Buf) int {
 	if channels%4 == 0 && aligned(bufs...) {
 		return 4
@@ -45,7 +47,8 @@ func wide(channels int, bufs ...Buf) int {
 	return 1
 }
 
-// aligned says whether the CUDA kernels may read the windows 16 bytes at a time: an arena starts on a multiple of that.
+// aligned says whether the CUDA kernels may read the windows 16 bytes at a time. An arena starts on a multiple of
+// that.
 func aligned(bufs ...Buf) bool {
 	for _, b := range bufs {
 		if b.Off%4 != 0 {
@@ -55,7 +58,8 @@ func aligned(bufs ...Buf) bool {
 	return true
 }
 
+// ceil returns a/b rounded up.
 func ceil(a, b int) int { return (a + b - 1) / b }
 
-// powerOf2 is the smallest power of 2 that is not below n >= 1.
+// powerOf2 returns the smallest power of 2 that is not below n >= 1.
 func powerOf2(n int) int { return 1 << bits.Len(uint(n-1)) }

@@ -55,7 +55,7 @@ func (o *operands) run(t *testing.T, b *cudaBackend, ops ...Op) []float32 {
 	return RunTraced(t, b, o.mem, ops...)
 }
 
-// Trace is what the programs of RunTraced came to since it was last cleared.
+// Trace collects what RunTraced runs.
 var Trace struct {
 	Hash    uint64         // of all results: the sum of each program's, whatever their order
 	Kernels map[string]int // launches of each

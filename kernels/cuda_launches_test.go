@@ -11,8 +11,9 @@ import (
 	"testing"
 )
 
-// Every kernel is launched, and every launch names every parameter: a field that is left out would be 0 without a word
-// from the compiler. So the structs of cuda_launches.go may be written in one way only: T{name: value, ...}, all names.
+// Every kernel is launched, and every launch names every parameter: a field that is left out would be 0 without a
+// word from the compiler. So the structs of cuda_launches.go may be written in one way only: T{name: value, ...}, all
+// names.
 func TestLaunchesNameEveryParameter(t *testing.T) {
 	const generated = "cuda_launches.go"
 	set := token.NewFileSet()

@@ -2,9 +2,9 @@
 
 // Programs on CUDA: operations become launches, launches a graph.
 //
-// Compile turns every operation into launches of the kernels in *.cu, with all addresses and sizes in place. The first Run
-// captures them as a graph; from then on a Run is one call that returns before the device is done. Reading or writing an
-// arena waits for the device.
+// Compile turns every operation into launches of the kernels in *.cu, with all addresses and sizes in place. The
+// first Run captures them as a graph; from then on a Run is one call that returns before the device is done. Reading
+// or writing an arena waits for the device.
 
 package kernels
 
@@ -16,7 +16,7 @@ import (
 	"sigmaz/cuda"
 )
 
-// cudaOp is an operation, or several fused ones, that has CUDA kernels.
+// cudaOp is an operation with CUDA kernels, or several fused ones.
 type cudaOp interface {
 	Name() string
 	Operands() (reads, writes []Buf)
@@ -27,20 +27,21 @@ type cudaOp interface {
 // cudaFuser is an operation whose kernels can do the work of operations after it too. The values must be those of the
 // operations one after the other.
 type cudaFuser interface {
-	// fuseCUDA returns one operation that does the work of this one and of the first n of next. n is 0 if there are none.
+	// fuseCUDA returns one operation that does the work of this one and of the first n of next. n is 0 if there are
+	// none.
 	fuseCUDA(next []Op) (op cudaOp, n int)
 }
 
-// cudaWorkspacer is an operation whose kernels need working memory beside the arena. The operations of a program use the
-// same memory, one after the other.
+// cudaWorkspacer is an operation whose kernels need working memory beside the arena. The operations of a program use
+// the same memory, one after the other.
 type cudaWorkspacer interface {
-	// cudaWorkspace returns its size in words. It depends on the operation alone: a program's memory is known before any of
-	// it is reserved, and a sum is split the same way, with the same bits, on every device.
+	// cudaWorkspace returns its size in words. It depends on the operation alone: a program's memory is known before
+	// any of it is reserved, and a sum is split the same way, with the same bits, on every device.
 	cudaWorkspace() int
 }
 
-// fuseCUDA returns the first of ops as CUDA runs it, with those after it that it takes along: n in all. op is nil if there
-// is no kernel for it.
+// fuseCUDA returns the first of ops as CUDA runs it, with those after it that it takes along: n in all. op is nil if
+// there is no kernel for it.
 func fuseCUDA(ops []Op) (op cudaOp, n int) {
 	if f, ok := ops[0].(cudaFuser); ok {
 		if op, taken := f.fuseCUDA(ops[1:]); taken > 0 {
@@ -70,7 +71,7 @@ func (b *cudaBackend) Compile(a Arena, ops []Op) (Program, error) {
 	}
 	l := &launcher{backend: b, arena: arena, workspace: arena.mem.Addr() + 4*uint64(arena.behind())}
 	keep := []any{arena}
-	if words := cudaWorkspace(ops); words > arena.workspace { // a program that Alloc was not told of
+	if words := cudaWorkspace(ops); words > arena.workspace { // Alloc did not count this program
 		more, err := b.alloc(words, "working memory")
 		if err != nil {
 			return nil, err
@@ -80,7 +81,8 @@ func (b *cudaBackend) Compile(a Arena, ops []Op) (Program, error) {
 	for rest := ops; len(rest) > 0; {
 		op, n := fuseCUDA(rest)
 		if _, host := rest[0].(HostFunc); host {
-			return nil, fmt.Errorf("kernels: %s is a Go function, which no CUDA device can run: use the CPU", rest[0].Name())
+			return nil, fmt.Errorf("kernels: %s is a Go function, which no CUDA device can run: use the CPU",
+				rest[0].Name())
 		} else if op == nil {
 			return nil, fmt.Errorf("kernels: operation %s has no CUDA kernel", rest[0].Name())
 		}

@@ -5,8 +5,8 @@ package kernels
 // Data is N rows of H*W*C values: images as bytes, which the perturbation maps to [0, 1], or vectors (H = W = 1) as
 // they are. Exactly one of U8 and F32 is set. A backend with memory of its own copies its rows there once.
 //
-// With Rows, row i is row Rows[i] of U8 or F32, which may hold more rows than N. A part of a data set in a mapped file thus
-// takes no memory of its own.
+// With Rows, row i is row Rows[i] of U8 or F32, which may hold more rows than N. A part of a data set in a mapped
+// file thus takes no memory of its own.
 type Data struct {
 	N, H, W, C int
 	U8         []byte    // (N, H, W, C), or more rows

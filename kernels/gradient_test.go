@@ -8,8 +8,8 @@ import (
 	"sigmaz/kernels"
 )
 
-// gradientCheck is an operation, its result y with dy, the gradient of something with respect to it, and the operations
-// that make the gradients with respect to its inputs of that.
+// gradientCheck is an operation, its result y with dy, the gradient of something with respect to it, and the
+// operations that make the gradients with respect to its inputs of that.
 type gradientCheck struct {
 	name     string
 	forward  kernels.Op
@@ -42,10 +42,13 @@ func convGradients() (list []gradientCheck) {
 	} {
 		var m memory
 		in, out, weights := g.N*g.H*g.W*g.Cin, g.N*g.H*g.W*g.Cout, g.Cout*g.K*g.K*g.Cin
-		f := kernels.Conv{ConvShape: g, X: m.normals(in), Weight: m.normals(weights), Bias: m.normals(g.Cout), Y: m.normals(out)}
+		f := kernels.Conv{ConvShape: g, X: m.normals(in), Weight: m.normals(weights), Bias: m.normals(g.Cout),
+			Y: m.normals(out)}
 		dx := kernels.ConvGradInput{ConvShape: g, DY: m.normals(out), Weight: f.Weight, DX: m.normals(in)}
-		dw := kernels.ConvGradWeight{ConvShape: g, X: f.X, DY: dx.DY, DWeight: m.normals(weights), DBias: m.normals(g.Cout)}
-		list = append(list, gradientCheck{name: fmt.Sprintf("conv %+v", g), forward: f, backward: []kernels.Op{dx, dw}, mem: m.words,
+		dw := kernels.ConvGradWeight{ConvShape: g, X: f.X, DY: dx.DY,
+			DWeight: m.normals(weights), DBias: m.normals(g.Cout)}
+		list = append(list, gradientCheck{name: fmt.Sprintf("conv %+v", g),
+			forward: f, backward: []kernels.Op{dx, dw}, mem: m.words,
 			y: f.Y, dy: dx.DY, inputs: []input{{f.X, dx.DX}, {f.Weight, dw.DWeight}, {f.Bias, dw.DBias}}})
 	}
 	return list
@@ -57,7 +60,8 @@ func normGradients() (list []gradientCheck) {
 	for _, width := range []int{0, 1, 2, 3} { // no parameters, vectors, tables of gamma and beta, and with alpha
 		var m memory
 		x, y, dy, dx := m.normals(n*p*c), m.normals(n*p*c), m.normals(n*p*c), m.normals(n*p*c)
-		stats := kernels.NormStats{Mean: m.normals(n * c), Rstd: m.normals(n * c), MuHat: m.normals(n * c), Q: m.normals(n)}
+		stats := kernels.NormStats{Mean: m.normals(n * c), Rstd: m.normals(n * c),
+			MuHat: m.normals(n * c), Q: m.normals(n)}
 		f := kernels.Norm{NormShape: shape, X: x, Y: y, NormStats: stats, Eps: 0.1}
 		b := kernels.NormGrad{NormShape: shape, X: x, DY: dy, DX: dx, NormStats: stats}
 		inputs := []input{{x, dx}}
@@ -74,8 +78,8 @@ func normGradients() (list []gradientCheck) {
 			}
 			inputs = append(inputs, input{f.Embed, b.DEmbed})
 		}
-		list = append(list, gradientCheck{name: fmt.Sprintf("norm %d", width), forward: f, backward: []kernels.Op{b}, mem: m.words,
-			y: y, dy: dy, inputs: inputs})
+		list = append(list, gradientCheck{name: fmt.Sprintf("norm %d", width),
+			forward: f, backward: []kernels.Op{b}, mem: m.words, y: y, dy: dy, inputs: inputs})
 	}
 	return list
 }
@@ -88,8 +92,9 @@ func activationGradients() (list []gradientCheck) {
 		if a.FromInput() {
 			b.X, b.Y = f.X, kernels.Buf{}
 		}
-		list = append(list, gradientCheck{name: string(a), forward: f, backward: []kernels.Op{b}, mem: m.words,
-			y: f.Y, dy: b.DY, inputs: []input{{f.X, b.DX}}, kink: a == kernels.ReLU || a == kernels.LReLU})
+		list = append(list, gradientCheck{name: string(a),
+			forward: f, backward: []kernels.Op{b}, mem: m.words, y: f.Y, dy: b.DY, inputs: []input{{f.X, b.DX}},
+			kink: a == kernels.ReLU || a == kernels.LReLU})
 	}
 	return list
 }
@@ -125,13 +130,15 @@ func meanPool2Gradients() []gradientCheck {
 }
 
 func resizeGradients() (list []gradientCheck) {
-	for _, s := range []kernels.ResizeShape{{N: 2, H: 3, W: 4, HOut: 6, WOut: 7, C: 2}, {N: 2, H: 7, W: 5, HOut: 3, WOut: 1, C: 2}} {
+	for _, s := range []kernels.ResizeShape{
+		{N: 2, H: 3, W: 4, HOut: 6, WOut: 7, C: 2}, {N: 2, H: 7, W: 5, HOut: 3, WOut: 1, C: 2},
+	} {
 		var m memory
 		in, out := s.N*s.H*s.W*s.C, s.N*s.HOut*s.WOut*s.C
 		f := kernels.Resize{ResizeShape: s, X: m.normals(in), Y: m.normals(out)}
 		b := kernels.ResizeGrad{ResizeShape: s, DY: m.normals(out), DX: m.normals(in)}
-		list = append(list, gradientCheck{name: fmt.Sprintf("resize %+v", s), forward: f, backward: []kernels.Op{b}, mem: m.words,
-			y: f.Y, dy: b.DY, inputs: []input{{f.X, b.DX}}})
+		list = append(list, gradientCheck{name: fmt.Sprintf("resize %+v", s),
+			forward: f, backward: []kernels.Op{b}, mem: m.words, y: f.Y, dy: b.DY, inputs: []input{{f.X, b.DX}}})
 	}
 	return list
 }
@@ -157,9 +164,10 @@ func lossGradients() (list []gradientCheck) {
 		var m memory
 		f := kernels.Loss{N: 4, S: m.normals(40), Z: m.normals(40), Sigma: m.positive(4),
 			Mean: m.normals(1), PerRow: m.normals(4), Power: power}
-		b := kernels.LossGrad{N: 4, S: f.S, Z: f.Z, Sigma: f.Sigma, DMean: m.normals(1), DS: m.normals(40), Power: power}
-		list = append(list, gradientCheck{name: fmt.Sprintf("loss %g", power), forward: f, backward: []kernels.Op{b}, mem: m.words,
-			y: f.Mean, dy: b.DMean, inputs: []input{{f.S, b.DS}}})
+		b := kernels.LossGrad{N: 4, S: f.S, Z: f.Z, Sigma: f.Sigma,
+			DMean: m.normals(1), DS: m.normals(40), Power: power}
+		list = append(list, gradientCheck{name: fmt.Sprintf("loss %g", power),
+			forward: f, backward: []kernels.Op{b}, mem: m.words, y: f.Mean, dy: b.DMean, inputs: []input{{f.S, b.DS}}})
 	}
 	return list
 }

@@ -2,8 +2,8 @@
 
 package kernels
 
-// HostFunc is an operation given as a Go function, for scores that are known in closed form. Only a backend whose
-// arenas the host can address runs it.
+// HostFunc is an operation given as a Go function, for scores that are known in closed form. Only a backend with
+// arenas that the host can address runs it.
 type HostFunc struct {
 	Label         string
 	Reads, Writes []Buf

@@ -1,5 +1,5 @@
-// Memory in pages of 2 MiB, where the system has them. The transforms of Winograd's method write 36 streams at a time, more
-// than a core's first table of small pages holds.
+// Memory in pages of 2 MiB, where the system has them. The transforms of Winograd's method write 36 streams at a
+// time, more than a core's first table of small pages holds.
 
 package kernels
 

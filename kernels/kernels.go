@@ -32,8 +32,8 @@ type Op interface {
 
 // InPlacer is an [Op] whose result may take the place of an operand.
 type InPlacer interface {
-	// InPlace lists such pairs (written, read): the kernels read an element of the operand for the last time before they
-	// write the same element of the result.
+	// InPlace lists such pairs (written, read): the kernels read an element of the operand for the last time before
+	// they write the same element of the result.
 	InPlace() [][2]Buf
 }
 
@@ -41,8 +41,8 @@ type InPlacer interface {
 type Backend interface {
 	// Name says what runs, for logs: "cpu (avx512, 2 workers)".
 	Name() string
-	// Alloc reserves an arena of the given number of words, all zero, and with it, in one piece, what programs of these
-	// ops need beside it. Other programs may run on it too; they take more memory when they are compiled.
+	// Alloc reserves an arena of the given number of words, all zero, and with it, in one piece, what programs of
+	// these ops need beside it. Other programs may run on it too; they take more memory when they are compiled.
 	Alloc(words int, programs ...[]Op) (Arena, error)
 	// Workspace is the number of words that programs of these ops take beside their arena.
 	Workspace(programs ...[]Op) int

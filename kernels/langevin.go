@@ -80,7 +80,8 @@ func (o Langevin) factors(mem []float32) (a, b float32) {
 
 // stream returns the noise of row n.
 func (o Langevin) stream(mem []float32, n int) Stream {
-	return ImageStream(o.Seed, PurposeLangevin, word(mem, o.State, StateImage)+uint32(n), word(mem, o.State, StateStep))
+	image, step := word(mem, o.State, StateImage)+uint32(n), word(mem, o.State, StateStep)
+	return ImageStream(o.Seed, PurposeLangevin, image, step)
 }
 
 // Denoise updates X in place by Tweedie's formula at the last level, the final step of NCSNv2: x <- x + sigma_n^2 s.

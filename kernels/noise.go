@@ -44,7 +44,7 @@ type Stream struct {
 	N       uint64
 }
 
-// ImageStream returns a stream of sampling, whose n is made of the image and of the step k = level*T + t.
+// ImageStream returns a stream of sampling: n is made of the image and of the step k = level*T + t.
 func ImageStream(seed uint64, p Purpose, image, k uint32) Stream {
 	return Stream{seed, p, uint64(k)<<32 | uint64(image)}
 }

@@ -1,12 +1,13 @@
-// Instance norm++ (Song and Ermon 2019, appendix A): an instance norm that gives the channel means that it removes back.
-// For each image of P = H*W pixels and C channels:
+// Instance norm++ (Song and Ermon 2019, appendix A): an instance norm that gives the channel means that it removes
+// back. For each image of P = H*W pixels and C channels:
 //
 //	mu[c]    = mean over pixels of x[p,c]             var[c] = mean over pixels of (x[p,c] - mu[c])^2     (biased)
 //	m        = mean over channels of mu[c]            v      = sum over channels of (mu[c] - m)^2 / (C-1) (unbiased)
 //	xhat     = (x - mu) / sqrt(var + eps)             muhat  = (mu - m) / sqrt(v + 1e-5)
 //	y[p,c]   = gamma[c] (xhat[p,c] + alpha[c] muhat[c]) + beta[c]                                  eps = 1e-5
 //
-// Both variances are those of the original PyTorch code; its JAX port divides by C in v and does not fit its checkpoints.
+// Both variances are those of the original PyTorch code; its JAX port divides by C in v and does not fit its
+// checkpoints.
 //
 // The parameters are the same for all images (NCSNv2), or conditional: image n has row level[n] of a table (NCSN),
 //
@@ -190,8 +191,8 @@ func (o Norm) fuses(next Op) bool {
 	return ok && a.F == ELU && a.X == o.Y && a.Y == o.Y
 }
 
-// NormGrad is the gradient of instance norm++, from the statistics of the forward operation. The sums over images go to
-// DAlpha, DGamma and DBeta, or to DEmbed. DX may be absent, and may be DY.
+// NormGrad is the gradient of instance norm++, from the statistics of the forward operation. The sums over images go
+// to DAlpha, DGamma and DBeta, or to DEmbed. DX may be absent, and may be DY.
 type NormGrad struct {
 	NormShape
 	DX                    Buf // (N, P, C)
@@ -258,7 +259,8 @@ func (o NormGrad) Ref(mem []float32) {
 // coefficients turns the sums of image n, sums[c] = sum dy and sums[C+c] = sum dy xhat, into
 // dx[p,c] = ka[c] (dy[p,c] - meanDY[c]) + kb[c] (x[p,c] - mean[c]) + kc[c], and adds to the parameters' gradients
 // acc = (dgamma, dalpha, dbeta). Both differences are taken first, so that nothing cancels after a large factor.
-func (o NormGrad) coefficients(mem []float32, params normParams, n int, sums, acc []float64, ka, kb, kc, meanDY []float32) {
+func (o NormGrad) coefficients(mem []float32, params normParams, n int, sums, acc []float64,
+	ka, kb, kc, meanDY []float32) {
 	gamma, alpha, _ := params.of(mem, n)
 	rstd, muhat := row(mem, o.Rstd, o.N, n), row(mem, o.MuHat, o.N, n)
 	q := float64(o.Q.Of(mem)[n])

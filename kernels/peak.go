@@ -9,17 +9,17 @@ import (
 	"sigmaz/kernels/internal/vec"
 )
 
-// PeakFLOPS measures how many floating-point operations a second the host does in fused multiply-adds in registers (two
-// operations for each lane), on the given number of goroutines at once for the time d. Whatever shares the cores
+// PeakFLOPS measures how many floating-point operations a second the host does in fused multiply-adds in registers
+// (two operations for each lane), on the given number of goroutines at once for the time d. Whatever shares the cores
 // meanwhile lowers it, so 10 ms of it before and after a measurement tell whether the measurement had the machine to
 // itself.
 func PeakFLOPS(workers int, d time.Duration) float64 {
 	return rate(workers, d, func(int) float64 { return vec.PeakFMA() })
 }
 
-// PeakBytes measures memory bandwidth in bytes a second: the larger of reading and copying (bytes read and written), each
-// on the given number of goroutines at once for the time d. A goroutine works on 64 MiB: d should be long enough for some
-// passes over them.
+// PeakBytes measures memory bandwidth in bytes a second: the larger of reading and copying (bytes read and written),
+// each on the given number of goroutines at once for the time d. A goroutine works on 64 MiB: d should be long enough
+// for some passes over them.
 func PeakBytes(workers int, d time.Duration) float64 {
 	const floats = 16 << 20
 	pieces := make([]struct{ a, b []float32 }, workers)
@@ -50,7 +50,8 @@ func PeakBytes(workers int, d time.Duration) float64 {
 	return max(read, copied)
 }
 
-// rate runs piece on every worker until d has passed and returns the work done a second. piece returns how much it did.
+// rate runs piece on every worker until d has passed and returns the work done a second. piece returns how much it
+// did.
 func rate(workers int, d time.Duration, piece func(worker int) float64) float64 {
 	done := make([]float64, workers)
 	var wg, ready sync.WaitGroup

@@ -93,7 +93,8 @@ func (o Perturb) draw(step uint64, r int) draw {
 	q := step*uint64(o.N) + uint64(r)
 	if o.Every {
 		levels, rows := uint64(o.Ladder.N), uint64(o.Data.N)
-		return draw{q: q, level: int(q % levels), image: int(q / levels % rows), noise: Stream{o.Seed, PurposeHeldOut, q}}
+		noise := Stream{o.Seed, PurposeHeldOut, q}
+		return draw{q: q, level: int(q % levels), image: int(q / levels % rows), noise: noise}
 	}
 	s, element := o.levelStream(step, r)
 	return draw{q: q, level: o.level(r, s.Word(element)), image: Permutation(o.Seed, uint64(o.Data.N), q),
@@ -152,10 +153,10 @@ func (o Perturb) pixels(x []float32, r draw) {
 	}
 }
 
-// Permutation returns the row of a data set of n rows that sample q of a run sees. Every epoch of n samples goes through
-// all rows once, in an order given by the seed and the epoch: a four-round Feistel network over the next even number of
-// bits, with Philox as the round function, walked until it falls below n (Black and Rogaway 2002). It is a function of q
-// alone, so that resuming needs no stored order.
+// Permutation returns the row of a data set of n rows that sample q of a run sees. Every epoch of n samples goes
+// through all rows once, in an order given by the seed and the epoch: a four-round Feistel network over the next even
+// number of bits, with Philox as the round function, walked until it falls below n (Black and Rogaway 2002). It is a
+// function of q alone, so that resuming needs no stored order.
 func Permutation(seed, n, q uint64) int {
 	f := newFeistel(int(n))
 	for i := q % n; ; {

@@ -1,5 +1,5 @@
-// The perturbation on the CPU, see perturb.go: the bits of its reference, a row at a time or, where rows are short, many
-// rows. What is drawn for a row beside its noise (level, image, flip) is drawn for many rows at once too.
+// The perturbation on the CPU, see perturb.go: the bits of its reference, a row at a time or, where rows are short,
+// many rows. What is drawn for a row beside its noise (level, image, flip) is drawn for many rows at once too.
 
 package kernels
 

@@ -2,7 +2,8 @@
 //
 //	y[i,j] = (1-a)(1-b) x[p,q] + a(1-b) x[p+1,q] + (1-a) b x[p,q+1] + a b x[p+1,q+1]
 //
-// with p + a and q + b the two source coordinates (torch.nn.functional.interpolate, mode bilinear, align_corners true).
+// with p + a and q + b the two source coordinates (torch.nn.functional.interpolate, mode bilinear, align_corners
+// true).
 
 package kernels
 
@@ -75,7 +76,8 @@ func (s ResizeShape) each(f func(p, q int, w float32)) {
 	}
 }
 
-// source returns the source coordinate of output i of n from m, whole part and fraction, in float32 as PyTorch computes it.
+// source returns the source coordinate of output i of n from m, whole part and fraction, in float32 as PyTorch
+// computes it.
 func source(i, m, n int) (whole int, fraction float32) {
 	if n == 1 || m == 1 {
 		return 0, 0

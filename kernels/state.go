@@ -6,7 +6,7 @@ import "math"
 
 // The words of a state block, all uint32 by bit pattern.
 const (
-	StateStep   = 0 // low word of the step: optimiser steps done (training), level*T + t (sampling), batch (evaluation)
+	StateStep   = 0 // low word of the step: steps done (training), level*T + t (sampling), batch (evaluation)
 	StateStepHi = 1 // high word of the step
 	StateImage  = 2 // index of the first image of the batch (sampling)
 	StateWords  = 4

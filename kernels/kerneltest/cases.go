@@ -159,9 +159,11 @@ func (l *list) norm() {
 		l.approximate("norm-plain/"+name, &b, kernels.Norm{NormShape: m.norm(), X: b.normals(all), Eps: 3,
 			NormStats: b.stats(m), Y: b.out(all)})
 		l.approximate("norm-conditional/"+name, &c, kernels.Norm{NormShape: m.norm(), X: c.normals(all),
-			Embed: c.normals(levels * 3 * m.c), Level: c.levels(m.n), Levels: levels, NormStats: c.stats(m), Y: c.out(all)})
+			Embed: c.normals(levels * 3 * m.c), Level: c.levels(m.n), Levels: levels,
+			NormStats: c.stats(m), Y: c.out(all)})
 		l.approximate("norm-conditional-plain/"+name, &d, kernels.Norm{NormShape: m.norm(), X: d.normals(all),
-			Embed: d.normals(levels * 2 * m.c), Level: d.levels(m.n), Levels: levels, NormStats: d.stats(m), Y: d.out(all)})
+			Embed: d.normals(levels * 2 * m.c), Level: d.levels(m.n), Levels: levels,
+			NormStats: d.stats(m), Y: d.out(all)})
 	}
 }
 
@@ -273,7 +275,8 @@ func (l *list) resize() {
 	for _, m := range images {
 		for _, s := range m.resizes() {
 			var b builder
-			l.approximate(fmt.Sprintf("resize/%s-%dx%d", m, s.HOut, s.WOut), &b, kernels.Resize{ResizeShape: s,
+			name := fmt.Sprintf("resize/%s-%dx%d", m, s.HOut, s.WOut)
+			l.approximate(name, &b, kernels.Resize{ResizeShape: s,
 				X: b.normals(m.words()), Y: b.out(s.N * s.HOut * s.WOut * s.C)})
 		}
 	}
@@ -283,7 +286,8 @@ func (l *list) resizeGrad() {
 	for _, m := range images {
 		for _, s := range m.resizes() {
 			var b builder
-			l.approximate(fmt.Sprintf("resize_grad/%s-%dx%d", m, s.HOut, s.WOut), &b, kernels.ResizeGrad{ResizeShape: s,
+			name := fmt.Sprintf("resize_grad/%s-%dx%d", m, s.HOut, s.WOut)
+			l.approximate(name, &b, kernels.ResizeGrad{ResizeShape: s,
 				DY: b.normals(s.N * s.HOut * s.WOut * s.C), DX: b.out(m.words())})
 		}
 	}

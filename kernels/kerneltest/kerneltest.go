@@ -188,8 +188,8 @@ func check(t *testing.T, backend kernels.Backend, c Case) {
 			continue
 		}
 		for i := range got {
-			if math.Float32bits(got[i]) != math.Float32bits(first[i]) {
-				t.Fatalf("word %d: %x in one run, %x in the next", i, math.Float32bits(first[i]), math.Float32bits(got[i]))
+			if g, f := math.Float32bits(got[i]), math.Float32bits(first[i]); g != f {
+				t.Fatalf("word %d: %x in one run, %x in the next", i, f, g)
 			}
 		}
 	}
