@@ -1,5 +1,7 @@
 //go:build !cgo || nocuda
 
+// A build without CUDA.
+
 package kernels
 
 import "sigmaz/cuda"

@@ -1,3 +1,5 @@
+// Large pages on Linux, see hugepages.go.
+
 package kernels
 
 import (

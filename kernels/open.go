@@ -1,3 +1,5 @@
+// Which backend the flags of a command mean.
+
 package kernels
 
 import "fmt"
