@@ -120,10 +120,8 @@ func genConv() {
 // strided addresses rows whose stride s is known only at run time: nine rows from each base register, by index
 // registers that hold s, 3s, 5s and 7s, and their scales.
 type strided struct {
-	bases          []reg.GPPhysical
-	s, s3, s5, s7  reg.GPPhysical
-	rows           int
-	strideInMemory Mem
+	bases         []reg.GPPhysical
+	s, s3, s5, s7 reg.GPPhysical
 }
 
 func (p strided) row(r, disp int) Mem {
@@ -160,7 +158,7 @@ func tileKernel(t shape) {
 	Doc(fmt.Sprintf("%s adds up tiles of %d rows and %d lanes; args is a tileArgs.", t.name("convTile"), t.rows, 16*t.panels))
 	f := func(name string) Mem { return field(tileFields, name) }
 	p := strided{bases: []reg.GPPhysical{reg.RSI, reg.R8, reg.R9, reg.R10},
-		s: reg.R11, s3: reg.R12, s5: reg.R13, s7: reg.RBX, rows: t.rows}
+		s: reg.R11, s3: reg.R12, s5: reg.R13, s7: reg.RBX}
 	bases := (t.rows + 8) / 9
 	b, k, tmp, kw, panel := reg.RDX, reg.RCX, reg.RAX, reg.R14, reg.R15
 
