@@ -236,11 +236,8 @@ func newFlags() *flags {
 		},
 		Notes: []string{"Exit codes: 0 done, or stopped and saved; 1 failed; 2 wrong usage; 130 quit before saving."},
 	}
-	known := map[string][]string{"data": {"glyphs"}, "net": model.Networks(), "normalization": model.Normalizations(),
+	known := map[string][]string{"data": dataset.MadeSpecs(), "net": model.Networks(), "normalization": model.Normalizations(),
 		"nonlinearity": model.Nonlinearities(), "spacing": model.Spacings()}
-	for _, toy := range dataset.Toys() {
-		known["data"] = append(known["data"], "toy:"+toy)
-	}
 	for _, s := range settings {
 		if n := len(c.Groups); n == 0 || c.Groups[n-1].Name != s.group {
 			c.Groups = append(c.Groups, cli.Group{Name: s.group, Note: notes[s.group]})
@@ -318,7 +315,7 @@ func (f *flags) configuration() (*train.Config, train.Preset, error) {
 		return nil, preset, cli.UsageOf(err)
 	}
 	c := preset.Config
-	if !chosen && data != "" && data != c.Data && !strings.HasPrefix(data, "toy:") {
+	if spec, _ := dataset.ParseSpec(data); !chosen && data != "" && data != c.Data && spec.Kind != dataset.Toy {
 		// The default preset's ladder is made for its own images; for others the largest distance is looked for.
 		c.Sigma.Begin = train.SigmaEnd{Rule: train.RuleData}
 	}

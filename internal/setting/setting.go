@@ -4,8 +4,8 @@ package setting
 
 import "fmt"
 
-// Error is a setting with a value that it cannot have, or that nothing has a use for. The sentence is the key, a blank,
-// and the text: "size is "0": expected sides of 1 to 16384 pixels".
+// Error is a setting with a value that it cannot have, or that nothing has a use for. The sentence is the key, a
+// blank, and the text: "size is "0": expected sides of 1 to 16384 pixels".
 type Error struct{ Key, Text string }
 
 func (e *Error) Error() string { return e.Key + " " + e.Text }
