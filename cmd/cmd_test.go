@@ -44,7 +44,7 @@ func testMain(m *testing.M) int {
 
 // build makes the programs.
 func build() error {
-	folders, err := filepath.Glob("*/main.go")
+	folders, err := filepath.Glob("*/*.go")
 	if err != nil {
 		return err
 	}

@@ -1,0 +1,128 @@
+// Package exportcmd writes a network's weights as a PyTorch state_dict, one safetensors file that
+//
+//	net.load_state_dict(safetensors.torch.load_file(FILE), strict=True)
+//
+// takes with the original class: plain names, convolutions as (O, I, kH, kW), the buffer sigmas where the class has one.
+//
+//	go run -tags nocuda ./cmd/export RUN -o FILE.safetensors
+//
+// RUN is a run folder, whose newest checkpoint is taken, a checkpoint, or a .pth file, which is so converted.
+//
+// Exit codes: 0 done, 1 failed, 2 wrong usage.
+package exportcmd
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"sigmaz/cmd/internal/cli"
+	"sigmaz/cmd/internal/modelfile"
+	"sigmaz/internal/picture"
+	"sigmaz/model/checkpoint"
+	"sigmaz/train"
+)
+
+func Main() { os.Exit(run(os.Args[1:], os.Stdout, os.Stderr)) }
+
+// options is the command line.
+type options struct {
+	*cli.Command
+	out, prefix string
+	ema, raw    bool
+	file        modelfile.Options
+}
+
+func newOptions() *options {
+	o := &options{}
+	o.Command = &cli.Command{
+		Name: "export",
+		About: "Writes a network's weights as a PyTorch state_dict in safetensors, with the original class's names and shapes: " +
+			"net.load_state_dict(load_file(FILE), strict=True), with load_file of safetensors.torch, takes it. Checkpoints of PyTorch are converted so, too.",
+		Args: []cli.Arg{{Name: "RUN", Help: "a run folder, such as runs/glyphs-1, whose newest checkpoint is taken, a checkpoint or a .pth file"}},
+		Groups: []cli.Group{
+			{Name: "Weights", Flags: []cli.Flag{
+				{Name: "ema", Help: "the moving average of the weights, as samples are drawn with", Value: &o.ema, Default: "where there is one"},
+				{Name: "raw", Help: "the weights themselves", Value: &o.raw, Default: "where there is no moving average"},
+			}},
+			{Name: "Output", Flags: []cli.Flag{
+				{Name: "o", Arg: "FILE.safetensors", Help: "file to write; one that is there already is replaced, once the new one is whole", Value: &o.out, Default: cli.Required},
+				{Name: "prefix", Arg: "TEXT", Help: "before every name, such as module. for a network in DataParallel", Value: &o.prefix, Default: "none"},
+			}},
+			o.file.Group(),
+		},
+		Examples: []cli.Example{
+			{Line: "export runs/glyphs-1 -o glyphs.safetensors", What: "the averaged weights of the newest checkpoint"},
+			{Line: "export runs/glyphs-1 -raw -prefix module. -o glyphs.safetensors", What: "the raw weights, for a network in DataParallel"},
+			{Line: "export checkpoint_300000.pth -preset cifar10 -o cifar10.safetensors", What: "from a checkpoint of the original repository"},
+		},
+		Notes: []string{"Exit codes: 0 done; 1 failed; 2 wrong usage."},
+	}
+	return o
+}
+
+// run is the whole command.
+func run(args []string, stdout, stderr io.Writer) int {
+	o := newOptions()
+	err := o.Parse(args)
+	if err == nil {
+		err = o.Need("o")
+	}
+	switch {
+	case err != nil:
+	case o.ema && o.raw:
+		err = cli.Usagef("-ema and -raw are both given: expected one of them")
+	case !strings.EqualFold(filepath.Ext(o.out), ".safetensors"):
+		err = cli.Usagef("-o is %s: expected a file name that ends in .safetensors", cli.Line(o.out))
+	default:
+		err = export(o, stdout)
+	}
+	return o.Exit(err, stdout, stderr)
+}
+
+func export(o *options, stdout io.Writer) error {
+	if err := train.CheckOutput(o.out); err != nil {
+		return fmt.Errorf("-o: %w", err)
+	}
+	if err := picture.CheckWritable(o.out); err != nil {
+		return err
+	}
+	f, err := modelfile.Open(o.Operands[0], &o.file, o.Command)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	if in, err1 := os.Stat(f.Path); err1 == nil {
+		if out, err2 := os.Stat(o.out); err2 == nil && os.SameFile(in, out) {
+			return cli.Usagef("-o is %s, which is the file that is read: choose another", cli.Line(o.out))
+		}
+	}
+	if o.ema && !f.Has(checkpoint.EMAPrefix) {
+		return fmt.Errorf("%s holds no moving average (EMA): leave -ema out to export its weights", f.Path)
+	}
+	net := f.Config.Network
+	s := checkpoint.StateFile{Network: net, Sigmas: f.Sigmas, Prefix: o.prefix, Step: f.Step, Config: f.Config.YAML()}
+	write := func(w io.Writer) error { return checkpoint.WriteStateDict(w, s, f, f.Prefix(o.raw)) }
+	if err := picture.WriteFile(o.out, write); err != nil {
+		return err
+	}
+	for _, note := range f.Notes {
+		fmt.Fprintf(stdout, "%s: %s\n", f.Path, note)
+	}
+	entries, err := net.StateDict(len(f.Sigmas))
+	if err != nil {
+		return err
+	}
+	values := 0
+	for _, e := range entries {
+		values += e.Shape.TotalSize()
+	}
+	buffer := ""
+	if net.HasSigmas() {
+		buffer = fmt.Sprintf(", the buffer sigmas of %d levels among them", len(f.Sigmas))
+	}
+	fmt.Fprintf(stdout, "%s: %s%s of %s, %s, as a state_dict: %d values in %d tensors%s\n", o.out, f.At(), f.Which(o.raw), f.Path, net.Net, values, len(entries), buffer)
+	return nil
+}

@@ -1,0 +1,475 @@
+// Package traincmd trains a noise-conditional score network and leaves it in a run folder, runs/NAME.
+//
+//	go run -tags nocuda ./cmd/train                          digits drawn from fonts, under two minutes on two cores
+//	go run -tags nocuda ./cmd/train -data toy:swissroll      points in the plane
+//	go run -tags nocuda ./cmd/train -resume runs/glyphs-1    go on with a run
+//	go run -tags nocuda ./cmd/train -h                       every flag
+//
+// Exit codes: 0 done, or stopped and saved (by Ctrl-C, SIGTERM or SIGHUP, or because nobody reads its output any more); 1
+// failed; 2 wrong usage; 130 quit before saving.
+package traincmd
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"math"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"runtime/pprof"
+	"strings"
+	"time"
+
+	"sigmaz/cmd/internal/cli"
+	"sigmaz/cmd/internal/preview"
+	"sigmaz/internal/memory"
+	"sigmaz/kernels"
+	"sigmaz/model"
+	"sigmaz/sample"
+	"sigmaz/train"
+)
+
+func Main() {
+	ctx, stop := context.WithCancel(context.Background())
+	signals := make(chan os.Signal, 2)
+	if stops := cli.StopSignals(); len(stops) > 0 {
+		signal.Notify(signals, stops...)
+	}
+	closed := cli.ClosedOutput()
+	go func() {
+		select {
+		case <-signals:
+			fmt.Fprintln(os.Stderr, "\nstopping after this step; once more quits at once, without saving")
+		case <-closed:
+			fmt.Fprintln(os.Stderr, "train: nobody reads the output any more: stopping after this step")
+		}
+		stop()
+		<-signals
+		os.Exit(130)
+	}()
+	os.Exit(run(ctx, os.Args[1:], os.Stdout, os.Stderr))
+}
+
+// run is the command without the process around it: its exit code is returned, and ctx is the first signal.
+func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
+	f := newFlags()
+	err := f.parse(args)
+	if err == nil {
+		err = start(ctx, f, stdout)
+	}
+	if ctx.Err() != nil && errors.Is(err, context.Canceled) {
+		fmt.Fprintln(stderr, "train: stopped before the first step; nothing was written")
+		return 130
+	}
+	return f.Exit(err, stdout, stderr)
+}
+
+// start begins a run or goes on with one.
+func start(ctx context.Context, f *flags, out io.Writer) error {
+	if f.listPresets {
+		return listPresets(f, out)
+	}
+	if f.resume != "" {
+		return resume(ctx, f, out)
+	}
+	return begin(ctx, f, out)
+}
+
+// listPresets prints every preset with what it is, where its numbers come from and the data that it expects.
+func listPresets(f *flags, out io.Writer) error {
+	if given := f.GivenNames(); len(given) > 1 {
+		return cli.Usagef("-list-presets stands alone: leave out the other flags, or use -preset NAME -dry-run to see a preset in full")
+	}
+	var entries []cli.Entry
+	for _, p := range train.Presets {
+		data := "data: built in"
+		if p.Files != "" {
+			data = fmt.Sprintf("data: %s, or where -data says: %s", p.Config.Data, p.Files)
+		}
+		entries = append(entries, cli.Entry{Name: p.Name, Paragraphs: []string{p.What, data, "source: " + p.Source}})
+	}
+	return cli.PrintEntries(out, entries)
+}
+
+// begin starts a new run.
+func begin(ctx context.Context, f *flags, out io.Writer) error {
+	c, preset, err := f.configuration()
+	if err != nil {
+		return err
+	}
+	b, err := kernels.Open(f.device.GPU, f.device.N, c.Workers)
+	if err != nil {
+		return err
+	}
+	defer b.Close()
+	fmt.Fprintf(out, "sigmaz   preset %s, network %s, %s\n", c.Preset, c.Network.Net, b.Name())
+	if f.dryRun {
+		return dryRun(ctx, b, c, preset, f.Given("data"), out)
+	}
+
+	// The folder comes first: a place that cannot be written is known before the data is read.
+	folder, lock, err := train.CreateFolder(f.runs, f.name, baseName(c, preset, f.preset != ""))
+	if err != nil {
+		var bad *train.ValueError
+		if errors.As(err, &bad) {
+			return &cli.UsageError{Text: "-" + err.Error()}
+		}
+		return err
+	}
+	defer lock.Release()
+	warnLock(lock, out)
+	data, err := c.Resolve(ctx, out, epsilon)
+	if err != nil && !f.Given("data") && missing(c.Data) {
+		err = fmt.Errorf("the data of preset %s is not at %s: say where it is with -data; expected: %s", c.Preset, c.Data, preset.Files)
+	}
+	if err != nil {
+		lock.Discard()
+		return err
+	}
+	fmt.Fprintf(out, "run      %s\n", folder)
+	if err = learn(ctx, c, data, b, train.Options{Folder: folder}, f, out); err != nil {
+		lock.Discard() // nothing, once there is anything in the folder
+	}
+	return err
+}
+
+// resume goes on with a run.
+func resume(ctx context.Context, f *flags, out io.Writer) error {
+	if err := f.checkResume(); err != nil {
+		return err
+	}
+	folder, _, err := train.FindFolder(f.resume, f.runs)
+	if err != nil {
+		return err
+	}
+	// The lock comes before the checkpoint is chosen: another trainer could write a newer one in between.
+	if !f.dryRun && train.IsRun(folder) {
+		lock, err := train.LockFolder(folder)
+		if err != nil {
+			return err
+		}
+		defer lock.Release()
+		warnLock(lock, out)
+	}
+	stored, err := train.Load(f.resume, f.runs)
+	if err != nil {
+		return err
+	}
+	c := stored.Config
+	if err := f.apply(c); err != nil {
+		return err
+	}
+	if err := f.validate(c); err != nil {
+		return err
+	}
+	if c.Steps < stored.Step() {
+		return fmt.Errorf("-steps is %d, but %s is at step %d already: give more", c.Steps, stored.Folder, stored.Step())
+	}
+	b, err := kernels.Open(f.device.GPU, f.device.N, c.Workers)
+	if err != nil {
+		return err
+	}
+	defer b.Close()
+	fmt.Fprintf(out, "sigmaz   resume %s at step %d, network %s, %s\n", stored.Folder, stored.Step(), c.Network.Net, b.Name())
+	if f.dryRun {
+		return dryRun(ctx, b, c, train.Preset{Name: c.Preset, Source: "the stored configuration"}, true, out)
+	}
+	data, err := c.Resolve(ctx, out, epsilon)
+	if err != nil {
+		return err
+	}
+	return learn(ctx, c, data, b, train.Options{Folder: stored.Folder, From: stored}, f, out)
+}
+
+// warnLock says that a folder could not be locked.
+func warnLock(l *train.Lock, out io.Writer) {
+	if l.Warning != "" {
+		fmt.Fprintf(out, "warning  %s\n", l.Warning)
+	}
+}
+
+// learn runs the loop and says where everything is.
+func learn(ctx context.Context, c *train.Config, data *train.Data, b kernels.Backend, o train.Options, f *flags, out io.Writer) error {
+	sigmas, err := c.Ladder()
+	if err != nil {
+		return err
+	}
+	if err := checkMemory(b, c, data, f.device.GPU); err != nil {
+		return err
+	}
+	fmt.Fprintf(out, "ladder   %s\n", ladderText(c, sigmas))
+	average := "no moving average of the weights"
+	if c.EMA.Rate > 0 {
+		average = fmt.Sprintf("moving average of the weights %g%s", c.EMA.Rate, map[bool]string{true: ", warmed up"}[c.EMA.Warmup])
+	}
+	fmt.Fprintf(out, "adam     learning rate %.4g; %s\n", c.Adam.LR, average)
+	warnMargin(c, sigmas, out)
+	warnAverage(c, out)
+	o.Backend, o.Out = b, out
+	if o.Hooks.Preview, err = previews(c, data, sigmas, b); err != nil {
+		return err
+	}
+	stop, err := profile(f.cpuProfile)
+	if err != nil {
+		return err
+	}
+	defer stop()
+	fmt.Fprintf(out, "training %d steps of %d; Ctrl-C saves and stops\n", c.Steps, c.Batch)
+	r, err := train.Run(ctx, c, data, o)
+	if err != nil {
+		return err
+	}
+	again := fmt.Sprintf("%s -resume %s", cli.Program("train", f.device), cli.Shell(o.Folder))
+	if r.Stopped {
+		fmt.Fprintf(out, "stopped after step %d of %d, saved as %s\ngo on with: %s\n", r.Step, c.Steps, r.Checkpoint, again)
+		return nil
+	}
+	if o.From != nil && o.From.Step() == r.Step {
+		fmt.Fprintf(out, "the run is at its last step, %d; %s -steps %d trains on\n", r.Step, again, 2*r.Step)
+	} else {
+		fmt.Fprintf(out, "done     %d steps in %s, %.0f images/s\n", r.Step, r.Elapsed.Round(100*time.Millisecond), r.ImagesPerS)
+	}
+	if r.Loss == r.Loss {
+		fmt.Fprintf(out, "loss     %.4g, %.3f of %s, over the last window", r.Loss, r.Relative, c.Unit())
+		if r.HeldOut == r.HeldOut {
+			fmt.Fprintf(out, "; held out%s: %.4g", map[bool]string{true: ", averaged weights"}[c.EMA.Rate > 0], r.HeldOut)
+		}
+		fmt.Fprintln(out)
+	}
+	if r.Picture != "" {
+		fmt.Fprintf(out, "pictures %s\n", r.Picture)
+	}
+	fmt.Fprintf(out, "weights  %s\nsample   %s %s\n", r.Checkpoint, cli.Program("sample", f.device), cli.Shell(o.Folder))
+	return nil
+}
+
+// profile starts a CPU profile into path, if there is one, which stop completes.
+func profile(path string) (stop func(), err error) {
+	if path == "" {
+		return func() {}, nil
+	}
+	w, err := os.Create(path)
+	if err != nil {
+		return nil, fmt.Errorf("-cpuprofile: cannot write the profile: %w; choose a file in a folder that can be written", err)
+	}
+	if err := pprof.StartCPUProfile(w); err != nil {
+		w.Close()
+		return nil, fmt.Errorf("-cpuprofile: %w", err)
+	}
+	return func() { pprof.StopCPUProfile(); w.Close() }, nil
+}
+
+// checkMemory refuses a network and batch that the machine cannot hold, before the attempt ends the process. A GPU says
+// so itself.
+func checkMemory(b kernels.Backend, c *train.Config, data *train.Data, gpu bool) error {
+	tc, err := c.Trainer(data)
+	if err != nil {
+		return err
+	}
+	words, err := train.TrainerWords(b, tc)
+	if err != nil {
+		return err
+	}
+	have := memory.Host()
+	if need := 4 * float64(words); !gpu && have > 0 && need > have {
+		what := fmt.Sprintf("ngf %d", c.Network.NGF)
+		if !c.Network.TakesImages() {
+			what = fmt.Sprintf("hidden %d", c.Network.Hidden)
+		}
+		return fmt.Errorf("training with batch %d and %s needs %s of memory, and this machine has %s: lower one of the two (-dry-run tells what a choice takes)", c.Batch, what, bytesText(need), bytesText(have))
+	}
+	return nil
+}
+
+// previews draws pictures from one seed, so that two of them differ by the weights alone. Its memory is taken here,
+// before that of the training, so that a device on which both do not fit is known at once.
+func previews(c *train.Config, data *train.Data, sigmas model.Ladder, b kernels.Backend) (func(context.Context, uint64, []model.Named, string) error, error) {
+	if c.PreviewN == 0 {
+		return nil, nil
+	}
+	o := sample.Options{T: c.Sampling.T, Epsilon: c.Sampling.Epsilon, Denoise: c.Sampling.Denoise, Seed: c.Seed}
+	p, err := preview.New(b, c.Network, sigmas, o, c.PreviewN)
+	if err != nil {
+		return nil, fmt.Errorf("previews: %w; -preview-n 0 draws none", err)
+	}
+	if data.Train.F32 != nil {
+		for i := range min(data.Train.N, c.PreviewN) {
+			p.Data = append(p.Data, data.Train.Floats(i)...)
+		}
+		if c.Scaler != nil {
+			p.Names = c.Scaler.Columns
+		}
+	}
+	return func(ctx context.Context, step uint64, weights []model.Named, path string) error {
+		return p.Write(ctx, weights, "", path)
+	}, nil
+}
+
+// epsilon is the step size of sampling: the one asked for, checked, or Technique 4's.
+func epsilon(sigmas model.Ladder, t int, eps float64) (float64, error) {
+	if eps == 0 {
+		eps = sample.Epsilon(sigmas, t)
+	}
+	return eps, sample.Options{T: t, Epsilon: eps}.Check(sigmas)
+}
+
+// missing tells whether data is a path and nothing is there.
+func missing(data string) bool {
+	if data == "glyphs" || strings.HasPrefix(data, "toy:") || strings.Contains(data, ",") {
+		return false
+	}
+	_, err := os.Stat(data)
+	return errors.Is(err, fs.ErrNotExist)
+}
+
+func ladderText(c *train.Config, sigmas model.Ladder) string {
+	return fmt.Sprintf("%d levels, sigma %.4g to %.4g, ratio g = %.6g; T = %d, epsilon = %.4g, %d score evaluations a sample",
+		len(sigmas), sigmas.Begin(), sigmas.End(), sigmas.Ratio(), c.Sampling.T, c.Sampling.Epsilon, c.NFE())
+}
+
+// safeMargin is the least stability margin of the published settings, 1.48 (LSUN bedroom and tower), rounded up.
+// What is below closeMargin is warned of.
+const (
+	safeMargin  = 1.5
+	closeMargin = 1.475
+)
+
+// warnMargin warns where sampling from a network that does not see sigma would run away or nearly so.
+func warnMargin(c *train.Config, sigmas model.Ladder, out io.Writer) {
+	margin := sample.StabilityMargin(sigmas, c.Sampling.T, c.Sampling.Epsilon)
+	if c.Network.SeesSigma() || margin >= closeMargin {
+		return
+	}
+	what := "is close to it"
+	if margin < 1 {
+		what = "is beyond it"
+	}
+	fmt.Fprintf(out, "warning  T q / (4(g-1)) = %.2f: below 1 samples of a network that does not see sigma run away, and this %s; use more levels or a larger T (%.1f is safe)\n", margin, what, safeMargin)
+}
+
+// warnAverage warns where samples, which are drawn with the moving average of the weights, will show the weights that
+// training began with.
+func warnAverage(c *train.Config, out io.Writer) {
+	if c.EMA.Warmup || c.EMA.Rate == 0 || c.Init != "" || c.Continue != "" {
+		return
+	}
+	if left := math.Pow(c.EMA.Rate, float64(c.Steps)); left > 0.01 {
+		fmt.Fprintf(out, "warning  after %d steps the moving average, with which samples are drawn, still holds %.0f %% of the initial weights; -ema-warmup lets it follow from the start\n", c.Steps, 100*left)
+	}
+}
+
+// dryRun prints the resolved settings and what a run with them costs. Without the data it takes the preset's image size.
+func dryRun(ctx context.Context, b kernels.Backend, c *train.Config, preset train.Preset, dataGiven bool, out io.Writer) error {
+	var data *train.Data
+	var err error
+	if !dataGiven && missing(c.Data) {
+		expected := ""
+		if preset.Files != "" {
+			expected = "; expected: " + preset.Files
+		}
+		fmt.Fprintf(out, "data     nothing at %s (-data says where it is%s); sizes are the preset's\n", c.Data, expected)
+		err = c.ResolveShape(epsilon)
+	} else {
+		data, err = c.Resolve(ctx, out, epsilon)
+	}
+	if err != nil {
+		return err
+	}
+	sigmas, err := c.Ladder()
+	if err != nil {
+		return err
+	}
+	info, err := model.Describe(c.Network)
+	if err != nil {
+		return err
+	}
+	tc, err := c.Trainer(data)
+	if err != nil {
+		return err
+	}
+	words, err := train.TrainerWords(b, tc)
+	if err != nil {
+		return err
+	}
+	n := c.Network
+	fmt.Fprintf(out, "\n%s\n", c.YAML())
+	fmt.Fprintf(out, "source      %s\n", preset.Source)
+	fmt.Fprintf(out, "network     %s on %dx%dx%d: %d parameters in %d tensors\n", n.Net, n.Height, n.Width, n.Channels, info.Parameters, info.Tensors)
+	fmt.Fprintf(out, "cost        %s multiply-adds an image forward, about three times that a training step and image\n", count(float64(info.MACs)))
+	fmt.Fprintf(out, "            %s over the run, and %s a sample\n", count(3*float64(info.MACs)*float64(c.Batch)*float64(c.Steps)), count(float64(info.MACs)*float64(c.NFE())))
+	fmt.Fprintf(out, "memory      %s for training", bytesText(4*float64(words)))
+	if c.PreviewN > 0 {
+		words, err := preview.Words(b, c.Network, sigmas, c.PreviewN)
+		if err != nil {
+			return err
+		}
+		fmt.Fprintf(out, ", %s for previews", bytesText(4*float64(words)))
+	}
+	if data != nil {
+		size, where := data.Train.Size(), "of data"
+		if data.HeldOut != nil {
+			size += data.HeldOut.Size()
+		}
+		if data.Mapped {
+			where = "of data on disk, mapped"
+		}
+		fmt.Fprintf(out, ", %s %s", bytesText(float64(size)), where)
+	}
+	fmt.Fprintf(out, "\ncheckpoint  %s\n", bytesText(16*float64(info.Parameters)))
+	fmt.Fprintf(out, "loss        D/2 = %g with zero weights (anneal-power 2)\n", float64(n.D())/2)
+	fmt.Fprintf(out, "ladder      %s\n", ladderText(c, sigmas))
+	if c.Network.SeesSigma() {
+		fmt.Fprintf(out, "stability   the network sees sigma: no condition on T\n")
+	} else {
+		fmt.Fprintf(out, "stability   T q / (4(g-1)) = %.3g with q = epsilon/sigma_L^2; %g or more is safe\n", sample.StabilityMargin(sigmas, c.Sampling.T, c.Sampling.Epsilon), safeMargin)
+	}
+	return nil
+}
+
+// count is a large number in words of science: 9.9 G.
+func count(v float64) string {
+	for _, u := range []struct {
+		v float64
+		s string
+	}{{1e18, "E"}, {1e15, "P"}, {1e12, "T"}, {1e9, "G"}, {1e6, "M"}, {1e3, "k"}} {
+		if v >= u.v {
+			return fmt.Sprintf("%.3g %s", v/u.v, u.s)
+		}
+	}
+	return fmt.Sprintf("%.3g", v)
+}
+
+// bytesText is a size of memory in powers of 1,024.
+func bytesText(v float64) string {
+	switch {
+	case v >= 1<<40:
+		return fmt.Sprintf("%.2f TiB", v/(1<<40))
+	case v >= 1<<30:
+		return fmt.Sprintf("%.2f GiB", v/(1<<30))
+	case v >= 1<<20:
+		return fmt.Sprintf("%.1f MiB", v/(1<<20))
+	}
+	return fmt.Sprintf("%.1f KiB", v/(1<<10))
+}
+
+// baseName is the run's name without its number: the preset's, or the data's where that says more.
+func baseName(c *train.Config, preset train.Preset, presetGiven bool) string {
+	if toy, ok := strings.CutPrefix(c.Data, "toy:"); ok {
+		return toy
+	}
+	if presetGiven || c.Data == preset.Config.Data {
+		return preset.Name
+	}
+	first, _, _ := strings.Cut(c.Data, ",")
+	name := strings.TrimLeft(filepath.Base(filepath.Clean(first)), ".")
+	for _, ext := range []string{".gz", ".bz2", ".tar", ".tgz", ".zip", ".csv", ".tsv", ".txt", ".npy", ".bin"} {
+		name = strings.TrimSuffix(name, ext)
+	}
+	if name == "" || name == string(filepath.Separator) {
+		return preset.Name
+	}
+	return name
+}
