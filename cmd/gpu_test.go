@@ -134,7 +134,7 @@ func TestSampleOnGPU(t *testing.T) {
 	for run, n := range map[string]string{"runs/images": "4", "runs/toy": "100"} {
 		samples := filepath.Join(dir, "sample0.npy")
 		onBoth(t, dir, 1e-3, "sample", run, "-n", n, "-o", "x.png", "-npy")
-		onBoth(t, dir, 1e-4, "score", "-checkpoint", run, "-input", samples, "-layout", "nhwc", "-level", "1", "-o")
+		onBoth(t, dir, 1e-4, "score", run, "-input", samples, "-layout", "nhwc", "-level", "1", "-o")
 	}
 }
 

@@ -1,6 +1,6 @@
 // Command bench is one command of sigmaz as a program of its own, for go run ./cmd/bench; package benchcmd says what it does.
 package main
 
-import "sigmaz/cmd/internal/benchcmd"
+import "sigmaz/cmd/internal/commands"
 
-func main() { benchcmd.Main() }
+func main() { commands.Program("bench") }

@@ -1,6 +1,6 @@
 // Command export is one command of sigmaz as a program of its own, for go run ./cmd/export; package exportcmd says what it does.
 package main
 
-import "sigmaz/cmd/internal/exportcmd"
+import "sigmaz/cmd/internal/commands"
 
-func main() { exportcmd.Main() }
+func main() { commands.Program("export") }

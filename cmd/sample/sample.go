@@ -1,6 +1,6 @@
 // Command sample is one command of sigmaz as a program of its own, for go run ./cmd/sample; package samplecmd says what it does.
 package main
 
-import "sigmaz/cmd/internal/samplecmd"
+import "sigmaz/cmd/internal/commands"
 
-func main() { samplecmd.Main() }
+func main() { commands.Program("sample") }

@@ -25,11 +25,11 @@
 package benchcmd
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"runtime"
 	"strings"
 
@@ -38,9 +38,8 @@ import (
 	"sigmaz/kernels"
 )
 
-func Main() {
-	os.Exit(run(os.Args[1:], os.Stdout, os.Stderr))
-}
+// New is the command.
+func New() *cli.Command { return newOptions().Command }
 
 // options is the command line.
 type options struct {
@@ -50,16 +49,6 @@ type options struct {
 	quick, check, info bool
 	stdin              bool
 	json, data         string
-}
-
-// run is the whole command: 0, 1 when something failed, 2 for wrong usage.
-func run(args []string, stdout, stderr io.Writer) int {
-	o := newOptions()
-	err := o.parse(args)
-	if err == nil {
-		err = measure(o, stdout)
-	}
-	return o.Exit(err, stdout, stderr)
 }
 
 // newOptions is the command line before it is parsed.
@@ -92,14 +81,13 @@ func newOptions() *options {
 			{Line: "bench -check -workers 1", What: "are the results right on one core?"},
 		},
 		Notes: []string{"Exit codes: 0 done; 1 failed; 2 wrong usage."},
+		Check: o.checkFlags,
+		Run:   func(_ context.Context, s cli.Streams) error { return measure(o, s.In, s.Out) },
 	}
 	return o
 }
 
-func (o *options) parse(args []string) error {
-	if err := o.Parse(args); err != nil {
-		return err
-	}
+func (o *options) checkFlags() error {
 	if err := cli.CheckWorkers(o.workers); err != nil {
 		return err
 	}
@@ -127,7 +115,7 @@ type bench struct {
 	report  Report
 }
 
-func measure(o *options, stdout io.Writer) error {
+func measure(o *options, stdin io.Reader, stdout io.Writer) error {
 	if o.json != "" { // before minutes of measuring
 		if err := picture.CheckWritable(o.json); err != nil {
 			return fmt.Errorf("-json: %w", err)
@@ -147,7 +135,7 @@ func measure(o *options, stdout io.Writer) error {
 	b.report = Report{Device: backend.Name(), Standin: b.watch.dry, Quick: o.quick,
 		Go: fmt.Sprintf("%s %s/%s", runtime.Version(), runtime.GOOS, runtime.GOARCH)}
 	if o.stdin {
-		return b.requests(os.Stdin)
+		return b.requests(stdin)
 	}
 	fmt.Fprintf(stdout, "device   %s\n", backend.Name())
 	if b.watch.dry {

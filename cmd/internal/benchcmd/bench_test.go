@@ -174,18 +174,18 @@ func TestUsage(t *testing.T) {
 		"-fast":       "unknown flag -fast",
 	} {
 		var stderr bytes.Buffer
-		if code := run(strings.Fields(args), io.Discard, &stderr); code != 2 || !strings.Contains(stderr.String(), want) {
+		if code := New().Execute(t.Context(), strings.Fields(args), cli.Streams{Out: io.Discard, Err: &stderr}); code != 2 || !strings.Contains(stderr.String(), want) {
 			t.Errorf("%s: exit code %d, %q", args, code, stderr.String())
 		}
 	}
 }
 
-func TestHelp(t *testing.T) { clitest.Check(t, func() *cli.Command { return newOptions().Command }) }
+func TestHelp(t *testing.T) { clitest.Check(t, New) }
 
 func TestJSON(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "bench.json")
 	var stderr bytes.Buffer
-	if code := run([]string{"-check", "-json", file}, io.Discard, &stderr); code != 0 {
+	if code := New().Execute(t.Context(), []string{"-check", "-json", file}, cli.Streams{Out: io.Discard, Err: &stderr}); code != 0 {
 		t.Fatal(stderr.String())
 	}
 	text, err := os.ReadFile(file)

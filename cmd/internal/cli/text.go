@@ -1,4 +1,5 @@
 // Text that stays what it is on a terminal: messages of one line, arguments that can be pasted into a shell.
+
 package cli
 
 import (
@@ -71,26 +72,34 @@ func Shell(arg string) string {
 	return "'" + strings.ReplaceAll(arg, "'", `'\''`) + "'"
 }
 
-// Program is how another command of sigmaz is started, the way this one was and on the same device.
-func Program(name string, d Device) string {
+// CommandLine is how another command of sigmaz is started, the way this one was and on the same device.
+func (c *Command) CommandLine(name string, d Device) string {
 	self := os.Args[0]
-	command := Shell(self[:len(self)-len(filepath.Base(self))] + name) // keeps "./", which filepath.Join drops
+	line, folder := Shell(self[:len(self)-len(filepath.Base(self))]+name), name // keeps "./", which filepath.Join drops
+	if c.Program != "" {
+		line, folder = Shell(self)+" "+name, c.Program+" "+name
+	}
 	// go run starts a program from a folder of the build or, the second time, of the build cache: HASH-d.
 	if dir := filepath.Base(filepath.Dir(self)); strings.Contains(self, "go-build") || len(dir) > 32 && strings.HasSuffix(dir, "-d") {
-		command = "go run ./cmd/" + name
-		if info, ok := debug.ReadBuildInfo(); ok {
-			for _, s := range info.Settings {
-				if s.Key == "-tags" {
-					command = "go run -tags " + s.Value + " ./cmd/" + name
-				}
+		line = "go run " + buildTags() + "./cmd/" + folder
+	}
+	if d.GPU {
+		line += " -gpu"
+		if d.N != 0 {
+			line += fmt.Sprintf(" -device %d", d.N)
+		}
+	}
+	return line
+}
+
+// buildTags is the -tags flag that this program was built with and a space, "" for none.
+func buildTags() string {
+	if info, ok := debug.ReadBuildInfo(); ok {
+		for _, s := range info.Settings {
+			if s.Key == "-tags" {
+				return "-tags " + s.Value + " "
 			}
 		}
 	}
-	if d.GPU {
-		command += " -gpu"
-		if d.N != 0 {
-			command += fmt.Sprintf(" -device %d", d.N)
-		}
-	}
-	return command
+	return ""
 }

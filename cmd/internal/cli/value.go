@@ -1,4 +1,5 @@
 // Values of flags: from text and to text.
+
 package cli
 
 import (

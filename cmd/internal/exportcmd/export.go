@@ -12,6 +12,7 @@
 package exportcmd
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"os"
@@ -25,13 +26,13 @@ import (
 	"sigmaz/train"
 )
 
-func Main() { os.Exit(run(os.Args[1:], os.Stdout, os.Stderr)) }
+// New is the command.
+func New() *cli.Command { return newOptions().Command }
 
 // options is the command line.
 type options struct {
 	*cli.Command
 	out, prefix string
-	ema, raw    bool
 	file        modelfile.Options
 }
 
@@ -41,12 +42,9 @@ func newOptions() *options {
 		Name: "export",
 		About: "Writes a network's weights as a PyTorch state_dict in safetensors, with the original class's names and shapes: " +
 			"net.load_state_dict(load_file(FILE), strict=True), with load_file of safetensors.torch, takes it. Checkpoints of PyTorch are converted so, too.",
-		Args: []cli.Arg{{Name: "RUN", Help: "a run folder, such as runs/glyphs-1, whose newest checkpoint is taken, a checkpoint or a .pth file"}},
+		Args: []cli.Arg{modelfile.Arg},
 		Groups: []cli.Group{
-			{Name: "Weights", Flags: []cli.Flag{
-				{Name: "ema", Help: "the moving average of the weights, as samples are drawn with", Value: &o.ema, Default: "where there is one"},
-				{Name: "raw", Help: "the weights themselves", Value: &o.raw, Default: "where there is no moving average"},
-			}},
+			{Name: "Weights", Flags: o.file.WeightFlags()},
 			{Name: "Output", Flags: []cli.Flag{
 				{Name: "o", Arg: "FILE.safetensors", Help: "file to write; one that is there already is replaced, once the new one is whole", Value: &o.out, Default: cli.Required},
 				{Name: "prefix", Arg: "TEXT", Help: "before every name, such as module. for a network in DataParallel", Value: &o.prefix, Default: "none"},
@@ -59,27 +57,24 @@ func newOptions() *options {
 			{Line: "export checkpoint_300000.pth -preset cifar10 -o cifar10.safetensors", What: "from a checkpoint of the original repository"},
 		},
 		Notes: []string{"Exit codes: 0 done; 1 failed; 2 wrong usage."},
+		Check: o.checkFlags,
+		Run:   func(_ context.Context, s cli.Streams) error { return export(o, s.Out) },
 	}
 	return o
 }
 
-// run is the whole command.
-func run(args []string, stdout, stderr io.Writer) int {
-	o := newOptions()
-	err := o.Parse(args)
-	if err == nil {
-		err = o.Need("o")
+// checkFlags finds what is wrong as far as that is known without the files.
+func (o *options) checkFlags() error {
+	if err := o.Need("o"); err != nil {
+		return err
 	}
-	switch {
-	case err != nil:
-	case o.ema && o.raw:
-		err = cli.Usagef("-ema and -raw are both given: expected one of them")
-	case !strings.EqualFold(filepath.Ext(o.out), ".safetensors"):
-		err = cli.Usagef("-o is %s: expected a file name that ends in .safetensors", cli.Line(o.out))
-	default:
-		err = export(o, stdout)
+	if err := o.file.Check(); err != nil {
+		return err
 	}
-	return o.Exit(err, stdout, stderr)
+	if !strings.EqualFold(filepath.Ext(o.out), ".safetensors") {
+		return cli.Usagef("-o is %s: expected a file name that ends in .safetensors", cli.Line(o.out))
+	}
+	return nil
 }
 
 func export(o *options, stdout io.Writer) error {
@@ -99,12 +94,9 @@ func export(o *options, stdout io.Writer) error {
 			return cli.Usagef("-o is %s, which is the file that is read: choose another", cli.Line(o.out))
 		}
 	}
-	if o.ema && !f.Has(checkpoint.EMAPrefix) {
-		return fmt.Errorf("%s holds no moving average (EMA): leave -ema out to export its weights", f.Path)
-	}
 	net := f.Config.Network
 	s := checkpoint.StateFile{Network: net, Sigmas: f.Sigmas, Prefix: o.prefix, Step: f.Step, Config: f.Config.YAML()}
-	write := func(w io.Writer) error { return checkpoint.WriteStateDict(w, s, f, f.Prefix(o.raw)) }
+	write := func(w io.Writer) error { return checkpoint.WriteStateDict(w, s, f, f.Prefix()) }
 	if err := picture.WriteFile(o.out, write); err != nil {
 		return err
 	}
@@ -123,6 +115,6 @@ func export(o *options, stdout io.Writer) error {
 	if net.HasSigmas() {
 		buffer = fmt.Sprintf(", the buffer sigmas of %d levels among them", len(f.Sigmas))
 	}
-	fmt.Fprintf(stdout, "%s: %s%s of %s, %s, as a state_dict: %d values in %d tensors%s\n", o.out, f.At(), f.Which(o.raw), f.Path, net.Net, values, len(entries), buffer)
+	fmt.Fprintf(stdout, "%s: %s%s of %s, %s, as a state_dict: %d values in %d tensors%s\n", o.out, f.At(), f.Which(), f.Path, net.Net, values, len(entries), buffer)
 	return nil
 }

@@ -2,6 +2,7 @@ package exportcmd
 
 import (
 	"bytes"
+	"context"
 	"math"
 	"os"
 	"path/filepath"
@@ -19,11 +20,11 @@ import (
 	"sigmaz/train"
 )
 
-func TestHelp(t *testing.T) { clitest.Check(t, func() *cli.Command { return newOptions().Command }) }
+func TestHelp(t *testing.T) { clitest.Check(t, New) }
 
 func command(args ...string) (code int, stdout, stderr string) {
 	var out, errs bytes.Buffer
-	code = run(args, &out, &errs)
+	code = New().Execute(context.Background(), args, cli.Streams{Out: &out, Err: &errs})
 	return code, out.String(), errs.String()
 }
 
@@ -204,11 +205,11 @@ func TestWrongUse(t *testing.T) {
 		{"missing folder", []string{folder, "-o", filepath.Join(dir, "no", "a.safetensors")}, 1, "cannot write"},
 		{"onto itself", []string{file, "-o", file}, 1, "is part of the run"},
 		{"a picture", []string{png, "-o", out}, 1, "neither a .safetensors file nor a .pth file"},
-		{"no size", []string{pth, "-sigma-begin", "1", "-sigma-end", "0.01", "-L", "5", "-o", out}, 1, "give -size HxW"},
+		{"no size", []string{pth, "-sigma-begin", "1", "-sigma-end", "0.01", "-levels", "5", "-o", out}, 1, "give -size HxW"},
 		{"no ladder", []string{pth, "-size", "12x8", "-o", out}, 1, "keeps no ladder"},
 		{"another network", []string{pth, "-net", "ncsnv2", "-size", "12x8", "-o", out}, 1, "-net ncsn"},
-		{"another number of levels", []string{pth, "-size", "12x8", "-sigma-begin", "1", "-sigma-end", "0.01", "-L", "9", "-o", out}, 1, "for 5 noise levels"},
-		{"a size that cannot work", []string{pth, "-size", "11x8", "-sigma-begin", "1", "-sigma-end", "0.01", "-L", "5", "-o", out}, 1, "multiples of 2"},
+		{"another number of levels", []string{pth, "-size", "12x8", "-sigma-begin", "1", "-sigma-end", "0.01", "-levels", "9", "-o", out}, 1, "for 5 noise levels"},
+		{"a size that cannot work", []string{pth, "-size", "11x8", "-sigma-begin", "1", "-sigma-end", "0.01", "-levels", "5", "-o", out}, 1, "multiples of 2"},
 		{"a size that is none", []string{pth, "-size", "big", "-o", out}, 2, `-size is "big"`},
 		{"flags that the file answers", []string{folder, "-net", "ncsnv2", "-o", out}, 2, "holds its configuration"},
 	} {

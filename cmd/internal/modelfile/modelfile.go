@@ -18,17 +18,52 @@ import (
 	"sigmaz/train/dataset"
 )
 
-// Options is what may be said about a file without a configuration.
+// Arg is the argument of all commands that open a file with weights.
+var Arg = cli.Arg{Name: "RUN", Help: "a run folder, such as runs/glyphs-1, whose newest checkpoint is taken, or a checkpoint file, also one of PyTorch (.pth)"}
+
+// Options is what the flags of these commands say about the file: which of its weights are taken, and what a file without
+// a configuration does not tell.
 type Options struct {
-	preset, net, size           string
-	normalization, nonlinearity string
-	rescaled                    bool
-	begin, end                  float64
-	levels                      int
-	spacing                     string
+	ema, raw bool
+
+	preset, net, size string
+	nonlinearity      string
+	rescaled          bool
+	begin, end        float64
+	levels            levels
+	spacing           string
 }
 
-// Group is the flags.
+// levels is a number of noise levels.
+type levels int
+
+func (l *levels) String() string { return strconv.Itoa(int(*l)) }
+
+func (l *levels) Set(text string) error {
+	err := cli.Set((*int)(l), text)
+	if err != nil && (text == "-" || strings.HasSuffix(text, ".npy")) {
+		return fmt.Errorf("%w of noise levels; a file with a level for each row is for score's -level-file", err)
+	}
+	return err
+}
+
+// WeightFlags choose between the weights in the file.
+func (o *Options) WeightFlags() []cli.Flag {
+	return []cli.Flag{
+		{Name: "ema", Help: "use the moving average of the weights (EMA)", Value: &o.ema, Default: "where there is one"},
+		{Name: "raw", Help: "use the weights themselves", Value: &o.raw, Default: "where there is no moving average"},
+	}
+}
+
+// Check refuses flags that contradict each other.
+func (o *Options) Check() error {
+	if o.ema && o.raw {
+		return cli.Usagef("-ema and -raw are both given: expected one of them")
+	}
+	return nil
+}
+
+// Group is the flags about files without a configuration.
 func (o *Options) Group() cli.Group {
 	var presets []string
 	for _, p := range train.Presets {
@@ -45,7 +80,7 @@ func (o *Options) Group() cli.Group {
 			{Name: "size", Arg: "HxW", Unit: "pixels", Help: "height and width of the images, or one number for both", Value: &o.size, Default: "the preset's"},
 			{Name: "sigma-begin", Arg: "SIGMA", Help: "the largest noise", Value: &o.begin, Default: "the file's or the preset's"},
 			{Name: "sigma-end", Arg: "SIGMA", Help: "the smallest noise", Value: &o.end, Default: "the file's or the preset's"},
-			{Name: "L", Arg: "L", Unit: "levels", Help: "number of noise levels", Value: &o.levels, Default: "the file's or the preset's"},
+			{Name: "levels", Arg: "L", Unit: "levels", Help: "number of noise levels", Value: &o.levels, Default: "the file's or the preset's", Synonym: "L"},
 			{Name: "spacing", Arg: "HOW", Help: "of the levels: " + strings.Join(model.Spacings(), " or "), Value: choice(&o.spacing, model.Spacings()), Default: "found in the file's ladder, or " + model.GeometricSpacing, Known: model.Spacings()},
 			{Name: "nonlinearity", Arg: "NAME", Help: "activation: " + strings.Join(model.Nonlinearities(), ", "), Value: choice(&o.nonlinearity, model.Nonlinearities()), Default: model.Nonlinearities()[0], Known: model.Nonlinearities()},
 			{Name: "rescaled", Help: "the network was trained on images in [-1, 1], not [0, 1]", Value: &o.rescaled},
@@ -60,6 +95,7 @@ type File struct {
 	Config *train.Config
 	Sigmas model.Ladder
 	Notes  []string // what was found out or taken for granted, a line each
+	raw    bool     // the weights themselves are asked for
 }
 
 // Find is the file with weights that path names: of a run folder its newest checkpoint, or path itself.
@@ -95,27 +131,31 @@ func Open(path string, o *Options, c *cli.Command) (*File, error) {
 	} else {
 		err = f.found(o, c)
 	}
+	if err == nil && o.ema && !f.Has(checkpoint.EMAPrefix) {
+		err = fmt.Errorf("%s holds no moving average (EMA): leave -ema out to take its weights", f.Path)
+	}
 	if err != nil {
 		f.Close()
 		return nil, err
 	}
+	f.raw = o.raw
 	return f, nil
 }
 
 // Prefix is that of the weights to take: the moving average, unless the raw weights are asked for or the file has no other.
-func (f *File) Prefix(raw bool) string {
-	if raw || !f.Has(checkpoint.EMAPrefix) {
+func (f *File) Prefix() string {
+	if f.raw || !f.Has(checkpoint.EMAPrefix) {
 		return checkpoint.ParamPrefix
 	}
 	return checkpoint.EMAPrefix
 }
 
 // Which says which weights those are.
-func (f *File) Which(raw bool) string {
+func (f *File) Which() string {
 	switch {
-	case f.Prefix(raw) == checkpoint.EMAPrefix:
+	case f.Prefix() == checkpoint.EMAPrefix:
 		return "EMA weights"
-	case raw:
+	case f.raw:
 		return "raw weights"
 	case f.Kind == checkpoint.KindStateDict:
 		return "weights"
@@ -155,7 +195,7 @@ func (f *File) configured(o *Options, c *cli.Command) (err error) {
 
 // found finds out what there is to know about a file without a configuration.
 func (f *File) found(o *Options, c *cli.Command) error {
-	net, err := checkpoint.Infer(f, f.Prefix(false), o.net, len(f.Weights.Sigmas))
+	net, err := checkpoint.Infer(f, f.Prefix(), o.net, len(f.Weights.Sigmas))
 	if err != nil {
 		return fmt.Errorf("%s: %w", f.Path, err)
 	}
@@ -190,7 +230,7 @@ func (f *File) found(o *Options, c *cli.Command) error {
 	}
 	if f.Config.Network.NeedsLevels() {
 		if have := f.Config.Network.Levels; have > 1 && have != len(f.Sigmas) {
-			return fmt.Errorf("%s is of a network for %d noise levels, and the ladder has %d: give -L %[2]d with its sigma-begin and sigma-end", f.Path, have, len(f.Sigmas))
+			return fmt.Errorf("%s is of a network for %d noise levels, and the ladder has %d: give -levels %[2]d with its sigma-begin and sigma-end", f.Path, have, len(f.Sigmas))
 		}
 		f.Config.Network.Levels = len(f.Sigmas)
 	}
@@ -234,14 +274,14 @@ func sampling(net string) train.Sampling {
 
 // errNoLadder is for a file that has none when none is given.
 func errNoLadder(path string) error {
-	return fmt.Errorf("%s keeps no ladder of noise levels: give -sigma-begin, -sigma-end and -L, or -preset NAME", path)
+	return fmt.Errorf("%s keeps no ladder of noise levels: give -sigma-begin, -sigma-end and -levels, or -preset NAME", path)
 }
 
 // ladder takes the file's ladder, or the one given, and holds the two against each other where both are there.
 func (f *File) ladder(o *Options, c *cli.Command) (err error) {
 	s := &f.Config.Sigma
 	buffer := f.Weights.Sigmas
-	if !c.Given("sigma-begin") && !c.Given("sigma-end") && !c.Given("L") && !c.Given("spacing") && o.preset == "" {
+	if !c.Given("sigma-begin") && !c.Given("sigma-end") && !c.Given("levels") && !c.Given("spacing") && o.preset == "" {
 		if buffer == nil {
 			return errNoLadder(f.Path)
 		}
@@ -268,10 +308,10 @@ func (f *File) ladder(o *Options, c *cli.Command) (err error) {
 		return err
 	}
 	switch {
-	case c.Given("L") && (o.levels < 1 || o.levels > train.MaxLevels):
-		return cli.Usagef("-L is %d: expected 1 to %d noise levels", o.levels, train.MaxLevels)
-	case c.Given("L"):
-		s.Levels = o.levels
+	case c.Given("levels") && (o.levels < 1 || o.levels > train.MaxLevels):
+		return cli.Usagef("-levels is %d: expected 1 to %d noise levels", o.levels, train.MaxLevels)
+	case c.Given("levels"):
+		s.Levels = int(o.levels)
 	case s.Levels == 0 && buffer != nil:
 		s.Levels = len(buffer)
 	case s.Levels == 0:

@@ -24,8 +24,11 @@ var goldenDir = golden.Path()
 // open opens a file with flags.
 func open(path string, args ...string) (*File, error) {
 	o := &Options{}
-	c := &cli.Command{Name: "test", Groups: []cli.Group{o.Group()}}
+	c := &cli.Command{Name: "test", Groups: []cli.Group{o.Group(), {Name: "Weights", Flags: o.WeightFlags()}}}
 	if err := c.Parse(args); err != nil {
+		return nil, err
+	}
+	if err := o.Check(); err != nil {
 		return nil, err
 	}
 	return Open(path, o, c)
@@ -60,8 +63,15 @@ func TestFound(t *testing.T) {
 		if c.net.Net == "ncsn" {
 			ema = checkpoint.ParamPrefix // it has no moving average
 		}
-		if f.Prefix(false) != ema || f.Prefix(true) != checkpoint.ParamPrefix || f.Step != 3 {
-			t.Errorf("%s: %s, %s, step %d", c.file, f.Prefix(false), f.Prefix(true), f.Step)
+		if f.Prefix() != ema || f.Step != 3 {
+			t.Errorf("%s: %s, step %d", c.file, f.Prefix(), f.Step)
+		}
+		f.Close()
+		if f, err = open(filepath.Join(goldenDir, c.file), strings.Fields(c.args+" -raw")...); err != nil {
+			t.Fatal(err)
+		}
+		if f.Prefix() != checkpoint.ParamPrefix || f.Which() != "raw weights" {
+			t.Errorf("%s -raw: %s, %s", c.file, f.Prefix(), f.Which())
 		}
 		f.Close()
 	}
@@ -72,10 +82,16 @@ func TestRefused(t *testing.T) {
 	for _, c := range []struct{ file, args, want string }{
 		{pth, "", "says nothing about the size of its images: give -size HxW"},
 		{pth, "-size 10x8 -sigma-begin 10 -sigma-end 0.05 -L 5", "sigma of level 1 is 7.5125 in it (5 levels) and 2.6591"},
-		{pth, "-size 10x8 -sigma-begin 10 -sigma-end 0.05 -L 6 -spacing linear", "(6 levels)"},
+		{pth, "-size 10x8 -sigma-begin 10 -sigma-end 0.05 -levels 6 -spacing linear", "(6 levels)"},
 		{pth, "-preset cifar10", "keeps another ladder than the one given"},
 		{pth, "-preset ncsn-mnist", "is of network ncsn, and"},
-		{pth, "-size 10x8 -L 0", "-L is 0"},
+		{pth, "-size 10x8 -levels 0", "-levels is 0"},
+		{pth, "-size 10x8 -L 0", "-levels is 0"},
+		{pth, "-size 10x8 -levels many", `-levels is "many": expected a whole number; -h`},
+		{pth, "-size 10x8 -levels levels.npy", `-levels is "levels.npy": expected a whole number of noise levels; a file with a level for each row is for score's -level-file`},
+		{pth, "-size 10x8 -levels -", "score's -level-file"},
+		{pth, "-size 10x8 -ema -raw", "-ema and -raw are both given"},
+		{"ncsn-12x8.pth", "-size 12x8 -sigma-begin 1 -sigma-end 0.01 -ema", "holds no moving average (EMA): leave -ema out"},
 		{pth, "-size 10x8 -sigma-end 0", "-sigma-end is 0"},
 		{pth, "-size 9x8", "must be multiples of 2"},
 		{pth, "-size 10x0", `-size is "10x0"`},

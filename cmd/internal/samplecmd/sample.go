@@ -22,7 +22,6 @@ import (
 	"io"
 	"math"
 	"os"
-	"os/signal"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -41,27 +40,8 @@ import (
 	"sigmaz/train/dataset"
 )
 
-func Main() {
-	ctx, stop := context.WithCancel(context.Background())
-	if stops := cli.StopSignals(); len(stops) > 0 {
-		ctx, stop = signal.NotifyContext(ctx, stops...)
-		context.AfterFunc(ctx, stop) // a second signal ends it at once
-	}
-	cli.ClosedOutput() // the files are written all the same
-	code := run(ctx, os.Args[1:], os.Stdout, os.Stderr)
-	stop()
-	os.Exit(code)
-}
-
-// run is the whole command: 0, 1 when something failed, 2 for wrong usage.
-func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
-	o := newOptions()
-	err := o.parse(args)
-	if err == nil {
-		err = draw(ctx, o, stdout, stderr)
-	}
-	return o.Exit(err, stdout, stderr)
-}
+// New is the command.
+func New() *cli.Command { return newOptions().Command }
 
 // options is the command line.
 type options struct {
@@ -72,13 +52,12 @@ type options struct {
 	t              int
 	epsilon        float64
 	denoise        bool
-	raw            bool
 	batch, workers int
 	device         cli.Device
 
 	out, images, npy, csv, gif string
 
-	without modelfile.Options // for files without a configuration
+	file modelfile.Options
 }
 
 // newOptions is the command line before it is parsed.
@@ -88,13 +67,13 @@ func newOptions() *options {
 		Name: "sample",
 		About: "Draws samples from a trained network by annealed Langevin dynamics and writes a picture of them. " +
 			"Sample k is the same for any -n and -batch. Ctrl-C writes the samples that are finished.",
-		Args: []cli.Arg{{Name: "RUN", Help: "a run folder, such as runs/glyphs-1, whose newest checkpoint is taken, or a checkpoint file, also one of PyTorch (.pth)"}},
+		Args: []cli.Arg{modelfile.Arg},
 		Groups: []cli.Group{
 			{Name: "Samples", Flags: []cli.Flag{
 				{Name: "n", Arg: "N", Unit: "samples", Help: "how many to draw", Value: &o.n, Default: "64 images, or 2,000 points"},
 				{Name: "seed", Arg: "S", Help: "seed of the start and of the noise", Value: &o.seed},
-				{Name: "raw", Help: "use the raw weights, not their moving average (EMA)", Value: &o.raw},
 			}},
+			{Name: "Weights", Flags: o.file.WeightFlags()},
 			{Name: "Annealed Langevin dynamics", Flags: []cli.Flag{
 				{Name: "T", Arg: "T", Unit: "steps", Help: "Langevin steps at each noise level", Value: &o.t, Default: "the run's"},
 				{Name: "epsilon", Arg: "E", Help: "step size at the last level, in a_i = E sigma_i^2/sigma_L^2; 0: by Technique 4 of Song and Ermon 2020", Value: &o.epsilon, Default: "the run's; with another -T than the run's, 0"},
@@ -107,7 +86,7 @@ func newOptions() *options {
 				{Name: "csv", Arg: "FILE", Help: "vectors as a table in the data's own units, with its columns' names", Value: &o.csv},
 				{Name: "gif", Arg: "FILE", Help: "the annealing as a film", Value: &o.gif},
 			}},
-			o.without.Group(),
+			o.file.Group(),
 			{Name: "Machine", Flags: append(o.device.Flags("run"),
 				cli.Flag{Name: "batch", Arg: "B", Unit: "samples", Help: "samples drawn together; the result does not depend on it", Value: &o.batch, Default: "by the image size"},
 				cli.Flag{Name: "workers", Arg: "W", Unit: "goroutines", Help: "worker goroutines on the CPU, which change no result; 0: one a core", Value: &o.workers})},
@@ -120,16 +99,17 @@ func newOptions() *options {
 			{Line: "sample runs/swissroll-1 -n 10000 -npy points.npy", What: "numbers for numpy.load"},
 			{Line: "sample runs/iris-1 -n 500 -csv new.csv", What: "rows like those of the table that was learned"},
 		},
-		Notes: []string{"Exit codes: 0 done; 1 failed, or interrupted after the finished samples were written; 2 wrong usage."},
+		Notes:    []string{"Exit codes: 0 done; 1 failed, or interrupted after the finished samples were written; 2 wrong usage; 130 quit by a second Ctrl-C."},
+		Stopping: cli.Stops,
+		Unread:   cli.GoesOn, // the files are written all the same
+		Check:    o.checkFlags,
+		Run:      func(ctx context.Context, s cli.Streams) error { return draw(ctx, o, s.Out, s.Err) },
 	}
 	return o
 }
 
-// parse reads the command line and checks what can be checked without the checkpoint.
-func (o *options) parse(args []string) error {
-	if err := o.Parse(args); err != nil {
-		return err
-	}
+// checkFlags finds what is wrong as far as that is known without the checkpoint.
+func (o *options) checkFlags() error {
 	o.path = o.Operands[0]
 	bad := func(name string, v any, expected string) error {
 		return cli.Usagef("-%s is %v: expected %s", name, v, expected)
@@ -147,6 +127,9 @@ func (o *options) parse(args []string) error {
 		return bad("batch", o.batch, "at least 1 sample at a time")
 	case o.Given("o") && !strings.EqualFold(filepath.Ext(o.out), ".png"):
 		return bad("o", o.out, "a file name that ends in .png")
+	}
+	if err := o.file.Check(); err != nil {
+		return err
 	}
 	if err := cli.CheckWorkers(o.workers); err != nil {
 		return err
@@ -167,7 +150,7 @@ type job struct {
 
 // plan reads the checkpoint and settles every choice.
 func plan(o *options) (*job, error) {
-	in, err := modelfile.Open(o.path, &o.without, o.Command)
+	in, err := modelfile.Open(o.path, &o.file, o.Command)
 	if err != nil {
 		return nil, err
 	}
@@ -328,7 +311,7 @@ func draw(ctx context.Context, o *options, stdout, stderr io.Writer) error {
 	for _, note := range j.in.Notes {
 		fmt.Fprintf(stdout, "%s: %s\n", j.in.Path, note)
 	}
-	fmt.Fprintf(stdout, "%s: %s%s, %dx%dx%d, %s, on %s\n", j.in.Path, j.in.At(), net.Net, net.Height, net.Width, net.Channels, j.in.Which(o.raw), b.Name())
+	fmt.Fprintf(stdout, "%s: %s%s, %dx%dx%d, %s, on %s\n", j.in.Path, j.in.At(), net.Net, net.Height, net.Width, net.Channels, j.in.Which(), b.Name())
 	nfe := j.opt.NFE(len(j.sigmas))
 	denoise := ""
 	if j.opt.Denoise {
@@ -349,7 +332,7 @@ func draw(ctx context.Context, o *options, stdout, stderr io.Writer) error {
 	if err != nil {
 		return err
 	}
-	if err := s.LoadFrom(j.in, j.in.Prefix(o.raw)); err != nil {
+	if err := s.LoadFrom(j.in, j.in.Prefix()); err != nil {
 		return fmt.Errorf("%s: %w", j.in.Path, err)
 	}
 	if err := j.in.Close(); err != nil {

@@ -81,7 +81,7 @@ func checkpointOf(run string) string {
 // command runs the command and returns its exit code and output.
 func command(args ...string) (code int, stdout, stderr string) {
 	var out, errs bytes.Buffer
-	code = run(context.Background(), args, &out, &errs)
+	code = New().Execute(context.Background(), args, cli.Streams{Out: &out, Err: &errs})
 	return code, out.String(), errs.String()
 }
 
@@ -479,7 +479,7 @@ func TestPyTorch(t *testing.T) {
 	}
 }
 
-func TestHelp(t *testing.T) { clitest.Check(t, func() *cli.Command { return newOptions().Command }) }
+func TestHelp(t *testing.T) { clitest.Check(t, New) }
 
 func TestUnwritable(t *testing.T) {
 	if runtime.GOOS == "windows" || os.Geteuid() == 0 {
@@ -501,7 +501,7 @@ func TestInterrupt(t *testing.T) {
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
 	var errs bytes.Buffer
-	if code := run(ctx, []string{run1, "-n", "3", "-o", out}, io.Discard, &errs); code != 1 || !strings.Contains(errs.String(), "nothing was written") {
+	if code := New().Execute(ctx, []string{run1, "-n", "3", "-o", out}, cli.Streams{Out: io.Discard, Err: &errs}); code != 1 || !strings.Contains(errs.String(), "nothing was written") {
 		t.Errorf("%d %s", code, errs.String())
 	}
 	if _, err := os.Stat(out); err == nil {
@@ -511,7 +511,7 @@ func TestInterrupt(t *testing.T) {
 	npy := filepath.Join(t.TempDir(), "a.npy")
 	ctx = &endsAfter{Context: context.Background(), calls: 13 + 5} // 13 evaluations an image: in the second one
 	errs.Reset()
-	if code := run(ctx, []string{run1, "-n", "3", "-batch", "1", "-o", out, "-npy", npy}, io.Discard, &errs); code != 1 || !strings.Contains(errs.String(), "1 sample finished and written, 2 missing") {
+	if code := New().Execute(ctx, []string{run1, "-n", "3", "-batch", "1", "-o", out, "-npy", npy}, cli.Streams{Out: io.Discard, Err: &errs}); code != 1 || !strings.Contains(errs.String(), "1 sample finished and written, 2 missing") {
 		t.Errorf("%d %s", code, errs.String())
 	}
 	if shape, _ := readNPY(t, npy); shape != "(1, 8, 8, 1)" {

@@ -1,7 +1,7 @@
 // Package scorecmd evaluates a network as a function: it reads points x from an NPY array and writes s(x, sigma), the score, as another.
 //
-//	go run -tags nocuda ./cmd/score -checkpoint RUN -input x.npy -level 3 -o s.npy
-//	other | score -checkpoint RUN -input - -sigma 0.5 -o - | another
+//	go run -tags nocuda ./cmd/score RUN -input x.npy -level 3 -o s.npy
+//	other | score RUN -input - -sigma 0.5 -o - | another
 //
 // x is images, (N, C, H, W) or with -layout nhwc (N, H, W, C), or vectors (N, D), in the units that the network was trained
 // in: images in [0, 1] plus noise. The noise is one level or one sigma for all rows, or a level for each row. The result has
@@ -19,7 +19,6 @@ import (
 	"io"
 	"math"
 	"os"
-	"os/signal"
 	"slices"
 	"strings"
 	"time"
@@ -33,32 +32,22 @@ import (
 	"sigmaz/internal/picture"
 	"sigmaz/kernels"
 	"sigmaz/model"
-	"sigmaz/model/checkpoint"
 	"sigmaz/train"
 )
 
-func Main() {
-	ctx, stop := context.WithCancel(context.Background())
-	if stops := cli.StopSignals(); len(stops) > 0 {
-		ctx, stop = signal.NotifyContext(ctx, stops...)
-		context.AfterFunc(ctx, stop) // a second signal ends it at once
-	}
-	code := run(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr)
-	stop()
-	os.Exit(code)
-}
+// New is the command.
+func New() *cli.Command { return newOptions().Command }
 
 // options is the command line.
 type options struct {
 	*cli.Command
-	checkpoint, input, out, layout string
-	level                          int
-	sigma                          float64
-	levels                         string
-	ema, raw                       bool
-	batch, workers                 int
-	device                         cli.Device
-	file                           modelfile.Options
+	input, out, layout string
+	level              int
+	sigma              float64
+	levelFile          string
+	batch, workers     int
+	device             cli.Device
+	file               modelfile.Options
 }
 
 const (
@@ -69,15 +58,14 @@ const (
 func newOptions() *options {
 	o := &options{layout: nchw}
 	layouts := []string{nchw, nhwc}
+	run := modelfile.Arg
+	run.Flag = "checkpoint" // as scripts have it from the time when it was a flag
 	o.Command = &cli.Command{
 		Name:  "score",
 		About: "Evaluates a network as a function: reads x from an NPY array and writes the score s(x, sigma), an estimate of the gradient of the log density of the data with noise of deviation sigma, as another.",
+		Args:  []cli.Arg{run},
 		Groups: []cli.Group{
-			{Name: "Network", Flags: []cli.Flag{
-				{Name: "checkpoint", Arg: "F", Help: "a run folder, whose newest checkpoint is taken, a checkpoint, a .pth file or a state_dict", Value: &o.checkpoint, Default: cli.Required},
-				{Name: "ema", Help: "the moving average of the weights", Value: &o.ema, Default: "where there is one"},
-				{Name: "raw", Help: "the weights themselves", Value: &o.raw, Default: "where there is no moving average"},
-			}},
+			{Name: "Weights", Flags: o.file.WeightFlags()},
 			{Name: "Arrays", Note: "- is standard input or output; messages then go to standard error.", Flags: []cli.Flag{
 				{Name: "input", Arg: "FILE.npy", Help: "x, float32 or float64: images, or vectors (N, D), in the units that the network was trained in", Value: &o.input, Default: cli.Required},
 				{Name: "layout", Arg: "NAME", Help: "axes of images: nchw is (N, C, H, W) as in PyTorch, nhwc is (N, H, W, C) as sample writes them", Value: cli.Choice{To: &o.layout, Words: layouts}, Known: layouts},
@@ -86,7 +74,7 @@ func newOptions() *options {
 			{Name: "Noise", Note: "One of the three.", Flags: []cli.Flag{
 				{Name: "level", Arg: "I", Help: "noise level of all rows, 0 for the largest sigma", Value: &o.level, Default: "none"},
 				{Name: "sigma", Arg: "S", Help: "standard deviation of the noise of all rows; a network that takes levels has it at those of its ladder alone", Value: &o.sigma, Default: "none"},
-				{Name: "levels", Arg: "FILE.npy", Help: "a noise level for each row, (N) whole numbers", Value: &o.levels, Default: "none"},
+				{Name: "level-file", Arg: "FILE.npy", Help: "a noise level for each row, (N) whole numbers", Value: &o.levelFile, Default: "none"},
 			}},
 			o.file.Group(),
 			{Name: "Machine", Flags: append(o.device.Flags("run"),
@@ -97,59 +85,52 @@ func newOptions() *options {
 			if strings.HasSuffix(arg, ".npy") {
 				return "input"
 			}
-			return "checkpoint"
+			return ""
 		},
 		Examples: []cli.Example{
-			{Line: "score -checkpoint runs/glyphs-1 -input x.npy -level 0 -o s.npy", What: "the score at the largest noise"},
-			{Line: "score -checkpoint runs/glyphs-1 -input x.npy -layout nhwc -levels levels.npy -o s.npy", What: "images as sample writes them, each at a level of its own"},
-			{Line: "score -checkpoint checkpoint.pth -preset cifar10 -input - -sigma 0.5 -o -", What: "a published network between two other programs"},
+			{Line: "score runs/glyphs-1 -input x.npy -level 0 -o s.npy", What: "the score at the largest noise"},
+			{Line: "score runs/glyphs-1 -input x.npy -layout nhwc -level-file levels.npy -o s.npy", What: "images as sample writes them, each at a level of its own"},
+			{Line: "score checkpoint.pth -preset cifar10 -input - -sigma 0.5 -o -", What: "a published network between two other programs"},
 		},
-		Notes: []string{"Exit codes: 0 done; 1 failed; 2 wrong usage."},
+		Notes:    []string{"Exit codes: 0 done; 1 failed; 2 wrong usage; 130 quit by a second Ctrl-C."},
+		Stopping: cli.Stops,
+		Check:    o.checkFlags,
+		Run: func(ctx context.Context, s cli.Streams) error {
+			messages := s.Out
+			if o.out == "-" {
+				messages = s.Err
+			}
+			return score(ctx, o, s.In, s.Out, messages)
+		},
 	}
 	return o
 }
 
-// run is the whole command.
-func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
-	o := newOptions()
-	err := o.parse(args)
-	messages := stdout
-	if o.out == "-" {
-		messages = stderr
-	}
-	if err == nil {
-		err = score(ctx, o, stdin, stdout, messages)
-	}
-	return o.Exit(err, stdout, stderr)
-}
-
-// parse reads the command line.
-func (o *options) parse(args []string) error {
-	if err := o.Parse(args); err != nil {
-		return err
-	}
-	if err := o.Need("checkpoint", "input", "o"); err != nil {
+// checkFlags finds what is wrong as far as that is known without the files.
+func (o *options) checkFlags() error {
+	if err := o.Need("input", "o"); err != nil {
 		return err
 	}
 	var noise []string
-	for _, name := range []string{"level", "sigma", "levels"} {
+	for _, name := range []string{"level", "sigma", "level-file"} {
 		if o.Given(name) {
 			noise = append(noise, "-"+name)
 		}
 	}
 	switch {
 	case len(noise) == 0:
-		return cli.Usagef("the noise is missing: expected -level I, -sigma S or -levels FILE.npy")
+		return cli.Usagef("the noise is missing: expected -level I, -sigma S or -level-file FILE.npy")
 	case len(noise) > 1:
-		return cli.Usagef("%s are given together: expected one of -level, -sigma and -levels", strings.Join(noise, " and "))
-	case o.ema && o.raw:
-		return cli.Usagef("-ema and -raw are both given: expected one of them")
-	case o.input == "-" && o.levels == "-":
-		return cli.Usagef("-input and -levels are both standard input: expected a file for one of them")
+		return cli.Usagef("%s are given together: expected one of -level, -sigma and -level-file", strings.Join(noise, " and "))
+	case o.input == "-" && o.levelFile == "-":
+		return cli.Usagef("-input and -level-file are both standard input: expected a file for one of them")
 	case o.Given("sigma") && (!(o.sigma > 0) || math.IsInf(o.sigma, 0)):
 		return cli.Usagef("-sigma is %g: expected a positive number", o.sigma)
 	case o.Given("batch") && o.batch < 1:
 		return cli.Usagef("-batch is %d: expected at least 1 row at a time", o.batch)
+	}
+	if err := o.file.Check(); err != nil {
+		return err
 	}
 	if err := cli.CheckWorkers(o.workers); err != nil {
 		return err
@@ -168,14 +149,11 @@ func score(ctx context.Context, o *options, stdin io.Reader, stdout, messages io
 	} else if err := picture.CheckWritable(o.out); err != nil {
 		return err
 	}
-	f, err := modelfile.Open(o.checkpoint, &o.file, o.Command)
+	f, err := modelfile.Open(o.Operands[0], &o.file, o.Command)
 	if err != nil {
 		return err
 	}
 	defer f.Close()
-	if o.ema && !f.Has(checkpoint.EMAPrefix) {
-		return fmt.Errorf("%s holds no moving average (EMA): leave -ema out to take its weights", f.Path)
-	}
 	rows, err := openRows(o, f.Config.Network, stdin)
 	if err != nil {
 		return err
@@ -194,7 +172,7 @@ func score(ctx context.Context, o *options, stdin io.Reader, stdout, messages io
 	if batch == 0 {
 		batch = preview.BatchFor(f.Config.Network)
 	}
-	e, err := newEvaluator(b, f, f.Prefix(o.raw), max(1, min(batch, rows.n)))
+	e, err := newEvaluator(b, f, f.Prefix(), max(1, min(batch, rows.n)))
 	if err != nil {
 		return err
 	}
@@ -244,7 +222,7 @@ func score(ctx context.Context, o *options, stdin io.Reader, stdout, messages io
 	}
 	net := f.Config.Network
 	fmt.Fprintf(messages, "%s: the score of %d rows, %s, float32 %s; %s, %s%s, on %s, %s\n", out, rows.n, o.noiseText(f), (&npy.Header{Shape: rows.shape}).ShapeText(),
-		net.Net, f.At(), f.Which(o.raw), b.Name(), time.Since(start).Round(time.Millisecond))
+		net.Net, f.At(), f.Which(), b.Name(), time.Since(start).Round(time.Millisecond))
 	return nil
 }
 
@@ -269,20 +247,20 @@ func (o *options) noise(f *modelfile.File, n int, stdin io.Reader) (func(row int
 		}
 		return func(int) (int, float32) { return level, float32(o.sigma) }, nil
 	}
-	a, done, err := openArray(o.levels, stdin)
+	a, done, err := openArray(o.levelFile, stdin)
 	if err != nil {
 		return nil, err
 	}
 	defer done()
 	if a.Count() != n || len(a.Shape) == 0 || a.Shape[0] != n {
-		return nil, fmt.Errorf("%s has shape %s: expected (%d,), a noise level for each row of -input", o.levels, a.ShapeText(), n)
+		return nil, fmt.Errorf("%s has shape %s: expected (%d,), a noise level for each row of -input", o.levelFile, a.ShapeText(), n)
 	}
 	levels, err := npy.ReadAll[int](a)
 	if err != nil {
 		return nil, err
 	}
 	for row, level := range levels {
-		if err := check(level, fmt.Sprintf("row %d of %s", row, o.levels)); err != nil {
+		if err := check(level, fmt.Sprintf("row %d of %s", row, o.levelFile)); err != nil {
 			return nil, err
 		}
 	}
@@ -296,7 +274,7 @@ func (o *options) noiseText(f *modelfile.File) string {
 	case o.Given("sigma"):
 		return fmt.Sprintf("sigma %.4g", o.sigma)
 	}
-	return "levels " + o.levels
+	return "levels " + o.levelFile
 }
 
 // nearest is the level whose sigma is nearest in ratio, and whether it is the same to one part in a million.

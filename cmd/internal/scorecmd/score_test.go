@@ -22,7 +22,7 @@ import (
 	"sigmaz/train"
 )
 
-func TestHelp(t *testing.T) { clitest.Check(t, func() *cli.Command { return newOptions().Command }) }
+func TestHelp(t *testing.T) { clitest.Check(t, New) }
 
 // goldenCase is a golden file as what score takes: a checkpoint, x and the levels.
 type goldenCase struct {
@@ -78,7 +78,7 @@ func load(t *testing.T, path string) ([]int, []float32) {
 // command runs score and returns its exit code and what it printed.
 func command(stdin io.Reader, args ...string) (code int, stdout []byte, stderr string) {
 	var out, errs bytes.Buffer
-	code = run(context.Background(), args, stdin, &out, &errs)
+	code = New().Execute(context.Background(), args, cli.Streams{In: stdin, Out: &out, Err: &errs})
 	return code, out.Bytes(), errs.String()
 }
 
@@ -100,7 +100,7 @@ func TestGolden(t *testing.T) {
 				t.Skipf("network %s is not built in", g.Meta["net"])
 			}
 			out := filepath.Join(t.TempDir(), "s.npy")
-			said := must(t, "-checkpoint", g.checkpoint, "-input", g.x, "-levels", g.levels, "-o", out)
+			said := must(t, g.checkpoint, "-input", g.x, "-level-file", g.levels, "-o", out)
 			if !strings.Contains(said, fmt.Sprintf("%s: the score of %d rows", out, g.Tensor(t, "xt").Shape()[0])) {
 				t.Errorf("it said %q", said)
 			}
@@ -127,7 +127,7 @@ func TestForms(t *testing.T) {
 	g := read(t, golden.Path("ncsn-8x10-instancenorm-swish.safetensors")) // two channels
 	dir := t.TempDir()
 	out := func() string { return filepath.Join(dir, "s.npy") }
-	base := []string{"-checkpoint", g.checkpoint, "-levels", g.levels}
+	base := []string{g.checkpoint, "-level-file", g.levels}
 	must(t, append(base, "-input", g.x, "-o", out())...)
 	shape, want := load(t, out())
 	xt := g.Tensor(t, "xt").Float32s()
@@ -197,13 +197,13 @@ func TestForms(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if code, _, stderr := command(bytes.NewReader(levels), "-checkpoint", g.checkpoint, "-levels", "-", "-input", g.x, "-o", out()); code != 0 {
+	if code, _, stderr := command(bytes.NewReader(levels), g.checkpoint, "-level-file", "-", "-input", g.x, "-o", out()); code != 0 {
 		t.Errorf("levels from standard input: %s", stderr)
 	}
 	_, got = load(t, out())
 	same("levels from standard input", got)
 	write(t, filepath.Join(dir, "none.npy"), []int{0, 2, 8, 10}, []float32{})
-	must(t, "-checkpoint", g.checkpoint, "-level", "0", "-input", filepath.Join(dir, "none.npy"), "-o", out())
+	must(t, g.checkpoint, "-level", "0", "-input", filepath.Join(dir, "none.npy"), "-o", out())
 	if shape, _ := load(t, out()); !slices.Equal(shape, []int{0, 2, 8, 10}) {
 		t.Errorf("no rows: shape %v", shape)
 	}
@@ -232,7 +232,7 @@ func TestNoise(t *testing.T) {
 	out := filepath.Join(dir, "s.npy")
 	score := func(args ...string) []float32 {
 		t.Helper()
-		must(t, append([]string{"-checkpoint", g.checkpoint, "-input", g.x, "-o", out}, args...)...)
+		must(t, append([]string{g.checkpoint, "-input", g.x, "-o", out}, args...)...)
 		_, s := load(t, out)
 		return s
 	}
@@ -240,7 +240,7 @@ func TestNoise(t *testing.T) {
 	write(t, all, []int{3}, []int64{2, 2, 2})
 	sigma := g.Tensor(t, "sigmas").Float32s()[2]
 	want := score("-level", "2")
-	if !slices.Equal(score("-levels", all), want) || !slices.Equal(score("-sigma", fmt.Sprint(sigma)), want) {
+	if !slices.Equal(score("-level-file", all), want) || !slices.Equal(score("-sigma", fmt.Sprint(sigma)), want) {
 		t.Error("level 2 by its number, in an array and by its sigma are not the same")
 	}
 	half := score("-sigma", fmt.Sprint(sigma/2))
@@ -255,11 +255,29 @@ func TestNoise(t *testing.T) {
 	}
 
 	ncsn := read(t, golden.Path("ncsn-12x8.safetensors"))
-	code, _, stderr := command(nil, "-checkpoint", ncsn.checkpoint, "-input", ncsn.x, "-sigma", "0.3", "-o", out)
+	code, _, stderr := command(nil, ncsn.checkpoint, "-input", ncsn.x, "-sigma", "0.3", "-o", out)
 	if code != 1 || !strings.Contains(stderr, "takes levels alone") || !strings.Contains(stderr, "level 1 with sigma 0.3162278") {
 		t.Errorf("sigma between levels: %d, %s", code, stderr)
 	}
-	must(t, "-checkpoint", ncsn.checkpoint, "-input", ncsn.x, "-sigma", "0.31622777", "-o", out)
+	must(t, ncsn.checkpoint, "-input", ncsn.x, "-sigma", "0.31622777", "-o", out)
+}
+
+// The run was a flag once, and what was written then goes on working.
+func TestCheckpointFlag(t *testing.T) {
+	g := small(t)
+	dir := t.TempDir()
+	file := func(name string) []byte {
+		b, err := os.ReadFile(filepath.Join(dir, name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return b
+	}
+	must(t, g.checkpoint, "-input", g.x, "-level", "0", "-o", filepath.Join(dir, "a.npy"))
+	must(t, "-checkpoint", g.checkpoint, "-input", g.x, "-level", "0", "-o", filepath.Join(dir, "b.npy"))
+	if !bytes.Equal(file("a.npy"), file("b.npy")) {
+		t.Error("-checkpoint and the argument give two scores")
+	}
 }
 
 // A checkpoint of PyTorch gives the score that its values give in a checkpoint of this program: the moving average, and with
@@ -281,10 +299,10 @@ func TestPyTorch(t *testing.T) {
 		if err := stored.Write(ours); err != nil {
 			t.Fatal(err)
 		}
-		must(t, "-checkpoint", ours, "-input", g.x, "-levels", g.levels, "-o", out)
+		must(t, ours, "-input", g.x, "-level-file", g.levels, "-o", out)
 		_, want := load(t, out)
 		for _, pth := range []string{name + ".pth", name + "-legacy.pth"} {
-			must(t, "-checkpoint", filepath.Join(dir, pth), "-net", "ncsnv2", "-size", "10x8", "-nonlinearity", "swish", "-rescaled", flag, "-input", g.x, "-levels", g.levels, "-o", out)
+			must(t, filepath.Join(dir, pth), "-net", "ncsnv2", "-size", "10x8", "-nonlinearity", "swish", "-rescaled", flag, "-input", g.x, "-level-file", g.levels, "-o", out)
 			if _, got := load(t, out); !slices.Equal(got, want) {
 				t.Errorf("%s %s: another score", pth, flag)
 			}
@@ -309,9 +327,9 @@ func TestWrongUse(t *testing.T) {
 		}
 		return path
 	}
-	whole := []string{"-checkpoint", g.checkpoint, "-input", g.x, "-o", out}
+	whole := []string{g.checkpoint, "-input", g.x, "-o", out}
 	input := func(path string, more ...string) []string {
-		return append([]string{"-checkpoint", g.checkpoint, "-input", path, "-o", out, "-level", "0"}, more...)
+		return append([]string{g.checkpoint, "-input", path, "-o", out, "-level", "0"}, more...)
 	}
 	text := filepath.Join(dir, "text.npy")
 	os.WriteFile(text, []byte("1,2,3\n"), 0o666)
@@ -327,10 +345,10 @@ func TestWrongUse(t *testing.T) {
 		code int
 		want string
 	}{
-		{"nothing", nil, 2, "-checkpoint is missing"},
-		{"no input", whole[:2], 2, "-input is missing"},
-		{"no output", whole[:4], 2, "-o is missing"},
-		{"no noise", whole, 2, "expected -level I, -sigma S or -levels FILE.npy"},
+		{"nothing", nil, 2, "no RUN given"},
+		{"no input", whole[:1], 2, "-input is missing"},
+		{"no output", whole[:3], 2, "-o is missing"},
+		{"no noise", whole, 2, "expected -level I, -sigma S or -level-file FILE.npy"},
 		{"two noises", append(whole, "-level", "1", "-sigma", "2"), 2, "-level and -sigma are given together"},
 		{"sigma 0", append(whole, "-sigma", "0"), 2, "-sigma is 0: expected a positive number"},
 		{"level", append(whole, "-level", "5"), 1, "-level is 5: expected a noise level from 0, the largest sigma, to 4"},
@@ -341,10 +359,10 @@ func TestWrongUse(t *testing.T) {
 		{"device", append(whole, "-level", "0", "-device", "1"), 2, "give -gpu too"},
 		{"batch", append(whole, "-level", "0", "-batch", "0"), 2, "-batch is 0"},
 		{"size of a file that has it", append(whole, "-level", "0", "-size", "32"), 2, "holds its configuration"},
-		{"both from standard input", []string{"-checkpoint", g.checkpoint, "-input", "-", "-levels", "-", "-o", out}, 2, "both standard input"},
-		{"a bare argument", []string{"x.npy"}, 2, "-input x.npy"},
+		{"both from standard input", []string{g.checkpoint, "-input", "-", "-level-file", "-", "-o", out}, 2, "both standard input"},
+		{"a bare argument", []string{g.checkpoint, "x.npy"}, 2, "did you mean -input x.npy?"},
 
-		{"missing checkpoint", []string{"-checkpoint", missing, "-input", g.x, "-o", out, "-level", "0"}, 1, "does not exist"},
+		{"missing checkpoint", []string{missing, "-input", g.x, "-o", out, "-level", "0"}, 1, "does not exist"},
 		{"missing input", input(missing), 1, "missing: no such file"},
 		{"a folder", input(dir), 1, "is a folder"},
 		{"text", input(text), 1, "is no NPY array"},
@@ -354,10 +372,10 @@ func TestWrongUse(t *testing.T) {
 		{"one image", input(file("c.npy", []int{1, 12, 8}, make([]float32, 96))), 1, "x[None]"},
 		{"vectors", input(file("d.npy", []int{1, 96}, make([]float32, 96))), 1, "network ncsnv2 takes"},
 		{"whole numbers", input(file("e.npy", []int{1, 1, 12, 8}, make([]int64, 96))), 1, "holds int64: expected float32 or float64"},
-		{"levels of another length", append(whole, "-levels", file("f.npy", []int{4}, make([]int64, 4))), 1, "shape (4,): expected (3,)"},
-		{"levels that are none", append(whole, "-levels", file("g.npy", []int{3}, []int64{0, 5, 1})), 1, "row 1 of"},
-		{"levels that are floats", append(whole, "-levels", file("h.npy", []int{3}, make([]float32, 3))), 1, "expected whole numbers"},
-		{"a folder that is not there", []string{"-checkpoint", g.checkpoint, "-input", g.x, "-level", "0", "-o", filepath.Join(missing, "s.npy")}, 1, "cannot write"},
+		{"levels of another length", append(whole, "-level-file", file("f.npy", []int{4}, make([]int64, 4))), 1, "shape (4,): expected (3,)"},
+		{"levels that are none", append(whole, "-level-file", file("g.npy", []int{3}, []int64{0, 5, 1})), 1, "row 1 of"},
+		{"levels that are floats", append(whole, "-level-file", file("h.npy", []int{3}, make([]float32, 3))), 1, "expected whole numbers"},
+		{"a folder that is not there", []string{g.checkpoint, "-input", g.x, "-level", "0", "-o", filepath.Join(missing, "s.npy")}, 1, "cannot write"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			code, stdout, stderr := command(strings.NewReader(""), c.args...)
@@ -371,7 +389,7 @@ func TestWrongUse(t *testing.T) {
 	}
 
 	// What ends in the middle is said, and leaves the old file.
-	code, _, stderr := command(bytes.NewReader(b[:len(b)-3]), "-checkpoint", g.checkpoint, "-input", "-", "-o", out, "-level", "0", "-batch", "1")
+	code, _, stderr := command(bytes.NewReader(b[:len(b)-3]), g.checkpoint, "-input", "-", "-o", out, "-level", "0", "-batch", "1")
 	if code != 1 || !strings.Contains(stderr, "standard input is truncated") {
 		t.Errorf("a pipe that ends early: %d, %s", code, stderr)
 	}
@@ -381,10 +399,10 @@ func TestWrongUse(t *testing.T) {
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
 	var errs bytes.Buffer
-	if code := run(ctx, append(whole, "-level", "0"), nil, io.Discard, &errs); code != 1 || !strings.Contains(errs.String(), "interrupted") {
+	if code := New().Execute(ctx, append(whole, "-level", "0"), cli.Streams{Out: io.Discard, Err: &errs}); code != 1 || !strings.Contains(errs.String(), "interrupted") {
 		t.Errorf("interrupted: %d, %s", code, errs.String())
 	}
-	if code := run(context.Background(), []string{"-checkpoint", g.checkpoint, "-input", g.x, "-level", "0", "-o", "-"}, nil, closed{}, &errs); code != 1 || !strings.Contains(errs.String(), "standard output") {
+	if code := New().Execute(context.Background(), []string{g.checkpoint, "-input", g.x, "-level", "0", "-o", "-"}, cli.Streams{Out: closed{}, Err: &errs}); code != 1 || !strings.Contains(errs.String(), "standard output") {
 		t.Errorf("a closed pipe: %d, %s", code, errs.String())
 	}
 }

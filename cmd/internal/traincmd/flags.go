@@ -2,6 +2,7 @@
 package traincmd
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"path/filepath"
@@ -267,6 +268,15 @@ func newFlags() *flags {
 		{Name: "dry-run", Help: "print the resolved settings, sizes and costs, and stop", Value: &f.dryRun},
 		{Name: "cpuprofile", Arg: "FILE", Help: "write a CPU profile for go tool pprof", Value: &f.cpuProfile},
 	}}}, c.Groups...)
+	c.Stopping, c.Unread, c.Notice = cli.Stops, cli.StopsUnread, "stopping after this step"
+	c.Check = func() error { return f.device.Check(c) }
+	c.Run = func(ctx context.Context, s cli.Streams) error {
+		err := start(ctx, f, s.Out)
+		if ctx.Err() != nil && errors.Is(err, context.Canceled) {
+			return &cli.StoppedError{Text: "stopped before the first step; nothing was written"}
+		}
+		return err
+	}
 	f.Command = c
 	return f
 }
@@ -274,14 +284,6 @@ func newFlags() *flags {
 // defaults are those that the default preset does not tell.
 var defaults = map[string]string{"hidden": "128", "normalization": model.Normalizations()[0], "nonlinearity": model.Nonlinearities()[0], "spacing": model.Spacings()[0],
 	"epsilon": "by Technique 4", "crop": "all", "size": "its own", "columns": "all", "cache": "sigmaz in the user's cache folder"}
-
-// parse reads the command line.
-func (f *flags) parse(args []string) error {
-	if err := f.Parse(args); err != nil {
-		return err
-	}
-	return f.device.Check(f.Command)
-}
 
 // configuration builds the settings of a new run: the preset, then the configuration file, then the flags.
 func (f *flags) configuration() (*train.Config, train.Preset, error) {

@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"testing"
 
+	"sigmaz/cmd/internal/cli"
 	"sigmaz/cmd/internal/preview"
 	"sigmaz/kernels"
 	"sigmaz/model/checkpoint"
@@ -25,7 +26,7 @@ func TestSwissRollIsLearned(t *testing.T) {
 	t.Parallel()
 	const toy, n, projections = "swissroll", 2000, 256
 	dir := t.TempDir()
-	if code := run(context.Background(), []string{"-data", "toy:" + toy, "-runs", dir, "-name", "r", "-preview-n", "0"}, io.Discard, os.Stderr); code != 0 {
+	if code := New().Execute(context.Background(), []string{"-data", "toy:" + toy, "-runs", dir, "-name", "r", "-preview-n", "0"}, cli.Streams{Out: io.Discard, Err: os.Stderr}); code != 0 {
 		t.Fatalf("exit code %d", code)
 	}
 	path, err := train.Latest(filepath.Join(dir, "r"))

@@ -17,7 +17,6 @@ import (
 	"io/fs"
 	"math"
 	"os"
-	"os/signal"
 	"path/filepath"
 	"runtime/pprof"
 	"strings"
@@ -32,40 +31,8 @@ import (
 	"sigmaz/train"
 )
 
-func Main() {
-	ctx, stop := context.WithCancel(context.Background())
-	signals := make(chan os.Signal, 2)
-	if stops := cli.StopSignals(); len(stops) > 0 {
-		signal.Notify(signals, stops...)
-	}
-	closed := cli.ClosedOutput()
-	go func() {
-		select {
-		case <-signals:
-			fmt.Fprintln(os.Stderr, "\nstopping after this step; once more quits at once, without saving")
-		case <-closed:
-			fmt.Fprintln(os.Stderr, "train: nobody reads the output any more: stopping after this step")
-		}
-		stop()
-		<-signals
-		os.Exit(130)
-	}()
-	os.Exit(run(ctx, os.Args[1:], os.Stdout, os.Stderr))
-}
-
-// run is the command without the process around it: its exit code is returned, and ctx is the first signal.
-func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
-	f := newFlags()
-	err := f.parse(args)
-	if err == nil {
-		err = start(ctx, f, stdout)
-	}
-	if ctx.Err() != nil && errors.Is(err, context.Canceled) {
-		fmt.Fprintln(stderr, "train: stopped before the first step; nothing was written")
-		return 130
-	}
-	return f.Exit(err, stdout, stderr)
-}
+// New is the command.
+func New() *cli.Command { return newFlags().Command }
 
 // start begins a run or goes on with one.
 func start(ctx context.Context, f *flags, out io.Writer) error {
@@ -222,7 +189,7 @@ func learn(ctx context.Context, c *train.Config, data *train.Data, b kernels.Bac
 	if err != nil {
 		return err
 	}
-	again := fmt.Sprintf("%s -resume %s", cli.Program("train", f.device), cli.Shell(o.Folder))
+	again := fmt.Sprintf("%s -resume %s", f.CommandLine("train", f.device), cli.Shell(o.Folder))
 	if r.Stopped {
 		fmt.Fprintf(out, "stopped after step %d of %d, saved as %s\ngo on with: %s\n", r.Step, c.Steps, r.Checkpoint, again)
 		return nil
@@ -242,7 +209,7 @@ func learn(ctx context.Context, c *train.Config, data *train.Data, b kernels.Bac
 	if r.Picture != "" {
 		fmt.Fprintf(out, "pictures %s\n", r.Picture)
 	}
-	fmt.Fprintf(out, "weights  %s\nsample   %s %s\n", r.Checkpoint, cli.Program("sample", f.device), cli.Shell(o.Folder))
+	fmt.Fprintf(out, "weights  %s\nsample   %s %s\n", r.Checkpoint, f.CommandLine("sample", f.device), cli.Shell(o.Folder))
 	return nil
 }
 

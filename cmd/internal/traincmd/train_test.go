@@ -26,7 +26,7 @@ const asCommand = "SIGMAZ_TEST_TRAIN"
 
 func TestMain(m *testing.M) {
 	if os.Getenv(asCommand) != "" {
-		Main()
+		New().Main(os.Args[1:])
 	}
 	os.Exit(m.Run())
 }
@@ -35,7 +35,7 @@ func TestMain(m *testing.M) {
 func command(t *testing.T, args ...string) (code int, stdout, stderr string) {
 	t.Helper()
 	var out, err bytes.Buffer
-	code = run(t.Context(), args, &out, &err)
+	code = New().Execute(t.Context(), args, cli.Streams{Out: &out, Err: &err})
 	return code, out.String(), err.String()
 }
 
@@ -205,8 +205,8 @@ func TestBadInput(t *testing.T) {
 }
 
 func TestHelp(t *testing.T) {
-	clitest.Check(t, func() *cli.Command { return newFlags().Command })
-	text := newFlags().HelpText(80)
+	clitest.Check(t, New)
+	text := New().HelpText(80)
 	for _, p := range train.Presets {
 		if !strings.Contains(text, "\n  "+p.Name+" ") {
 			t.Errorf("-h does not tell of preset %s", p.Name)
@@ -371,7 +371,7 @@ func TestStopBeforeTraining(t *testing.T) {
 	cancel()
 	runs := t.TempDir()
 	var out, stderr bytes.Buffer
-	if code := run(ctx, quick(runs), &out, &stderr); code != 130 || !strings.Contains(stderr.String(), "nothing was written") {
+	if code := New().Execute(ctx, quick(runs), cli.Streams{Out: &out, Err: &stderr}); code != 130 || !strings.Contains(stderr.String(), "nothing was written") {
 		t.Errorf("code %d, stderr %q", code, &stderr)
 	}
 	if entries, _ := os.ReadDir(runs); len(entries) > 0 {

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"testing"
 
+	"sigmaz/cmd/internal/cli"
 	"sigmaz/cmd/internal/preview"
 	"sigmaz/kernels"
 	"sigmaz/model/checkpoint"
@@ -51,7 +52,7 @@ func TestTableIsLearned(t *testing.T) {
 	if err := os.WriteFile(file, []byte(text.String()), 0o666); err != nil {
 		t.Fatal(err)
 	}
-	if code := run(context.Background(), []string{"-data", file, "-runs", dir, "-name", "r", "-preview-n", "0"}, io.Discard, os.Stderr); code != 0 {
+	if code := New().Execute(context.Background(), []string{"-data", file, "-runs", dir, "-name", "r", "-preview-n", "0"}, cli.Streams{Out: io.Discard, Err: os.Stderr}); code != 0 {
 		t.Fatalf("exit code %d", code)
 	}
 	path, err := train.Latest(filepath.Join(dir, "r"))

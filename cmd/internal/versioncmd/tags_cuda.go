@@ -1,0 +1,5 @@
+//go:build cgo && !nocuda
+
+package versioncmd
+
+const tags = "cuda"
