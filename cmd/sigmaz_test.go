@@ -190,6 +190,7 @@ func TestCompletion(t *testing.T) {
 		{"sigmaz train -preset cifar", "cifar10", "church"},
 		{"sigmaz train -data toy:sw", "toy:swissroll", "toy:moons"},
 		{"sigmaz train -net ncsnv2deepe", "ncsnv2deepest", "mlp"},
+		{"sigmaz train -channels ", "grey", "nhwc"},
 		{"sigmaz score x -layout n", "nhwc", "score"},
 		{"sigmaz sample -l", "-levels", "-L"},
 	}

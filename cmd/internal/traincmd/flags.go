@@ -1,4 +1,5 @@
-// Flags: one table that the parser, the help text, and the rules of -resume read.
+// Flags: from the command line to the configuration of a run.
+
 package traincmd
 
 import (
@@ -7,167 +8,13 @@ import (
 	"fmt"
 	"path/filepath"
 	"slices"
-	"strconv"
 	"strings"
 
 	"sigmaz/cmd/internal/cli"
 	"sigmaz/cmd/internal/modelfile"
-	"sigmaz/internal/nearest"
-	"sigmaz/model"
 	"sigmaz/train"
 	"sigmaz/train/dataset"
 )
-
-// setting is a flag that sets one field of the configuration.
-type setting struct {
-	group string
-	name  string
-	arg   string // placeholder in the help text
-	unit  string
-	help  string
-	field func(c *train.Config) any // pointer to the field, as [cli.Set] takes it
-	// free settings change no result, or are checked by other means, and may be given with -resume
-	free bool
-}
-
-// The groups of the help text, in its order.
-const (
-	inData         = "Data and network"
-	inNoise        = "Noise ladder and loss"
-	inOptimisation = "Optimisation"
-	inSampling     = "Sampling (previews; defaults of the sample command)"
-	inBookkeeping  = "Bookkeeping"
-	inMachine      = "Machine"
-)
-
-// notes are said below the headings.
-var notes = map[string]string{
-	inNoise: "SIGMA is a standard deviation per value, in the units of the data: images are in [0, 1], or with -rescaled in [-1, 1].",
-}
-
-// settings in the order of the help text.
-var settings = []setting{
-	{inData, "data", "SPEC", "", "what to learn: glyphs, toy:NAME, or a folder or files, commas between: pictures (PNG, JPEG; also in ZIP or TAR), IDX, CIFAR-10 binary, NPY, CSV", func(c *train.Config) any { return &c.Data }, true},
-	{inData, "crop", "HxW", "pixels", "cut out the middle of each image, HxW or N for a square, before it is scaled", func(c *train.Config) any { return &c.Reading.Crop }, false},
-	{inData, "size", "HxW", "pixels", "scale each image to HxW, or N for a square, and cut off what its other aspect leaves over", func(c *train.Config) any { return &c.Reading.Size }, false},
-	{inData, "channels", "WHICH", "", "grey, colour, or auto: grey if every image is", func(c *train.Config) any { return word{&c.Reading.Channels, "grey,colour"} }, false},
-	{inData, "layout", "ORDER", "", "of NPY images (N, ...): nhwc, nchw, or auto: channels are the dimension that is 1 or 3", func(c *train.Config) any { return word{&c.Reading.Layout, "nhwc,nchw"} }, false},
-	{inData, "columns", "LIST", "", "columns of a table to learn: names, numbers from 1 and ranges, such as a,c,3-5", func(c *train.Config) any { return &c.Reading.Columns }, false},
-	{inData, "header", "WHETHER", "", "whether a table begins with its columns' names: yes, no, or auto: unless its first line is all numbers", func(c *train.Config) any { return word{&c.Reading.Header, "yes,no"} }, false},
-	{inData, "standardize", "HOW", "", "bring vectors from files to unit size: columns (mean 0, deviation 1), whiten (no correlation either) or none; undone on samples", func(c *train.Config) any { return word{&c.Reading.Standardize, "columns,whiten,none"} }, false},
-	{inData, "cache", "DIR", "", "folder for decoded images, or none", func(c *train.Config) any { return &c.Cache }, true},
-	{inData, "held-out", "N", "images", "images kept from training for the held-out loss; 0: none", func(c *train.Config) any { return &c.HeldOut }, false},
-	{inData, "flip", "", "", "mirror images left to right at random", func(c *train.Config) any { return &c.Flip }, false},
-	{inData, "dequantize", "", "", "add uniform noise below one grey level", func(c *train.Config) any { return &c.Dequantize }, false},
-	{inData, "net", "NAME", "", "network: " + strings.Join(model.Networks(), ", ") + "; mlp is for vectors, and ncsn brings its own ladder and sampling to another network's preset", func(c *train.Config) any { return &c.Network.Net }, false},
-	{inData, "ngf", "N", "channels", "width of the networks for images: channels at full resolution", func(c *train.Config) any { return &c.Network.NGF }, false},
-	{inData, "normalization", "NAME", "", "norm of the networks for images: " + strings.Join(model.Normalizations(), " or "), func(c *train.Config) any { return &c.Network.Normalization }, false},
-	{inData, "nonlinearity", "NAME", "", "activation of the networks for images: " + strings.Join(model.Nonlinearities(), ", "), func(c *train.Config) any { return &c.Network.Nonlinearity }, false},
-	{inData, "rescaled", "", "", "learn images in [-1, 1] instead of [0, 1]; sigma is then in those units", func(c *train.Config) any { return &c.Network.Rescaled }, false},
-	{inData, "hidden", "N", "units", "width of mlp: units of each hidden layer", func(c *train.Config) any { return &c.Network.Hidden }, false},
-
-	{inNoise, "sigma-begin", "SIGMA", "", "largest noise: a number, or data: the largest distance between two images", func(c *train.Config) any { return &c.Sigma.Begin }, false},
-	{inNoise, "sigma-end", "SIGMA", "", "smallest noise: a number, data (d_min/(2 sqrt D)) or data-literal (d_min)", func(c *train.Config) any { return &c.Sigma.End }, false},
-	{inNoise, "levels", "L", "levels", "number of noise levels, or auto: by Technique 2", func(c *train.Config) any { return (*levels)(&c.Sigma.Levels) }, false},
-	{inNoise, "spacing", "HOW", "", "of the levels: " + strings.Join(model.Spacings(), " or "), func(c *train.Config) any { return &c.Sigma.Spacing }, false},
-	{inNoise, "anneal-power", "P", "", "P in the weight sigma^P of each level's loss; 2 weighs all alike", func(c *train.Config) any { return &c.Loss.AnnealPower }, false},
-	{inNoise, "levels-per-step", "K", "levels", "levels drawn each step and shared out over the batch; 0: one an image", func(c *train.Config) any { return &c.Loss.LevelsPerStep }, false},
-	{inNoise, "stratified", "", "", "draw the levels evenly over the ladder", func(c *train.Config) any { return &c.Loss.Stratified }, false},
-
-	{inOptimisation, "steps", "N", "steps", "optimiser steps of the whole run", func(c *train.Config) any { return &c.Steps }, true},
-	{inOptimisation, "batch", "N", "images", "images of a step", func(c *train.Config) any { return &c.Batch }, false},
-	{inOptimisation, "lr", "LR", "", "learning rate of Adam, or auto: 1e-4 at ngf 128, in proportion to 1/ngf, and 1e-3 for ncsn", func(c *train.Config) any { return (*rate)(&c.Adam.LR) }, false},
-	{inOptimisation, "beta1", "B", "", "decay of Adam's first moment, in [0, 1)", func(c *train.Config) any { return &c.Adam.Beta1 }, false},
-	{inOptimisation, "beta2", "B", "", "decay of Adam's second moment, in [0, 1)", func(c *train.Config) any { return &c.Adam.Beta2 }, false},
-	{inOptimisation, "adam-eps", "EPS", "", "added to the root of Adam's second moment", func(c *train.Config) any { return &c.Adam.Eps }, false},
-	{inOptimisation, "ema", "RATE", "", "rate of the moving average of the weights (EMA), in [0, 1); 0: none", func(c *train.Config) any { return &c.EMA.Rate }, false},
-	{inOptimisation, "ema-warmup", "", "", "the average's rate is min(RATE, (1+n)/(10+n)) after n steps", func(c *train.Config) any { return &c.EMA.Warmup }, false},
-	{inOptimisation, "seed", "N", "", "seed of weights, noise, batches and made data", func(c *train.Config) any { return &c.Seed }, false},
-
-	{inSampling, "T", "N", "steps", "Langevin steps at each level", func(c *train.Config) any { return &c.Sampling.T }, false},
-	{inSampling, "epsilon", "EPS", "", "step size at the last level, in a_i = EPS sigma_i^2/sigma_L^2; 0: by Technique 4", func(c *train.Config) any { return &c.Sampling.Epsilon }, false},
-	{inSampling, "denoise", "", "", "end with the denoising step x + sigma_L^2 s(x, sigma_L)", func(c *train.Config) any { return &c.Sampling.Denoise }, false},
-
-	{inBookkeeping, "log-every", "N", "steps", "steps between lines of metrics.jsonl", func(c *train.Config) any { return &c.LogEvery }, true},
-	{inBookkeeping, "eval-every", "N", "steps", "steps between held-out losses; 0: never", func(c *train.Config) any { return &c.EvalEvery }, true},
-	{inBookkeeping, "preview-every", "N", "steps", "steps between preview pictures; 0: only at the end", func(c *train.Config) any { return &c.PreviewEvery }, true},
-	{inBookkeeping, "preview-n", "N", "samples", "samples in a preview; 0: no previews", func(c *train.Config) any { return &c.PreviewN }, true},
-	{inBookkeeping, "checkpoint-every", "N", "steps", "steps between checkpoints; 0: only at the end", func(c *train.Config) any { return &c.CheckpointEvery }, true},
-	{inBookkeeping, "keep-checkpoints", "N", "checkpoints", "newest checkpoints to keep; 0: all", func(c *train.Config) any { return &c.KeepCheckpoints }, true},
-
-	{inMachine, "workers", "N", "goroutines", "worker goroutines on the CPU, which change no result; 0: one a core", func(c *train.Config) any { return &c.Workers }, true},
-}
-
-// levels is a number of noise levels and rate a learning rate; both may be auto, which is 0 in the configuration.
-type (
-	levels int
-	rate   float64
-)
-
-const auto = "auto"
-
-// word is one of some words with commas between; auto is the empty string in the configuration.
-type word struct {
-	to    *string
-	words string
-}
-
-func (w word) String() string {
-	if w.to == nil || *w.to == "" {
-		return auto
-	}
-	return *w.to
-}
-
-func (w word) Set(text string) error {
-	if err := (cli.Choice{To: w.to, Words: append(strings.Split(w.words, ","), auto)}).Set(text); err != nil {
-		return err
-	}
-	if text == auto {
-		*w.to = ""
-	}
-	return nil
-}
-
-func (l *levels) String() string {
-	if *l == 0 {
-		return auto
-	}
-	return strconv.Itoa(int(*l))
-}
-
-func (l *levels) Set(text string) error {
-	if *l = 0; text == auto {
-		return nil
-	}
-	if err := cli.Set((*int)(l), text); err != nil {
-		return fmt.Errorf("%w or auto%s", err, nearest.DidYouMean(text, []string{auto}))
-	}
-	if *l < 1 {
-		return fmt.Errorf("is %d: expected at least 1 noise level, or auto", int(*l))
-	}
-	return nil
-}
-
-func (r *rate) String() string {
-	if *r == 0 {
-		return auto
-	}
-	return cli.Text((*float64)(r))
-}
-
-func (r *rate) Set(text string) error {
-	if *r = 0; text == auto {
-		return nil
-	}
-	if err := cli.Set((*float64)(r), text); err != nil {
-		return fmt.Errorf("%w or auto%s", err, nearest.DidYouMean(text, []string{auto}))
-	}
-	if !(*r > 0) {
-		return fmt.Errorf("is %g: expected a positive learning rate, such as 1e-4, or auto", float64(*r))
-	}
-	return nil
-}
 
 // flags is a parsed command line.
 type flags struct {
@@ -191,19 +38,19 @@ type value struct {
 // String is the value in the default preset.
 func (v value) String() string {
 	def := train.Presets[0].Config
-	return cli.Text(v.s.field(&def))
+	return cli.Text(v.s.Field(&def))
 }
 
 func (v value) IsBoolFlag() bool {
-	_, ok := v.s.field(new(train.Config)).(*bool)
+	_, ok := v.s.Field(new(train.Config)).(*bool)
 	return ok
 }
 
 func (v value) Set(text string) error {
-	if err := cli.Set(v.s.field(new(train.Config)), text); err != nil {
+	if err := cli.Set(v.s.Field(new(train.Config)), text); err != nil {
 		return err
 	}
-	v.f.settings[v.s.name] = text
+	v.f.settings[v.s.Name] = text
 	return nil
 }
 
@@ -235,17 +82,15 @@ func newFlags() *flags {
 		},
 		Notes: []string{"Exit codes: 0 done, or stopped and saved; 1 failed; 2 wrong usage; 130 quit before saving."},
 	}
-	known := map[string][]string{"data": {"glyphs"}, "net": model.Networks(), "normalization": model.Normalizations(),
-		"nonlinearity": model.Nonlinearities(), "spacing": model.Spacings()}
-	for _, toy := range dataset.Toys() {
-		known["data"] = append(known["data"], "toy:"+toy)
-	}
-	for _, s := range settings {
-		if n := len(c.Groups); n == 0 || c.Groups[n-1].Name != s.group {
-			c.Groups = append(c.Groups, cli.Group{Name: s.group, Note: notes[s.group]})
+	for _, g := range groups {
+		group := cli.Group{Name: g.Name, Note: g.Note}
+		for _, s := range g.Settings {
+			if w, ok := s.Field(new(train.Config)).(word); ok {
+				s.Known = w.all()
+			}
+			group.Flags = append(group.Flags, cli.Flag{Name: s.Name, Arg: s.Arg, Unit: s.Unit, Help: s.Help, Value: value{s, f}, Default: s.Default, Known: s.Known})
 		}
-		last := &c.Groups[len(c.Groups)-1]
-		last.Flags = append(last.Flags, cli.Flag{Name: s.name, Arg: s.arg, Unit: s.unit, Help: s.help, Value: value{s, f}, Default: defaults[s.name], Known: known[s.name]})
+		c.Groups = append(c.Groups, group)
 	}
 	machine := &c.Groups[len(c.Groups)-1]
 	machine.Flags = append(f.device.Flags("train"), machine.Flags...)
@@ -280,10 +125,6 @@ func newFlags() *flags {
 	f.Command = c
 	return f
 }
-
-// defaults are those that the default preset does not tell.
-var defaults = map[string]string{"hidden": "128", "normalization": model.Normalizations()[0], "nonlinearity": model.Nonlinearities()[0], "spacing": model.Spacings()[0],
-	"epsilon": "by Technique 4", "crop": "all", "size": "its own", "columns": "all", "cache": "sigmaz in the user's cache folder"}
 
 // configuration builds the settings of a new run: the preset, then the configuration file, then the flags.
 func (f *flags) configuration() (*train.Config, train.Preset, error) {
@@ -368,10 +209,10 @@ func (f *flags) configuration() (*train.Config, train.Preset, error) {
 
 // apply sets what was given.
 func (f *flags) apply(c *train.Config) error {
-	for _, s := range settings {
-		if v, ok := f.settings[s.name]; ok {
-			if err := cli.Set(s.field(c), v); err != nil {
-				return cli.Usagef("-%s %v", s.name, err)
+	for s := range settings() {
+		if v, ok := f.settings[s.Name]; ok {
+			if err := cli.Set(s.Field(c), v); err != nil {
+				return cli.Usagef("-%s %v", s.Name, err)
 			}
 		}
 	}
@@ -380,22 +221,11 @@ func (f *flags) apply(c *train.Config) error {
 
 // validate checks the settings; what is wrong by a flag is wrong usage.
 func (f *flags) validate(c *train.Config) error {
-	// Settings that this run has no use for are refused: who gives them expects them to do something.
-	for _, unused := range []struct {
-		flag string
-		is   bool
-		why  string
-	}{
-		{"hidden", c.Network.Net != "mlp", "is for network mlp, and this is " + c.Network.Net},
-		{"ngf", !c.Network.TakesImages(), "is for networks for images, and this is " + c.Network.Net},
-		{"normalization", !c.Network.TakesImages(), "is for networks for images, and this is " + c.Network.Net},
-		{"nonlinearity", !c.Network.TakesImages(), "is for networks for images, and this is " + c.Network.Net},
-		{"rescaled", !c.Network.TakesImages(), "is for images, and network " + c.Network.Net + " takes vectors"},
-		{"ema-warmup", c.EMA.Rate == 0, "is for the moving average of the weights, and there is none (ema 0)"},
-		{"sigma-end", c.Sigma.Levels == 1, "has no meaning with one level, which is at sigma-begin"},
-	} {
-		if f.Given(unused.flag) && unused.is {
-			return cli.Usagef("-%s %s: leave it out", unused.flag, unused.why)
+	for s := range settings() {
+		if f.Given(s.Name) && s.Unused != nil {
+			if why := s.Unused(c); why != "" {
+				return cli.Usagef("-%s %s: leave it out", s.Name, why)
+			}
 		}
 	}
 	err := c.Validate()
@@ -412,9 +242,9 @@ func (f *flags) validate(c *train.Config) error {
 // checkResume refuses flags that would make the resumed run another one.
 func (f *flags) checkResume() error {
 	allowed := []string{"resume", "runs", "gpu", "device", "cpuprofile", "dry-run"}
-	for _, s := range settings {
-		if s.free {
-			allowed = append(allowed, s.name)
+	for s := range settings() {
+		if s.ChangesOnResume {
+			allowed = append(allowed, s.Name)
 		}
 	}
 	var refused []string
