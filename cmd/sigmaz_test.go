@@ -87,13 +87,32 @@ func TestSigmaz(t *testing.T) {
 	}
 }
 
-// Without a command word the image trains on a GPU, and says so where there is none.
-func TestImageTrainsOnGPU(t *testing.T) {
+// Without a command word the images train: that of the Dockerfile's end on a GPU, which is said where there is none, and the
+// other on the CPU.
+func TestImages(t *testing.T) {
+	b, err := os.ReadFile(filepath.Join("..", "Dockerfile"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	set := regexp.MustCompile(`(?m)^ENV SIGMAZ_DEFAULT="(.*)"$`).FindAllStringSubmatch(string(b), -1)
+	if n := strings.Count(string(b), "\nENTRYPOINT [\"sigmaz\"]\n"); len(set) != 2 || n != 2 {
+		t.Fatalf("%q and %d entry points, expected two of each: the CPU's and the GPU's", set, n)
+	}
+	cpu, gpu := "SIGMAZ_DEFAULT="+set[0][1], "SIGMAZ_DEFAULT="+set[1][1]
+	dir := t.TempDir()
 	for _, args := range [][]string{{"sigmaz"}, {"sigmaz", "-data", "toy:moons"}} {
-		code, stdout, stderr := start(t, t.TempDir(), []string{"SIGMAZ_DEFAULT=train -gpu -dry-run", "SIGMAZ_SIM_FAULT=no-device"}, args...)
+		code, stdout, stderr := start(t, dir, []string{gpu, "SIGMAZ_SIM_FAULT=no-device"}, args...)
 		if code != 1 || stdout != "" || len(faults("sigmaz train", stderr)) > 0 {
 			t.Errorf("%q: code %d, %q, %q", args, code, stdout, stderr)
 		}
+	}
+	args := strings.Fields("sigmaz -data toy:moons -name a -hidden 4 -batch 4 -steps 4 -levels 3 -T 2 -held-out 0 -preview-n 0")
+	code, stdout, stderr := start(t, dir, []string{cpu}, args...)
+	if code != 0 || stderr != "" || !strings.Contains(stdout, "done     4 steps") {
+		t.Errorf("%q: code %d, %q, %q", args, code, stdout, stderr)
+	}
+	if code, stdout, stderr = start(t, dir, []string{gpu}, "sigmaz", "sample", "runs/a", "-n", "2"); code != 0 || stderr != "" {
+		t.Errorf("sample: code %d, %q, %q", code, stdout, stderr)
 	}
 }
 
