@@ -1,4 +1,6 @@
-// The one program: what it says for itself, how a command is chosen, and that its commands are those of the other programs.
+// The one program: what it says for itself, how a command is chosen, and that its commands are those of the other
+// programs.
+
 package cmd_test
 
 import (
@@ -87,8 +89,8 @@ func TestSigmaz(t *testing.T) {
 	}
 }
 
-// Without a command word the images train: that of the Dockerfile's end on a GPU, which is said where there is none, and the
-// other on the CPU.
+// Without a command word the images train: that of the Dockerfile's end on a GPU, which is said where there is none,
+// and the other on the CPU.
 func TestImages(t *testing.T) {
 	b, err := os.ReadFile(filepath.Join("..", "Dockerfile"))
 	if err != nil {
@@ -250,7 +252,8 @@ func TestCompletion(t *testing.T) {
 		}
 	}
 	if _, err := exec.LookPath("zsh"); err == nil {
-		// zsh completes at a terminal alone: here its own functions are replaced by ones that print what they are asked for.
+		// zsh completes at a terminal alone: here its own functions are replaced by ones that print what they are
+		// asked for.
 		c := exec.Command("zsh", "-f", "-c", `compdef() {}; source $SCRIPT; _describe() { print -l -- $commands }; _arguments() { print -rl -- "$@" }
 			words=(sigmaz ''); CURRENT=2; _sigmaz; words=(sigmaz train ''); CURRENT=3; _sigmaz`)
 		c.Env = append(os.Environ(), "SCRIPT="+script["zsh"])

@@ -1,3 +1,5 @@
+// The commands on a terminal, on full disks and on disks that may not be written.
+
 package cmd_test
 
 import (

@@ -1,5 +1,7 @@
 //go:build unix
 
+// Permissions, signals and pipes.
+
 package cmd_test
 
 import (
@@ -15,8 +17,8 @@ import (
 	"testing"
 )
 
-// nobody makes a call that of a user without rights. Where the test's user is root, for whom permissions do not count, it
-// is another.
+// nobody makes a call that of a user without rights. Where the test's user is root, for whom permissions do not
+// count, it is another.
 func nobody(t *testing.T) func(*exec.Cmd) {
 	t.Helper()
 	if os.Geteuid() != 0 {

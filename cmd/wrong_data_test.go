@@ -1,3 +1,5 @@
+// Wrong calls about data, weights, and the commands score and export.
+
 package cmd_test
 
 import (

@@ -1,4 +1,5 @@
 // Wrong calls about PyTorch's files and NumPy's arrays.
+
 package cmd_test
 
 import (

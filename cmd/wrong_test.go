@@ -1,6 +1,7 @@
-// Everything people get wrong: a table of calls over all commands. Each is one process in a folder with two good runs, good
-// data and a collection of damaged files. It must end with the expected exit code and one sentence that names the offender
-// and what to do, and no file in the folder may have changed.
+// Everything people get wrong: a table of calls over all commands. Each is one process in a folder with two good
+// runs, good data and a collection of damaged files. It must end with the expected exit code and one sentence that
+// names the offender and what to do, and no file in the folder may have changed.
+
 package cmd_test
 
 import (

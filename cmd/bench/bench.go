@@ -1,4 +1,5 @@
-// Command bench is one command of sigmaz as a program of its own, for go run ./cmd/bench; package benchcmd says what it does.
+// Command bench is one command of sigmaz as a program of its own, for go run ./cmd/bench; package benchcmd says what
+// it does.
 package main
 
 import "sigmaz/cmd/internal/commands"

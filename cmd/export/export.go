@@ -1,4 +1,5 @@
-// Command export is one command of sigmaz as a program of its own, for go run ./cmd/export; package exportcmd says what it does.
+// Command export is one command of sigmaz as a program of its own, for go run ./cmd/export; package exportcmd says
+// what it does.
 package main
 
 import "sigmaz/cmd/internal/commands"

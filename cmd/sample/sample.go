@@ -1,4 +1,5 @@
-// Command sample is one command of sigmaz as a program of its own, for go run ./cmd/sample; package samplecmd says what it does.
+// Command sample is one command of sigmaz as a program of its own, for go run ./cmd/sample; package samplecmd says
+// what it does.
 package main
 
 import "sigmaz/cmd/internal/commands"

@@ -1,4 +1,5 @@
-// Command score is one command of sigmaz as a program of its own, for go run ./cmd/score; package scorecmd says what it does.
+// Command score is one command of sigmaz as a program of its own, for go run ./cmd/score; package scorecmd says what
+// it does.
 package main
 
 import "sigmaz/cmd/internal/commands"

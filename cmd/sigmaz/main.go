@@ -1,4 +1,5 @@
-// Command sigmaz trains noise-conditional score networks, draws samples from them, and whatever else there is a command for.
+// Command sigmaz trains noise-conditional score networks, draws samples from them, and whatever else there is a
+// command for.
 //
 //	go build -tags nocuda -o sigmaz ./cmd/sigmaz    without the tag: with CUDA
 //	./sigmaz                                        lists the commands
@@ -13,7 +14,8 @@ import (
 	"sigmaz/cmd/internal/versioncmd"
 )
 
-// Set by the linker, where Go's own record of them is not there: go build -ldflags "-X main.commit=$(git rev-parse HEAD)".
+// Set by the linker, where Go's own record of them is not there: go build -ldflags "-X main.commit=$(git rev-parse
+// HEAD)".
 var version, commit string
 
 func main() { commands.Main(versioncmd.Build{Version: version, Commit: commit}) }

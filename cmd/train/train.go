@@ -1,4 +1,5 @@
-// Command train is one command of sigmaz as a program of its own, for go run ./cmd/train; package traincmd says what it does.
+// Command train is one command of sigmaz as a program of its own, for go run ./cmd/train; package traincmd says what
+// it does.
 package main
 
 import "sigmaz/cmd/internal/commands"

@@ -1,27 +1,5 @@
-// Package benchcmd measures how fast a device trains, samples and moves memory.
-//
-//	go run -tags nocuda ./cmd/bench          on the CPU
-//	go run ./cmd/bench -gpu                  on a GPU
-//	go run -tags nocuda ./cmd/bench -h       every flag
-//
-// Results are checked first: every kernel that is measured, a training step and a score against the plain Go reference, at
-// sizes that the reference can do. A wrong one ends the command. Then, each number the median of several repetitions, with
-// the one furthest from it:
-//
-//	training     whole steps of NCSNv2: perturbation, forward, loss, backward, Adam, moving average
-//	sampling     steps of annealed Langevin dynamics: one evaluation of the network and one update for each image
-//	kernels      of a training step of the largest network measured, each by itself, in bytes that must be read and written
-//	             at least, or FLOP; the percentage of the time is that of all of them
-//	memory       perturb, langevin and a copy where no cache holds the data
-//	convolution  the shapes of the largest network measured: forward, gradient of the input, gradient of the weights
-//	distances    all pairs of rows of a data set, on the CPU
-//
-// FLOP are the multiply-adds of the convolutions, twice; a backward pass counts as two forward ones. The memory column is the
-// arena and the working memory beside it. Percentages behind rates are of a peak measured in the same run: FLOP/s of the
-// fused multiply-adds of all cores used, B/s of their memory (on a GPU, the copy's). More than 100 % is no mistake: Winograd's
-// convolutions need fewer multiplications than are counted, and caches are faster than memory.
-//
-// The exit code is 0, 1 when something failed, 2 for wrong usage.
+// Bench: the command line, and the tables one after the other.
+
 package benchcmd
 
 import (
@@ -38,10 +16,10 @@ import (
 	"sigmaz/kernels"
 )
 
-// New is the command.
+// New makes the command.
 func New() *cli.Command { return newOptions().Command }
 
-// options is the command line.
+// options is what the command line sets.
 type options struct {
 	*cli.Command
 	device             cli.Device
@@ -51,7 +29,7 @@ type options struct {
 	json, data         string
 }
 
-// newOptions is the command line before it is parsed.
+// newOptions makes the command line, before it is parsed.
 func newOptions() *options {
 	o := &options{}
 	o.Command = &cli.Command{
@@ -149,7 +127,7 @@ func measure(o *options, stdin io.Reader, stdout io.Writer) error {
 	}
 	fmt.Fprintf(stdout, "checked  %d results against the reference, largest error %.1e\n", b.report.Checked, b.report.Worst)
 	if !o.check {
-		b.peaks()
+		b.measurePeaks()
 		if err := b.measureAll(); err != nil {
 			return err
 		}
@@ -175,7 +153,7 @@ func (b *bench) measureAll() error {
 	var tooLarge []string
 	var full kernels.OutOfMemory
 	for _, n := range b.networks() {
-		trained, sampled, k, c, err := b.network(n)
+		trained, sampled, k, c, err := b.measureNetwork(n)
 		if errors.As(err, &full) {
 			tooLarge = append(tooLarge, fmt.Sprintf("not measured: %s: %v", n, err))
 			continue
@@ -195,17 +173,17 @@ func (b *bench) measureAll() error {
 		fmt.Fprintln(b.out, line)
 	}
 	b.print(step)
-	moved, err := b.memory()
+	moved, err := b.measureMemory()
 	if err != nil {
 		return err
 	}
 	b.print(moved)
-	shapes, err := b.convolutions(convs)
+	shapes, err := b.measureConvolutions(convs)
 	if err != nil {
 		return err
 	}
 	b.print(shapes)
-	compared, err := b.distances()
+	compared, err := b.measureDistances()
 	if err != nil {
 		return fmt.Errorf("distances: %w", err)
 	}
@@ -213,13 +191,13 @@ func (b *bench) measureAll() error {
 	return nil
 }
 
-// network measures training, the kernels of a step and sampling, and lists the network's convolutions.
-func (b *bench) network(n network) (trained, sampled Row, step table, convs []kernels.Conv, err error) {
-	trained, step, weights, err := b.train(n)
+// measureNetwork measures training, the kernels of a step and sampling, and lists the network's convolutions.
+func (b *bench) measureNetwork(n network) (trained, sampled Row, step table, convs []kernels.Conv, err error) {
+	trained, step, weights, err := b.measureTraining(n)
 	if err != nil {
 		return trained, sampled, step, nil, fmt.Errorf("training: %w", err)
 	}
-	if sampled, convs, err = b.sample(n, weights); err != nil {
+	if sampled, convs, err = b.measureSampling(n, weights); err != nil {
 		err = fmt.Errorf("sampling: %w", err)
 	}
 	return trained, sampled, step, convs, err

@@ -1,3 +1,5 @@
+// The check before anything is measured: every operation, a training step and a score against the plain Go reference.
+
 package benchcmd
 
 import (
@@ -8,8 +10,8 @@ import (
 	"sigmaz/train"
 )
 
-// tolerance is the error of a kernel's result relative to its largest element; whole passes through a network may be off
-// by passTolerance.
+// tolerance is the error of a kernel's result relative to its largest element; whole passes through a network may be
+// off by passTolerance.
 const (
 	tolerance     = 1e-5
 	passTolerance = 1e-4
@@ -40,7 +42,7 @@ func (p refProgram) Run() error {
 	return nil
 }
 
-// compared takes note of one result.
+// compared counts one result that agrees with the reference, and refuses one that does not.
 func (b *bench) compared(name string, got, want []float32, tol approx.Tol) error {
 	if err := approx.Compare(name, got, want, tol); err != nil {
 		return err
@@ -159,7 +161,7 @@ func (b *bench) checkNetwork() error {
 	return b.compared("weights after two training steps", got.weights, want.weights, approx.Abs(learningRate))
 }
 
-// flat is one group of a trainer's tensors as one slice.
+// flat copies one group of a trainer's tensors into one slice.
 func flat(t *train.Trainer, prefix string) ([]float32, error) {
 	named, err := t.Named(prefix)
 	if err != nil {
@@ -172,7 +174,7 @@ func flat(t *train.Trainer, prefix string) ([]float32, error) {
 	return all, nil
 }
 
-// normals is a window of an arena filled with normals, a block of them repeated: drawing gigabytes would take longer than
+// normals fills a window of an arena with normals, a block of them repeated: drawing gigabytes would take longer than
 // measuring.
 func normals(a kernels.Arena, w kernels.Buf) error {
 	block := make([]float32, min(w.N, 1<<20))
@@ -186,7 +188,7 @@ func normals(a kernels.Arena, w kernels.Buf) error {
 	return nil
 }
 
-// testImages are bytes without a pattern that a branch predictor could learn.
+// testImages makes images of bytes without a pattern that a branch predictor could learn.
 func testImages(n, h, w, c int) *kernels.Data {
 	d := &kernels.Data{N: n, H: h, W: w, C: c, U8: make([]byte, n*h*w*c)}
 	s := kernels.Stream{Seed: 8, Purpose: kernels.PurposeData}

@@ -1,3 +1,5 @@
+// The table of convolutions.
+
 package benchcmd
 
 import (
@@ -57,9 +59,9 @@ func shapeText(s kernels.ConvShape) string {
 	return text
 }
 
-// convolutions measures every shape of a network, those with most work in them first. One image of each shape is compared
-// with the reference before.
-func (b *bench) convolutions(convs []kernels.Conv) (table, error) {
+// measureConvolutions measures every shape of a network, those with most work in them first. One image of each shape is
+// compared with the reference before.
+func (b *bench) measureConvolutions(convs []kernels.Conv) (table, error) {
 	t := table{title: "convolution"}
 	if len(convs) > 0 {
 		t.note = fmt.Sprintf("b%d", convs[0].N)

@@ -1,3 +1,5 @@
+// The table of distances between all rows of a data set.
+
 package benchcmd
 
 import (
@@ -11,7 +13,7 @@ import (
 // mostRows of a data set are compared with each other.
 const mostRows = 10_000
 
-// rows is n rows of the data set given, or made images, for the distances.
+// rows reads rows of the data set that was given, or makes images, for the distances.
 func (b *bench) rows(n int) (*dataset.Set, error) {
 	if b.data == "" {
 		return &dataset.Set{Data: *testImages(n, 32, 32, 3), Name: "made images"}, nil
@@ -56,9 +58,10 @@ func (b *bench) checkDistances() error {
 	return b.compared("distances of all pairs", squared, want[:], approx.Rel(1e-6))
 }
 
-// distances measures the comparison of all pairs of rows, which the CPU does beside every device: two FLOP for each value
-// of each pair. Reading the rows, the search for duplicates and the exact check of what is left open are part of it.
-func (b *bench) distances() (table, error) {
+// measureDistances measures the comparison of all pairs of rows, which the CPU does beside every device: two FLOP for
+// each value of each pair. Reading the rows, the search for duplicates and the exact check of what is left open are
+// part of it.
+func (b *bench) measureDistances() (table, error) {
 	t := table{title: "distances of all pairs"}
 	n := mostRows
 	switch {

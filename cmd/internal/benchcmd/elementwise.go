@@ -1,3 +1,5 @@
+// The table of perturb, langevin and a copy, where memory is the limit.
+
 package benchcmd
 
 import "sigmaz/kernels"
@@ -37,8 +39,8 @@ func newElementwise(n, h, w, c int, data *kernels.Data) *elementwise {
 	return e
 }
 
-// memory measures how fast data moves. The images are so many that no cache holds them.
-func (b *bench) memory() (table, error) {
+// measureMemory measures how fast data moves. The images are so many that no cache holds them.
+func (b *bench) measureMemory() (table, error) {
 	images := 1 << 13
 	switch {
 	case b.watch.dry:

@@ -1,3 +1,5 @@
+// The stopwatch, and what counts memory.
+
 package benchcmd
 
 import (
@@ -69,7 +71,7 @@ func (b *bench) time(a kernels.Arena, p kernels.Program) (seconds, error) {
 	return b.watch.time(p.Run, func() error { return a.Read(word[:], kernels.Buf{Off: 0, N: 1}) })
 }
 
-// value is a rate: so much work in every run.
+// value makes a rate of the work in each run.
 func (s seconds) value(name, unit string, work float64) Value {
 	v := Value{Name: name, Unit: unit}
 	if s.median > 0 {
@@ -78,8 +80,8 @@ func (s seconds) value(name, unit string, work float64) Value {
 	return v
 }
 
-// counting is a backend that counts the words that are asked of it, and remembers the longest program: of a trainer's that is
-// the training step.
+// counting is a backend that counts the words asked of it and remembers the longest program, which is the training step
+// where a trainer asks.
 type counting struct {
 	kernels.Backend
 	arenas    int // words of all arenas
@@ -109,5 +111,5 @@ func (c *counting) reset() {
 	runtime.GC()
 }
 
-// bytes is what was counted.
+// bytes returns what was counted.
 func (c *counting) bytes() int64 { return 4 * int64(c.arenas+c.workspace) }

@@ -1,3 +1,5 @@
+// The tables of training and sampling.
+
 package benchcmd
 
 import (
@@ -21,7 +23,7 @@ func (n network) config() model.Config {
 
 const learningRate = 1e-4
 
-// networks are the sizes to measure: the default run's, the one that published MNIST models have, and for a GPU the
+// networks lists the sizes to measure: the default run's, the one that published MNIST models have, and for a GPU the
 // published CIFAR-10 model at a small and at its own batch.
 func (b *bench) networks() []network {
 	switch {
@@ -35,7 +37,7 @@ func (b *bench) networks() []network {
 	return []network{{8, 28, 1, 32}, {64, 28, 1, 32}}
 }
 
-// trainer is a run of the network on made images, with room for the losses of many steps.
+// trainer makes a trainer of the network on made images, with room for the losses of many steps.
 func (n network) trainer(b kernels.Backend) (*train.Trainer, int, error) {
 	sigmas, err := model.Geometric(10, 0.01, 40)
 	if err != nil {
@@ -48,8 +50,8 @@ func (n network) trainer(b kernels.Backend) (*train.Trainer, int, error) {
 	return t, ring, err
 }
 
-// train measures training steps, and the kernels of one. It returns the weights for sample.
-func (b *bench) train(n network) (Row, table, []model.Named, error) {
+// measureTraining measures training steps, and the kernels of one. It returns the weights for sample.
+func (b *bench) measureTraining(n network) (Row, table, []model.Named, error) {
 	info, err := model.Describe(n.config())
 	if err != nil {
 		return Row{}, table{}, nil, err
@@ -92,8 +94,9 @@ func (b *bench) train(n network) (Row, table, []model.Named, error) {
 	}}, step, named, err
 }
 
-// sample measures steps of annealed Langevin dynamics with the given weights, and lists the network's convolutions.
-func (b *bench) sample(n network, weights []model.Named) (Row, []kernels.Conv, error) {
+// measureSampling measures steps of annealed Langevin dynamics with the given weights, and lists the network's
+// convolutions.
+func (b *bench) measureSampling(n network, weights []model.Named) (Row, []kernels.Conv, error) {
 	const levels = 8
 	b.backend.reset()
 	work := kernels.StateWords + 2*levels

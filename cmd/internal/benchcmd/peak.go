@@ -1,3 +1,5 @@
+// What the hardware can do at most, measured in the same run.
+
 package benchcmd
 
 import (
@@ -7,14 +9,15 @@ import (
 	"sigmaz/kernels"
 )
 
-// Peaks are what the device does at best, measured before everything else: what the tables' percentages are of.
+// Peaks are the best rates of the device, measured before everything else. Percentages in the tables are fractions of
+// them.
 type Peaks struct {
 	Core, FLOPS float64 // fused multiply-adds of one core and of all that are used, FLOP/s; 0 on a GPU
 	Bytes       float64 // memory, B/s; on a GPU the copy's, once it was measured
 }
 
-// peaks measures a CPU: the best of short windows, as the cores may be shared.
-func (b *bench) peaks() {
+// measurePeaks measures a CPU: the best of short windows, as the cores may be shared.
+func (b *bench) measurePeaks() {
 	if b.device.GPU || b.watch.dry {
 		return
 	}
@@ -29,7 +32,7 @@ func (b *bench) peaks() {
 	fmt.Fprintf(b.out, "peak     %.0f GFLOP/s on one core, %.0f on %d; memory %.1f GB/s\n", p.Core/1e9, p.FLOPS/1e9, b.cores(), p.Bytes/1e9)
 }
 
-// flops and bytes are rates of so much work in every run, with the fraction of the peak.
+// flops and bytes make a rate of the work in each run, with its fraction of the peak.
 func (b *bench) flops(s seconds, name string, work float64) Value {
 	return s.value(name, "FLOP/s", work).of(b.report.Peaks.FLOPS)
 }
@@ -38,7 +41,7 @@ func (b *bench) bytes(s seconds, name string, work float64) Value {
 	return s.value(name, "B/s", work).of(b.report.Peaks.Bytes)
 }
 
-// of is v with its fraction of a peak, in percent, where that is known.
+// of adds to v its fraction of a peak, in percent, where that is known.
 func (v Value) of(peak float64) Value {
 	if peak > 0 {
 		v.OfPeak = 100 * v.Median / peak

@@ -1,3 +1,5 @@
+// Measuring on request (-stdin), in turn with another program.
+
 package benchcmd
 
 import (
@@ -82,7 +84,7 @@ func (b *bench) requests(in io.Reader) error {
 	return lines.Err()
 }
 
-// runnable is one training step, or one evaluation of the score, that has ended when the call returns.
+// runnable prepares one training step, or one evaluation of the score; it has ended when the function returns.
 func (b *bench) runnable(what string, n network) (func() error, error) {
 	if what == "train" {
 		t, _, err := n.trainer(b.backend)
@@ -113,7 +115,7 @@ func (b *bench) runnable(what string, n network) (func() error, error) {
 	}, err
 }
 
-// untrained is the score of a network as it is initialised, at sigma 1.
+// untrained makes the score of a network as it is initialised, at sigma 1.
 func (n network) untrained(b kernels.Backend) (*model.Score, error) {
 	t, _, err := n.trainer(b)
 	if err != nil {
@@ -140,7 +142,7 @@ func (n network) untrained(b kernels.Backend) (*model.Score, error) {
 	return s, normals(s.Arena, s.X)
 }
 
-// cores is the number of goroutines that the CPU backend has.
+// cores returns the number of goroutines of the CPU backend.
 func (o *options) cores() int {
 	if o.workers == 0 {
 		return runtime.GOMAXPROCS(0)

@@ -1,3 +1,5 @@
+// The table of the kernels of a training step.
+
 package benchcmd
 
 import (
@@ -10,12 +12,13 @@ import (
 // perKernel is the stopwatch of the table of kernels, which times a hundred of them.
 var perKernel = stopwatch{reps: 3, target: 30 * time.Millisecond}
 
-// leastBytes a call must move for its rate to be shown: below, it is the time of a call that is measured.
+// leastBytes is what a call must move for its rate to be shown: with less, the time is that of the call itself.
 const leastBytes = 64 << 10
 
-// kernelsOf measures each kernel of a program by itself, on the program's own arena: all calls of a kernel in one run of
-// the program are one row, with their time together. Calls of equal size are measured once. A program as a whole is faster
-// than its kernels together where the backend fuses them, or finds in its caches what the call before left there.
+// kernelsOf measures each kernel of a program by itself, on the program's own arena: all calls of a kernel in one run
+// of the program are one row, with their time together. Calls of equal size are measured once. A program as a whole
+// is faster than its kernels together where the backend fuses them, or finds in its caches what the call before left
+// there.
 func (b *bench) kernelsOf(a kernels.Arena, ops []kernels.Op) (table, error) {
 	t := table{title: "kernels of a training step"}
 	watch := perKernel
@@ -74,7 +77,7 @@ func (b *bench) kernelsOf(a kernels.Arena, ops []kernels.Op) (table, error) {
 	return t, nil
 }
 
-// callKey is the same for calls that do the same work elsewhere: a kernel's name and the sizes of its operands, and the
+// callKey names the work of a call, wherever its operands lie: a kernel's name and the sizes of its operands, and the
 // shape of a convolution.
 func callKey(op kernels.Op) string {
 	key := op.Name()
@@ -100,7 +103,7 @@ func convShape(op kernels.Op) (kernels.ConvShape, bool) {
 	return kernels.ConvShape{}, false
 }
 
-// flopOf is twice the multiply-adds of a convolution, 0 for other kernels.
+// flopOf counts twice the multiply-adds of a convolution, and 0 for other kernels.
 func flopOf(op kernels.Op) float64 {
 	s, ok := convShape(op)
 	if !ok {
@@ -109,7 +112,7 @@ func flopOf(op kernels.Op) float64 {
 	return 2 * float64(s.MACs()) * float64(s.N)
 }
 
-// bytesOf is what a call must read and write at least.
+// bytesOf counts what a call must read and write at least.
 func bytesOf(op kernels.Op) float64 {
 	reads, writes := op.Operands()
 	words := 0

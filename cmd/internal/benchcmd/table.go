@@ -1,3 +1,5 @@
+// Tables: rows of numbers with their units, as text.
+
 package benchcmd
 
 import (
@@ -15,8 +17,8 @@ type Row struct {
 	Memory int64 `json:",omitempty"` // bytes
 }
 
-// Value is one number: the median of several, with the lowest and highest of them where it is a rate. It is 0 where nothing
-// was timed.
+// Value is one number: the median of several, with the lowest and highest of them where it is a rate. It is 0 where
+// nothing was timed.
 type Value struct {
 	Name              string
 	Unit              string
@@ -40,8 +42,8 @@ func (b *bench) print(t table) {
 	fmt.Fprintf(b.out, "\n%s\n", strings.Join(t.lines(), "\n"))
 }
 
-// lines formats the table: a heading with names and units, then the rows. The numbers of one unit have one scale, so that
-// they can be compared at a glance.
+// lines formats the table: a heading with names and units, then the rows. The numbers of one unit have one scale, so
+// that they can be compared at a glance.
 func (t table) lines() []string {
 	if len(t.rows) == 0 {
 		return nil
@@ -100,7 +102,7 @@ func (t table) lines() []string {
 	return out
 }
 
-// text is a number as the table shows it, with the repetition furthest from the median.
+// text writes a number as the table shows it, with the repetition furthest from the median.
 func (v Value) text(scale float64) string {
 	if v.Median == 0 {
 		return "-"
@@ -115,7 +117,7 @@ func (v Value) text(scale float64) string {
 	return text
 }
 
-// scale is the power of 1000 that numbers up to largest are shown in. Only FLOP and bytes have one.
+// scale chooses the power of 1000 that numbers up to largest are shown in. Only FLOP and bytes have one.
 func scale(unit string, largest float64) (prefix string, by float64) {
 	by = 1
 	if unit != "FLOP/s" && unit != "B/s" {
@@ -130,7 +132,7 @@ func scale(unit string, largest float64) (prefix string, by float64) {
 	return prefix, by
 }
 
-// size is a number of bytes in the largest unit that leaves a whole part.
+// size writes a number of bytes in the largest unit that leaves a whole part.
 func size(bytes int64) string {
 	v, unit := float64(bytes)/(1<<10), "KiB"
 	for _, u := range []string{"MiB", "GiB", "TiB"} {
@@ -142,7 +144,7 @@ func size(bytes int64) string {
 	return number(v) + " " + unit
 }
 
-// number is v with three digits, and all digits before the point.
+// number writes v with three digits, and all digits before the point.
 func number(v float64) string {
 	decimals := 0
 	for a := math.Abs(v); decimals < 4 && a < 100; a *= 10 {

@@ -13,7 +13,8 @@ import (
 	"sigmaz/internal/nearest"
 )
 
-// Command is what a command line may hold and what is done then; after [Command.Parse] also what it held.
+// Command is a command: what its command line may hold, and what it does. After [Command.Parse] it also has what the
+// command line held.
 type Command struct {
 	Name     string
 	About    string // what the command does, in one or two sentences
@@ -40,7 +41,7 @@ type Command struct {
 	set      *flag.FlagSet
 }
 
-// Title is the command as it is typed: "sigmaz train", or "train" where it is a program of its own.
+// Title returns the command as it is typed: "sigmaz train", or "train" where it is a program of its own.
 func (c *Command) Title() string { return strings.TrimSpace(c.Program + " " + c.Name) }
 
 // Arg is an argument that is no flag. All of them must be given.
@@ -69,10 +70,11 @@ type Flag struct {
 	// Value is where the value goes: a *string, *bool, *int, *uint64, *float64 or a flag.Value. What it holds before
 	// Parse is the default.
 	Value any
-	// Default is the default as the help text shows it where that is not the value itself: Required, "by the image size".
+	// Default is the default as the help text shows it where that is not the value itself: Required, "by the image
+	// size".
 	Default string
 	Known   []string // values that are known by name, for spelling help and completion; others may be taken too
-	Synonym string   // a name of before that is still taken and not shown; "" where there is none
+	Synonym string   // an older name that is still taken and not shown; "" where there is none
 }
 
 // Required is the Default of a flag that must be given. The command checks it, with [Command.Need].
@@ -104,13 +106,13 @@ func (e *UsageError) Error() string {
 	return e.Text + "; " + help
 }
 
-// Usagef is a [UsageError].
+// Usagef makes a [UsageError].
 func Usagef(format string, a ...any) error { return &UsageError{Text: fmt.Sprintf(format, a...)} }
 
 // Given tells whether a flag was given.
 func (c *Command) Given(name string) bool { return c.given[name] }
 
-// GivenNames are the flags that were given, in alphabetical order.
+// GivenNames lists the flags that were given, in alphabetical order.
 func (c *Command) GivenNames() []string {
 	var names []string
 	for name := range c.given {
@@ -133,7 +135,7 @@ func (c *Command) Need(names ...string) error {
 // HasValue tells whether a value follows the flag's name.
 func (f *Flag) HasValue() bool { return !isBool(valueOf(f.Value)) }
 
-// flags are all flags in the order of the help text, and behind them those by which arguments may be given.
+// flags lists all flags in the order of the help text, and behind them those by which arguments may be given.
 func (c *Command) flags() []*Flag {
 	var all []*Flag
 	for _, g := range c.Groups {
@@ -149,7 +151,7 @@ func (c *Command) flags() []*Flag {
 	return all
 }
 
-// flag is the flag of that name or synonym, nil if there is none.
+// flag finds the flag of that name or synonym, nil if there is none.
 func (c *Command) flag(name string) *Flag {
 	for _, f := range c.flags() {
 		if f.Name == name || name != "" && f.Synonym == name {
@@ -159,7 +161,7 @@ func (c *Command) flag(name string) *Flag {
 	return nil
 }
 
-// flagNames are the names of all flags, each after a dash.
+// flagNames lists the names of all flags, each after a dash.
 func (c *Command) flagNames() []string {
 	var names []string
 	for _, f := range c.flags() {
@@ -247,7 +249,7 @@ func (c *Command) assign(name, text string) error {
 	return nil
 }
 
-// withoutValue is the error for a flag whose value is not there.
+// withoutValue makes the error for a flag whose value is not there.
 func (c *Command) withoutValue(name string, rest []string) error {
 	what := placeholder(c.flag(name))
 	if len(rest) == 0 {

@@ -21,7 +21,7 @@ func (c *Command) Help(out io.Writer) error {
 	return err
 }
 
-// HelpText is the help text in that many columns.
+// HelpText returns the help text for a terminal of so many columns.
 func (c *Command) HelpText(cols int) string {
 	p := &page{cols: min(cols, readable)}
 	usage := "usage: " + c.Title()
@@ -99,7 +99,7 @@ func PrintEntries(out io.Writer, entries []Entry) error {
 	return err
 }
 
-// text is the help of a flag with its unit and default.
+// text returns the help of a flag with its unit and default.
 func (f *Flag) text() string {
 	if f.Default == Required {
 		return f.Help + " [" + Required + "]"

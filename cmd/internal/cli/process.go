@@ -37,8 +37,8 @@ const (
 	StopsUnread               // Run's context ends, as by a signal
 )
 
-// StoppedError is for a command that was asked to stop before it had done anything: exit code 130, as a shell has it for a
-// program that Ctrl-C ended.
+// StoppedError is for a command that was asked to stop before it had done anything: exit code 130, as a shell has it
+// for a program that Ctrl-C ended.
 type StoppedError struct{ Text string }
 
 func (e *StoppedError) Error() string { return e.Text }
@@ -100,7 +100,8 @@ func (c *Command) listen(stop func()) {
 	}()
 }
 
-// stopSignals are those that ask for an orderly end. One that the command was started to ignore, as nohup does, is left out.
+// stopSignals are those that ask for an orderly end. One that the command was started to ignore, as nohup does, is
+// left out.
 func stopSignals() []os.Signal {
 	var all []os.Signal
 	for _, s := range []os.Signal{os.Interrupt, syscall.SIGTERM, syscall.SIGHUP} {
@@ -112,8 +113,8 @@ func stopSignals() []os.Signal {
 }
 
 // Exit says how the command ended and returns its exit code: 0 without an error and after the help text, which
-// flag.ErrHelp asks for, 2 for a [*UsageError], 130 for a [*StoppedError], 1 for any other. An error is one line, whatever
-// names it holds.
+// flag.ErrHelp asks for, 2 for a [*UsageError], 130 for a [*StoppedError], 1 for any other. An error is one line,
+// whatever names it holds.
 func (c *Command) Exit(err error, stdout, stderr io.Writer) int {
 	if errors.Is(err, flag.ErrHelp) {
 		if err = c.Help(stdout); errors.Is(err, syscall.EPIPE) {

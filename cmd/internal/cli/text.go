@@ -13,8 +13,8 @@ import (
 	"unicode/utf8"
 )
 
-// Line is s on one line: characters that do not print, such as a line feed or an escape in a file's name, and bytes that
-// are no UTF-8 are written as Go writes them between quotes.
+// Line writes s on one line: characters that do not print, such as a line feed or an escape in a file's name, and bytes
+// that are no UTF-8 are written as Go writes them between quotes.
 func Line(s string) string {
 	var b strings.Builder
 	for len(s) > 0 {
@@ -41,7 +41,7 @@ func shorten(s string) string {
 	return s
 }
 
-// quoteArg is an argument between quotes, cut where it is too long to be read.
+// quoteArg puts an argument between quotes and cuts it where it is too long to be read.
 func quoteArg(s string) string {
 	const most = 100
 	if utf8.RuneCountInString(s) > most {
@@ -50,7 +50,7 @@ func quoteArg(s string) string {
 	return strconv.Quote(s)
 }
 
-// bare is an argument as it is where it is short and plain, and between quotes otherwise.
+// bare leaves an argument as it is where it is short and plain, and puts it between quotes otherwise.
 func bare(s string) string {
 	if len(s) <= 40 && Shell(s) == s {
 		return s
@@ -58,7 +58,7 @@ func bare(s string) string {
 	return quoteArg(s)
 }
 
-// Shell is an argument as it is typed in a POSIX shell: between quotes where it needs them.
+// Shell writes an argument as it is typed in a POSIX shell: between quotes where it needs them.
 func Shell(arg string) string {
 	plain := func(r rune) bool {
 		return r < utf8.RuneSelf && (unicode.IsLetter(r) || unicode.IsDigit(r) || strings.ContainsRune("%+,-./:=@_", r)) || os.PathSeparator == '\\' && r == '\\'
@@ -72,7 +72,7 @@ func Shell(arg string) string {
 	return "'" + strings.ReplaceAll(arg, "'", `'\''`) + "'"
 }
 
-// CommandLine is how another command of sigmaz is started, the way this one was and on the same device.
+// CommandLine says how another command of sigmaz is started, the way this one was and on the same device.
 func (c *Command) CommandLine(name string, d Device) string {
 	self := os.Args[0]
 	line, folder := Shell(self[:len(self)-len(filepath.Base(self))]+name), name // keeps "./", which filepath.Join drops
@@ -92,7 +92,7 @@ func (c *Command) CommandLine(name string, d Device) string {
 	return line
 }
 
-// buildTags is the -tags flag that this program was built with and a space, "" for none.
+// buildTags returns the -tags flag that this program was built with and a space, "" for none.
 func buildTags() string {
 	if info, ok := debug.ReadBuildInfo(); ok {
 		for _, s := range info.Settings {

@@ -1,3 +1,5 @@
+// The script for bash.
+
 package completion
 
 import (
@@ -5,8 +7,9 @@ import (
 	"strings"
 )
 
-// bash takes the line apart by itself: bash splits words at : and =, as in toy:moons and -preset=toy, and replaces what is
-// behind the last of these alone. Where nothing is offered, its own completion of files comes in (-o default).
+// bash takes the line apart by itself: bash splits words at : and =, as in toy:moons and -preset=toy, and replaces
+// what is behind the last of these alone. Where nothing is offered, its own completion of files comes in (-o
+// default).
 func bash(program string, all []Command) string {
 	var flags, values, operands strings.Builder
 	for _, c := range all {

@@ -1,3 +1,5 @@
+// The script for fish.
+
 package completion
 
 import (
@@ -5,8 +7,8 @@ import (
 	"strings"
 )
 
-// fish declares each word by itself: -o is a flag with one dash and several letters, -s one of a single letter; -x takes a
-// value that is no file, -r -F one that may be.
+// fish declares each word by itself: -o is a flag with one dash and several letters, -s one of a single letter; -x
+// takes a value that is no file, -r -F one that may be.
 func fish(program string, all []Command) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, `# Completion of %[1]s for fish: %[1]s completion fish | source

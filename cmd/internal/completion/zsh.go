@@ -1,3 +1,5 @@
+// The script for zsh.
+
 package completion
 
 import (

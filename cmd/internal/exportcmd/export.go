@@ -1,14 +1,5 @@
-// Package exportcmd writes a network's weights as a PyTorch state_dict, one safetensors file that
-//
-//	net.load_state_dict(safetensors.torch.load_file(FILE), strict=True)
-//
-// takes with the original class: plain names, convolutions as (O, I, kH, kW), the buffer sigmas where the class has one.
-//
-//	go run -tags nocuda ./cmd/export RUN -o FILE.safetensors
-//
-// RUN is a run folder, whose newest checkpoint is taken, a checkpoint, or a .pth file, which is so converted.
-//
-// Exit codes: 0 done, 1 failed, 2 wrong usage.
+// Export: from a run or a checkpoint to a state_dict.
+
 package exportcmd
 
 import (
@@ -26,10 +17,10 @@ import (
 	"sigmaz/train"
 )
 
-// New is the command.
+// New makes the command.
 func New() *cli.Command { return newOptions().Command }
 
-// options is the command line.
+// options is what the command line sets.
 type options struct {
 	*cli.Command
 	out, prefix string

@@ -1,5 +1,5 @@
-// Package modelfile opens what samples and scores are drawn from: a run, one of its checkpoints, or a file of another program
-// that holds weights and no configuration, of which the rest is found out or given by flags.
+// Files with weights: opening them, and finding out what they do not say.
+
 package modelfile
 
 import (
@@ -21,8 +21,8 @@ import (
 // Arg is the argument of all commands that open a file with weights.
 var Arg = cli.Arg{Name: "RUN", Help: "a run folder, such as runs/glyphs-1, whose newest checkpoint is taken, or a checkpoint file, also one of PyTorch (.pth)"}
 
-// Options is what the flags of these commands say about the file: which of its weights are taken, and what a file without
-// a configuration does not tell.
+// Options is what the flags of these commands say about the file: which of its weights are taken, and what a file
+// without a configuration does not tell.
 type Options struct {
 	ema, raw bool
 
@@ -98,7 +98,7 @@ type File struct {
 	raw    bool     // the weights themselves are asked for
 }
 
-// Find is the file with weights that path names: of a run folder its newest checkpoint, or path itself.
+// Find returns the file with weights that path names: the newest checkpoint of a run folder, or path itself.
 func Find(path string) (file string, err error) {
 	info, err := os.Stat(path)
 	switch {
@@ -112,7 +112,7 @@ func Find(path string) (file string, err error) {
 	return path, nil
 }
 
-// Open opens a run folder, of which it takes the newest checkpoint, a checkpoint or another file with weights. c tells
+// Open opens a run folder, which stands for its newest checkpoint, a checkpoint or another file with weights. c tells
 // which flags were given.
 func Open(path string, o *Options, c *cli.Command) (*File, error) {
 	f := &File{}
@@ -142,7 +142,8 @@ func Open(path string, o *Options, c *cli.Command) (*File, error) {
 	return f, nil
 }
 
-// Prefix is that of the weights to take: the moving average, unless the raw weights are asked for or the file has no other.
+// Prefix returns the prefix of the weights to take: the moving average, unless the raw weights are asked for or the
+// file has no other.
 func (f *File) Prefix() string {
 	if f.raw || !f.Has(checkpoint.EMAPrefix) {
 		return checkpoint.ParamPrefix
@@ -150,7 +151,7 @@ func (f *File) Prefix() string {
 	return checkpoint.EMAPrefix
 }
 
-// Which says which weights those are.
+// Which says for messages which weights those are.
 func (f *File) Which() string {
 	switch {
 	case f.Prefix() == checkpoint.EMAPrefix:
@@ -163,7 +164,7 @@ func (f *File) Which() string {
 	return "raw weights (it holds no EMA)"
 }
 
-// At is " step N, " or nothing, for messages.
+// At returns "step N, " for messages, or "" where the file does not tell its step.
 func (f *File) At() string {
 	if !f.Stepped {
 		return ""
@@ -246,7 +247,8 @@ func (f *File) found(o *Options, c *cli.Command) error {
 	return nil
 }
 
-// preset is the one that was asked for, or the one whose network and ladder the file has, or none, without a name.
+// preset finds the preset that was asked for, or else the one whose network and ladder the file has. Where there is
+// none the result has no name.
 func (f *File) preset(o *Options, net model.Config) (train.Preset, error) {
 	if o.preset != "" {
 		return train.FindPreset(o.preset)
@@ -262,7 +264,7 @@ func (f *File) preset(o *Options, net model.Config) (train.Preset, error) {
 	return train.Preset{Config: train.Config{Network: model.Config{Net: net.Net}}}, nil
 }
 
-// sampling is that of the published settings of a network, with the step size left to Technique 4.
+// sampling returns the published settings of a network, with the step size left to Technique 4.
 func sampling(net string) train.Sampling {
 	for _, p := range train.Presets {
 		if p.Config.Network.Net == net {
@@ -272,7 +274,7 @@ func sampling(net string) train.Sampling {
 	return train.Sampling{T: 5, Denoise: true}
 }
 
-// errNoLadder is for a file that has none when none is given.
+// errNoLadder makes the error for a file without a ladder when none is given.
 func errNoLadder(path string) error {
 	return fmt.Errorf("%s keeps no ladder of noise levels: give -sigma-begin, -sigma-end and -levels, or -preset NAME", path)
 }
@@ -339,13 +341,13 @@ func (f *File) ladder(o *Options, c *cli.Command) (err error) {
 	return nil
 }
 
-// decimal is the shortest decimal of a float32: 0.01, not 0.009999999776.
+// decimal rounds to the shortest decimal of a float32: 0.01, not 0.009999999776.
 func decimal(v float64) train.SigmaEnd {
 	v, _ = strconv.ParseFloat(strconv.FormatFloat(v, 'g', -1, 32), 64)
 	return train.SigmaEnd{Value: v}
 }
 
-// sigmaOf is the settings of a ladder, which must be a geometric or a linear one to one part in a million.
+// sigmaOf finds the settings of a ladder, which must be a geometric or a linear one to one part in a million.
 func sigmaOf(path string, buffer []float64) (train.Sigma, model.Ladder, error) {
 	begin, end := decimal(buffer[0]), decimal(buffer[len(buffer)-1])
 	at, text := 0, ""

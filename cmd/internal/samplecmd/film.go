@@ -1,4 +1,5 @@
 // The annealing as a film: the first samples at the end of up to 48 levels, spread evenly, and at the very end.
+
 package samplecmd
 
 import (
@@ -71,7 +72,7 @@ func (f *film) record(b preview.Batch) error {
 	return nil
 }
 
-// frames is the pictures of the first n samples, of vectors over data points where there are some.
+// frames draws the pictures of the first n samples; those of vectors lie over points of the data where there are some.
 func (f *film) frames(n int, data []float32) ([]image.Image, error) {
 	cfg := f.job.cfg.Network
 	n = min(n, f.keep) * cfg.D()

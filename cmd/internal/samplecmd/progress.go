@@ -1,4 +1,5 @@
 // Progress of sampling: a bar on a terminal, a line now and then elsewhere.
+
 package samplecmd
 
 import (

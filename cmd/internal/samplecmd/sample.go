@@ -1,17 +1,5 @@
-// Package samplecmd draws samples from a trained network by annealed Langevin dynamics.
-//
-//	go run -tags nocuda ./cmd/sample RUN [flags]
-//
-// RUN is a run folder, whose newest checkpoint is taken, or one checkpoint file; -h lists the flags.
-//
-// Without -o the picture is RUN/samples/sample-STEP-seedS.png, or sample-STEP-seedS.png in the current folder for a
-// checkpoint file. Files that are there already are replaced, once the new ones are whole.
-//
-// For points in the plane two more pictures are written beside it: ...-fields.png, the learned score field at several
-// levels, and ...-noise.png, the same field under too little, enough and too much noise.
-//
-// The exit code is 0, 1 when something failed, 2 for wrong usage. Ctrl-C writes the samples that are finished and ends
-// with 1.
+// Sample: from the command line to pictures and arrays.
+
 package samplecmd
 
 import (
@@ -40,10 +28,10 @@ import (
 	"sigmaz/train/dataset"
 )
 
-// New is the command.
+// New makes the command.
 func New() *cli.Command { return newOptions().Command }
 
-// options is the command line.
+// options is what the command line sets.
 type options struct {
 	*cli.Command
 	path           string
@@ -60,7 +48,7 @@ type options struct {
 	file modelfile.Options
 }
 
-// newOptions is the command line before it is parsed.
+// newOptions makes the command line, before it is parsed.
 func newOptions() *options {
 	o := &options{}
 	o.Command = &cli.Command{
@@ -162,7 +150,7 @@ func plan(o *options) (*job, error) {
 	return j, nil
 }
 
-// settle makes the choices.
+// settle fills in every choice that the command line left open.
 func (j *job) settle() error {
 	o := j.options
 	if j.cfg.Scaler != nil {
@@ -211,13 +199,13 @@ func (j *job) settle() error {
 	return j.check()
 }
 
-// vectors says that samples are vectors, not images.
+// vectors tells whether samples are vectors, not images.
 func (j *job) vectors() bool { return j.cfg.Network.Height == 1 && j.cfg.Network.Width == 1 }
 
-// plane says that samples are points in the plane.
+// plane tells whether samples are points in the plane.
 func (j *job) plane() bool { return j.vectors() && j.cfg.Network.D() == 2 }
 
-// beside is the name of a further picture.
+// beside names a further picture after the first: a.png gives a-fields.png.
 func (j *job) beside(what string) string {
 	ext := filepath.Ext(j.out)
 	return strings.TrimSuffix(j.out, ext) + "-" + what + ext
@@ -226,7 +214,7 @@ func (j *job) beside(what string) string {
 // output is a file that will be written, and the flag that names it.
 type output struct{ flag, path string }
 
-// outputs is every file but those of -images.
+// outputs lists every file to be written but those of -images.
 func (j *job) outputs() []output {
 	o := "-o"
 	if !j.Given("o") {
@@ -296,7 +284,7 @@ func (j *job) check() error {
 	return nil
 }
 
-// draw is the command once its usage is right.
+// draw does the work of the command: it opens the checkpoint, draws and writes.
 func draw(ctx context.Context, o *options, stdout, stderr io.Writer) error {
 	b, err := kernels.Open(o.device.GPU, o.device.N, o.workers)
 	if err != nil {
@@ -369,7 +357,7 @@ func draw(ctx context.Context, o *options, stdout, stderr io.Writer) error {
 	return nil
 }
 
-// count is "1 sample", "2 samples".
+// count writes a number with its noun: "1 sample", "2 samples".
 func count(n int, what string) string {
 	if n != 1 {
 		what += "s"
@@ -482,7 +470,7 @@ func (j *job) write(s *preview.Sampler, x []float32, film *film, stdout, stderr 
 	return nil
 }
 
-// names are those of the columns of vectors, nil where they have none.
+// names returns the names of the columns of vectors, nil where they have none.
 func (j *job) names() []string {
 	if j.cfg.Scaler == nil || len(j.cfg.Scaler.Columns) == 0 {
 		return nil
@@ -530,7 +518,7 @@ func (j *job) table(w io.Writer, x []float32) error {
 // shownData is how many points of the data are drawn.
 const shownData = 2000
 
-// data is points of the run's data to show, nil with a warning where it cannot be read any more.
+// data reads points of the run's data to show. Where it cannot be read any more it warns and returns nil.
 func (j *job) data(stderr io.Writer) []float32 {
 	set, err := j.cfg.Source().Open(context.Background())
 	d := j.cfg.Network.D()
@@ -544,7 +532,8 @@ func (j *job) data(stderr io.Writer) []float32 {
 	return set.F32[:d*min(set.N, shownData)]
 }
 
-// warning says how to sample a network that does not see sigma where this schedule would let it run away: T q < 4(g-1).
+// warning says how to sample a network that does not see sigma where its samples would run away by this schedule,
+// T q < 4(g-1); "" where they do not.
 func (j *job) warning() string {
 	margin := sample.StabilityMargin(j.sigmas, j.opt.T, j.opt.Epsilon)
 	if margin >= 1 || j.cfg.Network.SeesSigma() {

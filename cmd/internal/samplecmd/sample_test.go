@@ -113,8 +113,8 @@ func readNPY(t *testing.T, path string) (shape string, data []float32) {
 	return shape + ")", data
 }
 
-// A run of NCSN without a moving average is sampled with its weights; images that the network has in [-1, 1] come back in
-// [0, 1].
+// A run of NCSN without a moving average is sampled with its weights; images that the network has in [-1, 1] come
+// back in [0, 1].
 func TestNetworkOptions(t *testing.T) {
 	c := imageConfig()
 	c.Network = model.Config{Net: "ncsn", Height: 8, Width: 8, Channels: 1, NGF: 2, Levels: 3}
@@ -430,8 +430,8 @@ func TestWrongUse(t *testing.T) {
 	}
 }
 
-// A checkpoint of PyTorch, in both containers, gives the samples that its weights give in a checkpoint of this program: the
-// moving average by default.
+// A checkpoint of PyTorch, in both containers, gives the samples that its weights give in a checkpoint of this
+// program: the moving average by default.
 func TestPyTorch(t *testing.T) {
 	dir := golden.Path()
 	const name = "ncsnv2-10x8-swish-rescaled-linear"

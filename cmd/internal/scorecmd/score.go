@@ -1,14 +1,5 @@
-// Package scorecmd evaluates a network as a function: it reads points x from an NPY array and writes s(x, sigma), the score, as another.
-//
-//	go run -tags nocuda ./cmd/score RUN -input x.npy -level 3 -o s.npy
-//	other | score RUN -input - -sigma 0.5 -o - | another
-//
-// x is images, (N, C, H, W) or with -layout nhwc (N, H, W, C), or vectors (N, D), in the units that the network was trained
-// in: images in [0, 1] plus noise. The noise is one level or one sigma for all rows, or a level for each row. The result has
-// the shape and layout of x, in float32. Rows go through the network in batches and are written as they are done, so memory
-// does not grow with their number.
-//
-// Exit codes: 0 done, 1 failed, 2 wrong usage.
+// Score: from an array of points to an array of scores.
+
 package scorecmd
 
 import (
@@ -35,10 +26,10 @@ import (
 	"sigmaz/train"
 )
 
-// New is the command.
+// New makes the command.
 func New() *cli.Command { return newOptions().Command }
 
-// options is the command line.
+// options is what the command line sets.
 type options struct {
 	*cli.Command
 	input, out, layout string
@@ -138,7 +129,7 @@ func (o *options) checkFlags() error {
 	return o.device.Check(o.Command)
 }
 
-// score is the command once its usage is right.
+// score does the work of the command.
 func score(ctx context.Context, o *options, stdin io.Reader, stdout, messages io.Writer) error {
 	if o.out == "-" {
 		if f, ok := stdout.(*os.File); ok && term.IsTerminal(int(f.Fd())) {
@@ -226,7 +217,7 @@ func score(ctx context.Context, o *options, stdin io.Reader, stdout, messages io
 	return nil
 }
 
-// noise is the level and sigma of each row.
+// noise returns a function with the level and sigma of each row.
 func (o *options) noise(f *modelfile.File, n int, stdin io.Reader) (func(row int) (level int, sigma float32), error) {
 	check := func(level int, what string) error {
 		if level < 0 || level >= len(f.Sigmas) {
@@ -277,7 +268,7 @@ func (o *options) noiseText(f *modelfile.File) string {
 	return "levels " + o.levelFile
 }
 
-// nearest is the level whose sigma is nearest in ratio, and whether it is the same to one part in a million.
+// nearest finds the level whose sigma is nearest in ratio, and tells whether it is the same to one part in a million.
 func nearest(sigmas model.Ladder, sigma float64) (level int, exact bool) {
 	best := math.Inf(1)
 	for i, s := range sigmas {
@@ -309,7 +300,7 @@ func newEvaluator(b kernels.Backend, f *modelfile.File, prefix string, batch int
 	return e, err
 }
 
-// evaluate is the score of the first n rows of e.x. The result is overwritten by the next call.
+// evaluate computes the score of the first n rows of e.x. The next call overwrites the result.
 func (e *evaluator) evaluate(n int, noise func(row int) (level int, sigma float32)) ([]float32, error) {
 	for row := range e.N { // those beyond n are computed too, at a noise that is there, and not looked at
 		level, sigma := noise(min(row, n-1))
@@ -437,14 +428,14 @@ func (r *rows) read(dst []float32, n int) error {
 	return nil
 }
 
-// toFile is values of the network's order in that of the file. The result is overwritten by the next call.
+// toFile puts values of the network's order into that of the file. The next call overwrites the result.
 func (r *rows) toFile(s []float32) []float32 {
 	dst := r.buf[:len(s)]
 	r.permute(len(s), func(file, net int) { dst[file] = s[net] })
 	return dst
 }
 
-// permute tells for each of n values where it is in the file and where in the network.
+// permute calls f for each of n values with its place in the file and its place in the network.
 func (r *rows) permute(n int, f func(file, net int)) {
 	if !r.nchw {
 		for i := range n {

@@ -280,8 +280,8 @@ func TestCheckpointFlag(t *testing.T) {
 	}
 }
 
-// A checkpoint of PyTorch gives the score that its values give in a checkpoint of this program: the moving average, and with
-// -raw the weights.
+// A checkpoint of PyTorch gives the score that its values give in a checkpoint of this program: the moving average,
+// and with -raw the weights.
 func TestPyTorch(t *testing.T) {
 	dir := golden.Path()
 	name := "ncsnv2-10x8-swish-rescaled-linear"

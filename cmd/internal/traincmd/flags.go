@@ -19,7 +19,7 @@ import (
 // flags is a parsed command line.
 type flags struct {
 	*cli.Command
-	settings map[string]string // settings that were given, by name
+	texts map[string]string // of the settings that were given, by name
 
 	preset, config, resume string
 	init, goOn             string // -init and -continue
@@ -29,13 +29,13 @@ type flags struct {
 	cpuProfile             string
 }
 
-// value is a setting as the parser sees it: it keeps the text, and checks that it can be parsed.
+// value is a setting as the parser sees it: it checks that the text can be parsed, and keeps it.
 type value struct {
 	s setting
 	f *flags
 }
 
-// String is the value in the default preset.
+// String returns the value in the default preset.
 func (v value) String() string {
 	def := train.Presets[0].Config
 	return cli.Text(v.s.Field(&def))
@@ -50,13 +50,13 @@ func (v value) Set(text string) error {
 	if err := cli.Set(v.s.Field(new(train.Config)), text); err != nil {
 		return err
 	}
-	v.f.settings[v.s.Name] = text
+	v.f.texts[v.s.Name] = text
 	return nil
 }
 
-// newFlags is the command line before it is parsed.
+// newFlags makes the command line, before it is parsed.
 func newFlags() *flags {
-	f := &flags{settings: map[string]string{}, runs: "runs"}
+	f := &flags{texts: map[string]string{}, runs: "runs"}
 	def := train.Presets[0].Name
 	c := &cli.Command{
 		Name: "train",
@@ -140,7 +140,7 @@ func (f *flags) configuration() (*train.Config, train.Preset, error) {
 		}
 	}
 	data := wish.Data
-	if v, ok := f.settings["data"]; ok {
+	if v, ok := f.texts["data"]; ok {
 		data = v
 	}
 	name := f.preset
@@ -167,13 +167,13 @@ func (f *flags) configuration() (*train.Config, train.Preset, error) {
 		c.Reading = dataset.Settings{} // what a preset says about image files
 	}
 	net := wish.Network.Net
-	if v, ok := f.settings["net"]; ok {
+	if v, ok := f.texts["net"]; ok {
 		net = v
 	}
 	if net != "" {
 		c.SetNetwork(net)
 	}
-	// The file that the run starts from, before what is said about network and ladder on purpose.
+	// The file that the run starts from. What flags and -config say about network and ladder comes after it.
 	start, goOn := wish.Init, wish.Continue
 	if f.init != "" || f.goOn != "" {
 		start, goOn = f.init, f.goOn
@@ -198,7 +198,7 @@ func (f *flags) configuration() (*train.Config, train.Preset, error) {
 	}
 	c.Init, c.Continue = start, goOn
 	c.Preset, c.DataSum, c.Split, c.Scaler, c.Sigma.Distances = name, "", "", nil, nil // these describe the run that a stored file comes from
-	if _, ok := f.settings["data"]; ok {
+	if _, ok := f.texts["data"]; ok {
 		c.Network.DataSD = 0 // of the file's data
 	}
 	if err := f.apply(&c); err != nil {
@@ -210,7 +210,7 @@ func (f *flags) configuration() (*train.Config, train.Preset, error) {
 // apply sets what was given.
 func (f *flags) apply(c *train.Config) error {
 	for s := range settings() {
-		if v, ok := f.settings[s.Name]; ok {
+		if v, ok := f.texts[s.Name]; ok {
 			if err := cli.Set(s.Field(c), v); err != nil {
 				return cli.Usagef("-%s %v", s.Name, err)
 			}

@@ -1,12 +1,5 @@
-// Package traincmd trains a noise-conditional score network and leaves it in a run folder, runs/NAME.
-//
-//	go run -tags nocuda ./cmd/train                          digits drawn from fonts, under two minutes on two cores
-//	go run -tags nocuda ./cmd/train -data toy:swissroll      points in the plane
-//	go run -tags nocuda ./cmd/train -resume runs/glyphs-1    go on with a run
-//	go run -tags nocuda ./cmd/train -h                       every flag
-//
-// Exit codes: 0 done, or stopped and saved (by Ctrl-C, SIGTERM or SIGHUP, or because nobody reads its output any more); 1
-// failed; 2 wrong usage; 130 quit before saving.
+// Train: a new run or one that is gone on with, from the configuration to the last line of output.
+
 package traincmd
 
 import (
@@ -31,7 +24,7 @@ import (
 	"sigmaz/train"
 )
 
-// New is the command.
+// New makes the command.
 func New() *cli.Command { return newFlags().Command }
 
 // start begins a run or goes on with one.
@@ -151,7 +144,7 @@ func resume(ctx context.Context, f *flags, out io.Writer) error {
 	return learn(ctx, c, data, b, train.Options{Folder: stored.Folder, From: stored}, f, out)
 }
 
-// warnLock says that a folder could not be locked.
+// warnLock warns where a folder could not be locked.
 func warnLock(l *train.Lock, out io.Writer) {
 	if l.Warning != "" {
 		fmt.Fprintf(out, "warning  %s\n", l.Warning)
@@ -251,8 +244,9 @@ func checkMemory(b kernels.Backend, c *train.Config, data *train.Data, gpu bool)
 	return nil
 }
 
-// previews draws pictures from one seed, so that two of them differ by the weights alone. Its memory is taken here,
-// before that of the training, so that a device on which both do not fit is known at once.
+// previews returns the function that draws pictures of the training, all from one seed, so that two of them differ by
+// the weights alone. Its memory is taken here, before that of the training, so that a device on which both do not fit
+// is known at once.
 func previews(c *train.Config, data *train.Data, sigmas model.Ladder, b kernels.Backend) (func(context.Context, uint64, []model.Named, string) error, error) {
 	if c.PreviewN == 0 {
 		return nil, nil
@@ -275,7 +269,7 @@ func previews(c *train.Config, data *train.Data, sigmas model.Ladder, b kernels.
 	}, nil
 }
 
-// epsilon is the step size of sampling: the one asked for, checked, or Technique 4's.
+// epsilon returns the step size of sampling: the one asked for, or Technique 4's where that is 0. It is checked.
 func epsilon(sigmas model.Ladder, t int, eps float64) (float64, error) {
 	if eps == 0 {
 		eps = sample.Epsilon(sigmas, t)
@@ -283,7 +277,7 @@ func epsilon(sigmas model.Ladder, t int, eps float64) (float64, error) {
 	return eps, sample.Options{T: t, Epsilon: eps}.Check(sigmas)
 }
 
-// missing tells whether data is a path and nothing is there.
+// missing tells whether data is a path with nothing there.
 func missing(data string) bool {
 	if data == "glyphs" || strings.HasPrefix(data, "toy:") || strings.Contains(data, ",") {
 		return false
@@ -328,7 +322,8 @@ func warnAverage(c *train.Config, out io.Writer) {
 	}
 }
 
-// dryRun prints the resolved settings and what a run with them costs. Without the data it takes the preset's image size.
+// dryRun prints the resolved settings and what a run with them costs. Without the data it takes the preset's image
+// size.
 func dryRun(ctx context.Context, b kernels.Backend, c *train.Config, preset train.Preset, dataGiven bool, out io.Writer) error {
 	var data *train.Data
 	var err error
@@ -396,7 +391,7 @@ func dryRun(ctx context.Context, b kernels.Backend, c *train.Config, preset trai
 	return nil
 }
 
-// count is a large number in words of science: 9.9 G.
+// count writes a large number with a prefix of the SI: 9.9 G.
 func count(v float64) string {
 	for _, u := range []struct {
 		v float64
@@ -409,7 +404,7 @@ func count(v float64) string {
 	return fmt.Sprintf("%.3g", v)
 }
 
-// bytesText is a size of memory in powers of 1,024.
+// bytesText writes a size of memory in powers of 1,024.
 func bytesText(v float64) string {
 	switch {
 	case v >= 1<<40:
@@ -422,7 +417,7 @@ func bytesText(v float64) string {
 	return fmt.Sprintf("%.1f KiB", v/(1<<10))
 }
 
-// baseName is the run's name without its number: the preset's, or the data's where that says more.
+// baseName returns the run's name without its number: the preset's, or the data's where that says more.
 func baseName(c *train.Config, preset train.Preset, presetGiven bool) string {
 	if toy, ok := strings.CutPrefix(c.Data, "toy:"); ok {
 		return toy

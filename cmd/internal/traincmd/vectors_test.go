@@ -19,10 +19,10 @@ import (
 )
 
 // A table of five correlated columns, of very different units, is learned with the settings that a table gets: means,
-// variances and correlations of 2,000 samples agree with the data's within 1.5 times the sampling error of 2,000 draws,
-// the range in which 95 of 100 draws of rows of the data lie; and on the whole, as their root mean square in standard
-// errors, within 1.5. This goes through everything: reading, scaler, training, checkpoint, annealed Langevin dynamics, and
-// the scaler undone.
+// variances and correlations of 2,000 samples agree with the data's within 1.5 times the sampling error of 2,000
+// draws, the range in which 95 of 100 draws of rows of the data lie; and on the whole, as their root mean square in
+// standard errors, within 1.5. This goes through everything: reading, scaler, training, checkpoint, annealed Langevin
+// dynamics, and the scaler undone.
 func TestTableIsLearned(t *testing.T) {
 	if testing.Short() {
 		t.Skip("trains for half a minute")
