@@ -224,8 +224,9 @@ func FindPreset(name string) (Preset, error) {
 
 // DefaultPreset is the preset for a data specification when none is asked for: toys and vectors from files have their own.
 func DefaultPreset(data string) string {
+	spec, _ := dataset.ParseSpec(data) // an error is told where the data is opened
 	switch {
-	case strings.HasPrefix(data, "toy:"):
+	case spec.Kind == dataset.Toy:
 		return "toy"
 	case dataset.IsVectors(data):
 		return "vectors"

@@ -1,4 +1,5 @@
 // The cache: what is in it is what was decoded, and what is wrong with it or its place stops nothing.
+
 package dataset
 
 import (

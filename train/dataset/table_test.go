@@ -1,4 +1,5 @@
 // Vectors: tables, arrays and their scaler.
+
 package dataset
 
 import (
@@ -103,6 +104,17 @@ func TestBadTables(t *testing.T) {
 	}
 	if s, err := Open(filepath.Join(folder, "a")+","+filepath.Join(folder, "a"), 1); err != nil || s.N != 4 {
 		t.Errorf("a table twice: %v", err)
+	}
+	// Columns are those of the setting in each file, wherever they stand; an array before a table counts from 0.
+	folder = write(t, map[string][]byte{"a": []byte("x,y\n1,2\n3,5\n"), "b": []byte("z,y,x\n9,20,10\n9,50,30\n"), "n": npyOf("<f4", "(2, 2)", false, floats(1, 2, 3, 5)), "c": []byte("10,20\n30,50\n")})
+	for _, c := range []struct {
+		first, second string
+		set           Settings
+	}{{"a", "b", Settings{Columns: "x,y", Standardize: "none"}}, {"n", "c", Settings{Standardize: "none"}}} {
+		s, err := Source{Spec: filepath.Join(folder, c.first) + "," + filepath.Join(folder, c.second), Settings: c.set}.Open(context.Background())
+		if err != nil || !slices.Equal(s.F32, []float32{1, 2, 3, 5, 10, 20, 30, 50}) {
+			t.Errorf("%s and %s: %v, %v", c.first, c.second, s, err)
+		}
 	}
 }
 

@@ -37,7 +37,7 @@ const cells = 24
 // scores it is the mean of the noise -z that x holds.
 func (s *Sampler) field(b picture.Box, level int) (picture.FieldPanel, error) {
 	sigma := s.Sigmas[level]
-	v, err := sample.Field(s.score, b.Lattice(cells), sigma, level)
+	v, err := sample.EvaluateField(s.score, b.Lattice(cells), sigma, level)
 	for i := range v {
 		v[i] *= sigma
 	}

@@ -532,21 +532,23 @@ func (j *job) data(stderr io.Writer) []float32 {
 	return set.F32[:d*min(set.N, shownData)]
 }
 
-// warning says how to sample a network that does not see sigma where its samples would run away by this schedule,
-// T q < 4(g-1); "" where they do not.
+// warning returns a warning, with settings that are safe, where this schedule lets a network that does not see sigma run
+// away or nearly so, and "" elsewhere.
 func (j *job) warning() string {
-	margin := sample.StabilityMargin(j.sigmas, j.opt.T, j.opt.Epsilon)
-	if margin >= 1 || j.cfg.Network.SeesSigma() {
+	verdict, margin := sample.JudgeStability(j.cfg.Network.SeesSigma(), j.sigmas, j.opt.T, j.opt.Epsilon)
+	if verdict == sample.Stable {
 		return ""
 	}
-	const safe = 1.5
-	end2 := j.sigmas.End() * j.sigmas.End()
-	t := int(math.Ceil(float64(j.opt.T) * safe / margin))
+	will := "noise will grow from level to level"
+	if verdict == sample.Marginal {
+		will = "below 1 noise grows from level to level, and this is close to it"
+	}
+	t, eps := sample.SafeSteps(j.sigmas, j.opt.T, j.opt.Epsilon)
 	use := fmt.Sprintf("-T %d -epsilon %.3g", t, j.opt.Epsilon)
-	// q well below 1, or the step itself adds too much noise
-	if eps := j.opt.Epsilon * safe / margin; eps < 0.5*end2 {
+	if eps > 0 {
 		use += fmt.Sprintf(" or -T %d -epsilon %.3g", j.opt.T, eps)
 	}
-	return fmt.Sprintf("T epsilon/sigma_L^2 = %.3g is %.2f of 4(g-1), where g = %.4g is the ratio of neighbouring levels: %s does not see sigma and noise will grow from level to level; use %s",
-		float64(j.opt.T)*j.opt.Epsilon/end2, margin, j.sigmas.Ratio(), j.cfg.Network.Net, use)
+	end2 := j.sigmas.End() * j.sigmas.End()
+	return fmt.Sprintf("T epsilon/sigma_L^2 = %.3g is %.2f of 4(g-1), where g = %.4g is the ratio of neighbouring levels: %s does not see sigma and %s; use %s",
+		float64(j.opt.T)*j.opt.Epsilon/end2, margin, j.sigmas.Ratio(), j.cfg.Network.Net, will, use)
 }

@@ -36,7 +36,7 @@ func imageConfig() *train.Config {
 	return &train.Config{Data: "glyphs", Seed: 1, Batch: 1, Steps: 1, LogEvery: 1,
 		Network:  model.Config{Net: "ncsnv2", Height: 8, Width: 8, Channels: 1, NGF: 2},
 		Sigma:    train.Sigma{Begin: train.SigmaEnd{Value: 1}, End: train.SigmaEnd{Value: 0.5}, Levels: 3},
-		Sampling: train.Sampling{T: 4, Epsilon: 0.15, Denoise: true}}
+		Sampling: train.Sampling{T: 4, Epsilon: 0.16, Denoise: true}}
 }
 
 func toyConfig() *train.Config {
@@ -151,7 +151,7 @@ func TestImages(t *testing.T) {
 	// flags before and after the run; 5 images in batches of 1 and of 4, where the second batch is not full
 	stdout, stderr := mustRun(t, "-n", "5", run, "-batch", "1", "-seed", "3", "-npy", file("1.npy"))
 	picture := filepath.Join(run, "samples", "sample-0000007-seed3.png")
-	for _, want := range []string{"step 7", "EMA weights", "5 samples at 3 levels x T 4 + 1 = 13 evaluations of the network each, 65 in all", "epsilon 0.15", "5 samples in", picture, file("1.npy")} {
+	for _, want := range []string{"step 7", "EMA weights", "5 samples at 3 levels x T 4 + 1 = 13 evaluations of the network each, 65 in all", "epsilon 0.16", "5 samples in", picture, file("1.npy")} {
 		if !strings.Contains(stdout, want) {
 			t.Errorf("output has no %q:\n%s", want, stdout)
 		}
@@ -200,7 +200,7 @@ func TestImages(t *testing.T) {
 			t.Errorf("%v changes nothing", args)
 		}
 	}
-	if stdout, _ := mustRun(t, run, "-n", "1", "-T", "9", "-denoise=false", "-gif", file("a.gif"), "-o", file("x.png")); !strings.Contains(stdout, "T 9 = 27 evaluations") || strings.Contains(stdout, "epsilon 0.15,") {
+	if stdout, _ := mustRun(t, run, "-n", "1", "-T", "9", "-denoise=false", "-gif", file("a.gif"), "-o", file("x.png")); !strings.Contains(stdout, "T 9 = 27 evaluations") || strings.Contains(stdout, "epsilon 0.16,") {
 		t.Errorf("-T 9: %s", stdout)
 	}
 }
@@ -224,6 +224,9 @@ func TestWarning(t *testing.T) {
 	var eps float64
 	if _, err := fmt.Sscanf(stderr[i:], "use -T %d -epsilon %g", &T, &eps); err != nil {
 		t.Fatal(err)
+	}
+	if _, stderr := mustRun(t, run, "-n", "1", "-T", "4", "-epsilon", "0.15"); !strings.Contains(stderr, "is 1.45 of 4(g-1)") || !strings.Contains(stderr, "is close to it") {
+		t.Errorf("no warning close to the limit: %q", stderr)
 	}
 	if _, stderr := mustRun(t, run, "-n", "1", "-T", fmt.Sprint(T), "-epsilon", fmt.Sprint(eps)); stderr != "" {
 		t.Errorf("the settings advised are warned about: %s", stderr)

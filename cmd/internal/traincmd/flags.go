@@ -159,7 +159,7 @@ func (f *flags) configuration() (*train.Config, train.Preset, error) {
 		return nil, preset, &cli.UsageError{Text: "-" + err.Error()}
 	}
 	c := preset.Config
-	if !chosen && data != "" && data != c.Data && !strings.HasPrefix(data, "toy:") {
+	if spec, _ := dataset.ParseSpec(data); !chosen && data != "" && data != c.Data && spec.Kind != dataset.Toy {
 		// The default preset's ladder is made for its own images; for others the largest distance is looked for.
 		c.Sigma.Begin = train.SigmaEnd{Rule: train.RuleData}
 	}

@@ -47,7 +47,7 @@ var groups = []struct {
 				Name: "data", Arg: "SPEC",
 				Help: "what to learn: glyphs, toy:NAME, or a folder or files, commas between: pictures (PNG, " +
 					"JPEG; also in ZIP or TAR), IDX, CIFAR-10 binary, NPY, CSV",
-				Known:           append([]string{"glyphs"}, toys()...),
+				Known:           dataset.MadeSpecs(),
 				Field:           func(c *train.Config) any { return &c.Data },
 				ChangesOnResume: true,
 			},
@@ -353,14 +353,6 @@ func when(holds bool, text string) string {
 		return text
 	}
 	return ""
-}
-
-// toys are the data sets in the plane as -data names them.
-func toys() (names []string) {
-	for _, toy := range dataset.Toys() {
-		names = append(names, "toy:"+toy)
-	}
-	return names
 }
 
 // settings are those of all groups, in order.

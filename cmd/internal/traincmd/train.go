@@ -22,6 +22,7 @@ import (
 	"sigmaz/model"
 	"sigmaz/sample"
 	"sigmaz/train"
+	"sigmaz/train/dataset"
 )
 
 // New makes the command.
@@ -277,12 +278,13 @@ func epsilon(sigmas model.Ladder, t int, eps float64) (float64, error) {
 	return eps, sample.Options{T: t, Epsilon: eps}.Check(sigmas)
 }
 
-// missing tells whether data is a path with nothing there.
+// missing tells whether data is one path and nothing is there.
 func missing(data string) bool {
-	if data == "glyphs" || strings.HasPrefix(data, "toy:") || strings.Contains(data, ",") {
+	spec, err := dataset.ParseSpec(data)
+	if err != nil || len(spec.Paths) != 1 {
 		return false
 	}
-	_, err := os.Stat(data)
+	_, err = os.Stat(spec.Paths[0])
 	return errors.Is(err, fs.ErrNotExist)
 }
 
@@ -291,24 +293,17 @@ func ladderText(c *train.Config, sigmas model.Ladder) string {
 		len(sigmas), sigmas.Begin(), sigmas.End(), sigmas.Ratio(), c.Sampling.T, c.Sampling.Epsilon, c.NFE())
 }
 
-// safeMargin is the least stability margin of the published settings, 1.48 (LSUN bedroom and tower), rounded up.
-// What is below closeMargin is warned of.
-const (
-	safeMargin  = 1.5
-	closeMargin = 1.475
-)
-
 // warnMargin warns where sampling from a network that does not see sigma would run away or nearly so.
 func warnMargin(c *train.Config, sigmas model.Ladder, out io.Writer) {
-	margin := sample.StabilityMargin(sigmas, c.Sampling.T, c.Sampling.Epsilon)
-	if c.Network.SeesSigma() || margin >= closeMargin {
+	verdict, margin := sample.JudgeStability(c.Network.SeesSigma(), sigmas, c.Sampling.T, c.Sampling.Epsilon)
+	if verdict == sample.Stable {
 		return
 	}
 	what := "is close to it"
-	if margin < 1 {
+	if verdict == sample.Unstable {
 		what = "is beyond it"
 	}
-	fmt.Fprintf(out, "warning  T q / (4(g-1)) = %.2f: below 1 samples of a network that does not see sigma run away, and this %s; use more levels or a larger T (%.1f is safe)\n", margin, what, safeMargin)
+	fmt.Fprintf(out, "warning  T q / (4(g-1)) = %.2f: below 1 samples of a network that does not see sigma run away, and this %s; use more levels or a larger T (%.1f is safe)\n", margin, what, sample.SafeMargin)
 }
 
 // warnAverage warns where samples, which are drawn with the moving average of the weights, will show the weights that
@@ -386,7 +381,7 @@ func dryRun(ctx context.Context, b kernels.Backend, c *train.Config, preset trai
 	if c.Network.SeesSigma() {
 		fmt.Fprintf(out, "stability   the network sees sigma: no condition on T\n")
 	} else {
-		fmt.Fprintf(out, "stability   T q / (4(g-1)) = %.3g with q = epsilon/sigma_L^2; %g or more is safe\n", sample.StabilityMargin(sigmas, c.Sampling.T, c.Sampling.Epsilon), safeMargin)
+		fmt.Fprintf(out, "stability   T q / (4(g-1)) = %.3g with q = epsilon/sigma_L^2; %g or more is safe\n", sample.StabilityMargin(sigmas, c.Sampling.T, c.Sampling.Epsilon), sample.SafeMargin)
 	}
 	return nil
 }
@@ -419,13 +414,17 @@ func bytesText(v float64) string {
 
 // baseName returns the run's name without its number: the preset's, or the data's where that says more.
 func baseName(c *train.Config, preset train.Preset, presetGiven bool) string {
-	if toy, ok := strings.CutPrefix(c.Data, "toy:"); ok {
-		return toy
+	spec, _ := dataset.ParseSpec(c.Data) // an error is told where the data is opened
+	if spec.Kind == dataset.Toy {
+		return spec.Toy
 	}
 	if presetGiven || c.Data == preset.Config.Data {
 		return preset.Name
 	}
-	first, _, _ := strings.Cut(c.Data, ",")
+	first := c.Data
+	if len(spec.Paths) > 0 {
+		first = spec.Paths[0]
+	}
 	name := strings.TrimLeft(filepath.Base(filepath.Clean(first)), ".")
 	for _, ext := range []string{".gz", ".bz2", ".tar", ".tgz", ".zip", ".csv", ".tsv", ".txt", ".npy", ".bin"} {
 		name = strings.TrimSuffix(name, ext)

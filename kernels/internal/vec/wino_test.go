@@ -14,8 +14,8 @@ var winoCases = []Conv{
 }
 
 // winoTolerance is relative to the largest result. In float32 Winograd's method loses a bit or two to direct
-// convolution: its transforms have gains that cancel. Rounding errors add up like a walk, with the root of the number of
-// terms.
+// convolution: its transforms have gains that cancel. Rounding errors add up like a walk, with the root of the number
+// of terms.
 func winoTolerance(terms int) float64 { return 4e-6 + 1e-7*math.Sqrt(float64(terms)) }
 
 // Forward, input gradient and weight gradient against the definitions, with several images, in two pieces of tiles.
@@ -123,8 +123,8 @@ func TestWino(t *testing.T) {
 	}
 }
 
-// Every transform against its plain Go reference, on every tile of an image, inside sentinels: channels that fill no vector,
-// parts of the channels, edges, dilated phases.
+// Every transform against its plain Go reference, on every tile of an image, inside sentinels: channels that fill no
+// vector, parts of the channels, edges, dilated phases.
 func TestWinoTransforms(t *testing.T) {
 	for _, channels := range []int{1, 3, 6, 17, 31, 32, 33, 96} {
 		for _, size := range [][3]int{{1, 1, 1}, {5, 6, 1}, {33, 47, 1}, {14, 14, 2}, {9, 13, 4}} {

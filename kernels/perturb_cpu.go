@@ -1,35 +1,23 @@
+// The perturbation on the CPU, see perturb.go: the bits of its reference, a row at a time or, where rows are short,
+// many rows. What is drawn for a row beside its noise (level, image, flip) is drawn for many rows at once too.
+
 package kernels
 
-// The perturbation and the Langevin update on the CPU: the same bits as their references, a row or, where rows are short,
-// many rows at once. What is drawn for a row beside its noise (level, image, flip) is drawn for many rows at once too.
+import "sigmaz/kernels/internal/vec"
 
-import (
-	"unsafe"
+// wholeGroup is a number of random blocks that the kernels do without a remainder.
+const wholeGroup = 16
 
-	"sigmaz/kernels/internal/vec"
-)
-
-const (
-	// shortRow is the length up to which rows share a group of the random number kernels.
-	shortRow = 16
-	// drawRows is how many rows are drawn together.
-	drawRows = 64
-	// wholeGroup is a number of blocks that the kernels do without a remainder.
-	wholeGroup = 16
-)
-
-// lowerPerturb needs a copy of a row of bytes, to mirror it.
-func lowerPerturb(mem []float32, o Perturb) stage {
+// The scratch is for a row of bytes, mirrored.
+func (o Perturb) lower(mem []float32) stage {
 	d := o.Data.D()
-	s := byRows(o.N, []Buf{o.Ladder, o.State}, nil)
-	s.scratch = (d + 3) / 4
-	s.run = func(lo, hi, _ int, _ bool, w *worker) {
-		step := stepOf(mem, o.State)
-		for ; lo < hi; lo += drawRows {
-			o.rows(mem, step, lo, min(lo+drawRows, hi), bytesOf(w.scratch)[:d])
-		}
-	}
-	return s
+	return stage{rows: o.N, readWhole: []Buf{o.Ladder, o.State}, scratch: (d + 3) / 4,
+		run: func(lo, hi, _ int, _ bool, w *worker) {
+			step := stepOf(mem, o.State)
+			for ; lo < hi; lo += drawRows {
+				o.rows(mem, step, lo, min(lo+drawRows, hi), bytesOf(w.scratch)[:d])
+			}
+		}}
 }
 
 // rows perturbs up to drawRows rows.
@@ -101,7 +89,7 @@ func (o Perturb) drawRows(draws []draw, step uint64, lo int) {
 	o.drawImages(draws, key)
 }
 
-// drawImages is Permutation for many samples.
+// drawImages draws the images of many samples, as Permutation does for one.
 func (o Perturb) drawImages(draws []draw, key [2]uint32) {
 	f := newFeistel(o.Data.N)
 	var words [drawRows][4]uint32
@@ -132,7 +120,7 @@ func (o Perturb) drawImages(draws []draw, key [2]uint32) {
 	}
 }
 
-// fastPixels writes a row of the data to x.
+// fastPixels writes a row of the data to x, as pixels does.
 func (o Perturb) fastPixels(x []float32, r draw, mirrored []byte) {
 	d := o.Data
 	if d.F32 != nil {
@@ -149,52 +137,4 @@ func (o Perturb) fastPixels(x []float32, r draw, mirrored []byte) {
 	} else {
 		vec.Bytes(x, src)
 	}
-}
-
-// shortNormals are the standard normals of up to drawRows rows of d <= shortRow values: set the stream of each row, draw,
-// and read the rows.
-type shortNormals struct {
-	key    [2]uint32
-	blocks [drawRows * shortRow / 4][4]uint32
-}
-
-func (z *shortNormals) set(row, d int, s Stream) {
-	z.key = s.words().Key
-	each := (d + 3) / 4
-	for b := range each {
-		z.blocks[row*each+b] = s.counter(uint32(b))
-	}
-}
-
-func (z *shortNormals) draw(rows, d int) { vec.Normals4(z.blocks[:rows*((d+3)/4)], z.key) }
-
-func (z *shortNormals) row(row, d int) []float32 {
-	b := z.blocks[row*((d+3)/4):]
-	return unsafe.Slice((*float32)(unsafe.Pointer(unsafe.SliceData(b))), d)
-}
-
-func lowerLangevin(mem []float32, o Langevin) stage {
-	return byRows(o.Rows(), []Buf{o.Alpha, o.State}, func(lo, hi int) {
-		a, b := o.factors(mem)
-		if o.D > shortRow {
-			for n := lo; n < hi; n++ {
-				vec.Langevin(row(mem, o.X, o.Rows(), n), row(mem, o.S, o.Rows(), n), a, b, o.stream(mem, n).words())
-			}
-			return
-		}
-		for ; lo < hi; lo += drawRows {
-			var z shortNormals
-			rows := min(drawRows, hi-lo)
-			for i := range rows {
-				z.set(i, o.D, o.stream(mem, lo+i))
-			}
-			z.draw(rows, o.D)
-			for i := range rows {
-				x, s := row(mem, o.X, o.Rows(), lo+i), row(mem, o.S, o.Rows(), lo+i)
-				for j, v := range z.row(i, o.D) {
-					x[j] = float32(x[j]+float32(a*s[j])) + float32(b*v)
-				}
-			}
-		}
-	})
 }
