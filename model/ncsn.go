@@ -33,7 +33,9 @@ import (
 	"strings"
 
 	"gorgonia.org/gorgonia"
+	"gorgonia.org/tensor"
 
+	"sigmaz/internal/setting"
 	"sigmaz/kernels"
 	"sigmaz/model/graph"
 )
@@ -61,18 +63,54 @@ type refineNet struct {
 	conditional bool
 }
 
-var ncsnStages = []stageSpec{{"res1", 1, false, 1}, {"res2", 2, true, 1}, {"res3", 2, true, 2}, {"res4", 2, true, 4}}
-var ncsnRefine = []refineSpec{{"refine1", 2}, {"refine2", 2}, {"refine3", 1}, {"refine4", 1}}
+// The networks differ in these lists alone, and NCSN in being conditional.
+var (
+	ncsnStages = []stageSpec{{"res1", 1, false, 1}, {"res2", 2, true, 1}, {"res3", 2, true, 2}, {"res4", 2, true, 4}}
+	ncsnRefine = []refineSpec{{"refine1", 2}, {"refine2", 2}, {"refine3", 1}, {"refine4", 1}}
 
-var refineNets = []refineNet{
-	{"ncsn", ncsnStages, ncsnRefine, true},
-	{"ncsnv2", ncsnStages, ncsnRefine, false},
-	{"ncsnv2deeper",
-		[]stageSpec{{"res1", 1, false, 1}, {"res2", 2, true, 1}, {"res3", 2, true, 1}, {"res4", 4, true, 2}, {"res5", 4, true, 4}},
-		[]refineSpec{{"refine1", 4}, {"refine2", 2}, {"refine3", 2}, {"refine4", 1}, {"refine5", 1}}, false},
-	{"ncsnv2deepest",
-		[]stageSpec{{"res1", 1, false, 1}, {"res2", 2, true, 1}, {"res3", 2, true, 1}, {"res31", 2, true, 1}, {"res4", 4, true, 2}, {"res5", 4, true, 4}},
-		[]refineSpec{{"refine1", 4}, {"refine2", 2}, {"refine31", 2}, {"refine3", 2}, {"refine4", 1}, {"refine5", 1}}, false},
+	deeperStages = []stageSpec{{"res1", 1, false, 1}, {"res2", 2, true, 1}, {"res3", 2, true, 1}, {"res4", 4, true, 2}, {"res5", 4, true, 4}}
+	deeperRefine = []refineSpec{{"refine1", 4}, {"refine2", 2}, {"refine3", 2}, {"refine4", 1}, {"refine5", 1}}
+
+	deepestStages = []stageSpec{{"res1", 1, false, 1}, {"res2", 2, true, 1}, {"res3", 2, true, 1}, {"res31", 2, true, 1}, {"res4", 4, true, 2}, {"res5", 4, true, 4}}
+	deepestRefine = []refineSpec{{"refine1", 4}, {"refine2", 2}, {"refine31", 2}, {"refine3", 2}, {"refine4", 1}, {"refine5", 1}}
+)
+
+// row completes a network's row of the table, which has its learning rate, published sampling and recipe, with what all
+// networks of this file share.
+func (r refineNet) row(n network) network {
+	n.name, n.validate, n.params, n.score = r.name, r.validate, r.params, r.score
+	n.settings, n.needsLevels, n.width = []string{"ngf", "normalization", "nonlinearity", "rescaled"}, r.needsLevels, 8
+	n.mark, n.recognise = "begin_conv.weight of four dimensions", r.recognise
+	n.noise, n.sigmas = blind, true
+	if r.conditional {
+		n.noise, n.sigmas = byLevel, false
+	}
+	return n
+}
+
+// needsLevels is [Config.NeedsLevels]: NCSN has a row of parameters for each level, and in the originals the last norm of an
+// unconditional network with InstanceNorm takes the number of levels for its epsilon.
+func (r refineNet) needsLevels(c Config) bool {
+	return r.conditional || c.normalization() == instanceNorm
+}
+
+// recognise lists the network with each norm for parameters that begin as those of all networks in this file do.
+func (r refineNet) recognise(shapes map[string]tensor.Shape, levels int) (list []Config) {
+	first := shapes["begin_conv.weight"] // (n, C, 3, 3)
+	if len(first) != 4 {
+		return nil
+	}
+	if table := shapes["normalizer.embed.weight"]; len(table) == 2 { // a row for each level
+		levels = table[0]
+	}
+	for _, norm := range Normalizations() {
+		c := Config{Net: r.name, NGF: first[0], Channels: first[1], Normalization: norm}
+		if r.needsLevels(c) {
+			c.Levels = levels
+		}
+		list = append(list, c)
+	}
+	return list
 }
 
 // halvings is how often the network halves the image.
@@ -86,26 +124,19 @@ func (r refineNet) halvings() int {
 	return n
 }
 
-// network is the entry of the table of networks.
-func (r refineNet) network() network {
-	return network{r.validate, r.params, r.score, true, !r.conditional}
-}
-
 func (r refineNet) validate(c Config) error {
 	unit, times := 1<<r.halvings(), [...]string{"", "", " twice", " three times"}[r.halvings()]
 	switch {
 	case c.NGF < 2:
-		return fmt.Errorf("ngf is %d: network %s needs at least 2 channels for its norms", c.NGF, r.name)
+		return setting.Errorf("ngf", "is %d: expected at least 2 channels, because the norm takes the variance over them", c.NGF)
+	case c.D() == 0:
+		return nil
 	case c.Height%unit != 0 || c.Width%unit != 0:
 		return fmt.Errorf("the images are %d x %d (height x width): network %s halves both%s, so both must be multiples of %d, such as %d x %d",
 			c.Height, c.Width, r.name, times, unit, nearestMultiple(c.Height, unit), nearestMultiple(c.Width, unit))
 	case c.Height*c.Width == unit*unit:
 		return fmt.Errorf("the images are %d x %d (height x width): network %s makes a single pixel of them, of which a norm leaves nothing, so one of the two must be larger, such as %d x %d",
 			c.Height, c.Width, r.name, 2*unit, 2*unit)
-	case !slices.Contains(Normalizations(), c.normalization()):
-		return fmt.Errorf("normalization is %q: expected one of %s", c.Normalization, strings.Join(Normalizations(), ", "))
-	case !slices.Contains(Nonlinearities(), c.nonlinearity()):
-		return fmt.Errorf("nonlinearity is %q: expected one of %s", c.Nonlinearity, strings.Join(Nonlinearities(), ", "))
 	case c.NeedsLevels() && c.Levels < 1:
 		return fmt.Errorf("levels is %d: network %s with %s depends on the number of noise levels, at least 1", c.Levels, r.name, c.normalization())
 	}
@@ -141,13 +172,6 @@ func (c Config) nonlinearity() string {
 		return string(kernels.ELU)
 	}
 	return c.Nonlinearity
-}
-
-// NeedsLevels says whether the network depends on the number of noise levels, Levels: NCSN has a row of parameters for each,
-// and in the originals the last norm of an unconditional network with InstanceNorm takes that number for its epsilon.
-func (c Config) NeedsLevels() bool {
-	i := slices.IndexFunc(refineNets, func(r refineNet) bool { return r.name == c.Net })
-	return i >= 0 && (refineNets[i].conditional || c.normalization() == instanceNorm)
 }
 
 // resBlock is a pre-activation residual block: shortcut(x) + conv2(act(norm2(conv1(act(norm1(x)))))).

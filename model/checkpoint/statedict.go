@@ -6,15 +6,12 @@
 package checkpoint
 
 import (
-	"fmt"
 	"io"
-	"sigmaz/model"
-	"slices"
 	"strconv"
-	"strings"
 
 	"github.com/nlpodyssey/safetensors"
-	"gorgonia.org/tensor"
+
+	"sigmaz/model"
 )
 
 // StateFile is what [WriteStateDict] writes.
@@ -85,66 +82,4 @@ func (v lazyView) Data() []byte {
 	values := make([]float32, v.count)
 	*v.err = v.read(values)
 	return view{dtype: safetensors.F32, values: values, count: v.count}.Data()
-}
-
-// Infer finds the network that the tensors called prefix+NAME are the parameters of: which one, unless net says so, its
-// channels, width and norm. levels is the number of noise levels where it is known, or 0. The image's size, the
-// nonlinearity and the range of the data leave no mark on parameters; they are not set.
-func Infer(set model.TensorSet, prefix, net string, levels int) (model.Config, error) {
-	shapes := map[string]tensor.Shape{}
-	for _, d := range set.Described(prefix) {
-		shapes[strings.TrimPrefix(d.Name, prefix)] = d.Shape
-	}
-	first, ok := shapes["begin_conv.weight"]
-	if !ok || len(first) != 4 {
-		return model.Config{}, fmt.Errorf("the tensors are of no network that is known: they have no begin_conv.weight of four dimensions, with which all of them begin (%s)", strings.Join(model.ImageNetworks(), ", "))
-	}
-	if embed, ok := shapes["normalizer.embed.weight"]; ok && len(embed) == 2 {
-		levels = embed[0]
-	}
-	nets := model.ImageNetworks()
-	if net != "" && !slices.Contains(nets, net) {
-		return model.Config{}, fmt.Errorf("network %q is none for images: expected one of %s", net, strings.Join(nets, ", "))
-	}
-	var best model.Config // the network asked for, or that with the fewest names amiss
-	fewest := -1
-	for _, n := range nets {
-		for _, norm := range model.Normalizations() {
-			c := model.Config{Net: n, NGF: first[0], Channels: first[1], Height: 64, Width: 64, Normalization: norm, Levels: max(levels, 1)}
-			params, err := c.Params()
-			if err != nil {
-				return model.Config{}, err
-			}
-			wrong := len(shapes)
-			for _, p := range params {
-				if _, ok := shapes[p.Name]; ok {
-					wrong--
-				} else {
-					wrong++
-				}
-			}
-			switch {
-			case net != "" && n != net && wrong == 0:
-				return model.Config{}, fmt.Errorf("the tensors are not those of network %s but those of %s: give -net %[2]s, or leave it out", net, n)
-			case net != "" && n != net:
-			case fewest < 0 || wrong < fewest:
-				best, fewest = c, wrong
-			}
-		}
-	}
-	params, err := best.Params()
-	if err != nil {
-		return model.Config{}, err
-	}
-	if err := model.Fit(params, set, prefix); err != nil {
-		if net == "" {
-			return model.Config{}, fmt.Errorf("network %s is nearest, but %w", best.Net, err)
-		}
-		return model.Config{}, fmt.Errorf("network %s: %w", best.Net, err)
-	}
-	best.Height, best.Width = 0, 0
-	if best.Levels = levels; !best.NeedsLevels() {
-		best.Levels = 0
-	}
-	return best, nil
 }

@@ -4,6 +4,7 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"io"
@@ -11,6 +12,7 @@ import (
 	"strings"
 
 	"sigmaz/internal/nearest"
+	"sigmaz/internal/setting"
 )
 
 // Command is a command: what its command line may hold, and what it does. After [Command.Parse] it also has what the
@@ -108,6 +110,15 @@ func (e *UsageError) Error() string {
 
 // Usagef makes a [UsageError].
 func Usagef(format string, a ...any) error { return &UsageError{Text: fmt.Sprintf(format, a...)} }
+
+// UsageOf returns an error about a setting as wrong usage of the setting's flag, and any other error as it is.
+func UsageOf(err error) error {
+	var bad *setting.Error
+	if errors.As(err, &bad) {
+		return &UsageError{Text: "-" + bad.Error()}
+	}
+	return err
+}
 
 // Given tells whether a flag was given.
 func (c *Command) Given(name string) bool { return c.given[name] }

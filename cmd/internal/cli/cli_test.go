@@ -9,6 +9,8 @@ import (
 	"os"
 	"strings"
 	"testing"
+
+	"sigmaz/internal/setting"
 )
 
 // values are the flags of a command for tests.
@@ -271,6 +273,8 @@ func TestExit(t *testing.T) {
 		{fmt.Errorf("later: %w", Usagef("both")), 2, "", "sample: later: both; -h lists the flags\n"},
 		{&StoppedError{"stopped"}, 130, "", "sample: stopped\n"},
 		{&UsageError{"unknown", "-h lists the commands"}, 2, "", "sample: unknown; -h lists the commands\n"},
+		{errors.New("use `net` mlp"), 1, "", "sample: use -net mlp\n"},
+		{UsageOf(setting.Errorf("lr", "is 0")), 2, "", "sample: -lr is 0; -h lists the flags\n"},
 		{errors.New("a\nb\x1b[31m\xff\u202e: é"), 1, "", `sample: a\nb\x1b[31m\xff\u202e: é` + "\n"},
 	} {
 		var stdout, stderr bytes.Buffer

@@ -132,7 +132,7 @@ func (c *Command) Exit(err error, stdout, stderr io.Writer) int {
 	if errors.As(err, &usage) && usage.Help == "" && len(c.Groups) == 0 {
 		usage.Help = "-h says more"
 	}
-	fmt.Fprintf(stderr, "%s: %s\n", c.Title(), shorten(Line(err.Error())))
+	fmt.Fprintf(stderr, "%s: %s\n", c.Title(), shorten(Line(Flags(err.Error()))))
 	switch {
 	case usage != nil:
 		return exitUsage

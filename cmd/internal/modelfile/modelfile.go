@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"math"
 	"os"
 	"strconv"
 	"strings"
@@ -239,7 +238,8 @@ func (f *File) found(o *Options, c *cli.Command) error {
 		return fmt.Errorf("%s: %w", f.Path, err)
 	}
 	if preset.Name == "" {
-		f.Config.Sampling = sampling(net.Net)
+		t, denoise := net.PublishedSampling() // the step size is left to Technique 4
+		f.Config.Sampling = train.Sampling{T: t, Denoise: denoise}
 	}
 	if o.preset == "" && preset.Name != "" {
 		f.Notes = append(f.Notes, fmt.Sprintf("network and ladder are those of preset %s: its image size and sampling are taken", preset.Name))
@@ -264,16 +264,6 @@ func (f *File) preset(o *Options, net model.Config) (train.Preset, error) {
 	return train.Preset{Config: train.Config{Network: model.Config{Net: net.Net}}}, nil
 }
 
-// sampling returns the published settings of a network, with the step size left to Technique 4.
-func sampling(net string) train.Sampling {
-	for _, p := range train.Presets {
-		if p.Config.Network.Net == net {
-			return train.Sampling{T: p.Config.Sampling.T, Denoise: p.Config.Sampling.Denoise}
-		}
-	}
-	return train.Sampling{T: 5, Denoise: true}
-}
-
 // errNoLadder makes the error for a file without a ladder when none is given.
 func errNoLadder(path string) error {
 	return fmt.Errorf("%s keeps no ladder of noise levels: give -sigma-begin, -sigma-end and -levels, or -preset NAME", path)
@@ -292,10 +282,9 @@ func (f *File) ladder(o *Options, c *cli.Command) (err error) {
 	}
 	end := func(flag string, v float64, e *train.SigmaEnd, i int) error {
 		switch {
-		case c.Given(flag) && (!(v > 0) || math.IsInf(v, 0)):
-			return cli.Usagef("-%s is %g: expected a positive number", flag, v)
 		case c.Given(flag):
 			*e = train.SigmaEnd{Value: v}
+			return cli.UsageOf(model.CheckSigma(flag, v))
 		case e.Value == 0 && buffer != nil:
 			*e = decimal(buffer[i])
 		case e.Value == 0:
@@ -310,9 +299,10 @@ func (f *File) ladder(o *Options, c *cli.Command) (err error) {
 		return err
 	}
 	switch {
-	case c.Given("levels") && (o.levels < 1 || o.levels > train.MaxLevels):
-		return cli.Usagef("-levels is %d: expected 1 to %d noise levels", o.levels, train.MaxLevels)
 	case c.Given("levels"):
+		if err := model.CheckLevels(int(o.levels)); err != nil {
+			return cli.UsageOf(err)
+		}
 		s.Levels = int(o.levels)
 	case s.Levels == 0 && buffer != nil:
 		s.Levels = len(buffer)
@@ -326,7 +316,7 @@ func (f *File) ladder(o *Options, c *cli.Command) (err error) {
 		return errNoLadder(f.Path)
 	}
 	if f.Sigmas, err = f.Config.Ladder(); err != nil {
-		return cli.Usagef("-%v", err)
+		return cli.UsageOf(err)
 	}
 	if i := f.Sigmas.DiffersFrom(buffer); buffer != nil && i >= 0 {
 		have, want := "none", "none"

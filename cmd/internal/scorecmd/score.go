@@ -115,10 +115,13 @@ func (o *options) checkFlags() error {
 		return cli.Usagef("%s are given together: expected one of -level, -sigma and -level-file", strings.Join(noise, " and "))
 	case o.input == "-" && o.levelFile == "-":
 		return cli.Usagef("-input and -level-file are both standard input: expected a file for one of them")
-	case o.Given("sigma") && (!(o.sigma > 0) || math.IsInf(o.sigma, 0)):
-		return cli.Usagef("-sigma is %g: expected a positive number", o.sigma)
 	case o.Given("batch") && o.batch < 1:
 		return cli.Usagef("-batch is %d: expected at least 1 row at a time", o.batch)
+	}
+	if o.Given("sigma") {
+		if err := model.CheckSigma("sigma", o.sigma); err != nil {
+			return cli.UsageOf(err)
+		}
 	}
 	if err := o.file.Check(); err != nil {
 		return err

@@ -12,6 +12,7 @@ import (
 
 	"sigmaz/cmd/internal/cli"
 	"sigmaz/cmd/internal/modelfile"
+	"sigmaz/internal/setting"
 	"sigmaz/train"
 	"sigmaz/train/dataset"
 )
@@ -31,7 +32,7 @@ type flags struct {
 
 // value is a setting as the parser sees it: it checks that the text can be parsed, and keeps it.
 type value struct {
-	s setting
+	s settingFlag
 	f *flags
 }
 
@@ -156,7 +157,7 @@ func (f *flags) configuration() (*train.Config, train.Preset, error) {
 		if f.preset == "" {
 			return nil, preset, fmt.Errorf("%s: %w", f.config, err)
 		}
-		return nil, preset, &cli.UsageError{Text: "-" + err.Error()}
+		return nil, preset, cli.UsageOf(err)
 	}
 	c := preset.Config
 	if spec, _ := dataset.ParseSpec(data); !chosen && data != "" && data != c.Data && spec.Kind != dataset.Toy {
@@ -229,21 +230,18 @@ func (f *flags) validate(c *train.Config) error {
 		}
 	}
 	err := c.Validate()
-	var bad *train.ValueError
-	if errors.As(err, &bad) {
-		if f.Given(bad.Key) || f.config == "" {
-			return &cli.UsageError{Text: "-" + bad.Error()}
-		}
+	var bad *setting.Error
+	if errors.As(err, &bad) && f.config != "" && !f.Given(bad.Key) {
 		return fmt.Errorf("%s: %w", f.config, err)
 	}
-	return err
+	return cli.UsageOf(err)
 }
 
 // checkResume refuses flags that would make the resumed run another one.
 func (f *flags) checkResume() error {
 	allowed := []string{"resume", "runs", "gpu", "device", "cpuprofile", "dry-run"}
 	for s := range settings() {
-		if s.ChangesOnResume {
+		if may, _ := train.MayChange(s.Name); may {
 			allowed = append(allowed, s.Name)
 		}
 	}

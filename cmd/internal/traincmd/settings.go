@@ -4,6 +4,7 @@
 package traincmd
 
 import (
+	"errors"
 	"fmt"
 	"iter"
 	"strconv"
@@ -11,13 +12,15 @@ import (
 
 	"sigmaz/cmd/internal/cli"
 	"sigmaz/internal/nearest"
+	"sigmaz/internal/setting"
 	"sigmaz/model"
 	"sigmaz/train"
 	"sigmaz/train/dataset"
 )
 
-// setting is a flag that sets one field of the configuration, and all that there is to say about it.
-type setting struct {
+// settingFlag is a flag that sets one field of the configuration, and all that there is to say about it. Whether it may
+// change when a run is gone on with, package train says of the field.
+type settingFlag struct {
 	Name string
 	Arg  string // placeholder in the help text; "" for a boolean flag
 	Unit string
@@ -38,18 +41,17 @@ type setting struct {
 var groups = []struct {
 	Name     string
 	Note     string
-	Settings []setting
+	Settings []settingFlag
 }{
 	{
 		Name: "Data and network",
-		Settings: []setting{
+		Settings: []settingFlag{
 			{
 				Name: "data", Arg: "SPEC",
 				Help: "what to learn: glyphs, toy:NAME, or a folder or files, commas between: pictures (PNG, " +
 					"JPEG; also in ZIP or TAR), IDX, CIFAR-10 binary, NPY, CSV",
-				Known:           dataset.MadeSpecs(),
-				Field:           func(c *train.Config) any { return &c.Data },
-				ChangesOnResume: true,
+				Known: dataset.MadeSpecs(),
+				Field: func(c *train.Config) any { return &c.Data },
 			},
 			{
 				Name: "crop", Arg: "HxW", Unit: "pixels",
@@ -93,11 +95,10 @@ var groups = []struct {
 			},
 			{
 				Name: "cache", Arg: "DIR",
-				Help:            "folder for decoded images, or none",
-				Default:         "sigmaz in the user's cache folder",
-				Known:           []string{"none"},
-				Field:           func(c *train.Config) any { return &c.Cache },
-				ChangesOnResume: true,
+				Help:    "folder for decoded images, or none",
+				Default: "sigmaz in the user's cache folder",
+				Known:   []string{"none"},
+				Field:   func(c *train.Config) any { return &c.Cache },
 			},
 			{
 				Name: "held-out", Arg: "N", Unit: "images",
@@ -125,7 +126,7 @@ var groups = []struct {
 				Name: "ngf", Arg: "N", Unit: "channels",
 				Help:   "width of the networks for images: channels at full resolution",
 				Field:  func(c *train.Config) any { return &c.Network.NGF },
-				Unused: imagesOnly,
+				Unused: imagesOnly("ngf"),
 			},
 			{
 				Name: "normalization", Arg: "NAME",
@@ -133,7 +134,7 @@ var groups = []struct {
 				Default: model.Normalizations()[0],
 				Known:   model.Normalizations(),
 				Field:   func(c *train.Config) any { return &c.Network.Normalization },
-				Unused:  imagesOnly,
+				Unused:  imagesOnly("normalization"),
 			},
 			{
 				Name: "nonlinearity", Arg: "NAME",
@@ -141,14 +142,14 @@ var groups = []struct {
 				Default: model.Nonlinearities()[0],
 				Known:   model.Nonlinearities(),
 				Field:   func(c *train.Config) any { return &c.Network.Nonlinearity },
-				Unused:  imagesOnly,
+				Unused:  imagesOnly("nonlinearity"),
 			},
 			{
 				Name:  "rescaled",
 				Help:  "learn images in [-1, 1] instead of [0, 1]; sigma is then in those units",
 				Field: func(c *train.Config) any { return &c.Network.Rescaled },
 				Unused: func(c *train.Config) string {
-					return when(!c.Network.TakesImages(), "is for images, and network "+c.Network.Net+" takes vectors")
+					return when(!c.Network.Uses("rescaled"), "is for images, and network "+c.Network.Net+" takes vectors")
 				},
 			},
 			{
@@ -157,7 +158,7 @@ var groups = []struct {
 				Default: "128",
 				Field:   func(c *train.Config) any { return &c.Network.Hidden },
 				Unused: func(c *train.Config) string {
-					return when(c.Network.Net != "mlp", "is for network mlp, and this is "+c.Network.Net)
+					return when(!c.Network.Uses("hidden"), "is for network mlp, and this is "+c.Network.Net)
 				},
 			},
 		},
@@ -166,7 +167,7 @@ var groups = []struct {
 		Name: "Noise ladder and loss",
 		Note: "SIGMA is a standard deviation per value, in the units of the data: images are in [0, " +
 			"1], or with -rescaled in [-1, 1].",
-		Settings: []setting{
+		Settings: []settingFlag{
 			{
 				Name: "sigma-begin", Arg: "SIGMA",
 				Help:  "largest noise: a number, or data: the largest distance between two images",
@@ -214,12 +215,11 @@ var groups = []struct {
 	},
 	{
 		Name: "Optimisation",
-		Settings: []setting{
+		Settings: []settingFlag{
 			{
 				Name: "steps", Arg: "N", Unit: "steps",
-				Help:            "optimiser steps of the whole run",
-				Field:           func(c *train.Config) any { return &c.Steps },
-				ChangesOnResume: true,
+				Help:  "optimiser steps of the whole run",
+				Field: func(c *train.Config) any { return &c.Steps },
 			},
 			{
 				Name: "batch", Arg: "N", Unit: "images",
@@ -269,7 +269,7 @@ var groups = []struct {
 	},
 	{
 		Name: "Sampling (previews; defaults of the sample command)",
-		Settings: []setting{
+		Settings: []settingFlag{
 			{
 				Name: "T", Arg: "N", Unit: "steps",
 				Help:  "Langevin steps at each level",
@@ -290,61 +290,56 @@ var groups = []struct {
 	},
 	{
 		Name: "Bookkeeping",
-		Settings: []setting{
+		Settings: []settingFlag{
 			{
 				Name: "log-every", Arg: "N", Unit: "steps",
-				Help:            "steps between lines of metrics.jsonl",
-				Field:           func(c *train.Config) any { return &c.LogEvery },
-				ChangesOnResume: true,
+				Help:  "steps between lines of metrics.jsonl",
+				Field: func(c *train.Config) any { return &c.LogEvery },
 			},
 			{
 				Name: "eval-every", Arg: "N", Unit: "steps",
-				Help:            "steps between held-out losses; 0: never",
-				Field:           func(c *train.Config) any { return &c.EvalEvery },
-				ChangesOnResume: true,
+				Help:  "steps between held-out losses; 0: never",
+				Field: func(c *train.Config) any { return &c.EvalEvery },
 			},
 			{
 				Name: "preview-every", Arg: "N", Unit: "steps",
-				Help:            "steps between preview pictures; 0: only at the end",
-				Field:           func(c *train.Config) any { return &c.PreviewEvery },
-				ChangesOnResume: true,
+				Help:  "steps between preview pictures; 0: only at the end",
+				Field: func(c *train.Config) any { return &c.PreviewEvery },
 			},
 			{
 				Name: "preview-n", Arg: "N", Unit: "samples",
-				Help:            "samples in a preview; 0: no previews",
-				Field:           func(c *train.Config) any { return &c.PreviewN },
-				ChangesOnResume: true,
+				Help:  "samples in a preview; 0: no previews",
+				Field: func(c *train.Config) any { return &c.PreviewN },
 			},
 			{
 				Name: "checkpoint-every", Arg: "N", Unit: "steps",
-				Help:            "steps between checkpoints; 0: only at the end",
-				Field:           func(c *train.Config) any { return &c.CheckpointEvery },
-				ChangesOnResume: true,
+				Help:  "steps between checkpoints; 0: only at the end",
+				Field: func(c *train.Config) any { return &c.CheckpointEvery },
 			},
 			{
 				Name: "keep-checkpoints", Arg: "N", Unit: "checkpoints",
-				Help:            "newest checkpoints to keep; 0: all",
-				Field:           func(c *train.Config) any { return &c.KeepCheckpoints },
-				ChangesOnResume: true,
+				Help:  "newest checkpoints to keep; 0: all",
+				Field: func(c *train.Config) any { return &c.KeepCheckpoints },
 			},
 		},
 	},
 	{
 		Name: "Machine",
-		Settings: []setting{
+		Settings: []settingFlag{
 			{
 				Name: "workers", Arg: "N", Unit: "goroutines",
-				Help:            "worker goroutines on the CPU, which change no result; 0: one a core",
-				Field:           func(c *train.Config) any { return &c.Workers },
-				ChangesOnResume: true,
+				Help:  "worker goroutines on the CPU, which change no result; 0: one a core",
+				Field: func(c *train.Config) any { return &c.Workers },
 			},
 		},
 	},
 }
 
-// imagesOnly is why a setting of the networks for images is not used.
-func imagesOnly(c *train.Config) string {
-	return when(!c.Network.TakesImages(), "is for networks for images, and this is "+c.Network.Net)
+// imagesOnly makes the reason for a setting that networks for images use alone.
+func imagesOnly(setting string) func(c *train.Config) string {
+	return func(c *train.Config) string {
+		return when(!c.Network.Uses(setting), "is for networks for images, and this is "+c.Network.Net)
+	}
 }
 
 // when is text where a condition holds.
@@ -356,8 +351,8 @@ func when(holds bool, text string) string {
 }
 
 // settings are those of all groups, in order.
-func settings() iter.Seq[setting] {
-	return func(yield func(setting) bool) {
+func settings() iter.Seq[settingFlag] {
+	return func(yield func(settingFlag) bool) {
 		for _, g := range groups {
 			for _, s := range g.Settings {
 				if !yield(s) {
@@ -416,8 +411,9 @@ func (l *levels) Set(text string) error {
 	if err := cli.Set((*int)(l), text); err != nil {
 		return fmt.Errorf("%w or auto%s", err, nearest.DidYouMean(text, []string{auto}))
 	}
-	if *l < 1 {
-		return fmt.Errorf("is %d: expected at least 1 noise level, or auto", int(*l))
+	var bad *setting.Error
+	if errors.As(model.CheckLevels(int(*l)), &bad) {
+		return fmt.Errorf("%s, or auto", bad.Text)
 	}
 	return nil
 }
