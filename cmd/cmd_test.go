@@ -44,14 +44,8 @@ func testMain(m *testing.M) int {
 
 // build makes the programs.
 func build() error {
-	folders, err := filepath.Glob("*/main.go")
-	if err != nil {
-		return err
-	}
-	args := append(append([]string{"build"}, tags()...), "-o", bin+string(filepath.Separator))
-	for _, f := range folders {
-		args = append(args, "./"+filepath.Dir(f))
-	}
+	// Without symbols, which takes a third of the linker's time. -X is what the image gives.
+	args := append(append([]string{"build"}, tags()...), "-ldflags=-s -w -X main.commit="+commit, "-o", bin+string(filepath.Separator), "./...")
 	if out, err := exec.Command("go", args...).CombinedOutput(); err != nil {
 		return fmt.Errorf("go build: %v\n%s", err, out)
 	}

@@ -1,5 +1,7 @@
 //go:build unix
 
+// Permissions, signals and pipes.
+
 package cmd_test
 
 import (
@@ -15,8 +17,8 @@ import (
 	"testing"
 )
 
-// nobody makes a call that of a user without rights. Where the test's user is root, for whom permissions do not count, it
-// is another.
+// nobody makes a call that of a user without rights. Where the test's user is root, for whom permissions do not
+// count, it is another.
 func nobody(t *testing.T) func(*exec.Cmd) {
 	t.Helper()
 	if os.Geteuid() != 0 {
@@ -151,7 +153,7 @@ func TestNothingIsLostWithTheReader(t *testing.T) {
 		t.Error(err)
 	}
 	var exit *exec.ExitError
-	for _, program := range []string{"train", "sample", "score", "export", "bench"} {
+	for _, program := range []string{"train", "sample", "score", "export", "bench", "sigmaz"} {
 		full, err := os.OpenFile("/dev/full", os.O_WRONLY, 0)
 		if err != nil {
 			t.Skip(err)

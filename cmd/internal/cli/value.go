@@ -1,4 +1,5 @@
 // Values of flags: from text and to text.
+
 package cli
 
 import (
@@ -57,7 +58,7 @@ func Set(p any, text string) error {
 	return nil
 }
 
-// notWhole is the error for text that is no whole number, with the one that it looks like.
+// notWhole makes the error for text that is no whole number, with the one that it looks like.
 func notWhole(text string, err error) error {
 	if errors.Is(err, strconv.ErrRange) {
 		return fmt.Errorf("is %s: expected a whole number that fits 64 bits", quoteArg(text))
@@ -71,7 +72,7 @@ func notWhole(text string, err error) error {
 
 func allDigits(s string) bool { return s != "" && strings.Trim(s, "0123456789") == "" }
 
-// Text is the value of *p as Set would read it.
+// Text writes the value of *p as Set would read it.
 func Text(p any) string {
 	switch p := p.(type) {
 	case *string:
@@ -142,7 +143,7 @@ type Device struct {
 	N   int // which GPU
 }
 
-// Flags are -gpu and -device. verb is what is done on the GPU: "train".
+// Flags makes -gpu and -device. verb is what is done on the GPU: "train".
 func (d *Device) Flags(verb string) []Flag {
 	return []Flag{
 		{Name: "gpu", Help: verb + " on a GPU, not on the CPU", Value: &d.GPU},

@@ -1,0 +1,7 @@
+// Command export is one command of sigmaz as a program of its own, for go run ./cmd/export; package exportcmd says
+// what it does.
+package main
+
+import "sigmaz/cmd/internal/commands"
+
+func main() { commands.Program("export") }

@@ -1,0 +1,7 @@
+// Command score is one command of sigmaz as a program of its own, for go run ./cmd/score; package scorecmd says what
+// it does.
+package main
+
+import "sigmaz/cmd/internal/commands"
+
+func main() { commands.Program("score") }
