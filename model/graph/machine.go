@@ -1,4 +1,5 @@
 // The machine: runs a plan on a backend, as a gorgonia.VM.
+
 package graph
 
 import (
@@ -36,7 +37,7 @@ func (m *Machine) bind() error {
 	if m.arena.Host() == nil {
 		return nil
 	}
-	for n := range m.plan.buffers {
+	for n := range m.plan.values {
 		if n.Op() != nil {
 			continue
 		}
@@ -62,7 +63,7 @@ func (m *Machine) Close() error { return nil }
 
 // Value is the value of a node that the plan keeps: on the CPU a view of the arena, elsewhere a copy of the device's.
 func (m *Machine) Value(n *gorgonia.Node) (*tensor.Dense, error) {
-	if m.plan.buffers[n] == nil {
+	if m.plan.values[n] == nil {
 		return nil, fmt.Errorf("machine: %v is not part of the plan", n)
 	}
 	return window(m.arena, m.plan.Buf(n), n.Shape())
