@@ -62,7 +62,7 @@ func TestLinear(t *testing.T) {
 	if g := l.Ratio(); math.Abs(g-12) > 1e-6 {
 		t.Errorf("ratio %v, expected 12", g)
 	}
-	if _, err := NewLadder("quadratic", 1, 0.1, 3); err == nil || !strings.Contains(err.Error(), `spacing is "quadratic": expected one of geometric, linear`) {
+	if _, err := NewLadder("quadratic", 1, 0.1, 3); err == nil || !strings.Contains(err.Error(), `spacing is "quadratic": expected geometric or linear`) {
 		t.Errorf("an unknown spacing: error %v", err)
 	}
 }

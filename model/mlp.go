@@ -12,6 +12,7 @@ import (
 
 	"gorgonia.org/gorgonia"
 
+	"sigmaz/internal/setting"
 	"sigmaz/kernels"
 	"sigmaz/model/graph"
 )
@@ -20,10 +21,12 @@ const mlpHiddenLayers = 3
 
 func validateMLP(c Config) error {
 	switch {
-	case c.Height != 1 || c.Width != 1:
-		return fmt.Errorf("network mlp is for vectors, but the data are images of %d x %d: use -net ncsnv2", c.Height, c.Width)
 	case c.Hidden < 1:
-		return fmt.Errorf("hidden is %d: expected at least 1", c.Hidden)
+		return setting.Errorf("hidden", "is %d: expected at least 1 unit a layer", c.Hidden)
+	case c.D() == 0:
+		return nil
+	case c.Height != 1 || c.Width != 1:
+		return fmt.Errorf("network mlp is for vectors, but the data are images of %d x %d: use `net` ncsnv2", c.Height, c.Width)
 	case !(c.DataSD > 0):
 		return fmt.Errorf("data_sd is %g: expected the positive standard deviation of the data", c.DataSD)
 	}

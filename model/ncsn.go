@@ -35,6 +35,7 @@ import (
 	"gorgonia.org/gorgonia"
 	"gorgonia.org/tensor"
 
+	"sigmaz/internal/setting"
 	"sigmaz/kernels"
 	"sigmaz/model/graph"
 )
@@ -127,17 +128,15 @@ func (r refineNet) validate(c Config) error {
 	unit, times := 1<<r.halvings(), [...]string{"", "", " twice", " three times"}[r.halvings()]
 	switch {
 	case c.NGF < 2:
-		return fmt.Errorf("ngf is %d: network %s needs at least 2 channels for its norms", c.NGF, r.name)
+		return setting.Errorf("ngf", "is %d: expected at least 2 channels, because the norm takes the variance over them", c.NGF)
+	case c.D() == 0:
+		return nil
 	case c.Height%unit != 0 || c.Width%unit != 0:
 		return fmt.Errorf("the images are %d x %d (height x width): network %s halves both%s, so both must be multiples of %d, such as %d x %d",
 			c.Height, c.Width, r.name, times, unit, nearestMultiple(c.Height, unit), nearestMultiple(c.Width, unit))
 	case c.Height*c.Width == unit*unit:
 		return fmt.Errorf("the images are %d x %d (height x width): network %s makes a single pixel of them, of which a norm leaves nothing, so one of the two must be larger, such as %d x %d",
 			c.Height, c.Width, r.name, 2*unit, 2*unit)
-	case !slices.Contains(Normalizations(), c.normalization()):
-		return fmt.Errorf("normalization is %q: expected one of %s", c.Normalization, strings.Join(Normalizations(), ", "))
-	case !slices.Contains(Nonlinearities(), c.nonlinearity()):
-		return fmt.Errorf("nonlinearity is %q: expected one of %s", c.Nonlinearity, strings.Join(Nonlinearities(), ", "))
 	case c.NeedsLevels() && c.Levels < 1:
 		return fmt.Errorf("levels is %d: network %s with %s depends on the number of noise levels, at least 1", c.Levels, r.name, c.normalization())
 	}

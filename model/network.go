@@ -12,6 +12,9 @@ import (
 
 	"gorgonia.org/gorgonia"
 	"gorgonia.org/tensor"
+
+	"sigmaz/internal/nearest"
+	"sigmaz/internal/setting"
 )
 
 // network is one row of the table of networks.
@@ -20,6 +23,7 @@ type network struct {
 
 	// What it is built from.
 
+	// validate judges what is the network's own. A size of 0 is not known yet, nor is then anything else from the data.
 	validate func(c Config) error
 	// params lists the parameters in registration order.
 	params func(c Config) []*Param
@@ -128,16 +132,59 @@ func namesOf(chosen func(network) bool) (names []string) {
 	return names
 }
 
-// Validate says in one sentence what is wrong with the configuration, if anything.
+// Validate says in one sentence what is wrong with the configuration, if anything: a setting, as [Config.ValidateSettings]
+// does, or what the data gives, which are the size, the number of levels and the deviation.
 func (c Config) Validate() error {
-	n := c.row()
-	if n.name == "" {
-		return fmt.Errorf("network %q is not known: expected one of %s", c.Net, strings.Join(Networks(), ", "))
+	if err := c.ValidateSettings(); err != nil {
+		return err
 	}
 	if c.Height < 1 || c.Width < 1 || c.Channels < 1 {
-		return fmt.Errorf("network input is %d x %d x %d (height, width, channels): expected all to be at least 1", c.Height, c.Width, c.Channels)
+		return fmt.Errorf("network input is %d x %d x %d (height, width, channels): expected all to be at least 1",
+			c.Height, c.Width, c.Channels)
 	}
-	return n.validate(c)
+	return c.row().validate(c)
+}
+
+// ValidateSettings judges what somebody chooses, before the data is known. The error is a [*setting.Error].
+func (c Config) ValidateSettings() error {
+	for _, choice := range []struct {
+		key, value string
+		words      []string
+		open       bool // "" is a value too
+	}{
+		{"net", c.Net, Networks(), false},
+		{"normalization", c.Normalization, Normalizations(), true},
+		{"nonlinearity", c.Nonlinearity, Nonlinearities(), true},
+	} {
+		if choice.open && choice.value == "" {
+			continue
+		}
+		if err := oneOf(choice.key, choice.value, choice.words); err != nil {
+			return err
+		}
+	}
+	// Far above any use, so that sizes are computed without overflow. What really fits is a matter of memory.
+	const maxWidth = 1 << 14
+	switch {
+	case c.NGF > maxWidth:
+		return setting.Errorf("ngf", "is %d: expected at most %d channels", c.NGF, maxWidth)
+	case c.Hidden > maxWidth:
+		return setting.Errorf("hidden", "is %d: expected at most %d units a layer", c.Hidden, maxWidth)
+	}
+	c.Height, c.Width, c.Channels = 0, 0, 0 // not known
+	return c.row().validate(c)
+}
+
+// oneOf judges a setting whose value is one of some words.
+func oneOf(key, value string, words []string) error {
+	if slices.Contains(words, value) {
+		return nil
+	}
+	list := "one of " + strings.Join(words, ", ")
+	if len(words) == 2 {
+		list = words[0] + " or " + words[1]
+	}
+	return setting.Errorf(key, "is %q: expected %s%s", value, list, nearest.DidYouMean(value, words))
 }
 
 // Vectors says whether the network is one for vectors (N, D).

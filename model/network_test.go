@@ -79,7 +79,7 @@ func TestBadNetworks(t *testing.T) {
 		cfg  Config
 		want string
 	}{
-		{Config{Net: "unet", Height: 4, Width: 4, Channels: 1}, `network "unet" is not known: expected one of ncsn, ncsnv2, ncsnv2deeper, ncsnv2deepest, mlp`},
+		{Config{Net: "unet", Height: 4, Width: 4, Channels: 1}, `net is "unet": expected one of ncsn, ncsnv2, ncsnv2deeper, ncsnv2deepest, mlp`},
 		{with(image("ncsnv2", 4, 4), func(c *Config) { c.NGF = 1 }), "ngf is 1"},
 		{image("ncsnv2", 5, 4), "the images are 5 x 4 (height x width): network ncsnv2 halves both, so both must be multiples of 2, such as 6 x 4"},
 		{image("ncsn", 28, 27), "network ncsn halves both, so both must be multiples of 2, such as 28 x 28"},
@@ -91,9 +91,9 @@ func TestBadNetworks(t *testing.T) {
 		{image("ncsnv2", 4, 0), "at least 1"},
 		{with(image("ncsn", 4, 4), func(c *Config) { c.Levels = 0 }), "levels is 0: network ncsn"},
 		{with(image("ncsnv2", 4, 4), func(c *Config) { c.Levels, c.Normalization = 0, "InstanceNorm" }), "levels is 0: network ncsnv2 with InstanceNorm"},
-		{with(image("ncsn", 4, 4), func(c *Config) { c.Normalization = "BatchNorm" }), `normalization is "BatchNorm": expected one of InstanceNorm++, InstanceNorm`},
+		{with(image("ncsn", 4, 4), func(c *Config) { c.Normalization = "BatchNorm" }), `normalization is "BatchNorm": expected InstanceNorm++ or InstanceNorm`},
 		{with(image("ncsn", 4, 4), func(c *Config) { c.Nonlinearity = "gelu" }), `nonlinearity is "gelu": expected one of elu, relu, lrelu, swish`},
-		{Config{Net: "mlp", Height: 4, Width: 4, Channels: 1, Hidden: 4, DataSD: 1}, "use -net ncsnv2"},
+		{Config{Net: "mlp", Height: 4, Width: 4, Channels: 1, Hidden: 4, DataSD: 1}, "use `net` ncsnv2"},
 		{Config{Net: "mlp", Height: 1, Width: 1, Channels: 2, Hidden: 4}, "data_sd"},
 	} {
 		if _, err := Build(c.cfg, 2, Gradients, 2); err == nil || !strings.Contains(err.Error(), c.want) {

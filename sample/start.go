@@ -25,11 +25,11 @@ const (
 	Symmetric
 )
 
-// StartFor is the start of a network's data: Gaussian for vectors (H = W = 1), Uniform for images, Symmetric for rescaled
+// StartFor is the start of a network's data: Gaussian for vectors, Uniform for images, Symmetric for rescaled
 // ones.
 func StartFor(cfg model.Config) StartKind {
 	switch {
-	case cfg.Height == 1 && cfg.Width == 1:
+	case cfg.Vectors():
 		return Gaussian
 	case cfg.Rescaled:
 		return Symmetric

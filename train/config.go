@@ -14,6 +14,7 @@ import (
 	"github.com/goccy/go-yaml"
 
 	"sigmaz/internal/nearest"
+	"sigmaz/internal/setting"
 	"sigmaz/model"
 	"sigmaz/train/dataset"
 )
@@ -183,12 +184,12 @@ func (c *Config) Validate() error {
 	// Bounds far above any use, below which sizes are computed without overflow. What really fits is a matter of memory.
 	const maxWidth, maxBatch, maxPreview, maxWorkers = 1 << 14, 1 << 20, 100_000, 1 << 12
 	n, nets := c.Network, model.Networks()
-	var setting *dataset.SettingError
+	var badReading *setting.Error
 	switch {
 	case c.Data == "":
 		return bad("data", `is empty: expected "glyphs", "toy:NAME", files or a folder`)
-	case errors.As(c.Reading.Validate(), &setting):
-		return &ValueError{setting.Key, setting.Text}
+	case errors.As(c.Reading.Validate(), &badReading):
+		return &ValueError{badReading.Key, badReading.Text}
 	case !slices.Contains(nets, n.Net):
 		return bad("net", "is %q: expected one of %s%s", n.Net, strings.Join(nets, ", "), nearest.DidYouMean(n.Net, nets))
 	case n.Uses("ngf") && n.NGF < 2:

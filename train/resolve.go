@@ -10,6 +10,7 @@ import (
 	"reflect"
 	"time"
 
+	"sigmaz/internal/setting"
 	"sigmaz/kernels"
 	"sigmaz/model"
 	"sigmaz/train/dataset"
@@ -112,7 +113,7 @@ func (c *Config) open(ctx context.Context, out io.Writer) (*dataset.Set, error) 
 		line.show(fmt.Sprintf("reading  %d %% of %d, %s left", 100*done/total, total, shortTime(left)))
 	}
 	set, err := source.Open(ctx)
-	var bad *dataset.SettingError
+	var bad *setting.Error
 	if errors.As(err, &bad) {
 		return nil, &ValueError{bad.Key, bad.Text}
 	}

@@ -50,7 +50,7 @@ func Infer(set model.TensorSet, prefix, net string, levels int) (model.Config, e
 		}
 		switch {
 		case net != "" && c.Net != net && wrong == 0:
-			return model.Config{}, fmt.Errorf("the tensors are not those of network %s but those of %s: give -net %[2]s, or leave it out", net, c.Net)
+			return model.Config{}, fmt.Errorf("the tensors are not those of network %s but those of %s: give `net` %[2]s, or leave it out", net, c.Net)
 		case net != "" && c.Net != net:
 		case fewest < 0 || wrong < fewest:
 			best, params, fewest = c, p, wrong

@@ -160,11 +160,11 @@ func (w *Weights) Tensors(prefixes ...string) ([]model.Named, error) {
 func (w *Weights) CheckAdam() error {
 	switch {
 	case w.Adam == nil && !w.Has(adamM):
-		return fmt.Errorf("%s holds no state of Adam to go on with: start a new run from its weights with -init", w.Path)
+		return fmt.Errorf("%s holds no state of Adam to go on with: start a new run from its weights with `init`", w.Path)
 	case w.Adam != nil && w.Adam.err != nil:
-		return fmt.Errorf("%s: %w; start a new run from its weights with -init", w.Path, w.Adam.err)
+		return fmt.Errorf("%s: %w; start a new run from its weights with `init`", w.Path, w.Adam.err)
 	case w.Adam != nil && w.Adam.Unsupported != "":
-		return fmt.Errorf("%s was trained by Adam with %s, which this program has not: start a new run from its weights with -init", w.Path, w.Adam.Unsupported)
+		return fmt.Errorf("%s was trained by Adam with %s, which this program has not: start a new run from its weights with `init`", w.Path, w.Adam.Unsupported)
 	}
 	return nil
 }

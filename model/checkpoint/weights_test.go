@@ -69,7 +69,7 @@ func TestWeightsTrees(t *testing.T) {
 			}
 			err = w.CheckAdam()
 			if c.adam != "" {
-				if err == nil || !strings.Contains(err.Error(), c.adam) || !strings.Contains(err.Error(), "-init") {
+				if err == nil || !strings.Contains(err.Error(), c.adam) || !strings.Contains(err.Error(), "`init`") {
 					t.Errorf("Adam: %v, expected %q", err, c.adam)
 				}
 				return

@@ -13,6 +13,7 @@ import (
 	"slices"
 
 	"sigmaz/internal/npy"
+	"sigmaz/internal/setting"
 )
 
 // npyReader reads the header of the source's array.
@@ -73,7 +74,7 @@ func (s *source) openNPY(set Settings) (*array, error) {
 		}
 	}
 	if set.Layout != "" && len(in.Shape) != 4 {
-		return nil, badSetting("layout", "is for arrays of four dimensions, and %s has shape %s: leave it out", s.path, in.ShapeText())
+		return nil, setting.Errorf("layout", "is for arrays of four dimensions, and %s has shape %s: leave it out", s.path, in.ShapeText())
 	}
 	if a.h > maxSide || a.w > maxSide || a.c > 1024 {
 		return nil, fmt.Errorf("%s: expected images of at most %dx%d pixels and 1024 channels, found shape %s; save smaller ones", s.path, maxSide, maxSide, in.ShapeText())

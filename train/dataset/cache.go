@@ -28,6 +28,7 @@ import (
 	"time"
 
 	"sigmaz/internal/memory"
+	"sigmaz/internal/setting"
 	"sigmaz/kernels"
 )
 
@@ -83,7 +84,7 @@ func (o *opener) openCache() (*cache, error) {
 	}
 	if err != nil {
 		if o.Cache != "" {
-			return nil, badSetting("cache", "is %s: expected a folder that can be written, found an error: %v; choose another, or none", o.Cache, plain(err))
+			return nil, setting.Errorf("cache", "is %s: expected a folder that can be written, found an error: %v; choose another, or none", o.Cache, plain(err))
 		}
 		o.note("cache    none, images are decoded at each start: %s cannot be written (%v); -cache DIR names another place", dir, plain(err))
 		return nil, nil

@@ -23,6 +23,7 @@ import (
 	"strings"
 
 	"sigmaz/internal/nearest"
+	"sigmaz/internal/setting"
 	"sigmaz/kernels"
 )
 
@@ -70,10 +71,10 @@ func Open(spec string, seed uint64) (*Set, error) {
 
 // Open reads or makes the data. Sizes that a header claims are checked against the file before memory is taken for them.
 // Every error is one sentence that names the file, says what was expected and what was found, and what to do; a setting
-// that cannot be is a [*SettingError]. It fails when ctx ends, with the error of ctx.
+// that cannot be is a [*setting.Error]. It fails when ctx ends, with the error of ctx.
 func (s Source) Open(ctx context.Context) (*Set, error) {
 	set, err := (&opener{s, ctx}).open()
-	var bad *SettingError
+	var bad *setting.Error
 	switch {
 	case errors.As(err, &bad):
 		return nil, bad

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+
+	"sigmaz/internal/setting"
 )
 
 // Settings say how data files are read. The zero value takes everything from the files. A picture is turned upright,
@@ -20,16 +22,7 @@ type Settings struct {
 	Standardize string `yaml:"standardize,omitempty"` // of vectors from files: "" or "columns", "whiten", "none"; see [Scaler]
 }
 
-// SettingError is a setting with a value that it cannot have, or that the data has no use for. Key is its name.
-type SettingError struct{ Key, Text string }
-
-func (e *SettingError) Error() string { return e.Key + " " + e.Text }
-
-func badSetting(key, format string, a ...any) error {
-	return &SettingError{key, fmt.Sprintf(format, a...)}
-}
-
-// Validate checks the settings by themselves. The error is a [*SettingError].
+// Validate checks the settings by themselves. The error is a [*setting.Error].
 func (s Settings) Validate() error {
 	if _, err := parseSize("crop", s.Crop); err != nil {
 		return err
@@ -62,7 +55,7 @@ func oneOf(key, value string, words []string) error {
 			return nil
 		}
 	}
-	return badSetting(key, "is %q: expected %s", value, strings.Join(words, " or "))
+	return setting.Errorf(key, "is %q: expected %s", value, strings.Join(words, " or "))
 }
 
 // used refuses the settings that data of this kind has no use for: who gives them expects them to do something.
@@ -77,7 +70,7 @@ func (s Settings) used(pictures, layout, vectors, table bool) error {
 		{"columns", s.Columns, table, "tables (CSV)"}, {"header", s.Header, table, "tables (CSV)"},
 	} {
 		if c.value != "" && !c.ok {
-			return badSetting(c.key, "is for %s, and this data is none: leave it out", c.what)
+			return setting.Errorf(c.key, "is for %s, and this data is none: leave it out", c.what)
 		}
 	}
 	return nil
@@ -91,7 +84,7 @@ func (s size) String() string { return fmt.Sprintf("%dx%d", s.h, s.w) }
 // maxSide bounds the sides of images; beyond it sizes would be mistakes.
 const maxSide = 1 << 14
 
-// ParseSize reads "48" or "24x40", height first, as the value of the setting key. The error is a [*SettingError].
+// ParseSize reads "48" or "24x40", height first, as the value of the setting key. The error is a [*setting.Error].
 func ParseSize(key, text string) (h, w int, err error) {
 	s, err := parseSize(key, text)
 	return s.h, s.w, err
@@ -112,9 +105,9 @@ func parseSize(key, text string) (size, error) {
 	s.w, err2 = strconv.Atoi(w)
 	switch {
 	case err1 != nil || err2 != nil:
-		return size{}, badSetting(key, "is %q: expected a number of pixels, such as 64, or height x width, such as 48x64", text)
+		return size{}, setting.Errorf(key, "is %q: expected a number of pixels, such as 64, or height x width, such as 48x64", text)
 	case s.h < 1 || s.w < 1 || s.h > maxSide || s.w > maxSide:
-		return size{}, badSetting(key, "is %q: expected sides of 1 to %d pixels", text, maxSide)
+		return size{}, setting.Errorf(key, "is %q: expected sides of 1 to %d pixels", text, maxSide)
 	}
 	return s, nil
 }

@@ -14,6 +14,8 @@ import (
 	"strconv"
 	"strings"
 	"unicode/utf8"
+
+	"sigmaz/internal/setting"
 )
 
 // table is the chosen columns of text files.
@@ -264,14 +266,14 @@ func chooseColumns(list string, names []string, width int) ([]int, error) {
 	c.TrimLeadingSpace = true
 	items, err := c.Read()
 	if err != nil {
-		return nil, badSetting("columns", "is %q: expected names, numbers and ranges with commas between, such as 1,3-5", list)
+		return nil, setting.Errorf("columns", "is %q: expected names, numbers and ranges with commas between, such as 1,3-5", list)
 	}
 	take := func(i int, item string) error {
 		switch {
 		case i < 1 || i > width:
-			return badSetting("columns", "names column %s, but the table has columns 1 to %d%s", item, width, inBrackets(names))
+			return setting.Errorf("columns", "names column %s, but the table has columns 1 to %d%s", item, width, inBrackets(names))
 		case slices.Contains(out, i):
-			return badSetting("columns", "names column %s twice: name each once", item)
+			return setting.Errorf("columns", "names column %s twice: name each once", item)
 		}
 		out = append(out, i)
 		return nil
@@ -280,7 +282,7 @@ func chooseColumns(list string, names []string, width int) ([]int, error) {
 		item = strings.TrimSpace(item)
 		if i := slices.Index(names, item); i >= 0 && item != "" {
 			if slices.Contains(names[i+1:], item) {
-				return nil, badSetting("columns", "names column %q, of which the table has two: give its number", item)
+				return nil, setting.Errorf("columns", "names column %q, of which the table has two: give its number", item)
 			}
 			if err := take(i+1, item); err != nil {
 				return nil, err
@@ -298,7 +300,7 @@ func chooseColumns(list string, names []string, width int) ([]int, error) {
 			if names == nil {
 				known = "it has no header"
 			}
-			return nil, badSetting("columns", "names column %q, which is neither a number nor a range such as 3-5, and %s", clip(item), known)
+			return nil, setting.Errorf("columns", "names column %q, which is neither a number nor a range such as 3-5, and %s", clip(item), known)
 		}
 		if b-a > width {
 			b = a + width // the next line finds it too large

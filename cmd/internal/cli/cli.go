@@ -28,6 +28,7 @@ import (
 	"syscall"
 
 	"sigmaz/internal/nearest"
+	"sigmaz/internal/setting"
 )
 
 // Command is what a command line may hold, and after [Command.Parse] what it held.
@@ -98,6 +99,15 @@ func (e *UsageError) Error() string {
 
 // Usagef is a [UsageError].
 func Usagef(format string, a ...any) error { return &UsageError{fmt.Sprintf(format, a...)} }
+
+// UsageOf returns an error about a setting as wrong usage of the setting's flag, and any other error as it is.
+func UsageOf(err error) error {
+	var bad *setting.Error
+	if errors.As(err, &bad) {
+		return &UsageError{Text: "-" + bad.Error()}
+	}
+	return err
+}
 
 // Given tells whether a flag was given.
 func (c *Command) Given(name string) bool { return c.given[name] }
@@ -328,7 +338,7 @@ func (c *Command) Exit(err error, stdout, stderr io.Writer) int {
 	if err == nil {
 		return 0
 	}
-	fmt.Fprintf(stderr, "%s: %s\n", c.Name, shorten(Line(err.Error())))
+	fmt.Fprintf(stderr, "%s: %s\n", c.Name, shorten(Line(Flags(err.Error()))))
 	if errors.As(err, &usage) {
 		return 2
 	}

@@ -9,6 +9,8 @@ import (
 	"os"
 	"strings"
 	"testing"
+
+	"sigmaz/internal/setting"
 )
 
 // values are the flags of a command for tests.
@@ -207,6 +209,8 @@ func TestExit(t *testing.T) {
 		{Usagef("-n is 0: expected more"), 2, "", "sample: -n is 0: expected more; -h lists the flags\n"},
 		{Usagef("unknown; did you mean -n?"), 2, "", "sample: unknown; did you mean -n? (-h lists the flags)\n"},
 		{fmt.Errorf("later: %w", Usagef("both")), 2, "", "sample: later: both; -h lists the flags\n"},
+		{errors.New("use `net` mlp"), 1, "", "sample: use -net mlp\n"},
+		{UsageOf(setting.Errorf("lr", "is 0")), 2, "", "sample: -lr is 0; -h lists the flags\n"},
 		{errors.New("a\nb\x1b[31m\xff\u202e: é"), 1, "", `sample: a\nb\x1b[31m\xff\u202e: é` + "\n"},
 	} {
 		var stdout, stderr bytes.Buffer

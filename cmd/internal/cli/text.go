@@ -10,6 +10,8 @@ import (
 	"strings"
 	"unicode"
 	"unicode/utf8"
+
+	"sigmaz/internal/setting"
 )
 
 // Line is s on one line: characters that do not print, such as a line feed or an escape in a file's name, and bytes that
@@ -29,6 +31,12 @@ func Line(s string) string {
 		s = s[size:]
 	}
 	return b.String()
+}
+
+// Flags returns a message with a flag in the place of each setting's name, which packages that know no command line put
+// between backquotes: `net` becomes -net.
+func Flags(text string) string {
+	return setting.Names(text, func(name string) string { return "-" + name })
 }
 
 // shorten leaves out the middle of a message that a name of thousands of characters makes too long to be read.

@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"sigmaz/internal/nearest"
+	"sigmaz/kernels"
 )
 
 // Set parses text into *p, which is a *string, *bool, *int, *uint64, *float64 or a flag.Value. The error is the rest of
@@ -132,16 +133,8 @@ func (c Choice) Set(text string) error {
 	return fmt.Errorf("is %s: expected one of %s%s", quoteArg(text), strings.Join(c.Words, ", "), nearest.DidYouMean(text, c.Words))
 }
 
-// maxWorkers is far above any machine's cores; a million goroutines would only wait for each other.
-const maxWorkers = 1 << 12
-
 // CheckWorkers refuses a number of -workers that no machine has a use for.
-func CheckWorkers(n int) error {
-	if n < 0 || n > maxWorkers {
-		return Usagef("-workers is %d: expected a number of goroutines up to %d, or 0 for one a core", n, maxWorkers)
-	}
-	return nil
-}
+func CheckWorkers(n int) error { return UsageOf(kernels.CheckWorkers(n)) }
 
 // Device is the flags that choose between CPU and GPU.
 type Device struct {
