@@ -87,13 +87,15 @@ func TestRecognise(t *testing.T) {
 			continue
 		}
 		found := slices.ContainsFunc(list, func(got Config) bool {
-			return got.Net == c.Net && got.NGF == c.NGF && got.Channels == c.Channels && (!c.NeedsLevels() || got.Levels == c.Levels)
+			return got.Net == c.Net && got.NGF == c.NGF && got.Channels == c.Channels &&
+				(!c.NeedsLevels() || got.Levels == c.Levels)
 		})
 		if !found {
 			t.Errorf("%s is not among %+v", row.name, list)
 		}
 	}
-	want := "the tensors are of no network that is known: they have no begin_conv.weight of four dimensions, with which all of them begin (ncsn, ncsnv2, ncsnv2deeper, ncsnv2deepest)"
+	want := "the tensors are of no network that is known: they have no begin_conv.weight of four dimensions, with " +
+		"which all of them begin (ncsn, ncsnv2, ncsnv2deeper, ncsnv2deepest)"
 	if _, err := Recognise(map[string]tensor.Shape{"a": {3}}, 0); err == nil || err.Error() != want {
 		t.Errorf("error %v, expected %s", err, want)
 	}

@@ -37,8 +37,8 @@ var Presets = []Preset{
 		Config: Config{
 			Data: "glyphs", Seed: 1,
 			Network: model.Config{Net: "ncsnv2", Height: 28, Width: 28, Channels: 1, NGF: 8},
-			// With seed 1 the largest distance is 14.9. The search over all pairs takes seconds that data which is always the
-			// same need not cost; -sigma-begin data repeats it.
+			// With seed 1 the largest distance is 14.9. The search over all pairs takes seconds that data which is
+			// always the same need not cost; -sigma-begin data repeats it.
 			Sigma: Sigma{Begin: SigmaEnd{Value: 15}, End: SigmaEnd{Value: 0.01}, Levels: auto},
 			Loss:  Loss{AnnealPower: 2, Stratified: true},
 			Adam:  Adam{LR: auto, Beta1: 0.9, Beta2: 0.999, Eps: 1e-8},
@@ -190,8 +190,8 @@ func (c *Config) takeRecipe() {
 	c.Dequantize, c.EMA = r.Dequantize, EMA{Rate: r.EMARate}
 }
 
-// SetNetwork changes the network of a preset, and with it the settings that the preset has for its own network only: sizes
-// where there are none, and the recipe of a network that has one.
+// SetNetwork changes the network of a preset, and with it the settings that the preset has for its own network only:
+// sizes where there are none, and the recipe of a network that has one.
 func (c *Config) SetNetwork(net string) {
 	was := c.Network
 	c.Network.Net = net
@@ -222,7 +222,8 @@ func FindPreset(name string) (Preset, error) {
 	return Preset{}, &ValueError{"preset", fmt.Sprintf("is %q: expected one of %s%s", name, strings.Join(names, ", "), nearest.DidYouMean(name, names))}
 }
 
-// DefaultPreset is the preset for a data specification when none is asked for: toys and vectors from files have their own.
+// DefaultPreset is the preset for a data specification when none is asked for: toys and vectors from files have their
+// own.
 func DefaultPreset(data string) string {
 	switch {
 	case strings.HasPrefix(data, "toy:"):

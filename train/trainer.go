@@ -80,8 +80,8 @@ func (l *layout) averaged() kernels.Buf {
 	return l.params
 }
 
-// groups are the tensors of a checkpoint by prefix: one window of all parameters each, of none for an average that is not
-// kept.
+// groups are the tensors of a checkpoint by prefix: one window of all parameters each, of none for an average that is
+// not kept.
 func (l *layout) groups() []struct {
 	prefix string
 	buf    kernels.Buf
@@ -114,7 +114,8 @@ func newPlans(c TrainerConfig) (*plans, error) {
 	}
 	for _, d := range []*kernels.Data{c.Data, c.HeldOut} {
 		if d != nil && (d.H != c.Network.Height || d.W != c.Network.Width || d.C != c.Network.Channels) {
-			return nil, fmt.Errorf("the data have shape %dx%dx%d, the network takes %dx%dx%d (height x width x channels)",
+			return nil, fmt.Errorf("the data have shape %dx%dx%d, the network takes %dx%dx%d (height x width x "+
+				"channels)",
 				d.H, d.W, d.C, c.Network.Height, c.Network.Width, c.Network.Channels)
 		}
 	}
@@ -243,7 +244,8 @@ func newTrainer(b kernels.Backend, c TrainerConfig) (*Trainer, error) {
 			Sigma: t.plan.Buf(t.net.Sigma), Level: l.level, Ladder: l.ladder, State: l.state, Data: c.Data, Seed: c.Seed,
 			Flip: c.Flip, Dequantize: c.Dequantize, Rescale: c.Network.Rescaled, LevelsPerStep: c.LevelsPerStep, Stratified: c.Stratified}
 		record := kernels.Record{Ring: l.ring, PerRow: t.plan.Hidden(t.net.Loss, 0), Level: l.level, State: l.state}
-		if t.step, err = graph.NewMachine(b, t.arena, []kernels.Op{perturb}, t.plan, []kernels.Op{adam, record, tick}); err != nil {
+		if t.step, err = graph.NewMachine(b, t.arena, []kernels.Op{perturb}, t.plan,
+			[]kernels.Op{adam, record, tick}); err != nil {
 			return t, err
 		}
 	}
@@ -252,9 +254,11 @@ func newTrainer(b kernels.Backend, c TrainerConfig) (*Trainer, error) {
 		perturb := kernels.Perturb{N: c.Batch, XTilde: p.eval.Buf(p.evalNet.XTilde), Z: p.eval.Buf(p.evalNet.Z),
 			Sigma: p.eval.Buf(p.evalNet.Sigma), Level: l.level, Ladder: l.ladder, State: l.evalState, Data: c.HeldOut,
 			Seed: c.Seed, Rescale: c.Network.Rescaled, Every: true}
-		record := kernels.Record{Ring: t.evalRing, PerRow: p.eval.Hidden(p.evalNet.Loss, 0), Level: l.level, State: l.evalState}
+		record := kernels.Record{Ring: t.evalRing, PerRow: p.eval.Hidden(p.evalNet.Loss, 0), Level: l.level,
+			State: l.evalState}
 		tick := kernels.Tick{State: l.evalState}
-		if t.heldOut, err = graph.NewMachine(b, t.arena, []kernels.Op{perturb}, p.eval, []kernels.Op{record, tick}); err != nil {
+		if t.heldOut, err = graph.NewMachine(b, t.arena, []kernels.Op{perturb}, p.eval,
+			[]kernels.Op{record, tick}); err != nil {
 			return t, err
 		}
 	}
@@ -353,8 +357,8 @@ func bitsOf(words []float32) []uint32 {
 	return out
 }
 
-// HeldOutLoss is the full objective on the held-out rows with the averaged weights (see Averaged) and fixed noise: the mean
-// over all levels, 1/L sum over i, and the mean of each level.
+// HeldOutLoss is the full objective on the held-out rows with the averaged weights (see Averaged) and fixed noise: the
+// mean over all levels, 1/L sum over i, and the mean of each level.
 func (t *Trainer) HeldOutLoss(ctx context.Context) (full float64, perLevel []float64, err error) {
 	if t.heldOut == nil {
 		return 0, nil, fmt.Errorf("trainer: no held-out data were given")
@@ -475,7 +479,8 @@ func (t *Trainer) Named(prefix string) ([]model.Named, error) {
 	for i, p := range t.net.Params {
 		data := make([]float32, p.Shape.TotalSize())
 		p.ToTorch(data, t.layout.param[i].Of(words))
-		list = append(list, model.Named{Name: prefix + p.Name, T: tensor.New(tensor.WithShape(p.TorchShape()...), tensor.WithBacking(data))})
+		list = append(list, model.Named{Name: prefix + p.Name,
+			T: tensor.New(tensor.WithShape(p.TorchShape()...), tensor.WithBacking(data))})
 	}
 	return list, nil
 }
@@ -506,8 +511,8 @@ func (t *Trainer) Restore(step uint64, tensors []model.Named) error {
 	return t.Continue(step, model.NamedSet(tensors), checkpoint.EMAPrefix)
 }
 
-// Continue continues from the tensors of a set, called as [Trainer.State] calls them but for the moving average, which is
-// called ema+NAME, at the given step.
+// Continue continues from the tensors of a set, called as [Trainer.State] calls them but for the moving average, which
+// is called ema+NAME, at the given step.
 func (t *Trainer) Continue(step uint64, set model.TensorSet, ema string) error {
 	for _, prefix := range t.stored() {
 		from := prefix

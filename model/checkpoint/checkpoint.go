@@ -183,8 +183,8 @@ func decodeCheckpoint(path string, r io.ReaderAt, size int64) (*Checkpoint, erro
 		return nil, err
 	}
 	if got := hex.EncodeToString(hasher.Sum(nil)); got != sum {
-		return nil, h.error(ErrDamaged, "is damaged (checksum mismatch: it says %.12s..., its bytes give %.12s...): "+
-			"%s", sum, got, useEarlier)
+		return nil, h.error(ErrDamaged,
+			"is damaged (checksum mismatch: it says %.12s..., its bytes give %.12s...): %s", sum, got, useEarlier)
 	}
 	if format != formatVersion {
 		return nil, h.error(ErrVersion, "has format %q: this sigmaz reads %q; use the sigmaz that wrote it", format,

@@ -148,8 +148,8 @@ func TestCheckpointEveryByte(t *testing.T) {
 	}
 	kinds := map[error]int{}
 	for i := range good {
-		for _, mask := range []byte{0x01, 0x02, 0x04, 0x08, 0x10, 0x20, 0x40, 0x80, 0xff, 0x29, 0x2a,
-			0x2d} { // the last three turn a space into tab, newline and return
+		// The last three turn a space into tab, newline and return.
+		for _, mask := range []byte{0x01, 0x02, 0x04, 0x08, 0x10, 0x20, 0x40, 0x80, 0xff, 0x29, 0x2a, 0x2d} {
 			bad := append([]byte(nil), good...)
 			bad[i] ^= mask
 			_, err := decodeBytes(bad)
@@ -164,7 +164,8 @@ func TestCheckpointEveryByte(t *testing.T) {
 			kinds[fe.Kind]++
 		}
 	}
-	if kinds[ErrDamaged] < len(good)*12*9/10 { // the others: flips in the first 9 bytes, and in the words that tell our files from others
+	// The others: flips in the first 9 bytes, and in the words that tell our files from others.
+	if kinds[ErrDamaged] < len(good)*12*9/10 {
 		t.Errorf("kinds of error: %v, expected most to be %q", kinds, ErrDamaged)
 	}
 	t.Logf("%d bytes, kinds of error: %v", len(good), kinds)
@@ -249,7 +250,8 @@ func TestReadBadFiles(t *testing.T) {
 		{"offsets backwards", container(entry("F32", "[1]", 4, 0), 4), ErrDamaged, ""},
 		{"offsets unlike the shape", container(entry("F32", "[1]", 0, 8), 8), ErrDamaged, "bytes 0 to 8"},
 		{"hole at the start", container(entry("F32", "[1]", 4, 8), 8), ErrDamaged, "start at byte 4, expected 0"},
-		{"overlap", container(`{"a":{"dtype":"F32","shape":[1],"data_offsets":[0,4]},"b":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}}`, 4), ErrDamaged, "start at byte 0, expected 4"},
+		{"overlap", container(`{"a":{"dtype":"F32","shape":[1],"data_offsets":[0,4]},`+
+			`"b":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}}`, 4), ErrDamaged, "start at byte 0, expected 4"},
 		{"next version", reformat("sigmaz-2"), ErrVersion, `has format "sigmaz-2": this sigmaz reads "sigmaz-1"`},
 		{"flipped value", flipped, ErrDamaged, "damaged (checksum mismatch"},
 	} {
@@ -275,7 +277,8 @@ func TestReadBadFiles(t *testing.T) {
 }
 
 func TestReadSafetensorsOrder(t *testing.T) {
-	h := `{"a":{"dtype":"I64","shape":[1],"data_offsets":[8,16]},"b":{"dtype":"F32","shape":[2,1],"data_offsets":[0,8]},"c":{"dtype":"F32","shape":[],"data_offsets":[16,20]}}`
+	h := `{"a":{"dtype":"I64","shape":[1],"data_offsets":[8,16]},` +
+		`"b":{"dtype":"F32","shape":[2,1],"data_offsets":[0,8]},"c":{"dtype":"F32","shape":[],"data_offsets":[16,20]}}`
 	path := filepath.Join(t.TempDir(), "plain.safetensors")
 	b := container(h, 0)
 	for _, v := range []uint32{math.Float32bits(1.5), math.Float32bits(-2), 3, 0, math.Float32bits(4)} {
@@ -471,7 +474,8 @@ func FuzzReadCheckpoint(f *testing.F) {
 	}
 	f.Add(b)
 	f.Add(container(`{"__metadata__":{},"t":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}}`, 4))
-	f.Add(container(`{"module.sigmas":{"dtype":"F32","shape":[2],"data_offsets":[0,8]},"module.a":{"dtype":"F64","shape":[1,1],"data_offsets":[8,16]}}`, 16))
+	f.Add(container(`{"module.sigmas":{"dtype":"F32","shape":[2],"data_offsets":[0,8]},`+
+		`"module.a":{"dtype":"F64","shape":[1,1],"data_offsets":[8,16]}}`, 16))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		var c *Checkpoint
 		var err error

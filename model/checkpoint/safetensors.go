@@ -114,8 +114,8 @@ func readHeader(path string, r io.ReaderAt, size int64) (*header, error) {
 		return nil, h.error(ErrNotSafetensors, "is not a safetensors file (it does not start with the length of a "+
 			"header and a header): give a .safetensors file from a run's checkpoints folder")
 	case int64(n) > size-8:
-		return nil, h.error(ErrTruncated, "is truncated (its header should have %d bytes, the file has %d in all): "+
-			"%s", n, size, useEarlier)
+		return nil, h.error(ErrTruncated,
+			"is truncated (its header should have %d bytes, the file has %d in all): %s", n, size, useEarlier)
 	}
 	h.raw = make([]byte, n)
 	if _, err := r.ReadAt(h.raw, 8); err != nil {
@@ -145,8 +145,8 @@ func readHeader(path string, r io.ReaderAt, size int64) (*header, error) {
 	end := int64(0)
 	for _, i := range h.infos {
 		if i.s != end {
-			return nil, h.error(ErrDamaged, "is damaged (the values of tensor %q start at byte %d, expected %d): "+
-				"%s", i.name, i.s, end, useEarlier)
+			return nil, h.error(ErrDamaged,
+				"is damaged (the values of tensor %q start at byte %d, expected %d): %s", i.name, i.s, end, useEarlier)
 		}
 		end = i.e
 	}

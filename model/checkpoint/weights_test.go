@@ -79,7 +79,8 @@ func TestWeightsTrees(t *testing.T) {
 				w.Adam.AdamSettings != want {
 				t.Fatalf("Adam %+v, %v", w.Adam, err)
 			}
-			for i, name := range names { // after two steps of one gradient g: m = (1 - beta1^2) g, v = (1 - beta2^2) g^2
+			// After two steps of one gradient g: m = (1 - beta1^2) g, v = (1 - beta2^2) g^2.
+			for i, name := range names {
 				g := float64(i + 1)
 				for prefix, want := range map[string]float64{AdamMPrefix: (1 - 0.8*0.8) * g,
 					AdamVPrefix: (1 - 0.99*0.99) * g * g} {

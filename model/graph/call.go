@@ -54,8 +54,8 @@ func Apply(l Layer, path string, in ...*gorgonia.Node) (*gorgonia.Node, error) {
 	return n, err
 }
 
-// addOutput adds output i of call c with these children to their graph. It fails if Gorgonia answers with another node; see
-// the traps in doc.go.
+// addOutput adds output i of call c with these children to their graph. It fails if Gorgonia answers with another node;
+// see the traps in doc.go.
 func addOutput(c *layerCall, i int, children gorgonia.Nodes) (*gorgonia.Node, error) {
 	n, err := gorgonia.ApplyOp(outputOp{c, i}, children...)
 	if err != nil {
@@ -144,7 +144,8 @@ func (o outputOp) SymDiff(inputs gorgonia.Nodes, output, grad *gorgonia.Node) (g
 	if o.backwardOf != nil {
 		return nil, fmt.Errorf("%s: no second derivative", o.path)
 	}
-	back := &layerCall{layer: o.layer, path: o.path, in: o.in, out: o.out, backwardOf: o.layerCall, nodes: make(gorgonia.Nodes, len(inputs))}
+	back := &layerCall{layer: o.layer, path: o.path, in: o.in, out: o.out, backwardOf: o.layerCall,
+		nodes: make(gorgonia.Nodes, len(inputs))}
 	grads := make(gorgonia.Nodes, len(inputs))
 	children := append(append(gorgonia.Nodes(nil), inputs...), output, grad)
 	for i, g := range o.layer.gradients() {
@@ -172,8 +173,8 @@ func (c *layerCall) lower(in, out, hidden []kernels.Buf) []kernels.Op {
 	return c.layer.backward(c.in, windows{in: in[:n], out: in[n], dout: in[n+1], din: out, hidden: hidden})
 }
 
-// Do runs the call through the plain Go references, so that Gorgonia's own machines can run the graph: in tests they are
-// the oracle of plan and machine. A backward computes its forward again for the hidden buffers.
+// Do runs the call through the plain Go references, so that Gorgonia's own machines can run the graph: in tests they
+// are the oracle of plan and machine. A backward computes its forward again for the hidden buffers.
 func (o outputOp) Do(values ...gorgonia.Value) (gorgonia.Value, error) {
 	var words int
 	window := func(n int) kernels.Buf {

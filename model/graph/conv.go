@@ -26,7 +26,8 @@ func (l Conv) String() string {
 }
 
 func (l Conv) shape(in shapes) kernels.ConvShape {
-	s := kernels.ConvShape{N: in.rows(), H: 1, W: 1, Cin: in[0][len(in[0])-1], Cout: in[1][0], K: l.K, Dilation: l.Dilation}
+	s := kernels.ConvShape{N: in.rows(), H: 1, W: 1, Cin: in[0][len(in[0])-1], Cout: in[1][0], K: l.K,
+		Dilation: l.Dilation}
 	if len(in[0]) == 4 {
 		s.H, s.W = in[0][1], in[0][2]
 	}

@@ -48,8 +48,8 @@ func Gradients(loss *gorgonia.Node, wrt gorgonia.Nodes) (gorgonia.Nodes, error) 
 	return grads, nil
 }
 
-// sumsExpected counts the additions that a correct gradient has. A value between the parameters and the loss that u layers
-// use has u gradients, which u-1 additions sum.
+// sumsExpected counts the additions that a correct gradient has. A value between the parameters and the loss that u
+// layers use has u gradients, which u-1 additions sum.
 func sumsExpected(loss *gorgonia.Node, wrt gorgonia.Nodes) (int, error) {
 	nodes, err := needed(gorgonia.Nodes{loss})
 	if err != nil {
@@ -103,8 +103,9 @@ func isSum(n *gorgonia.Node) bool {
 	return n.Op() != nil && dims > 0 && dims < len(sumOps) && n.Op() == sumOps[dims]
 }
 
-// sumOps are Gorgonia's operations of a + b for tensors of 1 to 4 dimensions, as Gorgonia itself makes them. Their type is
-// not exported, but they are values that Go compares as a whole: equal are the type, the operator and the operands' types.
+// sumOps are Gorgonia's operations of a + b for tensors of 1 to 4 dimensions, as Gorgonia itself makes them. Their type
+// is not exported, but they are values that Go compares as a whole: equal are the type, the operator and the operands'
+// types.
 var sumOps = func() (ops [5]gorgonia.Op) {
 	for dims := 1; dims < len(ops); dims++ {
 		shape := tensor.Shape{1, 1, 1, 1}[:dims]

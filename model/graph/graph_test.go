@@ -47,7 +47,8 @@ func TestIsSum(t *testing.T) {
 	}
 }
 
-// A value that several layers use has one gradient, summed: of the weights w below, used three times, and of what they make.
+// A value that several layers use has one gradient, summed: of the weights w below, used three times, and of what they
+// make.
 func TestGradientsAreSummed(t *testing.T) {
 	g := gorgonia.NewGraph()
 	x, w, z, sigma := input(g, "x", 4, 3), input(g, "w", 3, 3), input(g, "z", 4, 3), input(g, "sigma", 4)
@@ -56,7 +57,8 @@ func TestGradientsAreSummed(t *testing.T) {
 		h = apply(t, Sum{}, fmt.Sprintf("add%d", i), h, apply(t, Conv{K: 1}, fmt.Sprintf("conv%d", i), h, w))
 	}
 	loss := apply(t, Loss{}, "loss", h, z, sigma)
-	if sums, err := sumsExpected(loss, gorgonia.Nodes{w}); err != nil || sums != 2+2 { // of w; of the two sums in the middle
+	if sums, err := sumsExpected(loss, gorgonia.Nodes{w}); err != nil ||
+		sums != 2+2 { // of w; of the two sums in the middle
 		t.Errorf("%d sums expected (%v), want 4", sums, err)
 	}
 	grads, err := Gradients(loss, gorgonia.Nodes{w})
@@ -83,7 +85,8 @@ func TestMergedNodesAreFound(t *testing.T) {
 	g := gorgonia.NewGraph()
 	a := input(g, "a", 2, 3)
 	apply(t, Activation{F: kernels.ELU}, "act", a)
-	if _, err := Apply(Activation{F: kernels.ELU}, "act", a); err == nil || !strings.Contains(err.Error(), "act: Gorgonia merged the node") {
+	if _, err := Apply(Activation{F: kernels.ELU}, "act", a); err == nil ||
+		!strings.Contains(err.Error(), "act: Gorgonia merged the node") {
 		t.Errorf("error %v", err)
 	}
 }
@@ -91,10 +94,12 @@ func TestMergedNodesAreFound(t *testing.T) {
 func TestPlanRefuses(t *testing.T) {
 	g := gorgonia.NewGraph()
 	a, b := input(g, "a", 2, 3), input(g, "b", 2, 3)
-	if _, err := NewPlan(gorgonia.Nodes{gorgonia.Must(gorgonia.Sub(a, b))}, nil, 0); err == nil || !strings.Contains(err.Error(), "has no kernel") {
+	if _, err := NewPlan(gorgonia.Nodes{gorgonia.Must(gorgonia.Sub(a, b))}, nil, 0); err == nil ||
+		!strings.Contains(err.Error(), "has no kernel") {
 		t.Errorf("a difference of Gorgonia's: error %v", err)
 	}
-	if _, err := NewPlan(gorgonia.Nodes{a}, map[*gorgonia.Node]kernels.Buf{a: {N: 5}}, 5); err == nil || !strings.Contains(err.Error(), "needs 6 words, its window has 5") {
+	if _, err := NewPlan(gorgonia.Nodes{a}, map[*gorgonia.Node]kernels.Buf{a: {N: 5}}, 5); err == nil ||
+		!strings.Contains(err.Error(), "needs 6 words, its window has 5") {
 		t.Errorf("a window that is too small: error %v", err)
 	}
 }
@@ -155,11 +160,20 @@ func TestHiddenKept(t *testing.T) {
 // A layer whose output has another shape says what does not fit.
 func TestShapesThatDoNotFit(t *testing.T) {
 	for want, f := range map[string]func() (tensor.Shape, error){
-		"cannot add (2, 3) and (2, 4)":  func() (tensor.Shape, error) { return Sum{}.output(shapes{{2, 3}, {2, 4}}) },
-		"must both be even":             func() (tensor.Shape, error) { return MeanPool{}.output(shapes{{1, 5, 4, 1}}) },
-		"score (2, 3) and noise (3, 2)": func() (tensor.Shape, error) { return Loss{}.output(shapes{{2, 3}, {3, 2}, {2}}) },
-		"input (2, 3) does not fit":     func() (tensor.Shape, error) { return Conv{}.output(shapes{{2, 3}, {2, 4}}) },
-		"needs at least 2 channels":     func() (tensor.Shape, error) { return Norm{Plus: true}.output(shapes{{1, 4, 4, 1}}) },
+		"cannot add (2, 3) and (2, 4)": func() (tensor.Shape, error) { return Sum{}.output(shapes{{2, 3}, {2, 4}}) },
+		"must both be even": func() (tensor.Shape,
+			error) {
+			return MeanPool{}.output(shapes{{1, 5, 4, 1}})
+		},
+		"score (2, 3) and noise (3, 2)": func() (tensor.Shape,
+			error) {
+			return Loss{}.output(shapes{{2, 3}, {3, 2}, {2}})
+		},
+		"input (2, 3) does not fit": func() (tensor.Shape, error) { return Conv{}.output(shapes{{2, 3}, {2, 4}}) },
+		"needs at least 2 channels": func() (tensor.Shape,
+			error) {
+			return Norm{Plus: true}.output(shapes{{1, 4, 4, 1}})
+		},
 	} {
 		if _, err := f(); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("error %v, expected %q", err, want)

@@ -10,7 +10,8 @@ import (
 	"sigmaz/kernels"
 )
 
-// Layer is a function of nodes with a gradient: a thin face over kernels. Its String gives its kind and all its attributes.
+// Layer is a function of nodes with a gradient: a thin face over kernels. Its String gives its kind and all its
+// attributes.
 type Layer interface {
 	fmt.Stringer
 	// output is the shape of the output, or why there is none for inputs of these shapes.

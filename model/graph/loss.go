@@ -30,9 +30,11 @@ func (l Loss) hidden(in shapes) []hidden { return []hidden{{words: in.rows(), ke
 func (l Loss) gradients() []gradient     { return []gradient{computed, none, none} }
 
 func (l Loss) forward(in shapes, w windows) []kernels.Op {
-	return []kernels.Op{kernels.Loss{N: in.rows(), Mean: w.out, PerRow: w.hidden[0], S: w.in[0], Z: w.in[1], Sigma: w.in[2], Power: l.Power}}
+	return []kernels.Op{kernels.Loss{N: in.rows(), Mean: w.out, PerRow: w.hidden[0], S: w.in[0], Z: w.in[1],
+		Sigma: w.in[2], Power: l.Power}}
 }
 
 func (l Loss) backward(in shapes, w windows) []kernels.Op {
-	return []kernels.Op{kernels.LossGrad{N: in.rows(), DS: w.din[0], S: w.in[0], Z: w.in[1], Sigma: w.in[2], DMean: w.dout, Power: l.Power}}
+	return []kernels.Op{kernels.LossGrad{N: in.rows(), DS: w.din[0], S: w.in[0], Z: w.in[1], Sigma: w.in[2],
+		DMean: w.dout, Power: l.Power}}
 }

@@ -21,7 +21,8 @@ type Machine struct {
 var _ gorgonia.VM = (*Machine)(nil)
 
 // NewMachine compiles prologue, plan and epilogue into one program.
-func NewMachine(b kernels.Backend, arena kernels.Arena, prologue []kernels.Op, plan *Plan, epilogue []kernels.Op) (*Machine, error) {
+func NewMachine(b kernels.Backend, arena kernels.Arena, prologue []kernels.Op, plan *Plan,
+	epilogue []kernels.Op) (*Machine, error) {
 	ops := append(append(append([]kernels.Op(nil), prologue...), plan.Ops...), epilogue...)
 	program, err := b.Compile(arena, ops)
 	if err != nil {
@@ -31,8 +32,8 @@ func NewMachine(b kernels.Backend, arena kernels.Arena, prologue []kernels.Op, p
 	return m, m.bind()
 }
 
-// bind makes the values of the graph's inputs, parameters among them, views of the arena, where the host can address it:
-// node.Value() is then what Gorgonia's users expect.
+// bind makes the values of the graph's inputs, parameters among them, views of the arena, where the host can address
+// it: node.Value() is then what Gorgonia's users expect.
 func (m *Machine) bind() error {
 	if m.arena.Host() == nil {
 		return nil

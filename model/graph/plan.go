@@ -8,8 +8,8 @@
 //	4  giveUnused   memory for values that no operation uses
 //	5  lower        the final lowering, to the memory given
 //
-// Memory is handed on only between buffers of exactly the same size and kind. Row n of the new value then lies on row n of
-// the old one, and a backend may run one row of the batch through many operations before it turns to the next.
+// Memory is handed on only between buffers of exactly the same size and kind. Row n of the new value then lies on row n
+// of the old one, and a backend may run one row of the batch through many operations before it turns to the next.
 
 package graph
 
@@ -46,7 +46,8 @@ func (p *Plan) Hidden(n *gorgonia.Node, i int) kernels.Buf {
 	return p.hiddens[n.Op().(outputOp).layerCall][i].buf
 }
 
-// NewPlan lowers what the outputs need. Nodes in placed have their memory already; all other memory lies behind word base.
+// NewPlan lowers what the outputs need. Nodes in placed have their memory already; all other memory lies behind word
+// base.
 //
 // Outputs, leaves and hidden buffers that their layer keeps have memory of their own; all other values share it.
 func NewPlan(outputs gorgonia.Nodes, placed map[*gorgonia.Node]kernels.Buf, base int) (*Plan, error) {
@@ -94,7 +95,8 @@ func values(outputs gorgonia.Nodes, placed map[*gorgonia.Node]kernels.Buf) (*pla
 	if err != nil {
 		return nil, err
 	}
-	p := &planner{values: map[*gorgonia.Node]*buffer{}, hiddens: map[*layerCall][]*buffer{}, released: map[kind][]kernels.Buf{}}
+	p := &planner{values: map[*gorgonia.Node]*buffer{}, hiddens: map[*layerCall][]*buffer{},
+		released: map[kind][]kernels.Buf{}}
 	if p.steps, err = steps(nodes); err != nil {
 		return nil, err
 	}
@@ -163,8 +165,8 @@ func needed(outputs gorgonia.Nodes) (gorgonia.Nodes, error) {
 // constant is a constant of Gorgonia, such as the 1 from which Grad starts.
 type constant interface{ Value() gorgonia.Value }
 
-// steps picks the nodes that are lowered: constants first, then one node of each layer call, and the sums that Grad inserts.
-// Any other operation is refused.
+// steps picks the nodes that are lowered: constants first, then one node of each layer call, and the sums that Grad
+// inserts. Any other operation is refused.
 func steps(nodes gorgonia.Nodes) (gorgonia.Nodes, error) {
 	var constants, rest gorgonia.Nodes
 	calls := map[*layerCall]bool{}
