@@ -2,8 +2,8 @@
 //
 //	sigma_i = sigma_1 (sigma_L / sigma_1)^((i-1)/(L-1))
 //
-// (Song and Ermon 2019, section 4.2), and the five techniques of Song and Ermon 2020 that choose its parameters; or a linear
-// one, an option of the original programs:
+// (Song and Ermon 2019, section 4.2), and the five techniques of Song and Ermon 2020 that choose its parameters; or a
+// linear one, an option of the original programs:
 //
 //	sigma_i = sigma_1 + (i-1)/(L-1) (sigma_L - sigma_1)
 package model
@@ -30,7 +30,8 @@ func Spacings() []string { return []string{GeometricSpacing, LinearSpacing} }
 // MaxLevels bounds the length of a ladder. The longest published one has 2,311 levels.
 const MaxLevels = 1 << 16
 
-// CheckLevels judges L, the number of levels of a ladder. The error is a [*setting.Error], as are those of the others here.
+// CheckLevels judges L, the number of levels of a ladder. The error is a [*setting.Error], as are those of the others
+// here.
 func CheckLevels(levels int) error {
 	switch {
 	case levels < 1:
@@ -49,7 +50,8 @@ func CheckSigma(key string, sigma float64) error {
 	return nil
 }
 
-// CheckLadder judges what [NewLadder] makes a ladder of. With one level the ladder has no end, and end is not looked at.
+// CheckLadder judges what [NewLadder] makes a ladder of. With one level the ladder has no end, and end is not looked
+// at.
 func CheckLadder(spacing string, begin, end float64, levels int) error {
 	if spacing != "" {
 		if err := oneOf("spacing", spacing, Spacings()); err != nil {
@@ -66,14 +68,15 @@ func CheckLadder(spacing string, begin, end float64, levels int) error {
 		return err
 	}
 	if begin <= end {
-		return setting.Errorf("sigma-begin", "%g is not larger than sigma-end %g: the ladder runs from the largest noise to the smallest; "+
+		return setting.Errorf("sigma-begin", "%g is not larger than sigma-end %g: the ladder runs from the "+
+			"largest noise to the smallest; "+
 			"raise sigma-begin or lower sigma-end", begin, end)
 	}
 	return nil
 }
 
-// NewLadder returns the ladder of L levels from begin down to end; spacing "" is geometric. One level is plain denoising
-// score matching at begin.
+// NewLadder returns the ladder of L levels from begin down to end; spacing "" is geometric. One level is plain
+// denoising score matching at begin.
 func NewLadder(spacing string, begin, end float64, levels int) (Ladder, error) {
 	if err := CheckLadder(spacing, begin, end, levels); err != nil {
 		return nil, err
@@ -100,8 +103,8 @@ func Geometric(begin, end float64, levels int) (Ladder, error) {
 	return NewLadder(GeometricSpacing, begin, end, levels)
 }
 
-// Ratio is g = sigma_i / sigma_(i+1), 1 for a single level; the largest of them where they differ by more than the rounding
-// of the levels, in a linear ladder.
+// Ratio is g = sigma_i / sigma_(i+1), 1 for a single level; the largest of them where they differ by more than the
+// rounding of the levels, in a linear ladder.
 func (l Ladder) Ratio() float64 {
 	if len(l) < 2 {
 		return 1
@@ -119,8 +122,8 @@ func (l Ladder) Ratio() float64 {
 func (l Ladder) Begin() float64 { return float64(l[0]) }
 func (l Ladder) End() float64   { return float64(l[len(l)-1]) }
 
-// DiffersFrom is the first level at which a ladder that a file keeps differs by more than one part in a million, or that only
-// one of the two has; -1 where there is none.
+// DiffersFrom is the first level at which a ladder that a file keeps differs by more than one part in a million, or
+// that only one of the two has; -1 where there is none.
 func (l Ladder) DiffersFrom(sigmas []float64) int {
 	for i := range min(len(l), len(sigmas)) {
 		if !(math.Abs(sigmas[i]-float64(l[i])) <= 1e-6*float64(l[i])) {

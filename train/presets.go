@@ -3,10 +3,10 @@
 package train
 
 import (
-	"fmt"
 	"strings"
 
 	"sigmaz/internal/nearest"
+	"sigmaz/internal/setting"
 	"sigmaz/model"
 	"sigmaz/train/dataset"
 )
@@ -219,7 +219,7 @@ func FindPreset(name string) (Preset, error) {
 		}
 		names = append(names, p.Name)
 	}
-	return Preset{}, &ValueError{"preset", fmt.Sprintf("is %q: expected one of %s%s", name, strings.Join(names, ", "), nearest.DidYouMean(name, names))}
+	return Preset{}, setting.Errorf("preset", "is %q: expected one of %s%s", name, strings.Join(names, ", "), nearest.DidYouMean(name, names))
 }
 
 // DefaultPreset is the preset for a data specification when none is asked for: toys and vectors from files have their

@@ -31,6 +31,7 @@ import (
 
 	"sigmaz/cmd/internal/cli"
 	"sigmaz/cmd/internal/preview"
+	"sigmaz/cmd/internal/progress"
 	"sigmaz/cmd/internal/weights"
 	"sigmaz/internal/npy"
 	"sigmaz/internal/picture"
@@ -139,14 +140,18 @@ func (o *options) parse(args []string) error {
 		return bad("n", o.n, "at least 1 sample")
 	case o.n > math.MaxInt32:
 		return bad("n", o.n, fmt.Sprintf("at most %d samples; draw more with other seeds", math.MaxInt32))
-	case o.Given("T") && o.t < 1:
-		return bad("T", o.t, "at least 1 Langevin step a level")
-	case !(o.epsilon >= 0) || math.IsInf(o.epsilon, 0):
-		return bad("epsilon", o.epsilon, "a positive step size, or 0 to choose it by Technique 4")
 	case o.Given("batch") && o.batch < 1:
 		return bad("batch", o.batch, "at least 1 sample at a time")
 	case o.Given("o") && !strings.EqualFold(filepath.Ext(o.out), ".png"):
 		return bad("o", o.out, "a file name that ends in .png")
+	}
+	if o.Given("T") {
+		if err := model.CheckT(o.t); err != nil {
+			return cli.UsageOf(err)
+		}
+	}
+	if err := model.CheckEpsilon(o.epsilon); err != nil {
+		return cli.UsageOf(err)
 	}
 	if err := cli.CheckWorkers(o.workers); err != nil {
 		return err
@@ -229,7 +234,7 @@ func (j *job) settle() error {
 }
 
 // vectors says that samples are vectors, not images.
-func (j *job) vectors() bool { return j.cfg.Network.Height == 1 && j.cfg.Network.Width == 1 }
+func (j *job) vectors() bool { return j.cfg.Network.Vectors() }
 
 // plane says that samples are points in the plane.
 func (j *job) plane() bool { return j.vectors() && j.cfg.Network.D() == 2 }
@@ -357,16 +362,17 @@ func draw(ctx context.Context, o *options, stdout, stderr io.Writer) error {
 	}
 
 	batches := (j.n + batch - 1) / batch
-	p := newProgress(stderr, batches*nfe)
+	p := progress.New(stderr)
+	p.StartSampling(batches * nfe)
 	film := newFilm(j, s)
 	start := time.Now()
 	done := 0
 	x, err := s.Draw(ctx, j.n, func(b preview.Batch) error {
 		done++
-		p.show(done)
+		p.Sampled(done)
 		return film.record(b)
 	})
-	p.close()
+	p.Close()
 	drawn := len(x) / net.D()
 	if err != nil && !(errors.Is(err, context.Canceled) && drawn > 0) {
 		if errors.Is(err, context.Canceled) {

@@ -146,10 +146,13 @@ func (o *options) parse(args []string) error {
 		return cli.Usagef("-ema and -raw are both given: expected one of them")
 	case o.input == "-" && o.levels == "-":
 		return cli.Usagef("-input and -levels are both standard input: expected a file for one of them")
-	case o.Given("sigma") && (!(o.sigma > 0) || math.IsInf(o.sigma, 0)):
-		return cli.Usagef("-sigma is %g: expected a positive number", o.sigma)
 	case o.Given("batch") && o.batch < 1:
 		return cli.Usagef("-batch is %d: expected at least 1 row at a time", o.batch)
+	}
+	if o.Given("sigma") {
+		if err := model.CheckSigma("sigma", o.sigma); err != nil {
+			return cli.UsageOf(err)
+		}
 	}
 	if err := cli.CheckWorkers(o.workers); err != nil {
 		return err

@@ -12,6 +12,7 @@ import (
 	"sigmaz/cmd/internal/cli"
 	"sigmaz/cmd/internal/weights"
 	"sigmaz/internal/nearest"
+	wrong "sigmaz/internal/setting"
 	"sigmaz/model"
 	"sigmaz/train"
 	"sigmaz/train/dataset"
@@ -142,8 +143,9 @@ func (l *levels) Set(text string) error {
 	if err := cli.Set((*int)(l), text); err != nil {
 		return fmt.Errorf("%w or auto%s", err, nearest.DidYouMean(text, []string{auto}))
 	}
-	if *l < 1 {
-		return fmt.Errorf("is %d: expected at least 1 noise level, or auto", int(*l))
+	var bad *wrong.Error
+	if errors.As(model.CheckLevels(int(*l)), &bad) {
+		return fmt.Errorf("%s, or auto", bad.Text)
 	}
 	return nil
 }
@@ -313,7 +315,7 @@ func (f *flags) configuration() (*train.Config, train.Preset, error) {
 		if f.preset == "" {
 			return nil, preset, fmt.Errorf("%s: %w", f.config, err)
 		}
-		return nil, preset, &cli.UsageError{Text: "-" + err.Error()}
+		return nil, preset, cli.UsageOf(err)
 	}
 	c := preset.Config
 	if !chosen && data != "" && data != c.Data && !strings.HasPrefix(data, "toy:") {
@@ -397,21 +399,18 @@ func (f *flags) validate(c *train.Config) error {
 		}
 	}
 	err := c.Validate()
-	var bad *train.ValueError
-	if errors.As(err, &bad) {
-		if f.Given(bad.Key) || f.config == "" {
-			return &cli.UsageError{Text: "-" + bad.Error()}
-		}
+	var bad *wrong.Error
+	if errors.As(err, &bad) && f.config != "" && !f.Given(bad.Key) {
 		return fmt.Errorf("%s: %w", f.config, err)
 	}
-	return err
+	return cli.UsageOf(err)
 }
 
 // checkResume refuses flags that would make the resumed run another one.
 func (f *flags) checkResume() error {
 	allowed := []string{"resume", "runs", "gpu", "device", "cpuprofile", "dry-run"}
 	for _, s := range settings {
-		if s.free {
+		if may, _ := train.MayChange(s.name); may {
 			allowed = append(allowed, s.name)
 		}
 	}

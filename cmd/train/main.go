@@ -25,6 +25,7 @@ import (
 
 	"sigmaz/cmd/internal/cli"
 	"sigmaz/cmd/internal/preview"
+	"sigmaz/cmd/internal/progress"
 	"sigmaz/internal/memory"
 	"sigmaz/kernels"
 	"sigmaz/model"
@@ -113,15 +114,13 @@ func begin(ctx context.Context, f *flags, out io.Writer) error {
 	// The folder comes first: a place that cannot be written is known before the data is read.
 	folder, lock, err := train.CreateFolder(f.runs, f.name, baseName(c, preset, f.preset != ""))
 	if err != nil {
-		var bad *train.ValueError
-		if errors.As(err, &bad) {
-			return &cli.UsageError{Text: "-" + err.Error()}
-		}
-		return err
+		return cli.UsageOf(err)
 	}
 	defer lock.Release()
 	warnLock(lock, out)
-	data, err := c.Resolve(ctx, out, epsilon)
+	display := progress.New(out)
+	defer display.Close()
+	data, err := c.Resolve(ctx, display.Event, epsilon)
 	if err != nil && !f.Given("data") && missing(c.Data) {
 		err = fmt.Errorf("the data of preset %s is not at %s: say where it is with -data; expected: %s", c.Preset, c.Data, preset.Files)
 	}
@@ -130,7 +129,7 @@ func begin(ctx context.Context, f *flags, out io.Writer) error {
 		return err
 	}
 	fmt.Fprintf(out, "run      %s\n", folder)
-	if err = learn(ctx, c, data, b, train.Options{Folder: folder}, f, out); err != nil {
+	if err = learn(ctx, c, data, b, train.Options{Folder: folder}, f, out, display); err != nil {
 		lock.Discard() // nothing, once there is anything in the folder
 	}
 	return err
@@ -165,8 +164,8 @@ func resume(ctx context.Context, f *flags, out io.Writer) error {
 	if err := f.validate(c); err != nil {
 		return err
 	}
-	if c.Steps < stored.Step() {
-		return fmt.Errorf("-steps is %d, but %s is at step %d already: give more", c.Steps, stored.Folder, stored.Step())
+	if err := stored.CheckSteps(c.Steps); err != nil {
+		return fmt.Errorf("-%w", err)
 	}
 	b, err := kernels.Open(f.device.GPU, f.device.N, c.Workers)
 	if err != nil {
@@ -177,11 +176,13 @@ func resume(ctx context.Context, f *flags, out io.Writer) error {
 	if f.dryRun {
 		return dryRun(ctx, b, c, train.Preset{Name: c.Preset, Source: "the stored configuration"}, true, out)
 	}
-	data, err := c.Resolve(ctx, out, epsilon)
+	display := progress.New(out)
+	defer display.Close()
+	data, err := c.Resolve(ctx, display.Event, epsilon)
 	if err != nil {
 		return err
 	}
-	return learn(ctx, c, data, b, train.Options{Folder: stored.Folder, From: stored}, f, out)
+	return learn(ctx, c, data, b, train.Options{Folder: stored.Folder, From: stored}, f, out, display)
 }
 
 // warnLock says that a folder could not be locked.
@@ -192,7 +193,7 @@ func warnLock(l *train.Lock, out io.Writer) {
 }
 
 // learn runs the loop and says where everything is.
-func learn(ctx context.Context, c *train.Config, data *train.Data, b kernels.Backend, o train.Options, f *flags, out io.Writer) error {
+func learn(ctx context.Context, c *train.Config, data *train.Splits, b kernels.Backend, o train.Options, f *flags, out io.Writer, display *progress.Display) error {
 	sigmas, err := c.Ladder()
 	if err != nil {
 		return err
@@ -208,7 +209,7 @@ func learn(ctx context.Context, c *train.Config, data *train.Data, b kernels.Bac
 	fmt.Fprintf(out, "adam     learning rate %.4g; %s\n", c.Adam.LR, average)
 	warnMargin(c, sigmas, out)
 	warnAverage(c, out)
-	o.Backend, o.Out = b, out
+	o.Backend, o.Events = b, display.Event
 	if o.Hooks.Preview, err = previews(c, data, sigmas, b); err != nil {
 		return err
 	}
@@ -219,6 +220,7 @@ func learn(ctx context.Context, c *train.Config, data *train.Data, b kernels.Bac
 	defer stop()
 	fmt.Fprintf(out, "training %d steps of %d; Ctrl-C saves and stops\n", c.Steps, c.Batch)
 	r, err := train.Run(ctx, c, data, o)
+	display.Close()
 	if err != nil {
 		return err
 	}
@@ -264,7 +266,7 @@ func profile(path string) (stop func(), err error) {
 
 // checkMemory refuses a network and batch that the machine cannot hold, before the attempt ends the process. A GPU says
 // so itself.
-func checkMemory(b kernels.Backend, c *train.Config, data *train.Data, gpu bool) error {
+func checkMemory(b kernels.Backend, c *train.Config, data *train.Splits, gpu bool) error {
 	tc, err := c.Trainer(data)
 	if err != nil {
 		return err
@@ -286,12 +288,11 @@ func checkMemory(b kernels.Backend, c *train.Config, data *train.Data, gpu bool)
 
 // previews draws pictures from one seed, so that two of them differ by the weights alone. Its memory is taken here,
 // before that of the training, so that a device on which both do not fit is known at once.
-func previews(c *train.Config, data *train.Data, sigmas model.Ladder, b kernels.Backend) (func(context.Context, uint64, []model.Named, string) error, error) {
+func previews(c *train.Config, data *train.Splits, sigmas model.Ladder, b kernels.Backend) (func(context.Context, uint64, []model.Named, string) error, error) {
 	if c.PreviewN == 0 {
 		return nil, nil
 	}
-	o := sample.Options{T: c.Sampling.T, Epsilon: c.Sampling.Epsilon, Denoise: c.Sampling.Denoise, Seed: c.Seed}
-	p, err := preview.New(b, c.Network, sigmas, o, c.PreviewN)
+	p, err := preview.New(b, c.Network, sigmas, sampling(c), c.PreviewN)
 	if err != nil {
 		return nil, fmt.Errorf("previews: %w; -preview-n 0 draws none", err)
 	}
@@ -306,6 +307,11 @@ func previews(c *train.Config, data *train.Data, sigmas model.Ladder, b kernels.
 	return func(ctx context.Context, step uint64, weights []model.Named, path string) error {
 		return p.Write(ctx, weights, "", path)
 	}, nil
+}
+
+// sampling is how samples of a run are drawn.
+func sampling(c *train.Config) sample.Options {
+	return sample.Options{T: c.Sampling.T, Epsilon: c.Sampling.Epsilon, Denoise: c.Sampling.Denoise, Seed: c.Seed}
 }
 
 // epsilon is the step size of sampling: the one asked for, checked, or Technique 4's.
@@ -327,7 +333,7 @@ func missing(data string) bool {
 
 func ladderText(c *train.Config, sigmas model.Ladder) string {
 	return fmt.Sprintf("%d levels, sigma %.4g to %.4g, ratio g = %.6g; T = %d, epsilon = %.4g, %d score evaluations a sample",
-		len(sigmas), sigmas.Begin(), sigmas.End(), sigmas.Ratio(), c.Sampling.T, c.Sampling.Epsilon, c.NFE())
+		len(sigmas), sigmas.Begin(), sigmas.End(), sigmas.Ratio(), c.Sampling.T, c.Sampling.Epsilon, sampling(c).NFE(len(sigmas)))
 }
 
 // safeMargin is the least stability margin of the published settings, 1.48 (LSUN bedroom and tower), rounded up.
@@ -363,7 +369,7 @@ func warnAverage(c *train.Config, out io.Writer) {
 
 // dryRun prints the resolved settings and what a run with them costs. Without the data it takes the preset's image size.
 func dryRun(ctx context.Context, b kernels.Backend, c *train.Config, preset train.Preset, dataGiven bool, out io.Writer) error {
-	var data *train.Data
+	var data *train.Splits
 	var err error
 	if !dataGiven && missing(c.Data) {
 		expected := ""
@@ -373,7 +379,9 @@ func dryRun(ctx context.Context, b kernels.Backend, c *train.Config, preset trai
 		fmt.Fprintf(out, "data     nothing at %s (-data says where it is%s); sizes are the preset's\n", c.Data, expected)
 		err = c.ResolveShape(epsilon)
 	} else {
-		data, err = c.Resolve(ctx, out, epsilon)
+		display := progress.New(out)
+		defer display.Close()
+		data, err = c.Resolve(ctx, display.Event, epsilon)
 	}
 	if err != nil {
 		return err
@@ -399,7 +407,7 @@ func dryRun(ctx context.Context, b kernels.Backend, c *train.Config, preset trai
 	fmt.Fprintf(out, "source      %s\n", preset.Source)
 	fmt.Fprintf(out, "network     %s on %dx%dx%d: %d parameters in %d tensors\n", n.Net, n.Height, n.Width, n.Channels, info.Parameters, info.Tensors)
 	fmt.Fprintf(out, "cost        %s multiply-adds an image forward, about three times that a training step and image\n", count(float64(info.MACs)))
-	fmt.Fprintf(out, "            %s over the run, and %s a sample\n", count(3*float64(info.MACs)*float64(c.Batch)*float64(c.Steps)), count(float64(info.MACs)*float64(c.NFE())))
+	fmt.Fprintf(out, "            %s over the run, and %s a sample\n", count(3*float64(info.MACs)*float64(c.Batch)*float64(c.Steps)), count(float64(info.MACs)*float64(sampling(c).NFE(len(sigmas)))))
 	fmt.Fprintf(out, "memory      %s for training", bytesText(4*float64(words)))
 	if c.PreviewN > 0 {
 		words, err := preview.Words(b, c.Network, sigmas, c.PreviewN)

@@ -405,3 +405,25 @@ func TestResumeFromEarlier(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// Every flag of a setting has the name of a setting that package train knows: -resume asks there which may change.
+func TestFlagsAreSettings(t *testing.T) {
+	for _, s := range settings {
+		if _, known := train.MayChange(s.name); !known {
+			t.Errorf("-%s sets nothing that package train knows", s.name)
+		}
+	}
+}
+
+// The evaluations of the network that a sample of the published settings takes.
+func TestPublishedEvaluations(t *testing.T) {
+	for name, want := range map[string]int{"ncsn-mnist": 1000, "ncsn-cifar10": 1000, "cifar10": 1161, "celeba": 2501, "church": 3153, "bedroom": 3259, "tower": 3259, "ffhq": 6934} {
+		p, err := train.FindPreset(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := sampling(&p.Config).NFE(p.Config.Sigma.Levels); got != want {
+			t.Errorf("%s: %d evaluations a sample, expected %d", name, got, want)
+		}
+	}
+}

@@ -20,7 +20,7 @@ func Images(cfg model.Config, x []float32) picture.Images {
 // vectors, whose columns may have names, as a matrix of such plots.
 func Picture(cfg model.Config, x, data []float32, names []string) (image.Image, error) {
 	switch {
-	case !vectors(cfg):
+	case !cfg.Vectors():
 		return picture.Grid(Images(cfg, x), 0, 0), nil
 	case cfg.D() == 2:
 		return picture.Scatter(data, x)

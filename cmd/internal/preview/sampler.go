@@ -25,14 +25,11 @@ type Sampler struct {
 // BatchFor is how many rows are drawn together where nobody says: so many that one layer's activations at full
 // resolution fill about 16 MiB, between 1 and 64 images, and 512 vectors. The samples do not depend on it.
 func BatchFor(cfg model.Config) int {
-	if vectors(cfg) {
+	if cfg.Vectors() {
 		return 512
 	}
 	return min(max(1<<22/(cfg.Height*cfg.Width*max(cfg.NGF, 1)), 1), 64)
 }
-
-// vectors says whether rows are vectors, not images.
-func vectors(cfg model.Config) bool { return cfg.Height == 1 && cfg.Width == 1 }
 
 // NewSampler builds the network for batches of the given number of rows. An epsilon of 0 is chosen by Technique 4. Load
 // gives it weights.

@@ -6,12 +6,12 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"math"
 	"os"
 	"strconv"
 	"strings"
 
 	"sigmaz/cmd/internal/cli"
+	"sigmaz/internal/setting"
 	"sigmaz/model"
 	"sigmaz/model/checkpoint"
 	"sigmaz/train"
@@ -241,10 +241,9 @@ func (f *File) ladder(o *Options, c *cli.Command) (err error) {
 	}
 	end := func(flag string, v float64, e *train.SigmaEnd, i int) error {
 		switch {
-		case c.Given(flag) && (!(v > 0) || math.IsInf(v, 0)):
-			return cli.Usagef("-%s is %g: expected a positive number", flag, v)
 		case c.Given(flag):
 			*e = train.SigmaEnd{Value: v}
+			return cli.UsageOf(model.CheckSigma(flag, v))
 		case e.Value == 0 && buffer != nil:
 			*e = decimal(buffer[i])
 		case e.Value == 0:
@@ -259,9 +258,11 @@ func (f *File) ladder(o *Options, c *cli.Command) (err error) {
 		return err
 	}
 	switch {
-	case c.Given("L") && (o.levels < 1 || o.levels > train.MaxLevels):
-		return cli.Usagef("-L is %d: expected 1 to %d noise levels", o.levels, train.MaxLevels)
 	case c.Given("L"):
+		var bad *setting.Error
+		if errors.As(model.CheckLevels(o.levels), &bad) {
+			return cli.Usagef("-L %s", bad.Text)
+		}
 		s.Levels = o.levels
 	case s.Levels == 0 && buffer != nil:
 		s.Levels = len(buffer)
@@ -275,7 +276,7 @@ func (f *File) ladder(o *Options, c *cli.Command) (err error) {
 		return errNoLadder(f.Path)
 	}
 	if f.Sigmas, err = f.Config.Ladder(); err != nil {
-		return cli.Usagef("-%v", err)
+		return cli.UsageOf(err)
 	}
 	if i := f.Sigmas.DiffersFrom(buffer); buffer != nil && i >= 0 {
 		have, want := "none", "none"

@@ -1,5 +1,7 @@
-// What keeps a configuration file from being anything but settings. YAML can hold far more than that: a few kilobytes of
-// brackets, anchors or tags can take the parser gigabytes or minutes, so that they are looked for before it is called.
+// What keeps a configuration file from being anything but settings. YAML can hold far more than that: a few kilobytes
+// of brackets, anchors or tags can take the parser gigabytes or minutes, so that they are looked for before it is
+// called.
+
 package train
 
 import (
@@ -67,7 +69,8 @@ func checkText(text string) error {
 			what = "lists or mappings too deep in one another"
 		}
 		if what != "" {
-			return fmt.Errorf("[%d:%d] holds %s: expected plain settings, such as steps: 3000 (in brackets: line and column)", at.Line, at.Column, what)
+			return fmt.Errorf("[%d:%d] holds %s: expected plain settings, such as steps: 3000 (in brackets: line "+
+				"and column)", at.Line, at.Column, what)
 		}
 	}
 	return nil
