@@ -1,6 +1,7 @@
 // Package model holds noise ladders, and score networks as Gorgonia graphs with their loss.
 //
-//	ladder.go     the noise levels sigma_1 > ... > sigma_L
+//	ladder.go     the noise levels sigma_1 > ... > sigma_L; technique2.go chooses how many
+//	langevin.go   the rules for settings of Langevin dynamics
 //	config.go     what a network is built from, and network.go the table of networks: begin here
 //	build.go      a network as a graph: score, loss, gradients
 //	mlp.go        the network for vectors, the shortest example of one

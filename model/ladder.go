@@ -1,11 +1,13 @@
-// The noise ladder: a geometric sequence sigma_1 > sigma_2 > ... > sigma_L,
+// The noise ladder: levels sigma_1 > sigma_2 > ... > sigma_L, geometric,
 //
 //	sigma_i = sigma_1 (sigma_L / sigma_1)^((i-1)/(L-1))
 //
-// (Song and Ermon 2019, section 4.2), and the five techniques of Song and Ermon 2020 that choose its parameters; or a
-// linear one, an option of the original programs:
+// (Song and Ermon 2019, section 4.2), or linear, an option of the original programs:
 //
 //	sigma_i = sigma_1 + (i-1)/(L-1) (sigma_L - sigma_1)
+//
+// How many levels there should be: technique2.go.
+
 package model
 
 import (
