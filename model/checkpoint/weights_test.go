@@ -1,5 +1,6 @@
 // Checkpoints of PyTorch against the golden files beside them: NAME.pth, in the zip container, and NAME-legacy.pth, in
 // the older stream, were written after the Adam steps of NAME.safetensors.
+
 package checkpoint
 
 import (
