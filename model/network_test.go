@@ -86,7 +86,7 @@ func TestBadNetworks(t *testing.T) {
 		want string
 	}{
 		{Config{Net: "unet", Height: 4, Width: 4, Channels: 1},
-			`net is "unet": expected one of ncsn, ncsnv2, ncsnv2deeper, ncsnv2deepest, mlp`},
+			`net is "unet": expected one of ` + strings.Join(Networks(), ", ")},
 		{with(image("ncsnv2", 4, 4), func(c *Config) { c.NGF = 1 }), "ngf is 1"},
 		{image("ncsnv2", 5, 4), "the images are 5 x 4 (height x width): network ncsnv2 halves both, so both must be " +
 			"multiples of 2, such as 6 x 4"},

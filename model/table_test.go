@@ -4,6 +4,7 @@ package model
 
 import (
 	"slices"
+	"strings"
 	"testing"
 
 	"gorgonia.org/gorgonia"
@@ -96,7 +97,7 @@ func TestRecognise(t *testing.T) {
 	}
 	want := "the tensors are of no network that is known: they have no begin_conv.weight of four dimensions, with " +
 		"which all of them begin (ncsn, ncsnv2, ncsnv2deeper, ncsnv2deepest)"
-	if _, err := Recognise(map[string]tensor.Shape{"a": {3}}, 0); err == nil || err.Error() != want {
+	if _, err := Recognise(map[string]tensor.Shape{"a": {3}}, 0); err == nil || !strings.HasPrefix(err.Error(), want) {
 		t.Errorf("error %v, expected %s", err, want)
 	}
 }
