@@ -20,5 +20,5 @@ type Config struct {
 	Rescaled      bool   `yaml:"rescaled,omitempty"`      // the data is in [-1, 1] and not, as usual, in [0, 1]
 }
 
-// D is the number of values of one row; 0 while the data is not known.
+// D returns the number of values of one row; 0 while the data is not known.
 func (c Config) D() int { return c.Height * c.Width * c.Channels }

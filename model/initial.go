@@ -11,7 +11,8 @@ import (
 // initial fills dst with the initial values of a parameter, drawn from a stream of its own.
 type initial = func(dst []float32, s kernels.Stream)
 
-// uniform is PyTorch's default for weights and biases of convolutions and linear layers: U(-k, k), k = 1/sqrt(fan in).
+// uniform draws from PyTorch's default for weights and biases of convolutions and linear layers, U(-k, k) with
+// k = 1/sqrt(fan in).
 func uniform(fanIn int) initial {
 	k := float32(1 / math.Sqrt(float64(fanIn)))
 	return func(dst []float32, s kernels.Stream) {
@@ -22,10 +23,10 @@ func uniform(fanIn int) initial {
 	}
 }
 
-// uniform01 is U(0, 1).
+// uniform01 draws from U(0, 1).
 func uniform01(dst []float32, s kernels.Stream) { s.Uniforms(dst) }
 
-// normal is N(mean, sd^2).
+// normal draws from N(mean, sd^2).
 func normal(mean, sd float32) initial {
 	return func(dst []float32, s kernels.Stream) {
 		s.Normals(dst)
@@ -35,10 +36,10 @@ func normal(mean, sd float32) initial {
 	}
 }
 
-// zero is 0.
+// zero sets 0.
 func zero(dst []float32, _ kernels.Stream) { clear(dst) }
 
-// firstOfRow is init for the first n values of each row of a table, and 0 for the others.
+// firstOfRow draws the first n values of each row of a table by init, and sets the others to 0.
 func firstOfRow(init initial, n, row int) initial {
 	return func(dst []float32, s kernels.Stream) {
 		init(dst, s)

@@ -123,7 +123,7 @@ func (r refineNet) recognise(shapes map[string]tensor.Shape, levels int) (list [
 	return list
 }
 
-// halvings is how often the network halves the image.
+// halvings counts how often the network halves the image.
 func (r refineNet) halvings() int {
 	n := 0
 	for _, s := range r.stages {
@@ -157,7 +157,7 @@ func (r refineNet) validate(c Config) error {
 	return nil
 }
 
-// nearestMultiple is the multiple of unit that is nearest to n, and at least unit.
+// nearestMultiple returns the multiple of unit that is nearest to n, and at least unit.
 func nearestMultiple(n, unit int) int { return max(1, (n+unit/2)/unit) * unit }
 
 // Normalizations lists the norms of the networks for images, the published one first.
@@ -188,7 +188,7 @@ func (c Config) nonlinearity() string {
 	return c.Nonlinearity
 }
 
-// stageBlocks are the residual blocks of the stages.
+// stageBlocks lists the residual blocks of the stages.
 func (r refineNet) stageBlocks(n int) (blocks [][2]resBlock) {
 	in := n
 	for _, s := range r.stages {
@@ -202,7 +202,7 @@ func (r refineNet) stageBlocks(n int) (blocks [][2]resBlock) {
 	return blocks
 }
 
-// refineBlocks are the refine blocks in the order of their use: the first on the last stage, the others on the stages
+// refineBlocks lists the refine blocks in the order of their use: the first on the last stage, the others on the stages
 // before it and on each other.
 func (r refineNet) refineBlocks(n int) (blocks []refineBlock) {
 	for i, s := range r.refine {
@@ -265,7 +265,7 @@ func (r refineNet) score(base *builder, c Config, x *gorgonia.Node) *gorgonia.No
 	return b.node(graph.DivSigma{}, "score", h, b.sigma())
 }
 
-// norms is which norms a network has.
+// norms says which norms a network has.
 func (r refineNet) norms(c Config) graph.Norm {
 	n := graph.Norm{Plus: c.normalization() == instanceNormPlus}
 	if r.conditional {

@@ -126,9 +126,7 @@ func Networks() []string { return namesOf(func(network) bool { return true }) }
 // ImageNetworks lists the networks for images by name.
 func ImageNetworks() []string { return namesOf(func(n network) bool { return !n.vectors }) }
 
-// VectorNetworks lists the networks for vectors by name.
-func VectorNetworks() []string { return namesOf(func(n network) bool { return n.vectors }) }
-
+// namesOf lists the networks whose row is chosen.
 func namesOf(chosen func(network) bool) (names []string) {
 	for _, n := range networks {
 		if chosen(n) {

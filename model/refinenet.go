@@ -40,7 +40,7 @@ func (d *refineParams) norm(path string, c int) {
 	}
 }
 
-// norm is a norm.
+// norm adds a norm.
 func (b *refineBuilder) norm(path string, x *gorgonia.Node) *gorgonia.Node {
 	l, in := b.norms, []*gorgonia.Node{x}
 	switch {
@@ -52,13 +52,14 @@ func (b *refineBuilder) norm(path string, x *gorgonia.Node) *gorgonia.Node {
 	return b.node(l, path, in...)
 }
 
-// refineNorm is norm where only NCSN has one, in the refine blocks.
+// refineNorm declares a norm where only NCSN has one, in the refine blocks.
 func (d *refineParams) refineNorm(path string, c int) {
 	if d.norms.Levels > 0 {
 		d.norm(path, c)
 	}
 }
 
+// refineNorm adds a norm where only NCSN has one.
 func (b *refineBuilder) refineNorm(path string, x *gorgonia.Node) *gorgonia.Node {
 	if b.norms.Levels == 0 {
 		return x
@@ -66,7 +67,7 @@ func (b *refineBuilder) refineNorm(path string, x *gorgonia.Node) *gorgonia.Node
 	return b.norm(path, x)
 }
 
-// pool is the pooling of a refine block: of NCSN the average, of NCSNv2 the maximum.
+// pool adds the pooling of a refine block: of NCSN the average, of NCSNv2 the maximum.
 func (b *refineBuilder) pool(path string, x *gorgonia.Node) *gorgonia.Node {
 	if b.norms.Levels > 0 {
 		return b.node(graph.AvgPool{}, path, x)
@@ -74,6 +75,7 @@ func (b *refineBuilder) pool(path string, x *gorgonia.Node) *gorgonia.Node {
 	return b.node(graph.MaxPool{}, path, x)
 }
 
+// act adds an activation.
 func (b *refineBuilder) act(path string, x *gorgonia.Node) *gorgonia.Node {
 	return b.node(graph.Activation{F: b.activation}, path, x)
 }
@@ -89,7 +91,7 @@ type resBlock struct {
 // pooled says whether the block halves the image: "down" with dilation keeps the size.
 func (r resBlock) pooled() bool { return r.down && r.dilation == 1 }
 
-// mid is the number of channels between the convolutions.
+// mid returns the number of channels between the convolutions.
 func (r resBlock) mid() int {
 	if r.down {
 		return r.in
@@ -97,6 +99,7 @@ func (r resBlock) mid() int {
 	return r.out
 }
 
+// shortcut says whether the block has a convolution beside its two, for an input of another shape.
 func (r resBlock) shortcut() bool { return r.down || r.in != r.out }
 
 func (r resBlock) declare(d *refineParams) {
@@ -189,7 +192,7 @@ func (r refineBlock) output() rcu {
 	return rcu{r.path + ".output_convs", r.features, blocks}
 }
 
-// at is the path of sub-module i of the fusion ("msf") or the pooling ("crp").
+// at returns the path of sub-module i of the fusion ("msf") or the pooling ("crp").
 func (r refineBlock) at(part, what string, i int) string {
 	return fmt.Sprintf("%s.%s.%s.%d", r.path, part, what, i)
 }

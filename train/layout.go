@@ -22,12 +22,12 @@ type layout struct {
 	state, heldOutState, ladder kernels.Buf
 	params, grads, m, v, ema    kernels.Buf // groups; ema is absent where no average is kept
 	ring, level                 kernels.Buf
-	heldOutRing                 kernels.Buf   // (2 Batch) losses and levels of one held-out batch; absent without held-out data
+	heldOutRing                 kernels.Buf   // (2 Batch) losses and levels of one held-out batch, if there are any
 	words                       int           // size of the arena
 	param                       []kernels.Buf // of each parameter, relative to its group
 }
 
-// averaged is the group of weights that samples and the held-out loss are taken with.
+// averaged returns the group of weights that samples and the held-out loss are taken with.
 func (l *layout) averaged() kernels.Buf {
 	if l.ema.N > 0 {
 		return l.ema
@@ -35,7 +35,7 @@ func (l *layout) averaged() kernels.Buf {
 	return l.params
 }
 
-// group is the group of the tensors whose names start with prefix; absent where there is none.
+// group returns the group of the tensors whose names start with prefix; absent where there is none.
 func (l *layout) group(prefix string) kernels.Buf {
 	return map[string]kernels.Buf{
 		checkpoint.ParamPrefix: l.params, checkpoint.EMAPrefix: l.ema,
@@ -43,7 +43,7 @@ func (l *layout) group(prefix string) kernels.Buf {
 	}[prefix]
 }
 
-// at is the window of parameter i in a group.
+// at returns the window of parameter i in a group.
 func (l *layout) at(group kernels.Buf, i int) kernels.Buf {
 	return group.Slice(l.param[i].Off, l.param[i].N)
 }

@@ -155,7 +155,7 @@ func published(name, what, source, files string, c Config) Preset {
 	return Preset{Name: name, What: what, Source: source, Files: files, Config: c}
 }
 
-// lsun is the preset of LSUN bedroom or tower, which differ in their data alone.
+// lsun returns the preset of LSUN bedroom or tower, which differ in their data alone.
 func lsun(category string) Preset {
 	return published(category, "the published NCSNv2Deeper on LSUN "+category+", 128x128: for a GPU",
 		"Song and Ermon 2020, table 4 and ermongroup/ncsnv2 configs/"+category+".yml: sigma 190 to 0.01 in 1,086 levels, T 3, epsilon 1.8e-6, batch 128, 150,001 steps",
@@ -209,7 +209,7 @@ func (c *Config) SetNetwork(net string) {
 	}
 }
 
-// FindPreset is the preset of that name, with its name written in its configuration.
+// FindPreset returns the preset of that name, with its name written in its configuration.
 func FindPreset(name string) (Preset, error) {
 	var names []string
 	for _, p := range Presets {
@@ -222,8 +222,8 @@ func FindPreset(name string) (Preset, error) {
 	return Preset{}, setting.Errorf("preset", "is %q: expected one of %s%s", name, strings.Join(names, ", "), nearest.DidYouMean(name, names))
 }
 
-// DefaultPreset is the preset for a data specification when none is asked for: toys and vectors from files have their
-// own.
+// DefaultPreset names the preset for a data specification when none is asked for: toys and vectors from files have
+// their own.
 func DefaultPreset(data string) string {
 	switch {
 	case strings.HasPrefix(data, "toy:"):

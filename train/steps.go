@@ -11,7 +11,7 @@ import (
 	"sigmaz/model/graph"
 )
 
-// Step is one optimiser step: perturb, forward, loss, backward, Adam, EMA. Nothing is read back.
+// Step does one optimiser step: perturb, forward, loss, backward, Adam, EMA. Nothing is read back.
 func (t *Trainer) Step() error {
 	if t.step == nil {
 		return fmt.Errorf("trainer: no data set was given")
@@ -26,7 +26,7 @@ func (t *Trainer) Step() error {
 	return nil
 }
 
-// StepsDone is the number of optimiser steps done.
+// StepsDone returns the number of optimiser steps done.
 func (t *Trainer) StepsDone() uint64 { return t.steps }
 
 // LossRecord is the loss of one step: of each row, 1/2 sigma^p |s + z/sigma|^2, with the row's level.
@@ -36,7 +36,7 @@ type LossRecord struct {
 	Level []uint32
 }
 
-// Mean is the step's loss, summed in the order of the rows.
+// Mean returns the step's loss, summed in the order of the rows.
 func (r LossRecord) Mean() float64 {
 	var sum float64
 	for _, v := range r.Loss {
@@ -136,7 +136,7 @@ func (t *Trainer) SetBatch(xTilde, z []float32, level []int) error {
 // Gradients runs forward and backward on the batch given by SetBatch and returns the loss.
 func (t *Trainer) Gradients() (float64, error) { return t.runFixed(t.gradients) }
 
-// StepFixed is an optimiser step on the batch given by SetBatch; it returns the loss before the step.
+// StepFixed does an optimiser step on the batch given by SetBatch; it returns the loss before the step.
 func (t *Trainer) StepFixed() (float64, error) {
 	loss, err := t.runFixed(t.fixed)
 	if err == nil {
@@ -155,7 +155,7 @@ func (t *Trainer) runFixed(m *graph.Machine) (float64, error) {
 	return float64(loss[0]), err
 }
 
-// Score is s(x~, sigma) of the last pass, (N, H, W, C) values.
+// Score returns s(x~, sigma) of the last pass, (N, H, W, C) values.
 func (t *Trainer) Score() ([]float32, error) {
 	s := make([]float32, t.plan.Buf(t.net.Score).N)
 	return s, t.arena.Read(s, t.plan.Buf(t.net.Score))

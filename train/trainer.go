@@ -115,7 +115,8 @@ func (t *Trainer) compile(b kernels.Backend, p *plans) (err error) {
 	t.fixed = machine(nil, p.train, adam, tick)
 	if c.Data != nil {
 		draw := perturb(p.net, p.train, c.Data, l.state)
-		draw.Flip, draw.Dequantize, draw.LevelsPerStep, draw.Stratified = c.Flip, c.Dequantize, c.LevelsPerStep, c.Stratified
+		draw.Flip, draw.Dequantize = c.Flip, c.Dequantize
+		draw.LevelsPerStep, draw.Stratified = c.LevelsPerStep, c.Stratified
 		record := kernels.Record{Ring: l.ring, PerRow: p.train.Hidden(p.net.Loss, 0), Level: l.level, State: l.state}
 		t.step = machine([]kernels.Op{draw}, p.train, adam, record, tick)
 	}

@@ -59,7 +59,7 @@ type windows struct {
 // shapes is those of a layer's inputs.
 type shapes []tensor.Shape
 
-// rows is the number of rows (images) of the batch.
+// rows returns the number of rows (images) of the batch.
 func (s shapes) rows() int { return s[0][0] }
 
 // sameShape is embedded in layers whose output has the shape of their first input.

@@ -62,7 +62,8 @@ func (m *Machine) Reset() {}
 // Close does nothing: the arena belongs to who made it.
 func (m *Machine) Close() error { return nil }
 
-// Value is the value of a node that the plan keeps: on the CPU a view of the arena, elsewhere a copy of the device's.
+// Value returns the value of a node that the plan keeps: on the CPU a view of the arena, elsewhere a copy of the
+// device's.
 func (m *Machine) Value(n *gorgonia.Node) (*tensor.Dense, error) {
 	if m.plan.values[n] == nil {
 		return nil, fmt.Errorf("machine: %v is not part of the plan", n)
@@ -70,7 +71,7 @@ func (m *Machine) Value(n *gorgonia.Node) (*tensor.Dense, error) {
 	return window(m.arena, m.plan.Buf(n), n.Shape())
 }
 
-// window is a window of an arena as a tensor, without a copy where the host can address it.
+// window returns a window of an arena as a tensor, without a copy where the host can address it.
 func window(a kernels.Arena, b kernels.Buf, shape tensor.Shape) (*tensor.Dense, error) {
 	var data []float32
 	if mem := a.Host(); mem != nil {

@@ -36,7 +36,7 @@ func (l Norm) output(in shapes) (tensor.Shape, error) {
 	return in[0], nil
 }
 
-// hidden is the statistics. The forward reads them again itself, so they are there without a backward too.
+// hidden lists the statistics. The forward reads them again itself, so they are there without a backward too.
 func (l Norm) hidden(in shapes) []hidden {
 	s := l.shape(in)
 	return []hidden{{words: s.N * s.C}, {words: s.N * s.C}, {words: s.N * s.C}, {words: s.N}}

@@ -16,7 +16,7 @@ type MaxPool struct{ sameShape }
 func (MaxPool) String() string        { return "maxpool5" }
 func (MaxPool) gradients() []gradient { return []gradient{computed} }
 
-// hidden is the place of each maximum.
+// hidden lists one buffer: the place of each maximum.
 func (MaxPool) hidden(in shapes) []hidden {
 	return []hidden{{words: in[0].TotalSize(), forBackward: true}}
 }
@@ -42,7 +42,7 @@ func (AvgPool) forward(in shapes, w windows) []kernels.Op {
 	return []kernels.Op{kernels.AvgPool5{PoolShape: poolShape(in[0]), Y: w.out, X: w.in[0]}}
 }
 
-// backward is the same average: it is its own transpose.
+// backward takes the same average: it is its own transpose.
 func (AvgPool) backward(in shapes, w windows) []kernels.Op {
 	return []kernels.Op{kernels.AvgPool5{PoolShape: poolShape(in[0]), Y: w.din[0], X: w.dout}}
 }
@@ -69,7 +69,7 @@ func (MeanPool) backward(in shapes, w windows) []kernels.Op {
 	return []kernels.Op{kernels.MeanPool2Grad{PoolShape: poolShape(in[0]), DX: w.din[0], DY: w.dout}}
 }
 
-// poolShape is the shape of an image that is pooled.
+// poolShape returns the shape of an image that is pooled.
 func poolShape(s tensor.Shape) kernels.PoolShape {
 	return kernels.PoolShape{N: s[0], H: s[1], W: s[2], C: s[3]}
 }
