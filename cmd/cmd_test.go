@@ -1,4 +1,5 @@
 // Package cmd_test runs the commands as programs, from building them to their exit codes.
+
 package cmd_test
 
 import (

@@ -288,7 +288,7 @@ func TestGradientsByFiniteDifferences(t *testing.T) {
 							if _, err := tr.Gradients(); err != nil {
 								t.Fatal(err)
 							}
-							l[k] = tr.lossFloat64(t)
+							l[k] = lossFloat64(t, tr)
 						}
 						if err := tr.arena.Write(w, old[:]); err != nil {
 							t.Fatal(err)
@@ -316,7 +316,7 @@ func TestGradientsByFiniteDifferences(t *testing.T) {
 }
 
 // lossFloat64 is the loss of the last pass, summed from the score in float64.
-func (tr *Trainer) lossFloat64(t *testing.T) float64 {
+func lossFloat64(t *testing.T, tr *Trainer) float64 {
 	t.Helper()
 	s, err := tr.Score()
 	if err != nil {

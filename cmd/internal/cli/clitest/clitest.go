@@ -1,5 +1,5 @@
-// Package clitest checks the command line of a command: that its help text is complete and fits the terminal, and that
-// its examples are right.
+// The checks of one command line.
+
 package clitest
 
 import (
