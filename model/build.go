@@ -1,4 +1,4 @@
-// Building a network: from its configuration to a Gorgonia graph with the score, the loss and the gradients.
+// Building a network: from its configuration to a Gorgonia graph of the score, the loss and the gradients.
 
 package model
 
@@ -9,19 +9,18 @@ import (
 	"gorgonia.org/gorgonia"
 	"gorgonia.org/tensor"
 
-	"sigmaz/kernels"
 	"sigmaz/model/graph"
 )
 
-// Network is a network's graph for one batch size, with its loss and gradients where asked for.
+// Network is a network's graph for one batch size N, with its loss and gradients where asked for.
 type Network struct {
 	Graph  *gorgonia.ExprGraph
 	XTilde *gorgonia.Node // (N, H, W, C), vectors (N, D)
 	Z      *gorgonia.Node // like XTilde; nil without a loss
 	Sigma  *gorgonia.Node // (N)
-	Level  *gorgonia.Node // (N) uint32 by bit pattern: the noise level; nil for networks that are not told
+	Level  *gorgonia.Node // (N) uint32 by bit pattern, the noise level; nil for networks that do not read it
 	Score  *gorgonia.Node // like XTilde
-	Loss   *gorgonia.Node // scalar, nil without a loss
+	Loss   *gorgonia.Node // scalar; nil without a loss
 	Params []*Param       // in the order of PyTorch's state_dict
 	Grads  gorgonia.Nodes // d loss / d parameter, in the order of Params; nil without gradients
 }
@@ -35,7 +34,8 @@ const (
 	Gradients           // and its gradient for every parameter
 )
 
-// Build builds the graph for batches of the given size. power is the exponent p of the loss weight sigma^p.
+// Build builds the graph for batches of the given size. power is the exponent p of the loss weight sigma^p, see
+// [graph.Loss].
 func Build(c Config, batch int, objective Objective, power float64) (net *Network, err error) {
 	err = graph.Build(func() (err error) {
 		net, err = build(c, batch, objective, power)
@@ -44,85 +44,88 @@ func Build(c Config, batch int, objective Objective, power float64) (net *Networ
 	return net, err
 }
 
-// build is Build while no other graph is built.
+// build builds while no other graph is built.
 func build(c Config, batch int, objective Objective, power float64) (net *Network, err error) {
 	params, err := c.Params()
 	if err != nil {
 		return nil, err
 	}
-	// Building errors travel as panics of this one type up to here, so that a network reads as a list of layers.
+	// Errors of the builder travel up to here as panics of one type, so that a network reads as a list of layers.
 	defer func() {
 		if r := recover(); r != nil {
 			var b buildError
 			if e, ok := r.(error); !ok || !errors.As(e, &b) {
 				panic(r)
 			}
-			net, err = nil, fmt.Errorf("network %s: %w", c.Net, b.err)
+			net, err = nil, b.err
+		}
+		if err != nil {
+			net, err = nil, fmt.Errorf("network %s: %w", c.Net, err)
 		}
 	}()
-	def := c.row()
-	shape := tensor.Shape{batch, c.D()}
-	if !def.vectors {
-		shape = tensor.Shape{batch, c.Height, c.Width, c.Channels}
+	row := c.row()
+	shape := tensor.Shape{batch, c.Height, c.Width, c.Channels}
+	if row.vectors {
+		shape = tensor.Shape{batch, c.D()}
 	}
 	net = &Network{Graph: gorgonia.NewGraph(), Params: params}
-	b := &builder{params: map[string]*Param{}, used: map[string]bool{}}
-	input := func(name string, s tensor.Shape) *gorgonia.Node {
-		return gorgonia.NewTensor(net.Graph, gorgonia.Float32, len(s), gorgonia.WithShape(s...), gorgonia.WithName(name))
-	}
-	net.XTilde, net.Sigma = input("x_tilde", shape), input("sigma", tensor.Shape{batch})
+	net.XTilde, net.Sigma = net.input("x_tilde", shape), net.input("sigma", tensor.Shape{batch})
+	b := &builder{net: net, params: map[string]*Param{}, used: map[string]bool{}}
 	for _, p := range params {
-		p.Node = input(p.Name, p.Shape)
+		p.Node = net.input(p.Name, p.Shape)
 		b.params[p.Name] = p
 	}
-	b.sigma = net.Sigma
-	b.level = func() *gorgonia.Node {
-		if net.Level == nil {
-			net.Level = input("level", tensor.Shape{batch})
-		}
-		return net.Level
-	}
-	net.Score = def.score(b, c, net.XTilde)
+	net.Score = row.score(b, c, net.XTilde)
 	for _, p := range params {
 		if !b.used[p.Name] {
-			return nil, fmt.Errorf("network %s: parameter %s is not used", c.Net, p.Name)
+			return nil, fmt.Errorf("parameter %s is not used", p.Name)
 		}
 	}
 	if objective == ScoreOnly {
 		return net, nil
 	}
-	net.Z = input("z", shape)
+	net.Z = net.input("z", shape)
 	net.Loss = b.node(graph.Loss{Power: power}, "loss", net.Score, net.Z, net.Sigma)
 	if objective == LossOnly {
 		return net, nil
 	}
-	var wrt gorgonia.Nodes
+	var nodes gorgonia.Nodes
 	for _, p := range params {
-		wrt = append(wrt, p.Node)
+		nodes = append(nodes, p.Node)
 	}
-	if net.Grads, err = graph.Gradients(net.Loss, wrt); err != nil {
-		return nil, fmt.Errorf("network %s: %w", c.Net, err)
-	}
-	return net, nil
+	net.Grads, err = graph.Gradients(net.Loss, nodes)
+	return net, err
 }
 
-// buildError carries an error of building a graph up to Build.
+// input adds an input to the graph.
+func (net *Network) input(name string, s tensor.Shape) *gorgonia.Node {
+	return gorgonia.NewTensor(net.Graph, gorgonia.Float32, len(s), gorgonia.WithShape(s...), gorgonia.WithName(name))
+}
+
+// buildError carries an error of the builder up to build.
 type buildError struct{ err error }
 
 func (e buildError) Error() string { return e.err.Error() }
 
-// builder adds layers to a graph. Paths are PyTorch's module names.
+// builder adds layers to a network's graph. Paths are PyTorch's module names.
 type builder struct {
+	net    *Network
 	params map[string]*Param
 	used   map[string]bool
-	sigma  *gorgonia.Node
-	level  func() *gorgonia.Node // made when it is first asked for
-
-	norms      graph.Norm // of the networks for images
-	activation kernels.Activation
 }
 
-// node adds a layer.
+// sigma returns the node of sigma (N).
+func (b *builder) sigma() *gorgonia.Node { return b.net.Sigma }
+
+// level returns the node of the noise level (N), which a network that never asks for it does not have.
+func (b *builder) level() *gorgonia.Node {
+	if b.net.Level == nil {
+		b.net.Level = b.net.input("level", b.net.Sigma.Shape())
+	}
+	return b.net.Level
+}
+
+// node adds a layer and returns its output.
 func (b *builder) node(l graph.Layer, path string, in ...*gorgonia.Node) *gorgonia.Node {
 	n, err := graph.Apply(l, path, in...)
 	if err != nil {
@@ -131,7 +134,7 @@ func (b *builder) node(l graph.Layer, path string, in ...*gorgonia.Node) *gorgon
 	return n
 }
 
-// param is the node of a parameter.
+// param returns the node of a parameter.
 func (b *builder) param(name string) *gorgonia.Node {
 	p, ok := b.params[name]
 	if !ok {
@@ -141,7 +144,7 @@ func (b *builder) param(name string) *gorgonia.Node {
 	return p.Node
 }
 
-// conv is the convolution, or linear layer, whose parameters are declared under path.
+// conv adds the convolution, or linear layer, whose parameters are declared under path.
 func (b *builder) conv(path string, dilation int, x *gorgonia.Node) *gorgonia.Node {
 	w := b.param(path + ".weight")
 	l := graph.Conv{K: 1, Dilation: dilation}
@@ -156,6 +159,7 @@ func (b *builder) conv(path string, dilation int, x *gorgonia.Node) *gorgonia.No
 	return b.node(l, path, in...)
 }
 
+// add adds the sum of x and y.
 func (b *builder) add(path string, x, y *gorgonia.Node) *gorgonia.Node {
 	return b.node(graph.Sum{}, path, x, y)
 }

@@ -1,4 +1,4 @@
-// The initial values of parameters, each drawn from a stream of its own.
+// The initial values of parameters, in memory order.
 
 package model
 
@@ -8,8 +8,12 @@ import (
 	"sigmaz/kernels"
 )
 
-// uniformInit is PyTorch's default for weights and biases of convolutions and linear layers: U(-k, k), k = 1/sqrt(fan in).
-func uniformInit(fanIn int) func([]float32, kernels.Stream) {
+// initial fills dst with the initial values of a parameter, drawn from a stream of its own.
+type initial = func(dst []float32, s kernels.Stream)
+
+// uniform draws from PyTorch's default for weights and biases of convolutions and linear layers, U(-k, k) with
+// k = 1/sqrt(fan in).
+func uniform(fanIn int) initial {
 	k := float32(1 / math.Sqrt(float64(fanIn)))
 	return func(dst []float32, s kernels.Stream) {
 		s.Uniforms(dst)
@@ -19,8 +23,11 @@ func uniformInit(fanIn int) func([]float32, kernels.Stream) {
 	}
 }
 
-// normalInit is N(mean, sd).
-func normalInit(mean, sd float32) func([]float32, kernels.Stream) {
+// uniform01 draws from U(0, 1).
+func uniform01(dst []float32, s kernels.Stream) { s.Uniforms(dst) }
+
+// normal draws from N(mean, sd^2).
+func normal(mean, sd float32) initial {
 	return func(dst []float32, s kernels.Stream) {
 		s.Normals(dst)
 		for i, z := range dst {
@@ -29,13 +36,11 @@ func normalInit(mean, sd float32) func([]float32, kernels.Stream) {
 	}
 }
 
-func zeroInit(dst []float32, _ kernels.Stream) { clear(dst) }
+// zero sets 0.
+func zero(dst []float32, _ kernels.Stream) { clear(dst) }
 
-// uniform01 is U(0, 1).
-func uniform01(dst []float32, s kernels.Stream) { s.Uniforms(dst) }
-
-// tableInit is init for the first n of the values of each row, and 0 for the others.
-func tableInit(init func([]float32, kernels.Stream), n, row int) func([]float32, kernels.Stream) {
+// firstOfRow draws the first n values of each row of a table by init, and sets the others to 0.
+func firstOfRow(init initial, n, row int) initial {
 	return func(dst []float32, s kernels.Stream) {
 		init(dst, s)
 		for i := range dst {

@@ -1,11 +1,13 @@
-// The noise ladder: a geometric sequence sigma_1 > sigma_2 > ... > sigma_L,
+// The noise ladder: levels sigma_1 > sigma_2 > ... > sigma_L, geometric,
 //
 //	sigma_i = sigma_1 (sigma_L / sigma_1)^((i-1)/(L-1))
 //
-// (Song and Ermon 2019, section 4.2), and the five techniques of Song and Ermon 2020 that choose its parameters; or a
-// linear one, an option of the original programs:
+// (Song and Ermon 2019, section 4.2), or linear, an option of the original programs:
 //
 //	sigma_i = sigma_1 + (i-1)/(L-1) (sigma_L - sigma_1)
+//
+// How many levels there should be: technique2.go.
+
 package model
 
 import (
@@ -98,12 +100,12 @@ func NewLadder(spacing string, begin, end float64, levels int) (Ladder, error) {
 	return l, nil
 }
 
-// Geometric is the geometric ladder.
+// Geometric returns the geometric ladder; see [NewLadder].
 func Geometric(begin, end float64, levels int) (Ladder, error) {
 	return NewLadder(GeometricSpacing, begin, end, levels)
 }
 
-// Ratio is g = sigma_i / sigma_(i+1), 1 for a single level; the largest of them where they differ by more than the
+// Ratio returns g = sigma_i / sigma_(i+1), 1 for a single level; the largest of them where they differ by more than the
 // rounding of the levels, in a linear ladder.
 func (l Ladder) Ratio() float64 {
 	if len(l) < 2 {
@@ -118,12 +120,14 @@ func (l Ladder) Ratio() float64 {
 	return g
 }
 
-// Begin is the largest sigma and End the smallest.
+// Begin returns the largest sigma.
 func (l Ladder) Begin() float64 { return float64(l[0]) }
-func (l Ladder) End() float64   { return float64(l[len(l)-1]) }
 
-// DiffersFrom is the first level at which a ladder that a file keeps differs by more than one part in a million, or
-// that only one of the two has; -1 where there is none.
+// End returns the smallest sigma.
+func (l Ladder) End() float64 { return float64(l[len(l)-1]) }
+
+// DiffersFrom returns the first level at which a ladder that a file keeps differs by more than one part in a million,
+// or that only one of the two has; -1 where there is none.
 func (l Ladder) DiffersFrom(sigmas []float64) int {
 	for i := range min(len(l), len(sigmas)) {
 		if !(math.Abs(sigmas[i]-float64(l[i])) <= 1e-6*float64(l[i])) {

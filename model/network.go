@@ -1,7 +1,7 @@
 // The table of networks: what each is built from, and every default and property that is its own.
 //
-// A new network is a file with its functions (mlp.go is a short one) and a row here. Nothing else in the program decides
-// by a network's name: it asks a [Config].
+// A new network is a file with its functions (mlp.go is a short one) and a row here. Nothing else in the program
+// decides by a network's name: it asks a [Config].
 
 package model
 
@@ -51,9 +51,9 @@ type network struct {
 
 	// sigmas says that the original class keeps the ladder as the buffer "sigmas".
 	sigmas bool
-	// recognise lists the configurations that parameters of these shapes, by their names in a state_dict, may be of, and none
-	// where they are not marked as the network's by mark, which says what it looks for. Nil: a file without a configuration
-	// is never taken for this network.
+	// recognise lists the configurations that parameters of these shapes, by their names in a state_dict, may be of,
+	// and none where they are not marked as the network's by mark, which says what it looks for. Nil: a file without a
+	// configuration is never taken for this network.
 	recognise func(shapes map[string]tensor.Shape, levels int) []Config
 	mark      string
 }
@@ -67,8 +67,8 @@ const (
 	bySigma              // as sigma
 )
 
-// Recipe is the settings with which a network was published where they differ from those of the others, so that settings
-// made for another network do not suit it.
+// Recipe is the settings with which a network was published where they differ from those of the others, so that
+// settings made for another network do not suit it.
 type Recipe struct {
 	Begin, End float64 // sigma_1 and sigma_L of the ladder
 	Levels     int     // L
@@ -77,7 +77,7 @@ type Recipe struct {
 	EMARate    float64 // of the moving average of the weights; 0: none is kept
 }
 
-// networks is the table, in the order of the help text. It is filled in init because the rows' functions may look into it.
+// networks is the table, in the order of the help text. It is filled in init because the rows' functions look into it.
 var networks []network
 
 func init() {
@@ -88,9 +88,15 @@ func init() {
 			steps:        100,
 			recipe:       &Recipe{Begin: 1, End: 0.01, Levels: 10, Epsilon: 2e-5, Dequantize: true, EMARate: 0},
 		}),
-		refineNet{"ncsnv2", ncsnStages, ncsnRefine, false}.row(network{learningRate: rateByWidth, steps: 5, denoise: true}),
-		refineNet{"ncsnv2deeper", deeperStages, deeperRefine, false}.row(network{learningRate: rateByWidth, steps: 4, denoise: true}),
-		refineNet{"ncsnv2deepest", deepestStages, deepestRefine, false}.row(network{learningRate: rateByWidth, steps: 3, denoise: true}),
+		refineNet{"ncsnv2", ncsnStages, ncsnRefine, false}.row(network{
+			learningRate: rateByWidth, steps: 5, denoise: true,
+		}),
+		refineNet{"ncsnv2deeper", deeperStages, deeperRefine, false}.row(network{
+			learningRate: rateByWidth, steps: 4, denoise: true,
+		}),
+		refineNet{"ncsnv2deepest", deepestStages, deepestRefine, false}.row(network{
+			learningRate: rateByWidth, steps: 3, denoise: true,
+		}),
 		{
 			name: "mlp", validate: validateMLP, params: paramsMLP, score: scoreMLP,
 			vectors: true, noise: bySigma, settings: []string{"hidden", "data_sd"},
@@ -120,9 +126,7 @@ func Networks() []string { return namesOf(func(network) bool { return true }) }
 // ImageNetworks lists the networks for images by name.
 func ImageNetworks() []string { return namesOf(func(n network) bool { return !n.vectors }) }
 
-// VectorNetworks lists the networks for vectors by name.
-func VectorNetworks() []string { return namesOf(func(n network) bool { return n.vectors }) }
-
+// namesOf lists the networks whose row is chosen.
 func namesOf(chosen func(network) bool) (names []string) {
 	for _, n := range networks {
 		if chosen(n) {
@@ -132,8 +136,8 @@ func namesOf(chosen func(network) bool) (names []string) {
 	return names
 }
 
-// Validate says in one sentence what is wrong with the configuration, if anything: a setting, as [Config.ValidateSettings]
-// does, or what the data gives, which are the size, the number of levels and the deviation.
+// Validate says in one sentence what is wrong with the configuration, if anything: a setting, as
+// [Config.ValidateSettings] does, or what the data gives, which are the size, the number of levels and the deviation.
 func (c Config) Validate() error {
 	if err := c.ValidateSettings(); err != nil {
 		return err
@@ -193,11 +197,12 @@ func (c Config) Vectors() bool { return c.row().vectors }
 // TakesImages says whether the network is one for images (N, H, W, C).
 func (c Config) TakesImages() bool { n := c.row(); return n.name != "" && !n.vectors }
 
-// SeesSigma says whether the network is told the noise, as sigma or as a level. One that is not, such as NCSNv2, bounds the
-// step sizes that sampling survives: T q >= 4(g-1), see package sample.
+// SeesSigma says whether the network is told the noise, as sigma or as a level. One that is not, such as NCSNv2, bounds
+// the step sizes that sampling survives: T q >= 4(g-1), see package sample.
 func (c Config) SeesSigma() bool { return c.row().noise != blind }
 
-// TakesLevels says whether the network is told the noise as a level of the ladder, and so has no score between two levels.
+// TakesLevels says whether the network is told the noise as a level of the ladder, and so has no score between two
+// levels.
 func (c Config) TakesLevels() bool { return c.row().noise == byLevel }
 
 // NeedsLevels says whether the network depends on the number of noise levels, Levels.
@@ -209,11 +214,13 @@ func (c Config) NeedsLevels() bool {
 // NeedsDataSD says whether the network depends on the standard deviation of the data, DataSD.
 func (c Config) NeedsDataSD() bool { return c.Uses("data_sd") }
 
-// HasSigmas says whether the original class keeps the ladder as the buffer "sigmas" (L), the first entry of its state_dict.
+// HasSigmas says whether the original class keeps the ladder as the buffer "sigmas" (L), the first entry of its
+// state_dict.
 func (c Config) HasSigmas() bool { return c.row().sigmas }
 
 // Uses says whether the network has a use for a setting of its own, by the setting's key: ngf, hidden, data_sd,
-// normalization, nonlinearity or rescaled. All networks use net, height, width and channels; for levels see NeedsLevels.
+// normalization, nonlinearity or rescaled. All networks use net, height, width and channels; for levels see
+// NeedsLevels.
 func (c Config) Uses(key string) bool { return slices.Contains(c.row().settings, key) }
 
 // DropUnused clears the settings that the network has no use for.
@@ -251,11 +258,12 @@ func (c *Config) SetDefaultWidth() {
 	}
 }
 
-// LearningRate returns Adam's learning rate that suits the network where none is given. The configuration must be valid.
+// LearningRate returns Adam's learning rate that suits the network where none is given. The configuration must be
+// valid.
 func (c Config) LearningRate() float64 { return c.row().learningRate(c) }
 
-// PublishedSampling returns the Langevin steps a level, T, of the network's published samples, and whether they end with
-// a denoising step.
+// PublishedSampling returns the Langevin steps a level, T, of the network's published samples, and whether they end
+// with a denoising step.
 func (c Config) PublishedSampling() (steps int, denoise bool) {
 	n := c.row()
 	return n.steps, n.denoise
@@ -264,8 +272,9 @@ func (c Config) PublishedSampling() (steps int, denoise bool) {
 // Recipe returns what the network brings to settings that were made for another one, nil for nothing.
 func (c Config) Recipe() *Recipe { return c.row().recipe }
 
-// Recognise lists the configurations that parameters of these shapes, by their names in a state_dict, may be of, at least
-// one. levels is the number of noise levels where it is known, or 0. Fields that leave no mark on the shapes are not set.
+// Recognise lists the configurations that parameters of these shapes, by their names in a state_dict, may be of, at
+// least one. levels is the number of noise levels where it is known, or 0. Fields that leave no mark on the shapes are
+// not set.
 func Recognise(shapes map[string]tensor.Shape, levels int) (list []Config, err error) {
 	var marks, missing []string
 	for _, n := range networks {
@@ -284,5 +293,6 @@ func Recognise(shapes map[string]tensor.Shape, levels int) (list []Config, err e
 		names := namesOf(func(n network) bool { return n.recognise != nil && n.mark == mark })
 		missing = append(missing, fmt.Sprintf("%s, with which all of them begin (%s)", mark, strings.Join(names, ", ")))
 	}
-	return nil, fmt.Errorf("the tensors are of no network that is known: they have no %s", strings.Join(missing, ", and no "))
+	return nil, fmt.Errorf("the tensors are of no network that is known: they have no %s",
+		strings.Join(missing, ", and no "))
 }

@@ -7,7 +7,6 @@ import (
 	"gorgonia.org/tensor"
 
 	"sigmaz/kernels"
-	"sigmaz/model/graph"
 )
 
 // Param is a parameter of a network. Name is PyTorch's; Shape is in memory order: (Cout, kH, kW, Cin) for convolutions.
@@ -16,11 +15,11 @@ type Param struct {
 	Shape tensor.Shape
 	Node  *gorgonia.Node
 
-	// Init draws the initial values, in memory order, from a stream of its own.
+	// Init fills dst with the initial values, in memory order, drawn from a stream of the parameter's own.
 	Init func(dst []float32, s kernels.Stream)
 }
 
-// TorchShape is the parameter's shape in PyTorch: (Cout, Cin, kH, kW) for convolutions.
+// TorchShape returns the parameter's shape in PyTorch: (Cout, Cin, kH, kW) for convolutions.
 func (p *Param) TorchShape() tensor.Shape {
 	if len(p.Shape) == 4 {
 		return tensor.Shape{p.Shape[0], p.Shape[3], p.Shape[1], p.Shape[2]}
@@ -28,14 +27,17 @@ func (p *Param) TorchShape() tensor.Shape {
 	return p.Shape
 }
 
-// ToTorch copies a parameter from memory order to PyTorch's, fromTorch back.
+// ToTorch copies a parameter from memory order to PyTorch's.
 func (p *Param) ToTorch(dst, src []float32) {
 	p.permute(func(mem, torch int) { dst[torch] = src[mem] })
 }
+
+// fromTorch copies a parameter from PyTorch's order to memory order.
 func (p *Param) fromTorch(dst, src []float32) {
 	p.permute(func(mem, torch int) { dst[mem] = src[torch] })
 }
 
+// permute calls f for every value with its index in memory order and in PyTorch's.
 func (p *Param) permute(f func(mem, torch int)) {
 	if len(p.Shape) != 4 {
 		for i := range p.Shape.TotalSize() {
@@ -63,28 +65,26 @@ func (c Config) Params() ([]*Param, error) {
 	return c.row().params(c), nil
 }
 
-// declare collects parameters in registration order.
-type declare struct {
-	list  []*Param
-	norms graph.Norm
-}
+// paramList collects parameters in registration order.
+type paramList struct{ list []*Param }
 
-func (d *declare) add(name string, init func([]float32, kernels.Stream), shape ...int) {
-	d.list = append(d.list, &Param{Name: name, Shape: shape, Init: init})
+// add declares a parameter of that shape, in memory order.
+func (l *paramList) add(name string, init initial, shape ...int) {
+	l.list = append(l.list, &Param{Name: name, Shape: shape, Init: init})
 }
 
 // conv declares a k x k convolution.
-func (d *declare) conv(path string, in, out, k int, bias bool) {
-	d.add(path+".weight", uniformInit(in*k*k), out, k, k, in)
+func (l *paramList) conv(path string, in, out, k int, bias bool) {
+	l.add(path+".weight", uniform(in*k*k), out, k, k, in)
 	if bias {
-		d.add(path+".bias", uniformInit(in*k*k), out)
+		l.add(path+".bias", uniform(in*k*k), out)
 	}
 }
 
 // linear declares a linear layer.
-func (d *declare) linear(path string, in, out int) {
-	d.add(path+".weight", uniformInit(in), out, in)
-	d.add(path+".bias", uniformInit(in), out)
+func (l *paramList) linear(path string, in, out int) {
+	l.add(path+".weight", uniform(in), out, in)
+	l.add(path+".bias", uniform(in), out)
 }
 
 // Entry is a tensor of a state_dict.
@@ -93,7 +93,7 @@ type Entry struct {
 	Shape tensor.Shape // PyTorch's
 }
 
-// StateDict lists the tensors of the original class' state_dict in their order, for a ladder of so many levels.
+// StateDict lists the tensors of the original class' state_dict in their order, for a ladder of that many levels.
 func (c Config) StateDict(levels int) ([]Entry, error) {
 	params, err := c.Params()
 	if err != nil {

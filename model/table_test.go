@@ -4,6 +4,7 @@ package model
 
 import (
 	"slices"
+	"strings"
 	"testing"
 
 	"gorgonia.org/gorgonia"
@@ -24,9 +25,6 @@ func smallest(net string) Config {
 }
 
 func TestTableOfNetworks(t *testing.T) {
-	if got, want := append(ImageNetworks(), VectorNetworks()...), Networks(); !slices.Equal(got, want) {
-		t.Errorf("networks for images and for vectors are %v, all are %v", got, want)
-	}
 	seen := map[string]bool{}
 	for _, row := range networks {
 		c := smallest(row.name)
@@ -56,6 +54,9 @@ func TestTableOfNetworks(t *testing.T) {
 		plan, err := graph.NewPlan(gorgonia.Nodes{net.Score}, nil, 0)
 		if err != nil {
 			t.Fatal(err)
+		}
+		if (net.XTilde.Dims() == 4) != slices.Contains(ImageNetworks(), row.name) {
+			t.Errorf("%s: its rows have shape %v", row.name, net.XTilde.Shape())
 		}
 		if (net.Level != nil) != c.TakesLevels() {
 			t.Errorf("%s: reads levels: %t, the table says %t", row.name, net.Level != nil, c.TakesLevels())
@@ -87,14 +88,16 @@ func TestRecognise(t *testing.T) {
 			continue
 		}
 		found := slices.ContainsFunc(list, func(got Config) bool {
-			return got.Net == c.Net && got.NGF == c.NGF && got.Channels == c.Channels && (!c.NeedsLevels() || got.Levels == c.Levels)
+			return got.Net == c.Net && got.NGF == c.NGF && got.Channels == c.Channels &&
+				(!c.NeedsLevels() || got.Levels == c.Levels)
 		})
 		if !found {
 			t.Errorf("%s is not among %+v", row.name, list)
 		}
 	}
-	want := "the tensors are of no network that is known: they have no begin_conv.weight of four dimensions, with which all of them begin (ncsn, ncsnv2, ncsnv2deeper, ncsnv2deepest)"
-	if _, err := Recognise(map[string]tensor.Shape{"a": {3}}, 0); err == nil || err.Error() != want {
+	want := "the tensors are of no network that is known: they have no begin_conv.weight of four dimensions, with " +
+		"which all of them begin (ncsn, ncsnv2, ncsnv2deeper, ncsnv2deepest)"
+	if _, err := Recognise(map[string]tensor.Shape{"a": {3}}, 0); err == nil || !strings.HasPrefix(err.Error(), want) {
 		t.Errorf("error %v, expected %s", err, want)
 	}
 }

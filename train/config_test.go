@@ -9,6 +9,7 @@ import (
 
 	"sigmaz/internal/setting"
 	"sigmaz/kernels"
+	"sigmaz/model"
 	"sigmaz/train/dataset"
 )
 
@@ -66,7 +67,7 @@ func TestValidate(t *testing.T) {
 		{`nonlinearity is "rellu": expected one of elu, relu, lrelu, swish; did you mean`, func(c *Config) { c.Network.Nonlinearity = "rellu" }},
 		{`spacing is "liner": expected geometric or linear; did you mean linear?`, func(c *Config) { c.Sigma.Spacing = "liner" }},
 		{"levels is auto, by Technique 2, which is about geometric ladders", func(c *Config) { c.Sigma.Spacing, c.Sigma.Levels = "linear", 0 }},
-		{`net is "ncnsv2": expected one of ncsn, ncsnv2, ncsnv2deeper, ncsnv2deepest, mlp; did you mean ncsnv2?`, func(c *Config) { c.Network.Net = "ncnsv2" }},
+		{`net is "ncnsv2": expected one of ` + strings.Join(model.Networks(), ", ") + `; did you mean ncsnv2?`, func(c *Config) { c.Network.Net = "ncnsv2" }},
 		{"ngf is 1:", func(c *Config) { c.Network.NGF = 1 }},
 		{"hidden is 0:", func(c *Config) { c.Network.Net = "mlp" }},
 		{"ngf is 100000:", func(c *Config) { c.Network.NGF = 100_000 }},

@@ -37,8 +37,8 @@ var Presets = []Preset{
 		Config: Config{
 			Data: "glyphs", Seed: 1,
 			Network: model.Config{Net: "ncsnv2", Height: 28, Width: 28, Channels: 1, NGF: 8},
-			// With seed 1 the largest distance is 14.9. The search over all pairs takes seconds that data which is always the
-			// same need not cost; -sigma-begin data repeats it.
+			// With seed 1 the largest distance is 14.9. The search over all pairs takes seconds that data which is
+			// always the same need not cost; -sigma-begin data repeats it.
 			Sigma: Sigma{Begin: SigmaEnd{Value: 15}, End: SigmaEnd{Value: 0.01}, Levels: auto},
 			Loss:  Loss{AnnealPower: 2, Stratified: true},
 			Adam:  Adam{LR: auto, Beta1: 0.9, Beta2: 0.999, Eps: 1e-8},
@@ -155,7 +155,7 @@ func published(name, what, source, files string, c Config) Preset {
 	return Preset{Name: name, What: what, Source: source, Files: files, Config: c}
 }
 
-// lsun is the preset of LSUN bedroom or tower, which differ in their data alone.
+// lsun returns the preset of LSUN bedroom or tower, which differ in their data alone.
 func lsun(category string) Preset {
 	return published(category, "the published NCSNv2Deeper on LSUN "+category+", 128x128: for a GPU",
 		"Song and Ermon 2020, table 4 and ermongroup/ncsnv2 configs/"+category+".yml: sigma 190 to 0.01 in 1,086 levels, T 3, epsilon 1.8e-6, batch 128, 150,001 steps",
@@ -190,8 +190,8 @@ func (c *Config) takeRecipe() {
 	c.Dequantize, c.EMA = r.Dequantize, EMA{Rate: r.EMARate}
 }
 
-// SetNetwork changes the network of a preset, and with it the settings that the preset has for its own network only: sizes
-// where there are none, and the recipe of a network that has one.
+// SetNetwork changes the network of a preset, and with it the settings that the preset has for its own network only:
+// sizes where there are none, and the recipe of a network that has one.
 func (c *Config) SetNetwork(net string) {
 	was := c.Network
 	c.Network.Net = net
@@ -209,7 +209,7 @@ func (c *Config) SetNetwork(net string) {
 	}
 }
 
-// FindPreset is the preset of that name, with its name written in its configuration.
+// FindPreset returns the preset of that name, with its name written in its configuration.
 func FindPreset(name string) (Preset, error) {
 	var names []string
 	for _, p := range Presets {
@@ -222,7 +222,8 @@ func FindPreset(name string) (Preset, error) {
 	return Preset{}, setting.Errorf("preset", "is %q: expected one of %s%s", name, strings.Join(names, ", "), nearest.DidYouMean(name, names))
 }
 
-// DefaultPreset is the preset for a data specification when none is asked for: toys and vectors from files have their own.
+// DefaultPreset names the preset for a data specification when none is asked for: toys and vectors from files have
+// their own.
 func DefaultPreset(data string) string {
 	spec, _ := dataset.ParseSpec(data) // an error is told where the data is opened
 	switch {

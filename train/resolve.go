@@ -134,7 +134,7 @@ func (c *Config) complete(epsilon EpsilonRule) error {
 		c.Adam.LR = c.Network.LearningRate()
 	}
 	if c.Sigma.Levels == auto {
-		levels, _, err := Technique2(c.Sigma.Begin.Value, c.Sigma.End.Value, c.Network.D())
+		levels, _, err := model.Technique2(c.Sigma.Begin.Value, c.Sigma.End.Value, c.Network.D())
 		if err != nil {
 			return err
 		}

@@ -29,7 +29,8 @@ func Infer(set model.TensorSet, prefix, net string, levels int) (model.Config, e
 		return model.Config{}, err
 	}
 	if nets := model.ImageNetworks(); net != "" && !slices.Contains(nets, net) {
-		return model.Config{}, fmt.Errorf("network %q is none for images: expected one of %s", net, strings.Join(nets, ", "))
+		return model.Config{}, fmt.Errorf("network %q is none for images: expected one of %s", net,
+			strings.Join(nets, ", "))
 	}
 	// The network asked for, or that with the fewest names amiss.
 	var best model.Config
@@ -50,7 +51,8 @@ func Infer(set model.TensorSet, prefix, net string, levels int) (model.Config, e
 		}
 		switch {
 		case net != "" && c.Net != net && wrong == 0:
-			return model.Config{}, fmt.Errorf("the tensors are not those of network %s but those of %s: give `net` %[2]s, or leave it out", net, c.Net)
+			return model.Config{}, fmt.Errorf("the tensors are not those of network %s but those of %s: give `net` "+
+				"%[2]s, or leave it out", net, c.Net)
 		case net != "" && c.Net != net:
 		case fewest < 0 || wrong < fewest:
 			best, params, fewest = c, p, wrong

@@ -61,7 +61,7 @@ func TestPlainData(t *testing.T) {
 	d.Event(train.Reading{Done: 9})
 	quietFor(d)
 	d.Event(train.Reading{Done: 30, Total: 60, Left: 3 * time.Second})
-	d.Event(train.DataNote{Text: "         100 % of something"})
+	d.Event(train.DataNote{Text: "cache    none; `cache` DIR names one"})
 	d.Event(train.Opened{Name: "x.zip: 60 images", Mapped: true})
 	d.Event(train.Comparing{N: 60})
 	d.Event(train.Compared{Done: 1, Total: 1770, Left: time.Second}) // not long enough
@@ -76,7 +76,7 @@ func TestPlainData(t *testing.T) {
 	d.Event(train.SetAside{Checkpoints: 3, Ext: ".aside"})
 	want := `looking  at file 9
 reading  50 % of 60, 3s left
-         100 % of something
+cache    none; -cache DIR names one
 data     x.zip: 60 images, mapped from the cache
 sigma    distances between all pairs of 60 ...
          10 % of the pairs, 1m00s left

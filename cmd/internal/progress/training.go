@@ -31,7 +31,7 @@ func (d *Display) Event(event train.Event) {
 			d.text("reading  %d %% of %d, %s left", 100*e.Done/e.Total, e.Total, shortTime(e.Left))
 		}
 	case train.DataNote:
-		d.line("%s", e.Text)
+		d.line("%s", cli.Flags(e.Text))
 	case train.Opened:
 		mapped := ""
 		if e.Mapped {

@@ -17,6 +17,7 @@ import (
 	"sigmaz/cmd/internal/cli"
 	"sigmaz/cmd/internal/cli/clitest"
 	"sigmaz/internal/memory"
+	"sigmaz/model"
 	"sigmaz/model/checkpoint"
 	"sigmaz/train"
 )
@@ -146,7 +147,7 @@ func TestBadInput(t *testing.T) {
 		{"-sigma-begin 0.001", 2, "-sigma-begin 0.001 is not larger than sigma-end 0.01"},
 		{"-levels-per-step 33", 2, "-levels-per-step is 33, more than the 16"},
 		{"-preset glyph", 2, `-preset is "glyph": expected one of glyphs, toy, vectors, fashion-mnist, cifar10, celeba, church, bedroom, tower, ffhq, ncsn-mnist, ncsn-cifar10; did you mean glyphs?`},
-		{"-net ncsnv3", 2, `-net is "ncsnv3": expected one of ncsn, ncsnv2, ncsnv2deeper, ncsnv2deepest, mlp; did you mean ncsnv2?`},
+		{"-net ncsnv3", 2, `-net is "ncsnv3": expected one of ` + strings.Join(model.Networks(), ", ") + `; did you mean ncsnv2?`},
 		{"-normalization BatchNorm", 2, `-normalization is "BatchNorm": expected InstanceNorm++ or InstanceNorm`},
 		{"-nonlinearity rellu", 2, `-nonlinearity is "rellu": expected one of elu, relu, lrelu, swish; did you mean relu?`},
 		{"-spacing liner", 2, `-spacing is "liner": expected geometric or linear; did you mean linear?`},

@@ -1,4 +1,4 @@
-package train
+package model
 
 import (
 	"math"
@@ -23,8 +23,10 @@ func TestTechnique2(t *testing.T) {
 		{"FFHQ 256", 3 * 256 * 256, 348, 0.01, 2311, 1.004537, 1},
 	} {
 		levels, g, err := Technique2(test.begin, test.end, test.d)
-		if err != nil || max(levels-test.levels, test.levels-levels) > test.within || math.Abs(g-test.g) > 1e-4*(test.g-1)+2e-5 {
-			t.Errorf("%s: %d levels, ratio %.6f, error %v; expected %d, %.6f", test.name, levels, g, err, test.levels, test.g)
+		if err != nil || max(levels-test.levels, test.levels-levels) > test.within ||
+			math.Abs(g-test.g) > 1e-4*(test.g-1)+2e-5 {
+			t.Errorf("%s: %d levels, ratio %.6f, error %v; expected %d, %.6f", test.name, levels, g, err,
+				test.levels, test.g)
 		}
 		if c := overlap(g, test.d); math.Abs(c-Technique2C) > 1e-9 {
 			t.Errorf("%s: overlap %g at the ratio found, expected %g", test.name, c, Technique2C)

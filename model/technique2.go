@@ -7,13 +7,12 @@
 // where Phi is the normal distribution function. The paper says C is about 0.5; its published ladders (CIFAR-10,
 // CelebA, LSUN, FFHQ) have C = 0.567, which is what is used here.
 
-package train
+package model
 
 import (
 	"math"
 
 	"sigmaz/internal/setting"
-	"sigmaz/model"
 )
 
 // Technique2C is the overlap of neighbouring levels in the published ladders.
@@ -28,14 +27,13 @@ func overlap(g float64, d int) float64 {
 
 // Technique2 chooses the number of levels from begin down to end for data of d values, L = 1 + ln(begin/end)/ln g,
 // rounded, and returns the ratio g too. In few dimensions the shells are so thick that every ratio overlaps; then
-// there is no answer and the number has to be given.
+// there is no answer and the number has to be given. The error is a [*setting.Error] about levels.
 func Technique2(begin, end float64, d int) (levels int, g float64, err error) {
 	// The overlap falls with g as long as sqrt(2D) > 3. Where it never falls to C, there is nothing to solve.
 	low, high := 1.0, 16.0
 	if overlap(high, d) > Technique2C {
-		return 0, 0, setting.Errorf("levels", "is auto, but in %d dimensions neighbouring levels overlap at "+
-			"every ratio, "+
-			"so Technique 2 has no answer; give a number, such as 20", d)
+		return 0, 0, setting.Errorf("levels", "is auto, but in %d dimensions neighbouring levels overlap at every "+
+			"ratio, so Technique 2 has no answer; give a number, such as 20", d)
 	}
 	for range 100 { // halves the interval to the last bit
 		g = (low + high) / 2
@@ -46,10 +44,9 @@ func Technique2(begin, end float64, d int) (levels int, g float64, err error) {
 		}
 	}
 	l := 1 + math.Round(math.Log(begin/end)/math.Log(g))
-	if !(l <= model.MaxLevels) {
+	if !(l <= MaxLevels) {
 		return 0, 0, setting.Errorf("levels", "is auto, which gives %.0f levels from sigma %g to %g; give a "+
-			"number of at most %d, "+
-			"or bring sigma-begin and sigma-end closer", l, begin, end, model.MaxLevels)
+			"number of at most %d, or bring sigma-begin and sigma-end closer", l, begin, end, MaxLevels)
 	}
 	return max(int(l), 2), g, nil
 }
