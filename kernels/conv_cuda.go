@@ -1,6 +1,6 @@
 //go:build cgo && !nocuda
 
-// Launches of the convolutions, see conv.cu.
+// Launches of the convolutions, see conv.cu and conv_tensor.cu.
 
 package kernels
 
@@ -17,6 +17,12 @@ var tileKernels = map[cudaTile]struct {
 	tile32x32:   {conv32x32, convGradInput32x32, convGradWeight32x32},
 	tile64x64n:  {conv64x64Any, convGradInput64x64Any, convGradWeight64x64Any},
 	tile32x32n:  {conv32x32Any, convGradInput32x32Any, convGradWeight32x32Any},
+
+	tile128x128tf32: {conv128x128Tf32, convGradInput128x128Tf32, convGradWeight128x128Tf32},
+	tile128x64tf32:  {conv: conv128x64Tf32, gradInput: convGradInput128x64Tf32},
+	tile64x64tf32:   {conv64x64Tf32, convGradInput64x64Tf32, convGradWeight64x64Tf32},
+	tile128x32tf32:  {conv: conv128x32Tf32, gradInput: convGradInput128x32Tf32},
+	tile32x128tf32:  {gradWeight: convGradWeight32x128Tf32},
 }
 
 // pixels returns the number of pixels of all images.
@@ -36,6 +42,9 @@ var testTile *cudaTile
 func (o Conv) launch(l *launcher) {
 	o.check(o.X, o.Y, o.Weight, o.Bias)
 	t := cudaTileOf(o.N*o.H*o.W, o.Cout, o.Cin%4 == 0 && aligned(o.X))
+	if o.onTensorCores() {
+		t = tensorTileOf(o.N*o.H*o.W, o.Cout)
+	}
 	if testTile != nil {
 		t = *testTile
 	}
@@ -49,6 +58,9 @@ func (o Conv) launch(l *launcher) {
 func (o ConvGradInput) launch(l *launcher) {
 	o.check(o.DX, o.DY, o.Weight, Buf{})
 	t := cudaTileOf(o.N*o.H*o.W, o.Cin, o.Cin%4 == 0 && o.Cout%4 == 0 && aligned(o.DY))
+	if o.onTensorCores() {
+		t = tensorTileOf(o.N*o.H*o.W, o.Cin)
+	}
 	if testTile != nil {
 		t = *testTile
 	}

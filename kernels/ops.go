@@ -2,11 +2,24 @@
 
 package kernels
 
-// Precision is a number format that an operation computes in.
+// Precision is a number format that an operation computes in. Its operands are float32 in memory all the same.
 type Precision string
 
-// Float32 is the precision of every operation so far.
-const Float32 Precision = "float32"
+const (
+	Float32 Precision = "float32" // that of every operation, and of one that names none
+	TF32    Precision = "tf32"    // of convolutions on tensor cores, see conv_tensor.go; the CPU has none
+)
+
+// preciser is an operation that has a choice.
+type preciser interface{ precision() Precision }
+
+// precisionOf returns the precision of an operation.
+func precisionOf(op Op) Precision {
+	if p, ok := op.(preciser); ok && p.precision() != "" {
+		return p.precision()
+	}
+	return Float32
+}
 
 // Operation is a row of [Operations].
 type Operation struct {
@@ -17,9 +30,9 @@ type Operation struct {
 // Operations lists every operation. Each must have every [Part], but for the [Exceptions]; a test holds it to that.
 var Operations = []Operation{
 	// layers and their gradients
-	{Conv{}, float32Only},
-	{ConvGradInput{}, float32Only},
-	{ConvGradWeight{}, float32Only},
+	{Conv{}, float32AndTF32},
+	{ConvGradInput{}, float32AndTF32},
+	{ConvGradWeight{}, float32AndTF32},
 	{Norm{}, float32Only},
 	{NormGrad{}, float32Only},
 	{Activate{F: ELU}, float32Only},
@@ -59,7 +72,7 @@ var Operations = []Operation{
 	{HostFunc{Label: "host_func"}, float32Only},
 }
 
-var float32Only = []Precision{Float32}
+var float32Only, float32AndTF32 = []Precision{Float32}, []Precision{Float32, TF32}
 
 // Part is what an operation of X.go has beside its contract and its reference.
 type Part string

@@ -11,6 +11,7 @@ import (
 	"math"
 	"os"
 	"os/exec"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -83,6 +84,28 @@ func barrierCases() []*barrierCase {
 			n := s.N * s.H * s.W
 			return []Op{ConvGradWeight{ConvShape: s, X: c.normals(4 * ceil(n*s.Cin, 4)).first(n * s.Cin), DY: c.normals(4 * ceil(n*s.Cout, 4)).first(n * s.Cout),
 				DWeight: c.out(s.Cout * s.Cin), DBias: c.out(s.Cout)}}
+		})
+	}
+	// Sums of four steps on tensor cores: stages are filled again.
+	for _, tile := range tensorTiles {
+		if tileKernels[tile].conv.name == "" {
+			continue
+		}
+		s := ConvShape{N: 1, H: 4, W: 8, Cin: 64, Cout: 64, K: 1, Dilation: 1}
+		c := add("conv "+tile.name, func(c *barrierCase) []Op {
+			n := s.N * s.H * s.W
+			x, dy, w := c.normals(n*s.Cin), c.normals(n*s.Cout), c.normals(s.Cout*s.Cin)
+			return []Op{Conv{ConvShape: s, X: x, Weight: w, Bias: c.normals(s.Cout), Y: c.out(n * s.Cout), Precision: TF32},
+				ConvGradInput{ConvShape: s, DY: dy, Weight: w, DX: c.out(n * s.Cin), Precision: TF32}}
+		})
+		c.tile = &tile
+	}
+	for _, cout := range []int{32, 64, 96} { // a tile each
+		s := ConvShape{N: 1, H: 8, W: 8, Cin: 32, Cout: cout, K: 1, Dilation: 1}
+		add(fmt.Sprintf("conv_grad_weight %d-%d in tf32", s.Cin, s.Cout), func(c *barrierCase) []Op {
+			n := s.N * s.H * s.W
+			return []Op{ConvGradWeight{ConvShape: s, X: c.normals(n * s.Cin), DY: c.normals(n * s.Cout),
+				DWeight: c.out(s.Cout * s.Cin), DBias: c.out(s.Cout), Precision: TF32}}
 		})
 	}
 	// Three images of several pixels, of channels that are read one and four at a time.
@@ -179,6 +202,9 @@ type barrier struct {
 // needless is the barriers by which no race is prevented: at the end of a row, behind the last barrier of a sum by halves,
 // a thread has read nothing but what it wrote itself.
 var needless = map[string][]int{"loss": {2}, "norm_sums": {2, 5}, "norm_grad_sums": {2, 5}}
+
+// ptxEntry is the name of a kernel in PTX.
+var ptxEntry = regexp.MustCompile(`\.entry (\w+)\(`)
 
 func barriers(t *testing.T) []barrier {
 	t.Helper()
