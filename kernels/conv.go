@@ -68,7 +68,7 @@ func (o Conv) Rows() int         { return o.N }
 func (o Conv) Ref(mem []float32) { o.RefRows(mem, 0, o.N) }
 func (o Conv) RefRows(mem []float32, lo, hi int) {
 	o.check(o.X, o.Y, o.Weight, o.Bias)
-	if o.onTensorCores() {
+	if o.OnTensorCores() {
 		o.refTensor(mem, lo, hi)
 		return
 	}
@@ -115,7 +115,7 @@ func (o ConvGradInput) Rows() int         { return o.N }
 func (o ConvGradInput) Ref(mem []float32) { o.RefRows(mem, 0, o.N) }
 func (o ConvGradInput) RefRows(mem []float32, lo, hi int) {
 	o.check(o.DX, o.DY, o.Weight, Buf{})
-	if o.onTensorCores() {
+	if o.OnTensorCores() {
 		o.refTensor(mem, lo, hi)
 		return
 	}
@@ -153,7 +153,7 @@ func (o ConvGradWeight) Operands() (reads, writes []Buf) {
 }
 func (o ConvGradWeight) Ref(mem []float32) {
 	o.check(o.X, o.DY, o.DWeight, o.DBias)
-	if o.onTensorCores() {
+	if o.OnTensorCores() {
 		o.refTensor(mem)
 		return
 	}

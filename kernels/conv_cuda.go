@@ -42,7 +42,7 @@ var testTile *cudaTile
 func (o Conv) launch(l *launcher) {
 	o.check(o.X, o.Y, o.Weight, o.Bias)
 	t := cudaTileOf(o.N*o.H*o.W, o.Cout, o.Cin%4 == 0 && aligned(o.X))
-	if o.onTensorCores() {
+	if o.OnTensorCores() {
 		t = tensorTileOf(o.N*o.H*o.W, o.Cout)
 	}
 	if testTile != nil {
@@ -58,7 +58,7 @@ func (o Conv) launch(l *launcher) {
 func (o ConvGradInput) launch(l *launcher) {
 	o.check(o.DX, o.DY, o.Weight, Buf{})
 	t := cudaTileOf(o.N*o.H*o.W, o.Cin, o.Cin%4 == 0 && o.Cout%4 == 0 && aligned(o.DY))
-	if o.onTensorCores() {
+	if o.OnTensorCores() {
 		t = tensorTileOf(o.N*o.H*o.W, o.Cin)
 	}
 	if testTile != nil {

@@ -17,8 +17,8 @@ import (
 // tensorChannels divides the channels of the convolutions that tensor cores run.
 const tensorChannels = 32
 
-// onTensorCores says whether the factors of a convolution in the given precision are rounded.
-func (s ConvShape) onTensorCores(p Precision) bool {
+// tensorCores says whether a convolution in the given precision runs on tensor cores.
+func (s ConvShape) tensorCores(p Precision) bool {
 	switch p {
 	case "", Float32:
 		return false
@@ -32,9 +32,10 @@ func (o Conv) precision() Precision           { return o.Precision }
 func (o ConvGradInput) precision() Precision  { return o.Precision }
 func (o ConvGradWeight) precision() Precision { return o.Precision }
 
-func (o Conv) onTensorCores() bool           { return o.ConvShape.onTensorCores(o.Precision) }
-func (o ConvGradInput) onTensorCores() bool  { return o.ConvShape.onTensorCores(o.Precision) }
-func (o ConvGradWeight) onTensorCores() bool { return o.ConvShape.onTensorCores(o.Precision) }
+// OnTensorCores says whether the factors of the products are rounded, for tensor cores.
+func (o Conv) OnTensorCores() bool           { return o.tensorCores(o.Precision) }
+func (o ConvGradInput) OnTensorCores() bool  { return o.tensorCores(o.Precision) }
+func (o ConvGradWeight) OnTensorCores() bool { return o.tensorCores(o.Precision) }
 
 // toTF32 returns the values rounded to 10 fraction bits, as float64, in which sums of their products are as good as
 // exact.

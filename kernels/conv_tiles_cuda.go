@@ -61,7 +61,7 @@ type cudaSplit struct {
 // cudaSplit cuts the sum into as many parts as occupy a large device, each of 256 pixels at least. It does not look
 // at the device at hand, so that the sum has the same bits on every one.
 func (o ConvGradWeight) cudaSplit() cudaSplit {
-	if o.onTensorCores() {
+	if o.OnTensorCores() {
 		return o.tensorSplit()
 	}
 	const shortest, threads = 256, 1 << 16

@@ -10,6 +10,17 @@ const (
 	TF32    Precision = "tf32"    // of convolutions on tensor cores, see conv_tensor.go; the CPU has none
 )
 
+// Precisions lists them.
+var Precisions = []Precision{Float32, TF32}
+
+// PrecisionNames lists their words.
+func PrecisionNames() (names []string) {
+	for _, p := range Precisions {
+		names = append(names, string(p))
+	}
+	return names
+}
+
 // preciser is an operation that has a choice.
 type preciser interface{ precision() Precision }
 
@@ -30,9 +41,9 @@ type Operation struct {
 // Operations lists every operation. Each must have every [Part], but for the [Exceptions]; a test holds it to that.
 var Operations = []Operation{
 	// layers and their gradients
-	{Conv{}, float32AndTF32},
-	{ConvGradInput{}, float32AndTF32},
-	{ConvGradWeight{}, float32AndTF32},
+	{Conv{}, Precisions},
+	{ConvGradInput{}, Precisions},
+	{ConvGradWeight{}, Precisions},
 	{Norm{}, float32Only},
 	{NormGrad{}, float32Only},
 	{Activate{F: ELU}, float32Only},
@@ -72,7 +83,7 @@ var Operations = []Operation{
 	{HostFunc{Label: "host_func"}, float32Only},
 }
 
-var float32Only, float32AndTF32 = []Precision{Float32}, []Precision{Float32, TF32}
+var float32Only = []Precision{Float32}
 
 // Part is what an operation of X.go has beside its contract and its reference.
 type Part string
