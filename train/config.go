@@ -75,7 +75,7 @@ type Sigma struct {
 // Distances is the pairwise distances (Euclidean, over all D values) that the rules of [SigmaEnd] use.
 type Distances struct {
 	Max        float64 `yaml:"max"`                  // d_max, the largest
-	Min        float64 `yaml:"min,omitempty"`        // d_min, the smallest between two images that differ; 0: not looked for
+	Min        float64 `yaml:"min,omitempty"`        // d_min, the smallest of two that differ; 0: not looked for
 	Duplicates int     `yaml:"duplicates,omitempty"` // images that are equal to another one
 }
 

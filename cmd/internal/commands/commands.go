@@ -43,8 +43,10 @@ func table(b versioncmd.Build) []entry {
 		{name: "score", what: "evaluates a network as a function, from NumPy array to NumPy array", new: scorecmd.New},
 		{name: "export", what: "writes a network's weights as a PyTorch state_dict", new: exportcmd.New},
 		{name: "bench", what: "measures how fast a device trains, samples and moves memory", new: benchcmd.New},
-		{name: "version", what: "prints version, commit, Go, build tags and instruction set", new: func() *cli.Command { return versioncmd.New(b) }},
-		{name: "completion", what: "prints a script that completes commands and flags in a shell", new: func() *cli.Command { return completionCommand(b) }},
+		{name: "version", what: "prints version, commit, Go, build tags and instruction set",
+			new: func() *cli.Command { return versioncmd.New(b) }},
+		{name: "completion", what: "prints a script that completes commands and flags in a shell",
+			new: func() *cli.Command { return completionCommand(b) }},
 	}
 }
 
@@ -101,7 +103,8 @@ func choose(b versioncmd.Build, args []string, standard string) (c *cli.Command,
 		return top, nil, &cli.UsageError{Text: fmt.Sprintf(format, a...), Help: "-h lists the commands"}
 	}
 
-	if words := strings.Fields(standard); len(words) > 0 && (len(args) == 0 || strings.HasPrefix(args[0], "-") && !slices.Contains(own, undashed(args[0]))) {
+	noCommand := len(args) == 0 || strings.HasPrefix(args[0], "-") && !slices.Contains(own, undashed(args[0]))
+	if words := strings.Fields(standard); len(words) > 0 && noCommand {
 		if find(words[0]) == nil {
 			return usage("%s is %q: expected a command and flags of it, such as train -gpu", DefaultVariable, standard)
 		}
@@ -159,11 +162,14 @@ func overview(all []entry, standard string) *cli.Command {
 	for _, e := range append(all, help) {
 		commands.Rows = append(commands.Rows, [2]string{e.name, e.what})
 	}
-	notes := []string{fmt.Sprintf("Flags come after the command: %s help COMMAND and %[1]s COMMAND -h list them. -version is short for version.", program)}
+	notes := []string{fmt.Sprintf("Flags come after the command: %s help COMMAND and %[1]s COMMAND -h list them. "+
+		"-version is short for version.", program)}
 	if words := strings.Fields(standard); len(words) > 0 {
-		notes = append(notes, fmt.Sprintf("Without a command, flags are those of %s %s, by the environment variable %s.", program, strings.Join(words, " "), DefaultVariable))
+		notes = append(notes, fmt.Sprintf("Without a command, flags are those of %s %s, by the environment variable %s.",
+			program, strings.Join(words, " "), DefaultVariable))
 	} else {
-		notes = append(notes, fmt.Sprintf("The environment variable %s may hold a command with flags, such as train -gpu, that is run where none is given.", DefaultVariable))
+		notes = append(notes, fmt.Sprintf("The environment variable %s may hold a command with flags, such as train -gpu, "+
+			"that is run where none is given.", DefaultVariable))
 	}
 	return &cli.Command{
 		Name:  program,

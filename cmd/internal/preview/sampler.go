@@ -34,7 +34,8 @@ func BatchFor(cfg model.Config) int {
 
 // NewSampler builds the network for batches of the given number of rows. An epsilon of 0 is chosen by Technique 4. Load
 // gives it weights.
-func NewSampler(b kernels.Backend, cfg model.Config, sigmas model.Ladder, o sample.Options, batch int) (*Sampler, error) {
+func NewSampler(b kernels.Backend, cfg model.Config, sigmas model.Ladder, o sample.Options,
+	batch int) (*Sampler, error) {
 	if o.Epsilon == 0 && len(sigmas) > 0 && o.T > 0 {
 		o.Epsilon = sample.Epsilon(sigmas, o.T)
 	}
@@ -122,7 +123,8 @@ func (s *Sampler) Draw(ctx context.Context, n int, each func(Batch) error) ([]fl
 		}
 		for i, v := range x[:rows*d] {
 			if math.IsNaN(float64(v)) || math.IsInf(float64(v), 0) {
-				return out, fmt.Errorf("sample %d became %g: the chain ran away, or the weights are not finite; try a smaller epsilon than %.3g or more than T = %d steps a level", first+i/d, v, s.Options.Epsilon, s.Options.T)
+				return out, fmt.Errorf("sample %d became %g: the chain ran away, or the weights are not finite; "+
+					"try a smaller epsilon than %.3g or more than T = %d steps a level", first+i/d, v, s.Options.Epsilon, s.Options.T)
 			}
 		}
 		s.unscale(x)
