@@ -11,6 +11,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 )
 
@@ -51,8 +52,13 @@ func build() error {
 	if out, err := exec.Command("go", args...).CombinedOutput(); err != nil {
 		return fmt.Errorf("go build: %v\n%s", err, out)
 	}
-	// go test keeps results by the files that a test looks at: these are the ones that the programs come from.
-	return filepath.WalkDir("..", func(path string, d fs.DirEntry, err error) error {
+	return nil
+}
+
+// sources looks at the files that the programs come from: go test keeps results by the files that a test has looked at.
+// What TestMain looks at does not count.
+var sources = sync.OnceFunc(func() {
+	filepath.WalkDir("..", func(path string, d fs.DirEntry, err error) error {
 		if err != nil || d.IsDir() {
 			return err
 		}
@@ -62,11 +68,12 @@ func build() error {
 		}
 		return err
 	})
-}
+})
 
 // command runs a program in dir with more environment. What the stand-in driver says for itself is left out.
 func command(t *testing.T, dir string, env []string, args ...string) (code int, stdout, stderr string) {
 	t.Helper()
+	sources()
 	c := exec.Command(filepath.Join(bin, args[0]), args[1:]...)
 	var o, e bytes.Buffer
 	c.Dir, c.Stdout, c.Stderr, c.Env = dir, &o, &e, append(os.Environ(), env...)

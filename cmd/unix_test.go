@@ -172,6 +172,41 @@ func TestNothingIsLostWithTheReader(t *testing.T) {
 	}
 }
 
+// The first signal is answered, and a second one does not wait for a step that takes long.
+func TestSecondSignal(t *testing.T) {
+	for _, words := range [][]string{{"train"}, {"sigmaz", "train"}} {
+		c := exec.Command(filepath.Join(bin, words[0]),
+			append(words[1:], strings.Fields("-ngf 64 -batch 128 -steps 1000 -held-out 0 -preview-n 0 -log-every 1")...)...)
+		c.Dir, c.Env = t.TempDir(), bare()
+		stdout, err := c.StdoutPipe()
+		if err != nil {
+			t.Fatal(err)
+		}
+		stderr, err := c.StderrPipe()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := c.Start(); err != nil {
+			t.Fatal(err)
+		}
+		lines := bufio.NewScanner(stdout)
+		for lines.Scan() && !strings.HasPrefix(lines.Text(), "training ") {
+		}
+		c.Process.Signal(syscall.SIGINT)
+		said := bufio.NewScanner(stderr)
+		for said.Scan() && said.Text() != "stopping after this step; once more quits at once, without saving" {
+		}
+		c.Process.Signal(syscall.SIGINT)
+		var exit *exec.ExitError
+		if err := c.Wait(); !errors.As(err, &exit) || exit.ExitCode() != 130 {
+			t.Errorf("%q: %v, expected exit code 130", words, err)
+		}
+		if saved, _ := filepath.Glob(filepath.Join(c.Dir, "runs/glyphs-1/checkpoints/*.safetensors")); len(saved) > 0 {
+			t.Errorf("%q: saved %q", words, saved)
+		}
+	}
+}
+
 // A pipe or a device in the place of a file is refused, and not waited for.
 func TestPipesAndDevices(t *testing.T) {
 	dir := world(t)

@@ -158,6 +158,7 @@ func start(t *testing.T, dir string, env []string, words ...string) (code int, s
 func startAs(t *testing.T, as func(*exec.Cmd), dir string, env []string, words ...string) (code int, stdout,
 	stderr string) {
 	t.Helper()
+	sources()
 	c := exec.Command(filepath.Join(bin, words[0]), words[1:]...)
 	var out, errs bytes.Buffer
 	c.Dir, c.Stdout, c.Stderr, c.Env = dir, &out, &errs, append(bare(), env...)
@@ -350,6 +351,7 @@ var original = sync.OnceValues(func() (string, error) {
 // world is a folder of its own with two good runs, good data and damaged files.
 func world(t *testing.T) string {
 	t.Helper()
+	sources()
 	from, err := original()
 	if err != nil {
 		t.Fatal(err)
