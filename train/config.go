@@ -117,7 +117,7 @@ func (c *Config) Ladder() (model.Ladder, error) {
 	return model.NewLadder(c.Sigma.Spacing, c.Sigma.Begin.Value, c.Sigma.End.Value, c.Sigma.Levels)
 }
 
-// Unit is what the loss of zero weights is called, beside which losses are shown.
+// Unit returns the name of the loss of zero weights, to which shown losses are compared.
 func (c *Config) Unit() string {
 	if c.Loss.AnnealPower == 2 {
 		return "D/2"

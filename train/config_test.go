@@ -197,7 +197,8 @@ func TestAnnealPower(t *testing.T) {
 	}
 }
 
-// A run says how its held-out images were chosen; one of before there was that rule is told of when it goes on.
+// A run says how its held-out images were chosen. A run older than that rule says nothing, and gets a note when it goes
+// on.
 func TestSplitRule(t *testing.T) {
 	c := valid(t, "toy")
 	c.HeldOut = 100

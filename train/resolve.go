@@ -59,9 +59,8 @@ func (c *Config) Resolve(ctx context.Context, events Events, epsilon EpsilonRule
 	}
 	// A run whose configuration cannot be read again could not be gone on with.
 	if size := len(c.YAML()); size > maxConfigBytes {
-		return nil, setting.Errorf("standardize", "of %d columns would take %.1f MB of configuration, of which "+
-			"%.1f are read: "+
-			"use `standardize` columns or none, or choose fewer with `columns`",
+		return nil, setting.Errorf("standardize", "of %d columns would take %.1f MB of configuration, and at most "+
+			"%.1f are read: use `standardize` columns or none, or choose fewer with `columns`",
 			c.Network.Channels, float64(size)/1e6, maxConfigBytes/1e6)
 	}
 	return splits, nil

@@ -285,7 +285,7 @@ func chooseColumns(list string, names []string, width int) ([]int, error) {
 		item = strings.TrimSpace(item)
 		if i := slices.Index(names, item); i >= 0 && item != "" {
 			if slices.Contains(names[i+1:], item) {
-				return nil, setting.Errorf("columns", "names column %q, of which the table has two: give its number", item)
+				return nil, setting.Errorf("columns", "names column %q, and the table has two of that name: give the number", item)
 			}
 			if err := take(i+1, item); err != nil {
 				return nil, err

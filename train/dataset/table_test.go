@@ -85,7 +85,7 @@ func TestBadTables(t *testing.T) {
 		{"no such number", "a,b\n1,2\n", Settings{Columns: "3"}, "columns names column 3, but the table has columns 1 to 2 (a, b)"},
 		{"range beyond", "1,2\n1,2\n", Settings{Columns: "2-1000000000"}, "columns names column 3, but the table has columns 1 to 2"},
 		{"twice", "a,b\n1,2\n", Settings{Columns: "a,1-2"}, "columns names column 1 twice: name each once"},
-		{"ambiguous", "a,a\n1,2\n", Settings{Columns: "a"}, `columns names column "a", of which the table has two: give its number`},
+		{"ambiguous", "a,a\n1,2\n", Settings{Columns: "a"}, `columns names column "a", and the table has two of that name: give the number`},
 		{"no header", "a,b\n1,2\n", Settings{Header: "no"}, `t: line 1, column 1: expected a number, found "a"`},
 		{"bad header", "1,2\n3,5\n", Settings{Header: "maybe"}, `header is "maybe": expected yes or no`},
 		{"size of a table", "1,2\n3,5\n", Settings{Size: "8"}, "size is for image files, and this data is none"},

@@ -50,10 +50,10 @@ func table(b versioncmd.Build) []entry {
 	}
 }
 
-// help is what the table does not have: it is answered by the command that it is about.
+// help is the one command that the table does not have: the command that it is about answers it.
 var help = entry{name: "help", what: "shows what a command does, its flags and examples"}
 
-// Main is the program sigmaz.
+// Main runs the program sigmaz, and ends the process.
 func Main(b versioncmd.Build) {
 	c, args, err := choose(b, os.Args[1:], os.Getenv(DefaultVariable))
 	if err != nil {
@@ -62,7 +62,7 @@ func Main(b versioncmd.Build) {
 	c.Main(args)
 }
 
-// Program is one command as a program of its own.
+// Program runs one command as a program of its own, and ends the process.
 func Program(name string) {
 	all := table(versioncmd.Build{})
 	i := slices.IndexFunc(all, func(e entry) bool { return e.name == name })
@@ -74,7 +74,7 @@ func Program(name string) {
 	c.Main(os.Args[1:])
 }
 
-// others are the names of all commands but one.
+// others lists the names of all commands but one.
 func others(all []entry, name string) (names []string) {
 	for _, e := range all {
 		if e.name != name {
@@ -84,8 +84,8 @@ func others(all []entry, name string) (names []string) {
 	return names
 }
 
-// choose is the command that arguments of sigmaz ask for, and its own arguments. standard is the value of
-// DefaultVariable. An error is for c.Exit; that of the help text, flag.ErrHelp, too.
+// choose finds the command that the arguments of sigmaz ask for, and returns the arguments that are left for it.
+// standard is the value of DefaultVariable. An error, also flag.ErrHelp, which asks for the help text, is for c.Exit.
 func choose(b versioncmd.Build, args []string, standard string) (c *cli.Command, rest []string, err error) {
 	all := table(b)
 	find := func(name string) *cli.Command {
@@ -144,10 +144,10 @@ func choose(b versioncmd.Build, args []string, standard string) (c *cli.Command,
 	return usage("unknown command %q%s", word, meant)
 }
 
-// own are the flags of sigmaz itself, without their dashes.
+// own lists the flags of sigmaz itself, without their dashes.
 var own = []string{"h", "help", "version"}
 
-// undashed is a flag without its dash or two, "" for what is none.
+// undashed returns a flag without its dash or two, and "" for a word that is no flag.
 func undashed(word string) string {
 	name, ok := strings.CutPrefix(word, "-")
 	if !ok {
@@ -156,7 +156,7 @@ func undashed(word string) string {
 	return strings.TrimPrefix(name, "-")
 }
 
-// overview is sigmaz without a command word, for its help text and exit code.
+// overview makes the command for sigmaz without a command word: its help text lists the commands.
 func overview(all []entry, standard string) *cli.Command {
 	commands := cli.List{Name: "Commands"}
 	for _, e := range append(all, help) {

@@ -36,7 +36,7 @@ func completionCommand(b versioncmd.Build) *cli.Command {
 	return c
 }
 
-// forCompletion is the table as completion takes it, with help.
+// forCompletion returns the table of commands, help included, as package completion takes it.
 func forCompletion(b versioncmd.Build) []completion.Command {
 	var all []completion.Command
 	entries := table(b)

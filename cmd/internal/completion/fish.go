@@ -49,7 +49,7 @@ complete -c %[1]s -f
 	return b.String()
 }
 
-// fishQuoted is text between single quotes in fish.
+// fishQuoted puts text between single quotes for fish.
 func fishQuoted(s string) string {
 	return strings.NewReplacer(`\`, `\\`, "'", `\'`).Replace(s)
 }

@@ -23,8 +23,8 @@ type Sampler struct {
 	chain *sample.Chain
 }
 
-// BatchFor is how many rows are drawn together where nobody says: so many that one layer's activations at full
-// resolution fill about 16 MiB, between 1 and 64 images, and 512 vectors. The samples do not depend on it.
+// BatchFor chooses how many rows are drawn together where nobody says: 512 vectors, or between 1 and 64 images, such
+// that one layer's activations at full resolution fill about 16 MiB. The samples do not depend on it.
 func BatchFor(cfg model.Config) int {
 	if cfg.Vectors() {
 		return 512
@@ -89,7 +89,7 @@ func (s *Sampler) unscale(x []float32) {
 	}
 }
 
-// Values is how many values Read needs room for.
+// Values returns the number of values that Read needs room for.
 func (s *Sampler) Values() int { return s.score.N * s.score.D }
 
 // Draw draws samples 0 to n-1, (n, D), images in [0, 1]. Sample k is the same for any n and any batch size. each,

@@ -253,14 +253,14 @@ func (j *job) outputs() []output {
 // check finds now what would keep the results from being written later.
 func (j *job) check() error {
 	if j.gif != "" && j.vectors() && !j.plane() {
-		return fmt.Errorf("-gif: expected images or points in the plane, found samples of %d values; leave it away",
+		return fmt.Errorf("-gif: expected images or points in the plane, found samples of %d values; leave it out",
 			j.cfg.Network.D())
 	}
 	if j.csv != "" && !j.vectors() {
-		return errors.New("-csv: images are no rows of a table; leave it away, or write them with -npy FILE")
+		return errors.New("-csv: images are no rows of a table; leave it out, or write them with -npy FILE")
 	}
 	if j.images != "" && j.vectors() {
-		return errors.New("-images: points have no images; leave it away, or write them with -npy FILE")
+		return errors.New("-images: points have no images; leave it out, or write them with -npy FILE")
 	}
 	outputs := j.outputs()
 	flagOf := map[string]string{}
