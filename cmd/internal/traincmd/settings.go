@@ -29,9 +29,6 @@ type settingFlag struct {
 	Field   func(c *train.Config) any
 	Default string   // as the help text shows it, where the default preset does not tell; "": what that has
 	Known   []string // values that are known by name; those of a [word] need not be told
-	// ChangesOnResume is for a setting that changes no result, or is checked by other means: it may be given with
-	// -resume.
-	ChangesOnResume bool
 	// Unused says why a run has no use for the setting, "" where it has: who gives it expects it to do something.
 	// nil: all runs use it.
 	Unused func(c *train.Config) string
