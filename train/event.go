@@ -2,7 +2,11 @@
 
 package train
 
-import "time"
+import (
+	"time"
+
+	"sigmaz/train/dataset"
+)
 
 // Event is something that happened in a run: a value of one of these types, in the order in which they come.
 //
@@ -68,7 +72,7 @@ type (
 
 	// PairDistances is what the comparison of all pairs found.
 	PairDistances struct {
-		Distances
+		dataset.Distances
 		End float64 // sigma_L by RuleData, d_min/(2 sqrt D)
 	}
 )

@@ -27,12 +27,13 @@ import (
 	"sigmaz/kernels"
 )
 
-// Distances are the extremes of the Euclidean distances between the rows of a data set, images scaled to [0, 1].
+// Distances are the extremes of the Euclidean distances between the rows of a data set, images scaled to [0, 1]. They
+// are part of a run's configuration where they set the ends of its ladder.
 type Distances struct {
-	Max        float64 // largest
-	Min        float64 // smallest between rows that differ
-	Pairs      int64   // pairs of distinct rows compared: all of them
-	Duplicates int     // rows equal to an earlier row
+	Max        float64 `yaml:"max"`                  // largest
+	Min        float64 `yaml:"min,omitempty"`        // smallest between rows that differ; 0: not looked for
+	Pairs      int64   `yaml:"-"`                    // pairs of distinct rows compared: all of them
+	Duplicates int     `yaml:"duplicates,omitempty"` // rows equal to an earlier row
 }
 
 const (

@@ -139,9 +139,9 @@ func Open(path string, o *Options, c *cli.Command) (*File, error) {
 		return nil, err
 	}
 	if f.Weights.Config != "" {
-		err = f.configured(o, c)
+		err = f.readConfig(o, c)
 	} else {
-		err = f.found(o, c)
+		err = f.inferConfig(o, c)
 	}
 	if err == nil && o.ema && !f.Has(checkpoint.EMAPrefix) {
 		err = fmt.Errorf("%s holds no moving average (EMA): leave -ema out to take its weights", f.Path)
@@ -184,8 +184,8 @@ func (f *File) At() string {
 	return fmt.Sprintf("step %d, ", f.Step)
 }
 
-// configured reads the configuration in a checkpoint of this program.
-func (f *File) configured(o *Options, c *cli.Command) (err error) {
+// readConfig reads the configuration in a checkpoint of this program.
+func (f *File) readConfig(o *Options, c *cli.Command) (err error) {
 	for _, flag := range o.Group().Flags {
 		if c.Given(flag.Name) {
 			return cli.Usagef("-%s: %s holds its configuration; leave the flag out", flag.Name, f.Path)
@@ -208,8 +208,8 @@ func (f *File) configured(o *Options, c *cli.Command) (err error) {
 	return nil
 }
 
-// found finds out what there is to know about a file without a configuration.
-func (f *File) found(o *Options, c *cli.Command) error {
+// inferConfig finds out what there is to know about a file without a configuration.
+func (f *File) inferConfig(o *Options, c *cli.Command) error {
 	net, err := checkpoint.Infer(f, f.Prefix(), o.net, len(f.Weights.Sigmas))
 	if err != nil {
 		return fmt.Errorf("%s: %w", f.Path, err)

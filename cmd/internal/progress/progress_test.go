@@ -8,6 +8,7 @@ import (
 	"unicode/utf8"
 
 	"sigmaz/train"
+	"sigmaz/train/dataset"
 )
 
 // In a window of 40 columns the text leaves the 14 that percent, bar and spaces take at least.
@@ -68,7 +69,7 @@ func TestPlainData(t *testing.T) {
 	d.Event(train.Compared{Done: 1, Total: 1770, Left: time.Second}) // not long enough
 	d.pairs = time.Now().Add(-2 * pairsTime)
 	d.Event(train.Compared{Done: 177, Total: 1770, Left: time.Minute})
-	d.Event(train.PairDistances{Distances: train.Distances{Max: 14.9, Min: 0.25, Duplicates: 2}, End: 0.0125})
+	d.Event(train.PairDistances{Distances: dataset.Distances{Max: 14.9, Min: 0.25, Duplicates: 2}, End: 0.0125})
 	d.Event(train.Diameter{Max: 7.5, N: 60})
 	d.Event(train.Warning{Text: "take `net` mlp"})
 	d.Event(train.StartedFrom{Path: "a.pth", Kind: "PyTorch checkpoint", Step: 7, Stepped: true,

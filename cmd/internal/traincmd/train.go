@@ -232,21 +232,26 @@ func profile(path string) (stop func(), err error) {
 	return func() { pprof.StopCPUProfile(); w.Close() }, nil
 }
 
+// trainerWords returns the memory in four-byte words that training with a configuration takes.
+func trainerWords(b kernels.Backend, c *train.Config, data *train.Splits) (int, error) {
+	tc, err := c.Trainer(data)
+	if err != nil {
+		return 0, err
+	}
+	return train.TrainerWords(b, tc)
+}
+
 // checkMemory refuses a network and batch that the machine cannot hold, before the attempt ends the process. A GPU says
 // so itself.
 func checkMemory(b kernels.Backend, c *train.Config, data *train.Splits, gpu bool) error {
-	tc, err := c.Trainer(data)
-	if err != nil {
-		return err
-	}
-	words, err := train.TrainerWords(b, tc)
+	words, err := trainerWords(b, c, data)
 	if err != nil {
 		return err
 	}
 	have := memory.Host()
 	if need := 4 * float64(words); !gpu && have > 0 && need > have {
 		what := fmt.Sprintf("ngf %d", c.Network.NGF)
-		if !c.Network.TakesImages() {
+		if c.Network.Vectors() {
 			what = fmt.Sprintf("hidden %d", c.Network.Hidden)
 		}
 		return fmt.Errorf("training with batch %d and %s needs %s of memory, and this machine has %s: "+
@@ -365,11 +370,7 @@ func dryRun(ctx context.Context, b kernels.Backend, c *train.Config, preset trai
 	if err != nil {
 		return err
 	}
-	tc, err := c.Trainer(data)
-	if err != nil {
-		return err
-	}
-	words, err := train.TrainerWords(b, tc)
+	words, err := trainerWords(b, c, data)
 	if err != nil {
 		return err
 	}
