@@ -68,9 +68,8 @@ func CheckLadder(spacing string, begin, end float64, levels int) error {
 		return err
 	}
 	if begin <= end {
-		return setting.Errorf("sigma-begin", "%g is not larger than sigma-end %g: the ladder runs from the "+
-			"largest noise to the smallest; "+
-			"raise sigma-begin or lower sigma-end", begin, end)
+		return setting.Errorf("sigma-begin", "%g is not larger than `sigma-end` %g: the ladder runs from the "+
+			"largest noise to the smallest; raise `sigma-begin` or lower `sigma-end`", begin, end)
 	}
 	return nil
 }

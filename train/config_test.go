@@ -44,7 +44,7 @@ func TestPresetsRoundTrip(t *testing.T) {
 	c := valid(t, "glyphs")
 	c.Sigma.Begin = SigmaEnd{Value: 1.0 / 3}
 	c.Sigma.End = SigmaEnd{Rule: RuleLiteral}
-	c.Sigma.Distances = &Distances{Max: math.Pi, Min: 1e-3, Duplicates: 4}
+	c.Sigma.Distances = &dataset.Distances{Max: math.Pi, Min: 1e-3, Duplicates: 4}
 	c.Sampling.Epsilon = 1.0646187255097268e-05
 	back, err := ParseConfig(c.YAML())
 	if err != nil {
@@ -86,8 +86,8 @@ func TestValidate(t *testing.T) {
 		{"sigma-begin is data-literal:", func(c *Config) { c.Sigma.Begin = SigmaEnd{Rule: RuleLiteral} }},
 		{"sigma-end is -1:", func(c *Config) { c.Sigma.End.Value = -1 }},
 		{"sigma-end is +Inf:", func(c *Config) { c.Sigma.End.Value = inf }},
-		{"sigma-begin 0.01 is not larger than sigma-end 0.01:", func(c *Config) { c.Sigma.Begin.Value = 0.01 }},
-		{"sigma-begin 1 is not larger than sigma-end 2:", func(c *Config) { c.Sigma.Begin.Value, c.Sigma.End.Value = 1, 2 }},
+		{"sigma-begin 0.01 is not larger than `sigma-end` 0.01:", func(c *Config) { c.Sigma.Begin.Value = 0.01 }},
+		{"sigma-begin 1 is not larger than `sigma-end` 2:", func(c *Config) { c.Sigma.Begin.Value, c.Sigma.End.Value = 1, 2 }},
 		{"anneal-power is NaN:", func(c *Config) { c.Loss.AnnealPower = nan }},
 		{"levels-per-step is -1:", func(c *Config) { c.Loss.LevelsPerStep = -1 }},
 		{"levels-per-step is 33, more than the 16 images", func(c *Config) { c.Loss.LevelsPerStep = 33 }},

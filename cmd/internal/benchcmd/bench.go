@@ -14,6 +14,7 @@ import (
 	"sigmaz/cmd/internal/cli"
 	"sigmaz/internal/picture"
 	"sigmaz/kernels"
+	"sigmaz/train/dataset"
 )
 
 // New makes the command.
@@ -98,9 +99,15 @@ type bench struct {
 }
 
 func measure(o *options, stdin io.Reader, stdout io.Writer) error {
-	if o.json != "" { // before minutes of measuring
+	// What is wrong with a file is found before minutes of measuring.
+	if o.json != "" {
 		if err := picture.CheckWritable(o.json); err != nil {
 			return fmt.Errorf("-json: %w", err)
+		}
+	}
+	if o.data != "" {
+		if _, err := dataset.ParseSpec(o.data); err != nil {
+			return fmt.Errorf("-data: %w", err)
 		}
 	}
 	backend, err := kernels.Open(o.device.GPU, o.device.N, o.workers)

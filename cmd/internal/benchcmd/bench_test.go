@@ -183,6 +183,15 @@ func TestUsage(t *testing.T) {
 	}
 }
 
+// Data that is not there is known before anything is measured.
+func TestDataIsLookedForFirst(t *testing.T) {
+	var stdout, stderr bytes.Buffer
+	code := New().Execute(t.Context(), []string{"-data", "nowhere"}, cli.Streams{Out: &stdout, Err: &stderr})
+	if code != 1 || stdout.Len() > 0 || !strings.Contains(stderr.String(), "-data: nowhere: expected a file") {
+		t.Errorf("exit code %d, %q, %q", code, stdout.String(), stderr.String())
+	}
+}
+
 func TestHelp(t *testing.T) { clitest.Check(t, New) }
 
 func TestJSON(t *testing.T) {
