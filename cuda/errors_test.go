@@ -29,8 +29,8 @@ func TestErrorText(t *testing.T) {
 				"CUDA_ERROR_SYSTEM_DRIVER_MISMATCH (803)); restart the machine or install the driver again, " +
 				"or leave -gpu out"},
 		{initError(&Error{"cuInit", 999, "CUDA_ERROR_UNKNOWN", "unknown error"}),
-			"no CUDA driver answers (cuInit: CUDA_ERROR_UNKNOWN (999)); install the NVIDIA driver, or leave -gpu " +
-				"away"},
+			"no CUDA driver answers (cuInit: CUDA_ERROR_UNKNOWN (999)); install the NVIDIA driver, " +
+				"or leave -gpu out"},
 		{checkDriver(11040),
 			"the NVIDIA driver is too old: it is for CUDA 11.4, and CUDA 11.8 (driver 520) or newer is needed; " +
 				"update it, or leave -gpu out"},

@@ -95,19 +95,14 @@ type bench struct {
 	backend *counting
 	out     io.Writer
 	watch   stopwatch
+	set     *dataset.Set // of -data, where distances are measured; nil: made images
 	report  Report
 }
 
 func measure(o *options, stdin io.Reader, stdout io.Writer) error {
-	// What is wrong with a file is found before minutes of measuring.
-	if o.json != "" {
+	if o.json != "" { // before minutes of measuring
 		if err := picture.CheckWritable(o.json); err != nil {
 			return fmt.Errorf("-json: %w", err)
-		}
-	}
-	if o.data != "" {
-		if _, err := dataset.ParseSpec(o.data); err != nil {
-			return fmt.Errorf("-data: %w", err)
 		}
 	}
 	backend, err := kernels.Open(o.device.GPU, o.device.N, o.workers)
@@ -132,6 +127,11 @@ func measure(o *options, stdin io.Reader, stdout io.Writer) error {
 	}
 	if o.info {
 		return nil
+	}
+	if o.data != "" && !o.check { // before minutes of measuring, too
+		if b.set, err = dataset.Open(o.data, 1); err != nil {
+			return fmt.Errorf("-data: %w", err)
+		}
 	}
 	if err := b.checkAll(); err != nil {
 		return err

@@ -187,7 +187,8 @@ func TestUsage(t *testing.T) {
 func TestDataIsLookedForFirst(t *testing.T) {
 	var stdout, stderr bytes.Buffer
 	code := New().Execute(t.Context(), []string{"-data", "nowhere"}, cli.Streams{Out: &stdout, Err: &stderr})
-	if code != 1 || stdout.Len() > 0 || !strings.Contains(stderr.String(), "-data: nowhere: expected a file") {
+	if code != 1 || strings.Contains(stdout.String(), "checked") ||
+		!strings.Contains(stderr.String(), "nowhere: expected a file") {
 		t.Errorf("exit code %d, %q, %q", code, stdout.String(), stderr.String())
 	}
 }
