@@ -13,7 +13,7 @@
 # The driver comes from the host with --gpus all (NVIDIA Container Toolkit): without it the programs of the GPU image do not
 # start, because libcuda.so.1 is missing.
 #
-#	docker build --build-arg CUDA_VERSION=11.8.0 -t sigmaz .    for hosts with an older driver; 11.8 to 12.x
+#	docker build --build-arg CUDA_VERSION=11.8.0 -t sigmaz .    for hosts with an older driver; 11.8 to 13.x, 13.0.1 say
 
 ARG CUDA_VERSION=12.4.1
 ARG CUDA_OS=ubuntu22.04
@@ -51,8 +51,8 @@ WORKDIR /src
 COPY go.mod go.sum ./
 RUN go mod download
 COPY . .
-# The driver's library is not in the image; its stub is there to link against.
-RUN CGO_ENABLED=1 CGO_LDFLAGS="-O2 -g -L/usr/local/cuda/lib64/stubs" \
+# The driver's library is not in the image; its stub is there to link against. cuda/include is for the headers of CUDA 13.
+RUN CGO_ENABLED=1 CGO_CFLAGS="-O2 -g -I/src/cuda/include -I/usr/local/cuda/include" CGO_LDFLAGS="-O2 -g -L/usr/local/cuda/lib64/stubs" \
 	go build -trimpath -ldflags="-s -w" -o /out/ ./cmd/...
 
 FROM nvidia/cuda:${CUDA_VERSION}-base-${CUDA_OS} AS gpu
