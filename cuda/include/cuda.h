@@ -2,9 +2,9 @@
 //
 //	CGO_CFLAGS="-O2 -g -I$PWD/cuda/include -I/usr/local/cuda/include" go build ./cmd/...
 //
-// CUDA 13 gives five names new arguments, by mapping them to newer symbols of the driver. The older symbols are still in every
-// driver; here the names are theirs again. So are two whose arguments are the old ones, but whose newer symbols drivers lack that
-// this program still runs with. With older headers nothing is changed.
+// CUDA 13 gives five names new arguments, by mapping them to newer symbols of the driver. The older symbols are still
+// in every driver; here the names are theirs again. So are two whose arguments are the old ones, but whose newer
+// symbols drivers lack that this program still runs with. With older headers nothing is changed.
 #include_next <cuda.h>
 
 #if defined(CUDA_VERSION) && CUDA_VERSION >= 13000 && !defined(SIGMAZ_CUDA_H)
