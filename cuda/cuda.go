@@ -1,6 +1,7 @@
 //go:build cgo && !nocuda
 
-// The device through the driver. The same surface without CUDA is in cuda_none.go.
+// A device with its memory, kernels and graphs, through the driver. The same surface without CUDA is in cuda_none.go.
+
 package cuda
 
 /*
@@ -26,7 +27,7 @@ import (
 	"gorgonia.org/cu"
 )
 
-// Available says why no device can be used: no driver, no GPU, a driver too old. It is nil if one can.
+// Available returns why no device can be used (no driver, no GPU, a driver that is too old), or nil if one can.
 func Available() error {
 	if code := int(C.sigmaz_init_result()); code != 0 {
 		return initError(failed("cuInit", code))
@@ -44,7 +45,7 @@ func Available() error {
 	return nil
 }
 
-// Count is the number of devices, numbered from 0.
+// Count returns the number of devices. They are numbered from 0.
 func Count() (int, error) {
 	if err := Available(); err != nil {
 		return 0, err
@@ -53,14 +54,14 @@ func Count() (int, error) {
 	return n, check("cuDeviceGetCount", err)
 }
 
-// Device is one GPU with one context and one stream. Its methods may be called from any goroutine; what is launched
-// runs in the order of the calls.
+// Device is one GPU with one context and one stream. Its methods may be called from any goroutine. Launches run in the
+// order of the calls.
 type Device struct {
 	device       cu.Device
 	name         string
 	major, minor int
 	units        int // multiprocessors
-	driver       int
+	driver       int // CUDA version, as cuDriverGetVersion counts
 	stream       cu.Stream
 
 	work chan func()   // for the device's thread
@@ -68,15 +69,15 @@ type Device struct {
 
 	// Only the device's thread touches these.
 	capturing bool
-	later     []any // what was freed during a capture, which would break it: freed at its end
+	deferred  []any // things to free when the capture ends: freeing them during it would break it
 	closed    bool
-	lost      error                // the first error that cost the context; every later call gives it again
-	owned     map[any]func() error // what Close has to release: buffers, pinned memory, modules, graphs
+	lost      error                // the first error that cost the context; every later call returns it
+	owned     map[any]func() error // buffers, pinned memory, modules and graphs, each with the call that releases it
 }
 
 var errClosed = errors.New("the CUDA device is closed")
 
-// Open starts the device of that number.
+// Open opens the device of the given number, counted from 0.
 func Open(ordinal int) (*Device, error) {
 	n, err := Count()
 	if err != nil {
@@ -88,13 +89,13 @@ func Open(ordinal int) (*Device, error) {
 	d := &Device{work: make(chan func()), done: make(chan struct{}), owned: map[any]func() error{}}
 	go d.thread()
 	if err := d.do(func() error { return d.open(ordinal) }); err != nil {
-		d.on(func() { d.closed = true })
+		d.onThread(func() { d.closed = true })
 		return nil, fmt.Errorf("opening device %d: %w", ordinal, err)
 	}
 	return d, nil
 }
 
-// open runs on the device's thread, which it binds to the device's primary context.
+// open binds the device's thread, on which it runs, to the device's primary context, and makes the stream.
 func (d *Device) open(ordinal int) (err error) {
 	d.driver = cu.Version()
 	if d.device, err = cu.GetDevice(ordinal); err != nil {
@@ -117,7 +118,7 @@ func (d *Device) open(ordinal int) (err error) {
 		d.device.ReleasePrimaryCtx()
 		return check("cuCtxSetCurrent", err)
 	}
-	// The stream does not wait for the legacy default stream, on which nothing but the zeroing of new buffers runs.
+	// The stream need not wait for the legacy default stream: only the zeroing of new buffers runs on that.
 	if d.stream, err = cu.MakeStream(cu.NonBlocking); err != nil {
 		d.device.ReleasePrimaryCtx()
 		return check("cuStreamCreate", err)
@@ -125,8 +126,8 @@ func (d *Device) open(ordinal int) (err error) {
 	return nil
 }
 
-// thread makes the driver calls, one closure after the other. It never unlocks its operating system thread, which so
-// ends with it.
+// thread makes the driver calls, one closure after the other. It never unlocks its operating system thread, so that
+// the thread, which is bound to the context, ends with it.
 func (d *Device) thread() {
 	runtime.LockOSThread()
 	defer close(d.done)
@@ -135,8 +136,8 @@ func (d *Device) thread() {
 	}
 }
 
-// on runs job on the device's thread and waits for it. False says that the thread has ended.
-func (d *Device) on(job func()) bool {
+// onThread runs job on the device's thread and waits for it. It returns false if the thread has ended.
+func (d *Device) onThread(job func()) bool {
 	ran := make(chan struct{})
 	select {
 	case d.work <- func() { job(); close(ran) }:
@@ -147,10 +148,10 @@ func (d *Device) on(job func()) bool {
 	}
 }
 
-// do runs call on the device's thread. Once a call has lost the context, that error stands for every later call.
+// do runs call on the device's thread. Once a call has lost the context, every later do returns that call's error.
 func (d *Device) do(call func() error) error {
 	err := errClosed
-	d.on(func() {
+	d.onThread(func() {
 		if err = d.lost; err != nil {
 			return
 		}
@@ -163,8 +164,8 @@ func (d *Device) do(call func() error) error {
 	return err
 }
 
-// idle is do for what must not happen while a graph is captured: it would break the capture.
-func (d *Device) idle(what string, call func() error) error {
+// outsideCapture runs call as do does, but refuses while a graph is captured, which call would break.
+func (d *Device) outsideCapture(what string, call func() error) error {
 	return d.do(func() error {
 		if d.capturing {
 			return fmt.Errorf("%s: not while a CUDA graph is captured", what)
@@ -173,12 +174,12 @@ func (d *Device) idle(what string, call func() error) error {
 	})
 }
 
-// free releases something that Close would release otherwise: at most once, and quietly after the context is lost or
-// the device closed, since it is gone then. While a graph is captured it only notes it.
+// free releases something that the device owns. It does nothing the second time, nor after the context was lost or the
+// device closed: the thing is gone then. While a graph is captured it only takes note.
 func (d *Device) free(what any) (err error) {
-	d.on(func() {
+	d.onThread(func() {
 		if d.capturing {
-			d.later = append(d.later, what)
+			d.deferred = append(d.deferred, what)
 			return
 		}
 		err = d.release(what)
@@ -186,7 +187,7 @@ func (d *Device) free(what any) (err error) {
 	return err
 }
 
-// release is free on the device's thread.
+// release does the work of free. It runs on the device's thread.
 func (d *Device) release(what any) error {
 	release := d.owned[what]
 	delete(d.owned, what)
@@ -196,19 +197,19 @@ func (d *Device) release(what any) error {
 	return release()
 }
 
-// Name is the device's name in the driver's words.
+// Name returns the driver's name for the device: "NVIDIA H100 PCIe".
 func (d *Device) Name() string { return d.name }
 
-// Capability is the device's compute capability: 8, 0 is sm_80.
+// Capability returns the device's compute capability: 8 and 0 for sm_80.
 func (d *Device) Capability() (major, minor int) { return d.major, d.minor }
 
-// DriverVersion is the CUDA version that the driver is for: 12040 is 12.4.
+// DriverVersion returns the newest CUDA version that the driver knows: 12040 for 12.4.
 func (d *Device) DriverVersion() int { return d.driver }
 
-// Multiprocessors is the number of the device's streaming multiprocessors.
+// Multiprocessors returns the number of the device's streaming multiprocessors.
 func (d *Device) Multiprocessors() int { return d.units }
 
-// Memory is the device's memory in bytes.
+// Memory returns the device's free and total memory in bytes.
 func (d *Device) Memory() (free, total int64, err error) {
 	err = d.do(func() error {
 		free, total, err = memInfo()
@@ -222,20 +223,20 @@ func memInfo() (free, total int64, err error) {
 	return free, total, check("cuMemGetInfo", err)
 }
 
-// Close waits for the device and releases all that was made on it. It is not an error to close twice, or after the
-// device was lost.
+// Close waits for the device and releases everything that was made on it. Closing twice, or after the device was lost,
+// does nothing.
 func (d *Device) Close() error {
 	var err error
-	d.on(func() {
+	d.onThread(func() {
 		d.closed = true
 		if d.lost != nil {
 			d.device.ReleasePrimaryCtx()
 			return
 		}
 		err = check("cuCtxSynchronize", cu.Synchronize())
-		for _, graphs := range []bool{true, false} { // graphs before the kernels and the memory that they name
+		for _, graphs := range []bool{true, false} { // graphs first: they refer to kernels and memory
 			for what, release := range d.owned {
-				if _, is := what.(*Graph); is == graphs {
+				if _, isGraph := what.(*Graph); isGraph == graphs {
 					err = cmp.Or(err, release())
 				}
 			}
@@ -246,9 +247,9 @@ func (d *Device) Close() error {
 	return err
 }
 
-// Sync waits until all work queued on the device has ended, and tells how it ended.
+// Sync waits until all work queued on the device has ended, and returns the error of what failed.
 func (d *Device) Sync() error {
-	return d.idle("Sync", func() error { return check("cuStreamSynchronize", d.stream.Synchronize()) })
+	return d.outsideCapture("Sync", func() error { return check("cuStreamSynchronize", d.stream.Synchronize()) })
 }
 
 // Buffer is one allocation of device memory.
@@ -259,14 +260,14 @@ type Buffer struct {
 	owner string
 }
 
-// Alloc reserves device memory, all zero. Owner says what it is for and appears in errors; where the memory does not
-// suffice, the error is an [*OutOfMemory].
+// Alloc reserves device memory and fills it with zeros. Owner says what the memory is for, and appears in errors. If
+// the device has too little, the error is an [*OutOfMemory].
 func (d *Device) Alloc(bytes int64, owner string) (*Buffer, error) {
 	b := &Buffer{d: d, bytes: bytes, owner: owner}
 	if bytes < 0 {
 		return nil, fmt.Errorf("device memory for %s: %d bytes", owner, bytes)
 	}
-	err := d.idle("Alloc", func() error {
+	err := d.outsideCapture("Alloc", func() error {
 		if bytes == 0 {
 			return nil
 		}
@@ -280,7 +281,7 @@ func (d *Device) Alloc(bytes int64, owner string) (*Buffer, error) {
 			return fmt.Errorf("device memory for %s (%s): %w", owner, size(bytes), err)
 		}
 		d.owned[b] = func() error { return check("cuMemFree", cu.MemFree(b.addr)) }
-		// The zeroing runs on the legacy default stream, which the device's stream does not wait for.
+		// The zeroing runs on the legacy default stream. The device's stream does not wait for that, so wait here.
 		if err := check("cuMemsetD8", cu.MemsetD8(b.addr, 0, bytes)); err != nil {
 			return err
 		}
@@ -293,19 +294,21 @@ func (d *Device) Alloc(bytes int64, owner string) (*Buffer, error) {
 	return b, nil
 }
 
-// Addr is the buffer's address on the device, 0 for an empty one. It is a multiple of 256.
+// Addr returns the buffer's address on the device: a multiple of 256, or 0 if the buffer is empty.
 func (b *Buffer) Addr() uint64 { return uint64(b.addr) }
 
-// Bytes is the buffer's size.
+// Bytes returns the buffer's size.
 func (b *Buffer) Bytes() int64 { return b.bytes }
 
-// Owner is what the buffer is for.
+// Owner returns what the buffer is for.
 func (b *Buffer) Owner() string { return b.owner }
 
-// Free gives the memory back after the work queued before. Freeing twice, or after the device was closed, does nothing.
+// Free releases the memory once the work queued before has ended. Freeing twice, or after the device was closed, does
+// nothing.
 func (b *Buffer) Free() error { return b.d.free(b) }
 
-// Write copies src to the buffer from byte off on, after all work queued before. src may be changed afterwards.
+// Write copies src to the buffer from byte off on, after all work queued before. It waits for the copy: src may be
+// changed afterwards.
 func (b *Buffer) Write(off int64, src []byte) error {
 	return b.copy("Write", off, src, func(addr cu.DevicePtr, host unsafe.Pointer) error {
 		return check("cuMemcpyHtoDAsync", cu.MemcpyHtoDAsync(addr, host, int64(len(src)), b.d.stream))
@@ -319,8 +322,8 @@ func (b *Buffer) Read(dst []byte, off int64) error {
 	})
 }
 
-// copy queues a copy on the device's stream and waits for it. (The calls that are synchronous by themselves use the
-// default stream, and for a small write they return before the data has arrived.)
+// copy queues a copy on the device's stream and waits for it. The driver's synchronous copies will not do: they use
+// the default stream, and return from a small write before the data has arrived.
 func (b *Buffer) copy(what string, off int64, host []byte, queue func(cu.DevicePtr, unsafe.Pointer) error) error {
 	n := int64(len(host))
 	if off < 0 || off > b.bytes || n > b.bytes-off {
@@ -329,7 +332,7 @@ func (b *Buffer) copy(what string, off int64, host []byte, queue func(cu.DeviceP
 	if n == 0 {
 		return nil
 	}
-	return b.d.idle(what+" of "+b.owner, func() error {
+	return b.d.outsideCapture(what+" of "+b.owner, func() error {
 		if b.d.owned[b] == nil {
 			return fmt.Errorf("%s of %s: it was freed", what, b.owner)
 		}
@@ -347,7 +350,7 @@ func (b *Buffer) copy(what string, off int64, host []byte, queue func(cu.DeviceP
 	})
 }
 
-// Pinned is memory of the host that kernels read and write in place. What a kernel wrote is there after [Device.Sync].
+// Pinned is host memory that kernels read and write in place. What a kernel wrote can be read after [Device.Sync].
 type Pinned struct {
 	d    *Device
 	host unsafe.Pointer
@@ -355,13 +358,13 @@ type Pinned struct {
 	n    int
 }
 
-// AllocPinned reserves pinned host memory, all zero.
+// AllocPinned reserves pinned host memory and fills it with zeros.
 func (d *Device) AllocPinned(bytes int) (*Pinned, error) {
 	if bytes <= 0 {
 		return nil, fmt.Errorf("pinned memory: %d bytes", bytes)
 	}
 	p := &Pinned{d: d, n: bytes}
-	err := d.idle("AllocPinned", func() error {
+	err := d.outsideCapture("AllocPinned", func() error {
 		var device C.uint64_t
 		if err := result("cuMemAllocHost", C.sigmaz_host_alloc(C.size_t(bytes), &p.host, &device)); err != nil {
 			return fmt.Errorf("%s of pinned host memory: %w", size(int64(bytes)), err)
@@ -377,29 +380,29 @@ func (d *Device) AllocPinned(bytes int) (*Pinned, error) {
 	return p, nil
 }
 
-// Bytes is the memory itself. It must not be used after Free or [Device.Close].
+// Bytes returns the memory itself. It must not be used after Free or [Device.Close].
 func (p *Pinned) Bytes() []byte { return unsafe.Slice((*byte)(p.host), p.n) }
 
-// Addr is its address on the device.
+// Addr returns the memory's address on the device.
 func (p *Pinned) Addr() uint64 { return p.addr }
 
-// Free gives the memory back; no work that is queued may still use it.
+// Free releases the memory. No queued work may still use it.
 func (p *Pinned) Free() { p.d.free(p) }
 
-// Module is the loaded kernels of one PTX file.
+// Module holds the kernels of one PTX file, loaded to the device.
 type Module struct {
 	d      *Device
 	name   string
 	module cu.Module
 }
 
-// Load compiles PTX for the device. Name stands for the module in errors.
+// Load compiles PTX for the device. Errors call the module by name.
 func (d *Device) Load(name string, ptx []byte) (*Module, error) {
 	if err := checkPTX(name, ptx, d.driver, d.major, d.minor, d.name); err != nil {
 		return nil, err
 	}
 	m := &Module{d: d, name: name}
-	err := d.idle("Load", func() error {
+	err := d.outsideCapture("Load", func() error {
 		log := &cu.JITErrorLogBuffer{Buffer: make([]byte, 8<<10)}
 		var err error
 		if m.module, err = cu.LoadDataEx(string(ptx), log); err != nil {
@@ -429,7 +432,7 @@ type Function struct {
 // Function finds a kernel by its name.
 func (m *Module) Function(name string) (*Function, error) {
 	f := &Function{d: m.d, name: name}
-	err := m.d.idle("Function", func() error { // which may load code
+	err := m.d.outsideCapture("Function", func() error { // the driver may load code now
 		var err error
 		if f.function, err = m.module.Function(name); err != nil {
 			return fmt.Errorf("kernel %s of %s: %w", name, m.name, check("cuModuleGetFunction", err))
@@ -442,9 +445,10 @@ func (m *Module) Function(name string) (*Function, error) {
 	return f, nil
 }
 
-// SetSharedMemory lets launches of f ask for up to that many bytes of dynamic shared memory; without it the most is 48 KiB.
+// SetSharedMemory raises the dynamic shared memory that launches of f may ask for to a number of bytes. Without it
+// they get at most 48 KiB.
 func (f *Function) SetSharedMemory(bytes int) error {
-	return f.d.idle("SetSharedMemory", func() error {
+	return f.d.outsideCapture("SetSharedMemory", func() error {
 		// cu.Function holds the driver's handle and nothing else, and has no accessor for it.
 		handle := *(*unsafe.Pointer)(unsafe.Pointer(&f.function))
 		if err := result("cuFuncSetAttribute", C.sigmaz_set_dynamic_shared(handle, C.int(bytes))); err != nil {
@@ -454,9 +458,9 @@ func (f *Function) SetSharedMemory(bytes int) error {
 	})
 }
 
-// Args is the arguments of one launch, in the order of the kernel's parameters. Each lies in a cell of 8 bytes, in
-// memory of C: cu reads 8 bytes of every argument, whatever its size. A launch copies them, so that Args may be changed,
-// used again or freed right after; what is not freed goes with the garbage collector.
+// Args holds the arguments of one launch, in the order of the kernel's parameters. Each lies in a cell of 8 bytes of C
+// memory, because cu reads 8 bytes of every argument, whatever its size. A launch copies them: Args may be changed,
+// used again or freed right after it. The garbage collector frees what the program does not.
 type Args struct {
 	cells *cells
 	n     int
@@ -473,14 +477,14 @@ func (c *cells) free() {
 	c.p, c.length = nil, 0
 }
 
-// NewArgs is an empty list of arguments.
+// NewArgs returns an empty list of arguments.
 func NewArgs() *Args {
 	a := &Args{cells: &cells{}}
 	runtime.AddCleanup(a, (*cells).free, a.cells)
 	return a
 }
 
-// add appends a cell. The value is in its low bytes, as both the host and the device count them.
+// add appends a cell. The value is in its low bytes, which come first on the host and the device alike.
 func (a *Args) add(v uint64) *Args {
 	if a.n == a.cells.length {
 		length := max(16, 2*a.cells.length)
@@ -510,13 +514,13 @@ func (a *Args) U64(v uint64) *Args { return a.add(v) }
 // F32 appends a float.
 func (a *Args) F32(v float32) *Args { return a.add(uint64(math.Float32bits(v))) }
 
-// Free gives the cells back and leaves an empty list.
+// Free releases the cells and leaves an empty list.
 func (a *Args) Free() {
 	a.cells.free()
 	a.n = 0
 }
 
-// Launch queues one run of f: grid blocks of block threads, with that many bytes of dynamic shared memory.
+// Launch queues one run of f: grid blocks of block threads each, with shared bytes of dynamic shared memory.
 func (d *Device) Launch(f *Function, grid, block [3]int, shared int, a *Args) error {
 	if min(grid[0], grid[1], grid[2], block[0], block[1], block[2]) < 1 {
 		return fmt.Errorf("launching %s: a grid of %v and blocks of %v", f.name, grid, block)
@@ -545,10 +549,10 @@ type Graph struct {
 	exec unsafe.Pointer
 }
 
-// Capture makes a graph of the launches that f makes; they do not run now. Until f returns nothing else may be done on the
-// device, and no other goroutine may launch on it.
+// Capture records the launches that f makes as a graph. They do not run now. Until f returns, nothing else may be done
+// on the device, and no other goroutine may launch on it.
 func (d *Device) Capture(f func() error) (*Graph, error) {
-	err := d.idle("Capture", func() error {
+	err := d.outsideCapture("Capture", func() error {
 		if err := result("cuStreamBeginCapture", C.sigmaz_capture_begin(d.streamHandle())); err != nil {
 			return err
 		}
@@ -559,23 +563,23 @@ func (d *Device) Capture(f func() error) (*Graph, error) {
 		return nil, err
 	}
 	g := &Graph{d: d}
-	made := false
+	ended := false
 	end := func(inner error) error {
-		made = true
+		ended = true
 		return d.do(func() error {
 			d.capturing = false
 			defer func() {
-				for _, what := range d.later {
+				for _, what := range d.deferred {
 					d.release(what)
 				}
-				d.later = nil
+				d.deferred = nil
 			}()
 			var graph unsafe.Pointer
 			err := result("cuStreamEndCapture", C.sigmaz_capture_end(d.streamHandle(), &graph))
 			if graph != nil {
 				defer C.sigmaz_graph_destroy(graph)
 			}
-			// A launch that failed inside the capture has ended it: that error says more.
+			// If a launch failed, the capture has failed too: the launch's error says more.
 			if inner != nil {
 				return inner
 			}
@@ -590,7 +594,7 @@ func (d *Device) Capture(f func() error) (*Graph, error) {
 		})
 	}
 	defer func() {
-		if !made { // f panicked
+		if !ended { // f panicked
 			end(errors.New("the capture was left"))
 		}
 	}()
@@ -600,9 +604,9 @@ func (d *Device) Capture(f func() error) (*Graph, error) {
 	return g, nil
 }
 
-// Launch queues one run of the graph. It does not wait for it.
+// Launch queues one run of the graph and returns at once.
 func (g *Graph) Launch() error {
-	return g.d.idle("Launch of a graph", func() error {
+	return g.d.outsideCapture("Launch of a graph", func() error {
 		if g.d.owned[g] == nil {
 			return errors.New("launch of a CUDA graph that was destroyed")
 		}
@@ -615,7 +619,7 @@ func (g *Graph) Destroy() error { return g.d.free(g) }
 
 func (d *Device) streamHandle() unsafe.Pointer { return unsafe.Pointer(d.stream.C()) }
 
-// result is the error of a call made here, nil for CUDA_SUCCESS.
+// result returns the error of a call that driver.c made, nil for CUDA_SUCCESS.
 func result(call string, code C.int) error {
 	if code == 0 {
 		return nil
@@ -623,7 +627,7 @@ func result(call string, code C.int) error {
 	return failed(call, int(code))
 }
 
-// check is the error of a call made by cu, whose error type has no name outside it: an integer, perhaps wrapped.
+// check returns the error of a call that cu made. Its error type is not exported: an integer, perhaps wrapped.
 func check(call string, err error) error {
 	if err == nil {
 		return nil
@@ -636,13 +640,13 @@ func check(call string, err error) error {
 	return fmt.Errorf("%s: %w", call, err)
 }
 
-// names keeps cuGetErrorName and cuGetErrorString to one caller at a time: errors are made on any goroutine.
-var names sync.Mutex
+// driverText keeps cuGetErrorName and cuGetErrorString to one caller at a time: any goroutine may make an error.
+var driverText sync.Mutex
 
-// failed asks the driver what a result means.
+// failed makes the error of a result, in the driver's words.
 func failed(call string, code int) *Error {
-	names.Lock()
-	defer names.Unlock()
+	driverText.Lock()
+	defer driverText.Unlock()
 	return &Error{
 		Call: call,
 		Code: code,

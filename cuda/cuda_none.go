@@ -1,36 +1,37 @@
 //go:build !cgo || nocuda
 
-// The surface of cuda.go in a program built without CUDA. Nothing can be opened, so nothing else is ever reached.
+// The exported names of cuda.go for a program built without CUDA. Nothing can be opened, so the rest is never reached.
+
 package cuda
 
-// Available says why no device can be used.
+// Available returns why no device can be used.
 func Available() error { return ErrNotBuilt }
 
-// Count is the number of devices, numbered from 0.
+// Count returns the number of devices.
 func Count() (int, error) { return 0, ErrNotBuilt }
 
 // Device is one GPU.
 type Device struct{}
 
-// Open starts the device of that number.
+// Open opens the device of the given number, counted from 0.
 func Open(ordinal int) (*Device, error) { return nil, ErrNotBuilt }
 
-// Name is the device's name in the driver's words.
+// Name returns the driver's name for the device.
 func (d *Device) Name() string { return "" }
 
-// Capability is the device's compute capability.
+// Capability returns the device's compute capability.
 func (d *Device) Capability() (major, minor int) { return 0, 0 }
 
-// DriverVersion is the CUDA version that the driver is for.
+// DriverVersion returns the newest CUDA version that the driver knows.
 func (d *Device) DriverVersion() int { return 0 }
 
-// Multiprocessors is the number of the device's streaming multiprocessors.
+// Multiprocessors returns the number of the device's streaming multiprocessors.
 func (d *Device) Multiprocessors() int { return 0 }
 
-// Memory is the device's memory in bytes.
+// Memory returns the device's free and total memory in bytes.
 func (d *Device) Memory() (free, total int64, err error) { return 0, 0, ErrNotBuilt }
 
-// Close releases all that was made on the device.
+// Close releases everything that was made on the device.
 func (d *Device) Close() error { return ErrNotBuilt }
 
 // Sync waits until all work queued on the device has ended.
@@ -42,16 +43,16 @@ type Buffer struct{}
 // Alloc reserves device memory.
 func (d *Device) Alloc(bytes int64, owner string) (*Buffer, error) { return nil, ErrNotBuilt }
 
-// Addr is the buffer's address on the device.
+// Addr returns the buffer's address on the device.
 func (b *Buffer) Addr() uint64 { return 0 }
 
-// Bytes is the buffer's size.
+// Bytes returns the buffer's size.
 func (b *Buffer) Bytes() int64 { return 0 }
 
-// Owner is what the buffer is for.
+// Owner returns what the buffer is for.
 func (b *Buffer) Owner() string { return "" }
 
-// Free gives the memory back.
+// Free releases the memory.
 func (b *Buffer) Free() error { return ErrNotBuilt }
 
 // Write copies src to the buffer.
@@ -60,22 +61,22 @@ func (b *Buffer) Write(off int64, src []byte) error { return ErrNotBuilt }
 // Read fills dst from the buffer.
 func (b *Buffer) Read(dst []byte, off int64) error { return ErrNotBuilt }
 
-// Pinned is memory of the host that kernels read and write in place.
+// Pinned is host memory that kernels read and write in place.
 type Pinned struct{}
 
 // AllocPinned reserves pinned host memory.
 func (d *Device) AllocPinned(bytes int) (*Pinned, error) { return nil, ErrNotBuilt }
 
-// Bytes is the memory itself.
+// Bytes returns the memory itself.
 func (p *Pinned) Bytes() []byte { return nil }
 
-// Addr is its address on the device.
+// Addr returns the memory's address on the device.
 func (p *Pinned) Addr() uint64 { return 0 }
 
-// Free gives the memory back.
+// Free releases the memory.
 func (p *Pinned) Free() {}
 
-// Module is the loaded kernels of one PTX file.
+// Module holds the kernels of one PTX file.
 type Module struct{}
 
 // Load compiles PTX for the device.
@@ -87,13 +88,13 @@ type Function struct{}
 // Function finds a kernel by its name.
 func (m *Module) Function(name string) (*Function, error) { return nil, ErrNotBuilt }
 
-// SetSharedMemory lets launches of f ask for up to that many bytes of dynamic shared memory.
+// SetSharedMemory raises the dynamic shared memory that launches of f may ask for.
 func (f *Function) SetSharedMemory(bytes int) error { return ErrNotBuilt }
 
-// Args is the arguments of one launch.
+// Args holds the arguments of one launch.
 type Args struct{}
 
-// NewArgs is an empty list of arguments.
+// NewArgs returns an empty list of arguments.
 func NewArgs() *Args { return &Args{} }
 
 // Ptr appends an address on the device.
@@ -111,7 +112,7 @@ func (a *Args) U64(v uint64) *Args { return a }
 // F32 appends a float.
 func (a *Args) F32(v float32) *Args { return a }
 
-// Free gives the cells back.
+// Free releases the arguments.
 func (a *Args) Free() {}
 
 // Launch queues one run of f.
@@ -119,10 +120,10 @@ func (d *Device) Launch(f *Function, grid, block [3]int, shared int, a *Args) er
 	return ErrNotBuilt
 }
 
-// Graph is a captured list of launches.
+// Graph is a captured list of launches, which one call launches again.
 type Graph struct{}
 
-// Capture makes a graph of the launches that f makes.
+// Capture records the launches that f makes as a graph.
 func (d *Device) Capture(f func() error) (*Graph, error) { return nil, ErrNotBuilt }
 
 // Launch queues one run of the graph.

@@ -1,7 +1,8 @@
 //go:build cgo && !nocuda
 
-// These tests need a driver that answers: a GPU's, or the stand-in of cuda/sim by LD_LIBRARY_PATH. Without one they are
-// skipped, and fail where SIGMAZ_GPU=required promises one.
+// These tests need a driver: a GPU's, or by LD_LIBRARY_PATH the stand-in of cuda/sim. Without one they are skipped,
+// but fail if SIGMAZ_GPU=required promises one.
+
 package cuda
 
 import (
@@ -86,8 +87,10 @@ func TestDevice(t *testing.T) {
 	major, minor := d.Capability()
 	free, total, err := d.Memory()
 	must(t, err)
-	if d.Name() == "" || major < 8 || minor < 0 || d.DriverVersion() < minDriver || d.Multiprocessors() < 1 || free <= 0 || free > total {
-		t.Errorf("%q %d.%d, driver %d, %d multiprocessors, %d of %d bytes free", d.Name(), major, minor, d.DriverVersion(), d.Multiprocessors(), free, total)
+	name, driver, units := d.Name(), d.DriverVersion(), d.Multiprocessors()
+	if name == "" || major < 8 || minor < 0 || driver < minDriver || units < 1 || free <= 0 || free > total {
+		t.Errorf("%q %d.%d, driver %d, %d multiprocessors, %d of %d bytes free",
+			name, major, minor, driver, units, free, total)
 	}
 	n, err := Count()
 	must(t, err)
@@ -175,7 +178,8 @@ func TestOutOfMemory(t *testing.T) {
 	if !errors.As(err, &oom) {
 		t.Fatalf("not an *OutOfMemory: %v", err)
 	}
-	if oom.Need != 1<<50 || oom.Total != total || oom.Free <= 0 || oom.Free > total || oom.Owner != "the weights of a dream" {
+	if oom.Need != 1<<50 || oom.Total != total || oom.Free <= 0 || oom.Free > total ||
+		oom.Owner != "the weights of a dream" {
 		t.Errorf("%+v", oom)
 	}
 	says(t, err, "out of device memory: the weights of a dream needs 1048576.00 GiB")
@@ -218,7 +222,8 @@ func TestLaunchErrors(t *testing.T) {
 	_, err = m.Function("affinity")
 	says(t, err, "kernel affinity of sum", "cuModuleGetFunction: CUDA_ERROR_NOT_FOUND (500)")
 	var e *Error
-	if !errors.As(err, &e) || e.Call != "cuModuleGetFunction" || e.Code != 500 || e.Name != "CUDA_ERROR_NOT_FOUND" || e.Lost() {
+	if !errors.As(err, &e) || e.Call != "cuModuleGetFunction" || e.Code != 500 || e.Name != "CUDA_ERROR_NOT_FOUND" ||
+		e.Lost() {
 		t.Errorf("%+v", e)
 	}
 	f, err := m.Function("fill")
@@ -230,7 +235,8 @@ func TestLaunchErrors(t *testing.T) {
 	must(t, err)
 	args := NewArgs().Ptr(b.Addr()).F32(3).U64(16)
 	defer args.Free()
-	says(t, d.Launch(f, [3]int{1, 1, 1}, [3]int{1 << 20, 1, 1}, 0, args), "launching fill", "cuLaunchKernel: CUDA_ERROR_INVALID_VALUE (1)")
+	says(t, d.Launch(f, [3]int{1, 1, 1}, [3]int{1 << 20, 1, 1}, 0, args),
+		"launching fill", "cuLaunchKernel: CUDA_ERROR_INVALID_VALUE (1)")
 	// A refused launch costs nothing.
 	must(t, d.Launch(f, [3]int{1, 1, 1}, [3]int{64, 1, 1}, 0, args))
 	got := make([]byte, 64)
@@ -425,7 +431,9 @@ func TestGoroutines(t *testing.T) {
 				for k := range 20 {
 					x := float32(i + k)
 					got := make([]byte, 16)
-					if err := errors.Join(b.Write(0, floats(x, x, x, x)), run(b.Addr(), b.Addr(), 2, 1, 4), b.Read(got, 0)); err != nil {
+					err := errors.Join(
+						b.Write(0, floats(x, x, x, x)), run(b.Addr(), b.Addr(), 2, 1, 4), b.Read(got, 0))
+					if err != nil {
 						t.Error(err)
 						return
 					}
@@ -450,7 +458,9 @@ func TestFaults(t *testing.T) {
 	if !strings.Contains(d.Name(), "stand-in") {
 		t.Skip("not the stand-in driver")
 	}
-	for _, c := range []string{"no-driver", "no-device", "old-driver", "old-device", "lost:2", "lost:2 lazy", "oom:1048576"} {
+	for _, c := range []string{
+		"no-driver", "no-device", "old-driver", "old-device", "lost:2", "lost:2 lazy", "oom:1048576",
+	} {
 		t.Run(c, func(t *testing.T) {
 			fault, lazy, _ := strings.Cut(c, " ")
 			again := exec.Command(os.Args[0], "-test.run=^TestFaults$", "-test.v")
@@ -490,7 +500,8 @@ func underFault(t *testing.T, fault string) {
 	d := open(t)
 	if fault == "old-device" {
 		_, err := d.Load("sum", []byte(".version 7.8\n.target sm_80\n.address_size 64\n"))
-		says(t, err, d.Name()+" has compute capability 7.0, and the kernels of sum need 8.0 or more", "leave -gpu away")
+		says(t, err, d.Name()+" has compute capability 7.0, and the kernels of sum need 8.0 or more",
+			"leave -gpu away")
 		t.Log(err)
 		return
 	}
@@ -510,9 +521,12 @@ func underFault(t *testing.T, fault string) {
 		if err = g.Launch(); err == nil {
 			err = d.Sync()
 		}
-		says(t, err, "cu", "CUDA_ERROR_LAUNCH_FAILED (719)", "the device is lost to this process, start it again from the last checkpoint")
-		// The first error stands for all that follow, and closing is quiet.
-		for _, later := range []error{b.Read(make([]byte, 4), 0), d.Sync(), g.Launch(), run(b.Addr(), b.Addr(), 1, 1, 4)} {
+		says(t, err, "cu", "CUDA_ERROR_LAUNCH_FAILED (719)",
+			"the device is lost to this process, start it again from the last checkpoint")
+		// Every later call returns the same error, and closing returns none.
+		for _, later := range []error{
+			b.Read(make([]byte, 4), 0), d.Sync(), g.Launch(), run(b.Addr(), b.Addr(), 1, 1, 4),
+		} {
 			if later == nil || later.Error() != err.Error() {
 				t.Errorf("later: %v", later)
 			}

@@ -1,10 +1,10 @@
 //go:build cgo && !nocuda
 
-// cuInit, interposed, and the driver calls that gorgonia.org/cu lacks.
+// A cuInit that stands before the driver's, and the driver calls that gorgonia.org/cu lacks.
 //
-// cu calls cuInit when its package is initialised and ends the process when no device answers, so a program that only
-// imports it could never fall back to the CPU. The cuInit below stands before the driver's in the symbol search, as the
-// program's own definition: it calls the driver's, keeps the result for Go to ask for, and returns success.
+// The package cu calls cuInit when it is initialised, and ends the process if no device answers: a program that
+// imports it could never fall back to the CPU. So the program defines a cuInit of its own, which the dynamic linker
+// finds before the driver's. It calls the driver's, keeps the result for Go to ask for, and always returns success.
 #define _GNU_SOURCE
 #include "driver.h"
 

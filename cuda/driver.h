@@ -1,7 +1,7 @@
 //go:build cgo && !nocuda
 
-// The driver calls that gorgonia.org/cu lacks, in plain types, so that no CUDA type crosses to Go. Each returns its
-// CUresult. The matching file is driver.c.
+// The driver calls that gorgonia.org/cu lacks, in plain types, so that no CUDA type crosses to Go. Each returns a
+// CUresult. They are defined in driver.c.
 #ifndef SIGMAZ_CUDA_DRIVER_H
 #define SIGMAZ_CUDA_DRIVER_H
 
@@ -11,16 +11,17 @@
 // The result of the real cuInit; -1 before it was called.
 int sigmaz_init_result(void);
 
-// The driver's name of a CUresult and its words for it; NULL where it has none.
+// The driver's name for a CUresult, and its words for it; NULL if it has none.
 const char *sigmaz_error_name(int result);
 const char *sigmaz_error_string(int result);
 
-// Memory of the host that the device reads and writes at *device.
+// Allocates pinned host memory. The host finds it at *host, the device at *device.
 int sigmaz_host_alloc(size_t bytes, void **host, uint64_t *device);
 
+// Sets the most dynamic shared memory that a launch of the function may ask for.
 int sigmaz_set_dynamic_shared(void *function, int bytes);
 
-// Stream capture (of the calling thread alone) and the graph that it gives.
+// Stream capture, of the calling thread's calls alone, and the graph that it gives.
 int sigmaz_capture_begin(void *stream);
 int sigmaz_capture_end(void *stream, void **graph);
 int sigmaz_graph_instantiate(void *graph, void **exec);

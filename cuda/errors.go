@@ -1,12 +1,5 @@
-// Package cuda reaches one NVIDIA GPU through the driver API: device memory, kernels from PTX, captured graphs.
-//
-// It stands on gorgonia.org/cu, and on a few calls of its own where cu has none: stream capture and graph launches,
-// pinned memory, function attributes. Every driver call of a [Device] is made by one operating system thread, which is
-// locked to the device's context, and all of its work goes to one stream, so launches run in the order they were made in.
-//
-// Built with -tags nocuda, or without cgo, the package has the same surface and every call returns [ErrNotBuilt]; no
-// CUDA package is then linked. Built with CUDA, a program starts on any machine that has a libcuda.so.1, with or
-// without a GPU; [Available] tells which.
+// Errors of the driver, and its refusals put into words that say what to do.
+
 package cuda
 
 import (
@@ -18,12 +11,14 @@ import (
 )
 
 // ErrNotBuilt is what every call returns in a program built without CUDA.
-var ErrNotBuilt = errors.New("this program was built without CUDA: build it without -tags nocuda, with cgo and the CUDA headers, or leave -gpu away")
+var ErrNotBuilt = errors.New("this program was built without CUDA: build it without -tags nocuda, " +
+	"with cgo and the CUDA headers, or leave -gpu away")
 
-// minDriver is the least driver that takes the PTX of this module (ISA 7.8), as cuDriverGetVersion counts: 1000 major + 10 minor.
+// minDriver is the oldest driver that takes the PTX of package kernels (ISA 7.8). As in cuDriverGetVersion, a version
+// is 1000 major + 10 minor.
 const minDriver = 11080
 
-// Results of driver calls (CUresult) that are told apart here.
+// Results of driver calls (CUresult) that have an error text of their own.
 const (
 	codeOutOfMemory = 2
 	codeStubLibrary = 34
@@ -39,7 +34,7 @@ type Error struct {
 	Doc  string // the driver's words for it: "out of memory"
 }
 
-// Error is one sentence: "cuMemAlloc: CUDA_ERROR_OUT_OF_MEMORY (2): out of memory".
+// Error returns one sentence: "cuMemAlloc: CUDA_ERROR_OUT_OF_MEMORY (2): out of memory".
 func (e *Error) Error() string {
 	s := e.short()
 	if e.Doc != "" {
@@ -51,7 +46,7 @@ func (e *Error) Error() string {
 	return s
 }
 
-// short is the error without the driver's words: "cuMemAlloc: CUDA_ERROR_OUT_OF_MEMORY (2)".
+// short returns the error without the driver's words: "cuMemAlloc: CUDA_ERROR_OUT_OF_MEMORY (2)".
 func (e *Error) short() string {
 	name := e.Name
 	if name == "" {
@@ -60,8 +55,8 @@ func (e *Error) short() string {
 	return fmt.Sprintf("%s: %s (%d)", e.Call, name, e.Code)
 }
 
-// Lost says that the device's context is gone: a kernel failed or the GPU fell off, and every later call fails too. As
-// kernels run asynchronously, Call may be one that only met the failure of a launch before it.
+// Lost reports whether the device's context is gone: a kernel failed or the GPU fell off the bus, and every later call
+// fails, too. Kernels run asynchronously, so Call may only have met the failure of an earlier launch.
 func (e *Error) Lost() bool {
 	switch e.Code {
 	case 46, // device unavailable
@@ -77,24 +72,25 @@ func (e *Error) Lost() bool {
 		717, // invalid address space
 		718, // invalid program counter
 		719, // launch failed
-		999: // unknown, which is what a GPU that fell off the bus gives
+		999: // unknown: a GPU that fell off the bus
 		return true
 	}
 	return false
 }
 
-// OutOfMemory is an allocation that did not fit on the device. Sizes are in bytes.
+// OutOfMemory is the error of an allocation that did not fit on the device. Sizes are in bytes.
 type OutOfMemory struct {
-	Need        int64  // of the allocation
-	Free, Total int64  // of the device, when it failed
+	Need        int64  // size of the allocation
+	Free, Total int64  // memory of the device at that moment
 	Owner       string // what the memory was for
 }
 
 func (e *OutOfMemory) Error() string {
-	return fmt.Sprintf("out of device memory: %s needs %s, and of the device's %s only %s are free", e.Owner, size(e.Need), size(e.Total), size(e.Free))
+	return fmt.Sprintf("out of device memory: %s needs %s, and of the device's %s only %s are free",
+		e.Owner, size(e.Need), size(e.Total), size(e.Free))
 }
 
-// Memory is what was needed and what was free, in bytes.
+// Memory returns the bytes that were needed and the bytes that were free.
 func (e *OutOfMemory) Memory() (need, free int64) { return e.Need, e.Free }
 
 // size writes a number of bytes: "3.25 GiB".
@@ -110,18 +106,21 @@ func size(n int64) string {
 	return fmt.Sprintf("%d bytes", n)
 }
 
-// versionText writes a version as cuDriverGetVersion counts: 11080 is "11.8".
+// versionText writes a version of cuDriverGetVersion: "11.8" for 11080.
 func versionText(v int) string { return fmt.Sprintf("%d.%d", v/1000, v%1000/10) }
 
 // initError puts the failure of cuInit into words that say what to do.
 func initError(e *Error) error {
 	switch e.Code {
 	case codeNoDevice:
-		return fmt.Errorf("no CUDA device: the driver finds no GPU on this machine (%s); see what nvidia-smi and CUDA_VISIBLE_DEVICES say, or leave -gpu away", e.short())
+		return fmt.Errorf("no CUDA device: the driver finds no GPU on this machine (%s); "+
+			"see what nvidia-smi and CUDA_VISIBLE_DEVICES say, or leave -gpu away", e.short())
 	case codeStubLibrary:
-		return fmt.Errorf("no CUDA driver: the libcuda.so.1 that was loaded is the stub of a build machine (%s); install the NVIDIA driver, or leave -gpu away", e.short())
+		return fmt.Errorf("no CUDA driver: the libcuda.so.1 that was loaded is the stub of a build machine (%s); "+
+			"install the NVIDIA driver, or leave -gpu away", e.short())
 	case codeMismatch:
-		return fmt.Errorf("the NVIDIA driver's library and its kernel module are of different versions (%s); restart the machine or install the driver again, or leave -gpu away", e.short())
+		return fmt.Errorf("the NVIDIA driver's library and its kernel module are of different versions (%s); "+
+			"restart the machine or install the driver again, or leave -gpu away", e.short())
 	}
 	return fmt.Errorf("no CUDA driver answers (%s); install the NVIDIA driver, or leave -gpu away", e.short())
 }
@@ -131,10 +130,11 @@ func checkDriver(version int) error {
 	if version >= minDriver {
 		return nil
 	}
-	return fmt.Errorf("the NVIDIA driver is too old: it is for CUDA %s, and CUDA %s (driver 520) or newer is needed; update it, or leave -gpu away", versionText(version), versionText(minDriver))
+	return fmt.Errorf("the NVIDIA driver is too old: it is for CUDA %s, and CUDA %s (driver 520) or newer is needed; "+
+		"update it, or leave -gpu away", versionText(version), versionText(minDriver))
 }
 
-// checkOrdinal refuses a device that count devices do not have.
+// checkOrdinal refuses the number of a device on a machine with count devices, if it is not one of theirs.
 func checkOrdinal(ordinal, count int) error {
 	switch {
 	case ordinal >= 0 && ordinal < count:
@@ -145,9 +145,22 @@ func checkOrdinal(ordinal, count int) error {
 	return fmt.Errorf("device %d is not there: this machine has %d devices, numbered from 0", ordinal, count)
 }
 
-// ptxNeeds reads what a PTX file asks for from its head: the driver of `.version 7.8`, as cuDriverGetVersion counts,
-// and the compute capability of `.target sm_80`, as 80. What it cannot find is 0.
-func ptxNeeds(ptx []byte) (isa string, driver, capability int) {
+// A ptxHead is what a PTX file asks for in its first lines, such as
+//
+//	.version 7.8
+//	.target sm_80
+//
+// What is not found there is 0, which asks for nothing.
+type ptxHead struct {
+	isa        string // of .version
+	driver     int    // first driver that takes it, as in cuDriverGetVersion
+	capability int    // of .target: 80
+	// bound is the letter after the number, 0 if there is none. It makes the code run on fewer devices: 'a' on those
+	// of exactly this capability, 'f' on newer ones of the same major number, too.
+	bound byte
+}
+
+func readPTXHead(ptx []byte) (h ptxHead) {
 	for line := range bytes.Lines(ptx) {
 		field := strings.Fields(string(line))
 		if len(field) < 2 {
@@ -155,18 +168,37 @@ func ptxNeeds(ptx []byte) (isa string, driver, capability int) {
 		}
 		switch field[0] {
 		case ".version":
-			isa = field[1]
-			driver = driverOf(isa)
+			h.isa = field[1]
+			h.driver = driverOf(h.isa)
 		case ".target":
-			fmt.Sscanf(field[1], "sm_%d", &capability) // sm_90a and "sm_80,debug" say more after the number
-			return isa, driver, capability
+			// "sm_80,debug" has more after a comma.
+			fmt.Sscanf(field[1], "sm_%d%c", &h.capability, &h.bound)
+			if h.bound != 'a' && h.bound != 'f' {
+				h.bound = 0
+			}
+			return h
 		}
 	}
-	return isa, driver, capability
+	return h
 }
 
-// driverOf is the first CUDA version that took a PTX ISA: 7.n came with 11.n, 8.0 to 8.5 with 12.0 to 12.5, 8.6 to 8.8
-// with 12.7 to 12.9, 9.n with 13.n. 0 where there is no need to know.
+// runsOn reports whether a device of this compute capability can run the code.
+func (h ptxHead) runsOn(capability int) bool {
+	switch h.bound {
+	case 'a':
+		return capability == h.capability
+	case 'f':
+		return capability >= h.capability && capability/10 == h.capability/10
+	}
+	return capability >= h.capability
+}
+
+// driverOf returns the first CUDA version that took a PTX ISA, or 0 if the ISA is too old to matter:
+//
+//	PTX 7.n           CUDA 11.n
+//	PTX 8.0 to 8.5    CUDA 12.0 to 12.5
+//	PTX 8.6 to 8.8    CUDA 12.7 to 12.9
+//	PTX 9.n           CUDA 13.n
 func driverOf(isa string) int {
 	first, second, _ := strings.Cut(isa, ".")
 	major, err1 := strconv.Atoi(first)
@@ -180,14 +212,27 @@ func driverOf(isa string) int {
 	return 1000*(major+4) + 10*minor
 }
 
-// checkPTX refuses a module that the device cannot run: its driver is older than the PTX, or its capability less.
+// checkPTX refuses a module that the device cannot run: the driver is older than the PTX, or the PTX is for devices of
+// another compute capability.
 func checkPTX(module string, ptx []byte, driver, major, minor int, device string) error {
-	isa, needDriver, needCapability := ptxNeeds(ptx)
-	if driver < needDriver {
-		return fmt.Errorf("the NVIDIA driver is too old: it is for CUDA %s, and the kernels of %s are PTX %s, which CUDA %s brought; update it, or leave -gpu away", versionText(driver), module, isa, versionText(needDriver))
+	head := readPTXHead(ptx)
+	if driver < head.driver {
+		return fmt.Errorf("the NVIDIA driver is too old: it is for CUDA %s, and the kernels of %s are PTX %s, "+
+			"which CUDA %s brought; update it, or leave -gpu away",
+			versionText(driver), module, head.isa, versionText(head.driver))
 	}
-	if 10*major+minor < needCapability {
-		return fmt.Errorf("%s has compute capability %d.%d, and the kernels of %s need %d.%d or more; use a newer GPU, or leave -gpu away", device, major, minor, module, needCapability/10, needCapability%10)
+	if head.runsOn(10*major + minor) {
+		return nil
 	}
-	return nil
+	need, instead := fmt.Sprintf("%d.%d", head.capability/10, head.capability%10), "use a newer GPU"
+	switch head.bound {
+	case 'a':
+		need, instead = need+" and no other", "use such a GPU"
+	case 'f':
+		need, instead = fmt.Sprintf("%s or a later %d.x", need, head.capability/10), "use such a GPU"
+	default:
+		need += " or more"
+	}
+	return fmt.Errorf("%s has compute capability %d.%d, and the kernels of %s need %s; %s, or leave -gpu away",
+		device, major, minor, module, need, instead)
 }

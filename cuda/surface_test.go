@@ -11,7 +11,7 @@ import (
 	"testing"
 )
 
-// The package with CUDA and its twin without declare the same: whoever compiles against one compiles against the other.
+// The package with CUDA and its twin without it export the same: what compiles against one compiles against the other.
 func TestSurface(t *testing.T) {
 	built, none := surface(t, "cuda.go"), surface(t, "cuda_none.go")
 	for _, name := range slices.Sorted(maps.Keys(built)) {
@@ -31,8 +31,8 @@ func TestSurface(t *testing.T) {
 	}
 }
 
-// surface is the exported declarations of a file: functions and methods with their signatures, types with their exported
-// fields, variables and constants with their types.
+// surface is the exported declarations of a file: functions and methods with their signatures, types with their
+// exported fields, variables and constants with their types.
 func surface(t *testing.T, file string) map[string]string {
 	t.Helper()
 	set := token.NewFileSet()

@@ -1,16 +1,17 @@
-// Activations, element by element, and their derivatives, written with the output y where that tells enough, so that the
-// input need not be kept:
+// Activations, element by element, and their derivatives. A derivative is written with the output y where that is
+// enough, so that the input need not be kept:
 //
 //	elu       y = x > 0 ? x : e^x - 1       dx = dy (y > 0 ? 1 : y + 1)
 //	relu      y = max(x, 0)                 dx = y > 0 ? dy : 0
 //	lrelu     y = x > 0 ? x : 0.2 x         dx = dy (y > 0 ? 1 : 0.2)
 //	swish     y = x s, s = 1/(1 + e^-x)     dx = dy s (1 + x (1 - s))
 //	softplus  y = ln(1 + e^x)               dx = dy (1 - e^-y)
+
 package kernels
 
 import "math"
 
-// Activation names an activation.
+// Activation is the name of an activation.
 type Activation string
 
 const (
@@ -21,10 +22,13 @@ const (
 	Softplus Activation = "softplus"
 )
 
+// Activations lists them all.
+var Activations = []Activation{ELU, ReLU, LReLU, Swish, Softplus}
+
 // leak is the slope of lrelu below 0.
 const leak = 0.2
 
-// FromInput says that the derivative needs the input: the output does not tell it.
+// FromInput says whether the derivative needs the input, because the output does not tell it.
 func (a Activation) FromInput() bool { return a == Swish }
 
 // Activate is y = f(x) over N rows. Y may be X.
@@ -36,6 +40,7 @@ type Activate struct {
 
 func (o Activate) Name() string                    { return string(o.F) }
 func (o Activate) Operands() (reads, writes []Buf) { return []Buf{o.X}, []Buf{o.Y} }
+func (o Activate) InPlace() [][2]Buf               { return [][2]Buf{{o.Y, o.X}} }
 func (o Activate) Rows() int                       { return o.N }
 func (o Activate) Ref(mem []float32)               { o.RefRows(mem, 0, o.N) }
 func (o Activate) RefRows(mem []float32, lo, hi int) {
@@ -68,8 +73,8 @@ func (o Activate) RefRows(mem []float32, lo, hi int) {
 	}
 }
 
-// ActivateGrad is dx = dy f'(x), from the output y of f, or from its input x where [Activation.FromInput]. DX may be DY, Y
-// or X.
+// ActivateGrad is dx = dy f'(x), from the output y of f, or from its input x where [Activation.FromInput] says so. DX
+// may be DY, Y or X.
 type ActivateGrad struct {
 	F      Activation
 	N      int
@@ -81,6 +86,7 @@ func (o ActivateGrad) Name() string { return string(o.F) + "_grad" }
 func (o ActivateGrad) Operands() (reads, writes []Buf) {
 	return present(o.DY, o.Y, o.X), []Buf{o.DX}
 }
+func (o ActivateGrad) InPlace() [][2]Buf { return [][2]Buf{{o.DX, o.DY}, {o.DX, o.at()}} }
 func (o ActivateGrad) Rows() int         { return o.N }
 func (o ActivateGrad) Ref(mem []float32) { o.RefRows(mem, 0, o.N) }
 func (o ActivateGrad) RefRows(mem []float32, lo, hi int) {
@@ -118,16 +124,10 @@ func (o ActivateGrad) RefRows(mem []float32, lo, hi int) {
 	}
 }
 
-// at is the window that the derivative is taken from.
+// at returns the window that the derivative is taken from.
 func (o ActivateGrad) at() Buf {
 	if o.F.FromInput() {
 		return o.X
 	}
 	return o.Y
-}
-
-// rowsOf is rows lo to hi of a window of N equal rows.
-func rowsOf(mem []float32, b Buf, rows, lo, hi int) []float32 {
-	d := b.N / rows
-	return b.Slice(lo*d, (hi-lo)*d).Of(mem)
 }

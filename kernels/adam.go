@@ -5,6 +5,7 @@
 //	m <- b1 m + (1-b1) g        v <- b2 v + (1-b2) g^2
 //	theta <- theta - lr/(1-b1^t) m / (sqrt(v)/sqrt(1-b2^t) + eps)
 //	ema <- r ema + (1-r) theta     r = Rate, or with warm-up min(Rate, (1+t)/(10+t))
+
 package kernels
 
 import (
@@ -13,7 +14,7 @@ import (
 	"sigmaz/kernels/internal/vec"
 )
 
-// Adam updates parameters, moments and average in place.
+// Adam updates parameters, moments and average, all in place.
 type Adam struct {
 	Param, Grad, M, V Buf // (P)
 	EMA               Buf // (P), may be absent
@@ -41,7 +42,7 @@ func (o Adam) Ref(mem []float32) {
 	}
 }
 
-// factors are the numbers of the step.
+// factors returns the numbers of the step.
 func (o Adam) factors(mem []float32) vec.AdamFactors {
 	t := float64(stepOf(mem, o.State) + 1)
 	rate := o.Rate
@@ -51,17 +52,8 @@ func (o Adam) factors(mem []float32) vec.AdamFactors {
 	return vec.AdamFactors{
 		Beta1: float32(o.Beta1), Rest1: float32(1 - o.Beta1),
 		Beta2: float32(o.Beta2), Rest2: float32(1 - o.Beta2),
-		Size: float32(o.LR / (1 - math.Pow(o.Beta1, t))), Root: float32(1 / math.Sqrt(1-math.Pow(o.Beta2, t))), Eps: float32(o.Eps),
+		Size: float32(o.LR / (1 - math.Pow(o.Beta1, t))), Root: float32(1 / math.Sqrt(1-math.Pow(o.Beta2, t))),
+		Eps:  float32(o.Eps),
 		Rate: float32(rate), RestRate: float32(1 - rate),
 	}
-}
-
-// part updates parameters lo to hi.
-func (o Adam) part(mem []float32, lo, hi int) {
-	f := o.factors(mem)
-	var ema []float32
-	if o.EMA.N > 0 {
-		ema = o.EMA.Of(mem)[lo:hi]
-	}
-	vec.Adam(o.Param.Of(mem)[lo:hi], o.Grad.Of(mem)[lo:hi], o.M.Of(mem)[lo:hi], o.V.Of(mem)[lo:hi], ema, &f)
 }

@@ -8,6 +8,7 @@
 //	dx[n,p,q,c] = sum over u,v,o of dy[n, p - d(u-K/2), q - d(v-K/2), o] w[o,u,v,c]
 //	dw[o,u,v,c] = sum over n,i,j of dy[n,i,j,o] x[n, i + d(u-K/2), j + d(v-K/2), c]
 //	db[o]       = sum over n,i,j of dy[n,i,j,o]
+
 package kernels
 
 import "fmt"
@@ -25,7 +26,7 @@ func (s ConvShape) check(x, y, w, b Buf) {
 	}
 }
 
-// MACs is the number of multiply-adds of one image.
+// MACs counts the multiply-adds of one image.
 func (s ConvShape) MACs() int64 {
 	return int64(s.H) * int64(s.W) * int64(s.Cin) * int64(s.Cout) * int64(s.K*s.K)
 }
@@ -121,8 +122,8 @@ func (o ConvGradInput) RefRows(mem []float32, lo, hi int) {
 	}
 }
 
-// ConvGradWeight writes DWeight and, where present, DBias: sums over all images. Sums over a batch are long: the reference
-// keeps them in float64.
+// ConvGradWeight writes DWeight and, where present, DBias: sums over all images. They are long, so the reference keeps
+// them in float64.
 type ConvGradWeight struct {
 	ConvShape
 	DWeight Buf // (Cout, K, K, Cin)
@@ -156,29 +157,5 @@ func (o ConvGradWeight) Ref(mem []float32) {
 	round(o.DWeight.Of(mem), dw)
 	if o.DBias.N > 0 {
 		round(o.DBias.Of(mem), db)
-	}
-}
-
-// row is row n of a window of N equal rows.
-func row(mem []float32, b Buf, rows, n int) []float32 {
-	d := b.N / rows
-	return b.Slice(n*d, d).Of(mem)
-}
-
-// present leaves out the absent windows.
-func present(bufs ...Buf) []Buf {
-	out := bufs[:0:0]
-	for _, b := range bufs {
-		if b.N > 0 {
-			out = append(out, b)
-		}
-	}
-	return out
-}
-
-// round stores float64 sums as float32.
-func round(dst []float32, src []float64) {
-	for i, v := range src {
-		dst[i] = float32(v)
 	}
 }

@@ -1,16 +1,33 @@
 //go:build cgo && !nocuda
 
+// Launches of the convolutions, see conv.cu.
+
 package kernels
 
-// shape is the arguments that all convolution kernels end with.
-func (s ConvShape) shape(args ...any) []any {
-	return append(args, int64(s.N)*int64(s.H)*int64(s.W), s.H, s.W, s.Cin, s.Cout, s.K, s.Dilation)
+// tileKernels lists the kernels of each tile.
+var tileKernels = map[cudaTile]struct {
+	conv       convKernel
+	gradInput  convGradInputKernel
+	gradWeight convGradWeightKernel
+}{
+	tile128x128: {conv128x128, convGradInput128x128, convGradWeight128x128},
+	tile128x64:  {conv128x64, convGradInput128x64, convGradWeight128x64},
+	tile64x64:   {conv64x64, convGradInput64x64, convGradWeight64x64},
+	tile128x32:  {conv: conv128x32, gradInput: convGradInput128x32}, // cudaSplit does not choose it
+	tile32x32:   {conv32x32, convGradInput32x32, convGradWeight32x32},
+	tile64x64n:  {conv64x64Any, convGradInput64x64Any, convGradWeight64x64Any},
+	tile32x32n:  {conv32x32Any, convGradInput32x32Any, convGradWeight32x32Any},
 }
 
-func (s ConvShape) launchTile(l *launcher, kernel string, t cudaTile, channels int, args ...any) {
+// pixels returns the number of pixels of all images.
+func (s ConvShape) pixels() uint64 { return uint64(s.N) * uint64(s.H) * uint64(s.W) }
+
+// tiles returns the grid of a kernel that writes the given channels of every pixel, with one block for each tile.
+func (s ConvShape) tiles(l *launcher, t cudaTile, channels int) (grid gridDim, block blockDim) {
 	// 16 words more than there are: the kernels look that far ahead
-	l.small((s.H*s.W+t.rows)*(s.Cin+16), (s.H*s.W+t.rows)*(s.Cout+16), (s.Cout+t.cols)*(s.K*s.K*s.Cin+16), t.blocks(s.N*s.H*s.W, channels))
-	l.kernel(kernel+"_"+t.name, [3]int{t.blocks(s.N*s.H*s.W, channels), 1, 1}, [3]int{t.threads, 1, 1}, s.shape(args...)...)
+	rows, blocks := s.H*s.W+t.rows, t.blocks(s.N*s.H*s.W, channels)
+	l.small(rows*(s.Cin+16), rows*(s.Cout+16), (s.Cout+t.cols)*(s.K*s.K*s.Cin+16), blocks)
+	return gridDim{blocks, 1, 1}, blockDim{t.threads, 1, 1}
 }
 
 // testTile, where it is set, is the tile that tests ask for.
@@ -22,7 +39,11 @@ func (o Conv) launch(l *launcher) {
 	if testTile != nil {
 		t = *testTile
 	}
-	o.launchTile(l, "conv", t, o.Cout, o.Y, o.X, o.Weight, o.Bias)
+	grid, block := o.tiles(l, t, o.Cout)
+	l.conv(tileKernels[t].conv, grid, block, convArgs{
+		y: o.Y, x: o.X, weight: o.Weight, bias: o.Bias,
+		pixels: o.pixels(), h: o.H, w: o.W, cin: o.Cin, cout: o.Cout, k: o.K, dilation: o.Dilation,
+	})
 }
 
 func (o ConvGradInput) launch(l *launcher) {
@@ -31,7 +52,19 @@ func (o ConvGradInput) launch(l *launcher) {
 	if testTile != nil {
 		t = *testTile
 	}
-	o.launchTile(l, "conv_grad_input", t, o.Cin, o.DX, o.DY, o.Weight)
+	grid, block := o.tiles(l, t, o.Cin)
+	l.convGradInput(tileKernels[t].gradInput, grid, block, convGradInputArgs{
+		dx: o.DX, dy: o.DY, weight: o.Weight,
+		pixels: o.pixels(), h: o.H, w: o.W, cin: o.Cin, cout: o.Cout, k: o.K, dilation: o.Dilation,
+	})
+}
+
+// cudaWorkspace is for the gradients of each part: the weights', then the biases'.
+func (o ConvGradWeight) cudaWorkspace() int {
+	if s := o.cudaSplit(); s.parts > 1 {
+		return s.parts * s.words
+	}
+	return 0
 }
 
 func (o ConvGradWeight) launch(l *launcher) {
@@ -42,18 +75,24 @@ func (o ConvGradWeight) launch(l *launcher) {
 	if s.parts > maxGrid && l.err == nil {
 		panic("kernels: conv_grad_weight: too many parts")
 	}
-	grid := [3]int{s.tile.blocks(o.Cout, columns), 1, s.parts}
-	block := [3]int{s.tile.threads, 1, 1}
-	kernel := "conv_grad_weight_" + s.tile.name
-	if s.parts == 1 {
-		l.kernel(kernel, grid, block, o.shape(o.DWeight, o.DBias, o.X, o.DY, uint64(s.part), uint64(0))...)
-		return
+	grid := gridDim{s.tile.blocks(o.Cout, columns), 1, s.parts}
+	block := blockDim{s.tile.threads, 1, 1}
+	args := convGradWeightArgs{
+		dweight: o.DWeight, dbias: o.DBias, x: o.X, dy: o.DY, part: uint64(s.part), words: 0,
+		pixels: o.pixels(), h: o.H, w: o.W, cin: o.Cin, cout: o.Cout, k: o.K, dilation: o.Dilation,
 	}
-	dw, db := l.work(0), address(0)
-	if o.DBias.N > 0 {
-		db = l.work(o.DWeight.N)
+	if s.parts > 1 { // each part to the working memory
+		args.dweight, args.words = l.work(0), uint64(s.words)
+		if o.DBias.N > 0 {
+			args.dbias = l.work(o.DWeight.N)
+		}
 	}
-	l.kernel(kernel, grid, block, o.shape(dw, db, o.X, o.DY, uint64(s.part), uint64(s.words))...)
-	grid, block = each(o.DWeight.N + o.DBias.N)
-	l.kernel("conv_grad_weight_sum", grid, block, o.DWeight, o.DBias, dw, s.parts, uint64(s.words), uint64(o.DWeight.N), uint64(o.DBias.N))
+	l.convGradWeight(tileKernels[s.tile].gradWeight, grid, block, args)
+	if s.parts > 1 {
+		grid, block = each(o.DWeight.N + o.DBias.N)
+		l.convGradWeightSum(grid, block, convGradWeightSumArgs{
+			dw: o.DWeight, db: o.DBias, parts: l.work(0), count: s.parts,
+			words: uint64(s.words), nw: uint64(o.DWeight.N), nb: uint64(o.DBias.N),
+		})
+	}
 }

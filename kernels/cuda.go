@@ -1,44 +1,37 @@
 //go:build cgo && !nocuda
 
-// The CUDA backend: an arena is one allocation, a program one CUDA graph.
-//
-// Compile turns every operation into launches of the kernels in *.cu, with all addresses and sizes in place; the first Run
-// captures them as a graph, and from then on a Run is one call that returns before the device is done. Reading or writing
-// an arena waits for it.
+// The CUDA backend: the device, its kernels and its memory. An arena is one allocation, a program one CUDA graph
+// (cuda_program.go).
+
 package kernels
 
 import (
 	"embed"
 	"errors"
 	"fmt"
-	"math"
-	"regexp"
 	"runtime"
-	"strings"
 	"sync"
 
 	"sigmaz/cuda"
+	"sigmaz/kernels/internal/ptx"
 )
 
 //go:embed ptx/*.ptx
 var ptxFiles embed.FS
 
-// ptxEntry is the name of a kernel in PTX.
-var ptxEntry = regexp.MustCompile(`\.entry (\w+)\(`)
-
-// cudaBackend is a device with what programs share.
+// cudaBackend is a device and what its programs have in common.
 type cudaBackend struct {
 	device *cuda.Device
 
 	mu        sync.Mutex
-	modules   map[string]*cuda.Module // of each kernel
+	modules   map[string]*cuda.Module // by the names of their kernels
 	functions map[string]*cuda.Function
 	data      map[*Data]*cuda.Buffer
-	stage     *cuda.Pinned // for small reads, nil before the first
+	pinned    *cuda.Pinned // memory of the host for small reads, nil before the first
 	last      string       // the last program that was started, for errors
 }
 
-// NewCUDA is the backend of the CUDA device with that number, counted from 0.
+// NewCUDA opens the CUDA device with the given number, counted from 0.
 func NewCUDA(ordinal int) (Backend, error) {
 	d, err := cuda.Open(ordinal)
 	if err != nil {
@@ -52,24 +45,57 @@ func NewCUDA(ordinal int) (Backend, error) {
 	return b, nil
 }
 
-// load loads all kernels. It comes before any memory is taken: a device that cannot run them is known at once, and what
-// their code takes is no longer free when sizes are decided.
+// load loads all kernels, before any memory is taken. So a device that cannot run them is known at once, and the
+// memory that their code takes no longer counts as free when sizes are decided.
 func (b *cudaBackend) load() error {
-	list, err := ptxFiles.ReadDir("ptx")
-	if err != nil {
-		return err
+	modules := map[string]*cuda.Module{} // by file
+	for _, k := range kernelList {
+		if modules[k.file] == nil {
+			text, err := ptxFiles.ReadFile("ptx/" + k.file + ".ptx")
+			if err != nil {
+				return err
+			}
+			if err := checkEntries(k.file, text); err != nil {
+				return err
+			}
+			if modules[k.file], err = b.device.Load(k.file, text); err != nil {
+				return err
+			}
+		}
+		b.modules[k.name] = modules[k.file]
 	}
-	for _, f := range list {
-		text, err := ptxFiles.ReadFile("ptx/" + f.Name())
-		if err != nil {
-			return err
+	return nil
+}
+
+// kernel is an entry point of the PTX files.
+type kernel struct {
+	file   string // of ptx/FILE.ptx
+	name   string
+	params string // their types, as in ptx.Entry
+}
+
+// checkEntries refuses a PTX file that does not fit cuda_launches.go. The driver is told neither the number nor the
+// sizes of a launch's arguments, so a kernel with other parameters would read nonsense.
+func checkEntries(file string, text []byte) error {
+	entries, err := ptx.Entries(text)
+	if err != nil {
+		return fmt.Errorf("kernels: ptx/%s.ptx: %w", file, err)
+	}
+	params := map[string]string{}
+	for _, e := range entries {
+		params[e.Name] = e.Params
+	}
+	const regenerate = "run go generate ./kernels and build again"
+	for _, k := range kernelList {
+		if k.file != file {
+			continue
 		}
-		m, err := b.device.Load(strings.TrimSuffix(f.Name(), ".ptx"), text)
-		if err != nil {
-			return err
-		}
-		for _, entry := range ptxEntry.FindAllSubmatch(text, -1) {
-			b.modules[string(entry[1])] = m
+		if got, ok := params[k.name]; !ok {
+			return fmt.Errorf("kernels: ptx/%s.ptx has no kernel %s, which cuda_launches.go launches: %s",
+				file, k.name, regenerate)
+		} else if got != k.params {
+			return fmt.Errorf("kernels: kernel %s of ptx/%s.ptx takes (%s), and cuda_launches.go gives it (%s): %s",
+				k.name, file, got, k.params, regenerate)
 		}
 	}
 	return nil
@@ -78,21 +104,22 @@ func (b *cudaBackend) load() error {
 func (b *cudaBackend) Name() string {
 	major, minor := b.device.Capability()
 	driver := b.device.DriverVersion()
-	return fmt.Sprintf("cuda (%s, sm_%d%d, driver for CUDA %d.%d)", b.device.Name(), major, minor, driver/1000, driver%1000/10)
+	return fmt.Sprintf("cuda (%s, sm_%d%d, driver for CUDA %d.%d)",
+		b.device.Name(), major, minor, driver/1000, driver%1000/10)
 }
 
 func (b *cudaBackend) Close() error { return b.device.Close() }
 
-// Workspace is that of the program that needs most: they share it, since they never run at the same time.
+// Workspace returns the need of the program that needs most: programs never run at the same time, so they share it.
 func (b *cudaBackend) Workspace(programs ...[]Op) int {
 	words := 0
 	for _, ops := range programs {
-		words = max(words, CUDAWorkspaceWords(ops))
+		words = max(words, cudaWorkspace(ops))
 	}
 	return words
 }
 
-// function finds a kernel.
+// function returns a kernel by its name.
 func (b *cudaBackend) function(kernel string) (*cuda.Function, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -101,7 +128,7 @@ func (b *cudaBackend) function(kernel string) (*cuda.Function, error) {
 	}
 	m := b.modules[kernel]
 	if m == nil {
-		return nil, fmt.Errorf("kernels: there is no CUDA kernel %s", kernel)
+		return nil, fmt.Errorf("there is no CUDA kernel %q", kernel)
 	}
 	f, err := m.Function(kernel)
 	if err != nil {
@@ -111,7 +138,7 @@ func (b *cudaBackend) function(kernel string) (*cuda.Function, error) {
 	return f, nil
 }
 
-// cudaMemory is a buffer that is freed when nobody knows of it any more.
+// cudaMemory is a buffer that is freed once nothing refers to it.
 type cudaMemory struct{ *cuda.Buffer }
 
 func (b *cudaBackend) alloc(words int, owner string) (*cudaMemory, error) {
@@ -142,7 +169,7 @@ func (b *cudaBackend) Alloc(words int, programs ...[]Op) (Arena, error) {
 	return a, nil
 }
 
-// behind is the first word behind the arena that the kernels may read 16 bytes at a time.
+// behind returns the first word behind the arena from which kernels may read 16 bytes at a time.
 func (a *cudaArena) behind() int { return (a.words + 63) / 64 * 64 }
 
 func (a *cudaArena) Words() int      { return a.words }
@@ -164,12 +191,14 @@ func (a *cudaArena) Write(b Buf, src []float32) error {
 
 func (a *cudaArena) check(what string, n int, b Buf) error {
 	if n != b.N || b.Off < 0 || b.Off+b.N > a.words {
-		return fmt.Errorf("kernels: %s of %d values, window of words %d to %d in an arena of %d", what, n, b.Off, b.Off+b.N, a.words)
+		return fmt.Errorf("kernels: %s of %d values, window of words %d to %d in an arena of %d",
+			what, n, b.Off, b.Off+b.N, a.words)
 	}
 	return nil
 }
 
-// after adds to an error which program ran before: a kernel's failure shows only where the host waits for it.
+// after adds to an error the program that ran before: a kernel's failure shows only where the host waits for the
+// device.
 func (b *cudaBackend) after(err error) error {
 	if err == nil {
 		return nil
@@ -182,7 +211,7 @@ func (b *cudaBackend) after(err error) error {
 	return fmt.Errorf("after %s: %w", b.last, err)
 }
 
-// resident is the device's copy of a data set, made once.
+// resident returns the address of the device's copy of a data set, which it makes once.
 func (b *cudaBackend) resident(d *Data) (address, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -209,10 +238,10 @@ func (b *cudaBackend) resident(d *Data) (address, error) {
 	return address(buf.Addr()), nil
 }
 
-// writeRows copies rows of n bytes to the device one after the other, many with each write.
+// writeRows copies rows of n bytes to the device, where they lie one after the other; a write takes many rows.
 func writeRows(buf *cuda.Buffer, all []byte, rows []uint32, n int) error {
-	const some = 16 << 20
-	block := make([]byte, 0, max(some, n))
+	const blockBytes = 16 << 20
+	block := make([]byte, 0, max(blockBytes, n))
 	off := int64(0)
 	for i, r := range rows {
 		block = append(block, all[int(r)*n:(int(r)+1)*n]...)
@@ -227,249 +256,26 @@ func writeRows(buf *cuda.Buffer, all []byte, rows []uint32, n int) error {
 	return nil
 }
 
-// stageBytes is the size of the pinned memory that small reads go through, such as those of the losses.
-const stageBytes = 1 << 20
+// pinnedBytes is the size of the pinned memory that small reads go through, such as those of the losses.
+const pinnedBytes = 1 << 20
 
-// read copies from the device. What is small goes through pinned memory, which the device writes by itself.
+// read copies from the device. Small reads go through pinned memory, which the device writes without the host's help.
 func (b *cudaBackend) read(m *cudaMemory, dst []byte, off int64) error {
-	if len(dst) > stageBytes {
+	if len(dst) > pinnedBytes {
 		return m.Read(dst, off)
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if b.stage == nil {
+	if b.pinned == nil {
 		var err error
-		if b.stage, err = b.device.AllocPinned(stageBytes); err != nil {
+		if b.pinned, err = b.device.AllocPinned(pinnedBytes); err != nil {
 			return err
 		}
 	}
-	stage := b.stage.Bytes()[:len(dst)]
-	if err := m.Read(stage, off); err != nil {
+	pinned := b.pinned.Bytes()[:len(dst)]
+	if err := m.Read(pinned, off); err != nil {
 		return err
 	}
-	copy(dst, stage)
+	copy(dst, pinned)
 	return nil
-}
-
-// cudaOp is an operation that has CUDA kernels.
-type cudaOp interface {
-	Op
-	// launch lists the launches that the operation is made of.
-	launch(l *launcher)
-}
-
-func (b *cudaBackend) Compile(a Arena, ops []Op) (Program, error) {
-	arena, ok := a.(*cudaArena)
-	if !ok || arena.backend != b {
-		return nil, errors.New("kernels: the CUDA backend was given another backend's arena")
-	}
-	l := &launcher{backend: b, arena: arena, workspace: arena.mem.Addr() + 4*uint64(arena.behind())}
-	keep := []any{arena}
-	if words := CUDAWorkspaceWords(ops); words > arena.workspace { // a program that Alloc was not told of
-		more, err := b.alloc(words, "working memory")
-		if err != nil {
-			return nil, err
-		}
-		l.workspace, keep = more.Addr(), append(keep, more)
-	}
-	for i := 0; i < len(ops); i++ {
-		op, ok := ops[i].(cudaOp)
-		if _, host := ops[i].(HostFunc); host {
-			return nil, fmt.Errorf("kernels: %s is a Go function, which no CUDA device can run: use the CPU", ops[i].Name())
-		} else if !ok {
-			return nil, fmt.Errorf("kernels: operation %s has no CUDA kernel", ops[i].Name())
-		}
-		reads, writes := op.Operands()
-		for _, w := range append(reads, writes...) {
-			if w.Off < 0 || w.Off+w.N > arena.words {
-				return nil, fmt.Errorf("kernels: %s: a window of words %d to %d in an arena of %d", op.Name(), w.Off, w.Off+w.N, arena.words)
-			}
-		}
-		if norm, ok := op.(Norm); ok && i+1 < len(ops) && norm.fuses(ops[i+1]) {
-			norm.launchFused(l, true)
-			i++
-		} else {
-			op.launch(l)
-		}
-		if l.err != nil {
-			return nil, fmt.Errorf("kernels: %s: %w", op.Name(), l.err)
-		}
-	}
-	p := &cudaProgram{backend: b, launches: l.launches, keep: keep}
-	switch n := len(ops); n {
-	case 0:
-	case 1:
-		p.name = ops[0].Name()
-	default:
-		p.name = fmt.Sprintf("%s ... %s (%d kernels)", ops[0].Name(), ops[n-1].Name(), len(l.launches))
-	}
-	return p, nil
-}
-
-// cudaProgram is a compiled program.
-type cudaProgram struct {
-	backend  *cudaBackend
-	name     string
-	launches []launch
-	graph    *cuda.Graph // nil before the first run
-	keep     []any       // memory that the launches use
-}
-
-// launch is one kernel call.
-type launch struct {
-	kernel      string
-	function    *cuda.Function
-	grid, block [3]int
-	args        *cuda.Args
-}
-
-func (p *cudaProgram) Run() error {
-	if len(p.launches) == 0 {
-		return nil
-	}
-	b := p.backend
-	if p.graph == nil {
-		g, err := b.device.Capture(func() error {
-			for _, l := range p.launches {
-				if err := b.device.Launch(l.function, l.grid, l.block, 0, l.args); err != nil {
-					return err
-				}
-			}
-			return nil
-		})
-		if err != nil {
-			return fmt.Errorf("running %s: %w", p.name, err)
-		}
-		runtime.AddCleanup(p, func(g *cuda.Graph) { g.Destroy() }, g)
-		p.graph = g
-		for _, l := range p.launches {
-			l.args.Free()
-		}
-	}
-	if err := p.graph.Launch(); err != nil {
-		return fmt.Errorf("running %s: %w", p.name, err)
-	}
-	b.mu.Lock()
-	b.last = p.name
-	b.mu.Unlock()
-	runtime.KeepAlive(p)
-	return nil
-}
-
-// launcher collects the launches of a program.
-type launcher struct {
-	backend   *cudaBackend
-	arena     *cudaArena
-	workspace uint64
-	launches  []launch
-	err       error // the first one
-}
-
-// address is a place in device memory that is no window of the arena; 0 is absent.
-type address uint64
-
-// work is the address of word off of the working memory.
-func (l *launcher) work(off int) address { return address(l.workspace + 4*uint64(off)) }
-
-// kernel adds a launch. Arguments are, in the order of the kernel's parameters:
-//
-//	Buf, address    pointer, 0 for an absent window
-//	int, bool       int
-//	uint32          unsigned
-//	uint64, int64   unsigned long long
-//	float32         float
-//	float64         unsigned long long: its bits
-func (l *launcher) kernel(name string, grid, block [3]int, args ...any) {
-	if l.err != nil {
-		return
-	}
-	f, err := l.backend.function(name)
-	if err != nil {
-		l.err = err
-		return
-	}
-	a := cuda.NewArgs()
-	for i, arg := range args {
-		switch v := arg.(type) {
-		case Buf:
-			if v.N == 0 {
-				a.Ptr(0)
-			} else {
-				a.Ptr(l.arena.mem.Addr() + 4*uint64(v.Off))
-			}
-		case address:
-			a.Ptr(uint64(v))
-		case int:
-			if v != int(int32(v)) {
-				l.err = fmt.Errorf("argument %d of kernel %s is %d, more than 32 bits", i, name, v)
-			}
-			a.I32(int32(v))
-		case bool:
-			if v {
-				a.I32(1)
-			} else {
-				a.I32(0)
-			}
-		case uint32:
-			a.U32(v)
-		case uint64:
-			a.U64(v)
-		case int64:
-			a.U64(uint64(v))
-		case float32:
-			a.F32(v)
-		case float64:
-			a.U64(math.Float64bits(v))
-		default:
-			l.err = fmt.Errorf("argument %d of kernel %s is a %T", i, name, arg)
-		}
-	}
-	l.launches = append(l.launches, launch{name, f, grid, block, a})
-}
-
-// small checks that images and weights have fewer words than the kernels' int counts.
-func (l *launcher) small(words ...int) {
-	for _, n := range words {
-		if n >= math.MaxInt32 && l.err == nil {
-			l.err = fmt.Errorf("an image or the weights have %d values: the CUDA kernels take fewer than %d", n, math.MaxInt32)
-		}
-	}
-}
-
-// maxGrid is the largest second and third dimension of a grid.
-const maxGrid = 65535
-
-// flat is the launch of a kernel that gives four of n elements to each thread.
-func flat(n int) (grid, block [3]int) {
-	const threads = 256
-	return [3]int{max(1, ceil(n, 4*threads)), 1, 1}, [3]int{threads, 1, 1}
-}
-
-// each is the launch of a kernel that gives one of n elements to each thread.
-func each(n int) (grid, block [3]int) {
-	const threads = 128
-	return [3]int{max(1, ceil(n, threads)), 1, 1}, [3]int{threads, 1, 1}
-}
-
-// byRow is the launch of a kernel over rows of d elements: the first dimension is quads of elements, the second rows. A
-// thread takes so many quads of a row.
-func byRow(rows, d, quads int) (grid, block [3]int) {
-	const threads = 128
-	n := ceil(d, 4)
-	across := min(threads, powerOf2(n))
-	return [3]int{ceil(n, across*quads), min(maxGrid, ceil(rows, threads/across)), 1}, [3]int{across, threads / across, 1}
-}
-
-// byPixel is the launch of a kernel that gives `wide` channels of a pixel to each thread; the second dimension is images.
-func byPixel(images, words, wide int) (grid, block [3]int) {
-	const threads = 256
-	return [3]int{ceil(words/wide, threads), min(maxGrid, images), 1}, [3]int{threads, 1, 1}
-}
-
-// wide is the number of channels that a thread takes at once: 4 where the windows are aligned and the channels divide.
-func wide(channels int, bufs ...Buf) int {
-	if channels%4 == 0 && aligned(bufs...) {
-		return 4
-	}
-	return 1
 }

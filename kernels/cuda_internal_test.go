@@ -7,6 +7,7 @@ import (
 	"hash/fnv"
 	"math"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 
@@ -54,28 +55,16 @@ func (o *operands) run(t *testing.T, b *cudaBackend, ops ...Op) []float32 {
 	return RunTraced(t, b, o.mem, ops...)
 }
 
-// Trace is what the programs of RunTraced came to since it was last cleared.
+// Trace collects what RunTraced runs.
 var Trace struct {
 	Hash    uint64         // of all results: the sum of each program's, whatever their order
 	Kernels map[string]int // launches of each
 }
 
 // AllKernels lists the kernels of all PTX files.
-func AllKernels(t *testing.T) []string {
-	t.Helper()
-	files, err := ptxFiles.ReadDir("ptx")
-	if err != nil {
-		t.Fatal(err)
-	}
-	var names []string
-	for _, f := range files {
-		text, err := ptxFiles.ReadFile("ptx/" + f.Name())
-		if err != nil {
-			t.Fatal(err)
-		}
-		for _, m := range ptxEntry.FindAllSubmatch(text, -1) {
-			names = append(names, string(m[1]))
-		}
+func AllKernels() (names []string) {
+	for _, k := range kernelList {
+		names = append(names, k.name)
 	}
 	return names
 }
@@ -299,6 +288,106 @@ func TestCompileErrors(t *testing.T) {
 	}
 	if err := empty.Run(); err != nil {
 		t.Error(err)
+	}
+}
+
+// launchOp is an operation of tests: it reads x, writes y, and launches what it is told to.
+type launchOp struct {
+	x, y Buf
+	run  func(l *launcher)
+}
+
+func (o launchOp) Name() string                    { return "test" }
+func (o launchOp) Operands() (reads, writes []Buf) { return []Buf{o.x}, []Buf{o.y} }
+func (o launchOp) Ref([]float32)                   {}
+func (o launchOp) launch(l *launcher)              { o.run(l) }
+
+// Launches whose arguments cannot be meant are refused when a program is compiled, before anything runs.
+func TestLaunchErrors(t *testing.T) {
+	b := openCUDA(t)
+	a, err := b.Alloc(64)
+	if err != nil {
+		t.Fatal(err)
+	}
+	x, y := Buf{0, 16}, Buf{32, 16}
+	grid, block := flat(16)
+	for _, c := range []struct {
+		want string
+		run  func(l *launcher)
+	}{
+		{"", func(l *launcher) {
+			l.affine(grid, block, affineArgs{y: y.Slice(4, 12), x: x, scale: 1, shift: 0, n: 12})
+		}},
+		{"", func(l *launcher) { l.affine(grid, block, affineArgs{y: y, x: y, scale: 1, shift: 0, n: 16}) }},
+		{"kernels: test: kernel affine writes y, words 0 to 16, and the operation does not say so", func(l *launcher) {
+			l.affine(grid, block, affineArgs{y: x, x: y, scale: 1, shift: 0, n: 16})
+		}},
+		{"kernels: test: kernel affine reads x, words 48 to 64, and the operation does not say so", func(l *launcher) {
+			l.affine(grid, block, affineArgs{y: y, x: Buf{48, 16}, scale: 1, shift: 0, n: 16})
+		}},
+		{"kernels: test: kernel affine is given no x", func(l *launcher) {
+			l.affine(grid, block, affineArgs{y: y, x: nil, scale: 1, shift: 0, n: 16})
+		}},
+		{"kernels: test: kernel div_sigma takes rows with 32 bits: 2147483648 is too large", func(l *launcher) {
+			l.divSigma(grid, block, divSigmaArgs{y: y, x: x, sigma: x, rows: 1 << 31, d: 1})
+		}},
+		{`kernels: test: there is no CUDA kernel ""`, func(l *launcher) {
+			l.activate(activationKernels["gelu"].forward, grid, block, activateArgs{y: y, x: x, n: 16})
+		}},
+	} {
+		got := ""
+		if _, err := b.Compile(a, []Op{launchOp{x, y, c.run}}); err != nil {
+			got = err.Error()
+		}
+		if got != c.want {
+			t.Errorf("got %q, expected %q", got, c.want)
+		}
+	}
+}
+
+// PTX that does not fit the launches is refused before a driver sees it.
+func TestStalePTX(t *testing.T) {
+	text, err := ptxFiles.ReadFile("ptx/sum.ptx")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct{ file, from, to, want string }{
+		{"sum", "", "", ""},
+		{"sum", "\t.param .f32 affine_param_3,\n", "", "kernels: kernel affine of ptx/sum.ptx takes (u64 u64 f32 u64), " +
+			"and cuda_launches.go gives it (u64 u64 f32 f32 u64): run go generate ./kernels and build again"},
+		{"sum", ".f32 fill_param_1", ".u32 fill_param_1", "kernels: kernel fill of ptx/sum.ptx takes (u64 u32 u64), " +
+			"and cuda_launches.go gives it (u64 f32 u64): run go generate ./kernels and build again"},
+		{"sum", ".entry add(", ".entry plus(", "kernels: ptx/sum.ptx has no kernel add, " +
+			"which cuda_launches.go launches: run go generate ./kernels and build again"},
+		{"sum", ".u64 add_param_0", ".align 8 .b8 add_param_0[16]",
+			`kernels: ptx/sum.ptx: kernel add: its parameter ".param .align 8 .b8 add_param_0[16]" is no single number`},
+	} {
+		stale := strings.Replace(string(text), c.from, c.to, 1)
+		if c.from != "" && stale == string(text) {
+			t.Fatalf("the PTX has no %q", c.from)
+		}
+		got := ""
+		if err := checkEntries(c.file, []byte(stale)); err != nil {
+			got = err.Error()
+		}
+		if got != c.want {
+			t.Errorf("got %q, expected %q", got, c.want)
+		}
+	}
+}
+
+// Each tile has the kernels with its name.
+func TestTileKernels(t *testing.T) {
+	for _, tile := range []cudaTile{tile128x128, tile128x64, tile64x64, tile128x32, tile32x32, tile64x64n, tile32x32n} {
+		k := tileKernels[tile]
+		got := []string{k.conv.name, k.gradInput.name, k.gradWeight.name}
+		want := []string{"conv_" + tile.name, "conv_grad_input_" + tile.name, "conv_grad_weight_" + tile.name}
+		if tile == tile128x32 {
+			want[2] = ""
+		}
+		if !slices.Equal(got, want) {
+			t.Errorf("tile %s has kernels %q, expected %q", tile.name, got, want)
+		}
 	}
 }
 

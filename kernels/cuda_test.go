@@ -19,9 +19,9 @@ func TestConformanceCUDA(t *testing.T) { kerneltest.Run(t, kerneltest.OpenCUDA(t
 // resultsOf is the line that TestBitsCUDA ends with.
 const resultsOf = "results of all operations have hash "
 
-// The bits of all results, to compare with those of another run: of the conformance cases as they are and aligned, which
-// takes the kernels' wide paths, and of the tests that are about tiles, fused operations and batches. Every kernel takes
-// part.
+// A hash of the bits of all results, to compare with another run: those of the conformance cases, as they are and
+// aligned (which takes the kernels' wide paths), and those of the tests about tiles, fused operations and batches.
+// Every kernel takes part.
 func TestBitsCUDA(t *testing.T) {
 	b := kerneltest.OpenCUDA(t)
 	kernels.Trace.Hash, kernels.Trace.Kernels = 0, nil
@@ -39,7 +39,7 @@ func TestBitsCUDA(t *testing.T) {
 	} {
 		t.Run(test.name, test.run)
 	}
-	for _, name := range kernels.AllKernels(t) {
+	for _, name := range kernels.AllKernels() {
 		if kernels.Trace.Kernels[name] == 0 {
 			t.Errorf("kernel %s was never launched", name)
 		}
@@ -47,8 +47,8 @@ func TestBitsCUDA(t *testing.T) {
 	t.Logf("%s%x", resultsOf, kernels.Trace.Hash)
 }
 
-// On the stand-in driver, threads that run in another order must not change a bit: a result that depends on the order is
-// a race.
+// On the stand-in driver, threads that run in another order must not change a bit: a result that depends on the order
+// is a race.
 func TestThreadOrdersCUDA(t *testing.T) {
 	if name := kerneltest.OpenCUDA(t).Name(); !strings.Contains(name, "stand-in") {
 		t.Skip("a device orders its threads itself: ", name)

@@ -1,11 +1,12 @@
-// Data: the data set as the kernels see it, resident where they run.
+// The data set as the kernels see it, resident where they run.
+
 package kernels
 
 // Data is N rows of H*W*C values: images as bytes, which the perturbation maps to [0, 1], or vectors (H = W = 1) as
 // they are. Exactly one of U8 and F32 is set. A backend with memory of its own copies its rows there once.
 //
-// With Rows, row i is row Rows[i] of U8 or F32, which may hold more rows than N: so a part of a data set that lies in a
-// mapped file takes no memory of its own.
+// With Rows, row i is row Rows[i] of U8 or F32, which may hold more rows than N. A part of a data set in a mapped
+// file thus takes no memory of its own.
 type Data struct {
 	N, H, W, C int
 	U8         []byte    // (N, H, W, C), or more rows
@@ -13,10 +14,10 @@ type Data struct {
 	Rows       []uint32  // (N); nil: the rows in order
 }
 
-// D is the number of values of one row.
+// D returns the number of values of one row.
 func (d *Data) D() int { return d.H * d.W * d.C }
 
-// Row is where row i is stored.
+// Row returns the number of the stored row that is row i.
 func (d *Data) Row(i int) int {
 	if d.Rows != nil {
 		return int(d.Rows[i])
@@ -24,19 +25,19 @@ func (d *Data) Row(i int) int {
 	return i
 }
 
-// Bytes is row i of images.
+// Bytes returns row i of images.
 func (d *Data) Bytes(i int) []byte {
 	r, n := d.Row(i), d.D()
 	return d.U8[r*n : (r+1)*n]
 }
 
-// Floats is row i of vectors.
+// Floats returns row i of vectors.
 func (d *Data) Floats(i int) []float32 {
 	r, n := d.Row(i), d.D()
 	return d.F32[r*n : (r+1)*n]
 }
 
-// Size is the memory in bytes that the N rows take where they lie one after the other.
+// Size returns the bytes that the N rows take where they lie one after the other.
 func (d *Data) Size() int64 {
 	if d.F32 != nil {
 		return 4 * int64(d.N) * int64(d.D())

@@ -8,73 +8,219 @@ import (
 	"sigmaz/kernels"
 )
 
-// differentiable is a forward operation, the input and result in question, and its backward operation with the gradients
-// that it leaves.
-type differentiable struct {
-	name              string
-	forward, backward kernels.Op
-	y, dy             kernels.Buf
-	wrt               []struct{ x, dx kernels.Buf }
+// gradientCheck is an operation, its result y with dy, the gradient of something with respect to it, and the
+// operations that make the gradients with respect to its inputs of that.
+type gradientCheck struct {
+	name     string
+	forward  kernels.Op
+	backward []kernels.Op
+	mem      []float32 // what they run on
+	y, dy    kernels.Buf
+	inputs   []input
+	kink     bool // at 0, where there is no derivative
+}
+
+// input is a window and where its gradient is left.
+type input struct{ x, dx kernels.Buf }
+
+// gradientChecks lists the operations that have a gradient.
+func gradientChecks() []gradientCheck {
+	var list []gradientCheck
+	for _, f := range []func() []gradientCheck{
+		convGradients, normGradients, activationGradients, maxPool5Gradients, avgPool5Gradients, meanPool2Gradients,
+		resizeGradients, affineGradients, divSigmaGradients, lossGradients,
+	} {
+		list = append(list, f()...)
+	}
+	return list
+}
+
+func convGradients() (list []gradientCheck) {
+	for _, g := range []kernels.ConvShape{
+		{N: 2, H: 4, W: 5, Cin: 3, Cout: 2, K: 3, Dilation: 1}, {N: 2, H: 5, W: 4, Cin: 2, Cout: 3, K: 3, Dilation: 2},
+		{N: 3, H: 1, W: 1, Cin: 4, Cout: 3, K: 1, Dilation: 1},
+	} {
+		var m memory
+		in, out, weights := g.N*g.H*g.W*g.Cin, g.N*g.H*g.W*g.Cout, g.Cout*g.K*g.K*g.Cin
+		f := kernels.Conv{ConvShape: g, X: m.normals(in), Weight: m.normals(weights), Bias: m.normals(g.Cout),
+			Y: m.normals(out)}
+		dx := kernels.ConvGradInput{ConvShape: g, DY: m.normals(out), Weight: f.Weight, DX: m.normals(in)}
+		dw := kernels.ConvGradWeight{ConvShape: g, X: f.X, DY: dx.DY,
+			DWeight: m.normals(weights), DBias: m.normals(g.Cout)}
+		list = append(list, gradientCheck{name: fmt.Sprintf("conv %+v", g),
+			forward: f, backward: []kernels.Op{dx, dw}, mem: m.words,
+			y: f.Y, dy: dx.DY, inputs: []input{{f.X, dx.DX}, {f.Weight, dw.DWeight}, {f.Bias, dw.DBias}}})
+	}
+	return list
+}
+
+func normGradients() (list []gradientCheck) {
+	const n, p, c, levels = 3, 6, 3, 4
+	shape := kernels.NormShape{N: n, P: p, C: c}
+	for _, width := range []int{0, 1, 2, 3} { // no parameters, vectors, tables of gamma and beta, and with alpha
+		var m memory
+		x, y, dy, dx := m.normals(n*p*c), m.normals(n*p*c), m.normals(n*p*c), m.normals(n*p*c)
+		stats := kernels.NormStats{Mean: m.normals(n * c), Rstd: m.normals(n * c),
+			MuHat: m.normals(n * c), Q: m.normals(n)}
+		f := kernels.Norm{NormShape: shape, X: x, Y: y, NormStats: stats, Eps: 0.1}
+		b := kernels.NormGrad{NormShape: shape, X: x, DY: dy, DX: dx, NormStats: stats}
+		inputs := []input{{x, dx}}
+		switch width {
+		case 1:
+			f.Gamma, f.Alpha, f.Beta = m.normals(c), m.normals(c), m.normals(c)
+			b.Gamma, b.Alpha, b.DGamma, b.DAlpha, b.DBeta = f.Gamma, f.Alpha, m.normals(c), m.normals(c), m.normals(c)
+			inputs = append(inputs, input{f.Gamma, b.DGamma}, input{f.Alpha, b.DAlpha}, input{f.Beta, b.DBeta})
+		case 2, 3:
+			f.Embed, f.Level, f.Levels = m.normals(levels*width*c), m.normals(n), levels
+			b.Embed, b.Level, b.Levels, b.DEmbed = f.Embed, f.Level, levels, m.normals(levels*width*c)
+			for i, l := range []uint32{2, 0, 2} {
+				kernels.SetWord(m.words, f.Level, i, l)
+			}
+			inputs = append(inputs, input{f.Embed, b.DEmbed})
+		}
+		list = append(list, gradientCheck{name: fmt.Sprintf("norm %d", width),
+			forward: f, backward: []kernels.Op{b}, mem: m.words, y: y, dy: dy, inputs: inputs})
+	}
+	return list
+}
+
+func activationGradients() (list []gradientCheck) {
+	for _, a := range kernels.Activations {
+		var m memory
+		f := kernels.Activate{F: a, N: 4, X: m.normals(40), Y: m.normals(40)}
+		b := kernels.ActivateGrad{F: a, N: 4, DY: m.normals(40), DX: m.normals(40), Y: f.Y}
+		if a.FromInput() {
+			b.X, b.Y = f.X, kernels.Buf{}
+		}
+		list = append(list, gradientCheck{name: string(a),
+			forward: f, backward: []kernels.Op{b}, mem: m.words, y: f.Y, dy: b.DY, inputs: []input{{f.X, b.DX}},
+			kink: a == kernels.ReLU || a == kernels.LReLU})
+	}
+	return list
+}
+
+func maxPool5Gradients() []gradientCheck {
+	var m memory
+	s := kernels.PoolShape{N: 2, H: 6, W: 7, C: 2}
+	n := s.N * s.H * s.W * s.C
+	f := kernels.MaxPool5{PoolShape: s, X: m.apart(n), Y: m.normals(n), Index: m.normals(n)}
+	b := kernels.MaxPool5Grad{PoolShape: s, DY: m.normals(n), DX: m.normals(n), Index: f.Index}
+	return []gradientCheck{{name: "maxpool5", forward: f, backward: []kernels.Op{b}, mem: m.words,
+		y: f.Y, dy: b.DY, inputs: []input{{f.X, b.DX}}}}
+}
+
+func avgPool5Gradients() []gradientCheck {
+	var m memory
+	s := kernels.PoolShape{N: 2, H: 5, W: 7, C: 2}
+	n := s.N * s.H * s.W * s.C
+	f := kernels.AvgPool5{PoolShape: s, X: m.normals(n), Y: m.normals(n)}
+	b := kernels.AvgPool5{PoolShape: s, X: m.normals(n), Y: m.normals(n)}
+	return []gradientCheck{{name: "avgpool5", forward: f, backward: []kernels.Op{b}, mem: m.words,
+		y: f.Y, dy: b.X, inputs: []input{{f.X, b.Y}}}}
+}
+
+func meanPool2Gradients() []gradientCheck {
+	var m memory
+	s := kernels.PoolShape{N: 2, H: 4, W: 6, C: 3}
+	n := s.N * s.H * s.W * s.C
+	f := kernels.MeanPool2{PoolShape: s, X: m.normals(n), Y: m.normals(n / 4)}
+	b := kernels.MeanPool2Grad{PoolShape: s, DY: m.normals(n / 4), DX: m.normals(n)}
+	return []gradientCheck{{name: "meanpool2", forward: f, backward: []kernels.Op{b}, mem: m.words,
+		y: f.Y, dy: b.DY, inputs: []input{{f.X, b.DX}}}}
+}
+
+func resizeGradients() (list []gradientCheck) {
+	for _, s := range []kernels.ResizeShape{
+		{N: 2, H: 3, W: 4, HOut: 6, WOut: 7, C: 2}, {N: 2, H: 7, W: 5, HOut: 3, WOut: 1, C: 2},
+	} {
+		var m memory
+		in, out := s.N*s.H*s.W*s.C, s.N*s.HOut*s.WOut*s.C
+		f := kernels.Resize{ResizeShape: s, X: m.normals(in), Y: m.normals(out)}
+		b := kernels.ResizeGrad{ResizeShape: s, DY: m.normals(out), DX: m.normals(in)}
+		list = append(list, gradientCheck{name: fmt.Sprintf("resize %+v", s),
+			forward: f, backward: []kernels.Op{b}, mem: m.words, y: f.Y, dy: b.DY, inputs: []input{{f.X, b.DX}}})
+	}
+	return list
+}
+
+func affineGradients() []gradientCheck {
+	var m memory
+	f := kernels.Affine{N: 4, X: m.normals(40), Y: m.normals(40), Scale: 2, Shift: -1}
+	b := kernels.Affine{N: 4, X: m.normals(40), Y: m.normals(40), Scale: 2}
+	return []gradientCheck{{name: "affine", forward: f, backward: []kernels.Op{b}, mem: m.words,
+		y: f.Y, dy: b.X, inputs: []input{{f.X, b.Y}}}}
+}
+
+func divSigmaGradients() []gradientCheck {
+	var m memory
+	f := kernels.DivSigma{N: 4, X: m.normals(40), Sigma: m.positive(4), Y: m.normals(40)}
+	b := kernels.DivSigma{N: 4, X: m.normals(40), Sigma: f.Sigma, Y: m.normals(40)}
+	return []gradientCheck{{name: "div_sigma", forward: f, backward: []kernels.Op{b}, mem: m.words,
+		y: f.Y, dy: b.X, inputs: []input{{f.X, b.Y}}}}
+}
+
+func lossGradients() (list []gradientCheck) {
+	for _, power := range []float64{2, 1.5} {
+		var m memory
+		f := kernels.Loss{N: 4, S: m.normals(40), Z: m.normals(40), Sigma: m.positive(4),
+			Mean: m.normals(1), PerRow: m.normals(4), Power: power}
+		b := kernels.LossGrad{N: 4, S: f.S, Z: f.Z, Sigma: f.Sigma,
+			DMean: m.normals(1), DS: m.normals(40), Power: power}
+		list = append(list, gradientCheck{name: fmt.Sprintf("loss %g", power),
+			forward: f, backward: []kernels.Op{b}, mem: m.words, y: f.Mean, dy: b.DMean, inputs: []input{{f.S, b.DS}}})
+	}
+	return list
+}
+
+// memory is windows one after the other.
+type memory struct {
+	words   []float32
+	streams uint64
+}
+
+func (m *memory) normals(n int) kernels.Buf {
+	v := make([]float32, n)
+	m.streams++
+	kernels.Stream{Seed: 6, Purpose: kernels.PurposeData, N: m.streams}.Normals(v)
+	m.words = append(m.words, v...)
+	return kernels.Buf{Off: len(m.words) - n, N: n}
+}
+
+// positive appends n values from 0.5 up.
+func (m *memory) positive(n int) kernels.Buf {
+	b := m.normals(n)
+	for i, v := range b.Of(m.words) {
+		b.Of(m.words)[i] = 0.5 + v*v
+	}
+	return b
+}
+
+// apart appends n values in no order, at least 0.1 apart.
+func (m *memory) apart(n int) kernels.Buf {
+	b := m.normals(n)
+	for i := range n {
+		b.Of(m.words)[i] = float32(kernels.Permutation(6, uint64(n), uint64(i))) * 0.1
+	}
+	return b
 }
 
 // Gradients of the plain Go references against central differences of sum(dy y), for every element of every input.
 func TestReferenceGradients(t *testing.T) {
-	const n, p, c, levels = 3, 6, 3, 4
-	var at int
-	take := func(k int) kernels.Buf { b := kernels.Buf{Off: at, N: k}; at += k; return b }
-	type pair = struct{ x, dx kernels.Buf }
-	var all []differentiable
-	stats := func() kernels.NormStats {
-		return kernels.NormStats{Mean: take(n * c), Rstd: take(n * c), MuHat: take(n * c), Q: take(n)}
-	}
-	level := take(n)
-	shape := kernels.NormShape{N: n, P: p, C: c}
-	for _, width := range []int{0, 1, 2, 3} { // no parameters, vectors, tables of gamma and beta, and with alpha
-		x, y, dy, dx := take(n*p*c), take(n*p*c), take(n*p*c), take(n*p*c)
-		f := kernels.Norm{NormShape: shape, X: x, Y: y, NormStats: stats(), Eps: 0.1}
-		b := kernels.NormGrad{NormShape: shape, X: x, DY: dy, DX: dx, NormStats: f.NormStats}
-		wrt := []pair{{x, dx}}
-		switch width {
-		case 1:
-			f.Gamma, f.Alpha, f.Beta = take(c), take(c), take(c)
-			b.Gamma, b.Alpha, b.DGamma, b.DAlpha, b.DBeta = f.Gamma, f.Alpha, take(c), take(c), take(c)
-			wrt = append(wrt, pair{f.Gamma, b.DGamma}, pair{f.Alpha, b.DAlpha}, pair{f.Beta, b.DBeta})
-		case 2, 3:
-			f.Embed, f.Level, f.Levels = take(levels*width*c), level, levels
-			b.Embed, b.Level, b.Levels, b.DEmbed = f.Embed, level, levels, take(levels*width*c)
-			wrt = append(wrt, pair{f.Embed, b.DEmbed})
-		}
-		all = append(all, differentiable{fmt.Sprintf("norm %d", width), f, b, y, dy, wrt})
-	}
-	x, y, dy, dx := take(2*5*7*2), take(2*5*7*2), take(2*5*7*2), take(2*5*7*2)
-	pool := kernels.PoolShape{N: 2, H: 5, W: 7, C: 2}
-	all = append(all, differentiable{"avgpool5", kernels.AvgPool5{PoolShape: pool, X: x, Y: y}, kernels.AvgPool5{PoolShape: pool, X: dy, Y: dx}, y, dy, []pair{{x, dx}}})
-	for _, a := range []kernels.Activation{kernels.ELU, kernels.ReLU, kernels.LReLU, kernels.Swish, kernels.Softplus} {
-		x, y, dy, dx := take(40), take(40), take(40), take(40)
-		b := kernels.ActivateGrad{F: a, N: 4, DY: dy, DX: dx, Y: y}
-		if a.FromInput() {
-			b.X, b.Y = x, kernels.Buf{}
-		}
-		all = append(all, differentiable{string(a), kernels.Activate{F: a, N: 4, X: x, Y: y}, b, y, dy, []pair{{x, dx}}})
-	}
-
-	mem := make([]float32, at)
-	kernels.Stream{Seed: 6, Purpose: kernels.PurposeData}.Normals(mem)
-	for i, l := range []uint32{2, 0, 2} {
-		kernels.SetWord(mem, level, i, l)
-	}
-	for _, d := range all {
+	for _, c := range gradientChecks() {
+		mem := c.mem
 		sum := func() (total float64) {
-			d.forward.Ref(mem)
-			dy := d.dy.Of(mem)
-			for i, v := range d.y.Of(mem) {
+			c.forward.Ref(mem)
+			dy := c.dy.Of(mem)
+			for i, v := range c.y.Of(mem) {
 				total += float64(v) * float64(dy[i])
 			}
 			return total
 		}
 		sum()
-		d.backward.Ref(mem)
-		for k, w := range d.wrt {
+		for _, op := range c.backward {
+			op.Ref(mem)
+		}
+		for k, w := range c.inputs {
 			dx := append([]float32(nil), w.dx.Of(mem)...)
 			largest := 0.0
 			for _, g := range dx {
@@ -83,8 +229,8 @@ func TestReferenceGradients(t *testing.T) {
 			x := w.x.Of(mem)
 			for i, old := range x {
 				const h = 1.0 / 256
-				if (d.name == "relu" || d.name == "lrelu") && math.Abs(float64(old)) <= h {
-					continue // the kink
+				if c.kink && math.Abs(float64(old)) <= h {
+					continue
 				}
 				x[i] = old + h
 				up := sum()
@@ -92,7 +238,7 @@ func TestReferenceGradients(t *testing.T) {
 				down := sum()
 				x[i] = old
 				if want := (up - down) / (2 * h); math.Abs(float64(dx[i])-want) > 2e-3*math.Max(largest, 0.1) {
-					t.Errorf("%s, input %d, element %d: gradient %g, central difference %g", d.name, k, i, dx[i], want)
+					t.Errorf("%s, input %d, element %d: gradient %g, central difference %g", c.name, k, i, dx[i], want)
 				}
 			}
 		}

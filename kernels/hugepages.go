@@ -1,13 +1,13 @@
+// Memory in pages of 2 MiB, where the system has them. The transforms of Winograd's method write 36 streams at a
+// time, more than a core's first table of small pages holds.
+
 package kernels
 
 import "unsafe"
 
-// Memory in pages of 2 MiB, where the system has them: the transforms of Winograd's method write 36 streams at a time, more
-// than a core's first table of small pages holds.
-
 const hugePage = 2 << 20
 
-// slabWords is the size of a slab of n words, with what it takes to start it on a page.
+// slabWords returns the size of a slab of n words, with what it takes to start it on a page.
 func slabWords(n int) int {
 	if 4*n < hugePage {
 		return n
@@ -15,7 +15,7 @@ func slabWords(n int) int {
 	return n + hugePage/4
 }
 
-// slab is n words, all zero.
+// slab returns n words, all zero.
 func slab(n int) []float32 {
 	mem := hugePages(make([]float32, slabWords(n)))
 	if len(mem) > n {

@@ -1,3 +1,5 @@
+// Large pages on Linux, see hugepages.go.
+
 package kernels
 
 import (
@@ -6,8 +8,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// hugePages asks for large pages behind mem, which should not have been touched yet. It is a wish: where it cannot be had,
-// nothing changes.
+// hugePages asks the system for large pages behind mem, which should not have been touched yet, and returns mem.
+// Where the system has none, nothing changes.
 func hugePages(mem []float32) []float32 {
 	bytes := unsafe.Slice((*byte)(unsafe.Pointer(unsafe.SliceData(mem))), 4*len(mem))
 	skip := int(-uintptr(unsafe.Pointer(unsafe.SliceData(mem))) % hugePage)

@@ -1,22 +1,5 @@
-// Package kernels holds every numeric operation of sigmaz: its contract, its plain Go reference, and the backends
-// that run sequences of them.
-//
-// An operation is a value: a struct such as [Conv] or [Langevin] that names the windows of memory it reads and writes
-// and the constants it needs. A list of operations is a program. A [Backend] compiles a program once and runs it many
-// times; the CPU backend splits it over goroutines, a CUDA backend captures it as one graph. Because everything that
-// changes from run to run (the step, the level) lives in memory as well, a compiled program never has to be rebuilt.
-//
-// An operation's files carry its name: conv.go has the contract and the plain Go reference (always compiled), conv.cu and
-// conv_cuda.go the CUDA kernels and how they are launched. What the CPU does faster than the reference is in cpu_ops.go
-// and its neighbours cpu_*.go, on the assembly of internal/vec.
-//
-// Conventions, once for all files:
-//
-//	N rows (images) of a batch, H, W height and width, C channels, D = H*W*C values of one image, L noise levels
-//
-// Activations are NHWC, weights (Cout, kH, kW, Cin), all float32. Sigma runs from the largest (level 0) to the
-// smallest (level L-1). A Langevin step of size a is x + a s + sqrt(2a) z (the convention of NCSNv2; the paper of 2019
-// writes a/2 and sqrt(a)).
+// What operations and backends have in common: windows of memory, operations, programs, backends.
+
 package kernels
 
 // Buf is a window of an arena: N four-byte words from word Off on. A word is a float32 unless the operation says that
@@ -35,7 +18,7 @@ func (b Buf) Slice(off, n int) Buf {
 	return Buf{b.Off + off, n}
 }
 
-// Op is one call of one kernel.
+// Op is one call of one kernel. [Operations] lists them all.
 type Op interface {
 	// Name is the kernel's name, the same in its Go, assembly and CUDA files.
 	Name() string
@@ -47,12 +30,19 @@ type Op interface {
 	Ref(mem []float32)
 }
 
+// InPlacer is an [Op] whose result may take the place of an operand.
+type InPlacer interface {
+	// InPlace lists such pairs (written, read): the kernels read an element of the operand for the last time before
+	// they write the same element of the result.
+	InPlace() [][2]Buf
+}
+
 // Backend runs programs on one device.
 type Backend interface {
 	// Name says what runs, for logs: "cpu (avx512, 2 workers)".
 	Name() string
-	// Alloc reserves an arena of the given number of words, all zero, and with it, in one piece, what programs of these
-	// ops on it need beside it. Other programs may run on it too; they take more memory when they are compiled.
+	// Alloc reserves an arena of the given number of words, all zero, and with it, in one piece, what programs of
+	// these ops need beside it. Other programs may run on it too; they take more memory when they are compiled.
 	Alloc(words int, programs ...[]Op) (Arena, error)
 	// Workspace is the number of words that programs of these ops take beside their arena.
 	Workspace(programs ...[]Op) int
@@ -65,7 +55,7 @@ type Backend interface {
 // OutOfMemory is the error of a device whose memory does not suffice.
 type OutOfMemory interface {
 	error
-	// Memory is what was needed and what was free, in bytes.
+	// Memory returns the bytes that were needed and those that were free.
 	Memory() (need, free int64)
 }
 
@@ -77,7 +67,7 @@ type Arena interface {
 	Read(dst []float32, b Buf) error
 	// Write copies src, of b.N values, to window b.
 	Write(b Buf, src []float32) error
-	// Host is the memory itself where the host can address it (on the CPU), nil elsewhere.
+	// Host returns the memory itself where the host can address it (on the CPU), nil elsewhere.
 	Host() []float32
 }
 
@@ -85,17 +75,4 @@ type Arena interface {
 type Program interface {
 	// Run runs every operation once, in order.
 	Run() error
-}
-
-// The words of a state block: what changes from one run of a program to the next. All are uint32 by bit pattern.
-const (
-	StateStep   = 0 // low word of the step: optimiser steps done (training), level*T + t (sampling), batch (evaluation)
-	StateStepHi = 1 // high word of the step
-	StateImage  = 2 // index of the first image of the batch (sampling)
-	StateWords  = 4
-)
-
-// InPlacer is an [Op] some of whose results may take the place of an operand: pairs (written, read).
-type InPlacer interface {
-	InPlace() [][2]Buf
 }

@@ -4,17 +4,12 @@
 //
 // (Song and Ermon 2019, algorithm 1, in the convention of NCSNv2.) The step k = level*T + t is read from the state
 // block, so one compiled program serves every level and every step. z is drawn where it is used.
+
 package kernels
 
 import "math"
 
-// word reads word i of b as a uint32.
-func word(mem []float32, b Buf, i int) uint32 { return math.Float32bits(b.Of(mem)[i]) }
-
-// SetWord stores a uint32 as word i of b.
-func SetWord(mem []float32, b Buf, i int, v uint32) { b.Of(mem)[i] = math.Float32frombits(v) }
-
-// levelOf is the level of step k: k/T, and the last level once the annealing is over (the denoising step).
+// levelOf returns the level of step k: k/T, or the last level once the annealing is over (the denoising step).
 func levelOf(k uint32, t, levels int) int { return min(int(k)/t, levels-1) }
 
 // SetSigma writes the noise level of the sampling step to every row: level_n = k/T, sigma_n = ladder[k/T].
@@ -40,8 +35,8 @@ func (o SetSigma) RefRows(mem []float32, lo, hi int) {
 	}
 }
 
-// Langevin is the update x <- x + a s + sqrt(2a) z with a = Alpha[k/T]; z of row n is the stream
-// (Seed, PurposeLangevin, image StateImage+n, step k). In place on X.
+// Langevin updates X in place: x <- x + a s + sqrt(2a) z with a = Alpha[k/T]. The noise z of row n is the stream
+// (Seed, PurposeLangevin, image StateImage+n, step k).
 type Langevin struct {
 	X, S  Buf // (N, D)
 	Alpha Buf // (L) step sizes a_i
@@ -77,18 +72,19 @@ func (o Langevin) row(mem []float32, n int) {
 	}
 }
 
-// factors are a and sqrt(2a) of the step.
+// factors returns a and sqrt(2a) of the step.
 func (o Langevin) factors(mem []float32) (a, b float32) {
 	a = o.Alpha.Of(mem)[levelOf(word(mem, o.State, StateStep), o.T, o.Alpha.N)]
 	return a, float32(math.Sqrt(float64(2 * a)))
 }
 
-// stream is the noise of row n.
+// stream returns the noise of row n.
 func (o Langevin) stream(mem []float32, n int) Stream {
-	return ImageStream(o.Seed, PurposeLangevin, word(mem, o.State, StateImage)+uint32(n), word(mem, o.State, StateStep))
+	image, step := word(mem, o.State, StateImage)+uint32(n), word(mem, o.State, StateStep)
+	return ImageStream(o.Seed, PurposeLangevin, image, step)
 }
 
-// Denoise is Tweedie's formula at the last level, the final step of NCSNv2: x <- x + sigma_n^2 s. In place on X.
+// Denoise updates X in place by Tweedie's formula at the last level, the final step of NCSNv2: x <- x + sigma_n^2 s.
 type Denoise struct {
 	X, S  Buf // (N, D)
 	Sigma Buf // (N)
@@ -116,26 +112,3 @@ func (o Tick) Operands() (reads, writes []Buf) { return []Buf{o.State}, []Buf{o.
 func (o Tick) Ref(mem []float32) {
 	SetStep(o.State.Of(mem), stepOf(mem, o.State)+1)
 }
-
-// SetStep stores a step in the words of a state block.
-func SetStep(state []float32, step uint64) {
-	state[StateStep] = math.Float32frombits(uint32(step))
-	state[StateStepHi] = math.Float32frombits(uint32(step >> 32))
-}
-
-// stepOf is the 64-bit step of a state block.
-func stepOf(mem []float32, state Buf) uint64 {
-	return uint64(word(mem, state, StateStepHi))<<32 | uint64(word(mem, state, StateStep))
-}
-
-// HostFunc is an operation given as a Go function, for scores that are known in closed form. Only a backend whose
-// arenas the host can address runs it.
-type HostFunc struct {
-	Label         string
-	Reads, Writes []Buf
-	F             func(mem []float32)
-}
-
-func (o HostFunc) Name() string                    { return o.Label }
-func (o HostFunc) Operands() (reads, writes []Buf) { return o.Reads, o.Writes }
-func (o HostFunc) Ref(mem []float32)               { o.F(mem) }

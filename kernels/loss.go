@@ -6,6 +6,7 @@
 // 1/2 |sigma s + z|^2, about D/2 for a network that knows nothing. Its gradient, for a gradient g of the mean:
 //
 //	ds_n = g / N sigma_n^p (s + z / sigma_n)
+
 package kernels
 
 import "math"
@@ -29,7 +30,7 @@ func (o Loss) Ref(mem []float32) {
 	o.mean(mem)
 }
 
-// sumSquares is the sum of (s + inv z)^2.
+// sumSquares returns the sum of (s + inv z)^2.
 func sumSquares(s, z []float32, inv float32) float64 {
 	var sum float64
 	for i, v := range s {
@@ -39,7 +40,7 @@ func sumSquares(s, z []float32, inv float32) float64 {
 	return sum
 }
 
-// rows writes the losses of some rows.
+// rows writes the losses of rows lo to hi.
 func (o Loss) rows(mem []float32, lo, hi int, sumSquares func(s, z []float32, inv float32) float64) {
 	for n := lo; n < hi; n++ {
 		sigma := o.Sigma.Of(mem)[n]
@@ -71,18 +72,17 @@ func (o LossGrad) Name() string { return "loss_grad" }
 func (o LossGrad) Operands() (reads, writes []Buf) {
 	return []Buf{o.S, o.Z, o.Sigma, o.DMean}, []Buf{o.DS}
 }
-func (o LossGrad) Ref(mem []float32) {
-	o.rows(mem, 0, o.N, scaledSum)
-}
+func (o LossGrad) InPlace() [][2]Buf { return [][2]Buf{{o.DS, o.S}, {o.DS, o.Z}} }
+func (o LossGrad) Ref(mem []float32) { o.rows(mem, 0, o.N, scaledSum) }
 
-// scaledSum is ds = k (s + inv z).
+// scaledSum writes ds = k (s + inv z).
 func scaledSum(ds, s, z []float32, inv, k float32) {
 	for i, v := range s {
 		ds[i] = k * (v + float32(z[i]*inv))
 	}
 }
 
-// rows writes some rows.
+// rows writes rows lo to hi.
 func (o LossGrad) rows(mem []float32, lo, hi int, scaledSum func(ds, s, z []float32, inv, k float32)) {
 	g := float64(o.DMean.Of(mem)[0]) / float64(o.N)
 	for n := lo; n < hi; n++ {
@@ -92,8 +92,8 @@ func (o LossGrad) rows(mem []float32, lo, hi int, scaledSum func(ds, s, z []floa
 	}
 }
 
-// Record keeps the losses and the levels of a step for the host, so that the host need not look at every step: slot
-// step mod (ring size) of the ring gets PerRow, then Level. It runs before Tick.
+// Record keeps the losses and the levels of a step for the host, which then need not look at every step: slot
+// step mod slots of the ring gets PerRow, then Level. It runs before Tick.
 type Record struct {
 	Ring   Buf // (slots, 2N)
 	PerRow Buf // (N)

@@ -1,23 +1,35 @@
 //go:build cgo && !nocuda
 
+// Launches of the loss, see loss.cu.
+
 package kernels
+
+import "math"
 
 func (o Loss) launch(l *launcher) {
 	d := o.S.N / o.N
 	l.small(d)
-	l.kernel("loss", [3]int{o.N, 1, 1}, [3]int{min(256, powerOf2(ceil(d, 4))), 1, 1}, o.PerRow, o.S, o.Z, o.Sigma, o.Power, o.N, d)
-	l.kernel("loss_mean", [3]int{1, 1, 1}, [3]int{min(256, powerOf2(o.N)), 1, 1}, o.Mean, o.PerRow, o.N)
+	l.loss(gridDim{o.N, 1, 1}, blockDim{min(256, powerOf2(ceil(d, 4))), 1, 1}, lossArgs{
+		perRow: o.PerRow, s: o.S, z: o.Z, sigma: o.Sigma, power: math.Float64bits(o.Power), rows: o.N, d: d,
+	})
+	l.lossMean(gridDim{1, 1, 1}, blockDim{min(256, powerOf2(o.N)), 1, 1}, lossMeanArgs{
+		mean: o.Mean, perRow: o.PerRow, rows: o.N,
+	})
 }
 
 func (o LossGrad) launch(l *launcher) {
 	d := o.S.N / o.N
 	l.small(d)
 	grid, block := byRow(o.N, d, 4)
-	l.kernel("loss_grad", grid, block, o.DS, o.S, o.Z, o.Sigma, o.DMean, o.Power, o.N, d)
+	l.lossGrad(grid, block, lossGradArgs{
+		ds: o.DS, s: o.S, z: o.Z, sigma: o.Sigma, dmean: o.DMean, power: math.Float64bits(o.Power), rows: o.N, d: d,
+	})
 }
 
 func (o Record) launch(l *launcher) {
 	n := o.PerRow.N
 	grid, block := each(n)
-	l.kernel("record", grid, block, o.Ring, o.PerRow, o.Level, o.State, n, o.Ring.N/(2*n))
+	l.record(grid, block, recordArgs{
+		ring: o.Ring, perRow: o.PerRow, level: o.Level, state: o.State, rows: n, slots: o.Ring.N / (2 * n),
+	})
 }

@@ -8,6 +8,7 @@
 //
 // with n = step*batch + row in training and (image, level*T + t) in sampling. The functions themselves are in
 // internal/philox; internal/vec has them in assembly, with the same bits.
+
 package kernels
 
 import (
@@ -33,7 +34,7 @@ const (
 	PurposeSplit    Purpose = 11 // which images are held out
 )
 
-// Philox is Philox4x32-10: four random words for a key and a counter.
+// Philox returns the four random words of Philox4x32-10 for a key and a counter.
 func Philox(key [2]uint32, ctr [4]uint32) [4]uint32 { return philox.Words(key, ctr) }
 
 // Stream is the random numbers of one (seed, purpose, n): an endless list of words indexed by element.
@@ -43,17 +44,20 @@ type Stream struct {
 	N       uint64
 }
 
-// ImageStream is the stream of sampling: n is made of the image and of the step k = level*T + t.
+// ImageStream returns a stream of sampling: n is made of the image and of the step k = level*T + t.
 func ImageStream(seed uint64, p Purpose, image, k uint32) Stream {
 	return Stream{seed, p, uint64(k)<<32 | uint64(image)}
 }
 
-// words is the stream as packages philox and vec know it.
+// words returns the stream as packages philox and vec know it.
 func (s Stream) words() philox.Stream {
-	return philox.Stream{Key: [2]uint32{uint32(s.Seed), uint32(s.Seed >> 32)}, Counter: [3]uint32{uint32(s.Purpose), uint32(s.N), uint32(s.N >> 32)}}
+	return philox.Stream{
+		Key:     [2]uint32{uint32(s.Seed), uint32(s.Seed >> 32)},
+		Counter: [3]uint32{uint32(s.Purpose), uint32(s.N), uint32(s.N >> 32)},
+	}
 }
 
-// counter is the counter of elements 4b to 4b+3.
+// counter returns the counter of elements 4b to 4b+3.
 func (s Stream) counter(b uint32) [4]uint32 {
 	return [4]uint32{uint32(s.Purpose), uint32(s.N), uint32(s.N >> 32), b}
 }

@@ -23,7 +23,8 @@ func TestGoldenNormals(t *testing.T) {
 				h.Write([]byte{byte(b), byte(b >> 8), byte(b >> 16), byte(b >> 24)})
 			}
 			if got := h.Sum64(); got != goldenNormals {
-				t.Errorf("hash of 65536 normals is %#x, expected %#x; the first are %v", got, uint64(goldenNormals), z[:4])
+				t.Errorf("hash of 65536 normals is %#x, expected %#x; the first are %v",
+					got, uint64(goldenNormals), z[:4])
 			}
 		})
 	}

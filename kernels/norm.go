@@ -1,12 +1,13 @@
-// Instance norm++ (Song and Ermon 2019, appendix A): an instance norm that keeps the channel means that it removes.
-// Per image, P = H*W pixels, C channels:
+// Instance norm++ (Song and Ermon 2019, appendix A): an instance norm that gives the channel means that it removes
+// back. For each image of P = H*W pixels and C channels:
 //
 //	mu[c]    = mean over pixels of x[p,c]             var[c] = mean over pixels of (x[p,c] - mu[c])^2     (biased)
 //	m        = mean over channels of mu[c]            v      = sum over channels of (mu[c] - m)^2 / (C-1) (unbiased)
 //	xhat     = (x - mu) / sqrt(var + eps)             muhat  = (mu - m) / sqrt(v + 1e-5)
 //	y[p,c]   = gamma[c] (xhat[p,c] + alpha[c] muhat[c]) + beta[c]                                  eps = 1e-5
 //
-// Both variances stand as in the original PyTorch code; its JAX port divides by C in v and does not fit its checkpoints.
+// Both variances are those of the original PyTorch code; its JAX port divides by C in v and does not fit its
+// checkpoints.
 //
 // The parameters are the same for all images (NCSNv2), or conditional: image n has row level[n] of a table (NCSN),
 //
@@ -20,7 +21,8 @@
 //	dmu[c]    = q (u[c] - mean(u) - muhat[c] sum(u muhat) / (C-1))
 //	dx[p,c]   = r[c] (g - mean over p of g - xhat mean over p of (g xhat)) + dmu[c] / P
 //
-// The sums for the parameters go over all images, in a table over those of each level: rows of levels without images get 0.
+// The sums for the parameters are over all images, for a row of a table over the images of its level: 0 without any.
+
 package kernels
 
 import (
@@ -41,7 +43,7 @@ type NormStats struct {
 	Q     Buf // (N) 1/sqrt(v + 1e-5)
 }
 
-// StatsWords is the size of the statistics, which stand one after the other in Mean, Rstd, MuHat, Q.
+// StatsWords returns the size of the statistics where Mean, Rstd, MuHat and Q lie one after the other.
 func (s NormShape) StatsWords() int { return 3*s.N*s.C + s.N }
 
 // Norm is instance norm++, conditional where Embed is given. Y may be X.
@@ -61,6 +63,7 @@ func (o Norm) Name() string { return "norm" }
 func (o Norm) Operands() (reads, writes []Buf) {
 	return present(o.X, o.Alpha, o.Gamma, o.Beta, o.Embed, o.Level), []Buf{o.Y, o.Mean, o.Rstd, o.MuHat, o.Q}
 }
+func (o Norm) InPlace() [][2]Buf { return [][2]Buf{{o.Y, o.X}} }
 func (o Norm) Rows() int         { return o.N }
 func (o Norm) Ref(mem []float32) { o.RefRows(mem, 0, o.N) }
 func (o Norm) RefRows(mem []float32, lo, hi int) {
@@ -113,14 +116,15 @@ func (o Norm) epsilon() float64 {
 	return o.Eps
 }
 
-// freedom is C-1; a plain instance norm of one channel has no use for v, which is then 0.
+// freedom returns C-1. A plain instance norm of one channel has no use for v, which is then 0.
 func (s NormShape) freedom() float64 { return float64(max(1, s.C-1)) }
 
 func (o Norm) params() normParams {
 	return newNormParams(o.C, o.Gamma, o.Alpha, o.Beta, o.Embed, o.Level, o.Levels)
 }
 
-// normParams is where the parameters of an image are: for each window, level l of image n is at l*stride.
+// normParams tells where the parameters of an image are: in each window, those of an image of level l start at word
+// l*stride.
 type normParams struct {
 	c                  int
 	gamma, alpha, beta Buf // (levels, C) with rows stride words apart; absent: 1, 0, 0
@@ -148,7 +152,7 @@ func newNormParams(c int, gamma, alpha, beta, embed, level Buf, levels int) norm
 	return p
 }
 
-// at is how far the parameters of image n are from the start of their windows.
+// at returns how far the parameters of image n are from the start of their windows.
 func (p normParams) at(mem []float32, n int) int {
 	if p.stride == 0 {
 		return 0
@@ -156,7 +160,7 @@ func (p normParams) at(mem []float32, n int) int {
 	return int(word(mem, p.level, n)) * p.stride
 }
 
-// of is the parameters of image n, C values each.
+// of returns the parameters of image n, C values each.
 func (p normParams) of(mem []float32, n int) (gamma, alpha, beta []float32) {
 	at := p.at(mem, n)
 	get := func(b Buf, absent []float32) []float32 {
@@ -168,14 +172,27 @@ func (p normParams) of(mem []float32, n int) (gamma, alpha, beta []float32) {
 	return get(p.gamma, p.fixed[:p.c]), get(p.alpha, p.fixed[p.c:]), get(p.beta, p.fixed[p.c:])
 }
 
-// fuses says whether next is the ELU of the norm's result in its place: then the two are one pass.
+// normELU is a norm and the ELU of its result in its place, which both backends compute in one pass.
+type normELU struct{ norm Norm }
+
+func (o normELU) Name() string                    { return o.norm.Name() }
+func (o normELU) Operands() (reads, writes []Buf) { return o.norm.Operands() }
+
+// withELU returns the norm together with the first of next, n = 1, if that is the ELU of its result in its place.
+func (o Norm) withELU(next []Op) (fused normELU, n int) {
+	if len(next) > 0 && o.fuses(next[0]) {
+		n = 1
+	}
+	return normELU{o}, n
+}
+
 func (o Norm) fuses(next Op) bool {
 	a, ok := next.(Activate)
 	return ok && a.F == ELU && a.X == o.Y && a.Y == o.Y
 }
 
-// NormGrad is the backward of instance norm++, from the statistics of the forward operation. The sums over images go
-// to DAlpha, DGamma and DBeta, or to DEmbed. DX may be DY.
+// NormGrad is the gradient of instance norm++, from the statistics of the forward operation. The sums over images go
+// to DAlpha, DGamma and DBeta, or to DEmbed. DX may be absent, and may be DY.
 type NormGrad struct {
 	NormShape
 	DX                    Buf // (N, P, C)
@@ -192,6 +209,12 @@ func (o NormGrad) Name() string { return "norm_grad" }
 func (o NormGrad) Operands() (reads, writes []Buf) {
 	return present(o.X, o.DY, o.Alpha, o.Gamma, o.Embed, o.Level, o.Mean, o.Rstd, o.MuHat, o.Q),
 		present(o.DX, o.DAlpha, o.DGamma, o.DBeta, o.DEmbed)
+}
+func (o NormGrad) InPlace() [][2]Buf {
+	if o.DX.N == 0 {
+		return nil
+	}
+	return [][2]Buf{{o.DX, o.DY}}
 }
 func (o NormGrad) params() normParams {
 	return newNormParams(o.C, o.Gamma, o.Alpha, Buf{}, o.Embed, o.Level, o.Levels)
@@ -236,7 +259,8 @@ func (o NormGrad) Ref(mem []float32) {
 // coefficients turns the sums of image n, sums[c] = sum dy and sums[C+c] = sum dy xhat, into
 // dx[p,c] = ka[c] (dy[p,c] - meanDY[c]) + kb[c] (x[p,c] - mean[c]) + kc[c], and adds to the parameters' gradients
 // acc = (dgamma, dalpha, dbeta). Both differences are taken first, so that nothing cancels after a large factor.
-func (o NormGrad) coefficients(mem []float32, params normParams, n int, sums, acc []float64, ka, kb, kc, meanDY []float32) {
+func (o NormGrad) coefficients(mem []float32, params normParams, n int, sums, acc []float64,
+	ka, kb, kc, meanDY []float32) {
 	gamma, alpha, _ := params.of(mem, n)
 	rstd, muhat := row(mem, o.Rstd, o.N, n), row(mem, o.MuHat, o.N, n)
 	q := float64(o.Q.Of(mem)[n])

@@ -1,58 +1,113 @@
 //go:build cgo && !nocuda
 
+// Launches of instance norm++, see norm.cu.
+
 package kernels
 
-// columns is the launch of a kernel over the chunks of pixels of every image, with `wide` channels a thread.
-func (s NormShape) columns(wide int) (grid, block [3]int) {
+import "math"
+
+// cudaChunk returns the number of pixels that one block sums, and how many such chunks an image has.
+func (s NormShape) cudaChunk() (pixels, chunks int) {
+	pixels = min(s.P, 4096/min(32, powerOf2(s.C)))
+	return pixels, ceil(s.P, pixels)
+}
+
+// partsWords returns the room for the two sums of all chunks of all images.
+func (s NormShape) partsWords() int {
+	_, chunks := s.cudaChunk()
+	return s.N * chunks * 2 * s.C
+}
+
+// columns returns the grid of a kernel over the chunks of pixels of every image, where a thread takes `wide` channels.
+func (s NormShape) columns(wide int) (grid gridDim, block blockDim) {
 	const threads = 256
 	pixels, chunks := s.cudaChunk()
 	lanes := min(32, powerOf2(ceil(s.C, wide)))
-	return [3]int{chunks, min(maxGrid, s.N), ceil(s.C, lanes*wide)}, [3]int{lanes, min(threads/lanes, powerOf2(pixels)), 1}
+	grid = gridDim{chunks, min(maxGrid, s.N), ceil(s.C, lanes*wide)}
+	return grid, blockDim{lanes, min(threads/lanes, powerOf2(pixels)), 1}
 }
 
-// images is the launch of a kernel with one block an image.
-func (s NormShape) images() (grid, block [3]int) {
-	return [3]int{s.N, 1, 1}, [3]int{min(256, powerOf2(s.C)), 1, 1}
+// images returns the grid of a kernel with one block for each image.
+func (s NormShape) images() (grid gridDim, block blockDim) {
+	return gridDim{s.N, 1, 1}, blockDim{min(256, powerOf2(s.C)), 1, 1}
 }
 
-func (o Norm) launch(l *launcher) { o.launchFused(l, false) }
+func (o Norm) fuseCUDA(next []Op) (cudaOp, int) { return o.withELU(next) }
 
-// launchFused runs the norm, and with elu the ELU after it.
-func (o Norm) launchFused(l *launcher, elu bool) {
+func (o Norm) cudaWorkspace() int    { return o.partsWords() }
+func (o normELU) cudaWorkspace() int { return o.norm.cudaWorkspace() }
+
+func (o Norm) launch(l *launcher)    { o.launchWith(l, false) }
+func (o normELU) launch(l *launcher) { o.norm.launchWith(l, true) }
+
+// launchWith runs the norm, and with elu the ELU after it.
+func (o Norm) launchWith(l *launcher, elu bool) {
 	l.small(o.P * o.C)
 	pixels, chunks := o.cudaChunk()
 	parts := l.work(0)
 	v := wide(o.C, o.X)
 	grid, block := o.columns(v)
-	l.kernel("norm_sums", grid, block, parts, o.X, v, o.N, o.P, o.C, pixels)
+	l.normSums(grid, block, normSumsArgs{parts: parts, x: o.X, v: v, images: o.N, p: o.P, c: o.C, chunk: pixels})
 	grid, block = o.images()
-	l.kernel("norm_finish", grid, block, o.Mean, o.Rstd, o.MuHat, o.Q, parts, o.X, o.epsilon(), o.N, o.P, o.C, chunks)
+	l.normFinish(grid, block, normFinishArgs{
+		mean: o.Mean, rstd: o.Rstd, muhat: o.MuHat, q: o.Q, parts: parts, x: o.X,
+		eps: math.Float64bits(o.epsilon()), images: o.N, p: o.P, c: o.C, chunks: chunks,
+	})
 	v = wide(o.C, o.X, o.Y)
 	grid, block = o.columns(v)
 	p := o.params()
-	l.kernel("norm_apply", grid, block, o.Y, o.X, p.gamma, p.alpha, p.beta, p.level, p.stride, o.Mean, o.Rstd, o.MuHat, v, o.N, o.P, o.C, pixels, elu)
+	l.normApply(grid, block, normApplyArgs{
+		y: o.Y, x: o.X, gamma: p.gamma, alpha: p.alpha, beta: p.beta, level: p.level, stride: p.stride,
+		mean: o.Mean, rstd: o.Rstd, muhat: o.MuHat, v: v, images: o.N, p: o.P, c: o.C, chunk: pixels, elu: flag(elu),
+	})
 }
+
+// normGradWork tells where in the working memory of a norm's gradient things begin.
+type normGradWork struct {
+	coef   int // what norm_grad_apply needs of an image: (N, 4, C)
+	params int // the gradients of the parameters of each image: (N, 3, C)
+	parts  int // the sums of each chunk
+	words  int // of all
+}
+
+func (o NormGrad) work() (w normGradWork) {
+	w.params = w.coef + 4*o.N*o.C
+	w.parts = w.params + 3*o.N*o.C
+	w.words = w.parts + o.partsWords()
+	return w
+}
+
+func (o NormGrad) cudaWorkspace() int { return o.work().words }
 
 func (o NormGrad) launch(l *launcher) {
 	l.small(o.P * o.C)
 	pixels, chunks := o.cudaChunk()
-	coef, params := l.work(0), l.work(4*o.N*o.C)
-	parts := l.work(7 * o.N * o.C)
+	w := o.work()
+	coef, params, parts := l.work(w.coef), l.work(w.params), l.work(w.parts)
 	v := wide(o.C, o.X, o.DY, o.Mean)
 	grid, block := o.columns(v)
-	l.kernel("norm_grad_sums", grid, block, parts, o.X, o.DY, o.Mean, v, o.N, o.P, o.C, pixels)
+	l.normGradSums(grid, block, normGradSumsArgs{
+		parts: parts, x: o.X, dy: o.DY, mean: o.Mean, v: v, images: o.N, p: o.P, c: o.C, chunk: pixels,
+	})
 	grid, block = o.images()
 	p := o.params()
-	l.kernel("norm_grad_finish", grid, block, coef, params, parts, p.gamma, p.alpha, p.level, p.stride, o.Rstd, o.MuHat, o.Q, o.N, o.P, o.C, chunks)
+	l.normGradFinish(grid, block, normGradFinishArgs{
+		coef: coef, params: params, parts: parts, gamma: p.gamma, alpha: p.alpha, level: p.level, stride: p.stride,
+		rstd: o.Rstd, muhat: o.MuHat, q: o.Q, images: o.N, p: o.P, c: o.C, chunks: chunks,
+	})
 	if o.DX.N > 0 {
 		v = wide(o.C, o.X, o.DY, o.DX)
 		grid, block = o.columns(v)
-		l.kernel("norm_grad_apply", grid, block, o.DX, o.X, o.DY, o.Mean, coef, v, o.N, o.P, o.C, pixels)
+		l.normGradApply(grid, block, normGradApplyArgs{
+			dx: o.DX, x: o.X, dy: o.DY, mean: o.Mean, coef: coef, v: v, images: o.N, p: o.P, c: o.C, chunk: pixels,
+		})
 	}
 	d := newNormParams(o.C, o.DGamma, o.DAlpha, o.DBeta, o.DEmbed, o.Level, o.Levels)
 	if d.gamma.N+d.alpha.N+d.beta.N > 0 {
 		levels := max(1, o.Levels)
-		l.kernel("norm_grad_params", [3]int{ceil(o.C, 32), 3, min(maxGrid, levels)}, [3]int{32, 8, 1}, d.gamma, d.alpha, d.beta, params,
-			d.level, d.stride, o.N, o.C, levels)
+		l.normGradParams(gridDim{ceil(o.C, 32), 3, min(maxGrid, levels)}, blockDim{32, 8, 1}, normGradParamsArgs{
+			dgamma: d.gamma, dalpha: d.alpha, dbeta: d.beta, params: params, level: d.level, stride: d.stride,
+			images: o.N, c: o.C, levels: levels,
+		})
 	}
 }

@@ -1,4 +1,5 @@
-// What the host can do at best, for benchmarks: fused multiply-adds a second, and bytes from and to memory a second.
+// What the host can do at best, for benchmarks.
+
 package kernels
 
 import (
@@ -8,16 +9,17 @@ import (
 	"sigmaz/kernels/internal/vec"
 )
 
-// PeakFLOPS is the floating-point operations a second of fused multiply-adds in registers, two for each lane of each, on
-// that many goroutines at once for the time d. What shares the cores meanwhile lowers it: 10 ms of it before and after a
-// measurement tell whether that had the machine to itself.
+// PeakFLOPS measures how many floating-point operations a second the host does in fused multiply-adds in registers
+// (two operations for each lane), on the given number of goroutines at once for the time d. Whatever shares the cores
+// meanwhile lowers it, so 10 ms of it before and after a measurement tell whether the measurement had the machine to
+// itself.
 func PeakFLOPS(workers int, d time.Duration) float64 {
 	return rate(workers, d, func(int) float64 { return vec.PeakFMA() })
 }
 
-// PeakBytes is the bytes a second that that many goroutines at once read from memory, or copy from memory to memory (read
-// and written counted), whichever is more, each for the time d. They work on 64 MiB each: d is to be long enough for some
-// passes.
+// PeakBytes measures memory bandwidth in bytes a second: the larger of reading and copying (bytes read and written),
+// each on the given number of goroutines at once for the time d. A goroutine works on 64 MiB: d should be long enough
+// for some passes over them.
 func PeakBytes(workers int, d time.Duration) float64 {
 	const floats = 16 << 20
 	pieces := make([]struct{ a, b []float32 }, workers)
@@ -28,7 +30,7 @@ func PeakBytes(workers int, d time.Duration) float64 {
 		}
 		pieces[i].a, pieces[i].b = all[:floats/2], all[floats/2:]
 	}
-	const part = 1 << 18 // what is done between two looks at the clock
+	const part = 1 << 18 // floats between two looks at the clock
 	next := make([]int, workers)
 	at := func(w int) int {
 		next[w] = (next[w] + part) % (floats / 2)
@@ -48,7 +50,8 @@ func PeakBytes(workers int, d time.Duration) float64 {
 	return max(read, copied)
 }
 
-// rate runs piece on every worker until d has passed and returns the work done a second. piece says how much it did.
+// rate runs piece on every worker until d has passed and returns the work done a second. piece returns how much it
+// did.
 func rate(workers int, d time.Duration, piece func(worker int) float64) float64 {
 	done := make([]float64, workers)
 	var wg, ready sync.WaitGroup

@@ -10,6 +10,7 @@
 //	flip       one bit
 //	pixel      byte/255, or with uniform dequantisation (byte + u)/256; rescaled to [-1, 1], twice that less 1
 //	z          normals of (PurposeNoise, q)
+
 package kernels
 
 import (
@@ -69,7 +70,7 @@ func (o Perturb) RefRows(mem []float32, lo, hi int) {
 	}
 }
 
-// rescale maps the pixels of an image on from [0, 1] to [-1, 1], where that is asked for.
+// rescale maps the pixels of an image from [0, 1] on to [-1, 1] where Rescale is set.
 func (o Perturb) rescale(x []float32) {
 	if !o.Rescale || o.Data.F32 != nil {
 		return
@@ -79,7 +80,7 @@ func (o Perturb) rescale(x []float32) {
 	}
 }
 
-// draw is what a row is made of.
+// draw is what is drawn for a row.
 type draw struct {
 	q            uint64 // sample
 	level, image int
@@ -92,7 +93,8 @@ func (o Perturb) draw(step uint64, r int) draw {
 	q := step*uint64(o.N) + uint64(r)
 	if o.Every {
 		levels, rows := uint64(o.Ladder.N), uint64(o.Data.N)
-		return draw{q: q, level: int(q % levels), image: int(q / levels % rows), noise: Stream{o.Seed, PurposeHeldOut, q}}
+		noise := Stream{o.Seed, PurposeHeldOut, q}
+		return draw{q: q, level: int(q % levels), image: int(q / levels % rows), noise: noise}
 	}
 	s, element := o.levelStream(step, r)
 	return draw{q: q, level: o.level(r, s.Word(element)), image: Permutation(o.Seed, uint64(o.Data.N), q),
@@ -101,7 +103,7 @@ func (o Perturb) draw(step uint64, r int) draw {
 
 func (o Perturb) flipStream(q uint64) Stream { return Stream{o.Seed, PurposeFlip, q} }
 
-// levelStream is where the word for the level of row r lies.
+// levelStream returns where the random word for the level of row r lies.
 func (o Perturb) levelStream(step uint64, r int) (s Stream, element int) {
 	if k := o.LevelsPerStep; k > 0 {
 		return Stream{o.Seed, PurposeLevel, step}, r % k
@@ -109,7 +111,7 @@ func (o Perturb) levelStream(step uint64, r int) (s Stream, element int) {
 	return Stream{o.Seed, PurposeLevel, step*uint64(o.N) + uint64(r)}, 0
 }
 
-// level makes the level of row r of a word: u = word/2^32 is uniform in [0, 1).
+// level turns a random word into the level of row r: u = word/2^32 is uniform in [0, 1).
 func (o Perturb) level(r int, word uint32) int {
 	u, levels := uint64(word), uint64(o.Ladder.N)
 	if !o.Stratified {
@@ -151,9 +153,9 @@ func (o Perturb) pixels(x []float32, r draw) {
 	}
 }
 
-// Permutation is the row of a data set of n rows that sample q of a run sees: every epoch of n samples goes through
-// all rows once, in an order given by the seed and the epoch. The order is a four-round Feistel network over the next
-// even number of bits, with Philox as the round function, walked until it falls below n (Black and Rogaway 2002): a
+// Permutation returns the row of a data set of n rows that sample q of a run sees. Every epoch of n samples goes
+// through all rows once, in an order given by the seed and the epoch: a four-round Feistel network over the next even
+// number of bits, with Philox as the round function, walked until it falls below n (Black and Rogaway 2002). It is a
 // function of q alone, so that resuming needs no stored order.
 func Permutation(seed, n, q uint64) int {
 	f := newFeistel(int(n))
@@ -181,11 +183,12 @@ func newFeistel(n int) feistel {
 	return feistel{uint64(n), half, uint64(1)<<half - 1}
 }
 
-// counter is where a round's word for i lies, round the number that it turns i into.
+// counter returns where the random word of a round for i lies.
 func (f feistel) counter(epoch uint64, round uint32, i uint64) [4]uint32 {
 	return [4]uint32{uint32(PurposeBatch) | round<<8, uint32(epoch), uint32(epoch >> 32), uint32(i & f.mask)}
 }
 
+// round returns the number that a round turns i into, given its random word.
 func (f feistel) round(i uint64, word uint32) uint64 {
 	return i&f.mask<<f.half | (i>>f.half ^ uint64(word)&f.mask)
 }

@@ -1,5 +1,7 @@
 //go:build cgo && !nocuda
 
+// Launches of the perturbation, see perturb.cu.
+
 package kernels
 
 func (o Perturb) launch(l *launcher) {
@@ -16,6 +18,11 @@ func (o Perturb) launch(l *launcher) {
 	}
 	// A block draws its rows' images and levels first: four quads a thread to make that worth while.
 	grid, block := byRow(o.N, d, 4)
-	l.kernel("perturb", grid, block, o.XTilde, o.Z, o.Sigma, o.Level, o.Ladder, o.State, u8, f32, o.Seed, uint64(o.Data.N),
-		newFeistel(o.Data.N).half, o.N, d, o.Data.W, o.Data.C, o.Ladder.N, o.Flip, o.Dequantize, o.Rescale, o.LevelsPerStep, o.Stratified, o.Every)
+	l.perturb(grid, block, perturbArgs{
+		xTilde: o.XTilde, z: o.Z, sigma: o.Sigma, level: o.Level, ladder: o.Ladder, state: o.State,
+		u8: u8, f32: f32, seed: o.Seed, dataRows: uint64(o.Data.N), half: newFeistel(o.Data.N).half,
+		rows: o.N, d: d, w: o.Data.W, c: o.Data.C, levels: o.Ladder.N,
+		flip: flag(o.Flip), dequantize: flag(o.Dequantize), rescale: flag(o.Rescale),
+		levelsPerStep: o.LevelsPerStep, stratified: flag(o.Stratified), every: flag(o.Every),
+	})
 }

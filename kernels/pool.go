@@ -4,8 +4,10 @@
 //	avgpool5   y[i,j,c] = sum of x over the same window / 25, outside counts as 0
 //	meanpool2  y[i,j,c] = mean of x[2i,2j,c], x[2i+1,2j,c], x[2i,2j+1,c], x[2i+1,2j+1,c]
 //
-// (torch.nn.MaxPool2d(5, 1, 2) of NCSNv2 and AvgPool2d(5, 1, 2) of NCSN; the mean of the four 2x2 phases of ConvMeanPool.) The gradient of a maximum goes to the
-// first largest value of the window in row-major order, as in PyTorch; a NaN counts as largest.
+// (torch.nn.MaxPool2d(5, 1, 2) of NCSNv2 and AvgPool2d(5, 1, 2) of NCSN; the mean of the four 2x2 phases of
+// ConvMeanPool.) The gradient of a maximum goes to the first largest value of the window in row-major order, as in
+// PyTorch; a NaN counts as largest.
+
 package kernels
 
 import "math"
@@ -13,8 +15,8 @@ import "math"
 // PoolShape is the geometry of the input: N images (H, W, C).
 type PoolShape struct{ N, H, W, C int }
 
-// MaxPool5 writes Y and, where present, Index, a uint32 for each value: the position 5u+v of the maximum in its window.
-// Y must not overlap X.
+// MaxPool5 writes Y and, where present, Index, a uint32 for each value: the position 5u+v of the maximum in its
+// window. Y must not overlap X.
 type MaxPool5 struct {
 	PoolShape
 	Y, X  Buf // (N, H, W, C)
@@ -58,7 +60,7 @@ func (s PoolShape) window(i, j int, f func(t uint32, q int)) {
 	}
 }
 
-// MaxPool5Grad routes DY to the maxima. DX must not overlap DY.
+// MaxPool5Grad adds DY up where the maxima were. DX must not overlap DY.
 type MaxPool5Grad struct {
 	PoolShape
 	DX, DY Buf // (N, H, W, C)
@@ -81,8 +83,8 @@ func (o MaxPool5Grad) RefRows(mem []float32, lo, hi int) {
 	}
 }
 
-// AvgPool5 is the average pooling. It is its own gradient: the window is symmetric and the divisor the same everywhere. Y
-// must not overlap X.
+// AvgPool5 is the average pooling. It is its own gradient, since the window is symmetric and the divisor the same
+// everywhere. Y must not overlap X.
 type AvgPool5 struct {
 	PoolShape
 	Y, X Buf // (N, H, W, C)

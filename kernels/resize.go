@@ -2,7 +2,9 @@
 //
 //	y[i,j] = (1-a)(1-b) x[p,q] + a(1-b) x[p+1,q] + (1-a) b x[p,q+1] + a b x[p+1,q+1]
 //
-// with p + a and q + b the two source coordinates (torch.nn.functional.interpolate, mode bilinear, align_corners true).
+// with p + a and q + b the two source coordinates (torch.nn.functional.interpolate, mode bilinear, align_corners
+// true).
+
 package kernels
 
 // ResizeShape is N images (H, W, C) on one side and (HOut, WOut, C) on the other.
@@ -32,7 +34,7 @@ func (o Resize) RefRows(mem []float32, lo, hi int) {
 	}
 }
 
-// ResizeGrad is its transpose.
+// ResizeGrad is the transpose of Resize, and so its gradient.
 type ResizeGrad struct {
 	ResizeShape
 	DX Buf // (N, H, W, C)
@@ -74,7 +76,8 @@ func (s ResizeShape) each(f func(p, q int, w float32)) {
 	}
 }
 
-// source is the source coordinate of output i of n from m, whole part and fraction, in float32 as PyTorch computes it.
+// source returns the source coordinate of output i of n from m, whole part and fraction, in float32 as PyTorch
+// computes it.
 func source(i, m, n int) (whole int, fraction float32) {
 	if n == 1 || m == 1 {
 		return 0, 0

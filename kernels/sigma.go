@@ -2,11 +2,12 @@
 //
 //	div_sigma  y_n = x_n / sigma_n                                    (NCSNv2, technique 3: s(x, sigma) = f(x) / sigma)
 //	mlp_input  y_n = [x_n / sqrt(sigma_n^2 + sd^2), ln sigma_n]       (the input of the network for vectors)
+
 package kernels
 
 import "math"
 
-// DivSigma divides each row by its sigma; it is its own gradient. Y may be X.
+// DivSigma divides each row by its sigma. It is its own gradient. Y may be X.
 type DivSigma struct {
 	N     int
 	Y, X  Buf // (N, D)
@@ -15,6 +16,7 @@ type DivSigma struct {
 
 func (o DivSigma) Name() string                    { return "div_sigma" }
 func (o DivSigma) Operands() (reads, writes []Buf) { return []Buf{o.X, o.Sigma}, []Buf{o.Y} }
+func (o DivSigma) InPlace() [][2]Buf               { return [][2]Buf{{o.Y, o.X}} }
 func (o DivSigma) Rows() int                       { return o.N }
 func (o DivSigma) Ref(mem []float32)               { o.RefRows(mem, 0, o.N) }
 func (o DivSigma) RefRows(mem []float32, lo, hi int) {

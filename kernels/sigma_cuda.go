@@ -1,17 +1,21 @@
 //go:build cgo && !nocuda
 
+// Launches of what depends on a row's noise level, see sigma.cu.
+
 package kernels
+
+import "math"
 
 func (o DivSigma) launch(l *launcher) {
 	d := o.X.N / o.N
 	l.small(d)
 	grid, block := byRow(o.N, d, 1)
-	l.kernel("div_sigma", grid, block, o.Y, o.X, o.Sigma, o.N, d)
+	l.divSigma(grid, block, divSigmaArgs{y: o.Y, x: o.X, sigma: o.Sigma, rows: o.N, d: d})
 }
 
 func (o MLPInput) launch(l *launcher) {
 	d := o.X.N / o.N
 	l.small(d)
 	grid, block := byRow(o.N, 4*(d+1), 1) // an element a thread
-	l.kernel("mlp_input", grid, block, o.Y, o.X, o.Sigma, o.SD, o.N, d)
+	l.mlpInput(grid, block, mlpInputArgs{y: o.Y, x: o.X, sigma: o.Sigma, sd: math.Float64bits(o.SD), rows: o.N, d: d})
 }

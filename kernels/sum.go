@@ -1,8 +1,9 @@
-// Sums and maps that involve no neighbours.
+// Sums and maps, element by element.
 //
 //	add     dst = a + b
 //	affine  y = Scale x + Shift
 //	fill    dst = Value
+
 package kernels
 
 // Add is Dst = A + B over N rows. Dst may be A or B.
@@ -13,6 +14,7 @@ type Add struct {
 
 func (o Add) Name() string                    { return "add" }
 func (o Add) Operands() (reads, writes []Buf) { return []Buf{o.A, o.B}, []Buf{o.Dst} }
+func (o Add) InPlace() [][2]Buf               { return [][2]Buf{{o.Dst, o.A}, {o.Dst, o.B}} }
 func (o Add) Rows() int                       { return o.N }
 func (o Add) Ref(mem []float32)               { o.RefRows(mem, 0, o.N) }
 func (o Add) RefRows(mem []float32, lo, hi int) {
@@ -22,7 +24,7 @@ func (o Add) RefRows(mem []float32, lo, hi int) {
 	}
 }
 
-// Affine is Y = Scale X + Shift over N rows. Y may be X.
+// Affine is Y = Scale X + Shift over N rows; with Shift = 0 it is its own gradient. Y may be X.
 type Affine struct {
 	N            int
 	Y, X         Buf
@@ -31,6 +33,7 @@ type Affine struct {
 
 func (o Affine) Name() string                    { return "affine" }
 func (o Affine) Operands() (reads, writes []Buf) { return []Buf{o.X}, []Buf{o.Y} }
+func (o Affine) InPlace() [][2]Buf               { return [][2]Buf{{o.Y, o.X}} }
 func (o Affine) Rows() int                       { return o.N }
 func (o Affine) Ref(mem []float32)               { o.RefRows(mem, 0, o.N) }
 func (o Affine) RefRows(mem []float32, lo, hi int) {

@@ -1,18 +1,20 @@
 //go:build cgo && !nocuda
 
+// Launches of sums and maps, see sum.cu.
+
 package kernels
 
 func (o Add) launch(l *launcher) {
 	grid, block := flat(o.Dst.N)
-	l.kernel("add", grid, block, o.Dst, o.A, o.B, uint64(o.Dst.N))
+	l.add(grid, block, addArgs{dst: o.Dst, a: o.A, b: o.B, n: uint64(o.Dst.N)})
 }
 
 func (o Affine) launch(l *launcher) {
 	grid, block := flat(o.Y.N)
-	l.kernel("affine", grid, block, o.Y, o.X, o.Scale, o.Shift, uint64(o.Y.N))
+	l.affine(grid, block, affineArgs{y: o.Y, x: o.X, scale: o.Scale, shift: o.Shift, n: uint64(o.Y.N)})
 }
 
 func (o Fill) launch(l *launcher) {
 	grid, block := flat(o.Dst.N)
-	l.kernel("fill", grid, block, o.Dst, o.Value, uint64(o.Dst.N))
+	l.fill(grid, block, fillArgs{dst: o.Dst, value: o.Value, n: uint64(o.Dst.N)})
 }

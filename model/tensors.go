@@ -1,4 +1,5 @@
 // Tensors by name, in memory or still in a file, and how a network takes its parameters from them.
+
 package model
 
 import (
@@ -8,6 +9,13 @@ import (
 
 	"gorgonia.org/tensor"
 )
+
+// Named is a tensor under the name that it has in a file. The dtype is float32, float64 or int64; the shape is
+// PyTorch's, for convolutions (Cout, Cin, kH, kW).
+type Named struct {
+	Name string
+	T    *tensor.Dense
+}
 
 // TensorSet is tensors by name.
 type TensorSet interface {
@@ -24,20 +32,21 @@ type Described struct {
 	DType string // PyTorch's name, such as float32
 }
 
-func (d Described) String() string { return fmt.Sprintf("%s %s", d.DType, shapeText(d.Shape)) }
+func (d Described) String() string { return fmt.Sprintf("%s %s", d.DType, ShapeText(d.Shape)) }
 
-// shapeText is a shape as PyTorch prints it: [128, 3, 3, 3].
-func shapeText(s tensor.Shape) string {
+// ShapeText writes a shape as PyTorch prints it: [128, 3, 3, 3].
+func ShapeText(s tensor.Shape) string {
 	return strings.ReplaceAll(fmt.Sprint([]int(s)), " ", ", ")
 }
 
 // float says whether the values may be a parameter's.
 func (d Described) float() bool { return strings.Contains(d.DType, "float") }
 
-// namedSet is tensors in memory.
-type namedSet []Named
+// NamedSet is tensors in memory. It is a [TensorSet].
+type NamedSet []Named
 
-func (s namedSet) Described(prefix string) []Described {
+// Described lists the tensors whose names start with prefix.
+func (s NamedSet) Described(prefix string) []Described {
 	var list []Described
 	for _, n := range s {
 		if strings.HasPrefix(n.Name, prefix) {
@@ -47,7 +56,8 @@ func (s namedSet) Described(prefix string) []Described {
 	return list
 }
 
-func (s namedSet) ReadTensor(name string, dst []float32) error {
+// ReadTensor fills dst with the values of the tensor of that full name.
+func (s NamedSet) ReadTensor(name string, dst []float32) error {
 	for _, n := range s {
 		if n.Name == name {
 			switch v := n.T.Data().(type) {
@@ -73,16 +83,16 @@ func (s namedSet) ReadTensor(name string, dst []float32) error {
 // mostListed bounds how many tensors an error lists: a sentence that can be read.
 const mostListed = 6
 
-// fit compares the tensors called prefix+NAME with a network's parameters. Missing, surplus and misshaped ones are listed
-// by name, with the shapes found and expected.
-func fit(params []*Param, set TensorSet, prefix string) error {
+// Fit compares the tensors called prefix+NAME with a network's parameters. The error lists the missing, the surplus and
+// the misshaped ones by name, with the shapes found and expected.
+func Fit(params []*Param, set TensorSet, prefix string) error {
 	found := map[string]Described{}
 	for _, d := range set.Described(prefix) {
 		found[strings.TrimPrefix(d.Name, prefix)] = d
 	}
 	var missing, misshaped, surplus []string
 	for _, p := range params {
-		expected := "float32 " + shapeText(p.TorchShape())
+		expected := "float32 " + ShapeText(p.TorchShape())
 		switch d, ok := found[p.Name]; {
 		case !ok:
 			missing = append(missing, fmt.Sprintf("missing %s%s, %s", prefix, p.Name, expected))
@@ -118,10 +128,10 @@ func fit(params []*Param, set TensorSet, prefix string) error {
 	return fmt.Errorf("the tensors do not fit the network, %s: %s", count, strings.Join(listed, "; "))
 }
 
-// readParams gives put the tensors called prefix+NAME of all parameters, in their order, each in memory order. Beside a
-// parameter's values in both orders nothing is held.
-func readParams(params []*Param, set TensorSet, prefix string, put func(i int, words []float32) error) error {
-	if err := fit(params, set, prefix); err != nil {
+// ReadParams reads the tensors called prefix+NAME of all parameters, and gives each to put, in the parameters' order
+// and in memory order. It holds the values of one parameter at a time.
+func ReadParams(params []*Param, set TensorSet, prefix string, put func(i int, words []float32) error) error {
+	if err := Fit(params, set, prefix); err != nil {
 		return err
 	}
 	largest := 0

@@ -20,8 +20,8 @@ func scoreFunc(t testing.TB, n, d, levels int, f func(dst, x []float32, sigma fl
 	return s
 }
 
-// gaussianScore is the exact score of N(m, sd^2 I) data perturbed at sigma: (m - x) / (sd^2 + sigma^2). With sd = 0 it is
-// the score of a point mass.
+// gaussianScore is the exact score of N(m, sd^2 I) data perturbed at sigma: (m - x) / (sd^2 + sigma^2). With sd = 0
+// it is the score of a point mass.
 func gaussianScore(m, sd float64) func(dst, x []float32, sigma float32) {
 	return func(dst, x []float32, sigma float32) {
 		v := 1 / (float32(sd*sd) + float32(sigma*sigma))
@@ -86,9 +86,10 @@ func TestPointMass(t *testing.T) {
 			}
 			x := make([]float32, c.rows*c.d)
 			nfe := 0
-			err := Annealed(s, l, opt, func(st Step) error {
+			err := Anneal(s, l, opt, func(st Step) error {
 				nfe++
-				if st.NFE != nfe || st.K != nfe-1 || st.Last != (nfe == opt.NFE(c.levels)) || st.Denoised != st.Last || !st.Last && st.K != st.Level*c.T+st.T {
+				last := nfe == opt.NFE(c.levels)
+				if st.NFE != nfe || st.K != nfe-1 || st.Last != last || st.Denoised != last || !last && st.K != st.Level*c.T+st.T {
 					return fmt.Errorf("call %d of the callback got %+v", nfe, st)
 				}
 				if st.K == c.levels*c.T-1 { // the last Langevin step, before denoising
@@ -123,7 +124,7 @@ func TestGaussianData(t *testing.T) {
 		if err := Start(s, l, opt.Seed, 0, Gaussian); err != nil {
 			t.Fatal(err)
 		}
-		if err := Annealed(s, l, opt, nil); err != nil {
+		if err := Anneal(s, l, opt, nil); err != nil {
 			t.Fatal(err)
 		}
 		mean, v := -m, l.Begin()*l.Begin() // of x - m
@@ -143,7 +144,8 @@ func TestGaussianData(t *testing.T) {
 	}
 }
 
-// Langevin dynamics at one level with step a settles at sigma^2 / (1 - a/(2 sigma^2)): 0.3125 for sigma^2 = 0.25, a = 0.1.
+// Langevin dynamics at one level with step a settles at sigma^2 / (1 - a/(2 sigma^2)): 0.3125 for sigma^2 = 0.25, a =
+// 0.1.
 func TestSingleLevelSettles(t *testing.T) {
 	for _, c := range []struct{ sigma, a float64 }{{0.5, 0.1}, {1, 0.05}, {2, 4}} {
 		s := scoreFunc(t, 16, 2048, 1, gaussianScore(0, 0))
@@ -151,7 +153,7 @@ func TestSingleLevelSettles(t *testing.T) {
 		if err := Start(s, l, 3, 0, Gaussian); err != nil {
 			t.Fatal(err)
 		}
-		if err := Annealed(s, l, Options{T: 150, Epsilon: c.a, Seed: 3}, nil); err != nil {
+		if err := Anneal(s, l, Options{T: 150, Epsilon: c.a, Seed: 3}, nil); err != nil {
 			t.Fatal(err)
 		}
 		checkMoments(t, readX(t, s), 0, c.sigma*c.sigma/(1-c.a/(2*c.sigma*c.sigma)))
@@ -168,9 +170,9 @@ func mixtureScore(dst, x []float32, sigma float32) {
 	}
 }
 
-// The founding argument for annealing (Song and Ermon 2019, section 3.2.2 and figure 3): Langevin dynamics at one level
-// does not find the weights of two far modes, annealed Langevin dynamics does. The repository of the paper writes the
-// drift lr/2 with lr 0.1, which is eps = 0.05 here.
+// The founding argument for annealing (Song and Ermon 2019, section 3.2.2 and figure 3): Langevin dynamics at one
+// level does not find the weights of two far modes, annealed Langevin dynamics does. The repository of the paper
+// writes the drift lr/2 with lr 0.1, which is eps = 0.05 here.
 func TestMixture(t *testing.T) {
 	const rows, eps = 4096, 0.05
 	start := make([]float32, 2*rows)
@@ -193,7 +195,7 @@ func TestMixture(t *testing.T) {
 			if err := s.Arena.Write(s.X, start); err != nil {
 				t.Fatal(err)
 			}
-			if err := Annealed(s, c.l, Options{T: c.T, Epsilon: eps, Seed: 6}, nil); err != nil {
+			if err := Anneal(s, c.l, Options{T: c.T, Epsilon: eps, Seed: 6}, nil); err != nil {
 				t.Fatal(err)
 			}
 			first := 0
@@ -250,7 +252,7 @@ func TestCallbackStops(t *testing.T) {
 	s := scoreFunc(t, 2, 3, len(l), gaussianScore(0, 0))
 	stop := errors.New("stop")
 	calls := 0
-	err := Annealed(s, l, Options{T: 3, Epsilon: 1e-3}, func(st Step) error {
+	err := Anneal(s, l, Options{T: 3, Epsilon: 1e-3}, func(st Step) error {
 		if calls++; st.K == 4 {
 			return stop
 		}
@@ -261,17 +263,17 @@ func TestCallbackStops(t *testing.T) {
 	}
 }
 
-func TestAnnealedRefusesBadOptions(t *testing.T) {
+func TestAnnealRefusesBadOptions(t *testing.T) {
 	s := scoreFunc(t, 1, 1, 1, gaussianScore(0, 0))
-	if err := Annealed(s, model.Ladder{1}, Options{T: 0, Epsilon: 0.1}, nil); err == nil {
+	if err := Anneal(s, model.Ladder{1}, Options{T: 0, Epsilon: 0.1}, nil); err == nil {
 		t.Error("T = 0 was taken")
 	}
 }
 
-func TestField(t *testing.T) {
+func TestEvaluateField(t *testing.T) {
 	s := scoreFunc(t, 3, 2, 1, gaussianScore(1, 0.5))
 	points := []float32{0, 1, 2, 3, 4, 5, 6, 7} // four points in batches of three
-	got, err := Field(s, points, 0.25, 0)
+	got, err := EvaluateField(s, points, 0.25, 0)
 	if err != nil {
 		t.Fatal(err)
 	}

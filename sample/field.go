@@ -1,4 +1,5 @@
 // The score as a field: s(x, sigma) at given points.
+
 package sample
 
 import (
@@ -9,9 +10,10 @@ import (
 	"sigmaz/model"
 )
 
-// Field evaluates s(x, sigma) at any number of points (n, D), in batches of the score's N rows; the result is (n, D). Sigma
-// is that of the given level, which networks that are told it take it by. It overwrites the score's X, Sigma, Level and S.
-func Field(s *model.Score, points []float32, sigma float32, level int) ([]float32, error) {
+// EvaluateField returns s(x, sigma), (n, D), at any number of points (n, D). It works in batches of the score's N
+// rows and overwrites the score's X, Sigma, Level and S. level is the index of sigma in the ladder: some networks are
+// told the level instead of sigma.
+func EvaluateField(s *model.Score, points []float32, sigma float32, level int) ([]float32, error) {
 	if len(points)%s.D != 0 {
 		panic(fmt.Sprintf("sample: %d values are no whole number of points of %d values", len(points), s.D))
 	}

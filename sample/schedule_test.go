@@ -18,8 +18,9 @@ func ladder(t testing.TB, begin, end float64, levels int) model.Ladder {
 	return l
 }
 
-// The published settings: ladder, T, step_lr of the config files, what Technique 4 gives and the margin. (For church the
-// published step is about twice the minimum; for FFHQ a coarse grid gives 8.90e-7, where r is larger in the ninth digit.)
+// The published settings: ladder, T, step_lr of the config files, what Technique 4 gives and the margin. (For church
+// the published step is about twice the minimum; for FFHQ a coarse grid gives 8.90e-7, where r is larger in the ninth
+// digit.)
 var published = []struct {
 	name          string
 	begin, end    float64
@@ -82,7 +83,8 @@ func TestEpsilonIsTheMinimum(t *testing.T) {
 			for i := range 2000 {
 				other := math.Exp(-30 * float64(i) / 2000)
 				if math.Abs(r(other)-1) < math.Abs(r(q)-1)*(1-1e-9)-1e-12 {
-					t.Fatalf("T %d, L %d: |r-1| = %g at q = %g but %g at %g", T, levels, math.Abs(r(q)-1), q, math.Abs(r(other)-1), other)
+					t.Fatalf("T %d, L %d: |r-1| = %g at q = %g but %g at %g",
+						T, levels, math.Abs(r(q)-1), q, math.Abs(r(other)-1), other)
 				}
 			}
 		}
@@ -96,6 +98,51 @@ func TestSingleLevel(t *testing.T) {
 	}
 	if got := StabilityMargin(l, 1, 1e-9); !math.IsInf(got, 1) {
 		t.Errorf("StabilityMargin of one level is %g, want +Inf", got)
+	}
+}
+
+// Every published schedule is stable; fewer or smaller steps come to the limit and go beyond it.
+func TestJudgeStability(t *testing.T) {
+	for _, p := range published {
+		l := ladder(t, p.begin, p.end, p.levels)
+		if got, margin := JudgeStability(false, l, p.T, p.eps); got != Stable {
+			t.Errorf("%s: verdict %d at margin %g, want stable", p.name, got, margin)
+		}
+	}
+	l := ladder(t, 50, 0.01, 232) // margin 2.06 at T = 5 and eps = 6.2e-6, in proportion to both
+	for _, c := range []struct {
+		T    int
+		eps  float64
+		want Stability
+	}{
+		{4, 6.2e-6, Stable}, {3, 6.2e-6, Marginal}, {2, 6.2e-6, Unstable},
+		{5, 4.46e-6, Stable}, {5, 4.41e-6, Marginal}, {5, 3.03e-6, Marginal}, {5, 2.99e-6, Unstable},
+	} {
+		got, margin := JudgeStability(false, l, c.T, c.eps)
+		if got != c.want || margin != StabilityMargin(l, c.T, c.eps) {
+			t.Errorf("T %d, eps %g: verdict %d at margin %g, want %d", c.T, c.eps, got, margin, c.want)
+		}
+		if got, margin := JudgeStability(true, l, c.T, c.eps); got != Stable || !math.IsInf(margin, 1) {
+			t.Errorf("T %d, eps %g: verdict %d at margin %g for a network that sees sigma", c.T, c.eps, got, margin)
+		}
+	}
+}
+
+func TestSafeSteps(t *testing.T) {
+	l := ladder(t, 50, 0.01, 232)
+	moreT, eps := SafeSteps(l, 2, 3e-6)
+	if moreT != 8 || math.Abs(StabilityMargin(l, 2, eps)-SafeMargin) > 1e-9 {
+		t.Errorf("T %d, eps %g, want T 8 and the eps with margin %g", moreT, eps, SafeMargin)
+	}
+	for _, T := range []int{moreT, moreT - 1} {
+		if margin := StabilityMargin(l, T, 3e-6); (margin >= SafeMargin) != (T == moreT) {
+			t.Errorf("margin %g with T = %d", margin, T)
+		}
+	}
+	// A coarse ladder would need q = 1.3: no step size is safe.
+	coarse := ladder(t, 1, 0.01, 10)
+	if moreT, eps := SafeSteps(coarse, 3, 1e-6); eps != 0 || StabilityMargin(coarse, moreT, 1e-6) < SafeMargin {
+		t.Errorf("T %d, eps %g, want eps 0", moreT, eps)
 	}
 }
 

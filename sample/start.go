@@ -2,6 +2,7 @@
 //
 //	images    x_0 ~ U[0,1]^D             (NCSN and NCSNv2; U[-1,1]^D where the data is rescaled to that)
 //	vectors   x_0 ~ N(0, sigma_1^2 I)
+
 package sample
 
 import (
@@ -15,21 +16,21 @@ import (
 type StartKind int
 
 const (
-	// Uniform is U[0,1] for every value: the range of images, and what NCSN and NCSNv2 start from. The first level's noise
-	// (sigma_1 is tens of units in NCSNv2) hides where a chain came from.
+	// Uniform is U[0,1] for every value: the range of images, and what NCSN and NCSNv2 start from. The noise of the
+	// first level (sigma_1 is tens of units in NCSNv2) soon hides where a chain started.
 	Uniform StartKind = iota
-	// Gaussian is N(0, sigma_1^2): the largest level itself. Vectors have no range of their own, and sigma_1 is as large
-	// as the largest distance in the data, so this covers it wherever it lies around 0.
+	// Gaussian is N(0, sigma_1^2), the largest level's own distribution around 0. Vectors have no range of their own,
+	// but sigma_1 is as large as the largest distance in the data, so this covers data that lies around 0.
 	Gaussian
 	// Symmetric is U[-1,1]: Uniform in the units of rescaled images.
 	Symmetric
 )
 
-// StartFor is the start of a network's data: Gaussian for vectors (H = W = 1), Uniform for images, Symmetric for rescaled
-// ones.
+// StartFor returns the start for a network: Gaussian for vectors, Uniform for images, Symmetric for
+// images that are rescaled to [-1, 1].
 func StartFor(cfg model.Config) StartKind {
 	switch {
-	case cfg.Height == 1 && cfg.Width == 1:
+	case cfg.Vectors():
 		return Gaussian
 	case cfg.Rescaled:
 		return Symmetric
@@ -37,7 +38,7 @@ func StartFor(cfg model.Config) StartKind {
 	return Uniform
 }
 
-// Start fills s.X with x_0 of the images firstImage, firstImage+1, and so on.
+// Start writes x_0 of the images firstImage, firstImage+1, and so on to s.X.
 func Start(s *model.Score, sigmas model.Ladder, seed uint64, firstImage uint32, kind StartKind) error {
 	x := make([]float32, s.N*s.D)
 	for n := range s.N {

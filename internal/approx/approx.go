@@ -1,10 +1,3 @@
-// Package approx compares slices of floats: the one comparator of the project's tests.
-//
-//	|got_i - want_i| <= Abs + Rel |want_i| + Max max_j |want_j|     for every i
-//
-// Not-a-number and infinity are refused on both sides before anything is compared, because every comparison with NaN
-// is false and a test written the other way round would pass on it. Nothing is summed over elements: errors of opposite
-// sign cannot cancel, and one bad element among millions counts in full.
 package approx
 
 import (
@@ -12,25 +5,25 @@ import (
 	"math"
 )
 
-// Tol is the error that an element may have: the sum of its three parts. The zero Tol asks for equality.
+// Tol is the error that one element may have, the sum of three parts. The zero Tol asks for equality.
 type Tol struct {
 	Abs float64 // absolute
-	Rel float64 // relative to the wanted element itself
-	Max float64 // relative to the largest |want| of the slice: for elements that are sums of larger terms
+	Rel float64 // times |want| of the element itself
+	Max float64 // times the largest |want| of the slice: for elements that are sums of larger terms
 }
 
-// RelMax is the tolerance r relative to the largest |want| of the slice.
+// RelMax returns the tolerance r times the largest |want| of the slice.
 func RelMax(r float64) Tol { return Tol{Max: r} }
 
-// Abs is the absolute tolerance a.
+// Abs returns the absolute tolerance a.
 func Abs(a float64) Tol { return Tol{Abs: a} }
 
-// Rel is the tolerance r relative to each wanted element.
+// Rel returns the tolerance r times |want| of each element.
 func Rel(r float64) Tol { return Tol{Rel: r} }
 
-// Compare returns nil when got has the length of want, both are finite throughout and every element of got is within
-// tol. Otherwise the error names the slice, the worst element (the one furthest beyond its bound), both values, the
-// error and the bound. Two empty slices are an error too: a comparison of nothing shows nothing.
+// Compare checks got against want. It returns nil when both have the same length, all values are finite, and every
+// element is within tol. Otherwise the error names the slice, the worst element (the one furthest beyond its bound),
+// both values, the difference and the bound. Two empty slices are an error too: comparing nothing shows nothing.
 func Compare(name string, got, want []float32, tol Tol) error {
 	if err := refuse(name, got, want); err != nil {
 		return err
@@ -52,12 +45,14 @@ func Compare(name string, got, want []float32, tol Tol) error {
 		return nil
 	}
 	g, w := got[worst], want[worst]
-	return fmt.Errorf("%s: %d of %d elements differ; worst at index %d: got %.9g, want %.9g, error %.3g, allowed %.3g (largest |want| %.3g)",
-		name, bad, len(want), worst, g, w, math.Abs(float64(g)-float64(w)), tol.bound(float64(w), largest), largest)
+	return fmt.Errorf("%s: %d of %d elements differ; worst at index %d: got %.9g, want %.9g, "+
+		"error %.3g, allowed %.3g (largest |want| %.3g)",
+		name, bad, len(want), worst, g, w,
+		math.Abs(float64(g)-float64(w)), tol.bound(float64(w), largest), largest)
 }
 
-// WorstRel is the largest |got_i - want_i| over the largest |want|, for tables: the smallest r with which RelMax(r)
-// passes. It is +Inf where Compare fails at any tolerance, and where want is zero throughout and got is not.
+// WorstRel returns max_i |got_i - want_i| / max_j |want_j|, for tables: the smallest r for which Compare with
+// RelMax(r) passes. It returns +Inf where no tolerance passes, as when want is all zeros and got is not.
 func WorstRel(got, want []float32) float64 {
 	d := WorstAbs(got, want)
 	if d == 0 {
@@ -66,7 +61,7 @@ func WorstRel(got, want []float32) float64 {
 	return d / maxAbs(want)
 }
 
-// WorstAbs is the largest |got_i - want_i|, +Inf where Compare fails at any tolerance.
+// WorstAbs returns max_i |got_i - want_i|, or +Inf where Compare fails at any tolerance.
 func WorstAbs(got, want []float32) float64 {
 	if refuse("", got, want) != nil {
 		return math.Inf(1)
@@ -78,11 +73,13 @@ func WorstAbs(got, want []float32) float64 {
 	return worst
 }
 
+// bound returns the error that an element may have; largest is the largest |want| of its slice.
 func (t Tol) bound(want, largest float64) float64 {
 	return t.Abs + t.Rel*math.Abs(want) + t.Max*largest
 }
 
-// refuse rejects what no tolerance can make good.
+// refuse returns an error for what no tolerance can accept: other lengths, nothing to compare, values that are not
+// finite.
 func refuse(name string, got, want []float32) error {
 	if len(got) != len(want) {
 		return fmt.Errorf("%s: got %d elements, want %d", name, len(got), len(want))
@@ -96,7 +93,8 @@ func refuse(name string, got, want []float32) error {
 	}{{"want", want}, {"got", got}} {
 		for i, x := range side.v {
 			if f := float64(x); math.IsNaN(f) || math.IsInf(f, 0) {
-				return fmt.Errorf("%s: element %d of %d is not finite: got %g, want %g (refused in %s)", name, i, len(want), got[i], want[i], side.word)
+				return fmt.Errorf("%s: element %d of %d is not finite: got %g, want %g (refused in %s)",
+					name, i, len(want), got[i], want[i], side.word)
 			}
 		}
 	}

@@ -1,4 +1,3 @@
-// Package atomicfile replaces files as a whole, so that what was there is never damaged.
 package atomicfile
 
 import (
@@ -9,9 +8,12 @@ import (
 	"syscall"
 )
 
-// Write calls write with a new file path + ".tmp", which is then synced and renamed to path, and the folder is synced: at
-// every moment path is either the old file or the whole new one, also when the power fails. On an error the temporary
-// file is removed. One process writes to a path at a time.
+// Write replaces the file at path:
+//
+//	write(path + ".tmp"), sync it, rename it to path, sync the folder
+//
+// so that at every moment, a power failure included, path is either the old file or the whole new one. On an error
+// the temporary file is removed. Only one process may write to a path at a time.
 func Write(path string, write func(f *os.File) error) (err error) {
 	tmp := path + ".tmp"
 	f, err := os.OpenFile(tmp, os.O_RDWR|os.O_CREATE|os.O_TRUNC, 0o666)
@@ -20,7 +22,7 @@ func Write(path string, write func(f *os.File) error) (err error) {
 	}
 	defer func() {
 		if err != nil {
-			f.Close() // the second Close, where the first was reached, does nothing
+			f.Close() // may be the second Close, which does nothing
 			os.Remove(tmp)
 		}
 	}()
@@ -39,8 +41,8 @@ func Write(path string, write func(f *os.File) error) (err error) {
 	return syncFolder(filepath.Dir(path))
 }
 
-// syncFolder makes a rename in a folder last. Windows cannot open folders and needs no such call, and some network file
-// systems refuse it.
+// syncFolder makes a rename in a folder durable. Windows cannot open folders and does not need this; some network
+// file systems refuse it, which is no error.
 func syncFolder(dir string) error {
 	if runtime.GOOS == "windows" {
 		return nil

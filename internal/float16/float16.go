@@ -1,9 +1,10 @@
-// Package float16 reads 16-bit floating-point numbers.
 package float16
 
 import "math"
 
-// ToFloat32 is the value of an IEEE 754 binary16: 1 sign bit, 5 of the exponent with bias 15, 10 of the fraction.
+// ToFloat32 converts an IEEE 754 binary16 exactly. Its bits, from the highest:
+//
+//	1 sign | 5 exponent e, bias 15 | 10 fraction m
 func ToFloat32(h uint16) float32 {
 	sign, e, m := uint32(h>>15)<<31, uint32(h>>10)&31, uint32(h)&1023
 	switch {

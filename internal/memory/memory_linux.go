@@ -1,4 +1,3 @@
-// Package memory tells how much memory there is.
 package memory
 
 import (
@@ -8,8 +7,8 @@ import (
 	"syscall"
 )
 
-// Host is the memory in bytes that this process may use, or 0 where that is not known: the machine's, or less in
-// a container (control groups, version 2).
+// Host returns how many bytes of memory this process may use: the machine's memory, or a container's limit (control
+// groups, version 2) where that is less. It returns 0 where that is not known.
 func Host() float64 {
 	var info syscall.Sysinfo_t
 	if syscall.Sysinfo(&info) != nil {

@@ -2,5 +2,5 @@
 
 package memory
 
-// Host is the memory in bytes that this process may use, or 0 where that is not known.
+// Host returns 0: how much memory this process may use is not known here.
 func Host() float64 { return 0 }

@@ -1,4 +1,3 @@
-// Package nearest finds what a misspelt name was meant to be.
 package nearest
 
 import (
@@ -7,11 +6,14 @@ import (
 	"github.com/agnivade/levenshtein"
 )
 
-// Word is the known name that is fewest edits away from name, case aside, and at most about a third of the longer
-// name's letters; two neighbours that changed places are one edit. Where none is, it is the first that begins with name, or with which name begins, of three letters at
-// least. "" if there is none either.
+// Word returns the known name that name was most likely meant to be, or "" when none is near:
+//
+//  1. the name that is fewest edits away, if these are at most about a third of the longer name's letters. Case and a
+//     flag's dashes do not count; swapping two neighbouring letters counts as one edit;
+//  2. otherwise the first name that begins with name, or that name begins with, where the shorter of the two has three
+//     letters or more.
 func Word(name string, known []string) string {
-	letters := func(s string) string { return strings.ToLower(strings.TrimLeft(s, "-")) } // the dashes of a flag do not count
+	letters := func(s string) string { return strings.ToLower(strings.TrimLeft(s, "-")) }
 	best, bestEdits := "", 0
 	a := letters(name)
 	for _, k := range known {
@@ -20,7 +22,9 @@ func Word(name string, known []string) string {
 		if swapped(a, b) {
 			e = 1
 		}
-		if e <= max(1, (max(len(a), len(b))+1)/3) && (e == 0 || e < min(len(a), len(b))) && (best == "" || e < bestEdits) {
+		near := e <= max(1, (max(len(a), len(b))+1)/3)
+		shares := e == 0 || e < min(len(a), len(b)) // as many edits as letters would turn any word into any other
+		if near && shares && (best == "" || e < bestEdits) {
 			best, bestEdits = k, e
 		}
 	}
@@ -36,7 +40,7 @@ func Word(name string, known []string) string {
 	return ""
 }
 
-// swapped tells whether a and b differ by two neighbours that changed places.
+// swapped reports whether b is a with two neighbouring letters swapped.
 func swapped(a, b string) bool {
 	if len(a) != len(b) {
 		return false
@@ -49,7 +53,7 @@ func swapped(a, b string) bool {
 	return false
 }
 
-// DidYouMean is "; did you mean X?" with the nearest of the known names, or "" when none is near.
+// DidYouMean returns "; did you mean X?" with the nearest of the known names, or "" when none is near.
 func DidYouMean(name string, known []string) string {
 	if word := Word(name, known); word != "" {
 		return "; did you mean " + word + "?"

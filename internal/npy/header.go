@@ -1,4 +1,5 @@
-// The header: a Python dict of three keys in any order, as numpy reads it with ast.literal_eval.
+// The header: a Python dict of three keys in any order, which NumPy itself reads with ast.literal_eval.
+
 package npy
 
 import (
@@ -9,7 +10,7 @@ import (
 	"strings"
 )
 
-// parseHeader reads the dict. Errors go on with "its NPY header".
+// parseHeader parses the dict. Its errors are the end of a sentence that begins with "its NPY header".
 func parseHeader(text string) (Header, error) {
 	var h Header
 	p := &parser{rest: text}
@@ -59,14 +60,15 @@ func parseHeader(text string) (Header, error) {
 		if strings.HasSuffix(h.Descr, "O") {
 			what = ", Python objects, which are never read"
 		}
-		return h, fmt.Errorf("gives the data type %q%s: expected float16, float32, float64, integers or bool; convert it with astype", h.Descr, what)
+		return h, fmt.Errorf("gives the data type %q%s: "+
+			"expected float16, float32, float64, integers or bool; convert it with astype", h.Descr, what)
 	}
 	if len(h.Shape) > maxDims {
 		return h, fmt.Errorf("gives %d dimensions: expected at most %d", len(h.Shape), maxDims)
 	}
 	n := 1
 	for i, d := range h.Shape {
-		// A zero anywhere makes the product 0, but the others must not overflow on the way to it.
+		// A zero makes the product 0, but the product of the others must not overflow either.
 		if d > 0 && n > math.MaxInt/8/d {
 			return h, fmt.Errorf("gives dimensions of %d and more: there are no arrays so large", h.Shape[i])
 		}
@@ -75,7 +77,8 @@ func parseHeader(text string) (Header, error) {
 	return h, nil
 }
 
-// known tells the data types that are read: a byte order, and of one byte none.
+// known reports whether values of the type are read: a byte order, which one-byte types may lack (|), a kind, and the
+// bytes.
 func known(descr string) bool {
 	switch descr {
 	case "|u1", "|i1", "|b1", "<u1", "<i1", "<b1", ">u1", ">i1", ">b1", "=u1", "=i1", "=b1":
@@ -91,7 +94,7 @@ func known(descr string) bool {
 	return false
 }
 
-// parser reads Python literals from the front of a text.
+// parser takes Python literals off the front of a text.
 type parser struct{ rest string }
 
 func (p *parser) malformed() error {
@@ -100,20 +103,20 @@ func (p *parser) malformed() error {
 
 func (p *parser) skip() { p.rest = strings.TrimLeft(p.rest, " \t\r\n") }
 
-// peek tells whether c comes next.
+// peek reports whether c comes next.
 func (p *parser) peek(c byte) bool {
 	p.skip()
 	return p.rest != "" && p.rest[0] == c
 }
 
-// token takes t if it comes next.
+// token takes t, if it comes next.
 func (p *parser) token(t string) (ok bool) {
 	p.skip()
 	p.rest, ok = strings.CutPrefix(p.rest, t)
 	return ok
 }
 
-// quoted takes a string between single or double quotes, without escapes: no key or type has any.
+// quoted takes a string in single or double quotes. One with escapes is refused: no key or type has any.
 func (p *parser) quoted() (s string, ok bool) {
 	p.skip()
 	if p.rest == "" || p.rest[0] != '\'' && p.rest[0] != '"' {
@@ -127,7 +130,7 @@ func (p *parser) quoted() (s string, ok bool) {
 	return s, true
 }
 
-// tuple takes whole numbers between parentheses. Python 2 wrote long ones as 3L.
+// tuple takes whole numbers in parentheses. Python 2 wrote long ones as 3L.
 func (p *parser) tuple() (shape []int, ok bool) {
 	if !p.token("(") {
 		return nil, false

@@ -1,14 +1,5 @@
-// Package npy reads and writes NumPy's arrays, the files of numpy.save (numpy.lib.format):
-//
-//	6 bytes   "\x93NUMPY"
-//	2 bytes   version: 1 0, 2 0 or 3 0
-//	2 or 4    n, the length of the header, little-endian: 2 bytes in version 1, 4 in 2 and 3
-//	n bytes   the header, a Python dict padded with spaces and ended by a newline:
-//	          {'descr': '<f4', 'fortran_order': False, 'shape': (16, 28, 28, 1), }
-//	the rest  the values, last index fastest, or first index fastest where fortran_order is True
-//
-// Files are taken from anywhere, so nothing is allocated because a header asks for it: memory grows with the values that
-// have been read, or with a file's true size.
+// Reading and writing arrays. doc.go has the format.
+
 package npy
 
 import (
@@ -22,15 +13,15 @@ import (
 	"sigmaz/internal/float16"
 )
 
-// Header is what an array's file says about it.
+// Header describes an array, as the start of its file does.
 type Header struct {
-	Descr   string // the data type, such as "<f4": byte order, kind (f, i, u or b), bytes a value
+	Descr   string // the data type, such as "<f4": byte order, kind (f, i, u or b), bytes per value
 	Shape   []int  // empty for a single value
 	Fortran bool   // the first index is the fastest
-	Offset  int64  // of the first value, in bytes from the start
+	Offset  int64  // of the first value, in bytes from the start of the file
 }
 
-// Count is the number of values: the product of the shape, at most MaxInt/8.
+// Count returns the number of values, the product of the shape: at most MaxInt/8.
 func (h *Header) Count() int {
 	n := 1
 	for _, d := range h.Shape {
@@ -39,13 +30,13 @@ func (h *Header) Count() int {
 	return n
 }
 
-// Kind is 'f' for floating point, 'i' and 'u' for signed and unsigned integers, 'b' for booleans.
+// Kind returns 'f' for floating point, 'i' and 'u' for signed and unsigned integers, 'b' for booleans.
 func (h *Header) Kind() byte { return h.Descr[1] }
 
-// Size is the bytes of one value: 1, 2, 4 or 8.
+// Size returns the bytes of one value: 1, 2, 4 or 8.
 func (h *Header) Size() int { return int(h.Descr[2] - '0') }
 
-// Order is the byte order of the values.
+// Order returns the byte order of the values.
 func (h *Header) Order() binary.ByteOrder {
 	if h.Descr[0] == '>' {
 		return binary.BigEndian
@@ -53,7 +44,7 @@ func (h *Header) Order() binary.ByteOrder {
 	return binary.LittleEndian
 }
 
-// Type is the data type in NumPy's words, such as float32 or uint8.
+// Type returns NumPy's name of the data type, such as float32 or uint8.
 func (h *Header) Type() string {
 	if h.Kind() == 'b' {
 		return "bool"
@@ -61,9 +52,10 @@ func (h *Header) Type() string {
 	return fmt.Sprintf("%s%d", map[byte]string{'f': "float", 'i': "int", 'u': "uint"}[h.Kind()], 8*h.Size())
 }
 
-// ShapeText is the shape as NumPy prints it: (16, 28, 28), (3,).
+// ShapeText returns the shape as NumPy prints it: (16, 28, 28), (3,).
 func (h *Header) ShapeText() string { return tuple(h.Shape) }
 
+// tuple formats a shape as Python does.
 func tuple(shape []int) string {
 	s := strings.ReplaceAll(strings.Trim(fmt.Sprint(shape), "[]"), " ", ", ")
 	if len(shape) == 1 {
@@ -72,24 +64,25 @@ func tuple(shape []int) string {
 	return "(" + s + ")"
 }
 
-// Reader gives the values of one array, in the order in which the file has them.
+// Reader reads the values of one array, in the order of the file.
 type Reader struct {
 	Header
 	name  string
 	r     io.Reader
-	size  int64 // of the file, -1 where it is not known
+	size  int64 // of the file in bytes, -1 where it is not known
 	left  int   // values not read yet
 	chunk []byte
 }
 
-// maxHeader is a bound on the header's length. Version 1 can have no longer ones, and those of arrays have about 100 bytes.
+// maxHeader bounds the header's length. It is the most that version 1 can state; headers of arrays have about 100
+// bytes.
 const maxHeader = 1<<16 - 1
 
-// maxDims is NumPy's bound on the length of a shape.
+// maxDims is NumPy's own bound on the number of dimensions.
 const maxDims = 64
 
-// NewReader reads the start of an array from r. name is for errors. size is the bytes of the whole file, by which the
-// header is checked, or -1 where that is not known, as for standard input.
+// NewReader reads the header of an array from r. Errors name the file by name. size is the length of the whole file
+// in bytes, which the header is checked against, or -1 where it is not known, as with standard input.
 func NewReader(name string, r io.Reader, size int64) (*Reader, error) {
 	a := &Reader{name: name, r: r, size: size}
 	cannot := func(err error) error {
@@ -108,7 +101,8 @@ func NewReader(name string, r io.Reader, size int64) (*Reader, error) {
 	}
 	major, minor := start[6], start[7]
 	if major < 1 || major > 3 || minor != 0 {
-		return nil, fmt.Errorf("%s is an NPY array of version %d.%d: expected 1.0, 2.0 or 3.0, save it again with numpy.save", name, major, minor)
+		return nil, fmt.Errorf("%s is an NPY array of version %d.%d: expected 1.0, 2.0 or 3.0, save it again with numpy.save",
+			name, major, minor)
 	}
 	field := 2 // bytes of the length
 	if major > 1 {
@@ -117,7 +111,7 @@ func NewReader(name string, r io.Reader, size int64) (*Reader, error) {
 	if _, err := io.ReadFull(r, start[8:8+field]); err != nil {
 		return nil, cannot(err)
 	}
-	n := int64(binary.LittleEndian.Uint32(start[8:])) // the bytes that version 1 does not have are zeros
+	n := int64(binary.LittleEndian.Uint32(start[8:])) // version 1 has two of the four bytes; the others are still zero
 	if n > maxHeader {
 		return nil, fmt.Errorf("%s has an NPY header of %d bytes: expected at most %d", name, n, maxHeader)
 	}
@@ -133,18 +127,23 @@ func NewReader(name string, r io.Reader, size int64) (*Reader, error) {
 	a.Offset = int64(8 + field + len(text))
 	a.left = a.Count()
 	if need := a.Offset + int64(a.left)*int64(a.Size()); size >= 0 && size < need {
-		return nil, fmt.Errorf("%s is truncated: its header %s of shape %s asks for %d bytes, it has %d; copy it again", name, a.Type(), a.ShapeText(), need, size)
+		return nil, fmt.Errorf("%s is truncated: its header %s of shape %s asks for %d bytes, it has %d; copy it again",
+			name, a.Type(), a.ShapeText(), need, size)
 	}
 	return a, nil
 }
 
-// Value is what values are read as.
+// Value lists the types that values can be read as.
 type Value interface {
 	float32 | float64 | uint8 | int
 }
 
-// Read fills dst with the next values, in the order of the file. Floating-point numbers are rounded to V and integers
-// converted; uint8 takes arrays of uint8 and bool alone, and int those of integers and bool.
+// Read fills dst with the next values, in the order of the file, converted to V:
+//
+//	V                 arrays that it takes
+//	float32, float64  all; values are rounded
+//	int               integers and bool; a value out of range is an error
+//	uint8             uint8 and bool
 func Read[V Value](a *Reader, dst []V) error {
 	if len(dst) > a.left {
 		return fmt.Errorf("%s: %d values are left in the array, %d were asked for", a.name, a.left, len(dst))
@@ -161,12 +160,14 @@ func Read[V Value](a *Reader, dst []V) error {
 		n := min(len(dst), len(a.chunk)/size)
 		b := a.chunk[:n*size]
 		if _, err := io.ReadFull(a.r, b); err == io.EOF || err == io.ErrUnexpectedEOF {
-			return fmt.Errorf("%s is truncated: its array of %s and shape %s should have %d more values; copy it again", a.name, a.Type(), a.ShapeText(), a.left)
+			return fmt.Errorf("%s is truncated: its array of %s and shape %s should have %d more values; copy it again",
+				a.name, a.Type(), a.ShapeText(), a.left)
 		} else if err != nil {
 			return fmt.Errorf("cannot read %s: %w", a.name, err)
 		}
 		if bad := decode(dst[:n], b); bad >= 0 {
-			return fmt.Errorf("%s holds a whole number that is out of range at value %d of its array", a.name, a.Count()-a.left+bad)
+			return fmt.Errorf("%s holds a whole number that is out of range at value %d of its array",
+				a.name, a.Count()-a.left+bad)
 		}
 		dst = dst[n:]
 		a.left -= n
@@ -174,10 +175,10 @@ func Read[V Value](a *Reader, dst []V) error {
 	return nil
 }
 
-// ReadAll reads the whole array, last index fastest.
+// ReadAll reads the whole array. The result has the last index fastest, whatever the order of the file.
 func ReadAll[V Value](a *Reader) ([]V, error) {
 	var all []V
-	if a.size >= 0 { // the values are there, so they may be counted on
+	if a.size >= 0 { // NewReader has checked that the file holds them all
 		all = make([]V, 0, a.left)
 	}
 	for a.left > 0 {
@@ -193,7 +194,7 @@ func ReadAll[V Value](a *Reader) ([]V, error) {
 	return rowMajor(all, a.Shape), nil
 }
 
-// rowMajor is the values in the order of the last index from those in the order of the first.
+// rowMajor reorders values that have the first index fastest to the last index fastest.
 func rowMajor[V any](src []V, shape []int) []V {
 	dst := make([]V, len(src))
 	index := make([]int, len(shape))
@@ -218,7 +219,8 @@ func rowMajor[V any](src []V, shape []int) []V {
 	return dst
 }
 
-// decoder decodes values of the header's type. It returns the place of the first that V cannot hold, or -1.
+// decoder returns a function that decodes values of the header's type. That function returns the index of the first
+// value that V cannot hold, or -1.
 func decoder[V Value](h *Header) (func(dst []V, b []byte) (bad int), error) {
 	var v V
 	size, o := h.Size(), h.Order()
@@ -230,7 +232,7 @@ func decoder[V Value](h *Header) (func(dst []V, b []byte) (bad int), error) {
 			return -1
 		}
 	}
-	// whole numbers: ok is whether V holds it
+	// whole decodes integers; ok is false for a value that V cannot hold.
 	whole := func(f func([]byte) (v V, ok bool)) func([]V, []byte) int {
 		return func(dst []V, b []byte) int {
 			for i := range dst {
@@ -242,10 +244,10 @@ func decoder[V Value](h *Header) (func(dst []V, b []byte) (bad int), error) {
 			return -1
 		}
 	}
-	integer := true // whether V is one
+	integer := true // whether V is an integer type
 	switch any(v).(type) {
 	case float32:
-		if h.Descr == "<f4" { // as it is, and fast
+		if h.Descr == "<f4" { // needs no conversion
 			return func(dst []V, b []byte) int { binary.Decode(b, binary.LittleEndian, dst); return -1 }, nil
 		}
 		integer = false
@@ -296,10 +298,10 @@ func decoder[V Value](h *Header) (func(dst []V, b []byte) (bad int), error) {
 	}), nil
 }
 
-// Written is what values are written from.
+// Written lists the types that can be written.
 type Written interface{ float32 | float64 | int64 }
 
-// WriteHeader writes the start of an array of V, to be followed by [WriteValues] with as many values as shape says.
+// WriteHeader writes the start of an array of V. As many values as shape says must follow, by [WriteValues].
 func WriteHeader[V Written](w io.Writer, shape []int) error {
 	var v V
 	descr := "<f4"
@@ -310,7 +312,7 @@ func WriteHeader[V Written](w io.Writer, shape []int) error {
 		descr = "<i8"
 	}
 	header := fmt.Sprintf("{'descr': '%s', 'fortran_order': False, 'shape': %s, }", descr, tuple(shape))
-	const before = 10 // bytes of magic, version and length
+	const before = 10 // bytes of magic, version and length; with them the header ends at a multiple of 64, as in NumPy
 	header += strings.Repeat(" ", 63-(before+len(header))%64) + "\n"
 	head := append([]byte("\x93NUMPY\x01\x00"), 0, 0)
 	binary.LittleEndian.PutUint16(head[8:], uint16(len(header))) // 64 dimensions of 20 digits are far below 64 KiB
@@ -318,7 +320,7 @@ func WriteHeader[V Written](w io.Writer, shape []int) error {
 	return err
 }
 
-// WriteValues writes values, little-endian.
+// WriteValues writes values in little-endian order.
 func WriteValues[V Written](w io.Writer, data []V) error {
 	buf := make([]byte, 0, 1<<16)
 	for len(data) > 0 {
@@ -335,7 +337,7 @@ func WriteValues[V Written](w io.Writer, data []V) error {
 	return nil
 }
 
-// Write writes a whole array, last index fastest, that numpy.load reads.
+// Write writes a whole array, last index fastest, for numpy.load to read.
 func Write[V Written](w io.Writer, shape []int, data []V) error {
 	if h := (Header{Shape: shape}); h.Count() != len(data) {
 		panic(fmt.Sprintf("npy: %d values for an array of shape %v", len(data), shape))

@@ -219,8 +219,9 @@ func allocated(f func()) uint64 {
 	return after.TotalAlloc - before.TotalAlloc
 }
 
-// Whatever the bytes, there is an answer, and what is allocated on the way is bounded by their number: a value of one byte
-// becomes one of eight, held twice in Fortran's order and up to three times as much in all while its slice grows.
+// Whatever the bytes, there is an answer, and what is allocated on the way is bounded by their number: a value of one
+// byte becomes one of eight, held twice in Fortran's order and up to three times as much in all while its slice
+// grows.
 func FuzzRead(f *testing.F) {
 	for _, header := range []string{
 		"{'descr': '<f4', 'fortran_order': False, 'shape': (2, 2), }\n",

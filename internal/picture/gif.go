@@ -1,4 +1,5 @@
-// GIF of an annealing, one frame a moment.
+// Films: a GIF of an annealing, one frame a moment.
+
 package picture
 
 import (
@@ -11,15 +12,15 @@ import (
 	"sync"
 )
 
-// Times in hundredths of a second: a frame, and the last one, which is what the eye should rest on.
+// Times in hundredths of a second. The last frame stays longer: it is the one to look at.
 const (
 	gifDelay = 8
 	gifHold  = 250
 )
 
-// WriteGIF writes the frames, of the size of the first, as a GIF that repeats. Grey frames keep all 256 greys. Coloured ones go to
-// the fixed palette of Plan 9; with dither the error of each pixel is passed on to its neighbours (Floyd and Steinberg),
-// which suits photographs and not plots.
+// WriteGIF writes the frames as a GIF that repeats. All get the size of the first. Grey frames keep all 256 greys;
+// coloured ones are reduced to the fixed palette of Plan 9. With dither, the error of each pixel is passed on to its
+// neighbours (Floyd and Steinberg), which suits photographs but not plots.
 func WriteGIF(path string, frames []image.Image, dither bool) error {
 	greys := make(color.Palette, 256)
 	for i := range greys {
@@ -38,10 +39,10 @@ func WriteGIF(path string, frames []image.Image, dither bool) error {
 	return WriteFile(path, func(w io.Writer) error { return gif.EncodeAll(w, out) })
 }
 
-// paletted is frame f on a palette, cut to or filled up to size.
+// paletted returns frame f in colours of a palette, cropped or extended to size.
 func paletted(f image.Image, size image.Rectangle, greys color.Palette, dither bool) *image.Paletted {
 	if g, ok := f.(*image.Gray); ok && g.Rect == size {
-		// index is grey value: no search for the nearest colour
+		// The index in this palette is the grey value, so no nearest colour has to be searched for.
 		return &image.Paletted{Pix: g.Pix, Stride: g.Stride, Rect: g.Rect, Palette: greys}
 	}
 	p := image.NewPaletted(size, palette.Plan9)
@@ -49,7 +50,7 @@ func paletted(f image.Image, size image.Rectangle, greys color.Palette, dither b
 		draw.FloydSteinberg.Draw(p, size, f, f.Bounds().Min)
 		return p
 	}
-	// a plot has few colours: each is looked up once, where draw.Src would search for every pixel
+	// A plot has few colours: each is searched for once, where draw.Src would search for every pixel.
 	index := map[color.RGBA]uint8{}
 	for y := size.Min.Y; y < size.Max.Y; y++ {
 		for x := size.Min.X; x < size.Max.X; x++ {

@@ -1,9 +1,11 @@
 // Vectors of any dimension: a matrix of scatter plots, one for each pair of columns.
+
 package picture
 
 import (
 	"fmt"
 	"image"
+	"image/color"
 	"math"
 
 	"gonum.org/v1/plot"
@@ -15,16 +17,20 @@ import (
 )
 
 const (
-	// MatrixColumns is how many columns a matrix shows at most: more cannot be looked at in one picture.
+	// MatrixColumns is the most columns that a matrix shows: more cannot be looked at in one picture.
 	MatrixColumns = 6
 	matrixSide    = 4.5 * vg.Centimeter // of one cell
 	matrixBins    = 40
 )
 
-// Matrix shows vectors (n, d) of the data and drawn ones. Below the diagonal are the data's pairs of columns, above it the
-// samples', mirrored, so that both have the same shape; on the diagonal is how each column is distributed, the data
-// dark, the samples blue. Rows and columns of cells go through the columns in order, the first MatrixColumns of them. data
-// may be nil. names may be nil.
+// Matrix draws vectors (n, d) of the data and of samples as k x k cells, k = min(d, MatrixColumns). Cell (r, c) has
+// column c across and column r up:
+//
+//	r > c   the data
+//	r = c   the density of the column, data dark, samples blue
+//	r < c   the samples: mirrored at the diagonal they should look like the data
+//
+// data and names, which are those of the columns, may be nil.
 func Matrix(data, samples []float32, d int, names []string) (image.Image, error) {
 	k := min(d, MatrixColumns)
 	ranges := make([][2]float64, k)
@@ -55,9 +61,9 @@ func Matrix(data, samples []float32, d int, names []string) (image.Image, error)
 			case r == c:
 				err = distribution(p, data, samples, d, c, ranges[c])
 			case r > c:
-				err = pair(p, data, d, c, r, ranges[c], ranges[r], draw.GlyphStyle{Color: dataColor, Radius: 0.6, Shape: draw.CircleGlyph{}})
+				err = pair(p, data, d, c, r, ranges[c], ranges[r], dataColor)
 			default:
-				err = pair(p, samples, d, c, r, ranges[c], ranges[r], draw.GlyphStyle{Color: sampleColor, Radius: 0.6, Shape: draw.CircleGlyph{}})
+				err = pair(p, samples, d, c, r, ranges[c], ranges[r], sampleColor)
 			}
 			if err != nil {
 				return nil, fmt.Errorf("picture: %w", err)
@@ -67,7 +73,8 @@ func Matrix(data, samples []float32, d int, names []string) (image.Image, error)
 	}
 	side := matrixSide * vg.Length(k)
 	canvas := vgimg.New(side, side)
-	tiles := draw.Tiles{Rows: k, Cols: k, PadX: 2 * vg.Millimeter, PadY: 2 * vg.Millimeter, PadTop: 2 * vg.Millimeter, PadBottom: 2 * vg.Millimeter, PadLeft: 2 * vg.Millimeter, PadRight: 2 * vg.Millimeter}
+	const pad = 2 * vg.Millimeter
+	tiles := draw.Tiles{Rows: k, Cols: k, PadX: pad, PadY: pad, PadTop: pad, PadBottom: pad, PadLeft: pad, PadRight: pad}
 	tile := plot.Align(plots, tiles, draw.New(canvas))
 	for r := range plots {
 		for c, p := range plots[r] {
@@ -77,11 +84,12 @@ func Matrix(data, samples []float32, d int, names []string) (image.Image, error)
 	return canvas.Image(), nil
 }
 
-// rangeOf is the smallest and the largest finite value of a column, with a tenth of room.
+// rangeOf returns the smallest and the largest finite value of column c, with a tenth of their distance added at both
+// ends.
 func rangeOf(x []float32, d, c int) [2]float64 {
 	lo, hi := math.Inf(1), math.Inf(-1)
 	for i := c; i < len(x); i += d {
-		if v := float64(x[i]); v-v == 0 {
+		if v := float64(x[i]); v-v == 0 { // finite
 			lo, hi = min(lo, v), max(hi, v)
 		}
 	}
@@ -97,8 +105,8 @@ func rangeOf(x []float32, d, c int) [2]float64 {
 
 func inside(v float64, r [2]float64) bool { return v >= r[0] && v <= r[1] }
 
-// pair is columns a (across) and b (up) of points.
-func pair(p *plot.Plot, x []float32, d, a, b int, ra, rb [2]float64, style draw.GlyphStyle) error {
+// pair adds column a (across) and column b (up) of the points to a plot.
+func pair(p *plot.Plot, x []float32, d, a, b int, ra, rb [2]float64, c color.Color) error {
 	var xy plotter.XYs
 	for i := 0; i+d <= len(x); i += d {
 		u, v := float64(x[i+a]), float64(x[i+b])
@@ -114,13 +122,13 @@ func pair(p *plot.Plot, x []float32, d, a, b int, ra, rb [2]float64, style draw.
 	if err != nil {
 		return err
 	}
-	s.GlyphStyle = style
+	s.GlyphStyle = draw.GlyphStyle{Color: c, Radius: 0.6, Shape: draw.CircleGlyph{}}
 	p.Add(only{s})
 	p.X.Min, p.X.Max, p.Y.Min, p.Y.Max = ra[0], ra[1], rb[0], rb[1]
 	return nil
 }
 
-// distribution is the density of column c, in bins, of data and samples.
+// distribution adds the densities of column c of data and samples to a plot, each as a histogram.
 func distribution(p *plot.Plot, data, samples []float32, d, c int, r [2]float64) error {
 	top := 0.0
 	for i, x := range [][]float32{data, samples} {
@@ -138,7 +146,8 @@ func distribution(p *plot.Plot, data, samples []float32, d, c int, r [2]float64)
 		for b, n := range count {
 			density := n / (float64(len(x)/d) * width)
 			top = max(top, density)
-			line = append(line, plotter.XY{X: r[0] + float64(b)*width, Y: density}, plotter.XY{X: r[0] + float64(b+1)*width, Y: density})
+			from, to := r[0]+float64(b)*width, r[0]+float64(b+1)*width
+			line = append(line, plotter.XY{X: from, Y: density}, plotter.XY{X: to, Y: density})
 		}
 		l, err := plotter.NewLine(line)
 		if err != nil {

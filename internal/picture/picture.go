@@ -1,11 +1,5 @@
-// Package picture turns arrays into files that people look at: PNG grids, numbered PNGs, GIFs, and plots of point clouds
-// and score fields.
-//
-// Images are float32 in [0, 1], (N, H, W, C): row n holds H*W pixels of C values. Values outside [0, 1], which samples
-// have, are clamped for display and nowhere else. C = 1 is grey, C = 3 is RGB; of any other number of channels the first
-// is shown as grey.
-//
-// Every file appears whole or not at all: it is written under a temporary name beside its place and renamed.
+// Images as PNG files: grids and numbered single pictures. Files are written whole or not at all.
+
 package picture
 
 import (
@@ -23,20 +17,21 @@ import (
 	"path/filepath"
 )
 
-// Images is N pictures in one slice.
+// Images holds N pictures in one slice.
 type Images struct {
 	Pix        []float32 // (N, H, W, C)
 	N, H, W, C int
 }
 
-// check panics when the slice does not fit the shape.
+// check panics if the slice does not fit the shape.
 func (m Images) check() {
 	if m.N < 0 || m.H < 1 || m.W < 1 || m.C < 1 || len(m.Pix) != m.N*m.H*m.W*m.C {
 		panic(fmt.Sprintf("picture: %d values for images of shape (%d, %d, %d, %d)", len(m.Pix), m.N, m.H, m.W, m.C))
 	}
 }
 
-// byteOf maps [0, 1] to 0..255 as torchvision.utils.save_image does: 255 v + 0.5, clamped, cut. NaN is black.
+// byteOf maps [0, 1] to 0..255 as torchvision.utils.save_image does: 255 v + 0.5, clamped and truncated. NaN is
+// black.
 func byteOf(v float32) uint8 {
 	switch v = v*255 + 0.5; {
 	case !(v > 0):
@@ -47,7 +42,7 @@ func byteOf(v float32) uint8 {
 	return uint8(v)
 }
 
-// blank is a picture of w x h pixels in the colour model that C channels are shown in, filled with grey g.
+// blank returns a picture of w x h pixels filled with grey g, in the colour model for C channels.
 func blank(w, h, c int, g uint8) interface {
 	image.Image
 	Set(x, y int, c color.Color)
@@ -69,7 +64,7 @@ func blank(w, h, c int, g uint8) interface {
 	return m
 }
 
-// at is the colour of pixel (y, x) of image n.
+// at returns the colour of pixel (y, x) of image n.
 func (m Images) at(n, y, x int) color.Color {
 	p := m.Pix[((n*m.H+y)*m.W+x)*m.C:]
 	if m.C == 3 {
@@ -78,17 +73,19 @@ func (m Images) at(n, y, x int) color.Color {
 	return color.Gray{byteOf(p[0])}
 }
 
-// AutoScale is the whole factor that brings an image near 96 pixels: 3 for 28x28 and 32x32, 1 from 64 pixels on.
+// AutoScale returns the largest whole factor by which an image stays within 96 x 96 pixels, and at least 1: 3 for
+// 28x28 and 32x32, 1 from 49 pixels on.
 func AutoScale(h, w int) int { return max(1, 96/max(h, w)) }
 
-// AutoColumns is the number of columns of the squarest grid of n images.
+// AutoColumns returns the number of columns of the squarest grid of n images.
 func AutoColumns(n int) int { return max(1, int(math.Ceil(math.Sqrt(float64(n))))) }
 
-// gap is the grey of the lines between images: neither the black nor the white of most pictures.
+// gap is the grey of the lines between images. Most pictures' own edges are black or white, so grey stands out from
+// them.
 const gap = 96
 
-// Grid lays the images out row by row in the given number of columns (0: as square as can be), each pixel as a square of
-// scale x scale (0: [AutoScale]), one pixel of grey between neighbours and around.
+// Grid draws the images row by row in the given number of columns (0: [AutoColumns]). Each of their pixels becomes a
+// square of scale x scale (0: [AutoScale]). One pixel of grey lies between neighbours and around all.
 func Grid(m Images, columns, scale int) image.Image {
 	m.check()
 	if columns < 1 {
@@ -110,7 +107,7 @@ func Grid(m Images, columns, scale int) image.Image {
 	return out
 }
 
-// Single is image n, pixel for pixel.
+// Single returns image n, pixel for pixel.
 func Single(m Images, n int) image.Image {
 	m.check()
 	out := blank(m.W, m.H, m.C, 0)
@@ -122,13 +119,13 @@ func Single(m Images, n int) image.Image {
 	return out
 }
 
-// WritePNG writes a picture to path.
+// WritePNG writes a picture to path as [WriteFile] does.
 func WritePNG(path string, m image.Image) error {
 	return WriteFile(path, func(w io.Writer) error { return png.Encode(w, m) })
 }
 
-// WriteImages writes every image, pixel for pixel, to dir/00000.png, dir/00001.png, and so on, numbered from first, and
-// makes dir where it is missing.
+// WriteImages writes every image, pixel for pixel, to dir/00000.png, dir/00001.png, and so on. Numbers begin at
+// first. It makes dir if it is missing.
 func WriteImages(dir string, m Images, first int) error {
 	if err := os.MkdirAll(dir, 0o777); err != nil {
 		return cannotWrite(dir, err)
@@ -141,9 +138,10 @@ func WriteImages(dir string, m Images, first int) error {
 	return nil
 }
 
-// WriteFile calls write with a temporary file beside path and renames it to path when all is on disk. On an error path is
-// as it was and the temporary file is gone. A symbolic link stays and the file it names is written; anything else that is
-// no regular file is refused. An error of write that does not come from the file is returned as it is.
+// WriteFile replaces the file at path: write fills a temporary file beside it, which is renamed when it is all on
+// disk. After an error path is as it was and the temporary file is gone. A symbolic link stays, and the file that it
+// names is replaced; anything else that is not a regular file is refused. An error that write made itself, without
+// one of the file, is returned as it is.
 func WriteFile(path string, write func(io.Writer) error) (err error) {
 	path, err = follow(path)
 	if err != nil {
@@ -153,7 +151,7 @@ func WriteFile(path string, write func(io.Writer) error) (err error) {
 	if err != nil {
 		return cannotWrite(path, err)
 	}
-	own := false
+	own := false // the error is write's own
 	defer func() {
 		if err != nil {
 			f.Close()
@@ -180,7 +178,7 @@ func WriteFile(path string, write func(io.Writer) error) (err error) {
 	return os.Rename(f.Name(), path)
 }
 
-// CheckWritable says now whether a later WriteFile to path can succeed, so that an hour of sampling is not lost to a
+// CheckWritable returns the error that WriteFile to path would meet, so that an hour of sampling is not lost to a
 // mistyped folder.
 func CheckWritable(path string) error {
 	path, err := follow(path)
@@ -195,8 +193,9 @@ func CheckWritable(path string) error {
 	return os.Remove(f.Name())
 }
 
-// follow is the file to replace in order to write path: path itself, or where its symbolic links end, which need not exist
-// yet. A rename onto path would put a file in place of the link, the device or the pipe.
+// follow returns the file to replace in order to write path: path itself, or the end of its symbolic links, which
+// need not exist yet. A rename onto path itself would replace the link. It would replace a device or a pipe too; these
+// are refused.
 func follow(path string) (string, error) {
 	if info, err := os.Stat(path); err == nil && !info.Mode().IsRegular() {
 		what := "not a regular file"
@@ -208,11 +207,12 @@ func follow(path string) (string, error) {
 		case mode&fs.ModeDevice != 0:
 			what = "a device"
 		}
-		return "", fmt.Errorf("cannot write %s: it is %s; choose the name of a new file or of a regular file to replace", path, what)
+		return "", fmt.Errorf("cannot write %s: it is %s; choose the name of a new file or of a regular file to replace",
+			path, what)
 	} else if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return "", cannotWrite(path, err)
 	}
-	// Stat came to an end, so there is no loop
+	// Stat returned without an error of links that form a loop, so this ends.
 	for {
 		info, err := os.Lstat(path)
 		if err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -226,7 +226,7 @@ func follow(path string) (string, error) {
 			return "", cannotWrite(path, err)
 		}
 		if !filepath.IsAbs(link) {
-			// not Join, whose cleaning of x/.. is wrong where x is a link
+			// not filepath.Join, which shortens x/.. even where x is a link
 			dir, _ := filepath.Split(path)
 			link = dir + link
 		}
@@ -234,7 +234,7 @@ func follow(path string) (string, error) {
 	}
 }
 
-// createTemp makes a new file beside path. Not os.CreateTemp, whose files only the owner can read.
+// createTemp makes a new file beside path. os.CreateTemp is not used because only the owner can read its files.
 func createTemp(path string) (*os.File, error) {
 	dir, base := filepath.Split(path)
 	for {
@@ -245,7 +245,7 @@ func createTemp(path string) (*os.File, error) {
 	}
 }
 
-// cannotWrite names the file that was asked for, not the temporary one that errors of the system name.
+// cannotWrite returns the error of writing path. The system's own error would name the temporary file.
 func cannotWrite(path string, err error) error {
 	var pathErr *fs.PathError
 	var linkErr *os.LinkError
@@ -255,5 +255,6 @@ func cannotWrite(path string, err error) error {
 	case errors.As(err, &linkErr):
 		err = linkErr.Err
 	}
-	return fmt.Errorf("cannot write %s: %w; choose a place that can be written, or check that its folder exists and has room", path, err)
+	return fmt.Errorf("cannot write %s: %w; choose a place that can be written, "+
+		"or check that its folder exists and has room", path, err)
 }

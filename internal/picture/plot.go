@@ -1,4 +1,5 @@
 // Plots of points and of score fields in the plane, with gonum/plot. Points are (n, 2), flat.
+
 package picture
 
 import (
@@ -17,20 +18,20 @@ import (
 
 var (
 	dataColor   = color.RGBA{R: 70, G: 70, B: 78, A: 255}
-	faintColor  = color.RGBA{R: 150, G: 150, B: 158, A: 255} // data under arrows
+	faintColor  = color.RGBA{R: 150, G: 150, B: 158, A: 255} // the data, under arrows
 	sampleColor = color.RGBA{R: 31, G: 102, B: 178, A: 255}
 	noisyColor  = color.RGBA{R: 246, G: 200, B: 150, A: 255}
 	arrowColor  = color.RGBA{R: 20, G: 60, B: 130, A: 255}
 )
 
-// side is the width of one panel, its labels included.
+// side is the width of one panel with its labels.
 const side = 11 * vg.Centimeter
 
 // Box is a square window of the plane.
 type Box struct{ X, Y, Half float64 } // centre, half the side
 
-// BoxOf is the smallest square around the points with a tenth of room on each side. Points that are not finite are
-// passed over.
+// BoxOf returns the smallest square around the points, with a tenth of its side added on each side. It ignores values
+// that are not finite.
 func BoxOf(points []float32) Box {
 	lo := [2]float64{math.Inf(1), math.Inf(1)}
 	hi := [2]float64{math.Inf(-1), math.Inf(-1)}
@@ -51,7 +52,7 @@ func BoxOf(points []float32) Box {
 	return b
 }
 
-// Outside is how many points lie outside the box or are not finite.
+// Outside counts the points that lie outside the box or are not finite.
 func (b Box) Outside(points []float32) int {
 	n := 0
 	for i := 0; i+1 < len(points); i += 2 {
@@ -62,7 +63,7 @@ func (b Box) Outside(points []float32) int {
 	return n
 }
 
-// Lattice is the centres of cells x cells equal squares that fill the box, (cells*cells, 2), x fastest.
+// Lattice returns the centres of the cells x cells equal squares that fill the box, (cells*cells, 2), x fastest.
 func (b Box) Lattice(cells int) []float32 {
 	points := make([]float32, 0, 2*cells*cells)
 	for j := range cells {
@@ -73,6 +74,7 @@ func (b Box) Lattice(cells int) []float32 {
 	return points
 }
 
+// center returns a coordinate of the centre of square i along one axis; c is that coordinate of the box's own centre.
 func (b Box) center(c float64, i, cells int) float64 {
 	return c + b.Half*((2*float64(i)+1)/float64(cells)-1)
 }
@@ -82,15 +84,16 @@ type Panel struct {
 	Title  string
 	Data   []float32 // (n, 2) points of the data, small and dark; may be nil
 	Noisy  []float32 // (n, 2) perturbed points x + sigma z, faint, behind everything; may be nil
-	Sample []float32 // (n, 2) drawn points; may be nil
-	// Arrows are vectors at the points of Box.Lattice(Cells), such as sigma s(x, sigma), which has no unit; (Cells*Cells, 2).
-	// A vector v is drawn with length |v| / (1 + |v|) of a cell, so that near and far arrows can be seen in one picture.
+	Sample []float32 // (n, 2) samples; may be nil
+	// Arrows are vectors at the points of Box.Lattice(Cells), (Cells*Cells, 2), such as sigma s(x, sigma), which has
+	// no unit. A vector v is drawn with a length proportional to |v| / (1 + |v|), so that short and long ones can be
+	// seen in one picture; the longest fills its cell.
 	Arrows []float32
 	Cells  int
 }
 
-// Panels draws panels side by side, all showing the same box with equal axes, in rows of the given number of columns
-// (0: all in one row).
+// Panels draws panels in rows of the given number of columns (0: all in one row). All show the same box, with equal
+// axes.
 func Panels(panels []Panel, b Box, columns int) (image.Image, error) {
 	if len(panels) == 0 {
 		panic("picture: no panels")
@@ -112,16 +115,18 @@ func Panels(panels []Panel, b Box, columns int) (image.Image, error) {
 		}
 	}
 	w, h := side*vg.Length(columns), side*vg.Length(rows)
-	tiles := draw.Tiles{Rows: rows, Cols: columns, PadX: 4 * vg.Millimeter, PadY: 4 * vg.Millimeter, PadTop: 2 * vg.Millimeter, PadBottom: 2 * vg.Millimeter, PadLeft: 2 * vg.Millimeter, PadRight: 4 * vg.Millimeter}
+	tiles := draw.Tiles{Rows: rows, Cols: columns, PadX: 4 * vg.Millimeter, PadY: 4 * vg.Millimeter,
+		PadTop: 2 * vg.Millimeter, PadBottom: 2 * vg.Millimeter, PadLeft: 2 * vg.Millimeter, PadRight: 4 * vg.Millimeter}
 	layout := func() (*vgimg.Canvas, [][]draw.Canvas) {
 		c := vgimg.New(w, h)
 		return c, plot.Align(plots, tiles, draw.New(c))
 	}
-	// Labels take a fixed share of width and another of height: the height is changed by what the squares lack.
-	c, tile := layout()
+	// Labels take room from the width and other room from the height. A first layout shows by how much the panels
+	// miss being square, and the height is changed by that.
+	_, tile := layout()
 	d := plots[0][0].DataCanvas(tile[0][0])
 	h += vg.Length(rows) * ((d.Max.X - d.Min.X) - (d.Max.Y - d.Min.Y))
-	c, tile = layout()
+	c, tile := layout()
 	for r := range plots {
 		for k, p := range plots[r] {
 			if p != nil {
@@ -184,11 +189,11 @@ func (p Panel) plot(b Box) (*plot.Plot, error) {
 	return pl, nil
 }
 
-// only hides all of a plotter but its Plot: gonum/plot would shrink the axes by what glyphs near the edge stick out, and
-// the size of a picture would depend on where points lie.
+// only hides all methods of a plotter but Plot. Otherwise gonum/plot makes room for glyphs that stick out at an edge,
+// and the size of a picture depends on where its points lie.
 type only struct{ plot.Plotter }
 
-// lattice is a field of arrows as gonum/plot wants it.
+// lattice is a field of arrows in the form that gonum/plot takes (plotter.FieldXY).
 type lattice struct {
 	v     []float32
 	cells int
@@ -207,7 +212,8 @@ func (l lattice) Vector(c, r int) plotter.XY {
 	return plotter.XY{X: x / d, Y: y / d}
 }
 
-// drawArrow draws the unit vector, which the plotter has scaled to half a cell at most, centred on the lattice point.
+// drawArrow draws an arrow along the x axis from -1 to 1. The plotter has turned, scaled and moved the axes: the
+// arrow is centred on its lattice point and at most a cell long.
 func drawArrow(c vg.Canvas, sty draw.LineStyle, v plotter.XY) {
 	if v.X == 0 && v.Y == 0 {
 		return
@@ -226,7 +232,8 @@ func drawArrow(c vg.Canvas, sty draw.LineStyle, v plotter.XY) {
 	c.Fill(head)
 }
 
-// Scatter shows data and samples side by side in the window of the data, or of the samples where there is no data.
+// Scatter draws data and samples side by side in the data's box, or samples alone in their own box where there is no
+// data.
 func Scatter(data, samples []float32) (image.Image, error) {
 	b := BoxOf(data)
 	var panels []Panel
@@ -242,38 +249,44 @@ func Scatter(data, samples []float32) (image.Image, error) {
 	return Panels(append(panels, Panel{Title: title, Sample: samples}), b, 0)
 }
 
-// FieldPanel is a score field at one noise level.
+// FieldPanel is a learned score field at one noise level.
 type FieldPanel struct {
 	Sigma  float64
 	Arrows []float32 // sigma s(x, sigma) at Box.Lattice(cells)
-	Noisy  []float32 // data perturbed at this sigma: where the field has been learned; may be nil
+	Noisy  []float32 // data perturbed at this sigma, which is where the field was learned; may be nil
 }
 
-// Fields shows a score field at several levels over the data, three to a row.
+// Fields draws a score field at several noise levels over the data, three panels a row.
 func Fields(data []float32, fields []FieldPanel, b Box, cells int) (image.Image, error) {
 	var panels []Panel
 	for _, f := range fields {
-		panels = append(panels, Panel{Title: fmt.Sprintf("sigma = %.3g", f.Sigma), Data: data, Arrows: f.Arrows, Cells: cells})
+		title := fmt.Sprintf("sigma = %.3g", f.Sigma)
+		panels = append(panels, Panel{Title: title, Data: data, Arrows: f.Arrows, Cells: cells})
 	}
 	return Panels(panels, b, min(3, len(panels)))
 }
 
-// TooLittleTooMuch is the picture that noise levels are explained with: one learned field under too little noise, under
-// enough, and under too much, each over the data perturbed by that much, which is all that the network has seen.
+// TooLittleTooMuch draws the picture that explains noise levels: one learned score field at too little noise, at
+// enough and at too much, each over the data perturbed by that much, which is all that the network saw.
 func TooLittleTooMuch(data []float32, little, enough, much FieldPanel, b Box, cells int) (image.Image, error) {
 	var panels []Panel
 	for i, f := range []FieldPanel{little, enough, much} {
-		say := [...]string{"too little noise: nothing was learned away from the data", "enough: the gaps are filled, the shape is still there", "too much noise: all that is left is the middle"}[i]
-		panels = append(panels, Panel{Title: fmt.Sprintf("%s\nsigma = %.3g; orange: data + sigma z", say, f.Sigma), Data: data, Noisy: f.Noisy, Arrows: f.Arrows, Cells: cells})
+		say := [...]string{
+			"too little noise: nothing was learned away from the data",
+			"enough: the gaps are filled, the shape is still there",
+			"too much noise: all that is left is the middle",
+		}[i]
+		title := fmt.Sprintf("%s\nsigma = %.3g; orange: data + sigma z", say, f.Sigma)
+		panels = append(panels, Panel{Title: title, Data: data, Noisy: f.Noisy, Arrows: f.Arrows, Cells: cells})
 	}
 	return Panels(panels, b, 0)
 }
 
-// Moment shows samples over the data at one moment of the annealing; a sigma of 0 stands for the end.
+// Moment draws samples over the data at one moment of the annealing. A sigma of 0 stands for the end.
 func Moment(data, samples []float32, sigma float64, b Box) (image.Image, error) {
 	title := fmt.Sprintf("sigma = %.3g", sigma)
 	if sigma == 0 {
-		title = "the end: denoised" // with descender and ascender, like the others: titles take their height from their letters
+		title = "the end: denoised" // has a letter below the line, as "sigma" has: a title's height comes from its letters
 	}
 	return Panels([]Panel{{Title: title, Noisy: data, Sample: samples}}, b, 0)
 }

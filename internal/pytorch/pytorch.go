@@ -1,19 +1,5 @@
-// Package pytorch reads the files of torch.save: a tree of dicts, lists, numbers and tensors, in both containers.
-//
-//	zip, since PyTorch 1.6                           stream, before it
-//	NAME/data.pkl    the tree, a pickle              pickle: the number 0x1950a86a20f9469cfc6c
-//	NAME/byteorder   "little" or "big"; may be none  pickle: 1001, the version
-//	NAME/data/KEY    the values of storage KEY       pickle: the machine that wrote it
-//	NAME/version     ...                             pickle: the tree
-//	                                                 pickle: the list of the storages' keys
-//	                                                 for each: int64 number of values, the values; little-endian
-//
-// (torch/serialization.py). In the tree a storage is named by its type, key and number of values, and tensors are windows
-// on storages.
-//
-// A pickle is a program, and the files come from anywhere. No code is run: the few classes that checkpoints are made of
-// are known here, and any other is refused by its name; see unpickle.go. What is allocated is bounded by the size of the
-// file: the values stay in it until [Read] asks for them.
+// Opening a file: its container, and where the values of each storage lie in it.
+
 package pytorch
 
 import (
@@ -28,7 +14,7 @@ import (
 	"strings"
 )
 
-// File is an open file. Its methods and those of its tensors must not be called at the same time.
+// File is an open file. Neither it nor its tensors may be used by two goroutines at the same time.
 type File struct {
 	// Root is what was saved: a [Tuple], [*List], [*Dict], [*Tensor], string, int64, float64, bool or nil.
 	Root any
@@ -40,16 +26,17 @@ type File struct {
 	close func() error
 
 	storages map[string]*storage
-	place    func(st *storage) error // finds a storage in the zip container
+	place    func(st *storage) error // finds a storage's values in the zip container; nil in the stream
 	total    int                     // values of all tensors so far
-	bound    int                     // on total
+	bound    int                     // the most that total may become
 	chunk    []byte
 }
 
-// magic is what the stream begins with, as a pickle of protocol 2; later protocols change the second byte.
+// magic is the first pickle of the stream in protocol 2. Later protocols change its second byte.
 const magic = "\x80\x02\x8a\x0al\xfc\x9cF\xf9 j\xa8P\x19."
 
-// Is tells by the first 64 bytes of a file whether torch.save may have written it: a zip archive, or the stream.
+// Is reports whether torch.save may have written a file that starts with these bytes, of which 64 are enough: a zip
+// archive or the stream.
 func Is(start []byte) bool {
 	return strings.HasPrefix(string(start), "PK\x03\x04") || isStream(string(start))
 }
@@ -58,10 +45,10 @@ func isStream(start string) bool {
 	if len(start) < len(magic) || start[0] != 0x80 {
 		return false
 	}
-	return strings.Contains(start, magic[2:]) // a FRAME may stand before it
+	return strings.Contains(start, magic[2:]) // protocols 4 and 5 have an instruction FRAME before it
 }
 
-// Open opens a file and reads its tree. Errors are one sentence that begins with the path.
+// Open opens a file and reads its tree. An error is one sentence that begins with the path.
 func Open(path string) (*File, error) {
 	r, err := os.Open(path)
 	if err != nil {
@@ -83,13 +70,15 @@ func Open(path string) (*File, error) {
 	return f, nil
 }
 
-// Close closes the file. Its tensors cannot be read any more.
+// Close closes the file. Its tensors can no longer be read.
 func (f *File) Close() error { return f.close() }
 
-// newFile is Open on the size bytes of r.
+// newFile reads the tree of a file of size bytes.
 func newFile(path string, r io.ReaderAt, size int64) (*File, error) {
-	// As many values as a file of one byte a value has, eight times over: tensors share storages, and few repeat values.
-	f := &File{path: path, r: r, size: size, order: binary.LittleEndian, storages: map[string]*storage{}, bound: int(min(8*size+1<<20, math.MaxInt/16))}
+	// Tensors may have eight times as many values in all as the file could hold of one byte each: they share
+	// storages, but few repeat values.
+	bound := int(min(8*size+1<<20, math.MaxInt/16))
+	f := &File{path: path, r: r, size: size, order: binary.LittleEndian, storages: map[string]*storage{}, bound: bound}
 	start := make([]byte, min(size, 64))
 	if _, err := r.ReadAt(start, 0); err != nil && err != io.EOF {
 		return nil, fmt.Errorf("cannot read %s: %w", path, err)
@@ -103,7 +92,8 @@ func newFile(path string, r io.ReaderAt, size int64) (*File, error) {
 	case size == 0:
 		err = errors.New("is empty: expected a .pth file of torch.save")
 	default:
-		err = fmt.Errorf("is no file of torch.save (it starts with %.8q): expected a .pth file, a zip archive or the older stream of pickles", start)
+		err = fmt.Errorf("is no file of torch.save (it starts with %.8q): "+
+			"expected a .pth file, a zip archive or the older stream of pickles", start)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("%s %w", path, err)
@@ -129,7 +119,8 @@ func (f *File) openZip() error {
 		return errors.New("is a zip archive without data.pkl, so torch.save did not write it: expected a .pth file")
 	}
 	if _, ok := records[prefix+"constants.pkl"]; ok {
-		return errors.New("is a TorchScript program: expected a checkpoint; load it with torch.jit.load and torch.save its state_dict()")
+		return errors.New("is a TorchScript program: expected a checkpoint; " +
+			"load it with torch.jit.load and torch.save its state_dict()")
 	}
 	if order, ok := records[prefix+"byteorder"]; ok {
 		st, err := f.record(order)
@@ -151,14 +142,16 @@ func (f *File) openZip() error {
 	f.place = func(st *storage) error {
 		e, ok := records[prefix+"data/"+st.key]
 		if !ok {
-			return fmt.Errorf("is a zip archive without %.60q, the values of a tensor: it is damaged, copy it again", prefix+"data/"+st.key)
+			return fmt.Errorf("is a zip archive without %.60q, the values of a tensor: it is damaged, copy it again",
+				prefix+"data/"+st.key)
 		}
 		rec, err := f.record(e)
 		if err != nil {
 			return err
 		}
 		if need := int64(st.count) * int64(st.dtype.Size); rec.bytes < need {
-			return fmt.Errorf("is damaged (%.60q has %d bytes, %d values of %s take %d): copy it again", e.Name, rec.bytes, st.count, st.dtype.Name, need)
+			return fmt.Errorf("is damaged (%.60q has %d bytes, %d values of %s take %d): copy it again",
+				e.Name, rec.bytes, st.count, st.dtype.Name, need)
 		}
 		st.at, st.bytes, st.sum, st.hasSum = rec.at, rec.bytes, rec.sum, true
 		return nil
@@ -175,11 +168,13 @@ func (f *File) openZip() error {
 	return err
 }
 
-// record is where an entry of the archive lies. torch.save never compresses, so nothing can be larger than the file.
+// record finds where an entry of the archive lies. torch.save never compresses, so no entry can be larger than the
+// file.
 func (f *File) record(e *zip.File) (*storage, error) {
 	size := e.UncompressedSize64
 	if e.Method != zip.Store || e.CompressedSize64 != size {
-		return nil, fmt.Errorf("has a compressed entry (%.60q): torch.save stores them as they are; load it in PyTorch and save it again", e.Name)
+		return nil, fmt.Errorf("has a compressed entry (%.60q): torch.save stores them as they are; "+
+			"load it in PyTorch and save it again", e.Name)
 	}
 	at, err := e.DataOffset()
 	if err != nil || at < 0 || at > f.size || size > uint64(f.size-at) {
@@ -203,7 +198,7 @@ func (f *File) openStream() error {
 	if v, err := next(); err != nil || v != int64(1001) {
 		return fmt.Errorf("has a stream of another version than 1001 (%s): save it again with a newer PyTorch", brief(v))
 	}
-	if _, err := next(); err != nil { // the machine that wrote it, which PyTorch does not look at either
+	if _, err := next(); err != nil { // the machine that wrote it: ignored, as PyTorch does
 		return err
 	}
 	var err error
@@ -226,17 +221,18 @@ func (f *File) openStream() error {
 		}
 		var n [8]byte
 		if f.size-at < 8 {
-			return truncated
+			return errTruncated
 		}
 		if _, err := f.r.ReadAt(n[:], at); err != nil {
 			return err
 		}
 		if got := binary.LittleEndian.Uint64(n[:]); got != uint64(st.count) {
-			return fmt.Errorf("is damaged (storage %.40q has %d values, its tensors take it for %d): copy it again", key, got, st.count)
+			return fmt.Errorf("is damaged (storage %.40q has %d values, its tensors take it for %d): copy it again",
+				key, got, st.count)
 		}
 		st.at = at + 8
 		if at = st.at + int64(st.count)*int64(st.dtype.Size); at > f.size {
-			return truncated
+			return errTruncated
 		}
 	}
 	for key, st := range f.storages {
@@ -247,16 +243,19 @@ func (f *File) openStream() error {
 	return nil
 }
 
-var truncated = errors.New("is truncated (its last storages are missing): copy it again")
+var errTruncated = errors.New("is truncated (its last storages are missing): copy it again")
 
-// unpickler reads one pickle from the front of the left bytes of r.
+// unpickler returns an unpickler for one pickle at the front of r, which has left bytes.
 func (f *File) unpickler(r io.Reader, left int64) *unpickler {
 	left = min(left, maxPickle)
-	return &unpickler{r: bufio.NewReaderSize(r, int(min(left, 1<<16))), left: left, persistent: f.storage, rebuild: f.newTensor}
+	buffered := bufio.NewReaderSize(r, int(min(left, 1<<16)))
+	return &unpickler{r: buffered, left: left, persistent: f.storage, rebuild: f.newTensor}
 }
 
-// storage is the storage that a pickle names: ("storage", class, key, device, number of values), and in the stream a sixth,
-// None or (key, offset, number) of a view of it.
+// storage returns the storage that a pickle names by
+//
+//	("storage", class, key, device, number of values)
+//	("storage", class, key, device, number of values, view)     in the stream; view is None or (key, offset, number)
 func (f *File) storage(id Tuple) (any, error) {
 	bad := malformed("the name of a storage")
 	if len(id) < 5 || len(id) > 6 || id[0] != "storage" {
@@ -270,7 +269,8 @@ func (f *File) storage(id Tuple) (any, error) {
 		return nil, bad
 	}
 	if n > f.size/int64(t.Size) {
-		return nil, fmt.Errorf("is truncated (storage %.40q should have %d values of %s, the file has %d bytes): copy it again", key, n, t.Name, f.size)
+		return nil, fmt.Errorf("is truncated (storage %.40q should have %d values of %s, the file has %d bytes): "+
+			"copy it again", key, n, t.Name, f.size)
 	}
 	st := f.storages[key]
 	if st == nil {

@@ -110,8 +110,8 @@ func TestFiles(t *testing.T) {
 	}
 }
 
-// A file that is cut anywhere, or in which a byte is another, gives an error or values: never a panic, and an error names
-// the file. In the zip container every change of a value is found.
+// A file that is cut anywhere, or in which a byte is another, gives an error or values: never a panic, and an error
+// names the file. In the zip container every change of a value is found.
 func TestDamage(t *testing.T) {
 	for _, name := range files {
 		whole, err := os.ReadFile(filepath.Join("testdata", name))
@@ -194,7 +194,8 @@ func archive(t testing.TB, entries ...string) []byte {
 	return buf.Bytes()
 }
 
-// pickled is the pickle of a tensor on storage 0 of four values. Instructions are letters: ( ... t is a tuple, R a call.
+// pickled is the pickle of a tensor on storage 0 of four values. Instructions are letters: ( ... t is a tuple, R a
+// call.
 func pickled(offset, size, stride string) string {
 	return "ctorch._utils\n_rebuild_tensor_v2\n" + "((X\x07\x00\x00\x00storagectorch\nFloatStorage\nX\x01\x00\x00\x000X\x03\x00\x00\x00cpuI4\ntQ" +
 		"I" + offset + "\n" + tupleOf(size) + tupleOf(stride) + "\x89)tR."
@@ -352,8 +353,8 @@ func TestViewsAndByteOrder(t *testing.T) {
 	}
 }
 
-// Reading takes little more memory than the values: no copy of the file, of a storage or of a tensor in the file's order of
-// axes is kept.
+// Reading takes little more memory than the values: no copy of the file, of a storage or of a tensor in the file's
+// order of axes is kept.
 func TestMemory(t *testing.T) {
 	const n = 1 << 21
 	values := string(make([]byte, 4*n))
@@ -373,9 +374,9 @@ func TestMemory(t *testing.T) {
 	}
 }
 
-// FuzzOpen opens and reads whatever it is given. What is allocated on the way is bounded: for each byte of the file at
-// most a few values of a pickle (a dict takes a hundred bytes) and eight tensor values, each read as float32 and, where
-// the strides ask for it, through a copy.
+// FuzzOpen opens and reads whatever it is given. What is allocated on the way is bounded: for each byte of the file
+// at most a few values of a pickle (a dict takes a hundred bytes) and eight tensor values, each read as float32 and,
+// where the strides ask for it, through a copy.
 func FuzzOpen(f *testing.F) {
 	for _, name := range files {
 		b, err := os.ReadFile(filepath.Join("testdata", name))
@@ -391,8 +392,8 @@ func FuzzOpen(f *testing.F) {
 	f.Fuzz(func(t *testing.T, b []byte) { bounded(t, b, func() error { return readAll(b) }) })
 }
 
-// FuzzPickle is the same for the tree alone, on a storage of 16 bytes: the checksums of the zip container would keep most
-// changes from coming so far.
+// FuzzPickle is the same for the tree alone, on a storage of 16 bytes: the checksums of the zip container would keep
+// most changes from coming so far.
 func FuzzPickle(f *testing.F) {
 	for _, name := range files[:3:3] {
 		file, err := os.ReadFile(filepath.Join("testdata", name))

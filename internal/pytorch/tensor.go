@@ -1,9 +1,10 @@
-// Tensors: a window of strides on a storage,
+// Tensors: windows with strides on a storage,
 //
 //	value at (i_1, ..., i_k) = storage[offset + i_1 stride_1 + ... + i_k stride_k]
 //
-// so tensors may share a storage, lie in it in any order of axes, and repeat a value with stride 0. The values stay in the
-// file until they are asked for.
+// so that tensors may share a storage, have their axes in any order, and repeat a value with stride 0. Values stay in
+// the file until they are asked for.
+
 package pytorch
 
 import (
@@ -16,19 +17,21 @@ import (
 	"sigmaz/internal/float16"
 )
 
-// DType is the type of a storage's values.
+// DType describes the type of a storage's values.
 type DType struct {
-	Name string // PyTorch's, such as float32
-	Size int    // bytes of a value
-	Kind byte   // 'f' floating point, 'i' whole number (bool and unsigned ones too)
+	Name string // PyTorch's name, such as float32
+	Size int    // bytes of one value
+	Kind byte   // 'f' floating point, 'i' whole numbers, bool and unsigned ones included
 }
 
 var dtypes = map[string]DType{
-	"Float": {"float32", 4, 'f'}, "Double": {"float64", 8, 'f'}, "Half": {"float16", 2, 'f'}, "BFloat16": {"bfloat16", 2, 'f'},
-	"Long": {"int64", 8, 'i'}, "Int": {"int32", 4, 'i'}, "Short": {"int16", 2, 'i'}, "Char": {"int8", 1, 'i'}, "Byte": {"uint8", 1, 'i'}, "Bool": {"bool", 1, 'i'},
+	"Float": {"float32", 4, 'f'}, "Double": {"float64", 8, 'f'},
+	"Half": {"float16", 2, 'f'}, "BFloat16": {"bfloat16", 2, 'f'},
+	"Long": {"int64", 8, 'i'}, "Int": {"int32", 4, 'i'}, "Short": {"int16", 2, 'i'}, "Char": {"int8", 1, 'i'},
+	"Byte": {"uint8", 1, 'i'}, "Bool": {"bool", 1, 'i'},
 }
 
-// dtypeOf is the type of a storage class: torch.FloatStorage, and torch.cuda.FloatStorage of old files.
+// dtypeOf returns the type of a storage class: torch.FloatStorage, or torch.cuda.FloatStorage in old files.
 func dtypeOf(class global) (DType, bool) {
 	s := string(class)
 	for _, prefix := range []string{"torch.cuda.", "torch."} {
@@ -41,19 +44,19 @@ func dtypeOf(class global) (DType, bool) {
 	return DType{}, false
 }
 
-// storage is a run of values of one type in the file.
+// storage is a row of values of one type in the file.
 type storage struct {
 	key   string
 	dtype DType
 	count int   // values
-	at    int64 // of the first one in the file, in bytes; known once the file's end has been read
+	at    int64 // where the first one is in the file, in bytes; in the stream known after the whole file was read
 	root  *storage
-	first int // where this is a view of root: the first of its values
+	first int // of a view of root: the index of its first value there
 
-	sum     uint32 // CRC-32 of the bytes where hasSum
+	sum     uint32 // CRC-32 of the bytes, if hasSum
 	hasSum  bool
 	checked bool
-	bytes   int64 // that the sum is of
+	bytes   int64 // how many bytes sum covers
 }
 
 // Tensor is a tensor whose values lie in the file.
@@ -68,13 +71,13 @@ type Tensor struct {
 	count   int
 }
 
-// Count is the number of values.
+// Count returns the number of values.
 func (t *Tensor) Count() int { return t.count }
 
-// maxDims bounds the length of a shape, as PyTorch does.
+// maxDims is PyTorch's own bound on the number of dimensions.
 const maxDims = 64
 
-// newTensor is torch._utils._rebuild_tensor: the arguments are as the pickle has them.
+// newTensor does what torch._utils._rebuild_tensor does. The arguments are as the pickle has them.
 func (f *File) newTensor(st *storage, offset, size, stride any) (any, error) {
 	bad := malformed("a tensor of size %v and stride %v at %v", brief(size), brief(stride), brief(offset))
 	at, ok := offset.(int64)
@@ -87,7 +90,7 @@ func (f *File) newTensor(st *storage, offset, size, stride any) (any, error) {
 	if int64(t.offset) != at {
 		return nil, bad
 	}
-	// The last value read must be in the storage, and neither it nor the count may overflow on the way: both are below the
+	// The last value must lie in the storage, and neither its index nor the count may overflow: both are kept below
 	// bound, which is far below MaxInt.
 	bound := f.bound
 	span := 1
@@ -108,7 +111,8 @@ func (f *File) newTensor(st *storage, offset, size, stride any) (any, error) {
 	if t.offset > st.count-span {
 		return nil, bad
 	}
-	// Tensors may share storages and repeat values, so a small file could hold many large tensors.
+	// Tensors may share storages and repeat values, so a small file could hold many large tensors: their sum is
+	// bounded too.
 	f.total += max(t.count, span)
 	if f.total > bound {
 		return nil, f.tooLarge(t.DType, shape)
@@ -116,11 +120,14 @@ func (f *File) newTensor(st *storage, offset, size, stride any) (any, error) {
 	return t, nil
 }
 
+// tooLarge returns the error of a tensor by which the file's tensors have too many values.
 func (f *File) tooLarge(t DType, shape []int) error {
-	return fmt.Errorf("has tensors of more values than a file of its size (%d bytes) can need (it came to one of %s %.60s): expected no tensor that repeats values many times; save them with clone()", f.size, t.Name, fmt.Sprint(shape))
+	return fmt.Errorf("has tensors of more values than a file of its size (%d bytes) can need "+
+		"(it came to one of %s %.60s): expected no tensor that repeats values many times; save them with clone()",
+		f.size, t.Name, fmt.Sprint(shape))
 }
 
-// ints is a tuple or list of whole numbers that are not negative.
+// ints converts a tuple or list of whole numbers that are not negative.
 func ints(v any) (list []int, ok bool) {
 	items, ok := v.(Tuple)
 	if l, isList := v.(*List); isList {
@@ -140,7 +147,7 @@ func ints(v any) (list []int, ok bool) {
 	return list, true
 }
 
-// brief is a value in an error's text, never longer than a line.
+// brief describes a value for an error's text, never longer than a line.
 func brief(v any) string {
 	if list, ok := ints(v); ok {
 		return fmt.Sprintf("%.60v", fmt.Sprint(list))
@@ -151,7 +158,7 @@ func brief(v any) string {
 	return kindOf(v)
 }
 
-// contiguous says that the values lie one after the other, last index fastest.
+// contiguous reports whether the values lie one after the other, last index fastest.
 func (t *Tensor) contiguous() bool {
 	n := 1
 	for i := len(t.Shape) - 1; i >= 0; i-- {
@@ -163,7 +170,7 @@ func (t *Tensor) contiguous() bool {
 	return true
 }
 
-// span is how many values of the storage the tensor's lie within, from its offset.
+// span returns how many values of the storage the tensor stretches over: from its first to its last, gaps included.
 func (t *Tensor) span() int {
 	n := 1
 	for i, d := range t.Shape {
@@ -172,13 +179,13 @@ func (t *Tensor) span() int {
 	return n
 }
 
-// Value is what values are read as.
+// Value lists the types that values can be read as.
 type Value interface {
 	float32 | float64 | int64
 }
 
-// Read fills dst with the values, last index fastest. Floating-point numbers are rounded to V; int64 takes whole numbers
-// alone. len(dst) must be the tensor's count.
+// Read fills dst with the tensor's values, last index fastest. V = float32 and float64 take all types and round;
+// int64 takes whole numbers only. len(dst) must be t.Count().
 func Read[V Value](t *Tensor, dst []V) error {
 	if len(dst) != t.count {
 		panic(fmt.Sprintf("pytorch: a tensor of %d values is read into %d", t.count, len(dst)))
@@ -217,7 +224,7 @@ func Read[V Value](t *Tensor, dst []V) error {
 	return nil
 }
 
-// read fills dst with the storage's values from first on.
+// read fills dst with values of the tensor's storage, beginning with the one of index first.
 func read[V Value](t *Tensor, dst []V, first int) error {
 	f, size := t.file, t.DType.Size
 	root := t.st
@@ -246,7 +253,7 @@ func read[V Value](t *Tensor, dst []V, first int) error {
 // decode converts values of type t.
 func decode[V Value](dst []V, b []byte, t DType, o binary.ByteOrder) {
 	var v V
-	if fmt.Sprintf("%T", v) == t.Name { // as they are, and fast
+	if fmt.Sprintf("%T", v) == t.Name { // needs no conversion
 		binary.Decode(b, o, dst)
 		return
 	}
@@ -276,7 +283,8 @@ func decode[V Value](dst []V, b []byte, t DType, o binary.ByteOrder) {
 	}
 }
 
-// check compares the bytes of a storage with their checksum, once, where the container has one.
+// check compares the bytes of a storage with their checksum, if the container has one, the first time that it is
+// called.
 func (f *File) check(st *storage) error {
 	if st.root != nil {
 		st = st.root
@@ -289,7 +297,8 @@ func (f *File) check(st *storage) error {
 		return fmt.Errorf("cannot read %s: %w", f.path, err)
 	}
 	if got := sum.Sum32(); got != st.sum {
-		return fmt.Errorf("%s is damaged (checksum of %.60q: it says %08x, its bytes give %08x): copy it again", f.path, st.key, st.sum, got)
+		return fmt.Errorf("%s is damaged (checksum of %.60q: it says %08x, its bytes give %08x): copy it again",
+			f.path, st.key, st.sum, got)
 	}
 	st.checked = true
 	return nil

@@ -1,10 +1,11 @@
-// The unpickler: a pickle is a program for a stack machine (Python's pickletools documents its instructions), and one that
-// may ask for any function of Python to be called. This one knows the few classes that a checkpoint is made of, answers
-// them itself, and refuses every other by its name.
+// The unpickler. A pickle is a program for a stack machine (Python's pickletools documents its instructions), and it
+// may call any function of Python. This unpickler knows the few classes that a checkpoint is made of, does their work
+// itself, and refuses every other by its name.
 //
-// It runs through the bytes once, without recursion. An instruction makes at most a small value, a copy of bytes that
-// follow it, or a container of values that are on the stack already, so memory is a constant times the pickle's length,
-// and both the length and the number of values are bounded.
+// It goes through the bytes once, without recursion. One instruction makes at most a small value, a copy of bytes
+// that follow it, or a container of values that are on the stack already. So memory is at most a constant times the
+// pickle's length, and both the length and the number of values are bounded.
+
 package pytorch
 
 import (
@@ -18,12 +19,12 @@ import (
 	"strings"
 )
 
-// Tuple, List and Dict are Python's. Beside them values are nil, bool, int64, float64, string (bytes too), [*Tensor], and
-// what only the unpickler uses.
+// Tuple, List and Dict are Python's types of these names. Other values are nil, bool, int64, float64, string (for
+// bytes too) and [*Tensor]; storage, global, long and mark occur only inside the unpickler.
 type (
 	Tuple []any
 	List  struct{ Items []any }
-	// Dict is a dict or OrderedDict, in the order in which its keys were set. Keys are string or int64.
+	// Dict is a dict or OrderedDict, with its keys in the order in which they were set. Keys are string or int64.
 	Dict struct {
 		Keys   []any
 		Values []any
@@ -31,7 +32,7 @@ type (
 	}
 )
 
-// Get is the value of a key.
+// Get returns the value of a key.
 func (d *Dict) Get(key any) (value any, ok bool) {
 	i, ok := d.index[key]
 	if !ok {
@@ -58,16 +59,16 @@ func (d *Dict) set(key, value any) error {
 	return nil
 }
 
-// global is a class or function that a pickle names, "torch._utils._rebuild_tensor_v2".
+// global is a class or function that a pickle names, such as "torch._utils._rebuild_tensor_v2".
 type global string
 
-// long is a whole number of more than 64 bits, little-endian in two's complement.
+// long is a whole number of more than 64 bits: its bytes, little-endian, in two's complement.
 type long string
 
-// mark is where a list of arguments begins on the stack.
+// mark stands on the stack where a list of arguments begins.
 type mark struct{}
 
-// kindOf is what a value is, in words.
+// kindOf returns in words what a value is.
 func kindOf(v any) string {
 	switch v := v.(type) {
 	case nil:
@@ -96,8 +97,8 @@ func kindOf(v any) string {
 	return "no value"
 }
 
-// Bounds of a pickle: its bytes and the values that it puts on the stack. A network of 150 tensors with Adam's state and a
-// moving average takes 80 KB and 25,000 values; the tensors' own values are not in it.
+// Bounds on a pickle: its bytes, and the values that it puts on the stack. A network of 150 tensors with Adam's state
+// and a moving average takes 80 KB and 25,000 values, since the tensors' own values are not in the pickle.
 const (
 	maxPickle = 16 << 20
 	maxValues = 2 << 20
@@ -107,8 +108,8 @@ const (
 type unpickler struct {
 	r      *bufio.Reader
 	left   int64 // bytes that may still be read
-	read   int64
-	pushed int
+	read   int64 // bytes read
+	pushed int   // values put on the stack so far
 	stack  []any
 	memo   []any
 
@@ -116,7 +117,7 @@ type unpickler struct {
 	rebuild    func(st *storage, offset, size, stride any) (any, error)
 }
 
-// classes are the names that a pickle may hold, beside those of storages.
+// classes lists the classes and functions that a pickle may name, beside those of storages.
 var classes = []global{
 	"collections.OrderedDict",
 	"torch.Size",
@@ -126,7 +127,7 @@ var classes = []global{
 	"torch.nn.parameter.Parameter",
 }
 
-// load runs the pickle and returns its one result.
+// load runs the pickle and returns its result.
 func (u *unpickler) load() (any, error) {
 	for {
 		op, err := u.byte()
@@ -147,10 +148,11 @@ func (u *unpickler) load() (any, error) {
 }
 
 func malformed(format string, a ...any) error {
-	return fmt.Errorf("has a pickle that does not parse (%s): copy the file again, or save it again in PyTorch", fmt.Sprintf(format, a...))
+	return fmt.Errorf("has a pickle that does not parse (%s): copy the file again, or save it again in PyTorch",
+		fmt.Sprintf(format, a...))
 }
 
-// do is one instruction. The names are those of pickletools.
+// do carries out one instruction. Names in comments are those of pickletools.
 func (u *unpickler) do(op byte) error {
 	switch op {
 	case 0x80: // PROTO
@@ -159,7 +161,7 @@ func (u *unpickler) do(op byte) error {
 			err = fmt.Errorf("has a pickle of protocol %d: expected at most 5, save it again with pickle_protocol=2", v)
 		}
 		return err
-	case 0x95: // FRAME: its length is of no use here
+	case 0x95: // FRAME: a length that is not needed here
 		_, err := u.bytes(8)
 		return err
 
@@ -292,7 +294,7 @@ func (u *unpickler) do(op byte) error {
 			return err
 		case len(u.stack) == 0:
 			return malformed("its stack is empty")
-		case int64(at) > u.read: // they are numbered one by one
+		case int64(at) > u.read: // places are numbered one by one, and each takes a byte or more to fill
 			return malformed("it stores a value at place %d of its memo", at)
 		}
 		for len(u.memo) <= int(at) {
@@ -338,8 +340,8 @@ func (u *unpickler) do(op byte) error {
 	case 'R': // REDUCE
 		return u.reduce()
 	case 'b': // BUILD
-		// The attributes of an object. Only those of an OrderedDict come here (a state_dict's _metadata, the versions of its
-		// modules), and they are of no use.
+		// The attributes of an object. Only those of an OrderedDict occur (a state_dict's _metadata, the versions of
+		// its modules), and they are not needed.
 		if _, err := u.pop(); err != nil {
 			return err
 		}
@@ -365,7 +367,8 @@ func (u *unpickler) do(op byte) error {
 		}
 		return u.push(v)
 	case 'i', 'o', 0x81, 0x92: // INST, OBJ, NEWOBJ, NEWOBJ_EX
-		return fmt.Errorf("makes an object in a way that no checkpoint needs (pickle instruction %#02x), which is refused; save tensors, dicts, lists and numbers alone", op)
+		return fmt.Errorf("makes an object in a way that no checkpoint needs (pickle instruction %#02x), which is refused; "+
+			"save tensors, dicts, lists and numbers alone", op)
 	}
 	return malformed("instruction %#02x", op)
 }
@@ -384,18 +387,19 @@ func (u *unpickler) byte() (byte, error) {
 	return b, nil
 }
 
-// end is the error where the bytes come to an end.
+// end returns the error for a pickle whose bytes ended too early, or were more than it may have.
 func (u *unpickler) end(err error) error {
 	switch {
 	case err != io.EOF && err != io.ErrUnexpectedEOF:
 		return err
 	case u.read >= maxPickle:
-		return fmt.Errorf("has a pickle of more than %d MiB: no checkpoint has, the values of its tensors lie beside it; save tensors, dicts, lists and numbers alone", maxPickle>>20)
+		return fmt.Errorf("has a pickle of more than %d MiB: no checkpoint has, the values of its tensors lie beside it; "+
+			"save tensors, dicts, lists and numbers alone", maxPickle>>20)
 	}
 	return malformed("it ends before its last instruction")
 }
 
-// bytes reads n bytes. They are there: nothing is allocated for those that are not.
+// bytes reads n bytes. It allocates nothing if fewer are left.
 func (u *unpickler) bytes(n int) (string, error) {
 	if int64(n) > u.left {
 		return "", u.end(io.EOF)
@@ -409,7 +413,7 @@ func (u *unpickler) bytes(n int) (string, error) {
 	return string(b), nil
 }
 
-// counted reads bytes behind their number, which has the given number of bytes.
+// counted reads a number n of the given width in bytes, and then n bytes.
 func (u *unpickler) counted(field int) (string, error) {
 	b, err := u.bytes(field)
 	if err != nil {
@@ -425,6 +429,7 @@ func (u *unpickler) counted(field int) (string, error) {
 	return u.bytes(int(n))
 }
 
+// text pushes a string whose length stands before it in a number of the given width.
 func (u *unpickler) text(field int) error {
 	s, err := u.counted(field)
 	if err != nil {
@@ -433,7 +438,7 @@ func (u *unpickler) text(field int) error {
 	return u.push(s)
 }
 
-// line reads up to the next line feed.
+// line reads up to the next line feed, which is left out.
 func (u *unpickler) line() (string, error) {
 	var b strings.Builder
 	for {
@@ -445,7 +450,8 @@ func (u *unpickler) line() (string, error) {
 	}
 }
 
-// place reads a number of the memo: of the given number of bytes, or in digits on a line where that is 0.
+// place reads the number of a place in the memo: little-endian in the given width, or as digits on a line if the
+// width is 0.
 func (u *unpickler) place(field int) (uint32, error) {
 	if field > 0 {
 		b, err := u.bytes(field)
@@ -469,7 +475,8 @@ func (u *unpickler) place(field int) (uint32, error) {
 
 func (u *unpickler) push(v any) error {
 	if u.pushed++; u.pushed > maxValues {
-		return fmt.Errorf("has a pickle of more than %d values: no checkpoint has, the values of its tensors lie beside it; save tensors, dicts, lists and numbers alone", maxValues)
+		return fmt.Errorf("has a pickle of more than %d values: no checkpoint has, the values of its tensors lie beside it; "+
+			"save tensors, dicts, lists and numbers alone", maxValues)
 	}
 	u.stack = append(u.stack, v)
 	return nil
@@ -487,7 +494,7 @@ func (u *unpickler) pop() (any, error) {
 	return v, nil
 }
 
-// toMark takes the values above the last mark, and the mark.
+// toMark pops the values above the last mark, and the mark.
 func (u *unpickler) toMark() ([]any, error) {
 	for i := len(u.stack) - 1; i >= 0; i-- {
 		if _, ok := u.stack[i].(mark); ok {
@@ -499,7 +506,7 @@ func (u *unpickler) toMark() ([]any, error) {
 	return nil, malformed("a mark is missing")
 }
 
-// appendTo appends one value, or those above the mark, to the list below.
+// appendTo pops one value, or all above the mark, and appends to the list that is then on top.
 func (u *unpickler) appendTo(many bool) error {
 	items, v, err := u.itemsFor(many, 1)
 	if err != nil {
@@ -513,7 +520,7 @@ func (u *unpickler) appendTo(many bool) error {
 	return nil
 }
 
-// setIn sets one key, or those above the mark, in the dict below.
+// setIn pops one key and value, or all pairs above the mark, and sets them in the dict that is then on top.
 func (u *unpickler) setIn(many bool) error {
 	items, v, err := u.itemsFor(many, 2)
 	if err != nil {
@@ -526,7 +533,8 @@ func (u *unpickler) setIn(many bool) error {
 	return setAll(d, items)
 }
 
-// itemsFor takes n values, or those above the mark, and tells the container below, which stays.
+// itemsFor pops n values, or all above the mark. It also returns the container that is then on top, which stays
+// there.
 func (u *unpickler) itemsFor(many bool, n int) (items []any, container any, err error) {
 	if many {
 		items, err = u.toMark()
@@ -556,16 +564,18 @@ func setAll(d *Dict, items []any) error {
 	return nil
 }
 
-// find pushes a class, if it is one that checkpoints need.
+// find pushes a class or function, if it is one that checkpoints need.
 func (u *unpickler) find(module, name string) error {
 	g := global(module + "." + name)
 	if _, ok := dtypeOf(g); !ok && !slices.Contains(classes, g) {
-		return fmt.Errorf("asks for %.100q, which is refused: a checkpoint needs tensors, dicts, lists, texts and numbers alone; save only those, such as the state_dict", string(g))
+		return fmt.Errorf("asks for %.100q, which is refused: "+
+			"a checkpoint needs tensors, dicts, lists, texts and numbers alone; save only those, such as the state_dict",
+			string(g))
 	}
 	return u.push(g)
 }
 
-// reduce calls one of the functions that are known.
+// reduce does the work of calling one of the known functions.
 func (u *unpickler) reduce() error {
 	v, err := u.pop()
 	if err != nil {
@@ -598,7 +608,7 @@ func (u *unpickler) reduce() error {
 			case *List:
 				pair = item.Items
 			}
-			// Counted as if it were on the stack: one list may come here often.
+			// Counted as if it were pushed: the same list may be turned into a dict again and again.
 			if u.pushed++; len(pair) != 2 || u.pushed > maxValues {
 				return bad
 			}
@@ -609,7 +619,8 @@ func (u *unpickler) reduce() error {
 		return u.push(d)
 	case g == "torch.Size" && len(args) == 1:
 		return u.push(args[0])
-	case g == "torch._utils._rebuild_tensor" && len(args) == 4, g == "torch._utils._rebuild_tensor_v2" && len(args) >= 6:
+	case g == "torch._utils._rebuild_tensor" && len(args) == 4,
+		g == "torch._utils._rebuild_tensor_v2" && len(args) >= 6:
 		st, ok := args[0].(*storage)
 		if !ok {
 			return bad

@@ -1,4 +1,3 @@
-// Package terminal tells what the output of a command is shown on.
 package terminal
 
 import (
@@ -9,11 +8,14 @@ import (
 	"golang.org/x/term"
 )
 
-// fallback is the width where nothing says how wide the output is.
-const fallback = 80
+// Widths in columns: what is assumed where nothing says how wide the output is, and the least that is ever returned.
+const (
+	assumedWidth = 80
+	leastWidth   = 20
+)
 
-// Width is the number of columns that out has: those of the terminal that it is, or what the environment variable
-// COLUMNS says, or 80. It is never less than 20.
+// Width returns the number of columns of out: the terminal's, if it is one, or else the environment variable COLUMNS,
+// or else 80. It never returns less than 20.
 func Width(out io.Writer) int {
 	cols := 0
 	if f, ok := out.(*os.File); ok && term.IsTerminal(int(f.Fd())) {
@@ -23,12 +25,12 @@ func Width(out io.Writer) int {
 		cols, _ = strconv.Atoi(os.Getenv("COLUMNS"))
 	}
 	if cols <= 0 {
-		cols = fallback
+		cols = assumedWidth
 	}
-	return max(cols, 20)
+	return max(cols, leastWidth)
 }
 
-// Redraws tells whether out is a terminal on which a line can be written over: one that is not TERM=dumb.
+// Redraws reports whether out is a terminal on which a line can be written over, which TERM=dumb is not.
 func Redraws(out io.Writer) bool {
 	f, ok := out.(*os.File)
 	return ok && os.Getenv("TERM") != "dumb" && term.IsTerminal(int(f.Fd()))

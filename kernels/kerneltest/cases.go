@@ -1,3 +1,5 @@
+// The cases of every operation, a function for each. The order in which a case takes its windows decides their values.
+
 package kerneltest
 
 import (
@@ -6,142 +8,392 @@ import (
 	"sigmaz/kernels"
 )
 
-// sizes are the lengths of flat operands.
-var sizes = []int{1, 31, 32, 33, 1023}
-
-// image is N images of H x W pixels and C channels.
-type image struct{ n, h, w, c int }
-
-var images = []image{{1, 1, 1, 3}, {2, 1, 5, 2}, {3, 2, 2, 8}, {2, 7, 5, 17}, {5, 14, 14, 16}, {2, 28, 28, 8}, {1, 33, 47, 31}, {17, 3, 4, 33}, {1, 8, 6, 96},
-	{2, 9, 11, 6}, {1, 4, 6, 32}, {2, 13, 8, 1}}
-
 // Cases lists every operation at its sizes.
 func Cases() []Case {
-	var cases []Case
-	add := func(name string, exact bool, b *builder, op kernels.Op) {
-		cases = append(cases, Case{name, op, exact, b.mem})
-	}
-	for _, g := range []kernels.ConvShape{
-		{N: 1, H: 1, W: 1, Cin: 1, Cout: 1, K: 1, Dilation: 1}, {N: 1, H: 1, W: 1, Cin: 3, Cout: 5, K: 3, Dilation: 1},
-		{N: 33, H: 1, W: 1, Cin: 31, Cout: 17, K: 1, Dilation: 1}, {N: 19, H: 1, W: 1, Cin: 3, Cout: 128, K: 1, Dilation: 1},
-		{N: 2, H: 28, W: 28, Cin: 1, Cout: 8, K: 3, Dilation: 1}, {N: 2, H: 28, W: 28, Cin: 8, Cout: 1, K: 3, Dilation: 1},
-		{N: 3, H: 28, W: 28, Cin: 8, Cout: 8, K: 3, Dilation: 1}, {N: 2, H: 14, W: 14, Cin: 16, Cout: 16, K: 3, Dilation: 1},
-		{N: 2, H: 14, W: 14, Cin: 16, Cout: 16, K: 3, Dilation: 2}, {N: 2, H: 14, W: 14, Cin: 16, Cout: 16, K: 3, Dilation: 4},
-		{N: 2, H: 14, W: 14, Cin: 8, Cout: 16, K: 1, Dilation: 1}, {N: 1, H: 33, W: 47, Cin: 3, Cout: 31, K: 3, Dilation: 1},
-		{N: 1, H: 7, W: 3, Cin: 6, Cout: 33, K: 3, Dilation: 2}, {N: 2, H: 3, W: 9, Cin: 17, Cout: 6, K: 3, Dilation: 4},
-		{N: 1, H: 8, W: 8, Cin: 96, Cout: 64, K: 3, Dilation: 1}, {N: 21, H: 2, W: 2, Cin: 2, Cout: 2, K: 3, Dilation: 1},
-		{N: 1, H: 1, W: 31, Cin: 4, Cout: 3, K: 3, Dilation: 1}, {N: 1, H: 31, W: 1, Cin: 4, Cout: 12, K: 3, Dilation: 1},
+	var l list
+	for _, f := range []func(*list){
+		(*list).conv, (*list).convGradInput, (*list).convGradWeight,
+		(*list).norm, (*list).normGrad,
+		(*list).activate, (*list).activateGrad,
+		(*list).maxPool5, (*list).maxPool5Grad, (*list).avgPool5, (*list).meanPool2, (*list).meanPool2Grad,
+		(*list).resize, (*list).resizeGrad,
+		(*list).add, (*list).affine, (*list).fill,
+		(*list).divSigma, (*list).mlpInput,
+		(*list).perturb, (*list).loss, (*list).lossGrad, (*list).record, (*list).adam,
+		(*list).setSigma, (*list).langevin, (*list).denoise, (*list).tick,
 	} {
-		name := fmt.Sprintf("%dx%dx%dx%d-%d-k%d-d%d", g.N, g.H, g.W, g.Cin, g.Cout, g.K, g.Dilation)
-		px, nx, nw := g.N*g.H*g.W, g.N*g.H*g.W*g.Cin, g.Cout*g.K*g.K*g.Cin
-		var b, c, d, e builder
-		add("conv/"+name, false, &b, kernels.Conv{ConvShape: g, X: b.normals(nx), Weight: b.normals(nw), Bias: b.normals(g.Cout), Y: b.out(px * g.Cout)})
-		add("conv-nobias/"+name, false, &c, kernels.Conv{ConvShape: g, X: c.normals(nx), Weight: c.normals(nw), Y: c.out(px * g.Cout)})
-		add("conv_grad_input/"+name, false, &d, kernels.ConvGradInput{ConvShape: g, DY: d.normals(px * g.Cout), Weight: d.normals(nw), DX: d.out(nx)})
-		add("conv_grad_weight/"+name, false, &e, kernels.ConvGradWeight{ConvShape: g, X: e.normals(nx), DY: e.normals(px * g.Cout), DWeight: e.out(nw), DBias: e.out(g.Cout)})
+		f(&l)
 	}
-	for _, m := range images {
-		name := fmt.Sprintf("%dx%dx%dx%d", m.n, m.h, m.w, m.c)
-		p, all := m.h*m.w, m.n*m.h*m.w*m.c
-		s := kernels.PoolShape{N: m.n, H: m.h, W: m.w, C: m.c}
-		var a, b, c, d, e, f, g builder
-		stats := func(b *builder) kernels.NormStats {
-			return kernels.NormStats{Mean: b.out(m.n * m.c), Rstd: b.out(m.n * m.c), MuHat: b.out(m.n * m.c), Q: b.out(m.n)}
-		}
-		shape := kernels.NormShape{N: m.n, P: p, C: m.c}
-		norm := kernels.Norm{NormShape: shape, X: a.normals(all), Alpha: a.normals(m.c), Gamma: a.normals(m.c), Beta: a.normals(m.c), NormStats: stats(&a), Y: a.out(all)}
-		add("norm/"+name, false, &a, norm)
-		grad := kernels.NormGrad{NormShape: shape, X: b.normals(all), DY: b.normals(all), Alpha: b.normals(m.c), Gamma: b.normals(m.c), DX: b.out(all),
-			DAlpha: b.out(m.c), DGamma: b.out(m.c), DBeta: b.out(m.c), NormStats: stats(&b)}
-		kernels.Norm{NormShape: shape, X: grad.X, Alpha: grad.Alpha, Gamma: grad.Gamma, Beta: grad.Gamma, NormStats: grad.NormStats, Y: grad.DX}.Ref(b.mem)
-		add("norm_grad/"+name, false, &b, grad)
-		// the same norm without parameters, and with those of a table: rows of images in no order, some never drawn
-		const levels = 4
-		var j, k, l, o, q builder
-		level := func(b *builder) kernels.Buf {
-			words := make([]uint32, m.n)
-			for i := range words {
-				words[i] = uint32(7*i+2) % levels / 2 * 3 % levels
-			}
-			return b.bits(words...)
-		}
-		add("norm-plain/"+name, false, &j, kernels.Norm{NormShape: shape, X: j.normals(all), Eps: 3, NormStats: stats(&j), Y: j.out(all)})
-		add("norm-conditional/"+name, false, &k, kernels.Norm{NormShape: shape, X: k.normals(all), Embed: k.normals(levels * 3 * m.c), Level: level(&k),
-			Levels: levels, NormStats: stats(&k), Y: k.out(all)})
-		add("norm-conditional-plain/"+name, false, &l, kernels.Norm{NormShape: shape, X: l.normals(all), Embed: l.normals(levels * 2 * m.c), Level: level(&l),
-			Levels: levels, NormStats: stats(&l), Y: l.out(all)})
-		for parts, b := range map[int]*builder{2: &o, 3: &q} {
-			grad := kernels.NormGrad{NormShape: shape, X: b.normals(all), DY: b.normals(all), Embed: b.normals(levels * parts * m.c), Level: level(b), Levels: levels,
-				DX: b.out(all), DEmbed: b.out(levels * parts * m.c), NormStats: stats(b)}
-			kernels.Norm{NormShape: shape, X: grad.X, Embed: grad.Embed, Level: grad.Level, Levels: levels, NormStats: grad.NormStats, Y: grad.DX}.Ref(b.mem)
-			add(fmt.Sprintf("norm_grad-conditional-%d/%s", parts, name), false, b, grad)
-		}
-		var r, u builder
-		plain := kernels.NormGrad{NormShape: shape, X: r.normals(all), DY: r.normals(all), DX: r.out(all), NormStats: stats(&r)}
-		kernels.Norm{NormShape: shape, X: plain.X, NormStats: plain.NormStats, Y: plain.DX}.Ref(r.mem)
-		add("norm_grad-plain/"+name, false, &r, plain)
-		add("avgpool5/"+name, false, &u, kernels.AvgPool5{PoolShape: s, X: u.normals(all), Y: u.out(all)})
-		pool := kernels.MaxPool5{PoolShape: s, X: c.normals(all), Y: c.out(all), Index: c.out(all)}
-		add("maxpool5/"+name, true, &c, pool)
-		back := kernels.MaxPool5Grad{PoolShape: s, DY: d.normals(all), DX: d.out(all), Index: d.out(all)}
-		kernels.MaxPool5{PoolShape: s, X: back.DY, Y: back.DX, Index: back.Index}.Ref(d.mem)
-		add("maxpool5_grad/"+name, false, &d, back)
-		if m.h%2 == 0 && m.w%2 == 0 {
-			add("meanpool2/"+name, false, &e, kernels.MeanPool2{PoolShape: s, X: e.normals(all), Y: e.out(all / 4)})
-			add("meanpool2_grad/"+name, false, &f, kernels.MeanPool2Grad{PoolShape: s, DY: f.normals(all / 4), DX: f.out(all)})
-		}
-		add("add/"+name, true, &g, kernels.Add{N: m.n, A: g.normals(all), B: g.normals(all), Dst: g.out(all)})
-		for _, to := range [][2]int{{1, 1}, {2 * m.h, 2 * m.w}, {m.h, m.w}, {m.h + 3, m.w + 1}} {
-			r := kernels.ResizeShape{N: m.n, H: m.h, W: m.w, HOut: to[0], WOut: to[1], C: m.c}
-			n := m.n * to[0] * to[1] * m.c
-			var h, i builder
-			add(fmt.Sprintf("resize/%s-%dx%d", name, to[0], to[1]), false, &h, kernels.Resize{ResizeShape: r, X: h.normals(all), Y: h.out(n)})
-			add(fmt.Sprintf("resize_grad/%s-%dx%d", name, to[0], to[1]), false, &i, kernels.ResizeGrad{ResizeShape: r, DY: i.normals(n), DX: i.out(all)})
-		}
-	}
-	for _, n := range sizes {
-		for _, rows := range []int{1, 3, 33} {
-			all := n * rows
-			name := fmt.Sprintf("%dx%d", rows, n)
-			for _, f := range []kernels.Activation{kernels.ELU, kernels.ReLU, kernels.LReLU, kernels.Swish, kernels.Softplus} {
-				var a, b, c builder
-				add(string(f)+"/"+name, false, &a, kernels.Activate{F: f, N: rows, X: a.normals(all), Y: a.out(all)})
-				grad := kernels.ActivateGrad{F: f, N: rows, DY: b.normals(all), DX: b.out(all)}
-				if x := b.normals(all); f.FromInput() {
-					grad.X = x
-				} else {
-					grad.Y = x
-					kernels.Activate{F: f, N: rows, X: x, Y: x}.Ref(b.mem)
-				}
-				add(string(f)+"_grad/"+name, false, &b, grad)
-				x := c.normals(all)
-				add(string(f)+"-in-place/"+name, false, &c, kernels.Activate{F: f, N: rows, X: x, Y: x})
-			}
-			var a, b, c, d, e, f, g, h builder
-			add("affine/"+name, true, &a, kernels.Affine{N: rows, X: a.normals(all), Y: a.out(all), Scale: 2, Shift: -1})
-			add("div_sigma/"+name, true, &b, kernels.DivSigma{N: rows, X: b.normals(all), Sigma: b.positive(rows), Y: b.out(all)})
-			add("mlp_input/"+name, false, &c, kernels.MLPInput{N: rows, X: c.normals(all), Sigma: c.positive(rows), Y: c.out(all + rows), SD: 0.5})
-			add("loss/"+name, false, &d, kernels.Loss{N: rows, S: d.normals(all), Z: d.normals(all), Sigma: d.positive(rows), Mean: d.out(1), PerRow: d.out(rows), Power: 2})
-			add("loss_grad/"+name, false, &e, kernels.LossGrad{N: rows, S: e.normals(all), Z: e.normals(all), Sigma: e.positive(rows), DMean: e.positive(1), DS: e.out(all), Power: 1.5})
-			add("langevin/"+name, true, &f, kernels.Langevin{X: f.normals(all), S: f.normals(all), Alpha: f.positive(3), State: f.bits(7, 0, 5, 0), T: 4, D: n, Seed: 3})
-			add("denoise/"+name, true, &g, kernels.Denoise{X: g.normals(all), S: g.normals(all), Sigma: g.positive(rows)})
-			add("adam/"+name, false, &h, kernels.Adam{Param: h.normals(all), Grad: h.normals(all), M: h.normals(all), V: h.positive(all), EMA: h.normals(all), State: h.bits(9, 0, 0, 0),
-				LR: 1e-3, Beta1: 0.9, Beta2: 0.999, Eps: 1e-8, Rate: 0.999, Warmup: rows == 3})
-		}
-	}
-	for _, step := range []uint32{0, 11, 12, 40} {
-		var b builder
-		add(fmt.Sprintf("set_sigma/step %d", step), true, &b, kernels.SetSigma{Sigma: b.out(5), Level: b.out(5), Ladder: b.positive(3), State: b.bits(step, 0, 0, 0), T: 4})
-	}
-	var a, b, c builder
-	add("fill", true, &a, kernels.Fill{Dst: a.out(33), Value: 1.5})
-	add("tick", true, &b, kernels.Tick{State: b.bits(0xffffffff, 3, 7, 9)})
-	add("record", true, &c, kernels.Record{Ring: c.out(3 * 10), PerRow: c.normals(5), Level: c.bits(4, 3, 2, 1, 0), State: c.bits(7, 0, 0, 0)})
-	return append(cases, perturbCases()...)
+	return l.cases
 }
 
-// perturbCases draw batches of images and vectors in every mode.
-func perturbCases() []Case {
+// list collects cases.
+type list struct{ cases []Case }
+
+// approximate adds a case whose results are compared within a tolerance.
+func (l *list) approximate(name string, b *builder, op kernels.Op) {
+	l.cases = append(l.cases, Case{name, op, kernels.Float32, false, b.mem})
+}
+
+// exact adds a case whose results are compared bit for bit.
+func (l *list) exact(name string, b *builder, op kernels.Op) {
+	l.cases = append(l.cases, Case{name, op, kernels.Float32, true, b.mem})
+}
+
+// image is n images of h x w pixels and c channels.
+type image struct{ n, h, w, c int }
+
+var images = []image{
+	{1, 1, 1, 3}, {2, 1, 5, 2}, {3, 2, 2, 8}, {2, 7, 5, 17}, {5, 14, 14, 16}, {2, 28, 28, 8}, {1, 33, 47, 31},
+	{17, 3, 4, 33}, {1, 8, 6, 96}, {2, 9, 11, 6}, {1, 4, 6, 32}, {2, 13, 8, 1},
+}
+
+func (m image) String() string          { return fmt.Sprintf("%dx%dx%dx%d", m.n, m.h, m.w, m.c) }
+func (m image) words() int              { return m.n * m.h * m.w * m.c }
+func (m image) norm() kernels.NormShape { return kernels.NormShape{N: m.n, P: m.h * m.w, C: m.c} }
+func (m image) pool() kernels.PoolShape { return kernels.PoolShape{N: m.n, H: m.h, W: m.w, C: m.c} }
+func (m image) even() bool              { return m.h%2 == 0 && m.w%2 == 0 }
+
+// resizes lists the sizes that an image is resized to: a pixel, twice, its own, a little more.
+func (m image) resizes() (list []kernels.ResizeShape) {
+	for _, to := range [][2]int{{1, 1}, {2 * m.h, 2 * m.w}, {m.h, m.w}, {m.h + 3, m.w + 1}} {
+		list = append(list, kernels.ResizeShape{N: m.n, H: m.h, W: m.w, HOut: to[0], WOut: to[1], C: m.c})
+	}
+	return list
+}
+
+// matrix is rows of d values.
+type matrix struct{ rows, d int }
+
+var matrices = func() (list []matrix) {
+	for _, d := range []int{1, 31, 32, 33, 1023} {
+		for _, rows := range []int{1, 3, 33} {
+			list = append(list, matrix{rows, d})
+		}
+	}
+	return list
+}()
+
+func (m matrix) String() string { return fmt.Sprintf("%dx%d", m.rows, m.d) }
+func (m matrix) words() int     { return m.rows * m.d }
+
+// convolution is a geometry with the sizes of its operands.
+type convolution struct{ kernels.ConvShape }
+
+var convolutions = []convolution{
+	{kernels.ConvShape{N: 1, H: 1, W: 1, Cin: 1, Cout: 1, K: 1, Dilation: 1}},
+	{kernels.ConvShape{N: 1, H: 1, W: 1, Cin: 3, Cout: 5, K: 3, Dilation: 1}},
+	{kernels.ConvShape{N: 33, H: 1, W: 1, Cin: 31, Cout: 17, K: 1, Dilation: 1}},
+	{kernels.ConvShape{N: 19, H: 1, W: 1, Cin: 3, Cout: 128, K: 1, Dilation: 1}},
+	{kernels.ConvShape{N: 2, H: 28, W: 28, Cin: 1, Cout: 8, K: 3, Dilation: 1}},
+	{kernels.ConvShape{N: 2, H: 28, W: 28, Cin: 8, Cout: 1, K: 3, Dilation: 1}},
+	{kernels.ConvShape{N: 3, H: 28, W: 28, Cin: 8, Cout: 8, K: 3, Dilation: 1}},
+	{kernels.ConvShape{N: 2, H: 14, W: 14, Cin: 16, Cout: 16, K: 3, Dilation: 1}},
+	{kernels.ConvShape{N: 2, H: 14, W: 14, Cin: 16, Cout: 16, K: 3, Dilation: 2}},
+	{kernels.ConvShape{N: 2, H: 14, W: 14, Cin: 16, Cout: 16, K: 3, Dilation: 4}},
+	{kernels.ConvShape{N: 2, H: 14, W: 14, Cin: 8, Cout: 16, K: 1, Dilation: 1}},
+	{kernels.ConvShape{N: 1, H: 33, W: 47, Cin: 3, Cout: 31, K: 3, Dilation: 1}},
+	{kernels.ConvShape{N: 1, H: 7, W: 3, Cin: 6, Cout: 33, K: 3, Dilation: 2}},
+	{kernels.ConvShape{N: 2, H: 3, W: 9, Cin: 17, Cout: 6, K: 3, Dilation: 4}},
+	{kernels.ConvShape{N: 1, H: 8, W: 8, Cin: 96, Cout: 64, K: 3, Dilation: 1}},
+	{kernels.ConvShape{N: 21, H: 2, W: 2, Cin: 2, Cout: 2, K: 3, Dilation: 1}},
+	{kernels.ConvShape{N: 1, H: 1, W: 31, Cin: 4, Cout: 3, K: 3, Dilation: 1}},
+	{kernels.ConvShape{N: 1, H: 31, W: 1, Cin: 4, Cout: 12, K: 3, Dilation: 1}},
+}
+
+func (g convolution) String() string {
+	return fmt.Sprintf("%dx%dx%dx%d-%d-k%d-d%d", g.N, g.H, g.W, g.Cin, g.Cout, g.K, g.Dilation)
+}
+func (g convolution) in() int      { return g.N * g.H * g.W * g.Cin }
+func (g convolution) out() int     { return g.N * g.H * g.W * g.Cout }
+func (g convolution) weights() int { return g.Cout * g.K * g.K * g.Cin }
+
+func (l *list) conv() {
+	for _, g := range convolutions {
+		var b, c builder
+		l.approximate("conv/"+g.String(), &b, kernels.Conv{ConvShape: g.ConvShape,
+			X: b.normals(g.in()), Weight: b.normals(g.weights()), Bias: b.normals(g.Cout), Y: b.out(g.out())})
+		l.approximate("conv-nobias/"+g.String(), &c, kernels.Conv{ConvShape: g.ConvShape,
+			X: c.normals(g.in()), Weight: c.normals(g.weights()), Y: c.out(g.out())})
+	}
+}
+
+func (l *list) convGradInput() {
+	for _, g := range convolutions {
+		var b builder
+		l.approximate("conv_grad_input/"+g.String(), &b, kernels.ConvGradInput{ConvShape: g.ConvShape,
+			DY: b.normals(g.out()), Weight: b.normals(g.weights()), DX: b.out(g.in())})
+	}
+}
+
+func (l *list) convGradWeight() {
+	for _, g := range convolutions {
+		var b builder
+		l.approximate("conv_grad_weight/"+g.String(), &b, kernels.ConvGradWeight{ConvShape: g.ConvShape,
+			X: b.normals(g.in()), DY: b.normals(g.out()), DWeight: b.out(g.weights()), DBias: b.out(g.Cout)})
+	}
+}
+
+// levels is the number of rows of a conditional norm's table.
+const levels = 4
+
+// levels is a window of the levels of n images: in no order, one of them never.
+func (b *builder) levels(n int) kernels.Buf {
+	words := make([]uint32, n)
+	for i := range words {
+		words[i] = uint32(7*i+2) % levels / 2 * 3 % levels
+	}
+	return b.bits(words...)
+}
+
+func (b *builder) stats(m image) kernels.NormStats {
+	return kernels.NormStats{Mean: b.out(m.n * m.c), Rstd: b.out(m.n * m.c), MuHat: b.out(m.n * m.c), Q: b.out(m.n)}
+}
+
+func (l *list) norm() {
+	for _, m := range images {
+		name, all := m.String(), m.words()
+		var a, b, c, d builder
+		l.approximate("norm/"+name, &a, kernels.Norm{NormShape: m.norm(), X: a.normals(all),
+			Alpha: a.normals(m.c), Gamma: a.normals(m.c), Beta: a.normals(m.c), NormStats: a.stats(m), Y: a.out(all)})
+		l.approximate("norm-plain/"+name, &b, kernels.Norm{NormShape: m.norm(), X: b.normals(all), Eps: 3,
+			NormStats: b.stats(m), Y: b.out(all)})
+		l.approximate("norm-conditional/"+name, &c, kernels.Norm{NormShape: m.norm(), X: c.normals(all),
+			Embed: c.normals(levels * 3 * m.c), Level: c.levels(m.n), Levels: levels,
+			NormStats: c.stats(m), Y: c.out(all)})
+		l.approximate("norm-conditional-plain/"+name, &d, kernels.Norm{NormShape: m.norm(), X: d.normals(all),
+			Embed: d.normals(levels * 2 * m.c), Level: d.levels(m.n), Levels: levels,
+			NormStats: d.stats(m), Y: d.out(all)})
+	}
+}
+
+func (l *list) normGrad() {
+	for _, m := range images {
+		name, all := m.String(), m.words()
+		var a, b builder
+		grad := kernels.NormGrad{NormShape: m.norm(), X: a.normals(all), DY: a.normals(all),
+			Alpha: a.normals(m.c), Gamma: a.normals(m.c), DX: a.out(all),
+			DAlpha: a.out(m.c), DGamma: a.out(m.c), DBeta: a.out(m.c), NormStats: a.stats(m)}
+		kernels.Norm{NormShape: m.norm(), X: grad.X, Alpha: grad.Alpha, Gamma: grad.Gamma, Beta: grad.Gamma,
+			NormStats: grad.NormStats, Y: grad.DX}.Ref(a.mem)
+		l.approximate("norm_grad/"+name, &a, grad)
+
+		plain := kernels.NormGrad{NormShape: m.norm(), X: b.normals(all), DY: b.normals(all), DX: b.out(all),
+			NormStats: b.stats(m)}
+		kernels.Norm{NormShape: m.norm(), X: plain.X, NormStats: plain.NormStats, Y: plain.DX}.Ref(b.mem)
+		l.approximate("norm_grad-plain/"+name, &b, plain)
+
+		for _, parts := range []int{2, 3} { // gamma and beta, and alpha
+			var b builder
+			grad := kernels.NormGrad{NormShape: m.norm(), X: b.normals(all), DY: b.normals(all),
+				Embed: b.normals(levels * parts * m.c), Level: b.levels(m.n), Levels: levels,
+				DX: b.out(all), DEmbed: b.out(levels * parts * m.c), NormStats: b.stats(m)}
+			kernels.Norm{NormShape: m.norm(), X: grad.X, Embed: grad.Embed, Level: grad.Level, Levels: levels,
+				NormStats: grad.NormStats, Y: grad.DX}.Ref(b.mem)
+			l.approximate(fmt.Sprintf("norm_grad-conditional-%d/%s", parts, name), &b, grad)
+		}
+	}
+}
+
+func (l *list) activate() {
+	for _, m := range matrices {
+		for _, f := range kernels.Activations {
+			var a, b builder
+			l.approximate(string(f)+"/"+m.String(), &a, kernels.Activate{F: f, N: m.rows,
+				X: a.normals(m.words()), Y: a.out(m.words())})
+			x := b.normals(m.words())
+			l.approximate(string(f)+"-in-place/"+m.String(), &b, kernels.Activate{F: f, N: m.rows, X: x, Y: x})
+		}
+	}
+}
+
+func (l *list) activateGrad() {
+	for _, m := range matrices {
+		for _, f := range kernels.Activations {
+			var b builder
+			grad := kernels.ActivateGrad{F: f, N: m.rows, DY: b.normals(m.words()), DX: b.out(m.words())}
+			if x := b.normals(m.words()); f.FromInput() {
+				grad.X = x
+			} else {
+				grad.Y = x
+				kernels.Activate{F: f, N: m.rows, X: x, Y: x}.Ref(b.mem)
+			}
+			l.approximate(string(f)+"_grad/"+m.String(), &b, grad)
+		}
+	}
+}
+
+func (l *list) maxPool5() {
+	for _, m := range images {
+		var b builder
+		l.exact("maxpool5/"+m.String(), &b, kernels.MaxPool5{PoolShape: m.pool(),
+			X: b.normals(m.words()), Y: b.out(m.words()), Index: b.out(m.words())})
+	}
+}
+
+func (l *list) maxPool5Grad() {
+	for _, m := range images {
+		var b builder
+		grad := kernels.MaxPool5Grad{PoolShape: m.pool(),
+			DY: b.normals(m.words()), DX: b.out(m.words()), Index: b.out(m.words())}
+		kernels.MaxPool5{PoolShape: m.pool(), X: grad.DY, Y: grad.DX, Index: grad.Index}.Ref(b.mem)
+		l.approximate("maxpool5_grad/"+m.String(), &b, grad)
+	}
+}
+
+func (l *list) avgPool5() {
+	for _, m := range images {
+		var b builder
+		l.approximate("avgpool5/"+m.String(), &b, kernels.AvgPool5{PoolShape: m.pool(),
+			X: b.normals(m.words()), Y: b.out(m.words())})
+	}
+}
+
+func (l *list) meanPool2() {
+	for _, m := range images {
+		if !m.even() {
+			continue
+		}
+		var b builder
+		l.approximate("meanpool2/"+m.String(), &b, kernels.MeanPool2{PoolShape: m.pool(),
+			X: b.normals(m.words()), Y: b.out(m.words() / 4)})
+	}
+}
+
+func (l *list) meanPool2Grad() {
+	for _, m := range images {
+		if !m.even() {
+			continue
+		}
+		var b builder
+		l.approximate("meanpool2_grad/"+m.String(), &b, kernels.MeanPool2Grad{PoolShape: m.pool(),
+			DY: b.normals(m.words() / 4), DX: b.out(m.words())})
+	}
+}
+
+func (l *list) resize() {
+	for _, m := range images {
+		for _, s := range m.resizes() {
+			var b builder
+			name := fmt.Sprintf("resize/%s-%dx%d", m, s.HOut, s.WOut)
+			l.approximate(name, &b, kernels.Resize{ResizeShape: s,
+				X: b.normals(m.words()), Y: b.out(s.N * s.HOut * s.WOut * s.C)})
+		}
+	}
+}
+
+func (l *list) resizeGrad() {
+	for _, m := range images {
+		for _, s := range m.resizes() {
+			var b builder
+			name := fmt.Sprintf("resize_grad/%s-%dx%d", m, s.HOut, s.WOut)
+			l.approximate(name, &b, kernels.ResizeGrad{ResizeShape: s,
+				DY: b.normals(s.N * s.HOut * s.WOut * s.C), DX: b.out(m.words())})
+		}
+	}
+}
+
+func (l *list) add() {
+	for _, m := range images {
+		var b builder
+		l.exact("add/"+m.String(), &b, kernels.Add{N: m.n,
+			A: b.normals(m.words()), B: b.normals(m.words()), Dst: b.out(m.words())})
+	}
+}
+
+func (l *list) affine() {
+	for _, m := range matrices {
+		var b builder
+		l.exact("affine/"+m.String(), &b, kernels.Affine{N: m.rows,
+			X: b.normals(m.words()), Y: b.out(m.words()), Scale: 2, Shift: -1})
+	}
+}
+
+func (l *list) fill() {
+	var b builder
+	l.exact("fill", &b, kernels.Fill{Dst: b.out(33), Value: 1.5})
+}
+
+func (l *list) divSigma() {
+	for _, m := range matrices {
+		var b builder
+		l.exact("div_sigma/"+m.String(), &b, kernels.DivSigma{N: m.rows,
+			X: b.normals(m.words()), Sigma: b.positive(m.rows), Y: b.out(m.words())})
+	}
+}
+
+func (l *list) mlpInput() {
+	for _, m := range matrices {
+		var b builder
+		l.approximate("mlp_input/"+m.String(), &b, kernels.MLPInput{N: m.rows,
+			X: b.normals(m.words()), Sigma: b.positive(m.rows), Y: b.out(m.words() + m.rows), SD: 0.5})
+	}
+}
+
+func (l *list) loss() {
+	for _, m := range matrices {
+		var b builder
+		l.approximate("loss/"+m.String(), &b, kernels.Loss{N: m.rows,
+			S: b.normals(m.words()), Z: b.normals(m.words()), Sigma: b.positive(m.rows),
+			Mean: b.out(1), PerRow: b.out(m.rows), Power: 2})
+	}
+}
+
+func (l *list) lossGrad() {
+	for _, m := range matrices {
+		var b builder
+		l.approximate("loss_grad/"+m.String(), &b, kernels.LossGrad{N: m.rows,
+			S: b.normals(m.words()), Z: b.normals(m.words()), Sigma: b.positive(m.rows),
+			DMean: b.positive(1), DS: b.out(m.words()), Power: 1.5})
+	}
+}
+
+func (l *list) record() {
+	var b builder
+	l.exact("record", &b, kernels.Record{Ring: b.out(3 * 10),
+		PerRow: b.normals(5), Level: b.bits(4, 3, 2, 1, 0), State: b.bits(7, 0, 0, 0)})
+}
+
+func (l *list) adam() {
+	for _, m := range matrices {
+		var b builder
+		l.approximate("adam/"+m.String(), &b, kernels.Adam{Param: b.normals(m.words()), Grad: b.normals(m.words()),
+			M: b.normals(m.words()), V: b.positive(m.words()), EMA: b.normals(m.words()), State: b.bits(9, 0, 0, 0),
+			LR: 1e-3, Beta1: 0.9, Beta2: 0.999, Eps: 1e-8, Rate: 0.999, Warmup: m.rows == 3})
+	}
+}
+
+func (l *list) setSigma() {
+	for _, step := range []uint32{0, 11, 12, 40} {
+		var b builder
+		l.exact(fmt.Sprintf("set_sigma/step %d", step), &b, kernels.SetSigma{
+			Sigma: b.out(5), Level: b.out(5), Ladder: b.positive(3), State: b.bits(step, 0, 0, 0), T: 4})
+	}
+}
+
+func (l *list) langevin() {
+	for _, m := range matrices {
+		var b builder
+		l.exact("langevin/"+m.String(), &b, kernels.Langevin{X: b.normals(m.words()), S: b.normals(m.words()),
+			Alpha: b.positive(3), State: b.bits(7, 0, 5, 0), T: 4, D: m.d, Seed: 3})
+	}
+}
+
+func (l *list) denoise() {
+	for _, m := range matrices {
+		var b builder
+		l.exact("denoise/"+m.String(), &b, kernels.Denoise{
+			X: b.normals(m.words()), S: b.normals(m.words()), Sigma: b.positive(m.rows)})
+	}
+}
+
+func (l *list) tick() {
+	var b builder
+	l.exact("tick", &b, kernels.Tick{State: b.bits(0xffffffff, 3, 7, 9)})
+}
+
+// perturb draws batches of images and vectors in every mode.
+func (l *list) perturb() {
 	images := func(n, h, w, c int) *kernels.Data {
 		d := &kernels.Data{N: n, H: h, W: w, C: c, U8: make([]byte, n*h*w*c)}
 		for i := range d.U8 {
@@ -157,33 +409,35 @@ func perturbCases() []Case {
 	bytes, vectors := images(7, 5, 3, 3), vectorsOf(9, 2)
 	some := &kernels.Data{N: 4, H: 5, W: 3, C: 3, U8: bytes.U8, Rows: []uint32{6, 1, 2, 4}}
 	someVectors := &kernels.Data{N: 3, H: 1, W: 1, C: 2, F32: vectors.F32, Rows: []uint32{8, 0, 5}}
-	var cases []Case
-	for name, op := range map[string]kernels.Perturb{
-		"images":          {Data: bytes},
-		"flip-dequantize": {Data: bytes, Flip: true, Dequantize: true},
-		"rescale":         {Data: bytes, Rescale: true, Dequantize: true},
-		"rescale-every":   {Data: bytes, Rescale: true, Every: true},
-		"levels-per-step": {Data: bytes, LevelsPerStep: 3},
-		"stratified":      {Data: vectors, Stratified: true},
-		"stratified-3":    {Data: vectors, Stratified: true, LevelsPerStep: 3},
-		"every":           {Data: bytes, Every: true, Flip: true, Dequantize: true},
-		"some rows":       {Data: some, Flip: true},
-		"some vectors":    {Data: someVectors},
-		"grey":            {Data: images(3, 28, 28, 1), Flip: true, Dequantize: true},
-		"colour":          {Data: images(2, 33, 47, 3), Flip: true},
-		"pixel":           {Data: images(5, 1, 1, 1), Flip: true, Dequantize: true},
-		"wide pixels":     {Data: images(2, 1, 3, 31), Flip: true},
-		"vectors of 3":    {Data: vectorsOf(100, 3)},
-		"vectors of 17":   {Data: vectorsOf(4, 17)},
+	for _, mode := range []struct {
+		name string
+		op   kernels.Perturb
+	}{
+		{"images", kernels.Perturb{Data: bytes}},
+		{"flip-dequantize", kernels.Perturb{Data: bytes, Flip: true, Dequantize: true}},
+		{"rescale", kernels.Perturb{Data: bytes, Rescale: true, Dequantize: true}},
+		{"rescale-every", kernels.Perturb{Data: bytes, Rescale: true, Every: true}},
+		{"levels-per-step", kernels.Perturb{Data: bytes, LevelsPerStep: 3}},
+		{"stratified", kernels.Perturb{Data: vectors, Stratified: true}},
+		{"stratified-3", kernels.Perturb{Data: vectors, Stratified: true, LevelsPerStep: 3}},
+		{"every", kernels.Perturb{Data: bytes, Every: true, Flip: true, Dequantize: true}},
+		{"some rows", kernels.Perturb{Data: some, Flip: true}},
+		{"some vectors", kernels.Perturb{Data: someVectors}},
+		{"grey", kernels.Perturb{Data: images(3, 28, 28, 1), Flip: true, Dequantize: true}},
+		{"colour", kernels.Perturb{Data: images(2, 33, 47, 3), Flip: true}},
+		{"pixel", kernels.Perturb{Data: images(5, 1, 1, 1), Flip: true, Dequantize: true}},
+		{"wide pixels", kernels.Perturb{Data: images(2, 1, 3, 31), Flip: true}},
+		{"vectors of 3", kernels.Perturb{Data: vectorsOf(100, 3)}},
+		{"vectors of 17", kernels.Perturb{Data: vectorsOf(4, 17)}},
 	} {
 		for _, n := range []int{1, 33, 70} {
 			var b builder
+			op := mode.op
 			d := op.Data.D()
 			op.N, op.Seed = n, 0x123456789abcdef
 			op.Ladder, op.State = b.positive(11), b.bits(5, 1, 0, 0)
 			op.XTilde, op.Z, op.Sigma, op.Level = b.out(n*d), b.out(n*d), b.out(n), b.out(n)
-			cases = append(cases, Case{fmt.Sprintf("perturb/%s-%d", name, n), op, true, b.mem})
+			l.exact(fmt.Sprintf("perturb/%s-%d", mode.name, n), &b, op)
 		}
 	}
-	return cases
 }

@@ -1,7 +1,5 @@
-// Package kerneltest is the conformance suite of backends: every operation at awkward sizes, against its plain Go
-// reference, inside sentinels. A backend passes it with
-//
-//	func TestConformance(t *testing.T) { kerneltest.Run(t, backend) }
+// How a case is laid out in memory, run and compared.
+
 package kerneltest
 
 import (
@@ -21,12 +19,12 @@ const guard = 19 // odd: windows do not start on aligned addresses
 // sentinel is a NaN that no operation makes.
 var sentinel = math.Float32frombits(0x7fc0dead)
 
-// tolerance is relative to the largest element of a result. Sums of a few thousand products in float32 in another order
-// stay well below.
-const tolerance = 1e-5
+// tolerance is how far a result may be from the reference, relative to the result's largest element. Sums of a few
+// thousand products in float32 in another order stay well below.
+var tolerance = map[kernels.Precision]float64{kernels.Float32: 1e-5}
 
-// Run checks every operation of package kernels on a backend: with windows that start anywhere, and with windows that start
-// on cache lines, as those of a plan do.
+// Run checks every operation of package kernels on a backend: with windows that start anywhere, and with windows that
+// start on cache lines, as those of a plan do.
 func Run(t *testing.T, b kernels.Backend) {
 	for _, c := range Cases() {
 		t.Run(c.Name, func(t *testing.T) { check(t, b, c) })
@@ -34,8 +32,8 @@ func Run(t *testing.T, b kernels.Backend) {
 	}
 }
 
-// OpenCUDA is CUDA device 0, closed when the test ends. Where no device answers the test is skipped, unless
-// SIGMAZ_GPU=required promises one: then it fails.
+// OpenCUDA opens CUDA device 0 until the test ends. Where no device answers it skips the test, or fails it if
+// SIGMAZ_GPU=required promises a device.
 func OpenCUDA(t *testing.T) kernels.Backend {
 	t.Helper()
 	b, err := kernels.NewCUDA(0)
@@ -53,15 +51,16 @@ func OpenCUDA(t *testing.T) kernels.Backend {
 	return b
 }
 
-// Case is one operation with its operands. Exact results are compared bit for bit.
+// Case is one operation with its operands.
 type Case struct {
-	Name  string
-	Op    kernels.Op
-	Exact bool
-	Init  []float32 // the arena before
+	Name      string
+	Op        kernels.Op
+	Precision kernels.Precision
+	Exact     bool      // results are compared bit for bit
+	Init      []float32 // the arena before
 }
 
-// Aligned is the case with every window moved to the start of a cache line of its own, between sentinels.
+// Aligned returns the case with every window moved to the start of a cache line of its own, between sentinels.
 func (c Case) Aligned() Case {
 	const line = 16
 	var mem []float32
@@ -120,7 +119,7 @@ func (b *builder) pad() {
 	}
 }
 
-// normals is a window of n standard normals, out one of n values that must not be read, positive one of values in (0.1, 1.1].
+// normals appends a window of n standard normals.
 func (b *builder) normals(n int) kernels.Buf {
 	v := make([]float32, n)
 	b.n++
@@ -128,6 +127,7 @@ func (b *builder) normals(n int) kernels.Buf {
 	return b.add(v)
 }
 
+// out appends a window of n values that must not be read.
 func (b *builder) out(n int) kernels.Buf {
 	v := make([]float32, n)
 	for i := range v {
@@ -136,6 +136,7 @@ func (b *builder) out(n int) kernels.Buf {
 	return b.add(v)
 }
 
+// positive appends a window of n values in (0.1, 1.1].
 func (b *builder) positive(n int) kernels.Buf {
 	v := make([]float32, n)
 	b.n++
@@ -146,7 +147,7 @@ func (b *builder) positive(n int) kernels.Buf {
 	return b.add(v)
 }
 
-// bits is a window of words.
+// bits appends a window of words.
 func (b *builder) bits(words ...uint32) kernels.Buf {
 	v := make([]float32, len(words))
 	for i, w := range words {
@@ -155,8 +156,8 @@ func (b *builder) bits(words ...uint32) kernels.Buf {
 	return b.add(v)
 }
 
-// check runs a case on the backend and through the reference, twice on the backend: the second run must give the same
-// bits.
+// check runs a case through the reference and twice on the backend. The two runs must give the same bits, close to the
+// reference's, and leave all other words alone.
 func check(t *testing.T, backend kernels.Backend, c Case) {
 	t.Helper()
 	want := append([]float32(nil), c.Init...)
@@ -187,8 +188,8 @@ func check(t *testing.T, backend kernels.Backend, c Case) {
 			continue
 		}
 		for i := range got {
-			if math.Float32bits(got[i]) != math.Float32bits(first[i]) {
-				t.Fatalf("word %d: %x in one run, %x in the next", i, math.Float32bits(first[i]), math.Float32bits(got[i]))
+			if g, f := math.Float32bits(got[i]), math.Float32bits(first[i]); g != f {
+				t.Fatalf("word %d: %x in one run, %x in the next", i, f, g)
 			}
 		}
 	}
@@ -200,11 +201,14 @@ func check(t *testing.T, backend kernels.Backend, c Case) {
 		}
 		if c.Exact {
 			for i := w.Off; i < w.Off+w.N; i++ {
-				if math.Float32bits(first[i]) != math.Float32bits(want[i]) {
-					t.Fatalf("result %d, word %d: %x (%g), expected %x (%g)", k, i-w.Off, math.Float32bits(first[i]), first[i], math.Float32bits(want[i]), want[i])
+				if g, e := math.Float32bits(first[i]), math.Float32bits(want[i]); g != e {
+					t.Fatalf("result %d, word %d: %x (%g), expected %x (%g)", k, i-w.Off, g, first[i], e, want[i])
 				}
 			}
-		} else if err := approx.Compare(fmt.Sprintf("result %d", k), w.Of(first), w.Of(want), approx.RelMax(tolerance)); err != nil {
+			continue
+		}
+		near := approx.RelMax(tolerance[c.Precision])
+		if err := approx.Compare(fmt.Sprintf("result %d", k), w.Of(first), w.Of(want), near); err != nil {
 			t.Error(err)
 		}
 	}

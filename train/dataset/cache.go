@@ -1,24 +1,26 @@
-// The cache: decoded pixels in a file of our own, which is mapped into memory.
+// The cache: decoded pixels in files of our own, which are mapped into memory.
 //
-// Images that take time to decode, or that are many, are written once to sigmaz/KEY.pixels in the user's cache folder
-// (-cache DIR, or none) and mapped from there at every start; the operating system holds in memory what fits. KEY is the
-// SHA-256 of the names, sizes and times of all files and of the settings that pixels depend on, so a changed file gives
-// another key. The layout is
+// Images that take time to decode, or that are many, are written once to a file and mapped from there at every start.
+// The operating system keeps in memory what fits. The file is sigmaz/KEY.pixels in the user's cache folder, or
+// KEY.pixels in the folder that the setting cache names. KEY is 32 digits of the SHA-256 of the paths, sizes and
+// times of all files read and of the settings that pixels depend on, so a changed file gets another key. The layout
+// is
 //
-//	4096 bytes    JSON, padded with spaces: shape, kind, CRC-32C of the pixels
+//	4096 bytes    JSON, padded with spaces: shape, what the images are, CRC-32C
 //	N*H*W*C       bytes, one image after the other
 //
-// Only such private files are mapped, never the user's own: a mapped file that somebody cuts short ends the process
-// (SIGBUS), and these are written under another name, renamed when whole, and then left alone. Size and checksum are
-// verified at every start; a file that fails is made anew. After a new one is written, those not used for the longest
-// time are removed until all take at most 32 GiB. The folder may be deleted whenever no run uses it.
+// Only these files are mapped, never the user's own: when a mapped file is cut short, reading it ends the process
+// (SIGBUS). These are written under another name, renamed when they are whole, and left alone from then on. At every
+// start the size and the checksum are verified, and a file that fails is made anew. After a new one is written, the
+// files that were not used for the longest time are removed until all take at most 32 GiB. The folder may be deleted
+// whenever no run uses it.
+
 package dataset
 
 import (
 	"bytes"
 	"crypto/sha256"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io/fs"
 	"os"
@@ -28,6 +30,7 @@ import (
 	"time"
 
 	"sigmaz/internal/memory"
+	"sigmaz/internal/setting"
 	"sigmaz/kernels"
 )
 
@@ -37,19 +40,20 @@ const (
 	cacheLimit  = 32 << 30
 )
 
-// holdBytes is the most pixels of plain files that are simply read into memory. Tests make it smaller.
+// holdBytes is the most bytes of images that are read into memory, where no decoding is saved by the cache. Tests
+// make it smaller.
 var holdBytes = 256 << 20
 
-// pixels is images, and what there is to say about them.
+// pixels is images and what the header of their file says about them.
 type pixels struct {
 	Format string `json:"format"`
 	N      int    `json:"n"`
 	H      int    `json:"h"`
 	W      int    `json:"w"`
 	C      int    `json:"c"`
-	Kind   string `json:"kind"`
-	Note   string `json:"note,omitempty"` // told each time they are read
-	Sum    string `json:"sum"`            // of Data.Checksum
+	Kind   string `json:"kind"`           // what they are, for people: "JPEG in a ZIP"
+	Note   string `json:"note,omitempty"` // for Source.Note, each time that they are read
+	Sum    string `json:"sum"`            // Set.Sum
 
 	u8     []byte
 	mapped bool
@@ -62,7 +66,8 @@ func (p *pixels) data() kernels.Data { return kernels.Data{N: p.N, H: p.H, W: p.
 // cache is a folder for pixels; nil is none.
 type cache struct{ dir string }
 
-// openCache finds the folder. Without one of the user's choice that can be written it is told once, and there is none.
+// openCache finds the folder, or makes it. There is none if the setting says so, or if the user's cache folder cannot
+// be written, which is noted. A folder that the setting names has to be one that can be written.
 func (o *opener) openCache() (*cache, error) {
 	dir := o.Cache
 	switch dir {
@@ -71,7 +76,7 @@ func (o *opener) openCache() (*cache, error) {
 	case "":
 		user, err := os.UserCacheDir()
 		if err != nil {
-			o.note("cache    none, images are decoded at each start: the user has no cache folder (%v); -cache DIR names one", err)
+			o.note("cache    none, images are decoded at each start: the user has no cache folder (%v); `cache` DIR names one", err)
 			return nil, nil
 		}
 		dir = filepath.Join(user, "sigmaz")
@@ -83,9 +88,9 @@ func (o *opener) openCache() (*cache, error) {
 	}
 	if err != nil {
 		if o.Cache != "" {
-			return nil, badSetting("cache", "is %s: expected a folder that can be written, found an error: %v; choose another, or none", o.Cache, plain(err))
+			return nil, setting.Errorf("cache", "is %s: expected a folder that can be written, found an error: %v; choose another, or none", o.Cache, withoutPath(err))
 		}
-		o.note("cache    none, images are decoded at each start: %s cannot be written (%v); -cache DIR names another place", dir, plain(err))
+		o.note("cache    none, images are decoded at each start: %s cannot be written (%v); `cache` DIR names another place", dir, withoutPath(err))
 		return nil, nil
 	}
 	probe.Close()
@@ -93,29 +98,20 @@ func (o *opener) openCache() (*cache, error) {
 	return &cache{dir}, nil
 }
 
-// plain is an error of the operating system without the path.
-func plain(err error) error {
-	var pathErr *fs.PathError
-	if errors.As(err, &pathErr) {
-		return pathErr.Err
-	}
-	return err
-}
-
-// key is the name of the file for pixels that depend on what text says.
+// path returns the file for pixels that are a function of what text says.
 func (c *cache) path(text string) string {
 	return filepath.Join(c.dir, fmt.Sprintf("%x", sha256.Sum256([]byte(cacheFormat+"\n"+text)))[:32]+cacheExt)
 }
 
-// fileKey is what tells a file from a changed one.
-func fileKey(path string, info fs.FileInfo) string {
+// fileIdentity is a text that differs if the file at path is replaced or changed.
+func fileIdentity(path string, info fs.FileInfo) string {
 	if abs, err := filepath.Abs(path); err == nil {
 		path = abs
 	}
 	return fmt.Sprintf("%q %d %d\n", path, info.Size(), info.ModTime().UnixNano())
 }
 
-// load maps the pixels of a key, nil if there are none that are whole.
+// load maps the file at path. It returns nil if there is none that is whole.
 func (c *cache) load(path string) *pixels {
 	f, err := os.Open(path)
 	if err != nil {
@@ -124,7 +120,7 @@ func (c *cache) load(path string) *pixels {
 	defer f.Close()
 	p := &pixels{}
 	head := make([]byte, cacheHeader)
-	if _, err := f.ReadAt(head, 0); err == nil {
+	if _, err = f.ReadAt(head, 0); err == nil {
 		err = json.Unmarshal(bytes.TrimRight(head, " "), p)
 	}
 	info, statErr := f.Stat()
@@ -142,27 +138,55 @@ func (c *cache) load(path string) *pixels {
 		return nil
 	}
 	now := time.Now()
-	os.Chtimes(path, now, now) // the order in which prune removes
+	os.Chtimes(path, now, now) // prune removes by these times
 	return p
 }
 
-// store takes rows of pixels: in memory, or in a file of the cache.
-type store struct {
+// pixelStore is where images are put one by one: in memory, or in a file of the cache.
+type pixelStore struct {
 	pixels
-	row  int
-	grow bool // take memory as rows come, because their number is only a claim
-	path string
-	file *os.File
+	row  int      // bytes of an image
+	grow bool     // take memory as images come, because their number is only a claim
+	path string   // of the whole file
+	file *os.File // the file while it is written; nil: in memory
 }
 
-// newStore makes room for p.N images in memory or, in a cache, on disk.
-func (c *cache) newStore(p pixels, path string, grow bool) (*store, error) {
-	s := &store{pixels: p, row: p.H * p.W * p.C, grow: grow, path: path}
+// cached returns the pixels for a key from the cache, or makes them: fill gets a store from newStore and puts all
+// images into it.
+func (o *opener) cached(key string, fill func(newStore func(pixels) (*pixelStore, error)) error) (*pixels, error) {
+	c, err := o.openCache()
+	if err != nil {
+		return nil, err
+	}
+	path := ""
+	if c != nil {
+		path = c.path(key)
+		if p := c.load(path); p != nil {
+			return p, nil
+		}
+	}
+	var s *pixelStore
+	err = fill(func(p pixels) (_ *pixelStore, err error) {
+		s, err = c.newStore(p, path, false)
+		return s, err
+	})
+	if err != nil {
+		if s != nil {
+			s.discard()
+		}
+		return nil, err
+	}
+	return s.finish()
+}
+
+// newStore makes room for p.N images on disk, or in memory where there is no cache.
+func (c *cache) newStore(p pixels, path string, grow bool) (*pixelStore, error) {
+	s := &pixelStore{pixels: p, row: p.H * p.W * p.C, grow: grow, path: path}
 	s.Format = cacheFormat
 	if c == nil {
 		size := float64(p.N) * float64(s.row)
 		if have := memory.Host(); have > 0 && size > have {
-			return nil, fmt.Errorf("expected pixels that fit in memory where there is no cache, found %d images %dx%dx%d, which take %.1f GiB of %.1f; make them smaller with -size, or give a folder for the cache with -cache", p.N, p.H, p.W, p.C, size/(1<<30), have/(1<<30))
+			return nil, fmt.Errorf("expected pixels that fit in memory where there is no cache, found %d images %dx%dx%d, which take %.1f GiB of %.1f; make them smaller with `size`, or give a folder for the cache with `cache`", p.N, p.H, p.W, p.C, size/(1<<30), have/(1<<30))
 		}
 		if !grow {
 			s.u8 = make([]byte, p.N*s.row)
@@ -171,23 +195,23 @@ func (c *cache) newStore(p pixels, path string, grow bool) (*store, error) {
 	}
 	var err error
 	s.file, err = os.CreateTemp(c.dir, "pixels-*.tmp")
-	return s, c.failed(err)
+	return s, c.writeError(err)
 }
 
-// failed is the error of a cache that cannot be written.
-func (c *cache) failed(err error) error {
+// writeError is the error of a cache that cannot be written; nil for nil.
+func (c *cache) writeError(err error) error {
 	if err == nil {
 		return nil
 	}
-	return fmt.Errorf("%s: expected room for the decoded pixels, found an error: %w; make room, or name another folder, or none, with -cache", c.dir, plain(err))
+	return fmt.Errorf("%s: expected room for the decoded pixels, found an error: %w; make room, or name another folder, or none, with `cache`", c.dir, withoutPath(err))
 }
 
-// put stores image i. Different images may be put at the same time, unless the store grows.
-func (s *store) put(i int, row []byte) error {
+// put stores image i. Several goroutines may put different images, unless the store grows: then they come in order.
+func (s *pixelStore) put(i int, row []byte) error {
 	switch {
 	case s.file != nil:
 		_, err := s.file.WriteAt(row, cacheHeader+int64(i)*int64(s.row))
-		return (&cache{filepath.Dir(s.file.Name())}).failed(err)
+		return (&cache{filepath.Dir(s.file.Name())}).writeError(err)
 	case s.grow:
 		s.u8 = append(s.u8, row...)
 	default:
@@ -197,15 +221,15 @@ func (s *store) put(i int, row []byte) error {
 }
 
 // discard removes what was stored.
-func (s *store) discard() {
+func (s *pixelStore) discard() {
 	if s.file != nil {
 		s.file.Close()
 		os.Remove(s.file.Name())
 	}
 }
 
-// finish makes the images last, and returns them.
-func (s *store) finish() (*pixels, error) {
+// finish completes the file and returns the images.
+func (s *pixelStore) finish() (*pixels, error) {
 	if s.file == nil {
 		d := s.data()
 		s.Sum = checksum(&d)
@@ -237,24 +261,25 @@ func (s *store) finish() (*pixels, error) {
 	}
 	if err != nil {
 		s.discard()
-		return nil, c.failed(err)
+		return nil, c.writeError(err)
 	}
 	c.prune(s.path, cacheLimit)
 	return &s.pixels, nil
 }
 
-// prune removes the files that were not used for the longest time, until all take at most limit bytes, and what broken
-// processes left. keep stays. On Unix a run that has one of them mapped goes on with it.
+// prune removes the files that were not used for the longest time, until all take at most limit bytes, and what
+// processes left that were stopped while they wrote. The file keep stays. On Unix, a run goes on with a removed file
+// that it has mapped.
 func (c *cache) prune(keep string, limit int64) {
 	entries, err := os.ReadDir(c.dir)
 	if err != nil {
 		return
 	}
-	type file struct {
+	type cachedFile struct {
 		path string
 		info fs.FileInfo
 	}
-	var files []file
+	var files []cachedFile
 	total := int64(0)
 	for _, e := range entries {
 		info, err := e.Info()
@@ -263,12 +288,12 @@ func (c *cache) prune(keep string, limit int64) {
 		case err != nil || !info.Mode().IsRegular():
 		case strings.HasSuffix(e.Name(), cacheExt):
 			total += info.Size()
-			files = append(files, file{path, info})
+			files = append(files, cachedFile{path, info})
 		case strings.HasSuffix(e.Name(), ".tmp") && time.Since(info.ModTime()) > 24*time.Hour:
 			os.Remove(path)
 		}
 	}
-	slices.SortFunc(files, func(a, b file) int { return a.info.ModTime().Compare(b.info.ModTime()) })
+	slices.SortFunc(files, func(a, b cachedFile) int { return a.info.ModTime().Compare(b.info.ModTime()) })
 	for _, f := range files {
 		if total <= limit {
 			return

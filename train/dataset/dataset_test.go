@@ -1,4 +1,5 @@
 // Data made from a seed: golden hashes, shapes and moments; splitting; the distance of point sets.
+
 package dataset
 
 import (
@@ -14,7 +15,7 @@ import (
 )
 
 func TestGlyphsGolden(t *testing.T) {
-	s, err := glyphs(1, 64)
+	s, err := makeGlyphs(1, 64)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -34,14 +35,14 @@ func TestGlyphs(t *testing.T) {
 	if s.N != 20000 || shape(&s.Data) != "28x28x1" || len(s.U8) != 20000*784 {
 		t.Fatalf("got %s", s.Name)
 	}
-	few, err := glyphs(1, 37)
+	few, err := makeGlyphs(1, 37)
 	if err != nil {
 		t.Fatal(err)
 	}
 	if !bytes.Equal(few.U8, s.U8[:37*784]) {
 		t.Error("the first 37 glyphs depend on how many there are")
 	}
-	other, err := glyphs(2, 37)
+	other, err := makeGlyphs(2, 37)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -238,8 +239,8 @@ func TestSplit(t *testing.T) {
 	}
 }
 
-// Rows that are added, wherever, move no other row into the training part or out of it, but for those that they push out
-// of the held-out part; and rows that are equal are together.
+// Rows that are added, wherever, move no other row into the training part or out of it, but for those that they push
+// out of the held-out part; and rows that are equal are together.
 func TestSplitStays(t *testing.T) {
 	large, _ := numbered(1200)
 	small := *large

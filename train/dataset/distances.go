@@ -1,14 +1,16 @@
 // Distances: the largest and the smallest distance in the data, which set the ends of the noise ladder.
 //
-// All pairs are compared, N (N-1)/2 of them, and the result is exact: for bytes in integers, for vectors in float64.
-// The work is done by matrix products in float32, in blocks of rows x and y with the centre m taken off,
+// All N (N-1)/2 pairs are compared, and the result is exact: for bytes in integers, for vectors in float64. Exact
+// distances of all pairs would take too long, so blocks of rows x and y are first multiplied as matrices in float32,
+// with the centre m of the data subtracted:
 //
 //	|x-y|^2 = |a|^2 + |b|^2 - 2 a.b,   a = x - m,  b = y - m
 //
-// which err by at most a bound E worked out in [gramError]. Only a pair that the bound leaves able to beat the largest
-// or the smallest found so far is computed exactly, and few are. For images m is rounded to whole bytes: then a and b
-// are integers, and as long as |a||b| <= 2^24 every partial sum of a.b is an integer that float32 holds, so E is
-// rounding alone.
+// This is off by at most a bound E ([gramError]). Only where it is so large or so small that, give or take E, the
+// pair could beat the largest or the smallest distance so far, is the exact distance computed, and such pairs are
+// few. For images m is rounded to whole bytes: then a and b are integers, and as long as |a||b| <= 2^24 every partial
+// sum of a.b is an integer that float32 holds, so that E is rounding alone.
+
 package dataset
 
 import (
@@ -21,12 +23,11 @@ import (
 	"runtime"
 	"slices"
 	"sync"
-	"sync/atomic"
 
 	"sigmaz/kernels"
 )
 
-// Distances is the extremes of the Euclidean distances between the rows of a data set, images scaled to [0, 1].
+// Distances are the extremes of the Euclidean distances between the rows of a data set, images scaled to [0, 1].
 type Distances struct {
 	Max        float64 // largest
 	Min        float64 // smallest between rows that differ
@@ -35,22 +36,24 @@ type Distances struct {
 }
 
 const (
-	// Blocks of pairs in products: half a MiB of columns (of 512 values) and their products stay in the second level cache.
+	// A block of pairs in products is rowBlock rows times columnBlock columns. The columns, half a MiB at 512 values
+	// each, and the products stay in the second-level cache.
 	columnBlock = 256
 	rowBlock    = 224
-	directBlock = 512 // rows of a block of pairs where differences are taken
-	// Up to this many values a row, differences are as fast as products, and exact.
+	// Up to directValues values a row, differences are as fast as products, and exact. A block of pairs then is
+	// directBlock rows times as many.
 	directValues = 8
+	directBlock  = 512
 )
 
-// heldFloats bounds the rows held as floats, to 256 MiB.
+// heldFloats bounds the rows that are held as floats, to 256 MiB. Tests make it smaller.
 var heldFloats = 64 << 20
 
-// Distances compares all pairs of rows on all processors. progress, unless nil, is told the pairs done, from one
-// goroutine at a time. It fails when ctx ends (the error is that of ctx), when there are no two distinct rows, and when
-// a vector is not finite.
+// Distances compares all pairs of rows on all processors. progress, unless nil, is told how many pairs are done, by
+// one goroutine at a time. It fails when ctx ends (with the error of ctx), when there are no two distinct rows, and
+// when a vector is not finite.
 func (s *Set) Distances(ctx context.Context, progress func(done, total int64)) (Distances, error) {
-	rows, err := s.distinct()
+	rows, err := s.listDistinct()
 	if err != nil {
 		return Distances{}, fmt.Errorf("dataset: %s: %w", s.Name, err)
 	}
@@ -62,11 +65,12 @@ func (s *Set) Distances(ctx context.Context, progress func(done, total int64)) (
 
 	e := extremes{total: d.Pairs, progress: progress}
 	e.min = math.Inf(1)
-	e.offer(s.exact(rows[0], rows[1]))
+	d2 := s.squaredDistance(rows[0], rows[1])
+	e.merge(d2, d2, 0)
 	if s.D() <= directValues {
-		err = s.directPairs(ctx, rows, &e)
+		err = s.compareDirectly(ctx, rows, &e)
 	} else {
-		err = s.gramPairs(ctx, rows, &e)
+		err = s.compareByProducts(ctx, rows, &e)
 	}
 	if err != nil {
 		return Distances{}, err
@@ -78,9 +82,10 @@ func (s *Set) Distances(ctx context.Context, progress func(done, total int64)) (
 	return d, nil
 }
 
-// Diameter is the largest distance between two rows alone, exact as that of [Set.Distances] and far sooner found: a pair
-// is no further apart than its two rows are from the centre, so with the rows in falling order of that, most pairs cannot
-// beat the best found so far and are never looked at. It fails when ctx ends, and when a vector is not finite.
+// Diameter returns the largest distance between two rows: that of [Set.Distances], exact, and found far sooner. A
+// pair is at most as far apart as the distances of its two rows from the centre add up to. With the rows in falling
+// order of these distances, most pairs cannot beat the largest found so far and are never looked at. It fails when
+// ctx ends, and when a vector is not finite.
 func (s *Set) Diameter(ctx context.Context) (float64, error) {
 	d := s.D()
 	mean := make([]float64, d)
@@ -119,13 +124,13 @@ func (s *Set) Diameter(ctx context.Context) (float64, error) {
 			return 0, ctx.Err()
 		}
 		for m, b := range rows[:n] {
-			if (a.r+b.r)*(1+1e-9) <= best { // more than rounding can have taken off
+			if (a.r+b.r)*(1+1e-9) <= best { // 1e-9 is more than rounding can have taken off
 				if m == 0 {
 					return best, nil
 				}
 				break
 			}
-			if d2 := s.exact(a.i, b.i); d2 > best2 {
+			if d2 := s.squaredDistance(a.i, b.i); d2 > best2 {
 				best2 = d2
 				if best = math.Sqrt(d2); s.U8 != nil {
 					best /= 255
@@ -136,7 +141,8 @@ func (s *Set) Diameter(ctx context.Context) (float64, error) {
 	return best, nil
 }
 
-// extremes is the largest and the smallest squared distance found so far by all workers, and what is done.
+// extremes are the largest and the smallest squared distance that all workers have found so far, and how many pairs
+// are done.
 type extremes struct {
 	mu          sync.Mutex
 	max, min    float64
@@ -144,10 +150,7 @@ type extremes struct {
 	progress    func(done, total int64)
 }
 
-// offer takes an exact squared distance into account.
-func (e *extremes) offer(d2 float64) { e.merge(d2, d2, 0) }
-
-// merge takes the extremes of one worker and n more pairs into account, and returns those of all.
+// merge adds the extremes of one worker, over n more pairs, and returns those of all workers.
 func (e *extremes) merge(max2, min2 float64, n int64) (float64, float64) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -159,8 +162,8 @@ func (e *extremes) merge(max2, min2 float64, n int64) (float64, float64) {
 	return e.max, e.min
 }
 
-// distinct lists the rows that equal no row before them. For vectors 0 and -0 are equal.
-func (s *Set) distinct() ([]int, error) {
+// listDistinct returns the rows that equal no row before them. For vectors 0 and -0 are equal.
+func (s *Set) listDistinct() ([]int, error) {
 	d := s.D()
 	if d <= 0 || s.N < 0 || s.Rows == nil && len(s.U8)+len(s.F32) != s.N*d || s.U8 != nil && s.F32 != nil {
 		return nil, fmt.Errorf("expected %d rows of %d values, found %d bytes and %d floats; make the sizes agree", s.N, d, len(s.U8), len(s.F32))
@@ -193,8 +196,8 @@ func (s *Set) distinct() ([]int, error) {
 		}
 	}
 	rows := make([]int, 0, s.N)
-	last := make(map[uint64]int, s.N) // hash -> the last distinct row that has it
-	before := make(map[int]int)       // row -> the one before it with the same hash: rarely needed
+	last := make(map[uint64]int, s.N) // a hash -> the last distinct row that has it
+	before := make(map[int]int)       // a distinct row -> the one before it with the same hash, which is rare
 	known := func(i int, h uint64) bool {
 		for j, ok := last[h]; ok; j, ok = before[j] {
 			if equal(i, j) {
@@ -217,8 +220,9 @@ func (s *Set) distinct() ([]int, error) {
 	return rows, nil
 }
 
-// exact is the squared distance of rows i and j: in units of one byte as an integer, or of the vectors in float64.
-func (s *Set) exact(i, j int) float64 {
+// squaredDistance returns the exact squared distance of rows i and j: of bytes as an integer, in units of one byte; of
+// vectors in float64.
+func (s *Set) squaredDistance(i, j int) float64 {
 	if s.U8 != nil {
 		a, b := s.Bytes(i), s.Bytes(j)
 		sum := int64(0)
@@ -237,8 +241,8 @@ func (s *Set) exact(i, j int) float64 {
 	return sum
 }
 
-// directPairs compares rows of few values by their differences, in float64.
-func (s *Set) directPairs(ctx context.Context, rows []int, e *extremes) error {
+// compareDirectly compares rows of few values by their differences, in float64.
+func (s *Set) compareDirectly(ctx context.Context, rows []int, e *extremes) error {
 	d := s.D()
 	x := make([]float64, len(rows)*d)
 	for r, i := range rows {
@@ -252,8 +256,8 @@ func (s *Set) directPairs(ctx context.Context, rows []int, e *extremes) error {
 	}
 	workers := make([]struct{}, runtime.GOMAXPROCS(0))
 	blocks := (len(rows) + directBlock - 1) / directBlock
-	return each(ctx, workers, blocks, func(_ *struct{}, task int) {
-		block := blocks - 1 - task // the long rows of pairs first, so that the workers end together
+	return runTasks(ctx, workers, blocks, func(_ *struct{}, task int) {
+		block := blocks - 1 - task // those with the most pairs first, so that the workers end together
 		i0, i1 := block*directBlock, min(len(rows), (block+1)*directBlock)
 		for j0 := 0; j0 < i1 && ctx.Err() == nil; j0 += directBlock {
 			hi, lo := e.merge(0, math.Inf(1), 0)
@@ -286,45 +290,29 @@ func (s *Set) directPairs(ctx context.Context, rows []int, e *extremes) error {
 	})
 }
 
-// each runs over tasks on all workers.
-func each[W any](ctx context.Context, workers []W, tasks int, run func(w *W, task int)) error {
-	var taken atomic.Int64
-	var wg sync.WaitGroup
-	for i := range min(len(workers), tasks) {
-		wg.Go(func() {
-			for {
-				task := int(taken.Add(1)) - 1
-				if task >= tasks || ctx.Err() != nil {
-					return
-				}
-				run(&workers[i], task)
-			}
-		})
-	}
-	wg.Wait()
-	return ctx.Err()
-}
-
-// gramPairs compares rows by matrix products in float32 and what they leave open exactly. Rows are held as floats, all of
-// them or as many as heldFloats allows; with each hold, columns of rows before its end are packed, columnBlock at a time,
-// and multiplied with the held rows after them.
-func (s *Set) gramPairs(ctx context.Context, rows []int, e *extremes) error {
-	c := s.centre(rows)
+// compareByProducts compares rows by matrix products in float32, and exactly where these leave it open.
+//
+//	for each hold of rows, as many as heldFloats allows, as floats
+//	    for each block of columnBlock rows before the end of the hold, its columns
+//	        for each block of rowBlock held rows from there on
+//	            multiply and compare
+func (s *Set) compareByProducts(ctx context.Context, rows []int, e *extremes) error {
+	c := s.findCentre(rows)
 	stride := kernels.RowStride(s.D())
 	hold := min(len(rows), max(columnBlock, heldFloats/stride/columnBlock*columnBlock))
 	held, workers := newPanel(stride, hold), make([]gramWorker, runtime.GOMAXPROCS(0))
 	for from := 0; from < len(rows); from += hold {
 		to := min(len(rows), from+hold)
 		held.from, held.to = from, to
-		err := each(ctx, workers, (to-from+rowBlock-1)/rowBlock, func(_ *gramWorker, i int) {
+		err := runTasks(ctx, workers, (to-from+rowBlock-1)/rowBlock, func(_ *gramWorker, i int) {
 			held.load(s, &c, rows, from+i*rowBlock, min(to, from+(i+1)*rowBlock))
 		})
 		if err != nil {
 			return err
 		}
-		// The long columns of pairs first, so that the workers end together.
-		err = each(ctx, workers, (to+columnBlock-1)/columnBlock, func(w *gramWorker, i int) {
-			w.column(ctx, s, &c, rows, held, i*columnBlock, min(to, (i+1)*columnBlock), e)
+		// The first columns have the most pairs, so the workers end together.
+		err = runTasks(ctx, workers, (to+columnBlock-1)/columnBlock, func(w *gramWorker, i int) {
+			w.compareColumns(ctx, s, &c, rows, held, i*columnBlock, min(to, (i+1)*columnBlock), e)
 		})
 		if err != nil {
 			return err
@@ -333,15 +321,15 @@ func (s *Set) gramPairs(ctx context.Context, rows []int, e *extremes) error {
 	return nil
 }
 
-// gramWorker is what one goroutine has for itself.
+// gramWorker is the memory of one goroutine.
 type gramWorker struct {
-	loaded *panel // columns that the hold does not have
+	loaded *panel // columns that are not among the held rows
 	packed kernels.Packed
 	gram   [rowBlock * columnBlock]float32
 }
 
-// column compares rows j0..j1 with the held rows after them.
-func (w *gramWorker) column(ctx context.Context, s *Set, c *centre, rows []int, held *panel, j0, j1 int, e *extremes) {
+// compareColumns compares rows j0..j1 with the held rows after them.
+func (w *gramWorker) compareColumns(ctx context.Context, s *Set, c *centre, rows []int, held *panel, j0, j1 int, e *extremes) {
 	b := held
 	if j0 < held.from {
 		if w.loaded == nil {
@@ -355,7 +343,7 @@ func (w *gramWorker) column(ctx context.Context, s *Set, c *centre, rows []int, 
 	n, d := j1-j0, s.D()
 	w.packed.Pack(b.x, b.stride, n, d)
 	normB := b.norm()
-	unit := c.scale * c.scale // squared distances of the data -> those of the panels
+	unit := c.scale * c.scale // a squared distance in the data times this is that in the panels
 	for i0 := max(held.from, j0); i0 < held.to && ctx.Err() == nil; i0 += rowBlock {
 		i1 := min(held.to, i0+rowBlock)
 		a := held.part(i0, i1)
@@ -365,7 +353,8 @@ func (w *gramWorker) column(ctx context.Context, s *Set, c *centre, rows []int, 
 		slack := gramError(d, a.norm(), normB, c.whole)
 		count := int64(0)
 		for i := i0; i < i1; i++ {
-			// With h = |b|^2/2 in float32, |a-b|^2 = |a|^2 + 2 (h - a.b).
+			// |a-b|^2 = |a|^2 + 2 (h - a.b) with h = |b|^2/2. A pair is computed exactly if h - a.b is not between
+			// the two.
 			bounds := func() (above, below float32) {
 				above = float32((hi*unit - slack - a.squares[i-i0]) / 2)
 				below = float32((lo*unit + slack - a.squares[i-i0]) / 2)
@@ -380,7 +369,7 @@ func (w *gramWorker) column(ctx context.Context, s *Set, c *centre, rows []int, 
 				if j == len(g) {
 					break
 				}
-				d2 := s.exact(rows[i], rows[j0+j])
+				d2 := s.squaredDistance(rows[i], rows[j0+j])
 				if d2 > hi || d2 < lo {
 					hi, lo = max(hi, d2), min(lo, d2)
 					above, below = bounds()
@@ -391,17 +380,17 @@ func (w *gramWorker) column(ctx context.Context, s *Set, c *centre, rows []int, 
 	}
 }
 
-// centre is the point that is taken off the rows before they are multiplied, and what they are scaled by.
+// centre is how rows are changed before they are multiplied: (x - m) scale.
 type centre struct {
 	m     []float32 // (D)
 	scale float64   // a power of two
 	whole bool      // rows and m are whole numbers, and scale is 1
 }
 
-// centre returns about the mean of the rows, taken from centreRows of them and rounded to whole bytes for images: any point
-// would do, one amidst the rows makes the errors small. For vectors the scale brings the largest value to about 1, so that no
-// square leaves the range of float32.
-func (s *Set) centre(rows []int) centre {
+// findCentre returns about the mean of the rows, that of centreRows of them, for images rounded to whole bytes. Any
+// point would do; one amidst the rows makes the errors small. For vectors the scale brings the largest value to about
+// 1, so that no square leaves the range of float32.
+func (s *Set) findCentre(rows []int) centre {
 	const centreRows = 1000
 	d := s.D()
 	sum := make([]float64, d)
@@ -438,10 +427,10 @@ func (s *Set) centre(rows []int) centre {
 	return c
 }
 
-// panel is some rows as float32 with the centre taken off, ready to be multiplied.
+// panel is rows from..to as float32, changed as centre says, ready to be multiplied.
 type panel struct {
-	from, to int       // rows it is of
-	stride   int       // of the rows of x
+	from, to int
+	stride   int       // floats from one row of x to the next
 	x        []float32 // (rows, stride)
 	halves   []float32 // (rows) |x|^2/2
 	squares  []float64 // (rows) |x|^2
@@ -451,16 +440,16 @@ func newPanel(stride, rows int) *panel {
 	return &panel{stride: stride, x: make([]float32, rows*stride), halves: make([]float32, rows), squares: make([]float64, rows)}
 }
 
-// part is rows from..to of p, which has them.
+// part returns rows from..to of p, which must have them. It shares their memory.
 func (p *panel) part(from, to int) *panel {
 	lo, hi := from-p.from, to-p.from
 	return &panel{from, to, p.stride, p.x[lo*p.stride : hi*p.stride], p.halves[lo:hi], p.squares[lo:hi]}
 }
 
-// norm is the largest |x|.
+// norm returns the largest |x|.
 func (p *panel) norm() float64 { return math.Sqrt(slices.Max(p.squares[:p.to-p.from])) }
 
-// load fills rows from..to of p with rows[from:to].
+// load fills rows from..to of p with the rows of s that rows[from:to] names.
 func (p *panel) load(s *Set, c *centre, rows []int, from, to int) {
 	d := len(c.m)
 	for r := from; r < to; r++ {
@@ -483,21 +472,20 @@ func (p *panel) load(s *Set, c *centre, rows []int, from, to int) {
 	}
 }
 
-// gramError bounds how far |a|^2 + 2 (h - a.b) as computed is from |x-y|^2, for rows of d values with |a| <= na and
-// |b| <= nb. With u = 2^-24 the errors are
+// gramError bounds the difference between |a|^2 + 2 (h - a.b) as computed and |x-y|^2, for rows of d values with |a|
+// <= na and |b| <= nb. With u = 2^-24 these errors add up:
 //
-//	a.b      d u / (1 - d u) |a||b|, in any order of summation, fused or not (Higham, "Accuracy and stability of
-//	         numerical algorithms", eq. 3.5); 0 for whole numbers with |a||b| <= 2^24
-//	h        u |b|^2/2, rounded from float64
-//	h - a.b  u |h - a.b| <= u (|b|^2/2 + |a||b|)
-//	bounds   the float32 that h - a.b is compared with, rounded from float64: u (|a|^2 + |b|^2) at most, as a squared
-//	         distance is at most (|a|+|b|)^2
-//	a, b     a is x - m rounded, off by at most u |a|: the distance by u (|a|+|b|), its square by 2 u (|a|+|b|)^2; none
-//	         for whole numbers
-//	below the range of float32 each of d products and sums may lose 2^-149
+//	a.b        d u / (1 - d u) |a||b|, in any order of summation, fused or not (Higham, "Accuracy and stability of
+//	           numerical algorithms", eq. 3.5); 0 for whole numbers with |a||b| <= 2^24
+//	h          u |b|^2/2, rounded from float64
+//	h - a.b    u |h - a.b| <= u (|b|^2/2 + |a||b|)
+//	bounds     the float32 that h - a.b is compared with, rounded from float64: at most u (|a|^2 + |b|^2), because a
+//	           squared distance is at most (|a|+|b|)^2
+//	a, b       a is x - m rounded, off by at most u |a|; so the distance is off by u (|a|+|b|) and its square by
+//	           2 u (|a|+|b|)^2; 0 for whole numbers
+//	underflow  2^-149 for each of d products and sums
 //
-// The sum of those, 2 of each that is part of h - a.b, is doubled for the terms of second order and the float64
-// arithmetic.
+// What is part of h - a.b counts twice. The sum is doubled for the terms of second order and the float64 arithmetic.
 func gramError(d int, na, nb float64, whole bool) float64 {
 	const u = 1.0 / (1 << 24)
 	sum := na + nb
@@ -508,7 +496,7 @@ func gramError(d int, na, nb float64, whole bool) float64 {
 	if !whole || na*nb > 1<<24 {
 		du := float64(d) * u
 		if du >= 0.5 {
-			return math.Inf(1) // rows of 8 million values: every pair is computed exactly
+			return math.Inf(1) // at 8 million values a row: every pair is computed exactly
 		}
 		e += 2 * du / (1 - du) * na * nb
 	}

@@ -1,10 +1,10 @@
 // Distances against brute force, and the times of whole sets.
+
 package dataset
 
 import (
 	"context"
 	"errors"
-	"fmt"
 	"math"
 	"os"
 	"path/filepath"
@@ -183,7 +183,7 @@ func BenchmarkDistances(b *testing.B) {
 				if err != nil {
 					b.Fatal(err)
 				}
-				b.Log(fmt.Sprintf("%s: %+v in %.1f s", s.Name, d, time.Since(start).Seconds()))
+				b.Logf("%s: %+v in %.1f s", s.Name, d, time.Since(start).Seconds())
 			}
 		})
 	}

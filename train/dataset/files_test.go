@@ -1,4 +1,5 @@
 // Readers: small files of each kind, and every bad file with its sentence.
+
 package dataset
 
 import (
@@ -164,7 +165,7 @@ func TestOpenBadFiles(t *testing.T) {
 	damaged[len(damaged)-6] ^= 1 // its checksum
 	tar := make([]byte, 512)
 	copy(tar[257:], "ustar")
-	const expected = expectedFile + ", found "
+	const expected = "expected PNG or JPEG pictures, a ZIP or TAR of them, IDX images (magic 2051), CIFAR-10 batches (records of 3073 bytes), NPY or CSV, found "
 	const inFolder = "or one ZIP, TAR, NPY or CSV, found "
 	cases := []struct {
 		name  string
@@ -272,7 +273,8 @@ func FuzzReadFile(f *testing.F) {
 }
 
 // TestRealData reads the real sets in the folder that the environment variable SIGMAZ_DATA names (with the folders
-// mnist, fashion-mnist and cifar10 in it), if it is set, and checks their mean, over all pixels of the training images.
+// mnist, fashion-mnist and cifar10 in it), if it is set, and checks their mean, over all pixels of the training
+// images.
 func TestRealData(t *testing.T) {
 	root := os.Getenv("SIGMAZ_DATA")
 	if root == "" {

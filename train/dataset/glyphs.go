@@ -1,10 +1,12 @@
-// Glyphs: the digits 0 to 9 as the Go fonts have them, at random height, width, slant, turn, weight, place and ink, so
-// that there is a data set of the kind of MNIST where no file is at hand.
+// Glyphs: the digits 0 to 9 of the Go fonts, at random height, width, slant, turn, weight, place and ink: a data set
+// like MNIST where no file is at hand.
 //
-// Image i is a function of (seed, i). Its digit is i mod 10; its outline is moved by an affine map and its edges along
-// their normals, in float64 with every product rounded before it is added, and golang.org/x/image/vector fills it. Of
-// that package only straight lines are used: its curves leave the compiler free to fuse, its lines do not, and images
-// of this size it fills in fixed point. So the bytes are the same on every machine.
+// Image i is a function of (seed, i), and its digit is i mod 10. The outline of the digit is moved by an affine map
+// and its edges along their normals, in float64 with every product rounded before it is added;
+// golang.org/x/image/vector fills it. Of that package only straight lines are used. They, unlike its curves, leave
+// the compiler nothing to fuse, and images of this size it fills in fixed point. So the bytes are the same on every
+// machine.
+
 package dataset
 
 import (
@@ -37,8 +39,8 @@ const (
 	glyphSide  = 28
 )
 
-// glyphs draws n digits (n, 28, 28, 1), ink on 0.
-func glyphs(seed uint64, n int) (*Set, error) {
+// makeGlyphs makes the data set of n digits (n, 28, 28, 1), ink on 0.
+func makeGlyphs(seed uint64, n int) (*Set, error) {
 	faces, err := glyphFaces()
 	if err != nil {
 		return nil, err
@@ -62,16 +64,16 @@ func glyphs(seed uint64, n int) (*Set, error) {
 	return s, nil
 }
 
-// drawGlyph draws glyph i of seed into the 28x28 bytes dst. r is a rasteriser to reuse.
+// drawGlyph draws glyph i of seed into the 28x28 bytes dst. r is a rasteriser, which is reset.
 //
-// A point p of the outline, in units of the digit's height with the digit's middle at 0, goes to
+// A point p of the outline, in units of the digit's height and with the digit's middle at 0, moves to
 //
 //	R(turn) Slant(slant) diag(width, 1) height p + stroke normal(p) + place
 func drawGlyph(dst []byte, r *vector.Rasterizer, faces [][10]outline, seed uint64, i int) {
 	var u [12]float32
 	kernels.Stream{Seed: seed, Purpose: kernels.PurposeData, N: uint64(i)}.Uniforms(u[:])
 	in := func(k int, lo, hi float64) float64 { return lo + float64(float64(u[k])*(hi-lo)) }
-	// Two uniforms make a triangle: the middle is common, the ends are rare.
+	// The sum of two uniforms has the density of a triangle: the middle is common, the ends are rare.
 	around := func(k int, spread float64) float64 {
 		return float64((float64(u[k]) + float64(u[k+1]) - 1) * spread)
 	}
@@ -86,10 +88,11 @@ func drawGlyph(dst []byte, r *vector.Rasterizer, faces [][10]outline, seed uint6
 	y0 := 14 + in(10, -1.25, 1.25)     // px
 	ink := uint32(208 + int(48*u[11])) // 208..256
 
-	// cos and sin from tan(angle/2) need no series, whose last bit a machine may choose.
+	// From t = tan(angle/2), cosine (1 - t^2)/(1 + t^2) and sine 2t/(1 + t^2) need no library function, whose last bit
+	// could differ between machines.
 	t2 := float64(halfTurn * halfTurn)
 	cos, sin := (1-t2)/(1+t2), float64(2*halfTurn)/(1+t2)
-	// The rows of the map; y runs down, so that a forward slant moves what is above (y < 0) to the right.
+	// The rows of the map. y runs down, so a forward slant moves what is above (y < 0) to the right.
 	a := float64(height * width)
 	b := float64(-height * slant)
 	mxx, mxy := float64(cos*a), float64(cos*b)-float64(sin*height)
@@ -129,9 +132,13 @@ type point struct{ x, y float64 }
 // outline is the contours of a digit as polygons, outer ones and holes turning opposite ways.
 type outline [][]point
 
-// normal is the move of corner p, between its neighbours before and after, that shifts both its edges outward by one:
-// (n1 + n2) / (1 + n1 n2) with the unit normals n1, n2 of the edges, as FreeType's FT_Outline_Embolden has it. At sharp
-// corners it is kept below length 2.
+// normal returns the move of corner p, between its neighbours before and after, that shifts both its edges outward by
+// one:
+//
+//	(n1 + n2) / (1 + n1 n2)
+//
+// with the unit normals n1, n2 of the edges, as FreeType's FT_Outline_Embolden has it. At sharp corners the length is
+// kept below 2.
 func normal(before, p, after point) point {
 	n1, ok1 := unitNormal(before, p)
 	n2, ok2 := unitNormal(p, after)
@@ -146,8 +153,8 @@ func normal(before, p, after point) point {
 	return point{(n1.x + n2.x) / q, (n1.y + n2.y) / q}
 }
 
-// unitNormal is the direction at right angles to the edge from a to b, on the outer side of a TrueType contour: fonts
-// turn with ink on the right where y runs up, which is the right where y runs down and the picture is seen upright.
+// unitNormal returns the direction at right angles to the edge from a to b, towards the outside: TrueType contours
+// have the ink on their right, as one looks at the picture. ok is false if a and b are the same point.
 func unitNormal(a, b point) (n point, ok bool) {
 	dx, dy := b.x-a.x, b.y-a.y
 	length := math.Sqrt(float64(dx*dx) + float64(dy*dy))
@@ -157,7 +164,7 @@ func unitNormal(a, b point) (n point, ok bool) {
 	return point{dy / length, -dx / length}, true
 }
 
-// glyphFaces are the outlines of the digits in each face, each with its middle at 0 and scaled to height 1.
+// glyphFaces returns the outlines of the digits in each face, each with its middle at 0 and scaled to height 1.
 func glyphFaces() ([][10]outline, error) {
 	files := [][]byte{
 		goregular.TTF, gomedium.TTF, gobold.TTF, goitalic.TTF, gomediumitalic.TTF, gobolditalic.TTF,
@@ -184,7 +191,7 @@ func glyphFaces() ([][10]outline, error) {
 	return faces, nil
 }
 
-// digitOutline loads one digit and cuts its curves into lines.
+// digitOutline loads one digit, cuts its curves into lines, and moves and scales it.
 func digitOutline(font *sfnt.Font, buf *sfnt.Buffer, digit rune) (outline, error) {
 	index, err := font.GlyphIndex(buf, digit)
 	if err != nil {
@@ -193,7 +200,7 @@ func digitOutline(font *sfnt.Font, buf *sfnt.Buffer, digit rune) (outline, error
 	if index == 0 {
 		return nil, sfnt.ErrNotFound
 	}
-	// At a size of one pixel a unit nothing is rounded.
+	// At a size of one pixel for each unit of the font nothing is rounded.
 	segments, err := font.LoadGlyph(buf, index, fixed.I(int(font.UnitsPerEm())), nil)
 	if err != nil {
 		return nil, err
@@ -214,7 +221,7 @@ func digitOutline(font *sfnt.Font, buf *sfnt.Buffer, digit rune) (outline, error
 		case sfnt.SegmentOpLineTo:
 			*c = append(*c, at(s.Args[0]))
 		case sfnt.SegmentOpQuadTo:
-			// (1-t)^2 a + 2 t (1-t) b + t^2 c at t = k/cuts; the products are whole numbers, and exact.
+			// (1-t)^2 from + 2 t (1-t) p + t^2 q at t = k/cuts: the products are whole numbers, and exact.
 			p, q := at(s.Args[0]), at(s.Args[1])
 			for k := 1.0; k <= cuts; k++ {
 				wa, wb, wc := (cuts-k)*(cuts-k), 2*k*(cuts-k), k*k
@@ -247,8 +254,8 @@ func digitOutline(font *sfnt.Font, buf *sfnt.Buffer, digit rune) (outline, error
 	return out, nil
 }
 
-// withoutSlash takes the slash out of a zero: the Go fonts cut the hole in two halves with it, and the hull of the two is
-// the hole. A slash of two pixels is more than a small network should have to learn.
+// withoutSlash takes the slash out of a zero, which the Go fonts have: it cuts the hole in two, and the convex hull
+// of the two halves is the whole hole. A slash two pixels wide is more than a small network should have to learn.
 func withoutSlash(zero outline) (outline, error) {
 	if len(zero) != 3 {
 		return nil, fmt.Errorf("%d contours where a slashed zero has 3", len(zero))
@@ -265,8 +272,8 @@ func withoutSlash(zero outline) (outline, error) {
 	return outline{rest[0], convexHull(slices.Concat(rest[1], rest[2]))}, nil
 }
 
-// convexHull is the hull of points in the direction of holes, by Andrew's monotone chain ("Another efficient algorithm
-// for convex hulls in two dimensions", 1979).
+// convexHull returns the hull of points, turning as holes do, by Andrew's monotone chain ("Another efficient
+// algorithm for convex hulls in two dimensions", 1979).
 func convexHull(points []point) []point {
 	points = slices.Clone(points)
 	slices.SortFunc(points, func(a, b point) int { return cmp.Or(cmp.Compare(a.x, b.x), cmp.Compare(a.y, b.y)) })
@@ -279,13 +286,13 @@ func convexHull(points []point) []point {
 			}
 			hull = append(hull, p)
 		}
-		hull = hull[:len(hull)-1] // the last point starts the way back
+		hull = hull[:len(hull)-1] // the last point is also the first of the way back
 		slices.Reverse(points)
 	}
 	return hull
 }
 
-// turn is twice the area of the triangle a, b, c: positive when it turns from x towards y.
+// turn returns twice the area of the triangle a, b, c, positive where it turns from x towards y.
 func turn(a, b, c point) float64 {
 	return float64((b.x-a.x)*(c.y-a.y)) - float64((b.y-a.y)*(c.x-a.x))
 }

@@ -1,3 +1,5 @@
+// The folder that the tests keep their cache in.
+
 package dataset
 
 import (
@@ -5,7 +7,7 @@ import (
 	"testing"
 )
 
-// The tests keep out of the user's cache.
+// TestMain keeps the tests out of the user's cache.
 func TestMain(m *testing.M) {
 	dir, err := os.MkdirTemp("", "sigmaz-cache")
 	if err != nil {

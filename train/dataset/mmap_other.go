@@ -1,5 +1,7 @@
 //go:build !unix
 
+// Where files are not mapped, they are read into memory.
+
 package dataset
 
 import (

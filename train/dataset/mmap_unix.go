@@ -1,5 +1,7 @@
 //go:build unix
 
+// Mapping files into memory.
+
 package dataset
 
 import (

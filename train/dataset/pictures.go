@@ -1,59 +1,52 @@
-// Pictures: PNG and JPEG files in folders and archives, each made an image of one size.
+// Pictures in folders and archives: each becomes an image of one size.
 //
-// A picture is decoded, turned upright by its EXIF orientation, laid over white where it is transparent, cut and scaled
-// (transform.go). Pictures are in the order of their names, so a folder and an archive of it are the same data. They are
-// looked at twice: at first only their headers are read, which tells sizes and colours and finds what claims too much, then
-// they are decoded on all processors.
+// They are read twice. First, only their headers: these tell sizes and colours, and which pictures claim more than
+// their files can hold. Then all are decoded, on all processors, and transformed (transform.go). Images are in the
+// order of the names of the pictures, so a folder and an archive of it are the same data.
+
 package dataset
 
 import (
 	"bytes"
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
-	"image"
 	"image/color"
-	"image/jpeg"
-	"image/png"
-	"io"
-	"runtime"
 	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
 
-	"github.com/bep/imagemeta"
 	"golang.org/x/sync/semaphore"
 )
 
 const (
-	// maxPixels bounds one picture, and what is decoded at any moment: four to eight bytes each.
+	// maxPixels bounds one picture, and all that are decoded at any moment. A pixel takes four to eight bytes.
 	maxPixels = 1 << 27
 	// maxFile bounds the file of a picture.
 	maxFile = 1 << 28
-	// surveyBytes of a picture are read to find its size; if that is not enough, all.
+	// surveyBytes is how much of a file is read for its header. Where that is not enough, all of it is read.
 	surveyBytes = 1 << 17
 )
 
-// entry is a file in a folder or archive that may be a picture.
+// collection is a folder, an archive or files that were named one by one: what may hold pictures.
+type collection interface {
+	// place says for people what the files are in: "folder", "ZIP", "TAR", "" for none of these.
+	place() string
+	// identity is a text that differs if any of the files is replaced or changed.
+	identity() string
+	// walk calls visit for every file, from several goroutines, until one call fails.
+	walk(ctx context.Context, visit func(e entry) error) error
+}
+
+// entry is a file in a collection, which may be a picture.
 type entry struct {
-	name string // below the root, with slashes
+	name string // below the root of the collection, with slashes
 	path string // for errors
 	size int64
 	seq  int // its place in the collection
-	// read is the first limit bytes of it, or all.
+	// read returns the first limit bytes, or all if there are fewer.
 	read func(limit int64) ([]byte, error)
-}
-
-// collection is a folder, an archive or single files.
-type collection interface {
-	// key adds what tells it from a changed one.
-	key() string
-	// what is "folder", "ZIP", "TAR".
-	what() string
-	// walk calls visit for every entry, from several goroutines, until one fails.
-	walk(ctx context.Context, visit func(e entry) error) error
 }
 
 // surveyed is what the header of a picture says.
@@ -61,18 +54,9 @@ type surveyed struct {
 	name, path string
 	size       int64
 	seq        int
+	encoding   *encoding
 	shape      size // upright
 	grey       bool
-	jpeg       bool
-}
-
-func isPicture(head []byte) bool { return isPNG(head) || isJPEG(head) }
-func isPNG(head []byte) bool     { return bytes.HasPrefix(head, []byte("\x89PNG\r\n\x1a\n")) }
-func isJPEG(head []byte) bool    { return bytes.HasPrefix(head, []byte("\xff\xd8\xff")) }
-
-// hidden tells files that are no data: those of the system, whose names begin with a dot, and a few more.
-func hidden(name string) bool {
-	return strings.HasPrefix(name, ".") || slices.Contains([]string{"__MACOSX", "Thumbs.db", "desktop.ini"}, name)
 }
 
 // gallery is the pictures of all collections.
@@ -80,48 +64,50 @@ type gallery struct {
 	o       *opener
 	parts   []collection
 	found   []surveyed       // in the order of the images
-	index   []map[string]int // of each part: name -> place in found
-	skipped []string
+	index   []map[string]int // for each part: the name of a picture -> its place in found
+	skipped []string         // names of files that are no pictures
 }
 
-// pictures reads collections as one set.
-func (o *opener) pictures(parts []collection) (*pixels, error) {
+// readPictures reads collections as one set.
+func (o *opener) readPictures(parts []collection) (*pixels, error) {
 	g := &gallery{o: o, parts: parts}
 	key := fmt.Sprintf("crop %s size %s channels %s\n", o.Crop, o.Size, o.Channels)
 	for _, p := range parts {
-		key += p.what() + "\n" + p.key()
+		key += p.place() + "\n" + p.identity()
 	}
-	return o.cached(key, func(newStore func(pixels) (*store, error)) (*store, error) {
+	return o.cached(key, func(newStore func(pixels) (*pixelStore, error)) error {
 		if err := g.survey(); err != nil {
-			return nil, err
+			return err
 		}
-		shape, c, err := g.shape()
+		shape, err := g.chooseShape()
 		if err != nil {
-			return nil, err
+			return err
 		}
-		s, err := newStore(pixels{N: len(g.found), H: shape.h, W: shape.w, C: c, Kind: g.kind(), Note: g.note()})
+		s, err := newStore(pixels{
+			N: len(g.found), H: shape.h, W: shape.w, C: g.chooseChannels(), Kind: g.describe(), Note: g.describeSkipped(),
+		})
 		if err != nil {
-			return nil, err
+			return err
 		}
-		return s, g.decode(s)
+		return g.decode(s)
 	})
 }
 
-// survey finds the pictures.
+// survey reads the headers of all pictures.
 func (g *gallery) survey() error {
 	var mu sync.Mutex
 	looked := 0
 	for i, part := range g.parts {
 		found := map[string]surveyed{}
 		err := part.walk(g.o.ctx, func(e entry) error {
-			s, ok, err := look(e)
+			s, ok, err := readHeader(e)
 			if err != nil {
 				return err
 			}
 			mu.Lock()
 			defer mu.Unlock()
 			looked++
-			g.o.progress(looked, 0)
+			g.o.reportProgress(looked, 0)
 			if before, twice := found[e.name]; ok && (!twice || before.seq < e.seq) {
 				found[e.name] = s // an archive may hold a name twice: the last one counts, as when it is unpacked
 			} else if !ok {
@@ -146,41 +132,36 @@ func (g *gallery) survey() error {
 	slices.Sort(g.skipped)
 	if len(g.found) == 0 {
 		if len(g.skipped) == 0 {
-			return fmt.Errorf("%s: expected PNG or JPEG pictures, found no file; copy the pictures into it", g.o.Spec)
+			return fmt.Errorf("%s: expected %s pictures, found no file; copy the pictures into it", g.o.Spec, encodingNames("or"))
 		}
-		return fmt.Errorf("%s: expected PNG or JPEG pictures, found only other files (%s); convert the pictures to PNG, or give another place", g.o.Spec, baseNames(g.skipped))
+		return fmt.Errorf("%s: expected %s pictures, found only other files (%s); convert the pictures to PNG, or give another place", g.o.Spec, encodingNames("or"), baseNames(g.skipped))
 	}
 	return nil
 }
 
-// look reads the header of a picture. ok is false for a file that is none.
-func look(e entry) (s surveyed, ok bool, err error) {
+// readHeader reads the header of a picture. ok is false for a file that is none.
+func readHeader(e entry) (s surveyed, ok bool, err error) {
 	data, err := e.read(surveyBytes)
 	if err != nil {
 		return s, false, err
 	}
-	if !isPicture(data) {
+	enc := encodingOf(data)
+	if enc == nil {
 		return s, false, nil
 	}
-	s = surveyed{name: e.name, path: e.path, size: e.size, seq: e.seq, jpeg: isJPEG(data)}
+	s = surveyed{name: e.name, path: e.path, size: e.size, seq: e.seq, encoding: enc}
 	if e.size > maxFile {
 		return s, false, fmt.Errorf("%s: expected a picture in a file of at most %d MiB, found %d MiB; make it smaller", e.path, maxFile>>20, e.size>>20)
 	}
-	config := func() (image.Config, error) {
-		if s.jpeg {
-			return jpeg.DecodeConfig(bytes.NewReader(data))
-		}
-		return png.DecodeConfig(bytes.NewReader(data))
-	}
-	c, err := config()
+	c, err := enc.decodeConfig(bytes.NewReader(data))
 	if err != nil && e.size > int64(len(data)) {
 		if data, err = e.read(maxFile); err != nil {
 			return s, false, err
 		}
-		c, err = config()
+		c, err = enc.decodeConfig(bytes.NewReader(data))
 	}
 	if err != nil {
-		return s, false, badPicture(e.path, s.jpeg, err)
+		return s, false, enc.damaged(e.path, err)
 	}
 	pixels := int64(c.Width) * int64(c.Height)
 	switch {
@@ -190,72 +171,40 @@ func look(e entry) (s surveyed, ok bool, err error) {
 		return s, false, fmt.Errorf("%s: expected a picture of at most %d million pixels, found %dx%d; make it smaller", e.path, maxPixels/1_000_000, c.Width, c.Height)
 	}
 	s.shape = size{c.Height, c.Width}
-	if orientation(data) >= 5 {
+	if enc.orientation(data) >= 5 {
 		s.shape = size{c.Width, c.Height}
 	}
-	switch m := c.ColorModel.(type) {
-	case color.Palette:
-		s.grey = !slices.ContainsFunc(m, func(c color.Color) bool { r, g, b, _ := c.RGBA(); return r != g || g != b })
-	default:
-		s.grey = c.ColorModel == color.GrayModel || c.ColorModel == color.Gray16Model || !s.jpeg && len(data) > 25 && data[25] == 4 // PNG's grey with alpha
-	}
+	s.grey = isGreyModel(c.ColorModel) || enc.isGrey != nil && enc.isGrey(data)
 	return s, true, nil
 }
 
-// badPicture is the error for a picture that cannot be decoded.
-func badPicture(path string, isJPEG bool, err error) error {
-	what, found := "PNG", "damage"
-	if isJPEG {
-		what = "JPEG"
+// isGreyModel tells whether a colour model, which may be a palette, has greys alone.
+func isGreyModel(m color.Model) bool {
+	if palette, ok := m.(color.Palette); ok {
+		return !slices.ContainsFunc(palette, func(c color.Color) bool { r, g, b, _ := c.RGBA(); return r != g || g != b })
 	}
-	if errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, io.EOF) {
-		return fmt.Errorf("%s: expected a whole %s picture, found one that is cut short; copy or download it again, or remove it", path, what)
-	}
-	var unsupported jpeg.UnsupportedError
-	if errors.As(err, &unsupported) {
-		found = "a kind that is not read"
-	}
-	return fmt.Errorf("%s: expected a whole %s picture, found %s (%w); copy or download it again, convert it to PNG, or remove it", path, what, found, err)
+	return m == color.GrayModel || m == color.Gray16Model
 }
 
-// orientation is the EXIF orientation of a picture, 1 (upright) where it says none.
-func orientation(data []byte) int {
-	format := imagemeta.JPEG
-	if isPNG(data) {
-		format = imagemeta.PNG
+// chooseChannels returns the channels of the images.
+func (g *gallery) chooseChannels() int {
+	if g.o.Channels != "" {
+		return channelsOf[g.o.Channels]
 	}
-	o := 1
-	// Metadata that cannot be read says nothing: the picture is taken as it is.
-	imagemeta.Decode(imagemeta.Options{R: bytes.NewReader(data), ImageFormat: format, Sources: imagemeta.EXIF,
-		ShouldHandleTag: func(t imagemeta.TagInfo) bool { return t.Tag == "Orientation" && t.Namespace == "IFD0" },
-		HandleTag: func(t imagemeta.TagInfo) error {
-			if v, ok := t.Value.(uint16); ok && v >= 1 && v <= 8 {
-				o = int(v)
-			}
-			return imagemeta.ErrStopWalking
-		}})
-	return o
+	if slices.ContainsFunc(g.found, func(s surveyed) bool { return !s.grey }) {
+		return 3
+	}
+	return 1
 }
 
-// shape is the size and the channels of the images.
-func (g *gallery) shape() (size, int, error) {
-	c := 1
-	switch g.o.Channels {
-	case "colour":
-		c = 3
-	case "":
-		for _, s := range g.found {
-			if !s.grey {
-				c = 3
-			}
-		}
-	}
+// chooseShape returns the size of the images: the one that the settings ask for, or that of all pictures.
+func (g *gallery) chooseShape() (size, error) {
 	crop, _ := parseSize("crop", g.o.Crop)
 	want, _ := parseSize("size", g.o.Size)
 	if crop != (size{}) {
 		for _, s := range g.found {
 			if s.shape.h < crop.h || s.shape.w < crop.w {
-				return size{}, 0, fmt.Errorf("%s: expected a picture of at least %v pixels (height x width) to cut that out, found %v; give a smaller -crop, or remove it", s.path, crop, s.shape)
+				return size{}, fmt.Errorf("%s: expected a picture of at least %v pixels (height x width) to cut that out, found %v; give a smaller `crop`, or remove it", s.path, crop, s.shape)
 			}
 		}
 		if want == (size{}) {
@@ -263,7 +212,7 @@ func (g *gallery) shape() (size, int, error) {
 		}
 	}
 	if want != (size{}) {
-		return want, c, nil
+		return want, nil
 	}
 
 	count, first := map[size]int{}, map[size]string{}
@@ -276,9 +225,9 @@ func (g *gallery) shape() (size, int, error) {
 	}
 	if len(shapes) == 1 {
 		if s := shapes[0]; s.h > maxSide || s.w > maxSide {
-			return size{}, 0, fmt.Errorf("%s: expected pictures with sides of at most %d pixels, found %v; scale them with -size N or -size HxW", g.o.Spec, maxSide, s)
+			return size{}, fmt.Errorf("%s: expected pictures with sides of at most %d pixels, found %v; scale them with `size` N or `size` HxW", g.o.Spec, maxSide, s)
 		}
-		return shapes[0], c, nil
+		return shapes[0], nil
 	}
 	slices.SortStableFunc(shapes, func(a, b size) int { return cmp.Compare(count[b], count[a]) })
 	var list []string
@@ -289,41 +238,37 @@ func (g *gallery) shape() (size, int, error) {
 		}
 		list = append(list, fmt.Sprintf("%v: %d, such as %s", s, count[s], first[s]))
 	}
-	return size{}, 0, fmt.Errorf("%s: expected pictures of one size, found %d sizes, height x width (%s); choose one with -size N or -size HxW", g.o.Spec, len(shapes), strings.Join(list, "; "))
+	return size{}, fmt.Errorf("%s: expected pictures of one size, found %d sizes, height x width (%s); choose one with `size` N or `size` HxW", g.o.Spec, len(shapes), strings.Join(list, "; "))
 }
 
-// kind is "JPEG", "PNG" or both, and what they are in.
-func (g *gallery) kind() string {
-	var jpegs int
+// describe says for people what the pictures are, such as "JPEG and PNG in a folder".
+func (g *gallery) describe() string {
+	var names []string
 	for _, s := range g.found {
-		if s.jpeg {
-			jpegs++
+		if !slices.Contains(names, s.encoding.name) {
+			names = append(names, s.encoding.name)
 		}
 	}
-	kind := "JPEG and PNG"
-	switch jpegs {
-	case 0:
-		kind = "PNG"
-	case len(g.found):
-		kind = "JPEG"
-	}
+	slices.Sort(names)
+	text := joinNames(names, "and")
 	if len(g.parts) == 1 {
-		if what := g.parts[0].what(); what != "" {
-			kind += " in a " + what
+		if place := g.parts[0].place(); place != "" {
+			text += " in a " + place
 		}
 	}
-	return kind
+	return text
 }
 
-func (g *gallery) note() string {
+// describeSkipped says for people which files were passed over.
+func (g *gallery) describeSkipped() string {
 	if len(g.skipped) == 0 {
 		return ""
 	}
-	return fmt.Sprintf("%d other files passed over, no PNG or JPEG (%s)", len(g.skipped), baseNames(g.skipped))
+	return fmt.Sprintf("%d other files passed over, no %s (%s)", len(g.skipped), encodingNames("or"), baseNames(g.skipped))
 }
 
-// decode puts all pictures into the store.
-func (g *gallery) decode(s *store) error {
+// decode decodes all pictures into the store.
+func (g *gallery) decode(s *pixelStore) error {
 	t, err := newTransform(g.o.Settings, s.C)
 	if err != nil {
 		return err
@@ -340,7 +285,8 @@ func (g *gallery) decode(s *store) error {
 			}
 			of := g.found[at]
 			if e.size != of.size || e.seq != of.seq {
-				return nil // an earlier one of that name in the archive, or a change, which the number of pictures tells
+				// An earlier file of that name in the archive; or it has changed, and then the count below is too small.
+				return nil
 			}
 			weight := max(1, min(int64(of.shape.h)*int64(of.shape.w), maxPixels))
 			if err := sem.Acquire(g.o.ctx, weight); err != nil {
@@ -352,7 +298,7 @@ func (g *gallery) decode(s *store) error {
 				return err
 			}
 			row := make([]byte, s.row)
-			if err := t.picture(row, data, of); err != nil {
+			if err := t.applyToPicture(row, data, of); err != nil {
 				return err
 			}
 			if err := s.put(at, row); err != nil {
@@ -361,7 +307,7 @@ func (g *gallery) decode(s *store) error {
 			mu.Lock()
 			defer mu.Unlock()
 			count++
-			g.o.progress(int(done.Add(1)), len(g.found))
+			g.o.reportProgress(int(done.Add(1)), len(g.found))
 			return nil
 		})
 		if err != nil {
@@ -372,37 +318,4 @@ func (g *gallery) decode(s *store) error {
 		}
 	}
 	return nil
-}
-
-// parallel calls f(0), ..., f(n-1) on all processors. Of errors it returns the one with the smallest i, whichever comes
-// first.
-func parallel(ctx context.Context, n int, f func(i int) error) error {
-	var next, failed atomic.Int64
-	failed.Store(int64(n))
-	var mu sync.Mutex
-	var first error
-	var wg sync.WaitGroup
-	for range min(runtime.GOMAXPROCS(0), n) {
-		wg.Go(func() {
-			for {
-				i := next.Add(1) - 1
-				if i >= failed.Load() || ctx.Err() != nil {
-					return
-				}
-				if err := f(int(i)); err != nil {
-					mu.Lock()
-					if i < failed.Load() {
-						failed.Store(i)
-						first = err
-					}
-					mu.Unlock()
-				}
-			}
-		})
-	}
-	wg.Wait()
-	if first != nil {
-		return first
-	}
-	return ctx.Err()
 }

@@ -1,4 +1,5 @@
 // Pictures: what becomes of each kind, where they may be, and every bad one with its sentence.
+
 package dataset
 
 import (
@@ -267,8 +268,8 @@ func TestOrientation(t *testing.T) {
 	}
 }
 
-// A PNG may have its orientation after so many pixels that the header's survey does not come to it. Scaled it is turned as
-// any other; where the size is taken from the header, the error says so, and not that the file has changed.
+// A PNG may have its orientation after so many pixels that the header's survey does not come to it. Scaled it is
+// turned as any other; where the size is taken from the header, the error says so, and not that the file has changed.
 func TestLateOrientation(t *testing.T) {
 	noise := image.NewRGBA(image.Rect(0, 0, 300, 200))
 	for i := range noise.Pix {
@@ -281,8 +282,8 @@ func TestLateOrientation(t *testing.T) {
 	chunk = binary.BigEndian.AppendUint32(chunk, crc32.ChecksumIEEE(chunk[4:]))
 	end := len(plain) - 12 // IEND
 	late := slices.Concat(plain[:end], chunk, plain[end:])
-	if end < surveyBytes || orientation(late) != 6 {
-		t.Fatalf("%d bytes, orientation %d", end, orientation(late))
+	if end < surveyBytes || encodings[0].orientation(late) != 6 {
+		t.Fatalf("%d bytes, orientation %d", end, encodings[0].orientation(late))
 	}
 	dir := t.TempDir()
 	file, upright := filepath.Join(dir, "late.png"), filepath.Join(dir, "upright.png")
@@ -388,7 +389,7 @@ func TestBadPictures(t *testing.T) {
 		set   Settings
 		want  string
 	}{
-		{"mixed sizes", map[string][]byte{"a.png": good, "b/c.png": good, "d.jpg": photo}, "F", Settings{}, "F: expected pictures of one size, found 2 sizes, height x width (6x8: 2, such as a.png; 32x32: 1, such as d.jpg); choose one with -size N or -size HxW"},
+		{"mixed sizes", map[string][]byte{"a.png": good, "b/c.png": good, "d.jpg": photo}, "F", Settings{}, "F: expected pictures of one size, found 2 sizes, height x width (6x8: 2, such as a.png; 32x32: 1, such as d.jpg); choose one with `size` N or `size` HxW"},
 		{"smaller than the crop", map[string][]byte{"a.png": good, "d.jpg": photo}, "F", Settings{Crop: "7x8"}, "F/a.png: expected a picture of at least 7x8 pixels (height x width) to cut that out, found 6x8"},
 		{"PNG that claims too much", map[string][]byte{"a.png": append(pngHeader(50000, 50000), 1, 2, 3)}, "F/a.png", Settings{Size: "8"}, "F/a.png: expected 50000x50000 pixels as its header says, found 36 bytes, which cannot hold them"},
 		{"PNG of a billion pixels", map[string][]byte{"a.png": blank}, "F/a.png", Settings{Size: "8"}, "F/a.png: expected a picture of at most 134 million pixels, found 32768x8192"},
@@ -501,18 +502,20 @@ func TestFilesThatChange(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			c = files2(list)
+			c = fileList{list, "folder"}
 		} else {
 			changed = filepath.Join(write(t, map[string][]byte{name: content}), name)
-			s, err := openSource(changed)
+			s, err := openFile(changed)
 			if err != nil {
 				t.Fatal(err)
 			}
 			s.close()
-			c = archive{s}
+			if c, err = s.format.pictures(s); err != nil {
+				t.Fatal(err)
+			}
 		}
 		m := &meddler{collection: c, meddle: func() { os.WriteFile(changed, append(slices.Clone(other), 0), 0o666) }}
-		_, err := o.pictures([]collection{m})
+		_, err := o.readPictures([]collection{m})
 		if want := changed + ": expected a file that stays as it is, but it changed while it was read"; err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %v", name, err)
 		}
@@ -521,7 +524,7 @@ func TestFilesThatChange(t *testing.T) {
 	// A file of images, and a table, to which somebody still writes.
 	for name, content := range map[string][]byte{"i": idxFile(0x803, 24, 3, 2, 4), "t.csv": []byte("a,b\n1,2\n3,5\n")} {
 		path := filepath.Join(write(t, map[string][]byte{name: content}), name)
-		s, err := openSource(path)
+		s, err := openFile(path)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -532,8 +535,6 @@ func TestFilesThatChange(t *testing.T) {
 		s.close()
 	}
 }
-
-func files2(list []file) collection { return files{list, "folder"} }
 
 // TestHands reads the hand photographs in ../../../shared, where that is: as the archive, its folder, and unpacked.
 func TestHands(t *testing.T) {

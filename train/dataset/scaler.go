@@ -1,11 +1,13 @@
-// Standardising: the units of a table's columns are taken off before training and put back on samples,
+// Standardising: the units of columns are taken off before training and put back on samples,
 //
-//	y = (x - mean) / sd                      x = mean + sd y                      columns
-//	y = L^-1 ((x - mean) / sd)               x = mean + sd (L y)                  whiten
+//	columns    y = (x - mean) / sd               x = mean + sd y
+//	whiten     y = L^-1 ((x - mean) / sd)        x = mean + sd (L y)
 //
-// mean and sd are those of each column over all rows (sd^2 = 1/N sum (x - mean)^2), and L is the symmetric square root of
-// the columns' correlation matrix, L = V sqrt(lambda) V^T, so that the columns of y have deviation 1 and no correlation.
-// Directions in which the data hardly varies, lambda below 1e-6 of the largest, are taken to have that variance.
+// mean and sd are those of each column over all N rows, sd^2 = 1/N sum (x - mean)^2. L is the symmetric square root
+// of the correlation matrix of the columns, L = V sqrt(lambda) V^T, so the columns of y have deviation 1 and no
+// correlation. A lambda below 1e-6 of the largest, that of a direction in which the data hardly varies, is replaced
+// by that bound.
+
 package dataset
 
 import (
@@ -26,12 +28,12 @@ type Scaler struct {
 	Root []float64 `yaml:"root,flow,omitempty"`
 }
 
-// NoScaler is the scaler that leaves vectors of d values as they are.
+// NoScaler returns the scaler that leaves vectors of d values as they are.
 func NoScaler(d int) *Scaler {
 	return &Scaler{Mean: make([]float64, d), SD: slices.Repeat([]float64{1}, d)}
 }
 
-// Check says what is wrong with a scaler for vectors of d values, as a stored one may have been edited.
+// Check fails if s cannot be a scaler for vectors of d values. A stored one may have been edited.
 func (s *Scaler) Check(d int) error {
 	if len(s.Mean) != d || len(s.SD) != d || len(s.Root) != 0 && len(s.Root) != d*d || len(s.Columns) != 0 && len(s.Columns) != d {
 		return fmt.Errorf("scaler: expected %d means and deviations, and as many names or none, found %d, %d and %d", d, len(s.Mean), len(s.SD), len(s.Columns))
@@ -49,7 +51,7 @@ func (s *Scaler) Check(d int) error {
 	return nil
 }
 
-// Undo gives vectors (n, D) their own units back.
+// Undo returns vectors (n, D) in their own units.
 func (s *Scaler) Undo(x []float32) []float64 {
 	d := len(s.Mean)
 	out := make([]float64, len(x))
@@ -68,13 +70,13 @@ func (s *Scaler) Undo(x []float32) []float64 {
 	return out
 }
 
-// standardize makes the scaler of vectors x (n, D) and applies it. names may be nil. A column that is constant has no
-// deviation to divide by; the error names it by what, such as a column's name.
+// standardize makes the scaler of vectors x (n, d) and applies it to them. names may be nil. It fails for a constant
+// column, which has no deviation to divide by; what(k) is what the error calls column k.
 func standardize(x []float64, d int, names []string, whiten bool, what func(k int) string) (*Scaler, error) {
 	n := len(x) / d
 	s := &Scaler{Columns: names, Mean: make([]float64, d), SD: make([]float64, d)}
 	for k := range d {
-		// About the first value, and twice, so that a large offset costs no digits.
+		// Sums are taken about the first value, then about the mean found so, so that a large offset costs no digits.
 		first, sum := x[k], 0.0
 		for i := k; i < len(x); i += d {
 			sum += x[i] - first
@@ -112,7 +114,7 @@ func (s *Scaler) whiten(x []float64, d int) error {
 	r.SymOuterK(1/float64(n), mat.NewDense(n, d, x).T())
 	var e mat.EigenSym
 	if !e.Factorize(r, true) {
-		return fmt.Errorf("standardize is whiten, but the correlations of the %d columns have no decomposition; use -standardize columns", d)
+		return fmt.Errorf("standardize is whiten, but the correlations of the %d columns have no decomposition; use `standardize` columns", d)
 	}
 	values := e.Values(nil) // rising
 	var v, root, inverse mat.Dense

@@ -1,103 +1,106 @@
 // Settings: how data files are read.
+
 package dataset
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
+
+	"sigmaz/internal/setting"
 )
 
-// Settings say how data files are read. The zero value takes everything from the files. A picture is turned upright,
-// then cut (Crop), then scaled (Size).
+// Settings say how data files are read. The zero value takes everything from the files.
 type Settings struct {
+	// Of images:
 	Crop     string `yaml:"crop,omitempty"`     // N or HxW: the middle of each image, in its own pixels
-	Size     string `yaml:"size,omitempty"`     // N or HxW: the middle of that aspect is scaled to this
-	Channels string `yaml:"channels,omitempty"` // "", "grey" or "colour"; "": grey if every image is
-	Layout   string `yaml:"layout,omitempty"`   // of NPY images of four dimensions: "", "nhwc" or "nchw"; "": by the size of C
+	Size     string `yaml:"size,omitempty"`     // N or HxW: the middle of that aspect, after Crop, is scaled to this
+	Channels string `yaml:"channels,omitempty"` // "grey" or "colour"; "": grey if every image is
+	Layout   string `yaml:"layout,omitempty"`   // of NPY in four dimensions: "nhwc" or "nchw"; "": by the size of C
 
-	Columns     string `yaml:"columns,omitempty"`     // of a table: names, numbers from 1 and ranges, with commas; "": all
-	Header      string `yaml:"header,omitempty"`      // of a table: "", "yes" or "no"; "": whether its first line is all numbers
-	Standardize string `yaml:"standardize,omitempty"` // of vectors from files: "" or "columns", "whiten", "none"; see [Scaler]
+	// Of tables:
+	Columns string `yaml:"columns,omitempty"` // names, numbers from 1 and ranges, with commas; "": all
+	Header  string `yaml:"header,omitempty"`  // "yes" or "no"; "": no if the first line is all numbers
+
+	// Of vectors from files: "columns", "whiten" or "none"; "" is "columns". See [Scaler].
+	Standardize string `yaml:"standardize,omitempty"`
 }
 
-// SettingError is a setting with a value that it cannot have, or that the data has no use for. Key is its name.
-type SettingError struct{ Key, Text string }
-
-func (e *SettingError) Error() string { return e.Key + " " + e.Text }
-
-func badSetting(key, format string, a ...any) error {
-	return &SettingError{key, fmt.Sprintf(format, a...)}
+// settingRule is what there is to know about one setting.
+type settingRule struct {
+	key, value string
+	check      func(key, value string) error // whether it can have the value
+	data       string                        // what it is for, in an error
 }
 
-// Validate checks the settings by themselves. The error is a [*SettingError].
+// rules lists all settings.
+func (s Settings) rules() []settingRule {
+	return []settingRule{
+		{"crop", s.Crop, checkSize, "image files"},
+		{"size", s.Size, checkSize, "image files"},
+		{"channels", s.Channels, oneOf("grey", "colour"), "image files"},
+		{"layout", s.Layout, oneOf("nhwc", "nchw"), "NPY images of four dimensions"},
+		{"standardize", s.Standardize, oneOf("columns", "whiten", "none"), "vectors from files"},
+		{"columns", s.Columns, checkNothing, "tables (CSV)"},
+		{"header", s.Header, oneOf("yes", "no"), "tables (CSV)"},
+	}
+}
+
+// Validate checks each setting by itself. The error is a [*setting.Error].
 func (s Settings) Validate() error {
-	if _, err := parseSize("crop", s.Crop); err != nil {
-		return err
-	}
-	if _, err := parseSize("size", s.Size); err != nil {
-		return err
-	}
-	for _, c := range []struct {
-		key, value string
-		words      []string
-	}{
-		{"channels", s.Channels, []string{"grey", "colour"}},
-		{"layout", s.Layout, []string{"nhwc", "nchw"}},
-		{"header", s.Header, []string{"yes", "no"}},
-		{"standardize", s.Standardize, []string{"columns", "whiten", "none"}},
-	} {
-		if err := oneOf(c.key, c.value, c.words); err != nil {
+	for _, r := range s.rules() {
+		if err := r.check(r.key, r.value); r.value != "" && err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func oneOf(key, value string, words []string) error {
-	if value == "" {
-		return nil
-	}
-	for _, w := range words {
-		if value == w {
-			return nil
-		}
-	}
-	return badSetting(key, "is %q: expected %s", value, strings.Join(words, " or "))
-}
-
-// used refuses the settings that data of this kind has no use for: who gives them expects them to do something.
-func (s Settings) used(pictures, layout, vectors, table bool) error {
-	for _, c := range []struct {
-		key, value string
-		ok         bool
-		what       string
-	}{
-		{"crop", s.Crop, pictures, "image files"}, {"size", s.Size, pictures, "image files"}, {"channels", s.Channels, pictures, "image files"},
-		{"layout", s.Layout, layout, "NPY images of four dimensions"}, {"standardize", s.Standardize, vectors, "vectors from files"},
-		{"columns", s.Columns, table, "tables (CSV)"}, {"header", s.Header, table, "tables (CSV)"},
-	} {
-		if c.value != "" && !c.ok {
-			return badSetting(c.key, "is for %s, and this data is none: leave it out", c.what)
+// refuseUnused fails for a setting that is given and not among the useful ones: who gives it expects it to do
+// something.
+func (s Settings) refuseUnused(useful []string) error {
+	for _, r := range s.rules() {
+		if r.value != "" && !slices.Contains(useful, r.key) {
+			return setting.Errorf(r.key, "is for %s, and this data is none: leave it out", r.data)
 		}
 	}
 	return nil
 }
 
-// size is a height and a width; the zero value is none.
+// oneOf returns the check that a value is one of some words.
+func oneOf(words ...string) func(key, value string) error {
+	return func(key, value string) error {
+		if !slices.Contains(words, value) {
+			return setting.Errorf(key, "is %q: expected %s", value, strings.Join(words, " or "))
+		}
+		return nil
+	}
+}
+
+func checkSize(key, value string) error {
+	_, err := parseSize(key, value)
+	return err
+}
+
+// checkNothing is the check of a setting that only the data can judge.
+func checkNothing(key, value string) error { return nil }
+
+// size is a height and a width. The zero value: none is given.
 type size struct{ h, w int }
 
 func (s size) String() string { return fmt.Sprintf("%dx%d", s.h, s.w) }
 
-// maxSide bounds the sides of images; beyond it sizes would be mistakes.
+// maxSide bounds the sides of images. A larger one is a mistake.
 const maxSide = 1 << 14
 
-// ParseSize reads "48" or "24x40", height first, as the value of the setting key. The error is a [*SettingError].
+// ParseSize reads "48" or "24x40", height first, the value of the setting key. The error is a [*setting.Error].
 func ParseSize(key, text string) (h, w int, err error) {
 	s, err := parseSize(key, text)
 	return s.h, s.w, err
 }
 
-// parseSize is ParseSize; no text is no size.
+// parseSize is [ParseSize], which allows no text.
 func parseSize(key, text string) (size, error) {
 	if text == "" {
 		return size{}, nil
@@ -112,9 +115,9 @@ func parseSize(key, text string) (size, error) {
 	s.w, err2 = strconv.Atoi(w)
 	switch {
 	case err1 != nil || err2 != nil:
-		return size{}, badSetting(key, "is %q: expected a number of pixels, such as 64, or height x width, such as 48x64", text)
+		return size{}, setting.Errorf(key, "is %q: expected a number of pixels, such as 64, or height x width, such as 48x64", text)
 	case s.h < 1 || s.w < 1 || s.h > maxSide || s.w > maxSide:
-		return size{}, badSetting(key, "is %q: expected sides of 1 to %d pixels", text, maxSide)
+		return size{}, setting.Errorf(key, "is %q: expected sides of 1 to %d pixels", text, maxSide)
 	}
 	return s, nil
 }

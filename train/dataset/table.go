@@ -1,5 +1,6 @@
-// Tables: text files of numbers, a row a line. The delimiter (comma, semicolon, tab, or spaces), a header line, a byte
-// order mark, CRLF and quoted fields (RFC 4180) are recognised; blank lines are passed over.
+// Tables: text files of numbers, one row a line. The delimiter (comma, semicolon, tab, bar or spaces), a line of
+// names, a byte order mark, CRLF and quoted fields (RFC 4180) are recognised. Blank lines are passed over.
+
 package dataset
 
 import (
@@ -14,72 +15,90 @@ import (
 	"strconv"
 	"strings"
 	"unicode/utf8"
+
+	"sigmaz/internal/setting"
 )
 
-// table is the chosen columns of text files.
-type table struct {
-	names  []string  // of the chosen columns; nil without a header
-	number []int     // of the chosen columns in the file, from 1
-	x      []float64 // (N, D)
-}
+const byteOrderMark = "\ufeff"
 
-// column is what an error calls column k: its number in the file and its name.
-func (t *table) column(k int) string {
-	if t.names == nil {
-		return fmt.Sprintf("column %d", t.number[k])
-	}
-	return fmt.Sprintf("column %d (%s)", t.number[k], t.names[k])
-}
-
-// isTable reports whether head looks like a text file of fields.
-func isTable(head []byte) bool {
-	head = bytes.TrimPrefix(head, []byte("\ufeff"))
-	if len(bytes.TrimSpace(head)) == 0 || bytes.HasPrefix(bytes.TrimSpace(head), []byte("<")) {
+// isTable recognises text: UTF-8 without control characters.
+func isTable(f *dataFile) bool {
+	text := bytes.TrimPrefix(f.head, []byte(byteOrderMark))
+	if blank := bytes.TrimSpace(text); len(blank) == 0 || bytes.HasPrefix(blank, []byte("<")) {
 		return false
 	}
-	for len(head) > 0 {
-		r, n := utf8.DecodeRune(head)
+	for len(text) > 0 {
+		r, n := utf8.DecodeRune(text)
 		if r == utf8.RuneError && n == 1 {
-			return len(head) < utf8.UTFMax // cut within a rune
+			return len(text) < utf8.UTFMax // the head ends within a character
 		}
 		if r < ' ' && r != '\t' && r != '\r' && r != '\n' {
 			return false
 		}
-		head = head[n:]
+		text = text[n:]
 	}
 	return true
 }
 
-// read adds the rows of a file. The first file says which columns there are.
-func (t *table) read(path string, r *bufio.Reader, set Settings) error {
-	if bom, _ := r.Peek(3); bytes.Equal(bom, []byte("\ufeff")) {
-		r.Discard(3)
+// readTable reads the rows of a file. The first file decides the columns.
+func readTable(f *dataFile, set Settings, t *table) error {
+	if mark, _ := f.r.Peek(len(byteOrderMark)); string(mark) == byteOrderMark {
+		f.r.Discard(len(byteOrderMark))
 	}
-	head, _ := r.Peek(r.Size())
-	records := newRecords(r, head)
-	first, err := records.next()
+	head, _ := f.r.Peek(f.r.Size())
+	lines := newRecords(f.r, head)
+	first, err := lines.next()
 	if err == io.EOF {
-		return fmt.Errorf("%s: expected a table of numbers, found blank lines only; choose another file", path)
+		return fmt.Errorf("%s: expected a table of numbers, found blank lines only; choose another file", f.path)
 	}
 	if err != nil {
-		return csvError(path, err)
+		return csvError(f.path, err)
 	}
 	first = slices.Clone(first)
-	width := len(first)
-	header := set.Header == "yes" || set.Header == "" && slices.ContainsFunc(first, func(f string) bool { return !isNumber(f) })
-	var names []string
+	header := set.Header == "yes" || set.Header == "" && slices.ContainsFunc(first, func(s string) bool { return !isNumber(s) })
+	number, err := t.setColumns(f.path, first, header, set.Columns)
+	if err != nil {
+		return err
+	}
+	row := first
 	if header {
-		for i, f := range first {
-			f = strings.TrimSpace(f)
-			if i == 0 {
-				f = strings.TrimSpace(strings.TrimPrefix(f, "#")) // as numpy.savetxt writes it
+		row, err = lines.next()
+	}
+	for ; err == nil; row, err = lines.next() {
+		if len(row) != len(first) {
+			return fmt.Errorf("%s: line %d: expected %d fields as in the first line, found %d; mend the line", f.path, lines.line(), len(first), len(row))
+		}
+		for k, c := range number {
+			v, err := parseNumber(row[c-1])
+			if err != nil {
+				return fmt.Errorf("%s: line %d, %s: expected a number, found %w", f.path, lines.line(), t.column(k), err)
 			}
-			names = append(names, f)
+			t.x = append(t.x, v)
 		}
 	}
-	number, err := chooseColumns(set.Columns, names, width)
+	if err != io.EOF {
+		return csvError(f.path, err)
+	}
+	return nil
+}
+
+// setColumns chooses the columns of a file by its first line and the setting columns, and returns their numbers in
+// this file, from 1. Those of another file than the first must be as many as the first file has, and have the same
+// names.
+func (t *table) setColumns(path string, first []string, header bool, columns string) ([]int, error) {
+	var names []string // of all columns
+	if header {
+		for i, s := range first {
+			s = strings.TrimSpace(s)
+			if i == 0 {
+				s = strings.TrimSpace(strings.TrimPrefix(s, "#")) // as numpy.savetxt writes it
+			}
+			names = append(names, s)
+		}
+	}
+	number, err := chooseColumns(columns, names, len(first))
 	if err != nil {
-		return fmt.Errorf("%s: %w", path, err)
+		return nil, fmt.Errorf("%s: %w", path, err)
 	}
 	var chosen []string
 	if header {
@@ -90,31 +109,10 @@ func (t *table) read(path string, r *bufio.Reader, set Settings) error {
 	if t.number == nil {
 		t.number, t.names = number, chosen
 	} else if len(number) != len(t.number) || !slices.Equal(chosen, t.names) {
-		return fmt.Errorf("%s: expected the %d columns of the first file (%s), found %d (%s); name only tables with the same columns",
+		return nil, fmt.Errorf("%s: expected the %d columns of the first file (%s), found %d (%s); name only tables with the same columns",
 			path, len(t.number), strings.Join(t.names, ", "), len(number), strings.Join(chosen, ", "))
 	}
-
-	for row, fresh := first, !header; ; {
-		if fresh {
-			if len(row) != width {
-				return fmt.Errorf("%s: line %d: expected %d fields as in the first line, found %d; mend the line", path, records.line(), width, len(row))
-			}
-			for k, c := range number {
-				v, err := number64(row[c-1])
-				if err != nil {
-					return fmt.Errorf("%s: line %d, %s: expected a number, found %w", path, records.line(), t.column(k), err)
-				}
-				t.x = append(t.x, v)
-			}
-		}
-		fresh = true
-		if row, err = records.next(); err == io.EOF {
-			return nil
-		}
-		if err != nil {
-			return csvError(path, err)
-		}
-	}
+	return number, nil
 }
 
 func csvError(path string, err error) error {
@@ -130,27 +128,27 @@ func isNumber(f string) bool {
 	return err == nil || errors.Is(err, strconv.ErrRange)
 }
 
-// number64 reads a field. The error is what was found instead of a finite number and what to do.
-func number64(field string) (float64, error) {
+// parseNumber reads a field. The error says what was found instead of a finite number, and what to do.
+func parseNumber(field string) (float64, error) {
 	f := strings.TrimSpace(field)
 	v, err := strconv.ParseFloat(f, 64)
 	switch {
 	case f == "":
-		return 0, errors.New("an empty field; fill it in, or remove the row or the column (-columns)")
+		return 0, errors.New("an empty field; fill it in, or remove the row or the column (`columns`)")
 	case err == nil && math.IsNaN(v), slices.Contains([]string{"na", "n/a", "null", "none", "?", "-"}, strings.ToLower(f)):
-		return 0, fmt.Errorf("%q, a missing value; fill it in, or remove the row or the column (-columns)", f)
+		return 0, fmt.Errorf("%q, a missing value; fill it in, or remove the row or the column (`columns`)", f)
 	case errors.Is(err, strconv.ErrRange) || math.IsInf(v, 0):
-		return 0, fmt.Errorf("%q, which is not finite; mend it, or remove the row or the column (-columns)", f)
+		return 0, fmt.Errorf("%q, which is not finite; mend it, or remove the row or the column (`columns`)", f)
 	case err != nil && isNumber(strings.Replace(f, ",", ".", 1)):
 		return 0, fmt.Errorf("%q with a decimal comma; write it with a point", f)
 	case err != nil:
-		return 0, fmt.Errorf("%q; name the columns of numbers with -columns", clip(f))
+		return 0, fmt.Errorf("%q; name the columns of numbers with `columns`", shorten(f))
 	}
 	return v, nil
 }
 
-// clip keeps a message to one line of sane length.
-func clip(s string) string {
+// shorten makes a piece of a file fit into a message: one line, at most 40 characters.
+func shorten(s string) string {
 	s = strings.Join(strings.Fields(s), " ")
 	if r := []rune(s); len(r) > 40 {
 		s = string(r[:37]) + "..."
@@ -160,13 +158,13 @@ func clip(s string) string {
 
 // records reads the fields of a table, line by line.
 type records struct {
-	csv  *csv.Reader
+	csv  *csv.Reader    // for fields between delimiters
 	text *bufio.Scanner // for fields between spaces
-	at   int
+	at   int            // the number of the line that text is at
 }
 
-// newRecords chooses the delimiter by the start of the text: the one that is on the most of its first lines, and comes
-// first in ", ; tab |"; spaces where there is none of these.
+// newRecords chooses the delimiter by the first 20 lines: the one of ", ; tab |" that is on the most of them, the
+// earlier one of two alike; spaces where none is on any.
 func newRecords(r io.Reader, head []byte) *records {
 	lines := strings.FieldsFunc(string(head), func(r rune) bool { return r == '\n' || r == '\r' })
 	if len(lines) > 1 && !bytes.HasSuffix(head, []byte("\n")) {
@@ -205,7 +203,7 @@ func newRecords(r io.Reader, head []byte) *records {
 	return &records{csv: c}
 }
 
-// unquoted is a line without its quoted fields.
+// unquoted returns a line without its quoted fields.
 func unquoted(l string) string {
 	var b strings.Builder
 	for i, part := range strings.Split(l, `"`) {
@@ -216,7 +214,7 @@ func unquoted(l string) string {
 	return b.String()
 }
 
-// next is the fields of the next line that is not blank; they hold until the next call.
+// next returns the fields of the next line that is not blank. The next call overwrites them.
 func (r *records) next() ([]string, error) {
 	if r.csv != nil {
 		for {
@@ -230,7 +228,7 @@ func (r *records) next() ([]string, error) {
 	for r.text.Scan() {
 		r.at++
 		if f := strings.Fields(r.text.Text()); len(f) > 0 {
-			if f[0] == "#" { // the sign of a comment before a header
+			if f[0] == "#" { // the mark of a comment before a line of names
 				f = f[1:]
 			}
 			return f, nil
@@ -242,7 +240,7 @@ func (r *records) next() ([]string, error) {
 	return nil, io.EOF
 }
 
-// line is the number of the line that next returned.
+// line is the number of the line that next returned, from 1.
 func (r *records) line() int {
 	if r.csv != nil {
 		line, _ := r.csv.FieldPos(0)
@@ -251,7 +249,8 @@ func (r *records) line() int {
 	return r.at
 }
 
-// chooseColumns reads a list of columns: names, numbers from 1, and ranges of numbers. A name goes before a number.
+// chooseColumns reads the setting columns: names, numbers from 1 and ranges of numbers, with commas between. An item
+// that is a name as well as a number is the name. The result is numbers from 1.
 func chooseColumns(list string, names []string, width int) ([]int, error) {
 	var out []int
 	if list == "" {
@@ -264,14 +263,14 @@ func chooseColumns(list string, names []string, width int) ([]int, error) {
 	c.TrimLeadingSpace = true
 	items, err := c.Read()
 	if err != nil {
-		return nil, badSetting("columns", "is %q: expected names, numbers and ranges with commas between, such as 1,3-5", list)
+		return nil, setting.Errorf("columns", "is %q: expected names, numbers and ranges with commas between, such as 1,3-5", list)
 	}
 	take := func(i int, item string) error {
 		switch {
 		case i < 1 || i > width:
-			return badSetting("columns", "names column %s, but the table has columns 1 to %d%s", item, width, inBrackets(names))
+			return setting.Errorf("columns", "names column %s, but the table has columns 1 to %d%s", item, width, inBrackets(names))
 		case slices.Contains(out, i):
-			return badSetting("columns", "names column %s twice: name each once", item)
+			return setting.Errorf("columns", "names column %s twice: name each once", item)
 		}
 		out = append(out, i)
 		return nil
@@ -280,7 +279,7 @@ func chooseColumns(list string, names []string, width int) ([]int, error) {
 		item = strings.TrimSpace(item)
 		if i := slices.Index(names, item); i >= 0 && item != "" {
 			if slices.Contains(names[i+1:], item) {
-				return nil, badSetting("columns", "names column %q, of which the table has two: give its number", item)
+				return nil, setting.Errorf("columns", "names column %q, of which the table has two: give its number", item)
 			}
 			if err := take(i+1, item); err != nil {
 				return nil, err
@@ -298,10 +297,10 @@ func chooseColumns(list string, names []string, width int) ([]int, error) {
 			if names == nil {
 				known = "it has no header"
 			}
-			return nil, badSetting("columns", "names column %q, which is neither a number nor a range such as 3-5, and %s", clip(item), known)
+			return nil, setting.Errorf("columns", "names column %q, which is neither a number nor a range such as 3-5, and %s", shorten(item), known)
 		}
 		if b-a > width {
-			b = a + width // the next line finds it too large
+			b = a + width // too large as well, and the loop below ends
 		}
 		for i := a; i <= b; i++ {
 			if err := take(i, strconv.Itoa(i)); err != nil {
@@ -312,7 +311,7 @@ func chooseColumns(list string, names []string, width int) ([]int, error) {
 	return out, nil
 }
 
-// inBrackets is some names, for an error.
+// inBrackets lists names, for an error.
 func inBrackets(names []string) string {
 	if len(names) == 0 {
 		return ""

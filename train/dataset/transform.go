@@ -1,19 +1,20 @@
-// From a decoded image to one of the data set: over white, upright, cut, scaled, grey or colour.
+// Transforms: how a decoded picture becomes an image of the data set, in this order.
 //
-//	cut      the middle HxW pixels (-crop); offsets (h-H)/2 and (w-W)/2, rounded down
-//	scale    the largest centred rectangle of the target's aspect, to the target (-size), by Catmull and Rom's cubic
-//	         (1974), which is widened when it shrinks an image, so that nothing aliases
+//	white    laid over white where it is transparent
+//	upright  turned and mirrored by its EXIF orientation
+//	crop     cut to the middle HxW pixels, at the offsets (h-H)/2 and (w-W)/2 rounded down (the setting crop)
+//	size     the largest centred rectangle of the aspect of HxW is scaled to HxW (the setting size), by the cubic of
+//	         Catmull and Rom (1974), widened where it shrinks an image so that nothing aliases
 //	grey     Y = 0.299 R + 0.587 G + 0.114 B (ITU-R BT.601, as in JPEG)
 //
-// Of 16 bits the upper 8 are kept.
+// Of 16 bits a channel the upper 8 are kept.
+
 package dataset
 
 import (
 	"bytes"
 	"fmt"
 	"image"
-	"image/jpeg"
-	"image/png"
 	"math"
 	"slices"
 	"sync"
@@ -21,10 +22,10 @@ import (
 	"golang.org/x/image/draw"
 )
 
-// transform makes images of one size.
+// transform makes images of one size and number of channels.
 type transform struct {
-	crop, size size // zero: none
-	c          int  // 1 or 3
+	crop, size size // the settings; the zero value: not given
+	c          int  // channels of the result, 1 or 3
 	scalers    sync.Map
 }
 
@@ -38,26 +39,21 @@ func newTransform(set Settings, c int) (*transform, error) {
 	return t, err
 }
 
-// picture decodes a file and makes it a row.
-func (t *transform) picture(row, data []byte, of surveyed) error {
-	var img image.Image
-	var err error
-	if of.jpeg {
-		img, err = jpeg.Decode(bytes.NewReader(data))
-	} else {
-		img, err = png.Decode(bytes.NewReader(data))
-	}
+// applyToPicture decodes the file of a picture and writes its image to row, (H, W, C).
+func (t *transform) applyToPicture(row, data []byte, of surveyed) error {
+	img, err := of.encoding.decode(bytes.NewReader(data))
 	if err != nil {
-		return badPicture(of.path, of.jpeg, err)
+		return of.encoding.damaged(of.path, err)
 	}
-	turned := orientation(data)
+	turned := of.encoding.orientation(data)
 	rgba := upright(onWhite(img), turned)
 	switch got := (size{rgba.Rect.Dy(), rgba.Rect.Dx()}); {
 	case got == of.shape:
 	case turned >= 5 && got == size{of.shape.w, of.shape.h}:
-		// A PNG may say after its pixels how it is turned, which its header did not tell. Only scaling takes any shape.
+		// A PNG may say after its pixels how it is turned. The survey, which read only the header, did not see that
+		// and took the picture for one of the other shape, which matters unless it is scaled.
 		if t.size == (size{}) || t.crop != (size{}) {
-			return fmt.Errorf("%s: expected an EXIF orientation before the pixels, found one after them, by which it is %v and not %v; give -size without -crop, or save it upright", of.path, got, of.shape)
+			return fmt.Errorf("%s: expected an EXIF orientation before the pixels, found one after them, by which it is %v and not %v; give `size` without `crop`, or save it upright", of.path, got, of.shape)
 		}
 	default:
 		return fmt.Errorf("%s: expected a file that stays as it is, but it changed while it was read (%v pixels, then %v); start again when it is complete", of.path, of.shape, got)
@@ -66,7 +62,7 @@ func (t *transform) picture(row, data []byte, of surveyed) error {
 	return nil
 }
 
-// onWhite is the image as RGBA, over white where it is transparent.
+// onWhite returns the image as RGBA, laid over white where it is transparent.
 func onWhite(img image.Image) *image.RGBA {
 	b := img.Bounds()
 	dst := image.NewRGBA(image.Rect(0, 0, b.Dx(), b.Dy()))
@@ -81,8 +77,8 @@ func onWhite(img image.Image) *image.RGBA {
 	return dst
 }
 
-// upright turns and mirrors an image by its EXIF orientation (CIPA DC-008, tag 0x0112): it says where row 0 and column 0
-// of the stored image are when one looks at it.
+// upright turns and mirrors an image by its EXIF orientation (CIPA DC-008, tag 0x0112). The orientation says on which
+// side of the picture, as one looks at it, row 0 and column 0 of the stored image are:
 //
 //	1 top left    2 top right    3 bottom right    4 bottom left
 //	5 left top    6 right top    7 right bottom    8 left bottom
@@ -121,14 +117,14 @@ func upright(src *image.RGBA, orientation int) *image.RGBA {
 	return dst
 }
 
-// apply cuts and scales an opaque image and writes it to row, (H, W, C).
+// apply cuts and scales an opaque image and writes the result to row, (H, W, C).
 func (t *transform) apply(row []byte, src *image.RGBA) {
 	r := src.Rect
 	if t.crop != (size{}) {
 		r = centred(r, t.crop.h, t.crop.w)
 	}
 	if want := t.size; want != (size{}) && (r.Dy() != want.h || r.Dx() != want.w) {
-		r = aspect(r, want)
+		r = largest(r, want)
 		dst := image.NewRGBA(image.Rect(0, 0, want.w, want.h))
 		t.scaler(r, want).Scale(dst, dst.Rect, src, r, draw.Src, nil)
 		src, r = dst, dst.Rect
@@ -140,7 +136,7 @@ func (t *transform) apply(row []byte, src *image.RGBA) {
 			if t.c == 3 {
 				copy(row[i:i+3], line)
 			} else {
-				// as color.GrayModel has it, in 16 bits with their sum 65,536
+				// The weights of color.GrayModel, whose sum is 65,536, on values of 16 bits.
 				row[i] = byte((19595*uint32(line[0])*257 + 38470*uint32(line[1])*257 + 7471*uint32(line[2])*257 + 1<<15) >> 24)
 			}
 			i += t.c
@@ -148,7 +144,7 @@ func (t *transform) apply(row []byte, src *image.RGBA) {
 	}
 }
 
-// scaler is the kernel's weights for one pair of sizes, which most images share.
+// scaler returns the weights that scale r to a size. Most images share them, so they are kept.
 func (t *transform) scaler(r image.Rectangle, to size) draw.Scaler {
 	key := [2]size{{r.Dy(), r.Dx()}, to}
 	if s, ok := t.scalers.Load(key); ok {
@@ -159,14 +155,14 @@ func (t *transform) scaler(r image.Rectangle, to size) draw.Scaler {
 	return s
 }
 
-// centred is the middle h x w of r.
+// centred returns the middle h x w of r.
 func centred(r image.Rectangle, h, w int) image.Rectangle {
 	x, y := r.Min.X+(r.Dx()-w)/2, r.Min.Y+(r.Dy()-h)/2
 	return image.Rect(x, y, x+w, y+h)
 }
 
-// aspect is the largest centred rectangle in r with the aspect of a size.
-func aspect(r image.Rectangle, to size) image.Rectangle {
+// largest returns the largest centred rectangle in r with the aspect of a size.
+func largest(r image.Rectangle, to size) image.Rectangle {
 	h, w := r.Dy(), r.Dx()
 	if w*to.h > h*to.w {
 		w = max(1, int(math.Round(float64(h)*float64(to.w)/float64(to.h))))
@@ -176,11 +172,11 @@ func aspect(r image.Rectangle, to size) image.Rectangle {
 	return centred(r, h, w)
 }
 
-// array makes an image of an array, (H, W, C) of h x w and c channels, a row.
-func (t *transform) array(row, image []byte, h, w, c int) {
-	rgba := newRGBA(h, w)
+// applyToArray writes the result for an image (h, w, c) to row, (H, W, C).
+func (t *transform) applyToArray(row, values []byte, h, w, c int) {
+	rgba := image.NewRGBA(image.Rect(0, 0, w, h))
 	for p := range h * w {
-		v := image[p*c : (p+1)*c]
+		v := values[p*c : (p+1)*c]
 		if c == 1 {
 			v = []byte{v[0], v[0], v[0]}
 		}
@@ -190,9 +186,7 @@ func (t *transform) array(row, image []byte, h, w, c int) {
 	t.apply(row, rgba)
 }
 
-func newRGBA(h, w int) *image.RGBA { return image.NewRGBA(image.Rect(0, 0, w, h)) }
-
-// changes says whether images of h x w and c channels are changed at all, and what they become.
+// changes tells the size that images of h x w and c channels get, and whether they are changed at all.
 func (t *transform) changes(h, w, c int) (size, bool) {
 	to := size{h, w}
 	if t.crop != (size{}) {
@@ -204,9 +198,10 @@ func (t *transform) changes(h, w, c int) (size, bool) {
 	return to, to != size{h, w} || t.c != c
 }
 
+// channelsOf is the number of channels for each value of the setting channels.
 var channelsOf = map[string]int{"grey": 1, "colour": 3}
 
-// arrayTransform is the transform of images of h x w and c channels.
+// arrayTransform returns the transform of images of h x w and c channels from the file at path.
 func arrayTransform(set Settings, path string, h, w, c int) (*transform, error) {
 	to := c
 	if set.Channels != "" {
@@ -217,10 +212,10 @@ func arrayTransform(set Settings, path string, h, w, c int) (*transform, error) 
 		return nil, err
 	}
 	if _, changes := t.changes(h, w, c); changes && !slices.Contains([]int{1, 3}, c) {
-		return nil, fmt.Errorf("%s: expected images of 1 or 3 channels to cut, scale or turn grey, found %d; leave -crop, -size and -channels out", path, c)
+		return nil, fmt.Errorf("%s: expected images of 1 or 3 channels to cut, scale or turn grey, found %d; leave `crop`, `size` and `channels` out", path, c)
 	}
 	if t.crop.h > h || t.crop.w > w {
-		return nil, fmt.Errorf("%s: expected images of at least %v pixels (height x width) to cut that out, found %v; give a smaller -crop", path, t.crop, size{h, w})
+		return nil, fmt.Errorf("%s: expected images of at least %v pixels (height x width) to cut that out, found %v; give a smaller `crop`", path, t.crop, size{h, w})
 	}
 	return t, nil
 }

@@ -5,9 +5,10 @@
 NET is ncsn, ncsnv2, ncsnv2deeper or ncsnv2deepest. The class is the twin of model/testdata/golden/golden.py, written from the
 papers, with the names, shapes and order of the original and its buffer sigmas. x, levels and s are what score read and wrote:
 
-    score -checkpoint FILE.safetensors -input x.npy -levels levels.npy -o s.npy
+    sigmaz score FILE.safetensors -input x.npy -level-file levels.npy -o s.npy
 
-Needs numpy, PyTorch and safetensors.
+Fails where the state_dict does not fit, or the scores differ by 1e-5 of the largest or more. Needs numpy, PyTorch and
+safetensors.
 """
 
 import os
@@ -41,4 +42,7 @@ if arrays:
     sigma = net.sigmas[y] if name != "ncsn" else torch.ones(len(x))  # ncsn does not divide by it
     with torch.no_grad():
         want = net(torch.from_numpy(x.astype(np.float32)), y, sigma).numpy()
-    print("score of %s: %s, worst difference %.1e of the largest" % (arrays[0], s.shape, np.abs(s - want).max() / np.abs(want).max()))
+    worst = np.abs(s - want).max() / np.abs(want).max()
+    print("score of %s: %s, worst difference %.1e of the largest" % (arrays[0], s.shape, worst))
+    if not worst < 1e-5:  # NaN is not
+        raise SystemExit("the scores differ")

@@ -1,18 +1,15 @@
-// Package philox is random numbers as a function: Philox4x32-10 (Salmon et al., "Parallel random numbers: as easy as 1, 2,
-// 3", SC 2011) and the Box-Muller normals made of its words, in plain Go. It is the reference of the assembly of package
-// vec and of the CUDA kernels, which give the same bits.
 package philox
 
 import "math"
 
-// The multipliers of a round, and what the key grows by from one round to the next.
+// M0 and M1 are the multipliers of a round. W0 and W1 are added to the key from one round to the next.
 const (
 	M0, M1 = 0xD2511F53, 0xCD9E8D57
 	W0, W1 = 0x9E3779B9, 0xBB67AE85
 	Rounds = 10
 )
 
-// Words is Philox4x32-10: four random words for a key and a counter.
+// Words computes Philox4x32-10: four random words from a key and a counter.
 func Words(key [2]uint32, ctr [4]uint32) [4]uint32 {
 	for range Rounds {
 		p0 := uint64(M0) * uint64(ctr[0])
@@ -24,18 +21,19 @@ func Words(key [2]uint32, ctr [4]uint32) [4]uint32 {
 	return ctr
 }
 
-// Stream is the words of one key and of the first three words of the counter: an endless list of blocks of four.
+// Stream is the list of random words of one key and the first three words of the counter. The fourth word of the
+// counter numbers its blocks of four.
 type Stream struct {
 	Key     [2]uint32
 	Counter [3]uint32
 }
 
-// Block is the words of elements 4b to 4b+3.
+// Block returns the words of elements 4b to 4b+3.
 func (s Stream) Block(b uint32) [4]uint32 {
 	return Words(s.Key, [4]uint32{s.Counter[0], s.Counter[1], s.Counter[2], b})
 }
 
-// Uniform turns a word into a float32 in (0, 1]: ((x >> 8) + 1) 2^-24.
+// Uniform turns a word into a float32 in (0, 1]: ((x >> 8) + 1) 2^-24. It is never 0, so that it has a logarithm.
 func Uniform(x uint32) float32 { return float32(x>>8+1) * (1.0 / (1 << 24)) }
 
 // Fraction turns a word into a float32 in [0, 1): (x >> 9) 2^-23.
@@ -56,9 +54,11 @@ func Normals(x [4]uint32) [4]float32 {
 	return z
 }
 
-// logUniform is ln u(x) for u(x) = ((x>>8)+1) 2^-24, with u = m 2^e and m in (sqrt(1/2), sqrt(2)]:
-// ln u = e ln 2 + ln(1+f), f = m-1, ln(1+f) = f - f^2/2 + f^3 P(f) with the polynomial P of Cephes' logf
-// (relative error below 2^-23 over the interval).
+// logUniform computes ln u of u = [Uniform](x). With u = m 2^e, m in (sqrt(1/2), sqrt(2)] and f = m-1,
+//
+//	ln u = e ln 2 + ln(1+f),   ln(1+f) = f - f^2/2 + f^3 P(f)
+//
+// where P is the polynomial of Cephes' logf (relative error below 2^-23 over the interval).
 func logUniform(x uint32) float32 {
 	bits := math.Float32bits(Uniform(x))
 	e := int32(bits>>23) - 126
@@ -81,8 +81,8 @@ func logUniform(x uint32) float32 {
 	return float32(f+y) + float32(fe*0.693359375)
 }
 
-// sinCosTurn is sin and cos of 2 pi u(x). The turn is cut at multiples of a quarter: u = q/4 + t with t in
-// [-1/8, 1/8], exactly representable, and the polynomials of Cephes' sinf and cosf run on 2 pi t.
+// sinCosTurn computes sin and cos of 2 pi u, u = [Uniform](x). It splits the turn into quarters, u = q/4 + t with t in
+// [-1/8, 1/8], which float32 represents exactly, and runs the polynomials of Cephes' sinf and cosf on 2 pi t.
 func sinCosTurn(x uint32) (sin, cos float32) {
 	k := x>>8 + 1                                           // u = k 2^-24
 	q := (k + 1<<21) >> 22                                  // nearest quarter

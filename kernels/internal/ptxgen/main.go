@@ -1,8 +1,3 @@
-// Ptxgen compiles the CUDA kernels to PTX: go generate ./kernels. It is run in that folder and needs nvcc 11.8 (or $NVCC):
-// PTX of that version is taken by every driver since 520.
-//
-// Comments and the paths of source files are left out, so that the PTX changes when the code does. The first line is the
-// SHA-256 of the sources, by which a test without nvcc sees that a file is stale.
 package main
 
 import (
@@ -29,6 +24,7 @@ func main() {
 	}
 }
 
+// generate compiles every .cu file of the working folder to a .ptx file in folder out.
 func generate(out string) error {
 	nvcc := os.Getenv("NVCC")
 	if nvcc == "" {
@@ -64,14 +60,15 @@ func generate(out string) error {
 		if err != nil {
 			return err
 		}
-		if err := os.WriteFile(filepath.Join(out, name), append(fmt.Appendf(nil, "// sources sha256: %x\n", sum), strip(text)...), 0o644); err != nil {
+		text = append(fmt.Appendf(nil, "// sources sha256: %x\n", sum), strip(text)...)
+		if err := os.WriteFile(filepath.Join(out, name), text, 0o644); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// sourceSum is the SHA-256 of a .cu file followed by all .cuh files beside it, in the order of their names.
+// sourceSum returns the SHA-256 of a .cu file followed by all .cuh files beside it, in the order of their names.
 func sourceSum(source string) ([]byte, error) {
 	headers, err := filepath.Glob("*.cuh")
 	if err != nil {
@@ -88,13 +85,13 @@ func sourceSum(source string) ([]byte, error) {
 	return h.Sum(nil), nil
 }
 
-// noise is what says nothing about the code: comments, file and line directives.
+// noise matches lines that say nothing about the code: empty ones, comments, and .file and .loc directives.
 var noise = regexp.MustCompile(`(?m)^\s*(//.*|\.file[ \t].*|\.loc[ \t].*)?\n`)
 
-// internal is how nvcc names what has internal linkage: with two hashes, of the folder it ran in among other things.
+// internal matches nvcc's names of what has internal linkage. They hold two hashes, which differ from folder to folder.
 var internal = regexp.MustCompile(`_INTERNAL_[0-9a-f]{8}_(\d+_\w+?_cu_)[0-9a-f]{8}`)
 
-// strip leaves out noise, comments at ends of lines, and the hashes that would tell one folder from another.
+// strip removes noise, comments at the ends of lines, and the hashes that depend on the folder.
 func strip(ptx []byte) []byte {
 	ptx = internal.ReplaceAll(ptx, []byte("_INTERNAL_00000000_${1}00000000"))
 	ptx = regexp.MustCompile(`(?m)[ \t]*//.*$`).ReplaceAll(ptx, nil)

@@ -1,18 +1,21 @@
+// Adam and the moving average of the parameters, in one pass over memory.
+
 package vec
 
 import "math"
 
-// AdamFactors are the numbers of one step of Adam, see [Adam]. The assembly knows their order.
+// AdamFactors are the numbers of one step of [Adam]. The assembly reads them in this order.
 type AdamFactors struct {
-	Beta1, Rest1   float32 // of the first moment: b1, 1-b1
-	Beta2, Rest2   float32 // of the second: b2, 1-b2
+	Beta1, Rest1   float32 // first moment: b1, 1-b1
+	Beta2, Rest2   float32 // second moment: b2, 1-b2
 	Size           float32 // lr/(1-b1^t)
 	Root           float32 // 1/sqrt(1-b2^t)
 	Eps            float32
-	Rate, RestRate float32 // of the average: r, 1-r
+	Rate, RestRate float32 // average: r, 1-r
 }
 
-// adamPiece is how many parameters one assembly call handles; they are nine streams of memory.
+// adamPiece is the number of parameters of one assembly call. It is less than piece: Adam reads five values and writes
+// four for each.
 const adamPiece = 2048
 
 // Adam updates parameters p, moments m and v and, unless it is empty, the moving average ema from the gradient g:
@@ -20,7 +23,7 @@ const adamPiece = 2048
 //	m <- b1 m + (1-b1) g        v <- b2 v + (1-b2) g^2
 //	p <- p - Size m / (sqrt(v) Root + eps)        ema <- r ema + (1-r) p
 //
-// with the same bits on every instruction set: every product is rounded before it is added.
+// All instruction sets give the same bits: every product is rounded before it is added.
 func Adam(p, g, m, v, ema []float32, f *AdamFactors) {
 	n := len(p)
 	checkLen("Adam: g", len(g), n)

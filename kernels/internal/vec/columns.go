@@ -1,9 +1,11 @@
-package vec
-
-// Sums down the columns of rows of C channels: statistics of the norms, gradients of biases and of per-channel scales.
+// Sums down the columns of a matrix of rows of C channels: statistics of the norms, gradients of biases and of
+// per-channel scales.
 //
-// The assembly adds up to 64 columns at a time, so rows of few channels are taken several at once, as one longer row.
-// Blocks of 64 (longer) rows are summed in float32 and then added to float64 sums, which end as float32.
+// The assembly adds up to 64 columns at a time. If a row has fewer channels, several rows are taken as one longer row.
+// Blocks of 64 (longer) rows are summed in float32 and then added to sums in float64, which are rounded to float32 in
+// the end.
+
+package vec
 
 type columnKind int
 
@@ -19,8 +21,11 @@ func ColumnSum(sum, x []float32) {
 	columns(sumOnly, sum, nil, x, nil, nil)
 }
 
-// ColumnMoments computes sum[c] = sum over p of (x[p,c] - shift[c]) and sumSq[c] = the sum of its squares, C = len(sum).
-// A shift near the mean keeps a variance computed from them accurate; it may be nil, for 0.
+// ColumnMoments computes, with d = x[p,c] - shift[c] and C = len(sum),
+//
+//	sum[c] = sum over p of d        sumSq[c] = sum over p of d^2
+//
+// A shift near the mean keeps a variance that is computed from them accurate. A nil shift is 0.
 func ColumnMoments(sum, sumSq, x, shift []float32) {
 	checkColumns("ColumnMoments", len(sum), len(x))
 	checkLen("ColumnMoments: sumSq", len(sumSq), len(sum))
@@ -30,8 +35,11 @@ func ColumnMoments(sum, sumSq, x, shift []float32) {
 	columns(moments, sum, sumSq, x, nil, shift)
 }
 
-// ColumnDots computes sumA[c] = sum over p of a[p,c] and sumAB[c] = sum over p of a[p,c] * (b[p,c] - shift[c]), C = len(sumA).
-// shift may be nil, for 0.
+// ColumnDots computes, with C = len(sumA),
+//
+//	sumA[c] = sum over p of a[p,c]        sumAB[c] = sum over p of a[p,c] * (b[p,c] - shift[c])
+//
+// A nil shift is 0.
 func ColumnDots(sumA, sumAB, a, b, shift []float32) {
 	checkColumns("ColumnDots", len(sumA), len(a))
 	checkLen("ColumnDots: sumAB", len(sumAB), len(sumA))
@@ -50,8 +58,8 @@ func checkColumns(what string, c, n int) {
 
 const (
 	columnVectors = 4   // vectors of columns in one kernel call
-	columnSums    = 64  // first sums of a call; the second follow
-	columnRows    = 256 // rows of a call
+	columnSums    = 64  // room for the first sums; the second sums follow
+	columnRows    = 256 // most rows of one kernel call
 )
 
 func columns(kind columnKind, first, second, a, b, shift []float32) {

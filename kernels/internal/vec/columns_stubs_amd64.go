@@ -4,122 +4,146 @@
 
 package vec
 
-// columnSumAVX512x1 computes sums[c] += sum a[p, c], for 1 vectors of columns of which the last has last columns; stride is in bytes.
+// columnSumAVX512x1 computes sums[c] += sum a[p, c],
+// for 1 vectors of columns, last columns in the last. stride is in bytes.
 //
 //go:noescape
 func columnSumAVX512x1(sums *float64, a *float32, b *float32, shift *float32, rows int, stride int, last int)
 
-// columnSumAVX512x2 computes sums[c] += sum a[p, c], for 2 vectors of columns of which the last has last columns; stride is in bytes.
+// columnSumAVX512x2 computes sums[c] += sum a[p, c],
+// for 2 vectors of columns, last columns in the last. stride is in bytes.
 //
 //go:noescape
 func columnSumAVX512x2(sums *float64, a *float32, b *float32, shift *float32, rows int, stride int, last int)
 
-// columnSumAVX512x3 computes sums[c] += sum a[p, c], for 3 vectors of columns of which the last has last columns; stride is in bytes.
+// columnSumAVX512x3 computes sums[c] += sum a[p, c],
+// for 3 vectors of columns, last columns in the last. stride is in bytes.
 //
 //go:noescape
 func columnSumAVX512x3(sums *float64, a *float32, b *float32, shift *float32, rows int, stride int, last int)
 
-// columnSumAVX512x4 computes sums[c] += sum a[p, c], for 4 vectors of columns of which the last has last columns; stride is in bytes.
+// columnSumAVX512x4 computes sums[c] += sum a[p, c],
+// for 4 vectors of columns, last columns in the last. stride is in bytes.
 //
 //go:noescape
 func columnSumAVX512x4(sums *float64, a *float32, b *float32, shift *float32, rows int, stride int, last int)
 
-// columnMomentsAVX512x1 computes with d = a[p, c] - shift[c]: sums[c] += sum d, sums[64+c] += sum d^2, for 1 vectors of columns of which the last has last columns; stride is in bytes.
+// columnMomentsAVX512x1 computes with d = a[p, c] - shift[c]: sums[c] += sum d, sums[64+c] += sum d^2,
+// for 1 vectors of columns, last columns in the last. stride is in bytes.
 //
 //go:noescape
 func columnMomentsAVX512x1(sums *float64, a *float32, b *float32, shift *float32, rows int, stride int, last int)
 
-// columnMomentsAVX512x2 computes with d = a[p, c] - shift[c]: sums[c] += sum d, sums[64+c] += sum d^2, for 2 vectors of columns of which the last has last columns; stride is in bytes.
+// columnMomentsAVX512x2 computes with d = a[p, c] - shift[c]: sums[c] += sum d, sums[64+c] += sum d^2,
+// for 2 vectors of columns, last columns in the last. stride is in bytes.
 //
 //go:noescape
 func columnMomentsAVX512x2(sums *float64, a *float32, b *float32, shift *float32, rows int, stride int, last int)
 
-// columnMomentsAVX512x3 computes with d = a[p, c] - shift[c]: sums[c] += sum d, sums[64+c] += sum d^2, for 3 vectors of columns of which the last has last columns; stride is in bytes.
+// columnMomentsAVX512x3 computes with d = a[p, c] - shift[c]: sums[c] += sum d, sums[64+c] += sum d^2,
+// for 3 vectors of columns, last columns in the last. stride is in bytes.
 //
 //go:noescape
 func columnMomentsAVX512x3(sums *float64, a *float32, b *float32, shift *float32, rows int, stride int, last int)
 
-// columnMomentsAVX512x4 computes with d = a[p, c] - shift[c]: sums[c] += sum d, sums[64+c] += sum d^2, for 4 vectors of columns of which the last has last columns; stride is in bytes.
+// columnMomentsAVX512x4 computes with d = a[p, c] - shift[c]: sums[c] += sum d, sums[64+c] += sum d^2,
+// for 4 vectors of columns, last columns in the last. stride is in bytes.
 //
 //go:noescape
 func columnMomentsAVX512x4(sums *float64, a *float32, b *float32, shift *float32, rows int, stride int, last int)
 
-// columnDotsAVX512x1 computes sums[c] += sum a[p, c], sums[64+c] += sum a[p, c] (b[p, c] - shift[c]), for 1 vectors of columns of which the last has last columns; stride is in bytes.
+// columnDotsAVX512x1 computes sums[c] += sum a[p, c], sums[64+c] += sum a[p, c] (b[p, c] - shift[c]),
+// for 1 vectors of columns, last columns in the last. stride is in bytes.
 //
 //go:noescape
 func columnDotsAVX512x1(sums *float64, a *float32, b *float32, shift *float32, rows int, stride int, last int)
 
-// columnDotsAVX512x2 computes sums[c] += sum a[p, c], sums[64+c] += sum a[p, c] (b[p, c] - shift[c]), for 2 vectors of columns of which the last has last columns; stride is in bytes.
+// columnDotsAVX512x2 computes sums[c] += sum a[p, c], sums[64+c] += sum a[p, c] (b[p, c] - shift[c]),
+// for 2 vectors of columns, last columns in the last. stride is in bytes.
 //
 //go:noescape
 func columnDotsAVX512x2(sums *float64, a *float32, b *float32, shift *float32, rows int, stride int, last int)
 
-// columnDotsAVX512x3 computes sums[c] += sum a[p, c], sums[64+c] += sum a[p, c] (b[p, c] - shift[c]), for 3 vectors of columns of which the last has last columns; stride is in bytes.
+// columnDotsAVX512x3 computes sums[c] += sum a[p, c], sums[64+c] += sum a[p, c] (b[p, c] - shift[c]),
+// for 3 vectors of columns, last columns in the last. stride is in bytes.
 //
 //go:noescape
 func columnDotsAVX512x3(sums *float64, a *float32, b *float32, shift *float32, rows int, stride int, last int)
 
-// columnDotsAVX512x4 computes sums[c] += sum a[p, c], sums[64+c] += sum a[p, c] (b[p, c] - shift[c]), for 4 vectors of columns of which the last has last columns; stride is in bytes.
+// columnDotsAVX512x4 computes sums[c] += sum a[p, c], sums[64+c] += sum a[p, c] (b[p, c] - shift[c]),
+// for 4 vectors of columns, last columns in the last. stride is in bytes.
 //
 //go:noescape
 func columnDotsAVX512x4(sums *float64, a *float32, b *float32, shift *float32, rows int, stride int, last int)
 
-// columnSumAVX2x1 computes sums[c] += sum a[p, c], for 1 vectors of columns of which the last has last columns; stride is in bytes.
+// columnSumAVX2x1 computes sums[c] += sum a[p, c],
+// for 1 vectors of columns, last columns in the last. stride is in bytes.
 //
 //go:noescape
 func columnSumAVX2x1(sums *float64, a *float32, b *float32, shift *float32, rows int, stride int, last int)
 
-// columnSumAVX2x2 computes sums[c] += sum a[p, c], for 2 vectors of columns of which the last has last columns; stride is in bytes.
+// columnSumAVX2x2 computes sums[c] += sum a[p, c],
+// for 2 vectors of columns, last columns in the last. stride is in bytes.
 //
 //go:noescape
 func columnSumAVX2x2(sums *float64, a *float32, b *float32, shift *float32, rows int, stride int, last int)
 
-// columnSumAVX2x3 computes sums[c] += sum a[p, c], for 3 vectors of columns of which the last has last columns; stride is in bytes.
+// columnSumAVX2x3 computes sums[c] += sum a[p, c],
+// for 3 vectors of columns, last columns in the last. stride is in bytes.
 //
 //go:noescape
 func columnSumAVX2x3(sums *float64, a *float32, b *float32, shift *float32, rows int, stride int, last int)
 
-// columnSumAVX2x4 computes sums[c] += sum a[p, c], for 4 vectors of columns of which the last has last columns; stride is in bytes.
+// columnSumAVX2x4 computes sums[c] += sum a[p, c],
+// for 4 vectors of columns, last columns in the last. stride is in bytes.
 //
 //go:noescape
 func columnSumAVX2x4(sums *float64, a *float32, b *float32, shift *float32, rows int, stride int, last int)
 
-// columnMomentsAVX2x1 computes with d = a[p, c] - shift[c]: sums[c] += sum d, sums[64+c] += sum d^2, for 1 vectors of columns of which the last has last columns; stride is in bytes.
+// columnMomentsAVX2x1 computes with d = a[p, c] - shift[c]: sums[c] += sum d, sums[64+c] += sum d^2,
+// for 1 vectors of columns, last columns in the last. stride is in bytes.
 //
 //go:noescape
 func columnMomentsAVX2x1(sums *float64, a *float32, b *float32, shift *float32, rows int, stride int, last int)
 
-// columnMomentsAVX2x2 computes with d = a[p, c] - shift[c]: sums[c] += sum d, sums[64+c] += sum d^2, for 2 vectors of columns of which the last has last columns; stride is in bytes.
+// columnMomentsAVX2x2 computes with d = a[p, c] - shift[c]: sums[c] += sum d, sums[64+c] += sum d^2,
+// for 2 vectors of columns, last columns in the last. stride is in bytes.
 //
 //go:noescape
 func columnMomentsAVX2x2(sums *float64, a *float32, b *float32, shift *float32, rows int, stride int, last int)
 
-// columnMomentsAVX2x3 computes with d = a[p, c] - shift[c]: sums[c] += sum d, sums[64+c] += sum d^2, for 3 vectors of columns of which the last has last columns; stride is in bytes.
+// columnMomentsAVX2x3 computes with d = a[p, c] - shift[c]: sums[c] += sum d, sums[64+c] += sum d^2,
+// for 3 vectors of columns, last columns in the last. stride is in bytes.
 //
 //go:noescape
 func columnMomentsAVX2x3(sums *float64, a *float32, b *float32, shift *float32, rows int, stride int, last int)
 
-// columnMomentsAVX2x4 computes with d = a[p, c] - shift[c]: sums[c] += sum d, sums[64+c] += sum d^2, for 4 vectors of columns of which the last has last columns; stride is in bytes.
+// columnMomentsAVX2x4 computes with d = a[p, c] - shift[c]: sums[c] += sum d, sums[64+c] += sum d^2,
+// for 4 vectors of columns, last columns in the last. stride is in bytes.
 //
 //go:noescape
 func columnMomentsAVX2x4(sums *float64, a *float32, b *float32, shift *float32, rows int, stride int, last int)
 
-// columnDotsAVX2x1 computes sums[c] += sum a[p, c], sums[64+c] += sum a[p, c] (b[p, c] - shift[c]), for 1 vectors of columns of which the last has last columns; stride is in bytes.
+// columnDotsAVX2x1 computes sums[c] += sum a[p, c], sums[64+c] += sum a[p, c] (b[p, c] - shift[c]),
+// for 1 vectors of columns, last columns in the last. stride is in bytes.
 //
 //go:noescape
 func columnDotsAVX2x1(sums *float64, a *float32, b *float32, shift *float32, rows int, stride int, last int)
 
-// columnDotsAVX2x2 computes sums[c] += sum a[p, c], sums[64+c] += sum a[p, c] (b[p, c] - shift[c]), for 2 vectors of columns of which the last has last columns; stride is in bytes.
+// columnDotsAVX2x2 computes sums[c] += sum a[p, c], sums[64+c] += sum a[p, c] (b[p, c] - shift[c]),
+// for 2 vectors of columns, last columns in the last. stride is in bytes.
 //
 //go:noescape
 func columnDotsAVX2x2(sums *float64, a *float32, b *float32, shift *float32, rows int, stride int, last int)
 
-// columnDotsAVX2x3 computes sums[c] += sum a[p, c], sums[64+c] += sum a[p, c] (b[p, c] - shift[c]), for 3 vectors of columns of which the last has last columns; stride is in bytes.
+// columnDotsAVX2x3 computes sums[c] += sum a[p, c], sums[64+c] += sum a[p, c] (b[p, c] - shift[c]),
+// for 3 vectors of columns, last columns in the last. stride is in bytes.
 //
 //go:noescape
 func columnDotsAVX2x3(sums *float64, a *float32, b *float32, shift *float32, rows int, stride int, last int)
 
-// columnDotsAVX2x4 computes sums[c] += sum a[p, c], sums[64+c] += sum a[p, c] (b[p, c] - shift[c]), for 4 vectors of columns of which the last has last columns; stride is in bytes.
+// columnDotsAVX2x4 computes sums[c] += sum a[p, c], sums[64+c] += sum a[p, c] (b[p, c] - shift[c]),
+// for 4 vectors of columns, last columns in the last. stride is in bytes.
 //
 //go:noescape
 func columnDotsAVX2x4(sums *float64, a *float32, b *float32, shift *float32, rows int, stride int, last int)

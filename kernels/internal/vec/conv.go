@@ -1,15 +1,15 @@
-package vec
-
 // Convolution with stride 1 and "same" zero padding, Dilation*(K/2) on each side:
 //
 //	y[h,w,o] = bias[o] + sum over kh, kw, i of x[h + (kh-K/2)*Dilation, w + (kw-K/2)*Dilation, i] * w[o,kh,kw,i]
 //
-// The assembly (conv_tile.go, conv_grad.go) computes tiles of rows x 16 lanes, where a row is a pixel and the lanes are
-// output channels. Where Cout <= 8 half of the lanes or more would idle, and a row is then a *group* of G = 16/Cout
-// neighbouring pixels: lane g*Cout+o is channel o of pixel g. Such a row needs K+G-1 taps instead of K, and tap t
-// carries the weights of tap t-g for pixel g, zero where there is none: 8 channels use 75% of the lanes instead of 50%.
+// The assembly (conv_tile.go, conv_grad.go) computes tiles of rows x 16 lanes: a row is a pixel, its lanes are output
+// channels. With Cout <= 8, half of the lanes or more would idle. A row is then a *group* of G = 16/Cout neighbouring
+// pixels: lane g*Cout+o is channel o of pixel g. Such a row needs K+G-1 taps instead of K. For pixel g, tap t carries
+// the weights of tap t-g, or zero if there is no such tap. So 8 channels use 75% of the lanes instead of 50%.
 //
-// Weights are packed as (panel, kh, tap, Cin, 16), a panel being 16 lanes, which is the order the tiles read them in.
+// Weights are packed as (panel, kh, tap, Cin, 16), where a panel is 16 lanes: the order in which the tiles read them.
+
+package vec
 
 import (
 	"fmt"
@@ -19,10 +19,10 @@ import (
 // lanes is the width of a panel, whatever the instruction set.
 const lanes = 16
 
-// Conv describes one convolution: the size of one image, K 1 or 3.
+// Conv is the shape of a convolution of one image. K is 1 or 3.
 type Conv struct{ H, W, Cin, Cout, K, Dilation int }
 
-// Transposed is c with its channels swapped: the convolution that computes c's input gradient.
+// Transposed returns c with its channels swapped: the convolution that computes c's input gradient.
 func (c Conv) Transposed() Conv {
 	c.Cin, c.Cout = c.Cout, c.Cin
 	return c
@@ -36,7 +36,8 @@ func (c Conv) check() {
 
 func (c Conv) pad() int { return c.Dilation * (c.K / 2) }
 
-// group is G, the pixels side by side in one row of lanes. A dilated row's neighbours share no taps.
+// group returns G, the number of pixels side by side in one row of lanes. It is 1 with dilation: neighbours then share
+// no taps.
 func (c Conv) group() int {
 	if c.K == 1 || c.Dilation > 1 || c.Cout > lanes/2 {
 		return 1
@@ -44,12 +45,12 @@ func (c Conv) group() int {
 	return min(lanes/c.Cout, c.W)
 }
 
-// taps is the number of taps of a row of lanes in the horizontal direction.
+// taps returns the number of horizontal taps of a row of lanes.
 func (c Conv) taps() int { return c.K + c.group() - 1 }
 
 func (c Conv) panels() int { return (c.group()*c.Cout + lanes - 1) / lanes }
 
-// validRows is the range of output rows whose tap kh falls inside the image, and the tap's offset in rows.
+// validRows returns the output rows [from, to) whose tap kh falls inside the image, and the tap's offset in rows.
 func (c Conv) validRows(kh int) (from, to, offset int) {
 	return valid(c.H, (kh-c.K/2)*c.Dilation)
 }
@@ -62,7 +63,7 @@ func valid(n, offset int) (from, to, _ int) {
 	return max(0, -offset), min(n, n-offset), offset
 }
 
-// PackedLen is the number of floats of packed weights for c.Forward.
+// PackedLen returns the number of floats of packed weights for c.Forward.
 func (c Conv) PackedLen() int {
 	c.check()
 	return c.panels() * c.K * c.taps() * c.Cin * lanes
@@ -73,8 +74,8 @@ func (c Conv) Pack(dst, w []float32) {
 	c.pack(dst, w, c.K*c.K*c.Cin, c.K*c.Cin, c.Cin, 1, 0)
 }
 
-// PackTransposed writes c's weights w (Cout, K, K, Cin) to dst for c.Transposed().Forward, with the taps reversed, so
-// that its output is c's input gradient when its input is c's output gradient.
+// PackTransposed writes c's weights w (Cout, K, K, Cin) to dst for c.Transposed().Forward, with the taps reversed.
+// That turns c's output gradient into c's input gradient.
 func (c Conv) PackTransposed(dst, w []float32) {
 	t := c.Transposed()
 	last := (c.K*c.K - 1) * c.Cin
@@ -103,13 +104,13 @@ func (c Conv) pack(dst, w []float32, so, sh, sw, si, base int) {
 	}
 }
 
-// paddedWidth is the width of a padded image row in pixels; the last group may reach past the image.
+// paddedWidth returns the width of a padded image row in pixels; the last group may reach past the image.
 func (c Conv) paddedWidth() int {
 	g := c.group()
 	return (c.W+g-1)/g*g + 2*c.pad()
 }
 
-// ScratchLen is the number of floats of scratch that one worker needs for c.Forward and c.WeightGrad.
+// ScratchLen returns the number of floats of scratch that one worker needs for c.Forward and c.WeightGrad.
 func (c Conv) ScratchLen() int {
 	c.check()
 	n := c.panels()*lanes + 2*lanes // the bias as lanes; alignment
@@ -119,9 +120,9 @@ func (c Conv) ScratchLen() int {
 	return n
 }
 
-// padRows copies x to dst, each image row with c.pad() zero pixels before it and zeros after it up to paddedWidth. No
-// rows are added above or below: taps that fall there are left out. The zeros before the row that would follow the last
-// are written too.
+// padRows copies x to dst, each image row with c.pad() zero pixels before it and zeros after it up to paddedWidth. It
+// adds no rows above or below: taps that fall there are left out. After the last row it also writes the zeros that
+// would stand before another one.
 func (c Conv) padRows(dst, x []float32) {
 	row, padded, before := c.W*c.Cin, c.paddedWidth()*c.Cin, c.pad()*c.Cin
 	clear(dst[:before])
@@ -132,8 +133,8 @@ func (c Conv) padRows(dst, x []float32) {
 	}
 }
 
-// split cuts scratch into the bias's lanes and the padded image, so placed that the pixels of its first row (and of the
-// others, as a rule) start a cache line: stores that straddle two lines cost twice.
+// split cuts scratch into the bias's lanes and the padded image. The pixels of the image's first row (and of the
+// others, as a rule) start on a cache line: a store that straddles two lines costs twice.
 func (c Conv) split(scratch []float32) (bias, image []float32) {
 	checkLen("scratch", len(scratch), c.ScratchLen())
 	skip := int(-uintptr(unsafe.Pointer(unsafe.SliceData(scratch))) % 64 / 4)
@@ -145,8 +146,8 @@ func (c Conv) split(scratch []float32) (bias, image []float32) {
 // Forward computes one image: y (H, W, Cout) = the convolution of x (H, W, Cin) with the packed weights, plus bias
 // (Cout, may be nil). With accumulate it adds to y instead of overwriting it. y must not overlap x.
 //
-// Pixels that share a row of lanes also share its taps, with weight zero: where Cout <= 8, an infinity or NaN in x can
-// turn outputs up to G pixels further away in its image row into NaN.
+// With Cout <= 8, pixels share a row of lanes and all of its taps, some with weight zero. An infinity or NaN in x can
+// then turn outputs up to G pixels further away in the image row into NaN.
 func (c Conv) Forward(y, x, packed, bias, scratch []float32, accumulate bool) {
 	c.check()
 	checkLen("Forward: y", len(y), c.H*c.W*c.Cout)
@@ -162,14 +163,15 @@ func (c Conv) Forward(y, x, packed, bias, scratch []float32, accumulate bool) {
 	c.forwardTiles(y, x, packed, bias, scratch, accumulate)
 }
 
-// WeightGradLen is the number of floats of one accumulator of the weight gradient.
+// WeightGradLen returns the number of floats of one accumulator of the weight gradient.
 func (c Conv) WeightGradLen() int {
 	return c.PackedLen()
 }
 
-// gradShape is how an accumulator is laid out: (kh, columns, panel, rows, 16). An undilated convolution's horizontal
-// taps lie side by side in memory and form the rows together with the input channels (columns 1, rows taps*Cin); a
-// dilated one's are apart (columns K, rows Cin).
+// gradShape returns the layout of an accumulator, (kh, columns, panel, rows, 16):
+//
+//	no dilation    columns 1, rows taps*Cin    horizontal taps lie side by side in memory
+//	dilation       columns K, rows Cin         they lie apart
 func (c Conv) gradShape() (columns, rows int) {
 	if c.Dilation == 1 || c.K == 1 {
 		return 1, c.taps() * c.Cin
@@ -177,8 +179,8 @@ func (c Conv) gradShape() (columns, rows int) {
 	return c.K, c.Cin
 }
 
-// WeightGrad adds one image's weight gradient, from its input x (H, W, Cin) and output gradient dy (H, W, Cout), to an
-// accumulator that starts as zeros. UnpackWeightGrad reads it.
+// WeightGrad adds one image's weight gradient to an accumulator, which starts as zeros, from the image's input x (H,
+// W, Cin) and output gradient dy (H, W, Cout). UnpackWeightGrad reads the accumulator.
 func (c Conv) WeightGrad(acc, x, dy, scratch []float32) {
 	c.check()
 	checkLen("WeightGrad: acc", len(acc), c.WeightGradLen())
@@ -191,8 +193,8 @@ func (c Conv) WeightGrad(acc, x, dy, scratch []float32) {
 	c.weightGradTiles(acc, x, dy, scratch)
 }
 
-// UnpackWeightGrad writes the rows [from, to) of the weight gradient dw (Cout, K, K, Cin), the sum of the accumulators
-// in their order. Rows are independent, so that workers can share them out.
+// UnpackWeightGrad writes the rows [from, to) of the weight gradient dw (Cout, K, K, Cin): the sum of the
+// accumulators, in their order. Workers can share out the rows.
 func (c Conv) UnpackWeightGrad(dw []float32, accs [][]float32, from, to int) {
 	checkLen("UnpackWeightGrad: dw", len(dw), c.Cout*c.K*c.K*c.Cin)
 	for _, acc := range accs {

@@ -1,6 +1,6 @@
-package vec
+// The choice of a generated convolution kernel, by instruction set and size.
 
-// The generated kernels, by instruction set and size.
+package vec
 
 func convTile(rows, panels int, args *tileArgs) {
 	switch {

@@ -1,8 +1,8 @@
-package vec
+// The convolution in plain Go: the reference of the assembly, and the code of machines that have none. It reads the
+// same packed weights and writes the same accumulators, but walks over pixels, not over groups of them, and never
+// multiplies by the zeros of a group's panel.
 
-// The convolution in plain Go: the reference of the assembly and what runs where there is none. It reads the same packed
-// weights and writes the same accumulators, but walks over pixels rather than groups of them and never multiplies by
-// the zeros of a group's panel.
+package vec
 
 func (c Conv) forwardGo(y, x, packed, bias []float32, accumulate bool) {
 	group, taps := c.group(), c.taps()
@@ -41,8 +41,8 @@ func (c Conv) forwardGo(y, x, packed, bias []float32, accumulate bool) {
 	}
 }
 
-// addProducts is out[o] += sum over i of in[i] * weights[i*lanes+o], a few outputs at a time so that their sums stay in
-// registers.
+// addProducts computes out[o] += sum over i of in[i] * weights[i*lanes+o], a few outputs at a time, so that their sums
+// stay in registers.
 func addProducts(out, in, weights []float32) {
 	o := 0
 	for ; o+8 <= len(out); o += 8 {
@@ -70,7 +70,7 @@ func addProducts(out, in, weights []float32) {
 	}
 }
 
-// weightGradGo uses only the lanes of a group's first pixel.
+// weightGradGo adds up the weight gradient in the lanes of a group's first pixel; the other lanes stay zero.
 func (c Conv) weightGradGo(acc, x, dy []float32) {
 	columns, rows := c.gradShape()
 	for kh := range c.K {

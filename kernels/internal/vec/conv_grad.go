@@ -1,7 +1,8 @@
-package vec
+// The weight gradient of a convolution, cut into calls of the assembly. A tile is rows (input values) x panels*16
+// lanes (output channels). A kernel keeps it in registers while it walks over the pixels of the image that the tap
+// covers.
 
-// The driver of the weight gradient's assembly. A tile is rows (input values) x panels*16 lanes (output channels), kept
-// in registers while a kernel walks over the pixels of the image that the tap covers.
+package vec
 
 import "unsafe"
 
@@ -9,7 +10,7 @@ import "unsafe"
 //
 //	acc[r, lane] += sum over image rows i and groups g of x[i, g, r] * dy[i, g, lane]
 //
-// The generator knows its layout: eight bytes a field. Strides are in bytes.
+// The assembly reads it by offsets: eight bytes a field (gradFields in gen/conv.go). Strides are in bytes.
 type gradArgs struct {
 	x, dy, acc           unsafe.Pointer
 	rows                 int            // image rows, xRow and dyRow apart
@@ -18,17 +19,17 @@ type gradArgs struct {
 	xRow, dyRow          uintptr        //
 	xStep, dyStep        uintptr        //
 	accPanel             uintptr        // from the first panel's rows to the second's
-	times                int            // the same again for x, dy and acc moved on by xTime, dyTime and accTime
+	times                int            // how often to do this, x, dy and acc moving on by xTime, dyTime and accTime
 	xTime, dyTime        uintptr        //
 	accTime              uintptr        //
-	mask, maskTail       uintptr        // lanes read of dy: of the last panel; of the cut group
+	mask, maskTail       uintptr        // lanes to read of dy: in the last panel; in the cut group
 	maskWords, tailWords unsafe.Pointer // the same as 16 words of 0 or -1
 
-	// The kernel's own.
+	// Work space of the kernel.
 	rowX, rowDy, leftRows, leftTimes uintptr
 }
 
-// run walks over the image in calls of at most maxFMA vector multiply-adds.
+// run adds up the gradient of the whole image, in calls of at most maxFMA vector multiply-adds.
 func (t gradArgs) run(rows, panels int) {
 	perGroup := rows * panels * vectorsPerPanel()
 	perRow := perGroup * (t.groups + int(t.tail))

@@ -1,8 +1,8 @@
 //go:build !amd64
 
-package vec
+// The names of the assembly for machines that have none. Nothing calls them: the instruction set is plain Go.
 
-// Never called: the instruction set is plain Go.
+package vec
 
 func convTile(rows, panels int, args *tileArgs) { panic("vec: no assembly") }
 func convGrad(rows, panels int, args *gradArgs) { panic("vec: no assembly") }

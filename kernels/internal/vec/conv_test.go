@@ -178,7 +178,8 @@ var benchConvs = []Conv{
 	{14, 14, 128, 128, 3, 1}, {4, 4, 256, 256, 3, 1}, {1, 512, 256, 256, 1, 1},
 }
 
-// bestTime runs f again and again for a while and returns the shortest time of a run in seconds: the machine may be shared.
+// bestTime runs f again and again for a while and returns the shortest time of a run in seconds: the machine may be
+// shared.
 func bestTime(b *testing.B, f func()) float64 {
 	shortest := math.Inf(1)
 	f()

@@ -1,18 +1,18 @@
-package vec
+// The convolution of an image, cut into tiles, and a long tile into short calls of the assembly.
 
-// The convolution's driver of the assembly tiles: cuts an image into tiles and a long tile into short calls.
+package vec
 
 import "unsafe"
 
-// tileArgs is the argument block of a tile kernel, which computes for each of tiles tiles
+// tileArgs is the argument block of a tile kernel, which computes for each tile
 //
 //	y[r, lane] = bias[lane] (+ y[r, lane])  +  sum over kh, kw, k of a[kh, kw, r, k] * b[kh, kw, k, lane]
 //
-// The generator knows its layout: eight bytes a field. Strides are in bytes.
+// The assembly reads it by offsets: eight bytes a field (tileFields in gen/conv.go). Strides are in bytes.
 type tileArgs struct {
 	a, b, y, bias        unsafe.Pointer
 	lda, ldy             uintptr        // from row to row
-	tiles                int            // tiles at strides aTile, bTile and yTile, with the same bias
+	tiles                int            // number of tiles, aTile, bTile and yTile apart, with the same bias
 	aTile, bTile, yTile  uintptr        //
 	nKh                  int            // vertical taps, aKh apart
 	aKh                  uintptr        //
@@ -21,20 +21,20 @@ type tileArgs struct {
 	k                    int            // consecutive values of a under each tap
 	bPanel               uintptr        // from the first panel to the second
 	accumulate           uintptr        // 1: start from y
-	mask, maskLast       uintptr        // lanes stored: of the last panel; of the last row, if there is one panel
+	mask, maskLast       uintptr        // lanes to store: in the last panel; in the last row, if there is one panel
 	maskWords, lastWords unsafe.Pointer // the same as 16 words of 0 or -1
 
-	// The kernel's own.
+	// Work space of the kernel.
 	tileA, tileB, tileY, leftTiles, tapKh, leftKh, tapKw uintptr
 }
 
-// maxFMA bounds the vector multiply-adds of one call: some 7 microseconds at two each cycle.
+// maxFMA bounds the vector multiply-adds of one call: some 7 microseconds at two a cycle.
 const maxFMA = 40000
 
 // zeroLanes is the bias of a tile without one.
 var zeroLanes [2 * lanes]float32
 
-// laneMasks is a window of 16 ones and 16 zeros: the mask of n lanes starts at word 16-n.
+// laneMasks is 16 words of ones, then 16 of zeros: the mask of n lanes starts at word 16-n.
 var laneMasks = func() (m [2 * lanes]int32) {
 	for i := range lanes {
 		m[i] = -1
@@ -46,13 +46,13 @@ func laneMask(n int) (bits uintptr, words unsafe.Pointer) {
 	return 1<<n - 1, unsafe.Pointer(&laneMasks[lanes-n])
 }
 
-// setMasks lets n lanes of the last panel through, and last lanes in the last row.
+// setMasks lets the first n lanes of the last panel be stored, in the last row the first `last` lanes.
 func (t *tileArgs) setMasks(n, last int) {
 	t.mask, t.maskWords = laneMask(n)
 	t.maskLast, t.lastWords = laneMask(last)
 }
 
-// vectorsPerPanel is what a panel costs in vector instructions.
+// vectorsPerPanel returns the number of vectors that 16 lanes take.
 func vectorsPerPanel() int {
 	if isa == avx512 {
 		return 1
@@ -60,7 +60,7 @@ func vectorsPerPanel() int {
 	return 2
 }
 
-// maxPanels and maxRows bound a tile: the accumulators that fit the registers.
+// maxPanels and maxRows bound a tile, so that its accumulators fit in the registers.
 func maxPanels() int {
 	if isa == avx512 {
 		return 2
@@ -78,8 +78,8 @@ func maxRows(panels int) int {
 	return 6
 }
 
-// run computes tiles tiles, as many a call as maxFMA allows. Where even one is too long, it is cut along its sum: the
-// partial sums rest in y, exactly as they were in the registers.
+// run computes a number of tiles, as many a call as maxFMA allows. If even one is too long for a call, run cuts it
+// along its sum; the partial sums rest in y, exactly as they were in the registers.
 func (t tileArgs) run(rows, panels, tiles int) {
 	perTile := rows * panels * vectorsPerPanel() * t.nKh * t.nKw * t.k
 	if perTile <= maxFMA {
@@ -114,7 +114,8 @@ func (t tileArgs) run(rows, panels, tiles int) {
 	}
 }
 
-// even cuts n into the fewest pieces of at most most, as even as can be: extra pieces of size+1, then the rest of size.
+// even cuts n into as few pieces of at most `most` as it can, and as evenly: first `extra` pieces of size+1, then
+// pieces of size.
 func even(n, most int) (pieces, size, extra int) {
 	pieces = (n + most - 1) / most
 	return pieces, n / pieces, n % pieces
@@ -175,7 +176,8 @@ func (c Conv) forwardTiles(y, x, packed, bias, scratch []float32, accumulate boo
 			switch rows := h1 - h0; {
 			case c.H == 1:
 				t.line(a, out, n, groups, full, last)
-			case rows > groups && (size+min(extra, 1))*n < 12: // short rows: a tile stands better than it lies
+			case rows > groups && (size+min(extra, 1))*n < 12:
+				// Image rows are short: tiles that reach down the image are larger than those along a row.
 				down := t
 				down.lda, down.ldy = uintptr(4*width*c.Cin), uintptr(4*c.W*c.Cout)
 				down.aTile, down.yTile = t.lda, t.ldy
@@ -203,8 +205,8 @@ func (c Conv) forwardTiles(y, x, packed, bias, scratch []float32, accumulate boo
 	}
 }
 
-// line computes an image of one row of groups (a linear layer's rows, as a rule): pieces of equal size are the tiles of
-// one call.
+// line computes an image that is one row of groups (a linear layer's rows, as a rule). Pieces of equal size are the
+// tiles of one call.
 func (t tileArgs) line(a, y []float32, panels, groups, full, last int) {
 	pieces, size, extra := even(groups, maxRows(panels))
 	g := 0
@@ -225,7 +227,7 @@ func (t tileArgs) line(a, y []float32, panels, groups, full, last int) {
 	run(size, 1)
 }
 
-// columns computes tiles whose rows lie below each other in the image; groups of them lie side by side.
+// columns computes tiles whose rows lie below each other in the image. The tiles of one call lie side by side.
 func (t tileArgs) columns(a, y []float32, panels, rows, groups, full, last int) {
 	pieces, size, extra := even(rows, maxRows(panels))
 	for piece, h := 0, 0; piece < pieces; piece++ {
@@ -252,7 +254,8 @@ func (t tileArgs) columns(a, y []float32, panels, rows, groups, full, last int) 
 	}
 }
 
-// verticalTaps is the range of taps inside the image for output row h, and the end of the rows that share it.
+// verticalTaps returns the taps [k0, k1) that are inside the image for output row h, and the end of the rows, from h
+// on, that share them.
 func (c Conv) verticalTaps(h int) (k0, k1, end int) {
 	if c.K == 1 {
 		return 0, 1, c.H

@@ -1,17 +1,27 @@
-// Package vec holds the building blocks of the CPU backend: convolutions, matrix products, activations, norms, column sums,
-// pools, weighted sums of rows, random numbers and Adam on plain []float32, single-threaded and one image a call;
-// Winograd's convolutions take several images.
+// Package vec holds the building blocks of the CPU backend on plain []float32: convolutions, matrix products,
+// activations, norms, column sums, pools, weighted sums of rows, random numbers and Adam. A call is single-threaded
+// and takes one image; only Winograd's convolutions take several.
 //
-// Every block exists in plain Go, always compiled, and for amd64 in assembly for AVX2 with FMA and for AVX-512 (F, VL,
-// BW, DQ), picked when the program starts; [ISA] says which. The assembly is written by the generator in gen, which go
-// generate runs; its output is committed.
+// Begin reading at [ELU], the simplest block: it checks lengths, and calls either plain Go or, piece by piece,
+// assembly. The largest are [Conv] (direct convolution) and [Wino] (3x3 convolution by Winograd's method).
 //
-// Activations are NHWC, rows of C channels; weights are (Cout, kH, kW, Cin). Every call is a pure function of its
-// arguments: the order of each sum depends on the shape of one image and on the instruction set, on nothing else. An
-// instruction set may round differently from another, except where a block says otherwise: random numbers, Adam and the maps
-// and sums of the loss have the bits of plain Go on all of them.
+// Every block exists in plain Go, which is always compiled, and for amd64 in assembly for two instruction sets, AVX2
+// with FMA and AVX-512 (F, VL, BW, DQ). The program picks the widest when it starts; [ISA] says which. In the names of
+// files,
 //
-// A goroutine inside assembly cannot be preempted, so that the garbage collector would have to wait for it: the Go side
+//	X.go                    contract, checks, loop over pieces
+//	X_go.go                 plain Go, where X.go does not have it
+//	X_amd64.s               assembly, written by gen (go generate)
+//	X_stubs_amd64.go        its Go declarations, written by gen
+//	X_dispatch_amd64.go     the choice between the instruction sets, written by gen
+//	X_dispatch_other.go     the same names for other machines, never called
+//
+// Activations are NHWC, that is rows of C channels; weights are (Cout, kH, kW, Cin). Every call is a pure function of
+// its arguments: the order of each sum depends on the shape of one image and on the instruction set, on nothing else.
+// Two instruction sets may round differently. Random numbers, Adam and the maps and sums of the loss do not: they have
+// the bits of plain Go on all of them.
+//
+// A goroutine cannot be preempted inside assembly, and the garbage collector would have to wait for it. So the Go side
 // of every block loops over pieces that take a few microseconds each.
 package vec
 

@@ -1,21 +1,21 @@
-package vec
+// Element-wise blocks. Unless a comment says otherwise, the destination may be the same slice as a source, but must
+// not overlap it in another way.
 
-// Element-wise blocks. Unless said otherwise the destination may be the same slice as a source, but must not overlap it
-// in another way.
+package vec
 
 import "unsafe"
 
-// piece is how many values one assembly call handles: a few microseconds at the speed of memory.
+// piece is the number of values of one assembly call: a few microseconds at the speed of memory.
 const piece = 4096
 
-// pieces calls f for [0, n) in pieces.
+// pieces cuts [0, n) into pieces and calls f for each.
 func pieces(n int, f func(from, n int)) {
 	for from := 0; from < n; from += piece {
 		f(from, min(piece, n-from))
 	}
 }
 
-// ELU computes y = x for x > 0 and exp(x)-1 for the others.
+// ELU computes y = x for x > 0, and exp(x)-1 otherwise.
 func ELU(y, x []float32) {
 	checkLen("ELU: x", len(x), len(y))
 	if isa == plainGo {
@@ -176,7 +176,7 @@ func ScaledSum(dst, x, y []float32, a, b float32) {
 	pieces(len(dst), func(i, n int) { scaledSumKernel(&dst[i], &x[i], &y[i], n, a, b) })
 }
 
-// SumSquares is the sum of (x + a y)^2 in float64, the product rounded. Its bits are the same on every instruction set.
+// SumSquares returns the sum of (x + a y)^2 in float64, the product rounded. All instruction sets give the same bits.
 func SumSquares(x, y []float32, a float32) float64 {
 	checkLen("SumSquares: y", len(y), len(x))
 	var sums [16]float64
@@ -194,9 +194,9 @@ func SumSquares(x, y []float32, a float32) float64 {
 
 // Blocks with one constant per channel, on rows of C channels.
 
-// Normalize computes y[p,c] = (x[p,c] - mean[c]) * scale[c] + shift[c], C = len(mean). The difference is rounded by itself:
-// where a channel hardly varies, scale is large, and with the mean folded into shift the rounding of their product would
-// show.
+// Normalize computes y[p,c] = (x[p,c] - mean[c]) * scale[c] + shift[c], C = len(mean). The difference is rounded by
+// itself. The mean is not folded into shift, because scale is large for a channel that hardly varies, and the rounding
+// of mean * scale would show.
 func Normalize(y, x, mean, scale, shift []float32) {
 	checkRows("Normalize", len(y), len(x), mean, scale, shift)
 	if isa == plainGo {
@@ -208,7 +208,7 @@ func Normalize(y, x, mean, scale, shift []float32) {
 	rowPieces(len(y), period, func(i, n int) { normalizeKernel(&y[i], &x[i], k[0], k[1], k[2], n, period) })
 }
 
-// NormalizeELU is Normalize and the ELU of it, in one pass.
+// NormalizeELU computes Normalize and the ELU of its result in one pass.
 func NormalizeELU(y, x, mean, scale, shift []float32) {
 	checkRows("NormalizeELU", len(y), len(x), mean, scale, shift)
 	if isa == plainGo {
@@ -247,11 +247,14 @@ func checkRows(what string, n, m int, constants ...[]float32) {
 	}
 }
 
-// patternLen is how far constants of few channels are repeated.
+// patternLen is the length up to which the constants of few channels are repeated.
 const patternLen = 64
 
-// repeat writes each of the constants as often as fits in patternLen (n values are needed) into room, on whole cache lines,
-// so that the assembly meets few row ends. The period is that length. Long rows are used as they are.
+// repeat writes the constants into room, each as often as fits in patternLen (or in n, the number of values), so that
+// the assembly meets few ends of rows. Period is the length of the result. Constants of long rows are used as they
+// are.
+//
+// Each pattern starts on a cache line.
 func repeat(room []float32, n int, constants ...[]float32) (patterns [5]*float32, period int) {
 	channels := len(constants[0])
 	if 2*channels > patternLen {
@@ -272,7 +275,7 @@ func repeat(room []float32, n int, constants ...[]float32) (patterns [5]*float32
 	return patterns, period
 }
 
-// rowPieces is pieces of whole periods.
+// rowPieces cuts [0, n) into pieces of whole periods and calls f for each.
 func rowPieces(n, period int, f func(from, n int)) {
 	step := max(1, piece/max(1, period)) * period
 	for from := 0; from < n; from += step {

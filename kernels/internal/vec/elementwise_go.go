@@ -1,6 +1,6 @@
-package vec
+// The element-wise blocks in plain Go. Those with exp or log compute it in float64.
 
-// The element-wise blocks in plain Go. The transcendental ones go through float64.
+package vec
 
 import "math"
 

@@ -1,6 +1,6 @@
-package vec
+// The choice of the instruction set, made once when the program starts.
 
-// The choice of instruction set, made once when the program starts.
+package vec
 
 type instructionSet int
 
@@ -18,14 +18,14 @@ var (
 	isa  = best
 )
 
-// ISA is the instruction set in use: "avx512", "avx2" or "go".
+// ISA names the instruction set in use: "avx512", "avx2" or "go".
 func ISA() string { return isaNames[isa] }
 
 // Available lists the instruction sets of this machine, "go" first and the widest last.
 func Available() []string { return append([]string(nil), isaNames[:best+1]...) }
 
-// SetISA restricts every block to one of [Available], for tests and benchmarks, and returns a function that restores
-// the choice before it. It must not be called while blocks run.
+// SetISA makes every block use one of [Available], for tests and benchmarks. It returns a function that restores the
+// choice before. It must not be called while blocks run.
 func SetISA(name string) (restore func()) {
 	before := isa
 	for i, n := range isaNames[:best+1] {

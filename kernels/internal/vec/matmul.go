@@ -1,24 +1,25 @@
-package vec
+// The matrix product dst = a b^T, on the tiles of the convolution. b is packed once, for many products, in panels of
+// 16 of its rows, which become lanes. The rows of a are the rows of tiles, and are read where they lie.
 
-// dst = a b^T on the convolution's tiles. b is packed once, for many products: in panels of 16 of its rows, side by side
-// as lanes. The rows of a are the tile's, read where they lie.
+package vec
 
 import "unsafe"
 
-// A block of b is at most blockN rows by blockK columns: half a MiB, which stays in the second level cache while the rows
-// of a pass by. blockK columns of a tile's rows stay in the first while the block's panels do.
+// A block of b is at most blockN rows by blockK columns: half a MiB, which stays in the second level cache while the
+// rows of a pass by. Of a tile's rows, blockK columns stay in the first level cache while the block's panels pass by.
 const (
 	blockN = 256
 	blockK = 512
 )
 
-// Packed is a matrix (n,k) as the right factor of products: for each blockK columns, for each 16 rows, (columns, 16).
+// Packed is a matrix (n,k) in the order in which products read it as right factor: blockK columns after blockK
+// columns, in each 16 rows after 16 rows, in each (columns, 16).
 type Packed struct {
 	n, k int
 	v    []float32
 }
 
-// Pack packs b (n,k), whose row j starts at j*ldb. Memory of before is used again where it suffices.
+// Pack packs b (n,k), whose row j starts at j*ldb. It uses the memory of the matrix packed before, if that suffices.
 func (p *Packed) Pack(b []float32, ldb, n, k int) {
 	if n < 0 || k < 0 || ldb < k {
 		panic("vec: Pack: negative size or stride below the row's length")
@@ -38,7 +39,7 @@ func (p *Packed) Pack(b []float32, ldb, n, k int) {
 	}
 }
 
-// rows is n with those that fill the last panel.
+// rows returns n rounded up to whole panels.
 func (p *Packed) rows() int { return (p.n + lanes - 1) / lanes * lanes }
 
 // packPanel writes n rows of b, depth long, as (depth, 16); lanes past the last row are zero.
@@ -57,8 +58,8 @@ func packPanel(to, b []float32, ldb, n, depth int) {
 	}
 }
 
-// FirstOutside returns the first i where below < h[i]-g[i] < above does not hold, which it does not for NaN, or else the
-// number of values.
+// FirstOutside returns the first i for which below < h[i]-g[i] < above is false (as it is for NaN), or len(h) if there
+// is none.
 func FirstOutside(h, g []float32, below, above float32) int {
 	checkLen("FirstOutside: g", len(g), len(h))
 	i := 0
@@ -73,8 +74,8 @@ func FirstOutside(h, g []float32, below, above float32) int {
 	return i
 }
 
-// MatMulT computes dst (m,n) = a (m,k) b^T, b being what p holds. Row i of dst and a starts at i times ldd and lda; dst
-// must not overlap a. Rows of a that lie a multiple of 4 KiB apart evict each other from the first level cache: see
+// MatMulT computes dst (m,n) = a (m,k) b^T, where p holds b. Row i starts at i*ldd in dst and at i*lda in a; dst must
+// not overlap a. Rows of a that lie a multiple of 4 KiB apart evict each other from the first level cache: see
 // [RowStride].
 func (p *Packed) MatMulT(dst []float32, ldd int, a []float32, lda int, m int) {
 	n, k := p.n, p.k
@@ -106,7 +107,7 @@ func (p *Packed) MatMulT(dst []float32, ldd int, a []float32, lda int, m int) {
 	}
 }
 
-// matMulTTiles adds up one block of b, columns of its rows and depth of its columns.
+// matMulTTiles adds the product with one block of b, of `columns` rows (columns of dst) and depth columns.
 func matMulTTiles(dst []float32, ldd int, a []float32, lda int, b []float32, m, columns, depth int, accumulate bool) {
 	panels := (columns + lanes - 1) / lanes
 	t := tileArgs{
@@ -162,8 +163,11 @@ func matMulTGo(dst []float32, ldd int, a []float32, lda int, b []float32, m, col
 	}
 }
 
-// RowStride is a stride of rows of n values, n or a little more, at which the blockK values of each row of a tile are spread
-// over the first level cache: its 64 sets, of one line of 16 values of each 4 KiB, get 8 at most.
+// RowStride returns a stride for rows of n values, n or a little more, at which the rows of a tile do not evict each
+// other from the first level cache.
+//
+// That has 64 sets of 8 lines; a line is 16 values, and lines 4 KiB apart share a set. The stride is the smallest at
+// which the first blockK values of a tile's rows put at most 8 lines into any set.
 func RowStride(n int) int {
 	const tileRows, most = 14, 8
 	stride := (n + lanes - 1) / lanes * lanes
@@ -183,7 +187,7 @@ func RowStride(n int) int {
 	}
 }
 
-// checkLast fails unless the last of the rows, n long at stride ld, is inside.
+// checkLast panics unless all rows, n long and ld apart, are inside.
 func checkLast(what string, have, rows, n, ld int) {
 	if want := (rows-1)*ld + n; rows > 0 && have < want {
 		checkLen(what, have, want)

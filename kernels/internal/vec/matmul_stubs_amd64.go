@@ -4,22 +4,24 @@
 
 package vec
 
-// packPanelAVX512 writes 4 fours values of each of 16 rows, stride bytes apart, as (values, 16).
+// packPanelAVX512 writes 4*fours values of each of 16 rows, stride bytes apart, as (values, 16).
 //
 //go:noescape
 func packPanelAVX512(to *float32, from *float32, stride int, fours int)
 
-// firstOutsideAVX512 returns the start of the first vector that has a value not below < h - product < above, or n.
+// firstOutsideAVX512 returns the start of the first vector in which below < h - product < above
+// is not true of all values, or n if there is none.
 //
 //go:noescape
 func firstOutsideAVX512(h *float32, product *float32, below float32, above float32, n int) int
 
-// packPanelAVX2 writes 4 fours values of each of 16 rows, stride bytes apart, as (values, 16).
+// packPanelAVX2 writes 4*fours values of each of 16 rows, stride bytes apart, as (values, 16).
 //
 //go:noescape
 func packPanelAVX2(to *float32, from *float32, stride int, fours int)
 
-// firstOutsideAVX2 returns the start of the first vector that has a value not below < h - product < above, or n.
+// firstOutsideAVX2 returns the start of the first vector in which below < h - product < above
+// is not true of all values, or n if there is none.
 //
 //go:noescape
 func firstOutsideAVX2(h *float32, product *float32, below float32, above float32, n int) int

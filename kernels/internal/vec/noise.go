@@ -1,10 +1,11 @@
-package vec
-
-// Random numbers, the same bits as package philox gives: uniforms, normals, and what the perturbation and the Langevin
-// update do with them on the spot.
+// Random numbers with the bits of package philox: uniforms, normals, and the perturbation and the Langevin update,
+// which use them on the spot.
 //
-// The assembly works on groups of 4 values in every lane. What is left of a row goes through one group of its own. Rows of
-// a few values, which would leave most of a group unused, have [Words] and [Normals4] instead: one block each, any counters.
+// The assembly makes groups of 4 values in every lane. The rest of a row gets a group of its own. Rows of only a few
+// values would waste most of a group; for them there are [Words] and [Normals4], which make one block of each of many
+// counters.
+
+package vec
 
 import (
 	"unsafe"
@@ -12,10 +13,10 @@ import (
 	"sigmaz/kernels/internal/philox"
 )
 
-// noiseGroup is the most values that the assembly makes at once.
+// noiseGroup is the largest number of values in a group.
 const noiseGroup = 4 * lanes
 
-// groupLen is the number of values of a group of the instruction set in use.
+// groupLen returns the number of values in a group of the instruction set in use.
 func groupLen() int {
 	if isa == avx512 {
 		return noiseGroup
@@ -23,7 +24,7 @@ func groupLen() int {
 	return noiseGroup / 2
 }
 
-// noiseState is what the assembly needs of a stream: the keys of the rounds and the counter of a block.
+// noiseState is a stream as the assembly reads it: the keys of the rounds, then the counter of a block.
 type noiseState [2*philox.Rounds + 4]uint32
 
 func newNoiseState(s philox.Stream) (n noiseState) {
@@ -34,7 +35,7 @@ func newNoiseState(s philox.Stream) (n noiseState) {
 	return n
 }
 
-// at is the state for element i, a multiple of 4.
+// at sets the counter to the block of element i, a multiple of 4, and returns the state's address.
 func (n *noiseState) at(i int) *uint32 {
 	n[len(n)-1] = uint32(i / 4)
 	return &n[0]
@@ -141,7 +142,7 @@ func Bytes(x []float32, bytes []byte) {
 	bytesGo(x[whole:], bytes[whole:])
 }
 
-// Words turns counters into the words of their blocks, in place.
+// Words replaces each counter by the random words of its block.
 func Words(blocks [][4]uint32, key [2]uint32) {
 	if isa == plainGo {
 		wordsGo(blocks, key)
@@ -161,8 +162,7 @@ func Words(blocks [][4]uint32, key [2]uint32) {
 	}
 }
 
-// Normals4 turns counters into the four standard normals of their blocks, in place: the words then hold the bits of
-// float32.
+// Normals4 replaces each counter by the four standard normals of its block, as the bits of float32.
 func Normals4(blocks [][4]uint32, key [2]uint32) {
 	if isa == plainGo {
 		normals4Go(blocks, key)
@@ -188,8 +188,9 @@ func Mirror(dst, src []byte, w, c int) {
 	if w < 1 || c < 1 || len(dst)%(w*c) != 0 {
 		panic("vec: Mirror: not whole rows")
 	}
-	// A step of the assembly reverses the pixels in the last 16 bytes of those that are left of a row, as far as they are
-	// whole, and writes 16 bytes: what is too much of them, the next step or the loop in Go writes again.
+	// A step of the assembly takes the last 16 bytes that are left of a row, reverses the whole pixels among them, and
+	// writes 16 bytes. The bytes after the last whole pixel are wrong; the next step, or the loop in Go, overwrites
+	// them.
 	var order [16]byte
 	step := 16 / c * c
 	steps := 0

@@ -1,6 +1,6 @@
-package vec
-
 // Random numbers in plain Go.
+
+package vec
 
 import (
 	"math"

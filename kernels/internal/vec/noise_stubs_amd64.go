@@ -44,7 +44,7 @@ func dequantizeAVX512(dst *float32, src *byte, state *uint32, groups int)
 //go:noescape
 func bytesAVX512(dst *float32, src *byte, groups int)
 
-// mirrorAVX512 writes src[order[i]] to dst[i] for 16 bytes, steps times: dst grows by step bytes, src falls.
+// mirrorAVX512 writes src[order[i]] to dst[i] for 16 bytes, steps times: dst moves on by step bytes, src back.
 //
 //go:noescape
 func mirrorAVX512(dst *byte, src *byte, order *byte, steps int, step int)
@@ -89,7 +89,7 @@ func dequantizeAVX2(dst *float32, src *byte, state *uint32, groups int)
 //go:noescape
 func bytesAVX2(dst *float32, src *byte, groups int)
 
-// mirrorAVX2 writes src[order[i]] to dst[i] for 16 bytes, steps times: dst grows by step bytes, src falls.
+// mirrorAVX2 writes src[order[i]] to dst[i] for 16 bytes, steps times: dst moves on by step bytes, src back.
 //
 //go:noescape
 func mirrorAVX2(dst *byte, src *byte, order *byte, steps int, step int)

@@ -1,6 +1,7 @@
-package vec
+// Loops that run at the machine's limits, fused multiply-adds and reads, for benchmarks that quote a fraction of the
+// peak.
 
-// What the machine can do at best, for the fractions that benchmarks quote: fused multiply-adds and reads.
+package vec
 
 import (
 	"runtime"
@@ -8,13 +9,12 @@ import (
 )
 
 const (
-	peakRounds = 3000 // of 12 multiply-adds a call: some 5 microseconds at two each cycle
+	peakRounds = 3000 // of peakFMAs multiply-adds in one call: some 5 microseconds at two a cycle
 	peakFMAs   = 12
 )
 
-// PeakFMA runs fused multiply-adds of vectors in registers, two cycles apart at most, for some microseconds on the
-// calling goroutine. It returns the floating-point operations done, two for each lane of each. In plain Go they are
-// scalar.
+// PeakFMA runs fused multiply-adds of vectors in registers, for some microseconds on the calling goroutine. It returns
+// the number of floating-point operations: two for each lane of each. In plain Go they are scalar.
 func PeakFMA() (flop float64) {
 	if isa == plainGo {
 		var s [8]float32
@@ -30,7 +30,7 @@ func PeakFMA() (flop float64) {
 	return 2 * peakFMAs * peakRounds * float64(lanes) / float64(vectorsPerPanel())
 }
 
-// PeakRead reads x, whose length is a multiple of 128, and does nothing with it.
+// PeakRead reads x and does nothing with it. The length of x is a multiple of 128.
 func PeakRead(x []float32) {
 	const block, blocks = 128, 256 // floats; blocks a call
 	if isa == plainGo {

@@ -1,6 +1,6 @@
-package vec
+// Pools of one image: the maximum over 5x5 windows, the mean of 2x2 squares, and their gradients.
 
-// Pools of one image of rows of C channels.
+package vec
 
 import (
 	"fmt"
@@ -16,15 +16,15 @@ func checkImage(what string, h, w, c int, n ...int) {
 	}
 }
 
-// poolRows is how many rows of a column of vectors one assembly call handles.
+// poolRows is the number of rows that one assembly call handles, of one vector each.
 const poolRows = 256
 
-// vectors walks over the vectors of an image row of size values.
+// vectors iterates over the vectors of an image row of size values.
 type vectors struct {
 	size, c int
 	at      int // first value of the vector
 	next    int
-	masks   [6][lanes]int32 // lanes whose taps -2..2 lie in the row; lanes there are
+	masks   [6][lanes]int32 // lanes whose taps -2 to 2 lie in the row; lanes that have a value
 	inner   bool            // the masks are those of a vector far from the row's ends
 }
 
@@ -57,12 +57,12 @@ func (v *vectors) more() bool {
 	return true
 }
 
-// MaxPool5 computes the maximum of a 5x5 window around each value, stride 1, as if surrounded by -infinity:
+// MaxPool5 computes the maximum of a 5x5 window around each value, stride 1, as if x were surrounded by -infinity:
 //
 //	y[h,w,c] = max over kh, kw in 0..4 of x[h+kh-2, w+kw-2, c]
 //
-// and index, which may be nil, the place kh*5+kw of the maximum: of the first if there are several. A NaN wins, the last
-// one if there are several. (PyTorch's max_pool2d does the same.) y must not overlap x.
+// and in index, which may be nil, the place kh*5+kw of the maximum: of the first one if there are several. A NaN is
+// the maximum, the last one if there are several. (PyTorch's max_pool2d does the same.) y must not overlap x.
 func MaxPool5(y []float32, index []uint32, x []float32, h, w, c int) {
 	checkImage("MaxPool5", h, w, c, len(y), len(x))
 	if index != nil {
@@ -88,11 +88,11 @@ func MaxPool5(y []float32, index []uint32, x []float32, h, w, c int) {
 	}
 }
 
-// MaxPool5BackwardScratch is the number of floats of scratch that MaxPool5Backward needs.
+// MaxPool5BackwardScratch returns the number of floats of scratch that MaxPool5Backward needs.
 func MaxPool5BackwardScratch(w, c int) int { return 2 * (w*c + 4*c + lanes) }
 
-// MaxPool5Backward computes the gradient of MaxPool5: each dy is added to the dx that index says it came from. dx is
-// overwritten and must not overlap dy.
+// MaxPool5Backward computes the gradient of MaxPool5: it adds each dy to the dx at which index says the maximum was.
+// dx is overwritten and must not overlap dy.
 func MaxPool5Backward(dx, dy []float32, index []uint32, h, w, c int, scratch []float32) {
 	checkImage("MaxPool5Backward", h, w, c, len(dx), len(dy), len(index))
 	if isa == plainGo {
@@ -105,7 +105,7 @@ func MaxPool5Backward(dx, dy []float32, index []uint32, h, w, c int, scratch []f
 	sum, tap := scratch[2*c:half], scratch[half+2*c:] // two pixels of zeros on either side
 	taps := unsafe.Slice((*uint32)(unsafe.Pointer(unsafe.SliceData(tap))), len(tap))
 	for r := range h {
-		// row r is row u of the windows around row r-u+2
+		// Row r is row u of the windows around row r-u+2.
 		from, to := max(0, r+3-h), min(4, r+2)
 		first := (r - from + 2) * size
 		pieces(size, func(i, n int) {
@@ -115,7 +115,7 @@ func MaxPool5Backward(dx, dy []float32, index []uint32, h, w, c int, scratch []f
 	}
 }
 
-// MeanPool2 computes the mean of each 2x2 square: y (h/2, w/2, c) from x (h, w, c), h and w even.
+// MeanPool2 computes the mean of each 2x2 square: y (h/2, w/2, c) from x (h, w, c). h and w are even.
 func MeanPool2(y, x []float32, h, w, c int) {
 	checkMeanPool("MeanPool2", h, w, c, len(x), len(y))
 	for i := range h / 2 {

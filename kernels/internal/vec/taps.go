@@ -1,6 +1,8 @@
+// Weighted sums of rows, such as those of a bilinear resize.
+
 package vec
 
-// Taps is a sparse matrix: row i of the result is the sum of a few rows of the source, each with its weight.
+// Taps is a sparse matrix: row i of the result is the sum of a few rows of the source, each with a weight of its own.
 type Taps struct {
 	inputs  int
 	counts  []int32 // taps of each output
@@ -8,13 +10,14 @@ type Taps struct {
 	weights []float32
 }
 
-// Tap is one weight of one source row.
+// Tap is a weight of a source row.
 type Tap struct {
 	Row    int
 	Weight float32
 }
 
-// NewTaps makes the matrix of outputs rows from inputs rows. Taps of weight 0 are left out.
+// NewTaps makes the matrix that turns a number of input rows into a number of output rows; of lists the taps of an
+// output. Taps of weight 0 are left out.
 func NewTaps(outputs, inputs int, of func(output int) []Tap) *Taps {
 	t := &Taps{inputs: inputs}
 	for i := range outputs {
@@ -32,7 +35,7 @@ func NewTaps(outputs, inputs int, of func(output int) []Tap) *Taps {
 	return t
 }
 
-// Transposed is the matrix with outputs and inputs exchanged.
+// Transposed returns the matrix with outputs and inputs exchanged.
 func (t *Taps) Transposed() *Taps {
 	of := make([][]Tap, t.inputs)
 	at := 0
@@ -57,7 +60,7 @@ func (t *Taps) Apply(dst, src []float32, c int) {
 		return
 	}
 	for from, at := 0, 0; from < len(t.counts); {
-		// as many outputs as make up a piece, at least one
+		// Take as many outputs as make up a piece, but at least one.
 		to, work, next := from, 0, at
 		for to < len(t.counts) && (to == from || work < piece) {
 			next += int(t.counts[to])

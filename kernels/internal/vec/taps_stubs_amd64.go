@@ -4,12 +4,14 @@
 
 package vec
 
-// tapsAVX512 computes outputs rows of n values: dst[i] = the sum of the next counts[i] weights times src[rows].
+// tapsAVX512 computes a number (outputs) of rows of n values:
+// dst[i] = the sum of the next counts[i] weights times src[rows].
 //
 //go:noescape
 func tapsAVX512(dst *float32, src *float32, counts *int32, rows *int32, weights *float32, outputs int, n int)
 
-// tapsAVX2 computes outputs rows of n values: dst[i] = the sum of the next counts[i] weights times src[rows].
+// tapsAVX2 computes a number (outputs) of rows of n values:
+// dst[i] = the sum of the next counts[i] weights times src[rows].
 //
 //go:noescape
 func tapsAVX2(dst *float32, src *float32, counts *int32, rows *int32, weights *float32, outputs int, n int)

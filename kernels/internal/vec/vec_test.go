@@ -1,6 +1,6 @@
-package vec
-
 // Helpers of the tests: guarded slices, the one comparison, and a loop over the instruction sets.
+
+package vec
 
 import (
 	"math"

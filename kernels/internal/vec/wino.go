@@ -1,14 +1,14 @@
-package vec
-
-// 3x3 convolutions by Winograd's F(4x4,3x3) (Lavin and Gray 2016, "Fast algorithms for convolutional neural networks",
-// section 4), which computes 4x4 pixels of the output with 36 multiplications for each pair of channels instead of 144:
+// 3x3 convolutions by Winograd's method F(4x4,3x3) (Lavin and Gray 2016, "Fast algorithms for convolutional neural
+// networks", section 4). It computes 4x4 pixels of the output with 36 multiplications for each pair of channels
+// instead of 144:
 //
 //	Y = A^T [ sum over input channels of (G g G^T) * (B^T d B) ] A
 //
-// for a tile d of 6x6 input pixels, a filter g of 3x3 taps and the tile Y of 4x4 output pixels; * is the product of the 36
-// elements (frequencies) one by one, so that the sum over channels is 36 matrix products. With the points 0, a, -a, b, -b
-// and infinity, a = 1/sqrt 2 and b = sqrt 2 = 2a (Alam et al. 2022, "Winograd convolution for deep neural networks:
-// efficient point selection", look for such points), which lose half as many digits as the usual 1 and 2:
+// for a tile d of 6x6 input pixels, a filter g of 3x3 taps and the tile Y of 4x4 output pixels. * multiplies the 36
+// elements (frequencies) one by one, so the sum over channels is 36 matrix products. The points of interpolation are
+// 0, a, -a, b, -b and infinity with a = 1/sqrt 2 and b = sqrt 2 = 2a, which lose half as many digits as the usual 1
+// and 2. (Alam et al. 2022, "Winograd convolution for deep neural networks: efficient point selection", look for such
+// points.)
 //
 //	      | 1   0  -5/2   0    1  0 |        |   1     0     0  |
 //	      | 0  -2a  -2    a    1  0 |        | -2/3 -2a/3  -1/3 |         | 1    1     1    1    1   0 |
@@ -17,17 +17,20 @@ package vec
 //	      | 0  b/2 -1/2  -b    1  0 |        |  1/6  -b/6   1/3 |         | 0   a/2  -a/2  2b  -2b   1 |
 //	      | 0   1    0  -5/2   0  1 |        |   0     0     1  |
 //
-// The input gradient is the convolution of the output gradient with the filters turned around. The weight gradient is the
-// adjoint of the formula in g:
+// The input gradient is the convolution of the output gradient with the filters turned around. The weight gradient is
+// the adjoint of the formula in g:
 //
 //	dg = G^T [ sum over tiles of (B^T d B) * (A dY A^T) ] G
 //
-// Tiles stand side by side on the image, the last ones past its edge; pixels outside are zero as inputs and are left out
-// as outputs. A dilated convolution is one without dilation on each of its Dilation^2 phases, the images of every
-// Dilation-th pixel. A table of pixel numbers says where each tile's pixels are, so that the code knows of neither.
+// Tiles stand side by side on the image, and the last ones reach past its edge: pixels outside are zero as inputs and
+// left out as outputs. A dilated convolution is an undilated one on each of its Dilation^2 phases, the images of every
+// Dilation-th pixel. A table of pixel numbers says where each tile's pixels are, so the code need not know of edges
+// and phases.
 //
-// Tiles are independent and the sums over channels are taken in order: which tiles, of which images, are computed together
-// does not change a bit of them.
+// Tiles are independent, and sums over channels are taken in order. So the bits of a tile do not depend on which
+// tiles, of which images, are computed together.
+
+package vec
 
 import (
 	"fmt"
@@ -40,15 +43,16 @@ const (
 	winoTile  = 4 // pixels of an output tile in each direction
 	winoTaps  = 9
 
-	inputIndices  = 40 // of a tile in the table: 36 and some that fill a vector
+	inputIndices  = 40 // pixel numbers of a tile in the table: 36, and 4 that fill a vector
 	outputIndices = 16
 
-	// Tiles that are transformed together: their transforms should stay in the second level cache, and every transformed
-	// filter read serves them all. A multiple of the matrix product's rows.
+	// winoChunk is the number of tiles that are transformed together. Their transforms should stay in the second level
+	// cache, and every transformed filter is read once for all of them. A multiple of the matrix product's rows.
 	winoChunk = 32
-	// Tiles for the weight gradient, where a sum rests in registers for that long.
+	// winoGradChunk is the same for the weight gradient: a sum rests in registers for so many tiles.
 	winoGradChunk = 64
-	// Most input and output channels of a block of the weight gradient: its 36 sums should stay in the cache too.
+	// winoBlock is the largest number of input and of output channels in a block of the weight gradient. The 36 sums
+	// of a block should stay in the cache, too.
 	winoBlock = 64
 )
 
@@ -58,7 +62,7 @@ type Wino struct {
 	*tileTable
 }
 
-// NewWino is c by Winograd's method; c.K must be 3.
+// NewWino returns c by Winograd's method; c.K must be 3.
 func NewWino(c Conv) *Wino {
 	c.check()
 	if c.K != 3 {
@@ -67,17 +71,18 @@ func NewWino(c Conv) *Wino {
 	return &Wino{c, tilesOf(c.H, c.W, c.Dilation)}
 }
 
-// Transposed is w with its channels swapped: the convolution that computes w's input gradient.
+// Transposed returns w with its channels swapped: the convolution that computes w's input gradient.
 func (w *Wino) Transposed() *Wino { return &Wino{w.Conv.Transposed(), w.tileTable} }
 
 // tileTable lists the tiles of an image.
 type tileTable struct {
 	Tiles int // of one image
-	// input has inputIndices pixel numbers for each tile, output outputIndices, row by row; -1 is outside.
+	// The pixel numbers of each tile, row by row: inputIndices in input, outputIndices in output. -1 is outside the
+	// image.
 	input, output []int32
 }
 
-var tileTables sync.Map // of [3]int{H, W, dilation}
+var tileTables sync.Map // from [3]int{H, W, dilation} to *tileTable
 
 func tilesOf(h, w, dilation int) *tileTable {
 	key := [3]int{h, w, dilation}
@@ -117,11 +122,12 @@ func tilesOf(h, w, dilation int) *tileTable {
 	return made.(*tileTable)
 }
 
-// winoArgs is the argument block of the transforms. Strides are in bytes.
+// winoArgs is the argument block of the transforms. The assembly reads it by offsets: eight bytes a field (winoFields
+// in gen/wino.go). Strides are in bytes.
 type winoArgs struct {
-	src, dst unsafe.Pointer // pixels; or the first frequency of the first tile
+	src, dst unsafe.Pointer // an image's pixels, or the first tile's first frequency
 	index    unsafe.Pointer // pixel numbers
-	outside  unsafe.Pointer // where a pixel outside is read or written
+	outside  unsafe.Pointer // memory that stands for pixels outside the image
 	pixel    uintptr        // from a pixel to the next
 	tiles    int            //
 	tile     uintptr        // from a tile to the next in the transformed matrix
@@ -129,22 +135,25 @@ type winoArgs struct {
 	vectors  int            // whole vectors of channels
 	tail     int            // channels after them
 
-	// What follows the output's transform.
+	// What follows the output's transform. Places are distances from the output.
 	bias                  unsafe.Pointer
-	addendAt, activatedAt uintptr // their place less that of the output
-	elu, eluAt            uintptr // 1: wanted; its place less that of the output
-	accumulate            uintptr // of filterGrad
+	addendAt, activatedAt uintptr // places of the epilogue's operands
+	elu, eluAt            uintptr // 1 if ELU is wanted; its place
+	accumulate            uintptr // 1 if filterGrad is to add to what is there
 
-	pointers [inputIndices]uintptr // the kernel's own
+	pointers [inputIndices]uintptr // work space of the kernel
 }
 
-// Epilogue is what is done with the result of a convolution while it is in the cache, each where it is given: first times
-// ELU'(Activated), then plus Addend; and ELU of what is the result by now is written to ELU, which does not go with Activated.
-// All have the shape of the output and may be it.
+// Epilogue says what to do with the result y of a convolution while it is in the cache. Of
+//
+//	y <- y * ELU'(Activated)        y <- y + Addend        ELU <- ELU(y)
+//
+// it does, in this order, those whose slice is given. All slices have the shape of the output and may be the output
+// itself. ELU and Activated do not go together.
 type Epilogue struct{ Activated, Addend, ELU []float32 }
 
-// of is the epilogue of some of the images.
-func (e Epilogue) of(from, to int) Epilogue {
+// slice returns the epilogue of the values [from, to) of the output.
+func (e Epilogue) slice(from, to int) Epilogue {
 	if e.Activated != nil {
 		e.Activated = e.Activated[from:to]
 	}
@@ -159,26 +168,26 @@ func (e Epilogue) of(from, to int) Epilogue {
 
 func roundUp(n, to int) int { return (n + to - 1) / to * to }
 
-// freqStride is the distance of frequencies in floats when each has n: an odd number of cache lines, so that they do not
-// evict each other.
+// freqStride returns the distance between frequencies of n floats each: an odd number of cache lines, so that they do
+// not evict each other.
 func freqStride(n int) int {
 	n = roundUp(n, lanes)
 	return n + lanes*(1-n/lanes%2)
 }
 
-// panelsOf are the panels of n channels.
+// panelsOf returns the number of panels of n channels.
 func panelsOf(n int) int { return (n + lanes - 1) / lanes }
 
-// FilterLen is the number of floats of transformed filters.
+// FilterLen returns the number of floats of transformed filters.
 func (w *Wino) FilterLen() int { return winoFreqs*w.filterFreq() + lanes }
 
-// filterFreq is the stride of the frequencies of filters: (panel, Cin, 16) each.
+// filterFreq returns the stride between the frequencies of filters, each (panel, Cin, 16).
 func (w *Wino) filterFreq() int { return freqStride(panelsOf(w.Cout) * w.Cin * lanes) }
 
-// FilterPanels is the number of parts of the transformed filters that can be made independently.
+// FilterPanels returns the number of panels of the transformed filters, which can be made independently.
 func (w *Wino) FilterPanels() int { return panelsOf(w.Cout) }
 
-// FilterScratchLen is the number of floats of scratch for Filter and FilterTransposed.
+// FilterScratchLen returns the number of floats of scratch for Filter and FilterTransposed.
 func (w *Wino) FilterScratchLen() int { return winoTaps*roundUp(w.Cin, lanes)*lanes + lanes }
 
 // Filter writes the given panel of the transformed filters of weights (Cout, 3, 3, Cin).
@@ -195,8 +204,9 @@ func (w *Wino) Filter(u, weights []float32, panel int, scratch []float32) {
 	w.filter(aligned(u)[panel*w.Cin*lanes:], taps, 0, w.Cin*lanes, lanes)
 }
 
-// FilterTransposed writes the given panel of the filters for w's input gradient, from the weights of w.Transposed(), the
-// convolution whose input gradient w is: (Cin, 3, 3, Cout), as w sees it.
+// FilterTransposed writes the given panel of the transformed filters for a w that computes the input gradient of
+// another convolution, w.Transposed(). The weights are those of the other convolution: (Cin, 3, 3, Cout) in the
+// channels of w.
 func (w *Wino) FilterTransposed(u, weights []float32, panel int, scratch []float32) {
 	checkLen("FilterTransposed: u", len(u), w.FilterLen())
 	checkLen("FilterTransposed: weights", len(weights), w.Cout*winoTaps*w.Cin)
@@ -219,8 +229,8 @@ func (w *Wino) FilterTransposed(u, weights []float32, panel int, scratch []float
 	w.filter(to, taps, (winoTaps-1)*lanes, -lanes, winoTaps*lanes)
 }
 
-// filter transforms one panel: vectors of 16 filters for each input channel, from taps[at] on, tap floats from tap to tap
-// and step from channel to channel.
+// filter transforms one panel, that is 16 filters for each input channel: from taps[at] on, tap floats from tap to tap
+// and step floats from channel to channel.
 func (w *Wino) filter(u, taps []float32, at, tap, step int) {
 	freq := w.filterFreq()
 	if isa == plainGo {
@@ -235,10 +245,10 @@ func (w *Wino) filter(u, taps []float32, at, tap, step int) {
 	}
 }
 
-// filterPiece is how many vectors of filters one call transforms.
+// filterPiece is the number of input channels that one assembly call transforms.
 const filterPiece = 256
 
-// transposeRows turns rows (up to 16) of a matrix into columns of 16, zero past the last row.
+// transposeRows turns up to 16 rows of a matrix into (columns, 16), with zeros past the last row.
 func transposeRows(dst, src []float32, rows, columns, stride int) {
 	whole := columns / lanes * lanes
 	if isa == plainGo {
@@ -257,13 +267,13 @@ func transposeRows(dst, src []float32, rows, columns, stride int) {
 	}
 }
 
-// aligned is s from its first cache line on.
+// aligned returns s from its first cache line on.
 func aligned(s []float32) []float32 {
 	return s[-uintptr(unsafe.Pointer(unsafe.SliceData(s)))%64/4:]
 }
 
-// matrix is a transformed matrix of up to some tiles: (frequency, tile, channel), channels padded to whole panels. What is
-// computed from the padding, whatever it holds, is not stored in the end.
+// matrix holds transformed tiles: (frequency, tile, channel), with channels padded to whole panels. The padding may
+// hold anything: what is computed from it is not stored in the end.
 type matrix struct {
 	data     []float32
 	ld, freq int // floats from tile to tile, from frequency to frequency
@@ -279,14 +289,14 @@ func newMatrix(scratch []float32, tiles, channels int) (matrix, []float32) {
 	return matrix{scratch[:n:n], ld, freqStride(tiles * ld)}, scratch[n:]
 }
 
-// ScratchLen is the number of floats of scratch that one worker needs for Forward.
+// ScratchLen returns the number of floats of scratch that one worker needs for Forward.
 func (w *Wino) ScratchLen() int {
 	return lanes + 2*roundUp(max(w.Cin, w.Cout), lanes) + matrixLen(winoChunk, w.Cin) + matrixLen(winoChunk, w.Cout)
 }
 
-// Forward computes the tiles [from, to) of images: y (images, H, W, Cout) = the convolution of x (images, H, W, Cin) with
-// the transformed filters u, plus bias (Cout, may be nil), and what the epilogue says. Tiles are counted through all
-// images, Tiles in each. y must not overlap x.
+// Forward computes the tiles [from, to) of y (images, H, W, Cout) = the convolution of x (images, H, W, Cin) with the
+// transformed filters u, plus bias (Cout, may be nil), and then the epilogue. Tiles are counted through all images,
+// Tiles in each. y must not overlap x.
 func (w *Wino) Forward(y, x, u, bias []float32, e Epilogue, from, to int, scratch []float32) {
 	tiles := w.Tiles * (len(x) / (w.H * w.W * w.Cin))
 	checkLen("Forward: x", len(x), tiles/w.Tiles*w.H*w.W*w.Cin)
@@ -313,7 +323,7 @@ func (w *Wino) Forward(y, x, u, bias []float32, e Epilogue, from, to int, scratc
 	if bias == nil {
 		bias = zeros[:w.Cout]
 	}
-	outside := scratch[len(zeros):][:len(zeros)] // what is written there
+	outside := scratch[len(zeros):][:len(zeros)] // takes the outputs outside the image
 	v, rest := newMatrix(scratch[2*len(zeros):], winoChunk, w.Cin)
 	m, _ := newMatrix(rest, winoChunk, w.Cout)
 	u = aligned(u)
@@ -330,14 +340,14 @@ func (w *Wino) Forward(y, x, u, bias []float32, e Epilogue, from, to int, scratc
 		w.multiply(m, v, u, n)
 		w.spans(from, n, func(image, tile, at, n int) {
 			a, b := image*sizeY, (image+1)*sizeY
-			w.transformOutput(y[a:b], m, at, bias, outside, e.of(a, b), tile, n)
+			w.transformOutput(y[a:b], m, at, bias, outside, e.slice(a, b), tile, n)
 		})
 		from += n
 	}
 }
 
-// spans cuts n tiles from tile first on into pieces of one image: f gets the image, the tile in it, the number of tiles
-// before and of those in the piece.
+// spans cuts the n tiles from tile first on into pieces of one image each. It calls f with the image, the piece's
+// first tile in it, the number of tiles in earlier pieces, and the number of tiles in this one.
 func (w *Wino) spans(first, n int, f func(image, tile, at, n int)) {
 	for at := 0; at < n; {
 		image, tile := (first+at)/w.Tiles, (first+at)%w.Tiles
@@ -347,10 +357,11 @@ func (w *Wino) spans(first, n int, f func(image, tile, at, n int)) {
 	}
 }
 
-// winoPiece is how many vectors a transform handles in one call: some microseconds.
+// winoPiece is the number of vectors that a transform handles in one call: some microseconds.
 const winoPiece = 192
 
-// transformInput writes V for n tiles of image x from the given tile on, channels [c0, c1) of all, to the rows of v from at.
+// transformInput writes B^T d B of n tiles of image x, from the given tile on and of channels [c0, c1), to the rows of
+// v from row at on.
 func (w *Wino) transformInput(v matrix, at int, x, zeros []float32, channels, c0, c1, tile, n int) {
 	if isa == plainGo {
 		winoInputGo(v, at, x[c0:], channels, c1-c0, w.input[tile*inputIndices:][:n*inputIndices])
@@ -359,7 +370,7 @@ func (w *Wino) transformInput(v matrix, at int, x, zeros []float32, channels, c0
 	w.pixelsToFreqs(winoInputKernel, v, at, x, zeros, w.input, inputIndices, channels, c0, c1, tile, n)
 }
 
-// transformOutputGrad does the same for A dY A^T.
+// transformOutputGrad writes A dY A^T of tiles of dy, as transformInput does.
 func (w *Wino) transformOutputGrad(v matrix, at int, dy, zeros []float32, channels, c0, c1, tile, n int) {
 	if isa == plainGo {
 		winoOutputGradGo(v, at, dy[c0:], channels, c1-c0, w.output[tile*outputIndices:][:n*outputIndices])
@@ -368,7 +379,9 @@ func (w *Wino) transformOutputGrad(v matrix, at int, dy, zeros []float32, channe
 	w.pixelsToFreqs(winoOutputGradKernel, v, at, dy, zeros, w.output, outputIndices, channels, c0, c1, tile, n)
 }
 
-func (w *Wino) pixelsToFreqs(kernel func(*winoArgs), v matrix, at int, x, zeros []float32, index []int32, indices, channels, c0, c1, tile, n int) {
+// pixelsToFreqs calls the assembly for transformInput and transformOutputGrad.
+func (w *Wino) pixelsToFreqs(kernel func(*winoArgs), v matrix, at int, x, zeros []float32, index []int32,
+	indices, channels, c0, c1, tile, n int) {
 	args := winoArgs{src: unsafe.Pointer(&x[c0]), outside: unsafe.Pointer(&zeros[0]), pixel: uintptr(4 * channels),
 		tile: uintptr(4 * v.ld), freq: uintptr(4 * v.freq)}
 	most := args.channels(c1 - c0)
@@ -380,7 +393,7 @@ func (w *Wino) pixelsToFreqs(kernel func(*winoArgs), v matrix, at int, x, zeros 
 	}
 }
 
-// channels sets the number of channels and says how many tiles a call may have.
+// channels sets the number of channels and returns the most tiles of one call.
 func (a *winoArgs) channels(n int) (most int) {
 	vector := lanes
 	if isa == avx2 {
@@ -390,14 +403,17 @@ func (a *winoArgs) channels(n int) (most int) {
 	return max(1, winoPiece/(a.vectors+1))
 }
 
-// transformOutput writes the output pixels of n tiles from the products' rows from at on.
+// transformOutput writes the output pixels of n tiles, from the given tile on, from the rows of the products m from
+// row at on.
 func (w *Wino) transformOutput(y []float32, m matrix, at int, bias, outside []float32, e Epilogue, tile, n int) {
 	if isa == plainGo {
 		winoOutputGo(y, m, at, bias, e, w.Cout, w.output[tile*outputIndices:][:n*outputIndices])
 		return
 	}
-	args := winoArgs{dst: unsafe.Pointer(&y[0]), pixel: uintptr(4 * w.Cout), tile: uintptr(4 * m.ld), freq: uintptr(4 * m.freq),
-		bias: unsafe.Pointer(&bias[0]), outside: unsafe.Pointer(&outside[0])}
+	args := winoArgs{
+		dst: unsafe.Pointer(&y[0]), bias: unsafe.Pointer(&bias[0]), outside: unsafe.Pointer(&outside[0]),
+		pixel: uintptr(4 * w.Cout), tile: uintptr(4 * m.ld), freq: uintptr(4 * m.freq),
+	}
 	place := func(operand []float32) uintptr {
 		if operand == nil {
 			return 0
@@ -426,7 +442,7 @@ func (w *Wino) transformOutput(y []float32, m matrix, at int, bias, outside []fl
 	}
 }
 
-// multiply is m = v u for n tiles and every frequency.
+// multiply computes m = v u for n tiles and every frequency.
 func (w *Wino) multiply(m, v matrix, u []float32, n int) {
 	freq, panels := w.filterFreq(), panelsOf(w.Cout)
 	if isa == plainGo {
@@ -435,8 +451,10 @@ func (w *Wino) multiply(m, v matrix, u []float32, n int) {
 		}
 		return
 	}
-	t := tileArgs{bias: unsafe.Pointer(&zeroLanes), lda: uintptr(4 * v.ld), ldy: uintptr(4 * m.ld), nKh: 1, nKw: 1, k: w.Cin,
-		bPanel: uintptr(4 * w.Cin * lanes)}
+	t := tileArgs{
+		bias: unsafe.Pointer(&zeroLanes), lda: uintptr(4 * v.ld), ldy: uintptr(4 * m.ld), nKh: 1, nKw: 1, k: w.Cin,
+		bPanel: uintptr(4 * w.Cin * lanes),
+	}
 	t.setMasks(lanes, lanes)
 	product := func(f, panel, width, count int) {
 		if count == 0 {

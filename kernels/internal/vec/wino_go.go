@@ -1,48 +1,49 @@
+// Winograd's transforms in plain Go: the reference of the assembly, and the code of machines that have none.
+
 package vec
 
 import "math"
-
-// Winograd's transforms in plain Go: the reference of the assembly and what runs where there is none.
 
 const (
 	root     = math.Sqrt2
 	halfRoot = math.Sqrt2 / 2
 )
 
-// inputLineGo is B^T d.
+// inputLineGo returns B^T d.
 func inputLineGo(d [6]float32) [6]float32 {
 	t, u := d[4]-2*d[2], halfRoot*(d[3]-2*d[1])
 	p, q := d[4]-d[2]/2, root*(d[3]-d[1]/2)
 	return [6]float32{(d[0] + d[4]) - 2.5*d[2], t + u, t - u, p + q, p - q, (d[1] + d[5]) - 2.5*d[3]}
 }
 
-// outputLineGo is A^T m.
+// outputLineGo returns A^T m.
 func outputLineGo(m [6]float32) [4]float32 {
 	s, d, t, e := m[1]+m[2], m[1]-m[2], m[3]+m[4], m[3]-m[4]
 	return [4]float32{m[0] + s + t, halfRoot*d + root*e, s/2 + 2*t, m[5] + root/4*d + 2*root*e}
 }
 
-// outputGradLineGo is A y.
+// outputGradLineGo returns A y.
 func outputGradLineGo(y [4]float32) [6]float32 {
 	t, u := y[0]+y[2]/2, halfRoot*(y[1]+y[3]/2)
 	p, q := y[0]+2*y[2], root*(y[1]+2*y[3])
 	return [6]float32{y[0], t + u, t - u, p + q, p - q, y[3]}
 }
 
-// filterLineGo is G g.
+// filterLineGo returns G g.
 func filterLineGo(g [3]float32) [6]float32 {
 	t, u := -2.0/3*g[0]-1.0/3*g[2], -root/3*g[1]
 	p, q := 1.0/6*g[0]+1.0/3*g[2], root/6*g[1]
 	return [6]float32{g[0], t + u, t - u, p + q, p - q, g[2]}
 }
 
-// filterGradLineGo is G^T x.
+// filterGradLineGo returns G^T x.
 func filterGradLineGo(x [6]float32) [3]float32 {
 	s, d, t, u := x[1]+x[2], x[1]-x[2], x[3]+x[4], x[3]-x[4]
 	return [3]float32{x[0] - 2.0/3*s + 1.0/6*t, root/6*u - root/3*d, x[5] - 1.0/3*s + 1.0/3*t}
 }
 
-// winoInputGo transforms the tiles whose pixels index lists: channels of the values of a pixel, pixel apart.
+// winoInputGo transforms the tiles whose pixels index lists, to the rows of v from row at on. Pixels are `pixel`
+// values apart; of each, the first channels values are transformed.
 func winoInputGo(v matrix, at int, x []float32, pixel, channels int, index []int32) {
 	for ; len(index) > 0; index = index[inputIndices:] {
 		for c := range v.ld {
@@ -130,7 +131,8 @@ func winoOutputGo(y []float32, m matrix, at int, bias []float32, e Epilogue, cha
 	}
 }
 
-// winoFilterGo transforms n vectors of 16 filters; taps are tap apart, vectors step, from taps[start] on.
+// winoFilterGo transforms n vectors of 16 filters, from taps[start] on: tap values from tap to tap, step from vector
+// to vector.
 func winoFilterGo(u, taps []float32, freq, n, start, tap, step int) {
 	for k := range n {
 		for lane := range lanes {
@@ -153,7 +155,7 @@ func winoFilterGo(u, taps []float32, freq, n, start, tap, step int) {
 	}
 }
 
-// winoFilterGradGo is the adjoint for n vectors, of which the first channels lanes are written to dw.
+// winoFilterGradGo applies the adjoint transform to n vectors, and writes the first channels lanes of each to dw.
 func winoFilterGradGo(dw, acc []float32, freq, n, tap, step, channels int, accumulate bool) {
 	for k := range n {
 		for lane := range channels {
@@ -180,7 +182,7 @@ func winoFilterGradGo(dw, acc []float32, freq, n, tap, step, channels int, accum
 	}
 }
 
-// multiplyGo is m (n, panels*16) = v (n, k) u (panels, k, 16).
+// multiplyGo computes m (n, panels*16) = v (n, k) u (panels, k, 16).
 func multiplyGo(m []float32, ldm int, v []float32, ldv int, u []float32, n, k, panels int) {
 	for i := range n {
 		out, in := m[i*ldm:][:panels*lanes], v[i*ldv:][:k]

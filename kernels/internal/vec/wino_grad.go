@@ -1,7 +1,8 @@
-package vec
+// The weight gradient by Winograd's method (formula in wino.go): for each of the 36 frequencies, the sum over tiles of
+// products of an output channel and an input channel. It is computed in blocks of channels, so that the sums of a
+// block stay in the cache.
 
-// The weight gradient by Winograd's method: see wino.go. For each frequency a sum over tiles of products of an output
-// channel and an input channel, in blocks of channels whose 36 sums stay in the cache.
+package vec
 
 import "unsafe"
 
@@ -18,10 +19,11 @@ func (w *Wino) GradBlocks() (blocks []GradBlock) {
 	return blocks
 }
 
-// gradFreq is the stride of the frequencies of a block's sums: (panel of input channels, output channel, 16) each.
+// gradFreq returns the stride between the frequencies of a block's sums, each (panel of input channels, output
+// channel, 16).
 func (b GradBlock) gradFreq() int { return freqStride(panelsOf(b.I1-b.I0) * (b.O1 - b.O0) * lanes) }
 
-// biasLen is the size of the gradient of the bias, which the first block has.
+// biasLen returns the number of floats of the gradient of the bias. Only the first block has it.
 func (w *Wino) biasLen(b GradBlock) int {
 	if b.O0 > 0 || b.I0 > 0 {
 		return 0
@@ -29,7 +31,7 @@ func (w *Wino) biasLen(b GradBlock) int {
 	return w.Cout
 }
 
-// WeightGradLen is the number of floats of the sums of a block: the frequencies, and the gradient of the bias.
+// WeightGradLen returns the number of floats of an accumulator of a block: its sums, and the gradient of the bias.
 func (w *Wino) WeightGradLen(b GradBlock) int {
 	return lanes + winoFreqs*b.gradFreq() + w.biasLen(b)
 }
@@ -41,7 +43,7 @@ func (w *Wino) splitGrad(acc []float32, b GradBlock) (freqs, bias []float32) {
 	return acc[:n], acc[n:][:w.biasLen(b)]
 }
 
-// GradScratchLen is the number of floats of scratch that one worker needs for WeightGrad.
+// GradScratchLen returns the number of floats of scratch that one worker needs for WeightGrad.
 func (w *Wino) GradScratchLen() int {
 	return lanes + roundUp(max(w.Cin, w.Cout), lanes) + roundUp(w.Cout, lanes) +
 		matrixLen(winoGradChunk, min(w.Cin, winoBlock)) + matrixLen(winoGradChunk, min(w.Cout, winoBlock))
@@ -84,7 +86,7 @@ func (w *Wino) WeightGrad(acc, x, dy []float32, b GradBlock, scratch []float32) 
 	}
 }
 
-// addProducts is sums[f][o][i] += sum over n tiles of d[f][tile][o] v[f][tile][i].
+// addProducts computes sums[f][o][i] += sum over n tiles of d[f][tile][o] v[f][tile][i].
 func (b GradBlock) addProducts(sums []float32, v, d matrix, n int) {
 	in, out, freq := b.I1-b.I0, b.O1-b.O0, b.gradFreq()
 	panels := panelsOf(in)
@@ -103,7 +105,9 @@ func (b GradBlock) addProducts(sums []float32, v, d matrix, n int) {
 		}
 		return
 	}
-	t := gradArgs{rows: 1, groups: n, xStep: uintptr(4 * d.ld), dyStep: uintptr(4 * v.ld), accPanel: uintptr(4 * out * lanes)}
+	t := gradArgs{
+		rows: 1, groups: n, xStep: uintptr(4 * d.ld), dyStep: uintptr(4 * v.ld), accPanel: uintptr(4 * out * lanes),
+	}
 	t.mask, t.maskWords = laneMask(lanes)
 	product := func(f, panel, width, count int) {
 		if count == 0 {
@@ -116,7 +120,7 @@ func (b GradBlock) addProducts(sums []float32, v, d matrix, n int) {
 			if piece < extra {
 				rows++
 			}
-			// The kernel moves them on.
+			// Set for each call, because the kernel moves them on.
 			t.x = unsafe.Pointer(&d.data[f*d.freq+o])
 			t.dy = unsafe.Pointer(&v.data[f*v.freq+panel*lanes])
 			t.acc = unsafe.Pointer(&sums[f*freq+(panel*out+o)*lanes])
@@ -131,8 +135,8 @@ func (b GradBlock) addProducts(sums []float32, v, d matrix, n int) {
 	}
 }
 
-// StoreWeightGrad writes a block of the weight gradient dw (Cout, 3, 3, Cin), the sum of the accumulators in their order,
-// and, if db is not nil and the block is the first, the gradient of the bias db (Cout).
+// StoreWeightGrad writes a block of the weight gradient dw (Cout, 3, 3, Cin): the sum of the accumulators, in their
+// order. If db is not nil and the block is the first, it also writes the gradient of the bias, db (Cout).
 func (w *Wino) StoreWeightGrad(dw, db []float32, accs [][]float32, b GradBlock) {
 	checkLen("StoreWeightGrad: dw", len(dw), w.Cout*winoTaps*w.Cin)
 	in, out, freq := b.I1-b.I0, b.O1-b.O0, b.gradFreq()
@@ -149,8 +153,10 @@ func (w *Wino) StoreWeightGrad(dw, db []float32, accs [][]float32, b GradBlock) 
 				winoFilterGradGo(to, from, freq, out, w.Cin, winoTaps*w.Cin, n, i > 0)
 				continue
 			}
-			args := winoArgs{src: unsafe.Pointer(&from[0]), dst: unsafe.Pointer(&to[0]), pixel: uintptr(4 * w.Cin),
-				tile: uintptr(4 * winoTaps * w.Cin), freq: uintptr(4 * freq), tiles: out}
+			args := winoArgs{
+				src: unsafe.Pointer(&from[0]), dst: unsafe.Pointer(&to[0]), tiles: out,
+				pixel: uintptr(4 * w.Cin), tile: uintptr(4 * winoTaps * w.Cin), freq: uintptr(4 * freq),
+			}
 			args.channels(n)
 			if i > 0 {
 				args.accumulate = 1

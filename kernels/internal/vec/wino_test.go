@@ -14,8 +14,8 @@ var winoCases = []Conv{
 }
 
 // winoTolerance is relative to the largest result. In float32 Winograd's method loses a bit or two to direct
-// convolution: its transforms have gains that cancel. Rounding errors add up like a walk, with the root of the number of
-// terms.
+// convolution: its transforms have gains that cancel. Rounding errors add up like a walk, with the root of the number
+// of terms.
 func winoTolerance(terms int) float64 { return 4e-6 + 1e-7*math.Sqrt(float64(terms)) }
 
 // Forward, input gradient and weight gradient against the definitions, with several images, in two pieces of tiles.
@@ -30,7 +30,7 @@ func TestWino(t *testing.T) {
 		bias, dy := normals(3, c.Cout), normals(4, images*sizeY)
 		addend, activated := normals(5, len(dy)), normals(6, len(dy))
 		var want, noBias, wantDx, wantEpilogue, wantELU []float64
-		wantDw, wantDb := make([]float64, len(w)), make([]float64, c.Cout)
+		wantDw, wantDB := make([]float64, len(w)), make([]float64, c.Cout)
 		for n := range images {
 			want = append(want, convDefinition(c, x[n*sizeX:][:sizeX], w, bias)...)
 			noBias = append(noBias, convDefinition(c, x[n*sizeX:][:sizeX], w, make([]float32, c.Cout))...)
@@ -40,7 +40,7 @@ func TestWino(t *testing.T) {
 			}
 		}
 		for i, v := range dy {
-			wantDb[i%c.Cout] += float64(v)
+			wantDB[i%c.Cout] += float64(v)
 		}
 		for i, v := range want {
 			if activated[i] < 0 {
@@ -117,14 +117,14 @@ func TestWino(t *testing.T) {
 				dw.check(t)
 				db.check(t)
 				closeTo(t, "weight gradient", dw.v, wantDw, gradTol)
-				closeTo(t, "bias gradient", db.v, wantDb, gradTol)
+				closeTo(t, "bias gradient", db.v, wantDB, gradTol)
 			})
 		})
 	}
 }
 
-// Every transform against its plain Go reference, on every tile of an image, inside sentinels: channels that fill no vector,
-// parts of the channels, edges, dilated phases.
+// Every transform against its plain Go reference, on every tile of an image, inside sentinels: channels that fill no
+// vector, parts of the channels, edges, dilated phases.
 func TestWinoTransforms(t *testing.T) {
 	for _, channels := range []int{1, 3, 6, 17, 31, 32, 33, 96} {
 		for _, size := range [][3]int{{1, 1, 1}, {5, 6, 1}, {33, 47, 1}, {14, 14, 2}, {9, 13, 4}} {

@@ -1,7 +1,8 @@
 """Writes the golden files of this folder, and checks its own networks against golden files of others.
 
     python3 golden.py                   write every *.safetensors and ../state_dicts.txt beside this script
-    python3 golden.py --check FILE ...  recompute FILE with the network of this script and print the worst errors
+    python3 golden.py --check FILE ...  recompute FILE with the network of this script, print the worst errors and fail
+                                        where one is above the tolerance of the Go test
 
 Needs numpy and PyTorch (1.13 or later). One thread, CPU, float32; the seed is fixed.
 
@@ -380,8 +381,13 @@ def results(net, m, x, labels, z, sigmas, dtype=torch.float32):
     return out
 
 
+# What two correct float32 programs may differ by: of the largest element, and for adam and ema of lr (README.md).
+TOLERANCES = {"xt": 1e-6, "score": 1e-5, "loss": 1e-5, "losses": 1e-5, "grad.": 1e-4, "adam.": 0.05, "ema.": 0.05}
+
+
 def worst(m, got, want):
     """Prints the worst errors: of score and gradients relative to each tensor's largest element, of parameters in lr.
+    Returns what is above its tolerance.
 
     A bias before an instance norm without parameters has no effect; its gradient is rounding, which Adam magnifies to any
     size up to lr: such tensors, with gradients below 1e-6 of the largest, are left out."""
@@ -397,8 +403,10 @@ def worst(m, got, want):
             return max(np.abs(got[k].astype(np.float64) - want[k]).max() for k in keys) / float(m["lr"])
         return max(rel(k) for k in keys)
 
-    print("  xt %.1e  score %.1e  loss %.1e  losses %.1e  grad %.1e  adam %.1e lr  ema %.1e lr%s" % (*(
-        group(p) for p in ("xt", "score", "loss", "losses", "grad.", "adam.", "ema.")), f"  {len(idle)} tensors left out" if idle else ""))
+    errors = {p: group(p) for p in TOLERANCES}
+    print("  xt %.1e  score %.1e  loss %.1e  losses %.1e  grad %.1e  adam %.1e lr  ema %.1e lr%s" % (
+        *errors.values(), f"  {len(idle)} tensors left out" if idle else ""))
+    return [p.rstrip(".") for p, e in errors.items() if not e <= TOLERANCES[p]]  # NaN is above
 
 
 def check(path):
@@ -411,11 +419,13 @@ def check(path):
     assert np.array_equal(ladder(m), want["sigmas"]), "the ladder differs"
     inputs = [want[k] for k in ("x", "labels", "z", "sigmas")]
     print(path)
-    worst(m, results(net, m, *inputs), want)
+    bad = worst(m, results(net, m, *inputs), want)
     # How well conditioned the case is: the same in float64, against which every float32 program has its own errors.
     net.load_state_dict(state)
     print("  in float64:")
-    worst(m, results(net, m, *inputs, dtype=torch.float64), want)
+    bad += worst(m, results(net, m, *inputs, dtype=torch.float64), want)
+    if bad:
+        raise SystemExit(f"{path}: {', '.join(dict.fromkeys(bad))} above the tolerance")
 
 
 def write(path, m, x, labels):

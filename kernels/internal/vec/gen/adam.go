@@ -1,7 +1,7 @@
-package main
+// Adam and the moving average in one pass (formula at Adam in package vec): five streams in, four out. No multiply-add
+// is fused and nothing is approximated, so that the bits are those of plain Go.
 
-// Adam and the moving average in one pass, see Adam in package vec: five streams in, four out. No multiply-add is fused and
-// nothing is approximated, so that the bits are those of plain Go.
+package main
 
 import (
 	"fmt"
@@ -13,7 +13,7 @@ import (
 
 const adamSignature = "(p, grad, m, v, ema, factors *float32, n int)"
 
-// adamFactors are the fields of AdamFactors in package vec.
+// adamFactors lists the fields of AdamFactors in package vec.
 var adamFactors = []string{"beta1", "rest1", "beta2", "rest2", "size", "root", "eps", "rate", "restRate"}
 
 func genAdam() {
@@ -50,7 +50,7 @@ func buildAdam(k *kernel, average bool) {
 		VBROADCASTSS(Mem{Base: factors, Disp: 4 * j}, v(first+j))
 	}
 	at := func(p reg.GPPhysical) Mem { return Mem{Base: p, Index: i, Scale: 1} }
-	// decay is dst = factor old + rest new, new in register dst, old in register old.
+	// decay computes dst = factor old + rest new, where register dst holds new.
 	decay := func(old, dst int, factor, rest string) {
 		VMULPS(v(f[factor]), v(old), v(old))
 		VMULPS(v(f[rest]), v(dst), v(dst))

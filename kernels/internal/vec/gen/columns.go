@@ -1,7 +1,7 @@
-package main
+// Sums down the columns of a matrix, several vectors of columns at a time. Blocks of 64 rows are summed in float32 and
+// then added to sums in float64 in memory, so that long columns lose nothing.
 
-// Sums down the columns of a matrix, several vectors of columns at a time. Sums of 64 rows are kept in float32 and then
-// added to float64 ones in memory, so that long columns lose nothing.
+package main
 
 import (
 	"fmt"
@@ -17,7 +17,7 @@ const (
 	columnVectors = 4
 )
 
-// Both sums of a column: of its values a, and of products.
+// columnKernels lists what can be summed: the values a of a column, and with them their squares or products with b.
 var columnKernels = []struct {
 	name, doc string
 	second    bool // has a second sum
@@ -45,7 +45,8 @@ func buildColumns(k *kernel, kind, vectors int) {
 	name := fmt.Sprintf("%s%sx%d", c.name, k.name, vectors)
 	TEXT(name, NOSPLIT, "func"+columnsSignature)
 	Pragma("noescape")
-	Doc(fmt.Sprintf("%s computes %s, for %d vectors of columns of which the last has last columns; stride is in bytes.", name, c.doc, vectors))
+	Doc(fmt.Sprintf("%s computes %s,", name, c.doc),
+		fmt.Sprintf("for %d vectors of columns, last columns in the last. stride is in bytes.", vectors))
 	sums, a, b, shift := reg.RDI, reg.RSI, reg.RDX, reg.R10
 	rows, stride, last, block, tmp := reg.RCX, reg.R8, reg.R9, reg.RBX, reg.RAX
 	loadParam("sums", sums)

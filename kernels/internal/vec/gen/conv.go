@@ -1,11 +1,12 @@
-package main
-
 // Kernels of the convolution: a tile of the output, and a tile of the weight gradient.
 //
-// Both keep up to 28 vectors of 16 lanes in registers (AVX2: 6 rows of two 8-lane halves) and feed each from one
-// scalar, spread over the lanes by the fused multiply-add itself, and one vector that all of them share. Two fused
-// multiply-adds can start each cycle and each takes four, so at least eight accumulators are needed to keep both units
-// busy; 28 is what the 32 registers allow. Every row count has its own kernel, so that no row is ever masked out.
+// Both keep up to 28 accumulators, vectors of 16 lanes, in registers (AVX2: 6 rows of two halves of 8 lanes). Each is
+// fed from a scalar of its own, which the fused multiply-add itself spreads over the lanes, and a vector that all
+// share. Two fused multiply-adds can start in a cycle and each takes four, so at least eight accumulators are needed
+// to keep both units busy; 28 is what the 32 registers allow. Every number of rows has its own kernel, so no row is
+// ever masked out.
+
+package main
 
 import (
 	"bytes"
@@ -35,13 +36,13 @@ func field(fields []string, name string) Mem {
 	panic("gen: no field " + name)
 }
 
-// shape is the register tile of one kernel: rows accumulators high, panels of 16 lanes wide.
+// shape is the tile that one kernel keeps in registers: rows high, panels of 16 lanes wide.
 type shape struct {
 	isa
 	rows, panels int
 }
 
-// Most rows by panels.
+// maxRows returns the most rows of a tile, as maxRows in package vec.
 func maxRows(s isa, panels int) int {
 	switch {
 	case s.wide() && panels == 1:
@@ -68,7 +69,7 @@ func (t shape) name(kind string) string {
 	return fmt.Sprintf("%s%sx%dr%d", kind, t.isa.name, t.panels, t.rows)
 }
 
-// vectors is the number of vectors across a row: one per panel, two halves of the one panel with AVX2.
+// vectors returns the number of vectors across a row: one a panel, or with AVX2 the two halves of the one panel.
 func (t shape) vectors() int {
 	if t.wide() {
 		return t.panels
@@ -76,10 +77,10 @@ func (t shape) vectors() int {
 	return 2
 }
 
-// acc is the accumulator of row r, vector v.
+// acc returns the register of the accumulator of row r, vector v.
 func (t shape) acc(r, v int) int { return r*t.vectors() + v }
 
-// Registers above the accumulators: the shared vectors, and the spread scalar where a row has more than one vector.
+// shared returns the register of the vector v that all rows share; it lies above the accumulators.
 func (t shape) shared(v int) int {
 	if t.wide() {
 		return 30 + v
@@ -87,6 +88,7 @@ func (t shape) shared(v int) int {
 	return 12 + v
 }
 
+// scalar returns the register for the spread scalar of row r, which is needed if a row has more than one vector.
 func (t shape) scalar(r int) int {
 	if t.wide() {
 		return 28 + r%2
@@ -115,13 +117,11 @@ func genConv() {
 	}
 }
 
-// strided addresses rows at a stride known only at run time: nine rows from each base register, by the index registers
-// s, 3s, 5s and 7s and their scaled forms.
+// strided addresses rows whose stride s is known only at run time: nine rows from each base register, by index
+// registers that hold s, 3s, 5s and 7s, and their scales.
 type strided struct {
-	bases          []reg.GPPhysical
-	s, s3, s5, s7  reg.GPPhysical
-	rows           int
-	strideInMemory Mem
+	bases         []reg.GPPhysical
+	s, s3, s5, s7 reg.GPPhysical
 }
 
 func (p strided) row(r, disp int) Mem {
@@ -157,7 +157,8 @@ func tileKernel(t shape) {
 	Pragma("noescape")
 	Doc(fmt.Sprintf("%s adds up tiles of %d rows and %d lanes; args is a tileArgs.", t.name("convTile"), t.rows, 16*t.panels))
 	f := func(name string) Mem { return field(tileFields, name) }
-	p := strided{bases: []reg.GPPhysical{reg.RSI, reg.R8, reg.R9, reg.R10}, s: reg.R11, s3: reg.R12, s5: reg.R13, s7: reg.RBX, rows: t.rows}
+	p := strided{bases: []reg.GPPhysical{reg.RSI, reg.R8, reg.R9, reg.R10},
+		s: reg.R11, s3: reg.R12, s5: reg.R13, s7: reg.RBX}
 	bases := (t.rows + 8) / 9
 	b, k, tmp, kw, panel := reg.RDX, reg.RCX, reg.RAX, reg.R14, reg.R15
 
@@ -323,7 +324,7 @@ func (t shape) storeRows(f func(string) Mem, ldy, y reg.GPPhysical) {
 	}
 }
 
-// opmask is the mask of the lanes of a row. With two panels only the second may be cut, and every row alike.
+// opmask returns the mask of the lanes of a row. With two panels only the second can be cut, and in every row alike.
 func (t shape) opmask(last bool) reg.OpmaskPhysical {
 	if last && t.panels == 1 {
 		return reg.K2
@@ -341,12 +342,12 @@ func (t shape) maskVector(f func(string) Mem, last bool, v int) {
 	VMOVUPS(Mem{Base: reg.RDX, Disp: 32 * v}, ymm[14])
 }
 
-// gradKernel adds to a tile of the weight gradient, rows (consecutive input values: channels, or taps and channels)
-// x panels*16 lanes (output channels),
+// gradKernel adds to a tile of the weight gradient
 //
 //	acc[r, lane] += sum over image rows i and pixels g of x[i, g, r] * dy[i, g, lane]
 //
-// and that args.times times, for x, dy and acc that move on by xTime, dyTime and accTime in between.
+// where rows r are consecutive input values (channels, or taps and channels) and lanes are output channels. It does so
+// args.times times; in between, x, dy and acc move on by xTime, dyTime and accTime.
 func gradKernel(t shape) {
 	TEXT(t.name("convGrad"), NOSPLIT, "func(args *uint64)")
 	Pragma("noescape")
@@ -380,7 +381,7 @@ func gradKernel(t shape) {
 		}
 	}
 
-	// group u of the current ones, 0 or 1.
+	// pixel adds the products of group u, 0 or 1 groups from the current one.
 	pixel := func(u int, k reg.OpmaskPhysical, w reg.GPPhysical) {
 		for v := 0; v < t.vectors(); v++ {
 			m := Mem{Base: dy, Disp: v * t.bytes()}
@@ -463,8 +464,9 @@ func gradKernel(t shape) {
 	RET()
 }
 
-// writeConvDispatch writes the switches from a row count to its kernel, as direct calls so that the argument block can
-// stay on the caller's stack, and the checks that field offsets are what the assembly assumes.
+// writeConvDispatch writes the switches from a number of rows to its kernel, and the checks that fields have the
+// offsets that the assembly assumes. The switches make direct calls, so that the argument block can stay on the
+// caller's stack.
 func writeConvDispatch(path string) {
 	if path == "" {
 		return

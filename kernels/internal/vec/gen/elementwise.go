@@ -1,7 +1,8 @@
-package main
+// Element-wise kernels: one vector of each operand in, one vector out. Operands that have one value a channel
+// ("patterns") repeat with a period of several pixels, so that an image of few channels is still processed in whole
+// vectors.
 
-// Element-wise kernels: one vector of each operand in, one out. Operands that are per channel ("patterns") repeat with a
-// period of some floats, so that an image of few channels is still processed in whole vectors.
+package main
 
 import (
 	"fmt"
@@ -12,15 +13,20 @@ import (
 	"github.com/mmcloughlin/avo/reg"
 )
 
-// kernel is an element-wise kernel being built: its instruction set and the registers its constants rest in.
+// kernel is a kernel being built: its instruction set, and the registers of its constants.
 type kernel struct {
 	isa
 	consts map[string]int
 }
 
-// Float constants by name. exp's are for exp(x) = 2^n exp(r), n = round(x/ln 2), |r| <= ln(2)/2: ln 2 is split so that
-// n*ln2Hi is exact for |n| < 2^9, and exp(r)-1 = r + r^2 (1/2 + r/6 + ... + r^5/5040), whose first missing term is below
-// 2e-8 of the result. log1p's are the series 2 atanh(s) = 2s (1 + s^2/3 + s^4/5 + ...) for s <= 1/3.
+// floats lists the constants by name. Those of exp and log1p are for
+//
+//	exp(x)   = 2^n exp(r)                       n = round(x/ln 2), |r| <= ln(2)/2
+//	exp(r)-1 = r + r^2 (1/2 + r/6 + ... + r^5/5040)
+//	log1p(e) = 2 atanh(s) = 2s (1 + s^2/3 + s^4/5 + ...)     s = e/(2+e) <= 1/3
+//
+// ln 2 is split so that n*ln2Hi is exact for |n| < 2^9. The first term that exp(r)-1 leaves out is below 2e-8 of the
+// result.
 var floats = map[string]float64{
 	"zero": 0, "one": 1, "two": 2,
 	"log2e": math.Log2E,
@@ -36,8 +42,8 @@ var floats = map[string]float64{
 	"log15": 1.0 / 15, "log17": 1.0 / 17,
 }
 
-// use puts constants into registers: all of those a kernel needs with AVX-512, from Z31 down; with AVX2 only the ones
-// called inRegisters, from Y14 down. The others are read from memory where they are used.
+// use puts the constants that a kernel needs into registers: with AVX-512 all of them, from Z31 down; with AVX2 only
+// those in inRegisters, from Y14 down. The others are read from memory where they are used.
 func (k *kernel) use(inRegisters []string, others ...string) {
 	k.consts = map[string]int{}
 	next := 14
@@ -60,7 +66,7 @@ func floatConstant(name string) Mem {
 	return constantF(name, floats[name])
 }
 
-// c is a constant as an operand that may be memory.
+// c returns a constant as an operand, a register or memory.
 func (k *kernel) c(name string) Op {
 	if r, ok := k.consts[name]; ok {
 		return k.vec(r)
@@ -68,7 +74,7 @@ func (k *kernel) c(name string) Op {
 	return floatConstant(name)
 }
 
-// r is a constant that has to be in a register.
+// r returns the register of a constant.
 func (k *kernel) r(name string) Op {
 	r, ok := k.consts[name]
 	if !ok {
@@ -83,7 +89,7 @@ var (
 	expOthers        = []string{"exp2", "exp3", "exp4", "exp5", "exp6", "exp7"}
 )
 
-// expReduced leaves exp(r)-1 of r in register x in register p; it uses q.
+// expReduced computes exp(r)-1 in register p from r in register x; it uses q.
 func (k *kernel) expReduced(x, p, q int) {
 	v := k.vec
 	VMOVUPS(k.c("exp7"), v(q))
@@ -94,7 +100,8 @@ func (k *kernel) expReduced(x, p, q int) {
 	VFMADD213PS(v(x), v(q), v(p)) // r^2 q + r
 }
 
-// expParts reduces x (overwritten) and leaves n in register n and exp(r)-1 in register p. It uses q. NaN stays NaN.
+// expParts computes n in register n and exp(r)-1 in register p, from x in register x, which it overwrites; it uses q.
+// NaN stays NaN.
 func (k *kernel) expParts(x, n, p, q int) {
 	v := k.vec
 	VMULPS(k.c("log2e"), v(x), v(n))
@@ -105,15 +112,15 @@ func (k *kernel) expParts(x, n, p, q int) {
 	VCVTPS2DQ(v(n), v(n))
 }
 
-// expm1 turns x, at most 0, in register x into exp(x)-1 in register dst; it uses the registers n, p, q. The result is
-// good to an ulp relative to itself: for n = 0 it is p, and else 2^n - 1 is exact. ln 2 need not be split: n is at most 26,
-// and what its rounding adds to exp(x) is small against 1 - exp(x).
+// expm1 computes exp(x)-1 in register dst from x <= 0 in register x; it uses the registers n, p, q. The result is good
+// to one unit in its last place: for n = 0 it is p, otherwise 2^n - 1 is exact. ln 2 need not be split: |n| is at most
+// 26, and the error that its rounding adds to exp(x) is small against 1 - exp(x).
 func (k *kernel) expm1(x, dst, n, p, q int) {
 	VMAXPS(k.vec(x), k.r("expm1Low"), k.vec(x)) // NaN in the first operand is kept
 	k.expm1Clamped(x, dst, n, p, q)
 }
 
-// expm1Clamped is expm1 of x that is no less than expm1Low.
+// expm1Clamped does the same for x >= expm1Low.
 func (k *kernel) expm1Clamped(x, dst, n, p, q int) {
 	v := k.vec
 	VMOVUPS(k.c("magic"), v(n))
@@ -121,18 +128,18 @@ func (k *kernel) expm1Clamped(x, dst, n, p, q int) {
 	VSUBPS(k.c("magic"), v(n), v(q))
 	VFNMADD231PS(k.c("ln2"), v(q), v(x)) // r
 	k.expReduced(x, p, q)
-	VPSLLD(U8(23), v(n), v(n))     // n is in the last bits; all others are shifted out
+	VPSLLD(U8(23), v(n), v(n))     // n is in the last bits; the others are shifted out
 	VPADDD(k.c("one"), v(n), v(n)) // 2^n: n is added to the exponent of 1
 	VSUBPS(k.c("one"), v(n), v(dst))
 	VFMADD231PS(v(n), v(p), v(dst))
 }
 
-// expNegative turns x, at most 0, in register 1 into exp(x) in register 4, using 3 and 5.
+// expNegative computes exp(x) in register 4 from x <= 0 in register 1; it uses 3 and 5.
 func (k *kernel) expNegative() {
 	v := k.vec
 	VMAXPS(v(1), k.r("expLow"), v(1))
 	k.expParts(1, 3, 4, 5)
-	// 2^n (1 + p), n down to -150: in two factors, or tiny results would be lost.
+	// 2^n (1 + p) with n down to -150. 2^n is two factors: as one it would be 0 where the result is not.
 	VPSRAD(U8(1), v(3), v(5))
 	VPSUBD(v(5), v(3), v(3))
 	VPSLLD(U8(23), v(3), v(3))
@@ -143,7 +150,8 @@ func (k *kernel) expNegative() {
 	VMULPS(v(5), v(4), v(4))
 }
 
-// sigmoid computes 1/(1 + exp(-x)) of register x in register dst, as exp(min(x, 0)) / (1 + exp(-|x|)), using 1 to 5.
+// sigmoid computes 1/(1 + exp(-x)) in register dst from register x, as exp(min(x, 0)) / (1 + exp(-|x|)); it uses 1 to
+// 5.
 func (k *kernel) sigmoid(x, dst int) {
 	v := k.vec
 	VORPS(k.c("signBit"), v(x), v(1))
@@ -160,7 +168,7 @@ func (k *kernel) sigmoid(x, dst int) {
 	VDIVPS(v(1), v(4), v(dst))
 }
 
-// positive sets the mask of the lanes of register r above 0: K7 with AVX-512, register mask with AVX2.
+// positive makes the mask of the lanes of register r that are above 0, with AVX-512 in K7, with AVX2 in register mask.
 func (k *kernel) positive(r, mask int) {
 	if k.wide() {
 		VCMPPS(U8(14), k.c("zero"), k.vec(r), reg.K7)
@@ -171,8 +179,8 @@ func (k *kernel) positive(r, mask int) {
 
 var sigmoidInRegisters = append([]string{"expLow", "signBit"}, expInRegisters...)
 
-// elu turns x in register 0 into ELU(x) in register 0, using 1 to 5. expm1(x) >= x, so the larger of the two is the
-// result on both sides: for x > 0 the left one is computed from 0.
+// elu computes ELU in register 0 from register 0; it uses 1 to 5. The result is max(expm1(min(x, 0)), x): for x <= 0,
+// expm1(x) >= x, and for x > 0 the first is 0.
 func (k *kernel) elu() {
 	v := k.vec
 	VMINPS(v(0), k.r("zero"), v(1)) // NaN in the first operand is kept
@@ -182,18 +190,20 @@ func (k *kernel) elu() {
 
 var eluInRegisters = append([]string{"zero"}, expm1InRegisters...)
 
-// operands of an element-wise kernel, in registers 0, 1, ... when its body runs; the result is register 0.
+// elementwise describes a kernel. When its body runs, flat operands and then patterns are in registers 0, 1, ..., and
+// scalars in registers 6 and 7 (scalar(0), scalar(1)). It leaves its result in register 0.
 type elementwise struct {
 	name     string
 	doc      string
-	flat     []string // read with the destination's index
-	patterns []string // read with the index modulo period
-	scalars  []string // the same for all, in registers 6, 7 (scalar(0), scalar(1))
+	flat     []string // operands read at the destination's index
+	patterns []string // operands read at the index modulo period
+	scalars  []string // operands that are the same for all
 	use      func(k *kernel)
 	body     func(k *kernel)
 }
 
-// In VMINPS, VMAXPS and VSUBPS the order of operands is the reverse of Intel's.
+// elementwiseKernels lists the kernels. The operands of VMINPS, VMAXPS and VSUBPS stand in the reverse of Intel's
+// order.
 var elementwiseKernels = []elementwise{
 	{name: "elu", doc: "y = x > 0 ? x : exp(x)-1", flat: []string{"x"},
 		use:  func(k *kernel) { k.use(eluInRegisters, expOthers...) },
@@ -291,7 +301,7 @@ var elementwiseKernels = []elementwise{
 		body: func(k *kernel) { VADDPS(k.vec(1), k.vec(0), k.vec(0)) }},
 	{name: "divide", doc: "dst = x / a", flat: []string{"x"}, scalars: []string{"a"},
 		body: func(k *kernel) { VDIVPS(k.scalar(0), k.vec(0), k.vec(0)) }},
-	// The next three round each product before they add, as their references do.
+	// The next three round each product before they add it, as their references do.
 	{name: "affine", doc: "dst = a x + b", flat: []string{"x"}, scalars: []string{"a", "b"},
 		body: func(k *kernel) {
 			VMULPS(k.scalar(0), k.vec(0), k.vec(0))
@@ -308,14 +318,16 @@ var elementwiseKernels = []elementwise{
 			VADDPS(k.vec(1), k.vec(0), k.vec(0))
 			VMULPS(k.scalar(1), k.vec(0), k.vec(0))
 		}},
-	// x - mean is rounded by itself: where a channel hardly varies, scale is large, and with the mean folded into shift the
-	// rounding of their product would show.
-	{name: "normalize", doc: "dst = (x - mean) * scale + shift", flat: []string{"x"}, patterns: []string{"mean", "scale", "shift"},
+	// x - mean is rounded by itself. The mean is not folded into shift, because scale is large for a channel that
+	// hardly varies, and the rounding of mean * scale would show.
+	{name: "normalize", doc: "dst = (x - mean) * scale + shift",
+		flat: []string{"x"}, patterns: []string{"mean", "scale", "shift"},
 		body: func(k *kernel) {
 			VSUBPS(k.vec(1), k.vec(0), k.vec(0))
 			VFMADD213PS(k.vec(3), k.vec(2), k.vec(0))
 		}},
-	{name: "normalizeELU", doc: "dst = ELU((x - mean) * scale + shift)", flat: []string{"x"}, patterns: []string{"mean", "scale", "shift"},
+	{name: "normalizeELU", doc: "dst = ELU((x - mean) * scale + shift)",
+		flat: []string{"x"}, patterns: []string{"mean", "scale", "shift"},
 		use: func(k *kernel) { k.use(eluInRegisters, expOthers...) },
 		body: func(k *kernel) {
 			VSUBPS(k.vec(1), k.vec(0), k.vec(0))
@@ -342,7 +354,7 @@ func (e elementwise) params() (list []string) {
 	return append(list, e.patterns...)
 }
 
-// signature without the function's name.
+// signature returns the kernel's parameters and their types.
 func (e elementwise) signature() string {
 	s := "("
 	for i, p := range e.params() {
@@ -471,7 +483,7 @@ func buildPadRows(s isa) {
 		MOVQ(c.n, c.cut)
 		ANDQ(U8(s.lanes-1), c.cut)
 		MOVQ(c.cut, left)
-		s.tailMask(left, tmp) // all ones or zeros where nothing is cut off; not used then
+		s.tailMask(left, tmp) // meaningless if nothing is cut off, but then not used
 		if s.wide() {
 			KMOVW(reg.K1, c.opmask)
 		} else {
@@ -529,7 +541,8 @@ func buildPadRows(s isa) {
 
 const sumSquaresSignature = "(sums *float64, x, y *float32, n int, a float32)"
 
-// buildSumSquares sums in float64, value i in sum i mod 16: a square of a float32 is exact there, fused or not.
+// buildSumSquares adds the square of value i to sum i mod 16, in float64. The square of a float32 is exact there, so a
+// fused multiply-add gives the bits of plain Go.
 func buildSumSquares(k *kernel) {
 	TEXT("sumSquares"+k.name, NOSPLIT, "func"+sumSquaresSignature)
 	Pragma("noescape")
@@ -546,7 +559,7 @@ func buildSumSquares(k *kernel) {
 	for j := 0; j < 16/perSum; j++ {
 		VMOVUPD(Mem{Base: sums, Disp: 8 * perSum * j}, v(first+j))
 	}
-	// A vector's lanes go to two sum registers, the first of them sum.
+	// The lanes of a vector go to two registers of sums: sum and the next.
 	body := func(at, sum int, masked bool) {
 		k.load(Mem{Base: x, Index: i, Scale: 1, Disp: at}, 0, masked)
 		k.load(Mem{Base: y, Index: i, Scale: 1, Disp: at}, 1, masked)

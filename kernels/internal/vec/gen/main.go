@@ -1,11 +1,5 @@
-// Command gen writes the assembly of package vec with avo, its Go declarations, and the switches that pick a kernel by
-// its size. It is run by go generate in the package's folder and its output is committed; the same generator always
-// writes the same bytes.
-//
-//	go run ./gen -part conv -dispatch conv_dispatch -out conv_amd64.s -stubs conv_stubs_amd64.go -pkg vec
-//
-// Two instruction sets share every kernel body: AVX-512 (F, VL, BW, DQ), whose vectors have 16 lanes, and AVX2 with FMA,
-// whose vectors have 8. What differs (masks, rounding, how a scalar is spread over the lanes) is in this file.
+// The two instruction sets, and what differs between them.
+
 package main
 
 import (
@@ -22,7 +16,7 @@ import (
 func main() {
 	part := flag.String("part", "", "which family of kernels to write")
 	dispatch := flag.String("dispatch", "", "files for the Go side of the kernels, without _amd64.go and _other.go")
-	flag.Parse() // Generate parses again; the kernels are built before it
+	flag.Parse() // avo's Generate parses the flags, too, but the kernels are built before it
 	ConstraintExpr("amd64")
 	switch *part {
 	case "conv":
@@ -71,7 +65,7 @@ var (
 func (s isa) wide() bool { return s.lanes == 16 }
 func (s isa) bytes() int { return 4 * s.lanes }
 
-// vec is vector register i.
+// vec returns vector register i.
 func (s isa) vec(i int) reg.VecPhysical {
 	if s.wide() {
 		return zmm[i]
@@ -91,7 +85,7 @@ var (
 		reg.X8, reg.X9, reg.X10, reg.X11, reg.X12, reg.X13, reg.X14, reg.X15}
 )
 
-// zero clears register r (the short form clears the whole register whatever its width).
+// zero clears register r.
 func (s isa) zero(r int) {
 	if s.wide() {
 		VPXORD(zmm[r], zmm[r], zmm[r])
@@ -100,8 +94,8 @@ func (s isa) zero(r int) {
 	}
 }
 
-// tailMask makes the mask of the first n lanes (n, 1..lanes-1, in a 64-bit register that is overwritten): K1 with
-// AVX-512, the register maskReg (Y15) with AVX2.
+// tailMask makes the mask of the first n lanes, with AVX-512 in K1, with AVX2 in register maskReg (Y15). n is a 64-bit
+// register that holds 1 to lanes-1; it is overwritten.
 func (s isa) tailMask(n, tmp reg.GPPhysical) {
 	if s.wide() {
 		MOVQ(I32(-1), tmp)
@@ -117,7 +111,7 @@ func (s isa) tailMask(n, tmp reg.GPPhysical) {
 
 const maskReg = 15
 
-// load reads a vector at m into register r; a masked load leaves zero in the lanes past the tail and does not touch
+// load reads a vector at m into register r. A masked load leaves zero in the lanes past the tail and does not touch
 // their memory.
 func (s isa) load(m Mem, r int, masked bool) {
 	switch {
@@ -151,11 +145,11 @@ func (s isa) roundNearest(src, dst int) {
 	}
 }
 
-// Constants live in read-only memory as one full AVX-512 vector each, so that either width can load them.
-
+// constants are the tables in read-only memory, by name. Each is a full AVX-512 vector, so that either width can load
+// it.
 var constants = map[string]Mem{}
 
-// table is the memory of 16 words.
+// table returns the memory of 16 words, which it makes once.
 func table(name string, word func(i int) uint32) Mem {
 	if m, ok := constants[name]; ok {
 		return m
@@ -168,14 +162,14 @@ func table(name string, word func(i int) uint32) Mem {
 	return m
 }
 
-// constant is the memory of a vector whose lanes all hold bits.
+// constant returns the memory of a vector whose lanes all hold bits.
 func constant(name string, bits uint32) Mem {
 	return table(name, func(int) uint32 { return bits })
 }
 
 func constantF(name string, v float64) Mem { return constant(name, math.Float32bits(float32(v))) }
 
-// slidingMask is eight words of ones followed by eight of zeros.
+// slidingMask returns the memory of eight words of ones and then eight of zeros.
 func slidingMask() Mem {
 	return table("slidingMask", func(i int) uint32 {
 		if i < 8 {

@@ -1,6 +1,7 @@
-package main
+// Two kernels around a matrix product: one packs the right factor into panels, one searches the products for large
+// differences. (The product itself is that of the convolution's tiles.)
 
-// What surrounds a matrix product of all pairs: the right factor packed into panels, and the products looked through.
+package main
 
 import (
 	. "github.com/mmcloughlin/avo/build"
@@ -17,12 +18,12 @@ func genMatMul() {
 	}
 }
 
-// buildPackPanel transposes 16 rows: lane L of register i starts as four values of row 4L+i, and a transposition inside
-// the lanes makes it 16 rows of value i.
+// buildPackPanel transposes 16 rows. Of register i, the L-th 128 bits start as four values of row 4L+i; transposing
+// the four registers within their 128 bits turns register i into value i of 16 rows.
 func buildPackPanel(s isa) {
 	TEXT("packPanel"+s.name, NOSPLIT, "func(to, from *float32, stride, fours int)")
 	Pragma("noescape")
-	Doc("packPanel" + s.name + " writes 4 fours values of each of 16 rows, stride bytes apart, as (values, 16).")
+	Doc("packPanel" + s.name + " writes 4*fours values of each of 16 rows, stride bytes apart, as (values, 16).")
 	to, from, stride, left := reg.RDI, reg.RSI, reg.RDX, reg.RCX
 	stride3, four, row := reg.R8, reg.R9, reg.R10
 	loadParam("to", to)
@@ -81,11 +82,12 @@ func buildPackPanel(s isa) {
 	RET()
 }
 
-// buildFirstOutside looks at vectors of h - product, n values, a multiple of the lanes.
+// buildFirstOutside looks at vectors of h - product. n is a multiple of the lanes.
 func buildFirstOutside(s isa) {
 	TEXT("firstOutside"+s.name, NOSPLIT, "func(h, product *float32, below, above float32, n int) int")
 	Pragma("noescape")
-	Doc("firstOutside" + s.name + " returns the start of the first vector that has a value not below < h - product < above, or n.")
+	Doc("firstOutside"+s.name+" returns the start of the first vector in which below < h - product < above",
+		"is not true of all values, or n if there is none.")
 	h, g, n, i, mask := reg.RDI, reg.RSI, reg.RCX, reg.RAX, reg.RDX
 	loadParam("h", h)
 	loadParam("product", g)
@@ -105,7 +107,7 @@ func buildFirstOutside(s isa) {
 		VCMPPS(U8(less), s.vec(2), s.vec(0), reg.K1)         // h - g < above
 		VCMPPS(U8(less), s.vec(0), s.vec(1), reg.K1, reg.K2) // and below < h - g
 		KORTESTW(reg.K2, reg.K2)
-		JCC(LabelRef("done")) // the carry says that all bits are set
+		JCC(LabelRef("done")) // no carry: not all bits are set
 	} else {
 		VCMPPS(U8(less), s.vec(2), s.vec(0), s.vec(3))
 		VCMPPS(U8(less), s.vec(0), s.vec(1), s.vec(4))

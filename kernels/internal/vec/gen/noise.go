@@ -1,14 +1,16 @@
-package main
-
-// Random numbers, see package philox: Philox4x32-10 in every lane, the normals made of its words, and what is done with
-// them on the spot.
+// Random numbers, with the bits of package philox: Philox4x32-10 in every lane, normals from its words, and the blocks
+// that use them on the spot.
 //
-// A 32-bit multiplication with a 64-bit product works on the even lanes, so the words of the odd lanes are kept apart,
-// moved down; the upper halves of both hold what happens to be there. The four words of a lane's block are neighbours in
-// memory, but lie in four registers: four unpackings in every 128 bits turn one into the other, in either direction, if
-// lane 4g+j holds block G j + g of the G = lanes/4 blocks that a register stores.
+// A multiplication of 32-bit words with a 64-bit product works on the even lanes only. So the words of the odd lanes
+// are kept in other registers, moved down by a lane. The odd lanes of both hold anything.
+//
+// The four words of a block are neighbours in memory, but while they are computed they lie in one lane of four
+// registers. Transposing four words by four within every 128 bits turns one into the other, in either direction, if
+// lane 4g+j works on block G j + g of the G = lanes/4 blocks that a register stores.
 //
 // Every product is rounded before it is added: no multiply-add here is fused.
+
+package main
 
 import (
 	"fmt"
@@ -26,10 +28,11 @@ const (
 	philoxRounds       = 10
 )
 
-// noiseKernel is one kernel. state holds the keys of the rounds, two words each, then the counter of the first block.
+// noiseKernel describes a kernel. Its parameter state holds the keys of the rounds, two words each, then the counter
+// of the first block.
 type noiseKernel struct {
 	name, doc, signature string
-	blocks               bool // counters are read from memory, one for each block
+	blocks               bool // the counter of each block is read from src
 	// finish turns the words in registers 0 to 3 into the result and writes it.
 	finish func(k *noise)
 }
@@ -64,7 +67,8 @@ var noiseKernels = []noiseKernel{
 			}
 			k.storeAll(noiseDst)
 		}},
-	{name: "langevin", doc: "dst = (dst + a src) + b z", signature: "(dst, src *float32, state *uint32, groups int, a, b float32)",
+	{name: "langevin", doc: "dst = (dst + a src) + b z",
+		signature: "(dst, src *float32, state *uint32, groups int, a, b float32)",
 		finish: func(k *noise) {
 			k.normals()
 			for j := 0; j < 4; j++ {
@@ -76,7 +80,8 @@ var noiseKernels = []noiseKernel{
 			}
 			k.storeAll(noiseDst)
 		}},
-	{name: "dequantize", doc: "dst = (src + uniforms in [0, 1)) / 256", signature: "(dst *float32, src *byte, state *uint32, groups int)",
+	{name: "dequantize", doc: "dst = (src + uniforms in [0, 1)) / 256",
+		signature: "(dst *float32, src *byte, state *uint32, groups int)",
 		finish: func(k *noise) {
 			k.transpose()
 			for j := 0; j < 4; j++ {
@@ -92,7 +97,8 @@ var noiseKernels = []noiseKernel{
 		}},
 }
 
-// Registers. Vectors 0 to 3 are a group's words and results, 4 to 13 work space.
+// The registers of the parameters. Vector registers 0 to 3 hold a group's words and then its results, 4 to 13 are work
+// space.
 var noiseDst, noiseSrc, noiseState, noiseGroups = reg.RDI, reg.RSI, reg.RDX, reg.RCX
 
 const noiseA, noiseB = 14, 15 // the factors a and b
@@ -190,7 +196,7 @@ func (n noiseKernel) build(k *noise) {
 	RET()
 }
 
-// at is vector j of the group that p points at.
+// at returns the memory of vector j of the group that p points at.
 func (k *noise) at(p reg.GPPhysical, j int) Mem { return Mem{Base: p, Disp: j * k.bytes()} }
 
 func (k *noise) storeAll(p reg.GPPhysical) {
@@ -199,13 +205,13 @@ func (k *noise) storeAll(p reg.GPPhysical) {
 	}
 }
 
-// blockOrder is the block of each lane, counted from the group's first.
+// blockOrder returns the memory of the block of each lane, counted from the group's first.
 func (k *noise) blockOrder() Mem {
 	return table("blockOrder"+k.name, func(lane int) uint32 { return uint32(lane%4*(k.lanes/4) + lane/4) })
 }
 
-// philox does the rounds. Registers change their names instead of their values: even and odd say where the words are
-// afterwards. It uses registers 8 to 13 besides.
+// philox computes the rounds. To save moves, words change registers: afterwards even and odd say where they are. It
+// uses registers 8 to 13, too.
 func (k *noise) philox(even, odd *[4]int) {
 	v := k.vec
 	const m0, m1 = 12, 13
@@ -238,7 +244,8 @@ func (k *noise) philox(even, odd *[4]int) {
 	}
 }
 
-// gather moves the words to registers 0 to 3; after an even number of rounds they lie in different ones.
+// gather moves the words to registers 0 to 3. After the rounds, which are even in number, they lie in four different
+// registers.
 func (k *noise) gather(words [4]int) {
 	for j, w := range words {
 		if w == j {
@@ -254,7 +261,7 @@ func (k *noise) gather(words [4]int) {
 	}
 }
 
-// transpose swaps the four registers with the four words of every 128 bits; it uses 4 to 7.
+// transpose transposes registers 0 to 3 against the four words of every 128 bits; it uses 4 to 7.
 func (k *noise) transpose() {
 	v := k.vec
 	VUNPCKLPS(v(1), v(0), v(4))
@@ -276,7 +283,8 @@ func (k *noise) uniform(r int) {
 	VMULPS(constantF("ulp24", 1.0/(1<<24)), v(r), v(r))
 }
 
-// normals turns the words in registers 0 to 3 into normals, in the order of memory. Box-Muller as in package philox.
+// normals turns the words in registers 0 to 3 into normals, in the order of memory, by Box-Muller as in package
+// philox.
 func (k *noise) normals() {
 	for _, p := range []int{0, 2} {
 		k.radius(p)
@@ -287,10 +295,10 @@ func (k *noise) normals() {
 	k.transpose()
 }
 
-// mul is dst = a b.
+// mul computes dst = a b.
 func (k *noise) mul(a, b, dst int) { VMULPS(k.vec(a), k.vec(b), k.vec(dst)) }
 
-// horner is p = p x + c for each of the constants.
+// horner computes p = p x + c for each of the constants.
 func (k *noise) horner(p, x int, name string, c ...float64) {
 	for i, value := range c {
 		m := constantF(fmt.Sprintf("%s%d", name, i), value)
@@ -303,7 +311,8 @@ func (k *noise) horner(p, x int, name string, c ...float64) {
 	}
 }
 
-// radius turns the word in register r into sqrt(-2 ln u): u = m 2^e, f = m-1, ln u = e ln 2 + ln(1+f). It uses 4 to 9.
+// radius turns the word in register r into sqrt(-2 ln u), with u = m 2^e, f = m-1, ln u = e ln 2 + ln(1+f). It uses 4
+// to 9.
 func (k *noise) radius(r int) {
 	v := k.vec
 	const e, f, p, f2, t = 4, 5, 6, 7, 8
@@ -342,7 +351,8 @@ func (k *noise) radius(r int) {
 	VSQRTPS(v(p), v(r))
 }
 
-// sinCosTurn computes sin and cos of 2 pi u of the word in register r: u = q/4 + t. It uses registers 6 to 9 besides.
+// sinCosTurn computes sin and cos of 2 pi u from the word in register r, with u = q/4 + t. It uses registers 6 to 9,
+// too.
 func (k *noise) sinCosTurn(r, sin, cos int) {
 	v := k.vec
 	const q, a, b, t = 6, 7, 8, 9
@@ -393,7 +403,7 @@ func (k *noise) sinCosTurn(r, sin, cos int) {
 	}
 }
 
-// and is r &= m, or that r |= m.
+// and computes r &= m, or computes r |= m.
 func (k *noise) and(m Mem, r int) {
 	if k.wide() {
 		VPANDD(m, k.vec(r), k.vec(r))
@@ -437,11 +447,12 @@ func buildBytes(k *kernel) {
 
 const mirrorSignature = "(dst, src, order *byte, steps, step int)"
 
-// buildMirror reverses the order of pixels, 16 bytes in each step forwards in dst and backwards in src.
+// buildMirror reverses the order of pixels. Each step writes 16 bytes; steps go forwards in dst and backwards in src.
 func buildMirror(s isa) {
 	TEXT("mirror"+s.name, NOSPLIT, "func"+mirrorSignature)
 	Pragma("noescape")
-	Doc("mirror" + s.name + " writes src[order[i]] to dst[i] for 16 bytes, steps times: dst grows by step bytes, src falls.")
+	Doc("mirror" + s.name +
+		" writes src[order[i]] to dst[i] for 16 bytes, steps times: dst moves on by step bytes, src back.")
 	steps, step := reg.RCX, reg.R8
 	loadParam("dst", noiseDst)
 	loadParam("src", noiseSrc)

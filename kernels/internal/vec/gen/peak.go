@@ -1,7 +1,7 @@
-package main
-
-// Kernels that do nothing but reach a limit of the machine: the fused multiply-adds that its units can start, and the
+// Kernels that do nothing but reach a limit of the machine: the fused multiply-adds that its units can start, or the
 // bytes that its memory can deliver.
+
+package main
 
 import (
 	. "github.com/mmcloughlin/avo/build"
@@ -9,7 +9,8 @@ import (
 	"github.com/mmcloughlin/avo/reg"
 )
 
-// peakFMAs is the fused multiply-adds of one round: enough that none waits for the one before it in its register.
+// peakFMAs is the number of fused multiply-adds in a round: enough that none waits for the one before it in its
+// register.
 const peakFMAs = 12
 
 func genPeak() {
@@ -21,7 +22,7 @@ func genPeak() {
 	}
 }
 
-// buildPeakFMA: every register stays near 1, as the units of some machines are faster where there is nothing to do.
+// buildPeakFMA keeps every register near 1: on zeros, the units of some machines are faster.
 func buildPeakFMA(s isa) {
 	TEXT("peakFMA"+s.name, NOSPLIT, "func(rounds int)")
 	Doc("peakFMA" + s.name + " runs 12 independent fused multiply-adds of registers in each round.")

@@ -1,11 +1,12 @@
-package main
-
 // Pools. The 5x5 maximum walks down one vector of values (pixels and channels of an image row, which are neighbours in
-// memory); the tap kw of a value lies (kw-2)*C values away. A mask for each of the five keeps the lanes whose tap lies in
-// the image row: masks is six times 16 words of 0 or -1, the sixth for the lanes there are at all.
+// memory). Tap kw of a value lies (kw-2)*C values away. The parameter masks is six times 16 words of 0 or -1: for each
+// of the five taps, the lanes whose tap lies in the image row; and sixth, the lanes that have a value at all.
 //
-// Its gradient goes row by row, in two steps. All windows around column j that have their maximum in row r have it at the
-// same tap, that of the row's own maximum of five: so the dy of all of them are added first, and then go to that tap.
+// The gradient goes row by row, in two steps. If several windows around column j have their maximum in row r, they
+// have it at the same tap: that of row r's own maximum of five. So the first kernel adds their dy, and the second
+// gives the sum to that tap.
+
+package main
 
 import (
 	"fmt"
@@ -41,7 +42,7 @@ const (
 
 func intConstant(i int) Mem { return constant(fmt.Sprintf("int%d", i), uint32(i)) }
 
-// loadMasks sets K1 to K6 (AVX-512).
+// loadMasks loads masks into K1 to K6 (AVX-512).
 func (k *kernel) loadMasks(masks reg.GPPhysical, order []int) {
 	for i, j := range order {
 		VMOVDQU32(Mem{Base: masks, Disp: 64 * j}, zmm[0])
@@ -49,12 +50,12 @@ func (k *kernel) loadMasks(masks reg.GPPhysical, order []int) {
 	}
 }
 
-// lowestReg holds minus infinity (AVX-512).
+// lowestReg is the register that holds minus infinity (AVX-512).
 const lowestReg = 23
 
 var opmasks = []reg.OpmaskPhysical{reg.K1, reg.K2, reg.K3, reg.K4, reg.K5, reg.K6, reg.K7}
 
-// tapMem is the memory of the value (kw-2) pixels to the right of p.
+// tapMem returns the memory of the value (kw-2) pixels to the right of p.
 func tapMem(p, pixel, negative reg.GPPhysical, kw int) Mem {
 	switch kw {
 	case 0:
@@ -69,9 +70,10 @@ func tapMem(p, pixel, negative reg.GPPhysical, kw int) Mem {
 	return Mem{Base: p}
 }
 
-// buildMaxPool: the maximum of each row's five taps is found once and rests in registers while the five rows that use
-// it go by. y, index and x point at the vector in row 0; rows [from, to) of y are written. The result is not 0 if x held
-// a NaN or a maximum is -infinity, where the caller has to look for itself.
+// buildMaxPool writes the 5x5 maximum. It finds the maximum of an input row's five taps once and keeps it in registers
+// for the five output rows that use it. y, index and x point at the vector in row 0; the kernel writes rows [from, to)
+// of y. Its result is not 0 if x held a NaN or a maximum is -infinity: then the caller has to compute the pool by
+// other means.
 func buildMaxPool(k *kernel, withIndex bool) {
 	name := "maxPool5"
 	if withIndex {
@@ -100,12 +102,12 @@ func buildMaxPool(k *kernel, withIndex bool) {
 		k.loadMasks(masks, []int{0, 1, 2, 3, 4, 5})
 	}
 	v := k.vec
-	// Registers, values and the taps they came from: the row before, the larger of pairs of rows that end one, two and three
-	// rows ago, and work space.
+	// Registers of maxima, and of the taps where they lie: of the row before; of the pairs of rows that end one, two
+	// and three rows ago; and work space.
 	const before, beforeAt, best, bestAt, other, tmpVec, tmpAt = 0, 1, 8, 9, 10, 11, 12
 	pair := func(ago int) int { return 2 * ago }
 	lowest := constant("negativeInfinity", 0xff800000)
-	// place is a number of a tap in all lanes: in a register, if there are enough.
+	// place returns the number of a tap in all lanes, in a register if there are enough.
 	place := func(i int) Op { return intConstant(i) }
 	if k.wide() {
 		resident := map[int]int{1: 16, 2: 17, 3: 18, 4: 19, 5: 20, 10: 21, 20: 22}
@@ -116,7 +118,7 @@ func buildMaxPool(k *kernel, withIndex bool) {
 		VMOVUPS(lowest, v(lowestReg))
 	}
 
-	// row runs from from-2 to to+1 (as input row); start is then the first row whose arrival completes a window.
+	// row is the input row, from from-2 to to+1. start is the first row whose arrival completes a window.
 	LEAQ(Mem{Base: start, Disp: -2}, row)
 	ADDQ(U8(2), start)
 	ADDQ(U8(2), to)
@@ -132,7 +134,7 @@ func buildMaxPool(k *kernel, withIndex bool) {
 		SUBQ(stride, index)
 	}
 
-	// larger is dst = the larger of a and b, a if neither is, and its place. dst may be a or b.
+	// larger computes in dst the larger of a and b, and its tap; a if they are equal. dst may be a or b.
 	larger := func(a, aAt, b int, bAt Op, dst, dstAt int) {
 		if k.wide() {
 			VCMPPS(U8(14), v(a), v(b), reg.K7) // b > a
@@ -148,7 +150,7 @@ func buildMaxPool(k *kernel, withIndex bool) {
 		}
 		VMAXPS(v(b), v(a), v(dst))
 	}
-	// below is the place of a tap so many rows further down, in register tmpAt.
+	// below computes in tmpAt the number of a tap that is a number of rows further down.
 	below := func(at, rows int) Op {
 		if withIndex {
 			VPADDD(place(5*rows), v(at), v(tmpAt))
@@ -158,7 +160,7 @@ func buildMaxPool(k *kernel, withIndex bool) {
 
 	Label("row")
 	CMPQ(row, h)
-	JCC(LabelRef("outside")) // unsigned, so above the image as well
+	JCC(LabelRef("outside")) // unsigned, so rows above the image are outside, too
 	for kw := 0; kw < 5; kw++ {
 		dst := other
 		if kw == 0 {
@@ -245,7 +247,7 @@ func buildMaxPool(k *kernel, withIndex bool) {
 	RET()
 }
 
-// rowLoop is the loop of a kernel over n values, whole vectors and then the rest; i is the offset in bytes.
+// rowLoop writes the loop of a kernel over n values, whole vectors and then the rest; i is the offset in bytes.
 func (k *kernel) rowLoop(n, i, tmp reg.GPPhysical, body func(label string, masked bool)) {
 	XORQ(i, i)
 	SUBQ(U8(k.lanes), n)
@@ -265,12 +267,14 @@ func (k *kernel) rowLoop(n, i, tmp reg.GPPhysical, body func(label string, maske
 	RET()
 }
 
-// buildMaxPoolRow: for n values of input row r, the sum of dy over the windows whose maximum lies in row r, and at which tap
-// it lies there. Window row r-u+2 has row r as its row u, for u in [from, to]; dy and index point at window row r-from+2.
+// buildMaxPoolRow writes the first step of the gradient: for n values of input row r, the sum of dy over the windows
+// whose maximum lies in row r, and the tap at which it lies there. Row r is row u of the windows around row r-u+2, for
+// u in [from, to]; dy and index point at row r-from+2.
 func buildMaxPoolRow(k *kernel) {
 	TEXT("maxPool5Row"+k.name, NOSPLIT, "func"+maxPoolRowSignature)
 	Pragma("noescape")
-	Doc("maxPool5Row" + k.name + " adds the dy whose maximum lies in one row of the image, and finds the tap of that maximum.")
+	Doc("maxPool5Row" + k.name +
+		" adds the dy whose maximum lies in one row of the image, and finds the tap of that maximum.")
 	sum, tap, dy, index, stride, from, to, n := reg.RDI, reg.RSI, reg.RDX, reg.R8, reg.R9, reg.R10, reg.R11, reg.RCX
 	i, tmp, dyRow, indexRow, u := reg.RAX, reg.RBX, reg.R12, reg.R13, reg.R15
 	loadParam("sum", sum)
@@ -325,8 +329,8 @@ func buildMaxPoolRow(k *kernel) {
 	})
 }
 
-// buildMaxPoolTaps: the sum over the five columns j that reach a value of those of sum whose tap it is. sum is 0 beyond the
-// row's ends, and sum and tap may be read there.
+// buildMaxPoolTaps writes the second step: each value gets, of the sums of the five columns whose windows reach it,
+// those whose tap is the value. Beyond the row's ends sum is 0, and sum and tap may be read.
 func buildMaxPoolTaps(k *kernel) {
 	TEXT("maxPool5Taps"+k.name, NOSPLIT, "func"+maxPoolTapsSignature)
 	Pragma("noescape")
@@ -374,7 +378,7 @@ const (
 	meanPoolBackwardSignature = "(dx, dy *float32, pixels, channels, rowStride int)"
 )
 
-// buildMeanPool makes the kernels of one output row of the 2x2 mean: with backward the row is dy and is spread.
+// buildMeanPool writes the 2x2 mean for one output row, or with backward its gradient, which spreads a row of dy.
 func buildMeanPool(k *kernel, backward bool) {
 	small, big := "y", "x"
 	if backward {
@@ -405,7 +409,7 @@ func buildMeanPool(k *kernel, backward bool) {
 	Label("start")
 	v := k.vec
 	VMOVUPS(constantF("quarter", 0.25), v(0))
-	// A pixel's right neighbour is next bytes on.
+	// A pixel's right neighbour is `next` bytes further on.
 	body := func(masked bool) {
 		at := func(p, next reg.GPPhysical) Mem { return Mem{Base: p, Index: next, Scale: 1} }
 		if backward {

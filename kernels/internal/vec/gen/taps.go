@@ -1,6 +1,6 @@
-package main
+// Weighted sums of rows, for Taps in package vec: a row of dst is the sum of a few rows of src, each with a weight.
 
-// Weighted sums of rows, see Taps in package vec: a row of dst is a sum of a few rows of src, each with a weight of its own.
+package main
 
 import (
 	. "github.com/mmcloughlin/avo/build"
@@ -17,12 +17,13 @@ func genTaps() {
 	}
 }
 
-// buildTaps walks over the outputs; for each over its columns, four vectors at a time, then one; for each of these over the
-// taps.
+// buildTaps walks over the outputs, for each over its columns (four vectors at a time, then one), and for these over
+// the taps.
 func buildTaps(k *kernel) {
 	TEXT("taps"+k.name, NOSPLIT, "func"+tapsSignature)
 	Pragma("noescape")
-	Doc("taps" + k.name + " computes outputs rows of n values: dst[i] = the sum of the next counts[i] weights times src[rows].")
+	Doc("taps"+k.name+" computes a number (outputs) of rows of n values:",
+		"dst[i] = the sum of the next counts[i] weights times src[rows].")
 	dst, src, counts, rows, weights, outputs := reg.RDI, reg.RSI, reg.RDX, reg.R8, reg.R9, reg.RCX
 	stride, count, tap, i, left, row, tmp := reg.R10, reg.R11, reg.R12, reg.RAX, reg.RBX, reg.R13, reg.R15
 	loadParam("dst", dst)
@@ -35,7 +36,7 @@ func buildTaps(k *kernel) {
 	v := k.vec
 	const weight, value = 4, 5
 	SHLQ(U8(2), stride)
-	// sums computes one or four vectors and writes them.
+	// sums computes and writes one or four vectors.
 	sums := func(label string, vectors int, masked bool) {
 		for j := 0; j < vectors; j++ {
 			k.zero(j)

@@ -1,13 +1,15 @@
-package main
-
-// Kernels of Winograd's convolution F(4x4,3x3) with the points 0, a, -a, b, -b and infinity, a = 1/sqrt 2 and b = sqrt 2: the transforms of tiles
-// (input, output, output gradient) and of filters (filter, filter gradient). wino.go in package vec has the formulas.
+// The transforms of Winograd's convolution F(4x4,3x3) with the points 0, a, -a, b, -b and infinity, a = 1/sqrt 2 and b
+// = sqrt 2: those of tiles (input, output, output gradient) and of filters (filter, filter gradient). wino.go in
+// package vec has the formulas.
 //
 // A kernel takes one vector of channels of one tile at a time: first all columns of the tile, then its rows. AVX-512
-// keeps what is between in registers; AVX2 has room for two rows only and reads the tile once for each pair of them.
+// keeps the result of the columns in registers. AVX2 has room for two rows of it, and reads the tile once for each
+// pair of rows.
 //
-// Where the pixels of a tile lie is data: a table of their numbers in the image, negative outside of it. So edges,
-// cut tiles and the phases of a dilated convolution need no code of their own.
+// A table lists where the pixels of a tile lie: their numbers in the image, negative outside of it. So edges, cut
+// tiles and the phases of a dilated convolution need no code of their own.
+
+package main
 
 import (
 	"bytes"
@@ -20,22 +22,24 @@ import (
 	"github.com/mmcloughlin/avo/reg"
 )
 
-// The fields of winoArgs in package vec, eight bytes each, in order; pointers is the last.
+// winoFields lists the fields of winoArgs in package vec, eight bytes each, in order; pointers is the last.
 var winoFields = []string{"src", "dst", "index", "outside", "pixel", "tiles", "tile", "freq", "vectors", "tail",
 	"bias", "addendAt", "activatedAt", "elu", "eluAt", "accumulate", "pointers"}
 
 func winoField(name string) Mem { return field(winoFields, name) }
 
-// Pixels of a tile in the table: the input's 6x6 and some that fill a vector, the output's 4x4.
+// The number of pixels of a tile in the table: the input's 6x6 and 4 that fill a vector, and the output's 4x4.
 const (
 	inputIndices  = 40
 	outputIndices = 16
 )
 
 func init() {
-	for name, v := range map[string]float64{"root": math.Sqrt2, "halfRoot": math.Sqrt2 / 2, "doubleRoot": 2 * math.Sqrt2, "quarterRoot": math.Sqrt2 / 4,
-		"half": 1.0 / 2, "fiveHalves": 5.0 / 2, "minus2Thirds": -2.0 / 3, "minusThird": -1.0 / 3, "third": 1.0 / 3, "sixth": 1.0 / 6,
-		"minusRootThird": -math.Sqrt2 / 3, "rootSixth": math.Sqrt2 / 6} {
+	for name, v := range map[string]float64{
+		"root": math.Sqrt2, "halfRoot": math.Sqrt2 / 2, "doubleRoot": 2 * math.Sqrt2, "quarterRoot": math.Sqrt2 / 4,
+		"half": 1.0 / 2, "fiveHalves": 5.0 / 2, "minus2Thirds": -2.0 / 3, "minusThird": -1.0 / 3, "third": 1.0 / 3,
+		"sixth": 1.0 / 6, "minusRootThird": -math.Sqrt2 / 3, "rootSixth": math.Sqrt2 / 6,
+	} {
 		floats[name] = v
 	}
 }
@@ -68,14 +72,14 @@ func genWino() {
 	}
 }
 
-// wino is a transform being built. Registers of vectors are taken from a pool and given back.
+// wino is a transform being built. It takes vector registers from a pool and gives them back.
 type wino struct {
 	kernel
 	free   []int
-	masked bool // the tail of the channels
+	masked bool // what is being built is for the tail of the channels
 }
 
-// fill makes the pool of the registers that hold no constant.
+// fill puts the registers that hold no constant into the pool.
 func (w *wino) fill(mask bool) {
 	taken := map[int]bool{}
 	for _, r := range w.consts {
@@ -100,7 +104,7 @@ func (w *wino) take() int {
 
 func (w *wino) give(regs ...int) { w.free = append(w.free, regs...) }
 
-// plus and minus are acc +- c*x in the register acc; x may be memory where c is a register.
+// plus and minus compute acc +- c*x in register acc. x may be memory if c is in a register.
 func (w *wino) plus(acc int, c string, x Op) int {
 	if _, ok := x.(Mem); ok {
 		VFMADD231PS(x, w.r(c), w.vec(acc))
@@ -125,7 +129,7 @@ func (w *wino) times(x int, c string) int {
 	return x
 }
 
-// either are t + u and t - u, in a new register and in t's; u's is given back.
+// either computes t + u in a new register and t - u in t's, and gives u's back.
 func (w *wino) either(t, u int) []int {
 	r := w.take()
 	VADDPS(w.vec(u), w.vec(t), w.vec(r))
@@ -134,17 +138,17 @@ func (w *wino) either(t, u int) []int {
 	return []int{r, t}
 }
 
-// line is one row or column of a tile. Its values are in memory, or in registers; those are given up one by one when the
-// last results are computed.
+// line is one row or column of a tile. Its values are in memory, or in registers that are given back one by one when
+// the last results are computed.
 type line struct {
 	w    *wino
-	load func(i, r int)  // reads value i into register r; nil: values are in registers
-	mem  func(i int) Mem // where value i is
+	load func(i, r int)  // reads value i into register r; nil if values are in registers
+	mem  func(i int) Mem // the memory of value i
 	regs map[int]int     // the registers of values
-	last bool            // of values in registers: no results come after these
+	last bool            // for values in registers: these are the last results
 }
 
-// fresh is value i in a register that may be changed, for its last use.
+// fresh returns value i in a register that may be changed, for its last use.
 func (l line) fresh(i int) int {
 	if l.load != nil {
 		r := l.w.take()
@@ -161,8 +165,8 @@ func (l line) fresh(i int) int {
 	return c
 }
 
-// with calls f with value i as an operand: memory only with AVX-512, where constants are in registers, and where no lanes
-// have to be masked.
+// with calls f with value i as an operand. That is memory only with AVX-512, whose constants are in registers, and
+// only if no lanes have to be masked.
 func (l line) with(i int, f func(x Op)) {
 	switch {
 	case l.load == nil:
@@ -187,7 +191,7 @@ func (l line) minus(acc int, c string, i int) int {
 	return acc
 }
 
-// product is c * value i in a new register.
+// product returns c * value i in a new register.
 func (l line) product(c string, i int) int {
 	r := l.w.take()
 	l.with(i, func(x Op) {
@@ -200,7 +204,7 @@ func (l line) product(c string, i int) int {
 	return r
 }
 
-// sum and difference of values i and j in a new register.
+// sum and difference return those of values i and j in a new register.
 func (l line) sum(i, j int) int        { return l.combine(VADDPS, i, j) }
 func (l line) difference(i, j int) int { return l.combine(VSUBPS, i, j) }
 
@@ -215,7 +219,7 @@ func (l line) combine(op func(...Op), i, j int) int {
 	return r
 }
 
-// both are the sum and the difference of values i and j, for their last use.
+// both returns the sum and the difference of values i and j, for their last use.
 func (l line) both(i, j int) (sum, difference int) {
 	v := l.w.vec
 	difference = l.fresh(i)
@@ -231,12 +235,13 @@ func (l line) both(i, j int) (sum, difference int) {
 	return sum, difference
 }
 
-// transform computes some results of a transform of a line in new registers.
+// transform computes some of the results of transforming a line, in new registers.
 type transform func(w *wino, l line, results []int) []int
 
-// inputLine is B^T d.
+// inputLine computes B^T d.
 func inputLine(w *wino, d line, results []int) (out []int) {
-	// The terms even in the point, and odd ones, of which one is the other's point times a constant.
+	// The results at a point and at its negative are t + u and t - u, with the terms that are even in the point in t
+	// and the odd ones in u.
 	pair := func(inner, point, product string) []int {
 		t := d.minus(d.fresh(4), inner, 2)
 		return w.either(t, d.minus(d.product(point, 3), product, 1))
@@ -258,7 +263,7 @@ func inputLine(w *wino, d line, results []int) (out []int) {
 	return out
 }
 
-// outputLine is A^T m.
+// outputLine computes A^T m.
 func outputLine(w *wino, m line, results []int) []int {
 	v := w.vec
 	even, odd := slices.Contains(results, 0) || slices.Contains(results, 2), slices.Contains(results, 1) || slices.Contains(results, 3)
@@ -301,7 +306,7 @@ func outputLine(w *wino, m line, results []int) []int {
 	return out
 }
 
-// outputGradLine is A y.
+// outputGradLine computes A y.
 func outputGradLine(w *wino, y line, results []int) (out []int) {
 	pair := func(inner, point, product string) []int {
 		t := y.fresh(0)
@@ -323,7 +328,7 @@ func outputGradLine(w *wino, y line, results []int) (out []int) {
 	return out
 }
 
-// filterLine is G g.
+// filterLine computes G g.
 func filterLine(w *wino, g line, results []int) []int {
 	switch results[0] {
 	case 0:
@@ -336,7 +341,7 @@ func filterLine(w *wino, g line, results []int) []int {
 	return w.either(t, g.product("rootSixth", 1))
 }
 
-// filterGradLine is G^T x.
+// filterGradLine computes G^T x.
 func filterGradLine(w *wino, x line, results []int) (out []int) {
 	v := w.vec
 	for _, i := range results {
@@ -369,11 +374,11 @@ func filterGradLine(w *wino, x line, results []int) (out []int) {
 	return out
 }
 
-// plane transforms a plane of columns x from values: for each of the groups of its rows first the columns, whose values
-// are at mem(row, column), and then each row, of which emit stores result (row, column). start is called before the
-// values of a column are used; cut says that values are read masked.
-func (w *wino) plane(t transform, columns int, groups [][]int, rowGroups [][]int, start func(column int), mem func(row, column int) Mem, cut bool,
-	emit func(row, column, r int)) {
+// plane transforms all columns of a plane, and then all rows of the result. It does so for one group of rows after the
+// other, because of their registers. It calls start before it reads the values of a column, which are at mem(row,
+// column), masked with cut; and emit to store result (row, column) from register r.
+func (w *wino) plane(t transform, columns int, groups [][]int, rowGroups [][]int,
+	start func(column int), mem func(row, column int) Mem, cut bool, emit func(row, column, r int)) {
 	for _, group := range groups {
 		between := make([]map[int]int, len(group)) // [result][column]
 		for i := range between {
@@ -394,7 +399,7 @@ func (w *wino) plane(t transform, columns int, groups [][]int, rowGroups [][]int
 					w.give(r)
 				}
 			}
-			for c := 0; c < columns; c++ { // in order: the output must not depend on a map's
+			for c := 0; c < columns; c++ { // not in the map's order: the same generator writes the same bytes
 				if r, ok := between[i][c]; ok {
 					w.give(r)
 				}
@@ -403,7 +408,7 @@ func (w *wino) plane(t transform, columns int, groups [][]int, rowGroups [][]int
 	}
 }
 
-// Groups of results that fit the registers together: of columns with AVX-512 and with AVX2, of rows.
+// Groups of results that fit in the registers together: of columns with AVX-512 and with AVX2, and of rows.
 var (
 	pairsOf6   = [][]int{{0, 5}, {1, 2}, {3, 4}}
 	halvesOf6  = [][]int{{0, 1, 2}, {3, 4, 5}}
@@ -418,7 +423,7 @@ var (
 	gradRows  = [][]int{{1, 2}, {3, 4}, {0, 5}}
 )
 
-// columnGroups picks the groups of columns.
+// columnGroups chooses the groups of columns.
 func (w *wino) columnGroups(wide, narrow [][]int) [][]int {
 	if w.wide() {
 		return wide
@@ -426,8 +431,8 @@ func (w *wino) columnGroups(wide, narrow [][]int) [][]int {
 	return narrow
 }
 
-// pointersOf writes the addresses of a tile's pixels, of which there are n, to the field pointers: base + number * pixel,
-// or the field outside where the number is negative. The table's next tile is at index after it.
+// pointersOf writes the addresses of a tile's n pixels to the field pointers: base + number * pixel, or the field
+// outside if the number is negative. It moves index on to the table's next tile.
 func (w *wino) pointersOf(base string, index reg.GPPhysical, n int) {
 	v, per := w.vec, w.lanes/2
 	b, size, outside, number, at := v(0), v(1), v(2), v(3), v(4)
@@ -462,10 +467,10 @@ func pointer(i int) Mem {
 // freqs addresses the 36 values of a transformed tile, freq bytes apart.
 type freqs struct {
 	base, row, f, f3, f5, f6 reg.GPPhysical
-	current                  int // the row that the register row is at
+	current                  int // the row that the register row points at
 }
 
-// start loads the registers.
+// start loads the registers of the strides.
 func (p *freqs) start() {
 	MOVQ(winoField("freq"), p.f)
 	LEAQ(Mem{Base: p.f, Index: p.f, Scale: 2}, p.f3)
@@ -474,10 +479,10 @@ func (p *freqs) start() {
 	p.forget()
 }
 
-// forget says that the register row or base has changed.
+// forget must be called when the register row or base has changed.
 func (p *freqs) forget() { p.current = -1 }
 
-// at is value (row, column).
+// at returns the memory of value (row, column).
 func (p *freqs) at(row, column int) Mem {
 	if row != p.current {
 		switch row {
@@ -503,9 +508,9 @@ func (p *freqs) at(row, column int) Mem {
 	return m
 }
 
-// channels runs body for all vectors of channels: c is the offset of the vector in bytes, and each of moved is advanced
-// along with it.
-func (w *wino) channels(label string, c reg.GPPhysical, tmp reg.GPPhysical, moved []reg.GPPhysical, body func(label string)) {
+// channels writes the loop over the vectors of channels. Register c is the offset of a vector in bytes; each of moved
+// moves on along with it.
+func (w *wino) channels(label string, c, tmp reg.GPPhysical, moved []reg.GPPhysical, body func(label string)) {
 	left := reg.RCX
 	XORQ(c, c)
 	MOVQ(winoField("vectors"), left)
@@ -532,7 +537,7 @@ func (w *wino) channels(label string, c reg.GPPhysical, tmp reg.GPPhysical, move
 	Label(label + "Done")
 }
 
-// eachTile runs body for all tiles with the addresses of their pixels made.
+// eachTile writes the loop over the tiles. It makes the addresses of a tile's pixels before body.
 func (w *wino) eachTile(base string, pixels int, body func()) {
 	index := reg.RSI
 	MOVQ(winoField("index"), index)
@@ -543,22 +548,23 @@ func (w *wino) eachTile(base string, pixels int, body func()) {
 	JNE(LabelRef("tile"))
 }
 
-// input is V = B^T d B.
+// input computes V = B^T d B.
 func (w *wino) input() {
-	w.toFreqs(inputLine, inputIndices, 6, w.columnGroups(halvesOf6, pairsOf6), inputRows, []string{"fiveHalves", "two", "half", "root", "halfRoot"})
+	w.toFreqs(inputLine, inputIndices, 6, w.columnGroups(halvesOf6, pairsOf6), inputRows,
+		[]string{"fiveHalves", "two", "half", "root", "halfRoot"})
 }
 
-// outputGrad is A y A^T.
+// outputGrad computes A y A^T.
 func (w *wino) outputGrad() {
 	w.toFreqs(outputGradLine, outputIndices, 4, w.columnGroups(mostOf6, pairsOf6), gradRows,
 		[]string{"two", "half", "root", "halfRoot", "doubleRoot", "quarterRoot"})
 }
 
-// toFreqs transforms pixels.
+// toFreqs computes the transform of a tile's pixels.
 func (w *wino) toFreqs(t transform, pixels, size int, groups, rowGroups [][]int, consts []string) {
 	c, out, tmp := reg.RAX, reg.RDX, reg.R8
 	f := freqs{base: out, row: reg.R9, f: reg.R10, f3: reg.R11, f5: reg.R12, f6: reg.R13}
-	// The addresses of a column's pixels: the latest five.
+	// Registers for the addresses of a column's pixels: the latest five.
 	pointers := []reg.GPPhysical{reg.RBX, reg.R14, reg.R15, reg.R8, reg.R9}
 	f.start()
 	if w.wide() {
@@ -591,9 +597,10 @@ func (w *wino) toFreqs(t transform, pixels, size int, groups, rowGroups [][]int,
 	})
 }
 
-// output is A^T M A + bias and what follows: * ELU'(activated) with slope, + addend with sum; and, where the field elu is
-// set, ELU of the result, written to a place of its own or over the result. All these have the shape of the output, and
-// fields say how far they lie from it. Pixels outside are written to the place outside.
+// output computes A^T M A + bias; with slope, it multiplies that by ELU'(activated); with sum, it adds addend. If the
+// field elu is set, the kernel also writes ELU of the result, to a place of its own or over the result. All of these
+// have the shape of the output, and fields say how far from it they lie. Pixels outside the image are written to the
+// field outside.
 func (w *wino) output(slope, sum bool) {
 	c, p, in, tmp := reg.RAX, reg.RBX, reg.RDX, reg.R8
 	// Rows 0 to 2 and 3 to 5 of a column of frequencies.
@@ -673,7 +680,7 @@ func (w *wino) output(slope, sum bool) {
 				})
 			w.masked = masked
 			if slope {
-				return // gradients have no activation
+				return // a gradient is not activated
 			}
 			CMPQ(winoField("elu"), U8(0))
 			JEQ(LabelRef(label + "NoELU"))
@@ -714,8 +721,8 @@ func (w *wino) output(slope, sum bool) {
 	})
 }
 
-// elu turns r into ELU(r) like kernel.elu, in any registers; the others are overwritten. (Operands of VMINPS and VMAXPS
-// that keep a NaN have to be registers.)
+// elu computes ELU in register r from register r, as kernel.elu, but with any registers; it overwrites the others.
+// (Operands of VMINPS and VMAXPS that keep a NaN have to be registers.)
 func (w *wino) elu(r, x, y, n, q, tmp int) {
 	v := w.vec
 	VMOVUPS(w.c("zero"), v(tmp))
@@ -726,8 +733,8 @@ func (w *wino) elu(r, x, y, n, q, tmp int) {
 	VMAXPS(v(tmp), v(r), v(r))
 }
 
-// filter is U = G g G^T, of vectors of filters whose taps lie pixel bytes apart; src and dst move on by tile and by 64
-// bytes from one of the tiles to the next.
+// filter computes U = G g G^T of vectors of filters whose taps lie pixel bytes apart. From one vector to the next, src
+// moves on by tile and dst by 64 bytes.
 func (w *wino) filter() {
 	src, out, step := reg.RSI, reg.RDX, reg.R8
 	tap, tap3, row := reg.RAX, reg.RBX, reg.RCX
@@ -774,8 +781,9 @@ func (w *wino) filter() {
 	JNE(LabelRef("filter"))
 }
 
-// filterGrad is G^T X G, of vectors of filters 64 bytes apart, to taps that lie pixel bytes apart; dst moves on by tile.
-// With accumulate it is added to what is there. The first vectors lanes of dst are written (fewer than all: tail).
+// filterGrad computes G^T X G of vectors of filters that lie 64 bytes apart, to taps that lie pixel bytes apart; from
+// one vector to the next, dst moves on by tile. With the field accumulate it adds to what is there. It writes as many
+// lanes of dst as the fields vectors and tail say.
 func (w *wino) filterGrad() {
 	src, out := reg.RSI, reg.RDX
 	tap, tap3, row, tmp := reg.RAX, reg.RBX, reg.R15, reg.R8
@@ -825,8 +833,8 @@ func (w *wino) filterGrad() {
 
 const transposeSignature = "(dst, src *float32, rows, columns, stride int)"
 
-// buildTranspose is dst[c, r] = src[r, c] for up to 16 rows stride bytes apart, to rows of 16 values of which the last
-// 16-rows are zero. Columns are taken lanes at a time: a multiple of that.
+// buildTranspose computes dst[c, r] = src[r, c] for up to 16 rows that lie stride bytes apart. Rows of dst have 16
+// values; those past the last row of src are zero. The number of columns is a multiple of the lanes.
 func buildTranspose(s isa) {
 	name := "transpose" + s.name
 	TEXT(name, NOSPLIT, "func"+transposeSignature)
@@ -858,7 +866,7 @@ func buildTranspose(s isa) {
 			Label(here)
 		}
 		if s.wide() {
-			// Pairs, then quadruples of rows, then quarters of vectors.
+			// Interleave pairs of rows, then pairs of pairs, then quarters of vectors.
 			for i := 0; i < 16; i += 2 {
 				VUNPCKLPS(v(i+1), v(i), v(16+i))
 				VUNPCKHPS(v(i+1), v(i), v(17+i))
@@ -912,7 +920,7 @@ func buildTranspose(s isa) {
 	RET()
 }
 
-// writeWinoDispatch appends to a dispatch file's Go side the calls with an argument block and the checks of its layout.
+// writeWinoDispatch writes the Go side of the kernels that take an argument block, and the checks of its layout.
 func writeWinoDispatch(path string) {
 	if path == "" {
 		return
@@ -925,7 +933,8 @@ func writeWinoDispatch(path string) {
 	}
 	fmt.Fprintf(&b, "_ [%d]byte = [unsafe.Sizeof(winoArgs{}.pointers)]byte{}\n", 8*inputIndices)
 	b.WriteString(")\n")
-	for _, name := range []string{"winoInput", "winoOutput", "winoOutputSum", "winoOutputSlope", "winoOutputSlopeSum", "winoOutputGrad", "winoFilter", "winoFilterGrad"} {
+	for _, name := range []string{"winoInput", "winoOutput", "winoOutputSum", "winoOutputSlope", "winoOutputSlopeSum",
+		"winoOutputGrad", "winoFilter", "winoFilterGrad"} {
 		fmt.Fprintf(&b, "\nfunc %sKernel(args *winoArgs) {\np := (*uint64)(unsafe.Pointer(args))\nif isa == avx512 {\n%sAVX512(p)\n} else {\n%sAVX2(p)\n}\n}\n", name, name, name)
 	}
 	write(path+"_args_amd64.go", b.Bytes())

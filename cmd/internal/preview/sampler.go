@@ -1,0 +1,132 @@
+// The sampler: a network with the memory and the program of annealed Langevin dynamics.
+
+package preview
+
+import (
+	"context"
+	"fmt"
+	"math"
+
+	"sigmaz/kernels"
+	"sigmaz/model"
+	"sigmaz/sample"
+)
+
+// Sampler is annealed Langevin dynamics on one network, compiled once and used for any weights and any number of
+// samples.
+type Sampler struct {
+	Config  model.Config
+	Sigmas  model.Ladder
+	Options sample.Options // Epsilon is what is used, never 0
+
+	score *model.Score
+	chain *sample.Chain
+}
+
+// BatchFor is how many rows are drawn together where nobody says: so many that one layer's activations at full
+// resolution fill about 16 MiB, between 1 and 64 images, and 512 vectors. The samples do not depend on it.
+func BatchFor(cfg model.Config) int {
+	if cfg.Vectors() {
+		return 512
+	}
+	return min(max(1<<22/(cfg.Height*cfg.Width*max(cfg.NGF, 1)), 1), 64)
+}
+
+// NewSampler builds the network for batches of the given number of rows. An epsilon of 0 is chosen by Technique 4. Load
+// gives it weights.
+func NewSampler(b kernels.Backend, cfg model.Config, sigmas model.Ladder, o sample.Options, batch int) (*Sampler, error) {
+	if o.Epsilon == 0 && len(sigmas) > 0 && o.T > 0 {
+		o.Epsilon = sample.Epsilon(sigmas, o.T)
+	}
+	if err := o.Check(sigmas); err != nil {
+		return nil, err
+	}
+	score, err := model.NewScore(b, cfg, batch, sample.WorkWords(len(sigmas)))
+	if err != nil {
+		return nil, err
+	}
+	chain, err := sample.NewChain(score, sigmas, o)
+	if err != nil {
+		return nil, err
+	}
+	return &Sampler{Config: cfg, Sigmas: sigmas, Options: o, score: score, chain: chain}, nil
+}
+
+// Load takes the weights named prefix+NAME: "ema." or "param.".
+func (s *Sampler) Load(weights []model.Named, prefix string) error {
+	return s.score.Load(weights, prefix)
+}
+
+// LoadFrom is Load from a set of tensors, which may lie in a file.
+func (s *Sampler) LoadFrom(set model.TensorSet, prefix string) error {
+	return s.score.LoadFrom(set, prefix)
+}
+
+// Batch is one batch on its way: samples First to First+Rows-1, after a step of the chain.
+type Batch struct {
+	First, Rows int
+	sample.Step
+	sampler *Sampler
+}
+
+// Read copies all rows of the batch, in the units that Draw gives. The first Rows of them count.
+func (b Batch) Read(dst []float32) error {
+	if err := b.Step.Read(dst); err != nil {
+		return err
+	}
+	b.sampler.unscale(dst)
+	return nil
+}
+
+// unscale brings images that the network has in [-1, 1] back to [0, 1].
+func (s *Sampler) unscale(x []float32) {
+	if !s.Config.Rescaled {
+		return
+	}
+	for i, v := range x {
+		x[i] = (v + 1) / 2
+	}
+}
+
+// Values is how many values Read needs room for.
+func (s *Sampler) Values() int { return s.score.N * s.score.D }
+
+// Draw draws samples 0 to n-1, (n, D), images in [0, 1]. Sample k is the same for any n and any batch size. each,
+// which may be nil, is called after every step of every batch. When ctx ends or each fails, Draw returns what whole
+// batches have given so far, with the error.
+func (s *Sampler) Draw(ctx context.Context, n int, each func(Batch) error) ([]float32, error) {
+	d := s.score.D
+	out := make([]float32, 0, n*d)
+	kind := sample.StartFor(s.Config)
+	x := make([]float32, s.score.N*d)
+	for first := 0; first < n; first += s.score.N {
+		rows := min(s.score.N, n-first)
+		image := s.Options.FirstImage + uint32(first)
+		if err := sample.Start(s.score, s.Sigmas, s.Options.Seed, image, kind); err != nil {
+			return out, err
+		}
+		err := s.chain.Run(image, func(st sample.Step) error {
+			if err := ctx.Err(); err != nil {
+				return err
+			}
+			if each == nil {
+				return nil
+			}
+			return each(Batch{First: first, Rows: rows, Step: st, sampler: s})
+		})
+		if err != nil {
+			return out, err
+		}
+		if err := s.score.Arena.Read(x, s.score.X); err != nil {
+			return out, err
+		}
+		for i, v := range x[:rows*d] {
+			if math.IsNaN(float64(v)) || math.IsInf(float64(v), 0) {
+				return out, fmt.Errorf("sample %d became %g: the chain ran away, or the weights are not finite; try a smaller epsilon than %.3g or more than T = %d steps a level", first+i/d, v, s.Options.Epsilon, s.Options.T)
+			}
+		}
+		s.unscale(x)
+		out = append(out, x[:rows*d]...)
+	}
+	return out, nil
+}

@@ -1,0 +1,2 @@
+// Package memory finds out how much memory the machine has.
+package memory

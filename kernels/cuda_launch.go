@@ -1,0 +1,122 @@
+//go:build cgo && !nocuda
+
+// Launches and their arguments.
+
+package kernels
+
+import (
+	"fmt"
+	"math"
+
+	"sigmaz/cuda"
+)
+
+// launcher collects the launches of a program. For each kernel, cuda_launches.go has a method that adds a launch:
+//
+//	l.fill(grid, block, fillArgs{dst: o.Dst, value: o.Value, n: uint64(o.Dst.N)})
+type launcher struct {
+	backend   *cudaBackend
+	arena     *cudaArena
+	workspace uint64
+	launches  []launch
+	err       error // the first one
+
+	// What the operation at hand may touch. Reads holds its writes, too: a kernel may read what one before it wrote.
+	reads, writes []Buf
+}
+
+// gridDim is the number of blocks of a launch, blockDim the number of threads of a block, in three dimensions.
+type (
+	gridDim  [3]int
+	blockDim [3]int
+)
+
+// pointer is an argument that points to device memory: a window of the arena, absent if empty, or an address.
+type pointer interface{ isPointer() }
+
+// address is a place in device memory that is no window of the arena; 0 is absent.
+type address uint64
+
+func (Buf) isPointer()     {}
+func (address) isPointer() {}
+
+// work is the address of word off of the working memory.
+func (l *launcher) work(off int) address { return address(l.workspace + 4*uint64(off)) }
+
+// launch adds a launch of a kernel.
+func (l *launcher) launch(kernel string, grid gridDim, block blockDim, args *cuda.Args) {
+	if l.err != nil {
+		return
+	}
+	f, err := l.backend.function(kernel)
+	if err != nil {
+		l.err = err
+		return
+	}
+	l.launches = append(l.launches, launch{kernel, f, grid, block, args})
+}
+
+// read returns the address of what a kernel only reads.
+func (l *launcher) read(kernel, param string, p pointer) uint64 {
+	return l.address(kernel, param, p, "reads", l.reads)
+}
+
+// write returns the address of what a kernel writes.
+func (l *launcher) write(kernel, param string, p pointer) uint64 {
+	return l.address(kernel, param, p, "writes", l.writes)
+}
+
+// address returns the address of an argument. A window must lie in one that the operation lists as read or written:
+// this finds arguments in each other's place, and operands that are not listed, whose memory a plan would give away.
+func (l *launcher) address(kernel, param string, p pointer, does string, listed []Buf) uint64 {
+	switch p := p.(type) {
+	case address:
+		return uint64(p)
+	case Buf:
+		if p.N == 0 {
+			return 0
+		}
+		for _, w := range listed {
+			if w.Off <= p.Off && p.Off+p.N <= w.Off+w.N {
+				return l.arena.mem.Addr() + 4*uint64(p.Off)
+			}
+		}
+		l.fail("kernel %s %s %s, words %d to %d, and the operation does not say so", kernel, does, param, p.Off, p.Off+p.N)
+	default:
+		l.fail("kernel %s is given no %s", kernel, param)
+	}
+	return 0
+}
+
+// int32 checks an argument that the kernel takes as an int.
+func (l *launcher) int32(kernel, param string, v int) int32 {
+	if v != int(int32(v)) {
+		l.fail("kernel %s takes %s with 32 bits: %d is too large", kernel, param, v)
+	}
+	return int32(v)
+}
+
+// flag turns a bool into the int that a kernel takes for it.
+func flag(v bool) int {
+	if v {
+		return 1
+	}
+	return 0
+}
+
+// fail keeps the first error.
+func (l *launcher) fail(format string, args ...any) {
+	if l.err == nil {
+		l.err = fmt.Errorf(format, args...)
+	}
+}
+
+// small checks that images and weights have fewer words than the kernels' int counts.
+func (l *launcher) small(words ...int) {
+	for _, n := range words {
+		if n >= math.MaxInt32 {
+			l.fail("an image or the weights have %d values: the CUDA kernels take fewer than %d",
+				n, math.MaxInt32)
+		}
+	}
+}

@@ -1,0 +1,163 @@
+//go:build cgo && !nocuda
+
+// Programs on CUDA: operations become launches, launches a graph.
+//
+// Compile turns every operation into launches of the kernels in *.cu, with all addresses and sizes in place. The
+// first Run captures them as a graph; from then on a Run is one call that returns before the device is done. Reading
+// or writing an arena waits for the device.
+
+package kernels
+
+import (
+	"errors"
+	"fmt"
+	"runtime"
+
+	"sigmaz/cuda"
+)
+
+// cudaOp is an operation with CUDA kernels, or several fused ones.
+type cudaOp interface {
+	Name() string
+	Operands() (reads, writes []Buf)
+	// launch lists the launches that the operation is made of.
+	launch(l *launcher)
+}
+
+// cudaFuser is an operation whose kernels can do the work of operations after it too. The values must be those of the
+// operations one after the other.
+type cudaFuser interface {
+	// fuseCUDA returns one operation that does the work of this one and of the first n of next. n is 0 if there are
+	// none.
+	fuseCUDA(next []Op) (op cudaOp, n int)
+}
+
+// cudaWorkspacer is an operation whose kernels need working memory beside the arena. The operations of a program use
+// the same memory, one after the other.
+type cudaWorkspacer interface {
+	// cudaWorkspace returns its size in words. It depends on the operation alone: a program's memory is known before
+	// any of it is reserved, and a sum is split the same way, with the same bits, on every device.
+	cudaWorkspace() int
+}
+
+// fuseCUDA returns the first of ops as CUDA runs it, with those after it that it takes along: n in all. op is nil if
+// there is no kernel for it.
+func fuseCUDA(ops []Op) (op cudaOp, n int) {
+	if f, ok := ops[0].(cudaFuser); ok {
+		if op, taken := f.fuseCUDA(ops[1:]); taken > 0 {
+			return op, 1 + taken
+		}
+	}
+	op, _ = ops[0].(cudaOp)
+	return op, 1
+}
+
+// cudaWorkspace returns the words of working memory that a program needs: those of the operation that needs most.
+func cudaWorkspace(ops []Op) (words int) {
+	for len(ops) > 0 {
+		op, n := fuseCUDA(ops)
+		if w, ok := op.(cudaWorkspacer); ok {
+			words = max(words, w.cudaWorkspace())
+		}
+		ops = ops[n:]
+	}
+	return words
+}
+
+func (b *cudaBackend) Compile(a Arena, ops []Op) (Program, error) {
+	arena, ok := a.(*cudaArena)
+	if !ok || arena.backend != b {
+		return nil, errors.New("kernels: the CUDA backend was given another backend's arena")
+	}
+	l := &launcher{backend: b, arena: arena, workspace: arena.mem.Addr() + 4*uint64(arena.behind())}
+	keep := []any{arena}
+	if words := cudaWorkspace(ops); words > arena.workspace { // Alloc did not count this program
+		more, err := b.alloc(words, "working memory")
+		if err != nil {
+			return nil, err
+		}
+		l.workspace, keep = more.Addr(), append(keep, more)
+	}
+	for rest := ops; len(rest) > 0; {
+		op, n := fuseCUDA(rest)
+		if _, host := rest[0].(HostFunc); host {
+			return nil, fmt.Errorf("kernels: %s is a Go function, which no CUDA device can run: use the CPU",
+				rest[0].Name())
+		} else if op == nil {
+			return nil, fmt.Errorf("kernels: operation %s has no CUDA kernel", rest[0].Name())
+		}
+		rest = rest[n:]
+		reads, writes := op.Operands()
+		l.reads, l.writes = append(reads, writes...), writes
+		for _, w := range l.reads {
+			if w.Off < 0 || w.Off+w.N > arena.words {
+				return nil, fmt.Errorf("kernels: %s: a window of words %d to %d in an arena of %d",
+					op.Name(), w.Off, w.Off+w.N, arena.words)
+			}
+		}
+		op.launch(l)
+		if l.err != nil {
+			return nil, fmt.Errorf("kernels: %s: %w", op.Name(), l.err)
+		}
+	}
+	p := &cudaProgram{backend: b, launches: l.launches, keep: keep}
+	switch n := len(ops); n {
+	case 0:
+	case 1:
+		p.name = ops[0].Name()
+	default:
+		p.name = fmt.Sprintf("%s ... %s (%d kernels)", ops[0].Name(), ops[n-1].Name(), len(l.launches))
+	}
+	return p, nil
+}
+
+// cudaProgram is a compiled program.
+type cudaProgram struct {
+	backend  *cudaBackend
+	name     string
+	launches []launch
+	graph    *cuda.Graph // nil before the first run
+	keep     []any       // memory that the launches use
+}
+
+// launch is one kernel call.
+type launch struct {
+	kernel   string
+	function *cuda.Function
+	grid     gridDim
+	block    blockDim
+	args     *cuda.Args
+}
+
+func (p *cudaProgram) Run() error {
+	if len(p.launches) == 0 {
+		return nil
+	}
+	b := p.backend
+	if p.graph == nil {
+		g, err := b.device.Capture(func() error {
+			for _, l := range p.launches {
+				if err := b.device.Launch(l.function, l.grid, l.block, 0, l.args); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+		if err != nil {
+			return fmt.Errorf("running %s: %w", p.name, err)
+		}
+		runtime.AddCleanup(p, func(g *cuda.Graph) { g.Destroy() }, g)
+		p.graph = g
+		for _, l := range p.launches {
+			l.args.Free()
+		}
+	}
+	if err := p.graph.Launch(); err != nil {
+		return fmt.Errorf("running %s: %w", p.name, err)
+	}
+	b.mu.Lock()
+	b.last = p.name
+	b.mu.Unlock()
+	runtime.KeepAlive(p)
+	return nil
+}

@@ -1,0 +1,200 @@
+// Weights of a network in a file of any kind: a checkpoint of this program, a state_dict in safetensors, or what
+// torch.save wrote. Whatever the file, its tensors have the names of a checkpoint (param.NAME, ema.NAME, adam_m.NAME,
+// adam_v.NAME), and they stay in the file until they are read.
+
+package checkpoint
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+
+	"gorgonia.org/tensor"
+
+	"sigmaz/internal/pytorch"
+	"sigmaz/model"
+)
+
+// Weights is an open file with a network's weights. It is a [model.TensorSet].
+type Weights struct {
+	Path string
+	Kind string // one of the kinds below, for messages
+
+	Config string // the run's configuration, YAML; "" where the file has none
+	// Step is the number of optimiser steps behind the weights, by Adam's own count where the file has it. Stepped says
+	// whether anything in the file tells the step.
+	Step    uint64
+	Stepped bool
+	// Sigmas is the ladder that the file keeps as the buffer "sigmas", nil where it has none.
+	Sigmas []float64
+	// Adam is the settings of Adam in the file, nil where it has none.
+	Adam *AdamState
+
+	tensors []lazyTensor
+	index   map[string]int // of a name in tensors
+	close   func() error
+}
+
+// The kinds of files.
+const (
+	KindCheckpoint = "checkpoint"         // of this program
+	KindStateDict  = "state_dict"         // weights alone, of either program
+	KindPyTorch    = "PyTorch checkpoint" // of the original repositories
+)
+
+// lazyTensor is a tensor that is read when its values are asked for.
+type lazyTensor struct {
+	model.Described
+	read func(dst []float32) error
+}
+
+// sigmasBuffer is the name of the ladder in the state_dict of NCSNv2's classes.
+const sigmasBuffer = "sigmas"
+
+// OpenWeights opens a file of any of the three kinds, which it tells apart by their content. An error is one sentence
+// that names the file; about the content of a safetensors file it is a [*FileError].
+func OpenWeights(path string) (*Weights, error) {
+	f, size, err := open(path)
+	if err != nil {
+		return nil, err
+	}
+	start := make([]byte, min(size, 64))
+	if _, err := f.ReadAt(start, 0); err != nil {
+		f.Close()
+		return nil, fmt.Errorf("cannot read %s: %w", path, err)
+	}
+	if pytorch.Is(start) {
+		f.Close()
+		return openPyTorch(path)
+	}
+	w, err := openSafetensors(path, f, size)
+	if err != nil {
+		f.Close()
+		return nil, err
+	}
+	w.close = f.Close
+	return w, nil
+}
+
+// Close closes the file. Nothing can be read after it.
+func (w *Weights) Close() error { return w.close() }
+
+// Has says whether there are tensors whose names start with prefix.
+func (w *Weights) Has(prefix string) bool { return len(w.Described(prefix)) > 0 }
+
+// Described lists the tensors whose names start with prefix.
+func (w *Weights) Described(prefix string) []model.Described {
+	var list []model.Described
+	for _, t := range w.tensors {
+		if strings.HasPrefix(t.Name, prefix) {
+			list = append(list, t.Described)
+		}
+	}
+	return list
+}
+
+// ReadTensor fills dst with the values of the tensor of that full name.
+func (w *Weights) ReadTensor(name string, dst []float32) error {
+	i, ok := w.index[name]
+	if !ok {
+		return fmt.Errorf("%s has no tensor %s", w.Path, name)
+	}
+	t := w.tensors[i]
+	if n := t.Shape.TotalSize(); n != len(dst) {
+		return fmt.Errorf("%s: tensor %s has %d values, %d were asked for", w.Path, name, n, len(dst))
+	}
+	return t.read(dst)
+}
+
+// Tensors reads the tensors whose names start with one of the prefixes, as float32.
+func (w *Weights) Tensors(prefixes ...string) ([]model.Named, error) {
+	var list []model.Named
+	for _, prefix := range prefixes {
+		for _, d := range w.Described(prefix) {
+			values := make([]float32, d.Shape.TotalSize())
+			if err := w.ReadTensor(d.Name, values); err != nil {
+				return nil, err
+			}
+			t := tensor.New(tensor.WithShape(d.Shape...), tensor.WithBacking(values))
+			if len(d.Shape) == 0 {
+				t = tensor.New(tensor.FromScalar(values[0]))
+			}
+			list = append(list, model.Named{Name: d.Name, T: t})
+		}
+	}
+	return list, nil
+}
+
+// add adds a tensor by its name in a checkpoint.
+func (w *Weights) add(name, dtype string, shape []int, read func([]float32) error) error {
+	if _, twice := w.index[name]; twice {
+		return fmt.Errorf("has two tensors named %s", name)
+	}
+	if w.index == nil {
+		w.index = map[string]int{}
+	}
+	w.index[name] = len(w.tensors)
+	w.tensors = append(w.tensors, lazyTensor{model.Described{Name: name, Shape: append(tensor.Shape{}, shape...),
+		DType: dtype}, read})
+	return nil
+}
+
+// openSafetensors opens a checkpoint of sigmaz, or a state_dict: the size bytes of f.
+func openSafetensors(path string, f io.ReaderAt, size int64) (*Weights, error) {
+	h, err := readHeader(path, f, size)
+	if errors.Is(err, ErrNotSafetensors) {
+		return nil, &FileError{path, ErrNotSafetensors,
+			"is neither a .safetensors file nor a .pth file of torch.save: give a checkpoint from a run's " +
+				"checkpoints folder, or a state_dict"}
+	}
+	if err != nil {
+		return nil, err
+	}
+	w := &Weights{Path: path, Kind: KindStateDict}
+	if strings.HasPrefix(h.meta[formatKey], formatPrefix) || h.meta[checksumKey] != "" {
+		c, err := decodeCheckpoint(path, f, size)
+		if err != nil {
+			return nil, err
+		}
+		w.Kind, w.Config, w.Step, w.Stepped = KindCheckpoint, c.Config, c.Step, true
+		for _, nt := range c.Tensors {
+			read := func(dst []float32) error { return model.NamedSet{nt}.ReadTensor(nt.Name, dst) }
+			if err := w.add(nt.Name, nt.T.Dtype().String(), nt.T.Shape(), read); err != nil {
+				return nil, fmt.Errorf("%s %w", path, err)
+			}
+		}
+		return w, nil
+	}
+	if err := w.addStateDict(f, h); err != nil {
+		return nil, fmt.Errorf("%s %w", path, err)
+	}
+	return w, nil
+}
+
+// addOrSigmas adds a tensor of a state_dict: a parameter, or the buffer with the ladder, which is none.
+func (w *Weights) addOrSigmas(name, dtype string, shape []int, read func([]float32) error) error {
+	if name != sigmasBuffer || len(shape) != 1 {
+		return w.add(ParamPrefix+name, dtype, shape, read)
+	}
+	sigmas := make([]float32, shape[0])
+	if err := read(sigmas); err != nil {
+		return err
+	}
+	w.Sigmas = make([]float64, len(sigmas))
+	for i, s := range sigmas {
+		w.Sigmas[i] = float64(s)
+	}
+	return nil
+}
+
+// modulePrefix returns "module." where every name begins with it, as those of DataParallel do, and "" elsewhere.
+func modulePrefix(names []string) string {
+	const prefix = "module."
+	for _, name := range names {
+		if !strings.HasPrefix(name, prefix) {
+			return ""
+		}
+	}
+	return prefix
+}

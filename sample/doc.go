@@ -1,0 +1,20 @@
+// Package sample draws samples from a score: functions of a score, a start, a noise ladder, options and a callback.
+// They read no file and print nothing. Every random number is a function of (seed, image, step, element), so image 17
+// is the same at any batch size.
+//
+// Shapes and letters, here and in the code:
+//
+//	x, s      (N, D), one row an image or a point; s(x, sigma) is the score, the gradient of the log density under noise
+//	L, T      levels of the ladder, sigma_1 > ... > sigma_L; Langevin steps a level
+//	g         sigma_i / sigma_(i+1), the ladder's ratio
+//	eps, a_i  step size at the last level, in units of x squared; step size at level i, a_i = eps sigma_i^2 / sigma_L^2
+//	q         a_i / sigma_i^2 = eps / sigma_L^2, the same at every level
+//	NFE       evaluations of the score for one row
+//
+//	annealed.go    annealed Langevin dynamics: Anneal, or NewChain and Chain.Run for many batches
+//	start.go       where a chain starts
+//	schedule.go    step sizes, and whether a schedule is stable
+//	field.go       the score at given points
+//
+// Begin with [Anneal], and its example for a whole program.
+package sample

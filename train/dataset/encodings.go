@@ -1,0 +1,114 @@
+// Encodings of single pictures: PNG and JPEG. To add one, add a row here.
+
+package dataset
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"image"
+	"image/jpeg"
+	"image/png"
+	"io"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/bep/imagemeta"
+)
+
+// encoding is one way to store a picture in a file.
+type encoding struct {
+	name         string   // for people
+	mark         string   // how such a file begins
+	endings      []string // of the names of such files, in lower case
+	decode       func(io.Reader) (image.Image, error)
+	decodeConfig func(io.Reader) (image.Config, error) // the size and the colour model, from the header
+	metadata     imagemeta.ImageFormat                 // where EXIF is in such a file
+	// isGrey, unless nil, tells of the start of a file that its picture is grey though its colour model does not say
+	// so.
+	isGrey func(head []byte) bool
+}
+
+var encodings = []encoding{
+	{name: "PNG", mark: "\x89PNG\r\n\x1a\n", endings: []string{".png"},
+		decode: png.Decode, decodeConfig: png.DecodeConfig, metadata: imagemeta.PNG, isGrey: isGreyAlphaPNG},
+	{name: "JPEG", mark: "\xff\xd8\xff", endings: []string{".jpg", ".jpeg", ".jpe", ".jfif"},
+		decode: jpeg.Decode, decodeConfig: jpeg.DecodeConfig, metadata: imagemeta.JPEG},
+}
+
+// encodingOf recognises the start of a picture; nil: it is none.
+func encodingOf(head []byte) *encoding {
+	for i := range encodings {
+		if bytes.HasPrefix(head, []byte(encodings[i].mark)) {
+			return &encodings[i]
+		}
+	}
+	return nil
+}
+
+// encodingNames lists the names of all encodings, such as "PNG or JPEG".
+func encodingNames(last string) string {
+	var names []string
+	for _, e := range encodings {
+		names = append(names, e.name)
+	}
+	return joinNames(names, last)
+}
+
+// joinNames joins "A", "B", "C" to "A, B or C", where last is "or".
+func joinNames(names []string, last string) string {
+	n := len(names) - 1
+	if n < 1 {
+		return strings.Join(names, "")
+	}
+	return strings.Join(names[:n], ", ") + " " + last + " " + names[n]
+}
+
+// namedPicture tells whether a file is named as a picture is.
+func namedPicture(path string) bool {
+	ending := strings.ToLower(filepath.Ext(path))
+	return slices.ContainsFunc(encodings, func(e encoding) bool { return slices.Contains(e.endings, ending) })
+}
+
+// isPictureFile recognises a file that is one picture.
+func isPictureFile(f *dataFile) bool { return encodingOf(f.head) != nil }
+
+// openPicture returns a single picture.
+func openPicture(f *dataFile) (collection, error) {
+	if f.packed.name != "" {
+		return nil, fmt.Errorf("%s: expected a picture as it is, found one in %s; unpack it", f.path, f.packed.name)
+	}
+	return fileList{files: []foundFile{{f.path, f.path, f.info}}}, nil
+}
+
+// isGreyAlphaPNG recognises PNG's colour type 4, grey with alpha, which its decoder makes coloured.
+func isGreyAlphaPNG(head []byte) bool { return len(head) > 25 && head[25] == 4 }
+
+// orientation returns the EXIF orientation of a picture, 1 (upright) where it says none. Metadata that cannot be read
+// says nothing: the picture is taken as it is.
+func (e *encoding) orientation(data []byte) int {
+	o := 1
+	imagemeta.Decode(imagemeta.Options{R: bytes.NewReader(data), ImageFormat: e.metadata, Sources: imagemeta.EXIF,
+		ShouldHandleTag: func(t imagemeta.TagInfo) bool { return t.Tag == "Orientation" && t.Namespace == "IFD0" },
+		HandleTag: func(t imagemeta.TagInfo) error {
+			if v, ok := t.Value.(uint16); ok && v >= 1 && v <= 8 {
+				o = int(v)
+			}
+			return imagemeta.ErrStopWalking
+		}})
+	return o
+}
+
+// damaged is the error for a picture that cannot be decoded.
+func (e *encoding) damaged(path string, err error) error {
+	if errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, io.EOF) {
+		return fmt.Errorf("%s: expected a whole %s picture, found one that is cut short; copy or download it again, or remove it", path, e.name)
+	}
+	found := "damage"
+	var unsupported jpeg.UnsupportedError
+	if errors.As(err, &unsupported) {
+		found = "a kind that is not read"
+	}
+	return fmt.Errorf("%s: expected a whole %s picture, found %s (%w); copy or download it again, convert it to PNG, or remove it", path, e.name, found, err)
+}

@@ -1,0 +1,128 @@
+// Files of images: many images of one size, one after the other in one file (IDX, CIFAR-10, NPY).
+
+package dataset
+
+import (
+	"fmt"
+	"slices"
+)
+
+// imageFile is a file of images at its first image.
+type imageFile struct {
+	*dataFile
+	what       string // the format, for people: "NPY of uint8"
+	n, h, w, c int
+	// next reads one image, (H, W, C).
+	next func(image []byte) error
+	// end checks what comes after the last image; nil: there is nothing to check.
+	end func() error
+}
+
+func (a *imageFile) shape() string { return fmt.Sprintf("%dx%dx%d", a.h, a.w, a.c) }
+
+// interleave turns c planes of values, (C, H, W), into pixels, (H, W, C).
+func interleave(pixels, planes []byte, c int) {
+	n := len(pixels) / c
+	for k := range c {
+		for p, v := range planes[k*n : (k+1)*n] {
+			pixels[p*c+k] = v
+		}
+	}
+}
+
+// readImages reads files of images, all of one size, one file after the other.
+func (o *opener) readImages(files []*dataFile) (*pixels, error) {
+	all, err := o.openImageFiles(files)
+	if err != nil {
+		return nil, err
+	}
+	first := all[0]
+	t, err := arrayTransform(o.Settings, first.path, first.h, first.w, first.c)
+	if err != nil {
+		return nil, err
+	}
+	to, _ := t.changes(first.h, first.w, first.c)
+	p := pixels{H: to.h, W: to.w, C: t.c, Kind: first.what}
+	for _, a := range all {
+		p.N += a.n
+	}
+	packed := slices.ContainsFunc(all, func(a *imageFile) bool { return a.packed.name != "" })
+	if float64(p.N)*float64(p.H)*float64(p.W)*float64(p.C) > float64(holdBytes) && !packed {
+		key := fmt.Sprintf("crop %s size %s channels %s layout %s\n", o.Crop, o.Size, o.Channels, o.Layout)
+		for _, a := range all {
+			key += fileIdentity(a.path, a.info)
+		}
+		return o.cached(key, func(newStore func(pixels) (*pixelStore, error)) error {
+			s, err := newStore(p)
+			if err != nil {
+				return err
+			}
+			return o.copyImages(s, all, t)
+		})
+	}
+	s, err := (*cache)(nil).newStore(p, "", true)
+	if err != nil {
+		return nil, err
+	}
+	if err := o.copyImages(s, all, t); err != nil {
+		return nil, err
+	}
+	s.u8 = slices.Clip(s.u8)
+	return s.finish()
+}
+
+// openImageFiles reads the headers, which must be of one image size.
+func (o *opener) openImageFiles(files []*dataFile) ([]*imageFile, error) {
+	var all []*imageFile
+	for _, f := range files {
+		a, err := f.format.images(f, o.Settings)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, a)
+		if first := all[0]; a.h != first.h || a.w != first.w || a.c != first.c {
+			return nil, fmt.Errorf("%s: expected images %s as in %s, found %s; name only files of one image size", a.path, first.shape(), first.path, a.shape())
+		}
+	}
+	return all, nil
+}
+
+// copyImages puts all images into a store, each cut, scaled and coloured as t says.
+func (o *opener) copyImages(s *pixelStore, all []*imageFile, t *transform) error {
+	h, w, c := all[0].h, all[0].w, all[0].c
+	image := make([]byte, h*w*c)
+	row := image // where nothing is to be changed
+	_, changes := t.changes(h, w, c)
+	if changes {
+		row = make([]byte, s.row)
+	}
+	at := 0
+	for _, a := range all {
+		for range a.n {
+			if err := o.ctx.Err(); err != nil {
+				return err
+			}
+			if err := a.next(image); err != nil {
+				return err
+			}
+			if changes {
+				t.applyToArray(row, image, h, w, c)
+			}
+			if err := s.put(at, row); err != nil {
+				return err
+			}
+			if at++; at%1000 == 0 {
+				o.reportProgress(at, s.N)
+			}
+		}
+		if a.end != nil {
+			if err := a.end(); err != nil {
+				return err
+			}
+		}
+		if err := a.unchanged(); err != nil {
+			return err
+		}
+	}
+	return nil
+}

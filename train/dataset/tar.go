@@ -1,0 +1,102 @@
+// TAR archives of pictures.
+
+package dataset
+
+import (
+	"archive/tar"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"path"
+	"runtime"
+	"strings"
+	"sync"
+)
+
+// isTAR recognises the mark of POSIX, which GNU tar writes too. An IDX file may have it among its pixels.
+func isTAR(f *dataFile) bool {
+	return len(f.head) >= 262 && string(f.head[257:262]) == "ustar" && !isIDX(f)
+}
+
+// openTAR returns the pictures of a TAR, which may be compressed.
+func openTAR(f *dataFile) (collection, error) { return archive{f, visitTAR}, nil }
+
+// visitTAR reads the archive once, in its order, and hands its files to all processors.
+func visitTAR(ctx context.Context, f *dataFile, visit func(entry) error) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	work := make(chan entry)
+	var wg sync.WaitGroup
+	var mu sync.Mutex
+	var failed error
+	fail := func(err error) {
+		mu.Lock()
+		defer mu.Unlock()
+		if failed == nil || errors.Is(failed, context.Canceled) {
+			failed = err
+		}
+		cancel()
+	}
+	for range runtime.GOMAXPROCS(0) {
+		wg.Go(func() {
+			for e := range work {
+				if err := visit(e); err != nil {
+					fail(err)
+					return
+				}
+			}
+		})
+	}
+	err := readTAR(ctx, f, work)
+	close(work)
+	wg.Wait()
+	if failed != nil {
+		return failed
+	}
+	return err
+}
+
+// readTAR sends all files of the archive to work. Of what is no picture only the start is held.
+func readTAR(ctx context.Context, f *dataFile, work chan<- entry) error {
+	t := tar.NewReader(f.r)
+	damaged := func(err error) error {
+		return f.changedOr(fmt.Errorf("%s: expected a whole TAR, found damage (%w); copy or download the file again", f.path, err))
+	}
+	for seq := 0; ; seq++ {
+		h, err := t.Next()
+		if err == io.EOF {
+			// The end of the file, because there gzip compares its checksum.
+			if _, err := io.Copy(io.Discard, f.r); err != nil {
+				return damaged(err)
+			}
+			return nil
+		}
+		if err != nil {
+			return damaged(err)
+		}
+		if h.Typeflag != tar.TypeReg || hiddenPath(h.Name) {
+			continue
+		}
+		name := strings.TrimPrefix(path.Clean("/"+h.Name), "/")
+		data := make([]byte, min(h.Size, 16))
+		if _, err := io.ReadFull(t, data); err != nil {
+			return damaged(err)
+		}
+		if encodingOf(data) != nil && h.Size <= maxFile {
+			rest, err := readUpTo(t, h.Size-int64(len(data)), maxFile)
+			if err != nil {
+				return damaged(err)
+			}
+			data = append(data, rest...)
+		}
+		e := entry{name: name, path: f.path + ": " + h.Name, size: h.Size, seq: seq, read: func(limit int64) ([]byte, error) {
+			return data[:min(limit, int64(len(data)))], nil
+		}}
+		select {
+		case work <- e:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}

@@ -1,0 +1,66 @@
+// Vectors: the rows of tables and of arrays of two dimensions.
+
+package dataset
+
+import (
+	"fmt"
+	"math"
+
+	"sigmaz/kernels"
+)
+
+// table is rows of numbers, from one file or several.
+type table struct {
+	number []int     // of each column in the first file, as its format counts; nil: nothing is read yet
+	names  []string  // of the columns; nil: the file has no names
+	x      []float64 // (N, D), D columns
+}
+
+// column is what an error calls column k: its number in the file and its name.
+func (t *table) column(k int) string {
+	if t.names == nil {
+		return fmt.Sprintf("column %d", t.number[k])
+	}
+	return fmt.Sprintf("column %d (%s)", t.number[k], t.names[k])
+}
+
+// readVectors reads files of vectors, one after the other, and standardises the columns.
+func (o *opener) readVectors(in *inputs) (*Set, error) {
+	t := &table{}
+	what := ""
+	for _, f := range in.files {
+		what = f.format.name
+		err := f.format.vectors(f, o.Settings, t)
+		if err == nil {
+			err = f.unchanged()
+		}
+		if err != nil {
+			return nil, err
+		}
+	}
+	d := len(t.number)
+	n := len(t.x) / max(d, 1)
+	if n < 2 {
+		return nil, fmt.Errorf("%s: expected two rows of numbers or more, found %d; choose another file", o.Spec, n)
+	}
+	set := &Set{Data: kernels.Data{N: n, H: 1, W: 1, C: d}, hashes: make([]uint64, n)}
+	for i := range n { // before standardising, so that no other row changes the part that this one is in
+		set.hashes[i] = hashFloats(t.x[i*d : (i+1)*d])
+	}
+	set.Name = fmt.Sprintf("%s: %s, %d rows of %d values", in.title, what, n, d)
+	if o.Standardize != "none" {
+		var err error
+		set.Scaler, err = standardize(t.x, d, t.names, o.Standardize == "whiten", func(k int) string { return o.Spec + ": " + t.column(k) })
+		if err != nil {
+			return nil, err
+		}
+	}
+	set.F32 = make([]float32, len(t.x))
+	for i, v := range t.x {
+		set.F32[i] = float32(v)
+		if math.IsInf(float64(set.F32[i]), 0) {
+			return nil, fmt.Errorf("%s: expected values that float32 holds, found %g in row %d, %s; leave `standardize` none out", o.Spec, v, i/d+1, t.column(i%d))
+		}
+	}
+	return set, nil
+}

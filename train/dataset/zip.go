@@ -1,0 +1,67 @@
+// ZIP archives of pictures.
+
+package dataset
+
+import (
+	"archive/zip"
+	"context"
+	"fmt"
+	"path"
+	"strings"
+)
+
+// openZIP returns the pictures of a ZIP.
+func openZIP(f *dataFile) (collection, error) {
+	if f.packed.name != "" {
+		return nil, fmt.Errorf("%s: expected a ZIP as it is, found one in %s; unpack it", f.path, f.packed.name)
+	}
+	return archive{f, visitZIP}, nil
+}
+
+// visitZIP visits the files of a ZIP on all processors.
+func visitZIP(ctx context.Context, f *dataFile, visit func(entry) error) error {
+	z, err := zip.NewReader(f.file, f.size)
+	if err != nil {
+		return f.changedOr(fmt.Errorf("%s: expected a whole ZIP, found damage (%w); copy or download the file again", f.path, err))
+	}
+	var list []*zip.File
+	claim := 0.0
+	for _, m := range z.File {
+		if m.Mode().IsRegular() && !hiddenPath(m.Name) && !strings.HasSuffix(m.Name, "/") {
+			list = append(list, m)
+			claim += float64(m.UncompressedSize64)
+		}
+	}
+	if claim > deflateRatio*float64(f.size) {
+		return fmt.Errorf("%s: expected %.0f bytes in it as its headers say, found a ZIP of %d bytes, which cannot hold them; it is damaged or made to harm, choose another file", f.path, claim, f.size)
+	}
+	return inParallel(ctx, len(list), func(i int) error {
+		m := list[i]
+		e := entry{name: path.Clean(m.Name), path: f.path + ": " + m.Name, size: int64(m.UncompressedSize64), seq: i}
+		e.read = func(limit int64) ([]byte, error) { return readZIPMember(f, m, e.path, limit) }
+		return visit(e)
+	})
+}
+
+// readZIPMember unpacks the first limit bytes of a file in a ZIP, which errors call at.
+func readZIPMember(f *dataFile, m *zip.File, at string, limit int64) ([]byte, error) {
+	switch {
+	case m.Flags&1 != 0:
+		return nil, fmt.Errorf("%s: expected a file without a password, found an encrypted one; unpack the ZIP and give the folder", at)
+	case m.Method != zip.Store && m.Method != zip.Deflate:
+		return nil, fmt.Errorf("%s: expected a file stored or deflated, found compression method %d; unpack the ZIP and give the folder", at, m.Method)
+	}
+	damaged := func(err error) error {
+		return f.changedOr(fmt.Errorf("%s: expected a whole file, found damage (%w); copy or download the ZIP again", at, err))
+	}
+	r, err := m.Open()
+	if err != nil {
+		return nil, damaged(err)
+	}
+	defer r.Close()
+	data, err := readUpTo(r, int64(m.UncompressedSize64), limit)
+	if err != nil {
+		return nil, damaged(err)
+	}
+	return data, nil
+}

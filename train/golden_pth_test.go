@@ -1,0 +1,163 @@
+// Checkpoints of PyTorch against the golden files beside them.
+
+package train
+
+import (
+	"fmt"
+	"math"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"sigmaz/internal/approx"
+	"sigmaz/kernels"
+	"sigmaz/model"
+	"sigmaz/model/checkpoint"
+	"sigmaz/model/golden"
+)
+
+// pthFiles are the checkpoints beside golden files, each with its golden file.
+func pthFiles(t testing.TB) map[string]string {
+	t.Helper()
+	files := map[string]string{}
+	for _, path := range golden.Glob(t, "*.pth") {
+		files[path] = strings.TrimSuffix(strings.TrimSuffix(path, ".pth"), "-legacy") + ".safetensors"
+	}
+	return files
+}
+
+// Both containers hold the golden file's values bit for bit; Adam's moments and steps are those that training here
+// comes to, which shows that each is told by the right name.
+func TestPyTorchCheckpoints(t *testing.T) {
+	files := pthFiles(t)
+	if len(files) < 4 {
+		t.Errorf("%d checkpoints, expected at least two in each container", len(files))
+	}
+	for path, file := range files {
+		t.Run(filepath.Base(path), func(t *testing.T) {
+			g := goldenFile{golden.Read(t, file)}
+			if net := g.Meta["net"]; !slices.Contains(model.Networks(), net) {
+				t.Skipf("network %s is not built in", net)
+			}
+			w, err := checkpoint.OpenWeights(path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer w.Close()
+			for prefix, inFile := range map[string]string{checkpoint.ParamPrefix: "adam.",
+				checkpoint.EMAPrefix: "ema."} {
+				list, err := w.Tensors(prefix)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if len(list) == 0 && prefix == checkpoint.EMAPrefix && hasNoAverage(g.Network(t)) {
+					continue
+				}
+				if err := sameTensors(list, g.Group(inFile, prefix)); err != nil {
+					t.Errorf("%s: %v", prefix, err)
+				}
+			}
+			sigmas := g.Floats(t, "sigmas")
+			if hasSigmas := g.Network(t).HasSigmas(); hasSigmas != (w.Sigmas != nil) {
+				t.Errorf("the ladder in the file: %t, expected %t", w.Sigmas != nil, hasSigmas)
+			}
+			for i, s := range w.Sigmas {
+				if float32(s) != sigmas[i] {
+					t.Errorf("level %d is %g, expected %g", i, s, sigmas[i])
+				}
+			}
+			if err := w.CheckAdam(); err != nil {
+				t.Fatal(err)
+			}
+			want := Adam{LR: g.Number(t, "lr"), Beta1: 0.9, Beta2: 0.999, Eps: g.Number(t, "adam_eps")}
+			got := Adam(w.Adam.AdamSettings)
+			if got != want || w.Step != uint64(g.Number(t, "adam_steps")) || !w.Stepped {
+				t.Errorf("step %d, %+v, expected %v, %+v", w.Step, got, g.Meta["adam_steps"], want)
+			}
+
+			tr := g.trainer(t, kernels.NewCPU(0))
+			for range int(g.Number(t, "adam_steps")) {
+				if _, err := tr.StepFixed(); err != nil {
+					t.Fatal(err)
+				}
+			}
+			table := &strings.Builder{}
+			for prefix, tol := range map[string]float64{checkpoint.AdamMPrefix: gradTol, checkpoint.AdamVPrefix: 2 * gradTol} {
+				got, err := tr.Named(prefix)
+				if err != nil {
+					t.Fatal(err)
+				}
+				worst := 0.0
+				for _, nt := range got {
+					values := nt.T.Float32s()
+					file := make([]float32, len(values))
+					if err := w.ReadTensor(nt.Name, file); err != nil {
+						t.Fatal(err)
+					}
+					if err := approx.Compare(nt.Name, values, file, approx.RelMax(tol)); err != nil {
+						t.Error(err)
+					}
+					worst = max(worst, approx.WorstRel(values, file))
+				}
+				fmt.Fprintf(table, "  %s %.1e of max", prefix, worst)
+			}
+			t.Logf("worst errors:%s", table)
+
+			// Going on from the file is going on from where it was written.
+			from := map[string]string{checkpoint.ParamPrefix: checkpoint.ParamPrefix,
+				checkpoint.EMAPrefix: checkpoint.EMAPrefix, checkpoint.AdamMPrefix: checkpoint.AdamMPrefix,
+				checkpoint.AdamVPrefix: checkpoint.AdamVPrefix}
+			if !w.Has(checkpoint.EMAPrefix) {
+				from[checkpoint.EMAPrefix] = checkpoint.ParamPrefix
+			}
+			if err := tr.Continue(w.Step, w, from[checkpoint.EMAPrefix]); err != nil {
+				t.Fatal(err)
+			}
+			if tr.StepsDone() != w.Step {
+				t.Errorf("at step %d, expected %d", tr.StepsDone(), w.Step)
+			}
+			for prefix, of := range from {
+				got, err := tr.Named(prefix)
+				if err != nil {
+					t.Fatal(err)
+				}
+				file, err := w.Tensors(of)
+				for i := range file {
+					file[i].Name = prefix + strings.TrimPrefix(file[i].Name, of)
+				}
+				if err == nil {
+					err = sameTensors(got, file)
+				}
+				if err != nil {
+					t.Errorf("after Continue, %s: %v", prefix, err)
+				}
+			}
+		})
+	}
+}
+
+// hasNoAverage says whether the network was published without a moving average of its weights.
+func hasNoAverage(c model.Config) bool {
+	recipe := c.Recipe()
+	return recipe != nil && recipe.EMARate == 0
+}
+
+// sameTensors compares names, shapes and bits.
+func sameTensors(got, want []model.Named) error {
+	if len(got) != len(want) {
+		return fmt.Errorf("%d tensors, expected %d", len(got), len(want))
+	}
+	for i, w := range want {
+		g := got[i]
+		if g.Name != w.Name || !g.T.Shape().Eq(w.T.Shape()) {
+			return fmt.Errorf("tensor %d is %s %v, expected %s %v", i, g.Name, g.T.Shape(), w.Name, w.T.Shape())
+		}
+		for j, v := range w.T.Float32s() {
+			if b := g.T.Float32s()[j]; math.Float32bits(b) != math.Float32bits(v) {
+				return fmt.Errorf("%s: value %d is %g, expected %g", w.Name, j, b, v)
+			}
+		}
+	}
+	return nil
+}

@@ -1,0 +1,162 @@
+// The trainer: everything between two optimiser steps as programs on one arena.
+//
+//	step      perturb, forward, loss, backward, Adam and EMA, record, tick
+//	held out  perturb with every level in turn, forward with the averaged weights (or, where no average is kept, with
+//	          the parameters), loss, record, tick
+//
+// layout.go lays out the arena, steps.go runs the programs, state.go takes weights and moments in and out.
+
+package train
+
+import (
+	"sigmaz/kernels"
+	"sigmaz/model"
+	"sigmaz/model/graph"
+)
+
+// TrainerConfig is what a trainer is built from.
+type TrainerConfig struct {
+	Network     model.Config
+	Batch       int
+	Sigmas      model.Ladder
+	AnnealPower float64 // p of the loss weight sigma^p
+	Adam        Adam
+	EMARate     float64 // 0: no average is kept, and samples and the held-out loss are those of the parameters
+	EMAWarmup   bool    // rate min(EMARate, (1+n)/(10+n))
+
+	Data    *kernels.Data // nil where batches are given by SetBatch
+	HeldOut *kernels.Data // may be nil
+	Seed    uint64
+
+	Flip, Dequantize bool
+	LevelsPerStep    int // levels drawn each step and shared out over the batch; 0: one for each row
+	Stratified       bool
+
+	Ring int // steps between two calls of Losses, at most; 0: 1
+}
+
+// Trainer owns an arena with a network's parameters and the programs that train it.
+type Trainer struct {
+	c      TrainerConfig
+	arena  kernels.Arena
+	layout layout
+	net    *model.Network
+	plan   *graph.Plan
+	steps  uint64 // done
+	read   uint64 // steps whose losses were read
+
+	step      *graph.Machine // the whole step, nil without data
+	gradients *graph.Machine // forward and backward of the batch given by SetBatch
+	fixed     *graph.Machine // the same, then Adam and EMA
+	heldOut   *graph.Machine // the loss of a held-out batch, nil without held-out data
+}
+
+// NewTrainer builds the graphs, allocates the arena, compiles the programs and draws initial weights from the seed.
+//
+// Where the device has too little memory, the error says which batch would fit.
+func NewTrainer(b kernels.Backend, c TrainerConfig) (*Trainer, error) {
+	t, err := newTrainer(b, c)
+	if err == nil {
+		return t, nil
+	}
+	var back int64 // bytes that are given back: the arena, where the data set was too much
+	if t != nil && t.arena != nil {
+		if words, err := TrainerWords(b, c); err == nil {
+			back = 4 * int64(words)
+		}
+	}
+	for _, d := range []*kernels.Data{c.Data, c.HeldOut} {
+		if d != nil {
+			back -= d.Size()
+		}
+	}
+	return nil, model.WithFittingBatch(err, back, c.Batch, func(batch int) (int, error) {
+		c.Batch = batch
+		return TrainerWords(b, c)
+	})
+}
+
+func newTrainer(b kernels.Backend, c TrainerConfig) (*Trainer, error) {
+	p, err := newPlans(c)
+	if err != nil {
+		return nil, err
+	}
+	t := &Trainer{c: c, layout: p.layout, net: p.net, plan: p.train}
+	if t.arena, err = b.Alloc(t.layout.words, p.programs()...); err != nil {
+		return t, err
+	}
+	if err := t.arena.Write(t.layout.ladder, c.Sigmas); err != nil {
+		return t, err
+	}
+	if err := t.compile(b, p); err != nil {
+		return t, err
+	}
+	return t, t.Init(c.Seed)
+}
+
+// compile makes the programs: each is a plan between what comes before and after it.
+func (t *Trainer) compile(b kernels.Backend, p *plans) (err error) {
+	c, l := &t.c, &t.layout
+	machine := func(before []kernels.Op, plan *graph.Plan, after ...kernels.Op) *graph.Machine {
+		var m *graph.Machine
+		if err == nil {
+			m, err = graph.NewMachine(b, t.arena, before, plan, after)
+		}
+		return m
+	}
+	perturb := func(net *model.Network, plan *graph.Plan, data *kernels.Data, state kernels.Buf) kernels.Perturb {
+		return kernels.Perturb{N: c.Batch, XTilde: plan.Buf(net.XTilde), Z: plan.Buf(net.Z), Sigma: plan.Buf(net.Sigma),
+			Level: l.level, Ladder: l.ladder, State: state, Data: data, Seed: c.Seed, Rescale: c.Network.Rescaled}
+	}
+	adam := kernels.Adam{Param: l.params, Grad: l.grads, M: l.m, V: l.v, EMA: l.ema, State: l.state,
+		LR: c.Adam.LR, Beta1: c.Adam.Beta1, Beta2: c.Adam.Beta2, Eps: c.Adam.Eps, Rate: c.EMARate, Warmup: c.EMAWarmup}
+	tick := kernels.Tick{State: l.state}
+	t.gradients = machine(nil, p.train)
+	t.fixed = machine(nil, p.train, adam, tick)
+	if c.Data != nil {
+		draw := perturb(p.net, p.train, c.Data, l.state)
+		draw.Flip, draw.Dequantize = c.Flip, c.Dequantize
+		draw.LevelsPerStep, draw.Stratified = c.LevelsPerStep, c.Stratified
+		record := kernels.Record{Ring: l.ring, PerRow: p.train.Hidden(p.net.Loss, 0), Level: l.level, State: l.state}
+		t.step = machine([]kernels.Op{draw}, p.train, adam, record, tick)
+	}
+	if c.HeldOut != nil {
+		draw := perturb(p.heldOutNet, p.heldOut, c.HeldOut, l.heldOutState)
+		draw.Every = true
+		record := kernels.Record{Ring: l.heldOutRing, PerRow: p.heldOut.Hidden(p.heldOutNet.Loss, 0), Level: l.level,
+			State: l.heldOutState}
+		t.heldOut = machine([]kernels.Op{draw}, p.heldOut, record, kernels.Tick{State: l.heldOutState})
+	}
+	return err
+}
+
+// Init draws initial weights from the seed and starts the run anew.
+func (t *Trainer) Init(seed uint64) error {
+	l := &t.layout
+	weights := make([]float32, l.params.N)
+	for i, p := range t.net.Params {
+		p.Init(l.param[i].Of(weights), kernels.Stream{Seed: seed, Purpose: kernels.PurposeInit, N: uint64(i)})
+	}
+	for _, b := range []kernels.Buf{l.params, l.ema} {
+		if b.N == 0 {
+			continue
+		}
+		if err := t.arena.Write(b, weights); err != nil {
+			return err
+		}
+	}
+	zeros := make([]float32, l.params.N)
+	for _, b := range []kernels.Buf{l.m, l.v} {
+		if err := t.arena.Write(b, zeros); err != nil {
+			return err
+		}
+	}
+	return t.setStep(0)
+}
+
+func (t *Trainer) setStep(step uint64) error {
+	t.steps, t.read = step, step
+	state := make([]float32, kernels.StateWords)
+	kernels.SetStep(state, step)
+	return t.arena.Write(t.layout.state, state)
+}
