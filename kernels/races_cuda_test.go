@@ -204,8 +204,8 @@ func barriers(t *testing.T) []barrier {
 		kernel, line, n := "", 0, 0
 		for s := range strings.Lines(string(text)) {
 			line++
-			if m := ptxEntry.FindStringSubmatch(s); m != nil {
-				kernel, n = m[1], 0
+			if _, name, ok := strings.Cut(s, ".entry "); ok {
+				kernel, n = strings.TrimRight(name, "(\n"), 0
 			}
 			if strings.Contains(s, "bar.sync") {
 				all = append(all, barrier{kernel, f.Name(), line, n})
