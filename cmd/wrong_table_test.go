@@ -76,7 +76,7 @@ var wrongCalls = []wrong{
 	{args: "train -levels-per-step 33", code: 2, offender: "-levels-per-step is 33", advice: "raise -batch"},
 	{args: "train -sigma-begin 0.001", code: 2, offender: "-sigma-begin 0.001", advice: "raise -sigma-begin"},
 	{args: "train -sigma-begin -1", code: 2, offender: "-sigma-begin is -1", advice: "positive number"},
-	{args: "train -sigma-begin data-literal", code: 2, offender: "-sigma-begin is data-literal", advice: "rule for sigma-end"},
+	{args: "train -sigma-begin data-literal", code: 2, offender: "-sigma-begin is data-literal", advice: "rule for -sigma-end"},
 	{args: "train -sigma-end 0", code: 2, offender: "-sigma-end is 0", advice: "positive number"},
 	{args: "train -levels 1 -sigma-end 0.1", code: 2, offender: "-sigma-end", advice: "leave it out"},
 	{args: "train -T 0", code: 2, offender: "-T is 0", advice: "at least 1"},
