@@ -3,17 +3,20 @@
 #	docker build -t sigmaz .
 #	docker run --rm --gpus all sigmaz                                            train on the default data
 #	docker run --rm --gpus all -v "$PWD/runs:/runs" --user "$(id -u):$(id -g)" sigmaz -data toy:swissroll
-#	docker run --rm --gpus all -v "$PWD/runs:/runs" --user "$(id -u):$(id -g)" --entrypoint sample sigmaz runs/glyphs-1 -gpu
-#	docker run --rm --gpus all --entrypoint bench sigmaz -gpu
+#	docker run --rm --gpus all -v "$PWD/runs:/runs" --user "$(id -u):$(id -g)" sigmaz sample runs/glyphs-1 -gpu
+#	docker run --rm --gpus all sigmaz bench -gpu
+#	docker run --rm --gpus all sigmaz -h                                         every command
 #
 #	docker build -t sigmaz-cpu --target cpu .
 #	docker run --rm -v "$PWD/runs:/runs" -v "$PWD/data:/data:ro" --user "$(id -u):$(id -g)" sigmaz-cpu -preset fashion-mnist
 #
-# Arguments go to the program. --user makes the files of a mounted folder yours; without a mount, runs are kept in a volume.
-# The driver comes from the host with --gpus all (NVIDIA Container Toolkit): without it the programs of the GPU image do not
-# start, because libcuda.so.1 is missing.
+# Arguments go to the program sigmaz. Without a command word they are those of SIGMAZ_DEFAULT below: train -gpu, or train in
+# the CPU image. --user makes the files of a mounted folder yours; without a mount, runs are kept in a volume. The driver
+# comes from the host with --gpus all (NVIDIA Container Toolkit): without it the program of the GPU image does not start,
+# because libcuda.so.1 is missing.
 #
-#	docker build --build-arg CUDA_VERSION=11.8.0 -t sigmaz .    for hosts with an older driver; 11.8 to 12.x
+#	docker build --build-arg COMMIT="$(git rev-parse HEAD)" -t sigmaz .    for sigmaz version, as .git is not in the build
+#	docker build --build-arg CUDA_VERSION=11.8.0 -t sigmaz .               for hosts with an older driver; 11.8 to 12.x
 
 ARG CUDA_VERSION=12.4.1
 ARG CUDA_OS=ubuntu22.04
@@ -28,16 +31,19 @@ WORKDIR /src
 COPY go.mod go.sum ./
 RUN go mod download
 COPY . .
-RUN CGO_ENABLED=0 go build -tags nocuda -trimpath -ldflags="-s -w" -o /out/ ./cmd/...
+ARG COMMIT=unknown
+RUN CGO_ENABLED=0 go build -tags nocuda -trimpath -ldflags="-s -w -X main.commit=${COMMIT}" -o /out/sigmaz ./cmd/sigmaz
 
 FROM debian:bookworm-slim AS cpu
 RUN useradd --uid 10001 --no-create-home sigmaz && install -d -o sigmaz -g sigmaz /runs
-COPY --from=build-cpu /out/ /usr/local/bin/
+COPY --from=build-cpu /out/sigmaz /usr/local/bin/
+# What is run without a command word.
+ENV SIGMAZ_DEFAULT="train"
 USER 10001
-# The programs' default folders, runs and data/..., are relative: here /runs and /data.
+# The default folders, runs and data/..., are relative: here /runs and /data.
 WORKDIR /
 VOLUME /runs
-ENTRYPOINT ["train"]
+ENTRYPOINT ["sigmaz"]
 
 # ------------------------------------------------------------------------------------------------------------------ GPU
 
@@ -51,16 +57,19 @@ WORKDIR /src
 COPY go.mod go.sum ./
 RUN go mod download
 COPY . .
+ARG COMMIT=unknown
 # The driver's library is not in the image; its stub is there to link against.
 RUN CGO_ENABLED=1 CGO_LDFLAGS="-O2 -g -L/usr/local/cuda/lib64/stubs" \
-	go build -trimpath -ldflags="-s -w" -o /out/ ./cmd/...
+	go build -trimpath -ldflags="-s -w -X main.commit=${COMMIT}" -o /out/sigmaz ./cmd/sigmaz
 
 FROM nvidia/cuda:${CUDA_VERSION}-base-${CUDA_OS} AS gpu
 RUN useradd --uid 10001 --no-create-home sigmaz && install -d -o sigmaz -g sigmaz /runs
-COPY --from=build /out/ /usr/local/bin/
+COPY --from=build /out/sigmaz /usr/local/bin/
 # The driver compiles the kernels for the card when they are first used, and keeps the result where it can be written.
 ENV CUDA_CACHE_PATH=/runs/.cuda-cache
+# What is run without a command word.
+ENV SIGMAZ_DEFAULT="train -gpu"
 USER 10001
 WORKDIR /
 VOLUME /runs
-ENTRYPOINT ["train", "-gpu"]
+ENTRYPOINT ["sigmaz"]

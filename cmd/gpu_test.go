@@ -1,5 +1,7 @@
 //go:build cgo && !nocuda
 
+// The commands on a GPU, or on the stand-in driver: the same numbers as on the CPU, and one sentence on bad days.
+
 package cmd_test
 
 import (
@@ -124,7 +126,8 @@ func TestTrainOnGPU(t *testing.T) {
 	compareRuns(t, filepath.Join(dir, "runs/cpu"), filepath.Join(dir, "runs/mixed"), 50, 1e-3)
 }
 
-// Samples of a checkpoint, and the score at them, are the same on CPU and GPU, but for rounding: four images, and points of the plane.
+// Samples of a checkpoint, and the score at them, are the same on CPU and GPU, but for rounding: four images, and
+// points of the plane.
 func TestSampleOnGPU(t *testing.T) {
 	device(t)
 	dir := t.TempDir()
@@ -134,12 +137,12 @@ func TestSampleOnGPU(t *testing.T) {
 	for run, n := range map[string]string{"runs/images": "4", "runs/toy": "100"} {
 		samples := filepath.Join(dir, "sample0.npy")
 		onBoth(t, dir, 1e-3, "sample", run, "-n", n, "-o", "x.png", "-npy")
-		onBoth(t, dir, 1e-4, "score", "-checkpoint", run, "-input", samples, "-layout", "nhwc", "-level", "1", "-o")
+		onBoth(t, dir, 1e-4, "score", run, "-input", samples, "-layout", "nhwc", "-level", "1", "-o")
 	}
 }
 
-// onBoth runs a command with the name of an array to write as its last word, on the CPU and on the GPU, and holds the two
-// arrays together within tol of the largest value. They are COMMAND0.npy and COMMAND1.npy.
+// onBoth runs a command with the name of an array to write as its last word, on the CPU and on the GPU, and holds the
+// two arrays together within tol of the largest value. They are COMMAND0.npy and COMMAND1.npy.
 func onBoth(t *testing.T, dir string, tol float64, args ...string) {
 	t.Helper()
 	var x [2][]float32

@@ -1,3 +1,5 @@
+// Two trainers and one run folder.
+
 package cmd_test
 
 import (

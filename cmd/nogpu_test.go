@@ -1,5 +1,7 @@
 //go:build !cgo || nocuda
 
+// What a program without CUDA says to -gpu.
+
 package cmd_test
 
 import (

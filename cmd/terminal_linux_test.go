@@ -1,3 +1,5 @@
+// The commands on a terminal, on full disks and on disks that may not be written.
+
 package cmd_test
 
 import (
@@ -58,7 +60,7 @@ func onTerminal(t *testing.T, cols uint16, dir string, env []string, words ...st
 func TestNarrowTerminal(t *testing.T) {
 	const cols = 40
 	dir := world(t)
-	for _, program := range []string{"train", "sample", "score", "export", "bench"} {
+	for _, program := range []string{"train", "sample", "score", "export", "bench", "sigmaz"} {
 		code, text := onTerminal(t, cols, dir, nil, program, "-h")
 		if code != 0 || !strings.Contains(text, "Examples:") {
 			t.Errorf("%s -h: code %d, %q", program, code, text)

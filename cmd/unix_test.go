@@ -1,5 +1,7 @@
 //go:build unix
 
+// Permissions, signals and pipes.
+
 package cmd_test
 
 import (
@@ -15,8 +17,8 @@ import (
 	"testing"
 )
 
-// nobody makes a call that of a user without rights. Where the test's user is root, for whom permissions do not count, it
-// is another.
+// nobody makes a call that of a user without rights. Where the test's user is root, for whom permissions do not
+// count, it is another.
 func nobody(t *testing.T) func(*exec.Cmd) {
 	t.Helper()
 	if os.Geteuid() != 0 {
@@ -151,7 +153,7 @@ func TestNothingIsLostWithTheReader(t *testing.T) {
 		t.Error(err)
 	}
 	var exit *exec.ExitError
-	for _, program := range []string{"train", "sample", "score", "export", "bench"} {
+	for _, program := range []string{"train", "sample", "score", "export", "bench", "sigmaz"} {
 		full, err := os.OpenFile("/dev/full", os.O_WRONLY, 0)
 		if err != nil {
 			t.Skip(err)
@@ -163,6 +165,40 @@ func TestNothingIsLostWithTheReader(t *testing.T) {
 			t.Errorf("%s -h onto a full disk: %v, %q", program, err, &stderr)
 		}
 		full.Close()
+	}
+}
+
+// The first signal is answered, and a second one does not wait for a step that takes long.
+func TestSecondSignal(t *testing.T) {
+	for _, words := range [][]string{{"train"}, {"sigmaz", "train"}} {
+		c := exec.Command(filepath.Join(bin, words[0]), append(words[1:], strings.Fields("-ngf 64 -batch 128 -steps 1000 -held-out 0 -preview-n 0 -log-every 1")...)...)
+		c.Dir, c.Env = t.TempDir(), bare()
+		stdout, err := c.StdoutPipe()
+		if err != nil {
+			t.Fatal(err)
+		}
+		stderr, err := c.StderrPipe()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := c.Start(); err != nil {
+			t.Fatal(err)
+		}
+		lines := bufio.NewScanner(stdout)
+		for lines.Scan() && !strings.HasPrefix(lines.Text(), "training ") {
+		}
+		c.Process.Signal(syscall.SIGINT)
+		said := bufio.NewScanner(stderr)
+		for said.Scan() && said.Text() != "stopping after this step; once more quits at once, without saving" {
+		}
+		c.Process.Signal(syscall.SIGINT)
+		var exit *exec.ExitError
+		if err := c.Wait(); !errors.As(err, &exit) || exit.ExitCode() != 130 {
+			t.Errorf("%q: %v, expected exit code 130", words, err)
+		}
+		if saved, _ := filepath.Glob(filepath.Join(c.Dir, "runs/glyphs-1/checkpoints/*.safetensors")); len(saved) > 0 {
+			t.Errorf("%q: saved %q", words, saved)
+		}
 	}
 }
 

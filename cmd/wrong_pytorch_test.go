@@ -1,4 +1,5 @@
 // Wrong calls about PyTorch's files and NumPy's arrays.
+
 package cmd_test
 
 import (
@@ -53,7 +54,7 @@ var wrongPyTorch = []wrong{
 	{args: "sample torch/good.pth -size 12x8", code: 1, offender: "torch/good.pth keeps no ladder", advice: "-preset NAME", prepare: torchFiles},
 	{args: "sample torch/good.pth -net ncsnv2 -size 12x8", code: 1, offender: "not those of network ncsnv2", advice: "give -net ncsn", prepare: torchFiles},
 	{args: "sample torch/good.pth -net ncsn2 -size 12x8", code: 2, offender: `-net is "ncsn2"`, advice: "did you mean ncsn", prepare: torchFiles},
-	{args: "sample torch/good.pth -preset ncsn-mnist", code: 1, offender: "for 5 noise levels", advice: "give -L 5", prepare: torchFiles},
+	{args: "sample torch/good.pth -preset ncsn-mnist", code: 1, offender: "for 5 noise levels", advice: "give -levels 5", prepare: torchFiles},
 	{args: "sample torch/good.pth -size 11x8 -sigma-begin 1 -sigma-end 0.01", code: 1, offender: "11 x 8", advice: "multiples of 2", prepare: torchFiles},
 	{args: "sample torch/good.pth -size 12*8", code: 2, offender: `-size is "12*8"`, advice: "such as 48x64", prepare: torchFiles},
 	{args: "sample torch/cut.pth -size 12x8", code: 1, offender: "torch/cut.pth is a zip archive that does not open", advice: "copy it again", prepare: torchFiles},
@@ -72,10 +73,9 @@ var wrongPyTorch = []wrong{
 	{args: "export runs/toy -o a.pth", code: 2, offender: "-o is a.pth", advice: "ends in .safetensors"},
 	{args: "export runs/toy -o none/a.safetensors", code: 1, offender: "cannot write none/a.safetensors", advice: "folder exists"},
 	{args: "export runs/toy -emma -o a.safetensors", code: 2, offender: "unknown flag -emma", advice: "did you mean -ema?"},
-	{args: "score runs/toy", code: 2, offender: `unexpected argument "runs/toy"`, advice: "such as -checkpoint"},
-	{args: "score -checkpoint runs/toy -input torch/x.npy -o s.npy", code: 2, offender: "the noise is missing", advice: "expected -level I"},
-	{args: "score -checkpoint runs/toy -input torch/x.npy -level 0 -o s.npy", code: 1, offender: "torch/x.npy ends within the header", advice: "copy it again", prepare: torchFiles},
-	{args: "score -checkpoint runs/toy -input torch/text.npy -level 0 -o s.npy", code: 1, offender: "torch/text.npy is no NPY array", advice: "numpy.save", prepare: torchFiles},
+	{args: "score runs/toy -input torch/x.npy -o s.npy", code: 2, offender: "the noise is missing", advice: "expected -level I"},
+	{args: "score runs/toy -input torch/x.npy -level 0 -o s.npy", code: 1, offender: "torch/x.npy ends within the header", advice: "copy it again", prepare: torchFiles},
+	{args: "score runs/toy -input torch/text.npy -level 0 -o s.npy", code: 1, offender: "torch/text.npy is no NPY array", advice: "numpy.save", prepare: torchFiles},
 	{args: "score -checkpoint runs/toy -input torch/x.npy -levle 0 -o s.npy", code: 2, offender: "unknown flag -levle", advice: "did you mean -level?"},
-	{args: "score -checkpoint runs/toy -input torch -level 0 -o s.npy", code: 1, offender: "torch is a folder", advice: "expected an NPY array", prepare: torchFiles},
+	{args: "score runs/toy -input torch -level 0 -o s.npy", code: 1, offender: "torch is a folder", advice: "expected an NPY array", prepare: torchFiles},
 }

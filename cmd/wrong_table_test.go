@@ -1,3 +1,5 @@
+// Wrong calls about flags, values, folders and runs.
+
 package cmd_test
 
 // wrongCalls are the rows, by command and by what they are about.

@@ -1,3 +1,5 @@
+// What a network is built from.
+
 package model
 
 // Config is what a network is built from. It is stored in the run's configuration and in every checkpoint.
@@ -7,8 +9,8 @@ type Config struct {
 	Width    int     `yaml:"width"`             // W; 1 for vectors
 	Channels int     `yaml:"channels"`          // C; the dimension D for vectors
 	NGF      int     `yaml:"ngf,omitempty"`     // networks for images: channels at full resolution
-	Hidden   int     `yaml:"hidden,omitempty"`  // mlp: width of the three hidden layers
-	DataSD   float64 `yaml:"data_sd,omitempty"` // mlp: standard deviation of the data, sd in x / sqrt(sigma^2 + sd^2)
+	Hidden   int     `yaml:"hidden,omitempty"`  // networks for vectors: units of each hidden layer
+	DataSD   float64 `yaml:"data_sd,omitempty"` // networks for vectors: standard deviation of all values of the data
 
 	// Options of the networks for images.
 
@@ -18,5 +20,5 @@ type Config struct {
 	Rescaled      bool   `yaml:"rescaled,omitempty"`      // the data is in [-1, 1] and not, as usual, in [0, 1]
 }
 
-// D is the number of values of one row.
+// D returns the number of values of one row; 0 while the data is not known.
 func (c Config) D() int { return c.Height * c.Width * c.Channels }

@@ -1,4 +1,5 @@
 // What a network costs, and which batch of it a device has memory for.
+
 package model
 
 import (
@@ -41,9 +42,9 @@ func Describe(c Config) (Info, error) {
 	return info, nil
 }
 
-// WithFittingBatch adds to the error of a device with too little memory which batch below the given one would fit. words
-// is what a batch needs, more is what will be free beside what the error tells, in bytes. One part in 32 is left to the
-// driver.
+// WithFittingBatch adds to the error of a device with too little memory which smaller batch would fit. words returns
+// how many four-byte words a batch needs; more is how many bytes will be free beside those that the error says are
+// free. One part in 32 of the memory is left to the driver. Other errors are returned as they are.
 func WithFittingBatch(err error, more int64, batch int, words func(batch int) (int, error)) error {
 	var oom kernels.OutOfMemory
 	if !errors.As(err, &oom) {

@@ -1,17 +1,19 @@
-// The noise ladder: a geometric sequence sigma_1 > sigma_2 > ... > sigma_L,
+// The noise ladder: levels sigma_1 > sigma_2 > ... > sigma_L, geometric,
 //
 //	sigma_i = sigma_1 (sigma_L / sigma_1)^((i-1)/(L-1))
 //
-// (Song and Ermon 2019, section 4.2), and the five techniques of Song and Ermon 2020 that choose its parameters; or a linear
-// one, an option of the original programs:
+// (Song and Ermon 2019, section 4.2), or linear, an option of the original programs:
 //
 //	sigma_i = sigma_1 + (i-1)/(L-1) (sigma_L - sigma_1)
+//
+// How many levels there should be: technique2.go.
+
 package model
 
 import (
-	"fmt"
 	"math"
-	"strings"
+
+	"sigmaz/internal/setting"
 )
 
 // Ladder is the noise levels from the largest sigma (level 0) to the smallest (level L-1), as standard deviations per
@@ -27,22 +29,62 @@ const (
 // Spacings lists them, the usual one first.
 func Spacings() []string { return []string{GeometricSpacing, LinearSpacing} }
 
-// NewLadder is the ladder of L levels from begin down to end; spacing "" is geometric. One level is plain denoising score
-// matching at begin; end is then not used.
-func NewLadder(spacing string, begin, end float64, levels int) (Ladder, error) {
+// MaxLevels bounds the length of a ladder. The longest published one has 2,311 levels.
+const MaxLevels = 1 << 16
+
+// CheckLevels judges L, the number of levels of a ladder. The error is a [*setting.Error], as are those of the others
+// here.
+func CheckLevels(levels int) error {
 	switch {
-	case spacing != "" && spacing != GeometricSpacing && spacing != LinearSpacing:
-		return nil, fmt.Errorf("spacing is %q: expected one of %s", spacing, strings.Join(Spacings(), ", "))
 	case levels < 1:
-		return nil, fmt.Errorf("levels is %d: expected at least 1", levels)
-	case !(begin > 0) || math.IsInf(begin, 0):
-		return nil, fmt.Errorf("sigma-begin is %g: expected a positive number", begin)
-	case levels == 1:
+		return setting.Errorf("levels", "is %d: expected at least 1 noise level", levels)
+	case levels > MaxLevels:
+		return setting.Errorf("levels", "is %d: expected at most %d noise levels", levels, MaxLevels)
+	}
+	return nil
+}
+
+// CheckSigma judges the value of the setting key, which is a noise level.
+func CheckSigma(key string, sigma float64) error {
+	if !(sigma > 0) || math.IsInf(sigma, 0) {
+		return setting.Errorf(key, "is %g: expected a positive number", sigma)
+	}
+	return nil
+}
+
+// CheckLadder judges what [NewLadder] makes a ladder of. With one level the ladder has no end, and end is not looked
+// at.
+func CheckLadder(spacing string, begin, end float64, levels int) error {
+	if spacing != "" {
+		if err := oneOf("spacing", spacing, Spacings()); err != nil {
+			return err
+		}
+	}
+	if err := CheckLevels(levels); err != nil {
+		return err
+	}
+	if err := CheckSigma("sigma-begin", begin); err != nil || levels == 1 {
+		return err
+	}
+	if err := CheckSigma("sigma-end", end); err != nil {
+		return err
+	}
+	if begin <= end {
+		return setting.Errorf("sigma-begin", "%g is not larger than sigma-end %g: the ladder runs from the "+
+			"largest noise to the smallest; "+
+			"raise sigma-begin or lower sigma-end", begin, end)
+	}
+	return nil
+}
+
+// NewLadder returns the ladder of L levels from begin down to end; spacing "" is geometric. One level is plain
+// denoising score matching at begin.
+func NewLadder(spacing string, begin, end float64, levels int) (Ladder, error) {
+	if err := CheckLadder(spacing, begin, end, levels); err != nil {
+		return nil, err
+	}
+	if levels == 1 {
 		return Ladder{float32(begin)}, nil
-	case !(end > 0) || math.IsInf(end, 0):
-		return nil, fmt.Errorf("sigma-end is %g: expected a positive number", end)
-	case begin <= end:
-		return nil, fmt.Errorf("sigma-begin %g is not larger than sigma-end %g: the ladder runs from the largest noise to the smallest; raise sigma-begin or lower sigma-end", begin, end)
 	}
 	l := make(Ladder, levels)
 	for i := range l {
@@ -58,13 +100,13 @@ func NewLadder(spacing string, begin, end float64, levels int) (Ladder, error) {
 	return l, nil
 }
 
-// Geometric is the geometric ladder.
+// Geometric returns the geometric ladder; see [NewLadder].
 func Geometric(begin, end float64, levels int) (Ladder, error) {
 	return NewLadder(GeometricSpacing, begin, end, levels)
 }
 
-// Ratio is g = sigma_i / sigma_(i+1), 1 for a single level; the largest of them where they differ by more than the rounding
-// of the levels, in a linear ladder.
+// Ratio returns g = sigma_i / sigma_(i+1), 1 for a single level; the largest of them where they differ by more than the
+// rounding of the levels, in a linear ladder.
 func (l Ladder) Ratio() float64 {
 	if len(l) < 2 {
 		return 1
@@ -78,12 +120,14 @@ func (l Ladder) Ratio() float64 {
 	return g
 }
 
-// Begin is the largest sigma and End the smallest.
+// Begin returns the largest sigma.
 func (l Ladder) Begin() float64 { return float64(l[0]) }
-func (l Ladder) End() float64   { return float64(l[len(l)-1]) }
 
-// DiffersFrom is the first level at which a ladder that a file keeps differs by more than one part in a million, or that only
-// one of the two has; -1 where there is none.
+// End returns the smallest sigma.
+func (l Ladder) End() float64 { return float64(l[len(l)-1]) }
+
+// DiffersFrom returns the first level at which a ladder that a file keeps differs by more than one part in a million,
+// or that only one of the two has; -1 where there is none.
 func (l Ladder) DiffersFrom(sigmas []float64) int {
 	for i := range min(len(l), len(sigmas)) {
 		if !(math.Abs(sigmas[i]-float64(l[i])) <= 1e-6*float64(l[i])) {

@@ -19,7 +19,8 @@ import (
 func TestThreeFormsOfTheLossAgree(t *testing.T) {
 	const n, d, s = 20000, 2, 0.7
 	const u = 1.0 / (1 << 24) // the largest relative error of a float32 rounding
-	net, err := NewScore(kernels.NewCPU(0), Config{Net: "mlp", Height: 1, Width: 1, Channels: d, Hidden: 16, DataSD: s}, n, 0)
+	net, err := NewScore(kernels.NewCPU(0), Config{Net: "mlp", Height: 1, Width: 1, Channels: d, Hidden: 16,
+		DataSD: s}, n, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -46,11 +47,12 @@ func TestThreeFormsOfTheLossAgree(t *testing.T) {
 			mem := make([]float32, n*(3*d+4)+8)
 			at := 0
 			take := func(k int) kernels.Buf { b := kernels.Buf{Off: at, N: k}; at += k; return b }
-			p := kernels.Perturb{N: n, XTilde: take(n * d), Z: take(n * d), Sigma: take(n), Level: take(n), Ladder: take(1),
-				State: take(kernels.StateWords), Data: data, Seed: 2}
+			p := kernels.Perturb{N: n, XTilde: take(n * d), Z: take(n * d), Sigma: take(n), Level: take(n),
+				Ladder: take(1), State: take(kernels.StateWords), Data: data, Seed: 2}
 			p.Ladder.Of(mem)[0] = sigma32
 			p.Ref(mem)
-			loss := kernels.Loss{N: n, S: take(n * d), Z: p.Z, Sigma: p.Sigma, Mean: take(1), PerRow: take(n), Power: power}
+			loss := kernels.Loss{N: n, S: take(n * d), Z: p.Z, Sigma: p.Sigma, Mean: take(1), PerRow: take(n),
+				Power: power}
 			x, score := p.XTilde.Of(mem), loss.S.Of(mem)
 			c := 1 / (s*s + sigma*sigma)
 			for name, f := range map[string]func(){
@@ -58,8 +60,8 @@ func TestThreeFormsOfTheLossAgree(t *testing.T) {
 				"wrong score": func() { linear(score, x, -0.5*c) },
 				"zero":        func() { linear(score, x, 0) },
 				"network": func() {
-					if net.Arena.Write(net.X, x) != nil || net.Arena.Write(net.Sigma, p.Sigma.Of(mem)) != nil || program.Run() != nil ||
-						net.Arena.Read(score, net.S) != nil {
+					if net.Arena.Write(net.X, x) != nil || net.Arena.Write(net.Sigma, p.Sigma.Of(mem)) != nil ||
+						program.Run() != nil || net.Arena.Read(score, net.S) != nil {
 						t.Fatal("the network does not run")
 					}
 				},
@@ -88,7 +90,8 @@ func TestThreeFormsOfTheLossAgree(t *testing.T) {
 					slack += 1.01 * u * (dn + slack) // of the row's loss
 					if got := 2 * float64(loss.PerRow.Of(mem)[r]) / math.Pow(sigma, power); math.Abs(got-dn) > slack {
 						if wrong++; wrong == 1 {
-							t.Errorf("sigma %g power %g %s row %d: kernels.Loss gives %g, the denoising form %g, expected within %g", sigma, power, name, r, got, dn, slack)
+							t.Errorf("sigma %g power %g %s row %d: kernels.Loss gives %g, the denoising form %g, "+
+								"expected within %g", sigma, power, name, r, got, dn, slack)
 						}
 					}
 					denoising += dn / n
@@ -98,14 +101,17 @@ func TestThreeFormsOfTheLossAgree(t *testing.T) {
 				}
 				bound += 1.01 * u * (denoising + bound) // of the mean
 				if math.Abs(noise-denoising) > bound {
-					t.Errorf("sigma %g power %g %s: kernels.Loss gives %g, the denoising form %g, expected within %g", sigma, power, name, noise, denoising, bound)
+					t.Errorf("sigma %g power %g %s: kernels.Loss gives %g, the denoising form %g, expected within "+
+						"%g", sigma, power, name, noise, denoising, bound)
 				}
 				if bound > 1e-5*denoising {
-					t.Errorf("sigma %g power %g %s: the bound %g says little about %g", sigma, power, name, bound, denoising)
+					t.Errorf("sigma %g power %g %s: the bound %g says little about %g", sigma, power, name, bound,
+						denoising)
 				}
 				want := d/(sigma*sigma) - d*c
 				if se := math.Sqrt((sumSq - sum*sum) / n); math.Abs(sum-want) > 4*se {
-					t.Errorf("sigma %g %s: denoising - explicit is %g, expected %g within %g", sigma, name, sum, want, 4*se)
+					t.Errorf("sigma %g %s: denoising - explicit is %g, expected %g within %g", sigma, name, sum,
+						want, 4*se)
 				}
 			}
 		}

@@ -1,6 +1,6 @@
-// The networks of Song and Ermon for images: NCSN (2019), NCSNv2 (2020) and its larger forms. All are RefineNets on a dilated
-// ResNet: stages of two residual blocks down, and from the last stage up a chain of refine blocks, each on the stage of its
-// size and the block before. n = ngf channels at full size; names are PyTorch's:
+// The networks of Song and Ermon for images: NCSN (2019), NCSNv2 (2020) and its larger forms. All are RefineNets on a
+// dilated ResNet: stages of two residual blocks down, and from the last stage up a chain of refine blocks, each on the
+// stage of its size and the block before. n = ngf channels at full size; names are PyTorch's:
 //
 //	ncsn, ncsnv2                    ncsnv2deeper                    ncsnv2deepest
 //	begin_conv  C -> n     1        begin_conv  C -> n     1        begin_conv  C -> n     1
@@ -22,9 +22,10 @@
 //
 //	s(x~, sigma) = f(2 x~ - 1) / sigma
 //
-// so f predicts minus the noise z and never sees sigma. NCSN is told the level i: its norms take their parameters from row
-// i of a table each, there are norms in its refine blocks too, their pooling is the average instead of the maximum, and
-// nothing is divided: s(x~, i) = f(2 x~ - 1, i).
+// so f predicts minus the noise z and never sees sigma. NCSN is told the level i: its norms take their parameters from
+// row i of a table each, there are norms in its refine blocks too, their pooling is the average instead of the maximum,
+// and nothing is divided: s(x~, i) = f(2 x~ - 1, i).
+
 package model
 
 import (
@@ -33,7 +34,9 @@ import (
 	"strings"
 
 	"gorgonia.org/gorgonia"
+	"gorgonia.org/tensor"
 
+	"sigmaz/internal/setting"
 	"sigmaz/kernels"
 	"sigmaz/model/graph"
 )
@@ -61,21 +64,66 @@ type refineNet struct {
 	conditional bool
 }
 
-var ncsnStages = []stageSpec{{"res1", 1, false, 1}, {"res2", 2, true, 1}, {"res3", 2, true, 2}, {"res4", 2, true, 4}}
-var ncsnRefine = []refineSpec{{"refine1", 2}, {"refine2", 2}, {"refine3", 1}, {"refine4", 1}}
+// The networks differ in these lists alone, and NCSN in being conditional.
+var (
+	ncsnStages = []stageSpec{
+		{"res1", 1, false, 1}, {"res2", 2, true, 1}, {"res3", 2, true, 2}, {"res4", 2, true, 4},
+	}
+	ncsnRefine = []refineSpec{{"refine1", 2}, {"refine2", 2}, {"refine3", 1}, {"refine4", 1}}
 
-var refineNets = []refineNet{
-	{"ncsn", ncsnStages, ncsnRefine, true},
-	{"ncsnv2", ncsnStages, ncsnRefine, false},
-	{"ncsnv2deeper",
-		[]stageSpec{{"res1", 1, false, 1}, {"res2", 2, true, 1}, {"res3", 2, true, 1}, {"res4", 4, true, 2}, {"res5", 4, true, 4}},
-		[]refineSpec{{"refine1", 4}, {"refine2", 2}, {"refine3", 2}, {"refine4", 1}, {"refine5", 1}}, false},
-	{"ncsnv2deepest",
-		[]stageSpec{{"res1", 1, false, 1}, {"res2", 2, true, 1}, {"res3", 2, true, 1}, {"res31", 2, true, 1}, {"res4", 4, true, 2}, {"res5", 4, true, 4}},
-		[]refineSpec{{"refine1", 4}, {"refine2", 2}, {"refine31", 2}, {"refine3", 2}, {"refine4", 1}, {"refine5", 1}}, false},
+	deeperStages = []stageSpec{
+		{"res1", 1, false, 1}, {"res2", 2, true, 1}, {"res3", 2, true, 1}, {"res4", 4, true, 2}, {"res5", 4, true, 4},
+	}
+	deeperRefine = []refineSpec{{"refine1", 4}, {"refine2", 2}, {"refine3", 2}, {"refine4", 1}, {"refine5", 1}}
+
+	deepestStages = []stageSpec{
+		{"res1", 1, false, 1}, {"res2", 2, true, 1}, {"res3", 2, true, 1}, {"res31", 2, true, 1},
+		{"res4", 4, true, 2}, {"res5", 4, true, 4},
+	}
+	deepestRefine = []refineSpec{
+		{"refine1", 4}, {"refine2", 2}, {"refine31", 2}, {"refine3", 2}, {"refine4", 1}, {"refine5", 1},
+	}
+)
+
+// row completes a network's row of the table, which has its learning rate, published sampling and recipe, with what all
+// networks of this file share.
+func (r refineNet) row(n network) network {
+	n.name, n.validate, n.params, n.score = r.name, r.validate, r.params, r.score
+	n.settings, n.needsLevels, n.width = []string{"ngf", "normalization", "nonlinearity", "rescaled"}, r.needsLevels, 8
+	n.mark, n.recognise = "begin_conv.weight of four dimensions", r.recognise
+	n.noise, n.sigmas = blind, true
+	if r.conditional {
+		n.noise, n.sigmas = byLevel, false
+	}
+	return n
 }
 
-// halvings is how often the network halves the image.
+// needsLevels is [Config.NeedsLevels]: NCSN has a row of parameters for each level, and in the originals the last norm
+// of an unconditional network with InstanceNorm takes the number of levels for its epsilon.
+func (r refineNet) needsLevels(c Config) bool {
+	return r.conditional || c.normalization() == instanceNorm
+}
+
+// recognise lists the network with each norm for parameters that begin as those of all networks in this file do.
+func (r refineNet) recognise(shapes map[string]tensor.Shape, levels int) (list []Config) {
+	first := shapes["begin_conv.weight"] // (n, C, 3, 3)
+	if len(first) != 4 {
+		return nil
+	}
+	if table := shapes["normalizer.embed.weight"]; len(table) == 2 { // a row for each level
+		levels = table[0]
+	}
+	for _, norm := range Normalizations() {
+		c := Config{Net: r.name, NGF: first[0], Channels: first[1], Normalization: norm}
+		if r.needsLevels(c) {
+			c.Levels = levels
+		}
+		list = append(list, c)
+	}
+	return list
+}
+
+// halvings counts how often the network halves the image.
 func (r refineNet) halvings() int {
 	n := 0
 	for _, s := range r.stages {
@@ -86,33 +134,30 @@ func (r refineNet) halvings() int {
 	return n
 }
 
-// network is the entry of the table of networks.
-func (r refineNet) network() network {
-	return network{r.validate, r.params, r.score, true, !r.conditional}
-}
-
 func (r refineNet) validate(c Config) error {
 	unit, times := 1<<r.halvings(), [...]string{"", "", " twice", " three times"}[r.halvings()]
 	switch {
 	case c.NGF < 2:
-		return fmt.Errorf("ngf is %d: network %s needs at least 2 channels for its norms", c.NGF, r.name)
+		return setting.Errorf("ngf", "is %d: expected at least 2 channels, because the norm takes the variance over "+
+			"them", c.NGF)
+	case c.D() == 0:
+		return nil
 	case c.Height%unit != 0 || c.Width%unit != 0:
-		return fmt.Errorf("the images are %d x %d (height x width): network %s halves both%s, so both must be multiples of %d, such as %d x %d",
+		return fmt.Errorf("the images are %d x %d (height x width): network %s halves both%s, so both must be "+
+			"multiples of %d, such as %d x %d",
 			c.Height, c.Width, r.name, times, unit, nearestMultiple(c.Height, unit), nearestMultiple(c.Width, unit))
 	case c.Height*c.Width == unit*unit:
-		return fmt.Errorf("the images are %d x %d (height x width): network %s makes a single pixel of them, of which a norm leaves nothing, so one of the two must be larger, such as %d x %d",
+		return fmt.Errorf("the images are %d x %d (height x width): network %s makes a single pixel of them, of "+
+			"which a norm leaves nothing, so one of the two must be larger, such as %d x %d",
 			c.Height, c.Width, r.name, 2*unit, 2*unit)
-	case !slices.Contains(Normalizations(), c.normalization()):
-		return fmt.Errorf("normalization is %q: expected one of %s", c.Normalization, strings.Join(Normalizations(), ", "))
-	case !slices.Contains(Nonlinearities(), c.nonlinearity()):
-		return fmt.Errorf("nonlinearity is %q: expected one of %s", c.Nonlinearity, strings.Join(Nonlinearities(), ", "))
 	case c.NeedsLevels() && c.Levels < 1:
-		return fmt.Errorf("levels is %d: network %s with %s depends on the number of noise levels, at least 1", c.Levels, r.name, c.normalization())
+		return fmt.Errorf("levels is %d: network %s with %s depends on the number of noise levels, at least 1",
+			c.Levels, r.name, c.normalization())
 	}
 	return nil
 }
 
-// nearestMultiple is the multiple of unit that is nearest to n, and at least unit.
+// nearestMultiple returns the multiple of unit that is nearest to n, and at least unit.
 func nearestMultiple(n, unit int) int { return max(1, (n+unit/2)/unit) * unit }
 
 // Normalizations lists the norms of the networks for images, the published one first.
@@ -130,8 +175,8 @@ func (c Config) normalization() string {
 	return c.Normalization
 }
 
-// Nonlinearities lists the activations of the networks for images, the published one first. lrelu has slope 0.2 below 0,
-// swish is x/(1 + e^-x).
+// Nonlinearities lists the activations of the networks for images, the published one first. lrelu has slope 0.2 below
+// 0, swish is x/(1 + e^-x).
 func Nonlinearities() []string {
 	return []string{string(kernels.ELU), string(kernels.ReLU), string(kernels.LReLU), string(kernels.Swish)}
 }
@@ -143,179 +188,7 @@ func (c Config) nonlinearity() string {
 	return c.Nonlinearity
 }
 
-// NeedsLevels says whether the network depends on the number of noise levels, Levels: NCSN has a row of parameters for each,
-// and in the originals the last norm of an unconditional network with InstanceNorm takes that number for its epsilon.
-func (c Config) NeedsLevels() bool {
-	i := slices.IndexFunc(refineNets, func(r refineNet) bool { return r.name == c.Net })
-	return i >= 0 && (refineNets[i].conditional || c.normalization() == instanceNorm)
-}
-
-// resBlock is a pre-activation residual block: shortcut(x) + conv2(act(norm2(conv1(act(norm1(x)))))).
-type resBlock struct {
-	path     string
-	in, out  int
-	down     bool
-	dilation int // 1: none
-}
-
-// pooled says whether the block halves the image: "down" with dilation keeps the size.
-func (r resBlock) pooled() bool { return r.down && r.dilation == 1 }
-
-// mid is the number of channels between the convolutions.
-func (r resBlock) mid() int {
-	if r.down {
-		return r.in
-	}
-	return r.out
-}
-
-func (r resBlock) shortcut() bool { return r.down || r.in != r.out }
-
-func (r resBlock) declare(d *declare) {
-	d.conv(r.path+".conv1", r.in, r.mid(), 3, true)
-	d.norm(r.path+".normalize2", r.mid())
-	switch {
-	case r.pooled():
-		d.conv(r.path+".conv2.conv", r.mid(), r.out, 3, true)
-		d.conv(r.path+".shortcut.conv", r.in, r.out, 1, true)
-	default:
-		d.conv(r.path+".conv2", r.mid(), r.out, 3, true)
-		if r.shortcut() {
-			k := 3
-			if r.dilation == 1 {
-				k = 1
-			}
-			d.conv(r.path+".shortcut", r.in, r.out, k, true)
-		}
-	}
-	d.norm(r.path+".normalize1", r.in)
-}
-
-func (r resBlock) build(b *builder, x *gorgonia.Node) *gorgonia.Node {
-	p := r.path
-	h := b.act(p+".act1", b.norm(p+".normalize1", x))
-	h = b.conv(p+".conv1", r.dilation, h)
-	h = b.act(p+".act2", b.norm(p+".normalize2", h))
-	if r.pooled() {
-		h = b.node(graph.MeanPool{}, p+".conv2.pool", b.conv(p+".conv2.conv", 1, h))
-		x = b.node(graph.MeanPool{}, p+".shortcut.pool", b.conv(p+".shortcut.conv", 1, x))
-		return b.add(p, x, h)
-	}
-	h = b.conv(p+".conv2", r.dilation, h)
-	if r.shortcut() {
-		x = b.conv(p+".shortcut", r.dilation, x)
-	}
-	return b.add(p, x, h)
-}
-
-// rcu is RefineNet's residual convolution unit: blocks of x + conv(act(norm(conv(act(norm(x)))))), without norms in NCSNv2.
-type rcu struct {
-	path     string
-	features int
-	blocks   int
-}
-
-func (r rcu) at(i, j int, what string) string { return fmt.Sprintf("%s.%d_%d_%s", r.path, i, j, what) }
-
-func (r rcu) declare(d *declare) {
-	for i := 1; i <= r.blocks; i++ {
-		for j := 1; j <= 2; j++ {
-			d.refineNorm(r.at(i, j, "norm"), r.features)
-			d.conv(r.at(i, j, "conv"), r.features, r.features, 3, false)
-		}
-	}
-}
-
-func (r rcu) build(b *builder, x *gorgonia.Node) *gorgonia.Node {
-	for i := 1; i <= r.blocks; i++ {
-		h := x
-		for j := 1; j <= 2; j++ {
-			h = b.refineNorm(r.at(i, j, "norm"), h)
-			h = b.act(r.at(i, j, "act"), h)
-			h = b.conv(r.at(i, j, "conv"), 1, h)
-		}
-		x = b.add(fmt.Sprintf("%s.%d", r.path, i), x, h)
-	}
-	return x
-}
-
-// refineBlock is RefineNet's block: a residual convolution unit on each input, their fusion at the first input's size,
-// chained residual pooling, and an output unit.
-type refineBlock struct {
-	path     string
-	in       []int // channels of the inputs
-	features int
-	end      bool
-}
-
-func (r refineBlock) adapt(i int) rcu {
-	return rcu{fmt.Sprintf("%s.adapt_convs.%d", r.path, i), r.in[i], 2}
-}
-
-func (r refineBlock) output() rcu {
-	blocks := 1
-	if r.end {
-		blocks = 3
-	}
-	return rcu{r.path + ".output_convs", r.features, blocks}
-}
-
-// at is the path of sub-module i of the fusion ("msf") or the pooling ("crp").
-func (r refineBlock) at(part, what string, i int) string {
-	return fmt.Sprintf("%s.%s.%s.%d", r.path, part, what, i)
-}
-
-func (r refineBlock) declare(d *declare) {
-	for i := range r.in {
-		r.adapt(i).declare(d)
-	}
-	r.output().declare(d)
-	if len(r.in) > 1 {
-		for i, c := range r.in {
-			d.conv(r.at("msf", "convs", i), c, r.features, 3, true)
-		}
-		for i, c := range r.in {
-			d.refineNorm(r.at("msf", "norms", i), c)
-		}
-	}
-	for i := range 2 {
-		d.conv(r.at("crp", "convs", i), r.features, r.features, 3, false)
-	}
-	for i := range 2 {
-		d.refineNorm(r.at("crp", "norms", i), r.features)
-	}
-}
-
-func (r refineBlock) build(b *builder, in ...*gorgonia.Node) *gorgonia.Node {
-	var h *gorgonia.Node
-	for i, x := range in {
-		x = r.adapt(i).build(b, x)
-		if len(in) > 1 { // multi-resolution fusion: convolve, resize to the first input's size, sum
-			x = b.refineNorm(r.at("msf", "norms", i), x)
-			path := r.at("msf", "convs", i)
-			x = b.conv(path, 1, x)
-			if to := in[0].Shape(); !x.Shape()[1:3].Eq(to[1:3]) {
-				x = b.node(graph.Resize{H: to[1], W: to[2]}, path+".resize", x)
-			}
-		}
-		if i == 0 {
-			h = x
-			continue
-		}
-		h = b.add(fmt.Sprintf("%s.msf.%d", r.path, i), h, x)
-	}
-	h = b.act(r.path+".crp.act", h)
-	path := h
-	for i := range 2 { // chained residual pooling
-		path = b.refineNorm(r.at("crp", "norms", i), path)
-		path = b.pool(r.at("crp", "pool", i), path)
-		path = b.conv(r.at("crp", "convs", i), 1, path)
-		h = b.add(fmt.Sprintf("%s.crp.%d", r.path, i), h, path)
-	}
-	return r.output().build(b, h)
-}
-
-// stageBlocks are the residual blocks of the stages.
+// stageBlocks lists the residual blocks of the stages.
 func (r refineNet) stageBlocks(n int) (blocks [][2]resBlock) {
 	in := n
 	for _, s := range r.stages {
@@ -329,8 +202,8 @@ func (r refineNet) stageBlocks(n int) (blocks [][2]resBlock) {
 	return blocks
 }
 
-// refineBlocks are the refine blocks in the order of their use: the first on the last stage, the others on the stages before
-// it and on each other.
+// refineBlocks lists the refine blocks in the order of their use: the first on the last stage, the others on the stages
+// before it and on each other.
 func (r refineNet) refineBlocks(n int) (blocks []refineBlock) {
 	for i, s := range r.refine {
 		in := []int{n * r.stages[len(r.stages)-1-i].width}
@@ -343,7 +216,7 @@ func (r refineNet) refineBlocks(n int) (blocks []refineBlock) {
 }
 
 func (r refineNet) params(c Config) []*Param {
-	d := declare{norms: r.norms(c)}
+	d := refineParams{norms: r.norms(c)}
 	n := c.NGF
 	d.conv("begin_conv", c.Channels, n, 3, true)
 	d.norm("normalizer", n)
@@ -361,8 +234,8 @@ func (r refineNet) params(c Config) []*Param {
 	return d.list
 }
 
-func (r refineNet) score(b *builder, c Config, x *gorgonia.Node) *gorgonia.Node {
-	b.norms, b.activation = r.norms(c), kernels.Activation(c.nonlinearity())
+func (r refineNet) score(base *builder, c Config, x *gorgonia.Node) *gorgonia.Node {
+	b := &refineBuilder{builder: base, norms: r.norms(c), activation: kernels.Activation(c.nonlinearity())}
 	if !c.Rescaled {
 		x = b.node(graph.Affine{Scale: 2, Shift: -1}, "rescale", x)
 	}
@@ -389,66 +262,14 @@ func (r refineNet) score(b *builder, c Config, x *gorgonia.Node) *gorgonia.Node 
 	if r.conditional {
 		return h
 	}
-	return b.node(graph.DivSigma{}, "score", h, b.sigma)
+	return b.node(graph.DivSigma{}, "score", h, b.sigma())
 }
 
-// norms is which norms a network has.
+// norms says which norms a network has.
 func (r refineNet) norms(c Config) graph.Norm {
 	n := graph.Norm{Plus: c.normalization() == instanceNormPlus}
 	if r.conditional {
 		n.Levels = c.Levels
 	}
 	return n
-}
-
-// norm declares a norm's parameters: vectors, a table, or none.
-func (d *declare) norm(path string, c int) {
-	switch n := d.norms; {
-	case n.Levels > 0 && n.Plus:
-		d.add(path+".embed.weight", tableInit(normalInit(1, 0.02), 2*c, 3*c), n.Levels, 3*c)
-	case n.Levels > 0:
-		d.add(path+".embed.weight", tableInit(uniform01, c, 2*c), n.Levels, 2*c)
-	case n.Plus:
-		d.add(path+".alpha", normalInit(1, 0.02), c)
-		d.add(path+".gamma", normalInit(1, 0.02), c)
-		d.add(path+".beta", zeroInit, c)
-	}
-}
-
-// norm is a norm.
-func (b *builder) norm(path string, x *gorgonia.Node) *gorgonia.Node {
-	l, in := b.norms, []*gorgonia.Node{x}
-	switch {
-	case b.norms.Levels > 0:
-		in = append(in, b.param(path+".embed.weight"), b.level())
-	case b.norms.Plus:
-		in = append(in, b.param(path+".alpha"), b.param(path+".gamma"), b.param(path+".beta"))
-	}
-	return b.node(l, path, in...)
-}
-
-// refineNorm is norm where only NCSN has one, in the refine blocks.
-func (d *declare) refineNorm(path string, c int) {
-	if d.norms.Levels > 0 {
-		d.norm(path, c)
-	}
-}
-
-func (b *builder) refineNorm(path string, x *gorgonia.Node) *gorgonia.Node {
-	if b.norms.Levels == 0 {
-		return x
-	}
-	return b.norm(path, x)
-}
-
-// pool is the pooling of a refine block: of NCSN the average, of NCSNv2 the maximum.
-func (b *builder) pool(path string, x *gorgonia.Node) *gorgonia.Node {
-	if b.norms.Levels > 0 {
-		return b.node(graph.AvgPool{}, path, x)
-	}
-	return b.node(graph.MaxPool{}, path, x)
-}
-
-func (b *builder) act(path string, x *gorgonia.Node) *gorgonia.Node {
-	return b.node(graph.Activation{F: b.activation}, path, x)
 }

@@ -1,362 +1,298 @@
-// Networks: a list of parameters and a function that builds the graph from them.
+// The table of networks: what each is built from, and every default and property that is its own.
+//
+// A new network is a file with its functions (mlp.go is a short one) and a row here. Nothing else in the program
+// decides by a network's name: it asks a [Config].
+
 package model
 
 import (
-	"errors"
 	"fmt"
-	"math"
+	"slices"
 	"strings"
 
 	"gorgonia.org/gorgonia"
 	"gorgonia.org/tensor"
 
-	"sigmaz/kernels"
-	"sigmaz/model/graph"
+	"sigmaz/internal/nearest"
+	"sigmaz/internal/setting"
 )
 
-// Network is a network's graph for one batch size, with its loss and gradients where asked for.
-type Network struct {
-	Graph  *gorgonia.ExprGraph
-	XTilde *gorgonia.Node // (N, H, W, C), vectors (N, D)
-	Z      *gorgonia.Node // like XTilde; nil without a loss
-	Sigma  *gorgonia.Node // (N)
-	Level  *gorgonia.Node // (N) uint32 by bit pattern: the noise level; nil for networks that are not told
-	Score  *gorgonia.Node // like XTilde
-	Loss   *gorgonia.Node // scalar, nil without a loss
-	Params []*Param       // in the order of PyTorch's state_dict
-	Grads  gorgonia.Nodes // d loss / d parameter, in the order of Params; nil without gradients
-}
-
-// Param is a parameter of a network. Name is PyTorch's; Shape is in memory order: (Cout, kH, kW, Cin) for convolutions.
-type Param struct {
-	Name  string
-	Shape tensor.Shape
-	Node  *gorgonia.Node
-
-	// Init draws the initial values, in memory order, from a stream of its own.
-	Init func(dst []float32, s kernels.Stream)
-}
-
-// TorchShape is the parameter's shape in PyTorch: (Cout, Cin, kH, kW) for convolutions.
-func (p *Param) TorchShape() tensor.Shape {
-	if len(p.Shape) == 4 {
-		return tensor.Shape{p.Shape[0], p.Shape[3], p.Shape[1], p.Shape[2]}
-	}
-	return p.Shape
-}
-
-// ToTorch copies a parameter from memory order to PyTorch's, fromTorch back.
-func (p *Param) ToTorch(dst, src []float32) {
-	p.permute(func(mem, torch int) { dst[torch] = src[mem] })
-}
-func (p *Param) fromTorch(dst, src []float32) {
-	p.permute(func(mem, torch int) { dst[mem] = src[torch] })
-}
-
-func (p *Param) permute(f func(mem, torch int)) {
-	if len(p.Shape) != 4 {
-		for i := range p.Shape.TotalSize() {
-			f(i, i)
-		}
-		return
-	}
-	o, h, w, c := p.Shape[0], p.Shape[1], p.Shape[2], p.Shape[3]
-	i := 0
-	for a := range o {
-		for t := range h * w {
-			for b := range c {
-				f(i, (a*c+b)*h*w+t)
-				i++
-			}
-		}
-	}
-}
-
-// network is what each kind of network defines.
+// network is one row of the table of networks.
 type network struct {
+	name string // in configurations, checkpoints and flags
+
+	// What it is built from.
+
+	// validate judges what is the network's own. A size of 0 is not known yet, nor is then anything else from the data.
 	validate func(c Config) error
 	// params lists the parameters in registration order.
 	params func(c Config) []*Param
 	// score builds s(x~, sigma); the builder has the nodes of sigma and of the level.
 	score func(b *builder, c Config, x *gorgonia.Node) *gorgonia.Node
-	// image says whether a row is an image (N, H, W, C) or a vector (N, D).
-	image bool
-	// blind says that the network does not see sigma, which bounds the step sizes that sampling survives.
-	blind bool
+
+	// What it takes.
+
+	vectors bool  // a row is a vector (N, D), not an image (N, H, W, C)
+	noise   noise // how it is told the noise of a row
+	// settings are the keys of Config that it has a use for, beside those of every network and levels.
+	settings []string
+	// needsLevels says whether it depends on the number of levels L; nil: never.
+	needsLevels func(c Config) bool
+
+	// Its defaults.
+
+	width        int                    // ngf or hidden, whichever is among its settings
+	learningRate func(c Config) float64 // Adam's
+	steps        int                    // T, Langevin steps a level, as published
+	denoise      bool                   // whether its samples end with a denoising step, as published
+	recipe       *Recipe                // what it brings to settings that were made for another network; nil: nothing
+
+	// Its state_dict.
+
+	// sigmas says that the original class keeps the ladder as the buffer "sigmas".
+	sigmas bool
+	// recognise lists the configurations that parameters of these shapes, by their names in a state_dict, may be of,
+	// and none where they are not marked as the network's by mark, which says what it looks for. Nil: a file without a
+	// configuration is never taken for this network.
+	recognise func(shapes map[string]tensor.Shape, levels int) []Config
+	mark      string
 }
 
-var networks = func() map[string]network {
-	all := map[string]network{"mlp": {validateMLP, paramsMLP, scoreMLP, false, false}}
-	for _, r := range refineNets {
-		all[r.name] = r.network()
-	}
-	return all
-}()
-
-// Networks lists the networks by name.
-func Networks() []string {
-	var names []string
-	for _, r := range refineNets {
-		names = append(names, r.name)
-	}
-	return append(names, "mlp")
-}
-
-// SeesSigma says whether the network is told the noise level; NCSNv2 is not, and its samplers need T q >= 4(g-1).
-func (c Config) SeesSigma() bool { return !networks[c.Net].blind }
-
-// TakesImages says whether the network is one for images, not for vectors.
-func (c Config) TakesImages() bool { return networks[c.Net].image }
-
-// Validate says in one sentence what is wrong with the configuration, if anything.
-func (c Config) Validate() error {
-	n, ok := networks[c.Net]
-	if !ok {
-		return fmt.Errorf("network %q is not known: expected one of %s", c.Net, strings.Join(Networks(), ", "))
-	}
-	if c.Height < 1 || c.Width < 1 || c.Channels < 1 {
-		return fmt.Errorf("network input is %d x %d x %d (height, width, channels): expected all to be at least 1", c.Height, c.Width, c.Channels)
-	}
-	return n.validate(c)
-}
-
-// Params lists the parameters in the order of PyTorch's state_dict.
-func (c Config) Params() ([]*Param, error) {
-	if err := c.Validate(); err != nil {
-		return nil, err
-	}
-	return networks[c.Net].params(c), nil
-}
-
-// Objective says what is built on top of the score.
-type Objective int
+// noise is how a network is told the noise of a row.
+type noise int
 
 const (
-	ScoreOnly Objective = iota
-	LossOnly            // the loss as well
-	Gradients           // and its gradient for every parameter
+	blind   noise = iota // not at all
+	byLevel              // as a level of the ladder: it has no score between two levels
+	bySigma              // as sigma
 )
 
-// Build builds the graph for batches of the given size. power is the exponent p of the loss weight sigma^p.
-func Build(c Config, batch int, objective Objective, power float64) (net *Network, err error) {
-	err = graph.Build(func() (err error) {
-		net, err = build(c, batch, objective, power)
-		return err
-	})
-	return net, err
+// Recipe is the settings with which a network was published where they differ from those of the others, so that
+// settings made for another network do not suit it.
+type Recipe struct {
+	Begin, End float64 // sigma_1 and sigma_L of the ladder
+	Levels     int     // L
+	Epsilon    float64 // step size of sampling at the last level
+	Dequantize bool    // x = (255 x + U(0,1)) / 256 on each batch
+	EMARate    float64 // of the moving average of the weights; 0: none is kept
 }
 
-// build is Build while no other graph is built.
-func build(c Config, batch int, objective Objective, power float64) (net *Network, err error) {
-	params, err := c.Params()
-	if err != nil {
-		return nil, err
+// networks is the table, in the order of the help text. It is filled in init because the rows' functions look into it.
+var networks []network
+
+func init() {
+	networks = []network{
+		// NCSN's learning rate is published for two widths, 64 and 128, and is the same for both.
+		refineNet{"ncsn", ncsnStages, ncsnRefine, true}.row(network{
+			learningRate: func(Config) float64 { return 1e-3 },
+			steps:        100,
+			recipe:       &Recipe{Begin: 1, End: 0.01, Levels: 10, Epsilon: 2e-5, Dequantize: true, EMARate: 0},
+		}),
+		refineNet{"ncsnv2", ncsnStages, ncsnRefine, false}.row(network{
+			learningRate: rateByWidth, steps: 5, denoise: true,
+		}),
+		refineNet{"ncsnv2deeper", deeperStages, deeperRefine, false}.row(network{
+			learningRate: rateByWidth, steps: 4, denoise: true,
+		}),
+		refineNet{"ncsnv2deepest", deepestStages, deepestRefine, false}.row(network{
+			learningRate: rateByWidth, steps: 3, denoise: true,
+		}),
+		{
+			name: "mlp", validate: validateMLP, params: paramsMLP, score: scoreMLP,
+			vectors: true, noise: bySigma, settings: []string{"hidden", "data_sd"},
+			width: 128, learningRate: func(Config) float64 { return 2e-3 }, steps: 20, denoise: true,
+		},
 	}
-	// Building errors travel as panics of this one type up to here, so that a network reads as a list of layers.
-	defer func() {
-		if r := recover(); r != nil {
-			var b buildError
-			if e, ok := r.(error); !ok || !errors.As(e, &b) {
-				panic(r)
-			}
-			net, err = nil, fmt.Errorf("network %s: %w", c.Net, b.err)
-		}
-	}()
-	def := networks[c.Net]
-	shape := tensor.Shape{batch, c.D()}
-	if def.image {
-		shape = tensor.Shape{batch, c.Height, c.Width, c.Channels}
-	}
-	net = &Network{Graph: gorgonia.NewGraph(), Params: params}
-	b := &builder{params: map[string]*Param{}, used: map[string]bool{}}
-	input := func(name string, s tensor.Shape) *gorgonia.Node {
-		return gorgonia.NewTensor(net.Graph, gorgonia.Float32, len(s), gorgonia.WithShape(s...), gorgonia.WithName(name))
-	}
-	net.XTilde, net.Sigma = input("x_tilde", shape), input("sigma", tensor.Shape{batch})
-	for _, p := range params {
-		p.Node = input(p.Name, p.Shape)
-		b.params[p.Name] = p
-	}
-	b.sigma = net.Sigma
-	b.level = func() *gorgonia.Node {
-		if net.Level == nil {
-			net.Level = input("level", tensor.Shape{batch})
-		}
-		return net.Level
-	}
-	net.Score = def.score(b, c, net.XTilde)
-	for _, p := range params {
-		if !b.used[p.Name] {
-			return nil, fmt.Errorf("network %s: parameter %s is not used", c.Net, p.Name)
+}
+
+// rateByWidth is the published 1e-4 of NCSNv2 at its published width of 128 channels, and in inverse proportion to the
+// width at others, as the updates of Adam want it (Yang et al. 2021, "Tensor programs V", table 3). Eight channels then
+// learn some sixteen times as fast, and do.
+func rateByWidth(c Config) float64 { return 1e-4 * 128 / float64(c.NGF) }
+
+// row returns the row of c's network, the zero row where there is none of that name.
+func (c Config) row() network {
+	for _, n := range networks {
+		if n.name == c.Net {
+			return n
 		}
 	}
-	if objective == ScoreOnly {
-		return net, nil
-	}
-	net.Z = input("z", shape)
-	net.Loss = b.node(graph.Loss{Power: power}, "loss", net.Score, net.Z, net.Sigma)
-	if objective == LossOnly {
-		return net, nil
-	}
-	var wrt gorgonia.Nodes
-	for _, p := range params {
-		wrt = append(wrt, p.Node)
-	}
-	if net.Grads, err = graph.Gradients(net.Loss, wrt); err != nil {
-		return nil, fmt.Errorf("network %s: %w", c.Net, err)
-	}
-	return net, nil
+	return network{}
 }
 
-// buildError carries an error of building a graph up to Build.
-type buildError struct{ err error }
-
-func (e buildError) Error() string { return e.err.Error() }
-
-// builder adds layers to a graph. Paths are PyTorch's module names.
-type builder struct {
-	params map[string]*Param
-	used   map[string]bool
-	sigma  *gorgonia.Node
-	level  func() *gorgonia.Node // made when it is first asked for
-
-	norms      graph.Norm // of the networks for images
-	activation kernels.Activation
-}
-
-// node adds a layer.
-func (b *builder) node(l graph.Layer, path string, in ...*gorgonia.Node) *gorgonia.Node {
-	n, err := graph.Apply(l, path, in...)
-	if err != nil {
-		panic(buildError{err})
-	}
-	return n
-}
-
-// param is the node of a parameter.
-func (b *builder) param(name string) *gorgonia.Node {
-	p, ok := b.params[name]
-	if !ok {
-		panic(buildError{fmt.Errorf("parameter %s is not declared", name)})
-	}
-	b.used[name] = true
-	return p.Node
-}
-
-// conv is the convolution, or linear layer, whose parameters are declared under path.
-func (b *builder) conv(path string, dilation int, x *gorgonia.Node) *gorgonia.Node {
-	w := b.param(path + ".weight")
-	l := graph.Conv{K: 1, Dilation: dilation}
-	if s := w.Shape(); len(s) == 4 {
-		l.K = s[1]
-	}
-	in := []*gorgonia.Node{x, w}
-	if _, ok := b.params[path+".bias"]; ok {
-		l.Bias = true
-		in = append(in, b.param(path+".bias"))
-	}
-	return b.node(l, path, in...)
-}
-
-func (b *builder) add(path string, x, y *gorgonia.Node) *gorgonia.Node {
-	return b.node(graph.Sum{}, path, x, y)
-}
-
-// uniformInit is PyTorch's default for weights and biases of convolutions and linear layers: U(-k, k), k = 1/sqrt(fan in).
-func uniformInit(fanIn int) func([]float32, kernels.Stream) {
-	k := float32(1 / math.Sqrt(float64(fanIn)))
-	return func(dst []float32, s kernels.Stream) {
-		s.Uniforms(dst)
-		for i, u := range dst {
-			dst[i] = k * (2*u - 1)
-		}
-	}
-}
-
-// normalInit is N(mean, sd).
-func normalInit(mean, sd float32) func([]float32, kernels.Stream) {
-	return func(dst []float32, s kernels.Stream) {
-		s.Normals(dst)
-		for i, z := range dst {
-			dst[i] = mean + float32(sd*z)
-		}
-	}
-}
-
-func zeroInit(dst []float32, _ kernels.Stream) { clear(dst) }
-
-// uniform01 is U(0, 1).
-func uniform01(dst []float32, s kernels.Stream) { s.Uniforms(dst) }
-
-// tableInit is init for the first n of the values of each row, and 0 for the others.
-func tableInit(init func([]float32, kernels.Stream), n, row int) func([]float32, kernels.Stream) {
-	return func(dst []float32, s kernels.Stream) {
-		init(dst, s)
-		for i := range dst {
-			if i%row >= n {
-				dst[i] = 0
-			}
-		}
-	}
-}
-
-// declare collects parameters in registration order.
-type declare struct {
-	list  []*Param
-	norms graph.Norm
-}
-
-func (d *declare) add(name string, init func([]float32, kernels.Stream), shape ...int) {
-	d.list = append(d.list, &Param{Name: name, Shape: shape, Init: init})
-}
-
-// conv declares a k x k convolution.
-func (d *declare) conv(path string, in, out, k int, bias bool) {
-	d.add(path+".weight", uniformInit(in*k*k), out, k, k, in)
-	if bias {
-		d.add(path+".bias", uniformInit(in*k*k), out)
-	}
-}
-
-// linear declares a linear layer.
-func (d *declare) linear(path string, in, out int) {
-	d.add(path+".weight", uniformInit(in), out, in)
-	d.add(path+".bias", uniformInit(in), out)
-}
-
-// HasSigmas says whether the original class keeps the ladder as the buffer "sigmas" (L), the first entry of its state_dict.
-func (c Config) HasSigmas() bool { return c.TakesImages() && !c.SeesSigma() }
-
-// Entry is a tensor of a state_dict.
-type Entry struct {
-	Name  string
-	Shape tensor.Shape // PyTorch's
-}
-
-// StateDict lists the tensors of the original class' state_dict in their order, for a ladder of so many levels.
-func (c Config) StateDict(levels int) ([]Entry, error) {
-	params, err := c.Params()
-	if err != nil {
-		return nil, err
-	}
-	var list []Entry
-	if c.HasSigmas() {
-		list = append(list, Entry{"sigmas", tensor.Shape{levels}})
-	}
-	for _, p := range params {
-		list = append(list, Entry{p.Name, p.TorchShape()})
-	}
-	return list, nil
-}
+// Networks lists the networks by name.
+func Networks() []string { return namesOf(func(network) bool { return true }) }
 
 // ImageNetworks lists the networks for images by name.
-func ImageNetworks() []string {
-	var names []string
-	for _, r := range refineNets {
-		names = append(names, r.name)
+func ImageNetworks() []string { return namesOf(func(n network) bool { return !n.vectors }) }
+
+// namesOf lists the networks whose row is chosen.
+func namesOf(chosen func(network) bool) (names []string) {
+	for _, n := range networks {
+		if chosen(n) {
+			names = append(names, n.name)
+		}
 	}
 	return names
 }
 
-// TakesLevels says whether the network is told the noise as a level of the ladder, and so has no score between them.
-func (c Config) TakesLevels() bool { return c.TakesImages() && c.SeesSigma() }
+// Validate says in one sentence what is wrong with the configuration, if anything: a setting, as
+// [Config.ValidateSettings] does, or what the data gives, which are the size, the number of levels and the deviation.
+func (c Config) Validate() error {
+	if err := c.ValidateSettings(); err != nil {
+		return err
+	}
+	if c.Height < 1 || c.Width < 1 || c.Channels < 1 {
+		return fmt.Errorf("network input is %d x %d x %d (height, width, channels): expected all to be at least 1",
+			c.Height, c.Width, c.Channels)
+	}
+	return c.row().validate(c)
+}
+
+// ValidateSettings judges what somebody chooses, before the data is known. The error is a [*setting.Error].
+func (c Config) ValidateSettings() error {
+	for _, choice := range []struct {
+		key, value string
+		words      []string
+		open       bool // "" is a value too
+	}{
+		{"net", c.Net, Networks(), false},
+		{"normalization", c.Normalization, Normalizations(), true},
+		{"nonlinearity", c.Nonlinearity, Nonlinearities(), true},
+	} {
+		if choice.open && choice.value == "" {
+			continue
+		}
+		if err := oneOf(choice.key, choice.value, choice.words); err != nil {
+			return err
+		}
+	}
+	// Far above any use, so that sizes are computed without overflow. What really fits is a matter of memory.
+	const maxWidth = 1 << 14
+	switch {
+	case c.NGF > maxWidth:
+		return setting.Errorf("ngf", "is %d: expected at most %d channels", c.NGF, maxWidth)
+	case c.Hidden > maxWidth:
+		return setting.Errorf("hidden", "is %d: expected at most %d units a layer", c.Hidden, maxWidth)
+	}
+	c.Height, c.Width, c.Channels = 0, 0, 0 // not known
+	return c.row().validate(c)
+}
+
+// oneOf judges a setting whose value is one of some words.
+func oneOf(key, value string, words []string) error {
+	if slices.Contains(words, value) {
+		return nil
+	}
+	list := "one of " + strings.Join(words, ", ")
+	if len(words) == 2 {
+		list = words[0] + " or " + words[1]
+	}
+	return setting.Errorf(key, "is %q: expected %s%s", value, list, nearest.DidYouMean(value, words))
+}
+
+// Vectors says whether the network is one for vectors (N, D).
+func (c Config) Vectors() bool { return c.row().vectors }
+
+// TakesImages says whether the network is one for images (N, H, W, C).
+func (c Config) TakesImages() bool { n := c.row(); return n.name != "" && !n.vectors }
+
+// SeesSigma says whether the network is told the noise, as sigma or as a level. One that is not, such as NCSNv2, bounds
+// the step sizes that sampling survives: T q >= 4(g-1), see package sample.
+func (c Config) SeesSigma() bool { return c.row().noise != blind }
+
+// TakesLevels says whether the network is told the noise as a level of the ladder, and so has no score between two
+// levels.
+func (c Config) TakesLevels() bool { return c.row().noise == byLevel }
+
+// NeedsLevels says whether the network depends on the number of noise levels, Levels.
+func (c Config) NeedsLevels() bool {
+	n := c.row()
+	return n.needsLevels != nil && n.needsLevels(c)
+}
+
+// NeedsDataSD says whether the network depends on the standard deviation of the data, DataSD.
+func (c Config) NeedsDataSD() bool { return c.Uses("data_sd") }
+
+// HasSigmas says whether the original class keeps the ladder as the buffer "sigmas" (L), the first entry of its
+// state_dict.
+func (c Config) HasSigmas() bool { return c.row().sigmas }
+
+// Uses says whether the network has a use for a setting of its own, by the setting's key: ngf, hidden, data_sd,
+// normalization, nonlinearity or rescaled. All networks use net, height, width and channels; for levels see
+// NeedsLevels.
+func (c Config) Uses(key string) bool { return slices.Contains(c.row().settings, key) }
+
+// DropUnused clears the settings that the network has no use for.
+func (c *Config) DropUnused() {
+	clear := func(key string, v any) {
+		if c.Uses(key) {
+			return
+		}
+		switch v := v.(type) {
+		case *int:
+			*v = 0
+		case *float64:
+			*v = 0
+		case *string:
+			*v = ""
+		case *bool:
+			*v = false
+		}
+	}
+	clear("ngf", &c.NGF)
+	clear("hidden", &c.Hidden)
+	clear("data_sd", &c.DataSD)
+	clear("normalization", &c.Normalization)
+	clear("nonlinearity", &c.Nonlinearity)
+	clear("rescaled", &c.Rescaled)
+}
+
+// SetDefaultWidth gives the network its own default for ngf or hidden where it has that setting and it is 0.
+func (c *Config) SetDefaultWidth() {
+	if c.NGF == 0 && c.Uses("ngf") {
+		c.NGF = c.row().width
+	}
+	if c.Hidden == 0 && c.Uses("hidden") {
+		c.Hidden = c.row().width
+	}
+}
+
+// LearningRate returns Adam's learning rate that suits the network where none is given. The configuration must be
+// valid.
+func (c Config) LearningRate() float64 { return c.row().learningRate(c) }
+
+// PublishedSampling returns the Langevin steps a level, T, of the network's published samples, and whether they end
+// with a denoising step.
+func (c Config) PublishedSampling() (steps int, denoise bool) {
+	n := c.row()
+	return n.steps, n.denoise
+}
+
+// Recipe returns what the network brings to settings that were made for another one, nil for nothing.
+func (c Config) Recipe() *Recipe { return c.row().recipe }
+
+// Recognise lists the configurations that parameters of these shapes, by their names in a state_dict, may be of, at
+// least one. levels is the number of noise levels where it is known, or 0. Fields that leave no mark on the shapes are
+// not set.
+func Recognise(shapes map[string]tensor.Shape, levels int) (list []Config, err error) {
+	var marks, missing []string
+	for _, n := range networks {
+		if n.recognise == nil {
+			continue
+		}
+		list = append(list, n.recognise(shapes, levels)...)
+		if !slices.Contains(marks, n.mark) {
+			marks = append(marks, n.mark)
+		}
+	}
+	if len(list) > 0 {
+		return list, nil
+	}
+	for _, mark := range marks {
+		names := namesOf(func(n network) bool { return n.recognise != nil && n.mark == mark })
+		missing = append(missing, fmt.Sprintf("%s, with which all of them begin (%s)", mark, strings.Join(names, ", ")))
+	}
+	return nil, fmt.Errorf("the tensors are of no network that is known: they have no %s",
+		strings.Join(missing, ", and no "))
+}

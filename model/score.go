@@ -1,3 +1,5 @@
+// A score function ready to run: a network with its memory, or a function known in closed form.
+
 package model
 
 import (
@@ -7,8 +9,10 @@ import (
 	"sigmaz/model/graph"
 )
 
-// Score is a score function as samplers see it: operations that fill S with s(X, Sigma) for a batch of rows. Networks
-// take the noise as Sigma or as its level in the ladder, and those for vectors as any Sigma: both windows are to be set.
+// Score is a score function as samplers see it: operations that fill S with s(X, Sigma) for a batch of rows.
+//
+// A network reads the noise of a row as Sigma or as its level in the ladder, so both windows are to be set; one for
+// vectors takes any Sigma.
 //
 // Work is memory that the sampler may use for its own state and tables; its size is asked for when the Score is made.
 type Score struct {
@@ -25,39 +29,49 @@ type Score struct {
 	weights kernels.Buf // all parameters
 }
 
-// ScoreFunc is a score known in closed form: f writes s(x, sigma) of one row to dst.
+// ScoreFunc makes a Score of a function known in closed form: f writes s(x, sigma) of one row of d values to dst. The
+// batch has n rows, the sampler work words.
 func ScoreFunc(n, d, work int, f func(dst, x []float32, sigma float32)) (*Score, error) {
-	s := &Score{Backend: kernels.NewCPU(0), N: n, D: d,
-		X: kernels.Buf{Off: 0, N: n * d}, S: kernels.Buf{Off: n * d, N: n * d},
-		Sigma: kernels.Buf{Off: 2 * n * d, N: n}, Level: kernels.Buf{Off: 2*n*d + n, N: n}, Work: kernels.Buf{Off: 2*n*d + 2*n, N: work}}
+	s := &Score{Backend: kernels.NewCPU(0), N: n, D: d}
+	words := 0
+	for _, w := range []struct {
+		window *kernels.Buf
+		n      int
+	}{{&s.X, n * d}, {&s.S, n * d}, {&s.Sigma, n}, {&s.Level, n}, {&s.Work, work}} {
+		*w.window = kernels.Buf{Off: words, N: w.n}
+		words += w.n
+	}
 	var err error
-	if s.Arena, err = s.Backend.Alloc(2*n*d + 2*n + work); err != nil {
+	if s.Arena, err = s.Backend.Alloc(words); err != nil {
 		return nil, err
 	}
-	s.Ops = []kernels.Op{kernels.HostFunc{Label: "score", Reads: []kernels.Buf{s.X, s.Sigma}, Writes: []kernels.Buf{s.S},
+	s.Ops = []kernels.Op{kernels.HostFunc{
+		Label: "score", Reads: []kernels.Buf{s.X, s.Sigma}, Writes: []kernels.Buf{s.S},
 		F: func(mem []float32) {
 			x, dst := s.X.Of(mem), s.S.Of(mem)
 			for i, sigma := range s.Sigma.Of(mem) {
 				f(dst[i*d:(i+1)*d], x[i*d:(i+1)*d], sigma)
 			}
-		}}}
+		},
+	}}
 	return s, nil
 }
 
-// NewScore is a network as a score, for batches of the given size, with work words of memory for the sampler. Its
-// weights are to be loaded with Load. Where the device has too little memory, the error says which batch would fit.
+// NewScore makes a Score of a network, for batches of the given size, with work words of memory for the sampler. Its
+// weights are to be loaded with LoadFrom. Where the device has too little memory, the error says which batch would fit.
 func NewScore(b kernels.Backend, c Config, batch, work int) (*Score, error) {
 	s, words, err := newScore(b, c, batch, work)
 	if err != nil {
 		return nil, err
 	}
 	if s.Arena, err = b.Alloc(words, s.Ops); err != nil {
-		return nil, WithFittingBatch(err, 0, batch, func(batch int) (int, error) { return ScoreWords(b, c, batch, work) })
+		return nil, WithFittingBatch(err, 0, batch,
+			func(batch int) (int, error) { return ScoreWords(b, c, batch, work) })
 	}
 	return s, nil
 }
 
-// ScoreWords is the memory in four-byte words that NewScore takes.
+// ScoreWords returns the memory in four-byte words that [NewScore] takes.
 func ScoreWords(b kernels.Backend, c Config, batch, work int) (int, error) {
 	s, words, err := newScore(b, c, batch, work)
 	if err != nil {
@@ -66,7 +80,7 @@ func ScoreWords(b kernels.Backend, c Config, batch, work int) (int, error) {
 	return words + b.Workspace(s.Ops), nil
 }
 
-// newScore lays out the memory of a Score, so many words, without taking it.
+// newScore lays out the memory of a Score and returns its size in words, without taking it.
 func newScore(b kernels.Backend, c Config, batch, work int) (*Score, int, error) {
 	net, err := Build(c, batch, ScoreOnly, 0)
 	if err != nil {
@@ -95,12 +109,12 @@ func newScore(b kernels.Backend, c Config, batch, work int) (*Score, int, error)
 	return s, plan.End, nil
 }
 
-// Load takes the weights from the tensors called prefix+NAME, "ema." or "param." in a checkpoint.
+// Load takes the weights from the tensors called prefix+NAME; the prefix is "ema." or "param." in a checkpoint.
 func (s *Score) Load(tensors []Named, prefix string) error {
 	return s.LoadFrom(NamedSet(tensors), prefix)
 }
 
-// LoadFrom is Load from a set of tensors, which may lie in a file: they are read one by one.
+// LoadFrom takes the weights from a set of tensors, which may lie in a file: they are read one by one.
 func (s *Score) LoadFrom(set TensorSet, prefix string) error {
 	at := s.weights.Off
 	return ReadParams(s.params, set, prefix, func(i int, words []float32) error {

@@ -1,4 +1,5 @@
 // Tensors by name, in memory or still in a file, and how a network takes its parameters from them.
+
 package model
 
 import (
@@ -33,7 +34,7 @@ type Described struct {
 
 func (d Described) String() string { return fmt.Sprintf("%s %s", d.DType, ShapeText(d.Shape)) }
 
-// ShapeText is a shape as PyTorch prints it: [128, 3, 3, 3].
+// ShapeText writes a shape as PyTorch prints it: [128, 3, 3, 3].
 func ShapeText(s tensor.Shape) string {
 	return strings.ReplaceAll(fmt.Sprint([]int(s)), " ", ", ")
 }
@@ -41,9 +42,10 @@ func ShapeText(s tensor.Shape) string {
 // float says whether the values may be a parameter's.
 func (d Described) float() bool { return strings.Contains(d.DType, "float") }
 
-// NamedSet is tensors in memory, as a [TensorSet].
+// NamedSet is tensors in memory. It is a [TensorSet].
 type NamedSet []Named
 
+// Described lists the tensors whose names start with prefix.
 func (s NamedSet) Described(prefix string) []Described {
 	var list []Described
 	for _, n := range s {
@@ -54,6 +56,7 @@ func (s NamedSet) Described(prefix string) []Described {
 	return list
 }
 
+// ReadTensor fills dst with the values of the tensor of that full name.
 func (s NamedSet) ReadTensor(name string, dst []float32) error {
 	for _, n := range s {
 		if n.Name == name {
@@ -80,8 +83,8 @@ func (s NamedSet) ReadTensor(name string, dst []float32) error {
 // mostListed bounds how many tensors an error lists: a sentence that can be read.
 const mostListed = 6
 
-// Fit compares the tensors called prefix+NAME with a network's parameters. Missing, surplus and misshaped ones are listed
-// by name, with the shapes found and expected.
+// Fit compares the tensors called prefix+NAME with a network's parameters. The error lists the missing, the surplus and
+// the misshaped ones by name, with the shapes found and expected.
 func Fit(params []*Param, set TensorSet, prefix string) error {
 	found := map[string]Described{}
 	for _, d := range set.Described(prefix) {
@@ -125,8 +128,8 @@ func Fit(params []*Param, set TensorSet, prefix string) error {
 	return fmt.Errorf("the tensors do not fit the network, %s: %s", count, strings.Join(listed, "; "))
 }
 
-// ReadParams gives put the tensors called prefix+NAME of all parameters, in their order, each in memory order. Beside a
-// parameter's values in both orders nothing is held.
+// ReadParams reads the tensors called prefix+NAME of all parameters, and gives each to put, in the parameters' order
+// and in memory order. It holds the values of one parameter at a time.
 func ReadParams(params []*Param, set TensorSet, prefix string, put func(i int, words []float32) error) error {
 	if err := Fit(params, set, prefix); err != nil {
 		return err

@@ -25,7 +25,8 @@ type Options struct {
 	FirstImage uint32  // index of the first row among all images drawn from Seed
 }
 
-// Check returns what is wrong with the options for a ladder, or nil. It is the one judge of T and epsilon.
+// Check returns what is wrong with the options for a ladder, or nil. It is the one judge of a schedule: T and epsilon
+// together with the ladder. T by itself is judged by [model.CheckT], as in a run's configuration.
 //
 // The bound on epsilon: the score of a point mass at level i is -r/sigma_i^2 at distance r, so a step takes r to
 // (1-q) r and adds noise. For q >= 2 every step overshoots by as much as it corrects, or more.
@@ -35,12 +36,12 @@ func (o Options) Check(sigmas model.Ladder) error {
 		end = sigmas.End()
 	}
 	limit := 2 * end * end
+	if err := model.CheckT(o.T); err != nil {
+		return err
+	}
 	switch {
 	case len(sigmas) == 0:
 		return fmt.Errorf("the noise ladder is empty: expected at least one level")
-	case o.T < 1:
-		//lint:ignore ST1005 T is the name of the setting
-		return fmt.Errorf("T is %d: expected at least 1 Langevin step a level", o.T)
 	case int64(o.T) >= math.MaxUint32/int64(len(sigmas)):
 		//lint:ignore ST1005 T is the name of the setting
 		return fmt.Errorf("T is %d: %d levels of that many steps are more than 2^32; lower T", o.T, len(sigmas))

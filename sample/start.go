@@ -26,11 +26,11 @@ const (
 	Symmetric
 )
 
-// StartFor returns the start for a network: Gaussian for vectors (H = W = 1), Uniform for images, Symmetric for
+// StartFor returns the start for a network: Gaussian for vectors, Uniform for images, Symmetric for
 // images that are rescaled to [-1, 1].
 func StartFor(cfg model.Config) StartKind {
 	switch {
-	case cfg.Height == 1 && cfg.Width == 1:
+	case cfg.Vectors():
 		return Gaussian
 	case cfg.Rescaled:
 		return Symmetric

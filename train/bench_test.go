@@ -1,3 +1,5 @@
+// How fast a training step is.
+
 package train
 
 import (
@@ -13,7 +15,8 @@ func BenchmarkStep(b *testing.B) {
 	for _, c := range []struct {
 		ngf, size, channels, batch int
 	}{{8, 28, 1, 32}, {16, 28, 1, 32}, {64, 28, 1, 32}, {128, 32, 3, 16}} {
-		b.Run(fmt.Sprintf("ngf %d, %dx%dx%d, batch %d", c.ngf, c.size, c.size, c.channels, c.batch), func(b *testing.B) {
+		name := fmt.Sprintf("ngf %d, %dx%dx%d, batch %d", c.ngf, c.size, c.size, c.channels, c.batch)
+		b.Run(name, func(b *testing.B) {
 			cfg := model.Config{Net: "ncsnv2", Height: c.size, Width: c.size, Channels: c.channels, NGF: c.ngf}
 			data := &kernels.Data{N: 64, H: c.size, W: c.size, C: c.channels, U8: make([]byte, 64*cfg.D())}
 			for i := range data.U8 {
@@ -23,7 +26,8 @@ func BenchmarkStep(b *testing.B) {
 			if err != nil {
 				b.Fatal(err)
 			}
-			t, err := NewTrainer(kernels.NewCPU(0), TrainerConfig{Network: cfg, Batch: c.batch, Sigmas: sigmas, AnnealPower: 2,
+			t, err := NewTrainer(kernels.NewCPU(0), TrainerConfig{
+				Network: cfg, Batch: c.batch, Sigmas: sigmas, AnnealPower: 2,
 				Adam: Adam{1e-3, 0.9, 0.999, 1e-8}, EMARate: 0.999, Data: data, Ring: 1})
 			if err != nil {
 				b.Fatal(err)

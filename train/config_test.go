@@ -2,13 +2,14 @@ package train
 
 import (
 	"errors"
-	"io"
 	"math"
 	"strings"
 	"testing"
 	"time"
 
+	"sigmaz/internal/setting"
 	"sigmaz/kernels"
+	"sigmaz/model"
 	"sigmaz/train/dataset"
 )
 
@@ -66,7 +67,7 @@ func TestValidate(t *testing.T) {
 		{`nonlinearity is "rellu": expected one of elu, relu, lrelu, swish; did you mean`, func(c *Config) { c.Network.Nonlinearity = "rellu" }},
 		{`spacing is "liner": expected geometric or linear; did you mean linear?`, func(c *Config) { c.Sigma.Spacing = "liner" }},
 		{"levels is auto, by Technique 2, which is about geometric ladders", func(c *Config) { c.Sigma.Spacing, c.Sigma.Levels = "linear", 0 }},
-		{`net is "ncnsv2": expected one of ncsn, ncsnv2, ncsnv2deeper, ncsnv2deepest, mlp; did you mean ncsnv2?`, func(c *Config) { c.Network.Net = "ncnsv2" }},
+		{`net is "ncnsv2": expected one of ` + strings.Join(model.Networks(), ", ") + `; did you mean ncsnv2?`, func(c *Config) { c.Network.Net = "ncnsv2" }},
 		{"ngf is 1:", func(c *Config) { c.Network.NGF = 1 }},
 		{"hidden is 0:", func(c *Config) { c.Network.Net = "mlp" }},
 		{"ngf is 100000:", func(c *Config) { c.Network.NGF = 100_000 }},
@@ -108,7 +109,7 @@ func TestValidate(t *testing.T) {
 		c := valid(t, "glyphs")
 		test.set(&c)
 		err := c.Validate()
-		var bad *ValueError
+		var bad *setting.Error
 		if !errors.As(err, &bad) || !strings.HasPrefix(err.Error(), test.want) {
 			t.Errorf("error %v, expected it to begin with %q", err, test.want)
 		} else if strings.Contains(err.Error(), "\n") {
@@ -180,13 +181,14 @@ func TestDiffers(t *testing.T) {
 	}
 }
 
-// A weighting of the loss that float32 cannot hold is no matter of the learning rate: it is refused before the first step.
+// A weighting of the loss that float32 cannot hold is no matter of the learning rate: it is refused before the first
+// step.
 func TestAnnealPower(t *testing.T) {
 	for p, ok := range map[float64]bool{-1: true, 0: true, 2: true, 4: true, 60: false, -60: false, 1e300: false} {
 		c := valid(t, "glyphs")
 		c.Loss.AnnealPower = p
 		err := c.ResolveShape(nil)
-		var bad *ValueError
+		var bad *setting.Error
 		if ok && err != nil || !ok && (!errors.As(err, &bad) || bad.Key != "anneal-power" || !strings.Contains(err.Error(), "expected a number about 2")) {
 			t.Errorf("anneal-power %g: error %v", p, err)
 		}
@@ -201,20 +203,25 @@ func TestSplitRule(t *testing.T) {
 		split string
 		warns bool
 	}{{SplitByContent, false}, {"", true}} {
-		out := new(strings.Builder)
-		if _, err := c.Resolve(t.Context(), out, nil); err != nil {
+		warned := false
+		events := func(e Event) {
+			if w, ok := e.(Warning); ok && strings.Contains(w.Text, "held other images out") {
+				warned = true
+			}
+		}
+		if _, err := c.Resolve(t.Context(), events, nil); err != nil {
 			t.Fatal(err)
 		}
 		if c.Split != SplitByContent && !stored.warns {
 			t.Errorf("split %q, expected %q", c.Split, SplitByContent)
 		}
 		c.Split = stored.split
-		out.Reset()
-		if _, err := c.Resolve(t.Context(), out, nil); err != nil {
+		warned = false
+		if _, err := c.Resolve(t.Context(), events, nil); err != nil {
 			t.Fatal(err)
 		}
-		if got := strings.Contains(out.String(), "held other images out"); got != stored.warns || c.Split != stored.split {
-			t.Errorf("stored split %q: warned %v, expected %v; split now %q", stored.split, got, stored.warns, c.Split)
+		if warned != stored.warns || c.Split != stored.split {
+			t.Errorf("stored split %q: warned %v, expected %v; split now %q", stored.split, warned, stored.warns, c.Split)
 		}
 	}
 }
@@ -249,20 +256,19 @@ func TestPublishedPresets(t *testing.T) {
 		batch             int
 		steps             uint64
 		lr, eps           float64
-		nfe               int
 		dequantize, flip  bool
 		ema               float64
 		denoise           bool
 		crop, scale       string
 	}{
-		{"ncsn-mnist", "ncsn", 28, 64, 10, 1, 100, 2e-5, 128, 200_001, 1e-3, 1e-8, 1000, true, false, 0, false, "", ""},
-		{"ncsn-cifar10", "ncsn", 32, 128, 10, 1, 100, 2e-5, 128, 200_001, 1e-3, 1e-8, 1000, true, true, 0, false, "", ""},
-		{"cifar10", "ncsnv2", 32, 128, 232, 50, 5, 6.2e-6, 128, 300_001, 1e-4, 1e-8, 1161, false, true, 0.999, true, "", ""},
-		{"celeba", "ncsnv2", 64, 128, 500, 90, 5, 3.3e-6, 128, 210_001, 1e-4, 1e-8, 2501, false, true, 0.999, true, "140", "64"},
-		{"church", "ncsnv2deeper", 64, 128, 788, 140, 4, 4.9e-6, 128, 200_001, 1e-4, 1e-8, 3153, false, true, 0.999, true, "", "64"},
-		{"bedroom", "ncsnv2deeper", 128, 128, 1086, 190, 3, 1.8e-6, 128, 150_001, 1e-4, 1e-8, 3259, false, true, 0.999, true, "", "128"},
-		{"tower", "ncsnv2deeper", 128, 128, 1086, 190, 3, 1.8e-6, 128, 150_001, 1e-4, 1e-8, 3259, false, true, 0.999, true, "", "128"},
-		{"ffhq", "ncsnv2deepest", 256, 128, 2311, 348, 3, 9e-7, 32, 80_001, 1e-4, 1e-3, 6934, false, true, 0.999, true, "", "256"},
+		{"ncsn-mnist", "ncsn", 28, 64, 10, 1, 100, 2e-5, 128, 200_001, 1e-3, 1e-8, true, false, 0, false, "", ""},
+		{"ncsn-cifar10", "ncsn", 32, 128, 10, 1, 100, 2e-5, 128, 200_001, 1e-3, 1e-8, true, true, 0, false, "", ""},
+		{"cifar10", "ncsnv2", 32, 128, 232, 50, 5, 6.2e-6, 128, 300_001, 1e-4, 1e-8, false, true, 0.999, true, "", ""},
+		{"celeba", "ncsnv2", 64, 128, 500, 90, 5, 3.3e-6, 128, 210_001, 1e-4, 1e-8, false, true, 0.999, true, "140", "64"},
+		{"church", "ncsnv2deeper", 64, 128, 788, 140, 4, 4.9e-6, 128, 200_001, 1e-4, 1e-8, false, true, 0.999, true, "", "64"},
+		{"bedroom", "ncsnv2deeper", 128, 128, 1086, 190, 3, 1.8e-6, 128, 150_001, 1e-4, 1e-8, false, true, 0.999, true, "", "128"},
+		{"tower", "ncsnv2deeper", 128, 128, 1086, 190, 3, 1.8e-6, 128, 150_001, 1e-4, 1e-8, false, true, 0.999, true, "", "128"},
+		{"ffhq", "ncsnv2deepest", 256, 128, 2311, 348, 3, 9e-7, 32, 80_001, 1e-4, 1e-3, false, true, 0.999, true, "", "256"},
 	} {
 		c := valid(t, want.name)
 		if err := c.ResolveShape(nil); err != nil {
@@ -271,7 +277,7 @@ func TestPublishedPresets(t *testing.T) {
 		}
 		got := want
 		got.net, got.size, got.ngf, got.levels, got.begin = c.Network.Net, c.Network.Height, c.Network.NGF, c.Sigma.Levels, c.Sigma.Begin.Value
-		got.t, got.epsilon, got.batch, got.steps, got.lr, got.eps, got.nfe = c.Sampling.T, c.Sampling.Epsilon, c.Batch, c.Steps, c.Adam.LR, c.Adam.Eps, c.NFE()
+		got.t, got.epsilon, got.batch, got.steps, got.lr, got.eps = c.Sampling.T, c.Sampling.Epsilon, c.Batch, c.Steps, c.Adam.LR, c.Adam.Eps
 		got.dequantize, got.flip, got.ema, got.denoise, got.crop, got.scale = c.Dequantize, c.Flip, c.EMA.Rate, c.Sampling.Denoise, c.Reading.Crop, c.Reading.Size
 		if got != want {
 			t.Errorf("%s is\n%+v\nexpected\n%+v", want.name, got, want)
@@ -290,8 +296,17 @@ func TestSigmaFromData(t *testing.T) {
 	set := &dataset.Set{Data: kernels.Data{N: 3, H: 1, W: 2, C: 1, U8: []byte{0, 0, 0, 255, 51, 0}}} // distances 1, 0.2 and 1.02
 	for _, unit := range []float64{1, 2} {
 		s := Sigma{Begin: SigmaEnd{Rule: RuleData}, End: SigmaEnd{Rule: RuleData}}
-		if err := s.fromData(t.Context(), io.Discard, set, unit); err != nil {
+		var told PairDistances
+		events := func(e Event) {
+			if d, ok := e.(PairDistances); ok {
+				told = d
+			}
+		}
+		if err := s.takeFromData(t.Context(), events, set, unit); err != nil {
 			t.Fatal(err)
+		}
+		if told.Distances != *s.Distances || told.End != s.End.Value {
+			t.Errorf("unit %g: reported %+v, expected %+v and %v", unit, told, *s.Distances, s.End)
 		}
 		max, min := unit*math.Sqrt(1.04), unit*0.2
 		if math.Abs(s.Begin.Value-max) > 1e-6 || math.Abs(s.End.Value-min/(2*math.Sqrt2)) > 1e-6 || math.Abs(s.Distances.Min-min) > 1e-6 {

@@ -1,7 +1,8 @@
 //go:build cgo && !nocuda
 
-// The networks on a CUDA device: golden files and Gorgonia's TapeMachine through testBackends, and here training against
-// the CPU. Where no device answers the tests are skipped, unless SIGMAZ_GPU=required promises one.
+// The networks on a CUDA device: golden files and Gorgonia's TapeMachine through testBackends, and here training
+// against the CPU. Where no device answers the tests are skipped, unless SIGMAZ_GPU=required promises one.
+
 package train
 
 import (
@@ -16,8 +17,8 @@ import (
 
 func init() { testBackends = append(testBackends, testBackend{"cuda", kerneltest.OpenCUDA}) }
 
-// 50 steps from the data set to the moving average, and the held-out loss, against the CPU: losses within 1e-4, parameters
-// within one learning rate.
+// 50 steps from the data set to the moving average, and the held-out loss, against the CPU: losses within 1e-4,
+// parameters within one learning rate.
 func TestTrainingAgreesWithCPU(t *testing.T) {
 	cuda := kerneltest.OpenCUDA(t)
 	images := &kernels.Data{N: 11, H: 8, W: 8, C: 1, U8: make([]byte, 11*64)}
@@ -27,9 +28,12 @@ func TestTrainingAgreesWithCPU(t *testing.T) {
 	vectors := &kernels.Data{N: 40, H: 1, W: 1, C: 2, F32: make([]float32, 80)}
 	kernels.Stream{Seed: 1, Purpose: kernels.PurposeData}.Normals(vectors.F32)
 	for _, c := range []TrainerConfig{
-		{Network: model.Config{Net: "ncsnv2", Height: 8, Width: 8, Channels: 1, NGF: 8}, Batch: 4, Data: images, HeldOut: images, Flip: true, Dequantize: true},
-		{Network: model.Config{Net: "ncsn", Height: 8, Width: 8, Channels: 1, NGF: 4, Levels: 4, Rescaled: true}, Batch: 4, Data: images, HeldOut: images, Dequantize: true},
-		{Network: model.Config{Net: "mlp", Height: 1, Width: 1, Channels: 2, Hidden: 32, DataSD: 1}, Batch: 33, Data: vectors, HeldOut: vectors, Stratified: true},
+		{Network: model.Config{Net: "ncsnv2", Height: 8, Width: 8, Channels: 1, NGF: 8}, Batch: 4, Data: images,
+			HeldOut: images, Flip: true, Dequantize: true},
+		{Network: model.Config{Net: "ncsn", Height: 8, Width: 8, Channels: 1, NGF: 4, Levels: 4, Rescaled: true},
+			Batch: 4, Data: images, HeldOut: images, Dequantize: true},
+		{Network: model.Config{Net: "mlp", Height: 1, Width: 1, Channels: 2, Hidden: 32, DataSD: 1}, Batch: 33,
+			Data: vectors, HeldOut: vectors, Stratified: true},
 	} {
 		t.Run(c.Network.Net, func(t *testing.T) {
 			const steps, lr = 50, 1e-3
@@ -78,12 +82,14 @@ func TestTrainingAgreesWithCPU(t *testing.T) {
 			}
 			var off float64
 			for i := range wantParams {
-				off = math.Max(off, math.Max(math.Abs(float64(params[i]-wantParams[i])), math.Abs(float64(ema[i]-wantEMA[i]))))
+				off = math.Max(off, math.Max(math.Abs(float64(params[i]-wantParams[i])),
+					math.Abs(float64(ema[i]-wantEMA[i]))))
 			}
 			if !(off <= lr) {
 				t.Errorf("a parameter is off by %.2f lr", off/lr)
 			}
-			t.Logf("loss %.4g to %.4g within %.1e, parameters within %.1e lr", want[0].Mean(), want[steps-1].Mean(), worst, off/lr)
+			t.Logf("loss %.4g to %.4g within %.1e, parameters within %.1e lr", want[0].Mean(), want[steps-1].Mean(),
+				worst, off/lr)
 		})
 	}
 }

@@ -3,11 +3,12 @@
 //	runs/NAME/config.yaml                              every resolved setting
 //	runs/NAME/metrics.jsonl                            a line of JSON every log-every steps and for each held-out loss
 //	runs/NAME/samples/step-0003000.png                 previews
-//	runs/NAME/checkpoints/step-0003000.safetensors     see package model
+//	runs/NAME/checkpoints/step-0003000.safetensors     see package checkpoint
 //	runs/NAME/checkpoints/latest                       the file name of the newest checkpoint
 //	runs/NAME/lock                                     while a process trains in it
 //
 // A file that is replaced is written under another name, synced and renamed, so at every moment it is whole.
+
 package train
 
 import (
@@ -23,6 +24,7 @@ import (
 
 	"sigmaz/internal/atomicfile"
 	"sigmaz/internal/nearest"
+	"sigmaz/internal/setting"
 )
 
 const (
@@ -35,7 +37,7 @@ const (
 	checkpointExt = ".safetensors"
 )
 
-// stepName is the name of what is written after a step: step-0000500.
+// stepName returns the name of what is written after a step: step-0000500.
 func stepName(step uint64) string { return fmt.Sprintf("step-%07d", step) }
 
 // stepOf reads the step back from a file name.
@@ -48,8 +50,9 @@ func stepOf(name, ext string) (step uint64, ok bool) {
 	return step, err == nil
 }
 
-// CreateFolder makes the folder of a new run, runs/name, and returns its path and its lock. With an empty name it takes
-// the first free one of base-1, base-2, ... A folder that exists is taken when it is empty, and refused otherwise.
+// CreateFolder makes the folder of a new run, runs/name, and returns its path and its lock. With an empty name it
+// takes the first unused one of base-1, base-2, ... A folder that exists is taken when it is empty, and refused
+// otherwise.
 func CreateFolder(runs, name, base string) (dir string, lock *Lock, err error) {
 	var made []string
 	for parent := filepath.Clean(runs); ; parent = filepath.Dir(parent) {
@@ -59,10 +62,12 @@ func CreateFolder(runs, name, base string) (dir string, lock *Lock, err error) {
 		made = append(made, parent)
 	}
 	if err := os.MkdirAll(runs, 0o777); err != nil {
-		return "", nil, fmt.Errorf("cannot make the folder for runs: %w; choose one that can be written with -runs", err)
+		return "", nil, fmt.Errorf("cannot make the folder for runs: %w; choose one that can be written with "+
+			"`runs`", err)
 	}
 	if name != "" && (name != filepath.Base(name) || name == "." || name == ".." || os.IsPathSeparator(name[0])) {
-		return "", nil, &ValueError{"name", fmt.Sprintf("is %q: expected the name of one folder; its place is set by -runs", name)}
+		return "", nil, setting.Errorf("name", "is %q: expected the name of one folder; its place is set by "+
+			"`runs`", name)
 	}
 	for i := 1; ; i++ {
 		// Mkdir takes a name or finds it taken in one step, so two runs started together get two folders.
@@ -75,7 +80,8 @@ func CreateFolder(runs, name, base string) (dir string, lock *Lock, err error) {
 		case err == nil:
 			made = append([]string{dir}, made...)
 		case !errors.Is(err, fs.ErrExist):
-			return "", nil, fmt.Errorf("cannot make the run folder: %w; choose another -name, or a place that can be written with -runs", err)
+			return "", nil, fmt.Errorf("cannot make the run folder: %w; choose another `name`, or a place that "+
+				"can be written with `runs`", err)
 		case name == "":
 			continue
 		default:
@@ -99,15 +105,15 @@ func CreateFolder(runs, name, base string) (dir string, lock *Lock, err error) {
 func checkEmpty(dir string) error {
 	entries, err := os.ReadDir(dir)
 	if err != nil {
-		return fmt.Errorf("%s: expected a folder for the run: %w; choose another -name", dir, err)
+		return fmt.Errorf("%s: expected a folder for the run: %w; choose another `name`", dir, err)
 	}
 	if !slices.ContainsFunc(entries, func(e fs.DirEntry) bool { return e.Name() != lockFile || e.IsDir() }) {
 		return nil
 	}
 	if IsRun(dir) {
-		return fmt.Errorf("%s already holds a run: go on with it by -resume %[1]s, or choose another -name", dir)
+		return fmt.Errorf("%s already holds a run: go on with it by `resume` %[1]s, or choose another `name`", dir)
 	}
-	return fmt.Errorf("%s holds other files: choose another -name, so that nothing of them is lost", dir)
+	return fmt.Errorf("%s holds other files: choose another `name`, so that nothing of them is lost", dir)
 }
 
 // IsRun tells whether a folder holds a run.
@@ -120,8 +126,8 @@ func IsRun(dir string) bool {
 	return false
 }
 
-// Latest is the path of a run's newest checkpoint: the one that its pointer names or, where the pointer is missing or
-// names no file, the one with the highest step. With none it fails with [ErrNoCheckpoint].
+// Latest finds the path of a run's newest checkpoint: the one that its pointer names or, where the pointer is missing
+// or names no file, the one with the highest step. Without any it fails with [ErrNoCheckpoint].
 func Latest(runDir string) (string, error) {
 	dir := filepath.Join(runDir, checkpointsDir)
 	if b, err := os.ReadFile(filepath.Join(dir, latestFile)); err == nil {
@@ -133,20 +139,22 @@ func Latest(runDir string) (string, error) {
 			}
 		}
 	}
-	names, err := checkpoints(runDir)
+	names, err := listCheckpoints(runDir)
 	if err != nil {
 		return "", err
 	}
 	if len(names) == 0 {
 		if !IsRun(runDir) {
-			return "", noCheckpoint(fmt.Sprintf("%s is not a run folder: expected %s and %s in it; give the folder that training printed", runDir, configFile, checkpointsDir))
+			return "", noCheckpoint(fmt.Sprintf("%s is not a run folder: expected %s and %s in it; give the "+
+				"folder that training printed", runDir, configFile, checkpointsDir))
 		}
-		return "", noCheckpoint(fmt.Sprintf("%s holds no checkpoint yet: the run ended before its first one; go on with it by -resume", runDir))
+		return "", noCheckpoint(fmt.Sprintf("%s holds no checkpoint yet: the run ended before its first one; go "+
+			"on with it by `resume`", runDir))
 	}
 	return names[len(names)-1], nil
 }
 
-// ErrNoCheckpoint is, for errors.Is, what [Latest] fails with when there is no checkpoint.
+// ErrNoCheckpoint is what [Latest] fails with, by errors.Is, when there is no checkpoint.
 var ErrNoCheckpoint = errors.New("no checkpoint")
 
 // noCheckpoint is that error in a sentence.
@@ -155,7 +163,7 @@ type noCheckpoint string
 func (e noCheckpoint) Error() string        { return string(e) }
 func (e noCheckpoint) Is(target error) bool { return target == ErrNoCheckpoint }
 
-// CheckOutput refuses the name of an output file that is part of a run, which would be lost.
+// CheckOutput refuses the name of an output file that would overwrite a part of a run.
 func CheckOutput(path string) error {
 	abs, err := filepath.Abs(path)
 	if err != nil {
@@ -175,8 +183,8 @@ func CheckOutput(path string) error {
 	return nil
 }
 
-// LikeRun is "; did you mean runs/glyphs-1?" with the run folder whose name is nearest to that of a path where nothing
-// is, beside it or in the folder runs; "" where none is near.
+// LikeRun returns a hint for a path where nothing is, such as "; did you mean runs/glyphs-1?": the run folder with the
+// nearest name, beside the path or in the folder runs. It returns "" where none is near.
 func LikeRun(path, runs string) string {
 	for _, dir := range []string{filepath.Dir(path), runs} {
 		entries, _ := os.ReadDir(dir)
@@ -193,8 +201,8 @@ func LikeRun(path, runs string) string {
 	return ""
 }
 
-// checkpoints lists the paths of a run's checkpoints by rising step.
-func checkpoints(runDir string) ([]string, error) {
+// listCheckpoints lists the paths of a run's checkpoints by rising step.
+func listCheckpoints(runDir string) ([]string, error) {
 	dir := filepath.Join(runDir, checkpointsDir)
 	entries, err := os.ReadDir(dir)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {

@@ -7,6 +7,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"sigmaz/internal/setting"
 )
 
 func write(t *testing.T, path, text string) {
@@ -48,22 +50,22 @@ func TestCreateFolder(t *testing.T) {
 		t.Errorf("a folder with other files: error %v", err)
 	}
 	write(t, filepath.Join(dir, configFile), "")
-	if _, _, err := CreateFolder(runs, "mine", ""); err == nil || !strings.Contains(err.Error(), "-resume "+dir) {
-		t.Errorf("a folder that holds a run: error %v, expected it to name -resume", err)
+	if _, _, err := CreateFolder(runs, "mine", ""); err == nil || !strings.Contains(err.Error(), "`resume` "+dir) {
+		t.Errorf("a folder that holds a run: error %v, expected it to name resume", err)
 	}
 	for _, name := range []string{"a/b", "..", ".", "/"} {
-		var bad *ValueError
+		var bad *setting.Error
 		if _, _, err := CreateFolder(runs, name, ""); !errors.As(err, &bad) {
-			t.Errorf("name %q: error %v, expected a ValueError", name, err)
+			t.Errorf("name %q: error %v, expected an error about a setting", name, err)
 		}
 	}
 	file := filepath.Join(t.TempDir(), "file")
 	write(t, file, "")
-	if _, _, err := CreateFolder(file, "", "glyphs"); err == nil || !strings.Contains(err.Error(), "-runs") {
-		t.Errorf("runs is a file: error %v, expected it to name -runs", err)
+	if _, _, err := CreateFolder(file, "", "glyphs"); err == nil || !strings.Contains(err.Error(), "`runs`") {
+		t.Errorf("runs is a file: error %v, expected it to name runs", err)
 	}
-	if _, _, err := CreateFolder(filepath.Join(file, "runs"), "", "glyphs"); err == nil || !strings.Contains(err.Error(), "-runs") {
-		t.Errorf("runs below a file: error %v, expected it to name -runs", err)
+	if _, _, err := CreateFolder(filepath.Join(file, "runs"), "", "glyphs"); err == nil || !strings.Contains(err.Error(), "`runs`") {
+		t.Errorf("runs below a file: error %v, expected it to name runs", err)
 	}
 }
 

@@ -6,14 +6,15 @@ import (
 	"fmt"
 	"math"
 	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
 	"sigmaz/internal/approx"
 	"sigmaz/kernels"
 	"sigmaz/model"
 	"sigmaz/model/checkpoint"
 	"sigmaz/model/golden"
-	"slices"
-	"strings"
-	"testing"
 )
 
 // pthFiles are the checkpoints beside golden files, each with its golden file.
@@ -26,8 +27,8 @@ func pthFiles(t testing.TB) map[string]string {
 	return files
 }
 
-// Both containers hold the golden file's values bit for bit; Adam's moments and steps are those that training here comes
-// to, which shows that each is told by the right name.
+// Both containers hold the golden file's values bit for bit; Adam's moments and steps are those that training here
+// comes to, which shows that each is told by the right name.
 func TestPyTorchCheckpoints(t *testing.T) {
 	files := pthFiles(t)
 	if len(files) < 4 {
@@ -44,13 +45,14 @@ func TestPyTorchCheckpoints(t *testing.T) {
 				t.Fatal(err)
 			}
 			defer w.Close()
-			for prefix, inFile := range map[string]string{checkpoint.ParamPrefix: "adam.", checkpoint.EMAPrefix: "ema."} {
+			for prefix, inFile := range map[string]string{checkpoint.ParamPrefix: "adam.",
+				checkpoint.EMAPrefix: "ema."} {
 				list, err := w.Tensors(prefix)
 				if err != nil {
 					t.Fatal(err)
 				}
-				if len(list) == 0 && prefix == checkpoint.EMAPrefix && g.Meta["net"] == "ncsn" {
-					continue // it has no moving average
+				if len(list) == 0 && prefix == checkpoint.EMAPrefix && hasNoAverage(g.Network(t)) {
+					continue
 				}
 				if err := sameTensors(list, g.Group(inFile, prefix)); err != nil {
 					t.Errorf("%s: %v", prefix, err)
@@ -81,7 +83,7 @@ func TestPyTorchCheckpoints(t *testing.T) {
 				}
 			}
 			table := &strings.Builder{}
-			for prefix, tol := range map[string]float64{"adam_m.": gradTol, "adam_v.": 2 * gradTol} {
+			for prefix, tol := range map[string]float64{checkpoint.AdamMPrefix: gradTol, checkpoint.AdamVPrefix: 2 * gradTol} {
 				got, err := tr.Named(prefix)
 				if err != nil {
 					t.Fatal(err)
@@ -103,7 +105,9 @@ func TestPyTorchCheckpoints(t *testing.T) {
 			t.Logf("worst errors:%s", table)
 
 			// Going on from the file is going on from where it was written.
-			from := map[string]string{checkpoint.ParamPrefix: checkpoint.ParamPrefix, checkpoint.EMAPrefix: checkpoint.EMAPrefix, "adam_m.": "adam_m.", "adam_v.": "adam_v."}
+			from := map[string]string{checkpoint.ParamPrefix: checkpoint.ParamPrefix,
+				checkpoint.EMAPrefix: checkpoint.EMAPrefix, checkpoint.AdamMPrefix: checkpoint.AdamMPrefix,
+				checkpoint.AdamVPrefix: checkpoint.AdamVPrefix}
 			if !w.Has(checkpoint.EMAPrefix) {
 				from[checkpoint.EMAPrefix] = checkpoint.ParamPrefix
 			}
@@ -131,6 +135,12 @@ func TestPyTorchCheckpoints(t *testing.T) {
 			}
 		})
 	}
+}
+
+// hasNoAverage says whether the network was published without a moving average of its weights.
+func hasNoAverage(c model.Config) bool {
+	recipe := c.Recipe()
+	return recipe != nil && recipe.EMARate == 0
 }
 
 // sameTensors compares names, shapes and bits.

@@ -1,4 +1,5 @@
 // The networks against PyTorch: testdata/golden/README.md says what a golden file holds.
+
 package train
 
 import (
@@ -16,8 +17,8 @@ import (
 	"sigmaz/model/golden"
 )
 
-// The tolerances are those of two float32 programs that sum in another order. A wrong constant shows: the epsilon of the
-// norm, 1e-6 for 1e-5, changes the score by 3.8e-5.
+// The tolerances are those of two float32 programs that sum in another order. A wrong constant shows: the epsilon of
+// the norm, 1e-6 for 1e-5, changes the score by 3.8e-5.
 const (
 	scoreTol = 1e-5 // of the largest element
 	gradTol  = 1e-4 // of each tensor's largest element
@@ -44,7 +45,9 @@ func TestGolden(t *testing.T) {
 				t.Skipf("network %s is not built in", net)
 			}
 			for _, b := range testBackends {
-				t.Run(b.name, func(t *testing.T) { table = append(table, g.run(t, b.open(t), filepath.Base(file), b.name)) })
+				t.Run(b.name, func(t *testing.T) {
+					table = append(table, g.run(t, b.open(t), filepath.Base(file), b.name))
+				})
 			}
 		})
 	}
@@ -84,7 +87,8 @@ func (t goldenTable) String() string {
 		if e.idle > 0 {
 			idle = fmt.Sprintf("%d idle", e.idle)
 		}
-		fmt.Fprintf(w, "%s\t%s\t%.1e\t%.1e\t%.1e\t%v\t%v\t%v\t%s\n", strings.TrimSuffix(e.file, ".safetensors"), e.backend,
+		fmt.Fprintf(w, "%s\t%s\t%.1e\t%.1e\t%.1e\t%v\t%v\t%v\t%s\n", strings.TrimSuffix(e.file, ".safetensors"),
+			e.backend,
 			e.score, e.loss, e.losses, e.gradients, e.adam, e.ema, idle)
 	}
 	w.Flush()
@@ -103,9 +107,10 @@ func check(t *testing.T, name string, got, want []float32, tol approx.Tol) float
 	return approx.WorstRel(got, want)
 }
 
-// group compares the trainer's tensors called from+NAME with the file's called to+NAME: all of them but those to skip, in
-// the file's order. The answer is the worst of measure and its tensor.
-func (g goldenFile) group(t *testing.T, tr *Trainer, from, to string, tol approx.Tol, skip map[string]bool, measure func(got, want []float32) float64) (worst worstIn) {
+// group compares the trainer's tensors called from+NAME with the file's called to+NAME: all of them but those to skip,
+// in the file's order. The answer is the worst of measure and its tensor.
+func (g goldenFile) group(t *testing.T, tr *Trainer, from, to string, tol approx.Tol, skip map[string]bool,
+	measure func(got, want []float32) float64) (worst worstIn) {
 	t.Helper()
 	got, err := tr.Named(from)
 	if err != nil {
@@ -140,8 +145,8 @@ func (g goldenFile) group(t *testing.T, tr *Trainer, from, to string, tol approx
 }
 
 // idle lists the biases that an instance norm without alpha removes again, and says how far from 0 rounding may take
-// their gradients: 1e-6 of the largest of all. Adam turns such a gradient, whatever its size, into a step of up to lr, so
-// the parameters after it mean nothing.
+// their gradients: 1e-6 of the largest of all. Adam turns such a gradient, whatever its size, into a step of up to lr,
+// so the parameters after it mean nothing.
 func (g goldenFile) idle(t *testing.T) (names map[string]bool, zero float64) {
 	t.Helper()
 	names = map[string]bool{}
@@ -158,7 +163,8 @@ func (g goldenFile) idle(t *testing.T) (names map[string]bool, zero float64) {
 		}
 	}
 	for _, nt := range g.Tensors {
-		if short, ok := strings.CutPrefix(nt.Name, "grad."); ok && strings.HasSuffix(short, ".conv1.bias") && size(nt) < 1e-6*largest {
+		if short, ok := strings.CutPrefix(nt.Name, "grad."); ok && strings.HasSuffix(short, ".conv1.bias") &&
+			size(nt) < 1e-6*largest {
 			names[short] = true
 		}
 	}

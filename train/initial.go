@@ -1,17 +1,20 @@
-// Where a run starts that does not start from weights drawn from its seed: another file's weights, or all that is needed to
-// go on from there.
+// Where a run starts that does not start from weights drawn from its seed: another file's weights, or all that is
+// needed to go on from there.
+
 package train
 
 import (
 	"fmt"
+
 	"sigmaz/model/checkpoint"
 )
 
-// initial takes the weights of the file that the configuration names, if it names one.
+// takeInitial takes the weights of the file that the configuration names, if it names one.
 //
-// With init a new run starts: the raw weights of the file at step 0 with Adam's moments at zero, and the moving average from
-// the file's, or from the weights where it has none. With continue the run goes on from the file's step with its moments.
-func (r *run) initial() error {
+// With init a new run starts: the raw weights of the file at step 0 with Adam's moments at zero, and the moving
+// average from the file's, or from the weights where it has none. With continue the run goes on from the file's step
+// with its moments.
+func (r *run) takeInitial() error {
 	path, goOn := r.c.Init, false
 	if r.c.Continue != "" {
 		path, goOn = r.c.Continue, true
@@ -24,41 +27,39 @@ func (r *run) initial() error {
 		return err
 	}
 	defer w.Close()
-	ema, average := checkpoint.EMAPrefix, "; the moving average from its own"
+	ema, average := checkpoint.EMAPrefix, AverageFromAverage
 	switch {
 	case r.c.EMA.Rate == 0:
-		average = ""
+		average = NoAverage
 	case !w.Has(checkpoint.EMAPrefix):
-		ema, average = checkpoint.ParamPrefix, "; the moving average starts at the weights"
-	}
-	at := ""
-	if w.Stepped {
-		at = fmt.Sprintf(", step %d", w.Step)
+		ema, average = checkpoint.ParamPrefix, AverageFromWeights
 	}
 	if level := r.sigmas.DiffersFrom(w.Sigmas); w.Sigmas != nil && level >= 0 {
-		text := fmt.Sprintf("the ladder of %s (%d levels, sigma %.4g to %.4g) is not this run's (%d levels, %.4g to %.4g)",
+		text := fmt.Sprintf("the ladder of %s (%d levels, sigma %.4g to %.4g) is not this run's (%d levels, %.4g "+
+			"to %.4g)",
 			path, len(w.Sigmas), w.Sigmas[0], w.Sigmas[len(w.Sigmas)-1], len(r.sigmas), r.sigmas.Begin(), r.sigmas.End())
 		if goOn {
-			return fmt.Errorf("%s: leave the flags of the ladder out, or start a new run from its weights with -init", text)
+			return fmt.Errorf("%s: leave the settings of the ladder out, or start a new run from its weights "+
+				"with `init`", text)
 		}
-		fmt.Fprintf(r.o.Out, "warning  %s\n", text)
+		r.o.Events.report(Warning{text})
 	}
 	if !goOn {
 		if err := r.trainer.Start(w, checkpoint.ParamPrefix, ema); err != nil {
 			return fmt.Errorf("%s: %w", path, err)
 		}
-		fmt.Fprintf(r.o.Out, "init     weights of %s (%s%s)%s\n", path, w.Kind, at, average)
+		r.o.Events.report(StartedFrom{Path: path, Kind: w.Kind, Step: w.Step, Stepped: w.Stepped, Average: average})
 		return nil
 	}
 	if err := w.CheckAdam(); err != nil {
 		return err
 	}
-	if w.Step >= r.c.Steps {
-		return &ValueError{"steps", fmt.Sprintf("is %d, but %s is at step %d already: give more", r.c.Steps, path, w.Step)}
+	if err := checkSteps(r.c.Steps, path, w.Step, 1); err != nil {
+		return err
 	}
 	if err := r.trainer.Continue(w.Step, w, ema); err != nil {
 		return fmt.Errorf("%s: %w", path, err)
 	}
-	fmt.Fprintf(r.o.Out, "continue %s (%s%s) with Adam's moments%s\n", path, w.Kind, at, average)
+	r.o.Events.report(StartedFrom{Path: path, Kind: w.Kind, Step: w.Step, Stepped: w.Stepped, GoesOn: true, Average: average})
 	return nil
 }

@@ -1,6 +1,7 @@
-// The lock of a run folder: one process trains in it at a time. It is a lock of the operating system (flock, LockFileEx)
-// on the file lock in the folder, so it ends with the process, however that ends, and a file that is left behind locks
-// nothing. Reading a run takes no lock.
+// The lock of a run folder: one process trains in it at a time. It is a lock of the operating system (flock,
+// LockFileEx) on the file lock in the folder, so it ends with the process, however that ends, and a file that is left
+// behind locks nothing. Reading a run takes no lock.
+
 package train
 
 import (
@@ -39,9 +40,11 @@ func LockFolder(dir string) (*Lock, error) {
 			l.Warning = fmt.Sprintf("%s cannot be locked (%v): see to it that no other process trains in it", dir, err)
 			return l, nil
 		case err != nil:
-			return nil, fmt.Errorf("cannot lock the run folder: %w; training writes there: copy the run to a place that can be written", err)
+			return nil, fmt.Errorf("cannot lock the run folder: %w; training writes there: copy the run to a "+
+				"place that can be written", err)
 		case !ok:
-			return nil, fmt.Errorf("%s is being trained by %s: two would overwrite each other's checkpoints; wait for it, stop it, or start another run", dir, holder(path))
+			return nil, fmt.Errorf("%s is being trained by %s: two would overwrite each other's checkpoints; "+
+				"wait for it, stop it, or start another run", dir, holder(path))
 		}
 		// Whoever had the lock before may have removed the file after it was opened here.
 		mine, err := l.file.Stat()
@@ -93,8 +96,8 @@ func (l *Lock) Release() {
 	if l == nil || !l.file.Locked() {
 		return
 	}
-	// Unix removes the file while it is locked: whoever has it open by now looks again. Windows removes no file that is
-	// open, neither here nor by anybody else.
+	// Unix removes the file while it is locked: whoever has it open by now looks again. Windows removes no file that
+	// is open, neither here nor by anybody else.
 	if runtime.GOOS != "windows" {
 		os.Remove(l.file.Path())
 	}
@@ -104,8 +107,8 @@ func (l *Lock) Release() {
 	}
 }
 
-// Discard gives up the lock of a run that came to nothing, and removes the folders that were made for it as far as there
-// is nothing in them.
+// Discard gives up the lock of a run that came to nothing, and removes the folders that were made for it as far as
+// there is nothing in them.
 func (l *Lock) Discard() {
 	l.Release()
 	for _, dir := range l.made {

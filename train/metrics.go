@@ -1,9 +1,10 @@
 // Metrics: the loss over a window of steps, and the lines of metrics.jsonl.
 //
-// The loss of a step is the mean over its images of 0.5 sigma^p |s + z/sigma|^2, in row order and in float64; a window's
-// loss is the mean over its steps. Zero weights would give D/2 at every level when p = 2, so the loss is shown beside
-// that number. Window sums are stored in every checkpoint: a run that was stopped anywhere and resumed writes the lines
-// that an unbroken one writes, but for time and images_per_s.
+// The loss of a step is the mean over its images of 0.5 sigma^p |s + z/sigma|^2, in row order and in float64; a
+// window's loss is the mean over its steps. Zero weights would give D/2 at every level when p = 2, so the loss is
+// shown beside that number. Window sums are stored in every checkpoint: a run that was stopped anywhere and resumed
+// writes the lines that an unbroken one writes, but for time and images_per_s.
+
 package train
 
 import (
@@ -21,16 +22,16 @@ import (
 	"sigmaz/model"
 )
 
-// window is the losses since the last line.
-type window struct {
+// lossWindow is the losses since the last line of metrics.jsonl.
+type lossWindow struct {
 	lossSum    float64   // of the steps' losses
 	lossSteps  int64     // steps in it
 	levelSum   []float64 // (L) of the images' losses at each level
 	levelCount []int64   // (L) images at each level
 }
 
-func newWindow(levels int) *window {
-	return &window{levelSum: make([]float64, levels), levelCount: make([]int64, levels)}
+func newLossWindow(levels int) *lossWindow {
+	return &lossWindow{levelSum: make([]float64, levels), levelCount: make([]int64, levels)}
 }
 
 // NonFiniteError is a loss that is NaN or infinite, or a number beyond it that such a step made.
@@ -50,7 +51,7 @@ func (e *NonFiniteError) Error() string {
 }
 
 // add takes in one step and returns its loss.
-func (w *window) add(r LossRecord, sigmas model.Ladder) (float64, error) {
+func (w *lossWindow) add(r LossRecord, sigmas model.Ladder) (float64, error) {
 	sum := 0.0
 	for i, l := range r.Loss {
 		level, v := int(r.Level[i]), float64(l)
@@ -67,14 +68,14 @@ func (w *window) add(r LossRecord, sigmas model.Ladder) (float64, error) {
 	return loss, nil
 }
 
-func (w *window) reset() {
+func (w *lossWindow) reset() {
 	w.lossSum, w.lossSteps = 0, 0
 	clear(w.levelSum)
 	clear(w.levelCount)
 }
 
-// loss is the mean over the window's steps.
-func (w *window) loss() float64 { return w.lossSum / float64(w.lossSteps) }
+// loss returns the mean over the window's steps.
+func (w *lossWindow) loss() float64 { return w.lossSum / float64(w.lossSteps) }
 
 // The names of the window's tensors in a checkpoint.
 const (
@@ -86,7 +87,7 @@ const (
 )
 
 // tensors is the window as a checkpoint holds it.
-func (w *window) tensors() []model.Named {
+func (w *lossWindow) tensors() []model.Named {
 	vector := func(name string, n int, backing any) model.Named {
 		return model.Named{Name: name, T: tensor.New(tensor.WithShape(n), tensor.WithBacking(backing))}
 	}
@@ -99,7 +100,7 @@ func (w *window) tensors() []model.Named {
 }
 
 // restore takes the window's tensors out of a checkpoint's and returns the others.
-func (w *window) restore(all []model.Named) (rest []model.Named, err error) {
+func (w *lossWindow) restore(all []model.Named) (rest []model.Named, err error) {
 	found := map[string]*tensor.Dense{}
 	for _, t := range all {
 		if strings.HasPrefix(t.Name, metricsPrefix) {
@@ -145,7 +146,7 @@ type levelMeans struct {
 	Loss  []float64 `json:"loss"`
 }
 
-func (w *window) levels() (m levelMeans) {
+func (w *lossWindow) levels() (m levelMeans) {
 	for i, n := range w.levelCount {
 		if n > 0 {
 			m.Level = append(m.Level, i)
@@ -185,9 +186,9 @@ type anyLine struct {
 	End         bool     `json:"end"`
 }
 
-// cutBack makes metrics.jsonl end where a checkpoint of that step was written: later lines go, because the resumed run
-// writes them again, and so do lines that were not finished when a run was killed and, without keepEnd, lines marked End. It
-// returns whether the step's own two lines are there.
+// cutBack makes metrics.jsonl end where a checkpoint of that step was written: later lines go, because the resumed
+// run writes them again, and so do lines that were not finished when a run was killed and, without keepEnd, lines
+// marked End. It returns whether the step's own two lines are there.
 func cutBack(path string, step uint64, keepEnd bool) (logged, evaluated bool, err error) {
 	old, err := os.ReadFile(path)
 	if errors.Is(err, fs.ErrNotExist) {

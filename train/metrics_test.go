@@ -55,7 +55,7 @@ func TestCutBack(t *testing.T) {
 
 func TestWindow(t *testing.T) {
 	sigmas := model.Ladder{4, 2, 1}
-	w := newWindow(3)
+	w := newLossWindow(3)
 	for i, r := range []LossRecord{
 		{Step: 1, Loss: []float32{1, 2, 3}, Level: []uint32{0, 2, 0}},
 		{Step: 2, Loss: []float32{5, 6, 7}, Level: []uint32{2, 2, 0}},
@@ -65,7 +65,7 @@ func TestWindow(t *testing.T) {
 			t.Errorf("loss of step %d is %g, error %v, expected %g", i+1, loss, err, want)
 		}
 	}
-	check := func(w *window) {
+	check := func(w *lossWindow) {
 		t.Helper()
 		m := w.levels()
 		if w.loss() != 4 || len(m.Level) != 2 || m.Level[1] != 2 || m.Count[0] != 3 || m.Loss[0] != 11.0/3 || m.Loss[1] != 13.0/3 {
@@ -76,16 +76,16 @@ func TestWindow(t *testing.T) {
 
 	// through a checkpoint's tensors
 	stored := append([]model.Named{{Name: "param.x"}}, w.tensors()...)
-	back := newWindow(3)
+	back := newLossWindow(3)
 	rest, err := back.restore(stored)
 	if err != nil || len(rest) != 1 || rest[0].Name != "param.x" {
 		t.Fatalf("restore left %v, error %v", rest, err)
 	}
 	check(back)
-	if _, err := newWindow(4).restore(stored); err == nil {
+	if _, err := newLossWindow(4).restore(stored); err == nil {
 		t.Error("another number of levels: expected an error")
 	}
-	if _, err := newWindow(3).restore(nil); err == nil {
+	if _, err := newLossWindow(3).restore(nil); err == nil {
 		t.Error("no tensors: expected an error")
 	}
 

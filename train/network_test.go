@@ -1,8 +1,12 @@
+// The trainer's networks against other ways to compute the same: Gorgonia's TapeMachine, finite differences, other
+// numbers of workers and other batches.
+
 package train
 
 import (
 	"fmt"
 	"math"
+	"slices"
 	"strings"
 	"testing"
 
@@ -18,12 +22,23 @@ import (
 var smallConfigs = []model.Config{
 	{Net: "ncsnv2", Height: 6, Width: 8, Channels: 2, NGF: 3},
 	{Net: "ncsnv2", Height: 8, Width: 4, Channels: 1, NGF: 4, Nonlinearity: "swish", Rescaled: true},
-	{Net: "ncsnv2", Height: 8, Width: 6, Channels: 1, NGF: 3, Nonlinearity: "lrelu", Normalization: "InstanceNorm", Levels: 4},
+	{Net: "ncsnv2", Height: 8, Width: 6, Channels: 1, NGF: 3, Nonlinearity: "lrelu", Normalization: "InstanceNorm",
+		Levels: 4},
 	{Net: "ncsnv2deeper", Height: 8, Width: 12, Channels: 1, NGF: 3, Nonlinearity: "relu"},
 	{Net: "ncsnv2deepest", Height: 24, Width: 16, Channels: 1, NGF: 3},
 	{Net: "ncsn", Height: 8, Width: 12, Channels: 2, NGF: 4, Levels: 4},
-	{Net: "ncsn", Height: 4, Width: 8, Channels: 1, NGF: 3, Levels: 4, Normalization: "InstanceNorm", Nonlinearity: "swish"},
+	{Net: "ncsn", Height: 4, Width: 8, Channels: 1, NGF: 3, Levels: 4, Normalization: "InstanceNorm",
+		Nonlinearity: "swish"},
 	{Net: "mlp", Height: 1, Width: 1, Channels: 3, Hidden: 7, DataSD: 0.8},
+}
+
+// A network that no small configuration is of would go through none of the tests below.
+func TestEveryNetworkIsTested(t *testing.T) {
+	for _, net := range model.Networks() {
+		if !slices.ContainsFunc(smallConfigs, func(c model.Config) bool { return c.Net == net }) {
+			t.Errorf("smallConfigs has none of network %s", net)
+		}
+	}
 }
 
 // testName tells small configurations apart.
@@ -54,16 +69,18 @@ func batchFor(t *testing.T, tr *Trainer, n, d int) (x, z, sigma, level []float32
 	return x, z, sigma, level
 }
 
-// Training has the same bits for any number of workers, more than there are images too, and a score for any batch: the network
-// has convolutions by Winograd's method and direct ones, of images so small that several go through them together.
+// Training has the same bits for any number of workers, more than there are images too, and a score for any batch: the
+// network has convolutions by Winograd's method and direct ones, of images so small that several go through them
+// together.
 func TestSameBitsForAnyWorkersAndBatch(t *testing.T) {
 	for _, net := range []string{"ncsnv2", "ncsn"} {
 		t.Run(net, func(t *testing.T) {
 			c := model.Config{Net: net, Height: 8, Width: 12, Channels: 2, NGF: 16, Levels: len(smallLadder)}
 			const n = 5
 			train := func(workers int) (results []model.Named, x, sigma, level []float32) {
-				tr, err := NewTrainer(kernels.NewCPU(workers), TrainerConfig{Network: c, Batch: n, Sigmas: smallLadder, AnnealPower: 2,
-					Adam: Adam{LR: 1e-3, Beta1: 0.9, Beta2: 0.999, Eps: 1e-8}, EMARate: 0.999, Seed: 1})
+				tr, err := NewTrainer(kernels.NewCPU(workers),
+					TrainerConfig{Network: c, Batch: n, Sigmas: smallLadder, AnnealPower: 2,
+						Adam: Adam{LR: 1e-3, Beta1: 0.9, Beta2: 0.999, Eps: 1e-8}, EMARate: 0.999, Seed: 1})
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -86,7 +103,8 @@ func TestSameBitsForAnyWorkersAndBatch(t *testing.T) {
 			for _, workers := range []int{2, 5, 7} {
 				got, _, _, _ := train(workers)
 				for i, w := range want {
-					check(t, fmt.Sprintf("%s with %d workers", w.Name, workers), got[i].T.Float32s(), w.T.Float32s(), approx.Tol{})
+					check(t, fmt.Sprintf("%s with %d workers", w.Name, workers), got[i].T.Float32s(),
+						w.T.Float32s(), approx.Tol{})
 				}
 			}
 			score := func(batch, workers int) (all []float32) {
@@ -105,7 +123,8 @@ func TestSameBitsForAnyWorkersAndBatch(t *testing.T) {
 					for _, in := range []struct {
 						b kernels.Buf
 						v []float32
-					}{{s.X, x[from*s.D : (from+batch)*s.D]}, {s.Sigma, sigma[from : from+batch]}, {s.Level, level[from : from+batch]}} {
+					}{{s.X, x[from*s.D : (from+batch)*s.D]}, {s.Sigma, sigma[from : from+batch]},
+						{s.Level, level[from : from+batch]}} {
 						if err := s.Arena.Write(in.b, in.v); err != nil {
 							t.Fatal(err)
 						}
@@ -123,7 +142,8 @@ func TestSameBitsForAnyWorkersAndBatch(t *testing.T) {
 			}
 			together := score(n, 1)
 			for _, workers := range []int{1, 2, 7} {
-				check(t, fmt.Sprintf("score of one image after the other with %d workers", workers), score(1, workers), together, approx.Tol{})
+				check(t, fmt.Sprintf("score of one image after the other with %d workers", workers),
+					score(1, workers), together, approx.Tol{})
 			}
 		})
 	}
@@ -134,7 +154,7 @@ func TestTapeMachineAgrees(t *testing.T) {
 	for _, c := range smallConfigs {
 		for _, b := range testBackends {
 			tol := 2e-5
-			if c.Net == "ncsn" && c.Normalization == "" {
+			if c.TakesLevels() && c.Normalization == "" {
 				tol = gradTol // its first blocks, at the far end of the backward pass, gather rounding of up to 5.4e-5
 			}
 			t.Run(testName(c)+"/"+b.name, func(t *testing.T) { tapeMachineAgrees(t, c, 5, b.open(t), tol) })
@@ -142,8 +162,9 @@ func TestTapeMachineAgrees(t *testing.T) {
 	}
 }
 
-// The same for a network wide enough that the CPU computes its convolutions by Winograd's method, dilated ones and those on
-// odd maps among them, with what follows them fused in: the small networks above and the golden files have direct ones.
+// The same for a network wide enough that the CPU computes its convolutions by Winograd's method, dilated ones and
+// those on odd maps among them, with what follows them fused in: the small networks above and the golden files have
+// direct ones.
 func TestTapeMachineAgreesOnWideNetworks(t *testing.T) {
 	for _, c := range []model.Config{
 		{Net: "ncsnv2", Height: 18, Width: 14, Channels: 1, NGF: 32},
@@ -196,8 +217,8 @@ func tapeMachineAgrees(t *testing.T, c model.Config, n int, backend kernels.Back
 	if want := values[len(values)-1].Data().(float32); math.Abs(loss-float64(want)) > 1e-5*math.Abs(float64(want)) {
 		t.Errorf("loss %g, TapeMachine %g", loss, want)
 	}
-	// Relative to the tensor's largest element, and of gradients to the largest of all too: that of a bias before an instance
-	// norm, which removes it, is nothing but rounding.
+	// Relative to the tensor's largest element, and of gradients to the largest of all too: that of a bias before an
+	// instance norm, which removes it, is nothing but rounding.
 	largest := 0.0
 	for i := range net.Grads {
 		want := values[i].Data().([]float32)
@@ -227,7 +248,8 @@ func TestGradientsByFiniteDifferences(t *testing.T) {
 		}
 		t.Run(testName(c), func(t *testing.T) {
 			const n = 4
-			tr, err := NewTrainer(kernels.NewCPU(2), TrainerConfig{Network: c, Batch: n, Sigmas: smallLadder, AnnealPower: 2})
+			tr, err := NewTrainer(kernels.NewCPU(2),
+				TrainerConfig{Network: c, Batch: n, Sigmas: smallLadder, AnnealPower: 2})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -266,7 +288,7 @@ func TestGradientsByFiniteDifferences(t *testing.T) {
 							if _, err := tr.Gradients(); err != nil {
 								t.Fatal(err)
 							}
-							l[k] = tr.lossFloat64(t)
+							l[k] = lossFloat64(t, tr)
 						}
 						if err := tr.arena.Write(w, old[:]); err != nil {
 							t.Fatal(err)
@@ -294,7 +316,7 @@ func TestGradientsByFiniteDifferences(t *testing.T) {
 }
 
 // lossFloat64 is the loss of the last pass, summed from the score in float64.
-func (tr *Trainer) lossFloat64(t *testing.T) float64 {
+func lossFloat64(t *testing.T, tr *Trainer) float64 {
 	t.Helper()
 	s, err := tr.Score()
 	if err != nil {
@@ -326,7 +348,8 @@ func TestSetBatchRefuses(t *testing.T) {
 		want  string
 	}{
 		{x, x, []int{0, 4}, "row 1 has level 4, expected 0 to 3"}, {x, x, []int{-1, 0}, "row 0 has level -1"},
-		{x[:31], x, []int{0, 0}, "x_tilde has 31 values, expected 32"}, {x, x, []int{0}, "sigma has 1 values, expected 2"},
+		{x[:31], x, []int{0, 0}, "x_tilde has 31 values, expected 32"},
+		{x, x, []int{0}, "sigma has 1 values, expected 2"},
 	} {
 		if err := tr.SetBatch(test.x, test.z, test.level); err == nil || !strings.Contains(err.Error(), test.want) {
 			t.Errorf("error %v, expected %q", err, test.want)
@@ -343,8 +366,8 @@ func TestNoAverage(t *testing.T) {
 	}
 	var held [2]float64
 	for i, rate := range []float64{0, 1e-12} { // with the second the average is the weights, to the last bit
-		tr, err := NewTrainer(kernels.NewCPU(1), TrainerConfig{Network: c, Batch: 3, Sigmas: smallLadder, AnnealPower: 2, EMARate: rate,
-			Adam: Adam{LR: 1e-2, Beta1: 0.9, Beta2: 0.999, Eps: 1e-8}, Data: data, HeldOut: data, Ring: 9})
+		tr, err := NewTrainer(kernels.NewCPU(1), TrainerConfig{Network: c, Batch: 3, Sigmas: smallLadder,
+			AnnealPower: 2, EMARate: rate, Adam: Adam{LR: 1e-2, Beta1: 0.9, Beta2: 0.999, Eps: 1e-8}, Data: data, HeldOut: data, Ring: 9})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -366,7 +389,8 @@ func TestNoAverage(t *testing.T) {
 				average++
 			}
 		}
-		if want := map[float64]string{0: "param."}[rate]; want != "" && (average != 0 || tr.Averaged() != want || tr.layout.ema.N != 0) {
+		if want := map[float64]string{0: "param."}[rate]; want != "" &&
+			(average != 0 || tr.Averaged() != want || tr.layout.ema.N != 0) {
 			t.Errorf("rate 0: %d tensors of an average, samples from %s", average, tr.Averaged())
 		} else if want == "" && (average != len(tr.net.Params) || tr.Averaged() != "ema.") {
 			t.Errorf("rate %g: %d tensors of an average, samples from %s", rate, average, tr.Averaged())
@@ -390,8 +414,8 @@ func TestNoAverage(t *testing.T) {
 
 // A parameter's node value is a view of the arena: what training changes shows there without a copy.
 func TestNodeValuesAreViews(t *testing.T) {
-	tr, err := NewTrainer(kernels.NewCPU(1), TrainerConfig{Network: smallConfigs[0], Batch: 2, Sigmas: smallLadder, AnnealPower: 2,
-		Adam: Adam{LR: 1e-2, Beta1: 0.9, Beta2: 0.999, Eps: 1e-8}})
+	tr, err := NewTrainer(kernels.NewCPU(1), TrainerConfig{Network: smallConfigs[0], Batch: 2, Sigmas: smallLadder,
+		AnnealPower: 2, Adam: Adam{LR: 1e-2, Beta1: 0.9, Beta2: 0.999, Eps: 1e-8}})
 	if err != nil {
 		t.Fatal(err)
 	}

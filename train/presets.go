@@ -1,11 +1,12 @@
 // Presets: complete settings under a name. A preset is where the flags and the configuration file start from.
+
 package train
 
 import (
-	"fmt"
 	"strings"
 
 	"sigmaz/internal/nearest"
+	"sigmaz/internal/setting"
 	"sigmaz/model"
 	"sigmaz/train/dataset"
 )
@@ -36,8 +37,8 @@ var Presets = []Preset{
 		Config: Config{
 			Data: "glyphs", Seed: 1,
 			Network: model.Config{Net: "ncsnv2", Height: 28, Width: 28, Channels: 1, NGF: 8},
-			// With seed 1 the largest distance is 14.9. The search over all pairs takes seconds that data which is always the
-			// same need not cost; -sigma-begin data repeats it.
+			// With seed 1 the largest distance is 14.9. The search over all pairs takes seconds that data which is
+			// always the same need not cost; -sigma-begin data repeats it.
 			Sigma: Sigma{Begin: SigmaEnd{Value: 15}, End: SigmaEnd{Value: 0.01}, Levels: auto},
 			Loss:  Loss{AnnealPower: 2, Stratified: true},
 			Adam:  Adam{LR: auto, Beta1: 0.9, Beta2: 0.999, Eps: 1e-8},
@@ -154,7 +155,7 @@ func published(name, what, source, files string, c Config) Preset {
 	return Preset{Name: name, What: what, Source: source, Files: files, Config: c}
 }
 
-// lsun is the preset of LSUN bedroom or tower, which differ in their data alone.
+// lsun returns the preset of LSUN bedroom or tower, which differ in their data alone.
 func lsun(category string) Preset {
 	return published(category, "the published NCSNv2Deeper on LSUN "+category+", 128x128: for a GPU",
 		"Song and Ermon 2020, table 4 and ermongroup/ncsnv2 configs/"+category+".yml: sigma 190 to 0.01 in 1,086 levels, T 3, epsilon 1.8e-6, batch 128, 150,001 steps",
@@ -167,7 +168,7 @@ func lsun(category string) Preset {
 func ncsn2019(name, what, files string, c Config) Preset {
 	c.Seed, c.Batch, c.Steps, c.HeldOut = 1, 128, 200_001, 64
 	c.Network.Net, c.Loss.AnnealPower = "ncsn", 2
-	c.ncsn()
+	c.takeRecipe()
 	c.Adam = Adam{LR: 1e-3, Beta1: 0.9, Beta2: 0.999, Eps: 1e-8}
 	c.LogEvery, c.EvalEvery, c.PreviewEvery, c.PreviewN, c.CheckpointEvery = 100, 5000, 5000, 36, 5000
 	flip := "no flip"
@@ -179,29 +180,28 @@ func ncsn2019(name, what, files string, c Config) Preset {
 	return Preset{Name: name, What: "the published NCSN of 2019 on " + what + ": for a GPU", Source: source, Files: files, Config: c}
 }
 
-// ncsn sets what NCSN has by other numbers than NCSNv2: the ladder, sampling, dequantisation, and no average.
-func (c *Config) ncsn() {
-	c.Sigma = Sigma{Begin: SigmaEnd{Value: 1}, End: SigmaEnd{Value: 0.01}, Levels: 10}
-	c.Sampling = Sampling{T: 100, Epsilon: 2e-5}
-	c.Dequantize, c.EMA = true, EMA{}
+// takeRecipe sets what the network was published with by other numbers than other networks: the ladder, sampling,
+// dequantisation and the moving average.
+func (c *Config) takeRecipe() {
+	r := c.Network.Recipe()
+	t, denoise := c.Network.PublishedSampling()
+	c.Sigma = Sigma{Begin: SigmaEnd{Value: r.Begin}, End: SigmaEnd{Value: r.End}, Levels: r.Levels}
+	c.Sampling = Sampling{T: t, Epsilon: r.Epsilon, Denoise: denoise}
+	c.Dequantize, c.EMA = r.Dequantize, EMA{Rate: r.EMARate}
 }
 
-// SetNetwork changes the network of a preset, and with it the settings that the preset has for its own network only: sizes
-// where there are none, and between NCSN and the others what makes them work.
+// SetNetwork changes the network of a preset, and with it the settings that the preset has for its own network only:
+// sizes where there are none, and the recipe of a network that has one.
 func (c *Config) SetNetwork(net string) {
-	was := c.Network.Net
+	was := c.Network
 	c.Network.Net = net
-	if c.Network.TakesImages() && c.Network.NGF == 0 {
-		c.Network.NGF = 8
-	}
-	if net == "mlp" && c.Network.Hidden == 0 {
-		c.Network.Hidden = 128
-	}
+	c.Network.SetDefaultWidth()
 	switch {
-	case net == "ncsn" && was != net:
-		c.ncsn()
+	case net == was.Net:
+	case c.Network.Recipe() != nil:
+		c.takeRecipe()
 		c.Adam.LR = auto
-	case was == "ncsn" && was != net && c.Network.TakesImages():
+	case was.Recipe() != nil && c.Network.TakesImages(): // from one that had its own
 		c.Sigma = Sigma{Begin: SigmaEnd{Rule: RuleData}, End: SigmaEnd{Value: 0.01}, Levels: auto}
 		c.Sampling = Sampling{T: 5, Epsilon: auto, Denoise: true}
 		c.Dequantize, c.EMA = false, EMA{Rate: 0.999, Warmup: true}
@@ -209,7 +209,7 @@ func (c *Config) SetNetwork(net string) {
 	}
 }
 
-// FindPreset is the preset of that name, with its name written in its configuration.
+// FindPreset returns the preset of that name, with its name written in its configuration.
 func FindPreset(name string) (Preset, error) {
 	var names []string
 	for _, p := range Presets {
@@ -219,10 +219,11 @@ func FindPreset(name string) (Preset, error) {
 		}
 		names = append(names, p.Name)
 	}
-	return Preset{}, &ValueError{"preset", fmt.Sprintf("is %q: expected one of %s%s", name, strings.Join(names, ", "), nearest.DidYouMean(name, names))}
+	return Preset{}, setting.Errorf("preset", "is %q: expected one of %s%s", name, strings.Join(names, ", "), nearest.DidYouMean(name, names))
 }
 
-// DefaultPreset is the preset for a data specification when none is asked for: toys and vectors from files have their own.
+// DefaultPreset names the preset for a data specification when none is asked for: toys and vectors from files have
+// their own.
 func DefaultPreset(data string) string {
 	spec, _ := dataset.ParseSpec(data) // an error is told where the data is opened
 	switch {

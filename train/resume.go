@@ -1,5 +1,6 @@
 // Going on with a run. Every random number is a function of the seed, the step and a place in the batch, so a run that
 // goes on needs the tensors of a checkpoint, its step and its configuration, and no generator state.
+
 package train
 
 import (
@@ -8,6 +9,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+
 	"sigmaz/model/checkpoint"
 )
 
@@ -19,8 +21,8 @@ type Stored struct {
 	Path       string                 // of Checkpoint
 }
 
-// FindFolder is the folder of the run that path names: a run folder, the name of one in the folder runs, or one of a
-// run's checkpoints, which is then returned too.
+// FindFolder finds the folder of the run that path names: a run folder, the name of one in the folder runs, or one of
+// a run's checkpoints, which is then returned too.
 func FindFolder(path, runs string) (folder, checkpoint string, err error) {
 	info, err := os.Stat(path)
 	if errors.Is(err, fs.ErrNotExist) && filepath.Base(path) == path {
@@ -30,7 +32,8 @@ func FindFolder(path, runs string) (folder, checkpoint string, err error) {
 	}
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		return "", "", fmt.Errorf("%s does not exist: expected a run folder, such as %s, to go on with%s", path, filepath.Join(runs, "glyphs-1"), LikeRun(path, runs))
+		return "", "", fmt.Errorf("%s does not exist: expected a run folder, such as %s, to go on with%s",
+			path, filepath.Join(runs, "glyphs-1"), LikeRun(path, runs))
 	case err != nil:
 		return "", "", fmt.Errorf("cannot open the run: %w", err)
 	case info.IsDir():
@@ -38,12 +41,13 @@ func FindFolder(path, runs string) (folder, checkpoint string, err error) {
 	}
 	dir := filepath.Dir(path)
 	if filepath.Base(dir) != checkpointsDir {
-		return "", "", fmt.Errorf("%s is not in the folder %q of a run: give the run folder, or one of its checkpoints", path, checkpointsDir)
+		return "", "", fmt.Errorf("%s is not in the folder %q of a run: give the run folder, or one of its "+
+			"checkpoints", path, checkpointsDir)
 	}
 	return filepath.Dir(dir), path, nil
 }
 
-// Load reads the run that path names, as [FindFolder] takes it. Whoever goes on with it holds its lock before.
+// Load reads the run that path names, as [FindFolder] takes it. Whoever goes on with the run takes its lock first.
 func Load(path, runs string) (*Stored, error) {
 	s := &Stored{}
 	var err error
@@ -60,8 +64,8 @@ func Load(path, runs string) (*Stored, error) {
 		}
 	}
 
-	// The configuration is in two places. config.yaml may say more steps than the checkpoint's copy, after a resume that
-	// was given -steps; anything else that differs would make it another run.
+	// The configuration is in two places. config.yaml may say more steps than the checkpoint's copy, after a run was
+	// gone on with for more; what is fixed must be the same in both.
 	file := filepath.Join(s.Folder, configFile)
 	text, err := ReadConfig(file)
 	switch {
@@ -75,14 +79,15 @@ func Load(path, runs string) (*Stored, error) {
 	case !errors.Is(err, fs.ErrNotExist):
 		return nil, err
 	case s.Path == "":
-		return nil, fmt.Errorf("%s holds neither %s nor a checkpoint: there is nothing to go on with; start a new run", s.Folder, configFile)
+		return nil, fmt.Errorf("%s holds neither %s nor a checkpoint: there is nothing to go on with; start a "+
+			"new run", s.Folder, configFile)
 	}
 	if s.Path == "" {
 		return s, nil
 	}
 	if s.Checkpoint, err = checkpoint.ReadCheckpoint(s.Path); err != nil {
-		if earlier := before(s.Folder, s.Path); earlier != "" {
-			return nil, fmt.Errorf("%w: -resume %s", err, earlier)
+		if earlier := previousCheckpoint(s.Folder, s.Path); earlier != "" {
+			return nil, fmt.Errorf("%w: `resume` %s", err, earlier)
 		}
 		return nil, err
 	}
@@ -96,7 +101,8 @@ func Load(path, runs string) (*Stored, error) {
 	if s.Config == nil {
 		s.Config = stored
 	} else if diff := stored.Differs(s.Config); diff != "" {
-		return nil, fmt.Errorf("%s and %s differ in %s: put the checkpoint's value back, or start a new run with -config %[2]s", s.Path, file, diff)
+		return nil, fmt.Errorf("%s and %s differ in %s: put the checkpoint's value back, or start a new run with "+
+			"`config` %[2]s", s.Path, file, diff)
 	}
 	return s, nil
 }
@@ -109,9 +115,12 @@ func (s *Stored) Step() uint64 {
 	return s.Checkpoint.Step
 }
 
-// before is the newest checkpoint older than path, or "".
-func before(folder, path string) string {
-	paths, _ := checkpoints(folder)
+// CheckSteps judges the steps that the run is to have in all. The error is a [*setting.Error].
+func (s *Stored) CheckSteps(steps uint64) error { return checkSteps(steps, s.Folder, s.Step(), 0) }
+
+// previousCheckpoint finds the newest checkpoint older than path; "" where there is none.
+func previousCheckpoint(folder, path string) string {
+	paths, _ := listCheckpoints(folder)
 	older := ""
 	for _, p := range paths {
 		if p == path {
@@ -128,7 +137,7 @@ const asideExt = ".aside"
 // setAside keeps checkpoints of later steps, and the metrics with their lines, under other names: the run goes on from
 // before them, and they would pass for its own.
 func (r *run) setAside(folder string, step uint64) error {
-	paths, err := checkpoints(folder)
+	paths, err := listCheckpoints(folder)
 	if err != nil {
 		return err
 	}
@@ -154,27 +163,28 @@ func (r *run) setAside(folder string, step uint64) error {
 			return fmt.Errorf("cannot set a later checkpoint aside: %w", err)
 		}
 	}
-	fmt.Fprintf(r.o.Out, "aside    later checkpoints (%d) and a copy of the metrics now end in %s\n", len(later), asideExt)
+	r.o.Events.report(SetAside{len(later), asideExt})
 	return nil
 }
 
-// restore puts the trainer, the window and the metrics where the checkpoint was written.
+// restore puts the trainer, the sums of losses and the metrics where the checkpoint was written.
 func (r *run) restore(from *Stored) error {
 	metrics := filepath.Join(from.Folder, metricsFile)
 	step := from.Step()
-	if step > r.c.Steps {
-		return &ValueError{"steps", fmt.Sprintf("is %d, but the run is at step %d already: give more", r.c.Steps, step)}
+	if err := from.CheckSteps(r.c.Steps); err != nil {
+		return err
 	}
 	if err := r.setAside(from.Folder, step); err != nil {
 		return err
 	}
 	if from.Checkpoint != nil {
-		tensors, err := r.win.restore(from.Checkpoint.Tensors)
+		tensors, err := r.window.restore(from.Checkpoint.Tensors)
 		if err == nil {
 			err = r.trainer.Restore(step, tensors)
 		}
 		if err != nil {
-			return fmt.Errorf("%s does not fit its configuration: %w; it may come from another version of sigmaz", from.Path, err)
+			return fmt.Errorf("%s does not fit its configuration: %w; it may come from another version of sigmaz",
+				from.Path, err)
 		}
 		r.saved, r.savedAt = from.Path, step
 	}
@@ -189,7 +199,7 @@ func (r *run) restore(from *Stored) error {
 	if evaluated {
 		r.evaluatedAt = step
 	}
-	if path := r.picture(step); step > 0 {
+	if path := r.picturePath(step); step > 0 {
 		if _, err := os.Stat(path); err == nil {
 			r.previewedAt, r.res.Picture = step, path
 		}

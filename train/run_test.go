@@ -7,7 +7,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"math"
 	"os"
 	"path/filepath"
@@ -22,7 +21,7 @@ import (
 )
 
 // tiny is a configuration that trains a hundred steps in moments, with its data.
-func tiny(net string) (*Config, *Data) {
+func tiny(net string) (*Config, *Splits) {
 	c := &Config{
 		Preset: "test", Data: "test", Seed: 5,
 		Sigma: Sigma{Begin: SigmaEnd{Value: 2}, End: SigmaEnd{Value: 0.1}, Levels: 5},
@@ -58,15 +57,15 @@ func tiny(net string) (*Config, *Data) {
 	if net == "ncsn" { // without a moving average, on images in [-1, 1]
 		c.Network.Levels, c.Network.Rescaled, c.EMA = 5, true, EMA{}
 	}
-	return c, &Data{Name: "test", Train: data(11, 0), HeldOut: data(4, 1)}
+	return c, &Splits{Name: "test", Train: data(11, 0), HeldOut: data(4, 1)}
 }
 
 // trial runs c in folder, or goes on with the run there, until a step at which it is stopped (0: to the end).
-func trial(t *testing.T, c *Config, d *Data, folder string, resume bool, stopAt uint64, workers int) *Result {
+func trial(t *testing.T, c *Config, d *Splits, folder string, resume bool, stopAt uint64, workers int) *Result {
 	t.Helper()
 	b := kernels.NewCPU(workers)
 	defer b.Close()
-	o := Options{Backend: b, Folder: folder, Out: io.Discard}
+	o := Options{Backend: b, Folder: folder}
 	if resume {
 		stored, err := Load(folder, "")
 		if err != nil {
@@ -235,7 +234,7 @@ func TestStopInEvaluation(t *testing.T) {
 		t.Helper()
 		b := kernels.NewCPU(1)
 		defer b.Close()
-		o := Options{Backend: b, Folder: dir, Out: io.Discard}
+		o := Options{Backend: b, Folder: dir}
 		if resume {
 			stored, err := Load(dir, "")
 			if err != nil {
@@ -280,16 +279,16 @@ func TestNonFiniteLoss(t *testing.T) {
 		dir := t.TempDir()
 		b := kernels.NewCPU(1)
 		defer b.Close()
-		_, err := Run(t.Context(), c, d, Options{Backend: b, Folder: dir, Out: io.Discard})
+		_, err := Run(t.Context(), c, d, Options{Backend: b, Folder: dir})
 		var bad *NonFiniteError
 		if !errors.As(err, &bad) || bad.Step == 0 || bad.Step > 5 {
 			t.Fatalf("error %v, expected a NonFiniteError of the first steps", err)
 		}
-		want := []string{"is NaN", "step ", "no checkpoint was written yet", "-lr"}
+		want := []string{"is NaN", "step ", "no checkpoint was written yet", "`lr`"}
 		if every > 1 {
 			want = append(want, "the loss is", ", level ", "(sigma ")
 		}
-		paths, _ := checkpoints(dir)
+		paths, _ := listCheckpoints(dir)
 		if len(paths) > 0 {
 			want[2] = "the last good checkpoint is " + paths[len(paths)-1]
 		}
@@ -331,19 +330,19 @@ func TestCannotWrite(t *testing.T) {
 			path := filepath.Join(dir, checkpointsDir, "step-0000100.safetensors.tmp")
 			os.MkdirAll(path, 0o777) // a folder where a file is to be written
 			return func() { os.Remove(path) }
-		}, []string{"cannot write checkpoint", "step-0000050.safetensors", "-resume "}},
+		}, []string{"cannot write checkpoint", "step-0000050.safetensors", "`resume` "}},
 		{"the preview of step 50", func(dir string) func() {
 			path := filepath.Join(dir, samplesDir, "step-0000050.png")
 			os.MkdirAll(path, 0o777)
 			return func() { os.Remove(path) }
-		}, []string{"cannot draw the preview", "step-0000050.png", "step-0000050.safetensors", "-resume "}},
+		}, []string{"cannot draw the preview", "step-0000050.png", "step-0000050.safetensors", "`resume` "}},
 		{"the metrics", func(dir string) func() {
 			path := filepath.Join(dir, metricsFile)
 			if os.Symlink("/dev/full", path) != nil {
 				return nil
 			}
 			return func() { os.Remove(path) }
-		}, []string{"cannot write the metrics", "step-0000020.safetensors", "-resume "}},
+		}, []string{"cannot write the metrics", "step-0000020.safetensors", "`resume` "}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			dir := t.TempDir()
@@ -353,7 +352,7 @@ func TestCannotWrite(t *testing.T) {
 			}
 			b := kernels.NewCPU(1)
 			defer b.Close()
-			o := Options{Backend: b, Folder: dir, Out: io.Discard}
+			o := Options{Backend: b, Folder: dir}
 			o.Hooks.Preview = func(_ context.Context, _ uint64, _ []model.Named, path string) error {
 				return os.WriteFile(path, nil, 0o666)
 			}
@@ -375,7 +374,7 @@ func TestKeepCheckpoints(t *testing.T) {
 	c.CheckpointEvery, c.KeepCheckpoints = 10, 2
 	dir := t.TempDir()
 	trial(t, c, d, dir, false, 0, 1)
-	paths, err := checkpoints(dir)
+	paths, err := listCheckpoints(dir)
 	if err != nil || len(paths) != 2 || filepath.Base(paths[0]) != "step-0000090.safetensors" {
 		t.Errorf("kept %v, error %v, expected steps 90 and 100", paths, err)
 	}
@@ -416,7 +415,7 @@ func TestLoadRefuses(t *testing.T) {
 	flipped := slices.Clone(intact)
 	flipped[len(flipped)/2] ^= 1
 	write(t, last, string(flipped))
-	refused(dir, last, "-resume "+first)
+	refused(dir, last, "`resume` "+first)
 	write(t, last, string(intact))
 
 	edit := func(old, new string) {
@@ -444,7 +443,66 @@ func TestLoadRefuses(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := Run(t.Context(), c, d, Options{Backend: b, Folder: dir, From: s, Out: io.Discard}); err == nil || !strings.Contains(err.Error(), "steps is 10") {
+	if _, err := Run(t.Context(), c, d, Options{Backend: b, Folder: dir, From: s}); err == nil || !strings.Contains(err.Error(), "steps is 10") {
 		t.Errorf("fewer steps than done: error %v", err)
+	}
+}
+
+// A run reports what it does: a loss line at its step, what is saved once it is there, pictures, and progress in
+// between.
+func TestEvents(t *testing.T) {
+	c, d := tiny("mlp")
+	dir := t.TempDir()
+	b := kernels.NewCPU(1)
+	defer b.Close()
+	var got []string
+	say := func(what string, step uint64) { got = append(got, fmt.Sprintf("%s %d", what, step)) }
+	o := Options{Backend: b, Folder: dir, Events: func(e Event) {
+		switch e := e.(type) {
+		case Training:
+			say("training", e.Step)
+		case Logged:
+			say("logged", e.Step)
+			if e.Steps != 100 || e.Unit != "D/2" || !(e.Loss > 0) || math.Abs(e.Relative-e.Loss) > 1e-9 { // D = 2
+				t.Errorf("a line of %+v", e)
+			}
+		case Evaluating:
+			say("evaluating", e.Step)
+		case HeldOut:
+			say("held out", e.Step)
+			if !(e.Loss > 0) || math.Abs(e.Relative-e.Loss) > 1e-9 {
+				t.Errorf("held-out loss %+v", e)
+			}
+		case Saved:
+			say("saved", e.Step)
+			if cp, err := checkpoint.ReadCheckpoint(e.Path); err != nil || cp.Step != e.Step {
+				t.Errorf("%+v: %v", e, err)
+			}
+		case Drawing:
+			say("drawing", e.Step)
+		case Picture:
+			say("picture", e.Step)
+			if _, err := os.Stat(e.Path); err != nil {
+				t.Error(err)
+			}
+		case Progress:
+			if e.Step == 0 || e.Step > 100 || e.Steps != 100 {
+				t.Errorf("progress %+v", e)
+			}
+		default:
+			t.Errorf("a run with nothing to say of its start reports %+v", e)
+		}
+	}}
+	o.Hooks.Preview = func(_ context.Context, _ uint64, _ []model.Named, path string) error {
+		return os.WriteFile(path, nil, 0o666)
+	}
+	if _, err := Run(t.Context(), c, d, o); err != nil {
+		t.Fatal(err)
+	}
+	want := []string{"training 0", "logged 20", "evaluating 30", "held out 30", "logged 40", "saved 50", "drawing 50", "picture 50",
+		"logged 60", "evaluating 60", "held out 60", "logged 80", "evaluating 90", "held out 90",
+		"logged 100", "evaluating 100", "held out 100", "saved 100", "drawing 100", "picture 100"}
+	if !slices.Equal(got, want) {
+		t.Errorf("reported\n%s\nexpected\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
 	}
 }

@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
-# Builds what run.sh runs on a machine with a GPU and without Go: programs, tests and golden files, packed into
+# Builds what run.sh runs on a machine with a GPU and without Go: the program sigmaz, tests and golden files, packed into
 # cuda/gpucheck/bin/gpucheck.tar.gz, which git ignores.
 #
 #	bash cuda/gpucheck/build.sh
 #
-# Needs what the default build needs: Go, a C compiler, cuda.h and a libcuda.so to link against (docs/cuda-build.md). The
-# programs run on any x86-64 Linux whose C library is not older than this machine's. GOLDEN_DIR adds a folder of golden files.
+# Needs what the default build needs: Go, a C compiler, cuda.h and a libcuda.so to link against (docs/cuda-build.md). What
+# is built runs on any x86-64 Linux whose C library is not older than this machine's. GOLDEN_DIR adds a folder of golden files.
 # The archive may have at most LIMIT MiB (default 56).
 set -euo pipefail
 
@@ -18,7 +18,7 @@ cd "$root"
 
 mkdir -p "$here/bin" "$bin/kernels/ptx" "$bin/cuda" "$bin/networks" "$bin/model/testdata/golden"
 flags=(-trimpath "-ldflags=-s -w")
-go build "${flags[@]}" -o "$bin/" ./cmd/train ./cmd/sample ./cmd/bench
+go build "${flags[@]}" -o "$bin/" ./cmd/sigmaz
 # A test runs in a folder that looks to it like its package's own.
 go test -c "${flags[@]}" -o "$bin/kernels/kernels.test" ./kernels
 go test -c "${flags[@]}" -o "$bin/cuda/cuda.test" ./cuda
@@ -37,7 +37,7 @@ fi
 	go version
 } >"$bin/version"
 
-du -sh "$bin"/train "$bin"/sample "$bin"/bench "$bin"/*/*.test | sed "s,$bin/,,"
+du -sh "$bin"/sigmaz "$bin"/*/*.test | sed "s,$bin/,,"
 tar -C "$bin" -c . | gzip -9 >"$archive.tmp"
 mv "$archive.tmp" "$archive"
 mib=$(du -sm "$archive" | cut -f1)

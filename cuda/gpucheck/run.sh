@@ -10,12 +10,12 @@
 #
 # Parts, in this order:
 #
-#	device *        card, driver, what the programs call it
+#	device *        card, driver, what sigmaz calls it
 #	sanitizer       compute-sanitizer's memcheck and racecheck on a part of the conformance cases, where it is installed
 #	driver *        tests of package cuda
 #	conformance *   every kernel against its reference
 #	golden *        networks against golden files, against Gorgonia's own machine, 50 training steps against the CPU
-#	bench *         cmd/bench -gpu
+#	bench *         sigmaz bench -gpu
 #	pytorch         the original network in PyTorch at the same sizes (ncsnv2.py), where PyTorch has CUDA
 #	train *         a short training run and samples from it, with pictures
 #
@@ -126,18 +126,18 @@ tests() {
 standin=0 gpu=0 device='' none='no GPU' memory_total='' driver=''
 find_device() {
 	local rc
-	logged 60 "$work/bench" -gpu -info
+	logged 60 "$work/sigmaz" bench -gpu -info
 	rc=$?
 	if ((rc == 0)); then
 		gpu=1
 		device=$(sed -n 's/^device *//p' "$work/last")
 		if grep -q 'stands in for a GPU' "$work/last"; then standin=1; fi
 	elif ((rc == 126 || rc == 127)); then # the loader's, or of a file that cannot be executed
-		none='the programs do not start here'
+		none='the program does not start here'
 		device=$(head -n1 "$work/last")
 		device=${device//"$work/"/}
 	else
-		device=$(sed 's/^bench: //' "$work/last" | tail -n1)
+		device=$(sed 's/^sigmaz bench: //' "$work/last" | tail -n1)
 	fi
 	if ((!standin)) && command -v nvidia-smi >/dev/null && nvidia-smi --query-gpu=name,driver_version,memory.total,memory.used --format=csv,noheader,nounits >"$work/smi" 2>&1; then
 		cat "$work/smi" >>"$log"
@@ -215,7 +215,7 @@ bench() {
 		watch_memory &
 		watcher=$!
 	fi
-	if logged 300 "$work/bench" -gpu -json "$out/bench.json"; then
+	if logged 300 "$work/sigmaz" bench -gpu -json "$out/bench.json"; then
 		cp "$work/last" "$work/bench.txt"
 		if [[ -s $work/peak ]]; then peak="; at most $(<"$work/peak") MiB of the card in use"; fi
 		ok bench "$(sed -n 's/^checked *//p' "$work/last"); $((SECONDS - start)) s$peak"
@@ -255,14 +255,14 @@ short_run() {
 	if ((standin)); then
 		flags=(-data toy:swissroll -steps 20 -batch 32 -hidden 16 -levels 5 -T 2 -eval-every 0 -preview-n 16) n=16
 	fi
-	if ! logged 240 "$work/train" -gpu -runs "$work/runs" -name check -checkpoint-every 0 "${flags[@]}"; then
+	if ! logged 240 "$work/sigmaz" train -gpu -runs "$work/runs" -name check -checkpoint-every 0 "${flags[@]}"; then
 		bad train "$(why)"
 		return
 	fi
 	local loss
 	loss=$(sed -n 's/^loss *//p' "$work/last" | tail -n1)
 	local seconds=$((SECONDS - start))
-	if ! logged 120 "$work/sample" "$work/runs/check" -gpu -n "$n" -o "$out/sample.png"; then
+	if ! logged 120 "$work/sigmaz" sample "$work/runs/check" -gpu -n "$n" -o "$out/sample.png"; then
 		bad train "sampling: $(why)"
 		return
 	fi

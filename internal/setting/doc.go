@@ -6,4 +6,7 @@
 //
 //	var bad *setting.Error
 //	if errors.As(err, &bad) { ... "-" + bad.Error() ... }
+//
+// A sentence that points to another setting has its name between backquotes: "use `net` mlp, or `preset` toy". This
+// reads well as it is, and a command makes flags of the names with [Names]: "use -net mlp, or -preset toy".
 package setting

@@ -52,7 +52,8 @@ func sameTensors(got, want []model.Named) error {
 			return fmt.Errorf("tensor %d is %q, expected %q", i, g.Name, w.Name)
 		}
 		if !g.T.Shape().Eq(w.T.Shape()) || g.T.Dims() != w.T.Dims() || g.T.Dtype() != w.T.Dtype() {
-			return fmt.Errorf("tensor %s is %v %v, expected %v %v", w.Name, g.T.Dtype(), g.T.Shape(), w.T.Dtype(), w.T.Shape())
+			return fmt.Errorf("tensor %s is %v %v, expected %v %v", w.Name, g.T.Dtype(), g.T.Shape(), w.T.Dtype(),
+				w.T.Shape())
 		}
 		gv, err := viewOf(g)
 		if err != nil {
@@ -95,7 +96,8 @@ func TestCheckpointRoundTrip(t *testing.T) {
 	for name, c := range map[string]*Checkpoint{
 		"small": small(),
 		"empty": {Tensors: []model.Named{}},
-		"large": {Step: 500, Config: "x", Tensors: []model.Named{{Name: "b", T: dense(large, len(large))}, {Name: "a", T: dense([]int64{1}, 1)}}},
+		"large": {Step: 500, Config: "x", Tensors: []model.Named{{Name: "b", T: dense(large, len(large))},
+			{Name: "a", T: dense([]int64{1}, 1)}}},
 	} {
 		path := filepath.Join(t.TempDir(), name+".safetensors")
 		for range 2 { // the second time over the first
@@ -122,7 +124,8 @@ func TestCheckpointRoundTrip(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if meta["format"] != "sigmaz-1" || meta["step"] != fmt.Sprint(c.Step) || meta["seed"] != fmt.Sprint(c.Seed) || meta["config"] != c.Config {
+		if meta["format"] != "sigmaz-1" || meta["step"] != fmt.Sprint(c.Step) ||
+			meta["seed"] != fmt.Sprint(c.Seed) || meta["config"] != c.Config {
 			t.Errorf("%s: metadata is %v", name, meta)
 		}
 		if len(tensors) != len(c.Tensors) {
@@ -145,13 +148,15 @@ func TestCheckpointEveryByte(t *testing.T) {
 	}
 	kinds := map[error]int{}
 	for i := range good {
-		for _, mask := range []byte{0x01, 0x02, 0x04, 0x08, 0x10, 0x20, 0x40, 0x80, 0xff, 0x29, 0x2a, 0x2d} { // the last three turn a space into tab, newline and return
+		// The last three turn a space into tab, newline and return.
+		for _, mask := range []byte{0x01, 0x02, 0x04, 0x08, 0x10, 0x20, 0x40, 0x80, 0xff, 0x29, 0x2a, 0x2d} {
 			bad := append([]byte(nil), good...)
 			bad[i] ^= mask
 			_, err := decodeBytes(bad)
 			var fe *FileError
 			if !errors.As(err, &fe) {
-				t.Fatalf("byte %d of %d (%q) xor %#x: error is %v, expected a FileError", i, len(good), good[i], mask, err)
+				t.Fatalf("byte %d of %d (%q) xor %#x: error is %v, expected a FileError", i, len(good), good[i],
+					mask, err)
 			}
 			if strings.ContainsAny(err.Error(), "\n\x00") || !strings.HasPrefix(err.Error(), "file ") {
 				t.Fatalf("byte %d xor %#x: error is %q, expected one line that names the file", i, mask, err)
@@ -159,7 +164,8 @@ func TestCheckpointEveryByte(t *testing.T) {
 			kinds[fe.Kind]++
 		}
 	}
-	if kinds[ErrDamaged] < len(good)*12*9/10 { // the others: flips in the first 9 bytes, and in the words that tell our files from others
+	// The others: flips in the first 9 bytes, and in the words that tell our files from others.
+	if kinds[ErrDamaged] < len(good)*12*9/10 {
 		t.Errorf("kinds of error: %v, expected most to be %q", kinds, ErrDamaged)
 	}
 	t.Logf("%d bytes, kinds of error: %v", len(good), kinds)
@@ -222,7 +228,8 @@ func TestReadBadFiles(t *testing.T) {
 		{"zeros", make([]byte, 4096), ErrNotSafetensors, ""},
 		{"header of 2^63 bytes", []byte("\x00\x00\x00\x00\x00\x00\x00\x80{}"), ErrNotSafetensors, ""},
 		{"header of 2^64-1 bytes", []byte("\xff\xff\xff\xff\xff\xff\xff\xff{}"), ErrNotSafetensors, ""},
-		{"header of 90 MB", []byte("\x80\x4a\x5d\x05\x00\x00\x00\x00{}"), ErrTruncated, "header should have 90000000 bytes"},
+		{"header of 90 MB", []byte("\x80\x4a\x5d\x05\x00\x00\x00\x00{}"), ErrTruncated,
+			"header should have 90000000 bytes"},
 		{"header no JSON", container(`{"a":`, 0), ErrNotSafetensors, "does not parse"},
 		{"header no object of objects", container(`{"a":[1]}`, 0), ErrNotSafetensors, "does not parse"},
 		{"nested beyond reason", container(`{"a":`+strings.Repeat("[", 1<<20), 0), ErrNotSafetensors, "does not parse"},
@@ -230,18 +237,21 @@ func TestReadBadFiles(t *testing.T) {
 		{"metadata null", container(`{"__metadata__":null}`, 0), ErrNotCheckpoint, ""},
 		{"another's metadata", container(`{"__metadata__":{"format":"pt"}}`, 0), ErrNotCheckpoint, ""},
 		{"no checksum", container(`{"__metadata__":{"format":"sigmaz-1"}}`, 0), ErrDamaged, "checksum is missing"},
-		{"short checksum", container(`{"__metadata__":{"format":"sigmaz-1","checksum":"12"}}`, 0), ErrDamaged, "checksum is missing or malformed"},
+		{"short checksum", container(`{"__metadata__":{"format":"sigmaz-1","checksum":"12"}}`, 0), ErrDamaged,
+			"checksum is missing or malformed"},
 		{"half precision", container(entry("BF16", "[2]", 0, 4), 4), ErrUnsupported, `tensor "t" is BF16`},
 		{"unknown dtype", container(entry("F12", "[2]", 0, 4), 4), ErrNotSafetensors, "F12"},
 		{"empty tensor", container(entry("F32", "[0,4]", 0, 0), 0), ErrUnsupported, "shape [0 4]"},
 		{"product overflows to 0", container(entry("F32", "[4294967296,4294967296]", 0, 0), 0), ErrUnsupported, ""},
 		{"product overflows int", container(entry("F32", "[9223372036854775808]", 0, 0), 0), ErrUnsupported, ""},
-		{"2^60 values", container(entry("F32", "[1152921504606846975]", 0, 4611686018427387900), 4), ErrTruncated, "should have 4611686018427387900"},
+		{"2^60 values", container(entry("F32", "[1152921504606846975]", 0, 4611686018427387900), 4), ErrTruncated,
+			"should have 4611686018427387900"},
 		{"offsets beyond int64", container(entry("F32", "[1]", math.MaxUint64-4, math.MaxUint64), 4), ErrDamaged, ""},
 		{"offsets backwards", container(entry("F32", "[1]", 4, 0), 4), ErrDamaged, ""},
 		{"offsets unlike the shape", container(entry("F32", "[1]", 0, 8), 8), ErrDamaged, "bytes 0 to 8"},
 		{"hole at the start", container(entry("F32", "[1]", 4, 8), 8), ErrDamaged, "start at byte 4, expected 0"},
-		{"overlap", container(`{"a":{"dtype":"F32","shape":[1],"data_offsets":[0,4]},"b":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}}`, 4), ErrDamaged, "start at byte 0, expected 4"},
+		{"overlap", container(`{"a":{"dtype":"F32","shape":[1],"data_offsets":[0,4]},`+
+			`"b":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}}`, 4), ErrDamaged, "start at byte 0, expected 4"},
 		{"next version", reformat("sigmaz-2"), ErrVersion, `has format "sigmaz-2": this sigmaz reads "sigmaz-1"`},
 		{"flipped value", flipped, ErrDamaged, "damaged (checksum mismatch"},
 	} {
@@ -250,7 +260,8 @@ func TestReadBadFiles(t *testing.T) {
 			t.Fatal(err)
 		}
 		_, err := ReadCheckpoint(path)
-		if !errors.Is(err, c.kind) || !strings.Contains(err.Error(), c.text) || !strings.HasPrefix(err.Error(), path+" ") {
+		if !errors.Is(err, c.kind) || !strings.Contains(err.Error(), c.text) ||
+			!strings.HasPrefix(err.Error(), path+" ") {
 			t.Errorf("%s: error is %v, expected %q with %q", c.name, err, c.kind, c.text)
 		}
 	}
@@ -266,7 +277,8 @@ func TestReadBadFiles(t *testing.T) {
 }
 
 func TestReadSafetensorsOrder(t *testing.T) {
-	h := `{"a":{"dtype":"I64","shape":[1],"data_offsets":[8,16]},"b":{"dtype":"F32","shape":[2,1],"data_offsets":[0,8]},"c":{"dtype":"F32","shape":[],"data_offsets":[16,20]}}`
+	h := `{"a":{"dtype":"I64","shape":[1],"data_offsets":[8,16]},` +
+		`"b":{"dtype":"F32","shape":[2,1],"data_offsets":[0,8]},"c":{"dtype":"F32","shape":[],"data_offsets":[16,20]}}`
 	path := filepath.Join(t.TempDir(), "plain.safetensors")
 	b := container(h, 0)
 	for _, v := range []uint32{math.Float32bits(1.5), math.Float32bits(-2), 3, 0, math.Float32bits(4)} {
@@ -279,7 +291,8 @@ func TestReadSafetensorsOrder(t *testing.T) {
 	if err != nil || meta != nil {
 		t.Fatal(meta, err)
 	}
-	want := []model.Named{{Name: "b", T: dense([]float32{1.5, -2}, 2, 1)}, {Name: "a", T: dense([]int64{3}, 1)}, {Name: "c", T: tensor.New(tensor.FromScalar(float32(4)))}}
+	want := []model.Named{{Name: "b", T: dense([]float32{1.5, -2}, 2, 1)}, {Name: "a", T: dense([]int64{3}, 1)},
+		{Name: "c", T: tensor.New(tensor.FromScalar(float32(4)))}}
 	if err := sameTensors(got, want); err != nil {
 		t.Error(err)
 	}
@@ -300,13 +313,15 @@ func TestWriteBadTensors(t *testing.T) {
 		c    Checkpoint
 		text string
 	}{
-		{"twice", Checkpoint{Tensors: []model.Named{{Name: "a", T: one}, {Name: "a", T: one}}}, `two tensors named "a"`},
+		{"twice", Checkpoint{Tensors: []model.Named{{Name: "a", T: one}, {Name: "a", T: one}}},
+			`two tensors named "a"`},
 		{"no name", Checkpoint{Tensors: []model.Named{{Name: "", T: one}}}, "cannot be the name"},
 		{"reserved name", Checkpoint{Tensors: []model.Named{{Name: "__metadata__", T: one}}}, "cannot be the name"},
 		{"name no UTF-8", Checkpoint{Tensors: []model.Named{{Name: "\xff", T: one}}}, "cannot be the name"},
 		{"config no UTF-8", Checkpoint{Config: "\xff"}, "UTF-8"},
 		{"nil", Checkpoint{Tensors: []model.Named{{Name: "a", T: nil}}}, "is nil"},
-		{"dtype", Checkpoint{Tensors: []model.Named{{Name: "a", T: tensor.New(tensor.WithBacking([]uint8{1, 2}))}}}, "expected float32"},
+		{"dtype", Checkpoint{Tensors: []model.Named{{Name: "a", T: tensor.New(tensor.WithBacking([]uint8{1, 2}))}}},
+			"expected float32"},
 		{"transposed", Checkpoint{Tensors: []model.Named{{Name: "a", T: transposed}}}, "not contiguous"},
 		{"column", Checkpoint{Tensors: []model.Named{{Name: "a", T: column.(*tensor.Dense)}}}, "not contiguous"},
 	} {
@@ -403,8 +418,8 @@ func TestWriteFails(t *testing.T) {
 	})
 }
 
-// What Write allocates beside the tensors is a copy of the largest of them, and what the reader allocates is the tensors
-// and a chunk: the sum over a run of the test, so three copies of everything would show.
+// What Write allocates beside the tensors is a copy of the largest of them, and what the reader allocates is the
+// tensors and a chunk: the sum over a run of the test, so three copies of everything would show.
 func TestCheckpointMemory(t *testing.T) {
 	c := &Checkpoint{}
 	for i := range 8 {
@@ -459,7 +474,8 @@ func FuzzReadCheckpoint(f *testing.F) {
 	}
 	f.Add(b)
 	f.Add(container(`{"__metadata__":{},"t":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}}`, 4))
-	f.Add(container(`{"module.sigmas":{"dtype":"F32","shape":[2],"data_offsets":[0,8]},"module.a":{"dtype":"F64","shape":[1,1],"data_offsets":[8,16]}}`, 16))
+	f.Add(container(`{"module.sigmas":{"dtype":"F32","shape":[2],"data_offsets":[0,8]},`+
+		`"module.a":{"dtype":"F64","shape":[1,1],"data_offsets":[8,16]}}`, 16))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		var c *Checkpoint
 		var err error
@@ -487,7 +503,8 @@ func FuzzReadCheckpoint(f *testing.F) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := sameTensors(again.Tensors, c.Tensors); err != nil || again.Step != c.Step || again.Seed != c.Seed || again.Config != c.Config {
+		if err := sameTensors(again.Tensors, c.Tensors); err != nil || again.Step != c.Step ||
+			again.Seed != c.Seed || again.Config != c.Config {
 			t.Errorf("read, written and read again differs: %v", err)
 		}
 	})

@@ -1,20 +1,20 @@
-// A network's weights as PyTorch's state_dict in one safetensors file, for
+// State_dicts: a network's weights alone, in one safetensors file. What is written here is for
 //
 //	net.load_state_dict(safetensors.torch.load_file(FILE), strict=True)
 //
 // with the original class: its names, its shapes (O, I, kH, kW), and its buffer of the ladder where it has one.
+
 package checkpoint
 
 import (
 	"fmt"
 	"io"
-	"sigmaz/model"
-	"slices"
 	"strconv"
 	"strings"
 
 	"github.com/nlpodyssey/safetensors"
-	"gorgonia.org/tensor"
+
+	"sigmaz/model"
 )
 
 // StateFile is what [WriteStateDict] writes.
@@ -22,14 +22,14 @@ type StateFile struct {
 	Network model.Config
 	Sigmas  model.Ladder
 	Prefix  string // before every name: "" or "module."
-	// What this program keeps in the file's metadata, which PyTorch passes over: the run's configuration, YAML, and the step
-	// of the weights.
+	// Config is the run's configuration, YAML, and Step the step of the weights. They stand in the file's metadata,
+	// which PyTorch passes over.
 	Config string
 	Step   uint64
 }
 
-// WriteStateDict writes the weights called prefix+NAME in set, bit for bit where they are float32. Beside the largest tensor
-// nothing is held.
+// WriteStateDict writes the weights called prefix+NAME in set, bit for bit where they are float32. It holds one tensor
+// at a time.
 func WriteStateDict(w io.Writer, f StateFile, set model.TensorSet, prefix string) error {
 	entries, err := f.Network.StateDict(len(f.Sigmas))
 	if err != nil {
@@ -44,7 +44,8 @@ func WriteStateDict(w io.Writer, f StateFile, set model.TensorSet, prefix string
 	}
 	views := make(map[string]lazyView, len(entries))
 	for _, e := range entries {
-		v := lazyView{shape: []uint64{}, count: e.Shape.TotalSize(), read: func(dst []float32) error { return set.ReadTensor(prefix+e.Name, dst) }}
+		v := lazyView{shape: []uint64{}, count: e.Shape.TotalSize(),
+			read: func(dst []float32) error { return set.ReadTensor(prefix+e.Name, dst) }}
 		for _, d := range e.Shape {
 			v.shape = append(v.shape, uint64(d))
 		}
@@ -87,64 +88,31 @@ func (v lazyView) Data() []byte {
 	return view{dtype: safetensors.F32, values: values, count: v.count}.Data()
 }
 
-// Infer finds the network that the tensors called prefix+NAME are the parameters of: which one, unless net says so, its
-// channels, width and norm. levels is the number of noise levels where it is known, or 0. The image's size, the
-// nonlinearity and the range of the data leave no mark on parameters; they are not set.
-func Infer(set model.TensorSet, prefix, net string, levels int) (model.Config, error) {
-	shapes := map[string]tensor.Shape{}
-	for _, d := range set.Described(prefix) {
-		shapes[strings.TrimPrefix(d.Name, prefix)] = d.Shape
+// addStateDict adds the tensors of a state_dict in safetensors, of which h is the header, and what this program keeps
+// in the metadata of its own.
+func (w *Weights) addStateDict(f io.ReaderAt, h *header) error {
+	w.Config = h.meta[configKey]
+	if _, err := fmt.Sscan(h.meta[stepKey], &w.Step); err == nil {
+		w.Stepped = true
 	}
-	first, ok := shapes["begin_conv.weight"]
-	if !ok || len(first) != 4 {
-		return model.Config{}, fmt.Errorf("the tensors are of no network that is known: they have no begin_conv.weight of four dimensions, with which all of them begin (%s)", strings.Join(model.ImageNetworks(), ", "))
+	names := make([]string, len(h.infos))
+	for i, info := range h.infos {
+		names[i] = info.name
 	}
-	if embed, ok := shapes["normalizer.embed.weight"]; ok && len(embed) == 2 {
-		levels = embed[0]
-	}
-	nets := model.ImageNetworks()
-	if net != "" && !slices.Contains(nets, net) {
-		return model.Config{}, fmt.Errorf("network %q is none for images: expected one of %s", net, strings.Join(nets, ", "))
-	}
-	var best model.Config // the network asked for, or that with the fewest names amiss
-	fewest := -1
-	for _, n := range nets {
-		for _, norm := range model.Normalizations() {
-			c := model.Config{Net: n, NGF: first[0], Channels: first[1], Height: 64, Width: 64, Normalization: norm, Levels: max(levels, 1)}
-			params, err := c.Params()
+	cut := modulePrefix(names)
+	dtypes := map[safetensors.DType]string{safetensors.F32: "float32", safetensors.F64: "float64",
+		safetensors.I64: "int64"}
+	for _, i := range h.infos {
+		read := func(dst []float32) error {
+			t, err := h.tensor(f, io.Discard, i, make([]byte, min(i.e-i.s, 1<<20)))
 			if err != nil {
-				return model.Config{}, err
+				return err
 			}
-			wrong := len(shapes)
-			for _, p := range params {
-				if _, ok := shapes[p.Name]; ok {
-					wrong--
-				} else {
-					wrong++
-				}
-			}
-			switch {
-			case net != "" && n != net && wrong == 0:
-				return model.Config{}, fmt.Errorf("the tensors are not those of network %s but those of %s: give -net %[2]s, or leave it out", net, n)
-			case net != "" && n != net:
-			case fewest < 0 || wrong < fewest:
-				best, fewest = c, wrong
-			}
+			return model.NamedSet{{Name: i.name, T: t}}.ReadTensor(i.name, dst)
+		}
+		if err := w.addOrSigmas(strings.TrimPrefix(i.name, cut), dtypes[i.dtype], i.shape, read); err != nil {
+			return err
 		}
 	}
-	params, err := best.Params()
-	if err != nil {
-		return model.Config{}, err
-	}
-	if err := model.Fit(params, set, prefix); err != nil {
-		if net == "" {
-			return model.Config{}, fmt.Errorf("network %s is nearest, but %w", best.Net, err)
-		}
-		return model.Config{}, fmt.Errorf("network %s: %w", best.Net, err)
-	}
-	best.Height, best.Width = 0, 0
-	if best.Levels = levels; !best.NeedsLevels() {
-		best.Levels = 0
-	}
-	return best, nil
+	return nil
 }

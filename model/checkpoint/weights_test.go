@@ -1,5 +1,6 @@
-// Checkpoints of PyTorch against the golden files beside them: NAME.pth, in the zip container, and NAME-legacy.pth, in the
-// older stream, were written after the Adam steps of NAME.safetensors.
+// Checkpoints of PyTorch against the golden files beside them: NAME.pth, in the zip container, and NAME-legacy.pth, in
+// the older stream, were written after the Adam steps of NAME.safetensors.
+
 package checkpoint
 
 import (
@@ -14,8 +15,8 @@ import (
 	"sigmaz/model"
 )
 
-// What programs save, in the forms in which they do: testdata/pth/trees.py wrote it. Parameter i counts up from 10 i; the
-// moving average is 0.5 more; gradients were i+1.
+// What programs save, in the forms in which they do: testdata/pth/trees.py wrote it. Parameter i counts up from 10 i;
+// the moving average is 0.5 more; gradients were i+1.
 func TestWeightsTrees(t *testing.T) {
 	names := []string{"a.weight", "a.bias", "b.weight"}
 	for _, c := range []struct {
@@ -62,24 +63,28 @@ func TestWeightsTrees(t *testing.T) {
 				for i, nt := range list {
 					for k, v := range nt.T.Float32s() {
 						if nt.Name != prefix+names[i] || v != float32(10*i+k)+more {
-							t.Errorf("%s: value %d is %g, expected %s: %g", nt.Name, k, v, prefix+names[i], float32(10*i+k)+more)
+							t.Errorf("%s: value %d is %g, expected %s: %g", nt.Name, k, v, prefix+names[i],
+								float32(10*i+k)+more)
 						}
 					}
 				}
 			}
 			err = w.CheckAdam()
 			if c.adam != "" {
-				if err == nil || !strings.Contains(err.Error(), c.adam) || !strings.Contains(err.Error(), "-init") {
+				if err == nil || !strings.Contains(err.Error(), c.adam) || !strings.Contains(err.Error(), "`init`") {
 					t.Errorf("Adam: %v, expected %q", err, c.adam)
 				}
 				return
 			}
-			if want := (AdamSettings{LR: 2e-4, Beta1: 0.8, Beta2: 0.99, Eps: 1e-7}); err != nil || w.Adam.AdamSettings != want {
+			if want := (AdamSettings{LR: 2e-4, Beta1: 0.8, Beta2: 0.99, Eps: 1e-7}); err != nil ||
+				w.Adam.AdamSettings != want {
 				t.Fatalf("Adam %+v, %v", w.Adam, err)
 			}
-			for i, name := range names { // after two steps of one gradient g: m = (1 - beta1^2) g, v = (1 - beta2^2) g^2
+			// After two steps of one gradient g: m = (1 - beta1^2) g, v = (1 - beta2^2) g^2.
+			for i, name := range names {
 				g := float64(i + 1)
-				for prefix, want := range map[string]float64{adamM: (1 - 0.8*0.8) * g, adamV: (1 - 0.99*0.99) * g * g} {
+				for prefix, want := range map[string]float64{AdamMPrefix: (1 - 0.8*0.8) * g,
+					AdamVPrefix: (1 - 0.99*0.99) * g * g} {
 					d := w.Described(prefix + name)
 					if len(d) != 1 {
 						t.Fatalf("%d tensors %s", len(d), prefix+name)
@@ -88,7 +93,8 @@ func TestWeightsTrees(t *testing.T) {
 					if err := w.ReadTensor(prefix+name, values); err != nil {
 						t.Fatal(err)
 					}
-					if err := approx.Compare(prefix+name, values[:1], []float32{float32(want)}, approx.Rel(1e-5)); err != nil {
+					if err := approx.Compare(prefix+name, values[:1], []float32{float32(want)},
+						approx.Rel(1e-5)); err != nil {
 						t.Error(err)
 					}
 				}
@@ -103,7 +109,8 @@ func TestWeightsTrees(t *testing.T) {
 		".":                 "is not a file",
 		"missing.pth":       "no such file",
 	} {
-		if _, err := OpenWeights(filepath.Join("testdata", "pth", file)); err == nil || !strings.Contains(err.Error(), want) {
+		if _, err := OpenWeights(filepath.Join("testdata", "pth", file)); err == nil ||
+			!strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %v, expected %q", file, err, want)
 		}
 	}
@@ -130,13 +137,15 @@ func TestMisfits(t *testing.T) {
 			list[len(list)-1].T = dense(make([]int64, 2), 2)
 		}
 	}
-	list = append(list, model.Named{Name: "ema.extra.weight", T: dense(make([]float32, 6), 2, 3)}, model.Named{Name: "param.other", T: dense(make([]float32, 1), 1)})
+	list = append(list, model.Named{Name: "ema.extra.weight", T: dense(make([]float32, 6), 2, 3)},
+		model.Named{Name: "param.other", T: dense(make([]float32, 1), 1)})
 	s, err := model.NewScore(kernels.NewCPU(1), c, 1, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
 	err = s.Load(list, "ema.")
-	for _, want := range []string{"4 of them do not", "missing ema.begin_conv.bias, float32 [2]", "ema.end_conv.weight is float32 [1, 4, 3, 3], expected float32 [1, 2, 3, 3]",
+	for _, want := range []string{"4 of them do not", "missing ema.begin_conv.bias, float32 [2]",
+		"ema.end_conv.weight is float32 [1, 4, 3, 3], expected float32 [1, 2, 3, 3]",
 		"ema.normalizer.beta is int64 [2], expected float32 [2]", "unexpected ema.extra.weight, float32 [2, 3]"} {
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%v, expected %q", err, want)
@@ -145,7 +154,8 @@ func TestMisfits(t *testing.T) {
 	if err != nil && strings.Contains(err.Error(), "param.other") {
 		t.Errorf("%v: of another group", err)
 	}
-	if err := s.Load(list, "raw."); err == nil || !strings.Contains(err.Error(), fmt.Sprintf("and %d more", len(params)-6)) {
+	if err := s.Load(list, "raw."); err == nil ||
+		!strings.Contains(err.Error(), fmt.Sprintf("and %d more", len(params)-6)) {
 		t.Errorf("no tensors at all: %v", err)
 	}
 }

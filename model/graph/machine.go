@@ -1,4 +1,5 @@
 // The machine: runs a plan on a backend, as a gorgonia.VM.
+
 package graph
 
 import (
@@ -20,7 +21,8 @@ type Machine struct {
 var _ gorgonia.VM = (*Machine)(nil)
 
 // NewMachine compiles prologue, plan and epilogue into one program.
-func NewMachine(b kernels.Backend, arena kernels.Arena, prologue []kernels.Op, plan *Plan, epilogue []kernels.Op) (*Machine, error) {
+func NewMachine(b kernels.Backend, arena kernels.Arena, prologue []kernels.Op, plan *Plan,
+	epilogue []kernels.Op) (*Machine, error) {
 	ops := append(append(append([]kernels.Op(nil), prologue...), plan.Ops...), epilogue...)
 	program, err := b.Compile(arena, ops)
 	if err != nil {
@@ -30,13 +32,13 @@ func NewMachine(b kernels.Backend, arena kernels.Arena, prologue []kernels.Op, p
 	return m, m.bind()
 }
 
-// bind makes the values of the graph's inputs, parameters among them, views of the arena, where the host can address it:
-// node.Value() is then what Gorgonia's users expect.
+// bind makes the values of the graph's inputs, parameters among them, views of the arena, where the host can address
+// it: node.Value() is then what Gorgonia's users expect.
 func (m *Machine) bind() error {
 	if m.arena.Host() == nil {
 		return nil
 	}
-	for n := range m.plan.buffers {
+	for n := range m.plan.values {
 		if n.Op() != nil {
 			continue
 		}
@@ -60,15 +62,16 @@ func (m *Machine) Reset() {}
 // Close does nothing: the arena belongs to who made it.
 func (m *Machine) Close() error { return nil }
 
-// Value is the value of a node that the plan keeps: on the CPU a view of the arena, elsewhere a copy of the device's.
+// Value returns the value of a node that the plan keeps: on the CPU a view of the arena, elsewhere a copy of the
+// device's.
 func (m *Machine) Value(n *gorgonia.Node) (*tensor.Dense, error) {
-	if m.plan.buffers[n] == nil {
+	if m.plan.values[n] == nil {
 		return nil, fmt.Errorf("machine: %v is not part of the plan", n)
 	}
 	return window(m.arena, m.plan.Buf(n), n.Shape())
 }
 
-// window is a window of an arena as a tensor, without a copy where the host can address it.
+// window returns a window of an arena as a tensor, without a copy where the host can address it.
 func window(a kernels.Arena, b kernels.Buf, shape tensor.Shape) (*tensor.Dense, error) {
 	var data []float32
 	if mem := a.Host(); mem != nil {

@@ -1,15 +1,21 @@
-// The plan: a graph as a list of kernel calls on one arena.
+// The plan: a graph as a list of kernel operations on one arena.
 //
-// It is made by walking back from the outputs asked for, never over all nodes of the graph: Grad leaves dead nodes, the
-// gradient of the network's input among them. Nodes are taken in the order of their making, which is a topological one.
-// Each site is lowered once. Every value has its window in the arena for as long as somebody will read it; windows are
-// handed on to later values of exactly the same size and kind, and in place where a kernel allows it. Exactly the same:
-// then row n of the new value lies on row n of the old one, and a backend may run one row of the batch through many
-// operations before it turns to the next.
+// A plan is made in five stages, each a function below:
+//
+//	1  values       what the outputs need: a buffer for every value, a step for every layer call
+//	2  uses         a first lowering, in an imaginary arena where every buffer has memory of its own: who uses what when
+//	3  give         memory, in the order of the operations: in place, handed on from buffers that are done with, or new
+//	4  giveUnused   memory for values that no operation uses
+//	5  lower        the final lowering, to the memory given
+//
+// Memory is handed on only between buffers of exactly the same size and kind. Row n of the new value then lies on row n
+// of the old one, and a backend may run one row of the batch through many operations before it turns to the next.
+
 package graph
 
 import (
 	"fmt"
+	"slices"
 	"sort"
 
 	"gorgonia.org/gorgonia"
@@ -23,178 +29,116 @@ type Plan struct {
 	// End is the first word of the arena behind the plan's memory.
 	End int
 
-	buffers map[*gorgonia.Node]*buffer
-	hiddens map[*site][]*buffer
+	values  map[*gorgonia.Node]*buffer
+	hiddens map[*layerCall][]*buffer // of a forward's call
 }
 
-// buffer is the memory of one value while the plan is made.
+// Buf returns the memory of a node that was asked for, or of a leaf; absent where nothing needs the node.
+func (p *Plan) Buf(n *gorgonia.Node) kernels.Buf {
+	if b := p.values[n]; b != nil {
+		return b.buf
+	}
+	return kernels.Buf{}
+}
+
+// Hidden returns the memory of hidden buffer i of the layer whose output is n. The layer must keep it, as [Loss] does.
+func (p *Plan) Hidden(n *gorgonia.Node, i int) kernels.Buf {
+	return p.hiddens[n.Op().(outputOp).layerCall][i].buf
+}
+
+// NewPlan lowers what the outputs need. Nodes in placed have their memory already; all other memory lies behind word
+// base.
+//
+// Outputs, leaves and hidden buffers that their layer keeps have memory of their own; all other values share it.
+func NewPlan(outputs gorgonia.Nodes, placed map[*gorgonia.Node]kernels.Buf, base int) (*Plan, error) {
+	p, err := values(outputs, placed)
+	if err != nil {
+		return nil, err
+	}
+	p.end = base
+	p.give(p.uses())
+	p.giveUnused()
+	return &Plan{Ops: p.lower(), End: p.end, values: p.values, hiddens: p.hiddens}, nil
+}
+
+// planner is a plan that is being made.
+type planner struct {
+	steps   gorgonia.Nodes // what is lowered, in order: one node of each layer call, constants and sums
+	values  map[*gorgonia.Node]*buffer
+	hiddens map[*layerCall][]*buffer // of a forward's call
+	buffers []*buffer                // all of both, in the order of the nodes
+
+	end      int                    // first word behind the memory given out
+	released map[kind][]kernels.Buf // memory of buffers that are done with, the latest last
+}
+
+// buffer is the memory of one value or of one hidden buffer.
 type buffer struct {
-	words  int
-	rows   bool        // one part for each row of the batch
-	pinned bool        // keeps its memory for good
-	buf    kernels.Buf // where it is; before memory is given out, a range of its own in an imaginary arena
+	kind
+	own    bool        // it hands its memory on to no other buffer, and takes none
+	buf    kernels.Buf // where it is; in stage 2 memory of its own in an imaginary arena
 	placed bool        // buf is final
 	last   int         // index of the last operation that uses it
 }
 
-// NewPlan lowers what the outputs need. Nodes in placed have their windows already; every other window lies behind word
-// base. The values of outputs and of leaves are kept, and so are the hidden buffers of the losses; all others share
-// memory.
-func NewPlan(outputs gorgonia.Nodes, placed map[*gorgonia.Node]kernels.Buf, base int) (*Plan, error) {
-	p := &Plan{End: base, buffers: map[*gorgonia.Node]*buffer{}, hiddens: map[*site][]*buffer{}}
+// kind is what two buffers must have in common for one to take the other's memory.
+type kind struct {
+	words int
+	rows  bool // one part for each row of the batch
+}
+
+// Stage 1.
+
+// values makes a buffer for every value that the outputs need, and lists what is lowered to compute them.
+func values(outputs gorgonia.Nodes, placed map[*gorgonia.Node]kernels.Buf) (*planner, error) {
 	nodes, err := needed(outputs)
 	if err != nil {
 		return nil, err
 	}
-	var all []*buffer
-	add := func(words int, rows, pinned bool) *buffer {
-		b := &buffer{words: words, rows: rows, pinned: pinned}
-		all = append(all, b)
-		return b
-	}
-	wanted := map[*gorgonia.Node]bool{}
-	for _, n := range outputs {
-		wanted[n] = true
-	}
-	steps, err := steps(nodes)
-	if err != nil {
+	p := &planner{values: map[*gorgonia.Node]*buffer{}, hiddens: map[*layerCall][]*buffer{},
+		released: map[kind][]kernels.Buf{}}
+	if p.steps, err = steps(nodes); err != nil {
 		return nil, err
+	}
+	asked := map[*gorgonia.Node]bool{}
+	for _, n := range outputs {
+		asked[n] = true
+	}
+	trained := map[*layerCall]bool{} // forwards with a backward
+	for _, n := range p.steps {
+		if op, ok := n.Op().(outputOp); ok && op.backwardOf != nil {
+			trained[op.backwardOf] = true
+		}
 	}
 	for _, n := range nodes {
 		leaf := len(childrenOf(n)) == 0
-		op, isSite := n.Op().(siteOp)
-		b := add(max(1, n.Shape().TotalSize()), !leaf && len(n.Shape()) > 0, leaf || wanted[n])
+		b := p.add(max(1, n.Shape().TotalSize()), !leaf && len(n.Shape()) > 0, leaf || asked[n])
 		if at, ok := placed[n]; ok {
 			if at.N != b.words {
 				return nil, fmt.Errorf("plan: %v needs %d words, its window has %d", n, b.words, at.N)
 			}
-			b.buf, b.placed, b.pinned = at, true, true
+			b.buf, b.placed, b.own = at, true, true
 		}
-		p.buffers[n] = b
-		if isSite && op.of == nil {
-			_, loss := op.Layer.(Loss)
-			for _, words := range op.hidden(op.in) {
-				p.hiddens[op.site] = append(p.hiddens[op.site], add(words, true, loss))
+		p.values[n] = b
+		if op, ok := n.Op().(outputOp); ok && op.backwardOf == nil {
+			for _, h := range op.layer.hidden(op.in) {
+				if h.forBackward && !trained[op.layerCall] {
+					h.words = 0
+				}
+				p.hiddens[op.layerCall] = append(p.hiddens[op.layerCall], p.add(h.words, true, h.kept))
 			}
 		}
 	}
-	// A hidden buffer exists for the backward site; without one only a norm writes it (to read it again itself).
-	backward := map[*site]bool{}
-	for _, s := range steps {
-		if op, ok := s.Op().(siteOp); ok && op.of != nil {
-			backward[op.of] = true
-		}
-	}
-	for s, h := range p.hiddens {
-		if _, pool := s.Layer.(MaxPool); pool && !backward[s] {
-			for _, b := range h {
-				b.words = 0
-			}
-		}
-	}
-
-	// First lowering, in an imaginary arena where every value has a range of its own, to see who uses what when.
-	end := base
-	for _, b := range all {
-		if b.placed {
-			end = max(end, b.buf.Off+b.buf.N)
-		}
-	}
-	for _, b := range all {
-		if !b.placed {
-			b.buf = kernels.Buf{Off: end, N: b.words}
-			end += b.words
-		}
-	}
-	starts := make([]*buffer, 0, len(all))
-	for _, b := range all {
-		if b.words > 0 {
-			starts = append(starts, b)
-		}
-	}
-	sort.Slice(starts, func(i, j int) bool { return starts[i].buf.Off < starts[j].buf.Off })
-	holder := func(w kernels.Buf) *buffer {
-		i := sort.Search(len(starts), func(i int) bool { return starts[i].buf.Off > w.Off }) - 1
-		return starts[i]
-	}
-	imaginary := p.lower(steps)
-	uses := make([][]*buffer, len(imaginary))
-	inPlace := make([][][2]*buffer, len(imaginary))
-	for i, op := range imaginary {
-		reads, writes := op.Operands()
-		for _, w := range append(reads, writes...) {
-			b := holder(w)
-			b.last = i
-			uses[i] = append(uses[i], b)
-		}
-		if a, ok := op.(kernels.InPlacer); ok {
-			for _, pair := range a.InPlace() {
-				inPlace[i] = append(inPlace[i], [2]*buffer{holder(pair[0]), holder(pair[1])})
-			}
-		}
-	}
-
-	// Give out memory in the order of the operations.
-	type kind struct {
-		words int
-		rows  bool
-	}
-	free := map[kind][]kernels.Buf{}
-	for i := range imaginary {
-		for _, pair := range inPlace[i] {
-			dst, src := pair[0], pair[1]
-			if !dst.placed && !dst.pinned && src.placed && !src.pinned && src.last == i && dst.words == src.words && dst.rows == src.rows {
-				dst.buf, dst.placed = src.buf, true
-				src.pinned = true // its memory is the other's now
-			}
-		}
-		for _, b := range uses[i] {
-			if b.placed {
-				continue
-			}
-			k := kind{b.words, b.rows}
-			if l := free[k]; len(l) > 0 && !b.pinned {
-				b.buf, free[k] = l[len(l)-1], l[:len(l)-1]
-			} else {
-				b.buf = kernels.Buf{Off: p.End, N: b.words}
-				p.End += (b.words + 15) / 16 * 16 // whole cache lines
-			}
-			b.placed = true
-		}
-		seen := map[*buffer]bool{}
-		for _, b := range uses[i] {
-			if b.last == i && !b.pinned && !seen[b] {
-				seen[b] = true
-				free[kind{b.words, b.rows}] = append(free[kind{b.words, b.rows}], b.buf)
-			}
-		}
-	}
-	for _, b := range all { // leaves that no operation reads (the noise of a graph without a loss)
-		if !b.placed {
-			b.buf = kernels.Buf{Off: p.End, N: b.words}
-			p.End += (b.words + 15) / 16 * 16
-			b.placed = true
-		}
-	}
-	p.Ops = p.lower(steps)
 	return p, nil
 }
 
-// Buf is the window of a node that was asked for, or of a leaf; absent where nothing needs the node.
-func (p *Plan) Buf(n *gorgonia.Node) kernels.Buf {
-	b := p.buffers[n]
-	if b == nil {
-		return kernels.Buf{}
-	}
-	return b.buf
+func (p *planner) add(words int, rows, own bool) *buffer {
+	b := &buffer{kind: kind{words, rows}, own: own}
+	p.buffers = append(p.buffers, b)
+	return b
 }
 
-// Hidden is hidden buffer i of the forward site that n is the output of.
-func (p *Plan) Hidden(n *gorgonia.Node, i int) kernels.Buf {
-	return p.hiddens[n.Op().(siteOp).site][i].buf
-}
-
-// needed lists what the outputs are computed from, inputs first.
+// needed lists what the outputs are computed from, inputs first: the order in which nodes were made is such an order.
 func needed(outputs gorgonia.Nodes) (gorgonia.Nodes, error) {
 	seen := map[*gorgonia.Node]bool{}
 	var nodes gorgonia.Nodes
@@ -218,20 +162,23 @@ func needed(outputs gorgonia.Nodes) (gorgonia.Nodes, error) {
 	return nodes, nil
 }
 
-// steps picks the nodes that are lowered: constants first, then one node of each site. Anything else that is not an
-// input or Gorgonia's sum of two gradients is refused.
+// constant is a constant of Gorgonia, such as the 1 from which Grad starts.
+type constant interface{ Value() gorgonia.Value }
+
+// steps picks the nodes that are lowered: constants first, then one node of each layer call, and the sums that Grad
+// inserts. Any other operation is refused.
 func steps(nodes gorgonia.Nodes) (gorgonia.Nodes, error) {
 	var constants, rest gorgonia.Nodes
-	sites := map[*site]bool{}
+	calls := map[*layerCall]bool{}
 	for _, n := range nodes {
 		switch op := n.Op().(type) {
 		case nil: // input
-		case siteOp:
-			if !sites[op.site] {
-				sites[op.site] = true
+		case outputOp:
+			if !calls[op.layerCall] {
+				calls[op.layerCall] = true
 				rest = append(rest, n)
 			}
-		case interface{ Value() gorgonia.Value }:
+		case constant:
 			if _, ok := op.Value().Data().(float32); !ok {
 				return nil, fmt.Errorf("plan: constant %v is no float32 scalar", n)
 			}
@@ -246,44 +193,153 @@ func steps(nodes gorgonia.Nodes) (gorgonia.Nodes, error) {
 	return append(constants, rest...), nil
 }
 
-// isSum tells the element-wise + that gorgonia.Grad inserts where a value has several gradients.
-func isSum(n *gorgonia.Node) bool {
-	op := n.Op()
-	return op != nil && op.Arity() == 2 && fmt.Sprint(op) == "+ false"
+// Stage 2.
+
+// use is what one operation does with buffers.
+type use struct {
+	buffers []*buffer    // that it reads or writes
+	inPlace [][2]*buffer // of each pair the first may lie where the second does
 }
 
-// lower makes the kernel calls for the windows as they are now.
-func (p *Plan) lower(steps gorgonia.Nodes) []kernels.Op {
+// uses lowers the steps in an imaginary arena, and finds for every operation its buffers and for every buffer its last
+// operation.
+func (p *planner) uses() []use {
+	owner := p.imagine()
+	ops := p.lower()
+	uses := make([]use, len(ops))
+	for i, op := range ops {
+		reads, writes := op.Operands()
+		for _, w := range append(reads, writes...) {
+			b := owner(w)
+			b.last = i
+			uses[i].buffers = append(uses[i].buffers, b)
+		}
+		if a, ok := op.(kernels.InPlacer); ok {
+			for _, pair := range a.InPlace() {
+				uses[i].inPlace = append(uses[i].inPlace, [2]*buffer{owner(pair[0]), owner(pair[1])})
+			}
+		}
+	}
+	return uses
+}
+
+// imagine gives every buffer that has no memory yet a range of its own behind all others, and returns the function that
+// finds the buffer which a window lies in.
+func (p *planner) imagine() (owner func(kernels.Buf) *buffer) {
+	end := p.end
+	for _, b := range p.buffers {
+		if b.placed {
+			end = max(end, b.buf.Off+b.buf.N)
+		}
+	}
+	var byPlace []*buffer
+	for _, b := range p.buffers {
+		if !b.placed {
+			b.buf = kernels.Buf{Off: end, N: b.words}
+			end += b.words
+		}
+		if b.words > 0 {
+			byPlace = append(byPlace, b)
+		}
+	}
+	sort.Slice(byPlace, func(i, j int) bool { return byPlace[i].buf.Off < byPlace[j].buf.Off })
+	return func(w kernels.Buf) *buffer {
+		return byPlace[sort.Search(len(byPlace), func(i int) bool { return byPlace[i].buf.Off > w.Off })-1]
+	}
+}
+
+// Stage 3.
+
+// give gives memory to the buffers that the operations use, in their order.
+func (p *planner) give(uses []use) {
+	for i, u := range uses {
+		for _, pair := range u.inPlace {
+			takeOver(pair[0], pair[1], i)
+		}
+		for _, b := range u.buffers {
+			p.place(b)
+		}
+		for j, b := range u.buffers {
+			if b.last == i && !b.own && !slices.Contains(u.buffers[:j], b) {
+				p.released[b.kind] = append(p.released[b.kind], b.buf)
+			}
+		}
+	}
+}
+
+// takeOver lets dst lie where src does, if operation i is the last that uses src.
+func takeOver(dst, src *buffer, i int) {
+	if dst.placed || dst.own || !src.placed || src.own || src.last != i || dst.kind != src.kind {
+		return
+	}
+	dst.buf, dst.placed = src.buf, true
+	src.own = true // it has nothing left to hand on
+}
+
+// place gives a buffer memory unless it has some: what was released last by a buffer of its kind, or new memory.
+func (p *planner) place(b *buffer) {
+	if b.placed {
+		return
+	}
+	if free := p.released[b.kind]; len(free) > 0 && !b.own {
+		b.buf, p.released[b.kind] = free[len(free)-1], free[:len(free)-1]
+	} else {
+		b.buf = kernels.Buf{Off: p.end, N: b.words}
+		p.end += (b.words + 15) / 16 * 16 // whole cache lines
+	}
+	b.placed = true
+}
+
+// Stage 4.
+
+// giveUnused gives memory of their own to values that no operation uses, such as the noise of a graph without a loss.
+func (p *planner) giveUnused() {
+	for _, b := range p.buffers {
+		if !b.placed {
+			b.own = true
+			p.place(b)
+		}
+	}
+}
+
+// Stages 2 and 5.
+
+// lower makes the operations, on the memory as it is now.
+func (p *planner) lower() []kernels.Op {
 	var ops []kernels.Op
-	for _, n := range steps {
+	for _, n := range p.steps {
 		var in []kernels.Buf
 		for _, c := range childrenOf(n) {
-			in = append(in, p.buffers[c].buf)
+			in = append(in, p.values[c].buf)
 		}
-		out := p.buffers[n].buf
 		switch op := n.Op().(type) {
-		case siteOp:
-			forward := op.site
-			outs := []kernels.Buf{out}
-			if op.of != nil {
-				forward = op.of
-				outs = make([]kernels.Buf, len(op.nodes))
-				for i, sibling := range op.nodes {
-					if b := p.buffers[sibling]; sibling != nil && b != nil {
-						outs[i] = b.buf
-					}
-				}
-			}
-			var hidden []kernels.Buf
-			for _, b := range p.hiddens[forward] {
-				hidden = append(hidden, b.buf)
-			}
-			ops = append(ops, op.lower(in, outs, hidden)...)
-		case interface{ Value() gorgonia.Value }:
-			ops = append(ops, kernels.Fill{Dst: out, Value: op.Value().Data().(float32)})
-		default: // isSum
-			ops = append(ops, kernels.Add{N: n.Shape()[0], Dst: out, A: in[0], B: in[1]})
+		case outputOp:
+			ops = append(ops, op.layerCall.lower(in, p.outputs(op.layerCall), p.hidden(op.layerCall.forward()))...)
+		case constant:
+			ops = append(ops, kernels.Fill{Dst: p.values[n].buf, Value: op.Value().Data().(float32)})
+		default: // a sum
+			ops = append(ops, kernels.Add{N: n.Shape()[0], Dst: p.values[n].buf, A: in[0], B: in[1]})
 		}
 	}
 	return ops
+}
+
+// outputs lists the memory of a call's outputs, absent where nobody asked for one.
+func (p *planner) outputs(c *layerCall) []kernels.Buf {
+	list := make([]kernels.Buf, len(c.nodes))
+	for i, n := range c.nodes {
+		if b := p.values[n]; n != nil && b != nil {
+			list[i] = b.buf
+		}
+	}
+	return list
+}
+
+// hidden lists the memory of a forward's hidden buffers.
+func (p *planner) hidden(c *layerCall) []kernels.Buf {
+	var list []kernels.Buf
+	for _, b := range p.hiddens[c] {
+		list = append(list, b.buf)
+	}
+	return list
 }

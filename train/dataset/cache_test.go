@@ -119,7 +119,7 @@ func TestCachePlaces(t *testing.T) {
 		if name == "read-only" && os.Getenv("HOME") == "" {
 			continue // the order of the map: both are gone already
 		}
-		if len(notes) != 1 || !strings.Contains(notes[0], want) || !strings.Contains(notes[0], "-cache DIR") {
+		if len(notes) != 1 || !strings.Contains(notes[0], want) || !strings.Contains(notes[0], "`cache` DIR") {
 			t.Errorf("%s: notes %q", name, notes)
 		}
 	}

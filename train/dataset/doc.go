@@ -18,7 +18,8 @@
 // pictures, beside PNG and JPEG, add one row to the table in encodings.go.
 //
 // Errors are one sentence: the file, what was expected, what was found, what to do. A setting at fault is a
-// [*setting.Error], which names it by its key, such as "size".
+// [*setting.Error], which names it by its key, such as "size"; other settings stand between backquotes, see package
+// setting.
 //
 // Data that is made is a function of the seed alone: the bits are the same on every machine and with any number of
 // processors. So every product is rounded before it is added (float64(a*b) + c), which keeps compilers from fusing the

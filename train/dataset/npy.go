@@ -99,7 +99,7 @@ func openNPY(f *dataFile, set Settings) (*imageFile, error) {
 		case set.Layout == "nhwc", last && !first:
 			a.h, a.w, a.c = sh[1], sh[2], sh[3]
 		case first:
-			return nil, fmt.Errorf("%s: expected an array whose channels can be told, found shape %s; say where they are with -layout nhwc or -layout nchw", f.path, in.ShapeText())
+			return nil, fmt.Errorf("%s: expected an array whose channels can be told, found shape %s; say where they are with `layout` nhwc or `layout` nchw", f.path, in.ShapeText())
 		default:
 			return nil, fmt.Errorf("%s: expected 1 or 3 channels in the second or the last dimension, found shape %s; save grey or colour images", f.path, in.ShapeText())
 		}

@@ -204,7 +204,7 @@ func (g *gallery) chooseShape() (size, error) {
 	if crop != (size{}) {
 		for _, s := range g.found {
 			if s.shape.h < crop.h || s.shape.w < crop.w {
-				return size{}, fmt.Errorf("%s: expected a picture of at least %v pixels (height x width) to cut that out, found %v; give a smaller -crop, or remove it", s.path, crop, s.shape)
+				return size{}, fmt.Errorf("%s: expected a picture of at least %v pixels (height x width) to cut that out, found %v; give a smaller `crop`, or remove it", s.path, crop, s.shape)
 			}
 		}
 		if want == (size{}) {
@@ -225,7 +225,7 @@ func (g *gallery) chooseShape() (size, error) {
 	}
 	if len(shapes) == 1 {
 		if s := shapes[0]; s.h > maxSide || s.w > maxSide {
-			return size{}, fmt.Errorf("%s: expected pictures with sides of at most %d pixels, found %v; scale them with -size N or -size HxW", g.o.Spec, maxSide, s)
+			return size{}, fmt.Errorf("%s: expected pictures with sides of at most %d pixels, found %v; scale them with `size` N or `size` HxW", g.o.Spec, maxSide, s)
 		}
 		return shapes[0], nil
 	}
@@ -238,7 +238,7 @@ func (g *gallery) chooseShape() (size, error) {
 		}
 		list = append(list, fmt.Sprintf("%v: %d, such as %s", s, count[s], first[s]))
 	}
-	return size{}, fmt.Errorf("%s: expected pictures of one size, found %d sizes, height x width (%s); choose one with -size N or -size HxW", g.o.Spec, len(shapes), strings.Join(list, "; "))
+	return size{}, fmt.Errorf("%s: expected pictures of one size, found %d sizes, height x width (%s); choose one with `size` N or `size` HxW", g.o.Spec, len(shapes), strings.Join(list, "; "))
 }
 
 // describe says for people what the pictures are, such as "JPEG and PNG in a folder".

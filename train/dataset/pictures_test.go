@@ -389,7 +389,7 @@ func TestBadPictures(t *testing.T) {
 		set   Settings
 		want  string
 	}{
-		{"mixed sizes", map[string][]byte{"a.png": good, "b/c.png": good, "d.jpg": photo}, "F", Settings{}, "F: expected pictures of one size, found 2 sizes, height x width (6x8: 2, such as a.png; 32x32: 1, such as d.jpg); choose one with -size N or -size HxW"},
+		{"mixed sizes", map[string][]byte{"a.png": good, "b/c.png": good, "d.jpg": photo}, "F", Settings{}, "F: expected pictures of one size, found 2 sizes, height x width (6x8: 2, such as a.png; 32x32: 1, such as d.jpg); choose one with `size` N or `size` HxW"},
 		{"smaller than the crop", map[string][]byte{"a.png": good, "d.jpg": photo}, "F", Settings{Crop: "7x8"}, "F/a.png: expected a picture of at least 7x8 pixels (height x width) to cut that out, found 6x8"},
 		{"PNG that claims too much", map[string][]byte{"a.png": append(pngHeader(50000, 50000), 1, 2, 3)}, "F/a.png", Settings{Size: "8"}, "F/a.png: expected 50000x50000 pixels as its header says, found 36 bytes, which cannot hold them"},
 		{"PNG of a billion pixels", map[string][]byte{"a.png": blank}, "F/a.png", Settings{Size: "8"}, "F/a.png: expected a picture of at most 134 million pixels, found 32768x8192"},

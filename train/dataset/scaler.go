@@ -114,7 +114,7 @@ func (s *Scaler) whiten(x []float64, d int) error {
 	r.SymOuterK(1/float64(n), mat.NewDense(n, d, x).T())
 	var e mat.EigenSym
 	if !e.Factorize(r, true) {
-		return fmt.Errorf("standardize is whiten, but the correlations of the %d columns have no decomposition; use -standardize columns", d)
+		return fmt.Errorf("standardize is whiten, but the correlations of the %d columns have no decomposition; use `standardize` columns", d)
 	}
 	values := e.Values(nil) // rising
 	var v, root, inverse mat.Dense

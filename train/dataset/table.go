@@ -134,15 +134,15 @@ func parseNumber(field string) (float64, error) {
 	v, err := strconv.ParseFloat(f, 64)
 	switch {
 	case f == "":
-		return 0, errors.New("an empty field; fill it in, or remove the row or the column (-columns)")
+		return 0, errors.New("an empty field; fill it in, or remove the row or the column (`columns`)")
 	case err == nil && math.IsNaN(v), slices.Contains([]string{"na", "n/a", "null", "none", "?", "-"}, strings.ToLower(f)):
-		return 0, fmt.Errorf("%q, a missing value; fill it in, or remove the row or the column (-columns)", f)
+		return 0, fmt.Errorf("%q, a missing value; fill it in, or remove the row or the column (`columns`)", f)
 	case errors.Is(err, strconv.ErrRange) || math.IsInf(v, 0):
-		return 0, fmt.Errorf("%q, which is not finite; mend it, or remove the row or the column (-columns)", f)
+		return 0, fmt.Errorf("%q, which is not finite; mend it, or remove the row or the column (`columns`)", f)
 	case err != nil && isNumber(strings.Replace(f, ",", ".", 1)):
 		return 0, fmt.Errorf("%q with a decimal comma; write it with a point", f)
 	case err != nil:
-		return 0, fmt.Errorf("%q; name the columns of numbers with -columns", shorten(f))
+		return 0, fmt.Errorf("%q; name the columns of numbers with `columns`", shorten(f))
 	}
 	return v, nil
 }

@@ -68,12 +68,12 @@ func TestBadTables(t *testing.T) {
 		set        Settings
 		want       string
 	}{
-		{"NaN", "a,b\n1,2\n3,NaN\n", Settings{}, `t: line 3, column 2 (b): expected a number, found "NaN", a missing value; fill it in, or remove the row or the column (-columns)`},
+		{"NaN", "a,b\n1,2\n3,NaN\n", Settings{}, `t: line 3, column 2 (b): expected a number, found "NaN", a missing value; fill it in, or remove the row or the column (` + "`columns`)"},
 		{"NA", "a,b\n1,2\n\n3,NA\n", Settings{}, `t: line 4, column 2 (b): expected a number, found "NA", a missing value`},
 		{"infinite", "1,2\n3,-inf\n", Settings{}, `t: line 2, column 2: expected a number, found "-inf", which is not finite`},
 		{"too large", "1,2\n3,1e999\n", Settings{}, `t: line 2, column 2: expected a number, found "1e999", which is not finite`},
 		{"empty field", "a,b\n1,\n", Settings{}, "t: line 2, column 2 (b): expected a number, found an empty field"},
-		{"words", "a,kind\n1,setosa\n", Settings{}, `t: line 2, column 2 (kind): expected a number, found "setosa"; name the columns of numbers with -columns`},
+		{"words", "a,kind\n1,setosa\n", Settings{}, `t: line 2, column 2 (kind): expected a number, found "setosa"; name the columns of numbers with ` + "`columns`"},
 		{"decimal comma", "a;b\n1,5;2,5\n", Settings{}, `t: line 2, column 1 (a): expected a number, found "1,5" with a decimal comma; write it with a point`},
 		{"ragged", "a,b\n1,2\n3\n", Settings{}, "t: line 3: expected 2 fields as in the first line, found 1; mend the line"},
 		{"quotes", "a,b\n\"1,2\n3,4\n", Settings{}, "t: line"},
@@ -290,7 +290,7 @@ func TestBadNPY(t *testing.T) {
 		want string
 	}{
 		{"labels", npyOf("<i8", "(4,)", false, make([]byte, 32)), Settings{}, "found one row of 4 values of type int64, as labels are stored"},
-		{"ambiguous", npyOf("|u1", "(2, 3, 4, 3)", false, upTo(72)), Settings{}, "expected an array whose channels can be told, found shape (2, 3, 4, 3); say where they are with -layout nhwc or -layout nchw"},
+		{"ambiguous", npyOf("|u1", "(2, 3, 4, 3)", false, upTo(72)), Settings{}, "expected an array whose channels can be told, found shape (2, 3, 4, 3); say where they are with `layout` nhwc or `layout` nchw"},
 		{"no channels", npyOf("|u1", "(2, 4, 5, 6)", false, upTo(240)), Settings{}, "expected 1 or 3 channels in the second or the last dimension, found shape (2, 4, 5, 6)"},
 		{"five dimensions", npyOf("|u1", "(1, 1, 1, 1, 1)", false, upTo(1)), Settings{}, "found an array of 5 dimensions"},
 		{"layout of three", npyOf("|u1", "(2, 3, 4)", false, upTo(24)), Settings{Layout: "nhwc"}, "layout is for NPY images of four dimensions"},

@@ -59,7 +59,7 @@ func (o *opener) readVectors(in *inputs) (*Set, error) {
 	for i, v := range t.x {
 		set.F32[i] = float32(v)
 		if math.IsInf(float64(set.F32[i]), 0) {
-			return nil, fmt.Errorf("%s: expected values that float32 holds, found %g in row %d, %s; leave -standardize none out", o.Spec, v, i/d+1, t.column(i%d))
+			return nil, fmt.Errorf("%s: expected values that float32 holds, found %g in row %d, %s; leave `standardize` none out", o.Spec, v, i/d+1, t.column(i%d))
 		}
 	}
 	return set, nil

@@ -5,7 +5,7 @@
 NET is ncsn, ncsnv2, ncsnv2deeper or ncsnv2deepest. The class is the twin of model/testdata/golden/golden.py, written from the
 papers, with the names, shapes and order of the original and its buffer sigmas. x, levels and s are what score read and wrote:
 
-    score -checkpoint FILE.safetensors -input x.npy -levels levels.npy -o s.npy
+    sigmaz score FILE.safetensors -input x.npy -level-file levels.npy -o s.npy
 
 Fails where the state_dict does not fit, or the scores differ by 1e-5 of the largest or more. Needs numpy, PyTorch and
 safetensors.

@@ -1,36 +1,22 @@
-// Package cli reads the command lines of all commands and writes their help texts, so that they look and behave alike.
-//
-// A [Command] is a table: flags in groups, each with placeholder, unit and default, the arguments that are no flags, and
-// examples. Flags follow package flag, which is underneath: -n 5, -n=5 and --n 5 are the same, a boolean flag is set by
-// its name alone or by -flip=false, -- ends the flags, and of a flag that is given twice the last one counts. Beyond
-// package flag, flags may stand before or after the arguments, an empty value is refused (it is most often a shell
-// variable that is not set), and a name that is not known is answered with the nearest one that is.
-//
-//	o := options{}
-//	c := &cli.Command{Name: "export", About: "Writes ...", Args: []cli.Arg{{Name: "RUN", Help: "a run folder"}},
-//		Groups: []cli.Group{{Name: "Output", Flags: []cli.Flag{
-//			{Name: "o", Arg: "FILE", Help: "file to write", Value: &o.out, Default: cli.Required},
-//		}}}, Examples: ...}
-//	err := c.Parse(os.Args[1:])
-//	if err == nil {
-//		err = export(c.Operands[0], &o)
-//	}
-//	os.Exit(c.Exit(err, os.Stdout, os.Stderr))
+// Command lines: the table of a command, and the parser that reads arguments by it.
+
 package cli
 
 import (
+	"context"
 	"errors"
 	"flag"
 	"fmt"
 	"io"
 	"slices"
 	"strings"
-	"syscall"
 
 	"sigmaz/internal/nearest"
+	"sigmaz/internal/setting"
 )
 
-// Command is what a command line may hold, and after [Command.Parse] what it held.
+// Command is a command: what its command line may hold, and what it does. After [Command.Parse] it also has what the
+// command line held.
 type Command struct {
 	Name     string
 	About    string // what the command does, in one or two sentences
@@ -39,18 +25,35 @@ type Command struct {
 	Lists    []List // of names that flags take, below the flags in the help text
 	Examples []Example
 	Notes    []string // paragraphs at the end of the help text, such as what the exit codes are
-	// Bare is the flag that an argument without one most likely belongs to, where there are no Args. nil: none.
+	// Bare is the flag that an argument too many most likely belongs to; "" for none, where there are Args. nil: none.
 	Bare func(arg string) string
+
+	Check func() error // finds what is wrong with the flags taken together, after Parse; nil: nothing can be
+	Run   func(ctx context.Context, s Streams) error
+
+	Stopping Stopping
+	Unread   Unread
+	Notice   string // what is said when the command is asked to stop: "stopping after this step"; "" says nothing
+
+	Program string   // which program this is a command of, "sigmaz"; "" where it is a program of its own
+	Others  []string // names of the other commands, for the spelling help
 
 	Operands []string // the arguments that are no flags
 	given    map[string]bool
 	set      *flag.FlagSet
 }
 
+// Title returns the command as it is typed: "sigmaz train", or "train" where it is a program of its own.
+func (c *Command) Title() string { return strings.TrimSpace(c.Program + " " + c.Name) }
+
 // Arg is an argument that is no flag. All of them must be given.
 type Arg struct {
-	Name string // placeholder: RUN
-	Help string // what is expected: "a run folder, such as runs/glyphs-1"
+	Name  string   // placeholder: RUN
+	Help  string   // what is expected: "a run folder, such as runs/glyphs-1"
+	Known []string // all that may be given, for completion; nil: a file or a folder
+	Flag  string   // a flag by which it may be given as well, as it once was; not shown; "" where there is none
+
+	byFlag string
 }
 
 // Group is flags under a heading.
@@ -69,9 +72,11 @@ type Flag struct {
 	// Value is where the value goes: a *string, *bool, *int, *uint64, *float64 or a flag.Value. What it holds before
 	// Parse is the default.
 	Value any
-	// Default is the default as the help text shows it where that is not the value itself: Required, "by the image size".
+	// Default is the default as the help text shows it where that is not the value itself: Required, "by the image
+	// size".
 	Default string
-	Known   []string // values that are known by name, for the spelling help; others may be taken too
+	Known   []string // values that are known by name, for spelling help and completion; others may be taken too
+	Synonym string   // an older name that is still taken and not shown; "" where there is none
 }
 
 // Required is the Default of a flag that must be given. The command checks it, with [Command.Need].
@@ -87,22 +92,38 @@ type List struct {
 type Example struct{ Line, What string }
 
 // UsageError is a wrong command line: exit code 2.
-type UsageError struct{ Text string }
-
-func (e *UsageError) Error() string {
-	if strings.HasSuffix(e.Text, "?") {
-		return e.Text + " (-h lists the flags)"
-	}
-	return e.Text + "; -h lists the flags"
+type UsageError struct {
+	Text string
+	Help string // where more is said; "": -h lists the flags
 }
 
-// Usagef is a [UsageError].
-func Usagef(format string, a ...any) error { return &UsageError{fmt.Sprintf(format, a...)} }
+func (e *UsageError) Error() string {
+	help := e.Help
+	if help == "" {
+		help = "-h lists the flags"
+	}
+	if strings.HasSuffix(e.Text, "?") {
+		return e.Text + " (" + help + ")"
+	}
+	return e.Text + "; " + help
+}
+
+// Usagef makes a [UsageError].
+func Usagef(format string, a ...any) error { return &UsageError{Text: fmt.Sprintf(format, a...)} }
+
+// UsageOf returns an error about a setting as wrong usage of the setting's flag, and any other error as it is.
+func UsageOf(err error) error {
+	var bad *setting.Error
+	if errors.As(err, &bad) {
+		return &UsageError{Text: "-" + bad.Error()}
+	}
+	return err
+}
 
 // Given tells whether a flag was given.
 func (c *Command) Given(name string) bool { return c.given[name] }
 
-// GivenNames are the flags that were given, in alphabetical order.
+// GivenNames lists the flags that were given, in alphabetical order.
 func (c *Command) GivenNames() []string {
 	var names []string
 	for name := range c.given {
@@ -116,31 +137,46 @@ func (c *Command) GivenNames() []string {
 func (c *Command) Need(names ...string) error {
 	for _, name := range names {
 		if f := c.flag(name); !c.given[name] {
-			return Usagef("-%s is missing: expected -%s %s, %s", name, name, f.Arg, f.Help)
+			return Usagef("-%s is missing: expected -%[1]s %s, %s", name, f.Arg, f.Help)
 		}
 	}
 	return nil
 }
 
-// flag is the flag of that name, nil if there is none.
-func (c *Command) flag(name string) *Flag {
+// HasValue tells whether a value follows the flag's name.
+func (f *Flag) HasValue() bool { return !isBool(valueOf(f.Value)) }
+
+// flags lists all flags in the order of the help text, and behind them those by which arguments may be given.
+func (c *Command) flags() []*Flag {
+	var all []*Flag
 	for _, g := range c.Groups {
 		for i := range g.Flags {
-			if g.Flags[i].Name == name {
-				return &g.Flags[i]
-			}
+			all = append(all, &g.Flags[i])
+		}
+	}
+	for i := range c.Args {
+		if a := &c.Args[i]; a.Flag != "" {
+			all = append(all, &Flag{Name: a.Flag, Arg: a.Name, Help: a.Help, Value: &a.byFlag})
+		}
+	}
+	return all
+}
+
+// flag finds the flag of that name or synonym, nil if there is none.
+func (c *Command) flag(name string) *Flag {
+	for _, f := range c.flags() {
+		if f.Name == name || name != "" && f.Synonym == name {
+			return f
 		}
 	}
 	return nil
 }
 
-// flagNames are the names of all flags, each after a dash.
+// flagNames lists the names of all flags, each after a dash.
 func (c *Command) flagNames() []string {
 	var names []string
-	for _, g := range c.Groups {
-		for _, f := range g.Flags {
-			names = append(names, "-"+f.Name)
-		}
+	for _, f := range c.flags() {
+		names = append(names, "-"+f.Name)
 	}
 	return names
 }
@@ -149,9 +185,10 @@ func (c *Command) flagNames() []string {
 func (c *Command) register() {
 	c.set = flag.NewFlagSet(c.Name, flag.ContinueOnError)
 	c.set.SetOutput(io.Discard)
-	for _, g := range c.Groups {
-		for _, f := range g.Flags {
-			c.set.Var(valueOf(f.Value), f.Name, f.Help)
+	for _, f := range c.flags() {
+		c.set.Var(valueOf(f.Value), f.Name, f.Help)
+		if f.Synonym != "" {
+			c.set.Var(valueOf(f.Value), f.Synonym, f.Help)
 		}
 	}
 }
@@ -192,7 +229,7 @@ func (c *Command) Parse(args []string) error {
 		default:
 			before = ""
 			if !hasText {
-				if len(args) == 0 || slices.Contains(c.flagNames(), args[0]) {
+				if len(args) == 0 || strings.HasPrefix(args[0], "-") && c.flag(args[0][1:]) != nil {
 					err = c.withoutValue(name, args)
 					break
 				}
@@ -219,11 +256,11 @@ func (c *Command) assign(name, text string) error {
 	if err := c.set.Set(name, text); err != nil {
 		return Usagef("-%s %v", name, err)
 	}
-	c.given[name] = true
+	c.given[f.Name] = true
 	return nil
 }
 
-// withoutValue is the error for a flag whose value is not there.
+// withoutValue makes the error for a flag whose value is not there.
 func (c *Command) withoutValue(name string, rest []string) error {
 	what := placeholder(c.flag(name))
 	if len(rest) == 0 {
@@ -239,14 +276,20 @@ func placeholder(f *Flag) string {
 	return f.Arg
 }
 
-// programs are all commands of sigmaz.
-var programs = []string{"train", "sample", "score", "export", "bench"}
-
 // checkOperands compares the operands with Args. hints has, by the number of the operand, the boolean flag before it.
 func (c *Command) checkOperands(hints map[int]string) error {
 	for i, o := range c.Operands {
 		if b := hints[i]; b != "" && (o == "true" || o == "false") {
 			return Usagef("unexpected argument %q after -%s: write -%[2]s=%[1]s", o, b)
+		}
+	}
+	for i, a := range c.Args {
+		switch {
+		case a.Flag == "" || !c.given[a.Flag]:
+		case len(c.Operands) >= len(c.Args):
+			return Usagef("%s (%s) and -%s are both given: expected one of them%s", a.Name, quoteArg(c.Operands[i]), a.Flag, c.meant(c.Operands[i]))
+		default:
+			c.Operands = slices.Insert(c.Operands, i, a.byFlag)
 		}
 	}
 	if len(c.Operands) > len(c.Args) {
@@ -267,6 +310,9 @@ func (c *Command) checkOperands(hints map[int]string) error {
 		if c.Bare != nil {
 			return Usagef("unexpected argument %s: every setting is a flag, such as -%s %s", quoteArg(extra), c.Bare(extra), Shell(extra))
 		}
+		if len(c.Groups) == 0 {
+			return Usagef("unexpected argument %s: expected none", quoteArg(extra))
+		}
 		return Usagef("unexpected argument %s: everything is a flag", quoteArg(extra))
 	}
 	for i, a := range c.Args {
@@ -286,8 +332,16 @@ func (c *Command) meant(arg string) string {
 	if arg == "help" {
 		return "; did you mean -h?"
 	}
-	if slices.Contains(programs, arg) && arg != c.Name {
+	if slices.Contains(c.Others, arg) {
+		if c.Program != "" {
+			return fmt.Sprintf(": %s is a command of its own, %s %[1]s, not an argument of %[3]s", arg, c.Program, c.Name)
+		}
 		return fmt.Sprintf(": %s is a program of its own, not an argument of %s", arg, c.Name)
+	}
+	if len(c.Args) > 0 && c.Bare != nil {
+		if name := c.Bare(arg); name != "" {
+			return fmt.Sprintf("; did you mean -%s %s?", name, Shell(arg))
+		}
 	}
 	if strings.ContainsAny(arg, `/\`) {
 		return "" // a path
@@ -299,38 +353,14 @@ func (c *Command) meant(arg string) string {
 			}
 			return nearest.Word(arg, known)
 		}
-		for _, g := range c.Groups {
-			for _, f := range g.Flags {
-				if word := fits(f.Known); word != "" {
-					return fmt.Sprintf("; did you mean -%s %s?", f.Name, word)
-				}
-				if fits([]string{f.Name}) != "" {
-					return fmt.Sprintf("; did you mean -%s?", f.Name)
-				}
+		for _, f := range c.flags() {
+			if word := fits(f.Known); word != "" {
+				return fmt.Sprintf("; did you mean -%s %s?", f.Name, word)
+			}
+			if fits([]string{f.Name}) != "" {
+				return fmt.Sprintf("; did you mean -%s?", f.Name)
 			}
 		}
 	}
 	return ""
-}
-
-// Exit says how the command ended and returns its exit code: 0 without an error and after the help text, which
-// flag.ErrHelp asks for, 2 for a [*UsageError], 1 for any other. An error is one line, whatever names it holds.
-func (c *Command) Exit(err error, stdout, stderr io.Writer) int {
-	var usage *UsageError
-	if errors.Is(err, flag.ErrHelp) {
-		if err = c.Help(stdout); errors.Is(err, syscall.EPIPE) {
-			return 0 // the reader has seen enough
-		}
-		if err != nil {
-			err = fmt.Errorf("cannot write the help text: %w", err)
-		}
-	}
-	if err == nil {
-		return 0
-	}
-	fmt.Fprintf(stderr, "%s: %s\n", c.Name, shorten(Line(err.Error())))
-	if errors.As(err, &usage) {
-		return 2
-	}
-	return 1
 }

@@ -9,6 +9,8 @@ import (
 	"os"
 	"strings"
 	"testing"
+
+	"sigmaz/internal/setting"
 )
 
 // values are the flags of a command for tests.
@@ -24,20 +26,20 @@ type values struct {
 
 func command(v *values, args ...Arg) *Command {
 	v.n, v.denoise, v.layout = 64, true, "nchw"
-	return &Command{Name: "sample", About: "Draws.", Args: args, Groups: []Group{
+	return &Command{Name: "sample", About: "Draws.", Args: args, Others: []string{"train", "bench"}, Groups: []Group{
 		{Name: "What", Note: "All of it.", Flags: []Flag{
 			{Name: "n", Arg: "N", Unit: "samples", Help: "how many", Value: &v.n},
 			{Name: "seed", Arg: "S", Help: "seed of the noise", Value: &v.seed},
 			{Name: "lr", Arg: "LR", Help: "a rate", Value: &v.lr, Default: "by the size"},
 			{Name: "o", Arg: "FILE", Help: "the picture", Value: &v.out, Default: Required},
-			{Name: "layout", Arg: "NAME", Help: "order of the axes", Value: Choice{&v.layout, []string{"nchw", "nhwc"}}, Known: []string{"nchw", "nhwc"}},
+			{Name: "layout", Arg: "NAME", Help: "order of the axes", Value: Choice{&v.layout, []string{"nchw", "nhwc"}}, Known: []string{"nchw", "nhwc"}, Synonym: "order"},
 			{Name: "denoise", Help: "end with the last step", Value: &v.denoise},
 		}},
 		{Name: "Machine", Flags: v.device.Flags("draw")},
 	}, Examples: []Example{{"sample", "1"}, {"sample -n 2", "2"}, {"sample -seed 3", "3"}}}
 }
 
-var run = Arg{"RUN", "a run folder"}
+var run = Arg{Name: "RUN", Help: "a run folder"}
 
 func TestParse(t *testing.T) {
 	for _, test := range []struct {
@@ -57,7 +59,12 @@ func TestParse(t *testing.T) {
 		{"- -lr 1e-4 -layout nhwc", "64 0 0.0001  nhwc true [-]"},
 		{"-gpu r -device 1", "64 0 0  nchw true [r]"},
 
+		{"r -order nhwc", "64 0 0  nhwc true [r]"},
+
 		{"-n", "-n needs a value after it: -n N"},
+		{"-n -order nhwc r", "-n needs a value after it: -n N, and -order is another flag"},
+		{"-order nhcw r", `-order is "nhcw": expected one of nchw, nhwc; did you mean nchw?`},
+		{"-checkpoint r", "unknown flag -checkpoint"},
 		{"-o -n 5 r", "-o needs a value after it: -o FILE, and -n is another flag"},
 		{"-n= r", "-n is empty: expected N, or leave it out"},
 		{"-denoise= r", "-denoise is empty: expected true or false, or leave it out"},
@@ -124,6 +131,63 @@ func TestParseWithoutOperands(t *testing.T) {
 	}
 	if err := command(&values{}, run).Parse([]string{""}); err == nil || !strings.Contains(err.Error(), "RUN is empty") {
 		t.Errorf("an empty operand: %v", err)
+	}
+}
+
+// An argument that was a flag once may be given by it, and then not by itself.
+func TestArgumentByFlag(t *testing.T) {
+	for args, want := range map[string]string{
+		"-checkpoint r":        "[r]",
+		"r":                    "[r]",
+		"-checkpoint=r -n 5":   "[r]",
+		"-checkpoint r s":      `RUN ("s") and -checkpoint are both given: expected one of them`,
+		"-checkpoint r x.npy":  `RUN ("x.npy") and -checkpoint are both given: expected one of them; did you mean -o x.npy?`,
+		"r x.npy":              `2 arguments besides flags ("r", "x.npy"): expected only RUN; did you mean -o x.npy?`,
+		"-checkpont r":         "unknown flag -checkpont; did you mean -checkpoint?",
+		"-checkpoint":          "-checkpoint needs a value after it: -checkpoint RUN",
+		"-checkpoint= r":       "-checkpoint is empty: expected RUN, or leave it out",
+		"-n 5":                 "no RUN given: expected a run folder",
+		"-o -checkpoint r s":   "-o needs a value after it: -o FILE, and -checkpoint is another flag",
+		"-checkpoint r -- -s":  `RUN ("-s") and -checkpoint are both given: expected one of them`,
+		"-checkpoint r -T 5 s": "unknown flag -T",
+	} {
+		c := command(&values{}, Arg{Name: "RUN", Help: "a run folder", Flag: "checkpoint"})
+		c.Bare = func(arg string) string {
+			if strings.HasSuffix(arg, ".npy") {
+				return "o"
+			}
+			return ""
+		}
+		got := ""
+		var usage *UsageError
+		if err := c.Parse(strings.Fields(args)); errors.As(err, &usage) {
+			got = usage.Text
+		} else {
+			got = fmt.Sprint(c.Operands)
+		}
+		if got != want {
+			t.Errorf("%s\ngot      %s\nexpected %s", args, got, want)
+		}
+		if strings.Contains(c.HelpText(80), "checkpoint") {
+			t.Error("the help text shows the flag of before")
+		}
+	}
+}
+
+// As a command of a program everything that is said names both.
+func TestCommandOfProgram(t *testing.T) {
+	c := command(&values{}, run)
+	c.Program = "sigmaz"
+	text := c.HelpText(80)
+	for _, want := range []string{"usage: sigmaz sample [flags] RUN\n", "\n  sigmaz sample -n 2\n"} {
+		if !strings.Contains(text, want) {
+			t.Errorf("no %q in\n%s", want, text)
+		}
+	}
+	var stderr bytes.Buffer
+	if code := c.Exit(c.Parse([]string{"r", "train"}), io.Discard, &stderr); code != 2 || stderr.String() != `sigmaz sample: 2 arguments besides flags ("r", "train"): expected only RUN: `+
+		"train is a command of its own, sigmaz train, not an argument of sample; -h lists the flags\n" {
+		t.Errorf("code %d, %q", code, &stderr)
 	}
 }
 
@@ -207,6 +271,10 @@ func TestExit(t *testing.T) {
 		{Usagef("-n is 0: expected more"), 2, "", "sample: -n is 0: expected more; -h lists the flags\n"},
 		{Usagef("unknown; did you mean -n?"), 2, "", "sample: unknown; did you mean -n? (-h lists the flags)\n"},
 		{fmt.Errorf("later: %w", Usagef("both")), 2, "", "sample: later: both; -h lists the flags\n"},
+		{&StoppedError{"stopped"}, 130, "", "sample: stopped\n"},
+		{&UsageError{"unknown", "-h lists the commands"}, 2, "", "sample: unknown; -h lists the commands\n"},
+		{errors.New("use `net` mlp"), 1, "", "sample: use -net mlp\n"},
+		{UsageOf(setting.Errorf("lr", "is 0")), 2, "", "sample: -lr is 0; -h lists the flags\n"},
 		{errors.New("a\nb\x1b[31m\xff\u202e: é"), 1, "", `sample: a\nb\x1b[31m\xff\u202e: é` + "\n"},
 	} {
 		var stdout, stderr bytes.Buffer
@@ -237,17 +305,22 @@ func TestShell(t *testing.T) {
 	}
 }
 
-func TestProgram(t *testing.T) {
+func TestCommandLine(t *testing.T) {
 	self := os.Args[0]
 	defer func() { os.Args[0] = self }()
-	for from, want := range map[string]string{
-		"./train":           "./sample -gpu -device 2",
-		"/opt/my bin/train": "'/opt/my bin/sample' -gpu -device 2",
-		"train":             "sample -gpu -device 2",
+	c := command(&values{})
+	for _, test := range [][3]string{ // how this program was started, which program it is of, how another command is
+		{"./train", "", "./sample -gpu -device 2"},
+		{"/opt/my bin/train", "", "'/opt/my bin/sample' -gpu -device 2"},
+		{"train", "", "sample -gpu -device 2"},
+		{"sigmaz", "sigmaz", "sigmaz sample -gpu -device 2"},
+		{"/opt/my bin/sigmaz", "sigmaz", "'/opt/my bin/sigmaz' sample -gpu -device 2"},
+		{"/tmp/go-build1/b001/exe/sigmaz", "sigmaz", "go run " + buildTags() + "./cmd/sigmaz sample -gpu -device 2"},
+		{"/tmp/go-build1/b001/exe/train", "", "go run " + buildTags() + "./cmd/sample -gpu -device 2"},
 	} {
-		os.Args[0] = from
-		if got := Program("sample", Device{true, 2}); got != want {
-			t.Errorf("%s: got %s, expected %s", from, got, want)
+		os.Args[0], c.Program = test[0], test[1]
+		if got := c.CommandLine("sample", Device{true, 2}); got != test[2] {
+			t.Errorf("%s: got %s, expected %s", test[0], got, test[2])
 		}
 	}
 }

@@ -1,4 +1,5 @@
 // Help texts, wrapped to the width of what they are shown on.
+
 package cli
 
 import (
@@ -20,10 +21,10 @@ func (c *Command) Help(out io.Writer) error {
 	return err
 }
 
-// HelpText is the help text in that many columns.
+// HelpText returns the help text for a terminal of so many columns.
 func (c *Command) HelpText(cols int) string {
 	p := &page{cols: min(cols, readable)}
-	usage := "usage: " + c.Name
+	usage := "usage: " + c.Title()
 	if len(c.Groups) > 0 {
 		usage += " [flags]"
 	}
@@ -39,9 +40,11 @@ func (c *Command) HelpText(cols int) string {
 			p.row(a.Name, a.Help)
 		}
 	}
-	p.heading("Examples")
+	if len(c.Examples) > 0 {
+		p.heading("Examples")
+	}
 	for _, e := range c.Examples {
-		p.paragraph(2, 10, e.Line)
+		p.paragraph(2, 10, strings.TrimSpace(c.Program+" "+e.Line))
 		p.paragraph(6, 6, e.What)
 	}
 	for _, g := range c.Groups {
@@ -59,13 +62,15 @@ func (c *Command) HelpText(cols int) string {
 			p.row(r[0], r[1])
 		}
 	}
-	notes := c.Notes
-	if len(c.Args) > 0 {
-		notes = append([]string{"Flags may stand before or after " + c.Args[0].Name + "; of a flag given twice the last one counts."}, notes...)
-	} else {
-		notes = append([]string{"Of a flag given twice the last one counts."}, notes...)
+	var notes []string
+	switch {
+	case len(c.Groups) == 0:
+	case len(c.Args) > 0:
+		notes = []string{"Flags may stand before or after " + c.Args[0].Name + "; of a flag given twice the last one counts."}
+	default:
+		notes = []string{"Of a flag given twice the last one counts."}
 	}
-	for _, n := range notes {
+	for _, n := range append(notes, c.Notes...) {
 		p.blank()
 		p.paragraph(0, 0, n)
 	}
@@ -94,7 +99,7 @@ func PrintEntries(out io.Writer, entries []Entry) error {
 	return err
 }
 
-// text is the help of a flag with its unit and default.
+// text returns the help of a flag with its unit and default.
 func (f *Flag) text() string {
 	if f.Default == Required {
 		return f.Help + " [" + Required + "]"

@@ -1,4 +1,5 @@
 // Text that stays what it is on a terminal: messages of one line, arguments that can be pasted into a shell.
+
 package cli
 
 import (
@@ -10,10 +11,12 @@ import (
 	"strings"
 	"unicode"
 	"unicode/utf8"
+
+	"sigmaz/internal/setting"
 )
 
-// Line is s on one line: characters that do not print, such as a line feed or an escape in a file's name, and bytes that
-// are no UTF-8 are written as Go writes them between quotes.
+// Line writes s on one line: characters that do not print, such as a line feed or an escape in a file's name, and bytes
+// that are no UTF-8 are written as Go writes them between quotes.
 func Line(s string) string {
 	var b strings.Builder
 	for len(s) > 0 {
@@ -31,6 +34,12 @@ func Line(s string) string {
 	return b.String()
 }
 
+// Flags returns a message with a flag in the place of each setting's name, which packages that know no command line put
+// between backquotes: `net` becomes -net.
+func Flags(text string) string {
+	return setting.Names(text, func(name string) string { return "-" + name })
+}
+
 // shorten leaves out the middle of a message that a name of thousands of characters makes too long to be read.
 func shorten(s string) string {
 	const most = 1200
@@ -40,7 +49,7 @@ func shorten(s string) string {
 	return s
 }
 
-// quoteArg is an argument between quotes, cut where it is too long to be read.
+// quoteArg puts an argument between quotes and cuts it where it is too long to be read.
 func quoteArg(s string) string {
 	const most = 100
 	if utf8.RuneCountInString(s) > most {
@@ -49,7 +58,7 @@ func quoteArg(s string) string {
 	return strconv.Quote(s)
 }
 
-// bare is an argument as it is where it is short and plain, and between quotes otherwise.
+// bare leaves an argument as it is where it is short and plain, and puts it between quotes otherwise.
 func bare(s string) string {
 	if len(s) <= 40 && Shell(s) == s {
 		return s
@@ -57,7 +66,7 @@ func bare(s string) string {
 	return quoteArg(s)
 }
 
-// Shell is an argument as it is typed in a POSIX shell: between quotes where it needs them.
+// Shell writes an argument as it is typed in a POSIX shell: between quotes where it needs them.
 func Shell(arg string) string {
 	plain := func(r rune) bool {
 		return r < utf8.RuneSelf && (unicode.IsLetter(r) || unicode.IsDigit(r) || strings.ContainsRune("%+,-./:=@_", r)) || os.PathSeparator == '\\' && r == '\\'
@@ -71,26 +80,34 @@ func Shell(arg string) string {
 	return "'" + strings.ReplaceAll(arg, "'", `'\''`) + "'"
 }
 
-// Program is how another command of sigmaz is started, the way this one was and on the same device.
-func Program(name string, d Device) string {
+// CommandLine says how another command of sigmaz is started, the way this one was and on the same device.
+func (c *Command) CommandLine(name string, d Device) string {
 	self := os.Args[0]
-	command := Shell(self[:len(self)-len(filepath.Base(self))] + name) // keeps "./", which filepath.Join drops
+	line, folder := Shell(self[:len(self)-len(filepath.Base(self))]+name), name // keeps "./", which filepath.Join drops
+	if c.Program != "" {
+		line, folder = Shell(self)+" "+name, c.Program+" "+name
+	}
 	// go run starts a program from a folder of the build or, the second time, of the build cache: HASH-d.
 	if dir := filepath.Base(filepath.Dir(self)); strings.Contains(self, "go-build") || len(dir) > 32 && strings.HasSuffix(dir, "-d") {
-		command = "go run ./cmd/" + name
-		if info, ok := debug.ReadBuildInfo(); ok {
-			for _, s := range info.Settings {
-				if s.Key == "-tags" {
-					command = "go run -tags " + s.Value + " ./cmd/" + name
-				}
+		line = "go run " + buildTags() + "./cmd/" + folder
+	}
+	if d.GPU {
+		line += " -gpu"
+		if d.N != 0 {
+			line += fmt.Sprintf(" -device %d", d.N)
+		}
+	}
+	return line
+}
+
+// buildTags returns the -tags flag that this program was built with and a space, "" for none.
+func buildTags() string {
+	if info, ok := debug.ReadBuildInfo(); ok {
+		for _, s := range info.Settings {
+			if s.Key == "-tags" {
+				return "-tags " + s.Value + " "
 			}
 		}
 	}
-	if d.GPU {
-		command += " -gpu"
-		if d.N != 0 {
-			command += fmt.Sprintf(" -device %d", d.N)
-		}
-	}
-	return command
+	return ""
 }

@@ -1,4 +1,5 @@
 // Values of flags: from text and to text.
+
 package cli
 
 import (
@@ -9,6 +10,7 @@ import (
 	"strings"
 
 	"sigmaz/internal/nearest"
+	"sigmaz/kernels"
 )
 
 // Set parses text into *p, which is a *string, *bool, *int, *uint64, *float64 or a flag.Value. The error is the rest of
@@ -56,7 +58,7 @@ func Set(p any, text string) error {
 	return nil
 }
 
-// notWhole is the error for text that is no whole number, with the one that it looks like.
+// notWhole makes the error for text that is no whole number, with the one that it looks like.
 func notWhole(text string, err error) error {
 	if errors.Is(err, strconv.ErrRange) {
 		return fmt.Errorf("is %s: expected a whole number that fits 64 bits", quoteArg(text))
@@ -70,7 +72,7 @@ func notWhole(text string, err error) error {
 
 func allDigits(s string) bool { return s != "" && strings.Trim(s, "0123456789") == "" }
 
-// Text is the value of *p as Set would read it.
+// Text writes the value of *p as Set would read it.
 func Text(p any) string {
 	switch p := p.(type) {
 	case *string:
@@ -132,16 +134,8 @@ func (c Choice) Set(text string) error {
 	return fmt.Errorf("is %s: expected one of %s%s", quoteArg(text), strings.Join(c.Words, ", "), nearest.DidYouMean(text, c.Words))
 }
 
-// maxWorkers is far above any machine's cores; a million goroutines would only wait for each other.
-const maxWorkers = 1 << 12
-
 // CheckWorkers refuses a number of -workers that no machine has a use for.
-func CheckWorkers(n int) error {
-	if n < 0 || n > maxWorkers {
-		return Usagef("-workers is %d: expected a number of goroutines up to %d, or 0 for one a core", n, maxWorkers)
-	}
-	return nil
-}
+func CheckWorkers(n int) error { return UsageOf(kernels.CheckWorkers(n)) }
 
 // Device is the flags that choose between CPU and GPU.
 type Device struct {
@@ -149,7 +143,7 @@ type Device struct {
 	N   int // which GPU
 }
 
-// Flags are -gpu and -device. verb is what is done on the GPU: "train".
+// Flags makes -gpu and -device. verb is what is done on the GPU: "train".
 func (d *Device) Flags(verb string) []Flag {
 	return []Flag{
 		{Name: "gpu", Help: verb + " on a GPU, not on the CPU", Value: &d.GPU},

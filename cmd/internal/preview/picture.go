@@ -1,4 +1,6 @@
-// Pictures of samples: a grid of images, or data and samples side by side for vectors; and of a score field in the plane.
+// Pictures of samples: a grid of images, or data and samples side by side for vectors; and of a score field in the
+// plane.
+
 package preview
 
 import (
@@ -11,16 +13,16 @@ import (
 	"sigmaz/sample"
 )
 
-// Images is samples (n, D) as pictures of the network's size.
+// Images views samples (n, D) as pictures of the network's size.
 func Images(cfg model.Config, x []float32) picture.Images {
 	return picture.Images{Pix: x, N: len(x) / cfg.D(), H: cfg.Height, W: cfg.Width, C: cfg.Channels}
 }
 
-// Picture shows samples (n, D): images as a grid; points in the plane beside those of the data (m, D), which may be nil; other
-// vectors, whose columns may have names, as a matrix of such plots.
+// Picture shows samples (n, D): images as a grid; points in the plane beside those of the data (m, D), which may be
+// nil; other vectors, whose columns may have names, as a matrix of such plots.
 func Picture(cfg model.Config, x, data []float32, names []string) (image.Image, error) {
 	switch {
-	case !vectors(cfg):
+	case !cfg.Vectors():
 		return picture.Grid(Images(cfg, x), 0, 0), nil
 	case cfg.D() == 2:
 		return picture.Scatter(data, x)
@@ -31,8 +33,8 @@ func Picture(cfg model.Config, x, data []float32, names []string) (image.Image, 
 // cells is how many arrows a field has in each direction: enough to see the turns of a spiral.
 const cells = 24
 
-// field is sigma s(x, sigma) at a level on the lattice of a box. The factor sigma takes the unit out: with exact scores it
-// is the mean of the noise -z that x holds.
+// field computes sigma s(x, sigma) at a level on the lattice of a box. The factor sigma takes the unit out: with exact
+// scores it is the mean of the noise -z that x holds.
 func (s *Sampler) field(b picture.Box, level int) (picture.FieldPanel, error) {
 	sigma := s.Sigmas[level]
 	v, err := sample.EvaluateField(s.score, b.Lattice(cells), sigma, level)
@@ -90,7 +92,7 @@ func (s *Sampler) TooLittleTooMuch(data []float32) (image.Image, error) {
 	return picture.TooLittleTooMuch(data, panels[0], panels[1], panels[2], b, cells)
 }
 
-// spread is the root mean square of a coordinate about its mean, over points (n, 2).
+// spread computes the root mean square of a coordinate about its mean, over points (n, 2).
 func spread(data []float32) float64 {
 	var sum, square [2]float64
 	for i, v := range data {

@@ -1,4 +1,5 @@
 // Previews of training: samples from one seed, so that pictures of different steps differ by the weights alone.
+
 package preview
 
 import (
@@ -12,7 +13,8 @@ import (
 
 // Previewer writes preview pictures.
 type Previewer struct {
-	// Data is points (m, D) to show beside samples of vectors; a few thousand are enough. May be nil; images do not use it.
+	// Data is points (m, D) to show beside samples of vectors; a few thousand are enough. May be nil; images do not
+	// use it.
 	Data []float32
 	// Names are those of the columns of vectors; may be nil.
 	Names []string
@@ -30,12 +32,12 @@ func New(b kernels.Backend, cfg model.Config, sigmas model.Ladder, o sample.Opti
 	return &Previewer{sampler: s, n: n}, nil
 }
 
-// Words is the memory in four-byte words that New takes.
+// Words counts the memory in four-byte words that New takes.
 func Words(b kernels.Backend, cfg model.Config, sigmas model.Ladder, n int) (int, error) {
 	return model.ScoreWords(b, cfg, batchOf(cfg, n), sample.WorkWords(len(sigmas)))
 }
 
-// batchOf is how many of n samples are drawn together.
+// batchOf chooses how many of n samples are drawn together.
 func batchOf(cfg model.Config, n int) int { return max(1, min(n, BatchFor(cfg))) }
 
 // Write draws the samples with the weights named prefix+NAME and writes their picture to path. When ctx ends first, it

@@ -1,5 +1,5 @@
-// Package preview draws samples from a network and makes pictures of them: what the sample command and the previews of
-// training share.
+// The sampler: a network with the memory and the program of annealed Langevin dynamics.
+
 package preview
 
 import (
@@ -12,7 +12,8 @@ import (
 	"sigmaz/sample"
 )
 
-// Sampler is annealed Langevin dynamics on one network, compiled once and used for any weights and any number of samples.
+// Sampler is annealed Langevin dynamics on one network, compiled once and used for any weights and any number of
+// samples.
 type Sampler struct {
 	Config  model.Config
 	Sigmas  model.Ladder
@@ -25,14 +26,11 @@ type Sampler struct {
 // BatchFor is how many rows are drawn together where nobody says: so many that one layer's activations at full
 // resolution fill about 16 MiB, between 1 and 64 images, and 512 vectors. The samples do not depend on it.
 func BatchFor(cfg model.Config) int {
-	if vectors(cfg) {
+	if cfg.Vectors() {
 		return 512
 	}
 	return min(max(1<<22/(cfg.Height*cfg.Width*max(cfg.NGF, 1)), 1), 64)
 }
-
-// vectors says whether rows are vectors, not images.
-func vectors(cfg model.Config) bool { return cfg.Height == 1 && cfg.Width == 1 }
 
 // NewSampler builds the network for batches of the given number of rows. An epsilon of 0 is chosen by Technique 4. Load
 // gives it weights.
@@ -71,7 +69,7 @@ type Batch struct {
 	sampler *Sampler
 }
 
-// Read copies all rows of the batch, of which the first Rows count, in the units that Draw gives.
+// Read copies all rows of the batch, in the units that Draw gives. The first Rows of them count.
 func (b Batch) Read(dst []float32) error {
 	if err := b.Step.Read(dst); err != nil {
 		return err
@@ -93,9 +91,9 @@ func (s *Sampler) unscale(x []float32) {
 // Values is how many values Read needs room for.
 func (s *Sampler) Values() int { return s.score.N * s.score.D }
 
-// Draw draws samples 0 to n-1, (n, D), images in [0, 1]. Sample k is the same for any n and any batch size. each, which may be nil, is
-// called after every step of every batch. When ctx ends or each fails, Draw returns what whole batches have given so far,
-// with the error.
+// Draw draws samples 0 to n-1, (n, D), images in [0, 1]. Sample k is the same for any n and any batch size. each,
+// which may be nil, is called after every step of every batch. When ctx ends or each fails, Draw returns what whole
+// batches have given so far, with the error.
 func (s *Sampler) Draw(ctx context.Context, n int, each func(Batch) error) ([]float32, error) {
 	d := s.score.D
 	out := make([]float32, 0, n*d)

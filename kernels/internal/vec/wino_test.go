@@ -30,7 +30,7 @@ func TestWino(t *testing.T) {
 		bias, dy := normals(3, c.Cout), normals(4, images*sizeY)
 		addend, activated := normals(5, len(dy)), normals(6, len(dy))
 		var want, noBias, wantDx, wantEpilogue, wantELU []float64
-		wantDw, wantDb := make([]float64, len(w)), make([]float64, c.Cout)
+		wantDw, wantDB := make([]float64, len(w)), make([]float64, c.Cout)
 		for n := range images {
 			want = append(want, convDefinition(c, x[n*sizeX:][:sizeX], w, bias)...)
 			noBias = append(noBias, convDefinition(c, x[n*sizeX:][:sizeX], w, make([]float32, c.Cout))...)
@@ -40,7 +40,7 @@ func TestWino(t *testing.T) {
 			}
 		}
 		for i, v := range dy {
-			wantDb[i%c.Cout] += float64(v)
+			wantDB[i%c.Cout] += float64(v)
 		}
 		for i, v := range want {
 			if activated[i] < 0 {
@@ -117,7 +117,7 @@ func TestWino(t *testing.T) {
 				dw.check(t)
 				db.check(t)
 				closeTo(t, "weight gradient", dw.v, wantDw, gradTol)
-				closeTo(t, "bias gradient", db.v, wantDb, gradTol)
+				closeTo(t, "bias gradient", db.v, wantDB, gradTol)
 			})
 		})
 	}

@@ -1,0 +1,204 @@
+// Bench: the command line, and the tables one after the other.
+
+package benchcmd
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"runtime"
+	"strings"
+
+	"sigmaz/cmd/internal/cli"
+	"sigmaz/internal/picture"
+	"sigmaz/kernels"
+)
+
+// New makes the command.
+func New() *cli.Command { return newOptions().Command }
+
+// options is what the command line sets.
+type options struct {
+	*cli.Command
+	device             cli.Device
+	workers            int
+	quick, check, info bool
+	stdin              bool
+	json, data         string
+}
+
+// newOptions makes the command line, before it is parsed.
+func newOptions() *options {
+	o := &options{}
+	o.Command = &cli.Command{
+		Name: "bench",
+		About: "Measures how fast a device trains, samples and moves memory, after a check of the results against the plain Go reference. " +
+			"Each number is the median of several repetitions, with the one furthest from it.",
+		Groups: []cli.Group{
+			{Name: "What is done", Flags: []cli.Flag{
+				{Name: "quick", Help: "small sizes and short measurements", Value: &o.quick},
+				{Name: "check", Help: "compare with the reference, measure nothing", Value: &o.check},
+				{Name: "info", Help: "name the device and stop", Value: &o.info},
+				{Name: "stdin", Help: "measure what lines of standard input ask for; pytorch/compare.py does", Value: &o.stdin},
+			}},
+			{Name: "Data", Flags: []cli.Flag{
+				{Name: "data", Arg: "SPEC", Help: "data set whose distances are measured, at most 10,000 rows of it, as train -data takes it",
+					Default: "made images", Value: &o.data},
+			}},
+			{Name: "Output", Flags: []cli.Flag{
+				{Name: "json", Arg: "FILE", Help: "write the numbers to this file as well; one that is there is replaced", Value: &o.json},
+			}},
+			{Name: "Machine", Flags: append(o.device.Flags("measure"),
+				cli.Flag{Name: "workers", Arg: "W", Unit: "goroutines", Help: "worker goroutines on the CPU; 0: one a core", Value: &o.workers})},
+		},
+		Examples: []cli.Example{
+			{Line: "bench -quick", What: "the CPU, in short"},
+			{Line: "bench -gpu -json gpu.json", What: "a GPU, with the numbers in a file"},
+			{Line: "bench -check -workers 1", What: "are the results right on one core?"},
+		},
+		Notes: []string{"Exit codes: 0 done; 1 failed; 2 wrong usage."},
+		Check: o.checkFlags,
+		Run:   func(_ context.Context, s cli.Streams) error { return measure(o, s.In, s.Out) },
+	}
+	return o
+}
+
+func (o *options) checkFlags() error {
+	if err := cli.CheckWorkers(o.workers); err != nil {
+		return err
+	}
+	return o.device.Check(o.Command)
+}
+
+// Report is what -json writes.
+type Report struct {
+	Device  string // the backend's name
+	Standin bool   // the device stands in for a GPU: nothing was timed
+	Go      string // "go1.26.8 linux/amd64"
+	Quick   bool
+	Checked int     // results compared with the reference
+	Worst   float64 // the largest error among them, relative to the largest element
+	Peaks   Peaks
+	Rows    []Row
+}
+
+// bench is one run of the command.
+type bench struct {
+	*options
+	backend *counting
+	out     io.Writer
+	watch   stopwatch
+	report  Report
+}
+
+func measure(o *options, stdin io.Reader, stdout io.Writer) error {
+	if o.json != "" { // before minutes of measuring
+		if err := picture.CheckWritable(o.json); err != nil {
+			return fmt.Errorf("-json: %w", err)
+		}
+	}
+	backend, err := kernels.Open(o.device.GPU, o.device.N, o.workers)
+	if err != nil {
+		return err
+	}
+	defer backend.Close()
+	b := &bench{options: o, backend: &counting{Backend: backend}, out: stdout, watch: thorough}
+	if o.quick {
+		b.watch = quick
+	}
+	// A driver that runs kernels on the host shows that they are right and not how fast they are.
+	b.watch.dry = strings.Contains(backend.Name(), "stand-in")
+	b.report = Report{Device: backend.Name(), Standin: b.watch.dry, Quick: o.quick,
+		Go: fmt.Sprintf("%s %s/%s", runtime.Version(), runtime.GOOS, runtime.GOARCH)}
+	if o.stdin {
+		return b.requests(stdin)
+	}
+	fmt.Fprintf(stdout, "device   %s\n", backend.Name())
+	if b.watch.dry {
+		fmt.Fprintln(stdout, "         stands in for a GPU: everything runs once, nothing is timed")
+	}
+	if o.info {
+		return nil
+	}
+	if err := b.checkAll(); err != nil {
+		return err
+	}
+	fmt.Fprintf(stdout, "checked  %d results against the reference, largest error %.1e\n", b.report.Checked, b.report.Worst)
+	if !o.check {
+		b.measurePeaks()
+		if err := b.measureAll(); err != nil {
+			return err
+		}
+	}
+	if o.json == "" {
+		return nil
+	}
+	text, err := json.MarshalIndent(&b.report, "", "  ")
+	if err != nil {
+		return err
+	}
+	return picture.WriteFile(o.json, func(w io.Writer) error {
+		_, err := w.Write(append(text, '\n'))
+		return err
+	})
+}
+
+// measureAll prints the tables one after the other. Networks that do not fit on the device are left out.
+func (b *bench) measureAll() error {
+	training, sampling := table{title: "training"}, table{title: "sampling"}
+	var convs []kernels.Conv // of the last network that fits
+	var step table           // its kernels
+	var tooLarge []string
+	var full kernels.OutOfMemory
+	for _, n := range b.networks() {
+		trained, sampled, k, c, err := b.measureNetwork(n)
+		if errors.As(err, &full) {
+			tooLarge = append(tooLarge, fmt.Sprintf("not measured: %s: %v", n, err))
+			continue
+		}
+		if err != nil {
+			return fmt.Errorf("%s: %w", n, err)
+		}
+		training.rows, sampling.rows = append(training.rows, trained), append(sampling.rows, sampled)
+		convs, step = c, k
+	}
+	if convs == nil {
+		return full
+	}
+	b.print(training)
+	b.print(sampling)
+	for _, line := range tooLarge {
+		fmt.Fprintln(b.out, line)
+	}
+	b.print(step)
+	moved, err := b.measureMemory()
+	if err != nil {
+		return err
+	}
+	b.print(moved)
+	shapes, err := b.measureConvolutions(convs)
+	if err != nil {
+		return err
+	}
+	b.print(shapes)
+	compared, err := b.measureDistances()
+	if err != nil {
+		return fmt.Errorf("distances: %w", err)
+	}
+	b.print(compared)
+	return nil
+}
+
+// measureNetwork measures training, the kernels of a step and sampling, and lists the network's convolutions.
+func (b *bench) measureNetwork(n network) (trained, sampled Row, step table, convs []kernels.Conv, err error) {
+	trained, step, weights, err := b.measureTraining(n)
+	if err != nil {
+		return trained, sampled, step, nil, fmt.Errorf("training: %w", err)
+	}
+	if sampled, convs, err = b.measureSampling(n, weights); err != nil {
+		err = fmt.Errorf("sampling: %w", err)
+	}
+	return trained, sampled, step, convs, err
+}

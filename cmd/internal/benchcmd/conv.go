@@ -1,0 +1,120 @@
+// The table of convolutions.
+
+package benchcmd
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+
+	"sigmaz/internal/approx"
+	"sigmaz/kernels"
+)
+
+// convolution is one shape in an arena of its own.
+type convolution struct {
+	words int
+	x, y  kernels.Buf
+	w     kernels.Buf
+	ops   [3]kernels.Op // forward, gradient of the input, gradient of the weights
+}
+
+func newConvolution(s kernels.ConvShape) *convolution {
+	c := &convolution{}
+	take := func(n int) kernels.Buf {
+		b := kernels.Buf{Off: c.words, N: n}
+		c.words += (n + 15) / 16 * 16
+		return b
+	}
+	pixels := s.N * s.H * s.W
+	c.x, c.y, c.w = take(pixels*s.Cin), take(pixels*s.Cout), take(s.Cout*s.K*s.K*s.Cin)
+	bias, out := take(s.Cout), take(max(pixels*s.Cin, pixels*s.Cout))
+	dw, db := take(c.w.N), take(s.Cout)
+	// y is the gradient of the output, out a result: the output, and the gradient of the input.
+	c.ops = [3]kernels.Op{
+		kernels.Conv{ConvShape: s, X: c.x, Weight: c.w, Bias: bias, Y: out.Slice(0, pixels*s.Cout)},
+		kernels.ConvGradInput{ConvShape: s, DY: c.y, Weight: c.w, DX: out.Slice(0, pixels*s.Cin)},
+		kernels.ConvGradWeight{ConvShape: s, X: c.x, DY: c.y, DWeight: dw, DBias: db},
+	}
+	return c
+}
+
+// checkConv compares the three operations of a shape with the reference.
+func (b *bench) checkConv(s kernels.ConvShape) error {
+	c := newConvolution(s)
+	for _, op := range c.ops {
+		if err := b.agrees(op, c.words, approx.RelMax(tolerance)); err != nil {
+			return fmt.Errorf("%s: %w", shapeText(s), err)
+		}
+	}
+	return nil
+}
+
+func shapeText(s kernels.ConvShape) string {
+	text := fmt.Sprintf("%dx%dx%d %d-%d k%d", s.N, s.H, s.W, s.Cin, s.Cout, s.K)
+	if s.Dilation > 1 {
+		text += fmt.Sprintf(" d%d", s.Dilation)
+	}
+	return text
+}
+
+// measureConvolutions measures every shape of a network, those with most work in them first. One image of each shape is
+// compared with the reference before.
+func (b *bench) measureConvolutions(convs []kernels.Conv) (table, error) {
+	t := table{title: "convolution"}
+	if len(convs) > 0 {
+		t.note = fmt.Sprintf("b%d", convs[0].N)
+	}
+	count := map[kernels.ConvShape]int64{}
+	var shapes []kernels.ConvShape
+	for _, c := range convs {
+		if count[c.ConvShape]++; count[c.ConvShape] == 1 {
+			shapes = append(shapes, c.ConvShape)
+		}
+	}
+	slices.SortStableFunc(shapes, func(s, t kernels.ConvShape) int {
+		return cmp.Compare(count[t]*t.MACs(), count[s]*s.MACs())
+	})
+	for _, s := range shapes {
+		one := s
+		one.N = 1
+		if err := b.checkConv(one); err != nil {
+			return t, err
+		}
+		row, err := b.convolution(s)
+		if err != nil {
+			return t, fmt.Errorf("convolution %s: %w", shapeText(s), err)
+		}
+		row.Name = fmt.Sprintf("%s, %dx", strings.TrimPrefix(row.Name, fmt.Sprintf("%dx", s.N)), count[s])
+		t.rows = append(t.rows, row)
+	}
+	return t, nil
+}
+
+func (b *bench) convolution(s kernels.ConvShape) (Row, error) {
+	row := Row{Name: shapeText(s)}
+	c := newConvolution(s)
+	a, err := b.backend.Alloc(c.words)
+	if err != nil {
+		return row, err
+	}
+	for _, w := range []kernels.Buf{c.x, c.y, c.w} {
+		if err := normals(a, w); err != nil {
+			return row, err
+		}
+	}
+	flop := 2 * float64(s.MACs()) * float64(s.N)
+	for i, op := range c.ops {
+		p, err := b.backend.Compile(a, []kernels.Op{op})
+		if err != nil {
+			return row, err
+		}
+		took, err := b.time(a, p)
+		if err != nil {
+			return row, err
+		}
+		row.Values = append(row.Values, b.flops(took, []string{"forward", "d input", "d weight"}[i], flop))
+	}
+	return row, nil
+}

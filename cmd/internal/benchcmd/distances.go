@@ -1,0 +1,88 @@
+// The table of distances between all rows of a data set.
+
+package benchcmd
+
+import (
+	"context"
+	"fmt"
+
+	"sigmaz/internal/approx"
+	"sigmaz/train/dataset"
+)
+
+// mostRows of a data set are compared with each other.
+const mostRows = 10_000
+
+// rows reads rows of the data set that was given, or makes images, for the distances.
+func (b *bench) rows(n int) (*dataset.Set, error) {
+	if b.data == "" {
+		return &dataset.Set{Data: *testImages(n, 32, 32, 3), Name: "made images"}, nil
+	}
+	s, err := dataset.Open(b.data, 1)
+	if err != nil {
+		return nil, err
+	}
+	s.N = min(s.N, n)
+	if s.Rows != nil {
+		s.Rows = s.Rows[:s.N]
+	} else {
+		s.U8, s.F32 = s.U8[:min(len(s.U8), s.N*s.D())], s.F32[:min(len(s.F32), s.N*s.D())]
+	}
+	return s, nil
+}
+
+// checkDistances compares the largest and the smallest distance of some rows with those of all pairs one by one.
+func (b *bench) checkDistances() error {
+	s := &dataset.Set{Data: *testImages(300, 32, 32, 3), Name: "made images"}
+	got, err := s.Distances(context.Background(), nil)
+	if err != nil {
+		return err
+	}
+	var want [2]float32 // squared, in units of one byte
+	for i := range s.N {
+		for j := range i {
+			var sum int64
+			x, y := s.Bytes(i), s.Bytes(j)
+			for k, v := range x {
+				e := int64(v) - int64(y[k])
+				sum += e * e
+			}
+			if d := float32(sum); want[1] == 0 {
+				want = [2]float32{d, d}
+			} else {
+				want = [2]float32{max(want[0], d), min(want[1], d)}
+			}
+		}
+	}
+	squared := []float32{float32(255 * 255 * got.Max * got.Max), float32(255 * 255 * got.Min * got.Min)}
+	return b.compared("distances of all pairs", squared, want[:], approx.Rel(1e-6))
+}
+
+// measureDistances measures the comparison of all pairs of rows, which the CPU does beside every device: two FLOP for
+// each value of each pair. Reading the rows, the search for duplicates and the exact check of what is left open are
+// part of it.
+func (b *bench) measureDistances() (table, error) {
+	t := table{title: "distances of all pairs"}
+	n := mostRows
+	switch {
+	case b.watch.dry:
+		n = 300
+	case b.quick:
+		n /= 4
+	}
+	s, err := b.rows(n)
+	if err != nil {
+		return t, err
+	}
+	took, err := b.watch.time(func() error {
+		_, err := s.Distances(context.Background(), nil)
+		return err
+	}, func() error { return nil })
+	if err != nil {
+		return t, err
+	}
+	pairs := float64(s.N) * float64(s.N-1) / 2
+	t.rows = append(t.rows, Row{Name: fmt.Sprintf("%s, %d rows of %d", s.Name, s.N, s.D()), Values: []Value{
+		{Unit: "seconds", Median: took.median}, b.flops(took, "", 2*pairs*float64(s.D()))}})
+	return t, nil
+}

@@ -1,0 +1,28 @@
+// Package benchcmd is the command bench: it measures how fast a device trains, samples and moves memory.
+//
+//	sigmaz bench          on the CPU
+//	sigmaz bench -gpu     on a GPU
+//	sigmaz bench -h       every flag
+//
+// Results are checked first: every kernel that is measured, a training step and a score against the plain Go
+// reference, at sizes that the reference can do. A wrong one ends the command. Then, each number the median of
+// several repetitions, with the one furthest from it:
+//
+//	training     whole steps of NCSNv2: perturbation, forward, loss, backward, Adam, moving average
+//	sampling     steps of annealed Langevin dynamics: one evaluation of the network and one update for each image
+//	kernels      of a training step of the largest network measured, each by itself, in bytes that must be read and written
+//	             at least, or FLOP; the percentage of the time is that of all of them
+//	memory       perturb, langevin and a copy where no cache holds the data
+//	convolution  the shapes of the largest network measured: forward, gradients of the input and of the weights
+//	distances    all pairs of rows of a data set, on the CPU
+//
+// FLOP are the multiply-adds of the convolutions, twice; a backward pass counts as two forward ones. The memory
+// column is the arena and the working memory beside it. Percentages behind rates are of a peak measured in the same
+// run: FLOP/s of the fused multiply-adds of all cores used, B/s of their memory (on a GPU, the copy's). More than 100
+// % is no mistake: Winograd's convolutions need fewer multiplications than are counted, and caches are faster than
+// memory.
+//
+// Begin reading at measure in bench.go; measure.go has the stopwatch, table.go the tables, check.go the check.
+//
+// Exit codes: 0 done, 1 failed, 2 wrong usage.
+package benchcmd

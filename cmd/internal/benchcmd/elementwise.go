@@ -1,0 +1,96 @@
+// The table of perturb, langevin and a copy, where memory is the limit.
+
+package benchcmd
+
+import "sigmaz/kernels"
+
+// elementwise is an arena for perturb, langevin and a copy on n images:
+//
+//	state | levels | step sizes | sigma of each image | level of each image | x | z
+type elementwise struct {
+	words    int
+	values   int // of x
+	state    kernels.Buf
+	ladder   kernels.Buf
+	alpha    kernels.Buf
+	x        kernels.Buf
+	perturb  kernels.Perturb
+	langevin kernels.Langevin
+	copy     kernels.Affine
+}
+
+func newElementwise(n, h, w, c int, data *kernels.Data) *elementwise {
+	const levels = 40
+	e := &elementwise{values: n * h * w * c}
+	take := func(n int) kernels.Buf {
+		b := kernels.Buf{Off: e.words, N: n}
+		e.words += (n + 15) / 16 * 16
+		return b
+	}
+	e.state, e.ladder, e.alpha = take(kernels.StateWords), take(levels), take(levels)
+	sigma, level := take(n), take(n)
+	x, z := take(e.values), take(e.values)
+	e.x = x
+	e.perturb = kernels.Perturb{N: n, XTilde: x, Z: z, Sigma: sigma, Level: level, Ladder: e.ladder, State: e.state,
+		Data: data, Seed: 3, Flip: true}
+	e.langevin = kernels.Langevin{X: x, S: z, Alpha: e.alpha, State: e.state, T: 5, D: h * w * c, Seed: 4}
+	// A copy as a kernel: y = 1 x + 0.
+	e.copy = kernels.Affine{N: n, Y: z, X: x, Scale: 1}
+	return e
+}
+
+// measureMemory measures how fast data moves. The images are so many that no cache holds them.
+func (b *bench) measureMemory() (table, error) {
+	images := 1 << 13
+	switch {
+	case b.watch.dry:
+		images = 4
+	case b.device.GPU && !b.quick:
+		images = 1 << 16
+	case b.quick:
+		images = 1 << 11
+	}
+	t := table{title: "memory"}
+	e := newElementwise(images, 32, 32, 3, testImages(min(images, 1<<12), 32, 32, 3))
+	b.backend.reset()
+	a, err := b.backend.Alloc(e.words)
+	if err != nil {
+		return t, err
+	}
+	constants := make([]float32, e.ladder.N)
+	for i := range constants {
+		constants[i] = 1 / float32(i+1)
+	}
+	for _, w := range []kernels.Buf{e.ladder, e.alpha} {
+		if err := a.Write(w, constants); err != nil {
+			return t, err
+		}
+	}
+	for _, m := range []struct {
+		name  string
+		op    kernels.Op
+		bytes float64 // of one value
+	}{
+		// perturb comes first and fills the memory with what the others then work on
+		{"perturb", e.perturb, 1 + 4 + 4},      // reads a byte, writes x~ and z
+		{"langevin", e.langevin, 4 + 4 + 4},    // reads x and s, writes x
+		{"copy (affine, 1x+0)", e.copy, 4 + 4}, // reads x, writes y
+	} {
+		p, err := b.backend.Compile(a, []kernels.Op{m.op})
+		if err != nil {
+			return t, err
+		}
+		s, err := b.time(a, p)
+		if err != nil {
+			return t, err
+		}
+		t.rows = append(t.rows, Row{Name: m.name, Values: []Value{s.value("", "B/s", m.bytes*float64(e.values))}})
+	}
+	if peak := &b.report.Peaks.Bytes; *peak == 0 {
+		*peak = t.rows[2].Values[0].Median
+	}
+	for _, r := range t.rows {
+		r.Values[0] = r.Values[0].of(b.report.Peaks.Bytes)
+	}
+	return t, nil
+}

@@ -1,0 +1,154 @@
+// The tables of training and sampling.
+
+package benchcmd
+
+import (
+	"fmt"
+
+	"sigmaz/kernels"
+	"sigmaz/model"
+	"sigmaz/train"
+)
+
+// network is NCSNv2 at one size.
+type network struct{ ngf, size, channels, batch int }
+
+func (n network) String() string {
+	return fmt.Sprintf("ngf %d %dx%dx%d b%d", n.ngf, n.size, n.size, n.channels, n.batch)
+}
+
+func (n network) config() model.Config {
+	return model.Config{Net: "ncsnv2", Height: n.size, Width: n.size, Channels: n.channels, NGF: n.ngf}
+}
+
+const learningRate = 1e-4
+
+// networks lists the sizes to measure: the default run's, the one that published MNIST models have, and for a GPU the
+// published CIFAR-10 model at a small and at its own batch.
+func (b *bench) networks() []network {
+	switch {
+	case b.watch.dry:
+		return []network{{4, 12, 1, 2}}
+	case b.quick:
+		return []network{{8, 28, 1, 32}}
+	case b.device.GPU:
+		return []network{{8, 28, 1, 32}, {64, 28, 1, 32}, {128, 32, 3, 16}, {128, 32, 3, 128}}
+	}
+	return []network{{8, 28, 1, 32}, {64, 28, 1, 32}}
+}
+
+// trainer makes a trainer of the network on made images, with room for the losses of many steps.
+func (n network) trainer(b kernels.Backend) (*train.Trainer, int, error) {
+	sigmas, err := model.Geometric(10, 0.01, 40)
+	if err != nil {
+		return nil, 0, err
+	}
+	const ring = 64
+	t, err := train.NewTrainer(b, train.TrainerConfig{Network: n.config(), Batch: n.batch, Sigmas: sigmas, AnnealPower: 2,
+		Adam: train.Adam{LR: learningRate, Beta1: 0.9, Beta2: 0.999, Eps: 1e-8}, EMARate: 0.999, Seed: 1,
+		Data: testImages(max(64, 2*n.batch), n.size, n.size, n.channels), Flip: true, Ring: ring})
+	return t, ring, err
+}
+
+// measureTraining measures training steps, and the kernels of one. It returns the weights for sample.
+func (b *bench) measureTraining(n network) (Row, table, []model.Named, error) {
+	info, err := model.Describe(n.config())
+	if err != nil {
+		return Row{}, table{}, nil, err
+	}
+	b.backend.reset()
+	t, ring, err := n.trainer(b.backend)
+	if err != nil {
+		return Row{}, table{}, nil, err
+	}
+	var records []train.LossRecord
+	pending := 0
+	read := func() error {
+		pending = 0
+		records, err = t.Losses(records[:0])
+		return err
+	}
+	one := func() error {
+		if pending++; pending > ring {
+			if err := read(); err != nil {
+				return err
+			}
+			pending = 1
+		}
+		return t.Step()
+	}
+	s, err := b.watch.time(one, read)
+	if err != nil {
+		return Row{}, table{}, nil, err
+	}
+	named, err := t.Named("param.")
+	if err != nil {
+		return Row{}, table{}, nil, err
+	}
+	memory := b.backend.bytes()
+	step, err := b.kernelsOf(b.backend.arena, b.backend.longest)
+	images := float64(n.batch)
+	return Row{Name: n.String(), Memory: memory, Values: []Value{
+		s.value("", "images/s", images),
+		b.flops(s, "", 6*float64(info.MACs)*images),
+	}}, step, named, err
+}
+
+// measureSampling measures steps of annealed Langevin dynamics with the given weights, and lists the network's
+// convolutions.
+func (b *bench) measureSampling(n network, weights []model.Named) (Row, []kernels.Conv, error) {
+	const levels = 8
+	b.backend.reset()
+	work := kernels.StateWords + 2*levels
+	score, err := model.NewScore(b.backend, n.config(), n.batch, work)
+	if err != nil {
+		return Row{}, nil, err
+	}
+	if err := score.Load(weights, "param."); err != nil {
+		return Row{}, nil, err
+	}
+	state := score.Work.Slice(0, kernels.StateWords)
+	alpha, ladder := score.Work.Slice(kernels.StateWords, levels), score.Work.Slice(kernels.StateWords+levels, levels)
+	sigmas, err := model.Geometric(1, 0.1, levels)
+	if err != nil {
+		return Row{}, nil, err
+	}
+	steps := make([]float32, levels)
+	for i, sigma := range sigmas {
+		steps[i] = 1e-3 * sigma * sigma
+	}
+	for _, w := range []struct {
+		b kernels.Buf
+		v []float32
+	}{{alpha, steps}, {ladder, sigmas}} {
+		if err := score.Arena.Write(w.b, w.v); err != nil {
+			return Row{}, nil, err
+		}
+	}
+	if err := normals(score.Arena, score.X); err != nil {
+		return Row{}, nil, err
+	}
+	ops := append([]kernels.Op{kernels.SetSigma{Sigma: score.Sigma, Level: score.Level, Ladder: ladder, State: state, T: 5}}, score.Ops...)
+	ops = append(ops, kernels.Langevin{X: score.X, S: score.S, Alpha: alpha, State: state, T: 5, D: score.D, Seed: 1}, kernels.Tick{State: state})
+	p, err := b.backend.Compile(score.Arena, ops)
+	if err != nil {
+		return Row{}, nil, err
+	}
+	s, err := b.time(score.Arena, p)
+	if err != nil {
+		return Row{}, nil, err
+	}
+	var convs []kernels.Conv
+	var macs int64
+	for _, op := range score.Ops {
+		if c, ok := op.(kernels.Conv); ok {
+			convs = append(convs, c)
+			macs += c.MACs()
+		}
+	}
+	images := float64(n.batch)
+	return Row{Name: n.String(), Memory: b.backend.bytes(), Values: []Value{
+		s.value("", "scores/s", images),
+		b.flops(s, "", 2*float64(macs)*images),
+	}}, convs, nil
+}

@@ -1,0 +1,239 @@
+package modelfile
+
+import (
+	"io"
+	"math"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"gorgonia.org/tensor"
+
+	"sigmaz/cmd/internal/cli"
+	"sigmaz/internal/picture"
+	"sigmaz/model"
+	"sigmaz/model/checkpoint"
+	"sigmaz/model/golden"
+	"sigmaz/train"
+)
+
+// goldenDir is the folder with checkpoints of PyTorch; pth.py and golden.py there say what is in them.
+var goldenDir = golden.Path()
+
+// open opens a file with flags.
+func open(path string, args ...string) (*File, error) {
+	o := &Options{}
+	c := &cli.Command{Name: "test", Groups: []cli.Group{o.Group(), {Name: "Weights", Flags: o.WeightFlags()}}}
+	if err := c.Parse(args); err != nil {
+		return nil, err
+	}
+	if err := o.Check(); err != nil {
+		return nil, err
+	}
+	return Open(path, o, c)
+}
+
+// What is found in a file: the network, its width, the ladder and its spacing.
+func TestFound(t *testing.T) {
+	for _, c := range []struct {
+		file       string
+		args       string
+		net        model.Config
+		begin, end float64
+		levels     int
+		spacing    string
+	}{
+		{"ncsnv2-10x8-swish-rescaled-linear.pth", "-size 10x8 -nonlinearity swish -rescaled",
+			model.Config{Net: "ncsnv2", Height: 10, Width: 8, Channels: 1, NGF: 3, Normalization: "InstanceNorm++", Nonlinearity: "swish", Rescaled: true}, 10, 0.05, 5, "linear"},
+		{"ncsnv2-10x8-swish-rescaled-linear-legacy.pth", "-size 16 -net ncsnv2 -sigma-begin 10 -sigma-end 0.05 -L 5 -spacing linear",
+			model.Config{Net: "ncsnv2", Height: 16, Width: 16, Channels: 1, NGF: 3, Normalization: "InstanceNorm++"}, 10, 0.05, 5, "linear"},
+		{"ncsn-12x8.pth", "-size 12x8 -sigma-begin 1 -sigma-end 0.01",
+			model.Config{Net: "ncsn", Height: 12, Width: 8, Channels: 1, NGF: 3, Normalization: "InstanceNorm++", Levels: 5}, 1, 0.01, 5, ""},
+	} {
+		f, err := open(filepath.Join(goldenDir, c.file), strings.Fields(c.args)...)
+		if err != nil {
+			t.Errorf("%s %s: %v", c.file, c.args, err)
+			continue
+		}
+		if s := f.Config.Sigma; f.Config.Network != c.net || s.Begin.Value != c.begin || s.End.Value != c.end || s.Levels != c.levels || s.Spacing != c.spacing || len(f.Sigmas) != c.levels {
+			t.Errorf("%s: %+v, %+v; expected %+v", c.file, f.Config.Network, s, c)
+		}
+		ema := checkpoint.EMAPrefix
+		if c.net.Net == "ncsn" {
+			ema = checkpoint.ParamPrefix // it has no moving average
+		}
+		if f.Prefix() != ema || f.Step != 3 {
+			t.Errorf("%s: %s, step %d", c.file, f.Prefix(), f.Step)
+		}
+		f.Close()
+		if f, err = open(filepath.Join(goldenDir, c.file), strings.Fields(c.args+" -raw")...); err != nil {
+			t.Fatal(err)
+		}
+		if f.Prefix() != checkpoint.ParamPrefix || f.Which() != "raw weights" {
+			t.Errorf("%s -raw: %s, %s", c.file, f.Prefix(), f.Which())
+		}
+		f.Close()
+	}
+}
+
+func TestRefused(t *testing.T) {
+	pth := "ncsnv2-10x8-swish-rescaled-linear.pth"
+	for _, c := range []struct{ file, args, want string }{
+		{pth, "", "says nothing about the size of its images: give -size HxW"},
+		{pth, "-size 10x8 -sigma-begin 10 -sigma-end 0.05 -L 5", "sigma of level 1 is 7.5125 in it (5 levels) and 2.6591"},
+		{pth, "-size 10x8 -sigma-begin 10 -sigma-end 0.05 -levels 6 -spacing linear", "(6 levels)"},
+		{pth, "-preset cifar10", "keeps another ladder than the one given"},
+		{pth, "-preset ncsn-mnist", "is of network ncsn, and"},
+		{pth, "-size 10x8 -levels 0", "-levels is 0"},
+		{pth, "-size 10x8 -L 0", "-levels is 0"},
+		{pth, "-size 10x8 -levels many", `-levels is "many": expected a whole number; -h`},
+		{pth, "-size 10x8 -levels levels.npy", `-levels is "levels.npy": expected a whole number of noise levels; a file with a level for each row is for score's -level-file`},
+		{pth, "-size 10x8 -levels -", "score's -level-file"},
+		{pth, "-size 10x8 -ema -raw", "-ema and -raw are both given"},
+		{"ncsn-12x8.pth", "-size 12x8 -sigma-begin 1 -sigma-end 0.01 -ema", "holds no moving average (EMA): leave -ema out"},
+		{pth, "-size 10x8 -sigma-end 0", "-sigma-end is 0"},
+		{pth, "-size 9x8", "must be multiples of 2"},
+		{pth, "-size 10x0", `-size is "10x0"`},
+		{pth, "-size 10x8 -net ncsn", "those of ncsnv2"},
+		{"ncsn-12x8.pth", "-size 12x8", "keeps no ladder of noise levels"},
+		{"ncsn-12x8.pth", "-size 12x8 -sigma-begin 1", "keeps no ladder of noise levels"},
+		{"ncsn-12x8.pth", "-preset ncsn-mnist", "is of a network for 5 noise levels, and the ladder has 10"},
+		{"golden.py", "", "is neither a .safetensors file nor a .pth file"},
+		{"nothing.pth", "", "does not exist"},
+		{"..", "", "is not a run folder"},
+		{filepath.Join("..", "..", "checkpoint", "testdata", "pth", "list.pth"), "-size 8", "no begin_conv.weight"},
+	} {
+		f, err := open(filepath.Join(goldenDir, c.file), strings.Fields(c.args)...)
+		if err == nil || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%s %s: %v, expected %q", c.file, c.args, err, c.want)
+		}
+		if err == nil {
+			f.Close()
+		}
+	}
+}
+
+// The published checkpoints are known by network, width and ladder.
+func TestPublished(t *testing.T) {
+	for _, p := range train.Presets {
+		sigmas, err := p.Config.Ladder()
+		if err != nil || !p.Config.Network.HasSigmas() {
+			continue // its ladder depends on the data, or its files keep none
+		}
+		f := &File{Weights: &checkpoint.Weights{}}
+		for _, s := range sigmas {
+			f.Weights.Sigmas = append(f.Weights.Sigmas, float64(s))
+		}
+		got, err := f.preset(&Options{}, p.Config.Network)
+		if err != nil || got.Config.Network != p.Config.Network || got.Config.Sampling != p.Config.Sampling {
+			t.Errorf("%s: %s, %v", p.Name, got.Name, err)
+		}
+		f.Weights.Sigmas[3] *= 1 + 2e-6
+		if got, err := f.preset(&Options{}, p.Config.Network); err != nil || got.Name != "" {
+			t.Errorf("%s with another level: %s, %v", p.Name, got.Name, err)
+		}
+	}
+}
+
+// A ladder is told by its ends to one part in a million, or refused.
+func TestSigmaOf(t *testing.T) {
+	for _, spacing := range model.Spacings() {
+		l, err := model.NewLadder(spacing, 50, 0.01, 232)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var buffer []float64
+		for _, s := range l {
+			buffer = append(buffer, float64(s)*(1+5e-7))
+		}
+		buffer[0], buffer[231] = 50, float64(float32(0.01))
+		s, got, err := sigmaOf("a.pth", buffer)
+		if err != nil || s != (train.Sigma{Begin: train.SigmaEnd{Value: 50}, End: train.SigmaEnd{Value: 0.01}, Levels: 232, Spacing: spacing}) || !slices.Equal(got, l) {
+			t.Errorf("%s: %+v, %v", spacing, s, err)
+		}
+		buffer[100] *= 1 + 3e-6
+		if _, _, err := sigmaOf("a.pth", buffer); err == nil || !strings.Contains(err.Error(), "sigma of level 100 is") || !strings.Contains(err.Error(), spacing) {
+			t.Errorf("%s with another level: %v", spacing, err)
+		}
+	}
+	for _, buffer := range [][]float64{{1, 2}, {0, 0}, {math.NaN(), 1}, {math.Inf(1), 1}} {
+		if _, _, err := sigmaOf("a.pth", buffer); err == nil {
+			t.Errorf("%v is a ladder", buffer)
+		}
+	}
+	if s, _, err := sigmaOf("a.pth", []float64{0.5}); err != nil || s.Levels != 1 || s.Begin.Value != 0.5 {
+		t.Errorf("one level: %+v, %v", s, err)
+	}
+}
+
+// What a run has from the file that it starts from.
+func TestPrepare(t *testing.T) {
+	preset, err := train.FindPreset("glyphs")
+	if err != nil {
+		t.Fatal(err)
+	}
+	pth := filepath.Join(goldenDir, "ncsnv2-10x8-swish-rescaled-linear.pth")
+	c := preset.Config
+	if err := Prepare(&c, pth, false, ""); err != nil {
+		t.Fatal(err)
+	}
+	if c.Network.NGF != 3 || c.Sigma != preset.Config.Sigma || c.Adam != preset.Config.Adam || c.Network.Height != 28 {
+		t.Errorf("init: %+v", c)
+	}
+	c = preset.Config
+	if err := Prepare(&c, pth, true, ""); err != nil {
+		t.Fatal(err)
+	}
+	if c.Network.NGF != 3 || c.Sigma.Levels != 5 || c.Sigma.Spacing != "linear" || c.Adam != (train.Adam{LR: 1e-4, Beta1: 0.9, Beta2: 0.999, Eps: 1e-8}) {
+		t.Errorf("continue: %+v", c)
+	}
+	c = preset.Config
+	if err := Prepare(&c, filepath.Join(goldenDir, "ncsn-12x8.pth"), false, ""); err != nil {
+		t.Fatal(err)
+	}
+	if c.Network.Net != "ncsn" || c.Sigma.Levels != 5 || c.Sigma.Begin.Value != 1 {
+		t.Errorf("init of ncsn: %+v", c)
+	}
+
+	// A state_dict that this program wrote has its configuration with it, and no Adam.
+	net := model.Config{Net: "mlp", Height: 1, Width: 1, Channels: 2, Hidden: 3, DataSD: 1.5}
+	params, err := net.Params()
+	if err != nil {
+		t.Fatal(err)
+	}
+	from := train.Config{Network: net, Sigma: train.Sigma{Begin: train.SigmaEnd{Value: 4}, End: train.SigmaEnd{Value: 0.1}, Levels: 3}}
+	ck := &checkpoint.Checkpoint{Config: from.YAML()}
+	for _, p := range params {
+		ck.Tensors = append(ck.Tensors, model.Named{Name: "param." + p.Name, T: tensor.New(tensor.WithShape(p.TorchShape()...), tensor.WithBacking(make([]float32, p.Shape.TotalSize())))})
+	}
+	path := filepath.Join(t.TempDir(), "c.safetensors")
+	if err := ck.Write(path); err != nil {
+		t.Fatal(err)
+	}
+	f, err := open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	out := filepath.Join(t.TempDir(), "a.safetensors")
+	err = picture.WriteFile(out, func(w io.Writer) error {
+		return checkpoint.WriteStateDict(w, checkpoint.StateFile{Network: net, Sigmas: f.Sigmas, Config: f.Config.YAML(), Step: 9}, f, checkpoint.ParamPrefix)
+	})
+	f.Close()
+	if err != nil {
+		t.Fatal(err)
+	}
+	c = preset.Config
+	if err := Prepare(&c, out, false, ""); err != nil || c.Network.Net != "mlp" || c.Network.Hidden != 3 || c.Network.DataSD != 1.5 {
+		t.Errorf("init from a state_dict: %+v, %v", c.Network, err)
+	}
+	if err := Prepare(&c, out, true, ""); err == nil || !strings.Contains(err.Error(), "holds no state of Adam") {
+		t.Errorf("continue from a state_dict: %v", err)
+	}
+	if f, err := open(out); err != nil || f.Step != 9 || f.Config.Network != net {
+		t.Errorf("a state_dict: %v", err)
+	}
+	if _, err := open(out, "-net", "ncsn"); err == nil || !strings.Contains(err.Error(), "holds its configuration") {
+		t.Errorf("a flag that the file answers: %v", err)
+	}
+}

@@ -1,0 +1,27 @@
+// Sampling: steps of all batches.
+
+package progress
+
+import (
+	"time"
+
+	"github.com/schollz/progressbar/v3"
+)
+
+// StartSampling shows the beginning of sampling in so many steps.
+func (d *Display) StartSampling(steps int) {
+	d.total, d.start = steps, time.Now()
+	d.startBar(int64(steps), progressbar.OptionSetDescription("sampling"), progressbar.OptionSetPredictTime(true),
+		progressbar.OptionSetElapsedTime(true), progressbar.OptionClearOnFinish())
+}
+
+// Sampled shows that so many steps are done.
+func (d *Display) Sampled(done int) {
+	switch {
+	case d.bar != nil:
+		d.bar.Set(done)
+	case done > 0:
+		left := time.Duration(float64(time.Since(d.start)) * float64(d.total-done) / float64(done))
+		d.text("step %d/%d  %s left", done, d.total, left.Round(time.Second))
+	}
+}

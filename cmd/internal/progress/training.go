@@ -1,0 +1,143 @@
+// Training: what package train reports, in words.
+
+package progress
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/schollz/progressbar/v3"
+
+	"sigmaz/cmd/internal/cli"
+	"sigmaz/internal/terminal"
+	"sigmaz/train"
+)
+
+// pairsTime is the time between two lines about pairs of images.
+const pairsTime = 5 * time.Second
+
+// Event shows an event of a run.
+func (d *Display) Event(event train.Event) {
+	switch e := event.(type) {
+	case train.Warning:
+		d.line("warning  %s", cli.Flags(e.Text))
+
+	case train.Opening:
+		d.wait()
+	case train.Reading:
+		if e.Total == 0 {
+			d.text("looking  at file %d", e.Done)
+		} else {
+			d.text("reading  %d %% of %d, %s left", 100*e.Done/e.Total, e.Total, shortTime(e.Left))
+		}
+	case train.DataNote:
+		d.line("%s", cli.Flags(e.Text))
+	case train.Opened:
+		mapped := ""
+		if e.Mapped {
+			mapped = ", mapped from the cache"
+		}
+		d.line("data     %s%s", e.Name, mapped)
+
+	case train.Comparing:
+		d.pairs = time.Now()
+		d.line("sigma    distances between all pairs of %d ...", e.N)
+	case train.Compared:
+		if time.Since(d.pairs) > pairsTime {
+			d.pairs = time.Now()
+			d.line("         %d %% of the pairs, %s left", 100*e.Done/e.Total, shortTime(e.Left))
+		}
+	case train.Diameter:
+		d.line("sigma    sigma-begin data = %.6g: d_max, the largest distance between two of %d", e.Max, e.N)
+	case train.PairDistances:
+		d.line("         sigma-begin data = %.6g: d_max, the largest distance between two of them", e.Max)
+		d.line("         sigma-end data = %.6g: d_min/(2 sqrt D), where noise about the two nearest (d_min = "+
+			"%.6g, over distinct ones; %d duplicates) just touches", e.End, e.Min, e.Duplicates)
+		d.line("         sigma-end data-literal = %.6g: d_min itself, a distance used as a deviation per value", e.Min)
+
+	case train.StartedFrom:
+		d.startedFrom(e)
+	case train.SetAside:
+		d.line("aside    later checkpoints (%d) and a copy of the metrics now end in %s", e.Checkpoints, e.Ext)
+
+	case train.Training:
+		d.startBar(int64(e.Steps), progressbar.OptionShowDescriptionAtLineEnd(),
+			progressbar.OptionSetPredictTime(false), progressbar.OptionSetElapsedTime(false))
+	case train.Progress:
+		if d.bar == nil {
+			d.text("%s", stepText(e))
+			return
+		}
+		d.describe(progressText(e, terminal.Width(d.out)))
+		d.bar.Set64(int64(e.Step))
+	case train.Logged:
+		if d.bar == nil {
+			d.line("%s", stepText(e.Progress))
+		}
+	case train.Evaluating:
+		d.describe("held-out loss ...")
+	case train.HeldOut:
+		d.line("step %d  held-out loss %s (%.3f of %s)", e.Step, digits3(e.Loss), e.Relative, e.Unit)
+	case train.Drawing:
+		d.describe("preview ...")
+	case train.Picture:
+		d.line("step %d  %s", e.Step, e.Path)
+	case train.Saved: // checkpoints are many, and the last one is named at the end
+	}
+}
+
+func (d *Display) startedFrom(e train.StartedFrom) {
+	at := ""
+	if e.Stepped {
+		at = fmt.Sprintf(", step %d", e.Step)
+	}
+	average := map[train.AverageStart]string{
+		train.AverageFromAverage: "; the moving average from its own",
+		train.AverageFromWeights: "; the moving average starts at the weights",
+	}[e.Average]
+	if e.GoesOn {
+		d.line("continue %s (%s%s) with Adam's moments%s", e.Path, e.Kind, at, average)
+		return
+	}
+	d.line("init     weights of %s (%s%s)%s", e.Path, e.Kind, at, average)
+}
+
+// stepText is a line about the progress of training, where there is no bar.
+func stepText(p train.Progress) string {
+	return fmt.Sprintf("step %d/%d  %s", p.Step, p.Steps, progressText(p, 100))
+}
+
+// progressText is the progress of training in words, short enough to leave room for a bar in a window of that many
+// columns.
+func progressText(p train.Progress, cols int) string {
+	if cols < 80 {
+		return fmt.Sprintf("%s %.2f %s/s %s", digits3(p.Loss), p.Relative, digits3(p.ImagesPerS), shortTime(p.Left))
+	}
+	return fmt.Sprintf("loss %s (%.3f of %s)  %s images/s  %s left",
+		digits3(p.Loss), p.Relative, p.Unit, digits3(p.ImagesPerS), shortTime(p.Left))
+}
+
+// digits3 is v in three digits or, from 1,000 on, in all of them.
+func digits3(v float64) string {
+	switch {
+	case v >= 1e7 || v <= -1e7 || v != v:
+		return fmt.Sprintf("%.2e", v)
+	case v >= 100 || v <= -100:
+		return fmt.Sprintf("%.0f", v)
+	}
+	return fmt.Sprintf("%.3g", v)
+}
+
+// shortTime is a duration in its two largest units: 1d02h, 3h05m, 2m10s, 8s.
+func shortTime(d time.Duration) string {
+	s := int64(d.Round(time.Second) / time.Second)
+	switch {
+	case s >= 86400:
+		return fmt.Sprintf("%dd%02dh", s/86400, s%86400/3600)
+	case s >= 3600:
+		return fmt.Sprintf("%dh%02dm", s/3600, s%3600/60)
+	case s >= 60:
+		return fmt.Sprintf("%dm%02ds", s/60, s%60)
+	}
+	return fmt.Sprintf("%ds", s)
+}

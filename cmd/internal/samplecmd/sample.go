@@ -1,0 +1,560 @@
+// Sample: from the command line to pictures and arrays.
+
+package samplecmd
+
+import (
+	"context"
+	"encoding/csv"
+	"errors"
+	"fmt"
+	"io"
+	"math"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"sigmaz/cmd/internal/cli"
+	"sigmaz/cmd/internal/modelfile"
+	"sigmaz/cmd/internal/preview"
+	"sigmaz/cmd/internal/progress"
+	"sigmaz/internal/npy"
+	"sigmaz/internal/picture"
+	"sigmaz/kernels"
+	"sigmaz/model"
+	"sigmaz/sample"
+	"sigmaz/train"
+	"sigmaz/train/dataset"
+)
+
+// New makes the command.
+func New() *cli.Command { return newOptions().Command }
+
+// options is what the command line sets.
+type options struct {
+	*cli.Command
+	path           string
+	n              int
+	seed           uint64
+	t              int
+	epsilon        float64
+	denoise        bool
+	batch, workers int
+	device         cli.Device
+
+	out, images, npy, csv, gif string
+
+	file modelfile.Options
+}
+
+// newOptions makes the command line, before it is parsed.
+func newOptions() *options {
+	o := &options{}
+	o.Command = &cli.Command{
+		Name: "sample",
+		About: "Draws samples from a trained network by annealed Langevin dynamics and writes a picture of them. " +
+			"Sample k is the same for any -n and -batch. Ctrl-C writes the samples that are finished.",
+		Args: []cli.Arg{modelfile.Arg},
+		Groups: []cli.Group{
+			{Name: "Samples", Flags: []cli.Flag{
+				{Name: "n", Arg: "N", Unit: "samples", Help: "how many to draw", Value: &o.n, Default: "64 images, or 2,000 points"},
+				{Name: "seed", Arg: "S", Help: "seed of the start and of the noise", Value: &o.seed},
+			}},
+			{Name: "Weights", Flags: o.file.WeightFlags()},
+			{Name: "Annealed Langevin dynamics", Flags: []cli.Flag{
+				{Name: "T", Arg: "T", Unit: "steps", Help: "Langevin steps at each noise level", Value: &o.t, Default: "the run's"},
+				{Name: "epsilon", Arg: "E", Help: "step size at the last level, in a_i = E sigma_i^2/sigma_L^2; 0: by Technique 4 of Song and Ermon 2020", Value: &o.epsilon, Default: "the run's; with another -T than the run's, 0"},
+				{Name: "denoise", Help: "end with the step x + sigma_L^2 s(x, sigma_L); -denoise=false leaves it out", Value: &o.denoise, Default: "the run's"},
+			}},
+			{Name: "Output", Note: "Files that are there already are replaced, once the new ones are whole.", Flags: []cli.Flag{
+				{Name: "o", Arg: "FILE.png", Help: "picture of all samples; for points in the plane two more beside it, FILE-fields.png and FILE-noise.png, show the score", Value: &o.out, Default: "RUN/samples/sample-STEP-seedS.png"},
+				{Name: "images", Arg: "DIR", Help: "new or empty folder for every sample as a PNG of its own, 00000.png on", Value: &o.images},
+				{Name: "npy", Arg: "FILE", Help: "the samples for numpy.load: images (N, H, W, C) as float32, not clamped; vectors (N, D), as float64 in the data's own units where training standardised them", Value: &o.npy},
+				{Name: "csv", Arg: "FILE", Help: "vectors as a table in the data's own units, with its columns' names", Value: &o.csv},
+				{Name: "gif", Arg: "FILE", Help: "the annealing as a film", Value: &o.gif},
+			}},
+			o.file.Group(),
+			{Name: "Machine", Flags: append(o.device.Flags("run"),
+				cli.Flag{Name: "batch", Arg: "B", Unit: "samples", Help: "samples drawn together; the result does not depend on it", Value: &o.batch, Default: "by the image size"},
+				cli.Flag{Name: "workers", Arg: "W", Unit: "goroutines", Help: "worker goroutines on the CPU, which change no result; 0: one a core", Value: &o.workers})},
+		},
+		Examples: []cli.Example{
+			{Line: "sample runs/glyphs-1", What: "64 new images, as one picture in the run's folder"},
+			{Line: "sample runs/glyphs-1 -n 100 -seed 7 -images out -gif out.gif", What: "others: each as a PNG, and a film of how they came to be"},
+			{Line: "sample runs/glyphs-1/checkpoints/step-0009000.safetensors -raw -o raw.png", What: "from one checkpoint, with its raw weights"},
+			{Line: "sample checkpoint_300000.pth -net ncsnv2 -size 32", What: "from a checkpoint of the original repository, with its moving average"},
+			{Line: "sample runs/swissroll-1 -n 10000 -npy points.npy", What: "numbers for numpy.load"},
+			{Line: "sample runs/iris-1 -n 500 -csv new.csv", What: "rows like those of the table that was learned"},
+		},
+		Notes:    []string{"Exit codes: 0 done; 1 failed, or interrupted after the finished samples were written; 2 wrong usage; 130 quit by a second Ctrl-C."},
+		Stopping: cli.Stops,
+		Unread:   cli.GoesOn, // the files are written all the same
+		Check:    o.checkFlags,
+		Run:      func(ctx context.Context, s cli.Streams) error { return draw(ctx, o, s.Out, s.Err) },
+	}
+	return o
+}
+
+// checkFlags finds what is wrong as far as that is known without the checkpoint.
+func (o *options) checkFlags() error {
+	o.path = o.Operands[0]
+	bad := func(name string, v any, expected string) error {
+		return cli.Usagef("-%s is %v: expected %s", name, v, expected)
+	}
+	switch {
+	case o.Given("n") && o.n < 1:
+		return bad("n", o.n, "at least 1 sample")
+	case o.n > math.MaxInt32:
+		return bad("n", o.n, fmt.Sprintf("at most %d samples; draw more with other seeds", math.MaxInt32))
+	case o.Given("batch") && o.batch < 1:
+		return bad("batch", o.batch, "at least 1 sample at a time")
+	case o.Given("o") && !strings.EqualFold(filepath.Ext(o.out), ".png"):
+		return bad("o", o.out, "a file name that ends in .png")
+	}
+	if o.Given("T") {
+		if err := model.CheckT(o.t); err != nil {
+			return cli.UsageOf(err)
+		}
+	}
+	if err := model.CheckEpsilon(o.epsilon); err != nil {
+		return cli.UsageOf(err)
+	}
+	if err := o.file.Check(); err != nil {
+		return err
+	}
+	if err := cli.CheckWorkers(o.workers); err != nil {
+		return err
+	}
+	return o.device.Check(o.Command)
+}
+
+// job is what a checkpoint and the flags ask for.
+type job struct {
+	*options
+	in     *modelfile.File // the checkpoint
+	cfg    *train.Config
+	sigmas model.Ladder
+	opt    sample.Options
+	n      int
+	out    string // the picture
+}
+
+// plan reads the checkpoint and settles every choice.
+func plan(o *options) (*job, error) {
+	in, err := modelfile.Open(o.path, &o.file, o.Command)
+	if err != nil {
+		return nil, err
+	}
+	j := &job{options: o, in: in, cfg: in.Config, sigmas: in.Sigmas}
+	if err := j.settle(); err != nil {
+		in.Close()
+		return nil, err
+	}
+	return j, nil
+}
+
+// settle fills in every choice that the command line left open.
+func (j *job) settle() error {
+	o := j.options
+	if j.cfg.Scaler != nil {
+		if err := j.cfg.Scaler.Check(j.cfg.Network.D()); err != nil {
+			return fmt.Errorf("%s: %w", j.in.Path, err)
+		}
+	}
+	run := j.cfg.Sampling
+	j.opt = sample.Options{T: run.T, Epsilon: run.Epsilon, Denoise: run.Denoise, Seed: o.seed}
+	if o.Given("T") && o.t != run.T {
+		// the run's epsilon was chosen for its T
+		j.opt.T, j.opt.Epsilon = o.t, 0
+	}
+	if o.Given("epsilon") {
+		j.opt.Epsilon = o.epsilon
+	}
+	if j.opt.Epsilon == 0 && j.opt.T > 0 {
+		j.opt.Epsilon = sample.Epsilon(j.sigmas, j.opt.T)
+	}
+	if o.Given("denoise") {
+		j.opt.Denoise = o.denoise
+	}
+	if err := j.opt.Check(j.sigmas); err != nil {
+		return err
+	}
+
+	if j.n = o.n; j.n == 0 {
+		if j.n = 64; j.vectors() {
+			j.n = 2000
+		}
+	}
+	if int64(j.n)*int64(j.cfg.Network.D()) > math.MaxInt32 {
+		return fmt.Errorf("-n is %d: expected at most %d samples of %d values, which are held in memory; draw more with other seeds", j.n, math.MaxInt32/j.cfg.Network.D(), j.cfg.Network.D())
+	}
+	if j.out = o.out; j.out == "" {
+		name := fmt.Sprintf("sample-%07d-seed%d.png", j.in.Step, o.seed)
+		if !j.in.Stepped {
+			base := filepath.Base(j.in.Path)
+			name = fmt.Sprintf("sample-%s-seed%d.png", strings.TrimSuffix(base, filepath.Ext(base)), o.seed)
+		}
+		if j.in.Folder != "" {
+			name = filepath.Join(o.path, "samples", name)
+		}
+		j.out = name
+	}
+	return j.check()
+}
+
+// vectors tells whether samples are vectors, not images.
+func (j *job) vectors() bool { return j.cfg.Network.Vectors() }
+
+// plane tells whether samples are points in the plane.
+func (j *job) plane() bool { return j.vectors() && j.cfg.Network.D() == 2 }
+
+// beside names a further picture after the first: a.png gives a-fields.png.
+func (j *job) beside(what string) string {
+	ext := filepath.Ext(j.out)
+	return strings.TrimSuffix(j.out, ext) + "-" + what + ext
+}
+
+// output is a file that will be written, and the flag that names it.
+type output struct{ flag, path string }
+
+// outputs lists every file to be written but those of -images.
+func (j *job) outputs() []output {
+	o := "-o"
+	if !j.Given("o") {
+		o = "the default of -o"
+	}
+	all := []output{{o, j.out}, {"-npy", j.npy}, {"-csv", j.csv}, {"-gif", j.gif}}
+	if j.plane() {
+		all = append(all, output{"the -fields.png beside " + o, j.beside("fields")})
+		if len(j.sigmas) >= 3 {
+			all = append(all, output{"the -noise.png beside " + o, j.beside("noise")})
+		}
+	}
+	return slices.DeleteFunc(all, func(o output) bool { return o.path == "" })
+}
+
+// check finds now what would keep the results from being written later.
+func (j *job) check() error {
+	if j.gif != "" && j.vectors() && !j.plane() {
+		return fmt.Errorf("-gif: expected images or points in the plane, found samples of %d values; leave it away", j.cfg.Network.D())
+	}
+	if j.csv != "" && !j.vectors() {
+		return errors.New("-csv: images are no rows of a table; leave it away, or write them with -npy FILE")
+	}
+	if j.images != "" && j.vectors() {
+		return errors.New("-images: points have no images; leave it away, or write them with -npy FILE")
+	}
+	outputs := j.outputs()
+	flagOf := map[string]string{}
+	for _, o := range outputs {
+		path, err := filepath.Abs(o.path)
+		if err != nil {
+			path = filepath.Clean(o.path)
+		}
+		if first, ok := flagOf[path]; ok {
+			return cli.Usagef("%s and %s are both %s: expected a file of its own for each, or one would replace the other", first, o.flag, o.path)
+		}
+		flagOf[path] = o.flag
+	}
+	if j.out != "" && !j.Given("o") {
+		if err := os.MkdirAll(filepath.Dir(j.out), 0o777); err != nil {
+			return fmt.Errorf("cannot make the folder for the picture: %w; choose another place with -o FILE.png", err)
+		}
+	}
+	if j.images != "" {
+		if err := os.MkdirAll(j.images, 0o777); err != nil {
+			return fmt.Errorf("cannot make the folder of -images: %w; choose another", err)
+		}
+		entries, err := os.ReadDir(j.images)
+		if err != nil {
+			return fmt.Errorf("cannot read the folder of -images: %w; choose another", err)
+		}
+		if len(entries) > 0 {
+			return fmt.Errorf("-images %s is not empty: expected a new or empty folder, so that no older image is mixed in; choose another or empty it", j.images)
+		}
+		if err := picture.CheckWritable(filepath.Join(j.images, "00000.png")); err != nil {
+			return err
+		}
+	}
+	for _, o := range outputs {
+		if err := train.CheckOutput(o.path); err != nil {
+			return fmt.Errorf("%s: %w", o.flag, err)
+		}
+		if err := picture.CheckWritable(o.path); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// draw does the work of the command: it opens the checkpoint, draws and writes.
+func draw(ctx context.Context, o *options, stdout, stderr io.Writer) error {
+	b, err := kernels.Open(o.device.GPU, o.device.N, o.workers)
+	if err != nil {
+		return err
+	}
+	defer b.Close()
+	j, err := plan(o)
+	if err != nil {
+		return err
+	}
+	net := j.cfg.Network
+	for _, note := range j.in.Notes {
+		fmt.Fprintf(stdout, "%s: %s\n", j.in.Path, note)
+	}
+	fmt.Fprintf(stdout, "%s: %s%s, %dx%dx%d, %s, on %s\n", j.in.Path, j.in.At(), net.Net, net.Height, net.Width, net.Channels, j.in.Which(), b.Name())
+	nfe := j.opt.NFE(len(j.sigmas))
+	denoise := ""
+	if j.opt.Denoise {
+		denoise = " + 1"
+	}
+	fmt.Fprintf(stdout, "%s at %s x T %d%s = %d evaluations of the network each, %d in all; sigma %.3g to %.3g, epsilon %.3g, seed %d\n",
+		count(j.n, "sample"), count(len(j.sigmas), "level"), j.opt.T, denoise, nfe, int64(nfe)*int64(j.n), j.sigmas.Begin(), j.sigmas.End(), j.opt.Epsilon, o.seed)
+	if w := j.warning(); w != "" {
+		fmt.Fprintf(stderr, "warning: %s\n", w)
+	}
+
+	batch := o.batch
+	if batch == 0 {
+		batch = preview.BatchFor(net)
+	}
+	batch = min(batch, j.n)
+	s, err := preview.NewSampler(b, net, j.sigmas, j.opt, batch)
+	if err != nil {
+		return err
+	}
+	if err := s.LoadFrom(j.in, j.in.Prefix()); err != nil {
+		return fmt.Errorf("%s: %w", j.in.Path, err)
+	}
+	if err := j.in.Close(); err != nil {
+		return err
+	}
+
+	batches := (j.n + batch - 1) / batch
+	p := progress.New(stderr)
+	p.StartSampling(batches * nfe)
+	film := newFilm(j, s)
+	start := time.Now()
+	done := 0
+	x, err := s.Draw(ctx, j.n, func(b preview.Batch) error {
+		done++
+		p.Sampled(done)
+		return film.record(b)
+	})
+	p.Close()
+	drawn := len(x) / net.D()
+	if err != nil && !(errors.Is(err, context.Canceled) && drawn > 0) {
+		if errors.Is(err, context.Canceled) {
+			return errors.New("interrupted before any sample was finished: nothing was written")
+		}
+		return err
+	}
+	interrupted := err != nil
+	took := time.Since(start)
+	fmt.Fprintf(stdout, "%s in %s, %.3g evaluations a second\n", count(drawn, "sample"), took.Round(10*time.Millisecond), float64(done*batch)/took.Seconds())
+	if err := j.write(s, x, film, stdout, stderr); err != nil {
+		return err
+	}
+	if interrupted {
+		return fmt.Errorf("interrupted: %s finished and written, %d missing", count(drawn, "sample"), j.n-drawn)
+	}
+	return nil
+}
+
+// count writes a number with its noun: "1 sample", "2 samples".
+func count(n int, what string) string {
+	if n != 1 {
+		what += "s"
+	}
+	return fmt.Sprintf("%d %s", n, what)
+}
+
+// gridMax is how many images the picture shows at most: more cannot be looked at in one.
+const gridMax = 400
+
+// write writes everything that was asked for, the numbers first.
+func (j *job) write(s *preview.Sampler, x []float32, film *film, stdout, stderr io.Writer) error {
+	net := j.cfg.Network
+	say := func(path, what string) { fmt.Fprintf(stdout, "%s: %s\n", path, what) }
+	n := len(x) / net.D()
+	if j.npy != "" {
+		shape, kind := []int{n, net.Height, net.Width, net.Channels}, "float32"
+		if j.vectors() {
+			shape = []int{n, net.D()}
+		}
+		if err := picture.WriteFile(j.npy, func(w io.Writer) error {
+			if j.cfg.Scaler != nil { // float32 would lose a small spread about a large mean
+				kind = "float64"
+				return npy.Write(w, shape, j.cfg.Scaler.Undo(x))
+			}
+			return npy.Write(w, shape, x)
+		}); err != nil {
+			return err
+		}
+		say(j.npy, fmt.Sprintf("the samples, %s %v%s", kind, shape, j.units()))
+	}
+	if j.csv != "" {
+		if err := picture.WriteFile(j.csv, func(w io.Writer) error { return j.table(w, x) }); err != nil {
+			return err
+		}
+		say(j.csv, fmt.Sprintf("a table of %d rows and %d columns%s", n, net.D(), j.units()))
+	}
+	if j.images != "" {
+		if err := picture.WriteImages(j.images, preview.Images(net, x), 0); err != nil {
+			return err
+		}
+		say(j.images, fmt.Sprintf("%d images", n))
+	}
+	var data []float32
+	if j.vectors() {
+		data = j.data(stderr)
+	}
+	shown := x
+	if !j.vectors() && n > gridMax {
+		shown = x[:gridMax*net.D()]
+	}
+	img, err := preview.Picture(net, shown, data, j.names())
+	if err != nil {
+		return err
+	}
+	if err := picture.WritePNG(j.out, img); err != nil {
+		return err
+	}
+	switch {
+	case j.vectors():
+		what := "data and samples"
+		if data == nil {
+			what = "the samples"
+		}
+		if d := net.D(); d > picture.MatrixColumns {
+			what += fmt.Sprintf(", the first %d of %d columns", picture.MatrixColumns, d)
+		}
+		if j.cfg.Scaler != nil {
+			what += ", standardised"
+		}
+		say(j.out, what)
+	case len(shown) < len(x):
+		say(j.out, fmt.Sprintf("grid of the first %d samples", gridMax))
+	default:
+		say(j.out, "grid of the samples")
+	}
+	if j.gif != "" {
+		frames, err := film.frames(n, data)
+		if err != nil {
+			return err
+		}
+		if err := picture.WriteGIF(j.gif, frames, !j.vectors()); err != nil {
+			return err
+		}
+		say(j.gif, "the annealing")
+	}
+	if j.plane() {
+		over := data
+		if over == nil {
+			over = x
+		}
+		img, err := s.Fields(over)
+		if err != nil {
+			return err
+		}
+		if err := picture.WritePNG(j.beside("fields"), img); err != nil {
+			return err
+		}
+		say(j.beside("fields"), "the learned score field, level by level")
+		if len(j.sigmas) >= 3 {
+			if img, err = s.TooLittleTooMuch(over); err != nil {
+				return err
+			}
+			if err := picture.WritePNG(j.beside("noise"), img); err != nil {
+				return err
+			}
+			say(j.beside("noise"), "the same field under too little, enough and too much noise")
+		}
+	}
+	return nil
+}
+
+// names returns the names of the columns of vectors, nil where they have none.
+func (j *job) names() []string {
+	if j.cfg.Scaler == nil || len(j.cfg.Scaler.Columns) == 0 {
+		return nil
+	}
+	return j.cfg.Scaler.Columns
+}
+
+// units says in which units numbers are written.
+func (j *job) units() string {
+	if j.cfg.Scaler == nil {
+		return ""
+	}
+	return ", in the data's own units"
+}
+
+// table writes vectors as CSV, with a header where the data has names for its columns.
+func (j *job) table(w io.Writer, x []float32) error {
+	out := csv.NewWriter(w)
+	s := j.cfg.Scaler
+	if s == nil {
+		s = dataset.NoScaler(j.cfg.Network.D())
+	}
+	if len(s.Columns) > 0 {
+		if err := out.Write(s.Columns); err != nil {
+			return err
+		}
+	}
+	d := j.cfg.Network.D()
+	values, row, digits := s.Undo(x), make([]string, d), make([]int, d)
+	for k := range digits { // the nine of float32, in which samples are drawn, and as many as the mean is above the spread
+		digits[k] = min(17, 9+int(max(0, math.Ceil(math.Log10(max(1, math.Abs(s.Mean[k])/s.SD[k]))))))
+	}
+	for ; len(values) >= d; values = values[d:] {
+		for k, v := range values[:d] {
+			row[k] = strconv.FormatFloat(v, 'g', digits[k], 64)
+		}
+		if err := out.Write(row); err != nil {
+			return err
+		}
+	}
+	out.Flush()
+	return out.Error()
+}
+
+// shownData is how many points of the data are drawn.
+const shownData = 2000
+
+// data reads points of the run's data to show. Where it cannot be read any more it warns and returns nil.
+func (j *job) data(stderr io.Writer) []float32 {
+	set, err := j.cfg.Source().Open(context.Background())
+	d := j.cfg.Network.D()
+	if err == nil && (set.F32 == nil || set.D() != d) {
+		err = fmt.Errorf("%s holds no vectors of %d values", j.cfg.Data, d)
+	}
+	if err != nil {
+		fmt.Fprintf(stderr, "warning: the pictures go without the data: %v\n", err)
+		return nil
+	}
+	return set.F32[:d*min(set.N, shownData)]
+}
+
+// warning returns a warning, with settings that are safe, where this schedule lets a network that does not see sigma run
+// away or nearly so, and "" elsewhere.
+func (j *job) warning() string {
+	verdict, margin := sample.JudgeStability(j.cfg.Network.SeesSigma(), j.sigmas, j.opt.T, j.opt.Epsilon)
+	if verdict == sample.Stable {
+		return ""
+	}
+	will := "noise will grow from level to level"
+	if verdict == sample.Marginal {
+		will = "below 1 noise grows from level to level, and this is close to it"
+	}
+	t, eps := sample.SafeSteps(j.sigmas, j.opt.T, j.opt.Epsilon)
+	use := fmt.Sprintf("-T %d -epsilon %.3g", t, j.opt.Epsilon)
+	if eps > 0 {
+		use += fmt.Sprintf(" or -T %d -epsilon %.3g", j.opt.T, eps)
+	}
+	end2 := j.sigmas.End() * j.sigmas.End()
+	return fmt.Sprintf("T epsilon/sigma_L^2 = %.3g is %.2f of 4(g-1), where g = %.4g is the ratio of neighbouring levels: %s does not see sigma and %s; use %s",
+		float64(j.opt.T)*j.opt.Epsilon/end2, margin, j.sigmas.Ratio(), j.cfg.Network.Net, will, use)
+}

@@ -1,0 +1,436 @@
+// The settings as flags: a table that the parser, the help text, completion and the rules of -resume read. A field of
+// the configuration becomes a flag by a row here.
+
+package traincmd
+
+import (
+	"errors"
+	"fmt"
+	"iter"
+	"strconv"
+	"strings"
+
+	"sigmaz/cmd/internal/cli"
+	"sigmaz/internal/nearest"
+	"sigmaz/internal/setting"
+	"sigmaz/model"
+	"sigmaz/train"
+	"sigmaz/train/dataset"
+)
+
+// settingFlag is a flag that sets one field of the configuration, and all that there is to say about it. Whether it may
+// change when a run is gone on with, package train says of the field.
+type settingFlag struct {
+	Name string
+	Arg  string // placeholder in the help text; "" for a boolean flag
+	Unit string
+	Help string
+	// Field is a pointer to the field, or a flag.Value that sets it, as [cli.Set] takes both.
+	Field   func(c *train.Config) any
+	Default string   // as the help text shows it, where the default preset does not tell; "": what that has
+	Known   []string // values that are known by name; those of a [word] need not be told
+	// Unused says why a run has no use for the setting, "" where it has: who gives it expects it to do something.
+	// nil: all runs use it.
+	Unused func(c *train.Config) string
+}
+
+// groups are the settings in the order of the help text.
+var groups = []struct {
+	Name     string
+	Note     string
+	Settings []settingFlag
+}{
+	{
+		Name: "Data and network",
+		Settings: []settingFlag{
+			{
+				Name: "data", Arg: "SPEC",
+				Help: "what to learn: glyphs, toy:NAME, or a folder or files, commas between: pictures (PNG, " +
+					"JPEG; also in ZIP or TAR), IDX, CIFAR-10 binary, NPY, CSV",
+				Known: dataset.MadeSpecs(),
+				Field: func(c *train.Config) any { return &c.Data },
+			},
+			{
+				Name: "crop", Arg: "HxW", Unit: "pixels",
+				Help:    "cut out the middle of each image, HxW or N for a square, before it is scaled",
+				Default: "all",
+				Field:   func(c *train.Config) any { return &c.Reading.Crop },
+			},
+			{
+				Name: "size", Arg: "HxW", Unit: "pixels",
+				Help:    "scale each image to HxW, or N for a square, and cut off what its other aspect leaves over",
+				Default: "its own",
+				Field:   func(c *train.Config) any { return &c.Reading.Size },
+			},
+			{
+				Name: "channels", Arg: "WHICH",
+				Help:  "grey, colour, or auto: grey if every image is",
+				Field: func(c *train.Config) any { return word{&c.Reading.Channels, "grey,colour"} },
+			},
+			{
+				Name: "layout", Arg: "ORDER",
+				Help:  "of NPY images (N, ...): nhwc, nchw, or auto: channels are the dimension that is 1 or 3",
+				Field: func(c *train.Config) any { return word{&c.Reading.Layout, "nhwc,nchw"} },
+			},
+			{
+				Name: "columns", Arg: "LIST",
+				Help:    "columns of a table to learn: names, numbers from 1 and ranges, such as a,c,3-5",
+				Default: "all",
+				Field:   func(c *train.Config) any { return &c.Reading.Columns },
+			},
+			{
+				Name: "header", Arg: "WHETHER",
+				Help: "whether a table begins with its columns' names: yes, no, or auto: unless its first " +
+					"line is all numbers",
+				Field: func(c *train.Config) any { return word{&c.Reading.Header, "yes,no"} },
+			},
+			{
+				Name: "standardize", Arg: "HOW",
+				Help: "bring vectors from files to unit size: columns (mean 0, deviation 1), whiten (no " +
+					"correlation either) or none; undone on samples",
+				Field: func(c *train.Config) any { return word{&c.Reading.Standardize, "columns,whiten,none"} },
+			},
+			{
+				Name: "cache", Arg: "DIR",
+				Help:    "folder for decoded images, or none",
+				Default: "sigmaz in the user's cache folder",
+				Known:   []string{"none"},
+				Field:   func(c *train.Config) any { return &c.Cache },
+			},
+			{
+				Name: "held-out", Arg: "N", Unit: "images",
+				Help:  "images kept from training for the held-out loss; 0: none",
+				Field: func(c *train.Config) any { return &c.HeldOut },
+			},
+			{
+				Name:  "flip",
+				Help:  "mirror images left to right at random",
+				Field: func(c *train.Config) any { return &c.Flip },
+			},
+			{
+				Name:  "dequantize",
+				Help:  "add uniform noise below one grey level",
+				Field: func(c *train.Config) any { return &c.Dequantize },
+			},
+			{
+				Name: "net", Arg: "NAME",
+				Help: "network: " + strings.Join(model.Networks(), ", ") + "; mlp is for vectors, and ncsn brings " +
+					"its own ladder and sampling to another network's preset",
+				Known: model.Networks(),
+				Field: func(c *train.Config) any { return &c.Network.Net },
+			},
+			{
+				Name: "ngf", Arg: "N", Unit: "channels",
+				Help:   "width of the networks for images: channels at full resolution",
+				Field:  func(c *train.Config) any { return &c.Network.NGF },
+				Unused: imagesOnly("ngf"),
+			},
+			{
+				Name: "normalization", Arg: "NAME",
+				Help:    "norm of the networks for images: " + strings.Join(model.Normalizations(), " or "),
+				Default: model.Normalizations()[0],
+				Known:   model.Normalizations(),
+				Field:   func(c *train.Config) any { return &c.Network.Normalization },
+				Unused:  imagesOnly("normalization"),
+			},
+			{
+				Name: "nonlinearity", Arg: "NAME",
+				Help:    "activation of the networks for images: " + strings.Join(model.Nonlinearities(), ", "),
+				Default: model.Nonlinearities()[0],
+				Known:   model.Nonlinearities(),
+				Field:   func(c *train.Config) any { return &c.Network.Nonlinearity },
+				Unused:  imagesOnly("nonlinearity"),
+			},
+			{
+				Name:  "rescaled",
+				Help:  "learn images in [-1, 1] instead of [0, 1]; sigma is then in those units",
+				Field: func(c *train.Config) any { return &c.Network.Rescaled },
+				Unused: func(c *train.Config) string {
+					return when(!c.Network.Uses("rescaled"), "is for images, and network "+c.Network.Net+" takes vectors")
+				},
+			},
+			{
+				Name: "hidden", Arg: "N", Unit: "units",
+				Help:    "width of mlp: units of each hidden layer",
+				Default: "128",
+				Field:   func(c *train.Config) any { return &c.Network.Hidden },
+				Unused: func(c *train.Config) string {
+					return when(!c.Network.Uses("hidden"), "is for network mlp, and this is "+c.Network.Net)
+				},
+			},
+		},
+	},
+	{
+		Name: "Noise ladder and loss",
+		Note: "SIGMA is a standard deviation per value, in the units of the data: images are in [0, " +
+			"1], or with -rescaled in [-1, 1].",
+		Settings: []settingFlag{
+			{
+				Name: "sigma-begin", Arg: "SIGMA",
+				Help:  "largest noise: a number, or data: the largest distance between two images",
+				Known: []string{train.RuleData},
+				Field: func(c *train.Config) any { return &c.Sigma.Begin },
+			},
+			{
+				Name: "sigma-end", Arg: "SIGMA",
+				Help:  "smallest noise: a number, data (d_min/(2 sqrt D)) or data-literal (d_min)",
+				Known: []string{train.RuleData, train.RuleLiteral},
+				Field: func(c *train.Config) any { return &c.Sigma.End },
+				Unused: func(c *train.Config) string {
+					return when(c.Sigma.Levels == 1, "has no meaning with one level, which is at sigma-begin")
+				},
+			},
+			{
+				Name: "levels", Arg: "L", Unit: "levels",
+				Help:  "number of noise levels, or auto: by Technique 2",
+				Known: []string{auto},
+				Field: func(c *train.Config) any { return (*levels)(&c.Sigma.Levels) },
+			},
+			{
+				Name: "spacing", Arg: "HOW",
+				Help:    "of the levels: " + strings.Join(model.Spacings(), " or "),
+				Default: model.Spacings()[0],
+				Known:   model.Spacings(),
+				Field:   func(c *train.Config) any { return &c.Sigma.Spacing },
+			},
+			{
+				Name: "anneal-power", Arg: "P",
+				Help:  "P in the weight sigma^P of each level's loss; 2 weighs all alike",
+				Field: func(c *train.Config) any { return &c.Loss.AnnealPower },
+			},
+			{
+				Name: "levels-per-step", Arg: "K", Unit: "levels",
+				Help:  "levels drawn each step and shared out over the batch; 0: one an image",
+				Field: func(c *train.Config) any { return &c.Loss.LevelsPerStep },
+			},
+			{
+				Name:  "stratified",
+				Help:  "draw the levels evenly over the ladder",
+				Field: func(c *train.Config) any { return &c.Loss.Stratified },
+			},
+		},
+	},
+	{
+		Name: "Optimisation",
+		Settings: []settingFlag{
+			{
+				Name: "steps", Arg: "N", Unit: "steps",
+				Help:  "optimiser steps of the whole run",
+				Field: func(c *train.Config) any { return &c.Steps },
+			},
+			{
+				Name: "batch", Arg: "N", Unit: "images",
+				Help:  "images of a step",
+				Field: func(c *train.Config) any { return &c.Batch },
+			},
+			{
+				Name: "lr", Arg: "LR",
+				Help:  "learning rate of Adam, or auto: 1e-4 at ngf 128, in proportion to 1/ngf, and 1e-3 for ncsn",
+				Known: []string{auto},
+				Field: func(c *train.Config) any { return (*rate)(&c.Adam.LR) },
+			},
+			{
+				Name: "beta1", Arg: "B",
+				Help:  "decay of Adam's first moment, in [0, 1)",
+				Field: func(c *train.Config) any { return &c.Adam.Beta1 },
+			},
+			{
+				Name: "beta2", Arg: "B",
+				Help:  "decay of Adam's second moment, in [0, 1)",
+				Field: func(c *train.Config) any { return &c.Adam.Beta2 },
+			},
+			{
+				Name: "adam-eps", Arg: "EPS",
+				Help:  "added to the root of Adam's second moment",
+				Field: func(c *train.Config) any { return &c.Adam.Eps },
+			},
+			{
+				Name: "ema", Arg: "RATE",
+				Help:  "rate of the moving average of the weights (EMA), in [0, 1); 0: none",
+				Field: func(c *train.Config) any { return &c.EMA.Rate },
+			},
+			{
+				Name:  "ema-warmup",
+				Help:  "the average's rate is min(RATE, (1+n)/(10+n)) after n steps",
+				Field: func(c *train.Config) any { return &c.EMA.Warmup },
+				Unused: func(c *train.Config) string {
+					return when(c.EMA.Rate == 0, "is for the moving average of the weights, and there is none (ema 0)")
+				},
+			},
+			{
+				Name: "seed", Arg: "N",
+				Help:  "seed of weights, noise, batches and made data",
+				Field: func(c *train.Config) any { return &c.Seed },
+			},
+		},
+	},
+	{
+		Name: "Sampling (previews; defaults of the sample command)",
+		Settings: []settingFlag{
+			{
+				Name: "T", Arg: "N", Unit: "steps",
+				Help:  "Langevin steps at each level",
+				Field: func(c *train.Config) any { return &c.Sampling.T },
+			},
+			{
+				Name: "epsilon", Arg: "EPS",
+				Help:    "step size at the last level, in a_i = EPS sigma_i^2/sigma_L^2; 0: by Technique 4",
+				Default: "by Technique 4",
+				Field:   func(c *train.Config) any { return &c.Sampling.Epsilon },
+			},
+			{
+				Name:  "denoise",
+				Help:  "end with the denoising step x + sigma_L^2 s(x, sigma_L)",
+				Field: func(c *train.Config) any { return &c.Sampling.Denoise },
+			},
+		},
+	},
+	{
+		Name: "Bookkeeping",
+		Settings: []settingFlag{
+			{
+				Name: "log-every", Arg: "N", Unit: "steps",
+				Help:  "steps between lines of metrics.jsonl",
+				Field: func(c *train.Config) any { return &c.LogEvery },
+			},
+			{
+				Name: "eval-every", Arg: "N", Unit: "steps",
+				Help:  "steps between held-out losses; 0: never",
+				Field: func(c *train.Config) any { return &c.EvalEvery },
+			},
+			{
+				Name: "preview-every", Arg: "N", Unit: "steps",
+				Help:  "steps between preview pictures; 0: only at the end",
+				Field: func(c *train.Config) any { return &c.PreviewEvery },
+			},
+			{
+				Name: "preview-n", Arg: "N", Unit: "samples",
+				Help:  "samples in a preview; 0: no previews",
+				Field: func(c *train.Config) any { return &c.PreviewN },
+			},
+			{
+				Name: "checkpoint-every", Arg: "N", Unit: "steps",
+				Help:  "steps between checkpoints; 0: only at the end",
+				Field: func(c *train.Config) any { return &c.CheckpointEvery },
+			},
+			{
+				Name: "keep-checkpoints", Arg: "N", Unit: "checkpoints",
+				Help:  "newest checkpoints to keep; 0: all",
+				Field: func(c *train.Config) any { return &c.KeepCheckpoints },
+			},
+		},
+	},
+	{
+		Name: "Machine",
+		Settings: []settingFlag{
+			{
+				Name: "workers", Arg: "N", Unit: "goroutines",
+				Help:  "worker goroutines on the CPU, which change no result; 0: one a core",
+				Field: func(c *train.Config) any { return &c.Workers },
+			},
+		},
+	},
+}
+
+// imagesOnly makes the reason for a setting that networks for images use alone.
+func imagesOnly(setting string) func(c *train.Config) string {
+	return func(c *train.Config) string {
+		return when(!c.Network.Uses(setting), "is for networks for images, and this is "+c.Network.Net)
+	}
+}
+
+// when is text where a condition holds.
+func when(holds bool, text string) string {
+	if holds {
+		return text
+	}
+	return ""
+}
+
+// settings are those of all groups, in order.
+func settings() iter.Seq[settingFlag] {
+	return func(yield func(settingFlag) bool) {
+		for _, g := range groups {
+			for _, s := range g.Settings {
+				if !yield(s) {
+					return
+				}
+			}
+		}
+	}
+}
+
+// levels is a number of noise levels and rate a learning rate; both may be auto, which is 0 in the configuration.
+type (
+	levels int
+	rate   float64
+)
+
+const auto = "auto"
+
+// word is one of some words with commas between; auto is the empty string in the configuration.
+type word struct {
+	to    *string
+	words string
+}
+
+// all is every word, auto last.
+func (w word) all() []string { return append(strings.Split(w.words, ","), auto) }
+
+func (w word) String() string {
+	if w.to == nil || *w.to == "" {
+		return auto
+	}
+	return *w.to
+}
+
+func (w word) Set(text string) error {
+	if err := (cli.Choice{To: w.to, Words: w.all()}).Set(text); err != nil {
+		return err
+	}
+	if text == auto {
+		*w.to = ""
+	}
+	return nil
+}
+
+func (l *levels) String() string {
+	if *l == 0 {
+		return auto
+	}
+	return strconv.Itoa(int(*l))
+}
+
+func (l *levels) Set(text string) error {
+	if *l = 0; text == auto {
+		return nil
+	}
+	if err := cli.Set((*int)(l), text); err != nil {
+		return fmt.Errorf("%w or auto%s", err, nearest.DidYouMean(text, []string{auto}))
+	}
+	var bad *setting.Error
+	if errors.As(model.CheckLevels(int(*l)), &bad) {
+		return fmt.Errorf("%s, or auto", bad.Text)
+	}
+	return nil
+}
+
+func (r *rate) String() string {
+	if *r == 0 {
+		return auto
+	}
+	return cli.Text((*float64)(r))
+}
+
+func (r *rate) Set(text string) error {
+	if *r = 0; text == auto {
+		return nil
+	}
+	if err := cli.Set((*float64)(r), text); err != nil {
+		return fmt.Errorf("%w or auto%s", err, nearest.DidYouMean(text, []string{auto}))
+	}
+	if !(*r > 0) {
+		return fmt.Errorf("is %g: expected a positive learning rate, such as 1e-4, or auto", float64(*r))
+	}
+	return nil
+}

@@ -1,0 +1,444 @@
+// Train: a new run or one that is gone on with, from the configuration to the last line of output.
+
+package traincmd
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"math"
+	"os"
+	"path/filepath"
+	"runtime/pprof"
+	"strings"
+	"time"
+
+	"sigmaz/cmd/internal/cli"
+	"sigmaz/cmd/internal/preview"
+	"sigmaz/cmd/internal/progress"
+	"sigmaz/internal/memory"
+	"sigmaz/kernels"
+	"sigmaz/model"
+	"sigmaz/sample"
+	"sigmaz/train"
+	"sigmaz/train/dataset"
+)
+
+// New makes the command.
+func New() *cli.Command { return newFlags().Command }
+
+// start begins a run or goes on with one.
+func start(ctx context.Context, f *flags, out io.Writer) error {
+	if f.listPresets {
+		return listPresets(f, out)
+	}
+	if f.resume != "" {
+		return resume(ctx, f, out)
+	}
+	return begin(ctx, f, out)
+}
+
+// listPresets prints every preset with what it is, where its numbers come from and the data that it expects.
+func listPresets(f *flags, out io.Writer) error {
+	if given := f.GivenNames(); len(given) > 1 {
+		return cli.Usagef("-list-presets stands alone: leave out the other flags, or use -preset NAME -dry-run to see a preset in full")
+	}
+	var entries []cli.Entry
+	for _, p := range train.Presets {
+		data := "data: built in"
+		if p.Files != "" {
+			data = fmt.Sprintf("data: %s, or where -data says: %s", p.Config.Data, p.Files)
+		}
+		entries = append(entries, cli.Entry{Name: p.Name, Paragraphs: []string{p.What, data, "source: " + p.Source}})
+	}
+	return cli.PrintEntries(out, entries)
+}
+
+// begin starts a new run.
+func begin(ctx context.Context, f *flags, out io.Writer) error {
+	c, preset, err := f.configuration()
+	if err != nil {
+		return err
+	}
+	b, err := kernels.Open(f.device.GPU, f.device.N, c.Workers)
+	if err != nil {
+		return err
+	}
+	defer b.Close()
+	fmt.Fprintf(out, "sigmaz   preset %s, network %s, %s\n", c.Preset, c.Network.Net, b.Name())
+	if f.dryRun {
+		return dryRun(ctx, b, c, preset, f.Given("data"), out)
+	}
+
+	// The folder comes first: a place that cannot be written is known before the data is read.
+	folder, lock, err := train.CreateFolder(f.runs, f.name, baseName(c, preset, f.preset != ""))
+	if err != nil {
+		return cli.UsageOf(err)
+	}
+	defer lock.Release()
+	warnLock(lock, out)
+	display := progress.New(out)
+	defer display.Close()
+	data, err := c.Resolve(ctx, display.Event, epsilon)
+	if err != nil && !f.Given("data") && missing(c.Data) {
+		err = fmt.Errorf("the data of preset %s is not at %s: say where it is with -data; expected: %s", c.Preset, c.Data, preset.Files)
+	}
+	if err != nil {
+		lock.Discard()
+		return err
+	}
+	fmt.Fprintf(out, "run      %s\n", folder)
+	if err = learn(ctx, c, data, b, train.Options{Folder: folder}, f, out, display); err != nil {
+		lock.Discard() // nothing, once there is anything in the folder
+	}
+	return err
+}
+
+// resume goes on with a run.
+func resume(ctx context.Context, f *flags, out io.Writer) error {
+	if err := f.checkResume(); err != nil {
+		return err
+	}
+	folder, _, err := train.FindFolder(f.resume, f.runs)
+	if err != nil {
+		return err
+	}
+	// The lock comes before the checkpoint is chosen: another trainer could write a newer one in between.
+	if !f.dryRun && train.IsRun(folder) {
+		lock, err := train.LockFolder(folder)
+		if err != nil {
+			return err
+		}
+		defer lock.Release()
+		warnLock(lock, out)
+	}
+	stored, err := train.Load(f.resume, f.runs)
+	if err != nil {
+		return err
+	}
+	c := stored.Config
+	if err := f.apply(c); err != nil {
+		return err
+	}
+	if err := f.validate(c); err != nil {
+		return err
+	}
+	if err := stored.CheckSteps(c.Steps); err != nil {
+		return fmt.Errorf("-%w", err)
+	}
+	b, err := kernels.Open(f.device.GPU, f.device.N, c.Workers)
+	if err != nil {
+		return err
+	}
+	defer b.Close()
+	fmt.Fprintf(out, "sigmaz   resume %s at step %d, network %s, %s\n", stored.Folder, stored.Step(), c.Network.Net, b.Name())
+	if f.dryRun {
+		return dryRun(ctx, b, c, train.Preset{Name: c.Preset, Source: "the stored configuration"}, true, out)
+	}
+	display := progress.New(out)
+	defer display.Close()
+	data, err := c.Resolve(ctx, display.Event, epsilon)
+	if err != nil {
+		return err
+	}
+	return learn(ctx, c, data, b, train.Options{Folder: stored.Folder, From: stored}, f, out, display)
+}
+
+// warnLock warns where a folder could not be locked.
+func warnLock(l *train.Lock, out io.Writer) {
+	if l.Warning != "" {
+		fmt.Fprintf(out, "warning  %s\n", l.Warning)
+	}
+}
+
+// learn runs the loop and says where everything is.
+func learn(ctx context.Context, c *train.Config, data *train.Splits, b kernels.Backend, o train.Options, f *flags, out io.Writer, display *progress.Display) error {
+	sigmas, err := c.Ladder()
+	if err != nil {
+		return err
+	}
+	if err := checkMemory(b, c, data, f.device.GPU); err != nil {
+		return err
+	}
+	fmt.Fprintf(out, "ladder   %s\n", ladderText(c, sigmas))
+	average := "no moving average of the weights"
+	if c.EMA.Rate > 0 {
+		average = fmt.Sprintf("moving average of the weights %g%s", c.EMA.Rate, map[bool]string{true: ", warmed up"}[c.EMA.Warmup])
+	}
+	fmt.Fprintf(out, "adam     learning rate %.4g; %s\n", c.Adam.LR, average)
+	warnMargin(c, sigmas, out)
+	warnAverage(c, out)
+	o.Backend, o.Events = b, display.Event
+	if o.Hooks.Preview, err = previews(c, data, sigmas, b); err != nil {
+		return err
+	}
+	stop, err := profile(f.cpuProfile)
+	if err != nil {
+		return err
+	}
+	defer stop()
+	fmt.Fprintf(out, "training %d steps of %d; Ctrl-C saves and stops\n", c.Steps, c.Batch)
+	r, err := train.Run(ctx, c, data, o)
+	display.Close()
+	if err != nil {
+		return err
+	}
+	again := fmt.Sprintf("%s -resume %s", f.CommandLine("train", f.device), cli.Shell(o.Folder))
+	if r.Stopped {
+		fmt.Fprintf(out, "stopped after step %d of %d, saved as %s\ngo on with: %s\n", r.Step, c.Steps, r.Checkpoint, again)
+		return nil
+	}
+	if o.From != nil && o.From.Step() == r.Step {
+		fmt.Fprintf(out, "the run is at its last step, %d; %s -steps %d trains on\n", r.Step, again, 2*r.Step)
+	} else {
+		fmt.Fprintf(out, "done     %d steps in %s, %.0f images/s\n", r.Step, r.Elapsed.Round(100*time.Millisecond), r.ImagesPerS)
+	}
+	if r.Loss == r.Loss {
+		fmt.Fprintf(out, "loss     %.4g, %.3f of %s, over the last window", r.Loss, r.Relative, c.Unit())
+		if r.HeldOut == r.HeldOut {
+			fmt.Fprintf(out, "; held out%s: %.4g", map[bool]string{true: ", averaged weights"}[c.EMA.Rate > 0], r.HeldOut)
+		}
+		fmt.Fprintln(out)
+	}
+	if r.Picture != "" {
+		fmt.Fprintf(out, "pictures %s\n", r.Picture)
+	}
+	fmt.Fprintf(out, "weights  %s\nsample   %s %s\n", r.Checkpoint, f.CommandLine("sample", f.device), cli.Shell(o.Folder))
+	return nil
+}
+
+// profile starts a CPU profile into path, if there is one, which stop completes.
+func profile(path string) (stop func(), err error) {
+	if path == "" {
+		return func() {}, nil
+	}
+	w, err := os.Create(path)
+	if err != nil {
+		return nil, fmt.Errorf("-cpuprofile: cannot write the profile: %w; choose a file in a folder that can be written", err)
+	}
+	if err := pprof.StartCPUProfile(w); err != nil {
+		w.Close()
+		return nil, fmt.Errorf("-cpuprofile: %w", err)
+	}
+	return func() { pprof.StopCPUProfile(); w.Close() }, nil
+}
+
+// checkMemory refuses a network and batch that the machine cannot hold, before the attempt ends the process. A GPU says
+// so itself.
+func checkMemory(b kernels.Backend, c *train.Config, data *train.Splits, gpu bool) error {
+	tc, err := c.Trainer(data)
+	if err != nil {
+		return err
+	}
+	words, err := train.TrainerWords(b, tc)
+	if err != nil {
+		return err
+	}
+	have := memory.Host()
+	if need := 4 * float64(words); !gpu && have > 0 && need > have {
+		what := fmt.Sprintf("ngf %d", c.Network.NGF)
+		if !c.Network.TakesImages() {
+			what = fmt.Sprintf("hidden %d", c.Network.Hidden)
+		}
+		return fmt.Errorf("training with batch %d and %s needs %s of memory, and this machine has %s: lower one of the two (-dry-run tells what a choice takes)", c.Batch, what, bytesText(need), bytesText(have))
+	}
+	return nil
+}
+
+// previews returns the function that draws pictures of the training, all from one seed, so that two of them differ by
+// the weights alone. Its memory is taken here, before that of the training, so that a device on which both do not fit
+// is known at once.
+func previews(c *train.Config, data *train.Splits, sigmas model.Ladder, b kernels.Backend) (func(context.Context, uint64, []model.Named, string) error, error) {
+	if c.PreviewN == 0 {
+		return nil, nil
+	}
+	p, err := preview.New(b, c.Network, sigmas, sampling(c), c.PreviewN)
+	if err != nil {
+		return nil, fmt.Errorf("previews: %w; -preview-n 0 draws none", err)
+	}
+	if data.Train.F32 != nil {
+		for i := range min(data.Train.N, c.PreviewN) {
+			p.Data = append(p.Data, data.Train.Floats(i)...)
+		}
+		if c.Scaler != nil {
+			p.Names = c.Scaler.Columns
+		}
+	}
+	return func(ctx context.Context, step uint64, weights []model.Named, path string) error {
+		return p.Write(ctx, weights, "", path)
+	}, nil
+}
+
+// sampling returns the options by which samples of a run are drawn.
+func sampling(c *train.Config) sample.Options {
+	return sample.Options{T: c.Sampling.T, Epsilon: c.Sampling.Epsilon, Denoise: c.Sampling.Denoise, Seed: c.Seed}
+}
+
+// epsilon returns the step size of sampling: the one asked for, or Technique 4's where that is 0. It is checked.
+func epsilon(sigmas model.Ladder, t int, eps float64) (float64, error) {
+	if eps == 0 {
+		eps = sample.Epsilon(sigmas, t)
+	}
+	return eps, sample.Options{T: t, Epsilon: eps}.Check(sigmas)
+}
+
+// missing tells whether data is one path and nothing is there.
+func missing(data string) bool {
+	spec, err := dataset.ParseSpec(data)
+	if err != nil || len(spec.Paths) != 1 {
+		return false
+	}
+	_, err = os.Stat(spec.Paths[0])
+	return errors.Is(err, fs.ErrNotExist)
+}
+
+func ladderText(c *train.Config, sigmas model.Ladder) string {
+	return fmt.Sprintf("%d levels, sigma %.4g to %.4g, ratio g = %.6g; T = %d, epsilon = %.4g, %d score evaluations a sample",
+		len(sigmas), sigmas.Begin(), sigmas.End(), sigmas.Ratio(), c.Sampling.T, c.Sampling.Epsilon, sampling(c).NFE(len(sigmas)))
+}
+
+// warnMargin warns where sampling from a network that does not see sigma would run away or nearly so.
+func warnMargin(c *train.Config, sigmas model.Ladder, out io.Writer) {
+	verdict, margin := sample.JudgeStability(c.Network.SeesSigma(), sigmas, c.Sampling.T, c.Sampling.Epsilon)
+	if verdict == sample.Stable {
+		return
+	}
+	what := "is close to it"
+	if verdict == sample.Unstable {
+		what = "is beyond it"
+	}
+	fmt.Fprintf(out, "warning  T q / (4(g-1)) = %.2f: below 1 samples of a network that does not see sigma run away, and this %s; use more levels or a larger T (%.1f is safe)\n", margin, what, sample.SafeMargin)
+}
+
+// warnAverage warns where samples, which are drawn with the moving average of the weights, will show the weights that
+// training began with.
+func warnAverage(c *train.Config, out io.Writer) {
+	if c.EMA.Warmup || c.EMA.Rate == 0 || c.Init != "" || c.Continue != "" {
+		return
+	}
+	if left := math.Pow(c.EMA.Rate, float64(c.Steps)); left > 0.01 {
+		fmt.Fprintf(out, "warning  after %d steps the moving average, with which samples are drawn, still holds %.0f %% of the initial weights; -ema-warmup lets it follow from the start\n", c.Steps, 100*left)
+	}
+}
+
+// dryRun prints the resolved settings and what a run with them costs. Without the data it takes the preset's image
+// size.
+func dryRun(ctx context.Context, b kernels.Backend, c *train.Config, preset train.Preset, dataGiven bool, out io.Writer) error {
+	var data *train.Splits
+	var err error
+	if !dataGiven && missing(c.Data) {
+		expected := ""
+		if preset.Files != "" {
+			expected = "; expected: " + preset.Files
+		}
+		fmt.Fprintf(out, "data     nothing at %s (-data says where it is%s); sizes are the preset's\n", c.Data, expected)
+		err = c.ResolveShape(epsilon)
+	} else {
+		display := progress.New(out)
+		defer display.Close()
+		data, err = c.Resolve(ctx, display.Event, epsilon)
+	}
+	if err != nil {
+		return err
+	}
+	sigmas, err := c.Ladder()
+	if err != nil {
+		return err
+	}
+	info, err := model.Describe(c.Network)
+	if err != nil {
+		return err
+	}
+	tc, err := c.Trainer(data)
+	if err != nil {
+		return err
+	}
+	words, err := train.TrainerWords(b, tc)
+	if err != nil {
+		return err
+	}
+	n := c.Network
+	fmt.Fprintf(out, "\n%s\n", c.YAML())
+	fmt.Fprintf(out, "source      %s\n", preset.Source)
+	fmt.Fprintf(out, "network     %s on %dx%dx%d: %d parameters in %d tensors\n", n.Net, n.Height, n.Width, n.Channels, info.Parameters, info.Tensors)
+	fmt.Fprintf(out, "cost        %s multiply-adds an image forward, about three times that a training step and image\n", count(float64(info.MACs)))
+	fmt.Fprintf(out, "            %s over the run, and %s a sample\n", count(3*float64(info.MACs)*float64(c.Batch)*float64(c.Steps)), count(float64(info.MACs)*float64(sampling(c).NFE(len(sigmas)))))
+	fmt.Fprintf(out, "memory      %s for training", bytesText(4*float64(words)))
+	if c.PreviewN > 0 {
+		words, err := preview.Words(b, c.Network, sigmas, c.PreviewN)
+		if err != nil {
+			return err
+		}
+		fmt.Fprintf(out, ", %s for previews", bytesText(4*float64(words)))
+	}
+	if data != nil {
+		size, where := data.Train.Size(), "of data"
+		if data.HeldOut != nil {
+			size += data.HeldOut.Size()
+		}
+		if data.Mapped {
+			where = "of data on disk, mapped"
+		}
+		fmt.Fprintf(out, ", %s %s", bytesText(float64(size)), where)
+	}
+	fmt.Fprintf(out, "\ncheckpoint  %s\n", bytesText(16*float64(info.Parameters)))
+	fmt.Fprintf(out, "loss        D/2 = %g with zero weights (anneal-power 2)\n", float64(n.D())/2)
+	fmt.Fprintf(out, "ladder      %s\n", ladderText(c, sigmas))
+	if c.Network.SeesSigma() {
+		fmt.Fprintf(out, "stability   the network sees sigma: no condition on T\n")
+	} else {
+		fmt.Fprintf(out, "stability   T q / (4(g-1)) = %.3g with q = epsilon/sigma_L^2; %g or more is safe\n", sample.StabilityMargin(sigmas, c.Sampling.T, c.Sampling.Epsilon), sample.SafeMargin)
+	}
+	return nil
+}
+
+// count writes a large number with a prefix of the SI: 9.9 G.
+func count(v float64) string {
+	for _, u := range []struct {
+		v float64
+		s string
+	}{{1e18, "E"}, {1e15, "P"}, {1e12, "T"}, {1e9, "G"}, {1e6, "M"}, {1e3, "k"}} {
+		if v >= u.v {
+			return fmt.Sprintf("%.3g %s", v/u.v, u.s)
+		}
+	}
+	return fmt.Sprintf("%.3g", v)
+}
+
+// bytesText writes a size of memory in powers of 1,024.
+func bytesText(v float64) string {
+	switch {
+	case v >= 1<<40:
+		return fmt.Sprintf("%.2f TiB", v/(1<<40))
+	case v >= 1<<30:
+		return fmt.Sprintf("%.2f GiB", v/(1<<30))
+	case v >= 1<<20:
+		return fmt.Sprintf("%.1f MiB", v/(1<<20))
+	}
+	return fmt.Sprintf("%.1f KiB", v/(1<<10))
+}
+
+// baseName returns the run's name without its number: the preset's, or the data's where that says more.
+func baseName(c *train.Config, preset train.Preset, presetGiven bool) string {
+	spec, _ := dataset.ParseSpec(c.Data) // an error is told where the data is opened
+	if spec.Kind == dataset.Toy {
+		return spec.Toy
+	}
+	if presetGiven || c.Data == preset.Config.Data {
+		return preset.Name
+	}
+	first := c.Data
+	if len(spec.Paths) > 0 {
+		first = spec.Paths[0]
+	}
+	name := strings.TrimLeft(filepath.Base(filepath.Clean(first)), ".")
+	for _, ext := range []string{".gz", ".bz2", ".tar", ".tgz", ".zip", ".csv", ".tsv", ".txt", ".npy", ".bin"} {
+		name = strings.TrimSuffix(name, ext)
+	}
+	if name == "" || name == string(filepath.Separator) {
+		return preset.Name
+	}
+	return name
+}

@@ -1,0 +1,165 @@
+// Building a network: from its configuration to a Gorgonia graph of the score, the loss and the gradients.
+
+package model
+
+import (
+	"errors"
+	"fmt"
+
+	"gorgonia.org/gorgonia"
+	"gorgonia.org/tensor"
+
+	"sigmaz/model/graph"
+)
+
+// Network is a network's graph for one batch size N, with its loss and gradients where asked for.
+type Network struct {
+	Graph  *gorgonia.ExprGraph
+	XTilde *gorgonia.Node // (N, H, W, C), vectors (N, D)
+	Z      *gorgonia.Node // like XTilde; nil without a loss
+	Sigma  *gorgonia.Node // (N)
+	Level  *gorgonia.Node // (N) uint32 by bit pattern, the noise level; nil for networks that do not read it
+	Score  *gorgonia.Node // like XTilde
+	Loss   *gorgonia.Node // scalar; nil without a loss
+	Params []*Param       // in the order of PyTorch's state_dict
+	Grads  gorgonia.Nodes // d loss / d parameter, in the order of Params; nil without gradients
+}
+
+// Objective says what is built on top of the score.
+type Objective int
+
+const (
+	ScoreOnly Objective = iota
+	LossOnly            // the loss as well
+	Gradients           // and its gradient for every parameter
+)
+
+// Build builds the graph for batches of the given size. power is the exponent p of the loss weight sigma^p, see
+// [graph.Loss].
+func Build(c Config, batch int, objective Objective, power float64) (net *Network, err error) {
+	err = graph.Build(func() (err error) {
+		net, err = build(c, batch, objective, power)
+		return err
+	})
+	return net, err
+}
+
+// build builds while no other graph is built.
+func build(c Config, batch int, objective Objective, power float64) (net *Network, err error) {
+	params, err := c.Params()
+	if err != nil {
+		return nil, err
+	}
+	// Errors of the builder travel up to here as panics of one type, so that a network reads as a list of layers.
+	defer func() {
+		if r := recover(); r != nil {
+			var b buildError
+			if e, ok := r.(error); !ok || !errors.As(e, &b) {
+				panic(r)
+			}
+			net, err = nil, b.err
+		}
+		if err != nil {
+			net, err = nil, fmt.Errorf("network %s: %w", c.Net, err)
+		}
+	}()
+	row := c.row()
+	shape := tensor.Shape{batch, c.Height, c.Width, c.Channels}
+	if row.vectors {
+		shape = tensor.Shape{batch, c.D()}
+	}
+	net = &Network{Graph: gorgonia.NewGraph(), Params: params}
+	net.XTilde, net.Sigma = net.input("x_tilde", shape), net.input("sigma", tensor.Shape{batch})
+	b := &builder{net: net, params: map[string]*Param{}, used: map[string]bool{}}
+	for _, p := range params {
+		p.Node = net.input(p.Name, p.Shape)
+		b.params[p.Name] = p
+	}
+	net.Score = row.score(b, c, net.XTilde)
+	for _, p := range params {
+		if !b.used[p.Name] {
+			return nil, fmt.Errorf("parameter %s is not used", p.Name)
+		}
+	}
+	if objective == ScoreOnly {
+		return net, nil
+	}
+	net.Z = net.input("z", shape)
+	net.Loss = b.node(graph.Loss{Power: power}, "loss", net.Score, net.Z, net.Sigma)
+	if objective == LossOnly {
+		return net, nil
+	}
+	var nodes gorgonia.Nodes
+	for _, p := range params {
+		nodes = append(nodes, p.Node)
+	}
+	net.Grads, err = graph.Gradients(net.Loss, nodes)
+	return net, err
+}
+
+// input adds an input to the graph.
+func (net *Network) input(name string, s tensor.Shape) *gorgonia.Node {
+	return gorgonia.NewTensor(net.Graph, gorgonia.Float32, len(s), gorgonia.WithShape(s...), gorgonia.WithName(name))
+}
+
+// buildError carries an error of the builder up to build.
+type buildError struct{ err error }
+
+func (e buildError) Error() string { return e.err.Error() }
+
+// builder adds layers to a network's graph. Paths are PyTorch's module names.
+type builder struct {
+	net    *Network
+	params map[string]*Param
+	used   map[string]bool
+}
+
+// sigma returns the node of sigma (N).
+func (b *builder) sigma() *gorgonia.Node { return b.net.Sigma }
+
+// level returns the node of the noise level (N), which a network that never asks for it does not have.
+func (b *builder) level() *gorgonia.Node {
+	if b.net.Level == nil {
+		b.net.Level = b.net.input("level", b.net.Sigma.Shape())
+	}
+	return b.net.Level
+}
+
+// node adds a layer and returns its output.
+func (b *builder) node(l graph.Layer, path string, in ...*gorgonia.Node) *gorgonia.Node {
+	n, err := graph.Apply(l, path, in...)
+	if err != nil {
+		panic(buildError{err})
+	}
+	return n
+}
+
+// param returns the node of a parameter.
+func (b *builder) param(name string) *gorgonia.Node {
+	p, ok := b.params[name]
+	if !ok {
+		panic(buildError{fmt.Errorf("parameter %s is not declared", name)})
+	}
+	b.used[name] = true
+	return p.Node
+}
+
+// conv adds the convolution, or linear layer, whose parameters are declared under path.
+func (b *builder) conv(path string, dilation int, x *gorgonia.Node) *gorgonia.Node {
+	w := b.param(path + ".weight")
+	l := graph.Conv{K: 1, Dilation: dilation}
+	if s := w.Shape(); len(s) == 4 {
+		l.K = s[1]
+	}
+	in := []*gorgonia.Node{x, w}
+	if _, ok := b.params[path+".bias"]; ok {
+		l.Bias = true
+		in = append(in, b.param(path+".bias"))
+	}
+	return b.node(l, path, in...)
+}
+
+// add adds the sum of x and y.
+func (b *builder) add(path string, x, y *gorgonia.Node) *gorgonia.Node {
+	return b.node(graph.Sum{}, path, x, y)
+}

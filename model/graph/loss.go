@@ -1,0 +1,40 @@
+// The loss.
+
+package graph
+
+import (
+	"fmt"
+
+	"gorgonia.org/tensor"
+
+	"sigmaz/kernels"
+)
+
+// Loss is the weighted denoising score matching loss of the score s and the noise z (N, ...) at sigma (N), a scalar:
+//
+//	1/N sum_n  1/2 sigma_n^Power |s_n + z_n/sigma_n|^2
+//
+// Its hidden buffer 0 is the loss of each row (N).
+type Loss struct{ Power float64 }
+
+func (l Loss) String() string { return fmt.Sprintf("loss sigma^%g", l.Power) }
+
+func (l Loss) output(in shapes) (tensor.Shape, error) {
+	if !in[0].Eq(in[1]) {
+		return nil, fmt.Errorf("score %v and noise %v differ", in[0], in[1])
+	}
+	return tensor.ScalarShape(), nil
+}
+
+func (l Loss) hidden(in shapes) []hidden { return []hidden{{words: in.rows(), kept: true}} }
+func (l Loss) gradients() []gradient     { return []gradient{computed, none, none} }
+
+func (l Loss) forward(in shapes, w windows) []kernels.Op {
+	return []kernels.Op{kernels.Loss{N: in.rows(), Mean: w.out, PerRow: w.hidden[0], S: w.in[0], Z: w.in[1],
+		Sigma: w.in[2], Power: l.Power}}
+}
+
+func (l Loss) backward(in shapes, w windows) []kernels.Op {
+	return []kernels.Op{kernels.LossGrad{N: in.rows(), DS: w.din[0], S: w.in[0], Z: w.in[1], Sigma: w.in[2],
+		DMean: w.dout, Power: l.Power}}
+}

@@ -1,0 +1,51 @@
+// Where sigma enters a network.
+
+package graph
+
+import (
+	"fmt"
+
+	"gorgonia.org/tensor"
+
+	"sigmaz/kernels"
+)
+
+// DivSigma divides each row of x by its sigma; its inputs are x (N, ...) and sigma (N).
+type DivSigma struct {
+	sameShape
+	noHidden
+}
+
+func (DivSigma) String() string        { return "div_sigma" }
+func (DivSigma) gradients() []gradient { return []gradient{computed, none} }
+
+func (DivSigma) forward(in shapes, w windows) []kernels.Op {
+	return []kernels.Op{kernels.DivSigma{N: in.rows(), Y: w.out, X: w.in[0], Sigma: w.in[1]}}
+}
+
+func (DivSigma) backward(in shapes, w windows) []kernels.Op {
+	return []kernels.Op{kernels.DivSigma{N: in.rows(), Y: w.din[0], X: w.dout, Sigma: w.in[1]}}
+}
+
+// MLPInput is what a network for vectors sees of x (N, D) and sigma (N): (N, D+1),
+//
+//	h = [x / sqrt(sigma^2 + SD^2), ln sigma]
+//
+// Nothing upstream is trained, so it has no gradient.
+type MLPInput struct {
+	SD float64
+
+	noHidden
+	noBackward
+}
+
+func (l MLPInput) String() string      { return fmt.Sprintf("mlp_input sd=%g", l.SD) }
+func (MLPInput) gradients() []gradient { return []gradient{none, none} }
+
+func (MLPInput) output(in shapes) (tensor.Shape, error) {
+	return tensor.Shape{in[0][0], in[0][1] + 1}, nil
+}
+
+func (l MLPInput) forward(in shapes, w windows) []kernels.Op {
+	return []kernels.Op{kernels.MLPInput{N: in.rows(), Y: w.out, X: w.in[0], Sigma: w.in[1], SD: l.SD}}
+}

@@ -1,0 +1,157 @@
+// Events: what a run reports while it works, for whoever shows it to people. The package itself prints nothing.
+
+package train
+
+import "time"
+
+// Event is one of the types in this file, by value.
+type Event interface{ event() }
+
+// Events takes events in the order in which they happen, one at a time. nil takes none.
+type Events func(Event)
+
+// report hands an event on.
+func (e Events) report(event Event) {
+	if e != nil {
+		e(event)
+	}
+}
+
+// Warning is something that somebody should know before the run takes its time. The text is one sentence.
+type Warning struct{ Text string }
+
+// The data, in [Config.Resolve].
+type (
+	// Opening comes before the data is opened, which takes moments or, for many files, minutes.
+	Opening struct{}
+
+	// Reading is how far that is: so many of a total are read. Without a total (0) the files are still looked at, and
+	// Done is the number of the file at hand.
+	Reading struct {
+		Done, Total int
+		Left        time.Duration // that the rest will take; with a total only
+	}
+
+	// DataNote is something about the data, in one line.
+	DataNote struct{ Text string }
+
+	// Opened is the data.
+	Opened struct {
+		Name   string
+		Mapped bool // it lies in a mapped file, not in memory
+	}
+)
+
+// The distances between the images, where a rule for the ladder asks for them, in [Config.Resolve].
+type (
+	// Comparing comes before the distances between all pairs of N images are taken.
+	Comparing struct{ N int }
+
+	// Compared is how far that is.
+	Compared struct {
+		Done, Total int64 // pairs
+		Left        time.Duration
+	}
+
+	// Diameter is the largest distance between two of N, found without looking at all pairs.
+	Diameter struct {
+		Max float64
+		N   int
+	}
+
+	// PairDistances is what all pairs say.
+	PairDistances struct {
+		Distances
+		End float64 // d_min/(2 sqrt D)
+	}
+)
+
+// The start of a run, in [Run].
+type (
+	// StartedFrom says whose weights the run starts with, where they are not drawn from its seed.
+	StartedFrom struct {
+		Path    string
+		Kind    string // checkpoint.KindCheckpoint and its siblings
+		Step    uint64 // of the weights
+		Stepped bool   // whether the file says which step that is
+		GoesOn  bool   // with Adam's moments and the step of the file
+		Average AverageStart
+	}
+
+	// SetAside says that later checkpoints than the one that the run goes on from, and a copy of the metrics, were
+	// renamed.
+	SetAside struct {
+		Checkpoints int
+		Ext         string // which their names now end in
+	}
+
+	// Training comes before the first step of this process, after so many of earlier ones.
+	Training struct{ Step, Steps uint64 }
+)
+
+// AverageStart is what the moving average of the weights starts with.
+type AverageStart int
+
+const (
+	NoAverage          AverageStart = iota // none is kept
+	AverageFromAverage                     // the file's moving average
+	AverageFromWeights                     // the file's weights, since it has no average
+)
+
+// The steps, in [Run].
+type (
+	// Progress is how far the run is, about twice a second.
+	Progress struct {
+		Step, Steps uint64
+		Loss        float64 // a running mean over the last steps
+		Relative    float64 // the loss relative to that of zero weights
+		Unit        string  // what that loss is called: Config.Unit
+		ImagesPerS  float64
+		Left        time.Duration // that the rest will take
+	}
+
+	// Logged is a line of metrics.jsonl about training: Progress with the mean loss of the steps since the line
+	// before.
+	Logged struct{ Progress }
+
+	// Evaluating comes before the held-out loss is taken, HeldOut after it.
+	Evaluating struct{ Step uint64 }
+	HeldOut    struct {
+		Step           uint64
+		Loss, Relative float64
+		Unit           string
+	}
+
+	// Saved is a checkpoint.
+	Saved struct {
+		Step uint64
+		Path string
+	}
+
+	// Drawing comes before a preview is drawn, Picture after it.
+	Drawing struct{ Step uint64 }
+	Picture struct {
+		Step uint64
+		Path string
+	}
+)
+
+func (Warning) event()       {}
+func (Opening) event()       {}
+func (Reading) event()       {}
+func (DataNote) event()      {}
+func (Opened) event()        {}
+func (Comparing) event()     {}
+func (Compared) event()      {}
+func (Diameter) event()      {}
+func (PairDistances) event() {}
+func (StartedFrom) event()   {}
+func (SetAside) event()      {}
+func (Training) event()      {}
+func (Progress) event()      {}
+func (Logged) event()        {}
+func (Evaluating) event()    {}
+func (HeldOut) event()       {}
+func (Saved) event()         {}
+func (Drawing) event()       {}
+func (Picture) event()       {}

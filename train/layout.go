@@ -1,0 +1,168 @@
+// Where a trainer's memory lies: one arena, known in size before a word of it is allocated. In words,
+//
+//	state | held-out state | ladder | parameters | gradients | m | v | ema | ring | level | memory of the plans
+//
+// The plans of training and of the held-out loss share their memory, since they never run at the same time.
+
+package train
+
+import (
+	"fmt"
+
+	"gorgonia.org/gorgonia"
+
+	"sigmaz/kernels"
+	"sigmaz/model"
+	"sigmaz/model/checkpoint"
+	"sigmaz/model/graph"
+)
+
+// layout is where everything lies. A group is a window of one value for each of all parameters, in their order.
+type layout struct {
+	state, heldOutState, ladder kernels.Buf
+	params, grads, m, v, ema    kernels.Buf // groups; ema is absent where no average is kept
+	ring, level                 kernels.Buf
+	heldOutRing                 kernels.Buf   // (2 Batch) losses and levels of one held-out batch, if there are any
+	words                       int           // size of the arena
+	param                       []kernels.Buf // of each parameter, relative to its group
+}
+
+// averaged returns the group of weights that samples and the held-out loss are taken with.
+func (l *layout) averaged() kernels.Buf {
+	if l.ema.N > 0 {
+		return l.ema
+	}
+	return l.params
+}
+
+// group returns the group of the tensors whose names start with prefix; absent where there is none.
+func (l *layout) group(prefix string) kernels.Buf {
+	return map[string]kernels.Buf{
+		checkpoint.ParamPrefix: l.params, checkpoint.EMAPrefix: l.ema,
+		checkpoint.AdamMPrefix: l.m, checkpoint.AdamVPrefix: l.v, gradPrefix: l.grads,
+	}[prefix]
+}
+
+// at returns the window of parameter i in a group.
+func (l *layout) at(group kernels.Buf, i int) kernels.Buf {
+	return group.Slice(l.param[i].Off, l.param[i].N)
+}
+
+// plans are the two graphs of a trainer with their memory. Those of the held-out loss are nil without held-out data.
+type plans struct {
+	layout          layout
+	net, heldOutNet *model.Network
+	train, heldOut  *graph.Plan
+}
+
+// newPlans builds the graphs and lays out the arena.
+func newPlans(c TrainerConfig) (*plans, error) {
+	if err := c.validate(); err != nil {
+		return nil, err
+	}
+	p := &plans{}
+	var err error
+	if p.net, err = model.Build(c.Network, c.Batch, model.Gradients, c.AnnealPower); err != nil {
+		return nil, err
+	}
+	l := &p.layout
+	take := func(n int) kernels.Buf {
+		b := kernels.Buf{Off: l.words, N: n}
+		l.words += (n + 15) / 16 * 16 // whole cache lines
+		return b
+	}
+	l.state, l.heldOutState = take(kernels.StateWords), take(kernels.StateWords)
+	l.ladder = take(len(c.Sigmas))
+	count := 0
+	for _, p := range p.net.Params {
+		n := p.Shape.TotalSize()
+		l.param = append(l.param, kernels.Buf{Off: count, N: n})
+		count += n
+	}
+	l.params, l.grads, l.m, l.v = take(count), take(count), take(count), take(count)
+	if c.EMARate > 0 {
+		l.ema = take(count)
+	}
+	l.ring, l.level = take(max(1, c.Ring)*2*c.Batch), take(c.Batch)
+
+	base := l.words // of both plans
+	if err := p.planTraining(base); err != nil || c.HeldOut == nil {
+		return p, err
+	}
+	l.words = base // the memory of the two plans overlaps
+	l.heldOutRing = take(2 * c.Batch)
+	return p, p.planHeldOut(c)
+}
+
+// validate refuses what no trainer can be built from; the network's configuration is judged by [model.Build].
+func (c *TrainerConfig) validate() error {
+	if c.Batch < 1 {
+		return fmt.Errorf("batch is %d: expected at least 1", c.Batch)
+	}
+	if len(c.Sigmas) < 1 {
+		return fmt.Errorf("the noise ladder is empty: expected at least one level")
+	}
+	n := c.Network
+	for _, d := range []*kernels.Data{c.Data, c.HeldOut} {
+		if d != nil && (d.H != n.Height || d.W != n.Width || d.C != n.Channels) {
+			return fmt.Errorf("the data have shape %dx%dx%d, the network takes %dx%dx%d (height x width x channels)",
+				d.H, d.W, d.C, n.Height, n.Width, n.Channels)
+		}
+	}
+	return nil
+}
+
+// planTraining plans score, loss and gradients, in memory from word base on.
+func (p *plans) planTraining(base int) (err error) {
+	l := &p.layout
+	placed := map[*gorgonia.Node]kernels.Buf{p.net.Level: l.level}
+	outputs := gorgonia.Nodes{p.net.Score, p.net.Loss}
+	for i, p := range p.net.Params {
+		placed[p.Node] = l.at(l.params, i)
+	}
+	for i, g := range p.net.Grads {
+		placed[g] = l.at(l.grads, i)
+		outputs = append(outputs, g)
+	}
+	if p.train, err = graph.NewPlan(outputs, placed, base); err != nil {
+		return err
+	}
+	l.words = p.train.End
+	return nil
+}
+
+// planHeldOut plans the loss of held-out data with the averaged weights, in memory behind that of the layout so far,
+// which training uses too.
+func (p *plans) planHeldOut(c TrainerConfig) (err error) {
+	l := &p.layout
+	if p.heldOutNet, err = model.Build(c.Network, c.Batch, model.LossOnly, c.AnnealPower); err != nil {
+		return err
+	}
+	placed := map[*gorgonia.Node]kernels.Buf{p.heldOutNet.Level: l.level}
+	for i, p := range p.heldOutNet.Params {
+		placed[p.Node] = l.at(l.averaged(), i)
+	}
+	if p.heldOut, err = graph.NewPlan(gorgonia.Nodes{p.heldOutNet.Loss}, placed, l.words); err != nil {
+		return err
+	}
+	l.words = max(p.train.End, p.heldOut.End)
+	return nil
+}
+
+// programs lists the plans' operations.
+func (p *plans) programs() [][]kernels.Op {
+	if p.heldOut == nil {
+		return [][]kernels.Op{p.train.Ops}
+	}
+	return [][]kernels.Op{p.train.Ops, p.heldOut.Ops}
+}
+
+// TrainerWords returns the memory in four-byte words that a trainer takes on a backend: its one arena, and what the
+// programs that train and evaluate take beside it.
+func TrainerWords(b kernels.Backend, c TrainerConfig) (int, error) {
+	p, err := newPlans(c)
+	if err != nil {
+		return 0, err
+	}
+	return p.layout.words + b.Workspace(p.programs()...), nil
+}

@@ -1,0 +1,162 @@
+// What a trainer does: steps, losses, the held-out loss, and steps on batches given by hand.
+
+package train
+
+import (
+	"context"
+	"fmt"
+	"math"
+
+	"sigmaz/kernels"
+	"sigmaz/model/graph"
+)
+
+// Step does one optimiser step: perturb, forward, loss, backward, Adam, EMA. Nothing is read back.
+func (t *Trainer) Step() error {
+	if t.step == nil {
+		return fmt.Errorf("trainer: no data set was given")
+	}
+	if t.steps-t.read >= uint64(max(1, t.c.Ring)) {
+		return fmt.Errorf("trainer: the losses of %d steps were not read", t.steps-t.read)
+	}
+	if err := t.step.RunAll(); err != nil {
+		return err
+	}
+	t.steps++
+	return nil
+}
+
+// StepsDone returns the number of optimiser steps done.
+func (t *Trainer) StepsDone() uint64 { return t.steps }
+
+// LossRecord is the loss of one step: of each row, 1/2 sigma^p |s + z/sigma|^2, with the row's level.
+type LossRecord struct {
+	Step  uint64 // counted from 1: the number of steps done after it
+	Loss  []float32
+	Level []uint32
+}
+
+// Mean returns the step's loss, summed in the order of the rows.
+func (r LossRecord) Mean() float64 {
+	var sum float64
+	for _, v := range r.Loss {
+		sum += float64(v)
+	}
+	return sum / float64(len(r.Loss))
+}
+
+// Losses appends the records of all steps since the last call.
+func (t *Trainer) Losses(dst []LossRecord) ([]LossRecord, error) {
+	if t.read == t.steps {
+		return dst, nil
+	}
+	n := t.c.Batch
+	ring := make([]float32, t.layout.ring.N) // one copy for all steps
+	if err := t.arena.Read(ring, t.layout.ring); err != nil {
+		return dst, err
+	}
+	for ; t.read < t.steps; t.read++ {
+		slot := int(t.read % uint64(max(1, t.c.Ring)))
+		words := ring[slot*2*n : (slot+1)*2*n : (slot+1)*2*n]
+		dst = append(dst, LossRecord{t.read + 1, words[:n:n], bitsOf(words[n:])})
+	}
+	return dst, nil
+}
+
+// bitsOf reads words as uint32.
+func bitsOf(words []float32) []uint32 {
+	out := make([]uint32, len(words))
+	for i, w := range words {
+		out[i] = math.Float32bits(w)
+	}
+	return out
+}
+
+// HeldOutLoss computes the full objective on the held-out rows with the averaged weights (see Averaged) and fixed
+// noise: the mean over all levels, 1/L sum over i, and the mean of each level.
+func (t *Trainer) HeldOutLoss(ctx context.Context) (full float64, perLevel []float64, err error) {
+	if t.heldOut == nil {
+		return 0, nil, fmt.Errorf("trainer: no held-out data were given")
+	}
+	if err := t.arena.Write(t.layout.heldOutState, make([]float32, kernels.StateWords)); err != nil {
+		return 0, nil, err
+	}
+	levels, total, n := len(t.c.Sigmas), t.c.HeldOut.N*len(t.c.Sigmas), t.c.Batch
+	perLevel = make([]float64, levels)
+	words := make([]float32, 2*n)
+	for done := 0; done < total; done += n {
+		if err := ctx.Err(); err != nil {
+			return 0, nil, err
+		}
+		if err := t.heldOut.RunAll(); err != nil {
+			return 0, nil, err
+		}
+		if err := t.arena.Read(words, t.layout.heldOutRing); err != nil {
+			return 0, nil, err
+		}
+		for r := range min(n, total-done) {
+			perLevel[math.Float32bits(words[n+r])] += float64(words[r])
+		}
+	}
+	for i := range perLevel {
+		perLevel[i] /= float64(t.c.HeldOut.N)
+		full += perLevel[i] / float64(levels)
+	}
+	return full, perLevel, nil
+}
+
+// SetBatch gives a batch by hand: x~ and z of (N, H, W, C) values, and the noise level of each row, 0 being the largest
+// sigma.
+func (t *Trainer) SetBatch(xTilde, z []float32, level []int) error {
+	sigma, words := make([]float32, len(level)), make([]float32, len(level))
+	for row, l := range level {
+		if l < 0 || l >= len(t.c.Sigmas) {
+			return fmt.Errorf("trainer: row %d has level %d, expected 0 to %d", row, l, len(t.c.Sigmas)-1)
+		}
+		sigma[row], words[row] = t.c.Sigmas[l], math.Float32frombits(uint32(l))
+	}
+	for _, in := range []struct {
+		name string
+		b    kernels.Buf
+		v    []float32
+	}{
+		{"x_tilde", t.plan.Buf(t.net.XTilde), xTilde}, {"z", t.plan.Buf(t.net.Z), z},
+		{"sigma", t.plan.Buf(t.net.Sigma), sigma}, {"level", t.layout.level, words},
+	} {
+		if len(in.v) != in.b.N {
+			return fmt.Errorf("trainer: %s has %d values, expected %d", in.name, len(in.v), in.b.N)
+		}
+		if err := t.arena.Write(in.b, in.v); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Gradients runs forward and backward on the batch given by SetBatch and returns the loss.
+func (t *Trainer) Gradients() (float64, error) { return t.runFixed(t.gradients) }
+
+// StepFixed does an optimiser step on the batch given by SetBatch; it returns the loss before the step.
+func (t *Trainer) StepFixed() (float64, error) {
+	loss, err := t.runFixed(t.fixed)
+	if err == nil {
+		t.steps++
+		t.read = t.steps
+	}
+	return loss, err
+}
+
+func (t *Trainer) runFixed(m *graph.Machine) (float64, error) {
+	if err := m.RunAll(); err != nil {
+		return 0, err
+	}
+	var loss [1]float32
+	err := t.arena.Read(loss[:], t.plan.Buf(t.net.Loss))
+	return float64(loss[0]), err
+}
+
+// Score returns s(x~, sigma) of the last pass, (N, H, W, C) values.
+func (t *Trainer) Score() ([]float32, error) {
+	s := make([]float32, t.plan.Buf(t.net.Score).N)
+	return s, t.arena.Read(s, t.plan.Buf(t.net.Score))
+}
