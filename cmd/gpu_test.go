@@ -47,7 +47,8 @@ func tiny(t *testing.T, dir string) {
 
 // small is a training of these images.
 func small(name string, steps int, more ...string) []string {
-	return append([]string{"train", "-name", name, "-data", "tiny-images-idx3-ubyte", "-ngf", "4", "-batch", "4", "-sigma-begin", "5", "-steps", fmt.Sprint(steps), "-levels", "5", "-held-out", "2", "-log-every", "5",
+	return append([]string{"train", "-name", name, "-data", "tiny-images-idx3-ubyte", "-ngf", "4", "-batch", "4",
+		"-sigma-begin", "5", "-steps", fmt.Sprint(steps), "-levels", "5", "-held-out", "2", "-log-every", "5",
 		"-eval-every", "25", "-lr", "1e-3", "-preview-n", "0", "-T", "2"}, more...)
 }
 
@@ -133,7 +134,8 @@ func TestSampleOnGPU(t *testing.T) {
 	dir := t.TempDir()
 	tiny(t, dir)
 	must(t, dir, small("images", 10)...)
-	must(t, dir, "train", "-name", "toy", "-data", "toy:swissroll", "-hidden", "32", "-levels", "5", "-T", "3", "-steps", "200", "-batch", "64", "-held-out", "0", "-preview-n", "0")
+	must(t, dir, "train", "-name", "toy", "-data", "toy:swissroll", "-hidden", "32", "-levels", "5", "-T", "3", "-steps",
+		"200", "-batch", "64", "-held-out", "0", "-preview-n", "0")
 	for run, n := range map[string]string{"runs/images": "4", "runs/toy": "100"} {
 		samples := filepath.Join(dir, "sample0.npy")
 		onBoth(t, dir, 1e-3, "sample", run, "-n", n, "-o", "x.png", "-npy")
@@ -190,7 +192,8 @@ func TestBadDays(t *testing.T) {
 		"out of range": {"", []string{"-device", "7"}, []string{"device 7", "1 device"}},
 		"too small":    {"oom:400000", nil, []string{"memory", "batch"}},
 	} {
-		code, stdout, stderr := command(t, dir, []string{"SIGMAZ_SIM_FAULT=" + c.fault}, small("bad", 5, append([]string{"-gpu"}, c.args...)...)...)
+		code, stdout, stderr := command(t, dir, []string{"SIGMAZ_SIM_FAULT=" + c.fault},
+			small("bad", 5, append([]string{"-gpu"}, c.args...)...)...)
 		if code != 1 || strings.Count(stderr, "\n") != 1 || strings.Contains(stderr, "goroutine") {
 			t.Errorf("%s: exit code %d\n%s%s", name, code, stdout, stderr)
 		}
@@ -210,13 +213,16 @@ func TestBadDays(t *testing.T) {
 	} else if _, err := fmt.Sscanf(after, "%d would fit", &fits); err != nil || fits < 1 || fits >= 64 {
 		t.Fatalf("no batch is named: %q", stderr)
 	}
-	if code, stdout, stderr := command(t, dir, little, small("fits", 2, "-gpu", "-preview-n", "2", "-batch", fmt.Sprint(fits))...); code != 0 {
+	if code, stdout, stderr := command(t, dir, little, small("fits", 2, "-gpu", "-preview-n", "2", "-batch",
+		fmt.Sprint(fits))...); code != 0 {
 		t.Errorf("batch %d does not fit: exit code %d\n%s%s", fits, code, stdout, stderr)
 	}
 
 	// The device is lost in the middle of the run.
-	code, stdout, stderr := command(t, dir, []string{"SIGMAZ_SIM_FAULT=lost:12000"}, small("lost", 200, "-gpu", "-checkpoint-every", "5")...)
-	if code != 1 || strings.Count(stderr, "\n") != 1 || !strings.Contains(stderr, "cu") || !strings.Contains(stderr, "last good checkpoint") {
+	code, stdout, stderr := command(t, dir, []string{"SIGMAZ_SIM_FAULT=lost:12000"},
+		small("lost", 200, "-gpu", "-checkpoint-every", "5")...)
+	if code != 1 || strings.Count(stderr, "\n") != 1 || !strings.Contains(stderr, "cu") ||
+		!strings.Contains(stderr, "last good checkpoint") {
 		t.Fatalf("exit code %d\n%s%s", code, stdout, stderr)
 	}
 	latest, err := os.ReadFile(filepath.Join(dir, "runs/lost/checkpoints/latest"))

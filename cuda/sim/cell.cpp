@@ -1,21 +1,31 @@
-// Runs blocks. Kernel code never runs on the caller's stack: a kernel without barriers is one loop over the block's
-// threads on a fiber, any other has a fiber for each thread. A fiber gives up by switching back to run_block, which so can
-// also drop fibers for good when a kernel fails.
+// Runs blocks, one after the other. Kernel code never runs on the caller's stack: a kernel in which threads never wait
+// for each other is one loop over the block's threads on a fiber, any other has a fiber for each thread. A fiber gives
+// up by switching back to run_block, which so can also drop fibers for good when a kernel fails.
+//
+// A thread runs undisturbed to the next place where it waits: at the block's barrier for all threads, in an exchange
+// for the lanes of its warp that the exchange names.
 #include "cell.h"
 
 #include <signal.h>
 #include <stdarg.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/mman.h>
 #include <ucontext.h>
 
-enum : int { LAUNCH_FAILED = 719, ILLEGAL_ADDRESS = 700, ASSERT = 710, MISALIGNED = 716, OUT_OF_RESOURCES = 701 };
+#include <utility>
 
 extern "C" {
-SIM_HIDDEN SimKernel *sim_kernels;
-SIM_HIDDEN uint3 sim_thread, sim_block;
-SIM_HIDDEN dim3 sim_block_dim, sim_grid_dim;
-SIM_HIDDEN char *sim_dynamic_shared;
+SimModule *sim_modules;
+SimIndex sim_thread, sim_block, sim_block_dim, sim_grid_dim;
+char *sim_shared;
+unsigned sim_static_end, sim_dynamic_at, sim_dynamic_bytes;
+uint64_t sim_launch_serial, sim_block_serial;
+uint32_t sim_epoch;
+bool sim_races;
+const char *sim_skip_file;
+int sim_skip_line;
 SIM_HIDDEN void sim_switch(void **from, void *to);
 SIM_HIDDEN void sim_switch_back(void);
 SIM_HIDDEN void sim_enter(void);
@@ -66,32 +76,40 @@ sim_enter:
 namespace {
 
 const int MAX_THREADS = 1024, WARP = 32;
-const size_t STACK = 64 << 10, GUARD = 4096, SHARED_MAX = 1 << 20;
+const size_t STACK = 64 << 10, GUARD = 4096;
 
 // What a thread waits for.
-enum State : uint8_t { READY, AT_BARRIER, AT_SHUFFLE, DONE };
+enum State : uint8_t { READY, AT_BARRIER, IN_EXCHANGE, DONE };
 
-struct Site { const char *file; int line; };
+struct Place { const char *file; int line; };
+
+// Lane is a thread's part in the exchanges of its warp.
+struct Lane {
+	uint64_t value;
+	unsigned mask; // whom it waits for
+	bool orders;
+	Place at;
+	const uint64_t *slots; // what it is given
+};
 
 struct Cell {
 	char *stacks;         // MAX_THREADS stacks, each above a guard page
 	int prepared;         // stacks whose guard page is set
-	char *shared_end;     // dynamic shared memory ends here, at a guard page
 	void *scheduler;      // stack pointer of run_block while a fiber runs
 	bool running, loop;   // loop: one fiber runs all threads, barriers cannot be
 	int threads, current; // of the block; the thread that runs
 	const SimLaunch *launch;
 	SimFault *fault;
 	uint64_t random;
-	Site barrier;         // where the first thread waits
+	Place barrier;        // where the first thread waits
 	int sweep[MAX_THREADS];
 	State state[MAX_THREADS];
-	uint8_t parity[MAX_THREADS];
 	void *sp[MAX_THREADS];
-	uint3 tids[MAX_THREADS];
-	uint3 order[MAX_THREADS];
-	Site shuffle[MAX_THREADS / WARP];
-	uint64_t slots[MAX_THREADS / WARP][2][WARP];
+	SimIndex tids[MAX_THREADS];
+	SimIndex order[MAX_THREADS];
+	Lane lanes[MAX_THREADS];
+	uint32_t warp_epoch[MAX_THREADS / WARP];
+	uint64_t slots[MAX_THREADS][WARP]; // of the exchange whose lowest lane is the thread
 };
 
 Cell *cell;
@@ -123,8 +141,8 @@ const char *base(const char *path) {
 // to_scheduler leaves the fiber; it comes back when run_block takes it up again.
 inline void to_scheduler() { sim_switch(&cell->sp[cell->current], cell->scheduler); }
 
-// stack_top is where fiber i's stack starts. Tops are spread over the lines of a page, because fibers whose stacks lie a
-// multiple of 4096 bytes apart would share few lines of the cache.
+// stack_top is where fiber i's stack starts. Tops are spread over the lines of a page, because fibers whose stacks lie
+// a multiple of 4096 bytes apart would share few lines of the cache.
 char *stack_top(int i) {
 	while (cell->prepared <= i) {
 		mprotect(cell->stacks + cell->prepared * (STACK + GUARD), GUARD, PROT_NONE);
@@ -147,11 +165,46 @@ inline void resume(int i) {
 	sim_switch(&cell->scheduler, cell->sp[i]);
 }
 
+// release ends the exchanges of a warp whose lanes are all there. It says how many lanes go on, or -1 for a fault.
+int release(int w, int n) {
+	const int first = w * WARP;
+	const unsigned all = n < WARP ? (1u << n) - 1 : ~0u;
+	int released = 0;
+	Lane *lanes = cell->lanes + first;
+	State *state = cell->state + first;
+	for (int lowest = 0; lowest < n; lowest++) {
+		if (state[lowest] != IN_EXCHANGE) continue;
+		const unsigned mask = lanes[lowest].mask & all;
+		if (mask & ((1u << lowest) - 1)) continue; // a lower lane speaks for them
+		bool complete = true;
+		for (int l = lowest; l < n && complete; l++)
+			if (mask >> l & 1) complete = state[l] == IN_EXCHANGE && (lanes[l].mask & all) == mask;
+		if (!complete) continue;
+		uint64_t *slots = cell->slots[first + lowest];
+		for (int l = lowest; l < n; l++) {
+			if (!(mask >> l & 1)) continue;
+			const Place &here = lanes[l].at, &there = lanes[lowest].at;
+			if (here.line != there.line || (here.file != there.file && strcmp(here.file, there.file))) {
+				sim_thread = cell->tids[first + l];
+				set_fault(SIM_LAUNCH_FAILED, "exchange at %s:%d, while other lanes of the warp are in that at %s:%d",
+					base(here.file), abs(here.line), base(there.file), abs(there.line));
+				return -1;
+			}
+			slots[l] = lanes[l].value;
+			lanes[l].slots = slots;
+		}
+		for (int l = lowest; l < n; l++)
+			if (mask >> l & 1) state[l] = READY, released++;
+		if (lanes[lowest].orders && mask == all) cell->warp_epoch[w]++;
+	}
+	return released;
+}
+
 // run_warp runs a warp until all its threads have ended or wait at the block's barrier.
 bool run_warp(int w) {
 	const int first = w * WARP, n = cell->threads - first < WARP ? cell->threads - first : WARP;
 	for (;;) {
-		int ready = 0, flip = 0;
+		int flip = 0;
 		switch (cell->launch->order) {
 		case SIM_FORWARD: break;
 		case SIM_REVERSE: flip = WARP - 1; break;
@@ -160,37 +213,35 @@ bool run_warp(int w) {
 		for (int i = 0; i < WARP; i++) {
 			int lane = i ^ flip;
 			if (lane >= n || cell->state[first + lane] != READY) continue;
-			ready++;
 			resume(first + lane);
 			if (cell->fault->code) return false;
 		}
-		int shuffle = 0, out = -1;
-		for (int i = 0; i < n; i++) {
-			if (cell->state[first + i] == AT_SHUFFLE) shuffle++;
-			else out = first + i;
-		}
-		if (shuffle == 0) return true;
-		if (shuffle < n) {
-			sim_thread = cell->tids[out];
-			set_fault(LAUNCH_FAILED, "%d of %d threads of a warp wait for the others at the shuffle at %s:%d; this one %s", shuffle, n,
-				base(cell->shuffle[w].file), cell->shuffle[w].line, cell->state[out] == DONE ? "has ended" : "waits at a barrier");
-			return false;
-		}
-		for (int i = 0; i < n; i++) cell->state[first + i] = READY;
-		cell->shuffle[w].file = nullptr;
+		int waiting = 0, example = -1;
+		for (int i = 0; i < n; i++)
+			if (cell->state[first + i] == IN_EXCHANGE) waiting++, example = i;
+		if (waiting == 0) return true;
+		const int released = release(w, n);
+		if (released < 0) return false;
+		if (released) continue;
+		const Lane &l = cell->lanes[first + example];
+		auto here = [&](int lane) {
+			return cell->state[first + lane] == IN_EXCHANGE && cell->lanes[first + lane].mask == l.mask;
+		};
+		int missing = 0;
+		while (missing < n - 1 && (!(l.mask >> missing & 1) || here(missing))) missing++;
+		sim_thread = cell->tids[first + missing];
+		const State s = cell->state[first + missing];
+		const char *why = s == DONE ? "has ended" : s == AT_BARRIER ? "waits at a barrier" : "is in another exchange";
+		set_fault(SIM_LAUNCH_FAILED, "%d of %d threads of a warp wait for others in the exchange at %s:%d; this one %s",
+			waiting, n, base(l.at.file), abs(l.at.line), why);
+		return false;
 	}
 }
 
 bool run_fibers() {
 	const int n = cell->threads, warps = (n + WARP - 1) / WARP;
-	for (int i = 0; i < n; i++) {
-		new_fiber(i);
-		cell->parity[i] = 0;
-	}
-	for (int w = 0; w < warps; w++) {
-		cell->shuffle[w].file = nullptr;
-		cell->sweep[w] = cell->launch->order == SIM_REVERSE ? warps - 1 - w : w;
-	}
+	for (int i = 0; i < n; i++) new_fiber(i);
+	for (int w = 0; w < warps; w++) cell->sweep[w] = cell->launch->order == SIM_REVERSE ? warps - 1 - w : w;
 	for (;;) {
 		cell->barrier.file = nullptr;
 		if (cell->launch->order == SIM_SHUFFLE)
@@ -205,27 +256,30 @@ bool run_fibers() {
 		if (waiting == 0) return true;
 		if (waiting < n) {
 			sim_thread = cell->tids[ended];
-			set_fault(LAUNCH_FAILED, "%d of %d threads wait at the barrier at %s:%d; this one has ended", waiting, n,
-				base(cell->barrier.file), cell->barrier.line);
+			set_fault(SIM_LAUNCH_FAILED, "%d of %d threads wait at the barrier at %s:%d; this one has ended", waiting,
+				n, base(cell->barrier.file), cell->barrier.line);
 			return false;
 		}
 		for (int i = 0; i < n; i++) cell->state[i] = READY;
+		sim_epoch++;
 	}
 }
 
 bool run_block() {
 	const SimKernel *k = cell->launch->kernel;
-	memset(k->shared, 0xff, k->shared_end - k->shared);
-	memset(sim_dynamic_shared, 0xff, cell->shared_end - sim_dynamic_shared);
-	cell->loop = !k->fibers;
-	if (k->fibers) return run_fibers();
+	sim_block_serial++;
+	sim_epoch = 1;
+	memset(sim_shared, 0xff, sim_dynamic_at + sim_dynamic_bytes);
+	for (auto &e : cell->warp_epoch) e = 1;
+	cell->loop = !k->meets;
+	if (k->meets) return run_fibers();
 	new_fiber(0);
 	resume(0);
 	return !cell->fault->code;
 }
 
-// uint3 of the i-th of n = x y z things
-template <class D> uint3 place(uint64_t i, const D &d) {
+// place is the index of the i-th of x y z things.
+SimIndex place(uint64_t i, const SimIndex &d) {
 	return {unsigned(i % d.x), unsigned(i / d.x % d.y), unsigned(i / d.x / d.y)};
 }
 
@@ -235,19 +289,24 @@ bool prepare() {
 	if (cell) return true;
 	char *m = static_cast<char *>(mmap(nullptr, MAX_THREADS * (STACK + GUARD), PROT_READ | PROT_WRITE,
 		MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0));
-	char *s = static_cast<char *>(mmap(nullptr, SHARED_MAX + GUARD, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0));
+	char *s = static_cast<char *>(mmap(
+		nullptr, SIM_SHARED_MAX + GUARD, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0));
 	Cell *c = static_cast<Cell *>(calloc(1, sizeof(Cell)));
 	if (m == MAP_FAILED || s == MAP_FAILED || !c) return false;
-	mprotect(s + SHARED_MAX, GUARD, PROT_NONE);
+	mprotect(s + SIM_SHARED_MAX, GUARD, PROT_NONE);
 	c->stacks = m;
-	c->shared_end = s + SHARED_MAX;
+	sim_shared = s;
 	cell = c;
 	return true;
 }
 
-int run(const SimLaunch *l, SimFault *fault) {
+} // namespace
+
+extern "C" {
+
+int sim_run(const SimLaunch *l, SimFault *fault) {
 	*fault = SimFault{};
-	if (!prepare()) return fault->code = OUT_OF_RESOURCES;
+	if (!prepare()) return fault->code = SIM_OUT_OF_RESOURCES;
 	Cell *c = cell;
 	c->launch = l;
 	c->fault = fault;
@@ -255,9 +314,12 @@ int run(const SimLaunch *l, SimFault *fault) {
 	c->threads = l->block.x * l->block.y * l->block.z;
 	sim_block_dim = l->block;
 	sim_grid_dim = l->grid;
-	sim_dynamic_shared = c->shared_end - (l->shared + 15) / 16 * 16;
+	sim_static_end = l->kernel->shared_end;
+	sim_dynamic_at = (sim_static_end + SIM_SHARED_GAP + 127) / 128 * 128;
+	sim_dynamic_bytes = l->dynamic;
+	if (sim_dynamic_at + sim_dynamic_bytes > SIM_SHARED_MAX) return fault->code = SIM_OUT_OF_RESOURCES;
 	for (int i = 0; i < c->threads; i++) c->tids[i] = c->order[i] = place(i, l->block);
-	if (!l->kernel->fibers) {
+	if (!l->kernel->meets) {
 		if (l->order == SIM_REVERSE)
 			for (int i = 0; i < c->threads / 2; i++) std::swap(c->order[i], c->order[c->threads - 1 - i]);
 		if (l->order == SIM_SHUFFLE)
@@ -271,8 +333,9 @@ int run(const SimLaunch *l, SimFault *fault) {
 		for (a = (random >> 20) % blocks | 1; gcd(a, blocks) != 1; a++) {}
 		b = (random >> 40) % blocks;
 	}
+	sim_launch_serial = sim_block_serial + 1;
 	c->running = true;
-	for (uint64_t i = l->first; i < l->last; i++) {
+	for (uint64_t i = 0; i < blocks; i++) {
 		uint64_t at = i;
 		if (l->order == SIM_REVERSE) at = blocks - 1 - i;
 		if (l->order == SIM_SHUFFLE) at = uint64_t(((unsigned __int128)a * i + b) % blocks);
@@ -283,30 +346,28 @@ int run(const SimLaunch *l, SimFault *fault) {
 	return fault->code;
 }
 
-// on_signal turns a memory fault of kernel code into a fault of the launch: when the signal handler returns, the host
+// sim_signal turns a memory fault of kernel code into a fault of the launch: when the signal handler returns, the host
 // thread goes on in run_block.
-bool on_signal(int sig, void *vinfo, void *vcontext) {
+bool sim_signal(int sig, void *vinfo, void *vcontext) {
 	if (!cell || !cell->running) return false;
 	siginfo_t *info = static_cast<siginfo_t *>(vinfo);
 	greg_t *regs = static_cast<ucontext_t *>(vcontext)->uc_mcontext.gregs;
 	uintptr_t address = reinterpret_cast<uintptr_t>(info->si_addr);
 	const char *what = "illegal instruction";
-	int code = LAUNCH_FAILED;
+	int code = SIM_LAUNCH_FAILED;
 	if (sig == SIGFPE) {
 		what = "integer division by zero";
 	} else if (sig == SIGSEGV || sig == SIGBUS) {
-		code = ILLEGAL_ADDRESS;
+		code = SIM_ILLEGAL_ADDRESS;
 		const bool write = regs[REG_ERR] & 2;
 		what = write ? "write" : "read";
-		uintptr_t stacks = reinterpret_cast<uintptr_t>(cell->stacks), end = reinterpret_cast<uintptr_t>(cell->shared_end);
+		uintptr_t stacks = reinterpret_cast<uintptr_t>(cell->stacks);
 		if (info->si_code == SI_KERNEL) {
-			code = MISALIGNED;
+			code = SIM_MISALIGNED;
 			what = "misaligned access, or an address that no memory can have";
 		} else if (address - stacks < MAX_THREADS * (STACK + GUARD)) {
-			code = OUT_OF_RESOURCES;
+			code = SIM_OUT_OF_RESOURCES;
 			what = "the thread's stack overflows: too large or too many local variables";
-		} else if (address - end < GUARD) {
-			what = write ? "write past the end of dynamic shared memory" : "read past the end of dynamic shared memory";
 		} else {
 			cell->fault->is_address = true;
 			cell->fault->address = address;
@@ -319,91 +380,71 @@ bool on_signal(int sig, void *vinfo, void *vcontext) {
 	return true;
 }
 
-SimKernel *kernels(void) { return sim_kernels; }
-
-} // namespace
-
-extern "C" {
-
-const SimCell sim_cell = {kernels, run, on_signal};
-
 void sim_fiber_main(void) {
 	Cell *c = cell;
 	const SimLaunch *l = c->launch;
-	if (c->loop) l->kernel->run(l->args, c->order, c->threads);
-	else l->kernel->run(l->args, &c->tids[c->current], 1);
+	if (c->loop) l->kernel->run(l->params, c->order, c->threads);
+	else l->kernel->run(l->params, &c->tids[c->current], 1);
 	c->state[c->current] = DONE;
 	for (;;) to_scheduler();
 }
 
-// fail reports a fault found by the cell itself, in kernel code.
+// fail ends a thread whose fault is set.
 static void fail(void) __attribute__((noreturn));
 static void fail(void) {
 	for (;;) to_scheduler();
 }
 
-static void wait_as(State state, Site *at, const char *what, const char *file, int line) {
+void sim_barrier(const char *file, int line) {
+	if (line == sim_skip_line && sim_skip_file && !strcmp(file, sim_skip_file)) return;
 	Cell *c = cell;
-	if (c->loop) {
-		set_fault(LAUNCH_FAILED, "%s at %s:%d in a kernel that the scanner took for one without", what, base(file), line);
+	Place &first = c->barrier;
+	if (!first.file) {
+		first = {file, line};
+	} else if (first.line != line || (first.file != file && strcmp(first.file, file))) {
+		set_fault(SIM_LAUNCH_FAILED, "barrier at %s:%d, while other threads wait at that at %s:%d", base(file), line,
+			base(first.file), first.line);
 		fail();
 	}
-	if (!at->file) {
-		*at = {file, line};
-	} else if (at->line != line || (at->file != file && strcmp(at->file, file))) {
-		set_fault(LAUNCH_FAILED, "%s at %s:%d, while other threads wait for it at %s:%d", what, base(file), line, base(at->file), at->line);
-		fail();
-	}
-	c->state[c->current] = state;
+	c->state[c->current] = AT_BARRIER;
 	to_scheduler();
 }
 
-void sim_barrier(const char *file, int line) { wait_as(AT_BARRIER, &cell->barrier, "barrier", file, line); }
-
-const uint64_t *sim_exchange(uint64_t bits, unsigned mask, const char *file, int line) {
+const uint64_t *sim_exchange(uint64_t bits, unsigned mask, bool orders, const char *file, int line) {
 	Cell *c = cell;
-	const int t = c->current, w = t / WARP;
-	if (mask != 0xffffffffu) {
-		set_fault(LAUNCH_FAILED, "shuffle at %s:%d with the mask %#x: only the full mask is simulated", base(file), line, mask);
+	const int t = c->current;
+	if (!(mask >> t % WARP & 1)) {
+		set_fault(SIM_LAUNCH_FAILED, "exchange at %s:%d: the mask %#x is without the lane itself, %d", base(file),
+			abs(line), mask, t % WARP);
 		fail();
 	}
-	// A thread can be one shuffle ahead of another of its warp, never two: two rows of slots do.
-	uint64_t *slots = c->slots[w][c->parity[t]];
-	c->parity[t] ^= 1;
-	slots[t % WARP] = bits;
-	wait_as(AT_SHUFFLE, &c->shuffle[w], "shuffle", file, line);
-	return slots;
+	c->lanes[t] = {bits, mask, orders, {file, line}, nullptr};
+	c->state[t] = IN_EXCHANGE;
+	to_scheduler();
+	return c->lanes[t].slots;
 }
 
-int sim_lane(void) { return cell->current % WARP; }
+unsigned sim_thread_number(void) {
+	return sim_thread.x + sim_block_dim.x * (sim_thread.y + sim_block_dim.y * sim_thread.z);
+}
+unsigned sim_lane(void) { return sim_thread_number() % WARP; }
+unsigned sim_warp(void) { return sim_thread_number() / WARP; }
+uint32_t sim_warp_epoch(void) { return cell->warp_epoch[sim_warp()]; }
 
-int sim_lanes(void) {
-	int left = cell->threads - cell->current / WARP * WARP;
-	return left < WARP ? left : WARP;
+unsigned sim_lanes(void) {
+	const int left = cell->threads - int(sim_warp()) * WARP;
+	return left < WARP ? (1u << left) - 1 : ~0u;
 }
 
-void sim_trap(const char *what, const char *file, int line) {
-	set_fault(ASSERT, "%s at %s:%d", what, base(file), line);
+bool sim_on_stack(uintptr_t address, size_t n) {
+	const int i = cell->loop ? 0 : cell->current;
+	const uintptr_t start = reinterpret_cast<uintptr_t>(cell->stacks) + i * (STACK + GUARD) + GUARD;
+	return address >= start && address + n <= start + STACK;
+}
+
+void sim_trap(int code, const char *what, const char *file, int line) {
+	set_fault(code, "%s at %s:%d", what, base(file), line);
 	fail();
 }
-
-// Handlers of -fsanitize=bounds,alignment and the like, in place of the sanitizer's library. The data of each starts with
-// the place in the source.
-struct UbsanPlace { const char *file; uint32_t line, column; };
-
-#define UBSAN(handler, parameters, code, format, ...)                                                                 \
-	SIM_HIDDEN __attribute__((noreturn)) void __ubsan_handle_##handler##_abort parameters {                           \
-		const UbsanPlace *at = static_cast<const UbsanPlace *>(data);                                                 \
-		set_fault(code, "%s:%u: " format, base(at->file), at->line, ##__VA_ARGS__);                                   \
-		fail();                                                                                                       \
-	}
-UBSAN(out_of_bounds, (void *data, void *index), ILLEGAL_ADDRESS, "index %ld is outside the array", long(index))
-UBSAN(divrem_overflow, (void *data, void *, void *), LAUNCH_FAILED, "integer division by zero or its overflow")
-UBSAN(shift_out_of_bounds, (void *data, void *, void *by), LAUNCH_FAILED, "shift by %ld", long(by))
-UBSAN(add_overflow, (void *data, void *, void *), LAUNCH_FAILED, "signed overflow of a sum")
-UBSAN(sub_overflow, (void *data, void *, void *), LAUNCH_FAILED, "signed overflow of a difference")
-UBSAN(mul_overflow, (void *data, void *, void *), LAUNCH_FAILED, "signed overflow of a product")
-UBSAN(negate_overflow, (void *data, void *), LAUNCH_FAILED, "signed overflow of a negation")
-UBSAN(type_mismatch_v1, (void *data, void *address), MISALIGNED, "access to the misaligned address %p", address)
 
 }

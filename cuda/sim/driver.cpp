@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <deque>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -23,7 +24,6 @@
 
 #include "cell.h"
 #include "memory.h"
-#include "ptx.h"
 
 using namespace std;
 
@@ -52,28 +52,33 @@ struct Function;
 
 struct Module {
 	Context *context;
-	Ptx ptx;
+	const SimModule *translated;
+	int version; // 78: ISA 7.8
 	map<string, unique_ptr<Function>> functions;
 };
 
 struct Function {
 	Module *module;
 	const SimKernel *kernel;
-	const PtxEntry *entry;
 	int dynamic_max = 48 << 10; // dynamic shared memory that may be asked for
 };
 
-// Node is a piece of work: a launch with the values of its arguments, a copy or a fill.
+struct Event;
+
+// Node is a piece of work: a launch with its block of parameters, a copy or a fill, or a place in a stream that an
+// event stands for or that waits for one.
 struct Node {
-	enum Kind { LAUNCH, COPY, FILL8, FILL32 } kind;
+	enum Kind { LAUNCH, COPY, FILL8, FILL32, RECORD, WAIT } kind;
 	Function *function = nullptr;
-	dim3 grid, block;
+	SimIndex grid, block;
 	unsigned shared = 0;
-	vector<char> values; // of the arguments, each in 8 bytes or more
+	vector<char> params;
 	uintptr_t to = 0, from = 0;
 	size_t count = 0; // bytes of a copy, elements of a fill
 	unsigned value = 0;
 	vector<char> staged; // what from held, where it had to be copied when the call was made
+	Event *event = nullptr;
+	uint64_t turn = 0; // which record of the event
 };
 
 struct Graph { vector<Node> nodes; };
@@ -83,11 +88,22 @@ enum Capture { CAPTURE_GLOBAL, CAPTURE_THREAD, CAPTURE_RELAXED };
 struct Stream {
 	Context *context;
 	bool non_blocking;
-	vector<Node> queue; // with SIGMAZ_SIM_LAZY
+	bool second; // not the first of its context
+	deque<Node> queue; // what has been asked for and has not run
 	bool capturing = false, invalid = false;
 	int mode = 0;
 	pid_t thread = 0;
 	vector<Node> captured;
+};
+
+// An event is passed once its last record has run: records are counted.
+struct Event {
+	Context *context;
+	bool timed;
+	uint64_t recorded = 0, passed = 0;
+	Stream *stream = nullptr; // of the last record
+	double time = 0;
+	bool asked = false; // cuEventQuery has said "not yet"
 };
 
 // ---- State ----
@@ -100,7 +116,8 @@ set<Module *> modules;
 set<Function *> functions;
 set<Stream *> streams;
 set<Graph *> graphs, execs;
-Stream legacy{nullptr, false, {}, false, false, 0, 0, {}};
+set<Event *> events;
+Stream legacy{nullptr, false, false, {}, false, false, 0, 0, {}};
 map<int, string> details; // code -> what was wrong the last time
 uint64_t launches; // since the context was made
 struct Time { uint64_t count = 0; double seconds = 0; };
@@ -118,6 +135,9 @@ struct Settings {
 	int verbose = 0;
 	SimOrder order = SIM_FORWARD;
 	uint64_t seed = 1;
+	int multiprocessors = 4;
+	string skip_file; // of the barrier to skip
+	int skip_line = 0;
 } set_by_user;
 
 int driver_version() { return set_by_user.old_driver ? 11040 : 12040; }
@@ -142,12 +162,15 @@ void read_settings() {
 		string name = f.substr(0, colon), number = colon < f.size() ? f.substr(colon + 1) : "";
 		uint64_t n = strtoull(number.c_str(), nullptr, 10);
 		bool counted = !number.empty() && n > 0;
+		size_t line = min(number.find(':'), number.size()); // of barrier:FILE:LINE
 		if (f == "no-driver") s.no_driver = true;
 		else if (f == "no-device") s.no_device = true;
 		else if (f == "old-driver") s.old_driver = true;
 		else if (f == "old-device") s.old_device = true;
 		else if (name == "lost" && counted) s.lost = n;
 		else if (name == "oom" && counted) s.memory = n;
+		else if (name == "barrier" && line < number.size())
+			s.skip_file = number.substr(0, line), s.skip_line = atoi(&number[line + 1]);
 		else if (!f.empty()) complain("SIGMAZ_SIM_FAULT: unknown fault " + f);
 	}
 	string order = value("SIGMAZ_SIM_ORDER");
@@ -157,7 +180,13 @@ void read_settings() {
 	if (!value("SIGMAZ_SIM_SEED").empty()) s.seed = strtoull(value("SIGMAZ_SIM_SEED").c_str(), nullptr, 10);
 	s.verbose = atoi(value("SIGMAZ_SIM_VERBOSE").c_str());
 	s.lazy = atoi(value("SIGMAZ_SIM_LAZY").c_str());
+	string units = value("SIGMAZ_SIM_MULTIPROCESSORS");
+	if (atoi(units.c_str()) > 0) s.multiprocessors = atoi(units.c_str());
+	else if (!units.empty()) complain("SIGMAZ_SIM_MULTIPROCESSORS: not a number above 0: " + units);
 	set_by_user = s;
+	sim_races = atoi(value("SIGMAZ_SIM_RACES").c_str());
+	sim_skip_file = set_by_user.skip_file.empty() ? nullptr : set_by_user.skip_file.c_str();
+	sim_skip_line = set_by_user.skip_line;
 }
 
 double now() {
@@ -206,7 +235,7 @@ struct sigaction before[64];
 const int caught[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL};
 
 void on_signal(int sig, siginfo_t *info, void *context) {
-	if (executing && sim_cell.signal(sig, info, context)) return;
+	if (executing && sim_signal(sig, info, context)) return;
 	struct sigaction &old = before[sig];
 	if (old.sa_flags & SA_SIGINFO) {
 		old.sa_sigaction(sig, info, context);
@@ -285,9 +314,11 @@ struct Call {
 		}
 		if (needs & NO_CAPTURE) {
 			for (Stream *s : streams)
-				if (s->capturing && (s->mode == CAPTURE_GLOBAL || (s->mode == CAPTURE_THREAD && s->thread == thread_id()))) {
+				if (s->capturing &&
+					(s->mode == CAPTURE_GLOBAL || (s->mode == CAPTURE_THREAD && s->thread == thread_id()))) {
 					s->invalid = true;
-					fail(CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED, "this call is not allowed while the thread captures a stream");
+					fail(CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED,
+						"this call is not allowed while the thread captures a stream");
 				}
 		}
 	}
@@ -295,7 +326,9 @@ struct Call {
 	CUresult fail(CUresult code, const string &detail = "") {
 		bad = code;
 		details[code] = detail.empty() ? "" : string(name) + ": " + detail;
-		if (set_by_user.verbose) fprintf(stderr, "sigmaz stand-in: %s: %s%s%s\n", name, error_name(code), detail.empty() ? "" : ": ", detail.c_str());
+		if (set_by_user.verbose)
+			fprintf(stderr, "sigmaz stand-in: %s: %s%s%s\n", name, error_name(code), detail.empty() ? "" : ": ",
+				detail.c_str());
 		return code;
 	}
 };
@@ -308,7 +341,7 @@ struct Call {
 
 // ---- Work ----
 
-string triple(const uint3 &p) { return format("(%u,%u,%u)", p.x, p.y, p.z); }
+string triple(const SimIndex &p) { return format("(%u,%u,%u)", p.x, p.y, p.z); }
 
 // lose ends the context with a fault of a kernel.
 CUresult lose(Call &call, CUresult code, const string &what) {
@@ -326,46 +359,43 @@ CUresult run_launch(Call &call, const Node &n) {
 	const SimKernel *k = n.function->kernel;
 	launches++;
 	if (set_by_user.lost && launches >= set_by_user.lost)
-		return lose(call, CUDA_ERROR_LAUNCH_FAILED, format("launch %llu, of kernel %s: the device is lost, as SIGMAZ_SIM_FAULT asks", (unsigned long long)launches, k->name));
-	vector<void *> args(k->param_count + 1);
-	const char *value = n.values.data();
+		return lose(call, CUDA_ERROR_LAUNCH_FAILED,
+			format("launch %llu, of kernel %s: the device is lost, as SIGMAZ_SIM_FAULT asks",
+				(unsigned long long)launches, k->name));
 	for (int i = 0; i < k->param_count; i++) {
 		const SimParam &p = k->params[i];
-		args[i] = const_cast<char *>(value);
-		value += (p.size + 7) / 8 * 8;
 		if (p.kind != 'p') continue;
 		uintptr_t address;
-		memcpy(&address, args[i], sizeof address);
-		if (!address) continue;
-		if (!find(address, 0))
-			return lose(call, CUDA_ERROR_ILLEGAL_ADDRESS, format("kernel %s: argument %d points to %s", k->name, i, describe(address).c_str()));
-		if (address % p.align)
-			return lose(call, CUDA_ERROR_MISALIGNED_ADDRESS,
-				format("kernel %s: argument %d points to %s: not a multiple of %d", k->name, i, describe(address).c_str(), p.align));
+		memcpy(&address, n.params.data() + p.offset, sizeof address);
+		if (address && !find(address, 0))
+			return lose(call, CUDA_ERROR_ILLEGAL_ADDRESS,
+				format("kernel %s: argument %d points to %s", k->name, i, describe(address).c_str()));
 	}
-	SimLaunch l = {k, args.data(), n.grid, n.block, n.shared, set_by_user.order, set_by_user.seed + launches, 0,
-		uint64_t(n.grid.x) * n.grid.y * n.grid.z};
+	SimLaunch l = {k, n.params.data(), n.grid, n.block, n.shared, set_by_user.order, set_by_user.seed + launches};
 	SimFault f;
 	double start = set_by_user.verbose ? now() : 0;
 	executing = true;
-	int code = sim_cell.run(&l, &f);
+	int code = sim_run(&l, &f);
 	executing = false;
 	if (set_by_user.verbose) {
 		Time &t = times[k->name];
 		t.count++;
 		t.seconds += now() - start;
 		if (set_by_user.verbose > 1)
-			fprintf(stderr, "sigmaz stand-in: launch %llu: %s<<<(%u,%u,%u), (%u,%u,%u), %u>>> %.3f ms\n", (unsigned long long)launches,
-				k->name, n.grid.x, n.grid.y, n.grid.z, n.block.x, n.block.y, n.block.z, n.shared, 1e3 * (now() - start));
+			fprintf(stderr, "sigmaz stand-in: launch %llu: %s<<<(%u,%u,%u), (%u,%u,%u), %u>>> %.3f ms\n",
+				(unsigned long long)launches, k->name, n.grid.x, n.grid.y, n.grid.z, n.block.x, n.block.y, n.block.z,
+				n.shared, 1e3 * (now() - start));
 	}
 	if (code) {
-		string what = format("kernel %s, block %s, thread %s: %s", k->name, triple(f.block).c_str(), triple(f.thread).c_str(), f.text);
+		string what = format(
+			"kernel %s, block %s, thread %s: %s", k->name, triple(f.block).c_str(), triple(f.thread).c_str(), f.text);
 		if (f.is_address)
-			what += (f.write ? " to " : " from ") + (ours(f.address) ? describe(f.address) : format("address %#zx, which is not the device's", size_t(f.address)));
+			what += (f.write ? " to " : " from ") + describe(f.address);
 		return lose(call, CUresult(code), what);
 	}
 	string spoilt = spoiled();
-	if (!spoilt.empty()) return lose(call, CUDA_ERROR_ILLEGAL_ADDRESS, format("kernel %s wrote to %s", k->name, spoilt.c_str()));
+	if (!spoilt.empty())
+		return lose(call, CUDA_ERROR_ILLEGAL_ADDRESS, format("kernel %s wrote to %s", k->name, spoilt.c_str()));
 	return CUDA_SUCCESS;
 }
 
@@ -378,13 +408,16 @@ bool check_range(Call &call, const char *what, uintptr_t address, size_t n, bool
 	return false;
 }
 
+CUresult pass(Call &call, Event *e, uint64_t turn);
+
 CUresult run_node(Call &call, const Node &n) {
 	switch (n.kind) {
 	case Node::LAUNCH: return run_launch(call, n);
 	case Node::COPY:
 		if (!check_range(call, "destination", n.to, n.count, true)) return call.bad;
 		if (n.staged.empty() && !check_range(call, "source", n.from, n.count, true)) return call.bad;
-		memmove(reinterpret_cast<void *>(n.to), n.staged.empty() ? reinterpret_cast<void *>(n.from) : n.staged.data(), n.count);
+		memmove(reinterpret_cast<void *>(n.to), n.staged.empty() ? reinterpret_cast<void *>(n.from) : n.staged.data(),
+			n.count);
 		return CUDA_SUCCESS;
 	case Node::FILL8:
 		if (!check_range(call, "fill", n.to, n.count)) return call.bad;
@@ -394,17 +427,31 @@ CUresult run_node(Call &call, const Node &n) {
 		if (!check_range(call, "fill", n.to, 4 * n.count)) return call.bad;
 		fill_n(reinterpret_cast<unsigned *>(n.to), n.count, n.value);
 		return CUDA_SUCCESS;
+	case Node::RECORD:
+		if (events.count(n.event)) n.event->passed = max(n.event->passed, n.turn), n.event->time = now();
+		return CUDA_SUCCESS;
+	case Node::WAIT: return pass(call, n.event, n.turn);
 	}
 	return CUDA_ERROR_UNKNOWN;
 }
 
-// flush runs what a stream has queued.
-CUresult flush(Call &call, Stream *s) {
-	vector<Node> queue;
-	queue.swap(s->queue);
-	for (Node &n : queue)
-		if (CUresult r = run_node(call, n)) return r;
+// flush runs what a stream has queued, up to the place that an event stands for where one is given.
+CUresult flush(Call &call, Stream *s, const Event *until = nullptr, uint64_t turn = 0) {
+	while (!s->queue.empty() && !(until && until->passed >= turn)) {
+		Node n = move(s->queue.front());
+		s->queue.pop_front();
+		if (CUresult r = run_node(call, n)) {
+			s->queue.clear();
+			return r;
+		}
+	}
 	return CUDA_SUCCESS;
+}
+
+// pass runs what an event's record stands behind.
+CUresult pass(Call &call, Event *e, uint64_t turn) {
+	if (!events.count(e) || e->passed >= turn || !e->stream) return CUDA_SUCCESS;
+	return flush(call, e->stream, e, turn);
 }
 
 // flush_blocking runs what the legacy stream waits for: all streams but the non-blocking ones.
@@ -433,11 +480,17 @@ bool legacy_free(Call &call) {
 	for (Stream *s : streams)
 		if (s->capturing && !s->non_blocking) {
 			s->invalid = true;
-			call.fail(CUDA_ERROR_STREAM_CAPTURE_IMPLICIT, "the legacy default stream waits for a stream that is being captured");
+			call.fail(CUDA_ERROR_STREAM_CAPTURE_IMPLICIT,
+				"the legacy default stream waits for a stream that is being captured");
 			return false;
 		}
 	return true;
 }
+
+// late says whether a stream's work runs as late as it may: that of all streams but a context's first, so that a
+// missing wait for a copy shows; with SIGMAZ_SIM_LAZY that of the first, so that a copy which does not wait for it
+// comes too early.
+bool late(const Stream *s) { return s != &legacy && (set_by_user.lazy ? !s->second : s->second); }
 
 // submit puts nodes on a stream: to its capture, to its queue, or runs them.
 CUresult submit(Call &call, Stream *s, vector<Node> nodes) {
@@ -450,13 +503,8 @@ CUresult submit(Call &call, Stream *s, vector<Node> nodes) {
 		if (!legacy_free(call)) return call.bad;
 		if (CUresult r = flush_blocking(call)) return r;
 	}
-	if (set_by_user.lazy) {
-		for (Node &n : nodes) s->queue.push_back(move(n));
-		return CUDA_SUCCESS;
-	}
-	for (Node &n : nodes)
-		if (CUresult r = run_node(call, n)) return r;
-	return CUDA_SUCCESS;
+	for (Node &n : nodes) s->queue.push_back(move(n));
+	return late(s) ? CUDA_SUCCESS : flush(call, s);
 }
 
 bool pinned(uintptr_t address, size_t n) {
@@ -478,10 +526,12 @@ CUresult copy(Call &call, uintptr_t to, uintptr_t from, size_t n, Stream *s, boo
 	node.to = to, node.from = from, node.count = n;
 	if (s->capturing && (pageable_to || pageable_from)) {
 		s->invalid = true;
-		return call.fail(CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED, "a copy of host memory that is not page-locked cannot be captured");
+		return call.fail(
+			CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED, "a copy of host memory that is not page-locked cannot be captured");
 	}
 	// The driver stages memory that it has not page-locked: it is read before the call returns, and written by then.
-	if (pageable_from && set_by_user.lazy) node.staged.assign(reinterpret_cast<char *>(from), reinterpret_cast<char *>(from) + n);
+	if (pageable_from && late(s))
+		node.staged.assign(reinterpret_cast<char *>(from), reinterpret_cast<char *>(from) + n);
 	vector<Node> nodes;
 	nodes.push_back(move(node));
 	if (CUresult r = submit(call, s, move(nodes))) return r;
@@ -496,7 +546,8 @@ CUresult copy_now(Call &call, uintptr_t to, uintptr_t from, size_t n, bool to_ho
 CUresult fill(Call &call, Node::Kind kind, uintptr_t to, unsigned value, size_t n, Stream *s) {
 	if (!s) return call.fail(CUDA_ERROR_INVALID_HANDLE, "no such stream");
 	size_t unit = kind == Node::FILL32 ? 4 : 1;
-	if (n > SIZE_MAX / 4 || !check_range(call, "fill", to, n * unit)) return call.fail(CUDA_ERROR_INVALID_VALUE, details[CUDA_ERROR_INVALID_VALUE]);
+	if (n > SIZE_MAX / 4 || !check_range(call, "fill", to, n * unit))
+		return call.fail(CUDA_ERROR_INVALID_VALUE, details[CUDA_ERROR_INVALID_VALUE]);
 	if (to % unit) return call.fail(CUDA_ERROR_INVALID_VALUE, "the address is not a multiple of 4");
 	Node node{};
 	node.kind = kind;
@@ -515,7 +566,8 @@ void end_context(Context *c) {
 	});
 	if (set_by_user.verbose)
 		for (Allocation *a : gone)
-			fprintf(stderr, "sigmaz stand-in: leak: allocation %d (%zu bytes%s)\n", a->number, size_t(a->bytes), a->host ? " of the host" : "");
+			fprintf(stderr, "sigmaz stand-in: leak: allocation %d (%zu bytes%s)\n", a->number, size_t(a->bytes),
+				a->host ? " of the host" : "");
 	for (Allocation *a : gone) release(a);
 	for (auto it = modules.begin(); it != modules.end();) {
 		Module *m = *it;
@@ -534,13 +586,22 @@ void end_context(Context *c) {
 	}
 	if (set_by_user.verbose) {
 		if (n + left_modules + left_streams)
-			fprintf(stderr, "sigmaz stand-in: context ends with %zu allocations (%zu bytes), %zu modules, %zu streams left\n", n, bytes, left_modules, left_streams);
+			fprintf(stderr,
+				"sigmaz stand-in: context ends with %zu allocations (%zu bytes), %zu modules, %zu streams left\n", n,
+				bytes, left_modules, left_streams);
 		vector<pair<double, string>> rows;
 		for (auto &t : times) rows.push_back({t.second.seconds, t.first});
 		sort(rows.rbegin(), rows.rend());
 		for (auto &r : rows)
-			fprintf(stderr, "sigmaz stand-in: %8.3f s in %6llu launches of %s\n", r.first, (unsigned long long)times[r.second].count, r.second.c_str());
+			fprintf(stderr, "sigmaz stand-in: %8.3f s in %6llu launches of %s\n", r.first,
+				(unsigned long long)times[r.second].count, r.second.c_str());
 		times.clear();
+	}
+	for (auto it = events.begin(); it != events.end();) {
+		Event *e = *it;
+		if (e->context != c) { ++it; continue; }
+		delete e;
+		it = events.erase(it);
 	}
 	legacy.queue.clear();
 	contexts.erase(c);
@@ -552,26 +613,14 @@ bool push(Context *c) {
 	return true;
 }
 
-const SimKernel *host_kernel(const string &name) {
-	static map<string, const SimKernel *> table;
-	if (table.empty())
-		for (const SimKernel *k = sim_cell.kernels(); k; k = k->next) table[k->name] = k;
-	auto it = table.find(name);
-	return it == table.end() ? nullptr : it->second;
-}
-
-// compare says where the kernel that was compiled for the host and the PTX differ in their parameters.
-string compare(const SimKernel *k, const PtxEntry &e) {
-	if (k->param_count != int(e.params.size()))
-		return format("the PTX has %zu parameters, %s has %d", e.params.size(), k->file, k->param_count);
-	for (int i = 0; i < k->param_count; i++) {
-		const SimParam &h = k->params[i];
-		const PtxParam &p = e.params[i];
-		if (h.size != p.size) return format("parameter %d is %s in the PTX and has %d bytes in %s", i, p.text.c_str(), h.size, k->file);
-		if (p.kind != '?' && p.text[1] != 'b' && (h.kind == 'f') != (p.kind == 'f'))
-			return format("parameter %d is %s in the PTX and %s in %s", i, p.text.c_str(), h.kind == 'f' ? "a floating-point number" : "an integer or a pointer", k->file);
+// head reads a PTX's version and target, 0 where there is none.
+void head(const string &text, int *version, int *target) {
+	*version = *target = 0;
+	for (size_t at = 0; at < text.size(); at = text.find('\n', at), at = at == string::npos ? at : at + 1) {
+		int major, minor;
+		if (sscanf(text.c_str() + at, " .version %d.%d", &major, &minor) == 2) *version = 10 * major + minor;
+		if (sscanf(text.c_str() + at, " .target sm_%d", target) == 1) return;
 	}
-	return "";
 }
 
 } // namespace
@@ -637,16 +686,18 @@ API CUresult cuDeviceGetAttribute(int *value, int attribute, CUdevice device) {
 	CALL(INIT);
 	REQUIRE(value, CUDA_ERROR_INVALID_VALUE);
 	REQUIRE(device == 0, CUDA_ERROR_INVALID_DEVICE);
-	// As an A100's, but with few multiprocessors, so that grids are larger than the device.
+	// As an A100's, but with few multiprocessors where not set otherwise, so that grids are larger than the device.
 	static const map<int, int> values = {
 		{1, 1024}, {2, 1024}, {3, 1024}, {4, 64}, {5, 2147483647}, {6, 65535}, {7, 65535}, // block and grid
 		{8, 48 << 10}, {9, 64 << 10}, {10, 32}, {11, 2147483647}, {12, 65536},            // memory, warp, registers
-		{13, 1410000}, {14, 512}, {15, 1}, {16, 4}, {17, 0}, {18, 0}, {19, 1}, {20, 0},   // 16: multiprocessors
-		{31, 1}, {32, 0}, {33, 0}, {34, 0}, {35, 0}, {36, 1215000}, {37, 5120}, {38, 4 << 20}, {39, 2048}, {40, 2}, {41, 1}, {50, 0},
-		{78, 1}, {79, 1}, {80, 1}, {81, 164 << 10}, {82, 65536}, {83, 0}, {84, 0}, {95, 0}, {97, 163 << 10}, {106, 32},
+		{13, 1410000}, {14, 512}, {15, 1}, {17, 0}, {18, 0}, {19, 1}, {20, 0},
+		{31, 1}, {32, 0}, {33, 0}, {34, 0}, {35, 0}, {36, 1215000}, {37, 5120}, {38, 4 << 20}, {39, 2048}, {40, 2},
+		{41, 1}, {50, 0}, {78, 1}, {79, 1}, {80, 1}, {81, 164 << 10}, {82, 65536}, {83, 0}, {84, 0}, {95, 0},
+		{97, 163 << 10}, {106, 32},
 	};
 	if (attribute == 75) *value = capability() / 10;
 	else if (attribute == 76) *value = capability() % 10;
+	else if (attribute == 16) *value = set_by_user.multiprocessors;
 	else {
 		auto it = values.find(attribute);
 		REQUIRE(it != values.end(), CUDA_ERROR_INVALID_VALUE, format("unknown attribute %d", attribute));
@@ -827,7 +878,8 @@ API CUresult cuMemFreeHost(void *p) {
 	CALL(CONTEXT | NO_CAPTURE);
 	uintptr_t address = reinterpret_cast<uintptr_t>(p);
 	Allocation *a = find(address, 0);
-	REQUIRE(a && a->address == address && a->host, CUDA_ERROR_INVALID_VALUE, "not page-locked memory: " + describe(address));
+	REQUIRE(a && a->address == address && a->host, CUDA_ERROR_INVALID_VALUE,
+		"not page-locked memory: " + describe(address));
 	if (CUresult r = flush_all(call)) return r;
 	release(a);
 	return CUDA_SUCCESS;
@@ -900,11 +952,13 @@ API CUresult cuMemsetD32Async(CUdeviceptr to, unsigned value, size_t n, void *st
 	return fill(call, Node::FILL32, to, value, n, stream_of(stream));
 }
 
-// ---- Streams, capture, graphs ----
+// ---- Streams and capture ----
 
 static CUresult stream_create(Call &call, Stream **stream, unsigned flags) {
 	REQUIRE(stream && flags <= 1, CUDA_ERROR_INVALID_VALUE);
-	*stream = new Stream{current(), flags == 1, {}, false, false, 0, 0, {}};
+	bool second = false;
+	for (Stream *s : streams) second |= s->context == current();
+	*stream = new Stream{current(), flags == 1, second, {}, false, false, 0, 0, {}};
 	streams.insert(*stream);
 	return CUDA_SUCCESS;
 }
@@ -925,6 +979,8 @@ API CUresult cuStreamDestroy_v2(void *handle) {
 	REQUIRE(s && s != &legacy, CUDA_ERROR_INVALID_HANDLE);
 	CUresult r = flush(call, s);
 	streams.erase(s);
+	for (Event *e : events)
+		if (e->stream == s) e->stream = nullptr;
 	delete s;
 	return r;
 }
@@ -1007,6 +1063,99 @@ API CUresult cuStreamEndCapture(void *handle, Graph **graph) {
 	return CUDA_SUCCESS;
 }
 
+// ---- Events ----
+
+static CUresult event_of(Call &call, void *handle, Event **e) {
+	*e = static_cast<Event *>(handle);
+	REQUIRE(events.count(*e), CUDA_ERROR_INVALID_HANDLE, "no such event");
+	return CUDA_SUCCESS;
+}
+
+API CUresult cuEventCreate(Event **event, unsigned flags) {
+	CALL(CONTEXT);
+	REQUIRE(event && flags <= 3, CUDA_ERROR_INVALID_VALUE);
+	*event = new Event{current(), !(flags & 2)};
+	events.insert(*event);
+	return CUDA_SUCCESS;
+}
+
+API CUresult cuEventDestroy_v2(void *handle) {
+	CALL(CONTEXT);
+	Event *e;
+	if (CUresult r = event_of(call, handle, &e)) return r;
+	if (CUresult r = pass(call, e, e->recorded)) return r;
+	events.erase(e);
+	delete e;
+	return CUDA_SUCCESS;
+}
+
+API CUresult cuEventRecord(void *handle, void *stream) {
+	CALL(CONTEXT);
+	Event *e;
+	if (CUresult r = event_of(call, handle, &e)) return r;
+	Stream *s = stream_of(stream);
+	REQUIRE(s, CUDA_ERROR_INVALID_HANDLE, "no such stream");
+	REQUIRE(!s->capturing, CUDA_ERROR_NOT_SUPPORTED, "events in captured streams");
+	if (CUresult r = pass(call, e, e->recorded)) return r; // an event has one place at a time
+	e->stream = s;
+	e->asked = false;
+	Node node{};
+	node.kind = Node::RECORD;
+	node.event = e, node.turn = ++e->recorded;
+	vector<Node> nodes;
+	nodes.push_back(move(node));
+	return submit(call, s, move(nodes));
+}
+
+API CUresult cuStreamWaitEvent(void *stream, void *handle, unsigned flags) {
+	CALL(CONTEXT);
+	Event *e;
+	if (CUresult r = event_of(call, handle, &e)) return r;
+	Stream *s = stream_of(stream);
+	REQUIRE(s, CUDA_ERROR_INVALID_HANDLE, "no such stream");
+	REQUIRE(!flags, CUDA_ERROR_INVALID_VALUE);
+	REQUIRE(!s->capturing, CUDA_ERROR_NOT_SUPPORTED, "events in captured streams");
+	Node node{};
+	node.kind = Node::WAIT;
+	node.event = e, node.turn = e->recorded;
+	vector<Node> nodes;
+	nodes.push_back(move(node));
+	return submit(call, s, move(nodes));
+}
+
+API CUresult cuEventSynchronize(void *handle) {
+	CALL(CONTEXT | NO_CAPTURE);
+	Event *e;
+	if (CUresult r = event_of(call, handle, &e)) return r;
+	return pass(call, e, e->recorded);
+}
+
+// An event that is asked for is late once, and then there.
+API CUresult cuEventQuery(void *handle) {
+	CALL(CONTEXT | NO_CAPTURE);
+	Event *e;
+	if (CUresult r = event_of(call, handle, &e)) return r;
+	if (e->passed < e->recorded && !e->asked) {
+		e->asked = true;
+		return CUDA_ERROR_NOT_READY;
+	}
+	return pass(call, e, e->recorded);
+}
+
+API CUresult cuEventElapsedTime(float *ms, void *from, void *to) {
+	CALL(CONTEXT);
+	Event *a, *b;
+	if (CUresult r = event_of(call, from, &a)) return r;
+	if (CUresult r = event_of(call, to, &b)) return r;
+	REQUIRE(ms, CUDA_ERROR_INVALID_VALUE);
+	REQUIRE(a->timed && b->timed && a->recorded && b->recorded, CUDA_ERROR_INVALID_HANDLE, "an event without a time");
+	if (a->passed < a->recorded || b->passed < b->recorded) return CUDA_ERROR_NOT_READY;
+	*ms = float(1e3 * (b->time - a->time));
+	return CUDA_SUCCESS;
+}
+
+// ---- Graphs ----
+
 static CUresult instantiate(Call &call, Graph **exec, Graph *graph) {
 	REQUIRE(exec, CUDA_ERROR_INVALID_VALUE);
 	REQUIRE(graphs.count(graph), CUDA_ERROR_INVALID_HANDLE, "no such graph");
@@ -1051,7 +1200,7 @@ API CUresult cuGraphLaunch(Graph *exec, void *handle) {
 	Stream *s = stream_of(handle);
 	REQUIRE(execs.count(exec), CUDA_ERROR_INVALID_HANDLE, "no such executable graph");
 	REQUIRE(s, CUDA_ERROR_INVALID_HANDLE, "no such stream");
-	if (!s->capturing && !set_by_user.lazy && s != &legacy) { // without a copy of the nodes
+	if (!s->capturing && !late(s) && s != &legacy) { // without a copy of the nodes
 		for (Node &n : exec->nodes)
 			if (CUresult r = run_node(call, n)) return r;
 		return CUDA_SUCCESS;
@@ -1077,14 +1226,25 @@ API CUresult cuGraphDestroy(Graph *graph) {
 
 static CUresult load(Call &call, Module **module, const void *image) {
 	REQUIRE(module && image, CUDA_ERROR_INVALID_VALUE);
+	const string text = static_cast<const char *>(image);
+	int version, target;
+	head(text, &version, &target);
+	REQUIRE(version, CUDA_ERROR_INVALID_IMAGE, "not PTX: no .version");
+	REQUIRE(target, CUDA_ERROR_INVALID_PTX, "no .target sm_");
+	REQUIRE(version <= ptx_version(), CUDA_ERROR_UNSUPPORTED_PTX_VERSION,
+		format("PTX of version %d.%d, this driver reads up to %d.%d", version / 10, version % 10, ptx_version() / 10,
+			ptx_version() % 10));
+	REQUIRE(target <= capability(), CUDA_ERROR_NO_BINARY_FOR_GPU,
+		format("PTX for sm_%d, the device is sm_%d", target, capability()));
+	const SimModule *translated = sim_modules;
+	for (const uint64_t hash = sim_hash(text.data(), text.size()); translated && translated->text != hash;)
+		translated = translated->next;
+	REQUIRE(
+		translated, CUDA_ERROR_INVALID_PTX, "the stand-in was not built from this PTX: run cuda/sim/build.sh again");
 	auto m = make_unique<Module>();
 	m->context = current();
-	string wrong = parse_ptx(static_cast<const char *>(image), &m->ptx);
-	REQUIRE(m->ptx.version, CUDA_ERROR_INVALID_IMAGE, "not PTX: " + wrong);
-	REQUIRE(wrong.empty(), CUDA_ERROR_INVALID_PTX, wrong);
-	REQUIRE(m->ptx.version <= ptx_version(), CUDA_ERROR_UNSUPPORTED_PTX_VERSION,
-		format("PTX of version %d.%d, this driver reads up to %d.%d", m->ptx.version / 10, m->ptx.version % 10, ptx_version() / 10, ptx_version() % 10));
-	REQUIRE(m->ptx.target <= capability(), CUDA_ERROR_NO_BINARY_FOR_GPU, format("PTX for sm_%d, the device is sm_%d", m->ptx.target, capability()));
+	m->translated = translated;
+	m->version = version;
 	*module = m.get();
 	modules.insert(m.release());
 	return CUDA_SUCCESS;
@@ -1114,19 +1274,16 @@ API CUresult cuModuleGetFunction(Function **function, Module *m, const char *nam
 	CALL(CONTEXT);
 	REQUIRE(function && name, CUDA_ERROR_INVALID_VALUE);
 	REQUIRE(modules.count(m), CUDA_ERROR_INVALID_HANDLE, "no such module");
-	auto entry = m->ptx.entries.find(name);
-	REQUIRE(entry != m->ptx.entries.end(), CUDA_ERROR_NOT_FOUND, string("the PTX has no entry ") + name);
-	const SimKernel *k = host_kernel(name);
-	REQUIRE(k, CUDA_ERROR_NOT_FOUND, string("the stand-in was built without kernel ") + name + ": build it again");
-	string differs = compare(k, entry->second);
-	REQUIRE(differs.empty(), CUDA_ERROR_INVALID_IMAGE, string("kernel ") + name + ": " + differs + ": the PTX or the stand-in is out of date");
+	const SimKernel *k = nullptr;
+	for (int i = 0; i < m->translated->count; i++)
+		if (!strcmp(m->translated->kernels[i].name, name)) k = &m->translated->kernels[i];
+	REQUIRE(k, CUDA_ERROR_NOT_FOUND, string("the PTX has no entry ") + name);
 	auto &f = m->functions[name];
 	if (!f) {
 		f = make_unique<Function>();
 		f->module = m;
 		f->kernel = k;
-		f->entry = &entry->second;
-		f->dynamic_max -= min<size_t>(48 << 10, f->entry->shared);
+		f->dynamic_max -= min<unsigned>(48 << 10, k->shared_bytes);
 		functions.insert(f.get());
 	}
 	*function = f.get();
@@ -1138,8 +1295,9 @@ API CUresult cuFuncSetAttribute(Function *f, int attribute, int value) {
 	REQUIRE(functions.count(f), CUDA_ERROR_INVALID_HANDLE, "no such function");
 	switch (attribute) {
 	case 8: // dynamic shared memory
-		REQUIRE(value >= 0 && value + f->entry->shared <= 163 << 10, CUDA_ERROR_INVALID_VALUE,
-			format("%d bytes of dynamic and %zu of static shared memory, the device has %d", value, f->entry->shared, 163 << 10));
+		REQUIRE(value >= 0 && unsigned(value) + f->kernel->shared_bytes <= 163 << 10, CUDA_ERROR_INVALID_VALUE,
+			format("%d bytes of dynamic and %u of static shared memory, the device has %d", value,
+				f->kernel->shared_bytes, 163 << 10));
 		f->dynamic_max = value;
 		return CUDA_SUCCESS;
 	case 9: // preferred share of shared memory
@@ -1153,11 +1311,11 @@ API CUresult cuFuncGetAttribute(int *value, int attribute, Function *f) {
 	REQUIRE(value, CUDA_ERROR_INVALID_VALUE);
 	REQUIRE(functions.count(f), CUDA_ERROR_INVALID_HANDLE, "no such function");
 	switch (attribute) {
-	case 0: *value = f->entry->max_threads ? int(f->entry->max_threads) : 1024; break;
-	case 1: *value = int(f->entry->shared); break;
+	case 0: *value = f->kernel->max_threads ? int(f->kernel->max_threads) : 1024; break;
+	case 1: *value = int(f->kernel->shared_bytes); break;
 	case 2: case 3: case 7: *value = 0; break;
 	case 4: *value = 32; break; // registers: unknown
-	case 5: *value = f->module->ptx.version; break;
+	case 5: *value = f->module->version; break;
 	case 6: *value = capability(); break;
 	case 8: *value = f->dynamic_max; break;
 	case 9: *value = -1; break;
@@ -1172,27 +1330,33 @@ API CUresult cuFuncSetCacheConfig(Function *f, int) {
 	return CUDA_SUCCESS;
 }
 
-API CUresult cuLaunchKernel(Function *f, unsigned gx, unsigned gy, unsigned gz, unsigned bx, unsigned by, unsigned bz, unsigned shared,
-	void *handle, void **params, void **extra) {
+API CUresult cuLaunchKernel(Function *f, unsigned gx, unsigned gy, unsigned gz, unsigned bx, unsigned by, unsigned bz,
+	unsigned shared, void *handle, void **params, void **extra) {
 	CALL(CONTEXT);
 	REQUIRE(functions.count(f), CUDA_ERROR_INVALID_HANDLE, "no such function");
 	Stream *s = stream_of(handle);
 	REQUIRE(s, CUDA_ERROR_INVALID_HANDLE, "no such stream");
 	const SimKernel *k = f->kernel;
-	const PtxEntry &e = *f->entry;
-	auto wrong = [&](CUresult code, const string &what) { return call.fail(code, string("kernel ") + k->name + ": " + what); };
+	auto wrong = [&](CUresult code, const string &what) {
+		return call.fail(code, string("kernel ") + k->name + ": " + what);
+	};
 
 	if (!gx || !gy || !gz || gx > 2147483647u || gy > 65535 || gz > 65535)
 		return wrong(CUDA_ERROR_INVALID_VALUE, format("a grid of (%u,%u,%u) blocks", gx, gy, gz));
 	if (!bx || !by || !bz || bx > 1024 || by > 1024 || bz > 64 || uint64_t(bx) * by * bz > 1024)
 		return wrong(CUDA_ERROR_INVALID_VALUE, format("a block of (%u,%u,%u) threads", bx, by, bz));
-	if (e.max_threads && long(bx) * by * bz > e.max_threads)
-		return wrong(CUDA_ERROR_INVALID_VALUE, format("a block of (%u,%u,%u) threads, its launch bound is %ld", bx, by, bz, e.max_threads));
-	if (e.required[0] && (bx != e.required[0] || by != e.required[1] || bz != e.required[2]))
-		return wrong(CUDA_ERROR_INVALID_VALUE, format("a block of (%u,%u,%u) threads, it requires (%u,%u,%u)", bx, by, bz, e.required[0], e.required[1], e.required[2]));
+	if (k->max_threads && bx * by * bz > k->max_threads)
+		return wrong(CUDA_ERROR_INVALID_VALUE,
+			format("a block of (%u,%u,%u) threads, its launch bound is %u", bx, by, bz, k->max_threads));
+	if (k->required[0] && (bx != k->required[0] || by != k->required[1] || bz != k->required[2]))
+		return wrong(CUDA_ERROR_INVALID_VALUE,
+			format("a block of (%u,%u,%u) threads, it requires (%u,%u,%u)", bx, by, bz, k->required[0], k->required[1],
+				k->required[2]));
 	if (long(shared) > f->dynamic_max)
-		return wrong(CUDA_ERROR_INVALID_VALUE, format("%u bytes of dynamic shared memory, %d are allowed beside %zu static ones (cuFuncSetAttribute raises it)", shared,
-			f->dynamic_max, e.shared));
+		return wrong(CUDA_ERROR_INVALID_VALUE,
+			format("%u bytes of dynamic shared memory, %d are allowed beside %u static ones (cuFuncSetAttribute raises "
+				   "it)",
+				shared, f->dynamic_max, k->shared_bytes));
 	REQUIRE(!extra, CUDA_ERROR_NOT_SUPPORTED, "arguments in a buffer (extra)");
 	REQUIRE(params || !k->param_count, CUDA_ERROR_INVALID_VALUE, "no arguments");
 
@@ -1202,6 +1366,7 @@ API CUresult cuLaunchKernel(Function *f, unsigned gx, unsigned gy, unsigned gz, 
 	n.grid = {gx, gy, gz};
 	n.block = {bx, by, bz};
 	n.shared = shared;
+	n.params.resize(k->param_bytes);
 	// The driver is not told how many arguments there are. Arguments in successive 8-byte cells, as this project passes
 	// them, give themselves away when one was put as a wider type than the kernel's: the rest of its cell is not empty.
 	bool cells = true;
@@ -1210,17 +1375,17 @@ API CUresult cuLaunchKernel(Function *f, unsigned gx, unsigned gy, unsigned gz, 
 		const SimParam &p = k->params[i];
 		uintptr_t at = reinterpret_cast<uintptr_t>(params[i]) & ~uintptr_t(7);
 		if (!readable(reinterpret_cast<void *>(at)))
-			return wrong(CUDA_ERROR_INVALID_VALUE, format("argument %d of %d cannot be read: are there too few?", i, k->param_count));
-		if (cells && p.size == 4) {
+			return wrong(CUDA_ERROR_INVALID_VALUE,
+				format("argument %d of %d cannot be read: are there too few?", i, k->param_count));
+		if (cells && p.size == 4 && p.kind != 'b') {
 			int value, rest;
 			memcpy(&value, params[i], 4);
 			memcpy(&rest, static_cast<char *>(params[i]) + 4, 4);
 			if (rest != 0 && !(rest == -1 && value < 0 && p.kind == 'i'))
-				return wrong(CUDA_ERROR_INVALID_VALUE, format("argument %d takes 4 bytes (%s), its cell holds 8", i, e.params[i].text.c_str()));
+				return wrong(
+					CUDA_ERROR_INVALID_VALUE, format("argument %d takes 4 bytes (%s), its cell holds 8", i, p.text));
 		}
-		size_t start = n.values.size();
-		n.values.resize(start + (p.size + 7) / 8 * 8);
-		memcpy(&n.values[start], params[i], p.size);
+		memcpy(&n.params[p.offset], params[i], p.size);
 	}
 	vector<Node> nodes;
 	nodes.push_back(move(n));

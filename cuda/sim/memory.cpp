@@ -1,6 +1,8 @@
 // Allocations between guard pages.
 #include "memory.h"
 
+#include "cell.h"
+
 #include <string.h>
 #include <sys/mman.h>
 
@@ -9,6 +11,7 @@
 using namespace std;
 
 map<uintptr_t, Allocation> allocations;
+uintptr_t sim_memory, sim_memory_bytes;
 
 namespace {
 
@@ -17,27 +20,30 @@ const uintptr_t FILL = ~uintptr_t(0);
 
 // Region is address space that allocations are cut from, front to back.
 struct Region {
-	uintptr_t start = 0, next = 0, end = 0;
+	uintptr_t start, next, end;
 
-	bool prepare() {
-		if (start) return true;
-		for (uintptr_t bytes = uintptr_t(1) << 40; bytes >= uintptr_t(1) << 32; bytes /= 4) {
-			void *p = mmap(nullptr, bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-			if (p == MAP_FAILED) continue;
-			madvise(p, bytes, MADV_DONTDUMP);
-			start = next = reinterpret_cast<uintptr_t>(p);
-			end = start + bytes;
-			return true;
-		}
-		return false;
-	}
 	bool has(uintptr_t a) const { return a >= start && a < end; }
 };
 
-Region device, host;
+Region device, host; // the two halves of one reservation
 vector<Allocation *> live;
 size_t used;
 int count;
+
+bool prepare() {
+	if (sim_memory) return true;
+	for (uintptr_t bytes = uintptr_t(1) << 41; bytes >= uintptr_t(1) << 33; bytes /= 4) {
+		void *p = mmap(nullptr, bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+		if (p == MAP_FAILED) continue;
+		madvise(p, bytes, MADV_DONTDUMP);
+		const uintptr_t start = reinterpret_cast<uintptr_t>(p), middle = start + bytes / 2;
+		device = {start, start, middle};
+		host = {middle, middle, start + bytes};
+		sim_memory = start, sim_memory_bytes = bytes;
+		return true;
+	}
+	return false;
+}
 
 uintptr_t up(uintptr_t n, uintptr_t to) { return (n + to - 1) / to * to; }
 
@@ -57,7 +63,7 @@ bool intact(uintptr_t a, uintptr_t b, uintptr_t *at) {
 
 Allocation *allocate(size_t bytes, bool is_host, const void *context) {
 	Region &r = is_host ? host : device;
-	if (!r.prepare()) return nullptr;
+	if (!prepare()) return nullptr;
 	const uintptr_t size = up(bytes, ALIGN), pages = up(size, PAGE), at = r.next + PAGE;
 	if (pages < bytes || r.end - r.next < pages + 2 * PAGE) return nullptr;
 	if (mprotect(reinterpret_cast<void *>(at), pages, PROT_READ | PROT_WRITE)) return nullptr;
@@ -114,7 +120,8 @@ string describe(uintptr_t address) {
 	string s = "offset " + to_string(intptr_t(address - a->address)) + " of allocation " + to_string(a->number) + " (" +
 		to_string(a->bytes) + " bytes" + (a->host ? " of the host)" : ")");
 	if (address < a->address) s += ", " + to_string(a->address - address) + " bytes before its start";
-	else if (address >= a->address + a->bytes) s += ", " + to_string(address - a->address - a->bytes) + " bytes past its end";
+	else if (address >= a->address + a->bytes)
+		s += ", " + to_string(address - a->address - a->bytes) + " bytes past its end";
 	if (!a->live) s += ", which was freed";
 	return s;
 }
@@ -125,7 +132,8 @@ string spoiled() {
 		if (!intact(a->map, a->address, &at) || !intact(a->address + a->bytes, a->map + a->map_bytes, &at)) {
 			string s = describe(at);
 			memset(reinterpret_cast<void *>(a->map), 0xff, a->address - a->map);
-			memset(reinterpret_cast<void *>(a->address + a->bytes), 0xff, a->map + a->map_bytes - a->address - a->bytes);
+			memset(
+				reinterpret_cast<void *>(a->address + a->bytes), 0xff, a->map + a->map_bytes - a->address - a->bytes);
 			return s;
 		}
 	return "";

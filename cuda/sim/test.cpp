@@ -1,5 +1,9 @@
-// Tries the stand-in driver from the outside. Run by test.sh with the library path set; the argument names a test that
-// needs an environment of its own, none is the rest.
+// Tries the stand-in driver from the outside:
+//
+//	test FOLDER [NAME]      FOLDER has kernels.ptx, machine.ptx, instructions.ptx and instructions.txt
+//
+// Run by test.sh with the library path set. NAME is a test that needs an environment of its own, or one of the rest,
+// which run where none is given. `instructions` and `machine` run on a GPU, too: they say what PTX means.
 #include <math.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -10,6 +14,8 @@
 #include <fstream>
 #include <functional>
 #include <iterator>
+#include <map>
+#include <sstream>
 #include <string>
 #include <thread>
 #include <vector>
@@ -58,10 +64,18 @@ int cuModuleUnload(Handle);
 int cuModuleGetFunction(Handle *, Handle, const char *);
 int cuFuncSetAttribute(Handle, int, int);
 int cuFuncGetAttribute(int *, int, Handle);
-int cuLaunchKernel(Handle, unsigned, unsigned, unsigned, unsigned, unsigned, unsigned, unsigned, Handle, void **, void **);
+int cuLaunchKernel(
+	Handle, unsigned, unsigned, unsigned, unsigned, unsigned, unsigned, unsigned, Handle, void **, void **);
 int cuGetErrorName(int, const char **);
 int cuGetErrorString(int, const char **);
-int cuEventCreate(void);
+int cuEventCreate(Handle *, unsigned);
+int cuEventDestroy_v2(Handle);
+int cuEventRecord(Handle, Handle);
+int cuEventQuery(Handle);
+int cuEventSynchronize(Handle);
+int cuEventElapsedTime(float *, Handle, Handle);
+int cuStreamWaitEvent(Handle, Handle, unsigned);
+int cuMemcpyPeer(void);
 }
 
 static int failures;
@@ -96,16 +110,23 @@ static void says(int code, vector<string> parts) {
 	for (auto &p : parts) CHECK(t.find(p) != string::npos, "no \"%s\" in \"%s\"", p.c_str(), t.c_str());
 }
 
-static string ptx;
+static string folder;
 
-// Device is an open device with a stream.
+static string read_file(const string &name) {
+	ifstream in(folder + "/" + name);
+	if (!in) printf("no file %s in %s\n", name.c_str(), folder.c_str()), exit(2);
+	return string(istreambuf_iterator<char>(in), istreambuf_iterator<char>());
+}
+
+// Device is an open device with a stream and the kernels of a PTX file.
 struct Device {
 	Handle context = nullptr, stream = nullptr, module = nullptr;
-	Device() {
+	explicit Device(const char *file = "kernels.ptx") {
 		EQUAL(cuDevicePrimaryCtxRetain(&context, 0), 0);
 		EQUAL(cuCtxSetCurrent(context), 0);
 		EQUAL(cuStreamCreate(&stream, 1), 0);
-		EQUAL(cuModuleLoadData(&module, ptx.c_str()), 0);
+		int r = cuModuleLoadData(&module, read_file(file).c_str());
+		CHECK(r == 0, "%s: %s", file, text(r).c_str());
 	}
 	~Device() {
 		EQUAL(cuDevicePrimaryCtxRelease_v2(0), 0);
@@ -122,15 +143,20 @@ struct Device {
 		EQUAL(cuMemAlloc_v2(&p, bytes), 0);
 		return p;
 	}
-	Ptr put(const vector<float> &v) {
-		Ptr p = alloc(4 * v.size());
-		EQUAL(cuMemcpyHtoD_v2(p, v.data(), 4 * v.size()), 0);
+	template <class T = float> Ptr put(const vector<T> &v) {
+		Ptr p = alloc(sizeof(T) * v.size());
+		EQUAL(cuMemcpyHtoD_v2(p, v.data(), sizeof(T) * v.size()), 0);
 		return p;
 	}
-	vector<float> get(Ptr p, size_t n) {
-		vector<float> v(n);
-		EQUAL(cuMemcpyDtoH_v2(v.data(), p, 4 * n), 0);
+	template <class T = float> vector<T> get(Ptr p, size_t n) {
+		vector<T> v(n);
+		EQUAL(cuMemcpyDtoH_v2(v.data(), p, sizeof(T) * n), 0);
 		return v;
+	}
+	// result is what the stream's work leaves at p.
+	template <class T = float> vector<T> result(Ptr p, size_t n) {
+		EQUAL(cuStreamSynchronize(stream), 0);
+		return get<T>(p, n);
 	}
 	// Arguments in successive cells, as the project passes them.
 	struct Args {
@@ -150,7 +176,8 @@ struct Device {
 };
 typedef Device::Args Args;
 
-enum { ILLEGAL_ADDRESS = 700, LAUNCH_FAILED = 719, INVALID_VALUE = 1, OUT_OF_MEMORY = 2, UNSUPPORTED = 900, INVALIDATED = 901, IMPLICIT = 906 };
+enum { INVALID_VALUE = 1, OUT_OF_MEMORY = 2, ILLEGAL_ADDRESS = 700, LAUNCH_FAILED = 719 };
+enum { UNSUPPORTED = 900, INVALIDATED = 901, IMPLICIT = 906 }; // of captures
 
 static void runs() {
 	Device d;
@@ -171,17 +198,6 @@ static void runs() {
 	EQUAL(s[0] + s[1] + s[2] + s[3], 499500);
 	EQUAL(s[0], 255 * 128);
 
-	Ptr po = d.alloc(4 * 160);
-	EQUAL(d.launch("test_shuffles", 1, 32, Args().add(po)), 0);
-	vector<int> o(160);
-	EQUAL(cuMemcpyDtoH_v2(o.data(), po, 640), 0);
-	for (int i = 0; i < 32; i++) {
-		EQUAL(o[i], 5);
-		EQUAL(o[32 + i], i < 3 ? i : i - 3);
-		EQUAL(o[64 + i], i > 28 ? i : i + 3);
-		EQUAL(o[96 + i], i ^ 7);
-		EQUAL(o[128 + i], i / 8 * 8 + 1);
-	}
 	EQUAL(d.launch("test_reverse", 2, 100, Args().add(pa), 400), 0);
 	vector<float> r = d.get(pa, 200);
 	for (int i = 0; i < 200; i++) EQUAL(r[i], i < 100 ? 99 - i : 299 - i);
@@ -191,9 +207,19 @@ static void runs() {
 	EQUAL(r[1], 4e9);
 	EQUAL(r[2], double(uint64_t(1) << 40));
 	EQUAL(r[3], 0.5);
+	{
+		struct { unsigned u; double d; unsigned char b[4]; } structure = {7, 2.5, {1, 2, 3, 4}};
+		void *p[] = {&pa, &structure};
+		EQUAL(cuLaunchKernel(d.function("test_structure"), 1, 1, 1, 1, 1, 1, 0, d.stream, p, nullptr), 0);
+		r = d.get(pa, 3);
+		EQUAL(r[0], 7);
+		EQUAL(r[1], 2.5);
+		EQUAL(r[2], 3);
+	}
 	EQUAL(d.launch("test_uninitialised", 2, 32, Args().add(pa)), 0);
 	r = d.get(pa, 64);
-	for (int i = 0; i < 64; i++) CHECK(isnan(r[i]), "shared memory is not poisoned before each block");
+	for (int i = 0; i < 32; i++) CHECK(isnan(r[i]), "shared memory is not poisoned before each block");
+	for (int i = 32; i < 64; i++) CHECK(isnan(r[i]), "registers are not poisoned");
 	EQUAL(cuMemsetD32_v2(pa, 0x3f800000, 10), 0);
 	EQUAL(d.get(pa, 10)[9], 1);
 	EQUAL(cuMemsetD8_v2(pa, 0, 4000), 0);
@@ -222,7 +248,9 @@ static void order() {
 		sums.push_back(d.get(r, 4));
 	}
 	unsetenv("SIGMAZ_SIM_ORDER");
-	auto same = [](const vector<float> &a, const vector<float> &b) { return !memcmp(a.data(), b.data(), 4 * a.size()); };
+	auto same = [](const vector<float> &a, const vector<float> &b) {
+		return !memcmp(a.data(), b.data(), 4 * a.size());
+	};
 	CHECK(!same(race[0], race[1]));
 	CHECK(!same(race[0], race[2]));
 	CHECK(!same(blocks[0], blocks[1]));
@@ -253,34 +281,43 @@ static void mistakes() {
 	fails(ILLEGAL_ADDRESS, {"kernel test_write", "where no allocation is"}, [](Device &d) {
 		return d.launch("test_write", 1, 1, Args().add(d.alloc(1000)).add(1LL << 30));
 	});
-	fails(ILLEGAL_ADDRESS, {"kernel test_read, block (0,0,0), thread (0,0,0)", "read", "from offset 1024", "(1024 bytes)"}, [](Device &d) {
-		return d.launch("test_read", 1, 1, Args().add(d.alloc(4)).add(d.alloc(1024)).add(256LL));
-	});
+	fails(ILLEGAL_ADDRESS,
+		{"kernel test_read, block (0,0,0), thread (0,0,0)", "read", "from offset 1024", "(1024 bytes)"},
+		[](Device &d) { return d.launch("test_read", 1, 1, Args().add(d.alloc(4)).add(d.alloc(1024)).add(256LL)); });
 	fails(ILLEGAL_ADDRESS, {"kernel test_write: argument 0", "which was freed"}, [](Device &d) {
 		Ptr p = d.alloc(64);
 		EQUAL(cuMemFree_v2(p), 0);
 		return d.launch("test_write", 1, 1, Args().add(p).add(0LL));
 	});
 	static float host[4];
-	fails(ILLEGAL_ADDRESS, {"kernel test_write: argument 0"}, [](Device &d) { return d.launch("test_write", 1, 1, Args().add(&host[0]).add(0LL)); });
-	fails(716, {"argument 0", "not a multiple of 4"}, [](Device &d) { return d.launch("test_write", 1, 1, Args().add(d.alloc(64) + 2).add(0LL)); });
-	fails(716, {"argument 0", "not a multiple of 16"}, [](Device &d) { return d.launch("test_float4", 1, 1, Args().add(d.alloc(64) + 4)); });
-	fails(ILLEGAL_ADDRESS, {"test_shared_index", "kernels.cu:", "index 32"}, [](Device &d) {
-		return d.launch("test_shared_index", 1, 32, Args().add(d.alloc(128)).add(1));
-	});
-	fails(ILLEGAL_ADDRESS, {"test_reverse", "dynamic shared memory"}, [](Device &d) {
+	fails(ILLEGAL_ADDRESS, {"kernel test_write: argument 0"},
+		[](Device &d) { return d.launch("test_write", 1, 1, Args().add(&host[0]).add(0LL)); });
+	fails(716, {"kernel test_write", "misaligned access at kernels.ptx:"},
+		[](Device &d) { return d.launch("test_write", 1, 1, Args().add(d.alloc(64) + 2).add(0LL)); });
+	fails(716, {"kernel test_float4", "misaligned vector access at kernels.ptx:"},
+		[](Device &d) { return d.launch("test_float4", 1, 1, Args().add(d.alloc(64) + 4)); });
+	fails(ILLEGAL_ADDRESS,
+		{"kernel test_shared_index", "thread (31,0,0)", "access outside the kernel's shared memory at kernels.ptx:"},
+		[](Device &d) {
+			// the word behind the first array, which is none of the second
+			return d.launch("test_shared_index", 1, 32, Args().add(1));
+		});
+	fails(ILLEGAL_ADDRESS, {"kernel test_reverse", "shared memory at kernels.ptx:"}, [](Device &d) {
 		return d.launch("test_reverse", 1, 64, Args().add(d.alloc(256)), 128);
 	});
-	fails(LAUNCH_FAILED, {"test_missed_barrier", "63 of 64 threads wait at the barrier at kernels.cu:", "thread (7,0,0)"}, [](Device &d) {
-		return d.launch("test_missed_barrier", 1, 64, Args().add(d.alloc(256)));
-	});
-	fails(LAUNCH_FAILED, {"test_two_barriers", "while other threads wait"}, [](Device &d) {
-		return d.launch("test_two_barriers", 1, 64, Args().add(d.alloc(256)));
-	});
-	fails(LAUNCH_FAILED, {"test_missed_shuffle", "16 of 32 threads of a warp"}, [](Device &d) {
-		return d.launch("test_missed_shuffle", 1, 32, Args().add(d.alloc(128)));
-	});
-	fails(LAUNCH_FAILED, {"test_divide", "division by zero"}, [](Device &d) { return d.launch("test_divide", 1, 1, Args().add(d.alloc(8)).add(0)); });
+	fails(ILLEGAL_ADDRESS, {"kernel test_astray", "an address that is not the device's at kernels.ptx:"},
+		[](Device &d) { return d.launch("test_astray", 1, 1, Args().add(&host[0])); });
+	fails(ILLEGAL_ADDRESS, {"kernel test_local_index", "local memory at kernels.ptx:"},
+		[](Device &d) { return d.launch("test_local_index", 1, 1, Args().add(1 << 20)); });
+	fails(LAUNCH_FAILED,
+		{"test_missed_barrier", "63 of 64 threads wait at the barrier at kernels.ptx:", "thread (7,0,0)"},
+		[](Device &d) { return d.launch("test_missed_barrier", 1, 64, Args()); });
+	fails(LAUNCH_FAILED, {"test_two_barriers", "while other threads wait"},
+		[](Device &d) { return d.launch("test_two_barriers", 1, 64, Args()); });
+	fails(LAUNCH_FAILED, {"test_missed_shuffle", "16 of 32 threads of a warp"},
+		[](Device &d) { return d.launch("test_missed_shuffle", 1, 32, Args()); });
+	fails(LAUNCH_FAILED, {"test_divide", "division by zero at kernels.ptx:"},
+		[](Device &d) { return d.launch("test_divide", 1, 1, Args().add(d.alloc(8)).add(0)); });
 	fails(701, {"test_deep", "stack"}, [](Device &d) { return d.launch("test_deep", 1, 1, Args().add(d.alloc(8))); });
 }
 
@@ -308,20 +345,17 @@ static void refused() {
 
 	Handle f, m;
 	EQUAL(cuModuleGetFunction(&f, d.module, "test_none"), 500);
-	EQUAL(cuModuleGetFunction(&f, d.module, "test_nowhere"), 500);
-	says(500, {"built without kernel test_nowhere"});
-	auto load = [&](const char *text) { return cuModuleLoadData(&m, text); };
-	const string head = ".version 7.8\n.target sm_80\n.address_size 64\n";
-	EQUAL(load((head + ".visible .entry test_divide(.param .u64 a, .param .u64 b) { ret; }").c_str()), 0);
-	EQUAL(cuModuleGetFunction(&f, m, "test_divide"), 200);
-	says(200, {"parameter 1 is .u64"});
-	EQUAL(load((head + ".visible .entry test_divide(.param .u64 a) { ret; }").c_str()), 0);
-	EQUAL(cuModuleGetFunction(&f, m, "test_divide"), 200);
-	says(200, {"1 parameters"});
-	EQUAL(load((head + ".visible .entry test_divide(.param .u64 a, .param .f32 b) { ret; }").c_str()), 0);
-	EQUAL(cuModuleGetFunction(&f, m, "test_divide"), 200);
+	says(500, {"no entry test_none"});
+	auto load = [&](const string &text) { return cuModuleLoadData(&m, text.c_str()); };
+	// The stand-in runs what it was built from, and nothing else.
+	string kernels = read_file("kernels.ptx");
+	EQUAL(load(kernels), 0);
+	EQUAL(cuModuleGetFunction(&f, m, "test_divide"), 0);
 	EQUAL(cuModuleUnload(m), 0);
 	EQUAL(cuModuleGetFunction(&f, m, "test_divide"), 400);
+	kernels[kernels.find("0f3F800000") + 3] = 'e';
+	EQUAL(load(kernels), 218);
+	says(218, {"was not built from this PTX", "build.sh again"});
 	EQUAL(load(".version 9.0\n.target sm_80\n.address_size 64\n"), 222);
 	says(222, {"9.0", "8.4"});
 	EQUAL(load(".version 7.8\n.target sm_90\n.address_size 64\n"), 209);
@@ -338,7 +372,7 @@ static void refused() {
 	EQUAL(cuMemFree_v2(p + 4), INVALID_VALUE);
 	EQUAL(cuMemAlloc_v2(&p, 0), INVALID_VALUE);
 	EQUAL(cuMemFreeHost(host), INVALID_VALUE);
-	EQUAL(cuEventCreate(), 801);
+	EQUAL(cuMemcpyPeer(), 801);
 	EQUAL(d.get(before, 3)[2], 3);
 
 	// Another thread has no context of its own.
@@ -424,7 +458,7 @@ static void capture() {
 	EQUAL(cuMemFreeHost(pinned), 0);
 }
 
-// With SIGMAZ_SIM_LAZY nothing runs before someone waits for it.
+// With SIGMAZ_SIM_LAZY nothing of the first stream runs before someone waits for it.
 static void lazy() {
 	setenv("SIGMAZ_SIM_LAZY", "1", 1);
 	Device d;
@@ -447,6 +481,376 @@ static void lazy() {
 	EQUAL(d.launch("test_write", 1, 1, Args().add(p).add(64LL)), 0);
 	EQUAL(cuStreamSynchronize(d.stream), ILLEGAL_ADDRESS);
 	unsetenv("SIGMAZ_SIM_LAZY");
+}
+
+// Work of a second stream runs as late as events permit, with SIGMAZ_SIM_LAZY as early: either way a wait that is
+// missing shows.
+static void streams() {
+	// A copy to the device on a second stream, and a kernel on the first that reads what it brings; then a copy to the
+	// same place, which has to wait for the kernel.
+	auto run = [](bool lazy, bool wait_for_copy, bool wait_for_kernel) {
+		if (lazy) setenv("SIGMAZ_SIM_LAZY", "1", 1);
+		Device d;
+		Handle second, arrived, read;
+		EQUAL(cuStreamCreate(&second, 1), 0);
+		EQUAL(cuEventCreate(&arrived, 2), 0);
+		EQUAL(cuEventCreate(&read, 2), 0);
+		void *pinned;
+		EQUAL(cuMemAllocHost_v2(&pinned, 32), 0);
+		float *host = static_cast<float *>(pinned);
+		host[0] = 1, host[1] = 2;
+		Ptr p = d.put<float>({-1}), q = d.alloc(4);
+		EQUAL(cuMemcpyHtoDAsync_v2(p, host, 4, second), 0);
+		EQUAL(cuEventRecord(arrived, second), 0);
+		if (wait_for_copy) EQUAL(cuStreamWaitEvent(d.stream, arrived, 0), 0);
+		EQUAL(d.launch("test_read", 1, 1, Args().add(q).add(p).add(0LL)), 0);
+		EQUAL(cuEventRecord(read, d.stream), 0);
+		if (wait_for_kernel) EQUAL(cuStreamWaitEvent(second, read, 0), 0);
+		EQUAL(cuMemcpyHtoDAsync_v2(p, host + 1, 4, second), 0);
+		EQUAL(cuStreamSynchronize(d.stream), 0);
+		float got = d.get(q, 1)[0];
+		EQUAL(cuStreamSynchronize(second), 0);
+		EQUAL(d.get(p, 1)[0], 2);
+		EQUAL(cuEventDestroy_v2(arrived), 0);
+		EQUAL(cuEventQuery(arrived), 400);
+		EQUAL(cuMemFreeHost(pinned), 0);
+		unsetenv("SIGMAZ_SIM_LAZY");
+		return got;
+	};
+	for (bool lazy : {false, true}) EQUAL(run(lazy, true, true), 1);
+	EQUAL(run(false, false, true), -1); // the copy has not come
+	EQUAL(run(true, true, false), 2);   // the second copy has come too early
+
+	Device d;
+	Handle second, start, end;
+	EQUAL(cuStreamCreate(&second, 1), 0);
+	EQUAL(cuEventCreate(&start, 0), 0);
+	EQUAL(cuEventCreate(&end, 0), 0);
+	EQUAL(cuEventQuery(end), 0); // never recorded
+	EQUAL(cuEventRecord(start, second), 0);
+	Ptr p = d.put<float>({1, 2});
+	EQUAL(cuMemsetD32Async(p, 0, 2, second), 0);
+	EQUAL(cuEventRecord(end, second), 0);
+	float ms = -1;
+	EQUAL(cuEventElapsedTime(&ms, start, end), 600);
+	EQUAL(d.get(p, 1)[0], 1);
+	EQUAL(cuEventSynchronize(start), 0);
+	EQUAL(d.get(p, 1)[0], 1); // no further than the event
+	EQUAL(cuEventQuery(end), 600);
+	EQUAL(cuEventQuery(end), 0);
+	EQUAL(d.get(p, 1)[0], 0);
+	EQUAL(cuEventElapsedTime(&ms, start, end), 0);
+	CHECK(ms >= 0);
+	// What a late copy takes from pageable memory is taken at once, from page-locked memory late.
+	void *pinned;
+	EQUAL(cuMemAllocHost_v2(&pinned, 4), 0);
+	float pageable = 3, *locked = static_cast<float *>(pinned);
+	*locked = 3;
+	EQUAL(cuMemcpyHtoDAsync_v2(p, &pageable, 4, second), 0);
+	EQUAL(cuMemcpyHtoDAsync_v2(p + 4, locked, 4, second), 0);
+	pageable = 4, *locked = 4;
+	EQUAL(cuCtxSynchronize(), 0);
+	EQUAL(d.get(p, 1)[0], 3);
+	EQUAL(d.get(p, 2)[1], 4);
+	Handle graph;
+	EQUAL(cuStreamBeginCapture_v2(d.stream, 1), 0);
+	EQUAL(cuEventRecord(start, d.stream), 801);
+	EQUAL(cuStreamEndCapture(d.stream, &graph), 0);
+}
+
+// Races by threads that happen to run one after the other.
+static void races() {
+	setenv("SIGMAZ_SIM_RACES", "1", 1);
+	auto run = [](const char *file, const char *kernel, unsigned grid, unsigned block, vector<string> parts,
+		function<Args(Device &)> args, unsigned shared = 0) {
+		for (const char *o : {"forward", "reverse", "shuffle"}) {
+			setenv("SIGMAZ_SIM_ORDER", o, 1);
+			Device d(file);
+			int code = d.launch(kernel, grid, block, args(d), shared);
+			CHECK(code == (parts.empty() ? 0 : 710), "%s, %s: %d: %s", kernel, o, code, text(code).c_str());
+			if (!parts.empty()) says(710, parts);
+		}
+		unsetenv("SIGMAZ_SIM_ORDER");
+	};
+	const char *k = "kernels.ptx", *m = "machine.ptx";
+	auto floats = [](Device &d) { return Args().add(d.put(vector<float>(1024))); };
+	run(k, "test_race", 1, 64,
+		{"kernel test_race", "race in shared memory", "of the same block at line", "at kernels.ptx:"}, floats);
+	run(k, "test_race", 1, 1, {}, floats);
+	run(k, "test_block_race", 8, 1, {"kernel test_block_race", "race in global memory", "of another block"}, floats);
+	run(k, "test_block_race", 1, 1, {}, floats);
+	run(k, "test_reverse", 2, 64, {}, floats, 256);
+	run(k, "test_sum", 4, 256, {},
+		[](Device &d) { return Args().add(d.alloc(16)).add(d.put(vector<float>(1024))).add(1024); });
+	run(k, "test_add", 3, 64, {}, [](Device &d) {
+		Ptr p = d.put(vector<float>(1000));
+		return Args().add(p).add(p).add(p).add(1000);
+	});
+	run(k, "test_write", 1, 2, {"race in global memory", "this write, and the write of thread"},
+		[](Device &d) { return Args().add(d.alloc(4)).add(0LL); });
+	run(k, "test_read", 4, 8, {"race in global memory"},
+		[](Device &d) { return Args().add(d.alloc(4)).add(d.put<float>({1})).add(0LL); });
+	run(m, "test_bytes", 1, 64, {}, [](Device &d) { return Args().add(d.alloc(64)).add(1); });
+	run(m, "test_bytes", 1, 64, {"race in global memory"}, [](Device &d) { return Args().add(d.alloc(64)).add(0); });
+	run(m, "test_warp_barrier", 1, 64, {}, [](Device &d) { return Args().add(d.alloc(256)).add(1); });
+	run(m, "test_warp_barrier", 1, 64, {"race in shared memory"},
+		[](Device &d) { return Args().add(d.alloc(256)).add(0); });
+	run(m, "test_atomic_race", 2, 64, {}, [](Device &d) { return Args().add(d.put<float>({0, 0})).add(0); });
+	run(m, "test_atomic_race", 1, 64, {"race in global memory", "atomic"},
+		[](Device &d) { return Args().add(d.put<float>({0, 0})).add(1); });
+	run(m, "test_call", 1, 64, {}, [](Device &d) { return Args().add(d.alloc(512)); });
+	run(m, "test_ldmatrix", 1, 32, {}, [](Device &d) { return Args().add(d.alloc(32 * 56)); });
+	auto copies = [](Device &d) { return Args().add(d.alloc(32 * 20)).add(d.put(vector<float>(384))); };
+	run(m, "test_copies", 1, 32, {}, copies);
+	run(m, "test_copies_early", 1, 32, {"race in shared memory"}, copies);
+	// A barrier that the environment takes away.
+	string kernels = read_file(k);
+	int line = 1;
+	for (size_t i = 0, at = kernels.find("bar.sync", kernels.find("test_reverse")); i < at; i++)
+		line += kernels[i] == '\n';
+	setenv("SIGMAZ_SIM_FAULT", ("barrier:kernels.ptx:" + to_string(line)).c_str(), 1);
+	run(k, "test_reverse", 2, 64, {"race in shared memory"}, floats, 256);
+	unsetenv("SIGMAZ_SIM_FAULT");
+	unsetenv("SIGMAZ_SIM_RACES");
+}
+
+// number is a token of instructions.txt: its bits, where it is a number.
+struct Token {
+	bool nan = false, about = false;
+	int digits = 0;
+	uint64_t bits = 0;
+};
+static Token number(string s) {
+	Token t;
+	if (s[0] == '~') t.about = true, s.erase(0, 1);
+	if (s.compare(0, 4, "NaN.") == 0) t.nan = true, t.digits = atoi(s.c_str() + 4) / 4;
+	else t.digits = int(s.size()), t.bits = strtoull(s.c_str(), nullptr, 16);
+	return t;
+}
+
+// Every line of instructions.txt.
+static void instructions() {
+	struct Case { string line; vector<Token> operands, results; };
+	map<string, vector<Case>> entries;
+	ifstream in(folder + "/instructions.txt");
+	size_t lines = 0;
+	for (string line; getline(in, line);) {
+		istringstream words(line);
+		string name, w;
+		if (!(words >> name) || name[0] == '#') continue;
+		Case c{line, {}, {}};
+		bool results = false;
+		string entry = "t_" + name;
+		while (words >> w) {
+			if (w == "=") results = true;
+			else if (w[0] == '#') entry += "_" + w.substr(1);
+			else (results ? c.results : c.operands).push_back(number(w));
+		}
+		for (char &ch : entry) if (ch == '.') ch = '_';
+		entries[entry].push_back(c);
+		lines++;
+	}
+	CHECK(lines > 3000);
+	Device d("instructions.ptx");
+	char name[64] = "";
+	EQUAL(cuDeviceGetName(name, sizeof name, 0), 0);
+	const bool chip = !strstr(name, "stand-in");
+	for (auto &e : entries) {
+		vector<uint64_t> operands, want;
+		for (auto &c : e.second)
+			for (size_t i = 0; i < 5; i++) operands.push_back(i < c.operands.size() ? c.operands[i].bits : 0);
+		Ptr p = d.put(operands), q = d.put(vector<uint64_t>(2 * e.second.size()));
+		EQUAL(d.launch(e.first.c_str(), 1, unsigned(e.second.size()), Args().add(p).add(q)), 0);
+		vector<uint64_t> got = d.result<uint64_t>(q, 2 * e.second.size());
+		for (size_t i = 0; i < e.second.size(); i++)
+			for (size_t k = 0; k < e.second[i].results.size(); k++) {
+				const Token &t = e.second[i].results[k];
+				const uint64_t g = got[2 * i + k];
+				bool ok = g == t.bits;
+				if (t.nan) ok = t.digits == 8 ? (g & 0x7fffffff) > 0x7f800000 : (g << 1) > 0xffe0000000000000ull;
+				if (t.about && chip) ok = llabs(int64_t(g) - int64_t(t.bits)) <= 2;
+				CHECK(ok, "%s: got %0*llx", e.second[i].line.c_str(), t.digits, (unsigned long long)g);
+			}
+		EQUAL(cuMemFree_v2(p), 0);
+		EQUAL(cuMemFree_v2(q), 0);
+	}
+}
+
+static float from_bf16(uint16_t b) {
+	uint32_t u = uint32_t(b) << 16;
+	float f;
+	memcpy(&f, &u, 4);
+	return f;
+}
+
+static void equal(const char *what, size_t i, uint64_t got, uint64_t want) {
+	CHECK(got == want, "%s %zu: %llx, want %llx", what, i, (unsigned long long)got, (unsigned long long)want);
+}
+
+// What machine.ptx says of itself.
+static void machine() {
+	Device d("machine.ptx");
+	vector<uint8_t> bytes(64);
+	for (int i = 0; i < 64; i++) bytes[i] = uint8_t(0x81 + 7 * i);
+	auto word = [&](int at, int n) { uint64_t v = 0; memcpy(&v, &bytes[at], n); return v; };
+	{
+		Ptr in = d.put(bytes), out = d.put(vector<uint64_t>(24));
+		EQUAL(d.launch("test_widths", 1, 1, Args().add(out).add(in)), 0);
+		vector<uint64_t> o = d.result<uint64_t>(out, 24);
+		const uint64_t w = word(8, 8);
+		vector<uint64_t> want = {w & 0xff, uint64_t(int8_t(w)), w & 0xff, w & 0xffff, uint64_t(int16_t(w)), w & 0xffff,
+			w & 0xffffffff, uint64_t(int32_t(w)), w & 0xffffffff, w, w, w};
+		for (int n : {1, 2, 4}) want.push_back(~0ull << 8 * n | word(0, n)); // -1 with a part written over
+		want.push_back(uint16_t(int8_t(w)));
+		want.push_back(word(22, 2) | word(16, 2) << 16 | word(20, 2) << 32 | word(18, 2) << 48);
+		want.push_back(word(28, 4) | word(24, 4) << 32);
+		want.push_back(word(44, 4) | word(40, 4) << 32);
+		want.push_back(word(36, 4) | word(32, 4) << 32);
+		want.push_back(word(56, 8));
+		want.push_back(word(48, 8));
+		want.push_back(word(52, 4) | word(48, 4) << 32);
+		want.push_back(word(50, 2) | word(48, 2) << 16);
+		for (size_t i = 0; i < want.size(); i++) equal("width", i, o[i], want[i]);
+	}
+	{
+		Ptr out = d.alloc(512);
+		EQUAL(d.launch("test_generic", 1, 32, Args().add(out)), 0);
+		vector<uint32_t> o = d.result<uint32_t>(out, 128);
+		for (unsigned i = 0; i < 32; i++)
+			CHECK(o[4 * i] == 100 + i && o[4 * i + 1] == 200 + i && o[4 * i + 2] == 300 + i && o[4 * i + 3] == 100 + i,
+				"lane %u", i);
+	}
+	{
+		auto bits = [](auto v) { uint64_t b = 0; memcpy(&b, &v, sizeof v); return b; };
+		const uint64_t sum = 63 * 32, high = 0xabcdull << 32;
+		vector<uint64_t> start = {5, 5, 5, bits(0.5f), bits(0.5), 7, 7, 7, uint64_t(-7), 255 | high, 1, 0, 0, 5};
+		vector<uint64_t> want = {5 + sum, uint32_t(5 - 64), 5 + sum, bits(0.5f + sum), bits(0.5 + sum), 0, uint32_t(-5),
+			63, 63, 254 | high, 63, 0, 4, 1};
+		const size_t n = start.size();
+		start.resize(2 * n + 3);
+		start[2 * n] = 5;
+		Ptr out = d.put(start);
+		EQUAL(d.launch("test_atomics", 1, 64, Args().add(out)), 0);
+		vector<uint64_t> o = d.result<uint64_t>(out, 2 * n + 2);
+		for (size_t i = 0; i < n; i++) {
+			equal("global atomic", i, o[i], want[i]);
+			equal("shared atomic", i, o[n + i], want[i]);
+		}
+		equal("exch and its result", 0, o[2 * n], 78 | 5ull << 32);
+		equal("results of cas", 0, o[2 * n + 1], 77 | 78ull << 32);
+	}
+	{
+		Ptr out = d.alloc(32 * 40);
+		EQUAL(d.launch("test_shuffles", 1, 32, Args().add(out)), 0);
+		vector<uint32_t> o = d.result<uint32_t>(out, 320);
+		for (unsigned l = 0; l < 32; l++) {
+			const unsigned in = 256;
+			vector<uint32_t> want = {l < 3 ? l : (l - 3) | in, l > 28 ? l : (l + 3) | in, (l ^ 7) | in, 5 | in,
+				(l / 8 * 8 + 1) | in, l % 4 > 1 ? l : (l + 2) | in, l % 2 ? 99u : 2u, // shuffles
+				0xfffffc00u, 2 | 8 | 16,                                              // ballot; any, and all and uni
+				0xffffffffu - (1u << l)};                                             // masks
+			for (size_t i = 0; i < want.size(); i++)
+				CHECK(o[10 * l + i] == want[i], "lane %u, %zu: %x, want %x", l, i, o[10 * l + i], want[i]);
+		}
+	}
+	{
+		Ptr out = d.alloc(32 * 56);
+		EQUAL(d.launch("test_ldmatrix", 1, 32, Args().add(out)), 0);
+		vector<uint32_t> o = d.result<uint32_t>(out, 32 * 14);
+		for (unsigned l = 0; l < 32; l++) {
+			const unsigned matrices[] = {0, 1, 2, 3, 0, 1, 2, 3, 0, 1, 0, 1, 0, 0};
+			const bool trans[] = {0, 0, 0, 0, 1, 1, 1, 1, 0, 0, 1, 1, 0, 1};
+			for (int i = 0; i < 14; i++) {
+				auto value = [&](unsigned row, unsigned column) {
+					return trans[i] ? 256 * matrices[i] + 16 * column + row : 256 * matrices[i] + 16 * row + column;
+				};
+				const unsigned want = value(l / 4, 2 * (l % 4)) | value(l / 4, 2 * (l % 4) + 1) << 16;
+				CHECK(o[14 * l + i] == want, "lane %u, %d: %x, want %x", l, i, o[14 * l + i], want);
+			}
+		}
+	}
+	// a has 16 rows and b 8 columns. Where a lane's values lie is the PTX manual's.
+	for (bool tf32 : {false, true}) {
+		const int terms = tf32 ? 8 : 16;
+		vector<double> a(16 * terms), b(terms * 8);
+		vector<float> c(16 * 8);
+		auto value = [&](unsigned i) { // 8 bits of fraction at most: sums of products are exact
+			return float(int(i * 2654435761u >> 20) % 255 - 127) / 64;
+		};
+		for (size_t i = 0; i < a.size(); i++) a[i] = value(unsigned(i));
+		for (size_t i = 0; i < b.size(); i++) b[i] = value(unsigned(1000 + i));
+		for (size_t i = 0; i < c.size(); i++) c[i] = value(unsigned(2000 + i));
+		vector<uint32_t> in(320);
+		auto word_of = [&](double x, double y) {
+			float f[2] = {float(x), float(y)};
+			uint32_t u[2];
+			memcpy(u, f, 8);
+			if (!tf32)
+				CHECK(from_bf16(u[0] >> 16) == f[0] && from_bf16(u[1] >> 16) == f[1], "a number that is none of bf16");
+			return tf32 ? u[0] | 0x1fff : u[0] >> 16 | (u[1] & 0xffff0000); // the last 13 bits of tf32 do not count
+		};
+		for (int l = 0; l < 32; l++) {
+			for (int r = 0; r < 4; r++) {
+				const int row = l / 4 + r % 2 * 8, k = tf32 ? l % 4 + r / 2 * 4 : 2 * (l % 4) + r / 2 * 8;
+				in[10 * l + r] = word_of(a[row * terms + k], tf32 ? 0 : a[row * terms + k + 1]);
+			}
+			for (int r = 0; r < 2; r++) {
+				const int column = l / 4, k = tf32 ? l % 4 + 4 * r : 2 * (l % 4) + 8 * r;
+				in[10 * l + 4 + r] = word_of(b[k * 8 + column], tf32 ? 0 : b[(k + 1) * 8 + column]);
+			}
+			for (int r = 0; r < 4; r++)
+				memcpy(&in[10 * l + 6 + r], &c[(l / 4 + r / 2 * 8) * 8 + 2 * (l % 4) + r % 2], 4);
+		}
+		Ptr p = d.put(in), out = d.alloc(512);
+		EQUAL(d.launch(tf32 ? "test_mma_tf32" : "test_mma_bf16", 1, 32, Args().add(out).add(p)), 0);
+		vector<float> o = d.result(out, 128);
+		for (int l = 0; l < 32; l++)
+			for (int r = 0; r < 4; r++) {
+				const int row = l / 4 + r / 2 * 8, column = 2 * (l % 4) + r % 2;
+				double sum = c[row * 8 + column];
+				for (int k = 0; k < terms; k++) sum += a[row * terms + k] * b[k * 8 + column];
+				CHECK(o[4 * l + r] == sum, "%s: row %d, column %d: %g, want %g", tf32 ? "tf32" : "bf16", row, column,
+					o[4 * l + r], sum);
+			}
+	}
+	// Copies that are waited for, and one that is read too early: on the stand-in it has not come.
+	for (const char *name : {"test_copies", "test_copies_early"}) {
+		vector<uint32_t> in(384);
+		for (int i = 0; i < 384; i++) in[i] = 1000 + i;
+		Ptr p = d.put(in), out = d.alloc(32 * 20);
+		EQUAL(d.launch(name, 1, 32, Args().add(out).add(p)), 0);
+		vector<uint32_t> o = d.result<uint32_t>(out, 160);
+		for (unsigned l = 0; l < 32; l++) {
+			const unsigned from = 4 * (31 - l);
+			vector<uint32_t> want = {1000 + from, 1128 + from, 0, 1258 + from, 0};
+			if (!strcmp(name, "test_copies_early")) want[1] = want[2] = ~0u;
+			for (int i = 0; i < 5; i++)
+				CHECK(o[5 * l + i] == want[i], "%s, lane %u, %d: %x, want %x", name, l, i, o[5 * l + i], want[i]);
+		}
+	}
+	{
+		Ptr out = d.alloc(64 * 8);
+		EQUAL(d.launch("test_call", 1, 64, Args().add(out)), 0);
+		for (uint64_t v : d.result<uint64_t>(out, 64)) EQUAL(v, 63 * 32 * 10);
+	}
+	{
+		Ptr out = d.alloc(8 * 24 * 24);
+		vector<void *> p = {&out};
+		EQUAL(cuLaunchKernel(d.function("test_indices"), 4, 3, 2, 2, 3, 4, 0, d.stream, p.data(), nullptr), 0);
+		vector<uint64_t> o = d.result<uint64_t>(out, 24 * 24);
+		for (unsigned i = 0; i < o.size(); i++) {
+			const unsigned t = i % 24, b = i / 24;
+			uint64_t want = 0;
+			for (unsigned v : {2u, 3u, 4u, b / 12, b / 4 % 3, b % 4, t / 6, t / 2 % 3, t % 2}) want = want << 4 | v;
+			equal("index", i, o[i], want);
+		}
+	}
+	{
+		Ptr out = d.alloc(256);
+		EQUAL(d.launch("test_warp_barrier", 1, 64, Args().add(out).add(1)), 0);
+		vector<uint32_t> o = d.result<uint32_t>(out, 64);
+		for (unsigned i = 0; i < 64; i++) EQUAL(o[i], i ^ 1);
+	}
 }
 
 static void faults() {
@@ -481,6 +885,12 @@ static void faults() {
 	EQUAL(v, 12040);
 	EQUAL(cuDeviceGetAttribute(&major, 75, 0), 0);
 	EQUAL(major, 8);
+	for (int n : {4, 108, 132}) {
+		setenv("SIGMAZ_SIM_MULTIPROCESSORS", n == 4 ? "" : to_string(n).c_str(), 1);
+		Device d;
+		EQUAL(cuDeviceGetAttribute(&v, 16, 0), 0);
+		EQUAL(v, n);
+	}
 }
 
 static double now() {
@@ -508,9 +918,12 @@ static void speed() {
 
 int main(int argc, char **argv) {
 	setvbuf(stdout, nullptr, _IOLBF, 0);
+	if (argc < 2) {
+		printf("usage: test FOLDER [NAME]\n");
+		return 2;
+	}
 	string which = argc > 2 ? argv[2] : "";
-	ifstream in(argv[1]);
-	ptx = string(istreambuf_iterator<char>(in), istreambuf_iterator<char>());
+	folder = argv[1];
 	test_name = which.c_str();
 	int n;
 	if (which == "no-driver") {
@@ -528,12 +941,14 @@ int main(int argc, char **argv) {
 		Handle context, module;
 		EQUAL(cuDevicePrimaryCtxRetain(&context, 0), 0);
 		EQUAL(cuCtxSetCurrent(context), 0);
-		EQUAL(cuModuleLoadData(&module, ptx.c_str()), 222);
+		EQUAL(cuModuleLoadData(&module, read_file("kernels.ptx").c_str()), 222);
 	} else {
 		EQUAL(cuDeviceGetCount(&n), 3); // not before cuInit
 		EQUAL(cuInit(0), 0);
-		struct { const char *name; void (*run)(); } tests[] = {{"runs", runs}, {"order", order}, {"mistakes", mistakes},
-			{"refused", refused}, {"capture", capture}, {"lazy", lazy}, {"faults", faults}, {"speed", speed}};
+		struct { const char *name; void (*run)();
+		} tests[] = {{"runs", runs}, {"order", order}, {"mistakes", mistakes}, {"refused", refused},
+			{"capture", capture}, {"lazy", lazy}, {"streams", streams}, {"races", races},
+			{"instructions", instructions}, {"machine", machine}, {"faults", faults}, {"speed", speed}};
 		for (auto &t : tests) {
 			if (!which.empty() && which != t.name) continue;
 			test_name = t.name;

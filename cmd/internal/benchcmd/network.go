@@ -4,6 +4,7 @@ package benchcmd
 
 import (
 	"fmt"
+	"slices"
 
 	"sigmaz/kernels"
 	"sigmaz/model"
@@ -128,8 +129,9 @@ func (b *bench) measureSampling(n network, weights []model.Named) (Row, []kernel
 	if err := normals(score.Arena, score.X); err != nil {
 		return Row{}, nil, err
 	}
-	ops := append([]kernels.Op{kernels.SetSigma{Sigma: score.Sigma, Level: score.Level, Ladder: ladder, State: state, T: 5}}, score.Ops...)
-	ops = append(ops, kernels.Langevin{X: score.X, S: score.S, Alpha: alpha, State: state, T: 5, D: score.D, Seed: 1}, kernels.Tick{State: state})
+	setSigma := kernels.SetSigma{Sigma: score.Sigma, Level: score.Level, Ladder: ladder, State: state, T: 5}
+	langevin := kernels.Langevin{X: score.X, S: score.S, Alpha: alpha, State: state, T: 5, D: score.D, Seed: 1}
+	ops := slices.Concat([]kernels.Op{setSigma}, score.Ops, []kernels.Op{langevin, kernels.Tick{State: state}})
 	p, err := b.backend.Compile(score.Arena, ops)
 	if err != nil {
 		return Row{}, nil, err

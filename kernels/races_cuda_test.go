@@ -1,0 +1,279 @@
+// Races, which the stand-in driver of cuda/sim detects in the PTX that ships: no two threads may access a place, one of
+// them writing, without a barrier between them. It sees only what a case does, so the cases here make every barrier
+// needed: sums of several steps, and blocks that go on to a second row, image or level.
+
+//go:build cgo && !nocuda
+
+package kernels
+
+import (
+	"fmt"
+	"math"
+	"os"
+	"os/exec"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// standIn skips the test where the device is a GPU.
+func standIn(t *testing.T) {
+	t.Helper()
+	b, err := NewCUDA(0)
+	if err != nil {
+		if os.Getenv("SIGMAZ_GPU") == "required" {
+			t.Fatal(err)
+		}
+		t.Skip(err)
+	}
+	defer b.Close() // now: a context that failed ends with its last user
+	if !strings.Contains(b.Name(), "stand-in") {
+		t.Skip("races are found by the stand-in driver, this is ", b.Name())
+	}
+}
+
+// All that TestBitsCUDA runs is without races.
+func TestRacesCUDA(t *testing.T) {
+	standIn(t)
+	again := exec.Command(os.Args[0], "-test.run=^TestBitsCUDA$")
+	again.Env = append(os.Environ(), "SIGMAZ_SIM_RACES=1")
+	if out, err := again.CombinedOutput(); err != nil {
+		t.Errorf("%v\n%s", err, out)
+	}
+}
+
+// rowDimension is the dimension of a kernel's grid that shares out rows, images or levels. The kernel goes on to the
+// next row where a block is left with several, which happens in a program only where the grid's limit forces it.
+var rowDimension = map[string]int{
+	"loss": 0, "loss_grad": 1, "perturb": 1,
+	"norm_sums": 1, "norm_finish": 0, "norm_apply": 1,
+	"norm_grad_sums": 1, "norm_grad_finish": 0, "norm_grad_apply": 1, "norm_grad_params": 2,
+}
+
+// barrierCase is a program that takes the barriers of some kernels.
+type barrierCase struct {
+	operands
+	name string
+	tile *cudaTile // of convolutions, nil: the one that their shape leads to
+	ops  []Op
+}
+
+func barrierCases() []*barrierCase {
+	var cases []*barrierCase
+	add := func(name string, ops func(c *barrierCase) []Op) *barrierCase {
+		c := &barrierCase{name: name}
+		c.ops = ops(c)
+		cases = append(cases, c)
+		return c
+	}
+	// Sums of three steps of 16 terms.
+	for _, tile := range []cudaTile{tile128x128, tile128x64, tile64x64, tile128x32, tile32x32, tile64x64n, tile32x32n} {
+		s := ConvShape{N: 1, H: 4, W: 8, Cin: 36, Cout: 36, K: 1, Dilation: 1}
+		c := add("conv "+tile.name, func(c *barrierCase) []Op {
+			n := s.N * s.H * s.W
+			x, w := c.normals(n*s.Cin), c.normals(s.Cout*s.Cin)
+			return []Op{Conv{ConvShape: s, X: x, Weight: w, Bias: c.normals(s.Cout), Y: c.out(n * s.Cout)},
+				ConvGradInput{ConvShape: s, DY: c.normals(n * s.Cout), Weight: w, DX: c.out(n * s.Cin)}}
+		})
+		c.tile = &tile
+	}
+	for _, channels := range [][2]int{{68, 68}, {8, 68}, {8, 36}, {8, 8}, {35, 35}, {5, 5}} {
+		s := ConvShape{N: 1, H: 6, W: 8, Cin: channels[0], Cout: channels[1], K: 1, Dilation: 1}
+		add(fmt.Sprintf("conv_grad_weight %d-%d", s.Cin, s.Cout), func(c *barrierCase) []Op {
+			n := s.N * s.H * s.W
+			x, dy := c.aligned(c.normals(n*s.Cin)), c.aligned(c.normals(n*s.Cout))
+			dw, db := c.out(s.Cout*s.Cin), c.out(s.Cout)
+			return []Op{ConvGradWeight{ConvShape: s, X: x, DY: dy, DWeight: dw, DBias: db}}
+		})
+	}
+	// Three images of several pixels, of channels that are read one and four at a time.
+	for _, channels := range []int{3, 8} {
+		s := NormShape{N: 3, P: 64, C: channels}
+		add(fmt.Sprintf("norm of %d channels", channels), func(c *barrierCase) []Op {
+			const levels = 3
+			all := s.N * s.P * s.C
+			x, dy, table := c.normals(all), c.normals(all), c.aligned(c.normals(levels*3*s.C))
+			of := func() Buf { return c.aligned(c.out(s.N * s.C)) }
+			stats := NormStats{Mean: of(), Rstd: of(), MuHat: of(), Q: c.out(s.N)}
+			level := c.aligned(c.words(2, 0, 2))
+			return []Op{
+				Norm{NormShape: s, X: x, Embed: table, Level: level, Levels: levels, NormStats: stats,
+					Y: c.aligned(c.out(all))},
+				NormGrad{NormShape: s, X: x, DY: dy, Embed: table, Level: level, Levels: levels, NormStats: stats,
+					DX: c.aligned(c.out(all)), DEmbed: c.out(levels * 3 * s.C)},
+			}
+		})
+	}
+	// More rows than loss_mean takes at a time, and than a block of the others has threads for.
+	add("loss", func(c *barrierCase) []Op {
+		const rows, d = 600, 12
+		s, z, sigma := c.normals(rows*d), c.normals(rows*d), c.out(rows)
+		for i := range sigma.Of(c.mem) {
+			sigma.Of(c.mem)[i] = 1 + float32(i)/rows
+		}
+		mean := c.out(1)
+		return []Op{Loss{N: rows, S: s, Z: z, Sigma: sigma, Mean: mean, PerRow: c.out(rows), Power: 2},
+			LossGrad{N: rows, S: s, Z: z, Sigma: sigma, DMean: mean, DS: c.out(rows * d), Power: 2}}
+	})
+	add("perturb", func(c *barrierCase) []Op {
+		const rows = 70
+		data := &Data{N: 5, H: 2, W: 2, C: 3, U8: make([]byte, 60)}
+		return []Op{Perturb{Data: data, N: rows, Seed: 7, Dequantize: true, Flip: true, Ladder: c.normals(11),
+			State: c.words(5, 0, 0, 0), XTilde: c.out(rows * data.D()), Z: c.out(rows * data.D()), Sigma: c.out(rows),
+			Level: c.out(rows)}}
+	})
+	add("adam", func(c *barrierCase) []Op {
+		const n = 300
+		v := c.out(n)
+		for i := range v.Of(c.mem) {
+			v.Of(c.mem)[i] = float32(i)
+		}
+		return []Op{Adam{Param: c.normals(n), Grad: c.normals(n), M: c.normals(n), V: v, EMA: c.normals(n),
+			State: c.words(9, 0, 0, 0), LR: 1e-3, Beta1: 0.9, Beta2: 0.999, Eps: 1e-8, Rate: 0.999}}
+	})
+	return cases
+}
+
+// words is a window of these bits.
+func (o *operands) words(w ...uint32) Buf {
+	b := o.out(len(w))
+	for i, x := range w {
+		b.Of(o.mem)[i] = math.Float32frombits(x)
+	}
+	return b
+}
+
+// aligned is the window b, behind which the next one starts on a multiple of 16 bytes.
+func (o *operands) aligned(b Buf) Buf {
+	o.out(-len(o.mem) & 3)
+	return b
+}
+
+// run compiles and runs the case. With narrow, blocks are left with all rows. It says what the memory holds afterwards
+// and which kernels there were.
+func (c *barrierCase) run(b Backend, narrow bool) (memory []float32, names []string, err error) {
+	testTile = c.tile
+	defer func() { testTile = nil }()
+	a, err := b.Alloc(len(c.mem))
+	if err != nil {
+		return nil, nil, err
+	}
+	if err := a.Write(Buf{0, len(c.mem)}, c.mem); err != nil {
+		return nil, nil, err
+	}
+	p, err := b.Compile(a, c.ops)
+	if err != nil {
+		return nil, nil, err
+	}
+	launches := p.(*cudaProgram).launches
+	for i := range launches {
+		names = append(names, launches[i].kernel)
+		if d, ok := rowDimension[launches[i].kernel]; ok && narrow {
+			launches[i].grid[d] = 1
+		}
+	}
+	if err := p.Run(); err != nil {
+		return nil, names, err
+	}
+	memory = make([]float32, len(c.mem))
+	return memory, names, a.Read(memory, Buf{0, len(c.mem)})
+}
+
+// barrier is one bar.sync of the PTX, the n-th of its kernel.
+type barrier struct {
+	kernel, file string
+	line, n      int
+}
+
+// needless is the barriers by which no race is prevented: at the end of a row, behind the last barrier of a sum by
+// halves, a thread has read nothing but what it wrote itself.
+var needless = map[string][]int{"loss": {2}, "norm_sums": {2, 5}, "norm_grad_sums": {2, 5}}
+
+func barriers(t *testing.T) []barrier {
+	t.Helper()
+	files, err := ptxFiles.ReadDir("ptx")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var all []barrier
+	for _, f := range files {
+		text, err := ptxFiles.ReadFile("ptx/" + f.Name())
+		if err != nil {
+			t.Fatal(err)
+		}
+		kernel, line, n := "", 0, 0
+		for s := range strings.Lines(string(text)) {
+			line++
+			if _, name, ok := strings.Cut(s, ".entry "); ok {
+				kernel, n = strings.TrimRight(name, "(\n"), 0
+			}
+			if strings.Contains(s, "bar.sync") {
+				all = append(all, barrier{kernel, f.Name(), line, n})
+				n++
+			}
+		}
+	}
+	return all
+}
+
+// Where one barrier of the PTX is passed without waiting, the race detector finds what it was for; where all are kept
+// there is no race, and rows that one block takes have the bits of rows that have blocks of their own.
+func TestBarriersCUDA(t *testing.T) {
+	standIn(t)
+	t.Setenv("SIGMAZ_SIM_RACES", "1")
+	cases := barrierCases()
+	of := map[string][]*barrierCase{} // by kernel
+	b, err := NewCUDA(0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer b.Close()
+	for _, c := range cases {
+		want, _, err := c.run(b, false)
+		if err != nil {
+			t.Fatalf("%s: %v", c.name, err)
+		}
+		got, names, err := c.run(b, true)
+		if err != nil {
+			t.Fatalf("%s: %v", c.name, err)
+		}
+		for i := range got {
+			if math.Float32bits(got[i]) != math.Float32bits(want[i]) {
+				t.Fatalf("%s: word %d is %g where one block takes all rows, else %g", c.name, i, got[i], want[i])
+			}
+		}
+		for _, name := range names {
+			of[name] = append(of[name], c)
+		}
+	}
+	if err := b.Close(); err != nil {
+		t.Fatal(err)
+	}
+	all := barriers(t)
+	if len(all) == 0 {
+		t.Fatal("no barriers in the PTX")
+	}
+	for _, bar := range all {
+		t.Run(fmt.Sprintf("%s:%d", bar.file, bar.line), func(t *testing.T) {
+			t.Setenv("SIGMAZ_SIM_FAULT", fmt.Sprintf("barrier:%s:%d", bar.file, bar.line))
+			found := slices.ContainsFunc(of[bar.kernel], func(c *barrierCase) bool {
+				b, err := NewCUDA(0)
+				if err != nil {
+					t.Fatal(err)
+				}
+				defer b.Close()
+				_, _, err = c.run(b, true)
+				if err != nil && !strings.Contains(err.Error(), "race in") {
+					t.Fatal(err)
+				}
+				return err != nil
+			})
+			switch listed := slices.Contains(needless[bar.kernel], bar.n); {
+			case !found && !listed:
+				t.Errorf("without barrier %d of %s no race is found", bar.n, bar.kernel)
+			case found && listed:
+				t.Errorf("barrier %d of %s is called needless, but without it there is a race", bar.n, bar.kernel)
+			}
+		})
+	}
+}
