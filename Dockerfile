@@ -16,7 +16,7 @@
 # because libcuda.so.1 is missing.
 #
 #	docker build --build-arg COMMIT="$(git rev-parse HEAD)" -t sigmaz .    for sigmaz version, as .git is not in the build
-#	docker build --build-arg CUDA_VERSION=11.8.0 -t sigmaz .               for hosts with an older driver; 11.8 to 12.x
+#	docker build --build-arg CUDA_VERSION=11.8.0 -t sigmaz .               for hosts with an older driver; 11.8 to 13.x
 
 ARG CUDA_VERSION=12.4.1
 ARG CUDA_OS=ubuntu22.04
@@ -58,8 +58,9 @@ COPY go.mod go.sum ./
 RUN go mod download
 COPY . .
 ARG COMMIT=unknown
-# The driver's library is not in the image; its stub is there to link against.
-RUN CGO_ENABLED=1 CGO_LDFLAGS="-O2 -g -L/usr/local/cuda/lib64/stubs" \
+# The driver's library is not in the image; its stub is there to link against. cuda/include is for the headers of CUDA 13.
+RUN CGO_ENABLED=1 CGO_CFLAGS="-O2 -g -I/src/cuda/include -I/usr/local/cuda/include" \
+	CGO_LDFLAGS="-O2 -g -L/usr/local/cuda/lib64/stubs" \
 	go build -trimpath -ldflags="-s -w -X main.commit=${COMMIT}" -o /out/sigmaz ./cmd/sigmaz
 
 FROM nvidia/cuda:${CUDA_VERSION}-base-${CUDA_OS} AS gpu

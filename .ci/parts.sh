@@ -1,7 +1,8 @@
-# What .ci/run and .ci/extras share: parts with their times, and a place to keep tools in. Sourced by bash, from the root.
+# What .ci/run and .ci/extras share: parts with their times, and a place to keep tools in. Sourced by bash, from the
+# root.
 
-# Tools and wheels, each in a folder with its version in its name. Not a temporary folder: Go's build cache holds what was
-# built with these very paths.
+# Tools and wheels, each in a folder with its version in its name. Not a temporary folder: Go's build cache holds what
+# was built with these very paths.
 cache=${XDG_CACHE_HOME:-$HOME/.cache}/sigmaz-ci
 
 fail() { printf 'FAIL: %s\n' "$*" >&2; exit 1; }

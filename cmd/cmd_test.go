@@ -47,7 +47,8 @@ func testMain(m *testing.M) int {
 // build makes the programs.
 func build() error {
 	// Without symbols, which takes a third of the linker's time. -X is what the image gives.
-	args := append(append([]string{"build"}, tags()...), "-ldflags=-s -w -X main.commit="+commit, "-o", bin+string(filepath.Separator), "./...")
+	args := append(append([]string{"build"}, tags()...), "-ldflags=-s -w -X main.commit="+commit, "-o",
+		bin+string(filepath.Separator), "./...")
 	if out, err := exec.Command("go", args...).CombinedOutput(); err != nil {
 		return fmt.Errorf("go build: %v\n%s", err, out)
 	}
@@ -102,6 +103,7 @@ func must(t *testing.T, dir string, args ...string) string {
 // trained is the folder of a run of a few steps on the CPU.
 func trained(t *testing.T, dir string) string {
 	t.Helper()
-	must(t, dir, "train", "-name", "cpu", "-ngf", "2", "-batch", "4", "-steps", "4", "-levels", "3", "-held-out", "4", "-preview-n", "0")
+	must(t, dir, "train", "-name", "cpu", "-ngf", "2", "-batch", "4", "-steps", "4", "-levels", "3", "-held-out", "4",
+		"-preview-n", "0")
 	return filepath.Join("runs", "cpu")
 }

@@ -47,7 +47,8 @@ func tiny(t *testing.T, dir string) {
 
 // small is a training of these images.
 func small(name string, steps int, more ...string) []string {
-	return append([]string{"train", "-name", name, "-data", "tiny-images-idx3-ubyte", "-ngf", "4", "-batch", "4", "-sigma-begin", "5", "-steps", fmt.Sprint(steps), "-levels", "5", "-held-out", "2", "-log-every", "5",
+	return append([]string{"train", "-name", name, "-data", "tiny-images-idx3-ubyte", "-ngf", "4", "-batch", "4",
+		"-sigma-begin", "5", "-steps", fmt.Sprint(steps), "-levels", "5", "-held-out", "2", "-log-every", "5",
 		"-eval-every", "25", "-lr", "1e-3", "-preview-n", "0", "-T", "2"}, more...)
 }
 
@@ -133,7 +134,8 @@ func TestSampleOnGPU(t *testing.T) {
 	dir := t.TempDir()
 	tiny(t, dir)
 	must(t, dir, small("images", 10)...)
-	must(t, dir, "train", "-name", "toy", "-data", "toy:swissroll", "-hidden", "32", "-levels", "5", "-T", "3", "-steps", "200", "-batch", "64", "-held-out", "0", "-preview-n", "0")
+	must(t, dir, "train", "-name", "toy", "-data", "toy:swissroll", "-hidden", "32", "-levels", "5", "-T", "3", "-steps",
+		"200", "-batch", "64", "-held-out", "0", "-preview-n", "0")
 	for run, n := range map[string]string{"runs/images": "4", "runs/toy": "100"} {
 		samples := filepath.Join(dir, "sample0.npy")
 		onBoth(t, dir, 1e-3, "sample", run, "-n", n, "-o", "x.png", "-npy")
@@ -171,8 +173,8 @@ func onBoth(t *testing.T, dir string, tol float64, args ...string) {
 	}
 }
 
-// A network with 32 channels trains in TF32 on a GPU, and its run says so. The CPU goes on with it, and samples from it,
-// in float32 alone, when asked to.
+// A network with 32 channels trains in TF32 on a GPU, and its run says so. The CPU goes on with it, and samples from
+// it, in float32 alone, when asked to.
 func TestPrecisionOnGPU(t *testing.T) {
 	device(t)
 	dir := t.TempDir()
@@ -194,7 +196,8 @@ func TestPrecisionOnGPU(t *testing.T) {
 		}
 	}
 
-	if out := must(t, dir, small("wide", 2, wide...)...); !strings.Contains(out, "convolutions in tf32") || !configured("wide") {
+	out := must(t, dir, small("wide", 2, wide...)...)
+	if !strings.Contains(out, "convolutions in tf32") || !configured("wide") {
 		t.Errorf("no TF32, in config.yaml: %v\n%s", configured("wide"), out)
 	}
 	must(t, dir, small("exact", 1, append(wide, "-precision", "float32")...)...)
@@ -205,7 +208,8 @@ func TestPrecisionOnGPU(t *testing.T) {
 			t.Errorf("run %s is in TF32", run)
 		}
 	}
-	if out := must(t, dir, small("dry", 1, append(wide, "-dry-run")...)...); !strings.Contains(out, "\nprecision   tf32 for ") {
+	out = must(t, dir, small("dry", 1, append(wide, "-dry-run")...)...)
+	if !strings.Contains(out, "\nprecision   tf32 for ") {
 		t.Errorf("a dry run does not say it:\n%s", out)
 	}
 
@@ -213,14 +217,17 @@ func TestPrecisionOnGPU(t *testing.T) {
 	file := filepath.Join("runs", "wide", "checkpoints", "step-0000002.safetensors")
 	refused(1, "runs/wide: "+advice, "train", "-resume", "runs/wide", "-steps", "3")
 	refused(1, file+": "+advice, "sample", "runs/wide", "-n", "1", "-o", "x.png")
-	refused(1, "runs/wide/config.yaml: "+advice, "train", "-config", "runs/wide/config.yaml", "-name", "again", "-steps", "1")
-	refused(1, file+": "+advice, "train", "-continue", file, "-data", "tiny-images-idx3-ubyte", "-steps", "3", "-name", "further")
+	refused(1, "runs/wide/config.yaml: "+advice,
+		"train", "-config", "runs/wide/config.yaml", "-name", "again", "-steps", "1")
+	refused(1, file+": "+advice,
+		"train", "-continue", file, "-data", "tiny-images-idx3-ubyte", "-steps", "3", "-name", "further")
 	onBoth(t, dir, 1e-3, "sample", "runs/wide", "-precision", "float32", "-n", "2", "-o", "x.png", "-npy")
-	if out := must(t, dir, "sample", "runs/wide", "-precision", "float32", "-n", "1", "-o", "x.png"); !strings.Contains(out, "trained in tf32, computed in float32") {
+	out = must(t, dir, "sample", "runs/wide", "-precision", "float32", "-n", "1", "-o", "x.png")
+	if !strings.Contains(out, "trained in tf32, computed in float32") {
 		t.Errorf("a sample does not say it:\n%s", out)
 	}
 
-	out := must(t, dir, "train", "-resume", "runs/wide", "-steps", "3", "-precision", "float32")
+	out = must(t, dir, "train", "-resume", "runs/wide", "-steps", "3", "-precision", "float32")
 	if !strings.Contains(out, "goes on in float32 and was in tf32") || configured("wide") {
 		t.Errorf("the run goes on in float32, and says so: in config.yaml %v\n%s", configured("wide"), out)
 	}
@@ -250,7 +257,8 @@ func TestBadDays(t *testing.T) {
 		"out of range": {"", []string{"-device", "7"}, []string{"device 7", "1 device"}},
 		"too small":    {"oom:400000", nil, []string{"memory", "batch"}},
 	} {
-		code, stdout, stderr := command(t, dir, []string{"SIGMAZ_SIM_FAULT=" + c.fault}, small("bad", 5, append([]string{"-gpu"}, c.args...)...)...)
+		code, stdout, stderr := command(t, dir, []string{"SIGMAZ_SIM_FAULT=" + c.fault},
+			small("bad", 5, append([]string{"-gpu"}, c.args...)...)...)
 		if code != 1 || strings.Count(stderr, "\n") != 1 || strings.Contains(stderr, "goroutine") {
 			t.Errorf("%s: exit code %d\n%s%s", name, code, stdout, stderr)
 		}
@@ -270,13 +278,16 @@ func TestBadDays(t *testing.T) {
 	} else if _, err := fmt.Sscanf(after, "%d would fit", &fits); err != nil || fits < 1 || fits >= 64 {
 		t.Fatalf("no batch is named: %q", stderr)
 	}
-	if code, stdout, stderr := command(t, dir, little, small("fits", 2, "-gpu", "-preview-n", "2", "-batch", fmt.Sprint(fits))...); code != 0 {
+	if code, stdout, stderr := command(t, dir, little, small("fits", 2, "-gpu", "-preview-n", "2", "-batch",
+		fmt.Sprint(fits))...); code != 0 {
 		t.Errorf("batch %d does not fit: exit code %d\n%s%s", fits, code, stdout, stderr)
 	}
 
 	// The device is lost in the middle of the run.
-	code, stdout, stderr := command(t, dir, []string{"SIGMAZ_SIM_FAULT=lost:12000"}, small("lost", 200, "-gpu", "-checkpoint-every", "5")...)
-	if code != 1 || strings.Count(stderr, "\n") != 1 || !strings.Contains(stderr, "cu") || !strings.Contains(stderr, "last good checkpoint") {
+	code, stdout, stderr := command(t, dir, []string{"SIGMAZ_SIM_FAULT=lost:12000"},
+		small("lost", 200, "-gpu", "-checkpoint-every", "5")...)
+	if code != 1 || strings.Count(stderr, "\n") != 1 || !strings.Contains(stderr, "cu") ||
+		!strings.Contains(stderr, "last good checkpoint") {
 		t.Fatalf("exit code %d\n%s%s", code, stdout, stderr)
 	}
 	latest, err := os.ReadFile(filepath.Join(dir, "runs/lost/checkpoints/latest"))

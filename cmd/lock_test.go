@@ -54,7 +54,8 @@ func TestTwoTrainersOnOneFolder(t *testing.T) {
 		{"train", "-resume", filepath.Join("runs", "toy", "checkpoints", "step-0000002.safetensors")},
 	} {
 		code, stdout, stderr := start(t, dir, nil, words...)
-		if code != 1 || len(faults("train", stderr)) > 0 || !strings.Contains(stderr, filepath.Join("runs", "toy")+" is being trained by "+holder) {
+		if code != 1 || len(faults("train", stderr)) > 0 ||
+			!strings.Contains(stderr, filepath.Join("runs", "toy")+" is being trained by "+holder) {
 			t.Errorf("%q: code %d, stdout %q, stderr %q, faults %q", words, code, stdout, stderr, faults("train", stderr))
 		}
 	}
@@ -68,7 +69,8 @@ func TestTwoTrainersOnOneFolder(t *testing.T) {
 	second, _ := trainer(t, dir, "-name", "new", "-data", "toy:moons", "-hidden", "4", "-preview-n", "0")
 	waitFor(t, filepath.Join(dir, "runs/new/lock"))
 	code, _, stderr := start(t, dir, nil, "train", "-name", "new", "-data", "toy:moons", "-hidden", "4")
-	if code != 1 || len(faults("train", stderr)) > 0 || !strings.Contains(stderr, "runs/new") && runtime.GOOS != "windows" {
+	if code != 1 || len(faults("train", stderr)) > 0 || !strings.Contains(stderr, "runs/new") &&
+		runtime.GOOS != "windows" {
 		t.Errorf("the same name: code %d, %q", code, stderr)
 	}
 	second.Process.Kill()
@@ -93,7 +95,8 @@ func TestTrainersStartedTogether(t *testing.T) {
 	const n = 6
 	var all [n]*exec.Cmd
 	for i := range all {
-		all[i] = exec.Command(filepath.Join(bin, "train"), strings.Fields("-data toy:moons -hidden 4 -batch 2 -steps 2 -levels 2 -preview-n 0 -held-out 0")...)
+		all[i] = exec.Command(filepath.Join(bin, "train"),
+			strings.Fields("-data toy:moons -hidden 4 -batch 2 -steps 2 -levels 2 -preview-n 0 -held-out 0")...)
 		all[i].Dir, all[i].Env = dir, bare()
 		if err := all[i].Start(); err != nil {
 			t.Fatal(err)
@@ -105,7 +108,8 @@ func TestTrainersStartedTogether(t *testing.T) {
 		}
 	}
 	for i := range all {
-		if _, err := os.Stat(filepath.Join(dir, fmt.Sprintf("runs/moons-%d/checkpoints/step-0000002.safetensors", i+1))); err != nil {
+		if _, err := os.Stat(filepath.Join(dir, fmt.Sprintf("runs/moons-%d/checkpoints/step-0000002.safetensors",
+			i+1))); err != nil {
 			t.Error(err)
 		}
 	}

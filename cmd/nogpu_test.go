@@ -12,9 +12,11 @@ import (
 // A program built without CUDA says so when a GPU is asked for, and does nothing else.
 func TestGPUIsRefused(t *testing.T) {
 	dir := t.TempDir()
-	for _, args := range [][]string{{"train", "-gpu"}, {"train", "-gpu", "-device", "1"}, {"sample", "-gpu", trained(t, dir)}, {"bench", "-gpu"}} {
+	for _, args := range [][]string{{"train", "-gpu"}, {"train", "-gpu", "-device", "1"},
+		{"sample", "-gpu", trained(t, dir)}, {"bench", "-gpu"}} {
 		code, _, stderr := command(t, dir, nil, args...)
-		if code != 1 || !strings.Contains(stderr, "-gpu: this program was built without CUDA") || strings.Count(stderr, "\n") != 1 {
+		if code != 1 || !strings.Contains(stderr, "-gpu: this program was built without CUDA") ||
+			strings.Count(stderr, "\n") != 1 {
 			t.Errorf("%v: exit code %d, %q", args, code, stderr)
 		}
 	}

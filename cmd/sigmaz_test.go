@@ -85,7 +85,8 @@ func TestSigmaz(t *testing.T) {
 			}
 		}
 		if code != test.code || !strings.Contains(said, test.said) || silent != "" {
-			t.Errorf("%s (%s): code %d, stdout %q, stderr %q\nexpected %d and %q", test.args, test.env, code, stdout, stderr, test.code, test.said)
+			t.Errorf("%s (%s): code %d, stdout %q, stderr %q\nexpected %d and %q", test.args, test.env, code, stdout, stderr,
+				test.code, test.said)
 		}
 	}
 }
@@ -109,12 +110,14 @@ func TestImages(t *testing.T) {
 			t.Errorf("%q: code %d, %q, %q", args, code, stdout, stderr)
 		}
 	}
-	args := strings.Fields("sigmaz -data toy:moons -name a -hidden 4 -batch 4 -steps 4 -levels 3 -T 2 -held-out 0 -preview-n 0")
+	args := strings.Fields("sigmaz -data toy:moons -name a -hidden 4 -batch 4 -steps 4 -levels 3 -T 2 -held-out 0 " +
+		"-preview-n 0")
 	code, stdout, stderr := start(t, dir, []string{cpu}, args...)
 	if code != 0 || stderr != "" || !strings.Contains(stdout, "done     4 steps") {
 		t.Errorf("%q: code %d, %q, %q", args, code, stdout, stderr)
 	}
-	if code, stdout, stderr = start(t, dir, []string{gpu}, "sigmaz", "sample", "runs/a", "-n", "2"); code != 0 || stderr != "" {
+	if code, stdout, stderr = start(t, dir, []string{gpu}, "sigmaz", "sample", "runs/a", "-n", "2"); code != 0 ||
+		stderr != "" {
 		t.Errorf("sample: code %d, %q, %q", code, stdout, stderr)
 	}
 }
@@ -124,7 +127,8 @@ func TestVersion(t *testing.T) {
 	if withCUDA {
 		tag = "cuda"
 	}
-	want := regexp.MustCompile(`\Asigmaz \S+\ncommit ` + commit + `\ngo     go1\.\S+ \w+/\w+\ntags   ` + tag + `\nisa    (avx512|avx2|go)\n\z`)
+	want := regexp.MustCompile(`\Asigmaz \S+\ncommit ` + commit + `\ngo     go1\.\S+ \w+/\w+\ntags   ` + tag +
+		`\nisa    (avx512|avx2|go)\n\z`)
 	for _, word := range []string{"version", "-version", "--version"} {
 		if out := must(t, t.TempDir(), "sigmaz", word); !want.MatchString(out) {
 			t.Errorf("%s: %q", word, out)
@@ -167,11 +171,13 @@ func TestOneProgram(t *testing.T) {
 	for i, by := range [][]string{{}, {"sigmaz"}} {
 		call := func(args string) { must(t, dir, append(by[:len(by):len(by)], strings.Fields(args)...)...) }
 		run := fmt.Sprintf("runs/r%d", i)
-		call(fmt.Sprintf("train -name r%d -data toy:moons -hidden 4 -batch 4 -steps 4 -levels 3 -T 2 -held-out 0 -preview-n 4", i))
+		call(fmt.Sprintf("train -name r%d -data toy:moons -hidden 4 -batch 4 -steps 4 -levels 3 -T 2 -held-out 0 "+
+			"-preview-n 4", i))
 		call("sample " + run + fmt.Sprintf(" -n 3 -o s%d.png -npy x%d.npy", i, i))
 		call("score " + run + fmt.Sprintf(" -input x%d.npy -level 1 -o s%d.npy", i, i))
 		call("export " + run + fmt.Sprintf(" -o e%d.safetensors", i))
-		for _, name := range []string{"runs/r%d/samples/step-0000004.png", "s%d.png", "x%d.npy", "s%d.npy", "e%d.safetensors"} {
+		for _, name := range []string{"runs/r%d/samples/step-0000004.png", "s%d.png", "x%d.npy", "s%d.npy",
+			"e%d.safetensors"} {
 			b, err := os.ReadFile(filepath.Join(dir, fmt.Sprintf(name, i)))
 			if err != nil {
 				t.Fatal(err)
@@ -247,7 +253,8 @@ func TestCompletion(t *testing.T) {
 				t.Errorf("%s: %q: %q; expected %s and not %s", test.shell, l.line, words, l.want, l.not)
 			}
 		}
-		for line, want := range map[string]bool{"sigmaz sample w": true, "sigmaz train -init w": true, "sigmaz train -preset w": false, "sigmaz train -steps w": false} {
+		for line, want := range map[string]bool{"sigmaz sample w": true, "sigmaz train -init w": true,
+			"sigmaz train -preset w": false, "sigmaz train -steps w": false} {
 			if got := slices.Contains(offered(line), "weights.pth"); got != want && test.files {
 				t.Errorf("%s: %q: files %t, expected %t", test.shell, line, got, want)
 			}
@@ -260,7 +267,8 @@ func TestCompletion(t *testing.T) {
 			words=(sigmaz ''); CURRENT=2; _sigmaz; words=(sigmaz train ''); CURRENT=3; _sigmaz`)
 		c.Env = append(os.Environ(), "SCRIPT="+script["zsh"])
 		out, err := c.CombinedOutput()
-		for _, want := range []string{"score:evaluates a network", "*-preset[settings to start from]:NAME:(glyphs toy ", `{compadd - glyphs toy\:`, "*-steps[optimiser steps of the whole run]:N: \n", "*-gpu[train on a GPU, not on the CPU]\n"} {
+		for _, want := range []string{"score:evaluates a network", "*-preset[settings to start from]:NAME:(glyphs toy ",
+			`{compadd - glyphs toy\:`, "*-steps[optimiser steps of the whole run]:N: \n", "*-gpu[train on a GPU, not on the CPU]\n"} {
 			if err != nil || !strings.Contains(string(out), want) {
 				t.Errorf("zsh: no %q, %v, in\n%s", want, err, out)
 			}

@@ -66,7 +66,8 @@ func TestNarrowTerminal(t *testing.T) {
 			t.Errorf("%s -h: code %d, %q", program, code, text)
 		}
 		for line := range strings.Lines(text) {
-			if line = strings.TrimRight(line, "\r\n"); utf8.RuneCountInString(line) > cols && strings.Contains(strings.TrimSpace(line), " ") {
+			if line = strings.TrimRight(line, "\r\n"); utf8.RuneCountInString(line) > cols &&
+				strings.Contains(strings.TrimSpace(line), " ") {
 				t.Errorf("%s -h: %d columns: %q", program, utf8.RuneCountInString(line), line)
 			}
 		}
@@ -82,8 +83,10 @@ func TestNarrowTerminal(t *testing.T) {
 		}
 		return lines
 	}
-	long := []string{"train", "-data", "toy:moons", "-hidden", "8", "-batch", "64", "-steps", "2000", "-levels", "3", "-T", "2", "-held-out", "5", "-preview-n", "4", "-name"}
-	for name, env := range map[string][]string{"xterm": {"TERM=xterm-256color"}, "plain": nil, "colourless": {"TERM=xterm", "NO_COLOR=1"}} {
+	long := []string{"train", "-data", "toy:moons", "-hidden", "8", "-batch", "64", "-steps", "2000", "-levels", "3", "-T",
+		"2", "-held-out", "5", "-preview-n", "4", "-name"}
+	for name, env := range map[string][]string{"xterm": {"TERM=xterm-256color"}, "plain": nil,
+		"colourless": {"TERM=xterm", "NO_COLOR=1"}} {
 		code, text := onTerminal(t, cols, dir, env, append(long, name)...)
 		if code != 0 || len(drawn(text)) == 0 {
 			t.Errorf("%s: code %d, no bar in %q", name, code, text)
@@ -98,7 +101,8 @@ func TestNarrowTerminal(t *testing.T) {
 		}
 	}
 	code, text := onTerminal(t, cols, dir, []string{"TERM=dumb"}, append(long, "dumb")...)
-	if code != 0 || strings.ContainsAny(strings.ReplaceAll(text, "\r\n", "\n"), "\r\x1b") || !strings.Contains(text, "step 2000") {
+	if code != 0 || strings.ContainsAny(strings.ReplaceAll(text, "\r\n", "\n"), "\r\x1b") ||
+		!strings.Contains(text, "step 2000") {
 		t.Errorf("TERM=dumb: code %d, %q", code, text)
 	}
 	if code, text = onTerminal(t, cols, dir, nil, "sample", "runs/toy", "-n", "20000"); code != 0 {
@@ -126,17 +130,22 @@ func TestFullDisk(t *testing.T) {
 		t.Skipf("this user cannot make a small disk: %v", err)
 	}
 	defer syscall.Unmount(disk, 0)
-	code, _, stderr := start(t, dir, nil, strings.Fields("train -runs disk -name full -data toy:moons -hidden 32 -batch 4 -steps 1000 -levels 3 -T 2 -held-out 0 -preview-n 0 -checkpoint-every 10")...)
-	if code != 1 || len(faults("train", stderr)) > 0 || !strings.Contains(stderr, "no space left") || !strings.Contains(stderr, "the last good checkpoint is disk/full/checkpoints/step-") {
+	code, _, stderr := start(t, dir, nil,
+		strings.Fields("train -runs disk -name full -data toy:moons -hidden 32 -batch 4 -steps 1000 -levels 3 -T 2 "+
+			"-held-out 0 -preview-n 0 -checkpoint-every 10")...)
+	if code != 1 || len(faults("train", stderr)) > 0 || !strings.Contains(stderr, "no space left") ||
+		!strings.Contains(stderr, "the last good checkpoint is disk/full/checkpoints/step-") {
 		t.Errorf("train: code %d, %q", code, stderr)
 	}
 	if left, _ := filepath.Glob(filepath.Join(disk, "full/checkpoints/*.tmp")); len(left) > 0 {
 		t.Errorf("left %v", left)
 	}
-	for _, words := range []string{"sample disk/full -n 50000 -o a.png -npy disk/a.npy", "sample runs/toy -n 4000 -o disk/a.png"} {
+	for _, words := range []string{"sample disk/full -n 50000 -o a.png -npy disk/a.npy",
+		"sample runs/toy -n 4000 -o disk/a.png"} {
 		before := snapshot(t, disk)
 		code, _, stderr := start(t, dir, nil, strings.Fields(words)...)
-		if code != 1 || len(faults("sample", stderr)) > 0 || !strings.Contains(stderr, "cannot write disk/a") || !strings.Contains(stderr, "has room") {
+		if code != 1 || len(faults("sample", stderr)) > 0 || !strings.Contains(stderr, "cannot write disk/a") ||
+			!strings.Contains(stderr, "has room") {
 			t.Errorf("%s: code %d, %q", words, code, stderr)
 		}
 		if c := changes(before, snapshot(t, disk)); len(c) > 0 {

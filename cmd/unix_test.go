@@ -57,7 +57,8 @@ func protect(t *testing.T, dir string) {
 func TestPermissions(t *testing.T) {
 	as := nobody(t)
 	dir := world(t)
-	for _, name := range []string{"data/tiny-images-idx3-ubyte", "bad/zero.yaml", "runs/cut/checkpoints/step-0000002.safetensors", "runs/flipped/config.yaml"} {
+	for _, name := range []string{"data/tiny-images-idx3-ubyte", "bad/zero.yaml",
+		"runs/cut/checkpoints/step-0000002.safetensors", "runs/flipped/config.yaml"} {
 		if err := os.Chmod(filepath.Join(dir, name), 0); err != nil {
 			t.Fatal(err)
 		}
@@ -82,7 +83,8 @@ func TestPermissions(t *testing.T) {
 		w.as = as
 		if os.Geteuid() != 0 {
 			code, _, stderr := start(t, dir, nil, w.words()...)
-			if code != w.code || !strings.Contains(stderr, w.offender) || !strings.Contains(stderr, w.advice) || len(faults(w.words()[0], stderr)) > 0 {
+			if code != w.code || !strings.Contains(stderr, w.offender) || !strings.Contains(stderr, w.advice) ||
+				len(faults(w.words()[0], stderr)) > 0 {
 				t.Errorf("%s: code %d, %q", w.args, code, stderr)
 			}
 			continue
@@ -111,7 +113,9 @@ func TestNothingIsLostWithTheReader(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		c := exec.Command(filepath.Join(bin, "train"), strings.Fields("-data toy:moons -hidden 4 -batch 2 -steps 100000000 -levels 2 -preview-n 0 -held-out 0 -log-every 50 -checkpoint-every 0")...)
+		c := exec.Command(filepath.Join(bin, "train"),
+			strings.Fields("-data toy:moons -hidden 4 -batch 2 -steps 100000000 -levels 2 -preview-n 0 -held-out 0 -log-every "+
+				"50 -checkpoint-every 0")...)
 		var stderr bytes.Buffer
 		c.Dir, c.Env, c.Stdout, c.Stderr = dir, bare(), w, &stderr
 		if err := c.Start(); err != nil {
@@ -171,7 +175,8 @@ func TestNothingIsLostWithTheReader(t *testing.T) {
 // The first signal is answered, and a second one does not wait for a step that takes long.
 func TestSecondSignal(t *testing.T) {
 	for _, words := range [][]string{{"train"}, {"sigmaz", "train"}} {
-		c := exec.Command(filepath.Join(bin, words[0]), append(words[1:], strings.Fields("-ngf 64 -batch 128 -steps 1000 -held-out 0 -preview-n 0 -log-every 1")...)...)
+		c := exec.Command(filepath.Join(bin, words[0]),
+			append(words[1:], strings.Fields("-ngf 64 -batch 128 -steps 1000 -held-out 0 -preview-n 0 -log-every 1")...)...)
 		c.Dir, c.Env = t.TempDir(), bare()
 		stdout, err := c.StdoutPipe()
 		if err != nil {

@@ -63,7 +63,8 @@ func furnishData(at func(string) string, picture func(w, h int) []byte) error {
 	bomb := func() []byte {
 		var b bytes.Buffer
 		z := zip.NewWriter(&b)
-		w, _ := z.CreateRaw(&zip.FileHeader{Name: "a.png", Method: zip.Deflate, UncompressedSize64: 1 << 40, CompressedSize64: 8})
+		w, _ := z.CreateRaw(&zip.FileHeader{Name: "a.png", Method: zip.Deflate, UncompressedSize64: 1 << 40,
+			CompressedSize64: 8})
 		w.Write(make([]byte, 8))
 		z.Close()
 		return b.Bytes()

@@ -41,7 +41,8 @@ func torchFiles(t *testing.T, dir string) {
 	if err := os.MkdirAll(filepath.Join(dir, "torch"), 0o777); err != nil {
 		t.Fatal(err)
 	}
-	for name, b := range map[string][]byte{"good.pth": good, "cut.pth": good[:len(good)/2], "cut-legacy.pth": legacy[:len(legacy)-1], "evil.pth": evil.Bytes(),
+	for name, b := range map[string][]byte{"good.pth": good, "cut.pth": good[:len(good)/2],
+		"cut-legacy.pth": legacy[:len(legacy)-1], "evil.pth": evil.Bytes(),
 		"sgd.pth": sgd, "x.npy": []byte("\x93NUMPY\x01\x00\x76\x00" + "{'descr': '<f4', 'fortran_order': False, 'shape': (2, 2)}"), "text.npy": []byte("0.5, 0.5\n")} {
 		if err := os.WriteFile(filepath.Join(dir, "torch", name), b, 0o666); err != nil {
 			t.Fatal(err)

@@ -57,7 +57,8 @@ func (w wrong) words() []string {
 var progress = regexp.MustCompile(`(?m)^(step \d+/|done |stopped |weights )| in [0-9.]+m?s, .* evaluations a second`)
 
 // goValue matches what only a programmer can read.
-var goValue = regexp.MustCompile(`panic|goroutine \d|runtime error|\.go:\d|0x[0-9a-f]{6}|%!|<nil>|\*[a-z]+\.[A-Z]|[a-z]+\.[A-Z]\w*Error|\binterface \{|\bstruct \{|map\[|\[\]byte`)
+var goValue = regexp.MustCompile(
+	`panic|goroutine \d|runtime error|\.go:\d|0x[0-9a-f]{6}|%!|<nil>|\*[a-z]+\.[A-Z]|[a-z]+\.[A-Z]\w*Error|\binterface \{|\bstruct \{|map\[|\[\]byte`)
 
 // faults is what keeps the text on stderr from being one sentence of a program.
 func faults(program, stderr string) (all []string) {
@@ -154,7 +155,8 @@ func start(t *testing.T, dir string, env []string, words ...string) (code int, s
 	return startAs(t, nil, dir, env, words...)
 }
 
-func startAs(t *testing.T, as func(*exec.Cmd), dir string, env []string, words ...string) (code int, stdout, stderr string) {
+func startAs(t *testing.T, as func(*exec.Cmd), dir string, env []string, words ...string) (code int, stdout,
+	stderr string) {
 	t.Helper()
 	sources()
 	c := exec.Command(filepath.Join(bin, words[0]), words[1:]...)
@@ -462,7 +464,8 @@ func furnish(dir string) error {
 	if err := furnishData(at, picture); err != nil {
 		return err
 	}
-	for link, to := range map[string]string{"bad/loop": "loop", "bad/dangling": "nowhere", "pictures/endless/b/back": "..", "pictures/broken-link/b.png": "nowhere"} {
+	for link, to := range map[string]string{"bad/loop": "loop", "bad/dangling": "nowhere", "pictures/endless/b/back": "..",
+		"pictures/broken-link/b.png": "nowhere"} {
 		if err := os.Symlink(to, at(link)); err != nil {
 			return err
 		}

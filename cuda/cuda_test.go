@@ -480,7 +480,7 @@ func TestFaults(t *testing.T) {
 func underFault(t *testing.T, fault string) {
 	closed := func(err error, words ...string) {
 		t.Helper()
-		says(t, err, append(words, "leave -gpu away")...)
+		says(t, err, append(words, "leave -gpu out")...)
 		if _, e := Open(0); e == nil || e.Error() != err.Error() {
 			t.Errorf("Open: %v", e)
 		}
@@ -501,7 +501,7 @@ func underFault(t *testing.T, fault string) {
 	if fault == "old-device" {
 		_, err := d.Load("sum", []byte(".version 7.8\n.target sm_80\n.address_size 64\n"))
 		says(t, err, d.Name()+" has compute capability 7.0, and the kernels of sum need 8.0 or more",
-			"leave -gpu away")
+			"leave -gpu out")
 		t.Log(err)
 		return
 	}

@@ -12,7 +12,7 @@ import (
 
 // ErrNotBuilt is what every call returns in a program built without CUDA.
 var ErrNotBuilt = errors.New("this program was built without CUDA: build it without -tags nocuda, " +
-	"with cgo and the CUDA headers, or leave -gpu away")
+	"with cgo and the CUDA headers, or leave -gpu out")
 
 // minDriver is the oldest driver that takes the PTX of package kernels (ISA 7.8). As in cuDriverGetVersion, a version
 // is 1000 major + 10 minor.
@@ -114,15 +114,15 @@ func initError(e *Error) error {
 	switch e.Code {
 	case codeNoDevice:
 		return fmt.Errorf("no CUDA device: the driver finds no GPU on this machine (%s); "+
-			"see what nvidia-smi and CUDA_VISIBLE_DEVICES say, or leave -gpu away", e.short())
+			"see what nvidia-smi and CUDA_VISIBLE_DEVICES say, or leave -gpu out", e.short())
 	case codeStubLibrary:
 		return fmt.Errorf("no CUDA driver: the libcuda.so.1 that was loaded is the stub of a build machine (%s); "+
-			"install the NVIDIA driver, or leave -gpu away", e.short())
+			"install the NVIDIA driver, or leave -gpu out", e.short())
 	case codeMismatch:
 		return fmt.Errorf("the NVIDIA driver's library and its kernel module are of different versions (%s); "+
-			"restart the machine or install the driver again, or leave -gpu away", e.short())
+			"restart the machine or install the driver again, or leave -gpu out", e.short())
 	}
-	return fmt.Errorf("no CUDA driver answers (%s); install the NVIDIA driver, or leave -gpu away", e.short())
+	return fmt.Errorf("no CUDA driver answers (%s); install the NVIDIA driver, or leave -gpu out", e.short())
 }
 
 // checkDriver refuses a driver older than minDriver.
@@ -131,7 +131,7 @@ func checkDriver(version int) error {
 		return nil
 	}
 	return fmt.Errorf("the NVIDIA driver is too old: it is for CUDA %s, and CUDA %s (driver 520) or newer is needed; "+
-		"update it, or leave -gpu away", versionText(version), versionText(minDriver))
+		"update it, or leave -gpu out", versionText(version), versionText(minDriver))
 }
 
 // checkOrdinal refuses the number of a device on a machine with count devices, if it is not one of theirs.
@@ -218,7 +218,7 @@ func checkPTX(module string, ptx []byte, driver, major, minor int, device string
 	head := readPTXHead(ptx)
 	if driver < head.driver {
 		return fmt.Errorf("the NVIDIA driver is too old: it is for CUDA %s, and the kernels of %s are PTX %s, "+
-			"which CUDA %s brought; update it, or leave -gpu away",
+			"which CUDA %s brought; update it, or leave -gpu out",
 			versionText(driver), module, head.isa, versionText(head.driver))
 	}
 	if head.runsOn(10*major + minor) {
@@ -233,6 +233,6 @@ func checkPTX(module string, ptx []byte, driver, major, minor int, device string
 	default:
 		need += " or more"
 	}
-	return fmt.Errorf("%s has compute capability %d.%d, and the kernels of %s need %s; %s, or leave -gpu away",
+	return fmt.Errorf("%s has compute capability %d.%d, and the kernels of %s need %s; %s, or leave -gpu out",
 		device, major, minor, module, need, instead)
 }

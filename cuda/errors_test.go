@@ -20,20 +20,20 @@ func TestErrorText(t *testing.T) {
 			"out of device memory: the arena needs 3.00 GiB, and of the device's 8.00 GiB only 1.46 GiB are free"},
 		{initError(&Error{"cuInit", 100, "CUDA_ERROR_NO_DEVICE", "no CUDA-capable device is detected"}),
 			"no CUDA device: the driver finds no GPU on this machine (cuInit: CUDA_ERROR_NO_DEVICE (100)); see " +
-				"what nvidia-smi and CUDA_VISIBLE_DEVICES say, or leave -gpu away"},
+				"what nvidia-smi and CUDA_VISIBLE_DEVICES say, or leave -gpu out"},
 		{initError(&Error{"cuInit", 34, "", ""}),
 			"no CUDA driver: the libcuda.so.1 that was loaded is the stub of a build machine (cuInit: CUresult " +
-				"(34)); install the NVIDIA driver, or leave -gpu away"},
+				"(34)); install the NVIDIA driver, or leave -gpu out"},
 		{initError(&Error{"cuInit", 803, "CUDA_ERROR_SYSTEM_DRIVER_MISMATCH", ""}),
 			"the NVIDIA driver's library and its kernel module are of different versions (cuInit: " +
 				"CUDA_ERROR_SYSTEM_DRIVER_MISMATCH (803)); restart the machine or install the driver again, " +
-				"or leave -gpu away"},
+				"or leave -gpu out"},
 		{initError(&Error{"cuInit", 999, "CUDA_ERROR_UNKNOWN", "unknown error"}),
-			"no CUDA driver answers (cuInit: CUDA_ERROR_UNKNOWN (999)); install the NVIDIA driver, or leave -gpu " +
-				"away"},
+			"no CUDA driver answers (cuInit: CUDA_ERROR_UNKNOWN (999)); install the NVIDIA driver, " +
+				"or leave -gpu out"},
 		{checkDriver(11040),
 			"the NVIDIA driver is too old: it is for CUDA 11.4, and CUDA 11.8 (driver 520) or newer is needed; " +
-				"update it, or leave -gpu away"},
+				"update it, or leave -gpu out"},
 		{checkDriver(11080), ""},
 		{checkDriver(13000), ""},
 		{checkOrdinal(0, 1), ""},
@@ -43,19 +43,19 @@ func TestErrorText(t *testing.T) {
 		{checkPTX("sum", []byte("//\n.version 7.8\n.target sm_80\n"), 11080, 8, 0, "GPU"), ""},
 		{checkPTX("sum", []byte("//\n.version 8.4\n.target sm_80\n"), 11080, 8, 0, "GPU"),
 			"the NVIDIA driver is too old: it is for CUDA 11.8, and the kernels of sum are PTX 8.4, which CUDA " +
-				"12.4 brought; update it, or leave -gpu away"},
+				"12.4 brought; update it, or leave -gpu out"},
 		{checkPTX("sum", []byte("\n.version 7.8\n.target sm_80, debug\n"), 12040, 7, 5, "Tesla T4"),
 			"Tesla T4 has compute capability 7.5, and the kernels of sum need 8.0 or more; use a newer GPU, or " +
-				"leave -gpu away"},
+				"leave -gpu out"},
 		{checkPTX("sum", nil, 11080, 8, 0, "GPU"), ""},
 		{checkPTX("sum", []byte(".version 8.0\n.target sm_90a\n"), 12000, 9, 0, "H100"), ""},
 		{checkPTX("sum", []byte(".version 8.0\n.target sm_90a\n"), 13000, 10, 0, "B200"),
 			"B200 has compute capability 10.0, and the kernels of sum need 9.0 and no other; " +
-				"use such a GPU, or leave -gpu away"},
+				"use such a GPU, or leave -gpu out"},
 		{checkPTX("sum", []byte(".version 8.8\n.target sm_100f\n"), 13000, 10, 3, "B300"), ""},
 		{checkPTX("sum", []byte(".version 8.8\n.target sm_100f\n"), 13000, 12, 0, "RTX"),
 			"RTX has compute capability 12.0, and the kernels of sum need 10.0 or a later 10.x; " +
-				"use such a GPU, or leave -gpu away"},
+				"use such a GPU, or leave -gpu out"},
 	} {
 		got := ""
 		if c.err != nil {
@@ -104,7 +104,7 @@ func TestAvailable(t *testing.T) {
 	if _, e := Count(); e == nil || e.Error() != err.Error() {
 		t.Errorf("Count: %v, Available: %v", e, err)
 	}
-	if strings.Contains(err.Error(), "\n") || !strings.Contains(err.Error(), "leave -gpu away") {
+	if strings.Contains(err.Error(), "\n") || !strings.Contains(err.Error(), "leave -gpu out") {
 		t.Errorf("not a sentence that says what to do: %v", err)
 	}
 }

@@ -22,7 +22,7 @@ const (
 	Softplus Activation = "softplus"
 )
 
-// Activations lists them all.
+// Activations lists every activation.
 var Activations = []Activation{ELU, ReLU, LReLU, Swish, Softplus}
 
 // leak is the slope of lrelu below 0.

@@ -73,8 +73,8 @@ template <int BM, int BN, int TM, int TN> struct Tile {
             for (int j = 0; j < TN; j++) sum[i][j] = 0;
     }
 
-    // multiply adds the products of one step; where asked, ones adds a itself, to sums of rows.
-    template <bool ONES> __device__ __forceinline__ void multiply(const float (*a)[BM + 4], const float (*b)[BN + 4], float *ones)
+    // multiply adds the products of one step.
+    __device__ __forceinline__ void multiply(const float (*a)[BM + 4], const float (*b)[BN + 4])
     {
 #pragma unroll 4
         for (int k = 0; k < STEP; k++) {
@@ -93,9 +93,6 @@ template <int BM, int BN, int TM, int TN> struct Tile {
             for (int i = 0; i < TM; i++)
 #pragma unroll
                 for (int j = 0; j < TN; j++) sum[i][j] += x[i] * y[j];
-            if (ONES)
-#pragma unroll
-                for (int i = 0; i < TM; i++) ones[i] += x[i];
         }
     }
 };
@@ -220,12 +217,12 @@ static __device__ __forceinline__ void conv_tile(float *y, const float *x, const
     int half = 0;
     for (int done = STEP; done < terms; done += STEP) {
         fetch();
-        tile.template multiply<false>(as[half], bs[half], 0);
+        tile.multiply(as[half], bs[half]);
         half ^= 1;
         store(half);
         __syncthreads();
     }
-    tile.template multiply<false>(as[half], bs[half], 0);
+    tile.multiply(as[half], bs[half]);
 
     const bool wide = s.cout % 4 == 0 && aligned16(y);
 #pragma unroll
@@ -344,33 +341,37 @@ static __device__ __forceinline__ void weight_tile(float *dw, float *db, const f
     };
 
     Tile tile;
-    float ones[TM];
-#pragma unroll
-    for (int i = 0; i < TM; i++) ones[i] = 0;
-    const bool withBias = db && n0 == 0;
+    // The gradient of the bias is a sum of dy alone. In the blocks of the first columns each thread adds up one output
+    // channel: one register, where sums beside the products would take one for each row that the thread owns.
+    static_assert(T >= BM, "a thread for each output channel of the tile");
+    const int mine = (int)threadIdx.x;
+    const bool sumsBias = db && n0 == 0 && mine < BM;
+    float bias = 0;
+    auto multiply = [&](int half) {
+        tile.multiply(as[half], bs[half]);
+        if (sumsBias)
+            for (int k = 0; k < STEP; k++) bias += as[half][k][mine];
+    };
     fetch();
     store(0);
     __syncthreads();
     int half = 0;
     while (left > 0) {
         fetch();
-        if (withBias)
-            tile.template multiply<true>(as[half], bs[half], ones);
-        else
-            tile.template multiply<false>(as[half], bs[half], ones);
+        multiply(half);
         half ^= 1;
         store(half);
         __syncthreads();
     }
-    tile.template multiply<true>(as[half], bs[half], ones);
+    multiply(half);
 
+    if (sumsBias && m0 + mine < s.cout) db[(i64)blockIdx.z * words + m0 + mine] = bias;
     dw += (i64)blockIdx.z * words;
     const bool wide = columns % 4 == 0 && aligned16(dw);
 #pragma unroll
     for (int i = 0; i < TM; i++) {
         int c = m0 + tile.row + i / 4 * Tile::ROWS + i % 4;
         if (c >= s.cout) continue;
-        if (withBias && tile.col == 0) db[(i64)blockIdx.z * words + c] = ones[i];
 #pragma unroll
         for (int j = 0; j < TN; j += 4) {
             int column = n0 + tile.col + j / 4 * Tile::COLS;
@@ -400,11 +401,28 @@ extern "C" __global__ void conv_grad_weight_sum(float *dw, float *db, const floa
 }
 
 // The entry points: one for each tile and width of accesses.
+//
+// A thread of the 128x128 tiles owns 16 x 8 values. With 8 x 8 and 256 threads the two blocks that a multiprocessor held had
+// 128 registers a thread, and all three kernels spilled 80 to 360 bytes, on every architecture. What the assembler makes of
+// the loop for sm_90, forward, a thread and step of 16 terms:
+//
+//	thread tile, threads, blocks   registers  warps  multiply-adds   words of shared memory  words of global
+//	                                                 / instructions  read / multiply-add     memory / multiply-add
+//	8 x 8,  256, 2 (128x128)       128+spill  16     1024 / 1321     1/4                     1/64
+//	8 x 8,  256, 1 (128x128)       153         8     1024 / 1284     1/4                     1/64
+//	8 x 8,  128, 3 (128x64)        165        12     1024 / 1308     1/4                     1/43
+//	16 x 8, 128, 2 (128x128)       239         8     2048 / 2424     3/16                    1/64
+//
+// The last has the most multiply-adds among its instructions (84 %), reads least, and its 128 independent sums hide latencies
+// that few warps would show; its two blocks do not wait for each other's barriers, as the warps of one block of 256 would.
+//
+// The second of the launch bounds gives the assembler the registers that a kernel needs to spill nothing. It is left out where
+// the assembler's own choice does not spill.
 
-extern "C" __global__ void __launch_bounds__(256, 2) conv_128x128(float *y, const float *x, const float *weight, const float *bias, u64 pixels, int h, int w, int cin, int cout, int k, int dilation)
+extern "C" __global__ void __launch_bounds__(128, 2) conv_128x128(float *y, const float *x, const float *weight, const float *bias, u64 pixels, int h, int w, int cin, int cout, int k, int dilation)
 {
     ConvShape s = {(i64)pixels, h, w, cin, cout, k, dilation};
-    conv_tile<128, 128, 8, 8, 4, false>(y, x, weight, bias, s);
+    conv_tile<128, 128, 16, 8, 4, false>(y, x, weight, bias, s);
 }
 
 extern "C" __global__ void __launch_bounds__(128, 3) conv_128x64(float *y, const float *x, const float *weight, const float *bias, u64 pixels, int h, int w, int cin, int cout, int k, int dilation)
@@ -419,7 +437,7 @@ extern "C" __global__ void __launch_bounds__(128) conv_64x64(float *y, const flo
     conv_tile<64, 64, 8, 4, 4, false>(y, x, weight, bias, s);
 }
 
-extern "C" __global__ void __launch_bounds__(128) conv_128x32(float *y, const float *x, const float *weight, const float *bias, u64 pixels, int h, int w, int cin, int cout, int k, int dilation)
+extern "C" __global__ void __launch_bounds__(128, 4) conv_128x32(float *y, const float *x, const float *weight, const float *bias, u64 pixels, int h, int w, int cin, int cout, int k, int dilation)
 {
     ConvShape s = {(i64)pixels, h, w, cin, cout, k, dilation};
     conv_tile<128, 32, 8, 4, 4, false>(y, x, weight, bias, s);
@@ -443,10 +461,10 @@ extern "C" __global__ void __launch_bounds__(64) conv_32x32_any(float *y, const 
     conv_tile<32, 32, 4, 4, 1, false>(y, x, weight, bias, s);
 }
 
-extern "C" __global__ void __launch_bounds__(256, 2) conv_grad_input_128x128(float *dx, const float *dy, const float *weight, u64 pixels, int h, int w, int cin, int cout, int k, int dilation)
+extern "C" __global__ void __launch_bounds__(128, 2) conv_grad_input_128x128(float *dx, const float *dy, const float *weight, u64 pixels, int h, int w, int cin, int cout, int k, int dilation)
 {
     ConvShape s = {(i64)pixels, h, w, cout, cin, k, -dilation};
-    conv_tile<128, 128, 8, 8, 4, true>(dx, dy, weight, 0, s);
+    conv_tile<128, 128, 16, 8, 4, true>(dx, dy, weight, 0, s);
 }
 
 extern "C" __global__ void __launch_bounds__(128, 3) conv_grad_input_128x64(float *dx, const float *dy, const float *weight, u64 pixels, int h, int w, int cin, int cout, int k, int dilation)
@@ -461,7 +479,7 @@ extern "C" __global__ void __launch_bounds__(128) conv_grad_input_64x64(float *d
     conv_tile<64, 64, 8, 4, 4, true>(dx, dy, weight, 0, s);
 }
 
-extern "C" __global__ void __launch_bounds__(128) conv_grad_input_128x32(float *dx, const float *dy, const float *weight, u64 pixels, int h, int w, int cin, int cout, int k, int dilation)
+extern "C" __global__ void __launch_bounds__(128, 4) conv_grad_input_128x32(float *dx, const float *dy, const float *weight, u64 pixels, int h, int w, int cin, int cout, int k, int dilation)
 {
     ConvShape s = {(i64)pixels, h, w, cout, cin, k, -dilation};
     conv_tile<128, 32, 8, 4, 4, true>(dx, dy, weight, 0, s);
@@ -485,13 +503,13 @@ extern "C" __global__ void __launch_bounds__(64) conv_grad_input_32x32_any(float
     conv_tile<32, 32, 4, 4, 1, true>(dx, dy, weight, 0, s);
 }
 
-extern "C" __global__ void __launch_bounds__(256, 2) conv_grad_weight_128x128(float *dweight, float *dbias, const float *x, const float *dy, u64 part, u64 words, u64 pixels, int h, int w, int cin, int cout, int k, int dilation)
+extern "C" __global__ void __launch_bounds__(128, 2) conv_grad_weight_128x128(float *dweight, float *dbias, const float *x, const float *dy, u64 part, u64 words, u64 pixels, int h, int w, int cin, int cout, int k, int dilation)
 {
     ConvShape s = {(i64)pixels, h, w, cin, cout, k, dilation};
-    weight_tile<128, 128, 8, 8, 4>(dweight, dbias, x, dy, (i64)part, (i64)words, s);
+    weight_tile<128, 128, 16, 8, 4>(dweight, dbias, x, dy, (i64)part, (i64)words, s);
 }
 
-extern "C" __global__ void __launch_bounds__(128, 3) conv_grad_weight_128x64(float *dweight, float *dbias, const float *x, const float *dy, u64 part, u64 words, u64 pixels, int h, int w, int cin, int cout, int k, int dilation)
+extern "C" __global__ void __launch_bounds__(128, 2) conv_grad_weight_128x64(float *dweight, float *dbias, const float *x, const float *dy, u64 part, u64 words, u64 pixels, int h, int w, int cin, int cout, int k, int dilation)
 {
     ConvShape s = {(i64)pixels, h, w, cin, cout, k, dilation};
     weight_tile<128, 64, 8, 8, 4>(dweight, dbias, x, dy, (i64)part, (i64)words, s);
@@ -503,7 +521,7 @@ extern "C" __global__ void __launch_bounds__(128) conv_grad_weight_64x64(float *
     weight_tile<64, 64, 8, 4, 4>(dweight, dbias, x, dy, (i64)part, (i64)words, s);
 }
 
-extern "C" __global__ void __launch_bounds__(64) conv_grad_weight_32x32(float *dweight, float *dbias, const float *x, const float *dy, u64 part, u64 words, u64 pixels, int h, int w, int cin, int cout, int k, int dilation)
+extern "C" __global__ void __launch_bounds__(64, 8) conv_grad_weight_32x32(float *dweight, float *dbias, const float *x, const float *dy, u64 part, u64 words, u64 pixels, int h, int w, int cin, int cout, int k, int dilation)
 {
     ConvShape s = {(i64)pixels, h, w, cin, cout, k, dilation};
     weight_tile<32, 32, 4, 4, 4>(dweight, dbias, x, dy, (i64)part, (i64)words, s);
@@ -515,7 +533,7 @@ extern "C" __global__ void __launch_bounds__(128) conv_grad_weight_64x64_any(flo
     weight_tile<64, 64, 8, 4, 1>(dweight, dbias, x, dy, (i64)part, (i64)words, s);
 }
 
-extern "C" __global__ void __launch_bounds__(64) conv_grad_weight_32x32_any(float *dweight, float *dbias, const float *x, const float *dy, u64 part, u64 words, u64 pixels, int h, int w, int cin, int cout, int k, int dilation)
+extern "C" __global__ void __launch_bounds__(64, 8) conv_grad_weight_32x32_any(float *dweight, float *dbias, const float *x, const float *dy, u64 part, u64 words, u64 pixels, int h, int w, int cin, int cout, int k, int dilation)
 {
     ConvShape s = {(i64)pixels, h, w, cin, cout, k, dilation};
     weight_tile<32, 32, 4, 4, 1>(dweight, dbias, x, dy, (i64)part, (i64)words, s);

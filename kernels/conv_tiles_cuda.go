@@ -12,7 +12,7 @@ type cudaTile struct {
 }
 
 var (
-	tile128x128 = cudaTile{"128x128", 128, 128, 256}
+	tile128x128 = cudaTile{"128x128", 128, 128, 128}
 	tile128x64  = cudaTile{"128x64", 128, 64, 128}
 	tile64x64   = cudaTile{"64x64", 64, 64, 128}
 	tile128x32  = cudaTile{"128x32", 128, 32, 128}
@@ -82,7 +82,11 @@ func (o ConvGradWeight) cudaSplit() cudaSplit {
 		t = tile32x32
 	}
 	s := cudaSplit{tile: t}
-	s.parts = max(1, min(ceil(threads, t.threads*t.blocks(o.Cout, columns)), pixels/shortest))
+	each := t.threads
+	if t == tile128x128 {
+		each = 256 // what it had when the rule was made: parts decide bits
+	}
+	s.parts = max(1, min(ceil(threads, each*t.blocks(o.Cout, columns)), pixels/shortest))
 	s.part = 16 * ceil(ceil(pixels, s.parts), 16)
 	s.parts = ceil(pixels, s.part)
 	s.words = 4 * ceil(o.DWeight.N+o.DBias.N, 4)

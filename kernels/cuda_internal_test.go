@@ -171,7 +171,8 @@ func TestSplitSums(t *testing.T) {
 	} {
 		var o operands
 		px := g.N * g.H * g.W
-		op := ConvGradWeight{ConvShape: g, X: o.normals(px * g.Cin), DY: o.normals(4 * ceil(px*g.Cout, 4)), DWeight: o.out(g.Cout * g.K * g.K * g.Cin), DBias: o.out(g.Cout)}
+		op := ConvGradWeight{ConvShape: g, X: o.normals(px * g.Cin), DY: o.normals(4 * ceil(px*g.Cout, 4)),
+			DWeight: o.out(g.Cout * g.K * g.K * g.Cin), DBias: o.out(g.Cout)}
 		op.DY.N = px * g.Cout
 		s := op.cudaSplit()
 		if s.parts < 2 {
@@ -199,7 +200,8 @@ func TestNormELU(t *testing.T) {
 	for _, s := range []NormShape{{N: 2, P: 35, C: 3}, {N: 3, P: 300, C: 32}} {
 		var o operands
 		n := s.N * s.P * s.C
-		norm := Norm{NormShape: s, X: o.normals(n), Alpha: o.normals(s.C), Gamma: o.normals(s.C), Beta: o.normals(s.C), Y: o.out(n),
+		norm := Norm{NormShape: s, X: o.normals(n), Alpha: o.normals(s.C), Gamma: o.normals(s.C), Beta: o.normals(s.C),
+			Y:         o.out(n),
 			NormStats: NormStats{Mean: o.out(s.N * s.C), Rstd: o.out(s.N * s.C), MuHat: o.out(s.N * s.C), Q: o.out(s.N)}}
 		elu := Activate{F: ELU, N: s.N, X: norm.Y, Y: norm.Y}
 		if !norm.fuses(elu) {
@@ -222,7 +224,8 @@ func TestNormCancellation(t *testing.T) {
 	b := openCUDA(t)
 	var o operands
 	s := NormShape{N: 1, P: 1000, C: 4}
-	norm := Norm{NormShape: s, X: o.normals(s.P * s.C), Alpha: o.normals(s.C), Gamma: o.normals(s.C), Beta: o.normals(s.C), Y: o.out(s.P * s.C),
+	norm := Norm{NormShape: s, X: o.normals(s.P * s.C), Alpha: o.normals(s.C), Gamma: o.normals(s.C), Beta: o.normals(s.C),
+		Y:         o.out(s.P * s.C),
 		NormStats: NormStats{Mean: o.out(s.C), Rstd: o.out(s.C), MuHat: o.out(s.C), Q: o.out(1)}}
 	for i := range norm.X.Of(o.mem) {
 		norm.X.Of(o.mem)[i] = 50 + norm.X.Of(o.mem)[i]*0.01
@@ -256,7 +259,8 @@ func TestBatchSize(t *testing.T) {
 	for _, n := range []int{2, 64, 300} {
 		for i, v := range run(n) {
 			if math.Float32bits(v) != math.Float32bits(one[i]) {
-				t.Fatalf("word %d of the first image is %x alone, %x in a batch of %d", i, math.Float32bits(one[i]), math.Float32bits(v), n)
+				t.Fatalf("word %d of the first image is %x alone, %x in a batch of %d", i, math.Float32bits(one[i]),
+					math.Float32bits(v), n)
 			}
 		}
 	}
@@ -396,7 +400,8 @@ func TestNormalsCUDA(t *testing.T) {
 	b := openCUDA(t)
 	const rows, d = 4, 1 << 16
 	var o operands
-	op := Langevin{X: o.out(rows * d), S: o.out(rows * d), Alpha: o.out(1), State: o.out(StateWords), T: 1, D: d, Seed: 0x0123456789abcdef}
+	op := Langevin{X: o.out(rows * d), S: o.out(rows * d), Alpha: o.out(1), State: o.out(StateWords), T: 1, D: d,
+		Seed: 0x0123456789abcdef}
 	clear(o.mem)
 	op.Alpha.Of(o.mem)[0] = 0.5
 	SetWord(o.mem, op.State, StateImage, 42)

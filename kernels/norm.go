@@ -43,9 +43,6 @@ type NormStats struct {
 	Q     Buf // (N) 1/sqrt(v + 1e-5)
 }
 
-// StatsWords returns the size of the statistics where Mean, Rstd, MuHat and Q lie one after the other.
-func (s NormShape) StatsWords() int { return 3*s.N*s.C + s.N }
-
 // Norm is instance norm++, conditional where Embed is given. Y may be X.
 type Norm struct {
 	NormShape

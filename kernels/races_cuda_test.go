@@ -1,6 +1,6 @@
-// Races, which the stand-in driver of cuda/sim detects in the PTX that ships: no two threads may access a place, one of them
-// writing, without a barrier between them. It sees only what a case does, so that the cases here make every barrier needed:
-// sums of several steps, and blocks that go on to a second row, image or level.
+// Races, which the stand-in driver of cuda/sim detects in the PTX that ships: no two threads may access a place, one of
+// them writing, without a barrier between them. It sees only what a case does, so the cases here make every barrier
+// needed: sums of several steps, and blocks that go on to a second row, image or level.
 
 //go:build cgo && !nocuda
 
@@ -43,8 +43,8 @@ func TestRacesCUDA(t *testing.T) {
 	}
 }
 
-// rowDimension is the dimension of a kernel's grid that shares out rows, images or levels. The kernel goes on to the next
-// row where a block is left with several, which launches do only when the grid's limit forces them to.
+// rowDimension is the dimension of a kernel's grid that shares out rows, images or levels. The kernel goes on to the
+// next row where a block is left with several, which happens in a program only where the grid's limit forces it.
 var rowDimension = map[string]int{
 	"loss": 0, "loss_grad": 1, "perturb": 1,
 	"norm_sums": 1, "norm_finish": 0, "norm_apply": 1,
@@ -82,8 +82,9 @@ func barrierCases() []*barrierCase {
 		s := ConvShape{N: 1, H: 6, W: 8, Cin: channels[0], Cout: channels[1], K: 1, Dilation: 1}
 		add(fmt.Sprintf("conv_grad_weight %d-%d", s.Cin, s.Cout), func(c *barrierCase) []Op {
 			n := s.N * s.H * s.W
-			return []Op{ConvGradWeight{ConvShape: s, X: c.normals(4 * ceil(n*s.Cin, 4)).first(n * s.Cin), DY: c.normals(4 * ceil(n*s.Cout, 4)).first(n * s.Cout),
-				DWeight: c.out(s.Cout * s.Cin), DBias: c.out(s.Cout)}}
+			x, dy := c.aligned(c.normals(n*s.Cin)), c.aligned(c.normals(n*s.Cout))
+			dw, db := c.out(s.Cout*s.Cin), c.out(s.Cout)
+			return []Op{ConvGradWeight{ConvShape: s, X: x, DY: dy, DWeight: dw, DBias: db}}
 		})
 	}
 	// Sums of four steps on tensor cores: stages are filled again.
@@ -114,12 +115,16 @@ func barrierCases() []*barrierCase {
 		add(fmt.Sprintf("norm of %d channels", channels), func(c *barrierCase) []Op {
 			const levels = 3
 			all := s.N * s.P * s.C
-			x, dy, table := c.normals(all), c.normals(all), c.normals(4*ceil(levels*3*s.C, 4)).first(levels*3*s.C)
-			stats := NormStats{Mean: c.out(4 * s.N * s.C).first(s.N * s.C), Rstd: c.out(s.N * s.C), MuHat: c.out(s.N * s.C), Q: c.out(s.N)}
-			level := c.words(2, 0, 2)
-			c.out(-len(c.mem) & 3)
-			return []Op{Norm{NormShape: s, X: x, Embed: table, Level: level, Levels: levels, NormStats: stats, Y: c.out(all)},
-				NormGrad{NormShape: s, X: x, DY: dy, Embed: table, Level: level, Levels: levels, DX: c.out(all), DEmbed: c.out(levels * 3 * s.C), NormStats: stats}}
+			x, dy, table := c.normals(all), c.normals(all), c.aligned(c.normals(levels*3*s.C))
+			of := func() Buf { return c.aligned(c.out(s.N * s.C)) }
+			stats := NormStats{Mean: of(), Rstd: of(), MuHat: of(), Q: c.out(s.N)}
+			level := c.aligned(c.words(2, 0, 2))
+			return []Op{
+				Norm{NormShape: s, X: x, Embed: table, Level: level, Levels: levels, NormStats: stats,
+					Y: c.aligned(c.out(all))},
+				NormGrad{NormShape: s, X: x, DY: dy, Embed: table, Level: level, Levels: levels, NormStats: stats,
+					DX: c.aligned(c.out(all)), DEmbed: c.out(levels * 3 * s.C)},
+			}
 		})
 	}
 	// More rows than loss_mean takes at a time, and than a block of the others has threads for.
@@ -136,8 +141,9 @@ func barrierCases() []*barrierCase {
 	add("perturb", func(c *barrierCase) []Op {
 		const rows = 70
 		data := &Data{N: 5, H: 2, W: 2, C: 3, U8: make([]byte, 60)}
-		return []Op{Perturb{Data: data, N: rows, Seed: 7, Dequantize: true, Flip: true, Ladder: c.normals(11), State: c.words(5, 0, 0, 0), XTilde: c.out(rows * data.D()),
-			Z: c.out(rows * data.D()), Sigma: c.out(rows), Level: c.out(rows)}}
+		return []Op{Perturb{Data: data, N: rows, Seed: 7, Dequantize: true, Flip: true, Ladder: c.normals(11),
+			State: c.words(5, 0, 0, 0), XTilde: c.out(rows * data.D()), Z: c.out(rows * data.D()), Sigma: c.out(rows),
+			Level: c.out(rows)}}
 	})
 	add("adam", func(c *barrierCase) []Op {
 		const n = 300
@@ -145,8 +151,8 @@ func barrierCases() []*barrierCase {
 		for i := range v.Of(c.mem) {
 			v.Of(c.mem)[i] = float32(i)
 		}
-		return []Op{Adam{Param: c.normals(n), Grad: c.normals(n), M: c.normals(n), V: v, EMA: c.normals(n), State: c.words(9, 0, 0, 0), LR: 1e-3, Beta1: 0.9, Beta2: 0.999,
-			Eps: 1e-8, Rate: 0.999}}
+		return []Op{Adam{Param: c.normals(n), Grad: c.normals(n), M: c.normals(n), V: v, EMA: c.normals(n),
+			State: c.words(9, 0, 0, 0), LR: 1e-3, Beta1: 0.9, Beta2: 0.999, Eps: 1e-8, Rate: 0.999}}
 	})
 	return cases
 }
@@ -160,11 +166,14 @@ func (o *operands) words(w ...uint32) Buf {
 	return b
 }
 
-// first is the window of a buffer's first n words.
-func (b Buf) first(n int) Buf { return Buf{b.Off, n} }
+// aligned is the window b, behind which the next one starts on a multiple of 16 bytes.
+func (o *operands) aligned(b Buf) Buf {
+	o.out(-len(o.mem) & 3)
+	return b
+}
 
-// run compiles and runs the case. With narrow, blocks are left with all rows. It says what the memory holds afterwards and
-// which kernels there were.
+// run compiles and runs the case. With narrow, blocks are left with all rows. It says what the memory holds afterwards
+// and which kernels there were.
 func (c *barrierCase) run(b Backend, narrow bool) (memory []float32, names []string, err error) {
 	testTile = c.tile
 	defer func() { testTile = nil }()
@@ -199,8 +208,8 @@ type barrier struct {
 	line, n      int
 }
 
-// needless is the barriers by which no race is prevented: at the end of a row, behind the last barrier of a sum by halves,
-// a thread has read nothing but what it wrote itself.
+// needless is the barriers by which no race is prevented: at the end of a row, behind the last barrier of a sum by
+// halves, a thread has read nothing but what it wrote itself.
 var needless = map[string][]int{"loss": {2}, "norm_sums": {2, 5}, "norm_grad_sums": {2, 5}}
 
 // ptxEntry is the name of a kernel in PTX.
@@ -221,8 +230,8 @@ func barriers(t *testing.T) []barrier {
 		kernel, line, n := "", 0, 0
 		for s := range strings.Lines(string(text)) {
 			line++
-			if m := ptxEntry.FindStringSubmatch(s); m != nil {
-				kernel, n = m[1], 0
+			if _, name, ok := strings.Cut(s, ".entry "); ok {
+				kernel, n = strings.TrimRight(name, "(\n"), 0
 			}
 			if strings.Contains(s, "bar.sync") {
 				all = append(all, barrier{kernel, f.Name(), line, n})
@@ -233,8 +242,8 @@ func barriers(t *testing.T) []barrier {
 	return all
 }
 
-// Where one barrier of the PTX is passed without waiting, the race detector finds what it was for; where all are kept there
-// is no race, and rows that one block takes have the bits of rows that have blocks of their own.
+// Where one barrier of the PTX is passed without waiting, the race detector finds what it was for; where all are kept
+// there is no race, and rows that one block takes have the bits of rows that have blocks of their own.
 func TestBarriersCUDA(t *testing.T) {
 	standIn(t)
 	t.Setenv("SIGMAZ_SIM_RACES", "1")
@@ -256,7 +265,7 @@ func TestBarriersCUDA(t *testing.T) {
 		}
 		for i := range got {
 			if math.Float32bits(got[i]) != math.Float32bits(want[i]) {
-				t.Fatalf("%s: word %d is %x where one block takes all rows, else %x", c.name, i, math.Float32bits(got[i]), math.Float32bits(want[i]))
+				t.Fatalf("%s: word %d is %g where one block takes all rows, else %g", c.name, i, got[i], want[i])
 			}
 		}
 		for _, name := range names {

@@ -6,7 +6,7 @@
 //	build.go      a network as a graph: score, loss, gradients
 //	mlp.go        the network for vectors, the shortest example of one
 //	ncsn.go       the networks for images, made of the blocks of refinenet.go
-//	param.go      parameters: PyTorch's names, memory order and PyTorch's; initial.go their initial values
+//	param.go      parameters: their names, and their order in memory and in PyTorch; initial.go their initial values
 //	tensors.go    tensors by name, and how a network takes its parameters from them
 //	score.go      a score function ready to run, which samplers take
 //	describe.go   what a network costs

@@ -26,14 +26,13 @@ const (
 	LinearSpacing    = "linear"
 )
 
-// Spacings lists them, the usual one first.
+// Spacings lists the spacings, the usual one first.
 func Spacings() []string { return []string{GeometricSpacing, LinearSpacing} }
 
 // MaxLevels bounds the length of a ladder. The longest published one has 2,311 levels.
 const MaxLevels = 1 << 16
 
-// CheckLevels judges L, the number of levels of a ladder. The error is a [*setting.Error], as are those of the others
-// here.
+// CheckLevels judges L, the number of levels of a ladder. The error of every Check function here is a [*setting.Error].
 func CheckLevels(levels int) error {
 	switch {
 	case levels < 1:
@@ -52,8 +51,7 @@ func CheckSigma(key string, sigma float64) error {
 	return nil
 }
 
-// CheckLadder judges what [NewLadder] makes a ladder of. With one level the ladder has no end, and end is not looked
-// at.
+// CheckLadder judges the arguments of [NewLadder]. A ladder of one level has no end, so end is not looked at then.
 func CheckLadder(spacing string, begin, end float64, levels int) error {
 	if spacing != "" {
 		if err := oneOf("spacing", spacing, Spacings()); err != nil {
@@ -70,9 +68,8 @@ func CheckLadder(spacing string, begin, end float64, levels int) error {
 		return err
 	}
 	if begin <= end {
-		return setting.Errorf("sigma-begin", "%g is not larger than sigma-end %g: the ladder runs from the "+
-			"largest noise to the smallest; "+
-			"raise sigma-begin or lower sigma-end", begin, end)
+		return setting.Errorf("sigma-begin", "%g is not larger than `sigma-end` %g: the ladder runs from the "+
+			"largest noise to the smallest; raise `sigma-begin` or lower `sigma-end`", begin, end)
 	}
 	return nil
 }

@@ -41,7 +41,7 @@ import (
 	"sigmaz/model/graph"
 )
 
-// stageSpec is a stage: two residual blocks, the first of which changes the channels and the size.
+// stageSpec is a stage: two residual blocks. The first one changes the channels and the size.
 type stageSpec struct {
 	name     string
 	width    int // channels in units of n

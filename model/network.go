@@ -136,8 +136,8 @@ func namesOf(chosen func(network) bool) (names []string) {
 	return names
 }
 
-// Validate says in one sentence what is wrong with the configuration, if anything: a setting, as
-// [Config.ValidateSettings] does, or what the data gives, which are the size, the number of levels and the deviation.
+// Validate returns what is wrong with the configuration, in one sentence, or nil. It judges the settings, as
+// [Config.ValidateSettings] does, and what comes from the data: size, number of levels and deviation.
 func (c Config) Validate() error {
 	if err := c.ValidateSettings(); err != nil {
 		return err

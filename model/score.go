@@ -11,8 +11,8 @@ import (
 
 // Score is a score function as samplers see it: operations that fill S with s(X, Sigma) for a batch of rows.
 //
-// A network reads the noise of a row as Sigma or as its level in the ladder, so both windows are to be set; one for
-// vectors takes any Sigma.
+// A network reads the noise of a row as Sigma or as its level in the ladder, so set both. One that reads Sigma takes
+// any, also between the levels: see [Config.TakesLevels].
 //
 // Work is memory that the sampler may use for its own state and tables; its size is asked for when the Score is made.
 type Score struct {
@@ -110,12 +110,12 @@ func newScore(b kernels.Backend, c Config, precision kernels.Precision, batch, w
 	return s, plan.End, nil
 }
 
-// Load takes the weights from the tensors called prefix+NAME; the prefix is "ema." or "param." in a checkpoint.
+// Load sets the weights to the tensors called prefix+NAME; in a checkpoint the prefix is "ema." or "param.".
 func (s *Score) Load(tensors []Named, prefix string) error {
 	return s.LoadFrom(NamedSet(tensors), prefix)
 }
 
-// LoadFrom takes the weights from a set of tensors, which may lie in a file: they are read one by one.
+// LoadFrom is Load for a set of tensors, which may lie in a file: they are read one by one.
 func (s *Score) LoadFrom(set TensorSet, prefix string) error {
 	at := s.weights.Off
 	return ReadParams(s.params, set, prefix, func(i int, words []float32) error {

@@ -46,7 +46,7 @@ func Technique2(begin, end float64, d int) (levels int, g float64, err error) {
 	l := 1 + math.Round(math.Log(begin/end)/math.Log(g))
 	if !(l <= MaxLevels) {
 		return 0, 0, setting.Errorf("levels", "is auto, which gives %.0f levels from sigma %g to %g; give a "+
-			"number of at most %d, or bring sigma-begin and sigma-end closer", l, begin, end, MaxLevels)
+			"number of at most %d, or bring `sigma-begin` and `sigma-end` closer", l, begin, end, MaxLevels)
 	}
 	return max(int(l), 2), g, nil
 }

@@ -17,7 +17,7 @@ type Named struct {
 	T    *tensor.Dense
 }
 
-// TensorSet is tensors by name.
+// TensorSet holds tensors by name, in memory or in a file.
 type TensorSet interface {
 	// Described lists the tensors whose names start with prefix.
 	Described(prefix string) []Described
@@ -42,7 +42,7 @@ func ShapeText(s tensor.Shape) string {
 // float says whether the values may be a parameter's.
 func (d Described) float() bool { return strings.Contains(d.DType, "float") }
 
-// NamedSet is tensors in memory. It is a [TensorSet].
+// NamedSet is a [TensorSet] in memory.
 type NamedSet []Named
 
 // Described lists the tensors whose names start with prefix.

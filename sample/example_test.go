@@ -8,8 +8,8 @@ import (
 	"sigmaz/sample"
 )
 
-// A score known in closed form takes the place of a network: that of data N(2, 0.5^2) under noise of deviation sigma, which
-// is N(2, 0.5^2 + sigma^2). The samples have the data's mean and deviation.
+// A score known in closed form takes the place of a network: that of data N(2, 0.5^2) under noise of deviation sigma,
+// which is N(2, 0.5^2 + sigma^2). The samples have the data's mean and deviation.
 func ExampleAnneal() {
 	const n, d = 4096, 1
 	ladder, err := model.Geometric(5, 0.02, 30)

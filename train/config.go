@@ -70,18 +70,13 @@ const SplitByContent = "content"
 
 // Sigma is the noise ladder.
 type Sigma struct {
-	Begin     SigmaEnd   `yaml:"begin" name:"sigma-begin" resume:"fixed"` // sigma_1, the largest
-	End       SigmaEnd   `yaml:"end" name:"sigma-end" resume:"fixed"`     // sigma_L, the smallest
-	Levels    int        `yaml:"levels" resume:"fixed"`                   // L; 0: by Technique 2
-	Spacing   string     `yaml:"spacing,omitempty" resume:"fixed"`        // one of model.Spacings; "": geometric
-	Distances *Distances `yaml:"distances,omitempty" resume:"note"`       // what a rule found in the data
-}
+	Begin   SigmaEnd `yaml:"begin" name:"sigma-begin" resume:"fixed"` // sigma_1, the largest
+	End     SigmaEnd `yaml:"end" name:"sigma-end" resume:"fixed"`     // sigma_L, the smallest
+	Levels  int      `yaml:"levels" resume:"fixed"`                   // L; 0: by Technique 2
+	Spacing string   `yaml:"spacing,omitempty" resume:"fixed"`        // one of model.Spacings; "": geometric
 
-// Distances is the pairwise distances (Euclidean, over all D values) that the rules of [SigmaEnd] use.
-type Distances struct {
-	Max        float64 `yaml:"max"`                  // d_max, the largest
-	Min        float64 `yaml:"min,omitempty"`        // d_min, the smallest between two images that differ; 0: not looked for
-	Duplicates int     `yaml:"duplicates,omitempty"` // images that are equal to another one
+	// Distances is what a rule of [SigmaEnd] found in the data, in the units that the network is trained in.
+	Distances *dataset.Distances `yaml:"distances,omitempty" resume:"note"`
 }
 
 // Loss is lambda(sigma) = sigma^AnnealPower and how levels are drawn.
@@ -122,7 +117,7 @@ func (c *Config) Ladder() (model.Ladder, error) {
 	return model.NewLadder(c.Sigma.Spacing, c.Sigma.Begin.Value, c.Sigma.End.Value, c.Sigma.Levels)
 }
 
-// Unit is what the loss of zero weights is called, beside which losses are shown.
+// Unit returns the name of the loss of zero weights, to which shown losses are compared.
 func (c *Config) Unit() string {
 	if c.Loss.AnnealPower == 2 {
 		return "D/2"

@@ -44,13 +44,14 @@ func TestPresetsRoundTrip(t *testing.T) {
 	c := valid(t, "glyphs")
 	c.Sigma.Begin = SigmaEnd{Value: 1.0 / 3}
 	c.Sigma.End = SigmaEnd{Rule: RuleLiteral}
-	c.Sigma.Distances = &Distances{Max: math.Pi, Min: 1e-3, Duplicates: 4}
+	c.Sigma.Distances = &dataset.Distances{Max: math.Pi, Min: 1e-3, Duplicates: 4}
 	c.Sampling.Epsilon = 1.0646187255097268e-05
 	back, err := ParseConfig(c.YAML())
 	if err != nil {
 		t.Fatal(err)
 	}
-	if back.Sigma.Begin != c.Sigma.Begin || back.Sigma.End != c.Sigma.End || *back.Sigma.Distances != *c.Sigma.Distances || back.Sampling != c.Sampling {
+	if back.Sigma.Begin != c.Sigma.Begin || back.Sigma.End != c.Sigma.End || *back.Sigma.Distances != *c.Sigma.Distances ||
+		back.Sampling != c.Sampling {
 		t.Errorf("read back as %+v, expected %+v", back, c)
 	}
 }
@@ -85,8 +86,8 @@ func TestValidate(t *testing.T) {
 		{"sigma-begin is data-literal:", func(c *Config) { c.Sigma.Begin = SigmaEnd{Rule: RuleLiteral} }},
 		{"sigma-end is -1:", func(c *Config) { c.Sigma.End.Value = -1 }},
 		{"sigma-end is +Inf:", func(c *Config) { c.Sigma.End.Value = inf }},
-		{"sigma-begin 0.01 is not larger than sigma-end 0.01:", func(c *Config) { c.Sigma.Begin.Value = 0.01 }},
-		{"sigma-begin 1 is not larger than sigma-end 2:", func(c *Config) { c.Sigma.Begin.Value, c.Sigma.End.Value = 1, 2 }},
+		{"sigma-begin 0.01 is not larger than `sigma-end` 0.01:", func(c *Config) { c.Sigma.Begin.Value = 0.01 }},
+		{"sigma-begin 1 is not larger than `sigma-end` 2:", func(c *Config) { c.Sigma.Begin.Value, c.Sigma.End.Value = 1, 2 }},
 		{"anneal-power is NaN:", func(c *Config) { c.Loss.AnnealPower = nan }},
 		{"levels-per-step is -1:", func(c *Config) { c.Loss.LevelsPerStep = -1 }},
 		{"levels-per-step is 33, more than the 16 images", func(c *Config) { c.Loss.LevelsPerStep = 33 }},
@@ -189,13 +190,15 @@ func TestAnnealPower(t *testing.T) {
 		c.Loss.AnnealPower = p
 		err := c.ResolveShape(nil)
 		var bad *setting.Error
-		if ok && err != nil || !ok && (!errors.As(err, &bad) || bad.Key != "anneal-power" || !strings.Contains(err.Error(), "expected a number about 2")) {
+		if ok && err != nil || !ok && (!errors.As(err, &bad) || bad.Key != "anneal-power" ||
+			!strings.Contains(err.Error(), "expected a number about 2")) {
 			t.Errorf("anneal-power %g: error %v", p, err)
 		}
 	}
 }
 
-// A run says how its held-out images were chosen; one of before there was that rule is told of when it goes on.
+// A run says how its held-out images were chosen. A run older than that rule says nothing, and gets a note when it goes
+// on.
 func TestSplitRule(t *testing.T) {
 	c := valid(t, "toy")
 	c.HeldOut = 100
@@ -276,16 +279,21 @@ func TestPublishedPresets(t *testing.T) {
 			continue
 		}
 		got := want
-		got.net, got.size, got.ngf, got.levels, got.begin = c.Network.Net, c.Network.Height, c.Network.NGF, c.Sigma.Levels, c.Sigma.Begin.Value
-		got.t, got.epsilon, got.batch, got.steps, got.lr, got.eps = c.Sampling.T, c.Sampling.Epsilon, c.Batch, c.Steps, c.Adam.LR, c.Adam.Eps
-		got.dequantize, got.flip, got.ema, got.denoise, got.crop, got.scale = c.Dequantize, c.Flip, c.EMA.Rate, c.Sampling.Denoise, c.Reading.Crop, c.Reading.Size
+		got.net, got.size, got.ngf, got.levels, got.begin = c.Network.Net, c.Network.Height, c.Network.NGF, c.Sigma.Levels,
+			c.Sigma.Begin.Value
+		got.t, got.epsilon, got.batch, got.steps, got.lr, got.eps = c.Sampling.T, c.Sampling.Epsilon, c.Batch, c.Steps,
+			c.Adam.LR, c.Adam.Eps
+		got.dequantize, got.flip, got.ema, got.denoise, got.crop, got.scale = c.Dequantize, c.Flip, c.EMA.Rate,
+			c.Sampling.Denoise, c.Reading.Crop, c.Reading.Size
 		if got != want {
 			t.Errorf("%s is\n%+v\nexpected\n%+v", want.name, got, want)
 		}
-		if c.Network.Width != want.size || c.Sigma.End.Value != 0.01 || c.Loss.AnnealPower != 2 || c.Adam.Beta1 != 0.9 || c.Adam.Beta2 != 0.999 || c.EMA.Warmup {
+		if c.Network.Width != want.size || c.Sigma.End.Value != 0.01 || c.Loss.AnnealPower != 2 || c.Adam.Beta1 != 0.9 ||
+			c.Adam.Beta2 != 0.999 || c.EMA.Warmup {
 			t.Errorf("%s: %+v", want.name, c)
 		}
-		if p, _ := FindPreset(want.name); !strings.Contains(p.Source, "Song and Ermon") || !strings.Contains(p.Source, "configs/") || p.Files == "" {
+		if p, _ := FindPreset(want.name); !strings.Contains(p.Source, "Song and Ermon") ||
+			!strings.Contains(p.Source, "configs/") || p.Files == "" {
 			t.Errorf("%s: source %q, data %q", want.name, p.Source, p.Files)
 		}
 	}
@@ -309,8 +317,10 @@ func TestSigmaFromData(t *testing.T) {
 			t.Errorf("unit %g: reported %+v, expected %+v and %v", unit, told, *s.Distances, s.End)
 		}
 		max, min := unit*math.Sqrt(1.04), unit*0.2
-		if math.Abs(s.Begin.Value-max) > 1e-6 || math.Abs(s.End.Value-min/(2*math.Sqrt2)) > 1e-6 || math.Abs(s.Distances.Min-min) > 1e-6 {
-			t.Errorf("unit %g: sigma %v to %v, %+v; expected %g to %g", unit, s.Begin, s.End, s.Distances, max, min/(2*math.Sqrt2))
+		if math.Abs(s.Begin.Value-max) > 1e-6 || math.Abs(s.End.Value-min/(2*math.Sqrt2)) > 1e-6 ||
+			math.Abs(s.Distances.Min-min) > 1e-6 {
+			t.Errorf("unit %g: sigma %v to %v, %+v; expected %g to %g", unit, s.Begin, s.End, s.Distances, max,
+				min/(2*math.Sqrt2))
 		}
 	}
 }
@@ -326,11 +336,13 @@ func TestSetNetwork(t *testing.T) {
 	if err := n.ResolveShape(nil); err != nil {
 		t.Fatal(err)
 	}
-	if c.Sigma != n.Sigma || c.Sampling != n.Sampling || c.EMA != n.EMA || !c.Dequantize || c.Network.Levels != 10 || c.Adam.LR != 1e-3 || c.Network.NGF != 8 {
+	if c.Sigma != n.Sigma || c.Sampling != n.Sampling || c.EMA != n.EMA || !c.Dequantize || c.Network.Levels != 10 ||
+		c.Adam.LR != 1e-3 || c.Network.NGF != 8 {
 		t.Errorf("ncsn on glyphs: %+v", c)
 	}
 	n.SetNetwork("ncsnv2")
-	if n.Sigma.Begin.Rule != RuleData || n.Sigma.Levels != auto || n.EMA.Rate != 0.999 || !n.Sampling.Denoise || n.Dequantize {
+	if n.Sigma.Begin.Rule != RuleData || n.Sigma.Levels != auto || n.EMA.Rate != 0.999 || !n.Sampling.Denoise ||
+		n.Dequantize {
 		t.Errorf("ncsnv2 on ncsn-mnist: %+v", n)
 	}
 	same := valid(t, "ncsn-mnist")
@@ -356,14 +368,16 @@ func TestConfigurationsThatAreNone(t *testing.T) {
 	} {
 		start := time.Now()
 		c, err := ParseConfig(text)
-		if err == nil || !strings.Contains(err.Error(), want) || len(err.Error()) > 300 || strings.Contains(err.Error(), "\n") {
+		if err == nil || !strings.Contains(err.Error(), want) || len(err.Error()) > 300 ||
+			strings.Contains(err.Error(), "\n") {
 			t.Errorf("%.20q: %+v, error %.400v, expected %q", text, c, err, want)
 		}
 		if took := time.Since(start); took > 5*time.Second {
 			t.Errorf("%.20q took %v", text, took)
 		}
 	}
-	for _, text := range []string{"", "# nothing\n", "---\nsteps: 3\n", "network: {net: mlp, hidden: 3}\n", "scaler:\n  mean: [1, 2]\n  sd: [1, 1]\n"} {
+	for _, text := range []string{"", "# nothing\n", "---\nsteps: 3\n", "network: {net: mlp, hidden: 3}\n",
+		"scaler:\n  mean: [1, 2]\n  sd: [1, 1]\n"} {
 		if _, err := ParseConfig(text); err != nil {
 			t.Errorf("%q: %v", text, err)
 		}

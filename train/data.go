@@ -22,7 +22,7 @@ type Splits struct {
 	HeldOut *kernels.Data // nil without a held-out loss
 }
 
-// Source is the data of the run, to be opened.
+// Source returns the data of the run, as package dataset opens it.
 func (c *Config) Source() dataset.Source {
 	return dataset.Source{Spec: c.Data, Seed: c.Seed, Settings: c.Reading, Cache: c.Cache}
 }

@@ -2,15 +2,26 @@
 
 package train
 
-import "time"
+import (
+	"time"
 
-// Event is one of the types in this file, by value.
+	"sigmaz/train/dataset"
+)
+
+// Event is something that happened in a run: a value of one of these types, in the order in which they come.
+//
+//	Opening, Reading, DataNote, Opened              the data is opened              Config.Resolve
+//	Comparing, Compared, Diameter, PairDistances    a rule asks for its distances   Config.Resolve
+//	StartedFrom, SetAside, Training                 the run starts                  Run
+//	Progress, Logged                                it trains                       Run
+//	Evaluating, HeldOut; Drawing, Picture; Saved    something is due at a step      Run
+//	Warning                                         at any time
 type Event interface{ event() }
 
 // Events takes events in the order in which they happen, one at a time. nil takes none.
 type Events func(Event)
 
-// report hands an event on.
+// report hands an event on, where somebody takes it.
 func (e Events) report(event Event) {
 	if e != nil {
 		e(event)
@@ -25,8 +36,8 @@ type (
 	// Opening comes before the data is opened, which takes moments or, for many files, minutes.
 	Opening struct{}
 
-	// Reading is how far that is: so many of a total are read. Without a total (0) the files are still looked at, and
-	// Done is the number of the file at hand.
+	// Reading says how far the opening of the data is: Done of Total images are read. While files are still looked for,
+	// Total is 0 and Done is the number of the file at hand.
 	Reading struct {
 		Done, Total int
 		Left        time.Duration // that the rest will take; with a total only
@@ -35,7 +46,7 @@ type (
 	// DataNote is something about the data, in one line.
 	DataNote struct{ Text string }
 
-	// Opened is the data.
+	// Opened says which data was opened.
 	Opened struct {
 		Name   string
 		Mapped bool // it lies in a mapped file, not in memory
@@ -47,22 +58,22 @@ type (
 	// Comparing comes before the distances between all pairs of N images are taken.
 	Comparing struct{ N int }
 
-	// Compared is how far that is.
+	// Compared says how far the comparison of pairs is.
 	Compared struct {
 		Done, Total int64 // pairs
 		Left        time.Duration
 	}
 
-	// Diameter is the largest distance between two of N, found without looking at all pairs.
+	// Diameter is the largest distance between two of N images, found without looking at all pairs.
 	Diameter struct {
 		Max float64
 		N   int
 	}
 
-	// PairDistances is what all pairs say.
+	// PairDistances is what the comparison of all pairs found.
 	PairDistances struct {
-		Distances
-		End float64 // d_min/(2 sqrt D)
+		dataset.Distances
+		End float64 // sigma_L by RuleData, d_min/(2 sqrt D)
 	}
 )
 
@@ -78,14 +89,14 @@ type (
 		Average AverageStart
 	}
 
-	// SetAside says that later checkpoints than the one that the run goes on from, and a copy of the metrics, were
-	// renamed.
+	// SetAside says that the run goes on from a checkpoint that is not its newest. The later ones were renamed, and so
+	// was a copy of the metrics.
 	SetAside struct {
-		Checkpoints int
-		Ext         string // which their names now end in
+		Checkpoints int    // how many were renamed
+		Ext         string // what their names now end in
 	}
 
-	// Training comes before the first step of this process, after so many of earlier ones.
+	// Training comes before the first step of this process. Step is the number of steps done by earlier ones.
 	Training struct{ Step, Steps uint64 }
 )
 
@@ -100,7 +111,7 @@ const (
 
 // The steps, in [Run].
 type (
-	// Progress is how far the run is, about twice a second.
+	// Progress says how far the run is, about twice a second.
 	Progress struct {
 		Step, Steps uint64
 		Loss        float64 // a running mean over the last steps
@@ -114,15 +125,17 @@ type (
 	// before.
 	Logged struct{ Progress }
 
-	// Evaluating comes before the held-out loss is taken, HeldOut after it.
+	// Evaluating comes before the held-out loss is computed, HeldOut after it.
 	Evaluating struct{ Step uint64 }
-	HeldOut    struct {
+
+	// HeldOut is the loss on the held-out images.
+	HeldOut struct {
 		Step           uint64
 		Loss, Relative float64
 		Unit           string
 	}
 
-	// Saved is a checkpoint.
+	// Saved says that a checkpoint was written.
 	Saved struct {
 		Step uint64
 		Path string
@@ -130,6 +143,8 @@ type (
 
 	// Drawing comes before a preview is drawn, Picture after it.
 	Drawing struct{ Step uint64 }
+
+	// Picture says where the picture of a preview was written.
 	Picture struct {
 		Step uint64
 		Path string

@@ -32,7 +32,8 @@ func TestCreateFolder(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, _, err := CreateFolder(runs, "mine", "glyphs"); err == nil || !strings.Contains(err.Error(), fmt.Sprintf("%s is being trained by process %d on ", dir, os.Getpid())) {
+	if _, _, err := CreateFolder(runs, "mine", "glyphs"); err == nil ||
+		!strings.Contains(err.Error(), fmt.Sprintf("%s is being trained by process %d on ", dir, os.Getpid())) {
 		t.Errorf("a folder of another trainer: %v", err)
 	}
 	lock.Release()
@@ -64,7 +65,8 @@ func TestCreateFolder(t *testing.T) {
 	if _, _, err := CreateFolder(file, "", "glyphs"); err == nil || !strings.Contains(err.Error(), "`runs`") {
 		t.Errorf("runs is a file: error %v, expected it to name runs", err)
 	}
-	if _, _, err := CreateFolder(filepath.Join(file, "runs"), "", "glyphs"); err == nil || !strings.Contains(err.Error(), "`runs`") {
+	if _, _, err := CreateFolder(filepath.Join(file, "runs"), "", "glyphs"); err == nil ||
+		!strings.Contains(err.Error(), "`runs`") {
 		t.Errorf("runs below a file: error %v, expected it to name runs", err)
 	}
 }
@@ -79,7 +81,8 @@ func TestLatest(t *testing.T) {
 		t.Errorf("a run without checkpoints: error %v", err)
 	}
 	path := func(name string) string { return filepath.Join(dir, checkpointsDir, name) }
-	for _, name := range []string{"step-0000500.safetensors", "step-10000000.safetensors", "step-0001000.safetensors", "step-0002000.safetensors.tmp", "other.safetensors"} {
+	for _, name := range []string{"step-0000500.safetensors", "step-10000000.safetensors", "step-0001000.safetensors",
+		"step-0002000.safetensors.tmp", "other.safetensors"} {
 		write(t, path(name), "")
 	}
 	check := func(want string) {

@@ -60,6 +60,7 @@ func (r *run) takeInitial() error {
 	if err := r.trainer.Continue(w.Step, w, ema); err != nil {
 		return fmt.Errorf("%s: %w", path, err)
 	}
-	r.o.Events.report(StartedFrom{Path: path, Kind: w.Kind, Step: w.Step, Stepped: w.Stepped, GoesOn: true, Average: average})
+	r.o.Events.report(StartedFrom{Path: path, Kind: w.Kind, Step: w.Step, Stepped: w.Stepped, GoesOn: true,
+		Average: average})
 	return nil
 }

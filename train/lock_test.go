@@ -31,7 +31,8 @@ func TestLockFolder(t *testing.T) {
 	}
 	lock.Release()
 
-	if _, err := LockFolder(filepath.Join(dir, "none")); err == nil || !strings.Contains(err.Error(), "cannot lock the run folder") {
+	if _, err := LockFolder(filepath.Join(dir, "none")); err == nil ||
+		!strings.Contains(err.Error(), "cannot lock the run folder") {
 		t.Errorf("a folder that is not there: %v", err)
 	}
 	if err := os.Mkdir(filepath.Join(dir, lockFile), 0o777); err != nil {

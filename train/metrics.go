@@ -200,7 +200,8 @@ func cutBack(path string, step uint64, keepEnd bool) (logged, evaluated bool, er
 	kept := make([]byte, 0, len(old))
 	for _, line := range bytes.SplitAfter(old, []byte("\n")) {
 		var l anyLine
-		if !bytes.HasSuffix(line, []byte("\n")) || json.Unmarshal(line, &l) != nil || l.Step == nil || *l.Step > step || l.End && !keepEnd {
+		if !bytes.HasSuffix(line, []byte("\n")) || json.Unmarshal(line, &l) != nil || l.Step == nil || *l.Step > step ||
+			l.End && !keepEnd {
 			continue
 		}
 		kept = append(kept, line...)

@@ -45,7 +45,8 @@ func TestCutBack(t *testing.T) {
 		logged, evaluated, err := cutBack(path, test.step, test.keepEnd)
 		got, _ := os.ReadFile(path)
 		if err != nil || string(got) != test.want || logged != test.logged || evaluated != test.evaluated {
-			t.Errorf("%s: left %q, logged %v, evaluated %v, error %v; expected %q, %v, %v", test.name, got, logged, evaluated, err, test.want, test.logged, test.evaluated)
+			t.Errorf("%s: left %q, logged %v, evaluated %v, error %v; expected %q, %v, %v", test.name, got, logged, evaluated,
+				err, test.want, test.logged, test.evaluated)
 		}
 	}
 	if _, _, err := cutBack(filepath.Join(t.TempDir(), "none"), 3, false); err != nil {
@@ -68,7 +69,8 @@ func TestWindow(t *testing.T) {
 	check := func(w *lossWindow) {
 		t.Helper()
 		m := w.levels()
-		if w.loss() != 4 || len(m.Level) != 2 || m.Level[1] != 2 || m.Count[0] != 3 || m.Loss[0] != 11.0/3 || m.Loss[1] != 13.0/3 {
+		if w.loss() != 4 || len(m.Level) != 2 || m.Level[1] != 2 || m.Count[0] != 3 || m.Loss[0] != 11.0/3 ||
+			m.Loss[1] != 13.0/3 {
 			t.Errorf("window %+v, mean %g, levels %+v", w, w.loss(), m)
 		}
 	}

@@ -367,7 +367,8 @@ func TestNoAverage(t *testing.T) {
 	var held [2]float64
 	for i, rate := range []float64{0, 1e-12} { // with the second the average is the weights, to the last bit
 		tr, err := NewTrainer(kernels.NewCPU(1), TrainerConfig{Network: c, Batch: 3, Sigmas: smallLadder,
-			AnnealPower: 2, EMARate: rate, Adam: Adam{LR: 1e-2, Beta1: 0.9, Beta2: 0.999, Eps: 1e-8}, Data: data, HeldOut: data, Ring: 9})
+			AnnealPower: 2, EMARate: rate, Adam: Adam{LR: 1e-2, Beta1: 0.9, Beta2: 0.999, Eps: 1e-8}, Data: data,
+			HeldOut: data, Ring: 9})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -59,9 +59,8 @@ func (c *Config) Resolve(ctx context.Context, events Events, epsilon EpsilonRule
 	}
 	// A run whose configuration cannot be read again could not be gone on with.
 	if size := len(c.YAML()); size > maxConfigBytes {
-		return nil, setting.Errorf("standardize", "of %d columns would take %.1f MB of configuration, of which "+
-			"%.1f are read: "+
-			"use `standardize` columns or none, or choose fewer with `columns`",
+		return nil, setting.Errorf("standardize", "of %d columns would take %.1f MB of configuration, and at most "+
+			"%.1f are read: use `standardize` columns or none, or choose fewer with `columns`",
 			c.Network.Channels, float64(size)/1e6, maxConfigBytes/1e6)
 	}
 	return splits, nil
@@ -111,7 +110,7 @@ func (c *Config) takeSize(d *kernels.Data) error {
 		return setting.Errorf("net", "is %s, which takes vectors, but data %q is images: use `net` ncsnv2",
 			c.Network.Net, c.Data)
 	case vectors && (c.Flip || c.Dequantize):
-		return setting.Errorf("flip", "and dequantize are for images, and the data is vectors: leave them out")
+		return setting.Errorf("flip", "and `dequantize` are for images, and the data is vectors: leave them out")
 	}
 	c.Network.Height, c.Network.Width, c.Network.Channels = d.H, d.W, d.C
 	c.settleNetwork()
@@ -190,7 +189,7 @@ func (s *Sigma) takeFromData(ctx context.Context, events Events, set *dataset.Se
 		}
 		largest *= unit
 		events.report(Diameter{largest, set.N})
-		s.Begin, s.Distances = SigmaEnd{Value: largest}, &Distances{Max: largest}
+		s.Begin, s.Distances = SigmaEnd{Value: largest}, &dataset.Distances{Max: largest}
 		return nil
 	}
 	events.report(Comparing{set.N})
@@ -203,7 +202,8 @@ func (s *Sigma) takeFromData(ctx context.Context, events Events, set *dataset.Se
 	if err != nil {
 		return err
 	}
-	s.Distances = &Distances{Max: unit * dist.Max, Min: unit * dist.Min, Duplicates: int(dist.Duplicates)}
+	dist.Max, dist.Min = unit*dist.Max, unit*dist.Min
+	s.Distances = &dist
 	end := s.Distances.Min / (2 * math.Sqrt(float64(set.D())))
 	events.report(PairDistances{*s.Distances, end})
 	if s.Begin.Rule == RuleData {

@@ -107,7 +107,7 @@ func Load(path, runs string) (*Stored, error) {
 	return s, nil
 }
 
-// Step is the number of steps that the run has behind it.
+// Step returns the number of steps that the run has done.
 func (s *Stored) Step() uint64 {
 	if s.Checkpoint == nil {
 		return 0

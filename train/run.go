@@ -280,7 +280,8 @@ func (r *run) evaluate(ctx context.Context, end bool) error {
 			return &NonFiniteError{r.step(), "held-out loss", level, float64(r.sigmas[level]), v}
 		}
 	}
-	if err := r.write(evalLine{Step: r.step(), HeldOutLoss: full, HeldOutPerLevel: perLevel, Time: now(), End: end}); err != nil {
+	line := evalLine{Step: r.step(), HeldOutLoss: full, HeldOutPerLevel: perLevel, Time: now(), End: end}
+	if err := r.write(line); err != nil {
 		return err
 	}
 	r.o.Events.report(HeldOut{r.step(), full, full / r.baseline, r.c.Unit()})

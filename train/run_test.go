@@ -136,7 +136,8 @@ func sameRun(t *testing.T, got, want string) {
 	}
 	g, w := read(got), read(want)
 	if g.Step != w.Step || g.Seed != w.Seed || len(g.Tensors) != len(w.Tensors) {
-		t.Fatalf("checkpoint at step %d, seed %d, %d tensors; expected %d, %d, %d", g.Step, g.Seed, len(g.Tensors), w.Step, w.Seed, len(w.Tensors))
+		t.Fatalf("checkpoint at step %d, seed %d, %d tensors; expected %d, %d, %d", g.Step, g.Seed, len(g.Tensors), w.Step,
+			w.Seed, len(w.Tensors))
 	}
 	for i, x := range g.Tensors {
 		y := w.Tensors[i]
@@ -443,7 +444,8 @@ func TestLoadRefuses(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := Run(t.Context(), c, d, Options{Backend: b, Folder: dir, From: s}); err == nil || !strings.Contains(err.Error(), "steps is 10") {
+	if _, err := Run(t.Context(), c, d, Options{Backend: b, Folder: dir, From: s}); err == nil ||
+		!strings.Contains(err.Error(), "steps is 10") {
 		t.Errorf("fewer steps than done: error %v", err)
 	}
 }
@@ -499,7 +501,8 @@ func TestEvents(t *testing.T) {
 	if _, err := Run(t.Context(), c, d, o); err != nil {
 		t.Fatal(err)
 	}
-	want := []string{"training 0", "logged 20", "evaluating 30", "held out 30", "logged 40", "saved 50", "drawing 50", "picture 50",
+	want := []string{"training 0", "logged 20", "evaluating 30", "held out 30", "logged 40", "saved 50", "drawing 50",
+		"picture 50",
 		"logged 60", "evaluating 60", "held out 60", "logged 80", "evaluating 90", "held out 90",
 		"logged 100", "evaluating 100", "held out 100", "saved 100", "drawing 100", "picture 100"}
 	if !slices.Equal(got, want) {

@@ -73,7 +73,8 @@ func (r *run) save() error {
 	}
 	dir := filepath.Join(r.o.Folder, checkpointsDir)
 	name := stepName(step) + checkpointExt
-	cp := checkpoint.Checkpoint{Step: step, Seed: r.c.Seed, Config: r.c.YAML(), Tensors: append(state, r.window.tensors()...)}
+	cp := checkpoint.Checkpoint{Step: step, Seed: r.c.Seed, Config: r.c.YAML(),
+		Tensors: append(state, r.window.tensors()...)}
 	if err := cp.Write(filepath.Join(dir, name)); err != nil {
 		return &saveError{err}
 	}

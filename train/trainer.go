@@ -109,8 +109,7 @@ func (t *Trainer) compile(b kernels.Backend, p *plans) (err error) {
 		return kernels.Perturb{N: c.Batch, XTilde: plan.Buf(net.XTilde), Z: plan.Buf(net.Z), Sigma: plan.Buf(net.Sigma),
 			Level: l.level, Ladder: l.ladder, State: state, Data: data, Seed: c.Seed, Rescale: c.Network.Rescaled}
 	}
-	adam := kernels.Adam{Param: l.params, Grad: l.grads, M: l.m, V: l.v, EMA: l.ema, State: l.state,
-		LR: c.Adam.LR, Beta1: c.Adam.Beta1, Beta2: c.Adam.Beta2, Eps: c.Adam.Eps, Rate: c.EMARate, Warmup: c.EMAWarmup}
+	adam := t.adam()
 	tick := kernels.Tick{State: l.state}
 	t.gradients = machine(nil, p.train)
 	t.fixed = machine(nil, p.train, adam, tick)
@@ -129,6 +128,13 @@ func (t *Trainer) compile(b kernels.Backend, p *plans) (err error) {
 		t.heldOut = machine([]kernels.Op{draw}, p.heldOut, record, kernels.Tick{State: l.heldOutState})
 	}
 	return err
+}
+
+// adam is the step of the optimiser and of the average.
+func (t *Trainer) adam() kernels.Adam {
+	c, l := &t.c, &t.layout
+	return kernels.Adam{Param: l.params, Grad: l.grads, M: l.m, V: l.v, EMA: l.ema, State: l.state,
+		LR: c.Adam.LR, Beta1: c.Adam.Beta1, Beta2: c.Adam.Beta2, Eps: c.Adam.Eps, Rate: c.EMARate, Warmup: c.EMAWarmup}
 }
 
 // Init draws initial weights from the seed and starts the run anew.

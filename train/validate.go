@@ -67,7 +67,7 @@ func (s *Sigma) validate() error {
 		return setting.Errorf("levels", "is auto, by Technique 2, which is about geometric ladders: give a "+
 			"number with linear spacing")
 	case s.Begin.Rule == RuleLiteral:
-		return setting.Errorf("sigma-begin", "is %s: expected a number or %q; %[1]s is a rule for sigma-end",
+		return setting.Errorf("sigma-begin", "is %s: expected a number or %q; %[1]s is a rule for `sigma-end`",
 			RuleLiteral, RuleData)
 	}
 	return model.CheckLadder(s.Spacing, begin, end, levels)
@@ -75,7 +75,7 @@ func (s *Sigma) validate() error {
 
 func (c *Config) validateStart() error {
 	if c.Init != "" && c.Continue != "" {
-		return setting.Errorf("init", "and continue are both given: expected one of them; continue takes the "+
+		return setting.Errorf("init", "and `continue` are both given: expected one of them; `continue` takes the "+
 			"weights too")
 	}
 	return nil
@@ -103,8 +103,8 @@ func (l *Loss) validate(batch int) error {
 		return setting.Errorf("levels-per-step", "is %d: expected at least 1, or 0 for a level for each image",
 			l.LevelsPerStep)
 	case l.LevelsPerStep > batch:
-		return setting.Errorf("levels-per-step", "is %d, more than the %d images of a batch: lower it or raise "+
-			"batch", l.LevelsPerStep, batch)
+		return setting.Errorf("levels-per-step", "is %d, more than the %d images of a batch: lower it or "+
+			"raise `batch`", l.LevelsPerStep, batch)
 	}
 	return nil
 }

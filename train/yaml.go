@@ -15,7 +15,7 @@ import (
 	"sigmaz/internal/nearest"
 )
 
-// YAML is the configuration as it is stored.
+// YAML returns the configuration as it is stored.
 func (c *Config) YAML() string {
 	b, err := yaml.Marshal(c)
 	if err != nil {

@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
-# Builds what run.sh runs on a machine with a GPU and without Go: the program sigmaz, tests and golden files, packed into
-# cuda/gpucheck/bin/gpucheck.tar.gz, which git ignores.
+# Builds what run.sh runs on a machine with a GPU and without Go: the program sigmaz, tests and golden files, packed
+# into cuda/gpucheck/bin/gpucheck.tar.gz, which git ignores.
 #
 #	bash cuda/gpucheck/build.sh
 #
-# Needs what the default build needs: Go, a C compiler, cuda.h and a libcuda.so to link against (docs/cuda-build.md). What
-# is built runs on any x86-64 Linux whose C library is not older than this machine's. GOLDEN_DIR adds a folder of golden files.
-# The archive may have at most LIMIT MiB (default 56).
+# Needs what the default build needs: Go, a C compiler, cuda.h and a libcuda.so to link against (docs/cuda-build.md).
+# What is built runs on any x86-64 Linux whose C library is not older than this machine's. GOLDEN_DIR adds a folder of
+# golden files. The archive may have at most LIMIT MiB (default 56).
 set -euo pipefail
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)

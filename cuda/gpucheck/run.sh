@@ -19,8 +19,8 @@
 #	pytorch         the original network in PyTorch at the same sizes (ncsnv2.py), where PyTorch has CUDA
 #	train *         a short training run and samples from it, with pictures
 #
-# DIR gets report.md, log.txt, bench.json, pytorch.json and the pictures. A part that fails makes the exit code 1; the others
-# are run all the same. On the stand-in driver of cuda/sim everything is small and nothing is timed.
+# DIR gets report.md, log.txt, bench.json, pytorch.json and the pictures. A part that fails makes the exit code 1; the
+# others are run all the same. On the stand-in driver of cuda/sim everything is small and nothing is timed.
 set -uo pipefail
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
@@ -67,7 +67,7 @@ log=$out/log.txt report=$out/report.md
 : >"$log"
 rm -f "$report" "$out"/*.json "$out"/*.png
 
-# --------------------------------------------------------------------------------------------------------------- results
+# -------------------------------------------------------------------------------------------------------------- results
 
 names=() results=() details=()
 failed=0
@@ -100,7 +100,8 @@ logged() {
 # why: the line of the last output that says most
 why() {
 	local line
-	line=$(grep -v '^=== ' "$work/last" | grep -m1 -E 'panic|FAIL|[Ee]rror|: cannot|stopped after' || tail -n1 "$work/last")
+	line=$(grep -v '^=== ' "$work/last" | grep -m1 -E 'panic|FAIL|[Ee]rror|: cannot|stopped after' ||
+		tail -n1 "$work/last")
 	line=${line#"${line%%[! ]*}"}
 	printf '%s' "${line:0:160}" | tr '|' '/'
 }
@@ -121,7 +122,7 @@ tests() {
 	fi
 }
 
-# ---------------------------------------------------------------------------------------------------------------- device
+# --------------------------------------------------------------------------------------------------------------- device
 
 standin=0 gpu=0 device='' none='no GPU' memory_total='' driver=''
 find_device() {
@@ -139,7 +140,9 @@ find_device() {
 	else
 		device=$(sed 's/^sigmaz bench: //' "$work/last" | tail -n1)
 	fi
-	if ((!standin)) && command -v nvidia-smi >/dev/null && nvidia-smi --query-gpu=name,driver_version,memory.total,memory.used --format=csv,noheader,nounits >"$work/smi" 2>&1; then
+	local query=name,driver_version,memory.total,memory.used
+	if ((!standin)) && command -v nvidia-smi >/dev/null &&
+		nvidia-smi --query-gpu="$query" --format=csv,noheader,nounits >"$work/smi" 2>&1; then
 		cat "$work/smi" >>"$log"
 		driver=$(head -n1 "$work/smi" | cut -d, -f2 | tr -d ' ')
 		memory_total=$(head -n1 "$work/smi" | cut -d, -f3 | tr -d ' ')
@@ -156,11 +159,12 @@ else
 	missing device "$none: $device"
 fi
 
-# ------------------------------------------------------------------------------------------------------------- sanitizer
+# ------------------------------------------------------------------------------------------------------------ sanitizer
 
 sanitizer() {
-	local tool cs='' c limit cases
-	for c in compute-sanitizer /usr/local/cuda/bin/compute-sanitizer /usr/local/cuda/compute-sanitizer/compute-sanitizer; do
+	local tool cs='' c limit operations cases
+	for c in compute-sanitizer /usr/local/cuda/bin/compute-sanitizer \
+		/usr/local/cuda/compute-sanitizer/compute-sanitizer; do
 		if command -v "$c" >/dev/null; then
 			cs=$c
 			break
@@ -171,15 +175,20 @@ sanitizer() {
 		return
 	fi
 	# what the tool itself says where it cannot work
-	local cannot='^(=+ |(internal |sanitizer )*error: |compute-sanitizer: ).*(device (is )?not supported|(unable|failed|not able) to (find|load|inject)[a-z ]*(injection|library)|cannot (inject|find injection)|unable to inject)'
+	local cannot='device (is )?not supported|(unable|failed|not able) to (find|load|inject)[a-z ]*(injection|library)'
+	cannot="$cannot|cannot (inject|find injection)|unable to inject"
+	cannot="^(=+ |(internal |sanitizer )*error: |compute-sanitizer: ).*($cannot)"
 	for tool in memcheck racecheck; do
 		local start=$SECONDS rc passed summary unable
 		if [[ $tool == memcheck ]]; then # every operation at a few odd sizes
-			limit=200 cases='TestConformanceCUDA/./^(2x7x5x17|2x14x14x16-16-k3-d2|1x7x3x6-33-k3-d2|33x1x1x31-17|3x1023$|33x31$|.*-33$)'
+			limit=200 operations=.
+			cases='2x7x5x17|2x14x14x16-16-k3-d2|1x7x3x6-33-k3-d2|33x1x1x31-17|3x1023$|33x31$|.*-33$'
 		else # what shares memory between threads, which is slow to follow
-			limit=360 cases='TestConformanceCUDA/^(conv|conv_grad_input|conv_grad_weight|norm|norm_grad|loss)$/^(2x7x5x17|2x14x14x16-16-k3-d2|1x7x3x6-33-k3-d2|33x31)$'
+			limit=360 operations='^(conv|conv_grad_input|conv_grad_weight|norm|norm_grad|loss)$'
+			cases='(2x7x5x17|2x14x14x16-16-k3-d2|1x7x3x6-33-k3-d2|33x31)$'
 		fi
-		logged "$limit" env -C "$work/kernels" SIGMAZ_GPU=required "$cs" --tool "$tool" --error-exitcode 9 ./kernels.test -test.v -test.run "$cases"
+		logged "$limit" env -C "$work/kernels" SIGMAZ_GPU=required "$cs" --tool "$tool" --error-exitcode 9 \
+			./kernels.test -test.v -test.run "TestConformanceCUDA/$operations/^($cases)"
 		rc=$?
 		passed=$(grep -c '^ *--- PASS' "$work/last")
 		summary=$(grep -E 'ERROR SUMMARY|RACECHECK SUMMARY' "$work/last" | tail -n1 | sed 's/^=* *//')
@@ -194,7 +203,7 @@ sanitizer() {
 	done
 }
 
-# ----------------------------------------------------------------------------------------------------------------- bench
+# ---------------------------------------------------------------------------------------------------------------- bench
 
 # watch_memory: the most memory in use on the card, in $work/peak, until it is stopped
 watch_memory() {
@@ -235,12 +244,14 @@ pytorch() {
 		skip pytorch "nothing to compare with on a stand-in"
 		return
 	fi
-	if ! logged 120 python3 -c 'import sys, torch; torch.cuda.is_available() or sys.exit("PyTorch " + torch.__version__ + " sees no GPU")'; then
+	if ! logged 120 python3 -c 'import sys, torch
+if not torch.cuda.is_available(): sys.exit("PyTorch " + torch.__version__ + " sees no GPU")'; then
 		skip pytorch "no PyTorch with CUDA: $(why)"
 		return
 	fi
 	if [[ -f $out/bench.json ]]; then bench=(--bench "$out/bench.json"); fi
-	if logged 420 env GOLDEN="$work/model/testdata/golden" PYTHONUNBUFFERED=1 python3 "$here/ncsnv2.py" "${bench[@]}" --json "$out/pytorch.json"; then
+	if logged 420 env GOLDEN="$work/model/testdata/golden" PYTHONUNBUFFERED=1 \
+		python3 "$here/ncsnv2.py" "${bench[@]}" --json "$out/pytorch.json"; then
 		cp "$work/last" "$work/pytorch.txt"
 		ok pytorch "$(head -n1 "$work/last" | cut -c1-120); $((SECONDS - start)) s"
 	else
@@ -248,7 +259,7 @@ pytorch() {
 	fi
 }
 
-# ----------------------------------------------------------------------------------------------------------------- train
+# ---------------------------------------------------------------------------------------------------------------- train
 
 short_run() {
 	local start=$SECONDS flags=(-steps 2000 -ngf 32 -batch 64 -eval-every 1000 -preview-every 0 -preview-n 36) n=64
@@ -272,14 +283,16 @@ short_run() {
 	ok train "$( ((standin)) || echo "$seconds s; ")loss ${loss:-not printed}; pictures: $(cd "$out" && echo ./*.png)"
 }
 
-# ------------------------------------------------------------------------------------------------------------- all parts
+# ------------------------------------------------------------------------------------------------------------ all parts
 
 if ((gpu)); then
 	if wanted sanitizer; then
 		if ((standin)); then skip sanitizer "the stand-in checks bounds by itself"; else sanitizer; fi
 	fi
 	if wanted driver; then tests driver 120 cuda cuda.test -test.skip '^(TestSurface|TestFaults)$'; fi
-	if wanted conformance; then tests conformance 300 kernels kernels.test -test.run '^Test(.*CUDA|Tiles|SplitSums|Norm.*|BatchSize|CompileErrors)$'; fi
+	if wanted conformance; then
+		tests conformance 300 kernels kernels.test -test.run '^Test(.*CUDA|Tiles|SplitSums|Norm.*|BatchSize|CompileErrors)$'
+	fi
 	if wanted golden; then
 		if [[ -d $work/golden ]]; then export GOLDEN_DIR=$work/golden; fi
 		tests golden 300 networks train.test -test.run '^Test(Golden|TapeMachineAgrees|TrainingAgreesWithCPU)$/'
@@ -297,7 +310,7 @@ else
 	done
 fi
 
-# ---------------------------------------------------------------------------------------------------------------- report
+# --------------------------------------------------------------------------------------------------------------- report
 
 {
 	echo "# GPU check"
@@ -307,7 +320,8 @@ fi
 		echo
 	fi
 	echo "Device: $device${driver:+, driver $driver}${memory_total:+, $memory_total MiB}. $(date -u '+%Y-%m-%d')."
-	echo "Command: \`bash cuda/gpucheck/run.sh$( ((required)) && echo ' --required')${only:+ --only $only}\`. Built from $(paste -sd, "$work/version" | sed 's/,/, /g')."
+	echo "Command: \`bash cuda/gpucheck/run.sh$( ((required)) && echo ' --required')${only:+ --only $only}\`." \
+		"Built from $(paste -sd, "$work/version" | sed 's/,/, /g')."
 	echo
 	echo "| part | result | |"
 	echo "|---|---|---|"

@@ -23,8 +23,8 @@ exec 9>"$obj/lock" # two builds at once: the second finds everything done
 flock 9
 
 base=(-std=c++17 -O2 -g1 -fPIC -fvisibility=hidden -fno-strict-aliasing -Wall -Wextra)
-# Nothing is contracted: whether a*b+c is rounded once or twice is what the PTX says. A stack that overflows is touched page by
-# page, so that it meets its guard.
+# Nothing is contracted: whether a*b+c is rounded once or twice is what the PTX says. A stack that overflows is touched
+# page by page, so that it meets its guard.
 kernel=(-std=c++17 -O1 -fPIC -fvisibility=hidden -ffp-contract=off -fno-strict-aliasing -fno-exceptions -fno-rtti
 	-fno-threadsafe-statics -fno-asynchronous-unwind-tables -fstack-clash-protection -Wall -Wno-unused -I"$here")
 [[ ${SIGMAZ_SIM_APPROX-0} == 0 ]] || kernel+=(-DPTX_APPROX)
@@ -67,7 +67,7 @@ fi
 shopt -s nullglob
 sources=("$@")
 [[ $only ]] || sources=("$root"/kernels/ptx/*.ptx "$@")
-mapfile -t sources < <(for s in "${sources[@]}"; do stat -L -c '%s %n' "$s"; done | sort -rn | cut -d' ' -f2-) # the longest first
+mapfile -t sources < <(stat -L -c '%s %n' "${sources[@]}" | sort -rn | cut -d' ' -f2-) # the longest first
 for source in "${sources[@]}"; do
 	source=$(realpath "$source")
 	unit=$(basename "$source" .ptx)_$(printf %s "$(dirname "$source")" | cksum | cut -d' ' -f1)
@@ -87,7 +87,8 @@ finish
 k=$(printf '%s\n' "${objects[@]}" | cat - "${objects[@]/%/.key}" | sha256sum | cut -d' ' -f1)
 if stale "$out/libcuda.so.1" "$k"; then
 	echo '{ global: cu*; local: *; };' >"$obj/exports"
-	"$cxx" -shared -Wl,--version-script="$obj/exports" -Wl,-soname,libcuda.so.1 -Wl,-z,noexecstack -Wl,--no-undefined -o "$out/libcuda.so.1.tmp" "${objects[@]}" -lm -lpthread
+	"$cxx" -shared -Wl,--version-script="$obj/exports" -Wl,-soname,libcuda.so.1 -Wl,-z,noexecstack -Wl,--no-undefined \
+		-o "$out/libcuda.so.1.tmp" "${objects[@]}" -lm -lpthread
 	mv "$out/libcuda.so.1.tmp" "$out/libcuda.so.1" # programs that run keep the old one
 	printf '%s' "$k" >"$out/libcuda.so.1.key"
 fi

@@ -1,9 +1,9 @@
-// Runs blocks, one after the other. Kernel code never runs on the caller's stack: a kernel in which threads never wait for
-// each other is one loop over the block's threads on a fiber, any other has a fiber for each thread. A fiber gives up by
-// switching back to run_block, which so can also drop fibers for good when a kernel fails.
+// Runs blocks, one after the other. Kernel code never runs on the caller's stack: a kernel in which threads never wait
+// for each other is one loop over the block's threads on a fiber, any other has a fiber for each thread. A fiber gives
+// up by switching back to run_block, which so can also drop fibers for good when a kernel fails.
 //
-// A thread runs undisturbed to the next place where it waits: at the block's barrier for all threads, in an exchange for
-// the lanes of its warp that the exchange names.
+// A thread runs undisturbed to the next place where it waits: at the block's barrier for all threads, in an exchange
+// for the lanes of its warp that the exchange names.
 #include "cell.h"
 
 #include <signal.h>
@@ -141,8 +141,8 @@ const char *base(const char *path) {
 // to_scheduler leaves the fiber; it comes back when run_block takes it up again.
 inline void to_scheduler() { sim_switch(&cell->sp[cell->current], cell->scheduler); }
 
-// stack_top is where fiber i's stack starts. Tops are spread over the lines of a page, because fibers whose stacks lie a
-// multiple of 4096 bytes apart would share few lines of the cache.
+// stack_top is where fiber i's stack starts. Tops are spread over the lines of a page, because fibers whose stacks lie
+// a multiple of 4096 bytes apart would share few lines of the cache.
 char *stack_top(int i) {
 	while (cell->prepared <= i) {
 		mprotect(cell->stacks + cell->prepared * (STACK + GUARD), GUARD, PROT_NONE);
@@ -186,8 +186,8 @@ int release(int w, int n) {
 			const Place &here = lanes[l].at, &there = lanes[lowest].at;
 			if (here.line != there.line || (here.file != there.file && strcmp(here.file, there.file))) {
 				sim_thread = cell->tids[first + l];
-				set_fault(SIM_LAUNCH_FAILED, "exchange at %s:%d, while other lanes of the warp are in that at %s:%d", base(here.file), abs(here.line),
-					base(there.file), abs(there.line));
+				set_fault(SIM_LAUNCH_FAILED, "exchange at %s:%d, while other lanes of the warp are in that at %s:%d",
+					base(here.file), abs(here.line), base(there.file), abs(there.line));
 				return -1;
 			}
 			slots[l] = lanes[l].value;
@@ -224,12 +224,16 @@ bool run_warp(int w) {
 		if (released < 0) return false;
 		if (released) continue;
 		const Lane &l = cell->lanes[first + example];
+		auto here = [&](int lane) {
+			return cell->state[first + lane] == IN_EXCHANGE && cell->lanes[first + lane].mask == l.mask;
+		};
 		int missing = 0;
-		while (missing < n - 1 && (!(l.mask >> missing & 1) || (cell->state[first + missing] == IN_EXCHANGE && cell->lanes[first + missing].mask == l.mask))) missing++;
+		while (missing < n - 1 && (!(l.mask >> missing & 1) || here(missing))) missing++;
 		sim_thread = cell->tids[first + missing];
 		const State s = cell->state[first + missing];
-		set_fault(SIM_LAUNCH_FAILED, "%d of %d threads of a warp wait for others in the exchange at %s:%d; this one %s", waiting, n, base(l.at.file), abs(l.at.line),
-			s == DONE ? "has ended" : s == AT_BARRIER ? "waits at a barrier" : "is in an exchange with other lanes");
+		const char *why = s == DONE ? "has ended" : s == AT_BARRIER ? "waits at a barrier" : "is in another exchange";
+		set_fault(SIM_LAUNCH_FAILED, "%d of %d threads of a warp wait for others in the exchange at %s:%d; this one %s",
+			waiting, n, base(l.at.file), abs(l.at.line), why);
 		return false;
 	}
 }
@@ -252,8 +256,8 @@ bool run_fibers() {
 		if (waiting == 0) return true;
 		if (waiting < n) {
 			sim_thread = cell->tids[ended];
-			set_fault(SIM_LAUNCH_FAILED, "%d of %d threads wait at the barrier at %s:%d; this one has ended", waiting, n,
-				base(cell->barrier.file), cell->barrier.line);
+			set_fault(SIM_LAUNCH_FAILED, "%d of %d threads wait at the barrier at %s:%d; this one has ended", waiting,
+				n, base(cell->barrier.file), cell->barrier.line);
 			return false;
 		}
 		for (int i = 0; i < n; i++) cell->state[i] = READY;
@@ -285,7 +289,8 @@ bool prepare() {
 	if (cell) return true;
 	char *m = static_cast<char *>(mmap(nullptr, MAX_THREADS * (STACK + GUARD), PROT_READ | PROT_WRITE,
 		MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0));
-	char *s = static_cast<char *>(mmap(nullptr, SIM_SHARED_MAX + GUARD, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0));
+	char *s = static_cast<char *>(mmap(
+		nullptr, SIM_SHARED_MAX + GUARD, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0));
 	Cell *c = static_cast<Cell *>(calloc(1, sizeof(Cell)));
 	if (m == MAP_FAILED || s == MAP_FAILED || !c) return false;
 	mprotect(s + SIM_SHARED_MAX, GUARD, PROT_NONE);
@@ -397,7 +402,8 @@ void sim_barrier(const char *file, int line) {
 	if (!first.file) {
 		first = {file, line};
 	} else if (first.line != line || (first.file != file && strcmp(first.file, file))) {
-		set_fault(SIM_LAUNCH_FAILED, "barrier at %s:%d, while other threads wait at that at %s:%d", base(file), line, base(first.file), first.line);
+		set_fault(SIM_LAUNCH_FAILED, "barrier at %s:%d, while other threads wait at that at %s:%d", base(file), line,
+			base(first.file), first.line);
 		fail();
 	}
 	c->state[c->current] = AT_BARRIER;
@@ -408,7 +414,8 @@ const uint64_t *sim_exchange(uint64_t bits, unsigned mask, bool orders, const ch
 	Cell *c = cell;
 	const int t = c->current;
 	if (!(mask >> t % WARP & 1)) {
-		set_fault(SIM_LAUNCH_FAILED, "exchange at %s:%d: the mask %#x is without the lane itself, %d", base(file), abs(line), mask, t % WARP);
+		set_fault(SIM_LAUNCH_FAILED, "exchange at %s:%d: the mask %#x is without the lane itself, %d", base(file),
+			abs(line), mask, t % WARP);
 		fail();
 	}
 	c->lanes[t] = {bits, mask, orders, {file, line}, nullptr};
@@ -417,7 +424,9 @@ const uint64_t *sim_exchange(uint64_t bits, unsigned mask, bool orders, const ch
 	return c->lanes[t].slots;
 }
 
-unsigned sim_thread_number(void) { return sim_thread.x + sim_block_dim.x * (sim_thread.y + sim_block_dim.y * sim_thread.z); }
+unsigned sim_thread_number(void) {
+	return sim_thread.x + sim_block_dim.x * (sim_thread.y + sim_block_dim.y * sim_thread.z);
+}
 unsigned sim_lane(void) { return sim_thread_number() % WARP; }
 unsigned sim_warp(void) { return sim_thread_number() / WARP; }
 uint32_t sim_warp_epoch(void) { return cell->warp_epoch[sim_warp()]; }

@@ -97,7 +97,8 @@ SIM_HIDDEN void sim_barrier(const char *file, int line);
 // orders, what the lanes wrote before is seen by all of them behind it.
 SIM_HIDDEN const uint64_t *sim_exchange(uint64_t bits, unsigned mask, bool orders, const char *file, int line);
 SIM_HIDDEN unsigned sim_lane(void), sim_warp(void);
-SIM_HIDDEN unsigned sim_lanes(void); // mask of the lanes that the warp has: fewer than 32 in the last one of an odd block
+SIM_HIDDEN unsigned sim_lanes(
+	void); // mask of the lanes that the warp has: fewer than 32 in the last one of an odd block
 SIM_HIDDEN bool sim_on_stack(uintptr_t address, size_t n); // of the thread that runs
 SIM_HIDDEN void sim_trap(int code, const char *what, const char *file, int line) __attribute__((noreturn));
 }
@@ -108,16 +109,23 @@ SIM_HIDDEN void sim_trap(int code, const char *what, const char *file, int line)
 enum SimAccess { SIM_READ, SIM_WRITE, SIM_ATOMIC, SIM_COPY, SIM_ARRIVAL };
 
 extern "C" {
-// sim_race looks at an access of n bytes of shared or of global memory by the thread that runs; a race is a fault of the kernel.
+// sim_race looks at an access of n bytes of shared or of global memory by the thread that runs; a race is a fault of
+// the kernel.
 SIM_HIDDEN void sim_race(bool shared, uint64_t address, unsigned n, SimAccess how, const char *file, int line);
 // Counters by which accesses are ordered. They are 0 at no time while a kernel runs.
 SIM_HIDDEN extern uint64_t sim_launch_serial, sim_block_serial; // launches, as the serial of their first block; blocks
 SIM_HIDDEN extern uint32_t sim_epoch;                           // barriers that the block has passed
-SIM_HIDDEN uint32_t sim_warp_epoch(void);                       // barriers of its warp that the thread's block has passed
+SIM_HIDDEN uint32_t sim_warp_epoch(void); // barriers of its warp that the thread's block has passed
 SIM_HIDDEN unsigned sim_thread_number(void);
 }
 
 // Codes of faults.
-enum : int { SIM_ILLEGAL_ADDRESS = 700, SIM_OUT_OF_RESOURCES = 701, SIM_ASSERT = 710, SIM_MISALIGNED = 716, SIM_LAUNCH_FAILED = 719 };
+enum : int {
+	SIM_ILLEGAL_ADDRESS = 700,
+	SIM_OUT_OF_RESOURCES = 701,
+	SIM_ASSERT = 710,
+	SIM_MISALIGNED = 716,
+	SIM_LAUNCH_FAILED = 719
+};
 
 #endif

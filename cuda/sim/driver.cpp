@@ -65,8 +65,8 @@ struct Function {
 
 struct Event;
 
-// Node is a piece of work: a launch with its block of parameters, a copy or a fill, or a place in a stream that an event
-// stands for or that waits for one.
+// Node is a piece of work: a launch with its block of parameters, a copy or a fill, or a place in a stream that an
+// event stands for or that waits for one.
 struct Node {
 	enum Kind { LAUNCH, COPY, FILL8, FILL32, RECORD, WAIT } kind;
 	Function *function = nullptr;
@@ -162,13 +162,15 @@ void read_settings() {
 		string name = f.substr(0, colon), number = colon < f.size() ? f.substr(colon + 1) : "";
 		uint64_t n = strtoull(number.c_str(), nullptr, 10);
 		bool counted = !number.empty() && n > 0;
+		size_t line = min(number.find(':'), number.size()); // of barrier:FILE:LINE
 		if (f == "no-driver") s.no_driver = true;
 		else if (f == "no-device") s.no_device = true;
 		else if (f == "old-driver") s.old_driver = true;
 		else if (f == "old-device") s.old_device = true;
 		else if (name == "lost" && counted) s.lost = n;
 		else if (name == "oom" && counted) s.memory = n;
-		else if (name == "barrier" && number.find(':') != string::npos) s.skip_file = number.substr(0, number.find(':')), s.skip_line = atoi(number.c_str() + number.find(':') + 1);
+		else if (name == "barrier" && line < number.size())
+			s.skip_file = number.substr(0, line), s.skip_line = atoi(&number[line + 1]);
 		else if (!f.empty()) complain("SIGMAZ_SIM_FAULT: unknown fault " + f);
 	}
 	string order = value("SIGMAZ_SIM_ORDER");
@@ -312,9 +314,11 @@ struct Call {
 		}
 		if (needs & NO_CAPTURE) {
 			for (Stream *s : streams)
-				if (s->capturing && (s->mode == CAPTURE_GLOBAL || (s->mode == CAPTURE_THREAD && s->thread == thread_id()))) {
+				if (s->capturing &&
+					(s->mode == CAPTURE_GLOBAL || (s->mode == CAPTURE_THREAD && s->thread == thread_id()))) {
 					s->invalid = true;
-					fail(CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED, "this call is not allowed while the thread captures a stream");
+					fail(CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED,
+						"this call is not allowed while the thread captures a stream");
 				}
 		}
 	}
@@ -322,7 +326,9 @@ struct Call {
 	CUresult fail(CUresult code, const string &detail = "") {
 		bad = code;
 		details[code] = detail.empty() ? "" : string(name) + ": " + detail;
-		if (set_by_user.verbose) fprintf(stderr, "sigmaz stand-in: %s: %s%s%s\n", name, error_name(code), detail.empty() ? "" : ": ", detail.c_str());
+		if (set_by_user.verbose)
+			fprintf(stderr, "sigmaz stand-in: %s: %s%s%s\n", name, error_name(code), detail.empty() ? "" : ": ",
+				detail.c_str());
 		return code;
 	}
 };
@@ -353,14 +359,17 @@ CUresult run_launch(Call &call, const Node &n) {
 	const SimKernel *k = n.function->kernel;
 	launches++;
 	if (set_by_user.lost && launches >= set_by_user.lost)
-		return lose(call, CUDA_ERROR_LAUNCH_FAILED, format("launch %llu, of kernel %s: the device is lost, as SIGMAZ_SIM_FAULT asks", (unsigned long long)launches, k->name));
+		return lose(call, CUDA_ERROR_LAUNCH_FAILED,
+			format("launch %llu, of kernel %s: the device is lost, as SIGMAZ_SIM_FAULT asks",
+				(unsigned long long)launches, k->name));
 	for (int i = 0; i < k->param_count; i++) {
 		const SimParam &p = k->params[i];
 		if (p.kind != 'p') continue;
 		uintptr_t address;
 		memcpy(&address, n.params.data() + p.offset, sizeof address);
 		if (address && !find(address, 0))
-			return lose(call, CUDA_ERROR_ILLEGAL_ADDRESS, format("kernel %s: argument %d points to %s", k->name, i, describe(address).c_str()));
+			return lose(call, CUDA_ERROR_ILLEGAL_ADDRESS,
+				format("kernel %s: argument %d points to %s", k->name, i, describe(address).c_str()));
 	}
 	SimLaunch l = {k, n.params.data(), n.grid, n.block, n.shared, set_by_user.order, set_by_user.seed + launches};
 	SimFault f;
@@ -373,17 +382,20 @@ CUresult run_launch(Call &call, const Node &n) {
 		t.count++;
 		t.seconds += now() - start;
 		if (set_by_user.verbose > 1)
-			fprintf(stderr, "sigmaz stand-in: launch %llu: %s<<<(%u,%u,%u), (%u,%u,%u), %u>>> %.3f ms\n", (unsigned long long)launches,
-				k->name, n.grid.x, n.grid.y, n.grid.z, n.block.x, n.block.y, n.block.z, n.shared, 1e3 * (now() - start));
+			fprintf(stderr, "sigmaz stand-in: launch %llu: %s<<<(%u,%u,%u), (%u,%u,%u), %u>>> %.3f ms\n",
+				(unsigned long long)launches, k->name, n.grid.x, n.grid.y, n.grid.z, n.block.x, n.block.y, n.block.z,
+				n.shared, 1e3 * (now() - start));
 	}
 	if (code) {
-		string what = format("kernel %s, block %s, thread %s: %s", k->name, triple(f.block).c_str(), triple(f.thread).c_str(), f.text);
+		string what = format(
+			"kernel %s, block %s, thread %s: %s", k->name, triple(f.block).c_str(), triple(f.thread).c_str(), f.text);
 		if (f.is_address)
-			what += (f.write ? " to " : " from ") + (ours(f.address) ? describe(f.address) : format("address %#zx, which is not the device's", size_t(f.address)));
+			what += (f.write ? " to " : " from ") + describe(f.address);
 		return lose(call, CUresult(code), what);
 	}
 	string spoilt = spoiled();
-	if (!spoilt.empty()) return lose(call, CUDA_ERROR_ILLEGAL_ADDRESS, format("kernel %s wrote to %s", k->name, spoilt.c_str()));
+	if (!spoilt.empty())
+		return lose(call, CUDA_ERROR_ILLEGAL_ADDRESS, format("kernel %s wrote to %s", k->name, spoilt.c_str()));
 	return CUDA_SUCCESS;
 }
 
@@ -404,7 +416,8 @@ CUresult run_node(Call &call, const Node &n) {
 	case Node::COPY:
 		if (!check_range(call, "destination", n.to, n.count, true)) return call.bad;
 		if (n.staged.empty() && !check_range(call, "source", n.from, n.count, true)) return call.bad;
-		memmove(reinterpret_cast<void *>(n.to), n.staged.empty() ? reinterpret_cast<void *>(n.from) : n.staged.data(), n.count);
+		memmove(reinterpret_cast<void *>(n.to), n.staged.empty() ? reinterpret_cast<void *>(n.from) : n.staged.data(),
+			n.count);
 		return CUDA_SUCCESS;
 	case Node::FILL8:
 		if (!check_range(call, "fill", n.to, n.count)) return call.bad;
@@ -467,14 +480,16 @@ bool legacy_free(Call &call) {
 	for (Stream *s : streams)
 		if (s->capturing && !s->non_blocking) {
 			s->invalid = true;
-			call.fail(CUDA_ERROR_STREAM_CAPTURE_IMPLICIT, "the legacy default stream waits for a stream that is being captured");
+			call.fail(CUDA_ERROR_STREAM_CAPTURE_IMPLICIT,
+				"the legacy default stream waits for a stream that is being captured");
 			return false;
 		}
 	return true;
 }
 
-// late says whether a stream's work runs as late as it may: that of all streams but a context's first, so that a missing
-// wait for a copy shows; with SIGMAZ_SIM_LAZY that of the first, so that a copy which does not wait for it comes too early.
+// late says whether a stream's work runs as late as it may: that of all streams but a context's first, so that a
+// missing wait for a copy shows; with SIGMAZ_SIM_LAZY that of the first, so that a copy which does not wait for it
+// comes too early.
 bool late(const Stream *s) { return s != &legacy && (set_by_user.lazy ? !s->second : s->second); }
 
 // submit puts nodes on a stream: to its capture, to its queue, or runs them.
@@ -511,10 +526,12 @@ CUresult copy(Call &call, uintptr_t to, uintptr_t from, size_t n, Stream *s, boo
 	node.to = to, node.from = from, node.count = n;
 	if (s->capturing && (pageable_to || pageable_from)) {
 		s->invalid = true;
-		return call.fail(CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED, "a copy of host memory that is not page-locked cannot be captured");
+		return call.fail(
+			CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED, "a copy of host memory that is not page-locked cannot be captured");
 	}
 	// The driver stages memory that it has not page-locked: it is read before the call returns, and written by then.
-	if (pageable_from && late(s)) node.staged.assign(reinterpret_cast<char *>(from), reinterpret_cast<char *>(from) + n);
+	if (pageable_from && late(s))
+		node.staged.assign(reinterpret_cast<char *>(from), reinterpret_cast<char *>(from) + n);
 	vector<Node> nodes;
 	nodes.push_back(move(node));
 	if (CUresult r = submit(call, s, move(nodes))) return r;
@@ -529,7 +546,8 @@ CUresult copy_now(Call &call, uintptr_t to, uintptr_t from, size_t n, bool to_ho
 CUresult fill(Call &call, Node::Kind kind, uintptr_t to, unsigned value, size_t n, Stream *s) {
 	if (!s) return call.fail(CUDA_ERROR_INVALID_HANDLE, "no such stream");
 	size_t unit = kind == Node::FILL32 ? 4 : 1;
-	if (n > SIZE_MAX / 4 || !check_range(call, "fill", to, n * unit)) return call.fail(CUDA_ERROR_INVALID_VALUE, details[CUDA_ERROR_INVALID_VALUE]);
+	if (n > SIZE_MAX / 4 || !check_range(call, "fill", to, n * unit))
+		return call.fail(CUDA_ERROR_INVALID_VALUE, details[CUDA_ERROR_INVALID_VALUE]);
 	if (to % unit) return call.fail(CUDA_ERROR_INVALID_VALUE, "the address is not a multiple of 4");
 	Node node{};
 	node.kind = kind;
@@ -548,7 +566,8 @@ void end_context(Context *c) {
 	});
 	if (set_by_user.verbose)
 		for (Allocation *a : gone)
-			fprintf(stderr, "sigmaz stand-in: leak: allocation %d (%zu bytes%s)\n", a->number, size_t(a->bytes), a->host ? " of the host" : "");
+			fprintf(stderr, "sigmaz stand-in: leak: allocation %d (%zu bytes%s)\n", a->number, size_t(a->bytes),
+				a->host ? " of the host" : "");
 	for (Allocation *a : gone) release(a);
 	for (auto it = modules.begin(); it != modules.end();) {
 		Module *m = *it;
@@ -567,12 +586,15 @@ void end_context(Context *c) {
 	}
 	if (set_by_user.verbose) {
 		if (n + left_modules + left_streams)
-			fprintf(stderr, "sigmaz stand-in: context ends with %zu allocations (%zu bytes), %zu modules, %zu streams left\n", n, bytes, left_modules, left_streams);
+			fprintf(stderr,
+				"sigmaz stand-in: context ends with %zu allocations (%zu bytes), %zu modules, %zu streams left\n", n,
+				bytes, left_modules, left_streams);
 		vector<pair<double, string>> rows;
 		for (auto &t : times) rows.push_back({t.second.seconds, t.first});
 		sort(rows.rbegin(), rows.rend());
 		for (auto &r : rows)
-			fprintf(stderr, "sigmaz stand-in: %8.3f s in %6llu launches of %s\n", r.first, (unsigned long long)times[r.second].count, r.second.c_str());
+			fprintf(stderr, "sigmaz stand-in: %8.3f s in %6llu launches of %s\n", r.first,
+				(unsigned long long)times[r.second].count, r.second.c_str());
 		times.clear();
 	}
 	for (auto it = events.begin(); it != events.end();) {
@@ -669,8 +691,9 @@ API CUresult cuDeviceGetAttribute(int *value, int attribute, CUdevice device) {
 		{1, 1024}, {2, 1024}, {3, 1024}, {4, 64}, {5, 2147483647}, {6, 65535}, {7, 65535}, // block and grid
 		{8, 48 << 10}, {9, 64 << 10}, {10, 32}, {11, 2147483647}, {12, 65536},            // memory, warp, registers
 		{13, 1410000}, {14, 512}, {15, 1}, {17, 0}, {18, 0}, {19, 1}, {20, 0},
-		{31, 1}, {32, 0}, {33, 0}, {34, 0}, {35, 0}, {36, 1215000}, {37, 5120}, {38, 4 << 20}, {39, 2048}, {40, 2}, {41, 1}, {50, 0},
-		{78, 1}, {79, 1}, {80, 1}, {81, 164 << 10}, {82, 65536}, {83, 0}, {84, 0}, {95, 0}, {97, 163 << 10}, {106, 32},
+		{31, 1}, {32, 0}, {33, 0}, {34, 0}, {35, 0}, {36, 1215000}, {37, 5120}, {38, 4 << 20}, {39, 2048}, {40, 2},
+		{41, 1}, {50, 0}, {78, 1}, {79, 1}, {80, 1}, {81, 164 << 10}, {82, 65536}, {83, 0}, {84, 0}, {95, 0},
+		{97, 163 << 10}, {106, 32},
 	};
 	if (attribute == 75) *value = capability() / 10;
 	else if (attribute == 76) *value = capability() % 10;
@@ -855,7 +878,8 @@ API CUresult cuMemFreeHost(void *p) {
 	CALL(CONTEXT | NO_CAPTURE);
 	uintptr_t address = reinterpret_cast<uintptr_t>(p);
 	Allocation *a = find(address, 0);
-	REQUIRE(a && a->address == address && a->host, CUDA_ERROR_INVALID_VALUE, "not page-locked memory: " + describe(address));
+	REQUIRE(a && a->address == address && a->host, CUDA_ERROR_INVALID_VALUE,
+		"not page-locked memory: " + describe(address));
 	if (CUresult r = flush_all(call)) return r;
 	release(a);
 	return CUDA_SUCCESS;
@@ -1208,11 +1232,15 @@ static CUresult load(Call &call, Module **module, const void *image) {
 	REQUIRE(version, CUDA_ERROR_INVALID_IMAGE, "not PTX: no .version");
 	REQUIRE(target, CUDA_ERROR_INVALID_PTX, "no .target sm_");
 	REQUIRE(version <= ptx_version(), CUDA_ERROR_UNSUPPORTED_PTX_VERSION,
-		format("PTX of version %d.%d, this driver reads up to %d.%d", version / 10, version % 10, ptx_version() / 10, ptx_version() % 10));
-	REQUIRE(target <= capability(), CUDA_ERROR_NO_BINARY_FOR_GPU, format("PTX for sm_%d, the device is sm_%d", target, capability()));
+		format("PTX of version %d.%d, this driver reads up to %d.%d", version / 10, version % 10, ptx_version() / 10,
+			ptx_version() % 10));
+	REQUIRE(target <= capability(), CUDA_ERROR_NO_BINARY_FOR_GPU,
+		format("PTX for sm_%d, the device is sm_%d", target, capability()));
 	const SimModule *translated = sim_modules;
-	for (const uint64_t hash = sim_hash(text.data(), text.size()); translated && translated->text != hash;) translated = translated->next;
-	REQUIRE(translated, CUDA_ERROR_INVALID_PTX, "the stand-in was not built from this PTX: run cuda/sim/build.sh again");
+	for (const uint64_t hash = sim_hash(text.data(), text.size()); translated && translated->text != hash;)
+		translated = translated->next;
+	REQUIRE(
+		translated, CUDA_ERROR_INVALID_PTX, "the stand-in was not built from this PTX: run cuda/sim/build.sh again");
 	auto m = make_unique<Module>();
 	m->context = current();
 	m->translated = translated;
@@ -1268,7 +1296,8 @@ API CUresult cuFuncSetAttribute(Function *f, int attribute, int value) {
 	switch (attribute) {
 	case 8: // dynamic shared memory
 		REQUIRE(value >= 0 && unsigned(value) + f->kernel->shared_bytes <= 163 << 10, CUDA_ERROR_INVALID_VALUE,
-			format("%d bytes of dynamic and %u of static shared memory, the device has %d", value, f->kernel->shared_bytes, 163 << 10));
+			format("%d bytes of dynamic and %u of static shared memory, the device has %d", value,
+				f->kernel->shared_bytes, 163 << 10));
 		f->dynamic_max = value;
 		return CUDA_SUCCESS;
 	case 9: // preferred share of shared memory
@@ -1301,26 +1330,33 @@ API CUresult cuFuncSetCacheConfig(Function *f, int) {
 	return CUDA_SUCCESS;
 }
 
-API CUresult cuLaunchKernel(Function *f, unsigned gx, unsigned gy, unsigned gz, unsigned bx, unsigned by, unsigned bz, unsigned shared,
-	void *handle, void **params, void **extra) {
+API CUresult cuLaunchKernel(Function *f, unsigned gx, unsigned gy, unsigned gz, unsigned bx, unsigned by, unsigned bz,
+	unsigned shared, void *handle, void **params, void **extra) {
 	CALL(CONTEXT);
 	REQUIRE(functions.count(f), CUDA_ERROR_INVALID_HANDLE, "no such function");
 	Stream *s = stream_of(handle);
 	REQUIRE(s, CUDA_ERROR_INVALID_HANDLE, "no such stream");
 	const SimKernel *k = f->kernel;
-	auto wrong = [&](CUresult code, const string &what) { return call.fail(code, string("kernel ") + k->name + ": " + what); };
+	auto wrong = [&](CUresult code, const string &what) {
+		return call.fail(code, string("kernel ") + k->name + ": " + what);
+	};
 
 	if (!gx || !gy || !gz || gx > 2147483647u || gy > 65535 || gz > 65535)
 		return wrong(CUDA_ERROR_INVALID_VALUE, format("a grid of (%u,%u,%u) blocks", gx, gy, gz));
 	if (!bx || !by || !bz || bx > 1024 || by > 1024 || bz > 64 || uint64_t(bx) * by * bz > 1024)
 		return wrong(CUDA_ERROR_INVALID_VALUE, format("a block of (%u,%u,%u) threads", bx, by, bz));
 	if (k->max_threads && bx * by * bz > k->max_threads)
-		return wrong(CUDA_ERROR_INVALID_VALUE, format("a block of (%u,%u,%u) threads, its launch bound is %u", bx, by, bz, k->max_threads));
+		return wrong(CUDA_ERROR_INVALID_VALUE,
+			format("a block of (%u,%u,%u) threads, its launch bound is %u", bx, by, bz, k->max_threads));
 	if (k->required[0] && (bx != k->required[0] || by != k->required[1] || bz != k->required[2]))
-		return wrong(CUDA_ERROR_INVALID_VALUE, format("a block of (%u,%u,%u) threads, it requires (%u,%u,%u)", bx, by, bz, k->required[0], k->required[1], k->required[2]));
+		return wrong(CUDA_ERROR_INVALID_VALUE,
+			format("a block of (%u,%u,%u) threads, it requires (%u,%u,%u)", bx, by, bz, k->required[0], k->required[1],
+				k->required[2]));
 	if (long(shared) > f->dynamic_max)
-		return wrong(CUDA_ERROR_INVALID_VALUE, format("%u bytes of dynamic shared memory, %d are allowed beside %u static ones (cuFuncSetAttribute raises it)", shared,
-			f->dynamic_max, k->shared_bytes));
+		return wrong(CUDA_ERROR_INVALID_VALUE,
+			format("%u bytes of dynamic shared memory, %d are allowed beside %u static ones (cuFuncSetAttribute raises "
+				   "it)",
+				shared, f->dynamic_max, k->shared_bytes));
 	REQUIRE(!extra, CUDA_ERROR_NOT_SUPPORTED, "arguments in a buffer (extra)");
 	REQUIRE(params || !k->param_count, CUDA_ERROR_INVALID_VALUE, "no arguments");
 
@@ -1339,13 +1375,15 @@ API CUresult cuLaunchKernel(Function *f, unsigned gx, unsigned gy, unsigned gz, 
 		const SimParam &p = k->params[i];
 		uintptr_t at = reinterpret_cast<uintptr_t>(params[i]) & ~uintptr_t(7);
 		if (!readable(reinterpret_cast<void *>(at)))
-			return wrong(CUDA_ERROR_INVALID_VALUE, format("argument %d of %d cannot be read: are there too few?", i, k->param_count));
+			return wrong(CUDA_ERROR_INVALID_VALUE,
+				format("argument %d of %d cannot be read: are there too few?", i, k->param_count));
 		if (cells && p.size == 4 && p.kind != 'b') {
 			int value, rest;
 			memcpy(&value, params[i], 4);
 			memcpy(&rest, static_cast<char *>(params[i]) + 4, 4);
 			if (rest != 0 && !(rest == -1 && value < 0 && p.kind == 'i'))
-				return wrong(CUDA_ERROR_INVALID_VALUE, format("argument %d takes 4 bytes (%s), its cell holds 8", i, p.text));
+				return wrong(
+					CUDA_ERROR_INVALID_VALUE, format("argument %d takes 4 bytes (%s), its cell holds 8", i, p.text));
 		}
 		memcpy(&n.params[p.offset], params[i], p.size);
 	}

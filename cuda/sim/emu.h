@@ -1,8 +1,8 @@
-// What PTX instructions do, for the C++ that ptx2c writes. The table instructions.inc says which function stands for which
-// instruction; what a warp does together is at the end.
+// What PTX instructions do, for the C++ that ptx2c writes. The table instructions.inc says which function stands for
+// which instruction; what a warp does together is at the end.
 //
-// PTX_FILE is the name of the module in messages. With PTX_APPROX results of the approximate instructions are off by two
-// units in the last place, to a side that the value decides: what depends on their last bits shows.
+// PTX_FILE is the name of the module in messages. With PTX_APPROX results of the approximate instructions are off by
+// two units in the last place, to a side that the value decides: what depends on their last bits shows.
 #ifndef SIGMAZ_SIM_EMU_H
 #define SIGMAZ_SIM_EMU_H
 
@@ -50,7 +50,8 @@ template <class To, class From> INLINE To as(From a) {
 	if constexpr (std::is_same_v<To, From>) return a;
 	else if constexpr (sizeof(To) == sizeof(From)) return bits<To>(a);
 	else {
-		static_assert(std::is_integral_v<To> && std::is_integral_v<From> && sizeof(To) < sizeof(From), "a register is read as something wider");
+		static_assert(std::is_integral_v<To> && std::is_integral_v<From> && sizeof(To) < sizeof(From),
+			"a register is read as something wider");
 		return To(a);
 	}
 }
@@ -60,7 +61,8 @@ template <class D, class S> INLINE void put(D &d, S s) {
 	if constexpr (std::is_same_v<D, S>) d = s;
 	else if constexpr (sizeof(D) == sizeof(S)) d = bits<D>(s);
 	else {
-		static_assert(std::is_integral_v<D> && std::is_integral_v<S> && sizeof(D) > sizeof(S), "a register is written with something wider");
+		static_assert(std::is_integral_v<D> && std::is_integral_v<S> && sizeof(D) > sizeof(S),
+			"a register is written with something wider");
 		d = D(s);
 	}
 }
@@ -72,13 +74,15 @@ template <class T> constexpr T junk() {
 	else return T(0xdeadbeefdeadbeefull);
 }
 
-[[noreturn]] __attribute__((noinline, cold, unused)) void fault(int code, const char *what, int line) { sim_trap(code, what, PTX_FILE, line); }
+[[noreturn]] __attribute__((noinline, cold, unused)) void fault(int code, const char *what, int line) {
+	sim_trap(code, what, PTX_FILE, line);
+}
 
 // ---- Memory ----
 //
-// shared, global, local and generic check an access of N values of type T and say where they lie on the host. The bounds
-// of global memory are those of pages that memory.cpp guards. What may be wrong, or a race, is looked at out of line: a
-// module has thousands of accesses.
+// shared, global, local and generic check an access of N values of type T and say where they lie on the host. The
+// bounds of global memory are those of pages that memory.cpp guards. What may be wrong, or a race, is looked at out of
+// line: a module has thousands of accesses.
 
 template <class T> INLINE T load(const char *p, size_t i = 0) {
 	T v;
@@ -92,9 +96,13 @@ INLINE bool inside(u32 a, u32 n, u32 from, u32 bytes) { return n <= bytes && a -
 INLINE bool inside_dynamic(u32 a, u32 n) { return inside(a, n, sim_dynamic_at, sim_dynamic_bytes); }
 INLINE bool inside_any(u32 a, u32 n) { return inside(a, n, 0, sim_static_end) || inside_dynamic(a, n); }
 
-__attribute__((noinline, cold, unused)) void look(bool shared, u64 a, u32 bytes, bool vector, bool outside, SimAccess how, int line) {
+__attribute__((noinline, cold, unused)) void look(
+	bool shared, u64 a, u32 bytes, bool vector, bool outside, SimAccess how, int line) {
 	if (a % bytes) fault(SIM_MISALIGNED, vector ? "misaligned vector access" : "misaligned access", line);
-	if (outside) fault(SIM_ILLEGAL_ADDRESS, shared ? "access outside the kernel's shared memory" : "access to an address that is not the device's", line);
+	if (outside)
+		fault(SIM_ILLEGAL_ADDRESS,
+			shared ? "access outside the kernel's shared memory" : "access to an address that is not the device's",
+			line);
 	if (sim_races) sim_race(shared, a, bytes, how, PTX_FILE, line);
 }
 template <class T, unsigned N, bool (*OWN)(u32, u32)> INLINE char *shared(u32 a, SimAccess how, int line) {
@@ -156,8 +164,17 @@ template <class T> INLINE T sub(T a, T b) { return T(u64(a) - u64(b)); }
 template <class T> INLINE T mul_lo(T a, T b) { return T(u64(a) * u64(b)); }
 template <class T> INLINE T mul_hi(T a, T b) { return T(Wider<T>(a) * b >> width<T>); }
 template <class T> INLINE Wider<T> mul_wide(T a, T b) { return Wider<T>(a) * b; }
-template <class T> INLINE T add_sat(T a, T b) { T c; return __builtin_add_overflow(a, b, &c) ? (a < 0 ? std::numeric_limits<T>::min() : std::numeric_limits<T>::max()) : c; }
-template <class T> INLINE T sub_sat(T a, T b) { T c; return __builtin_sub_overflow(a, b, &c) ? (a < 0 ? std::numeric_limits<T>::min() : std::numeric_limits<T>::max()) : c; }
+template <class T> INLINE T limit(bool low) {
+	return low ? std::numeric_limits<T>::min() : std::numeric_limits<T>::max();
+}
+template <class T> INLINE T add_sat(T a, T b) {
+	T c;
+	return __builtin_add_overflow(a, b, &c) ? limit<T>(a < 0) : c;
+}
+template <class T> INLINE T sub_sat(T a, T b) {
+	T c;
+	return __builtin_sub_overflow(a, b, &c) ? limit<T>(a < 0) : c;
+}
 // With the carry flag: in is added (or taken away) too, out is the flag afterwards.
 template <class T> INLINE T add_carry(T a, T b, bool in, bool &out) {
 	unsigned __int128 s = (unsigned __int128)Unsigned<T>(a) + Unsigned<T>(b) + in;
@@ -258,7 +275,8 @@ template <class T> INLINE bool is_nan(T a, T b) { return a != a || b != b; }
 
 // ---- Floats. Rounding modes are those of the host's unit, set for one operation ----
 
-const int rounding = FE_TONEAREST, rounding_rn = FE_TONEAREST, rounding_rz = FE_TOWARDZERO, rounding_rm = FE_DOWNWARD, rounding_rp = FE_UPWARD;
+const int rounding = FE_TONEAREST, rounding_rn = rounding, rounding_rz = FE_TOWARDZERO, rounding_rm = FE_DOWNWARD,
+	rounding_rp = FE_UPWARD;
 
 template <int R, class F, class... A> INLINE auto rounded(F f, A... a) {
 	if constexpr (R == FE_TONEAREST) {
@@ -277,7 +295,9 @@ template <class T, int R> INLINE T float_add(T a, T b) { return rounded<R>([](T 
 template <class T, int R> INLINE T float_sub(T a, T b) { return rounded<R>([](T a, T b) { return a - b; }, a, b); }
 template <class T, int R> INLINE T float_mul(T a, T b) { return rounded<R>([](T a, T b) { return a * b; }, a, b); }
 template <class T, int R> INLINE T float_div(T a, T b) { return rounded<R>([](T a, T b) { return a / b; }, a, b); }
-template <class T, int R> INLINE T float_fma(T a, T b, T c) { return rounded<R>([](T a, T b, T c) { return std::fma(a, b, c); }, a, b, c); }
+template <class T, int R> INLINE T float_fma(T a, T b, T c) {
+	return rounded<R>([](T a, T b, T c) { return std::fma(a, b, c); }, a, b, c);
+}
 template <class T, int R> INLINE T float_sqrt(T a) { return rounded<R>([](T a) { return std::sqrt(a); }, a); }
 template <class T, int R> INLINE T float_rcp(T a) { return float_div<T, R>(1, a); }
 template <class T> INLINE T float_neg(T a) { return -a; }
@@ -289,14 +309,19 @@ template <class T> INLINE T canonical() {
 	else return bits<f64>(u64(0x7fffffffffffffff));
 }
 // -0 is less than +0 here; of a NaN and a number the number is taken, with .NaN the NaN.
-template <class T> INLINE T float_min(T a, T b) { return a != a ? (b != b ? canonical<T>() : b) : b != b ? a : a < b || (a == b && std::signbit(a)) ? a : b; }
-template <class T> INLINE T float_max(T a, T b) { return a != a ? (b != b ? canonical<T>() : b) : b != b ? a : a > b || (a == b && !std::signbit(a)) ? a : b; }
+template <class T> INLINE T float_min(T a, T b) {
+	return a != a ? (b != b ? canonical<T>() : b) : b != b ? a : a < b || (a == b && std::signbit(a)) ? a : b;
+}
+template <class T> INLINE T float_max(T a, T b) {
+	return a != a ? (b != b ? canonical<T>() : b) : b != b ? a : a > b || (a == b && !std::signbit(a)) ? a : b;
+}
 template <class T> INLINE T float_min_NaN(T a, T b) { return a != a || b != b ? canonical<T>() : float_min(a, b); }
 template <class T> INLINE T float_max_NaN(T a, T b) { return a != a || b != b ? canonical<T>() : float_max(a, b); }
 
 // flush is what .ftz does to arguments and results, saturate what .sat does to results.
 template <class T> INLINE T flush(T a) {
-	if constexpr (std::is_same_v<T, f32>) return std::fabs(a) < std::numeric_limits<f32>::min() ? std::copysign(0.0f, a) : a;
+	if constexpr (std::is_same_v<T, f32>)
+		return std::fabs(a) < std::numeric_limits<f32>::min() ? std::copysign(0.0f, a) : a;
 	else return a;
 }
 template <class T> INLINE T saturate(T a) { return a > 0 ? (a < 1 ? a : T(1)) : T(0); } // NaN gives 0
@@ -316,14 +341,17 @@ template <class I, class From> INLINE I clamp_integer(From a) {
 	__int128 v = a, least = std::numeric_limits<I>::min(), most = std::numeric_limits<I>::max();
 	return I(v < least ? least : v > most ? most : v);
 }
-template <class To, int R, class From> INLINE To to_float(From a) { return rounded<R>([](From a) { return To(a); }, a); }
+template <class To, int R, class From> INLINE To to_float(From a) {
+	return rounded<R>([](From a) { return To(a); }, a);
+}
 
 // ---- Approximate instructions: the value rounded once ----
 
 #ifdef PTX_APPROX
 INLINE f32 approximate(f32 a) {
 	u32 h = bits<u32>(a) * 2654435761u >> 16;
-	for (int i = 0; i < 2; i++) a = std::nextafter(a, h & 1 ? std::numeric_limits<f32>::infinity() : -std::numeric_limits<f32>::infinity());
+	for (int i = 0; i < 2; i++)
+		a = std::nextafter(a, h & 1 ? std::numeric_limits<f32>::infinity() : -std::numeric_limits<f32>::infinity());
 	return a;
 }
 #else
@@ -365,7 +393,8 @@ INLINE u32 tf32_rna(f32 a) { // to the nearest of 10 fraction bits, ties away fr
 
 enum ShuffleMode { shfl_up, shfl_down, shfl_bfly, shfl_idx };
 
-// shuffle reads lane j's value. c holds the last lane that may be read, and a mask of the bits that tell segments apart.
+// shuffle reads lane j's value. c holds the last lane that may be read, and a mask of the bits that tell segments
+// apart.
 OUTLINE u32 shuffle(ShuffleMode mode, u32 value, u32 b, u32 c, u32 members, bool &valid, int line) {
 	const u32 lane = sim_lane(), segment = c >> 8 & 31;
 	const u64 *slots = reinterpret_cast<const u64 *>(sim_exchange(value, members, false, PTX_FILE, line));
@@ -399,7 +428,8 @@ INLINE bool vote_uni(bool p, u32 members, int line) {
 // gather hands every lane the N words of all lanes.
 template <int N> INLINE void gather(u32 (&all)[32][N], const u32 (&mine)[N], int line) {
 	for (int i = 0; i < N; i += 2) {
-		const uint64_t *slots = sim_exchange(mine[i] | (i + 1 < N ? u64(mine[i + 1]) << 32 : 0), 0xffffffffu, false, PTX_FILE, line);
+		const uint64_t *slots =
+			sim_exchange(mine[i] | (i + 1 < N ? u64(mine[i + 1]) << 32 : 0), 0xffffffffu, false, PTX_FILE, line);
 		for (int l = 0; l < 32; l++) {
 			all[l][i] = u32(slots[l]);
 			if (i + 1 < N) all[l][i + 1] = u32(slots[l] >> 32);
@@ -407,8 +437,8 @@ template <int N> INLINE void gather(u32 (&all)[32][N], const u32 (&mine)[N], int
 	}
 }
 
-// ldmatrix: lane l has the address of row l % 8 of matrix l / 8, and gets two values of each matrix: of row l/4 from column
-// 2 (l % 4) on, or transposed.
+// ldmatrix: lane l has the address of row l % 8 of matrix l / 8, and gets two values of each matrix: of row l/4 from
+// column 2 (l % 4) on, or transposed.
 template <int N, bool TRANS, bool (*OWN)(u32, u32)> OUTLINE void ldmatrix(u32 (&v)[N], u32 address, int line) {
 	const u32 l = sim_lane();
 	if (l < 8 * N) shared<u64, 2, OWN>(address, SIM_READ, line);
@@ -425,8 +455,8 @@ template <int N, bool TRANS, bool (*OWN)(u32, u32)> OUTLINE void ldmatrix(u32 (&
 	sim_exchange(0, 0xffffffffu, false, PTX_FILE, -line); // no lane goes on and writes before all have read
 }
 
-// mma: d = a b + c with a of 16 rows and b of 8 columns. The products are exact; a chip adds them in an order and a width of
-// its own, here it is double, rounded once.
+// mma: d = a b + c with a of 16 rows and b of 8 columns. The products are exact; a chip adds them in an order and a
+// width of its own, here it is double, rounded once.
 OUTLINE void mma_bf16(f32 (&d)[4], const u32 (&a)[4], const u32 (&b)[2], const f32 (&c)[4], int line) { // 16 terms
 	u32 all[32][6];
 	gather<6>(all, {a[0], a[1], a[2], a[3], b[0], b[1]}, line);
@@ -449,7 +479,8 @@ OUTLINE void mma_tf32(f32 (&d)[4], const u32 (&a)[4], const u32 (&b)[2], const f
 	for (u32 e = 0; e < 4; e++) {
 		const u32 row = l / 4 + e / 2 * 8, column = 2 * (l % 4) + e % 2;
 		f64 sum = c[e];
-		for (u32 k = 0; k < 8; k++) sum += tf32(all[row % 8 * 4 + k % 4][row / 8 + k / 4 * 2]) * tf32(all[column * 4 + k % 4][4 + k / 4]);
+		for (u32 k = 0; k < 8; k++)
+			sum += tf32(all[row % 8 * 4 + k % 4][row / 8 + k / 4 * 2]) * tf32(all[column * 4 + k % 4][4 + k / 4]);
 		d[e] = f32(sum);
 	}
 }
@@ -459,12 +490,15 @@ struct Copies {
 	struct Copy { u32 to, n, size; u64 from; int group, line; } queue[256];
 	int count = 0, group = 0;
 
-	template <u32 SIZE, bool (*OWN)(u32, u32)> void add(u32 to, u64 from, u32 n, int line) { // n bytes, then zeros up to SIZE
+	template <u32 SIZE, bool (*OWN)(u32, u32)>
+	void add(u32 to, u64 from, u32 n, int line) { // n bytes, then zeros up to SIZE
 		if (count == 256) fault(SIM_LAUNCH_FAILED, "more than 256 copies on their way", line);
-		if (n > SIZE || from % SIZE) fault(SIM_MISALIGNED, n > SIZE ? "cp.async of more bytes than its size" : "misaligned cp.async", line);
+		if (n > SIZE || from % SIZE)
+			fault(SIM_MISALIGNED, n > SIZE ? "cp.async of more bytes than its size" : "misaligned cp.async", line);
 		shared<u8, SIZE, OWN>(to, SIM_COPY, line); // with its alignment
 		if (n) {
-			if (from - sim_memory >= sim_memory_bytes) fault(SIM_ILLEGAL_ADDRESS, "cp.async from an address that is not the device's", line);
+			if (from - sim_memory >= sim_memory_bytes)
+				fault(SIM_ILLEGAL_ADDRESS, "cp.async from an address that is not the device's", line);
 			if (sim_races) sim_race(false, from, n, SIM_READ, PTX_FILE, line);
 		}
 		queue[count++] = {to, n, SIZE, from, group, line};
@@ -500,7 +534,10 @@ template <void (*KERNEL)(const char *)> void run_threads(const char *params, con
 
 struct Registration {
 	SimModule module;
-	Registration(const char *file, uint64_t text, const SimKernel *kernels, int count) : module{file, text, kernels, count, sim_modules} { sim_modules = &module; }
+	Registration(const char *file, uint64_t text, const SimKernel *kernels, int count)
+		: module{file, text, kernels, count, sim_modules} {
+		sim_modules = &module;
+	}
 };
 
 } // namespace

@@ -120,7 +120,8 @@ string describe(uintptr_t address) {
 	string s = "offset " + to_string(intptr_t(address - a->address)) + " of allocation " + to_string(a->number) + " (" +
 		to_string(a->bytes) + " bytes" + (a->host ? " of the host)" : ")");
 	if (address < a->address) s += ", " + to_string(a->address - address) + " bytes before its start";
-	else if (address >= a->address + a->bytes) s += ", " + to_string(address - a->address - a->bytes) + " bytes past its end";
+	else if (address >= a->address + a->bytes)
+		s += ", " + to_string(address - a->address - a->bytes) + " bytes past its end";
 	if (!a->live) s += ", which was freed";
 	return s;
 }
@@ -131,7 +132,8 @@ string spoiled() {
 		if (!intact(a->map, a->address, &at) || !intact(a->address + a->bytes, a->map + a->map_bytes, &at)) {
 			string s = describe(at);
 			memset(reinterpret_cast<void *>(a->map), 0xff, a->address - a->map);
-			memset(reinterpret_cast<void *>(a->address + a->bytes), 0xff, a->map + a->map_bytes - a->address - a->bytes);
+			memset(
+				reinterpret_cast<void *>(a->address + a->bytes), 0xff, a->map + a->map_bytes - a->address - a->bytes);
 			return s;
 		}
 	return "";

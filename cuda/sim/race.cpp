@@ -1,11 +1,12 @@
-// The race detector: two threads access one place in shared or global memory, one of them writes, and nothing orders them.
+// The race detector: two threads access one place in shared or global memory, one of them writes, and nothing orders
+// them.
 //
-// What orders two accesses is, inside a block, a barrier between them, or inside a warp bar.warp.sync for all its lanes;
-// between blocks nothing does but the end of the launch. Two atomics do not race; an asynchronous copy to shared memory races
-// with everything, its own thread's accesses too, until it has been waited for. Every four bytes of memory have a
-// shadow: the last write, the last read, and whether others read as well. Where an access is of fewer bytes, the
-// shadow is split into four. Whether a race is seen does not depend on the order in which the threads happen to run, but a
-// case that never makes two threads meet shows none.
+// What orders two accesses is, inside a block, a barrier between them, or inside a warp bar.warp.sync for all its
+// lanes; between blocks nothing does but the end of the launch. Two atomics do not race; an asynchronous copy to shared
+// memory races with everything, its own thread's accesses too, until it has been waited for. Every four bytes of memory
+// have a shadow: the last write, the last read, and whether others read as well. Where an access is of fewer bytes, the
+// shadow is split into four. Whether a race is seen does not depend on the order in which the threads happen to run,
+// but a case that never makes two threads meet shows none.
 #include <stdio.h>
 
 #include <unordered_map>
@@ -28,7 +29,8 @@ struct Access {
 
 struct Shadow {
 	Access write, read;
-	// Who else read: other blocks in the launch of `read`, other warps in its epoch, and when the last other lane of its warp.
+	// Who else read: other blocks in the launch of `read`, other warps in its epoch, and when the last other lane of
+	// its warp.
 	bool other_blocks = false, other_warps = false;
 	uint32_t other_lane = 0; // warp epoch, 0: none
 };
@@ -55,11 +57,17 @@ Word &word_at(bool shared, uint64_t a) {
 	return last_page->words[a >> 2 & 1023];
 }
 
-[[noreturn]] void found(bool shared, uint64_t address, SimAccess how, const Access &other, bool other_wrote, const Access &me) {
+[[noreturn]] void found(
+	bool shared, uint64_t address, SimAccess how, const Access &other, bool other_wrote, const Access &me) {
 	static char text[300];
 	const char *words[] = {"read", "write", "atomic", "copy", "copy"};
-	snprintf(text, sizeof text, "race in %s memory at %#llx: this %s, and the %s of thread %u of %s block at line %d,", shared ? "shared" : "global", (unsigned long long)address,
-		words[how], other.atomic ? "atomic" : other.copying ? "unfinished copy" : other_wrote ? "write" : "read", other.thread, other.block == me.block ? "the same" : "another", other.line);
+	snprintf(text, sizeof text, "race in %s memory at %#llx: this %s, and the %s of thread %u of %s block at line %d,",
+		shared ? "shared" : "global", (unsigned long long)address, words[how],
+		other.atomic        ? "atomic"
+			: other.copying ? "unfinished copy"
+			: other_wrote   ? "write"
+							: "read",
+		other.thread, other.block == me.block ? "the same" : "another", other.line);
 	sim_trap(SIM_ASSERT, text, me.file, me.line);
 }
 
@@ -89,7 +97,8 @@ void look(Shadow &s, bool shared, uint64_t address, SimAccess how, const Access 
 	}
 	if (unordered(s.read)) found(shared, address, how, s.read, false, me);
 	const bool now = s.read.block == me.block && s.read.epoch == me.epoch;
-	if (s.read.block >= since && (s.other_blocks || (now && (s.other_warps || s.other_lane == me.warp_epoch)))) found(shared, address, how, s.read, false, me);
+	if (s.read.block >= since && (s.other_blocks || (now && (s.other_warps || s.other_lane == me.warp_epoch))))
+		found(shared, address, how, s.read, false, me);
 	s.write = me;
 }
 

@@ -21,7 +21,7 @@ bash "$here/build.sh" --only "$out" "$data"/*.ptx
 failed=0
 fail() { echo "FAIL: $*"; failed=1; }
 export LD_LIBRARY_PATH=$out
-unset SIGMAZ_SIM_FAULT SIGMAZ_SIM_ORDER SIGMAZ_SIM_SEED SIGMAZ_SIM_VERBOSE SIGMAZ_SIM_LAZY SIGMAZ_SIM_RACES SIGMAZ_SIM_MULTIPROCESSORS
+unset "${!SIGMAZ_SIM_@}"
 for fault in no-driver no-device old-driver; do
 	SIGMAZ_SIM_FAULT=$fault "$out/test" "$data" "$fault" || failed=1
 done
@@ -33,7 +33,7 @@ done
 grep -q 'kernel test_missed_barrier' "$out/stderr" || fail "no word of the missed barrier on stderr"
 leaks=$(SIGMAZ_SIM_VERBOSE=1 "$out/test" "$data" capture 2>&1)
 grep -q 'leak: allocation' <<<"$leaks" || fail "no word of leaks"
-untested=$("$out/obj/ptx2c" --untested "$data/instructions.ptx") || fail "instructions.txt does not have"$'\n'"$untested"
+untested=$("$out/obj/ptx2c" --untested "$data/instructions.ptx") || fail "not in instructions.txt:"$'\n'"$untested"
 
 # refuse SED-SCRIPT WORDS: kernels.ptx with the change is refused, with a line and these words.
 refuse() {

@@ -33,8 +33,8 @@ var arrows = map[string][]string{
 	"internal": {},
 }
 
-// only has, for some packages, the folders that alone may import them. With the arrows it follows that nothing below cmd
-// reaches a terminal by any way.
+// only has, for some packages, the folders that alone may import them. With the arrows it follows that nothing below
+// cmd reaches a terminal by any way.
 var only = map[string][]string{
 	"C":                                 {"cuda"},
 	"gorgonia.org/cu":                   {"cuda"},
@@ -55,7 +55,8 @@ func imports(t *testing.T) map[string][]string {
 			return err
 		}
 		name := d.Name()
-		if d.IsDir() && path != module && (name == "testdata" || strings.HasPrefix(name, ".") || strings.HasPrefix(name, "_")) {
+		if d.IsDir() && path != module && (name == "testdata" || strings.HasPrefix(name, ".") ||
+			strings.HasPrefix(name, "_")) {
 			return fs.SkipDir
 		}
 		if d.IsDir() || !strings.HasSuffix(name, ".go") || strings.HasSuffix(name, "_test.go") {
@@ -109,7 +110,8 @@ func TestArrows(t *testing.T) {
 			t.Errorf("%s is in a folder that the plan of the house does not have", folder)
 		}
 		for _, p := range all[folder] {
-			if of, ours := strings.CutPrefix(p, "sigmaz/"); ours && top(of) != top(folder) && !slices.Contains(allowed, top(of)) {
+			if of, ours := strings.CutPrefix(p, "sigmaz/"); ours && top(of) != top(folder) &&
+				!slices.Contains(allowed, top(of)) {
 				t.Errorf("%s imports %s: expected only %s", folder, p, strings.Join(allowed, ", "))
 			}
 			if where, ok := only[p]; ok && !in(folder, where) {

@@ -10,8 +10,8 @@ import (
 	"testing"
 )
 
-// A package's comment stands in doc.go, or in main.go of a program, and in no other file. It begins with "Package NAME", or
-// with the name of the program. In test files, which go doc leaves out, no comment may look like a package's.
+// A package's comment stands in doc.go, or in main.go of a program, and in no other file. It begins with "Package
+// NAME", or with the name of the program. In test files, which go doc leaves out, no comment may look like a package's.
 func TestPackageComments(t *testing.T) {
 	const root = "../.."
 	files := map[string][]string{} // by folder
@@ -67,7 +67,8 @@ func problems(t *testing.T, dir string, paths []string) (found []string) {
 		}
 		switch {
 		case base != place && base != "doc.go":
-			found = append(found, path+": a comment stands right above the package clause: put a blank line between them, or move it to "+place)
+			found = append(found, path+": a comment stands right above the package clause: put a blank line between them, "+
+				"or move it to "+place)
 			continue
 		case commented[name]:
 			found = append(found, path+": a second comment of the package")

@@ -28,7 +28,8 @@ func TestWord(t *testing.T) {
 
 func TestDidYouMean(t *testing.T) {
 	known := []string{"glyphs", "toy", "fashion-mnist", "cifar10"}
-	for name, want := range map[string]string{"glyph": "glyphs", "cifar": "cifar10", "Cifar-10": "cifar10", "fashion_mnist": "fashion-mnist", "imagenet": "", "": ""} {
+	for name, want := range map[string]string{"glyph": "glyphs", "cifar": "cifar10", "Cifar-10": "cifar10",
+		"fashion_mnist": "fashion-mnist", "imagenet": "", "": ""} {
 		got := DidYouMean(name, known)
 		if want != "" {
 			want = "; did you mean " + want + "?"

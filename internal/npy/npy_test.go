@@ -48,14 +48,16 @@ func TestWriteAndRead(t *testing.T) {
 		}
 		b := buf.Bytes()
 		n := 10 + int(b[8]) + int(b[9])<<8
-		if !bytes.HasPrefix(b, []byte("\x93NUMPY\x01\x00")) || n%64 != 0 || b[n-1] != '\n' || !strings.Contains(string(b[:n]), c.text) {
+		if !bytes.HasPrefix(b, []byte("\x93NUMPY\x01\x00")) || n%64 != 0 || b[n-1] != '\n' ||
+			!strings.Contains(string(b[:n]), c.text) {
 			t.Errorf("header is %q", b[:n])
 		}
 		if len(b) != n+24 || !bytes.Equal(b[n:n+8], []byte{0, 0, 0x80, 0x3f, 0, 0, 0x20, 0xc0}) {
 			t.Errorf("values are % x", b[n:])
 		}
 		a, got, err := read[float32](t, b)
-		if err != nil || !reflect.DeepEqual(got, data) || !reflect.DeepEqual(a.Shape, c.shape) || a.Type() != "float32" || a.Offset != int64(n) {
+		if err != nil || !reflect.DeepEqual(got, data) || !reflect.DeepEqual(a.Shape, c.shape) || a.Type() != "float32" ||
+			a.Offset != int64(n) {
 			t.Errorf("read %v of %v at %d, %v", got, a.Header, n, err)
 		}
 	}
@@ -166,14 +168,16 @@ func TestErrors(t *testing.T) {
 		{"rest", file(1, good+"}"), "does not parse"},
 		{"kind", with("<i8", "<f8"), "holds float64: expected whole numbers"},
 	} {
-		if _, _, err := read[int](t, c.file); err == nil || !strings.Contains(err.Error(), c.want) || !strings.Contains(err.Error(), "a.npy") {
+		if _, _, err := read[int](t, c.file); err == nil || !strings.Contains(err.Error(), c.want) ||
+			!strings.Contains(err.Error(), "a.npy") {
 			t.Errorf("%s: %v, expected %q", c.name, err, c.want)
 		}
 	}
 	if _, _, err := read[byte](t, with("", "")); err == nil || !strings.Contains(err.Error(), "expected uint8") {
 		t.Errorf("int64 as bytes: %v", err)
 	}
-	if _, _, err := read[int](t, file(1, strings.Replace(good, "<i8", "<u8", 1), bytes.Repeat([]byte{255}, 16)...)); err == nil || !strings.Contains(err.Error(), "value 0") {
+	if _, _, err := read[int](t, file(1, strings.Replace(good, "<i8", "<u8", 1),
+		bytes.Repeat([]byte{255}, 16)...)); err == nil || !strings.Contains(err.Error(), "value 0") {
 		t.Errorf("out of range: %v", err)
 	}
 

@@ -30,7 +30,8 @@ func TestGrid(t *testing.T) {
 	for _, c := range []struct {
 		x, y int
 		want uint8
-	}{{0, 0, gap}, {1, 1, 0}, {3, 3, 0}, {4, 1, 255}, {1, 4, 128}, {4, 6, 0}, {7, 3, gap}, {8, 1, 255}, {11, 1, 0}, {8, 4, 64}, {13, 6, 255}, {14, 7, gap}} {
+	}{{0, 0, gap}, {1, 1, 0}, {3, 3, 0}, {4, 1, 255}, {1, 4, 128}, {4, 6, 0}, {7, 3, gap}, {8, 1, 255}, {11, 1, 0},
+		{8, 4, 64}, {13, 6, 255}, {14, 7, gap}} {
 		if got := grey(g, c.x, c.y); got != c.want {
 			t.Errorf("pixel (%d, %d) is %d, want %d", c.x, c.y, got, c.want)
 		}
@@ -142,7 +143,8 @@ func TestWriteFileRefusesWhatIsNoRegularFile(t *testing.T) {
 			"CheckWritable": CheckWritable(path),
 			"WriteFile":     WriteFile(path, func(io.Writer) error { t.Error("write was called"); return nil }),
 		} {
-			if err == nil || !strings.Contains(err.Error(), path+": it is "+what) || !strings.Contains(err.Error(), "choose the name of a new file") {
+			if err == nil || !strings.Contains(err.Error(), path+": it is "+what) ||
+				!strings.Contains(err.Error(), "choose the name of a new file") {
 				t.Errorf("%s of %s: %v", name, what, err)
 			}
 		}

@@ -35,8 +35,8 @@ type File struct {
 // magic is the first pickle of the stream in protocol 2. Later protocols change its second byte.
 const magic = "\x80\x02\x8a\x0al\xfc\x9cF\xf9 j\xa8P\x19."
 
-// Is reports whether torch.save may have written a file that starts with these bytes, of which 64 are enough: a zip
-// archive or the stream.
+// Is reports whether torch.save may have written a file that starts with these bytes: a zip archive or the stream. The
+// first 64 bytes of a file are enough.
 func Is(start []byte) bool {
 	return strings.HasPrefix(string(start), "PK\x03\x04") || isStream(string(start))
 }

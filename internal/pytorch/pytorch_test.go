@@ -74,7 +74,8 @@ func TestFiles(t *testing.T) {
 			} {
 				v, _ := root.Items[1].(*Dict).Get(key)
 				got := floats(t, v)
-				if x := v.(*Tensor); x.DType.Name != w.dtype || !reflect.DeepEqual(x.Shape, w.shape) || !reflect.DeepEqual(got, w.values) {
+				if x := v.(*Tensor); x.DType.Name != w.dtype || !reflect.DeepEqual(x.Shape, w.shape) ||
+					!reflect.DeepEqual(got, w.values) {
 					t.Errorf("%s is %s %v %v, expected %v", key, x.DType.Name, x.Shape, got, w)
 				}
 			}
@@ -92,7 +93,8 @@ func TestFiles(t *testing.T) {
 			if err := Read(whole.(*Tensor), long); err != nil || long[1] != -(1<<62) {
 				t.Errorf("int64 as it is: %v, %v", long, err)
 			}
-			if err := Read(wide.(*Tensor), long); err == nil || !strings.Contains(err.Error(), "float64: expected whole numbers") {
+			if err := Read(wide.(*Tensor), long); err == nil ||
+				!strings.Contains(err.Error(), "float64: expected whole numbers") {
 				t.Errorf("float64 as int64: %v", err)
 			}
 			size, _ := root.Items[1].(*Dict).Get("size")
@@ -119,7 +121,8 @@ func TestDamage(t *testing.T) {
 			t.Fatal(err)
 		}
 		for n := 0; n < len(whole); n += 13 {
-			if err := readAll(whole[:n]); err == nil || !strings.HasPrefix(err.Error(), "a.pth ") && !strings.Contains(err.Error(), "of a.pth") {
+			if err := readAll(whole[:n]); err == nil || !strings.HasPrefix(err.Error(), "a.pth ") &&
+				!strings.Contains(err.Error(), "of a.pth") {
 				t.Fatalf("%s cut at %d: %v", name, n, err)
 			}
 			b := bytes.Clone(whole)
@@ -197,7 +200,8 @@ func archive(t testing.TB, entries ...string) []byte {
 // pickled is the pickle of a tensor on storage 0 of four values. Instructions are letters: ( ... t is a tuple, R a
 // call.
 func pickled(offset, size, stride string) string {
-	return "ctorch._utils\n_rebuild_tensor_v2\n" + "((X\x07\x00\x00\x00storagectorch\nFloatStorage\nX\x01\x00\x00\x000X\x03\x00\x00\x00cpuI4\ntQ" +
+	return "ctorch._utils\n_rebuild_tensor_v2\n" +
+		"((X\x07\x00\x00\x00storagectorch\nFloatStorage\nX\x01\x00\x00\x000X\x03\x00\x00\x00cpuI4\ntQ" +
 		"I" + offset + "\n" + tupleOf(size) + tupleOf(stride) + "\x89)tR."
 }
 
@@ -305,14 +309,17 @@ func TestHostile(t *testing.T) {
 	}
 
 	// Long pickles: of one value for each byte, and of one pair that is asked for again and again.
-	if err := readAll(file(strings.Repeat("]", maxValues+1))); err == nil || !strings.Contains(err.Error(), "values: no checkpoint has") {
+	if err := readAll(file(strings.Repeat("]", maxValues+1))); err == nil ||
+		!strings.Contains(err.Error(), "values: no checkpoint has") {
 		t.Errorf("many lists: %v", err)
 	}
-	if err := readAll(file(strings.Repeat("N0", maxPickle))); err == nil || !strings.Contains(err.Error(), "values: no checkpoint has") {
+	if err := readAll(file(strings.Repeat("N0", maxPickle))); err == nil ||
+		!strings.Contains(err.Error(), "values: no checkpoint has") {
 		t.Errorf("a long pickle: %v", err)
 	}
 	pairs := "(" + strings.Repeat("(NNl", 1000) + "l\x85q\x00" // a tuple of a list of pairs
-	err = readAll(file(strings.Replace(pairs, "(NNl", "(K\x01Nl", -1) + strings.Repeat("0ccollections\nOrderedDict\nh\x00R", 5000) + "."))
+	err = readAll(file(strings.Replace(pairs, "(NNl", "(K\x01Nl", -1) +
+		strings.Repeat("0ccollections\nOrderedDict\nh\x00R", 5000) + "."))
 	if err == nil {
 		t.Error("five million pairs from a few bytes were made")
 	}
@@ -385,9 +392,11 @@ func FuzzOpen(f *testing.F) {
 		}
 		f.Add(b)
 	}
-	for _, pickle := range []string{pickled("0", "2 2", "1 2"), pickled("0", "1000 1000", "0 0"), "cos\nsystem\n(tR.", "\x80\x04\x95\x03\x00\x00\x00\x00\x00\x00\x00]\x94."} {
+	for _, pickle := range []string{pickled("0", "2 2", "1 2"), pickled("0", "1000 1000", "0 0"), "cos\nsystem\n(tR.",
+		"\x80\x04\x95\x03\x00\x00\x00\x00\x00\x00\x00]\x94."} {
 		f.Add(archive(f, "a/data.pkl", pickle, "a/data/0", string(make([]byte, 16))))
-		f.Add([]byte(magic + "\x80\x02M\xe9\x03." + "}." + pickle + "(X\x01\x00\x00\x000l." + "\x04\x00\x00\x00\x00\x00\x00\x00" + string(make([]byte, 16))))
+		f.Add([]byte(magic + "\x80\x02M\xe9\x03." + "}." + pickle + "(X\x01\x00\x00\x000l." +
+			"\x04\x00\x00\x00\x00\x00\x00\x00" + string(make([]byte, 16))))
 	}
 	f.Fuzz(func(t *testing.T, b []byte) { bounded(t, b, func() error { return readAll(b) }) })
 }

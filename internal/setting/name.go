@@ -1,5 +1,5 @@
-// Names in sentences: an error about one setting often points to another, "use another net, or a preset". A sentence has
-// such names between backquotes, where a command puts its flag instead.
+// Names in sentences: an error about one setting often points to another, "use another net, or a preset". A sentence
+// has such names between backquotes, where a command puts its flag instead.
 
 package setting
 

@@ -1,4 +1,4 @@
-// Checkpoints that torch.save wrote: trees of dicts, lists and tensors, of which these are known.
+// Checkpoints that torch.save wrote: trees of dicts, lists and tensors. These are known:
 //
 //	NCSN                 [model state_dict, Adam state_dict]
 //	NCSNv2               [model state_dict, Adam state_dict, epoch, step, EMA dict]      the EMA only where it was on

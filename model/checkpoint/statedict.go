@@ -88,8 +88,8 @@ func (v lazyView) Data() []byte {
 	return view{dtype: safetensors.F32, values: values, count: v.count}.Data()
 }
 
-// addStateDict adds the tensors of a state_dict in safetensors, of which h is the header, and what this program keeps
-// in the metadata of its own.
+// addStateDict adds the tensors of a state_dict in safetensors, whose header is h, and what this program keeps in the
+// metadata of its own.
 func (w *Weights) addStateDict(f io.ReaderAt, h *header) error {
 	w.Config = h.meta[configKey]
 	if _, err := fmt.Sscan(h.meta[stepKey], &w.Step); err == nil {

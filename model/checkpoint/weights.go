@@ -19,7 +19,7 @@ import (
 // Weights is an open file with a network's weights. It is a [model.TensorSet].
 type Weights struct {
 	Path string
-	Kind string // one of the kinds below, for messages
+	Kind string // one of the Kind constants, for messages
 
 	Config string // the run's configuration, YAML; "" where the file has none
 	// Step is the number of optimiser steps behind the weights, by Adam's own count where the file has it. Stepped says

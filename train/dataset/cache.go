@@ -76,7 +76,8 @@ func (o *opener) openCache() (*cache, error) {
 	case "":
 		user, err := os.UserCacheDir()
 		if err != nil {
-			o.note("cache    none, images are decoded at each start: the user has no cache folder (%v); `cache` DIR names one", err)
+			o.note("cache    none, images are decoded at each start: the user has no cache folder (%v); "+
+				"`cache` DIR names one", err)
 			return nil, nil
 		}
 		dir = filepath.Join(user, "sigmaz")
@@ -88,9 +89,11 @@ func (o *opener) openCache() (*cache, error) {
 	}
 	if err != nil {
 		if o.Cache != "" {
-			return nil, setting.Errorf("cache", "is %s: expected a folder that can be written, found an error: %v; choose another, or none", o.Cache, withoutPath(err))
+			return nil, setting.Errorf("cache", "is %s: expected a folder that can be written, found an error: %v; "+
+				"choose another, or none", o.Cache, withoutPath(err))
 		}
-		o.note("cache    none, images are decoded at each start: %s cannot be written (%v); `cache` DIR names another place", dir, withoutPath(err))
+		o.note("cache    none, images are decoded at each start: %s cannot be written (%v); `cache` DIR names another place",
+			dir, withoutPath(err))
 		return nil, nil
 	}
 	probe.Close()
@@ -186,7 +189,9 @@ func (c *cache) newStore(p pixels, path string, grow bool) (*pixelStore, error) 
 	if c == nil {
 		size := float64(p.N) * float64(s.row)
 		if have := memory.Host(); have > 0 && size > have {
-			return nil, fmt.Errorf("expected pixels that fit in memory where there is no cache, found %d images %dx%dx%d, which take %.1f GiB of %.1f; make them smaller with `size`, or give a folder for the cache with `cache`", p.N, p.H, p.W, p.C, size/(1<<30), have/(1<<30))
+			return nil, fmt.Errorf("expected pixels that fit in memory where there is no cache, found %d images %dx%dx%d, "+
+				"which take %.1f GiB of %.1f; make them smaller with `size`, or give a folder for the cache with `cache`", p.N, p.H,
+				p.W, p.C, size/(1<<30), have/(1<<30))
 		}
 		if !grow {
 			s.u8 = make([]byte, p.N*s.row)
@@ -203,7 +208,8 @@ func (c *cache) writeError(err error) error {
 	if err == nil {
 		return nil
 	}
-	return fmt.Errorf("%s: expected room for the decoded pixels, found an error: %w; make room, or name another folder, or none, with `cache`", c.dir, withoutPath(err))
+	return fmt.Errorf("%s: expected room for the decoded pixels, found an error: %w; make room, or name another folder, "+
+		"or none, with `cache`", c.dir, withoutPath(err))
 }
 
 // put stores image i. Several goroutines may put different images, unless the store grows: then they come in order.

@@ -48,8 +48,10 @@ func TestCache(t *testing.T) {
 	if decoded != 4 || len(files) != 1 {
 		t.Fatalf("%d pictures decoded, in the cache %v", decoded, files)
 	}
-	if again := open(); decoded != 0 || again.Sum != first.Sum || !bytes.Equal(again.U8, pixels) || again.Name != first.Name {
-		t.Errorf("the second time %d pictures were decoded, to %s %s instead of %s %s", decoded, again.Sum, again.Name, first.Sum, first.Name)
+	if again := open(); decoded != 0 || again.Sum != first.Sum || !bytes.Equal(again.U8, pixels) ||
+		again.Name != first.Name {
+		t.Errorf("the second time %d pictures were decoded, to %s %s instead of %s %s", decoded, again.Sum, again.Name,
+			first.Sum, first.Name)
 	}
 
 	// Damage, of the pixels, the header or the length, is found, and the file made anew.
@@ -105,7 +107,8 @@ func TestCachePlaces(t *testing.T) {
 	if os.Getenv("HOME") != "" {
 		t.Setenv("HOME", blocked)
 	}
-	for name, want := range map[string]string{"read-only": "cannot be written", "no HOME": "the user has no cache folder"} {
+	for name, want := range map[string]string{"read-only": "cannot be written",
+		"no HOME": "the user has no cache folder"} {
 		if name == "no HOME" {
 			t.Setenv("XDG_CACHE_HOME", "")
 			t.Setenv("HOME", "")

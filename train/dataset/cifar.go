@@ -46,7 +46,8 @@ func openCIFAR(f *dataFile, _ Settings) (*imageFile, error) {
 			return f.damaged(err)
 		}
 		if record[0] >= cifarLabels {
-			return fmt.Errorf("%s: expected CIFAR-10 records, each with a label 0 to 9, found label %d in record %d; give IDX images or the binary version of CIFAR-10", f.path, record[0], i)
+			return fmt.Errorf("%s: expected CIFAR-10 records, each with a label 0 to 9, found label %d in record %d; "+
+				"give IDX images or the binary version of CIFAR-10", f.path, record[0], i)
 		}
 		i++
 		interleave(image, record[1:], 3)

@@ -147,7 +147,8 @@ func TestSlicedWasserstein(t *testing.T) {
 	a, _ := ToySample("swissroll", 1, 2000)
 	b, _ := ToySample("swissroll", 2, 2000)
 	c, _ := ToySample("checkerboard", 1, 2000)
-	self, near, far := SlicedWasserstein(a, a, 2, 50, 1), SlicedWasserstein(a, b, 2, 50, 1), SlicedWasserstein(a, c, 2, 50, 1)
+	self, near, far := SlicedWasserstein(a, a, 2, 50, 1), SlicedWasserstein(a, b, 2, 50, 1),
+		SlicedWasserstein(a, c, 2, 50, 1)
 	if self != 0 || near <= 0 || near > 0.08 || far < 2*near {
 		t.Errorf("to itself %g, to another draw %g, to another toy %g", self, near, far)
 	}

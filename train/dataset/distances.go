@@ -27,12 +27,13 @@ import (
 	"sigmaz/kernels"
 )
 
-// Distances are the extremes of the Euclidean distances between the rows of a data set, images scaled to [0, 1].
+// Distances are the extremes of the Euclidean distances between the rows of a data set, images scaled to [0, 1]. They
+// are part of a run's configuration where they set the ends of its ladder.
 type Distances struct {
-	Max        float64 // largest
-	Min        float64 // smallest between rows that differ
-	Pairs      int64   // pairs of distinct rows compared: all of them
-	Duplicates int     // rows equal to an earlier row
+	Max        float64 `yaml:"max"`                  // largest
+	Min        float64 `yaml:"min,omitempty"`        // smallest between rows that differ; 0: not looked for
+	Pairs      int64   `yaml:"-"`                    // pairs of distinct rows compared: all of them
+	Duplicates int     `yaml:"duplicates,omitempty"` // rows equal to an earlier row
 }
 
 const (
@@ -60,7 +61,8 @@ func (s *Set) Distances(ctx context.Context, progress func(done, total int64)) (
 	m := int64(len(rows))
 	d := Distances{Pairs: m * (m - 1) / 2, Duplicates: s.N - len(rows)}
 	if m < 2 {
-		return Distances{}, fmt.Errorf("dataset: %s: expected two distinct rows or more, found %d; the ends of the noise ladder need a distance", s.Name, m)
+		return Distances{}, fmt.Errorf("dataset: %s: expected two distinct rows or more, found %d; "+
+			"the ends of the noise ladder need a distance", s.Name, m)
 	}
 
 	e := extremes{total: d.Pairs, progress: progress}
@@ -166,7 +168,8 @@ func (e *extremes) merge(max2, min2 float64, n int64) (float64, float64) {
 func (s *Set) listDistinct() ([]int, error) {
 	d := s.D()
 	if d <= 0 || s.N < 0 || s.Rows == nil && len(s.U8)+len(s.F32) != s.N*d || s.U8 != nil && s.F32 != nil {
-		return nil, fmt.Errorf("expected %d rows of %d values, found %d bytes and %d floats; make the sizes agree", s.N, d, len(s.U8), len(s.F32))
+		return nil, fmt.Errorf("expected %d rows of %d values, found %d bytes and %d floats; make the sizes agree", s.N, d,
+			len(s.U8), len(s.F32))
 	}
 	if s.F32 != nil {
 		for i := range s.N {
@@ -329,7 +332,8 @@ type gramWorker struct {
 }
 
 // compareColumns compares rows j0..j1 with the held rows after them.
-func (w *gramWorker) compareColumns(ctx context.Context, s *Set, c *centre, rows []int, held *panel, j0, j1 int, e *extremes) {
+func (w *gramWorker) compareColumns(ctx context.Context, s *Set, c *centre, rows []int, held *panel, j0, j1 int,
+	e *extremes) {
 	b := held
 	if j0 < held.from {
 		if w.loaded == nil {
@@ -437,7 +441,8 @@ type panel struct {
 }
 
 func newPanel(stride, rows int) *panel {
-	return &panel{stride: stride, x: make([]float32, rows*stride), halves: make([]float32, rows), squares: make([]float64, rows)}
+	return &panel{stride: stride, x: make([]float32, rows*stride), halves: make([]float32, rows),
+		squares: make([]float64, rows)}
 }
 
 // part returns rows from..to of p, which must have them. It shares their memory.

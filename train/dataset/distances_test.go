@@ -152,13 +152,15 @@ func TestDistancesErrors(t *testing.T) {
 		"images: expected 3 rows of 4 values, found 11 bytes and 0 floats; make the sizes agree":            short,
 		"expected 0 rows of 0 values":                                                                       {},
 	} {
-		if _, err := s.Distances(context.Background(), nil); err == nil || !strings.HasPrefix(err.Error(), "dataset: ") || !strings.Contains(err.Error(), want) {
+		if _, err := s.Distances(context.Background(), nil); err == nil || !strings.HasPrefix(err.Error(), "dataset: ") ||
+			!strings.Contains(err.Error(), want) {
 			t.Errorf("got  %v\nwant %s", err, want)
 		}
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
-	if _, err := images(20, 4, 4, func(i, k int) byte { return byte(i) }).Distances(ctx, nil); !errors.Is(err, context.Canceled) {
+	if _, err := images(20, 4, 4, func(i, k int) byte { return byte(i) }).Distances(ctx, nil); !errors.Is(err,
+		context.Canceled) {
 		t.Errorf("cancelled: got %v", err)
 	}
 }

@@ -103,12 +103,14 @@ func (e *encoding) orientation(data []byte) int {
 // damaged is the error for a picture that cannot be decoded.
 func (e *encoding) damaged(path string, err error) error {
 	if errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, io.EOF) {
-		return fmt.Errorf("%s: expected a whole %s picture, found one that is cut short; copy or download it again, or remove it", path, e.name)
+		return fmt.Errorf("%s: expected a whole %s picture, found one that is cut short; copy or download it again, "+
+			"or remove it", path, e.name)
 	}
 	found := "damage"
 	var unsupported jpeg.UnsupportedError
 	if errors.As(err, &unsupported) {
 		found = "a kind that is not read"
 	}
-	return fmt.Errorf("%s: expected a whole %s picture, found %s (%w); copy or download it again, convert it to PNG, or remove it", path, e.name, found, err)
+	return fmt.Errorf("%s: expected a whole %s picture, found %s (%w); copy or download it again, convert it to PNG, "+
+		"or remove it", path, e.name, found, err)
 }

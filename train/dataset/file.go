@@ -130,7 +130,8 @@ func (f *dataFile) damaged(err error) error {
 	if f.packed.name == "" && !errors.Is(err, io.ErrUnexpectedEOF) && !errors.Is(err, io.EOF) {
 		return unreadable(f.path, err)
 	}
-	return fmt.Errorf("%s: expected whole %s data, found damage (%w); copy or download the file again", f.path, f.packed.name, err)
+	return fmt.Errorf("%s: expected whole %s data, found damage (%w); copy or download the file again", f.path,
+		f.packed.name, err)
 }
 
 // sameFile fails if a file's size or time have changed.
@@ -138,12 +139,14 @@ func sameFile(path string, before, after fs.FileInfo) error {
 	if before.Size() == after.Size() && before.ModTime().Equal(after.ModTime()) {
 		return nil
 	}
-	return fmt.Errorf("%s: expected a file that stays as it is, but it changed while it was read (%d bytes, then %d); start again when it is complete", path, before.Size(), after.Size())
+	return fmt.Errorf("%s: expected a file that stays as it is, but it changed while it was read (%d bytes, then %d); "+
+		"start again when it is complete", path, before.Size(), after.Size())
 }
 
 // unreadable wraps an error of the operating system.
 func unreadable(path string, err error) error {
-	return fmt.Errorf("%s: expected a file that can be read, found an error: %w; check the path and its permissions", path, withoutPath(err))
+	return fmt.Errorf("%s: expected a file that can be read, found an error: %w; check the path and its permissions", path,
+		withoutPath(err))
 }
 
 // withoutPath is an error of the operating system without the path in it, which our own sentences name already.

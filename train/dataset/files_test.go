@@ -165,7 +165,8 @@ func TestOpenBadFiles(t *testing.T) {
 	damaged[len(damaged)-6] ^= 1 // its checksum
 	tar := make([]byte, 512)
 	copy(tar[257:], "ustar")
-	const expected = "expected PNG or JPEG pictures, a ZIP or TAR of them, IDX images (magic 2051), CIFAR-10 batches (records of 3073 bytes), NPY or CSV, found "
+	const expected = "expected PNG or JPEG pictures, a ZIP or TAR of them, IDX images (magic 2051), CIFAR-10 batches " +
+		"(records of 3073 bytes), NPY or CSV, found "
 	const inFolder = "or one ZIP, TAR, NPY or CSV, found "
 	cases := []struct {
 		name  string
@@ -249,7 +250,8 @@ func TestOpenUnreadable(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, err := Open(path, 1)
-	if want := path + ": expected a file that can be read, found an error: permission denied; check the path and its permissions"; err == nil || !strings.HasSuffix(err.Error(), want) {
+	if want := path + ": expected a file that can be read, found an error: permission denied; " +
+		"check the path and its permissions"; err == nil || !strings.HasSuffix(err.Error(), want) {
 		t.Errorf("got %v", err)
 	}
 }

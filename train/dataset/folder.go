@@ -88,11 +88,14 @@ func chooseFiles(folder string) (data []string, pictures []foundFile, err error)
 	case len(single) == 1:
 		return single, nil, nil
 	case len(single) > 1:
-		return nil, nil, fmt.Errorf("%s: %s, found %d of the last (%s); name the one to use", folder, expectedInFolder, len(single), baseNames(single))
+		return nil, nil, fmt.Errorf("%s: %s, found %d of the last (%s); name the one to use", folder, expectedInFolder,
+			len(single), baseNames(single))
 	case len(folders) > 0:
-		return nil, nil, fmt.Errorf("%s: %s, found none of these but the folders %s; name one of them, or a folder with such files", folder, expectedInFolder, baseNames(folders))
+		return nil, nil, fmt.Errorf("%s: %s, found none of these but the folders %s; name one of them, "+
+			"or a folder with such files", folder, expectedInFolder, baseNames(folders))
 	case len(others) > 0:
-		return nil, nil, fmt.Errorf("%s: %s, found only %s; name a folder with such files", folder, expectedInFolder, baseNames(others))
+		return nil, nil, fmt.Errorf("%s: %s, found only %s; name a folder with such files", folder, expectedInFolder,
+			baseNames(others))
 	}
 	return nil, nil, fmt.Errorf("%s: %s, found an empty folder; copy the files into it", folder, expectedInFolder)
 }
@@ -137,7 +140,8 @@ func chooseTraining(folder string, inSets map[*format][]string) ([]string, error
 	case len(found) == 0:
 		return nil, nil
 	case len(found) > 1:
-		return nil, fmt.Errorf("%s: expected one data set, found %s; name the files to use", folder, strings.Join(found, " and "))
+		return nil, fmt.Errorf("%s: expected one data set, found %s; name the files to use", folder,
+			strings.Join(found, " and "))
 	case rule.several:
 		return paths, nil
 	}
@@ -147,7 +151,8 @@ func chooseTraining(folder string, inSets map[*format][]string) ([]string, error
 		return packed && slices.Contains(paths, plain)
 	})
 	if len(paths) > 1 {
-		return nil, fmt.Errorf("%s: expected one file of training images, found %d (%s); name the one to use", folder, len(paths), baseNames(paths))
+		return nil, fmt.Errorf("%s: expected one file of training images, found %d (%s); name the one to use", folder,
+			len(paths), baseNames(paths))
 	}
 	return paths, nil
 }
@@ -301,7 +306,8 @@ func (l *lister) add(dir, below, real string) error {
 		link := e.Type()&fs.ModeSymlink != 0
 		if err != nil {
 			if link {
-				return fmt.Errorf("%s: expected a file or folder, found a link that leads nowhere (%w); remove it", at, withoutPath(err))
+				return fmt.Errorf("%s: expected a file or folder, found a link that leads nowhere (%w); remove it", at,
+					withoutPath(err))
 			}
 			return unreadable(at, err)
 		}

@@ -102,7 +102,8 @@ func TestEncodings(t *testing.T) {
 		if e.name == "" || e.mark == "" || len(e.endings) == 0 || e.decode == nil || e.decodeConfig == nil {
 			t.Errorf("row %d (%s) is not whole", i, e.name)
 		}
-		if encodingOf([]byte(e.mark)) != &encodings[i] || !strings.Contains(expectedFile, e.name) || !strings.Contains(expectedInFolder, e.name) {
+		if encodingOf([]byte(e.mark)) != &encodings[i] || !strings.Contains(expectedFile, e.name) ||
+			!strings.Contains(expectedInFolder, e.name) {
 			t.Errorf("row %d (%s) is not recognised, or not among what is expected", i, e.name)
 		}
 		for _, ending := range e.endings {
@@ -134,10 +135,12 @@ func TestParseSpec(t *testing.T) {
 			t.Errorf("%q: %+v, %v, expected %+v", text, got, err, want)
 		}
 	}
-	if _, err := ParseSpec("x,,y"); err == nil || !strings.Contains(err.Error(), "expected file names between the commas") {
+	if _, err := ParseSpec("x,,y"); err == nil ||
+		!strings.Contains(err.Error(), "expected file names between the commas") {
 		t.Errorf("an empty name: %v", err)
 	}
-	for spec, want := range map[string]bool{"": false, "glyphs": false, "toy:moons": true, path("a,b"): true, path("a"): false, path("nothing"): false, "x,,y": false} {
+	for spec, want := range map[string]bool{"": false, "glyphs": false, "toy:moons": true, path("a,b"): true,
+		path("a"): false, path("nothing"): false, "x,,y": false} {
 		if IsVectors(spec) != want {
 			t.Errorf("IsVectors(%q) is %v", spec, !want)
 		}

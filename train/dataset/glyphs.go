@@ -175,7 +175,8 @@ func glyphFaces() ([][10]outline, error) {
 	for f, file := range files {
 		font, err := sfnt.Parse(file)
 		if err != nil {
-			return nil, fmt.Errorf("glyphs: expected the Go font %d, found an error: %w; build again with a whole golang.org/x/image", f, err)
+			return nil, fmt.Errorf("glyphs: expected the Go font %d, found an error: %w; "+
+				"build again with a whole golang.org/x/image", f, err)
 		}
 		for digit := range 10 {
 			o, err := digitOutline(font, &buf, rune('0'+digit))
@@ -184,7 +185,8 @@ func glyphFaces() ([][10]outline, error) {
 			}
 			faces[f][digit] = o
 			if err != nil {
-				return nil, fmt.Errorf("glyphs: expected digit %d in Go font %d, found an error: %w; build again with a whole golang.org/x/image", digit, f, err)
+				return nil, fmt.Errorf("glyphs: expected digit %d in Go font %d, found an error: %w; "+
+					"build again with a whole golang.org/x/image", digit, f, err)
 			}
 		}
 	}

@@ -83,7 +83,8 @@ func openIDX(f *dataFile, _ Settings) (*imageFile, error) {
 		return nil, wrongIDXLength(f, h, float64(f.size))
 	}
 	if !f.canHold(h.whole()) || h.whole() >= math.MaxInt {
-		return nil, fmt.Errorf("%s: expected %.0f bytes for the %s of its header, found %d bytes of %s data, which cannot hold them; copy or download the file again", f.path, h.whole(), h, f.size, f.packed.name)
+		return nil, fmt.Errorf("%s: expected %.0f bytes for the %s of its header, found %d bytes of %s data, "+
+			"which cannot hold them; copy or download the file again", f.path, h.whole(), h, f.size, f.packed.name)
 	}
 	if _, err := f.r.Discard(h.size); err != nil {
 		return nil, f.damaged(err)
@@ -105,7 +106,8 @@ func openIDX(f *dataFile, _ Settings) (*imageFile, error) {
 		_, err := f.r.ReadByte()
 		switch {
 		case err == nil:
-			return f.changedOr(fmt.Errorf("%s: expected %.0f bytes for the %s of its header, found more; cut the trailing bytes off or download the file again", f.path, h.whole(), h))
+			return f.changedOr(fmt.Errorf("%s: expected %.0f bytes for the %s of its header, found more; "+
+				"cut the trailing bytes off or download the file again", f.path, h.whole(), h))
 		case err != io.EOF:
 			return f.damaged(err)
 		}
@@ -126,13 +128,15 @@ func wrongIDXLength(f *dataFile, h idxHeader, found float64) error {
 	if found > h.whole() {
 		what, todo = "it has trailing bytes", "cut them off or download the file again"
 	}
-	return fmt.Errorf("%s: expected %.0f bytes for the %s of its header, found %.0f: %s; %s", f.path, h.whole(), h, found, what, todo)
+	return fmt.Errorf("%s: expected %.0f bytes for the %s of its header, found %.0f: %s; %s", f.path, h.whole(), h, found,
+		what, todo)
 }
 
 // refuseIDX is the error for what starts as IDX and is neither images, nor labels, nor a table of bytes.
 func refuseIDX(f *dataFile) error {
 	if f.head[2] == 8 {
-		return refusal(f, fmt.Sprintf("an IDX header that is cut short after %d bytes", len(f.head)), "copy or download the file again")
+		return refusal(f, fmt.Sprintf("an IDX header that is cut short after %d bytes", len(f.head)),
+			"copy or download the file again")
 	}
 	return refusal(f, fmt.Sprintf("IDX data of type 0x%02x", f.head[2]), "store the images as unsigned bytes, type 0x08")
 }

@@ -81,7 +81,8 @@ func (o *opener) openImageFiles(files []*dataFile) ([]*imageFile, error) {
 		}
 		all = append(all, a)
 		if first := all[0]; a.h != first.h || a.w != first.w || a.c != first.c {
-			return nil, fmt.Errorf("%s: expected images %s as in %s, found %s; name only files of one image size", a.path, first.shape(), first.path, a.shape())
+			return nil, fmt.Errorf("%s: expected images %s as in %s, found %s; name only files of one image size", a.path,
+				first.shape(), first.path, a.shape())
 		}
 	}
 	return all, nil

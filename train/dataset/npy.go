@@ -50,7 +50,8 @@ func (h *headReader) Read(p []byte) (int, error) {
 func refuseNPY(f *dataFile) error { return wrongNPYDims(f, npyDims(f)) }
 
 func wrongNPYDims(f *dataFile, dims int) error {
-	return fmt.Errorf("%s: expected images (N, H, W[, C]) or vectors (N, D), found an array of %d dimensions; reshape it", f.path, dims)
+	return fmt.Errorf("%s: expected images (N, H, W[, C]) or vectors (N, D), found an array of %d dimensions; reshape it",
+		f.path, dims)
 }
 
 // newNPYReader reads the header of an array.
@@ -68,10 +69,12 @@ func newNPYReader(f *dataFile) (*npy.Reader, error) {
 		claim *= float64(d)
 	}
 	if !f.canHold(claim) {
-		return nil, fmt.Errorf("%s: expected %.0f bytes for the array %s of its header, found %d bytes of %s data, which cannot hold them; copy or download the file again", f.path, claim, a.ShapeText(), f.size, f.packed.name)
+		return nil, fmt.Errorf("%s: expected %.0f bytes for the array %s of its header, found %d bytes of %s data, "+
+			"which cannot hold them; copy or download the file again", f.path, claim, a.ShapeText(), f.size, f.packed.name)
 	}
 	if claim == 0 {
-		return nil, fmt.Errorf("%s: expected images or vectors, found an empty array of shape %s; choose another file", f.path, a.ShapeText())
+		return nil, fmt.Errorf("%s: expected images or vectors, found an empty array of shape %s; choose another file",
+			f.path, a.ShapeText())
 	}
 	return a, nil
 }
@@ -99,16 +102,20 @@ func openNPY(f *dataFile, set Settings) (*imageFile, error) {
 		case set.Layout == "nhwc", last && !first:
 			a.h, a.w, a.c = sh[1], sh[2], sh[3]
 		case first:
-			return nil, fmt.Errorf("%s: expected an array whose channels can be told, found shape %s; say where they are with `layout` nhwc or `layout` nchw", f.path, in.ShapeText())
+			return nil, fmt.Errorf("%s: expected an array whose channels can be told, found shape %s; "+
+				"say where they are with `layout` nhwc or `layout` nchw", f.path, in.ShapeText())
 		default:
-			return nil, fmt.Errorf("%s: expected 1 or 3 channels in the second or the last dimension, found shape %s; save grey or colour images", f.path, in.ShapeText())
+			return nil, fmt.Errorf("%s: expected 1 or 3 channels in the second or the last dimension, found shape %s; "+
+				"save grey or colour images", f.path, in.ShapeText())
 		}
 	}
 	if set.Layout != "" && len(in.Shape) != 4 { // beside other arrays that have a use for it
-		return nil, setting.Errorf("layout", "is for arrays of four dimensions, and %s has shape %s: leave it out", f.path, in.ShapeText())
+		return nil, setting.Errorf("layout", "is for arrays of four dimensions, and %s has shape %s: leave it out", f.path,
+			in.ShapeText())
 	}
 	if a.h > maxSide || a.w > maxSide || a.c > 1024 {
-		return nil, fmt.Errorf("%s: expected images of at most %dx%d pixels and 1024 channels, found shape %s; save smaller ones", f.path, maxSide, maxSide, in.ShapeText())
+		return nil, fmt.Errorf("%s: expected images of at most %dx%d pixels and 1024 channels, found shape %s; "+
+			"save smaller ones", f.path, maxSide, maxSide, in.ShapeText())
 	}
 	read, err := npyBytes(f, in)
 	if err != nil {
@@ -149,7 +156,8 @@ func npyBytes(f *dataFile, in *npy.Reader) (func(dst []byte) error, error) {
 	low, high, whole := float32(math.Inf(1)), float32(math.Inf(-1)), true
 	for i, v := range all {
 		if v-v != 0 {
-			return nil, fmt.Errorf("%s: expected finite values, found %v in image %d; clean the data", f.path, v, i/(len(all)/in.Shape[0]))
+			return nil, fmt.Errorf("%s: expected finite values, found %v in image %d; clean the data", f.path, v,
+				i/(len(all)/in.Shape[0]))
 		}
 		low, high, whole = min(low, v), max(high, v), whole && v == float32(math.Floor(float64(v)))
 	}
@@ -159,7 +167,8 @@ func npyBytes(f *dataFile, in *npy.Reader) (func(dst []byte) error, error) {
 	case whole && low >= 0 && high <= 255:
 		scale = 1
 	default:
-		return nil, fmt.Errorf("%s: expected floats from 0 to 1 or whole numbers from 0 to 255, found %s from %g to %g; scale the images and save them again", f.path, in.Type(), low, high)
+		return nil, fmt.Errorf("%s: expected floats from 0 to 1 or whole numbers from 0 to 255, found %s from %g to %g; "+
+			"scale the images and save them again", f.path, in.Type(), low, high)
 	}
 	return func(dst []byte) error {
 		for i := range dst {
@@ -178,13 +187,15 @@ func readNPYVectors(f *dataFile, _ Settings, t *table) error {
 	}
 	switch {
 	case len(in.Shape) == 1:
-		return fmt.Errorf("%s: expected images (N, H, W[, C]) or vectors (N, D), found one row of %d values of type %s, as labels are stored; give the array of the data, or reshape it to (N, 1)", f.path, in.Shape[0], in.Type())
+		return fmt.Errorf("%s: expected images (N, H, W[, C]) or vectors (N, D), found one row of %d values of type %s, "+
+			"as labels are stored; give the array of the data, or reshape it to (N, 1)", f.path, in.Shape[0], in.Type())
 	case in.Kind() == 'b':
 		return fmt.Errorf("%s: expected numbers, found booleans; save them as float32", f.path)
 	}
 	d := in.Shape[1]
 	if t.number != nil && len(t.number) != d {
-		return fmt.Errorf("%s: expected vectors of %d values as in the first file, found %d; name only files of one kind", f.path, len(t.number), d)
+		return fmt.Errorf("%s: expected vectors of %d values as in the first file, found %d; name only files of one kind",
+			f.path, len(t.number), d)
 	}
 	x, err := npy.ReadAll[float64](in)
 	if err != nil {

@@ -132,9 +132,11 @@ func (g *gallery) survey() error {
 	slices.Sort(g.skipped)
 	if len(g.found) == 0 {
 		if len(g.skipped) == 0 {
-			return fmt.Errorf("%s: expected %s pictures, found no file; copy the pictures into it", g.o.Spec, encodingNames("or"))
+			return fmt.Errorf("%s: expected %s pictures, found no file; copy the pictures into it", g.o.Spec,
+				encodingNames("or"))
 		}
-		return fmt.Errorf("%s: expected %s pictures, found only other files (%s); convert the pictures to PNG, or give another place", g.o.Spec, encodingNames("or"), baseNames(g.skipped))
+		return fmt.Errorf("%s: expected %s pictures, found only other files (%s); convert the pictures to PNG, "+
+			"or give another place", g.o.Spec, encodingNames("or"), baseNames(g.skipped))
 	}
 	return nil
 }
@@ -151,7 +153,8 @@ func readHeader(e entry) (s surveyed, ok bool, err error) {
 	}
 	s = surveyed{name: e.name, path: e.path, size: e.size, seq: e.seq, encoding: enc}
 	if e.size > maxFile {
-		return s, false, fmt.Errorf("%s: expected a picture in a file of at most %d MiB, found %d MiB; make it smaller", e.path, maxFile>>20, e.size>>20)
+		return s, false, fmt.Errorf("%s: expected a picture in a file of at most %d MiB, found %d MiB; make it smaller",
+			e.path, maxFile>>20, e.size>>20)
 	}
 	c, err := enc.decodeConfig(bytes.NewReader(data))
 	if err != nil && e.size > int64(len(data)) {
@@ -166,9 +169,11 @@ func readHeader(e entry) (s surveyed, ok bool, err error) {
 	pixels := int64(c.Width) * int64(c.Height)
 	switch {
 	case pixels > e.size*deflateRatio: // no JPEG shrinks more either: a block of 64 pixels takes a bit at least
-		return s, false, fmt.Errorf("%s: expected %dx%d pixels as its header says, found %d bytes, which cannot hold them; copy or download the file again", e.path, c.Width, c.Height, e.size)
+		return s, false, fmt.Errorf("%s: expected %dx%d pixels as its header says, found %d bytes, which cannot hold them; "+
+			"copy or download the file again", e.path, c.Width, c.Height, e.size)
 	case pixels > maxPixels:
-		return s, false, fmt.Errorf("%s: expected a picture of at most %d million pixels, found %dx%d; make it smaller", e.path, maxPixels/1_000_000, c.Width, c.Height)
+		return s, false, fmt.Errorf("%s: expected a picture of at most %d million pixels, found %dx%d; make it smaller",
+			e.path, maxPixels/1_000_000, c.Width, c.Height)
 	}
 	s.shape = size{c.Height, c.Width}
 	if enc.orientation(data) >= 5 {
@@ -204,7 +209,8 @@ func (g *gallery) chooseShape() (size, error) {
 	if crop != (size{}) {
 		for _, s := range g.found {
 			if s.shape.h < crop.h || s.shape.w < crop.w {
-				return size{}, fmt.Errorf("%s: expected a picture of at least %v pixels (height x width) to cut that out, found %v; give a smaller `crop`, or remove it", s.path, crop, s.shape)
+				return size{}, fmt.Errorf("%s: expected a picture of at least %v pixels (height x width) to cut that out, "+
+					"found %v; give a smaller `crop`, or remove it", s.path, crop, s.shape)
 			}
 		}
 		if want == (size{}) {
@@ -225,7 +231,8 @@ func (g *gallery) chooseShape() (size, error) {
 	}
 	if len(shapes) == 1 {
 		if s := shapes[0]; s.h > maxSide || s.w > maxSide {
-			return size{}, fmt.Errorf("%s: expected pictures with sides of at most %d pixels, found %v; scale them with `size` N or `size` HxW", g.o.Spec, maxSide, s)
+			return size{}, fmt.Errorf("%s: expected pictures with sides of at most %d pixels, found %v; "+
+				"scale them with `size` N or `size` HxW", g.o.Spec, maxSide, s)
 		}
 		return shapes[0], nil
 	}
@@ -238,7 +245,8 @@ func (g *gallery) chooseShape() (size, error) {
 		}
 		list = append(list, fmt.Sprintf("%v: %d, such as %s", s, count[s], first[s]))
 	}
-	return size{}, fmt.Errorf("%s: expected pictures of one size, found %d sizes, height x width (%s); choose one with `size` N or `size` HxW", g.o.Spec, len(shapes), strings.Join(list, "; "))
+	return size{}, fmt.Errorf("%s: expected pictures of one size, found %d sizes, height x width (%s); "+
+		"choose one with `size` N or `size` HxW", g.o.Spec, len(shapes), strings.Join(list, "; "))
 }
 
 // describe says for people what the pictures are, such as "JPEG and PNG in a folder".
@@ -314,7 +322,8 @@ func (g *gallery) decode(s *pixelStore) error {
 			return err
 		}
 		if count < len(g.index[i]) {
-			return fmt.Errorf("%s: expected files that stay as they are, but they changed while they were read (%d pictures, then %d); start again when they are complete", g.o.Spec, len(g.index[i]), count)
+			return fmt.Errorf("%s: expected files that stay as they are, but they changed while they were read (%d pictures, "+
+				"then %d); start again when they are complete", g.o.Spec, len(g.index[i]), count)
 		}
 	}
 	return nil

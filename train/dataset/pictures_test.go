@@ -115,7 +115,8 @@ func tarOf(t *testing.T, files map[string][]byte) []byte {
 func TestPicturesPlaces(t *testing.T) {
 	files := fourPictures(t)
 	folder := write(t, files)
-	archives := write(t, map[string][]byte{"a.zip": zipOf(t, files, nil), "a.tar": tarOf(t, files), "a.tar.gz": gzipped(t, tarOf(t, files)), "only/x.bin": zipOf(t, files, nil)})
+	archives := write(t, map[string][]byte{"a.zip": zipOf(t, files, nil), "a.tar": tarOf(t, files),
+		"a.tar.gz": gzipped(t, tarOf(t, files)), "only/x.bin": zipOf(t, files, nil)})
 	want := open(t, folder, Settings{})
 	if want.N != 4 || shape(&want.Data) != "6x8x3" {
 		t.Fatalf("got %s", want.Name)
@@ -127,7 +128,8 @@ func TestPicturesPlaces(t *testing.T) {
 	}
 	for _, place := range []string{"a.zip", "a.tar", "a.tar.gz", "only", "only/x.bin"} {
 		var notes []string
-		s, err := Source{Spec: filepath.Join(archives, place), Note: func(l string) { notes = append(notes, l) }}.Open(context.Background())
+		s, err := Source{Spec: filepath.Join(archives, place),
+			Note: func(l string) { notes = append(notes, l) }}.Open(context.Background())
 		if err != nil {
 			t.Error(err)
 			continue
@@ -140,7 +142,8 @@ func TestPicturesPlaces(t *testing.T) {
 		}
 	}
 	some := open(t, filepath.Join(folder, "c.png")+","+filepath.Join(folder, "b", "2.png"), Settings{})
-	if some.N != 2 || !bytes.Equal(some.U8[:len(some.U8)/2], want.Bytes(2)) && !bytes.Equal(some.U8[:len(some.U8)/2], want.Bytes(3)) {
+	if some.N != 2 || !bytes.Equal(some.U8[:len(some.U8)/2], want.Bytes(2)) && !bytes.Equal(some.U8[:len(some.U8)/2],
+		want.Bytes(3)) {
 		t.Errorf("two files: %s", some.Name)
 	}
 }
@@ -182,7 +185,8 @@ func TestPictureKinds(t *testing.T) {
 	if s := open(t, "testdata", Settings{Channels: "grey"}); s.N != 7 || s.C != 1 {
 		t.Errorf("all as grey: %s", s.Name)
 	}
-	if s := open(t, filepath.Join("testdata", "grey16.png"), Settings{Channels: "colour"}); s.C != 3 || s.U8[0] != 0x12 || s.U8[2] != 0x12 {
+	if s := open(t, filepath.Join("testdata", "grey16.png"), Settings{Channels: "colour"}); s.C != 3 || s.U8[0] != 0x12 ||
+		s.U8[2] != 0x12 {
 		t.Errorf("grey as colour: %s", s.Name)
 	}
 }
@@ -209,7 +213,8 @@ func withOrientation(b []byte, o int, order binary.AppendByteOrder, mark string)
 // The definition of the tag (CIPA DC-008): where the stored row 0 and column 0 are when one looks at the picture.
 func TestOrientation(t *testing.T) {
 	const h, w = 16, 32
-	colours := map[string]color.RGBA{"top left": {220, 30, 30, 255}, "top right": {30, 200, 30, 255}, "bottom left": {30, 30, 220, 255}, "bottom right": {220, 220, 30, 255}}
+	colours := map[string]color.RGBA{"top left": {220, 30, 30, 255}, "top right": {30, 200, 30, 255},
+		"bottom left": {30, 30, 220, 255}, "bottom right": {220, 220, 30, 255}}
 	sides := map[int][2]string{1: {"top", "left"}, 2: {"top", "right"}, 3: {"bottom", "right"}, 4: {"bottom", "left"},
 		5: {"left", "top"}, 6: {"right", "top"}, 7: {"right", "bottom"}, 8: {"left", "bottom"}}
 	opposite := map[string]string{"top": "bottom", "bottom": "top", "left": "right", "right": "left"}
@@ -298,7 +303,8 @@ func TestLateOrientation(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if got, want := open(t, file, Settings{Size: "30x20"}), open(t, upright, Settings{Size: "30x20"}); !bytes.Equal(got.U8, want.U8) {
+	if got, want := open(t, file, Settings{Size: "30x20"}),
+		open(t, upright, Settings{Size: "30x20"}); !bytes.Equal(got.U8, want.U8) {
 		t.Error("a late orientation is not heeded")
 	}
 	_, err := Source{Spec: file, Cache: "none"}.Open(t.Context())
@@ -367,7 +373,8 @@ func TestBadPictures(t *testing.T) {
 	encrypted := zipOf(t, map[string][]byte{"a.png": good}, func(h *zip.FileHeader) { h.Flags |= 1 })
 	var raw bytes.Buffer
 	z := zip.NewWriter(&raw)
-	if w, err := z.CreateRaw(&zip.FileHeader{Name: "a.png", Method: zip.Deflate, CompressedSize64: 9, UncompressedSize64: 1 << 30}); err == nil {
+	if w, err := z.CreateRaw(&zip.FileHeader{Name: "a.png", Method: zip.Deflate, CompressedSize64: 9,
+		UncompressedSize64: 1 << 30}); err == nil {
 		w.Write(make([]byte, 9))
 	}
 	z.Close()
@@ -469,7 +476,8 @@ func TestLinks(t *testing.T) {
 		}
 		link(folder, c.to, c.at)
 		_, err := Open(folder, 1)
-		if err == nil || !strings.Contains(strings.ReplaceAll(filepath.ToSlash(err.Error()), filepath.ToSlash(folder), "FOLDER"), c.want) {
+		if err == nil || !strings.Contains(strings.ReplaceAll(filepath.ToSlash(err.Error()), filepath.ToSlash(folder),
+			"FOLDER"), c.want) {
 			t.Errorf("%s -> %s: %v", c.at, c.to, err)
 		}
 	}
@@ -516,7 +524,8 @@ func TestFilesThatChange(t *testing.T) {
 		}
 		m := &meddler{collection: c, meddle: func() { os.WriteFile(changed, append(slices.Clone(other), 0), 0o666) }}
 		_, err := o.readPictures([]collection{m})
-		if want := changed + ": expected a file that stays as it is, but it changed while it was read"; err == nil || !strings.Contains(err.Error(), want) {
+		if want := changed + ": expected a file that stays as it is, but it changed while it was read"; err == nil ||
+			!strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}

@@ -35,8 +35,10 @@ func NoScaler(d int) *Scaler {
 
 // Check fails if s cannot be a scaler for vectors of d values. A stored one may have been edited.
 func (s *Scaler) Check(d int) error {
-	if len(s.Mean) != d || len(s.SD) != d || len(s.Root) != 0 && len(s.Root) != d*d || len(s.Columns) != 0 && len(s.Columns) != d {
-		return fmt.Errorf("scaler: expected %d means and deviations, and as many names or none, found %d, %d and %d", d, len(s.Mean), len(s.SD), len(s.Columns))
+	if len(s.Mean) != d || len(s.SD) != d || len(s.Root) != 0 && len(s.Root) != d*d ||
+		len(s.Columns) != 0 && len(s.Columns) != d {
+		return fmt.Errorf("scaler: expected %d means and deviations, and as many names or none, found %d, %d and %d", d,
+			len(s.Mean), len(s.SD), len(s.Columns))
 	}
 	for i := range d {
 		if m, sd := s.Mean[i], s.SD[i]; m-m != 0 || !(sd > 0) || sd-sd != 0 {
@@ -92,9 +94,11 @@ func standardize(x []float64, d int, names []string, whiten bool, what func(k in
 		sd := math.Sqrt(max(0, square/float64(n)-float64(rest/float64(n)*(rest/float64(n)))))
 		switch {
 		case math.IsInf(mean, 0) || math.IsNaN(mean) || math.IsInf(sd, 0) || math.IsNaN(sd):
-			return nil, fmt.Errorf("%s: expected values whose squares can be summed, found larger ones; divide the column by a constant", what(k))
+			return nil, fmt.Errorf("%s: expected values whose squares can be summed, found larger ones; "+
+				"divide the column by a constant", what(k))
 		case !(sd > 1e-14*math.Abs(mean)):
-			return nil, fmt.Errorf("%s: expected values that differ, found %g in every row: there is nothing to learn; leave the column out", what(k), first)
+			return nil, fmt.Errorf("%s: expected values that differ, found %g in every row: there is nothing to learn; "+
+				"leave the column out", what(k), first)
 		}
 		s.Mean[k], s.SD[k] = mean, sd
 		for i := k; i < len(x); i += d {
@@ -114,7 +118,8 @@ func (s *Scaler) whiten(x []float64, d int) error {
 	r.SymOuterK(1/float64(n), mat.NewDense(n, d, x).T())
 	var e mat.EigenSym
 	if !e.Factorize(r, true) {
-		return fmt.Errorf("standardize is whiten, but the correlations of the %d columns have no decomposition; use `standardize` columns", d)
+		return fmt.Errorf("standardize is whiten, but the correlations of the %d columns have no decomposition; "+
+			"use `standardize` columns", d)
 	}
 	values := e.Values(nil) // rising
 	var v, root, inverse mat.Dense

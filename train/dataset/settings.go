@@ -115,7 +115,8 @@ func parseSize(key, text string) (size, error) {
 	s.w, err2 = strconv.Atoi(w)
 	switch {
 	case err1 != nil || err2 != nil:
-		return size{}, setting.Errorf(key, "is %q: expected a number of pixels, such as 64, or height x width, such as 48x64", text)
+		return size{}, setting.Errorf(key, "is %q: expected a number of pixels, such as 64, or height x width, such as 48x64",
+			text)
 	case s.h < 1 || s.w < 1 || s.h > maxSide || s.w > maxSide:
 		return size{}, setting.Errorf(key, "is %q: expected sides of 1 to %d pixels", text, maxSide)
 	}

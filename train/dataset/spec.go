@@ -58,7 +58,8 @@ func ParseSpec(text string) (Spec, error) {
 	for i, path := range paths {
 		paths[i] = strings.TrimSpace(path)
 		if paths[i] == "" {
-			return Spec{}, fmt.Errorf("%q: expected file names between the commas, found an empty one; remove the spare comma", text)
+			return Spec{}, fmt.Errorf("%q: expected file names between the commas, found an empty one; remove the spare comma",
+				text)
 		}
 	}
 	return Spec{Paths: paths}, nil
@@ -102,5 +103,6 @@ func nothingThere(path string) error {
 	} else if strings.HasPrefix(path, "~") {
 		hint = "the shell puts the home folder for ~ only where a word begins: write $HOME, or the whole path"
 	}
-	return fmt.Errorf("%s: expected a file, a folder or one of %s, found nothing of that name; %s", path, strings.Join(MadeSpecs(), ", "), hint)
+	return fmt.Errorf("%s: expected a file, a folder or one of %s, found nothing of that name; %s", path,
+		strings.Join(MadeSpecs(), ", "), hint)
 }

@@ -46,12 +46,15 @@ func (s *Set) Split(seed uint64, n int) (train, heldOut *Set) {
 	inParallel(context.Background(), runtime.GOMAXPROCS(0), func(w int) error { // which cannot fail
 		for i := w; i < s.N; i += runtime.GOMAXPROCS(0) {
 			h := s.hash(i)
-			b := kernels.Philox([2]uint32{uint32(seed), uint32(seed >> 32)}, [4]uint32{uint32(kernels.PurposeSplit), uint32(h), uint32(h >> 32), 0})
+			b := kernels.Philox([2]uint32{uint32(seed), uint32(seed >> 32)},
+				[4]uint32{uint32(kernels.PurposeSplit), uint32(h), uint32(h >> 32), 0})
 			order[i] = numbered{uint64(b[0])<<32 | uint64(b[1]), i}
 		}
 		return nil
 	})
-	slices.SortFunc(order, func(a, b numbered) int { return cmp.Or(cmp.Compare(a.number, b.number), cmp.Compare(a.row, b.row)) })
+	slices.SortFunc(order, func(a, b numbered) int {
+		return cmp.Or(cmp.Compare(a.number, b.number), cmp.Compare(a.row, b.row))
+	})
 	out := make([]bool, s.N)
 	for _, o := range order[:n] {
 		out[o.row] = true

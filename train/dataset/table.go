@@ -55,7 +55,8 @@ func readTable(f *dataFile, set Settings, t *table) error {
 		return csvError(f.path, err)
 	}
 	first = slices.Clone(first)
-	header := set.Header == "yes" || set.Header == "" && slices.ContainsFunc(first, func(s string) bool { return !isNumber(s) })
+	header := set.Header == "yes" || set.Header == "" && slices.ContainsFunc(first,
+		func(s string) bool { return !isNumber(s) })
 	number, err := t.setColumns(f.path, first, header, set.Columns)
 	if err != nil {
 		return err
@@ -66,7 +67,8 @@ func readTable(f *dataFile, set Settings, t *table) error {
 	}
 	for ; err == nil; row, err = lines.next() {
 		if len(row) != len(first) {
-			return fmt.Errorf("%s: line %d: expected %d fields as in the first line, found %d; mend the line", f.path, lines.line(), len(first), len(row))
+			return fmt.Errorf("%s: line %d: expected %d fields as in the first line, found %d; mend the line", f.path,
+				lines.line(), len(first), len(row))
 		}
 		for k, c := range number {
 			v, err := parseNumber(row[c-1])
@@ -109,7 +111,8 @@ func (t *table) setColumns(path string, first []string, header bool, columns str
 	if t.number == nil {
 		t.number, t.names = number, chosen
 	} else if len(number) != len(t.number) || !slices.Equal(chosen, t.names) {
-		return nil, fmt.Errorf("%s: expected the %d columns of the first file (%s), found %d (%s); name only tables with the same columns",
+		return nil, fmt.Errorf("%s: expected the %d columns of the first file (%s), found %d (%s); "+
+			"name only tables with the same columns",
 			path, len(t.number), strings.Join(t.names, ", "), len(number), strings.Join(chosen, ", "))
 	}
 	return number, nil
@@ -118,7 +121,8 @@ func (t *table) setColumns(path string, first []string, header bool, columns str
 func csvError(path string, err error) error {
 	var parse *csv.ParseError
 	if errors.As(err, &parse) {
-		return fmt.Errorf("%s: line %d: expected fields in quotes as RFC 4180 has them, found an error: %w; mend the line", path, parse.Line, parse.Err)
+		return fmt.Errorf("%s: line %d: expected fields in quotes as RFC 4180 has them, found an error: %w; mend the line",
+			path, parse.Line, parse.Err)
 	}
 	return unreadable(path, err)
 }
@@ -263,12 +267,14 @@ func chooseColumns(list string, names []string, width int) ([]int, error) {
 	c.TrimLeadingSpace = true
 	items, err := c.Read()
 	if err != nil {
-		return nil, setting.Errorf("columns", "is %q: expected names, numbers and ranges with commas between, such as 1,3-5", list)
+		return nil, setting.Errorf("columns", "is %q: expected names, numbers and ranges with commas between, such as 1,3-5",
+			list)
 	}
 	take := func(i int, item string) error {
 		switch {
 		case i < 1 || i > width:
-			return setting.Errorf("columns", "names column %s, but the table has columns 1 to %d%s", item, width, inBrackets(names))
+			return setting.Errorf("columns", "names column %s, but the table has columns 1 to %d%s", item, width,
+				inBrackets(names))
 		case slices.Contains(out, i):
 			return setting.Errorf("columns", "names column %s twice: name each once", item)
 		}
@@ -279,7 +285,7 @@ func chooseColumns(list string, names []string, width int) ([]int, error) {
 		item = strings.TrimSpace(item)
 		if i := slices.Index(names, item); i >= 0 && item != "" {
 			if slices.Contains(names[i+1:], item) {
-				return nil, setting.Errorf("columns", "names column %q, of which the table has two: give its number", item)
+				return nil, setting.Errorf("columns", "names column %q, and the table has two of that name: give the number", item)
 			}
 			if err := take(i+1, item); err != nil {
 				return nil, err
@@ -297,7 +303,8 @@ func chooseColumns(list string, names []string, width int) ([]int, error) {
 			if names == nil {
 				known = "it has no header"
 			}
-			return nil, setting.Errorf("columns", "names column %q, which is neither a number nor a range such as 3-5, and %s", shorten(item), known)
+			return nil, setting.Errorf("columns", "names column %q, which is neither a number nor a range such as 3-5, and %s",
+				shorten(item), known)
 		}
 		if b-a > width {
 			b = a + width // too large as well, and the loop below ends

@@ -40,7 +40,8 @@ func TestTables(t *testing.T) {
 		"one column":       {"1\n2\n\n3\n", Settings{}, "1;2;3", ""},
 	} {
 		c.set.Standardize = "none"
-		s, err := Source{Spec: filepath.Join(write(t, map[string][]byte{"t": []byte(c.text)}), "t"), Settings: c.set}.Open(context.Background())
+		s, err := Source{Spec: filepath.Join(write(t, map[string][]byte{"t": []byte(c.text)}), "t"),
+			Settings: c.set}.Open(context.Background())
 		if err != nil {
 			t.Errorf("%s: %v", name, err)
 			continue
@@ -84,7 +85,7 @@ func TestBadTables(t *testing.T) {
 		{"no such number", "a,b\n1,2\n", Settings{Columns: "3"}, "columns names column 3, but the table has columns 1 to 2 (a, b)"},
 		{"range beyond", "1,2\n1,2\n", Settings{Columns: "2-1000000000"}, "columns names column 3, but the table has columns 1 to 2"},
 		{"twice", "a,b\n1,2\n", Settings{Columns: "a,1-2"}, "columns names column 1 twice: name each once"},
-		{"ambiguous", "a,a\n1,2\n", Settings{Columns: "a"}, `columns names column "a", of which the table has two: give its number`},
+		{"ambiguous", "a,a\n1,2\n", Settings{Columns: "a"}, `columns names column "a", and the table has two of that name: give the number`},
 		{"no header", "a,b\n1,2\n", Settings{Header: "no"}, `t: line 1, column 1: expected a number, found "a"`},
 		{"bad header", "1,2\n3,5\n", Settings{Header: "maybe"}, `header is "maybe": expected yes or no`},
 		{"size of a table", "1,2\n3,5\n", Settings{Size: "8"}, "size is for image files, and this data is none"},
@@ -99,19 +100,22 @@ func TestBadTables(t *testing.T) {
 		}
 	}
 	folder := write(t, map[string][]byte{"a": []byte("x,y\n1,2\n3,5\n"), "b": []byte("x,z\n1,2\n3,5\n")})
-	if _, err := Open(filepath.Join(folder, "a")+","+filepath.Join(folder, "b"), 1); err == nil || !strings.Contains(err.Error(), "expected the 2 columns of the first file (x, y), found 2 (x, z)") {
+	if _, err := Open(filepath.Join(folder, "a")+","+filepath.Join(folder, "b"), 1); err == nil ||
+		!strings.Contains(err.Error(), "expected the 2 columns of the first file (x, y), found 2 (x, z)") {
 		t.Errorf("two tables: %v", err)
 	}
 	if s, err := Open(filepath.Join(folder, "a")+","+filepath.Join(folder, "a"), 1); err != nil || s.N != 4 {
 		t.Errorf("a table twice: %v", err)
 	}
 	// Columns are those of the setting in each file, wherever they stand; an array before a table counts from 0.
-	folder = write(t, map[string][]byte{"a": []byte("x,y\n1,2\n3,5\n"), "b": []byte("z,y,x\n9,20,10\n9,50,30\n"), "n": npyOf("<f4", "(2, 2)", false, floats(1, 2, 3, 5)), "c": []byte("10,20\n30,50\n")})
+	folder = write(t, map[string][]byte{"a": []byte("x,y\n1,2\n3,5\n"), "b": []byte("z,y,x\n9,20,10\n9,50,30\n"),
+		"n": npyOf("<f4", "(2, 2)", false, floats(1, 2, 3, 5)), "c": []byte("10,20\n30,50\n")})
 	for _, c := range []struct {
 		first, second string
 		set           Settings
 	}{{"a", "b", Settings{Columns: "x,y", Standardize: "none"}}, {"n", "c", Settings{Standardize: "none"}}} {
-		s, err := Source{Spec: filepath.Join(folder, c.first) + "," + filepath.Join(folder, c.second), Settings: c.set}.Open(context.Background())
+		s, err := Source{Spec: filepath.Join(folder, c.first) + "," + filepath.Join(folder, c.second),
+			Settings: c.set}.Open(context.Background())
 		if err != nil || !slices.Equal(s.F32, []float32{1, 2, 3, 5, 10, 20, 30, 50}) {
 			t.Errorf("%s and %s: %v, %v", c.first, c.second, s, err)
 		}
@@ -196,7 +200,8 @@ func TestSplitOfTables(t *testing.T) {
 			held[i] = append(held[i], math.Round(s.Scaler.Undo(h.Floats(r))[0]))
 		}
 	}
-	if same := len(held[0]); same != 20 || len(slices.DeleteFunc(held[1], func(v float64) bool { return slices.Contains(held[0], v) })) > 1 {
+	if same := len(held[0]); same != 20 ||
+		len(slices.DeleteFunc(held[1], func(v float64) bool { return slices.Contains(held[0], v) })) > 1 {
 		t.Errorf("held out %v, with a row more %v besides", held[0], held[1])
 	}
 }
@@ -255,7 +260,8 @@ func TestNPYImages(t *testing.T) {
 		"black integers": {npyOf("<i2", "(1, 1, 2)", false, []byte{1, 0, 0, 0}), Settings{}, "1x2x1", []byte{1, 0}},
 		"gzip":           {gzipped(t, npyOf("|u1", "(2, 3, 4)", false, upTo(24))), Settings{}, "3x4x1", []byte{0, 1, 2}},
 	} {
-		s, err := Source{Spec: filepath.Join(write(t, map[string][]byte{"a": c.file}), "a"), Settings: c.set}.Open(context.Background())
+		s, err := Source{Spec: filepath.Join(write(t, map[string][]byte{"a": c.file}), "a"),
+			Settings: c.set}.Open(context.Background())
 		if err != nil {
 			t.Errorf("%s: %v", name, err)
 		} else if shape(&s.Data) != c.shape || !bytes.HasPrefix(s.U8, c.want) || len(s.U8) != s.N*s.D() {
@@ -305,7 +311,8 @@ func TestBadNPY(t *testing.T) {
 		{"empty", npyOf("|u1", "(0, 3, 4)", false, nil), Settings{}, "found an empty array of shape (0, 3, 4)"},
 		{"constant column", npyOf("<f4", "(2, 2)", false, floats(0, 1, 2, 1)), Settings{}, "column 1: expected values that differ, found 1 in every row"},
 	} {
-		_, err := Source{Spec: filepath.Join(write(t, map[string][]byte{"a": c.file}), "a"), Settings: c.set}.Open(context.Background())
+		_, err := Source{Spec: filepath.Join(write(t, map[string][]byte{"a": c.file}), "a"),
+			Settings: c.set}.Open(context.Background())
 		if err == nil || !strings.Contains(err.Error(), c.want) || strings.Contains(err.Error(), "\n") {
 			t.Errorf("%s: %v\nwant %s", c.name, err, c.want)
 		}
@@ -318,7 +325,8 @@ func TestNPYRoundTrip(t *testing.T) {
 	if err := npy.Write(&b, []int{2, 3}, []float64{1, 2, 3, 4, 5, 7}); err != nil {
 		t.Fatal(err)
 	}
-	if s := open32(t, filepath.Join(write(t, map[string][]byte{"a.npy": b.Bytes()}), "a.npy"), Settings{}); s.N != 2 || s.C != 3 {
+	if s := open32(t, filepath.Join(write(t, map[string][]byte{"a.npy": b.Bytes()}), "a.npy"),
+		Settings{}); s.N != 2 || s.C != 3 {
 		t.Errorf("got %s", s.Name)
 	}
 }

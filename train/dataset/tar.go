@@ -61,7 +61,8 @@ func visitTAR(ctx context.Context, f *dataFile, visit func(entry) error) error {
 func readTAR(ctx context.Context, f *dataFile, work chan<- entry) error {
 	t := tar.NewReader(f.r)
 	damaged := func(err error) error {
-		return f.changedOr(fmt.Errorf("%s: expected a whole TAR, found damage (%w); copy or download the file again", f.path, err))
+		return f.changedOr(fmt.Errorf("%s: expected a whole TAR, found damage (%w); copy or download the file again",
+			f.path, err))
 	}
 	for seq := 0; ; seq++ {
 		h, err := t.Next()

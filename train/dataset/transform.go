@@ -53,10 +53,12 @@ func (t *transform) applyToPicture(row, data []byte, of surveyed) error {
 		// A PNG may say after its pixels how it is turned. The survey, which read only the header, did not see that
 		// and took the picture for one of the other shape, which matters unless it is scaled.
 		if t.size == (size{}) || t.crop != (size{}) {
-			return fmt.Errorf("%s: expected an EXIF orientation before the pixels, found one after them, by which it is %v and not %v; give `size` without `crop`, or save it upright", of.path, got, of.shape)
+			return fmt.Errorf("%s: expected an EXIF orientation before the pixels, found one after them, "+
+				"by which it is %v and not %v; give `size` without `crop`, or save it upright", of.path, got, of.shape)
 		}
 	default:
-		return fmt.Errorf("%s: expected a file that stays as it is, but it changed while it was read (%v pixels, then %v); start again when it is complete", of.path, of.shape, got)
+		return fmt.Errorf("%s: expected a file that stays as it is, but it changed while it was read (%v pixels, then %v); "+
+			"start again when it is complete", of.path, of.shape, got)
 	}
 	t.apply(row, rgba)
 	return nil
@@ -212,10 +214,12 @@ func arrayTransform(set Settings, path string, h, w, c int) (*transform, error) 
 		return nil, err
 	}
 	if _, changes := t.changes(h, w, c); changes && !slices.Contains([]int{1, 3}, c) {
-		return nil, fmt.Errorf("%s: expected images of 1 or 3 channels to cut, scale or turn grey, found %d; leave `crop`, `size` and `channels` out", path, c)
+		return nil, fmt.Errorf("%s: expected images of 1 or 3 channels to cut, scale or turn grey, found %d; "+
+			"leave `crop`, `size` and `channels` out", path, c)
 	}
 	if t.crop.h > h || t.crop.w > w {
-		return nil, fmt.Errorf("%s: expected images of at least %v pixels (height x width) to cut that out, found %v; give a smaller `crop`", path, t.crop, size{h, w})
+		return nil, fmt.Errorf("%s: expected images of at least %v pixels (height x width) to cut that out, found %v; "+
+			"give a smaller `crop`", path, t.crop, size{h, w})
 	}
 	return t, nil
 }

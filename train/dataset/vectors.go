@@ -50,7 +50,8 @@ func (o *opener) readVectors(in *inputs) (*Set, error) {
 	set.Name = fmt.Sprintf("%s: %s, %d rows of %d values", in.title, what, n, d)
 	if o.Standardize != "none" {
 		var err error
-		set.Scaler, err = standardize(t.x, d, t.names, o.Standardize == "whiten", func(k int) string { return o.Spec + ": " + t.column(k) })
+		set.Scaler, err = standardize(t.x, d, t.names, o.Standardize == "whiten",
+			func(k int) string { return o.Spec + ": " + t.column(k) })
 		if err != nil {
 			return nil, err
 		}
@@ -59,7 +60,8 @@ func (o *opener) readVectors(in *inputs) (*Set, error) {
 	for i, v := range t.x {
 		set.F32[i] = float32(v)
 		if math.IsInf(float64(set.F32[i]), 0) {
-			return nil, fmt.Errorf("%s: expected values that float32 holds, found %g in row %d, %s; leave `standardize` none out", o.Spec, v, i/d+1, t.column(i%d))
+			return nil, fmt.Errorf("%s: expected values that float32 holds, found %g in row %d, %s; "+
+				"leave `standardize` none out", o.Spec, v, i/d+1, t.column(i%d))
 		}
 	}
 	return set, nil

@@ -22,7 +22,8 @@ func openZIP(f *dataFile) (collection, error) {
 func visitZIP(ctx context.Context, f *dataFile, visit func(entry) error) error {
 	z, err := zip.NewReader(f.file, f.size)
 	if err != nil {
-		return f.changedOr(fmt.Errorf("%s: expected a whole ZIP, found damage (%w); copy or download the file again", f.path, err))
+		return f.changedOr(fmt.Errorf("%s: expected a whole ZIP, found damage (%w); copy or download the file again",
+			f.path, err))
 	}
 	var list []*zip.File
 	claim := 0.0
@@ -33,7 +34,8 @@ func visitZIP(ctx context.Context, f *dataFile, visit func(entry) error) error {
 		}
 	}
 	if claim > deflateRatio*float64(f.size) {
-		return fmt.Errorf("%s: expected %.0f bytes in it as its headers say, found a ZIP of %d bytes, which cannot hold them; it is damaged or made to harm, choose another file", f.path, claim, f.size)
+		return fmt.Errorf("%s: expected %.0f bytes in it as its headers say, found a ZIP of %d bytes, "+
+			"which cannot hold them; it is damaged or made to harm, choose another file", f.path, claim, f.size)
 	}
 	return inParallel(ctx, len(list), func(i int) error {
 		m := list[i]
@@ -47,12 +49,15 @@ func visitZIP(ctx context.Context, f *dataFile, visit func(entry) error) error {
 func readZIPMember(f *dataFile, m *zip.File, at string, limit int64) ([]byte, error) {
 	switch {
 	case m.Flags&1 != 0:
-		return nil, fmt.Errorf("%s: expected a file without a password, found an encrypted one; unpack the ZIP and give the folder", at)
+		return nil, fmt.Errorf("%s: expected a file without a password, found an encrypted one; "+
+			"unpack the ZIP and give the folder", at)
 	case m.Method != zip.Store && m.Method != zip.Deflate:
-		return nil, fmt.Errorf("%s: expected a file stored or deflated, found compression method %d; unpack the ZIP and give the folder", at, m.Method)
+		return nil, fmt.Errorf("%s: expected a file stored or deflated, found compression method %d; "+
+			"unpack the ZIP and give the folder", at, m.Method)
 	}
 	damaged := func(err error) error {
-		return f.changedOr(fmt.Errorf("%s: expected a whole file, found damage (%w); copy or download the ZIP again", at, err))
+		return f.changedOr(fmt.Errorf("%s: expected a whole file, found damage (%w); copy or download the ZIP again", at,
+			err))
 	}
 	r, err := m.Open()
 	if err != nil {

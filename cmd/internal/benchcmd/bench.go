@@ -15,6 +15,7 @@ import (
 	"sigmaz/internal/picture"
 	"sigmaz/kernels"
 	"sigmaz/train"
+	"sigmaz/train/dataset"
 )
 
 // New makes the command.
@@ -35,7 +36,8 @@ func newOptions() *options {
 	o := &options{}
 	o.Command = &cli.Command{
 		Name: "bench",
-		About: "Measures how fast a device trains, samples and moves memory, after a check of the results against the plain Go reference. " +
+		About: "Measures how fast a device trains, samples and moves memory, after a check of the results against the " +
+			"plain Go reference. " +
 			"Each number is the median of several repetitions, with the one furthest from it.",
 		Groups: []cli.Group{
 			{Name: "What is done", Flags: []cli.Flag{
@@ -45,15 +47,18 @@ func newOptions() *options {
 				{Name: "stdin", Help: "measure what lines of standard input ask for; pytorch/compare.py does", Value: &o.stdin},
 			}},
 			{Name: "Data", Flags: []cli.Flag{
-				{Name: "data", Arg: "SPEC", Help: "data set whose distances are measured, at most 10,000 rows of it, as train -data takes it",
+				{Name: "data", Arg: "SPEC",
+					Help:    "data set whose distances are measured, at most 10,000 rows of it, as train -data takes it",
 					Default: "made images", Value: &o.data},
 			}},
 			{Name: "Output", Flags: []cli.Flag{
-				{Name: "json", Arg: "FILE", Help: "write the numbers to this file as well; one that is there is replaced", Value: &o.json},
+				{Name: "json", Arg: "FILE", Help: "write the numbers to this file as well; one that is there is replaced",
+					Value: &o.json},
 			}},
 			{Name: "Machine", Flags: append(o.device.Flags("measure"),
 				o.device.PrecisionFlag("tf32 with -gpu, float32 on the CPU"),
-				cli.Flag{Name: "workers", Arg: "W", Unit: "goroutines", Help: "worker goroutines on the CPU; 0: one a core", Value: &o.workers})},
+				cli.Flag{Name: "workers", Arg: "W", Unit: "goroutines", Help: "worker goroutines on the CPU; 0: one a core",
+					Value: &o.workers})},
 		},
 		Examples: []cli.Example{
 			{Line: "bench -quick", What: "the CPU, in short"},
@@ -102,6 +107,7 @@ type bench struct {
 	backend *counting
 	out     io.Writer
 	watch   stopwatch
+	set     *dataset.Set // of -data, where distances are measured; nil: made images
 	report  Report
 }
 
@@ -137,10 +143,16 @@ func measure(o *options, stdin io.Reader, stdout io.Writer) error {
 	if o.info {
 		return nil
 	}
+	if o.data != "" && !o.check { // before minutes of measuring, too
+		if b.set, err = dataset.Open(o.data, 1); err != nil {
+			return fmt.Errorf("-data: %w", err)
+		}
+	}
 	if err := b.checkAll(); err != nil {
 		return err
 	}
-	fmt.Fprintf(stdout, "checked  %d results against the reference, largest error %.1e\n", b.report.Checked, b.report.Worst)
+	fmt.Fprintf(stdout, "checked  %d results against the reference, largest error %.1e\n", b.report.Checked,
+		b.report.Worst)
 	if !o.check {
 		b.measurePeaks()
 		if err := b.measureAll(); err != nil {

@@ -135,7 +135,8 @@ func TestTablesFit(t *testing.T) {
 func TestRequests(t *testing.T) {
 	var out bytes.Buffer
 	b := dry(kernels.NewCPU(1), &out)
-	if err := b.requests(strings.NewReader("peak 0.001\n\ntrain 4 12 1 2 0.001\nscore 4 12 1 2 0.001\nscore 4 12 1 2 0.001\n")); err != nil {
+	if err := b.requests(strings.NewReader("peak 0.001\n\ntrain 4 12 1 2 0.001\nscore 4 12 1 2 0.001\nscore 4 12 1 2 " +
+		"0.001\n")); err != nil {
 		t.Fatal(err)
 	}
 	lines := strings.Split(strings.TrimSpace(out.String()), "\n")
@@ -148,7 +149,8 @@ func TestRequests(t *testing.T) {
 			t.Errorf("%s: %v", l, err)
 		}
 	}
-	for _, line := range []string{"peak", "peak x", "peak -1", "train 4 12 1 2", "fly 4 12 1 2 1", "train 4 13 1 2 0.001"} {
+	for _, line := range []string{"peak", "peak x", "peak -1", "train 4 12 1 2", "fly 4 12 1 2 1",
+		"train 4 13 1 2 0.001"} {
 		if err := b.requests(strings.NewReader(line)); err == nil {
 			t.Errorf("%q: no error", line)
 		} else {
@@ -174,9 +176,20 @@ func TestUsage(t *testing.T) {
 		"-fast":       "unknown flag -fast",
 	} {
 		var stderr bytes.Buffer
-		if code := New().Execute(t.Context(), strings.Fields(args), cli.Streams{Out: io.Discard, Err: &stderr}); code != 2 || !strings.Contains(stderr.String(), want) {
+		if code := New().Execute(t.Context(), strings.Fields(args), cli.Streams{Out: io.Discard, Err: &stderr}); code != 2 ||
+			!strings.Contains(stderr.String(), want) {
 			t.Errorf("%s: exit code %d, %q", args, code, stderr.String())
 		}
+	}
+}
+
+// Data that is not there is known before anything is measured.
+func TestDataIsLookedForFirst(t *testing.T) {
+	var stdout, stderr bytes.Buffer
+	code := New().Execute(t.Context(), []string{"-data", "nowhere"}, cli.Streams{Out: &stdout, Err: &stderr})
+	if code != 1 || strings.Contains(stdout.String(), "checked") ||
+		!strings.Contains(stderr.String(), "nowhere: expected a file") {
+		t.Errorf("exit code %d, %q, %q", code, stdout.String(), stderr.String())
 	}
 }
 
@@ -185,7 +198,8 @@ func TestHelp(t *testing.T) { clitest.Check(t, New) }
 func TestJSON(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "bench.json")
 	var stderr bytes.Buffer
-	if code := New().Execute(t.Context(), []string{"-check", "-json", file}, cli.Streams{Out: io.Discard, Err: &stderr}); code != 0 {
+	if code := New().Execute(t.Context(), []string{"-check", "-json", file}, cli.Streams{Out: io.Discard,
+		Err: &stderr}); code != 0 {
 		t.Fatal(stderr.String())
 	}
 	text, err := os.ReadFile(file)

@@ -13,22 +13,19 @@ import (
 // mostRows of a data set are compared with each other.
 const mostRows = 10_000
 
-// rows reads rows of the data set that was given, or makes images, for the distances.
-func (b *bench) rows(n int) (*dataset.Set, error) {
-	if b.data == "" {
-		return &dataset.Set{Data: *testImages(n, 32, 32, 3), Name: "made images"}, nil
+// rows returns up to n rows of the data set that was given, or makes images, for the distances.
+func (b *bench) rows(n int) *dataset.Set {
+	if b.set == nil {
+		return &dataset.Set{Data: *testImages(n, 32, 32, 3), Name: "made images"}
 	}
-	s, err := dataset.Open(b.data, 1)
-	if err != nil {
-		return nil, err
-	}
+	s := b.set
 	s.N = min(s.N, n)
 	if s.Rows != nil {
 		s.Rows = s.Rows[:s.N]
 	} else {
 		s.U8, s.F32 = s.U8[:min(len(s.U8), s.N*s.D())], s.F32[:min(len(s.F32), s.N*s.D())]
 	}
-	return s, nil
+	return s
 }
 
 // checkDistances compares the largest and the smallest distance of some rows with those of all pairs one by one.
@@ -70,10 +67,7 @@ func (b *bench) measureDistances() (table, error) {
 	case b.quick:
 		n /= 4
 	}
-	s, err := b.rows(n)
-	if err != nil {
-		return t, err
-	}
+	s := b.rows(n)
 	took, err := b.watch.time(func() error {
 		_, err := s.Distances(context.Background(), nil)
 		return err

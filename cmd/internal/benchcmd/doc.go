@@ -10,8 +10,8 @@
 //
 //	training     whole steps of NCSNv2: perturbation, forward, loss, backward, Adam, moving average
 //	sampling     steps of annealed Langevin dynamics: one evaluation of the network and one update for each image
-//	kernels      of a training step of the largest network measured, each by itself, in bytes that must be read and written
-//	             at least, or FLOP; the percentage of the time is that of all of them
+//	kernels      each kernel of a training step of the largest network measured, by itself: the bytes that it must read
+//	             and write, or its FLOP, and its percentage of the time of all of them
 //	memory       perturb, langevin and a copy where no cache holds the data
 //	convolution  the shapes of the largest network measured: forward, gradients of the input and of the weights
 //	distances    all pairs of rows of a data set, on the CPU

@@ -4,6 +4,7 @@ package benchcmd
 
 import (
 	"fmt"
+	"slices"
 
 	"sigmaz/kernels"
 	"sigmaz/model"
@@ -48,7 +49,8 @@ func (n network) trainer(b kernels.Backend) (*train.Trainer, int, error) {
 		return nil, 0, err
 	}
 	const ring = 64
-	t, err := train.NewTrainer(b, train.TrainerConfig{Network: n.config(), Precision: n.precision, Batch: n.batch, Sigmas: sigmas, AnnealPower: 2,
+	t, err := train.NewTrainer(b, train.TrainerConfig{Network: n.config(), Precision: n.precision, Batch: n.batch,
+		Sigmas: sigmas, AnnealPower: 2,
 		Adam: train.Adam{LR: learningRate, Beta1: 0.9, Beta2: 0.999, Eps: 1e-8}, EMARate: 0.999, Seed: 1,
 		Data: testImages(max(64, 2*n.batch), n.size, n.size, n.channels), Flip: true, Ring: ring})
 	return t, ring, err
@@ -132,8 +134,9 @@ func (b *bench) measureSampling(n network, weights []model.Named) (Row, []kernel
 	if err := normals(score.Arena, score.X); err != nil {
 		return Row{}, nil, err
 	}
-	ops := append([]kernels.Op{kernels.SetSigma{Sigma: score.Sigma, Level: score.Level, Ladder: ladder, State: state, T: 5}}, score.Ops...)
-	ops = append(ops, kernels.Langevin{X: score.X, S: score.S, Alpha: alpha, State: state, T: 5, D: score.D, Seed: 1}, kernels.Tick{State: state})
+	setSigma := kernels.SetSigma{Sigma: score.Sigma, Level: score.Level, Ladder: ladder, State: state, T: 5}
+	langevin := kernels.Langevin{X: score.X, S: score.S, Alpha: alpha, State: state, T: 5, D: score.D, Seed: 1}
+	ops := slices.Concat([]kernels.Op{setSigma}, score.Ops, []kernels.Op{langevin, kernels.Tick{State: state}})
 	p, err := b.backend.Compile(score.Arena, ops)
 	if err != nil {
 		return Row{}, nil, err

@@ -29,7 +29,8 @@ func (b *bench) measurePeaks() {
 	for range 2 {
 		p.Bytes = max(p.Bytes, kernels.PeakBytes(b.cores(), 100*time.Millisecond))
 	}
-	fmt.Fprintf(b.out, "peak     %.0f GFLOP/s on one core, %.0f on %d; memory %.1f GB/s\n", p.Core/1e9, p.FLOPS/1e9, b.cores(), p.Bytes/1e9)
+	fmt.Fprintf(b.out, "peak     %.0f GFLOP/s on one core, %.0f on %d; memory %.1f GB/s\n", p.Core/1e9, p.FLOPS/1e9,
+		b.cores(), p.Bytes/1e9)
 }
 
 // flops and bytes make a rate of the work in each run, with its fraction of the peak.

@@ -287,7 +287,8 @@ func (c *Command) checkOperands(hints map[int]string) error {
 		switch {
 		case a.Flag == "" || !c.given[a.Flag]:
 		case len(c.Operands) >= len(c.Args):
-			return Usagef("%s (%s) and -%s are both given: expected one of them%s", a.Name, quoteArg(c.Operands[i]), a.Flag, c.meant(c.Operands[i]))
+			return Usagef("%s (%s) and -%s are both given: expected one of them%s", a.Name, quoteArg(c.Operands[i]), a.Flag,
+				c.meant(c.Operands[i]))
 		default:
 			c.Operands = slices.Insert(c.Operands, i, a.byFlag)
 		}
@@ -302,13 +303,15 @@ func (c *Command) checkOperands(hints map[int]string) error {
 			for _, a := range c.Args {
 				names = append(names, a.Name)
 			}
-			return Usagef("%d arguments besides flags (%s): expected only %s%s", len(c.Operands), strings.Join(quoted, ", "), strings.Join(names, " and "), c.meant(extra))
+			return Usagef("%d arguments besides flags (%s): expected only %s%s", len(c.Operands), strings.Join(quoted, ", "),
+				strings.Join(names, " and "), c.meant(extra))
 		}
 		if hint := c.meant(extra); hint != "" {
 			return Usagef("unexpected argument %s%s", quoteArg(extra), hint)
 		}
 		if c.Bare != nil {
-			return Usagef("unexpected argument %s: every setting is a flag, such as -%s %s", quoteArg(extra), c.Bare(extra), Shell(extra))
+			return Usagef("unexpected argument %s: every setting is a flag, such as -%s %s", quoteArg(extra), c.Bare(extra),
+				Shell(extra))
 		}
 		if len(c.Groups) == 0 {
 			return Usagef("unexpected argument %s: expected none", quoteArg(extra))

@@ -185,8 +185,9 @@ func TestCommandOfProgram(t *testing.T) {
 		}
 	}
 	var stderr bytes.Buffer
-	if code := c.Exit(c.Parse([]string{"r", "train"}), io.Discard, &stderr); code != 2 || stderr.String() != `sigmaz sample: 2 arguments besides flags ("r", "train"): expected only RUN: `+
-		"train is a command of its own, sigmaz train, not an argument of sample; -h lists the flags\n" {
+	if code := c.Exit(c.Parse([]string{"r", "train"}), io.Discard, &stderr); code != 2 ||
+		stderr.String() != `sigmaz sample: 2 arguments besides flags ("r", "train"): expected only RUN: `+
+			"train is a command of its own, sigmaz train, not an argument of sample; -h lists the flags\n" {
 		t.Errorf("code %d, %q", code, &stderr)
 	}
 }
@@ -199,7 +200,8 @@ func TestGiven(t *testing.T) {
 	if names := c.GivenNames(); !c.Given("seed") || c.Given("o") || strings.Join(names, " ") != "n seed" {
 		t.Errorf("given: %v", names)
 	}
-	if err := c.Need("n", "o"); err == nil || err.Error() != "-o is missing: expected -o FILE, the picture; -h lists the flags" {
+	if err := c.Need("n", "o"); err == nil || err.Error() != "-o is missing: expected -o FILE, the picture; "+
+		"-h lists the flags" {
 		t.Errorf("the flag that must be given: %v", err)
 	}
 }
@@ -250,7 +252,8 @@ a flag given twice the last one counts.
 	if got := command(&values{}, run).HelpText(40); got != want {
 		t.Errorf("got\n%s", got)
 	}
-	if got := command(&values{}, run).HelpText(80); !strings.Contains(got, "\n  -n N                  how many [default 64 samples]\n") {
+	if got := command(&values{}, run).HelpText(80); !strings.Contains(got,
+		"\n  -n N                  how many [default 64 samples]\n") {
 		t.Errorf("80 columns:\n%s", got)
 	}
 }
@@ -279,12 +282,14 @@ func TestExit(t *testing.T) {
 	} {
 		var stdout, stderr bytes.Buffer
 		code := command(&values{}).Exit(test.err, &stdout, &stderr)
-		if code != test.code || !strings.HasPrefix(stdout.String(), test.stdout) || (stdout.Len() > 0) != (test.stdout != "") || stderr.String() != test.stderr {
+		if code != test.code || !strings.HasPrefix(stdout.String(), test.stdout) ||
+			(stdout.Len() > 0) != (test.stdout != "") || stderr.String() != test.stderr {
 			t.Errorf("%v: code %d, %q, %q", test.err, code, &stdout, &stderr)
 		}
 	}
 	var stderr bytes.Buffer
-	if code := command(&values{}).Exit(flag.ErrHelp, failing{io.ErrShortWrite}, &stderr); code != 1 || !strings.Contains(stderr.String(), "cannot write the help text") {
+	if code := command(&values{}).Exit(flag.ErrHelp, failing{io.ErrShortWrite}, &stderr); code != 1 ||
+		!strings.Contains(stderr.String(), "cannot write the help text") {
 		t.Errorf("help that cannot be written: %d, %q", code, &stderr)
 	}
 }

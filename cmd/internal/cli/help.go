@@ -21,7 +21,7 @@ func (c *Command) Help(out io.Writer) error {
 	return err
 }
 
-// HelpText returns the help text for a terminal of so many columns.
+// HelpText returns the help text for a terminal of cols columns.
 func (c *Command) HelpText(cols int) string {
 	p := &page{cols: min(cols, readable)}
 	usage := "usage: " + c.Title()

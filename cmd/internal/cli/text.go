@@ -69,10 +69,11 @@ func bare(s string) string {
 // Shell writes an argument as it is typed in a POSIX shell: between quotes where it needs them.
 func Shell(arg string) string {
 	plain := func(r rune) bool {
-		return r < utf8.RuneSelf && (unicode.IsLetter(r) || unicode.IsDigit(r) || strings.ContainsRune("%+,-./:=@_", r)) || os.PathSeparator == '\\' && r == '\\'
+		return r < utf8.RuneSelf && (unicode.IsLetter(r) || unicode.IsDigit(r) || strings.ContainsRune("%+,-./:=@_", r)) ||
+			os.PathSeparator == '\\' && r == '\\'
 	}
 	switch {
-	case arg != "" && strings.TrimFunc(arg, plain) == "" && !strings.ContainsFunc(arg, func(r rune) bool { return !plain(r) }):
+	case arg != "" && !strings.ContainsFunc(arg, func(r rune) bool { return !plain(r) }):
 		return arg
 	case Line(arg) != arg:
 		return "$'" + strings.ReplaceAll(Line(strings.ReplaceAll(arg, `\`, `\\`)), "'", `\'`) + "'"
@@ -88,7 +89,8 @@ func (c *Command) CommandLine(name string, d Device) string {
 		line, folder = Shell(self)+" "+name, c.Program+" "+name
 	}
 	// go run starts a program from a folder of the build or, the second time, of the build cache: HASH-d.
-	if dir := filepath.Base(filepath.Dir(self)); strings.Contains(self, "go-build") || len(dir) > 32 && strings.HasSuffix(dir, "-d") {
+	dir := filepath.Base(filepath.Dir(self))
+	if strings.Contains(self, "go-build") || len(dir) > 32 && strings.HasSuffix(dir, "-d") {
 		line = "go run " + buildTags() + "./cmd/" + folder
 	}
 	if d.GPU {

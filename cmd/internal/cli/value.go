@@ -23,7 +23,8 @@ func Set(p any, text string) error {
 	case *bool:
 		var v bool
 		if v, err = strconv.ParseBool(text); err != nil {
-			return fmt.Errorf("is %s: expected true or false%s", quoteArg(text), nearest.DidYouMean(text, []string{"true", "false"}))
+			return fmt.Errorf("is %s: expected true or false%s", quoteArg(text),
+				nearest.DidYouMean(text, []string{"true", "false"}))
 		}
 		*p = v
 	case *int:
@@ -131,7 +132,8 @@ func (c Choice) Set(text string) error {
 			return nil
 		}
 	}
-	return fmt.Errorf("is %s: expected one of %s%s", quoteArg(text), strings.Join(c.Words, ", "), nearest.DidYouMean(text, c.Words))
+	return fmt.Errorf("is %s: expected one of %s%s", quoteArg(text), strings.Join(c.Words, ", "),
+		nearest.DidYouMean(text, c.Words))
 }
 
 // CheckWorkers refuses a number of -workers that no machine has a use for.
@@ -159,7 +161,8 @@ func (d *Device) PrecisionFlag(def string) Flag {
 }
 
 // PrecisionHelp explains -precision.
-const PrecisionHelp = "what convolutions compute in: float32, or tf32 on a GPU's tensor cores (channels in multiples of 32), whose factors have 10 fraction bits"
+const PrecisionHelp = "what convolutions compute in: float32, or tf32 on a GPU's tensor cores (channels in " +
+	"multiples of 32), whose factors have 10 fraction bits"
 
 // Precision is a flag.Value that sets a precision.
 func Precision(to *kernels.Precision) Choice {

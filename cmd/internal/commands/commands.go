@@ -43,15 +43,17 @@ func table(b versioncmd.Build) []entry {
 		{name: "score", what: "evaluates a network as a function, from NumPy array to NumPy array", new: scorecmd.New},
 		{name: "export", what: "writes a network's weights as a PyTorch state_dict", new: exportcmd.New},
 		{name: "bench", what: "measures how fast a device trains, samples and moves memory", new: benchcmd.New},
-		{name: "version", what: "prints version, commit, Go, build tags and instruction set", new: func() *cli.Command { return versioncmd.New(b) }},
-		{name: "completion", what: "prints a script that completes commands and flags in a shell", new: func() *cli.Command { return completionCommand(b) }},
+		{name: "version", what: "prints version, commit, Go, build tags and instruction set",
+			new: func() *cli.Command { return versioncmd.New(b) }},
+		{name: "completion", what: "prints a script that completes commands and flags in a shell",
+			new: func() *cli.Command { return completionCommand(b) }},
 	}
 }
 
-// help is what the table does not have: it is answered by the command that it is about.
+// help is the one command that the table does not have: the command that it is about answers it.
 var help = entry{name: "help", what: "shows what a command does, its flags and examples"}
 
-// Main is the program sigmaz.
+// Main runs the program sigmaz, and ends the process.
 func Main(b versioncmd.Build) {
 	c, args, err := choose(b, os.Args[1:], os.Getenv(DefaultVariable))
 	if err != nil {
@@ -60,7 +62,7 @@ func Main(b versioncmd.Build) {
 	c.Main(args)
 }
 
-// Program is one command as a program of its own.
+// Program runs one command as a program of its own, and ends the process.
 func Program(name string) {
 	all := table(versioncmd.Build{})
 	i := slices.IndexFunc(all, func(e entry) bool { return e.name == name })
@@ -72,7 +74,7 @@ func Program(name string) {
 	c.Main(os.Args[1:])
 }
 
-// others are the names of all commands but one.
+// others lists the names of all commands but one.
 func others(all []entry, name string) (names []string) {
 	for _, e := range all {
 		if e.name != name {
@@ -82,8 +84,8 @@ func others(all []entry, name string) (names []string) {
 	return names
 }
 
-// choose is the command that arguments of sigmaz ask for, and its own arguments. standard is the value of
-// DefaultVariable. An error is for c.Exit; that of the help text, flag.ErrHelp, too.
+// choose finds the command that the arguments of sigmaz ask for, and returns the arguments that are left for it.
+// standard is the value of DefaultVariable. An error, also flag.ErrHelp, which asks for the help text, is for c.Exit.
 func choose(b versioncmd.Build, args []string, standard string) (c *cli.Command, rest []string, err error) {
 	all := table(b)
 	find := func(name string) *cli.Command {
@@ -101,7 +103,8 @@ func choose(b versioncmd.Build, args []string, standard string) (c *cli.Command,
 		return top, nil, &cli.UsageError{Text: fmt.Sprintf(format, a...), Help: "-h lists the commands"}
 	}
 
-	if words := strings.Fields(standard); len(words) > 0 && (len(args) == 0 || strings.HasPrefix(args[0], "-") && !slices.Contains(own, undashed(args[0]))) {
+	noCommand := len(args) == 0 || strings.HasPrefix(args[0], "-") && !slices.Contains(own, undashed(args[0]))
+	if words := strings.Fields(standard); len(words) > 0 && noCommand {
 		if find(words[0]) == nil {
 			return usage("%s is %q: expected a command and flags of it, such as train -gpu", DefaultVariable, standard)
 		}
@@ -141,10 +144,10 @@ func choose(b versioncmd.Build, args []string, standard string) (c *cli.Command,
 	return usage("unknown command %q%s", word, meant)
 }
 
-// own are the flags of sigmaz itself, without their dashes.
+// own lists the flags of sigmaz itself, without their dashes.
 var own = []string{"h", "help", "version"}
 
-// undashed is a flag without its dash or two, "" for what is none.
+// undashed returns a flag without its dash or two, and "" for a word that is no flag.
 func undashed(word string) string {
 	name, ok := strings.CutPrefix(word, "-")
 	if !ok {
@@ -153,17 +156,20 @@ func undashed(word string) string {
 	return strings.TrimPrefix(name, "-")
 }
 
-// overview is sigmaz without a command word, for its help text and exit code.
+// overview makes the command for sigmaz without a command word: its help text lists the commands.
 func overview(all []entry, standard string) *cli.Command {
 	commands := cli.List{Name: "Commands"}
 	for _, e := range append(all, help) {
 		commands.Rows = append(commands.Rows, [2]string{e.name, e.what})
 	}
-	notes := []string{fmt.Sprintf("Flags come after the command: %s help COMMAND and %[1]s COMMAND -h list them. -version is short for version.", program)}
+	notes := []string{fmt.Sprintf("Flags come after the command: %s help COMMAND and %[1]s COMMAND -h list them. "+
+		"-version is short for version.", program)}
 	if words := strings.Fields(standard); len(words) > 0 {
-		notes = append(notes, fmt.Sprintf("Without a command, flags are those of %s %s, by the environment variable %s.", program, strings.Join(words, " "), DefaultVariable))
+		notes = append(notes, fmt.Sprintf("Without a command, flags are those of %s %s, by the environment variable %s.",
+			program, strings.Join(words, " "), DefaultVariable))
 	} else {
-		notes = append(notes, fmt.Sprintf("The environment variable %s may hold a command with flags, such as train -gpu, that is run where none is given.", DefaultVariable))
+		notes = append(notes, fmt.Sprintf("The environment variable %s may hold a command with flags, such as train -gpu, "+
+			"that is run where none is given.", DefaultVariable))
 	}
 	return &cli.Command{
 		Name:  program,

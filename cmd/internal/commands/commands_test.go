@@ -54,7 +54,8 @@ func TestPrograms(t *testing.T) {
 			continue
 		}
 		n++
-		if c, _, err := choose(versioncmd.Build{}, []string{name}, ""); err != nil || c.Name != name || !strings.Contains(string(b), `commands.Program("`+name+`")`) {
+		if c, _, err := choose(versioncmd.Build{}, []string{name}, ""); err != nil || c.Name != name ||
+			!strings.Contains(string(b), `commands.Program("`+name+`")`) {
 			t.Errorf("%s does not run the command %s: %v", path, name, err)
 		}
 	}

@@ -27,7 +27,8 @@ func completionCommand(b versioncmd.Build) *cli.Command {
 	c.Run = func(_ context.Context, s cli.Streams) error {
 		script, err := completion.Script(c.Operands[0], program, forCompletion(b))
 		if err != nil {
-			return cli.Usagef("SHELL is %q: expected %s%s", c.Operands[0], strings.Join(completion.Shells, ", "), nearest.DidYouMean(c.Operands[0], completion.Shells))
+			return cli.Usagef("SHELL is %q: expected %s%s", c.Operands[0], strings.Join(completion.Shells, ", "),
+				nearest.DidYouMean(c.Operands[0], completion.Shells))
 		}
 		_, err = io.WriteString(s.Out, script)
 		return err
@@ -35,7 +36,7 @@ func completionCommand(b versioncmd.Build) *cli.Command {
 	return c
 }
 
-// forCompletion is the table as completion takes it, with help.
+// forCompletion returns the table of commands, help included, as package completion takes it.
 func forCompletion(b versioncmd.Build) []completion.Command {
 	var all []completion.Command
 	entries := table(b)

@@ -27,7 +27,8 @@ func bash(program string, all []Command) string {
 			fmt.Fprintf(&operands, "\t\t%s) known='%s' files=%s ;;\n", c.Name, strings.Join(o.words, " "), yes(o.files))
 		}
 	}
-	return strings.NewReplacer("PROGRAM", program, "COMMANDS", names(all), "FLAGS\n", flags.String(), "VALUES\n", values.String(), "OPERANDS\n", operands.String()).Replace(
+	return strings.NewReplacer("PROGRAM", program, "COMMANDS", names(all), "FLAGS\n", flags.String(), "VALUES\n",
+		values.String(), "OPERANDS\n", operands.String()).Replace(
 		`# Completion of PROGRAM for bash: source <(PROGRAM completion bash)
 _PROGRAM() {
 	local line=${COMP_LINE:0:COMP_POINT} last cur flag before='' known='' files='' flags='' prefix='' i

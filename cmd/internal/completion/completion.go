@@ -15,10 +15,10 @@ type Command struct {
 	What string
 }
 
-// Shells are those that there are scripts for.
+// Shells lists the shells that there are scripts for.
 var Shells = []string{"bash", "zsh", "fish"}
 
-// Script is the script for a shell, one of [Shells].
+// Script returns the script for a shell, one of [Shells].
 func Script(shell, program string, all []Command) (string, error) {
 	switch shell {
 	case "bash":
@@ -37,7 +37,7 @@ type offer struct {
 	files bool
 }
 
-// after is what is offered as the value of a flag.
+// after returns what is offered as the value of a flag.
 func after(f cli.Flag) offer {
 	o := offer{words: f.Known, files: isPath(f.Arg)}
 	if c, ok := f.Value.(cli.Choice); ok {
@@ -56,7 +56,7 @@ func isPath(placeholder string) bool {
 	return false
 }
 
-// operand is what is offered as the argument of a command, nothing where it takes none.
+// operand returns what is offered as the argument of a command, nothing where it takes none.
 func operand(c Command) offer {
 	if len(c.Args) == 0 {
 		return offer{}
@@ -64,7 +64,7 @@ func operand(c Command) offer {
 	return offer{words: c.Args[0].Known, files: c.Args[0].Known == nil}
 }
 
-// brief is the beginning of a help text that says what a flag is, without quotes and brackets.
+// brief returns the beginning of a help text, which says what the flag is, without quotes and brackets.
 func brief(help string) string {
 	if i := strings.IndexAny(help, ";:(['"); i > 0 {
 		help = help[:i]

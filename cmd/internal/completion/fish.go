@@ -19,7 +19,8 @@ end
 complete -c %[1]s -f
 `, program)
 	for _, c := range all {
-		fmt.Fprintf(&b, "complete -c %s -n 'test (count (commandline -poc)) -eq 1' -a %s -d '%s'\n", program, c.Name, fishQuoted(c.What))
+		fmt.Fprintf(&b, "complete -c %s -n 'test (count (commandline -poc)) -eq 1' -a %s -d '%s'\n", program, c.Name,
+			fishQuoted(c.What))
 		line := fmt.Sprintf("complete -c %s -n '__%[1]s_command %s'", program, c.Name)
 		for _, f := range flagsOf(c) {
 			kind := "-o"
@@ -48,7 +49,7 @@ complete -c %[1]s -f
 	return b.String()
 }
 
-// fishQuoted is text between single quotes in fish.
+// fishQuoted puts text between single quotes for fish.
 func fishQuoted(s string) string {
 	return strings.NewReplacer(`\`, `\\`, "'", `\'`).Replace(s)
 }

@@ -7,7 +7,7 @@ import (
 	"strings"
 )
 
-// zsh leaves the work to zsh's _arguments. A specification of it is OPTION[EXPLANATION]:MESSAGE:ACTION.
+// zsh leaves the work to zsh's _arguments. It takes specifications of the form OPTION[EXPLANATION]:MESSAGE:ACTION.
 func zsh(program string, all []Command) string {
 	var list, cases strings.Builder
 	for _, c := range all {
@@ -50,7 +50,7 @@ fi
 `)
 }
 
-// zshAction is what _arguments does to complete a value. A colon would end it.
+// zshAction returns the ACTION by which _arguments completes a value. A colon would end it.
 func zshAction(o offer) string {
 	words := strings.ReplaceAll(strings.Join(o.words, " "), ":", `\:`)
 	switch {
@@ -64,5 +64,5 @@ func zshAction(o offer) string {
 	return " "
 }
 
-// quoted is text between single quotes in a shell.
+// quoted puts text between single quotes for bash and zsh.
 func quoted(s string) string { return strings.ReplaceAll(s, "'", `'\''`) }

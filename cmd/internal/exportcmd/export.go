@@ -31,21 +31,28 @@ func newOptions() *options {
 	o := &options{}
 	o.Command = &cli.Command{
 		Name: "export",
-		About: "Writes a network's weights as a PyTorch state_dict in safetensors, with the original class's names and shapes: " +
-			"net.load_state_dict(load_file(FILE), strict=True), with load_file of safetensors.torch, takes it. Checkpoints of PyTorch are converted so, too.",
+		About: "Writes a network's weights as a PyTorch state_dict in safetensors, with the original class's names " +
+			"and shapes: " +
+			"net.load_state_dict(load_file(FILE), strict=True), with load_file of safetensors.torch, takes it. " +
+			"Checkpoints of PyTorch are converted so, too.",
 		Args: []cli.Arg{modelfile.Arg},
 		Groups: []cli.Group{
 			{Name: "Weights", Flags: o.file.WeightFlags()},
 			{Name: "Output", Flags: []cli.Flag{
-				{Name: "o", Arg: "FILE.safetensors", Help: "file to write; one that is there already is replaced, once the new one is whole", Value: &o.out, Default: cli.Required},
-				{Name: "prefix", Arg: "TEXT", Help: "before every name, such as module. for a network in DataParallel", Value: &o.prefix, Default: "none"},
+				{Name: "o", Arg: "FILE.safetensors",
+					Help: "file to write; one that is there already is replaced, once the new one is whole", Value: &o.out,
+					Default: cli.Required},
+				{Name: "prefix", Arg: "TEXT", Help: "before every name, such as module. for a network in DataParallel",
+					Value: &o.prefix, Default: "none"},
 			}},
 			o.file.Group(),
 		},
 		Examples: []cli.Example{
 			{Line: "export runs/glyphs-1 -o glyphs.safetensors", What: "the averaged weights of the newest checkpoint"},
-			{Line: "export runs/glyphs-1 -raw -prefix module. -o glyphs.safetensors", What: "the raw weights, for a network in DataParallel"},
-			{Line: "export checkpoint_300000.pth -preset cifar10 -o cifar10.safetensors", What: "from a checkpoint of the original repository"},
+			{Line: "export runs/glyphs-1 -raw -prefix module. -o glyphs.safetensors",
+				What: "the raw weights, for a network in DataParallel"},
+			{Line: "export checkpoint_300000.pth -preset cifar10 -o cifar10.safetensors",
+				What: "from a checkpoint of the original repository"},
 		},
 		Notes: []string{"Exit codes: 0 done; 1 failed; 2 wrong usage."},
 		Check: o.checkFlags,
@@ -106,6 +113,7 @@ func export(o *options, stdout io.Writer) error {
 	if net.HasSigmas() {
 		buffer = fmt.Sprintf(", the buffer sigmas of %d levels among them", len(f.Sigmas))
 	}
-	fmt.Fprintf(stdout, "%s: %s%s of %s, %s, as a state_dict: %d values in %d tensors%s\n", o.out, f.At(), f.Which(), f.Path, net.Net, values, len(entries), buffer)
+	fmt.Fprintf(stdout, "%s: %s%s of %s, %s, as a state_dict: %d values in %d tensors%s\n", o.out, f.At(), f.Which(),
+		f.Path, net.Net, values, len(entries), buffer)
 	return nil
 }

@@ -41,7 +41,8 @@ func must(t *testing.T, args ...string) string {
 func writeRun(t *testing.T, net model.Config, groups ...string) (folder string, tensors []model.Named) {
 	t.Helper()
 	c := &train.Config{Data: "glyphs", Network: net,
-		Sigma: train.Sigma{Begin: train.SigmaEnd{Value: 10}, End: train.SigmaEnd{Value: 0.01}, Levels: 7, Spacing: "geometric"}}
+		Sigma: train.Sigma{Begin: train.SigmaEnd{Value: 10}, End: train.SigmaEnd{Value: 0.01}, Levels: 7,
+			Spacing: "geometric"}}
 	params, err := net.Params()
 	if err != nil {
 		t.Fatal(err)
@@ -54,7 +55,8 @@ func writeRun(t *testing.T, net model.Config, groups ...string) (folder string, 
 				values[i] = math.Float32frombits(bits)
 				bits = bits*1664525 + 1013904223 // infinities and NaN among them
 			}
-			tensors = append(tensors, model.Named{Name: prefix + p.Name, T: tensor.New(tensor.WithShape(p.TorchShape()...), tensor.WithBacking(values))})
+			tensors = append(tensors, model.Named{Name: prefix + p.Name,
+				T: tensor.New(tensor.WithShape(p.TorchShape()...), tensor.WithBacking(values))})
 		}
 	}
 	folder = filepath.Join(t.TempDir(), "run")
@@ -144,7 +146,8 @@ func TestExport(t *testing.T) {
 		})
 	}
 	if folder, _ := writeRun(t, model.Config{Net: "ncsnv2", Height: 8, Width: 8, Channels: 3, NGF: 2}, "param."); true {
-		if said := must(t, folder, "-o", filepath.Join(t.TempDir(), "a.safetensors")); !strings.Contains(said, "raw weights (it holds no EMA)") {
+		if said := must(t, folder, "-o", filepath.Join(t.TempDir(), "a.safetensors")); !strings.Contains(said,
+			"raw weights (it holds no EMA)") {
 			t.Errorf("without a moving average it said %q", said)
 		}
 	}

@@ -19,7 +19,8 @@ import (
 )
 
 // Arg is the argument of all commands that open a file with weights.
-var Arg = cli.Arg{Name: "RUN", Help: "a run folder, such as runs/glyphs-1, whose newest checkpoint is taken, or a checkpoint file, also one of PyTorch (.pth)"}
+var Arg = cli.Arg{Name: "RUN", Help: "a run folder, such as runs/glyphs-1, whose newest checkpoint is taken, " +
+	"or a checkpoint file, also one of PyTorch (.pth)"}
 
 // Options is what the flags of these commands say about the file: which of its weights are taken, and what a file
 // without a configuration does not tell.
@@ -72,17 +73,28 @@ func (o *Options) Group() cli.Group {
 	choice := func(to *string, words []string) cli.Choice { return cli.Choice{To: to, Words: words} }
 	return cli.Group{
 		Name: "Files without a configuration",
-		Note: "Checkpoints of PyTorch (.pth) and state_dicts (.safetensors) of other programs hold weights alone. Network, channels, width and norm are found in them, and so is the ladder where the file keeps it; " +
+		Note: "Checkpoints of PyTorch (.pth) and state_dicts (.safetensors) of other programs hold weights alone. " +
+			"Network, channels, width and norm are found in them, and so is the ladder where the file keeps it; " +
 			"the published ones are known by these.",
 		Flags: []cli.Flag{
-			{Name: "preset", Arg: "NAME", Help: "what the file was trained with, as far as it is not found in it; the flags below come before it", Value: choice(&o.preset, presets), Default: "the one whose network and ladder the file has", Known: presets},
-			{Name: "net", Arg: "NAME", Help: "network", Value: choice(&o.net, model.ImageNetworks()), Default: "found in the file", Known: model.ImageNetworks()},
-			{Name: "size", Arg: "HxW", Unit: "pixels", Help: "height and width of the images, or one number for both", Value: &o.size, Default: "the preset's"},
-			{Name: "sigma-begin", Arg: "SIGMA", Help: "the largest noise", Value: &o.begin, Default: "the file's or the preset's"},
+			{Name: "preset", Arg: "NAME", Help: "what the file was trained with, as far as it is not found in it; " +
+				"the flags below come before it", Value: choice(&o.preset, presets),
+				Default: "the one whose network and ladder the file has", Known: presets},
+			{Name: "net", Arg: "NAME", Help: "network", Value: choice(&o.net, model.ImageNetworks()),
+				Default: "found in the file", Known: model.ImageNetworks()},
+			{Name: "size", Arg: "HxW", Unit: "pixels", Help: "height and width of the images, or one number for both",
+				Value: &o.size, Default: "the preset's"},
+			{Name: "sigma-begin", Arg: "SIGMA", Help: "the largest noise", Value: &o.begin,
+				Default: "the file's or the preset's"},
 			{Name: "sigma-end", Arg: "SIGMA", Help: "the smallest noise", Value: &o.end, Default: "the file's or the preset's"},
-			{Name: "levels", Arg: "L", Unit: "levels", Help: "number of noise levels", Value: &o.levels, Default: "the file's or the preset's", Synonym: "L"},
-			{Name: "spacing", Arg: "HOW", Help: "of the levels: " + strings.Join(model.Spacings(), " or "), Value: choice(&o.spacing, model.Spacings()), Default: "found in the file's ladder, or " + model.GeometricSpacing, Known: model.Spacings()},
-			{Name: "nonlinearity", Arg: "NAME", Help: "activation: " + strings.Join(model.Nonlinearities(), ", "), Value: choice(&o.nonlinearity, model.Nonlinearities()), Default: model.Nonlinearities()[0], Known: model.Nonlinearities()},
+			{Name: "levels", Arg: "L", Unit: "levels", Help: "number of noise levels", Value: &o.levels,
+				Default: "the file's or the preset's", Synonym: "L"},
+			{Name: "spacing", Arg: "HOW", Help: "of the levels: " + strings.Join(model.Spacings(), " or "),
+				Value: choice(&o.spacing, model.Spacings()), Default: "found in the file's ladder, or " + model.GeometricSpacing,
+				Known: model.Spacings()},
+			{Name: "nonlinearity", Arg: "NAME", Help: "activation: " + strings.Join(model.Nonlinearities(), ", "),
+				Value: choice(&o.nonlinearity, model.Nonlinearities()), Default: model.Nonlinearities()[0],
+				Known: model.Nonlinearities()},
 			{Name: "rescaled", Help: "the network was trained on images in [-1, 1], not [0, 1]", Value: &o.rescaled},
 		},
 	}
@@ -103,7 +115,8 @@ func Find(path string) (file string, err error) {
 	info, err := os.Stat(path)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		return "", fmt.Errorf("%s does not exist: expected a run folder, a checkpoint or a .pth file; training prints the folder of its run%s", path, train.LikeRun(path, "runs"))
+		return "", fmt.Errorf("%s does not exist: expected a run folder, a checkpoint or a .pth file; "+
+			"training prints the folder of its run%s", path, train.LikeRun(path, "runs"))
 	case err != nil:
 		return "", fmt.Errorf("cannot read the run: %w", err)
 	case info.IsDir():
@@ -127,9 +140,9 @@ func Open(path string, o *Options, c *cli.Command) (*File, error) {
 		return nil, err
 	}
 	if f.Weights.Config != "" {
-		err = f.configured(o, c)
+		err = f.readConfig(o, c)
 	} else {
-		err = f.found(o, c)
+		err = f.inferConfig(o, c)
 	}
 	if err == nil && o.ema && !f.Has(checkpoint.EMAPrefix) {
 		err = fmt.Errorf("%s holds no moving average (EMA): leave -ema out to take its weights", f.Path)
@@ -194,15 +207,16 @@ func (f *File) At() string {
 	return fmt.Sprintf("step %d, ", f.Step)
 }
 
-// configured reads the configuration in a checkpoint of this program.
-func (f *File) configured(o *Options, c *cli.Command) (err error) {
+// readConfig reads the configuration in a checkpoint of this program.
+func (f *File) readConfig(o *Options, c *cli.Command) (err error) {
 	for _, flag := range o.Group().Flags {
 		if c.Given(flag.Name) {
 			return cli.Usagef("-%s: %s holds its configuration; leave the flag out", flag.Name, f.Path)
 		}
 	}
 	if f.Config, err = train.ParseConfig(f.Weights.Config); err != nil {
-		return fmt.Errorf("%s holds a configuration that cannot be read: %w; it may come from another version of the program", f.Path, err)
+		return fmt.Errorf("%s holds a configuration that cannot be read: %w; it may come from another version of the program",
+			f.Path, err)
 	}
 	if err := f.Config.Network.Validate(); err != nil {
 		return fmt.Errorf("%s: %w", f.Path, err)
@@ -211,13 +225,14 @@ func (f *File) configured(o *Options, c *cli.Command) (err error) {
 		return fmt.Errorf("%s: %w", f.Path, err)
 	}
 	if i := f.Sigmas.DiffersFrom(f.Weights.Sigmas); f.Weights.Sigmas != nil && i >= 0 {
-		return fmt.Errorf("%s has a buffer sigmas that is not the ladder of its configuration from level %d on: write it again with export", f.Path, i)
+		return fmt.Errorf("%s has a buffer sigmas that is not the ladder of its configuration from level %d on: "+
+			"write it again with export", f.Path, i)
 	}
 	return nil
 }
 
-// found finds out what there is to know about a file without a configuration.
-func (f *File) found(o *Options, c *cli.Command) error {
+// inferConfig finds out what there is to know about a file without a configuration.
+func (f *File) inferConfig(o *Options, c *cli.Command) error {
 	net, err := checkpoint.Infer(f, f.Prefix(), o.net, len(f.Weights.Sigmas))
 	if err != nil {
 		return fmt.Errorf("%s: %w", f.Path, err)
@@ -228,7 +243,8 @@ func (f *File) found(o *Options, c *cli.Command) error {
 	}
 	cfg := preset.Config // its sampling and image size; the rest is the file's
 	if net.Net != cfg.Network.Net && preset.Name != "" {
-		return cli.Usagef("-preset %s is of network %s, and %s holds %s; choose another, or leave it out", preset.Name, cfg.Network.Net, f.Path, net.Net)
+		return cli.Usagef("-preset %s is of network %s, and %s holds %s; choose another, or leave it out", preset.Name,
+			cfg.Network.Net, f.Path, net.Net)
 	}
 	net.Height, net.Width = cfg.Network.Height, cfg.Network.Width
 	if o.size != "" {
@@ -237,7 +253,8 @@ func (f *File) found(o *Options, c *cli.Command) error {
 		}
 	}
 	if net.Height == 0 {
-		return fmt.Errorf("%s says nothing about the size of its images: give -size HxW, such as -size 32x32, or -preset NAME", f.Path)
+		return fmt.Errorf("%s says nothing about the size of its images: give -size HxW, such as -size 32x32, "+
+			"or -preset NAME", f.Path)
 	}
 	net.Nonlinearity, net.Rescaled = cfg.Network.Nonlinearity, cfg.Network.Rescaled
 	if o.nonlinearity != "" {
@@ -253,7 +270,8 @@ func (f *File) found(o *Options, c *cli.Command) error {
 	}
 	if f.Config.Network.NeedsLevels() {
 		if have := f.Config.Network.Levels; have > 1 && have != len(f.Sigmas) {
-			return fmt.Errorf("%s is of a network for %d noise levels, and the ladder has %d: give -levels %[2]d with its sigma-begin and sigma-end", f.Path, have, len(f.Sigmas))
+			return fmt.Errorf("%s is of a network for %d noise levels, and the ladder has %d: "+
+				"give -levels %[2]d with its sigma-begin and sigma-end", f.Path, have, len(f.Sigmas))
 		}
 		f.Config.Network.Levels = len(f.Sigmas)
 	}
@@ -265,7 +283,8 @@ func (f *File) found(o *Options, c *cli.Command) error {
 		f.Config.Sampling = train.Sampling{T: t, Denoise: denoise}
 	}
 	if o.preset == "" && preset.Name != "" {
-		f.Notes = append(f.Notes, fmt.Sprintf("network and ladder are those of preset %s: its image size and sampling are taken", preset.Name))
+		f.Notes = append(f.Notes, fmt.Sprintf("network and ladder are those of preset %s: its image size and sampling are "+
+			"taken", preset.Name))
 	}
 	return nil
 }
@@ -279,7 +298,8 @@ func (f *File) preset(o *Options, net model.Config) (train.Preset, error) {
 	for _, p := range train.Presets {
 		sigmas, err := p.Config.Ladder()
 		n := p.Config.Network
-		if err != nil || n.Net != net.Net || n.NGF != net.NGF || n.Channels != net.Channels || f.Weights.Sigmas == nil || sigmas.DiffersFrom(f.Weights.Sigmas) >= 0 {
+		if err != nil || n.Net != net.Net || n.NGF != net.NGF || n.Channels != net.Channels || f.Weights.Sigmas == nil ||
+			sigmas.DiffersFrom(f.Weights.Sigmas) >= 0 {
 			continue
 		}
 		return train.FindPreset(p.Name)
@@ -289,7 +309,8 @@ func (f *File) preset(o *Options, net model.Config) (train.Preset, error) {
 
 // errNoLadder makes the error for a file without a ladder when none is given.
 func errNoLadder(path string) error {
-	return fmt.Errorf("%s keeps no ladder of noise levels: give -sigma-begin, -sigma-end and -levels, or -preset NAME", path)
+	return fmt.Errorf("%s keeps no ladder of noise levels: give -sigma-begin, -sigma-end and -levels, or -preset NAME",
+		path)
 }
 
 // ladder takes the file's ladder, or the one given, and holds the two against each other where both are there.
@@ -349,7 +370,8 @@ func (f *File) ladder(o *Options, c *cli.Command) (err error) {
 		if i < len(f.Sigmas) {
 			want = fmt.Sprintf("%.7g", f.Sigmas[i])
 		}
-		return fmt.Errorf("%s keeps another ladder than the one given: sigma of level %d is %s in it (%d levels) and %s by -preset or the flags of the ladder (%d levels); leave those out", f.Path, i, have, len(buffer), want, len(f.Sigmas))
+		return fmt.Errorf("%s keeps another ladder than the one given: sigma of level %d is %s in it (%d levels) and %s by "+
+			"-preset or the flags of the ladder (%d levels); leave those out", f.Path, i, have, len(buffer), want, len(f.Sigmas))
 	}
 	return nil
 }
@@ -377,7 +399,8 @@ func sigmaOf(path string, buffer []float64) (train.Sigma, model.Ladder, error) {
 			at, text = i, fmt.Sprintf("as a %s one it would be %.7g", spacing, l[i])
 		}
 	}
-	return train.Sigma{}, nil, fmt.Errorf("%s keeps a ladder that is neither geometric nor linear: sigma of level %d is %.7g, and %s", path, at, buffer[at], text)
+	return train.Sigma{}, nil, fmt.Errorf("%s keeps a ladder that is neither geometric nor linear: "+
+		"sigma of level %d is %.7g, and %s", path, at, buffer[at], text)
 }
 
 // Prepare sets in c what a run has from the file that it starts from: the network, and where it goes on with the file's
@@ -400,7 +423,8 @@ func Prepare(c *train.Config, path string, goOn bool, net string) error {
 			err = stored.Network.Validate()
 		}
 		if err != nil {
-			return fmt.Errorf("%s holds a configuration that cannot be read: %w; it may come from another version of the program", path, err)
+			return fmt.Errorf("%s holds a configuration that cannot be read: %w; it may come from another version of the "+
+				"program", path, err)
 		}
 		of = *stored
 	} else {
@@ -416,7 +440,8 @@ func Prepare(c *train.Config, path string, goOn bool, net string) error {
 		}
 	}
 	if net != "" && net != of.Network.Net {
-		return fmt.Errorf("%s holds network %s, and %s was asked for: leave -net out, or give another file", path, of.Network.Net, net)
+		return fmt.Errorf("%s holds network %s, and %s was asked for: leave -net out, or give another file", path,
+			of.Network.Net, net)
 	}
 	c.SetNetwork(of.Network.Net)
 	h, width, channels := c.Network.Height, c.Network.Width, c.Network.Channels // the data's

@@ -56,7 +56,8 @@ func TestFound(t *testing.T) {
 			t.Errorf("%s %s: %v", c.file, c.args, err)
 			continue
 		}
-		if s := f.Config.Sigma; f.Config.Network != c.net || s.Begin.Value != c.begin || s.End.Value != c.end || s.Levels != c.levels || s.Spacing != c.spacing || len(f.Sigmas) != c.levels {
+		if s := f.Config.Sigma; f.Config.Network != c.net || s.Begin.Value != c.begin || s.End.Value != c.end ||
+			s.Levels != c.levels || s.Spacing != c.spacing || len(f.Sigmas) != c.levels {
 			t.Errorf("%s: %+v, %+v; expected %+v", c.file, f.Config.Network, s, c)
 		}
 		ema := checkpoint.EMAPrefix
@@ -149,11 +150,13 @@ func TestSigmaOf(t *testing.T) {
 		}
 		buffer[0], buffer[231] = 50, float64(float32(0.01))
 		s, got, err := sigmaOf("a.pth", buffer)
-		if err != nil || s != (train.Sigma{Begin: train.SigmaEnd{Value: 50}, End: train.SigmaEnd{Value: 0.01}, Levels: 232, Spacing: spacing}) || !slices.Equal(got, l) {
+		if err != nil || s != (train.Sigma{Begin: train.SigmaEnd{Value: 50}, End: train.SigmaEnd{Value: 0.01}, Levels: 232,
+			Spacing: spacing}) || !slices.Equal(got, l) {
 			t.Errorf("%s: %+v, %v", spacing, s, err)
 		}
 		buffer[100] *= 1 + 3e-6
-		if _, _, err := sigmaOf("a.pth", buffer); err == nil || !strings.Contains(err.Error(), "sigma of level 100 is") || !strings.Contains(err.Error(), spacing) {
+		if _, _, err := sigmaOf("a.pth", buffer); err == nil || !strings.Contains(err.Error(), "sigma of level 100 is") ||
+			!strings.Contains(err.Error(), spacing) {
 			t.Errorf("%s with another level: %v", spacing, err)
 		}
 	}
@@ -185,7 +188,8 @@ func TestPrepare(t *testing.T) {
 	if err := Prepare(&c, pth, true, ""); err != nil {
 		t.Fatal(err)
 	}
-	if c.Network.NGF != 3 || c.Sigma.Levels != 5 || c.Sigma.Spacing != "linear" || c.Adam != (train.Adam{LR: 1e-4, Beta1: 0.9, Beta2: 0.999, Eps: 1e-8}) {
+	if c.Network.NGF != 3 || c.Sigma.Levels != 5 || c.Sigma.Spacing != "linear" ||
+		c.Adam != (train.Adam{LR: 1e-4, Beta1: 0.9, Beta2: 0.999, Eps: 1e-8}) {
 		t.Errorf("continue: %+v", c)
 	}
 	c = preset.Config
@@ -202,10 +206,12 @@ func TestPrepare(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	from := train.Config{Network: net, Sigma: train.Sigma{Begin: train.SigmaEnd{Value: 4}, End: train.SigmaEnd{Value: 0.1}, Levels: 3}}
+	from := train.Config{Network: net, Sigma: train.Sigma{Begin: train.SigmaEnd{Value: 4}, End: train.SigmaEnd{Value: 0.1},
+		Levels: 3}}
 	ck := &checkpoint.Checkpoint{Config: from.YAML()}
 	for _, p := range params {
-		ck.Tensors = append(ck.Tensors, model.Named{Name: "param." + p.Name, T: tensor.New(tensor.WithShape(p.TorchShape()...), tensor.WithBacking(make([]float32, p.Shape.TotalSize())))})
+		ck.Tensors = append(ck.Tensors, model.Named{Name: "param." + p.Name,
+			T: tensor.New(tensor.WithShape(p.TorchShape()...), tensor.WithBacking(make([]float32, p.Shape.TotalSize())))})
 	}
 	path := filepath.Join(t.TempDir(), "c.safetensors")
 	if err := ck.Write(path); err != nil {
@@ -217,14 +223,16 @@ func TestPrepare(t *testing.T) {
 	}
 	out := filepath.Join(t.TempDir(), "a.safetensors")
 	err = picture.WriteFile(out, func(w io.Writer) error {
-		return checkpoint.WriteStateDict(w, checkpoint.StateFile{Network: net, Sigmas: f.Sigmas, Config: f.Config.YAML(), Step: 9}, f, checkpoint.ParamPrefix)
+		return checkpoint.WriteStateDict(w, checkpoint.StateFile{Network: net, Sigmas: f.Sigmas, Config: f.Config.YAML(),
+			Step: 9}, f, checkpoint.ParamPrefix)
 	})
 	f.Close()
 	if err != nil {
 		t.Fatal(err)
 	}
 	c = preset.Config
-	if err := Prepare(&c, out, false, ""); err != nil || c.Network.Net != "mlp" || c.Network.Hidden != 3 || c.Network.DataSD != 1.5 {
+	if err := Prepare(&c, out, false, ""); err != nil || c.Network.Net != "mlp" || c.Network.Hidden != 3 ||
+		c.Network.DataSD != 1.5 {
 		t.Errorf("init from a state_dict: %+v, %v", c.Network, err)
 	}
 	if err := Prepare(&c, out, true, ""); err == nil || !strings.Contains(err.Error(), "holds no state of Adam") {

@@ -24,7 +24,8 @@ type Previewer struct {
 }
 
 // New prepares previews of n samples. The seed of o is used for each; an epsilon of 0 is chosen by Technique 4.
-func New(b kernels.Backend, cfg model.Config, precision kernels.Precision, sigmas model.Ladder, o sample.Options, n int) (*Previewer, error) {
+func New(b kernels.Backend, cfg model.Config, precision kernels.Precision, sigmas model.Ladder,
+	o sample.Options, n int) (*Previewer, error) {
 	s, err := NewSampler(b, cfg, precision, sigmas, o, batchOf(cfg, n))
 	if err != nil {
 		return nil, err

@@ -23,8 +23,8 @@ type Sampler struct {
 	chain *sample.Chain
 }
 
-// BatchFor is how many rows are drawn together where nobody says: so many that one layer's activations at full
-// resolution fill about 16 MiB, between 1 and 64 images, and 512 vectors. The samples do not depend on it.
+// BatchFor chooses how many rows are drawn together where nobody says: 512 vectors, or between 1 and 64 images, such
+// that one layer's activations at full resolution fill about 16 MiB. The samples do not depend on it.
 func BatchFor(cfg model.Config) int {
 	if cfg.Vectors() {
 		return 512
@@ -34,7 +34,8 @@ func BatchFor(cfg model.Config) int {
 
 // NewSampler builds the network for batches of the given number of rows, with convolutions in the given precision. An
 // epsilon of 0 is chosen by Technique 4. Load gives it weights.
-func NewSampler(b kernels.Backend, cfg model.Config, precision kernels.Precision, sigmas model.Ladder, o sample.Options, batch int) (*Sampler, error) {
+func NewSampler(b kernels.Backend, cfg model.Config, precision kernels.Precision, sigmas model.Ladder,
+	o sample.Options, batch int) (*Sampler, error) {
 	if o.Epsilon == 0 && len(sigmas) > 0 && o.T > 0 {
 		o.Epsilon = sample.Epsilon(sigmas, o.T)
 	}
@@ -88,7 +89,7 @@ func (s *Sampler) unscale(x []float32) {
 	}
 }
 
-// Values is how many values Read needs room for.
+// Values returns the number of values that Read needs room for.
 func (s *Sampler) Values() int { return s.score.N * s.score.D }
 
 // Draw draws samples 0 to n-1, (n, D), images in [0, 1]. Sample k is the same for any n and any batch size. each,
@@ -122,7 +123,8 @@ func (s *Sampler) Draw(ctx context.Context, n int, each func(Batch) error) ([]fl
 		}
 		for i, v := range x[:rows*d] {
 			if math.IsNaN(float64(v)) || math.IsInf(float64(v), 0) {
-				return out, fmt.Errorf("sample %d became %g: the chain ran away, or the weights are not finite; try a smaller epsilon than %.3g or more than T = %d steps a level", first+i/d, v, s.Options.Epsilon, s.Options.T)
+				return out, fmt.Errorf("sample %d became %g: the chain ran away, or the weights are not finite; "+
+					"try a smaller epsilon than %.3g or more than T = %d steps a level", first+i/d, v, s.Options.Epsilon, s.Options.T)
 			}
 		}
 		s.unscale(x)

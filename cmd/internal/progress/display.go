@@ -41,7 +41,7 @@ func (d *Display) Close() {
 	d.bar = nil
 }
 
-// wait begins something that takes time, of which [Display.text] says nothing at first.
+// wait begins something that takes time. [Display.text] says nothing about it at first.
 func (d *Display) wait() {
 	d.next = time.Now().Add(quietTime)
 	if d.redraws {
@@ -86,7 +86,7 @@ func (d *Display) clear() {
 	}
 }
 
-// startBar puts a bar of so many steps on a terminal.
+// startBar shows a bar of the given number of steps on a terminal.
 func (d *Display) startBar(steps int64, look ...progressbar.Option) {
 	d.wait()
 	if !d.redraws {

@@ -8,6 +8,7 @@ import (
 	"unicode/utf8"
 
 	"sigmaz/train"
+	"sigmaz/train/dataset"
 )
 
 // In a window of 40 columns the text leaves the 14 that percent, bar and spaces take at least.
@@ -32,7 +33,8 @@ func quietFor(d *Display) { d.next = time.Now() }
 func TestPlainTraining(t *testing.T) {
 	var b bytes.Buffer
 	d := New(&b)
-	p := train.Progress{Step: 3, Steps: 10, Loss: 38.9, Relative: 0.099, Unit: "D/2", ImagesPerS: 390, Left: 130 * time.Second}
+	p := train.Progress{Step: 3, Steps: 10, Loss: 38.9, Relative: 0.099, Unit: "D/2", ImagesPerS: 390,
+		Left: 130 * time.Second}
 	d.Event(train.Training{Steps: 10})
 	d.Event(p) // not long enough since the start
 	d.Event(train.Logged{Progress: p})
@@ -67,10 +69,11 @@ func TestPlainData(t *testing.T) {
 	d.Event(train.Compared{Done: 1, Total: 1770, Left: time.Second}) // not long enough
 	d.pairs = time.Now().Add(-2 * pairsTime)
 	d.Event(train.Compared{Done: 177, Total: 1770, Left: time.Minute})
-	d.Event(train.PairDistances{Distances: train.Distances{Max: 14.9, Min: 0.25, Duplicates: 2}, End: 0.0125})
+	d.Event(train.PairDistances{Distances: dataset.Distances{Max: 14.9, Min: 0.25, Duplicates: 2}, End: 0.0125})
 	d.Event(train.Diameter{Max: 7.5, N: 60})
 	d.Event(train.Warning{Text: "take `net` mlp"})
-	d.Event(train.StartedFrom{Path: "a.pth", Kind: "PyTorch checkpoint", Step: 7, Stepped: true, Average: train.AverageFromAverage})
+	d.Event(train.StartedFrom{Path: "a.pth", Kind: "PyTorch checkpoint", Step: 7, Stepped: true,
+		Average: train.AverageFromAverage})
 	d.Event(train.StartedFrom{Path: "b.pth", Kind: "state_dict", Average: train.AverageFromWeights})
 	d.Event(train.StartedFrom{Path: "c", Kind: "checkpoint", Step: 8, Stepped: true, GoesOn: true})
 	d.Event(train.SetAside{Checkpoints: 3, Ext: ".aside"})
@@ -144,16 +147,19 @@ func TestBarOnTerminal(t *testing.T) {
 	d.Event(train.Evaluating{Step: 5})
 	d.Close()
 	text := b.String()
-	if strings.Count(text, "\n") != 1 || !strings.Contains(text, "\rstep 5  p.png\n") || !strings.Contains(text, "loss 1.5 (0.500 of D/2)") {
+	if strings.Count(text, "\n") != 1 || !strings.Contains(text, "\rstep 5  p.png\n") ||
+		!strings.Contains(text, "loss 1.5 (0.500 of D/2)") {
 		t.Errorf("shown %q", text)
 	}
-	if !strings.HasSuffix(text, "\r") || strings.TrimSpace(text[strings.LastIndex(strings.TrimRight(text, "\r"), "\r"):]) != "" {
+	if !strings.HasSuffix(text, "\r") ||
+		strings.TrimSpace(text[strings.LastIndex(strings.TrimRight(text, "\r"), "\r"):]) != "" {
 		t.Errorf("the bar stays in %q", text)
 	}
 }
 
 func TestShortTime(t *testing.T) {
-	for d, want := range map[time.Duration]string{8 * time.Second: "8s", 130 * time.Second: "2m10s", 11100 * time.Second: "3h05m", 26 * time.Hour: "1d02h", 0: "0s"} {
+	for d, want := range map[time.Duration]string{8 * time.Second: "8s", 130 * time.Second: "2m10s",
+		11100 * time.Second: "3h05m", 26 * time.Hour: "1d02h", 0: "0s"} {
 		if got := shortTime(d); got != want {
 			t.Errorf("%v is %s, expected %s", d, got, want)
 		}

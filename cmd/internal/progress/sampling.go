@@ -8,14 +8,14 @@ import (
 	"github.com/schollz/progressbar/v3"
 )
 
-// StartSampling shows the beginning of sampling in so many steps.
+// StartSampling shows that sampling begins, and takes the given number of steps.
 func (d *Display) StartSampling(steps int) {
 	d.total, d.start = steps, time.Now()
 	d.startBar(int64(steps), progressbar.OptionSetDescription("sampling"), progressbar.OptionSetPredictTime(true),
 		progressbar.OptionSetElapsedTime(true), progressbar.OptionClearOnFinish())
 }
 
-// Sampled shows that so many steps are done.
+// Sampled shows how many steps are done by now.
 func (d *Display) Sampled(done int) {
 	switch {
 	case d.bar != nil:

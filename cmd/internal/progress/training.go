@@ -102,12 +102,12 @@ func (d *Display) startedFrom(e train.StartedFrom) {
 	d.line("init     weights of %s (%s%s)%s", e.Path, e.Kind, at, average)
 }
 
-// stepText is a line about the progress of training, where there is no bar.
+// stepText writes a line about the progress of training, where there is no bar.
 func stepText(p train.Progress) string {
 	return fmt.Sprintf("step %d/%d  %s", p.Step, p.Steps, progressText(p, 100))
 }
 
-// progressText is the progress of training in words, short enough to leave room for a bar in a window of that many
+// progressText writes the progress of training in words, short enough to leave room for a bar in a window of cols
 // columns.
 func progressText(p train.Progress, cols int) string {
 	if cols < 80 {
@@ -117,7 +117,7 @@ func progressText(p train.Progress, cols int) string {
 		digits3(p.Loss), p.Relative, p.Unit, digits3(p.ImagesPerS), shortTime(p.Left))
 }
 
-// digits3 is v in three digits or, from 1,000 on, in all of them.
+// digits3 writes v in three digits or, from 1,000 on, in all of them.
 func digits3(v float64) string {
 	switch {
 	case v >= 1e7 || v <= -1e7 || v != v:
@@ -128,7 +128,7 @@ func digits3(v float64) string {
 	return fmt.Sprintf("%.3g", v)
 }
 
-// shortTime is a duration in its two largest units: 1d02h, 3h05m, 2m10s, 8s.
+// shortTime writes a duration in its two largest units: 1d02h, 3h05m, 2m10s, 8s.
 func shortTime(d time.Duration) string {
 	s := int64(d.Round(time.Second) / time.Second)
 	switch {

@@ -59,37 +59,51 @@ func newOptions() *options {
 		Args: []cli.Arg{modelfile.Arg},
 		Groups: []cli.Group{
 			{Name: "Samples", Flags: []cli.Flag{
-				{Name: "n", Arg: "N", Unit: "samples", Help: "how many to draw", Value: &o.n, Default: "64 images, or 2,000 points"},
+				{Name: "n", Arg: "N", Unit: "samples", Help: "how many to draw", Value: &o.n,
+					Default: "64 images, or 2,000 points"},
 				{Name: "seed", Arg: "S", Help: "seed of the start and of the noise", Value: &o.seed},
 			}},
 			{Name: "Weights", Flags: o.file.WeightFlags()},
 			{Name: "Annealed Langevin dynamics", Flags: []cli.Flag{
 				{Name: "T", Arg: "T", Unit: "steps", Help: "Langevin steps at each noise level", Value: &o.t, Default: "the run's"},
-				{Name: "epsilon", Arg: "E", Help: "step size at the last level, in a_i = E sigma_i^2/sigma_L^2; 0: by Technique 4 of Song and Ermon 2020", Value: &o.epsilon, Default: "the run's; with another -T than the run's, 0"},
-				{Name: "denoise", Help: "end with the step x + sigma_L^2 s(x, sigma_L); -denoise=false leaves it out", Value: &o.denoise, Default: "the run's"},
+				{Name: "epsilon", Arg: "E",
+					Help:  "step size at the last level, in a_i = E sigma_i^2/sigma_L^2; 0: by Technique 4 of Song and Ermon 2020",
+					Value: &o.epsilon, Default: "the run's; with another -T than the run's, 0"},
+				{Name: "denoise", Help: "end with the step x + sigma_L^2 s(x, sigma_L); -denoise=false leaves it out",
+					Value: &o.denoise, Default: "the run's"},
 			}},
 			{Name: "Output", Note: "Files that are there already are replaced, once the new ones are whole.", Flags: []cli.Flag{
-				{Name: "o", Arg: "FILE.png", Help: "picture of all samples; for points in the plane two more beside it, FILE-fields.png and FILE-noise.png, show the score", Value: &o.out, Default: "RUN/samples/sample-STEP-seedS.png"},
-				{Name: "images", Arg: "DIR", Help: "new or empty folder for every sample as a PNG of its own, 00000.png on", Value: &o.images},
-				{Name: "npy", Arg: "FILE", Help: "the samples for numpy.load: images (N, H, W, C) as float32, not clamped; vectors (N, D), as float64 in the data's own units where training standardised them", Value: &o.npy},
-				{Name: "csv", Arg: "FILE", Help: "vectors as a table in the data's own units, with its columns' names", Value: &o.csv},
+				{Name: "o", Arg: "FILE.png", Help: "picture of all samples; for points in the plane two more beside it, " +
+					"FILE-fields.png and FILE-noise.png, show the score", Value: &o.out, Default: "RUN/samples/sample-STEP-seedS.png"},
+				{Name: "images", Arg: "DIR", Help: "new or empty folder for every sample as a PNG of its own, 00000.png on",
+					Value: &o.images},
+				{Name: "npy", Arg: "FILE", Help: "the samples for numpy.load: images (N, H, W, C) as float32, not clamped; " +
+					"vectors (N, D), as float64 in the data's own units where training standardised them", Value: &o.npy},
+				{Name: "csv", Arg: "FILE", Help: "vectors as a table in the data's own units, with its columns' names",
+					Value: &o.csv},
 				{Name: "gif", Arg: "FILE", Help: "the annealing as a film", Value: &o.gif},
 			}},
 			o.file.Group(),
 			{Name: "Machine", Flags: append(o.device.Flags("run"),
 				o.device.PrecisionFlag("the run's"),
-				cli.Flag{Name: "batch", Arg: "B", Unit: "samples", Help: "samples drawn together; the result does not depend on it", Value: &o.batch, Default: "by the image size"},
-				cli.Flag{Name: "workers", Arg: "W", Unit: "goroutines", Help: "worker goroutines on the CPU, which change no result; 0: one a core", Value: &o.workers})},
+				cli.Flag{Name: "batch", Arg: "B", Unit: "samples", Help: "samples drawn together; the result does not depend on it",
+					Value: &o.batch, Default: "by the image size"},
+				cli.Flag{Name: "workers", Arg: "W", Unit: "goroutines",
+					Help: "worker goroutines on the CPU, which change no result; 0: one a core", Value: &o.workers})},
 		},
 		Examples: []cli.Example{
 			{Line: "sample runs/glyphs-1", What: "64 new images, as one picture in the run's folder"},
-			{Line: "sample runs/glyphs-1 -n 100 -seed 7 -images out -gif out.gif", What: "others: each as a PNG, and a film of how they came to be"},
-			{Line: "sample runs/glyphs-1/checkpoints/step-0009000.safetensors -raw -o raw.png", What: "from one checkpoint, with its raw weights"},
-			{Line: "sample checkpoint_300000.pth -net ncsnv2 -size 32", What: "from a checkpoint of the original repository, with its moving average"},
+			{Line: "sample runs/glyphs-1 -n 100 -seed 7 -images out -gif out.gif",
+				What: "others: each as a PNG, and a film of how they came to be"},
+			{Line: "sample runs/glyphs-1/checkpoints/step-0009000.safetensors -raw -o raw.png",
+				What: "from one checkpoint, with its raw weights"},
+			{Line: "sample checkpoint_300000.pth -net ncsnv2 -size 32",
+				What: "from a checkpoint of the original repository, with its moving average"},
 			{Line: "sample runs/swissroll-1 -n 10000 -npy points.npy", What: "numbers for numpy.load"},
 			{Line: "sample runs/iris-1 -n 500 -csv new.csv", What: "rows like those of the table that was learned"},
 		},
-		Notes:    []string{"Exit codes: 0 done; 1 failed, or interrupted after the finished samples were written; 2 wrong usage; 130 quit by a second Ctrl-C."},
+		Notes: []string{"Exit codes: 0 done; 1 failed, or interrupted after the finished samples were written; " +
+			"2 wrong usage; 130 quit by a second Ctrl-C."},
 		Stopping: cli.Stops,
 		Unread:   cli.GoesOn, // the files are written all the same
 		Check:    o.checkFlags,
@@ -189,7 +203,8 @@ func (j *job) settle() error {
 		}
 	}
 	if int64(j.n)*int64(j.cfg.Network.D()) > math.MaxInt32 {
-		return fmt.Errorf("-n is %d: expected at most %d samples of %d values, which are held in memory; draw more with other seeds", j.n, math.MaxInt32/j.cfg.Network.D(), j.cfg.Network.D())
+		return fmt.Errorf("-n is %d: expected at most %d samples of %d values, which are held in memory; "+
+			"draw more with other seeds", j.n, math.MaxInt32/j.cfg.Network.D(), j.cfg.Network.D())
 	}
 	if j.out = o.out; j.out == "" {
 		name := fmt.Sprintf("sample-%07d-seed%d.png", j.in.Step, o.seed)
@@ -239,13 +254,14 @@ func (j *job) outputs() []output {
 // check finds now what would keep the results from being written later.
 func (j *job) check() error {
 	if j.gif != "" && j.vectors() && !j.plane() {
-		return fmt.Errorf("-gif: expected images or points in the plane, found samples of %d values; leave it away", j.cfg.Network.D())
+		return fmt.Errorf("-gif: expected images or points in the plane, found samples of %d values; leave it out",
+			j.cfg.Network.D())
 	}
 	if j.csv != "" && !j.vectors() {
-		return errors.New("-csv: images are no rows of a table; leave it away, or write them with -npy FILE")
+		return errors.New("-csv: images are no rows of a table; leave it out, or write them with -npy FILE")
 	}
 	if j.images != "" && j.vectors() {
-		return errors.New("-images: points have no images; leave it away, or write them with -npy FILE")
+		return errors.New("-images: points have no images; leave it out, or write them with -npy FILE")
 	}
 	outputs := j.outputs()
 	flagOf := map[string]string{}
@@ -255,7 +271,8 @@ func (j *job) check() error {
 			path = filepath.Clean(o.path)
 		}
 		if first, ok := flagOf[path]; ok {
-			return cli.Usagef("%s and %s are both %s: expected a file of its own for each, or one would replace the other", first, o.flag, o.path)
+			return cli.Usagef("%s and %s are both %s: expected a file of its own for each, or one would replace the other",
+				first, o.flag, o.path)
 		}
 		flagOf[path] = o.flag
 	}
@@ -273,7 +290,8 @@ func (j *job) check() error {
 			return fmt.Errorf("cannot read the folder of -images: %w; choose another", err)
 		}
 		if len(entries) > 0 {
-			return fmt.Errorf("-images %s is not empty: expected a new or empty folder, so that no older image is mixed in; choose another or empty it", j.images)
+			return fmt.Errorf("-images %s is not empty: expected a new or empty folder, so that no older image is mixed in; "+
+				"choose another or empty it", j.images)
 		}
 		if err := picture.CheckWritable(filepath.Join(j.images, "00000.png")); err != nil {
 			return err
@@ -309,14 +327,17 @@ func draw(ctx context.Context, o *options, stdout, stderr io.Writer) error {
 	for _, note := range j.in.Notes {
 		fmt.Fprintf(stdout, "%s: %s\n", j.in.Path, note)
 	}
-	fmt.Fprintf(stdout, "%s: %s%s, %dx%dx%d, %s, on %s\n", j.in.Path, j.in.At(), net.Net, net.Height, net.Width, net.Channels, j.in.Which(), b.Name())
+	fmt.Fprintf(stdout, "%s: %s%s, %dx%dx%d, %s, on %s\n", j.in.Path, j.in.At(), net.Net, net.Height, net.Width,
+		net.Channels, j.in.Which(), b.Name())
 	nfe := j.opt.NFE(len(j.sigmas))
 	denoise := ""
 	if j.opt.Denoise {
 		denoise = " + 1"
 	}
-	fmt.Fprintf(stdout, "%s at %s x T %d%s = %d evaluations of the network each, %d in all; sigma %.3g to %.3g, epsilon %.3g, seed %d\n",
-		count(j.n, "sample"), count(len(j.sigmas), "level"), j.opt.T, denoise, nfe, int64(nfe)*int64(j.n), j.sigmas.Begin(), j.sigmas.End(), j.opt.Epsilon, o.seed)
+	fmt.Fprintf(stdout, "%s at %s x T %d%s = %d evaluations of the network each, %d in all; sigma %.3g to %.3g, "+
+		"epsilon %.3g, seed %d\n",
+		count(j.n, "sample"), count(len(j.sigmas), "level"), j.opt.T, denoise, nfe, int64(nfe)*int64(j.n), j.sigmas.Begin(),
+		j.sigmas.End(), j.opt.Epsilon, o.seed)
 	if w := j.warning(); w != "" {
 		fmt.Fprintf(stderr, "warning: %s\n", w)
 	}
@@ -358,7 +379,8 @@ func draw(ctx context.Context, o *options, stdout, stderr io.Writer) error {
 	}
 	interrupted := err != nil
 	took := time.Since(start)
-	fmt.Fprintf(stdout, "%s in %s, %.3g evaluations a second\n", count(drawn, "sample"), took.Round(10*time.Millisecond), float64(done*batch)/took.Seconds())
+	fmt.Fprintf(stdout, "%s in %s, %.3g evaluations a second\n", count(drawn, "sample"), took.Round(10*time.Millisecond),
+		float64(done*batch)/took.Seconds())
 	if err := j.write(s, x, film, stdout, stderr); err != nil {
 		return err
 	}
@@ -543,8 +565,8 @@ func (j *job) data(stderr io.Writer) []float32 {
 	return set.F32[:d*min(set.N, shownData)]
 }
 
-// warning returns a warning, with settings that are safe, where this schedule lets a network that does not see sigma run
-// away or nearly so, and "" elsewhere.
+// warning returns a warning, with settings that are safe, where this schedule lets a network that does not see sigma
+// run away or nearly so, and "" elsewhere.
 func (j *job) warning() string {
 	verdict, margin := sample.JudgeStability(j.cfg.Network.SeesSigma(), j.sigmas, j.opt.T, j.opt.Epsilon)
 	if verdict == sample.Stable {
@@ -560,6 +582,7 @@ func (j *job) warning() string {
 		use += fmt.Sprintf(" or -T %d -epsilon %.3g", j.opt.T, eps)
 	}
 	end2 := j.sigmas.End() * j.sigmas.End()
-	return fmt.Sprintf("T epsilon/sigma_L^2 = %.3g is %.2f of 4(g-1), where g = %.4g is the ratio of neighbouring levels: %s does not see sigma and %s; use %s",
+	return fmt.Sprintf("T epsilon/sigma_L^2 = %.3g is %.2f of 4(g-1), where g = %.4g is the ratio of neighbouring "+
+		"levels: %s does not see sigma and %s; use %s",
 		float64(j.opt.T)*j.opt.Epsilon/end2, margin, j.sigmas.Ratio(), j.cfg.Network.Net, will, use)
 }

@@ -61,7 +61,8 @@ func writeRun(t *testing.T, c *train.Config, prefixes ...string) string {
 			for j := range w {
 				w[j] *= 0.1
 			}
-			ck.Tensors = append(ck.Tensors, model.Named{Name: prefix + p.Name, T: tensor.New(tensor.WithShape(p.TorchShape()...), tensor.WithBacking(w))})
+			ck.Tensors = append(ck.Tensors, model.Named{Name: prefix + p.Name,
+				T: tensor.New(tensor.WithShape(p.TorchShape()...), tensor.WithBacking(w))})
 		}
 	}
 	run := filepath.Join(t.TempDir(), "run")
@@ -151,7 +152,8 @@ func TestImages(t *testing.T) {
 	// flags before and after the run; 5 images in batches of 1 and of 4, where the second batch is not full
 	stdout, stderr := mustRun(t, "-n", "5", run, "-batch", "1", "-seed", "3", "-npy", file("1.npy"))
 	picture := filepath.Join(run, "samples", "sample-0000007-seed3.png")
-	for _, want := range []string{"step 7", "EMA weights", "5 samples at 3 levels x T 4 + 1 = 13 evaluations of the network each, 65 in all", "epsilon 0.16", "5 samples in", picture, file("1.npy")} {
+	for _, want := range []string{"step 7", "EMA weights",
+		"5 samples at 3 levels x T 4 + 1 = 13 evaluations of the network each, 65 in all", "epsilon 0.16", "5 samples in", picture, file("1.npy")} {
 		if !strings.Contains(stdout, want) {
 			t.Errorf("output has no %q:\n%s", want, stdout)
 		}
@@ -171,7 +173,8 @@ func TestImages(t *testing.T) {
 		t.Fatalf("shape %s, %d values", shape, len(want))
 	}
 
-	mustRun(t, run, "-n", "5", "-batch", "4", "-workers", "1", "-seed=3", "-npy", file("4.npy"), "-gif", file("a.gif"), "-images", file("images"), "-o", file("grid.png"))
+	mustRun(t, run, "-n", "5", "-batch", "4", "-workers", "1", "-seed=3", "-npy", file("4.npy"), "-gif", file("a.gif"),
+		"-images", file("images"), "-o", file("grid.png"))
 	if _, got := readNPY(t, file("4.npy")); !slices.Equal(got, want) {
 		t.Error("batches of 4 give other images than batches of 1")
 	}
@@ -200,7 +203,8 @@ func TestImages(t *testing.T) {
 			t.Errorf("%v changes nothing", args)
 		}
 	}
-	if stdout, _ := mustRun(t, run, "-n", "1", "-T", "9", "-denoise=false", "-gif", file("a.gif"), "-o", file("x.png")); !strings.Contains(stdout, "T 9 = 27 evaluations") || strings.Contains(stdout, "epsilon 0.16,") {
+	if stdout, _ := mustRun(t, run, "-n", "1", "-T", "9", "-denoise=false", "-gif", file("a.gif"), "-o",
+		file("x.png")); !strings.Contains(stdout, "T 9 = 27 evaluations") || strings.Contains(stdout, "epsilon 0.16,") {
 		t.Errorf("-T 9: %s", stdout)
 	}
 }
@@ -225,13 +229,15 @@ func TestWarning(t *testing.T) {
 	if _, err := fmt.Sscanf(stderr[i:], "use -T %d -epsilon %g", &T, &eps); err != nil {
 		t.Fatal(err)
 	}
-	if _, stderr := mustRun(t, run, "-n", "1", "-T", "4", "-epsilon", "0.15"); !strings.Contains(stderr, "is 1.45 of 4(g-1)") || !strings.Contains(stderr, "is close to it") {
+	if _, stderr := mustRun(t, run, "-n", "1", "-T", "4", "-epsilon", "0.15"); !strings.Contains(stderr,
+		"is 1.45 of 4(g-1)") || !strings.Contains(stderr, "is close to it") {
 		t.Errorf("no warning close to the limit: %q", stderr)
 	}
 	if _, stderr := mustRun(t, run, "-n", "1", "-T", fmt.Sprint(T), "-epsilon", fmt.Sprint(eps)); stderr != "" {
 		t.Errorf("the settings advised are warned about: %s", stderr)
 	}
-	if _, stderr := mustRun(t, writeRun(t, toyConfig(), "param."), "-n", "1", "-T", "1", "-epsilon", "0.001"); strings.Contains(stderr, "grow") {
+	if _, stderr := mustRun(t, writeRun(t, toyConfig(), "param."), "-n", "1", "-T", "1", "-epsilon",
+		"0.001"); strings.Contains(stderr, "grow") {
 		t.Errorf("a network that sees sigma is warned about: %s", stderr)
 	}
 }
@@ -270,7 +276,8 @@ func TestPoints(t *testing.T) {
 	c.Sigma.Levels, c.Sampling.T = 1, 20
 	run = writeRun(t, c, "ema.")
 	stdout, _ = mustRun(t, run, "-n", "20", "-denoise=false", "-gif", film)
-	if !strings.Contains(stdout, "-fields.png") || strings.Contains(stdout, "-noise.png") || !strings.Contains(stdout, "1 level x T 20 = 20 evaluations") {
+	if !strings.Contains(stdout, "-fields.png") || strings.Contains(stdout, "-noise.png") ||
+		!strings.Contains(stdout, "1 level x T 20 = 20 evaluations") {
 		t.Errorf("one level: %s", stdout)
 	}
 
@@ -279,10 +286,12 @@ func TestPoints(t *testing.T) {
 	c.Network.Channels = 5
 	run = writeRun(t, c, "ema.")
 	stdout, _ = mustRun(t, run, "-n", "3", "-npy", npy)
-	if shape, _ := readNPY(t, npy); shape != "(3, 5)" || !strings.Contains(stdout, "sample-0000007-seed0.png") || strings.Contains(stdout, "-fields.png") {
+	if shape, _ := readNPY(t, npy); shape != "(3, 5)" || !strings.Contains(stdout, "sample-0000007-seed0.png") ||
+		strings.Contains(stdout, "-fields.png") {
 		t.Errorf("shape %s, output %s", shape, stdout)
 	}
-	if code, _, stderr := command(run, "-gif", film); code != 1 || !strings.Contains(stderr, "-gif: expected images or points in the plane") {
+	if code, _, stderr := command(run, "-gif", film); code != 1 ||
+		!strings.Contains(stderr, "-gif: expected images or points in the plane") {
 		t.Errorf("film of five dimensions: %d %s", code, stderr)
 	}
 }
@@ -341,7 +350,8 @@ func TestScaler(t *testing.T) {
 	} {
 		c := toyConfig()
 		bad.spoil(c)
-		if code, _, stderr := command(append([]string{writeRun(t, c, "ema.")}, bad.args...)...); code != 1 || !strings.Contains(stderr, bad.want) {
+		if code, _, stderr := command(append([]string{writeRun(t, c, "ema.")}, bad.args...)...); code != 1 ||
+			!strings.Contains(stderr, bad.want) {
 			t.Errorf("expected %q: %d %s", bad.want, code, stderr)
 		}
 	}
@@ -443,7 +453,8 @@ func TestPyTorch(t *testing.T) {
 		t.Fatal(err)
 	}
 	c := imageConfig()
-	c.Network = model.Config{Net: "ncsnv2", Height: 10, Width: 8, Channels: 1, NGF: 3, Nonlinearity: "swish", Rescaled: true}
+	c.Network = model.Config{Net: "ncsnv2", Height: 10, Width: 8, Channels: 1, NGF: 3, Nonlinearity: "swish",
+		Rescaled: true}
 	c.Sigma = train.Sigma{Begin: train.SigmaEnd{Value: 10}, End: train.SigmaEnd{Value: 0.05}, Levels: 5, Spacing: "linear"}
 	ck := &checkpoint.Checkpoint{Step: 7, Config: c.YAML()}
 	for _, nt := range tensors {
@@ -453,7 +464,8 @@ func TestPyTorch(t *testing.T) {
 			}
 		}
 	}
-	ours, out, png := filepath.Join(t.TempDir(), "c.safetensors"), filepath.Join(t.TempDir(), "s.npy"), filepath.Join(t.TempDir(), "s.png")
+	ours, out, png := filepath.Join(t.TempDir(), "c.safetensors"), filepath.Join(t.TempDir(), "s.npy"),
+		filepath.Join(t.TempDir(), "s.png")
 	if err := ck.Write(ours); err != nil {
 		t.Fatal(err)
 	}
@@ -467,7 +479,8 @@ func TestPyTorch(t *testing.T) {
 		}
 		ema = want
 		for _, pth := range []string{name + ".pth", name + "-legacy.pth"} {
-			stdout, _ := mustRun(t, append([]string{filepath.Join(dir, pth), "-net", "ncsnv2", "-size", "10x8", "-nonlinearity", "swish", "-rescaled", raw}, flags...)...)
+			stdout, _ := mustRun(t, append([]string{filepath.Join(dir, pth), "-net", "ncsnv2", "-size", "10x8", "-nonlinearity",
+				"swish", "-rescaled", raw}, flags...)...)
 			if _, got := readNPY(t, out); !slices.Equal(got, want) {
 				t.Errorf("%s %s: other samples", pth, raw)
 			}
@@ -492,7 +505,8 @@ func TestUnwritable(t *testing.T) {
 	dir := t.TempDir()
 	os.Chmod(dir, 0o555)
 	defer os.Chmod(dir, 0o777)
-	if code, _, stderr := command(run, "-o", filepath.Join(dir, "a.png")); code != 1 || !strings.Contains(stderr, "cannot write") {
+	if code, _, stderr := command(run, "-o", filepath.Join(dir, "a.png")); code != 1 ||
+		!strings.Contains(stderr, "cannot write") {
 		t.Errorf("%d %s", code, stderr)
 	}
 }
@@ -504,7 +518,8 @@ func TestInterrupt(t *testing.T) {
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
 	var errs bytes.Buffer
-	if code := New().Execute(ctx, []string{run1, "-n", "3", "-o", out}, cli.Streams{Out: io.Discard, Err: &errs}); code != 1 || !strings.Contains(errs.String(), "nothing was written") {
+	if code := New().Execute(ctx, []string{run1, "-n", "3", "-o", out}, cli.Streams{Out: io.Discard,
+		Err: &errs}); code != 1 || !strings.Contains(errs.String(), "nothing was written") {
 		t.Errorf("%d %s", code, errs.String())
 	}
 	if _, err := os.Stat(out); err == nil {
@@ -514,7 +529,9 @@ func TestInterrupt(t *testing.T) {
 	npy := filepath.Join(t.TempDir(), "a.npy")
 	ctx = &endsAfter{Context: context.Background(), calls: 13 + 5} // 13 evaluations an image: in the second one
 	errs.Reset()
-	if code := New().Execute(ctx, []string{run1, "-n", "3", "-batch", "1", "-o", out, "-npy", npy}, cli.Streams{Out: io.Discard, Err: &errs}); code != 1 || !strings.Contains(errs.String(), "1 sample finished and written, 2 missing") {
+	if code := New().Execute(ctx, []string{run1, "-n", "3", "-batch", "1", "-o", out, "-npy", npy},
+		cli.Streams{Out: io.Discard, Err: &errs}); code != 1 ||
+		!strings.Contains(errs.String(), "1 sample finished and written, 2 missing") {
 		t.Errorf("%d %s", code, errs.String())
 	}
 	if shape, _ := readNPY(t, npy); shape != "(1, 8, 8, 1)" {

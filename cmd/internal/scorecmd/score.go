@@ -52,26 +52,38 @@ func newOptions() *options {
 	run := modelfile.Arg
 	run.Flag = "checkpoint" // as scripts have it from the time when it was a flag
 	o.Command = &cli.Command{
-		Name:  "score",
-		About: "Evaluates a network as a function: reads x from an NPY array and writes the score s(x, sigma), an estimate of the gradient of the log density of the data with noise of deviation sigma, as another.",
-		Args:  []cli.Arg{run},
+		Name: "score",
+		About: "Evaluates a network as a function: reads x from an NPY array and writes the score s(x, sigma), an estimate " +
+			"of the gradient of the log density of the data with noise of deviation sigma, as another.",
+		Args: []cli.Arg{run},
 		Groups: []cli.Group{
 			{Name: "Weights", Flags: o.file.WeightFlags()},
 			{Name: "Arrays", Note: "- is standard input or output; messages then go to standard error.", Flags: []cli.Flag{
-				{Name: "input", Arg: "FILE.npy", Help: "x, float32 or float64: images, or vectors (N, D), in the units that the network was trained in", Value: &o.input, Default: cli.Required},
-				{Name: "layout", Arg: "NAME", Help: "axes of images: nchw is (N, C, H, W) as in PyTorch, nhwc is (N, H, W, C) as sample writes them", Value: cli.Choice{To: &o.layout, Words: layouts}, Known: layouts},
-				{Name: "o", Arg: "FILE.npy", Help: "the score, float32 in the shape of x; a file that is there already is replaced, once the new one is whole", Value: &o.out, Default: cli.Required},
+				{Name: "input", Arg: "FILE.npy",
+					Help:  "x, float32 or float64: images, or vectors (N, D), in the units that the network was trained in",
+					Value: &o.input, Default: cli.Required},
+				{Name: "layout", Arg: "NAME",
+					Help:  "axes of images: nchw is (N, C, H, W) as in PyTorch, nhwc is (N, H, W, C) as sample writes them",
+					Value: cli.Choice{To: &o.layout, Words: layouts}, Known: layouts},
+				{Name: "o", Arg: "FILE.npy", Help: "the score, float32 in the shape of x; " +
+					"a file that is there already is replaced, once the new one is whole", Value: &o.out, Default: cli.Required},
 			}},
 			{Name: "Noise", Note: "One of the three.", Flags: []cli.Flag{
-				{Name: "level", Arg: "I", Help: "noise level of all rows, 0 for the largest sigma", Value: &o.level, Default: "none"},
-				{Name: "sigma", Arg: "S", Help: "standard deviation of the noise of all rows; a network that takes levels has it at those of its ladder alone", Value: &o.sigma, Default: "none"},
-				{Name: "level-file", Arg: "FILE.npy", Help: "a noise level for each row, (N) whole numbers", Value: &o.levelFile, Default: "none"},
+				{Name: "level", Arg: "I", Help: "noise level of all rows, 0 for the largest sigma", Value: &o.level,
+					Default: "none"},
+				{Name: "sigma", Arg: "S", Help: "standard deviation of the noise of all rows; " +
+					"a network that takes levels has it at those of its ladder alone", Value: &o.sigma, Default: "none"},
+				{Name: "level-file", Arg: "FILE.npy", Help: "a noise level for each row, (N) whole numbers", Value: &o.levelFile,
+					Default: "none"},
 			}},
 			o.file.Group(),
 			{Name: "Machine", Flags: append(o.device.Flags("run"),
 				o.device.PrecisionFlag("the run's"),
-				cli.Flag{Name: "batch", Arg: "B", Unit: "rows", Help: "rows that go through the network together; the result does not depend on it", Value: &o.batch, Default: "by the image size"},
-				cli.Flag{Name: "workers", Arg: "W", Unit: "goroutines", Help: "worker goroutines on the CPU, which change no result; 0: one a core", Value: &o.workers})},
+				cli.Flag{Name: "batch", Arg: "B", Unit: "rows",
+					Help: "rows that go through the network together; the result does not depend on it", Value: &o.batch,
+					Default: "by the image size"},
+				cli.Flag{Name: "workers", Arg: "W", Unit: "goroutines",
+					Help: "worker goroutines on the CPU, which change no result; 0: one a core", Value: &o.workers})},
 		},
 		Bare: func(arg string) string {
 			if strings.HasSuffix(arg, ".npy") {
@@ -81,8 +93,10 @@ func newOptions() *options {
 		},
 		Examples: []cli.Example{
 			{Line: "score runs/glyphs-1 -input x.npy -level 0 -o s.npy", What: "the score at the largest noise"},
-			{Line: "score runs/glyphs-1 -input x.npy -layout nhwc -level-file levels.npy -o s.npy", What: "images as sample writes them, each at a level of its own"},
-			{Line: "score checkpoint.pth -preset cifar10 -input - -sigma 0.5 -o -", What: "a published network between two other programs"},
+			{Line: "score runs/glyphs-1 -input x.npy -layout nhwc -level-file levels.npy -o s.npy",
+				What: "images as sample writes them, each at a level of its own"},
+			{Line: "score checkpoint.pth -preset cifar10 -input - -sigma 0.5 -o -",
+				What: "a published network between two other programs"},
 		},
 		Notes:    []string{"Exit codes: 0 done; 1 failed; 2 wrong usage; 130 quit by a second Ctrl-C."},
 		Stopping: cli.Stops,
@@ -113,7 +127,8 @@ func (o *options) checkFlags() error {
 	case len(noise) == 0:
 		return cli.Usagef("the noise is missing: expected -level I, -sigma S or -level-file FILE.npy")
 	case len(noise) > 1:
-		return cli.Usagef("%s are given together: expected one of -level, -sigma and -level-file", strings.Join(noise, " and "))
+		return cli.Usagef("%s are given together: expected one of -level, -sigma and -level-file",
+			strings.Join(noise, " and "))
 	case o.input == "-" && o.levelFile == "-":
 		return cli.Usagef("-input and -level-file are both standard input: expected a file for one of them")
 	case o.Given("batch") && o.batch < 1:
@@ -220,7 +235,8 @@ func score(ctx context.Context, o *options, stdin io.Reader, stdout, messages io
 		out = "standard output"
 	}
 	net := f.Config.Network
-	fmt.Fprintf(messages, "%s: the score of %d rows, %s, float32 %s; %s, %s%s, on %s, %s\n", out, rows.n, o.noiseText(f), (&npy.Header{Shape: rows.shape}).ShapeText(),
+	fmt.Fprintf(messages, "%s: the score of %d rows, %s, float32 %s; %s, %s%s, on %s, %s\n", out, rows.n, o.noiseText(f),
+		(&npy.Header{Shape: rows.shape}).ShapeText(),
 		net.Net, f.At(), f.Which(), b.Name(), time.Since(start).Round(time.Millisecond))
 	return nil
 }
@@ -242,7 +258,8 @@ func (o *options) noise(f *modelfile.File, n int, stdin io.Reader) (func(row int
 			return func(int) (int, float32) { return level, f.Sigmas[level] }, nil
 		}
 		if f.Config.Network.TakesLevels() {
-			return nil, fmt.Errorf("-sigma is %g, which is no level of the ladder, and network %s takes levels alone: the nearest is level %d with sigma %.7g, -level %[3]d", o.sigma, f.Config.Network.Net, level, f.Sigmas[level])
+			return nil, fmt.Errorf("-sigma is %g, which is no level of the ladder, and network %s takes levels alone: "+
+				"the nearest is level %d with sigma %.7g, -level %[3]d", o.sigma, f.Config.Network.Net, level, f.Sigmas[level])
 		}
 		return func(int) (int, float32) { return level, float32(o.sigma) }, nil
 	}
@@ -252,7 +269,8 @@ func (o *options) noise(f *modelfile.File, n int, stdin io.Reader) (func(row int
 	}
 	defer done()
 	if a.Count() != n || len(a.Shape) == 0 || a.Shape[0] != n {
-		return nil, fmt.Errorf("%s has shape %s: expected (%d,), a noise level for each row of -input", o.levelFile, a.ShapeText(), n)
+		return nil, fmt.Errorf("%s has shape %s: expected (%d,), a noise level for each row of -input", o.levelFile,
+			a.ShapeText(), n)
 	}
 	levels, err := npy.ReadAll[int](a)
 	if err != nil {
@@ -303,7 +321,8 @@ func newEvaluator(b kernels.Backend, f *modelfile.File, precision kernels.Precis
 	if err := s.LoadFrom(f, prefix); err != nil {
 		return nil, fmt.Errorf("%s: %w", f.Path, err)
 	}
-	e := &evaluator{Score: s, x: make([]float32, batch*s.D), s: make([]float32, batch*s.D), sigmas: make([]float32, batch), level: make([]float32, batch)}
+	e := &evaluator{Score: s, x: make([]float32, batch*s.D), s: make([]float32, batch*s.D), sigmas: make([]float32, batch),
+		level: make([]float32, batch)}
 	e.program, err = b.Compile(s.Arena, s.Ops)
 	return e, err
 }
@@ -376,7 +395,8 @@ func openRows(o *options, net model.Config, stdin io.Reader) (*rows, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := &rows{array: a, close: done, shape: a.Shape, nchw: o.layout == nchw, c: net.Channels, area: net.Height * net.Width}
+	r := &rows{array: a, close: done, shape: a.Shape, nchw: o.layout == nchw, c: net.Channels,
+		area: net.Height * net.Width}
 	images := map[string][]int{nchw: {net.Channels, net.Height, net.Width}, nhwc: {net.Height, net.Width, net.Channels}}
 	row := images[o.layout]
 	fits := func(row []int) bool { return len(a.Shape) == len(row)+1 && slices.Equal(a.Shape[1:], row) }
@@ -402,7 +422,8 @@ func openRows(o *options, net model.Config, stdin io.Reader) (*rows, error) {
 		if hint == "" && slices.Equal(a.Shape, row) {
 			hint = ", with an axis before it, x[None]"
 		}
-		err = fmt.Errorf("%s has shape %s: network %s takes (N, %s) in layout %s%s", name, a.ShapeText(), net.Net, strings.Trim((&npy.Header{Shape: row}).ShapeText(), "(,)"), o.layout, hint)
+		err = fmt.Errorf("%s has shape %s: network %s takes (N, %s) in layout %s%s", name, a.ShapeText(), net.Net,
+			strings.Trim((&npy.Header{Shape: row}).ShapeText(), "(,)"), o.layout, hint)
 		if r.area == 1 {
 			err = fmt.Errorf("%s has shape %s: network %s takes vectors, (N, %d)", name, a.ShapeText(), net.Net, net.D())
 		}

@@ -37,8 +37,10 @@ func read(t *testing.T, path string) *goldenCase {
 		Sigma: train.Sigma{Begin: train.SigmaEnd{Value: g.Number(t, "sigma_begin")}, End: train.SigmaEnd{Value: g.Number(t, "sigma_end")},
 			Levels: g.Int(t, "levels"), Spacing: g.Meta["spacing"]}}
 	dir := t.TempDir()
-	g.checkpoint, g.x, g.levels = filepath.Join(dir, "c.safetensors"), filepath.Join(dir, "x.npy"), filepath.Join(dir, "levels.npy")
-	if err := (&checkpoint.Checkpoint{Config: c.YAML(), Tensors: g.Group("param.", "param.")}).Write(g.checkpoint); err != nil {
+	g.checkpoint, g.x, g.levels = filepath.Join(dir, "c.safetensors"), filepath.Join(dir, "x.npy"),
+		filepath.Join(dir, "levels.npy")
+	if err := (&checkpoint.Checkpoint{Config: c.YAML(), Tensors: g.Group("param.", "param.")}).Write(
+		g.checkpoint); err != nil {
 		t.Fatal(err)
 	}
 	x, labels := g.Tensor(t, "xt"), g.Tensor(t, "labels")
@@ -197,7 +199,8 @@ func TestForms(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if code, _, stderr := command(bytes.NewReader(levels), g.checkpoint, "-level-file", "-", "-input", g.x, "-o", out()); code != 0 {
+	if code, _, stderr := command(bytes.NewReader(levels), g.checkpoint, "-level-file", "-", "-input", g.x, "-o",
+		out()); code != 0 {
 		t.Errorf("levels from standard input: %s", stderr)
 	}
 	_, got = load(t, out())
@@ -256,7 +259,8 @@ func TestNoise(t *testing.T) {
 
 	ncsn := read(t, golden.Path("ncsn-12x8.safetensors"))
 	code, _, stderr := command(nil, ncsn.checkpoint, "-input", ncsn.x, "-sigma", "0.3", "-o", out)
-	if code != 1 || !strings.Contains(stderr, "takes levels alone") || !strings.Contains(stderr, "level 1 with sigma 0.3162278") {
+	if code != 1 || !strings.Contains(stderr, "takes levels alone") ||
+		!strings.Contains(stderr, "level 1 with sigma 0.3162278") {
 		t.Errorf("sigma between levels: %d, %s", code, stderr)
 	}
 	must(t, ncsn.checkpoint, "-input", ncsn.x, "-sigma", "0.31622777", "-o", out)
@@ -302,7 +306,8 @@ func TestPyTorch(t *testing.T) {
 		must(t, ours, "-input", g.x, "-level-file", g.levels, "-o", out)
 		_, want := load(t, out)
 		for _, pth := range []string{name + ".pth", name + "-legacy.pth"} {
-			must(t, filepath.Join(dir, pth), "-net", "ncsnv2", "-size", "10x8", "-nonlinearity", "swish", "-rescaled", flag, "-input", g.x, "-level-file", g.levels, "-o", out)
+			must(t, filepath.Join(dir, pth), "-net", "ncsnv2", "-size", "10x8", "-nonlinearity", "swish", "-rescaled", flag,
+				"-input", g.x, "-level-file", g.levels, "-o", out)
 			if _, got := load(t, out); !slices.Equal(got, want) {
 				t.Errorf("%s %s: another score", pth, flag)
 			}
@@ -389,7 +394,8 @@ func TestWrongUse(t *testing.T) {
 	}
 
 	// What ends in the middle is said, and leaves the old file.
-	code, _, stderr := command(bytes.NewReader(b[:len(b)-3]), g.checkpoint, "-input", "-", "-o", out, "-level", "0", "-batch", "1")
+	code, _, stderr := command(bytes.NewReader(b[:len(b)-3]), g.checkpoint, "-input", "-", "-o", out, "-level", "0",
+		"-batch", "1")
 	if code != 1 || !strings.Contains(stderr, "standard input is truncated") {
 		t.Errorf("a pipe that ends early: %d, %s", code, stderr)
 	}
@@ -399,10 +405,12 @@ func TestWrongUse(t *testing.T) {
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
 	var errs bytes.Buffer
-	if code := New().Execute(ctx, append(whole, "-level", "0"), cli.Streams{Out: io.Discard, Err: &errs}); code != 1 || !strings.Contains(errs.String(), "interrupted") {
+	if code := New().Execute(ctx, append(whole, "-level", "0"), cli.Streams{Out: io.Discard, Err: &errs}); code != 1 ||
+		!strings.Contains(errs.String(), "interrupted") {
 		t.Errorf("interrupted: %d, %s", code, errs.String())
 	}
-	if code := New().Execute(context.Background(), []string{g.checkpoint, "-input", g.x, "-level", "0", "-o", "-"}, cli.Streams{Out: closed{}, Err: &errs}); code != 1 || !strings.Contains(errs.String(), "standard output") {
+	if code := New().Execute(context.Background(), []string{g.checkpoint, "-input", g.x, "-level", "0", "-o", "-"},
+		cli.Streams{Out: closed{}, Err: &errs}); code != 1 || !strings.Contains(errs.String(), "standard output") {
 		t.Errorf("a closed pipe: %d, %s", code, errs.String())
 	}
 }

@@ -77,10 +77,12 @@ func newFlags() *flags {
 		Examples: []cli.Example{
 			{Line: "train", What: "digits drawn from fonts, under two minutes on two cores"},
 			{Line: "train -data toy:swissroll", What: "points in the plane, with pictures of the learned score field"},
-			{Line: "train -preset fashion-mnist -data DIR -ngf 8 -batch 32 -steps 2000", What: "image files, at a size for two cores"},
+			{Line: "train -preset fashion-mnist -data DIR -ngf 8 -batch 32 -steps 2000",
+				What: "image files, at a size for two cores"},
 			{Line: "train -preset cifar10 -dry-run", What: "what the published settings are and cost"},
 			{Line: "train -resume runs/glyphs-1 -steps 6000", What: "go on with a run, to more steps"},
-			{Line: "train -continue checkpoint_5000.pth -preset cifar10 -data DIR", What: "go on with a run of the original repository"},
+			{Line: "train -continue checkpoint_5000.pth -preset cifar10 -data DIR",
+				What: "go on with a run of the original repository"},
 		},
 		Notes: []string{"Exit codes: 0 done, or stopped and saved; 1 failed; 2 wrong usage; 130 quit before saving."},
 	}
@@ -90,7 +92,8 @@ func newFlags() *flags {
 			if w, ok := s.Field(new(train.Config)).(word); ok {
 				s.Known = w.all()
 			}
-			group.Flags = append(group.Flags, cli.Flag{Name: s.Name, Arg: s.Arg, Unit: s.Unit, Help: s.Help, Value: value{s, f}, Default: s.Default, Known: s.Known})
+			group.Flags = append(group.Flags, cli.Flag{Name: s.Name, Arg: s.Arg, Unit: s.Unit, Help: s.Help, Value: value{s, f},
+				Default: s.Default, Known: s.Known})
 		}
 		c.Groups = append(c.Groups, group)
 	}
@@ -105,11 +108,15 @@ func newFlags() *flags {
 	c.Lists = []cli.List{presets}
 	c.Groups = append([]cli.Group{{Name: "Run", Flags: []cli.Flag{
 		{Name: "preset", Arg: "NAME", Help: "settings to start from", Value: &f.preset, Default: "by -data", Known: names},
-		{Name: "list-presets", Help: "print the presets with the sources of their numbers and the data they expect, and stop", Value: &f.listPresets},
+		{Name: "list-presets", Help: "print the presets with the sources of their numbers and the data they expect, and stop",
+			Value: &f.listPresets},
 		{Name: "config", Arg: "FILE", Help: "settings in YAML, over the preset's and under the flags'", Value: &f.config},
-		{Name: "init", Arg: "FILE", Help: "start from the weights of a run or a file: a checkpoint, a state_dict (.safetensors) or one of PyTorch (.pth); network and width are the file's", Value: &f.init},
-		{Name: "continue", Arg: "FILE", Help: "go on from a checkpoint of PyTorch or of another run in a new run: weights, moving average, Adam's moments and settings, step and ladder", Value: &f.goOn},
-		{Name: "name", Arg: "NAME", Help: "name of this run's folder", Value: &f.name, Default: "preset or data and a number"},
+		{Name: "init", Arg: "FILE", Help: "start from the weights of a run or a file: a checkpoint, " +
+			"a state_dict (.safetensors) or one of PyTorch (.pth); network and width are the file's", Value: &f.init},
+		{Name: "continue", Arg: "FILE", Help: "go on from a checkpoint of PyTorch or of another run in a new run: weights, " +
+			"moving average, Adam's moments and settings, step and ladder", Value: &f.goOn},
+		{Name: "name", Arg: "NAME", Help: "name of this run's folder", Value: &f.name,
+			Default: "preset or data and a number"},
 		{Name: "runs", Arg: "DIR", Help: "folder of all runs", Value: &f.runs},
 		{Name: "resume", Arg: "RUN", Help: "go on with a run: its folder, name, or a checkpoint", Value: &f.resume},
 		{Name: "dry-run", Help: "print the resolved settings, sizes and costs, and stop", Value: &f.dryRun},
@@ -182,7 +189,8 @@ func (f *flags) configuration() (*train.Config, train.Preset, error) {
 	}
 	switch {
 	case start != "" && goOn != "":
-		return nil, preset, cli.Usagef("-init and -continue are both given: expected one of them; -continue takes the weights too")
+		return nil, preset, cli.Usagef("-init and -continue are both given: expected one of them; " +
+			"-continue takes the weights too")
 	case start != "":
 		if start, err = modelfile.Find(start); err == nil {
 			err = modelfile.Prepare(&c, start, false, net)
@@ -202,7 +210,8 @@ func (f *flags) configuration() (*train.Config, train.Preset, error) {
 		c.Precision = wish.StoredPrecision()
 	}
 	c.Init, c.Continue = start, goOn
-	c.Preset, c.DataSum, c.Split, c.Scaler, c.Sigma.Distances = name, "", "", nil, nil // these describe the run that a stored file comes from
+	c.Preset = name
+	c.DataSum, c.Split, c.Scaler, c.Sigma.Distances = "", "", nil, nil // they describe the run that a stored file is of
 	if _, ok := f.texts["data"]; ok {
 		c.Network.DataSD = 0 // of the file's data
 	}
@@ -264,5 +273,6 @@ func (f *flags) checkResume() error {
 	if len(refused) == 0 {
 		return nil
 	}
-	return cli.Usagef("%s cannot be changed with -resume, which goes on with the stored configuration: leave it out, or start a new run with -config RUN/config.yaml", strings.Join(refused, ", "))
+	return cli.Usagef("%s cannot be changed with -resume, which goes on with the stored configuration: leave it out, "+
+		"or start a new run with -config RUN/config.yaml", strings.Join(refused, ", "))
 }

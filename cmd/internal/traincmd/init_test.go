@@ -17,7 +17,8 @@ var pth = golden.Path("ncsnv2-10x8-swish-rescaled-linear.pth")
 
 // short are flags for a run on glyphs that takes a moment. The learning rate moves no weight.
 func short(runs string, more ...string) []string {
-	return append([]string{"-data", "glyphs", "-runs", runs, "-batch", "2", "-held-out", "0", "-preview-n", "0", "-log-every", "1", "-lr", "1e-30"}, more...)
+	return append([]string{"-data", "glyphs", "-runs", runs, "-batch", "2", "-held-out", "0", "-preview-n", "0",
+		"-log-every", "1", "-lr", "1e-30"}, more...)
 }
 
 // tensorsOf are those with a prefix, by their names without it.
@@ -59,7 +60,8 @@ func TestInit(t *testing.T) {
 		{"-continue", "4", 4, "continue " + pth + " (PyTorch checkpoint, step 3) with Adam's moments; the moving average from its own"},
 	} {
 		name := strings.TrimPrefix(c.flag, "-")
-		code, stdout, stderr := command(t, short(runs, c.flag, pth, "-steps", c.steps, "-name", name, "-ema", "0.999999", "-ema-warmup=false")...)
+		code, stdout, stderr := command(t, short(runs, c.flag, pth, "-steps", c.steps, "-name", name, "-ema", "0.999999",
+			"-ema-warmup=false")...)
 		if code != 0 || !strings.Contains(stdout, c.said) {
 			t.Fatalf("%s: exit code %d, %s, %s", c.flag, code, stdout, stderr)
 		}
@@ -120,7 +122,8 @@ func TestContinueOurs(t *testing.T) {
 		}
 	}
 	must(quick(runs, "-steps", "20", "-checkpoint-every", "10", "-preview-n", "0", "-name", "whole")...)
-	must("-data", "toy:moons", "-runs", runs, "-batch", "4", "-held-out", "5", "-steps", "20", "-preview-n", "0", "-name", "second",
+	must("-data", "toy:moons", "-runs", runs, "-batch", "4", "-held-out", "5", "-steps", "20", "-preview-n", "0",
+		"-name", "second",
 		"-continue", filepath.Join(runs, "whole", "checkpoints", "step-0000010.safetensors"))
 	a, b := weightsIn(t, filepath.Join(runs, "whole")), weightsIn(t, filepath.Join(runs, "second"))
 	if a.Step != 20 || b.Step != 20 {

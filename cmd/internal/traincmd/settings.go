@@ -1,5 +1,5 @@
-// The settings as flags: a table that the parser, the help text, completion and the rules of -resume read. A field of
-// the configuration becomes a flag by a row here.
+// The settings as flags: a table that the parser, the help text and completion read. A field of the configuration
+// becomes a flag by a row here.
 
 package traincmd
 
@@ -20,7 +20,7 @@ import (
 )
 
 // settingFlag is a flag that sets one field of the configuration, and all that there is to say about it. Whether it may
-// change when a run is gone on with, package train says of the field.
+// change when a run is gone on with is decided in package train, see [train.MayChange].
 type settingFlag struct {
 	Name string
 	Arg  string // placeholder in the help text; "" for a boolean flag

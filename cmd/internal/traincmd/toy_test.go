@@ -26,7 +26,8 @@ func TestSwissRollIsLearned(t *testing.T) {
 	t.Parallel()
 	const toy, n, projections = "swissroll", 2000, 256
 	dir := t.TempDir()
-	if code := New().Execute(context.Background(), []string{"-data", "toy:" + toy, "-runs", dir, "-name", "r", "-preview-n", "0"}, cli.Streams{Out: io.Discard, Err: os.Stderr}); code != 0 {
+	if code := New().Execute(context.Background(), []string{"-data", "toy:" + toy, "-runs", dir, "-name", "r",
+		"-preview-n", "0"}, cli.Streams{Out: io.Discard, Err: os.Stderr}); code != 0 {
 		t.Fatalf("exit code %d", code)
 	}
 	path, err := train.Latest(filepath.Join(dir, "r"))
@@ -45,7 +46,8 @@ func TestSwissRollIsLearned(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s, err := preview.NewSampler(kernels.NewCPU(0), c.Network, kernels.Float32, sigmas, sample.Options{T: c.Sampling.T, Epsilon: c.Sampling.Epsilon, Denoise: true, Seed: 11}, n)
+	s, err := preview.NewSampler(kernels.NewCPU(0), c.Network, kernels.Float32, sigmas,
+		sample.Options{T: c.Sampling.T, Epsilon: c.Sampling.Epsilon, Denoise: true, Seed: 11}, n)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -72,6 +74,7 @@ func TestSwissRollIsLearned(t *testing.T) {
 	}
 	t.Logf("samples to data %.4f, data to data %.4f, ratio %.2f", toData, between, toData/between)
 	if !(toData <= 2.5*between) {
-		t.Errorf("sliced Wasserstein-1 of samples to data is %.4f, of data to data %.4f: ratio %.2f, expected at most 2.5", toData, between, toData/between)
+		t.Errorf("sliced Wasserstein-1 of samples to data is %.4f, of data to data %.4f: ratio %.2f, expected at most 2.5",
+			toData, between, toData/between)
 	}
 }

@@ -43,7 +43,8 @@ func start(ctx context.Context, f *flags, out io.Writer) error {
 // listPresets prints every preset with what it is, where its numbers come from and the data that it expects.
 func listPresets(f *flags, out io.Writer) error {
 	if given := f.GivenNames(); len(given) > 1 {
-		return cli.Usagef("-list-presets stands alone: leave out the other flags, or use -preset NAME -dry-run to see a preset in full")
+		return cli.Usagef("-list-presets stands alone: leave out the other flags, or use -preset NAME -dry-run to see a " +
+			"preset in full")
 	}
 	var entries []cli.Entry
 	for _, p := range train.Presets {
@@ -86,7 +87,8 @@ func begin(ctx context.Context, f *flags, out io.Writer) error {
 		err = c.ChoosePrecision(f.device.GPU)
 	}
 	if err != nil && !f.Given("data") && missing(c.Data) {
-		err = fmt.Errorf("the data of preset %s is not at %s: say where it is with -data; expected: %s", c.Preset, c.Data, preset.Files)
+		err = fmt.Errorf("the data of preset %s is not at %s: say where it is with -data; expected: %s", c.Preset, c.Data,
+			preset.Files)
 	}
 	if err != nil {
 		lock.Discard()
@@ -138,12 +140,15 @@ func resume(ctx context.Context, f *flags, out io.Writer) error {
 		return err
 	}
 	defer b.Close()
-	fmt.Fprintf(out, "sigmaz   resume %s at step %d, network %s, %s\n", stored.Folder, stored.Step(), c.Network.Net, b.Name())
+	fmt.Fprintf(out, "sigmaz   resume %s at step %d, network %s, %s\n", stored.Folder, stored.Step(),
+		c.Network.Net, b.Name())
 	if c.Precision != was {
-		fmt.Fprintf(out, "warning  the run goes on in %s and was in %s until now: its bits are others from here on\n", c.Precision, was)
+		fmt.Fprintf(out, "warning  the run goes on in %s and was in %s until now: its bits are others from here on\n",
+			c.Precision, was)
 	}
 	if f.dryRun {
-		return dryRun(ctx, b, c, train.Preset{Name: c.Preset, Source: "the stored configuration"}, f.device.GPU, true, out)
+		stored := train.Preset{Name: c.Preset, Source: "the stored configuration"}
+		return dryRun(ctx, b, c, stored, f.device.GPU, true, out)
 	}
 	display := progress.New(out)
 	defer display.Close()
@@ -165,7 +170,8 @@ func warnLock(l *train.Lock, out io.Writer) {
 }
 
 // learn runs the loop and says where everything is.
-func learn(ctx context.Context, c *train.Config, data *train.Splits, b kernels.Backend, o train.Options, f *flags, out io.Writer, display *progress.Display) error {
+func learn(ctx context.Context, c *train.Config, data *train.Splits, b kernels.Backend, o train.Options, f *flags,
+	out io.Writer, display *progress.Display) error {
 	sigmas, err := c.Ladder()
 	if err != nil {
 		return err
@@ -179,7 +185,8 @@ func learn(ctx context.Context, c *train.Config, data *train.Splits, b kernels.B
 	fmt.Fprintf(out, "ladder   %s\n", ladderText(c, sigmas))
 	average := "no moving average of the weights"
 	if c.EMA.Rate > 0 {
-		average = fmt.Sprintf("moving average of the weights %g%s", c.EMA.Rate, map[bool]string{true: ", warmed up"}[c.EMA.Warmup])
+		average = fmt.Sprintf("moving average of the weights %g%s", c.EMA.Rate,
+			map[bool]string{true: ", warmed up"}[c.EMA.Warmup])
 	}
 	fmt.Fprintf(out, "adam     learning rate %.4g; %s\n", c.Adam.LR, average)
 	warnMargin(c, sigmas, out)
@@ -207,7 +214,8 @@ func learn(ctx context.Context, c *train.Config, data *train.Splits, b kernels.B
 	if o.From != nil && o.From.Step() == r.Step {
 		fmt.Fprintf(out, "the run is at its last step, %d; %s -steps %d trains on\n", r.Step, again, 2*r.Step)
 	} else {
-		fmt.Fprintf(out, "done     %d steps in %s, %.0f images/s\n", r.Step, r.Elapsed.Round(100*time.Millisecond), r.ImagesPerS)
+		fmt.Fprintf(out, "done     %d steps in %s, %.0f images/s\n", r.Step, r.Elapsed.Round(100*time.Millisecond),
+			r.ImagesPerS)
 	}
 	if r.Loss == r.Loss {
 		fmt.Fprintf(out, "loss     %.4g, %.3f of %s, over the last window", r.Loss, r.Relative, c.Unit())
@@ -230,7 +238,8 @@ func profile(path string) (stop func(), err error) {
 	}
 	w, err := os.Create(path)
 	if err != nil {
-		return nil, fmt.Errorf("-cpuprofile: cannot write the profile: %w; choose a file in a folder that can be written", err)
+		return nil, fmt.Errorf("-cpuprofile: cannot write the profile: %w; choose a file in a folder that can be written",
+			err)
 	}
 	if err := pprof.StartCPUProfile(w); err != nil {
 		w.Close()
@@ -239,24 +248,30 @@ func profile(path string) (stop func(), err error) {
 	return func() { pprof.StopCPUProfile(); w.Close() }, nil
 }
 
+// trainerWords returns the memory in four-byte words that training with a configuration takes.
+func trainerWords(b kernels.Backend, c *train.Config, data *train.Splits) (int, error) {
+	tc, err := c.Trainer(data)
+	if err != nil {
+		return 0, err
+	}
+	return train.TrainerWords(b, tc)
+}
+
 // checkMemory refuses a network and batch that the machine cannot hold, before the attempt ends the process. A GPU says
 // so itself.
 func checkMemory(b kernels.Backend, c *train.Config, data *train.Splits, gpu bool) error {
-	tc, err := c.Trainer(data)
-	if err != nil {
-		return err
-	}
-	words, err := train.TrainerWords(b, tc)
+	words, err := trainerWords(b, c, data)
 	if err != nil {
 		return err
 	}
 	have := memory.Host()
 	if need := 4 * float64(words); !gpu && have > 0 && need > have {
 		what := fmt.Sprintf("ngf %d", c.Network.NGF)
-		if !c.Network.TakesImages() {
+		if c.Network.Vectors() {
 			what = fmt.Sprintf("hidden %d", c.Network.Hidden)
 		}
-		return fmt.Errorf("training with batch %d and %s needs %s of memory, and this machine has %s: lower one of the two (-dry-run tells what a choice takes)", c.Batch, what, bytesText(need), bytesText(have))
+		return fmt.Errorf("training with batch %d and %s needs %s of memory, and this machine has %s: "+
+			"lower one of the two (-dry-run tells what a choice takes)", c.Batch, what, bytesText(need), bytesText(have))
 	}
 	return nil
 }
@@ -264,7 +279,8 @@ func checkMemory(b kernels.Backend, c *train.Config, data *train.Splits, gpu boo
 // previews returns the function that draws pictures of the training, all from one seed, so that two of them differ by
 // the weights alone. Its memory is taken here, before that of the training, so that a device on which both do not fit
 // is known at once.
-func previews(c *train.Config, data *train.Splits, sigmas model.Ladder, b kernels.Backend) (func(context.Context, uint64, []model.Named, string) error, error) {
+func previews(c *train.Config, data *train.Splits, sigmas model.Ladder, b kernels.Backend) (
+	func(context.Context, uint64, []model.Named, string) error, error) {
 	if c.PreviewN == 0 {
 		return nil, nil
 	}
@@ -309,8 +325,10 @@ func missing(data string) bool {
 }
 
 func ladderText(c *train.Config, sigmas model.Ladder) string {
-	return fmt.Sprintf("%d levels, sigma %.4g to %.4g, ratio g = %.6g; T = %d, epsilon = %.4g, %d score evaluations a sample",
-		len(sigmas), sigmas.Begin(), sigmas.End(), sigmas.Ratio(), c.Sampling.T, c.Sampling.Epsilon, sampling(c).NFE(len(sigmas)))
+	return fmt.Sprintf("%d levels, sigma %.4g to %.4g, ratio g = %.6g; T = %d, epsilon = %.4g, "+
+		"%d score evaluations a sample",
+		len(sigmas), sigmas.Begin(), sigmas.End(), sigmas.Ratio(), c.Sampling.T, c.Sampling.Epsilon,
+		sampling(c).NFE(len(sigmas)))
 }
 
 // warnMargin warns where sampling from a network that does not see sigma would run away or nearly so.
@@ -323,7 +341,8 @@ func warnMargin(c *train.Config, sigmas model.Ladder, out io.Writer) {
 	if verdict == sample.Unstable {
 		what = "is beyond it"
 	}
-	fmt.Fprintf(out, "warning  T q / (4(g-1)) = %.2f: below 1 samples of a network that does not see sigma run away, and this %s; use more levels or a larger T (%.1f is safe)\n", margin, what, sample.SafeMargin)
+	fmt.Fprintf(out, "warning  T q / (4(g-1)) = %.2f: below 1 samples of a network that does not see sigma run away, "+
+		"and this %s; use more levels or a larger T (%.1f is safe)\n", margin, what, sample.SafeMargin)
 }
 
 // warnAverage warns where samples, which are drawn with the moving average of the weights, will show the weights that
@@ -333,13 +352,15 @@ func warnAverage(c *train.Config, out io.Writer) {
 		return
 	}
 	if left := math.Pow(c.EMA.Rate, float64(c.Steps)); left > 0.01 {
-		fmt.Fprintf(out, "warning  after %d steps the moving average, with which samples are drawn, still holds %.0f %% of the initial weights; -ema-warmup lets it follow from the start\n", c.Steps, 100*left)
+		fmt.Fprintf(out, "warning  after %d steps the moving average, with which samples are drawn, still holds %.0f %% of "+
+			"the initial weights; -ema-warmup lets it follow from the start\n", c.Steps, 100*left)
 	}
 }
 
 // dryRun prints the resolved settings and what a run with them costs. Without the data it takes the preset's image
 // size.
-func dryRun(ctx context.Context, b kernels.Backend, c *train.Config, preset train.Preset, gpu, dataGiven bool, out io.Writer) error {
+func dryRun(ctx context.Context, b kernels.Backend, c *train.Config, preset train.Preset, gpu, dataGiven bool,
+	out io.Writer) error {
 	var data *train.Splits
 	var err error
 	if !dataGiven && missing(c.Data) {
@@ -368,22 +389,23 @@ func dryRun(ctx context.Context, b kernels.Backend, c *train.Config, preset trai
 	if err != nil {
 		return err
 	}
-	tc, err := c.Trainer(data)
-	if err != nil {
-		return err
-	}
-	words, err := train.TrainerWords(b, tc)
+	words, err := trainerWords(b, c, data)
 	if err != nil {
 		return err
 	}
 	n := c.Network
 	fmt.Fprintf(out, "\n%s\n", c.YAML())
 	fmt.Fprintf(out, "source      %s\n", preset.Source)
-	fmt.Fprintf(out, "network     %s on %dx%dx%d: %d parameters in %d tensors\n", n.Net, n.Height, n.Width, n.Channels, info.Parameters, info.Tensors)
-	fmt.Fprintf(out, "cost        %s multiply-adds an image forward, about three times that a training step and image\n", count(float64(info.MACs)))
-	fmt.Fprintf(out, "            %s over the run, and %s a sample\n", count(3*float64(info.MACs)*float64(c.Batch)*float64(c.Steps)), count(float64(info.MACs)*float64(sampling(c).NFE(len(sigmas)))))
+	fmt.Fprintf(out, "network     %s on %dx%dx%d: %d parameters in %d tensors\n", n.Net, n.Height, n.Width, n.Channels,
+		info.Parameters, info.Tensors)
+	fmt.Fprintf(out, "cost        %s multiply-adds an image forward, about three times that a training step and image\n",
+		count(float64(info.MACs)))
+	fmt.Fprintf(out, "            %s over the run, and %s a sample\n",
+		count(3*float64(info.MACs)*float64(c.Batch)*float64(c.Steps)),
+		count(float64(info.MACs)*float64(sampling(c).NFE(len(sigmas)))))
 	if c.Precision != "" {
-		fmt.Fprintf(out, "precision   %s for %.3g %% of them, by tensor cores\n", c.Precision, 100*float64(info.TensorMACs)/float64(info.MACs))
+		fmt.Fprintf(out, "precision   %s for %.3g %% of them, by tensor cores\n", c.Precision,
+			100*float64(info.TensorMACs)/float64(info.MACs))
 	}
 	fmt.Fprintf(out, "memory      %s for training", bytesText(4*float64(words)))
 	if c.PreviewN > 0 {
@@ -409,7 +431,8 @@ func dryRun(ctx context.Context, b kernels.Backend, c *train.Config, preset trai
 	if c.Network.SeesSigma() {
 		fmt.Fprintf(out, "stability   the network sees sigma: no condition on T\n")
 	} else {
-		fmt.Fprintf(out, "stability   T q / (4(g-1)) = %.3g with q = epsilon/sigma_L^2; %g or more is safe\n", sample.StabilityMargin(sigmas, c.Sampling.T, c.Sampling.Epsilon), sample.SafeMargin)
+		fmt.Fprintf(out, "stability   T q / (4(g-1)) = %.3g with q = epsilon/sigma_L^2; %g or more is safe\n",
+			sample.StabilityMargin(sigmas, c.Sampling.T, c.Sampling.Epsilon), sample.SafeMargin)
 	}
 	return nil
 }

@@ -42,7 +42,8 @@ func command(t *testing.T, args ...string) (code int, stdout, stderr string) {
 
 // quick are flags that make a toy run take a moment.
 func quick(runs string, more ...string) []string {
-	return append([]string{"-data", "toy:moons", "-runs", runs, "-hidden", "8", "-batch", "4", "-steps", "20", "-held-out", "5", "-levels", "3", "-T", "2",
+	return append([]string{"-data", "toy:moons", "-runs", runs, "-hidden", "8", "-batch", "4", "-steps", "20", "-held-out",
+		"5", "-levels", "3", "-T", "2",
 		"-preview-n", "9", "-log-every", "10"}, more...)
 }
 
@@ -50,11 +51,13 @@ func quick(runs string, more ...string) []string {
 // NCSN on a preset of another network: its own ladder and sampling, levels that the network is told, and no average.
 func TestNCSN(t *testing.T) {
 	runs := t.TempDir()
-	code, stdout, stderr := command(t, "-runs", runs, "-name", "n", "-net", "ncsn", "-ngf", "2", "-steps", "2", "-batch", "4", "-held-out", "2", "-preview-n", "2", "-T", "2", "-rescaled")
+	code, stdout, stderr := command(t, "-runs", runs, "-name", "n", "-net", "ncsn", "-ngf", "2", "-steps", "2", "-batch",
+		"4", "-held-out", "2", "-preview-n", "2", "-T", "2", "-rescaled")
 	if code != 0 || stderr != "" {
 		t.Fatalf("code %d, stderr %q", code, stderr)
 	}
-	for _, want := range []string{"10 levels, sigma 1 to 0.01", "T = 2, epsilon = 2e-05, 20 score evaluations", "learning rate 0.001; no moving average of the weights"} {
+	for _, want := range []string{"10 levels, sigma 1 to 0.01", "T = 2, epsilon = 2e-05, 20 score evaluations",
+		"learning rate 0.001; no moving average of the weights"} {
 		if !strings.Contains(stdout, want) {
 			t.Errorf("no %q in\n%s", want, stdout)
 		}
@@ -68,7 +71,8 @@ func TestNCSN(t *testing.T) {
 			t.Fatalf("the checkpoint holds %s", nt.Name)
 		}
 	}
-	if !strings.Contains(cp.Config, "levels: 10\n  normalization: InstanceNorm++\n  nonlinearity: elu\n  rescaled: true\n") {
+	if !strings.Contains(cp.Config, "levels: 10\n  normalization: InstanceNorm++\n  nonlinearity: "+
+		"elu\n  rescaled: true\n") {
 		t.Errorf("the configuration is\n%s", cp.Config)
 	}
 	if code, _, stderr := command(t, "-runs", runs, "-resume", "n", "-steps", "3"); code != 0 || stderr != "" {
@@ -143,8 +147,8 @@ func TestBadInput(t *testing.T) {
 		{"-lr 0", 2, "-lr is 0"},
 		{"-lr NaN", 2, "-lr is NaN"},
 		{"-sigma-begin large", 2, `-sigma-begin is "large": expected a positive number, "data"`},
-		{"-sigma-begin 1 -sigma-end 1", 2, "-sigma-begin 1 is not larger than sigma-end 1"},
-		{"-sigma-begin 0.001", 2, "-sigma-begin 0.001 is not larger than sigma-end 0.01"},
+		{"-sigma-begin 1 -sigma-end 1", 2, "-sigma-begin 1 is not larger than -sigma-end 1: the ladder runs from the largest noise to the smallest; raise -sigma-begin"},
+		{"-sigma-begin 0.001", 2, "-sigma-begin 0.001 is not larger than -sigma-end 0.01"},
 		{"-levels-per-step 33", 2, "-levels-per-step is 33, more than the 16"},
 		{"-preset glyph", 2, `-preset is "glyph": expected one of glyphs, toy, vectors, fashion-mnist, cifar10, celeba, church, bedroom, tower, ffhq, ncsn-mnist, ncsn-cifar10; did you mean glyphs?`},
 		{"-net ncsnv3", 2, `-net is "ncsnv3": expected one of ` + strings.Join(model.Networks(), ", ") + `; did you mean ncsnv2?`},
@@ -184,7 +188,8 @@ func TestBadInput(t *testing.T) {
 		{"-resume x -name y", 2, "-name cannot be changed with -resume"},
 	} {
 		code, _, stderr := command(t, append([]string{"-runs", runs}, strings.Fields(test.args)...)...)
-		if code != test.code || !strings.Contains(stderr, test.want) || strings.Count(stderr, "\n") != 1 || !strings.HasPrefix(stderr, "train: ") {
+		if code != test.code || !strings.Contains(stderr, test.want) || strings.Count(stderr, "\n") != 1 ||
+			!strings.HasPrefix(stderr, "train: ") {
 			t.Errorf("%s\ncode %d, stderr %q\nexpected %d and one line with %q", test.args, code, stderr, test.code, test.want)
 		}
 		if entries, _ := os.ReadDir(runs); len(entries) > 0 {
@@ -193,14 +198,16 @@ func TestBadInput(t *testing.T) {
 	}
 	if memory.Host() > 0 {
 		code, _, stderr := command(t, "-runs", runs, "-batch", "1000000")
-		if code != 1 || !strings.Contains(stderr, "with batch 1000000 and ngf 8 needs 1.") || strings.Count(stderr, "\n") != 1 {
+		if code != 1 || !strings.Contains(stderr, "with batch 1000000 and ngf 8 needs 1.") ||
+			strings.Count(stderr, "\n") != 1 {
 			t.Errorf("more than the machine's memory: code %d, stderr %q", code, stderr)
 		}
 		if entries, _ := os.ReadDir(runs); len(entries) > 0 {
 			t.Errorf("it left %v", entries)
 		}
 	}
-	if code, _, stderr := command(t, quick(filepath.Join(zero, "runs"))...); code != 1 || !strings.Contains(stderr, "-runs") {
+	if code, _, stderr := command(t, quick(filepath.Join(zero, "runs"))...); code != 1 ||
+		!strings.Contains(stderr, "-runs") {
 		t.Errorf("runs below a file: code %d, stderr %q", code, stderr)
 	}
 }
@@ -245,12 +252,14 @@ func TestTrain(t *testing.T) {
 		t.Fatalf("code %d, stderr %q", code, stderr)
 	}
 	dir := filepath.Join(runs, "moons-1")
-	for _, want := range []string{"sigma-begin data = ", "sigma-end data = ", "data-literal = ", filepath.Join(dir, "samples", "step-0000020.png"), "sample " + dir, "step 10/20  loss "} {
+	for _, want := range []string{"sigma-begin data = ", "sigma-end data = ", "data-literal = ",
+		filepath.Join(dir, "samples", "step-0000020.png"), "sample " + dir, "step 10/20  loss "} {
 		if !strings.Contains(stdout, want) {
 			t.Errorf("does not say %q:\n%s", want, stdout)
 		}
 	}
-	for _, name := range []string{"config.yaml", "metrics.jsonl", "samples/step-0000020.png", "checkpoints/step-0000020.safetensors", "checkpoints/latest"} {
+	for _, name := range []string{"config.yaml", "metrics.jsonl", "samples/step-0000020.png",
+		"checkpoints/step-0000020.safetensors", "checkpoints/latest"} {
 		if _, err := os.Stat(filepath.Join(dir, name)); err != nil {
 			t.Error(err)
 		}
@@ -263,30 +272,36 @@ func TestTrain(t *testing.T) {
 		t.Errorf("stored ladder %+v", stored.Config.Sigma)
 	}
 
-	if code, _, stderr := command(t, quick(runs, "-name", "moons-1")...); code != 1 || !strings.Contains(stderr, "-resume "+dir) {
+	if code, _, stderr := command(t, quick(runs, "-name", "moons-1")...); code != 1 ||
+		!strings.Contains(stderr, "-resume "+dir) {
 		t.Errorf("the same folder: code %d, stderr %q", code, stderr)
 	}
-	if code, _, stderr := command(t, "-resume", "moons-1", "-runs", runs, "-data", "toy:gaussians"); code != 1 || !strings.Contains(stderr, "not what this run was started with") {
+	if code, _, stderr := command(t, "-resume", "moons-1", "-runs", runs, "-data", "toy:gaussians"); code != 1 ||
+		!strings.Contains(stderr, "not what this run was started with") {
 		t.Errorf("other data: code %d, stderr %q", code, stderr)
 	}
-	if code, _, stderr := command(t, "-resume", dir, "-steps", "5"); code != 1 || !strings.Contains(stderr, "at step 20 already") {
+	if code, _, stderr := command(t, "-resume", dir, "-steps", "5"); code != 1 ||
+		!strings.Contains(stderr, "at step 20 already") {
 		t.Errorf("fewer steps: code %d, stderr %q", code, stderr)
 	}
 	if code, stdout, stderr := command(t, "-resume", dir); code != 0 || !strings.Contains(stdout, "at its last step, 20") {
 		t.Errorf("finished: code %d, stdout %q, stderr %q", code, stdout, stderr)
 	}
-	if code, stdout, stderr := command(t, "-resume", dir, "-steps", "30", "-workers", "1"); code != 0 || !strings.Contains(stdout, "step-0000030.png") {
+	if code, stdout, stderr := command(t, "-resume", dir, "-steps", "30", "-workers", "1"); code != 0 ||
+		!strings.Contains(stdout, "step-0000030.png") {
 		t.Errorf("more steps: code %d, stdout %q, stderr %q", code, stdout, stderr)
 	}
 	// Its stored configuration starts a run of its own.
-	if code, _, stderr := command(t, "-config", filepath.Join(dir, "config.yaml"), "-runs", runs, "-lr", "0.01"); code != 0 {
+	if code, _, stderr := command(t, "-config", filepath.Join(dir, "config.yaml"), "-runs", runs, "-lr",
+		"0.01"); code != 0 {
 		t.Errorf("-config: code %d, stderr %q", code, stderr)
 	}
 	if _, err := os.Stat(filepath.Join(runs, "moons-2", "config.yaml")); err != nil {
 		t.Error(err)
 	}
 	// A loss that is not finite.
-	if code, _, stderr := command(t, quick(runs, "-lr", "1e30")...); code != 1 || !strings.Contains(stderr, "start a new run with a lower -lr") || strings.Count(stderr, "\n") != 1 {
+	if code, _, stderr := command(t, quick(runs, "-lr", "1e30")...); code != 1 ||
+		!strings.Contains(stderr, "start a new run with a lower -lr") || strings.Count(stderr, "\n") != 1 {
 		t.Errorf("absurd learning rate: code %d, stderr %q", code, stderr)
 	}
 }
@@ -344,7 +359,8 @@ func TestSignal(t *testing.T) {
 	text(quick(runs, "-steps", n, "-preview-n", "0", "-name", "whole")...)
 	a, b := weightsIn(t, filepath.Join(runs, "stopped")), weightsIn(t, filepath.Join(runs, "whole"))
 	if a.Step != steps || b.Step != steps || len(a.Tensors) != len(b.Tensors) {
-		t.Fatalf("steps %d and %d, %d and %d tensors; expected step %d", a.Step, b.Step, len(a.Tensors), len(b.Tensors), steps)
+		t.Fatalf("steps %d and %d, %d and %d tensors; expected step %d", a.Step, b.Step, len(a.Tensors),
+			len(b.Tensors), steps)
 	}
 	for i := range a.Tensors {
 		if x, ok := a.Tensors[i].T.Data().([]float32); ok && !slices.Equal(x, b.Tensors[i].T.Data().([]float32)) {
@@ -372,7 +388,8 @@ func TestStopBeforeTraining(t *testing.T) {
 	cancel()
 	runs := t.TempDir()
 	var out, stderr bytes.Buffer
-	if code := New().Execute(ctx, quick(runs), cli.Streams{Out: &out, Err: &stderr}); code != 130 || !strings.Contains(stderr.String(), "nothing was written") {
+	if code := New().Execute(ctx, quick(runs), cli.Streams{Out: &out, Err: &stderr}); code != 130 ||
+		!strings.Contains(stderr.String(), "nothing was written") {
 		t.Errorf("code %d, stderr %q", code, &stderr)
 	}
 	if entries, _ := os.ReadDir(runs); len(entries) > 0 {
@@ -383,7 +400,8 @@ func TestStopBeforeTraining(t *testing.T) {
 // Going back to an earlier checkpoint keeps what came after it under other names, and comes to the same end.
 func TestResumeFromEarlier(t *testing.T) {
 	dir := t.TempDir()
-	args := []string{"-runs", dir, "-name", "r", "-data", "toy:moons", "-hidden", "8", "-batch", "8", "-held-out", "0", "-steps", "20", "-checkpoint-every", "10", "-preview-n", "0", "-log-every", "5"}
+	args := []string{"-runs", dir, "-name", "r", "-data", "toy:moons", "-hidden", "8", "-batch", "8", "-held-out", "0",
+		"-steps", "20", "-checkpoint-every", "10", "-preview-n", "0", "-log-every", "5"}
 	if code, _, stderr := command(t, args...); code != 0 {
 		t.Fatal(stderr)
 	}
@@ -418,7 +436,8 @@ func TestFlagsAreSettings(t *testing.T) {
 
 // The evaluations of the network that a sample of the published settings takes.
 func TestPublishedEvaluations(t *testing.T) {
-	for name, want := range map[string]int{"ncsn-mnist": 1000, "ncsn-cifar10": 1000, "cifar10": 1161, "celeba": 2501, "church": 3153, "bedroom": 3259, "tower": 3259, "ffhq": 6934} {
+	for name, want := range map[string]int{"ncsn-mnist": 1000, "ncsn-cifar10": 1000, "cifar10": 1161, "celeba": 2501,
+		"church": 3153, "bedroom": 3259, "tower": 3259, "ffhq": 6934} {
 		p, err := train.FindPreset(name)
 		if err != nil {
 			t.Fatal(err)

@@ -52,7 +52,8 @@ func TestTableIsLearned(t *testing.T) {
 	if err := os.WriteFile(file, []byte(text.String()), 0o666); err != nil {
 		t.Fatal(err)
 	}
-	if code := New().Execute(context.Background(), []string{"-data", file, "-runs", dir, "-name", "r", "-preview-n", "0"}, cli.Streams{Out: io.Discard, Err: os.Stderr}); code != 0 {
+	if code := New().Execute(context.Background(), []string{"-data", file, "-runs", dir, "-name", "r", "-preview-n", "0"},
+		cli.Streams{Out: io.Discard, Err: os.Stderr}); code != 0 {
 		t.Fatalf("exit code %d", code)
 	}
 	path, err := train.Latest(filepath.Join(dir, "r"))
@@ -74,7 +75,8 @@ func TestTableIsLearned(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s, err := preview.NewSampler(kernels.NewCPU(0), c.Network, kernels.Float32, sigmas, sample.Options{T: c.Sampling.T, Epsilon: c.Sampling.Epsilon, Denoise: true, Seed: 3}, n/4)
+	s, err := preview.NewSampler(kernels.NewCPU(0), c.Network, kernels.Float32, sigmas,
+		sample.Options{T: c.Sampling.T, Epsilon: c.Sampling.Epsilon, Denoise: true, Seed: 3}, n/4)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -113,7 +115,8 @@ func TestTableIsLearned(t *testing.T) {
 	}
 	t.Logf("root mean square of all %d differences: %.2f standard errors", len(want), math.Sqrt(square))
 	if !(math.Sqrt(square) <= 1.5) {
-		t.Errorf("means, variances and correlations are off by %.2f standard errors (root mean square), expected at most 1.5", math.Sqrt(square))
+		t.Errorf("means, variances and correlations are off by %.2f standard errors (root mean square), expected at most 1.5",
+			math.Sqrt(square))
 	}
 }
 

@@ -19,8 +19,9 @@ type Build struct{ Version, Commit string }
 // New makes the command.
 func New(b Build) *cli.Command {
 	return &cli.Command{
-		Name:  "version",
-		About: "Prints version and commit of the program, the Go that built it, its build tags, and the instruction set that its kernels use on this CPU.",
+		Name: "version",
+		About: "Prints version and commit of the program, the Go that built it, its build tags, and the instruction set " +
+			"that its kernels use on this CPU.",
 		Run: func(_ context.Context, s cli.Streams) error {
 			info, _ := debug.ReadBuildInfo()
 			return write(s.Out, b.completed(info))

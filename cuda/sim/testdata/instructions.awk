@@ -1,7 +1,10 @@
-# Makes a PTX module of instructions.txt: an entry for each instruction, whose thread i takes the operands of the i-th line
-# with that instruction, 8 bytes each and 5 a line, and leaves its results, 8 bytes each and 2 a line. An operand behind #
-# is part of the instruction.
-function bits(token) { sub(/^~/, "", token); return token ~ /^NaN/ ? substr(token, 5) + 0 : length(token) == 1 ? 1 : 4 * length(token) }
+# Makes a PTX module of instructions.txt: an entry for each instruction, whose thread i takes the operands of the i-th
+# line with that instruction, 8 bytes each and 5 a line, and leaves its results, 8 bytes each and 2 a line. An operand
+# behind # is part of the instruction.
+function bits(token) {
+	sub(/^~/, "", token)
+	return token ~ /^NaN/ ? substr(token, 5) + 0 : length(token) == 1 ? 1 : 4 * length(token)
+}
 function register(n, k) { return (n == 1 ? "%p" : n == 16 ? "%h" : n == 32 ? "%r" : "%d") k }
 
 BEGIN { print ".version 7.8\n.target sm_80\n.address_size 64" }
@@ -17,8 +20,11 @@ BEGIN { print ".version 7.8\n.target sm_80\n.address_size 64" }
 	gsub(/\./, "_", entry)
 	print ".visible .entry " entry "(.param .u64 in, .param .u64 out) {"
 	print "\t.reg .pred %p<8>;\n\t.reg .b16 %h<8>;\n\t.reg .b32 %r<9>;\n\t.reg .b64 %d<12>;"
-	print "\tld.param.u64 %d8, [in];\n\tld.param.u64 %d9, [out];\n\tcvta.to.global.u64 %d8, %d8;\n\tcvta.to.global.u64 %d9, %d9;"
-	print "\tmov.u32 %r8, %tid.x;\n\tmul.wide.u32 %d10, %r8, 40;\n\tadd.s64 %d8, %d8, %d10;\n\tmul.wide.u32 %d11, %r8, 16;\n\tadd.s64 %d9, %d9, %d11;"
+	print "\tld.param.u64 %d8, [in];\n\tld.param.u64 %d9, [out];"
+	print "\tcvta.to.global.u64 %d8, %d8;\n\tcvta.to.global.u64 %d9, %d9;"
+	print "\tmov.u32 %r8, %tid.x;"
+	print "\tmul.wide.u32 %d10, %r8, 40;\n\tadd.s64 %d8, %d8, %d10;"
+	print "\tmul.wide.u32 %d11, %r8, 16;\n\tadd.s64 %d9, %d9, %d11;"
 	arguments = ""
 	for (i = 2; i < equals; i++) {
 		if ($i ~ /^#/) {

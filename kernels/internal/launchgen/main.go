@@ -14,8 +14,8 @@ import (
 	"strings"
 )
 
-// A family is a set of kernels with the same parameters, of which the program chooses one while it runs. They share a
-// struct and a method, which takes the choice: a value of a type that only this family has.
+// A family is a set of kernels with the same parameters, one of them chosen while the program runs. They share a struct
+// and a method, which takes the choice: a value of a type that only this family has.
 type family struct {
 	name    string         // in Go
 	members *regexp.Regexp // matches the names of its kernels; the parentheses match what tells them apart

@@ -26,14 +26,9 @@ func main() {
 
 // generate compiles every .cu file of the working folder to a .ptx file in folder out.
 func generate(out string) error {
-	nvcc := os.Getenv("NVCC")
-	if nvcc == "" {
-		nvcc = "nvcc"
-	}
-	if version, err := exec.Command(nvcc, "--version").Output(); err != nil {
-		return fmt.Errorf("%s: %w: install nvidia-cuda-toolkit, or set NVCC", nvcc, err)
-	} else if !strings.Contains(string(version), "release 11.8") {
-		return fmt.Errorf("%s is not of release 11.8, which the committed PTX comes from", nvcc)
+	nvcc, err := findNVCC()
+	if err != nil {
+		return err
 	}
 	sources, err := filepath.Glob("*.cu")
 	if err != nil || len(sources) == 0 {
@@ -66,6 +61,20 @@ func generate(out string) error {
 		}
 	}
 	return nil
+}
+
+// findNVCC returns the compiler: $NVCC, else nvcc of the PATH. Another release would write another PTX.
+func findNVCC() (string, error) {
+	nvcc := os.Getenv("NVCC")
+	if nvcc == "" {
+		nvcc = "nvcc"
+	}
+	if version, err := exec.Command(nvcc, "--version").Output(); err != nil {
+		return "", fmt.Errorf("%s: %w: install nvidia-cuda-toolkit, or set NVCC", nvcc, err)
+	} else if !strings.Contains(string(version), "release 11.8") {
+		return "", fmt.Errorf("%s is not of release 11.8, which the committed PTX comes from", nvcc)
+	}
+	return nvcc, nil
 }
 
 // sourceSum returns the SHA-256 of a .cu file followed by all .cuh files beside it, in the order of their names.

@@ -6,7 +6,8 @@ import (
 	"testing"
 )
 
-var adamTest = AdamFactors{Beta1: 0.9, Rest1: 0.1, Beta2: 0.999, Rest2: 0.001, Size: 1e-3, Root: 1.7, Eps: 1e-8, Rate: 0.99, RestRate: 0.01}
+var adamTest = AdamFactors{Beta1: 0.9, Rest1: 0.1, Beta2: 0.999, Rest2: 0.001, Size: 1e-3, Root: 1.7, Eps: 1e-8,
+	Rate: 0.99, RestRate: 0.01}
 
 // Several steps have the bits of plain Go, with and without an average, and write nothing else.
 func TestAdam(t *testing.T) {
@@ -48,7 +49,8 @@ func TestAdamSpecialValues(t *testing.T) {
 		g := []float32{0, nan, inf, -inf, 1e-30, 1e30, -1e-45, 1, 2, 3, 4, 5, 6, 7, 8, 9, nan}
 		p, m, v, ema := make([]float32, len(g)), make([]float32, len(g)), make([]float32, len(g)), make([]float32, len(g))
 		v[7] = -1 // never happens
-		wp, wm, wv, we := append([]float32(nil), p...), append([]float32(nil), m...), append([]float32(nil), v...), append([]float32(nil), ema...)
+		wp, wm, wv, we := append([]float32(nil), p...), append([]float32(nil), m...), append([]float32(nil), v...),
+			append([]float32(nil), ema...)
 		Adam(p, g, m, v, ema, &adamTest)
 		adamGo(wp, g, wm, wv, we, &adamTest)
 		for _, c := range [][2][]float32{{p, wp}, {m, wm}, {v, wv}, {ema, we}} {

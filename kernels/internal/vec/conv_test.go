@@ -221,7 +221,8 @@ func TestNoAllocations(t *testing.T) {
 	c := Conv{14, 14, 8, 8, 3, 1}
 	n := c.H * c.W * c.Cin
 	x, y, w := normals(1, n), make([]float32, n), normals(2, 9*8*8)
-	packed, scratch, acc := make([]float32, c.PackedLen()), make([]float32, c.ScratchLen()), make([]float32, c.WeightGradLen())
+	packed, scratch, acc := make([]float32, c.PackedLen()), make([]float32, c.ScratchLen()),
+		make([]float32, c.WeightGradLen())
 	var product Packed
 	product.Pack(x, 8*14, 14, 8*14)
 	sum := make([]float32, 8)

@@ -72,7 +72,8 @@ func TestNothingBesideOperandsIsTouched(t *testing.T) {
 					for _, f := range []func(y, x []float32){ELU, ReLU, LReLU, Swish, Softplus} {
 						f(y, a)
 					}
-					for _, f := range []func(dx, dy, y []float32){ELUBackward, ReLUBackward, LReLUBackward, SwishBackward, SoftplusBackward, Add} {
+					for _, f := range []func(dx, dy, y []float32){ELUBackward, ReLUBackward, LReLUBackward, SwishBackward,
+						SoftplusBackward, Add} {
 						f(y, a, b)
 					}
 					Divide(y, a, 3)
@@ -145,7 +146,8 @@ func TestNothingBesideOperandsIsTouched(t *testing.T) {
 						back.FilterTransposed(v, w, p, e.floats(back.FilterScratchLen()))
 					}
 					scratch := e.floats(n.ScratchLen())
-					for _, after := range []Epilogue{{}, {ELU: elu}, {Addend: addend, ELU: elu}, {Activated: activated}, {Activated: activated, Addend: addend}} {
+					for _, after := range []Epilogue{{}, {ELU: elu}, {Addend: addend, ELU: elu}, {Activated: activated},
+						{Activated: activated, Addend: addend}} {
 						n.Forward(y, x, u, bias, after, 0, n.Tiles, scratch)
 					}
 					back.Forward(x, y, v, nil, Epilogue{}, 0, n.Tiles, e.floats(back.ScratchLen()))

@@ -9,7 +9,8 @@ import (
 var lengths = []int{0, 1, 2, 7, 8, 9, 15, 16, 17, 31, 33, 63, 64, 65, 100, 1023, 4095, 4096, 4097, 10007}
 
 // unary checks a block against a float64 formula at every length.
-func unary(t *testing.T, what string, inputs int, block func(dst []float32, in [][]float32), want func(v []float64) float64) {
+func unary(t *testing.T, what string, inputs int, block func(dst []float32, in [][]float32),
+	want func(v []float64) float64) {
 	for _, n := range lengths {
 		var in [][]float32
 		for i := range inputs {
@@ -53,7 +54,8 @@ func TestElementwise(t *testing.T) {
 			func(v []float64) float64 { return elu64(v[0]) })
 		unary(t, "ELUBackward", 2, func(dst []float32, in [][]float32) { ELUBackward(dst, in[0], in[1]) },
 			func(v []float64) float64 { return v[0] * (min(v[1], 0) + 1) })
-		unary(t, "ReLU", 1, func(dst []float32, in [][]float32) { ReLU(dst, in[0]) }, func(v []float64) float64 { return max(v[0], 0) })
+		unary(t, "ReLU", 1, func(dst []float32, in [][]float32) { ReLU(dst, in[0]) },
+			func(v []float64) float64 { return max(v[0], 0) })
 		unary(t, "LReLU", 1, func(dst []float32, in [][]float32) { LReLU(dst, in[0]) },
 			func(v []float64) float64 { return max(v[0], 0.2*v[0]) })
 		unary(t, "Swish", 1, func(dst []float32, in [][]float32) { Swish(dst, in[0]) },
@@ -189,7 +191,8 @@ func TestActivationAccuracy(t *testing.T) {
 			}
 			t.Logf("%s: at most %.2f units in the last place, at %g", c.name, worst, x[at])
 			if !(worst <= c.limit) {
-				t.Errorf("%s(%g) = %g, want %g: %.2f units in the last place", c.name, x[at], c.got[at], c.want(float64(x[at])), worst)
+				t.Errorf("%s(%g) = %g, want %g: %.2f units in the last place", c.name, x[at], c.got[at],
+					c.want(float64(x[at])), worst)
 			}
 		}
 	})
@@ -238,7 +241,8 @@ func TestActivationSpecialValues(t *testing.T) {
 		for _, c := range []struct {
 			name     string
 			do, want func(dx, dy, y []float32)
-		}{{"ReLUBackward", ReLUBackward, reluBackwardGo}, {"LReLUBackward", LReLUBackward, lreluBackwardGo}, {"SwishBackward", SwishBackward, swishBackwardGo}} {
+		}{{"ReLUBackward", ReLUBackward, reluBackwardGo}, {"LReLUBackward", LReLUBackward, lreluBackwardGo},
+			{"SwishBackward", SwishBackward, swishBackwardGo}} {
 			want := make([]float32, len(x))
 			c.want(want, ones, x)
 			c.do(y, ones, x)

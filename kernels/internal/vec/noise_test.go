@@ -106,7 +106,8 @@ func counterOf(key [2]uint32, w [4]uint32) [4]uint32 {
 	for round := philox.Rounds - 1; round >= 0; round-- {
 		k0, k1 := key[0]+uint32(round)*philox.W0, key[1]+uint32(round)*philox.W1
 		c0, c2 := w[3]*i0, w[1]*i1
-		w = [4]uint32{c0, w[0] ^ k0 ^ uint32(uint64(philox.M1)*uint64(c2)>>32), c2, w[2] ^ k1 ^ uint32(uint64(philox.M0)*uint64(c0)>>32)}
+		w = [4]uint32{c0, w[0] ^ k0 ^ uint32(uint64(philox.M1)*uint64(c2)>>32), c2,
+			w[2] ^ k1 ^ uint32(uint64(philox.M0)*uint64(c0)>>32)}
 	}
 	return w
 }

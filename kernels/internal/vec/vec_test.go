@@ -81,7 +81,8 @@ func closeTo(t *testing.T, what string, got []float32, want []float64, tol float
 		}
 	}
 	if worst > tol*largest {
-		t.Fatalf("%s: at %d have %g, want %g: off by %.3g of the largest, %g", what, at, got[at], want[at], worst/largest, largest)
+		t.Fatalf("%s: at %d have %g, want %g: off by %.3g of the largest, %g", what, at, got[at], want[at],
+			worst/largest, largest)
 	}
 }
 

@@ -27,8 +27,8 @@
 // Dilation-th pixel. A table of pixel numbers says where each tile's pixels are, so the code need not know of edges
 // and phases.
 //
-// Tiles are independent, and sums over channels are taken in order. So the bits of a tile do not depend on which
-// tiles, of which images, are computed together.
+// Tiles are independent, and sums over channels are taken in order. So the bits of a tile do not depend on the tiles
+// and images that are computed with it.
 
 package vec
 

@@ -158,7 +158,10 @@ func TestWinoTransforms(t *testing.T) {
 					results = append(results, only)
 				}
 				for _, from := range []int{0, c0} {
-					matrixOf("V", channels-from, func(v matrix) { w.transformInput(v, 0, x, zeros, channels, from, channels, w.Tiles-n, n) })
+					matrixOf("V", channels-from, func(v matrix) {
+						w.transformInput(v, 0, x, zeros, channels, from, channels,
+							w.Tiles-n, n)
+					})
 					matrixOf("A dY A^T", channels-from, func(v matrix) {
 						w.transformOutputGrad(v, 0, x, zeros, channels, from, channels, w.Tiles-n, n)
 					})
@@ -168,7 +171,8 @@ func TestWinoTransforms(t *testing.T) {
 					w.transformOutput(fill("Y", len(x)).v, m, 0, bias, fill("outside", len(zeros)).v, e, w.Tiles-n, n)
 				}
 				y := fill("Y before ELU", len(x))
-				w.transformOutput(y.v, m, 0, bias, fill("outside", len(zeros)).v, Epilogue{Addend: addend, ELU: fill("ELU", len(x)).v}, w.Tiles-n, n)
+				w.transformOutput(y.v, m, 0, bias, fill("outside", len(zeros)).v, Epilogue{Addend: addend,
+					ELU: fill("ELU", len(x)).v}, w.Tiles-n, n)
 				for p := range w.FilterPanels() {
 					w.Filter(fill("filters", w.FilterLen()).v, weights, p, fill("scratch", w.FilterScratchLen()).v)
 					w.FilterTransposed(fill("filters turned", w.FilterLen()).v, weights, p, fill("scratch", w.FilterScratchLen()).v)
@@ -219,7 +223,8 @@ func BenchmarkWino(b *testing.B) {
 			filters()
 			flop := 2 * float64(images*c.H*c.W*c.Cout*c.K*c.K*c.Cin)
 			b.Run(name+"/forward/"+c.String(), func(b *testing.B) {
-				b.ReportMetric(flop/bestTime(b, func() { wino.Forward(y, x, u, bias, Epilogue{}, 0, images*wino.Tiles, scratch) })/1e9, "GFLOP/s")
+				b.ReportMetric(flop/bestTime(b,
+					func() { wino.Forward(y, x, u, bias, Epilogue{}, 0, images*wino.Tiles, scratch) })/1e9, "GFLOP/s")
 			})
 			b.Run(name+"/filter/"+c.String(), func(b *testing.B) { b.ReportMetric(1e6*bestTime(b, filters), "us") })
 			blocks := wino.GradBlocks()
@@ -256,7 +261,10 @@ func BenchmarkWinoTransforms(b *testing.B) {
 		report("output", func() { w.transformOutput(x, v, 0, zeros[:c.Cout], zeros[:17*c.Cout], Epilogue{}, 0, n) })
 		report("outputELU", func() { w.transformOutput(x, v, 0, zeros[:c.Cout], zeros[:17*c.Cout], Epilogue{ELU: x}, 0, n) })
 		y := append([]float32(nil), x...)
-		report("outputAdd", func() { w.transformOutput(x, v, 0, zeros[:c.Cout], zeros[:17*c.Cout], Epilogue{Addend: y}, 0, n) })
+		report("outputAdd", func() {
+			w.transformOutput(x, v, 0, zeros[:c.Cout], zeros[:17*c.Cout],
+				Epilogue{Addend: y}, 0, n)
+		})
 		clear(x)
 	}
 }

@@ -19,8 +19,8 @@ import (
 
 // The fields of tileArgs and gradArgs in package vec, eight bytes each, in order.
 var (
-	tileFields = []string{"a", "b", "y", "bias", "lda", "ldy", "tiles", "aTile", "bTile", "yTile", "nKh", "aKh", "nKw", "aKw", "k",
-		"bPanel", "accumulate", "mask", "maskLast", "maskWords", "lastWords",
+	tileFields = []string{"a", "b", "y", "bias", "lda", "ldy", "tiles", "aTile", "bTile", "yTile", "nKh", "aKh", "nKw",
+		"aKw", "k", "bPanel", "accumulate", "mask", "maskLast", "maskWords", "lastWords",
 		"tileA", "tileB", "tileY", "leftTiles", "tapKh", "leftKh", "tapKw"}
 	gradFields = []string{"x", "dy", "acc", "rows", "groups", "tail", "xRow", "dyRow", "xStep", "dyStep", "accPanel",
 		"times", "xTime", "dyTime", "accTime", "mask", "maskTail", "maskWords", "tailWords", "rowX", "rowDy", "leftRows",
@@ -155,7 +155,8 @@ func (p strided) row(r, disp int) Mem {
 func tileKernel(t shape) {
 	TEXT(t.name("convTile"), NOSPLIT, "func(args *uint64)")
 	Pragma("noescape")
-	Doc(fmt.Sprintf("%s adds up tiles of %d rows and %d lanes; args is a tileArgs.", t.name("convTile"), t.rows, 16*t.panels))
+	Doc(fmt.Sprintf("%s adds up tiles of %d rows and %d lanes; args is a tileArgs.", t.name("convTile"), t.rows,
+		16*t.panels))
 	f := func(name string) Mem { return field(tileFields, name) }
 	p := strided{bases: []reg.GPPhysical{reg.RSI, reg.R8, reg.R9, reg.R10},
 		s: reg.R11, s3: reg.R12, s5: reg.R13, s7: reg.RBX}
@@ -351,7 +352,8 @@ func (t shape) maskVector(f func(string) Mem, last bool, v int) {
 func gradKernel(t shape) {
 	TEXT(t.name("convGrad"), NOSPLIT, "func(args *uint64)")
 	Pragma("noescape")
-	Doc(fmt.Sprintf("%s adds up the gradient of %d inputs and %d lanes; args is a gradArgs.", t.name("convGrad"), t.rows, 16*t.panels))
+	Doc(fmt.Sprintf("%s adds up the gradient of %d inputs and %d lanes; args is a gradArgs.", t.name("convGrad"), t.rows,
+		16*t.panels))
 	f := func(name string) Mem { return field(gradFields, name) }
 	x, dy, left, xStep, dyStep, tmp := reg.RSI, reg.RDX, reg.RCX, reg.R8, reg.R9, reg.RAX
 	words, wordsTail := reg.R10, reg.R11
@@ -488,7 +490,8 @@ func writeConvDispatch(path string) {
 				if !s.wide() && panels == 2 {
 					continue
 				}
-				fmt.Fprintf(&b, "\nfunc conv%s%sx%d(rows int, args *%s) {\np := (*uint64)(unsafe.Pointer(args))\nswitch rows {\n", kind, s.name, panels, args)
+				fmt.Fprintf(&b, "\nfunc conv%s%sx%d(rows int, args *%s) {\np := (*uint64)(unsafe.Pointer(args))\nswitch rows {\n",
+					kind, s.name, panels, args)
 				for r := 1; r <= maxRows(s, panels); r++ {
 					fmt.Fprintf(&b, "case %d:\n%s(p)\n", r, shape{s, r, panels}.name("conv"+kind))
 				}

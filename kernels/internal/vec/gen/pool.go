@@ -35,7 +35,8 @@ func genPool() {
 }
 
 const (
-	maxPoolSignature     = "(y *float32, index *uint32, x *float32, masks *int32, h, from, to, rowStride, pixelStride int) int"
+	maxPoolSignature = "(y *float32, index *uint32, x *float32, masks *int32, h, from, to, rowStride, " +
+		"pixelStride int) int"
 	maxPoolRowSignature  = "(sum *float32, tap *uint32, dy *float32, index *uint32, rowStride, from, to, n int)"
 	maxPoolTapsSignature = "(dx, sum *float32, tap *uint32, pixelStride, n int)"
 )

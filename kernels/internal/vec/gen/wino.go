@@ -53,7 +53,8 @@ func genWino() {
 			{"winoInput", "transforms the 6x6 pixels of tiles", (*wino).input},
 			{"winoOutput", "transforms products back to the 4x4 pixels of tiles", func(w *wino) { w.output(false, false) }},
 			{"winoOutputSum", "does that and adds the addend", func(w *wino) { w.output(false, true) }},
-			{"winoOutputSlope", "transforms back and multiplies with ELU' of the activated", func(w *wino) { w.output(true, false) }},
+			{"winoOutputSlope", "transforms back and multiplies with ELU' of the activated",
+				func(w *wino) { w.output(true, false) }},
 			{"winoOutputSlopeSum", "does that and adds the addend", func(w *wino) { w.output(true, true) }},
 			{"winoOutputGrad", "transforms the gradient of the 4x4 pixels of tiles", (*wino).outputGrad},
 			{"winoFilter", "transforms 3x3 filters", (*wino).filter},
@@ -266,7 +267,8 @@ func inputLine(w *wino, d line, results []int) (out []int) {
 // outputLine computes A^T m.
 func outputLine(w *wino, m line, results []int) []int {
 	v := w.vec
-	even, odd := slices.Contains(results, 0) || slices.Contains(results, 2), slices.Contains(results, 1) || slices.Contains(results, 3)
+	even := slices.Contains(results, 0) || slices.Contains(results, 2)
+	odd := slices.Contains(results, 1) || slices.Contains(results, 3)
 	var s, t, d, e int
 	switch {
 	case even && odd:
@@ -935,7 +937,8 @@ func writeWinoDispatch(path string) {
 	b.WriteString(")\n")
 	for _, name := range []string{"winoInput", "winoOutput", "winoOutputSum", "winoOutputSlope", "winoOutputSlopeSum",
 		"winoOutputGrad", "winoFilter", "winoFilterGrad"} {
-		fmt.Fprintf(&b, "\nfunc %sKernel(args *winoArgs) {\np := (*uint64)(unsafe.Pointer(args))\nif isa == avx512 {\n%sAVX512(p)\n} else {\n%sAVX2(p)\n}\n}\n", name, name, name)
+		fmt.Fprintf(&b, "\nfunc %sKernel(args *winoArgs) {\np := (*uint64)(unsafe.Pointer(args))\n"+
+			"if isa == avx512 {\n%sAVX512(p)\n} else {\n%sAVX2(p)\n}\n}\n", name, name, name)
 	}
 	write(path+"_args_amd64.go", b.Bytes())
 }
