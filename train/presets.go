@@ -31,7 +31,7 @@ const auto = 0
 var Presets = []Preset{
 	{
 		Name: "glyphs",
-		What: "digits drawn from fonts, a small NCSNv2, under two minutes on two cores (default)",
+		What: "digits drawn from fonts, a small NCSNv2, two to four minutes on two cores (default)",
 		Source: "NCSNv2's loss and sampler (Song and Ermon 2020) on a network of 8 channels; " +
 			"steps and batch found by trial on two cores: at the same time, 16 or 32 channels get too few steps, " +
 			"batches of 32 give worse digits and so do batches of 8; levels stratified over the batch; " +

@@ -3,7 +3,7 @@
 //
 //	go build -tags nocuda -o sigmaz ./cmd/sigmaz    without the tag: with CUDA
 //	./sigmaz                                        lists the commands
-//	./sigmaz train                                  digits drawn from fonts, under two minutes on two cores
+//	./sigmaz train                                  digits drawn from fonts, two to four minutes on two cores
 //	./sigmaz help train                             every flag
 //
 // Exit codes of all commands: 0 done, 1 failed, 2 wrong usage, 130 stopped before anything was done.

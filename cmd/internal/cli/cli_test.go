@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -320,8 +321,10 @@ func TestCommandLine(t *testing.T) {
 		{"train", "", "sample -gpu -device 2"},
 		{"sigmaz", "sigmaz", "sigmaz sample -gpu -device 2"},
 		{"/opt/my bin/sigmaz", "sigmaz", "'/opt/my bin/sigmaz' sample -gpu -device 2"},
-		{"/tmp/go-build1/b001/exe/sigmaz", "sigmaz", "go run " + buildTags() + "./cmd/sigmaz sample -gpu -device 2"},
-		{"/tmp/go-build1/b001/exe/train", "", "go run " + buildTags() + "./cmd/sample -gpu -device 2"},
+		{filepath.Join(t.TempDir(), "go-build1", "b001", "exe", "sigmaz"), "sigmaz",
+			"go run " + buildTags() + "./cmd/sigmaz sample -gpu -device 2"},
+		{filepath.Join(t.TempDir(), "go-build1", "b001", "exe", "train"), "",
+			"go run " + buildTags() + "./cmd/sample -gpu -device 2"},
 	} {
 		os.Args[0], c.Program = test[0], test[1]
 		if got := c.CommandLine("sample", Device{GPU: true, N: 2}); got != test[2] {

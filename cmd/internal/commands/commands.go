@@ -177,7 +177,7 @@ func overview(all []entry, standard string) *cli.Command {
 		Args:  []cli.Arg{{Name: "COMMAND", Help: "one of the commands below, with flags and arguments of its own behind it"}},
 		Lists: []cli.List{commands},
 		Examples: []cli.Example{
-			{Line: program + " train", What: "digits drawn from fonts, under two minutes on two cores"},
+			{Line: program + " train", What: "digits drawn from fonts, two to four minutes on two cores"},
 			{Line: program + " sample runs/glyphs-1", What: "64 new ones, as one picture in the run's folder"},
 			{Line: program + " help sample", What: "what else sample can do"},
 		},

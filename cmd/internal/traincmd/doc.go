@@ -1,7 +1,7 @@
 // Package traincmd is the command train: it trains a noise-conditional score network and leaves it in a run folder,
 // runs/NAME.
 //
-//	sigmaz train                          digits drawn from fonts, under two minutes on two cores
+//	sigmaz train                          digits drawn from fonts, two to four minutes on two cores
 //	sigmaz train -data toy:swissroll      points in the plane
 //	sigmaz train -resume runs/glyphs-1    go on with a run
 //	sigmaz train -h                       every flag

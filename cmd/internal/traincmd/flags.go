@@ -75,7 +75,7 @@ func newFlags() *flags {
 			return "data"
 		},
 		Examples: []cli.Example{
-			{Line: "train", What: "digits drawn from fonts, under two minutes on two cores"},
+			{Line: "train", What: "digits drawn from fonts, two to four minutes on two cores"},
 			{Line: "train -data toy:swissroll", What: "points in the plane, with pictures of the learned score field"},
 			{Line: "train -preset fashion-mnist -data DIR -ngf 8 -batch 32 -steps 2000",
 				What: "image files, at a size for two cores"},
