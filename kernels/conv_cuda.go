@@ -35,7 +35,7 @@ var testTile *cudaTile
 
 func (o Conv) launch(l *launcher) {
 	o.check(o.X, o.Y, o.Weight, o.Bias)
-	t := cudaTileOf(o.N*o.H*o.W, o.Cout, o.Cin%4 == 0 && aligned(o.X))
+	t := cudaTileOf(l.backend.Multiprocessors(), o.N*o.H*o.W, o.Cout, o.Cin%4 == 0 && aligned(o.X))
 	if testTile != nil {
 		t = *testTile
 	}
@@ -48,7 +48,7 @@ func (o Conv) launch(l *launcher) {
 
 func (o ConvGradInput) launch(l *launcher) {
 	o.check(o.DX, o.DY, o.Weight, Buf{})
-	t := cudaTileOf(o.N*o.H*o.W, o.Cin, o.Cin%4 == 0 && o.Cout%4 == 0 && aligned(o.DY))
+	t := cudaTileOf(l.backend.Multiprocessors(), o.N*o.H*o.W, o.Cin, o.Cin%4 == 0 && o.Cout%4 == 0 && aligned(o.DY))
 	if testTile != nil {
 		t = *testTile
 	}

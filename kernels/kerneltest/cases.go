@@ -132,6 +132,14 @@ func (l *list) convGradWeight() {
 		l.approximate("conv_grad_weight/"+g.String(), &b, kernels.ConvGradWeight{ConvShape: g.ConvShape,
 			X: b.normals(g.in()), DY: b.normals(g.out()), DWeight: b.out(g.weights()), DBias: b.out(g.Cout)})
 	}
+	for _, multiprocessors := range []int{4, 108, 132} {
+		for _, g := range convolutions {
+			var b builder
+			l.approximate(fmt.Sprintf("conv_grad_weight-%d/%s", multiprocessors, g), &b, kernels.ConvGradWeight{
+				ConvShape: g.ConvShape, Multiprocessors: multiprocessors,
+				X: b.normals(g.in()), DY: b.normals(g.out()), DWeight: b.out(g.weights()), DBias: b.out(g.Cout)})
+		}
+	}
 }
 
 // levels is the number of rows of a conditional norm's table.
