@@ -115,14 +115,14 @@ func TestTrainOnGPU(t *testing.T) {
 	dir := t.TempDir()
 	tiny(t, dir)
 	must(t, dir, small("cpu", 50)...)
-	out := must(t, dir, small("gpu", 50, "-gpu")...)
+	out := must(t, dir, small("gpu", 50, "-gpu", "-precision", "float32")...)
 	if !strings.Contains(out, "cuda") {
 		t.Errorf("the device is not named:\n%s", out)
 	}
 	compareRuns(t, filepath.Join(dir, "runs/cpu"), filepath.Join(dir, "runs/gpu"), 50, 1e-3)
 
 	must(t, dir, small("mixed", 10)...)
-	must(t, dir, "train", "-resume", "runs/mixed", "-steps", "30", "-gpu")
+	must(t, dir, "train", "-resume", "runs/mixed", "-steps", "30", "-gpu", "-precision", "float32")
 	must(t, dir, "train", "-resume", "runs/mixed", "-steps", "50")
 	compareRuns(t, filepath.Join(dir, "runs/cpu"), filepath.Join(dir, "runs/mixed"), 50, 1e-3)
 }
@@ -148,7 +148,7 @@ func TestSampleOnGPU(t *testing.T) {
 func onBoth(t *testing.T, dir string, tol float64, args ...string) {
 	t.Helper()
 	var x [2][]float32
-	for i, more := range [][]string{nil, {"-gpu"}} {
+	for i, more := range [][]string{nil, {"-gpu", "-precision", "float32"}} {
 		file := filepath.Join(dir, fmt.Sprintf("%s%d.npy", args[0], i))
 		must(t, dir, append(append(args[:len(args):len(args)], file), more...)...)
 		f, err := os.Open(file)
@@ -170,6 +170,71 @@ func onBoth(t *testing.T, dir string, tol float64, args ...string) {
 		if !(math.Abs(float64(v)-float64(x[1][i])) <= tol*largest) {
 			t.Fatalf("%v: value %d is %g on the CPU and %g on the GPU", args, i, v, x[1][i])
 		}
+	}
+}
+
+// A network with 32 channels trains in TF32 on a GPU, and its run says so. The CPU goes on with it, and samples from
+// it, in float32 alone, when asked to.
+func TestPrecisionOnGPU(t *testing.T) {
+	device(t)
+	dir := t.TempDir()
+	tiny(t, dir)
+	wide := []string{"-ngf", "16", "-batch", "2", "-gpu", "-eval-every", "0"} // 32 channels at the lower resolutions
+	configured := func(run string) bool {
+		t.Helper()
+		text, err := os.ReadFile(filepath.Join(dir, "runs", run, "config.yaml"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return strings.Contains(string(text), "precision: tf32\n")
+	}
+	refused := func(code int, want string, args ...string) {
+		t.Helper()
+		got, _, stderr := command(t, dir, nil, args...)
+		if got != code || stderr != args[0]+": "+want+"\n" {
+			t.Errorf("%v: exit code %d and %q, expected %d and %q", args, got, stderr, code, want)
+		}
+	}
+
+	out := must(t, dir, small("wide", 2, wide...)...)
+	if !strings.Contains(out, "convolutions in tf32") || !configured("wide") {
+		t.Errorf("no TF32, in config.yaml: %v\n%s", configured("wide"), out)
+	}
+	must(t, dir, small("exact", 1, append(wide, "-precision", "float32")...)...)
+	must(t, dir, small("narrow", 1, "-gpu", "-eval-every", "0")...)
+	must(t, dir, "train", "-config", "runs/exact/config.yaml", "-name", "like", "-gpu")
+	for _, run := range []string{"exact", "narrow", "like"} { // asked for, nothing for tensor cores, as the other run
+		if configured(run) {
+			t.Errorf("run %s is in TF32", run)
+		}
+	}
+	out = must(t, dir, small("dry", 1, append(wide, "-dry-run")...)...)
+	if !strings.Contains(out, "\nprecision   tf32 for ") {
+		t.Errorf("a dry run does not say it:\n%s", out)
+	}
+
+	const advice = "precision is tf32, which takes a GPU: give -gpu, or -precision float32"
+	file := filepath.Join("runs", "wide", "checkpoints", "step-0000002.safetensors")
+	refused(1, "runs/wide: "+advice, "train", "-resume", "runs/wide", "-steps", "3")
+	refused(1, file+": "+advice, "sample", "runs/wide", "-n", "1", "-o", "x.png")
+	refused(1, "runs/wide/config.yaml: "+advice,
+		"train", "-config", "runs/wide/config.yaml", "-name", "again", "-steps", "1")
+	refused(1, file+": "+advice,
+		"train", "-continue", file, "-data", "tiny-images-idx3-ubyte", "-steps", "3", "-name", "further")
+	onBoth(t, dir, 1e-3, "sample", "runs/wide", "-precision", "float32", "-n", "2", "-o", "x.png", "-npy")
+	out = must(t, dir, "sample", "runs/wide", "-precision", "float32", "-n", "1", "-o", "x.png")
+	if !strings.Contains(out, "trained in tf32, computed in float32") {
+		t.Errorf("a sample does not say it:\n%s", out)
+	}
+
+	out = must(t, dir, "train", "-resume", "runs/wide", "-steps", "3", "-precision", "float32")
+	if !strings.Contains(out, "goes on in float32 and was in tf32") || configured("wide") {
+		t.Errorf("the run goes on in float32, and says so: in config.yaml %v\n%s", configured("wide"), out)
+	}
+	must(t, dir, "sample", "runs/wide", "-n", "1", "-o", "x.png")
+	must(t, dir, "train", "-resume", "runs/wide", "-steps", "4", "-gpu") // as it is recorded
+	if configured("wide") {
+		t.Error("a run that went on in float32 became one in TF32 again")
 	}
 }
 

@@ -8,6 +8,8 @@
 //	dx[n,p,q,c] = sum over u,v,o of dy[n, p - d(u-K/2), q - d(v-K/2), o] w[o,u,v,c]
 //	dw[o,u,v,c] = sum over n,i,j of dy[n,i,j,o] x[n, i + d(u-K/2), j + d(v-K/2), c]
 //	db[o]       = sum over n,i,j of dy[n,i,j,o]
+//
+// In precision TF32 the factors of the products are rounded, see conv_tensor.go.
 
 package kernels
 
@@ -54,6 +56,8 @@ type Conv struct {
 	Y, X   Buf // (N, H, W, Cout), (N, H, W, Cin)
 	Weight Buf // (Cout, K, K, Cin)
 	Bias   Buf // (Cout), may be absent
+
+	Precision Precision
 }
 
 func (o Conv) Name() string { return "conv" }
@@ -64,6 +68,10 @@ func (o Conv) Rows() int         { return o.N }
 func (o Conv) Ref(mem []float32) { o.RefRows(mem, 0, o.N) }
 func (o Conv) RefRows(mem []float32, lo, hi int) {
 	o.check(o.X, o.Y, o.Weight, o.Bias)
+	if o.OnTensorCores() {
+		o.refTensor(mem, lo, hi)
+		return
+	}
 	w, b := o.Weight.Of(mem), o.Bias.Of(mem)
 	kk := o.K * o.K
 	for n := lo; n < hi; n++ {
@@ -95,6 +103,8 @@ type ConvGradInput struct {
 	ConvShape
 	DX, DY Buf // (N, H, W, Cin), (N, H, W, Cout)
 	Weight Buf // (Cout, K, K, Cin)
+
+	Precision Precision
 }
 
 func (o ConvGradInput) Name() string { return "conv_grad_input" }
@@ -105,6 +115,10 @@ func (o ConvGradInput) Rows() int         { return o.N }
 func (o ConvGradInput) Ref(mem []float32) { o.RefRows(mem, 0, o.N) }
 func (o ConvGradInput) RefRows(mem []float32, lo, hi int) {
 	o.check(o.DX, o.DY, o.Weight, Buf{})
+	if o.OnTensorCores() {
+		o.refTensor(mem, lo, hi)
+		return
+	}
 	w := o.Weight.Of(mem)
 	kk := o.K * o.K
 	for n := lo; n < hi; n++ {
@@ -130,6 +144,8 @@ type ConvGradWeight struct {
 	DBias   Buf // (Cout), may be absent
 	X, DY   Buf // (N, H, W, Cin), (N, H, W, Cout)
 
+	Precision Precision
+
 	// Multiprocessors is how many a CUDA device cuts the sum for. The cut decides the sum's bits, so it does not depend
 	// on the device at hand. 0 is the rule of runs that recorded no number. The CPU cuts in its own way.
 	Multiprocessors int
@@ -151,6 +167,10 @@ func (o ConvGradWeight) Operands() (reads, writes []Buf) {
 }
 func (o ConvGradWeight) Ref(mem []float32) {
 	o.check(o.X, o.DY, o.DWeight, o.DBias)
+	if o.OnTensorCores() {
+		o.refTensor(mem)
+		return
+	}
 	dw, db := make([]float64, o.DWeight.N), make([]float64, o.Cout)
 	kk := o.K * o.K
 	for n := range o.N {

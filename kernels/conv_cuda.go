@@ -1,6 +1,6 @@
 //go:build cgo && !nocuda
 
-// Launches of the convolutions, see conv.cu.
+// Launches of the convolutions, see conv.cu and conv_tensor.cu.
 
 package kernels
 
@@ -17,6 +17,12 @@ var tileKernels = map[cudaTile]struct {
 	tile32x32:   {conv32x32, convGradInput32x32, convGradWeight32x32},
 	tile64x64n:  {conv64x64Any, convGradInput64x64Any, convGradWeight64x64Any},
 	tile32x32n:  {conv32x32Any, convGradInput32x32Any, convGradWeight32x32Any},
+
+	tile128x128tf32: {conv128x128Tf32, convGradInput128x128Tf32, convGradWeight128x128Tf32},
+	tile128x64tf32:  {conv: conv128x64Tf32, gradInput: convGradInput128x64Tf32},
+	tile64x64tf32:   {conv64x64Tf32, convGradInput64x64Tf32, convGradWeight64x64Tf32},
+	tile128x32tf32:  {conv: conv128x32Tf32, gradInput: convGradInput128x32Tf32},
+	tile32x128tf32:  {gradWeight: convGradWeight32x128Tf32},
 }
 
 // pixels returns the number of pixels of all images.
@@ -35,7 +41,14 @@ var testTile *cudaTile
 
 func (o Conv) launch(l *launcher) {
 	o.check(o.X, o.Y, o.Weight, o.Bias)
-	t := cudaTileOf(l.backend.Multiprocessors(), o.N*o.H*o.W, o.Cout, o.Cin%4 == 0 && aligned(o.X))
+	tiles := anyTiles
+	switch {
+	case o.OnTensorCores():
+		tiles = tensorTiles
+	case o.Cin%4 == 0 && aligned(o.X):
+		tiles = wideTiles
+	}
+	t := tileOf(tiles, l.backend.Multiprocessors(), o.N*o.H*o.W, o.Cout)
 	if testTile != nil {
 		t = *testTile
 	}
@@ -48,7 +61,14 @@ func (o Conv) launch(l *launcher) {
 
 func (o ConvGradInput) launch(l *launcher) {
 	o.check(o.DX, o.DY, o.Weight, Buf{})
-	t := cudaTileOf(l.backend.Multiprocessors(), o.N*o.H*o.W, o.Cin, o.Cin%4 == 0 && o.Cout%4 == 0 && aligned(o.DY))
+	tiles := anyTiles
+	switch {
+	case o.OnTensorCores():
+		tiles = tensorTiles
+	case o.Cin%4 == 0 && o.Cout%4 == 0 && aligned(o.DY):
+		tiles = wideTiles
+	}
+	t := tileOf(tiles, l.backend.Multiprocessors(), o.N*o.H*o.W, o.Cin)
 	if testTile != nil {
 		t = *testTile
 	}
@@ -70,11 +90,11 @@ func (o ConvGradWeight) cudaWorkspace() int {
 func (o ConvGradWeight) launch(l *launcher) {
 	o.check(o.X, o.DY, o.DWeight, o.DBias)
 	s := o.cudaSplit()
+	if testTile != nil && tileKernels[*testTile].gradWeight.name != "" {
+		s.tile = *testTile
+	}
 	columns := o.K * o.K * o.Cin
 	l.small((o.H*o.W+64)*o.Cin, (o.H*o.W+64)*o.Cout, (o.Cout+128)*(columns+128), s.part)
-	if s.parts > maxGrid && l.err == nil {
-		panic("kernels: conv_grad_weight: too many parts")
-	}
 	grid := gridDim{s.tile.blocks(o.Cout, columns), 1, s.parts}
 	block := blockDim{s.tile.threads, 1, 1}
 	args := convGradWeightArgs{

@@ -11,6 +11,8 @@
 
 package kernels
 
+import "math"
+
 // cudaTile is a block's share of a matrix product: rows x cols values, computed by a number of threads. The tiles
 // that end in n (kernels _any) work on all windows and channels; the others read 16 bytes at a time.
 type cudaTile struct {
@@ -35,6 +37,13 @@ var (
 	tile32x32n  = cudaTile{"32x32_any", 32, 32, 64, 9, 276}
 )
 
+// The tiles to choose from, the largest first.
+var (
+	wideTiles       = []cudaTile{tile128x128, tile128x64, tile64x64, tile128x32, tile32x32}
+	wideWeightTiles = []cudaTile{tile128x128, tile128x64, tile64x64, tile32x32}
+	anyTiles        = []cudaTile{tile64x64n, tile32x32n}
+)
+
 func (t cudaTile) blocks(rows, cols int) int { return ceil(rows, t.rows) * ceil(cols, t.cols) }
 
 // time estimates the time of the busiest multiprocessor for each term of the tile's sums, in hundredths of a
@@ -48,15 +57,12 @@ func (t cudaTile) time(blocks, multiprocessors int) int {
 	return n * t.rows * t.cols * t.cost
 }
 
-// cudaTileOf picks the tile of a convolution by the pixels and channels that it writes.
-func cudaTileOf(multiprocessors, pixels, channels int, wide bool) cudaTile {
-	tiles := []cudaTile{tile128x128, tile128x64, tile64x64, tile128x32, tile32x32}
-	if !wide {
-		tiles = []cudaTile{tile64x64n, tile32x32n}
-	}
-	best, least := cudaTile{}, 0
+// tileOf picks the tile of a convolution by the pixels and channels that it writes.
+func tileOf(tiles []cudaTile, multiprocessors, pixels, channels int) cudaTile {
+	var best cudaTile
+	least := math.MaxInt
 	for _, t := range tiles {
-		if time := t.time(t.blocks(pixels, channels), multiprocessors); best.name == "" || time < least {
+		if time := t.time(t.blocks(pixels, channels), multiprocessors); time < least {
 			best, least = t, time
 		}
 	}
@@ -77,28 +83,34 @@ const shortestPart = 256
 // cudaSplit chooses the tile and the parts that take the least time on the multiprocessors that the operation names. A
 // run's bits hang on it: with another rule, runs that recorded their number must keep this one.
 func (o ConvGradWeight) cudaSplit() cudaSplit {
-	if o.Multiprocessors == 0 {
+	tiles, multiprocessors := wideWeightTiles, o.Multiprocessors
+	switch {
+	case o.OnTensorCores():
+		tiles = tensorWeightTiles
+		if multiprocessors == 0 { // of a run that was begun in float32 on a CPU, or in an older version
+			multiprocessors = 132
+		}
+	case multiprocessors == 0:
 		return o.unrecordedSplit()
+	case !o.wideGradWeight():
+		tiles = anyTiles
 	}
 	// Each word of a part is written once and read once. That takes the time of 64 multiply-adds: 8 bytes at 16 bytes a
 	// cycle for each multiprocessor of 128 lanes (4.3 TB/s on a card with 132 of them at 1.8 GHz are 18).
 	const wordCost = 100 * 64
 	const mostTurns = 16 // no more than a sixteenth of the time is lost in the last turn, whatever its blocks
-	tiles := []cudaTile{tile128x128, tile128x64, tile64x64, tile32x32}
-	if !o.wideGradWeight() {
-		tiles = []cudaTile{tile64x64n, tile32x32n}
-	}
-	best, least := cudaSplit{}, 0
+	var best cudaSplit
+	least := math.MaxInt
 	for _, t := range tiles {
 		blocks := t.blocks(o.Cout, o.K*o.K*o.Cin)
-		most := min(o.N*o.H*o.W/shortestPart, mostTurns*t.together*o.Multiprocessors/blocks, maxGrid)
+		most := min(o.N*o.H*o.W/shortestPart, mostTurns*t.together*multiprocessors/blocks, maxGrid)
 		for parts := range max(1, most) {
 			s := o.cut(t, parts+1)
-			time := t.time(blocks*s.parts, o.Multiprocessors) * s.part
+			time := t.time(blocks*s.parts, multiprocessors) * s.part
 			if s.parts > 1 {
-				time += wordCost * s.parts * s.words / o.Multiprocessors
+				time += wordCost * s.parts * s.words / multiprocessors
 			}
-			if best.parts == 0 || time < least {
+			if time < least {
 				best, least = s, time
 			}
 		}

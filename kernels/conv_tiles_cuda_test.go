@@ -54,8 +54,8 @@ func TestCutsStay(t *testing.T) {
 
 // The same for thousands of shapes, as a sum over what their cuts are.
 func TestAllCutsStay(t *testing.T) {
-	for multiprocessors, want := range map[int]uint64{0: 0x5397da835fe45232, 4: 0xbfe0e6b471b8c7cc,
-		108: 0x64119dd3ad350626, 132: 0xe94c98b7f95f003a} {
+	for multiprocessors, want := range map[int]uint64{0: 0xf2fc2e5e2abce1e3, 4: 0xf0a3187b48a7efdf,
+		108: 0x74541abc002bffc1, 132: 0xf5206e3c677fc892} {
 		h := fnv.New64a()
 		for n := 1; n < 200; n += 33 {
 			for _, side := range []int{1, 4, 7, 16, 32} {
@@ -64,10 +64,12 @@ func TestAllCutsStay(t *testing.T) {
 						for _, k := range []int{1, 3} {
 							s := ConvShape{N: n, H: side, W: side, Cin: cin, Cout: cout, K: k, Dilation: 1}
 							for off := range 2 { // aligned or not
-								o := gradWeightOf(s, multiprocessors)
-								o.X.Off = off
-								cut := o.cudaSplit()
-								fmt.Fprintln(h, cut.parts, cut.part)
+								for _, precision := range Precisions {
+									o := gradWeightOf(s, multiprocessors)
+									o.X.Off, o.Precision = off, precision
+									cut := o.cudaSplit()
+									fmt.Fprintln(h, cut.parts, cut.part)
+								}
 							}
 						}
 					}
@@ -101,27 +103,34 @@ func TestWorkIsSharedOut(t *testing.T) {
 	}
 }
 
-// Small convolutions get small tiles, so that every multiprocessor has one, and no tile is much wider than the channels.
+// Small convolutions get small tiles, so that every multiprocessor has one, and no tile is much wider than the
+// channels.
 func TestTileOf(t *testing.T) {
 	for _, c := range []struct {
 		multiprocessors, pixels, channels int
-		wide                              bool
+		tiles                             []cudaTile
 		want                              cudaTile
 	}{
-		{132, 1, 128, true, tile32x32},
-		{132, 1024, 128, true, tile32x32},
-		{132, 128 * 1024, 128, true, tile128x128},
-		{132, 128 * 1024, 64, true, tile128x64},
-		{132, 128 * 1024, 32, true, tile128x32},
-		{132, 128 * 1024, 3, true, tile128x32},
-		{4, 8 * 256, 128, true, tile128x128},
-		{132, 8 * 256, 128, true, tile32x32},
-		{132, 128 * 1024, 128, false, tile64x64n},
-		{132, 128 * 1024, 32, false, tile32x32n},
+		{132, 1, 128, wideTiles, tile32x32},
+		{132, 1024, 128, wideTiles, tile32x32},
+		{132, 128 * 1024, 128, wideTiles, tile128x128},
+		{132, 128 * 1024, 64, wideTiles, tile128x64},
+		{132, 128 * 1024, 32, wideTiles, tile128x32},
+		{132, 128 * 1024, 3, wideTiles, tile128x32},
+		{4, 8 * 256, 128, wideTiles, tile128x128},
+		{132, 8 * 256, 128, wideTiles, tile32x32},
+		{132, 128 * 1024, 128, anyTiles, tile64x64n},
+		{132, 128 * 1024, 32, anyTiles, tile32x32n},
+		{132, 128 * 256, 256, tensorTiles, tile128x128tf32},
+		{132, 128 * 256, 128, tensorTiles, tile128x128tf32},
+		{132, 128 * 256, 64, tensorTiles, tile128x64tf32},
+		{132, 128 * 256, 32, tensorTiles, tile128x32tf32},
+		{132, 1024, 128, tensorTiles, tile64x64tf32},
+		{4, 1024, 128, tensorTiles, tile128x128tf32},
 	} {
-		if got := cudaTileOf(c.multiprocessors, c.pixels, c.channels, c.wide); got != c.want {
-			t.Errorf("%d pixels, %d channels on %d multiprocessors, wide %v: tile %s, expected %s",
-				c.pixels, c.channels, c.multiprocessors, c.wide, got.name, c.want.name)
+		if got := tileOf(c.tiles, c.multiprocessors, c.pixels, c.channels); got != c.want {
+			t.Errorf("%d pixels, %d channels on %d multiprocessors: tile %s, expected %s",
+				c.pixels, c.channels, c.multiprocessors, got.name, c.want.name)
 		}
 	}
 }

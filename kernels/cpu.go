@@ -58,6 +58,11 @@ func (c *cpu) Compile(a Arena, ops []Op) (Program, error) {
 	if mem == nil {
 		return nil, fmt.Errorf("kernels: the CPU backend cannot address this arena")
 	}
+	for _, op := range ops {
+		if p := precisionOf(op); p != Float32 {
+			return nil, fmt.Errorf("kernels: %s is to compute in %s: the CPU computes in float32 only", op.Name(), p)
+		}
+	}
 	p := &cpuProgram{}
 	// Only a program that is run takes working memory beside the arena.
 	p.build = sync.OnceFunc(func() {

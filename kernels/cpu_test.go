@@ -17,7 +17,7 @@ func TestConformance(t *testing.T) {
 			defer vec.SetISA(isa)()
 			for _, workers := range []int{1, 3} {
 				t.Run(fmt.Sprintf("%d workers", workers), func(t *testing.T) {
-					kerneltest.Run(t, kernels.NewCPU(workers))
+					kerneltest.Run(t, kernels.NewCPU(workers), kernels.Float32)
 				})
 			}
 		})
@@ -45,7 +45,7 @@ func TestSameBitsForAnyWorkers(t *testing.T) {
 	for _, isa := range vec.Available() {
 		t.Run(isa, func(t *testing.T) {
 			defer vec.SetISA(isa)()
-			for _, c := range kerneltest.Cases() {
+			for _, c := range kerneltest.Cases(kernels.Float32) {
 				one := run(c, 1)
 				for _, workers := range []int{2, 5} {
 					for i, v := range run(c, workers) {
@@ -171,6 +171,21 @@ func TestSpecialValues(t *testing.T) {
 					}
 				}
 			})
+		}
+	}
+}
+
+// The CPU refuses what it does not compute in.
+func TestCPUPrecision(t *testing.T) {
+	b := kernels.NewCPU(1)
+	for _, c := range kerneltest.Cases(kernels.TF32) {
+		a, err := b.Alloc(len(c.Init))
+		if err != nil {
+			t.Fatal(err)
+		}
+		want := "kernels: " + c.Op.Name() + " is to compute in tf32: the CPU computes in float32 only"
+		if _, err := b.Compile(a, []kernels.Op{c.Op}); err == nil || err.Error() != want {
+			t.Errorf("%s: %v, expected %s", c.Name, err, want)
 		}
 	}
 }

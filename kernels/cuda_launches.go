@@ -40,6 +40,17 @@ var kernelList = []kernel{
 	{"conv", "conv_grad_weight_32x32", "u64 u64 u64 u64 u64 u64 u64 u32 u32 u32 u32 u32 u32"},
 	{"conv", "conv_grad_weight_64x64_any", "u64 u64 u64 u64 u64 u64 u64 u32 u32 u32 u32 u32 u32"},
 	{"conv", "conv_grad_weight_32x32_any", "u64 u64 u64 u64 u64 u64 u64 u32 u32 u32 u32 u32 u32"},
+	{"conv_tensor", "conv_128x128_tf32", "u64 u64 u64 u64 u64 u32 u32 u32 u32 u32 u32"},
+	{"conv_tensor", "conv_128x64_tf32", "u64 u64 u64 u64 u64 u32 u32 u32 u32 u32 u32"},
+	{"conv_tensor", "conv_64x64_tf32", "u64 u64 u64 u64 u64 u32 u32 u32 u32 u32 u32"},
+	{"conv_tensor", "conv_128x32_tf32", "u64 u64 u64 u64 u64 u32 u32 u32 u32 u32 u32"},
+	{"conv_tensor", "conv_grad_input_128x128_tf32", "u64 u64 u64 u64 u32 u32 u32 u32 u32 u32"},
+	{"conv_tensor", "conv_grad_input_128x64_tf32", "u64 u64 u64 u64 u32 u32 u32 u32 u32 u32"},
+	{"conv_tensor", "conv_grad_input_64x64_tf32", "u64 u64 u64 u64 u32 u32 u32 u32 u32 u32"},
+	{"conv_tensor", "conv_grad_input_128x32_tf32", "u64 u64 u64 u64 u32 u32 u32 u32 u32 u32"},
+	{"conv_tensor", "conv_grad_weight_128x128_tf32", "u64 u64 u64 u64 u64 u64 u64 u32 u32 u32 u32 u32 u32"},
+	{"conv_tensor", "conv_grad_weight_64x64_tf32", "u64 u64 u64 u64 u64 u64 u64 u32 u32 u32 u32 u32 u32"},
+	{"conv_tensor", "conv_grad_weight_32x128_tf32", "u64 u64 u64 u64 u64 u64 u64 u32 u32 u32 u32 u32 u32"},
 	{"langevin", "langevin", "u64 u64 u64 u64 u64 u32 u32 u32 u32"},
 	{"langevin", "denoise", "u64 u64 u64 u32 u32"},
 	{"langevin", "set_sigma", "u64 u64 u64 u64 u32 u32 u32"},
@@ -197,13 +208,17 @@ func (l *launcher) convGradWeightSum(grid gridDim, block blockDim, a convGradWei
 type convKernel struct{ name string }
 
 var (
-	conv128x128  = convKernel{"conv_128x128"}
-	conv128x64   = convKernel{"conv_128x64"}
-	conv64x64    = convKernel{"conv_64x64"}
-	conv128x32   = convKernel{"conv_128x32"}
-	conv32x32    = convKernel{"conv_32x32"}
-	conv64x64Any = convKernel{"conv_64x64_any"}
-	conv32x32Any = convKernel{"conv_32x32_any"}
+	conv128x128     = convKernel{"conv_128x128"}
+	conv128x64      = convKernel{"conv_128x64"}
+	conv64x64       = convKernel{"conv_64x64"}
+	conv128x32      = convKernel{"conv_128x32"}
+	conv32x32       = convKernel{"conv_32x32"}
+	conv64x64Any    = convKernel{"conv_64x64_any"}
+	conv32x32Any    = convKernel{"conv_32x32_any"}
+	conv128x128Tf32 = convKernel{"conv_128x128_tf32"}
+	conv128x64Tf32  = convKernel{"conv_128x64_tf32"}
+	conv64x64Tf32   = convKernel{"conv_64x64_tf32"}
+	conv128x32Tf32  = convKernel{"conv_128x32_tf32"}
 )
 
 // convArgs has the parameters of the kernels of a convKernel.
@@ -240,13 +255,17 @@ func (l *launcher) conv(k convKernel, grid gridDim, block blockDim, a convArgs) 
 type convGradInputKernel struct{ name string }
 
 var (
-	convGradInput128x128  = convGradInputKernel{"conv_grad_input_128x128"}
-	convGradInput128x64   = convGradInputKernel{"conv_grad_input_128x64"}
-	convGradInput64x64    = convGradInputKernel{"conv_grad_input_64x64"}
-	convGradInput128x32   = convGradInputKernel{"conv_grad_input_128x32"}
-	convGradInput32x32    = convGradInputKernel{"conv_grad_input_32x32"}
-	convGradInput64x64Any = convGradInputKernel{"conv_grad_input_64x64_any"}
-	convGradInput32x32Any = convGradInputKernel{"conv_grad_input_32x32_any"}
+	convGradInput128x128     = convGradInputKernel{"conv_grad_input_128x128"}
+	convGradInput128x64      = convGradInputKernel{"conv_grad_input_128x64"}
+	convGradInput64x64       = convGradInputKernel{"conv_grad_input_64x64"}
+	convGradInput128x32      = convGradInputKernel{"conv_grad_input_128x32"}
+	convGradInput32x32       = convGradInputKernel{"conv_grad_input_32x32"}
+	convGradInput64x64Any    = convGradInputKernel{"conv_grad_input_64x64_any"}
+	convGradInput32x32Any    = convGradInputKernel{"conv_grad_input_32x32_any"}
+	convGradInput128x128Tf32 = convGradInputKernel{"conv_grad_input_128x128_tf32"}
+	convGradInput128x64Tf32  = convGradInputKernel{"conv_grad_input_128x64_tf32"}
+	convGradInput64x64Tf32   = convGradInputKernel{"conv_grad_input_64x64_tf32"}
+	convGradInput128x32Tf32  = convGradInputKernel{"conv_grad_input_128x32_tf32"}
 )
 
 // convGradInputArgs has the parameters of the kernels of a convGradInputKernel.
@@ -281,12 +300,15 @@ func (l *launcher) convGradInput(k convGradInputKernel, grid gridDim, block bloc
 type convGradWeightKernel struct{ name string }
 
 var (
-	convGradWeight128x128  = convGradWeightKernel{"conv_grad_weight_128x128"}
-	convGradWeight128x64   = convGradWeightKernel{"conv_grad_weight_128x64"}
-	convGradWeight64x64    = convGradWeightKernel{"conv_grad_weight_64x64"}
-	convGradWeight32x32    = convGradWeightKernel{"conv_grad_weight_32x32"}
-	convGradWeight64x64Any = convGradWeightKernel{"conv_grad_weight_64x64_any"}
-	convGradWeight32x32Any = convGradWeightKernel{"conv_grad_weight_32x32_any"}
+	convGradWeight128x128     = convGradWeightKernel{"conv_grad_weight_128x128"}
+	convGradWeight128x64      = convGradWeightKernel{"conv_grad_weight_128x64"}
+	convGradWeight64x64       = convGradWeightKernel{"conv_grad_weight_64x64"}
+	convGradWeight32x32       = convGradWeightKernel{"conv_grad_weight_32x32"}
+	convGradWeight64x64Any    = convGradWeightKernel{"conv_grad_weight_64x64_any"}
+	convGradWeight32x32Any    = convGradWeightKernel{"conv_grad_weight_32x32_any"}
+	convGradWeight128x128Tf32 = convGradWeightKernel{"conv_grad_weight_128x128_tf32"}
+	convGradWeight64x64Tf32   = convGradWeightKernel{"conv_grad_weight_64x64_tf32"}
+	convGradWeight32x128Tf32  = convGradWeightKernel{"conv_grad_weight_32x128_tf32"}
 )
 
 // convGradWeightArgs has the parameters of the kernels of a convGradWeightKernel.

@@ -15,7 +15,9 @@ import (
 )
 
 // Every operation against its reference, on the device.
-func TestConformanceCUDA(t *testing.T) { kerneltest.Run(t, kerneltest.OpenCUDA(t)) }
+func TestConformanceCUDA(t *testing.T) {
+	kerneltest.Run(t, kerneltest.OpenCUDA(t), kernels.Float32, kernels.TF32)
+}
 
 // resultsOf is the line that TestBitsCUDA ends with.
 const resultsOf = "results of all operations have hash "
@@ -37,6 +39,7 @@ func TestBitsCUDA(t *testing.T) {
 	}{
 		{"Tiles", kernels.TestTiles}, {"SplitSums", kernels.TestSplitSums}, {"NormELU", kernels.TestNormELU},
 		{"NormCancellation", kernels.TestNormCancellation}, {"BatchSize", kernels.TestBatchSize},
+		{"TensorTiles", kernels.TestTensorTiles}, {"TensorSplits", kernels.TestTensorSplits},
 	} {
 		t.Run(test.name, test.run)
 	}

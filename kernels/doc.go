@@ -15,8 +15,9 @@
 //	D        values of one image, H*W*C
 //	L        noise levels; sigma falls from level 0 to level L-1
 //
-// Activations are NHWC, weights (Cout, kH, kW, Cin), all float32. A Langevin step of size a is x + a s + sqrt(2a) z
-// (the convention of NCSNv2; the paper of 2019 writes a/2 and sqrt(a)).
+// Activations are NHWC, weights (Cout, kH, kW, Cin), all float32; convolutions on tensor cores round the factors of
+// their products ([TF32]). A Langevin step of size a is x + a s + sqrt(2a) z (the convention of NCSNv2; the paper of
+// 2019 writes a/2 and sqrt(a)).
 //
 // # Files
 //
@@ -27,6 +28,8 @@
 //	conv_cuda.go  method launch: how its CUDA kernels are launched
 //	conv.cu       the CUDA kernels; go generate compiles them to ptx/conv.ptx, which is embedded, and writes
 //	              cuda_launches.go, a launch function for each
+//
+// (conv_tensor.go, conv_tensor_cuda.go and conv_tensor.cu are the convolution on tensor cores.)
 //
 // ops.go lists all operations, and a test holds every one of them to a lowering, a launch, cases in package kerneltest
 // and a check of its gradient.

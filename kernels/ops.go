@@ -2,11 +2,35 @@
 
 package kernels
 
-// Precision is a number format that an operation computes in.
+// Precision is a number format that an operation computes in. Its operands are float32 in memory all the same.
 type Precision string
 
-// Float32 is the precision of every operation so far.
-const Float32 Precision = "float32"
+const (
+	Float32 Precision = "float32" // that of every operation, and of one that names none
+	TF32    Precision = "tf32"    // of convolutions on tensor cores, see conv_tensor.go; the CPU has none
+)
+
+// Precisions lists them.
+var Precisions = []Precision{Float32, TF32}
+
+// PrecisionNames lists their words.
+func PrecisionNames() (names []string) {
+	for _, p := range Precisions {
+		names = append(names, string(p))
+	}
+	return names
+}
+
+// preciser is an operation that has a choice.
+type preciser interface{ precision() Precision }
+
+// precisionOf returns the precision of an operation.
+func precisionOf(op Op) Precision {
+	if p, ok := op.(preciser); ok && p.precision() != "" {
+		return p.precision()
+	}
+	return Float32
+}
 
 // Operation is a row of [Operations].
 type Operation struct {
@@ -17,9 +41,9 @@ type Operation struct {
 // Operations lists every operation. Each must have every [Part], but for the [Exceptions]; a test holds it to that.
 var Operations = []Operation{
 	// layers and their gradients
-	{Conv{}, float32Only},
-	{ConvGradInput{}, float32Only},
-	{ConvGradWeight{}, float32Only},
+	{Conv{}, Precisions},
+	{ConvGradInput{}, Precisions},
+	{ConvGradWeight{}, Precisions},
 	{Norm{}, float32Only},
 	{NormGrad{}, float32Only},
 	{Activate{F: ELU}, float32Only},

@@ -18,6 +18,7 @@ type Info struct {
 	Parameters int
 	Tensors    int
 	MACs       int64 // multiply-adds of one forward pass of one row
+	TensorMACs int64 // those of them that tensor cores do where the precision is not float32
 }
 
 // Describe counts a network's parameters and work.
@@ -30,13 +31,16 @@ func Describe(c Config) (Info, error) {
 	for _, p := range net.Params {
 		info.Parameters += p.Shape.TotalSize()
 	}
-	plan, err := graph.NewPlan(gorgonia.Nodes{net.Score}, nil, 0)
+	plan, err := graph.NewPlan(gorgonia.Nodes{net.Score}, nil, 0, kernels.TF32)
 	if err != nil {
 		return Info{}, err
 	}
 	for _, op := range plan.Ops {
 		if conv, ok := op.(kernels.Conv); ok {
 			info.MACs += conv.MACs()
+			if conv.OnTensorCores() {
+				info.TensorMACs += conv.MACs()
+			}
 		}
 	}
 	return info, nil

@@ -61,7 +61,7 @@ func ExampleNewScore() {
 	config.Height, config.Width, config.Nonlinearity, config.Rescaled = 10, 8, "swish", true
 
 	const batch = 3
-	score, err := model.NewScore(kernels.NewCPU(0), config, batch, 0)
+	score, err := model.NewScore(kernels.NewCPU(0), config, kernels.Float32, batch, 0)
 	if err != nil {
 		log.Fatal(err)
 	}

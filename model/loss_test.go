@@ -20,7 +20,7 @@ func TestThreeFormsOfTheLossAgree(t *testing.T) {
 	const n, d, s = 20000, 2, 0.7
 	const u = 1.0 / (1 << 24) // the largest relative error of a float32 rounding
 	net, err := NewScore(kernels.NewCPU(0), Config{Net: "mlp", Height: 1, Width: 1, Channels: d, Hidden: 16,
-		DataSD: s}, n, 0)
+		DataSD: s}, kernels.Float32, n, 0)
 	if err != nil {
 		t.Fatal(err)
 	}

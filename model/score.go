@@ -58,22 +58,23 @@ func ScoreFunc(n, d, work int, f func(dst, x []float32, sigma float32)) (*Score,
 }
 
 // NewScore makes a Score of a network, for batches of the given size, with work words of memory for the sampler. Its
-// weights are to be loaded with LoadFrom. Where the device has too little memory, the error says which batch would fit.
-func NewScore(b kernels.Backend, c Config, batch, work int) (*Score, error) {
-	s, words, err := newScore(b, c, batch, work)
+// weights are to be loaded with LoadFrom. Its convolutions compute in the given precision. Where the device has too
+// little memory, the error says which batch would fit.
+func NewScore(b kernels.Backend, c Config, precision kernels.Precision, batch, work int) (*Score, error) {
+	s, words, err := newScore(b, c, precision, batch, work)
 	if err != nil {
 		return nil, err
 	}
 	if s.Arena, err = b.Alloc(words, s.Ops); err != nil {
 		return nil, WithFittingBatch(err, 0, batch,
-			func(batch int) (int, error) { return ScoreWords(b, c, batch, work) })
+			func(batch int) (int, error) { return ScoreWords(b, c, precision, batch, work) })
 	}
 	return s, nil
 }
 
 // ScoreWords returns the memory in four-byte words that [NewScore] takes.
-func ScoreWords(b kernels.Backend, c Config, batch, work int) (int, error) {
-	s, words, err := newScore(b, c, batch, work)
+func ScoreWords(b kernels.Backend, c Config, precision kernels.Precision, batch, work int) (int, error) {
+	s, words, err := newScore(b, c, precision, batch, work)
 	if err != nil {
 		return 0, err
 	}
@@ -81,7 +82,7 @@ func ScoreWords(b kernels.Backend, c Config, batch, work int) (int, error) {
 }
 
 // newScore lays out the memory of a Score and returns its size in words, without taking it.
-func newScore(b kernels.Backend, c Config, batch, work int) (*Score, int, error) {
+func newScore(b kernels.Backend, c Config, precision kernels.Precision, batch, work int) (*Score, int, error) {
 	net, err := Build(c, batch, ScoreOnly, 0)
 	if err != nil {
 		return nil, 0, err
@@ -101,7 +102,7 @@ func newScore(b kernels.Backend, c Config, batch, work int) (*Score, int, error)
 		words += p.Shape.TotalSize()
 	}
 	s.weights.N = words - s.weights.Off
-	plan, err := graph.NewPlan(gorgonia.Nodes{net.Score}, placed, (words+15)/16*16)
+	plan, err := graph.NewPlan(gorgonia.Nodes{net.Score}, placed, (words+15)/16*16, precision)
 	if err != nil {
 		return nil, 0, err
 	}

@@ -10,6 +10,7 @@ import (
 	"gorgonia.org/gorgonia"
 	"gorgonia.org/tensor"
 
+	"sigmaz/kernels"
 	"sigmaz/model/graph"
 )
 
@@ -51,7 +52,7 @@ func TestTableOfNetworks(t *testing.T) {
 			continue
 		}
 		// What the row says that the network is told is what its graph reads.
-		plan, err := graph.NewPlan(gorgonia.Nodes{net.Score}, nil, 0)
+		plan, err := graph.NewPlan(gorgonia.Nodes{net.Score}, nil, 0, kernels.Float32)
 		if err != nil {
 			t.Fatal(err)
 		}

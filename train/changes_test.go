@@ -21,8 +21,8 @@ func TestEverySettingSaysWhetherItMayChange(t *testing.T) {
 			t.Errorf("MayChange(%q) is %v, %v: expected it by the tag %s", f.name, may, known, f.resume)
 		}
 	}
-	for _, name := range []string{"data", "steps", "cache", "log-every", "eval-every", "preview-every", "preview-n",
-		"checkpoint-every", "keep-checkpoints", "workers"} {
+	for _, name := range []string{"data", "steps", "precision", "cache", "log-every", "eval-every", "preview-every",
+		"preview-n", "checkpoint-every", "keep-checkpoints", "workers"} {
 		if may, _ := MayChange(name); !may {
 			t.Errorf("%s may not change", name)
 		}

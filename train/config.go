@@ -6,6 +6,7 @@ package train
 import (
 	"errors"
 
+	"sigmaz/kernels"
 	"sigmaz/model"
 	"sigmaz/train/dataset"
 )
@@ -36,6 +37,10 @@ type Config struct {
 	Loss    Loss         `yaml:"loss" resume:"fixed"`
 	Adam    Adam         `yaml:"adam" resume:"fixed"`
 	EMA     EMA          `yaml:"ema" resume:"fixed"`
+
+	// What convolutions compute in; in a stored configuration "" is float32. It may be changed because no device but a
+	// GPU computes in another: the bits are others from then on.
+	Precision kernels.Precision `yaml:"precision,omitempty" resume:"change"`
 
 	Batch      int    `yaml:"batch" resume:"fixed"`      // images a step
 	Steps      uint64 `yaml:"steps" resume:"change"`     // optimiser steps of the whole run; never fewer than are done

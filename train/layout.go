@@ -86,7 +86,7 @@ func newPlans(c TrainerConfig) (*plans, error) {
 	l.ring, l.level = take(max(1, c.Ring)*2*c.Batch), take(c.Batch)
 
 	base := l.words // of both plans
-	if err := p.planTraining(base); err != nil || c.HeldOut == nil {
+	if err := p.planTraining(c, base); err != nil || c.HeldOut == nil {
 		return p, err
 	}
 	l.words = base // the memory of the two plans overlaps
@@ -113,7 +113,7 @@ func (c *TrainerConfig) validate() error {
 }
 
 // planTraining plans score, loss and gradients, in memory from word base on.
-func (p *plans) planTraining(base int) (err error) {
+func (p *plans) planTraining(c TrainerConfig, base int) (err error) {
 	l := &p.layout
 	placed := map[*gorgonia.Node]kernels.Buf{p.net.Level: l.level}
 	outputs := gorgonia.Nodes{p.net.Score, p.net.Loss}
@@ -124,7 +124,7 @@ func (p *plans) planTraining(base int) (err error) {
 		placed[g] = l.at(l.grads, i)
 		outputs = append(outputs, g)
 	}
-	if p.train, err = graph.NewPlan(outputs, placed, base); err != nil {
+	if p.train, err = graph.NewPlan(outputs, placed, base, c.Precision); err != nil {
 		return err
 	}
 	l.words = p.train.End
@@ -142,7 +142,8 @@ func (p *plans) planHeldOut(c TrainerConfig) (err error) {
 	for i, p := range p.heldOutNet.Params {
 		placed[p.Node] = l.at(l.averaged(), i)
 	}
-	if p.heldOut, err = graph.NewPlan(gorgonia.Nodes{p.heldOutNet.Loss}, placed, l.words); err != nil {
+	loss := gorgonia.Nodes{p.heldOutNet.Loss}
+	if p.heldOut, err = graph.NewPlan(loss, placed, l.words, c.Precision); err != nil {
 		return err
 	}
 	l.words = max(p.train.End, p.heldOut.End)

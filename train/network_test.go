@@ -108,7 +108,7 @@ func TestSameBitsForAnyWorkersAndBatch(t *testing.T) {
 				}
 			}
 			score := func(batch, workers int) (all []float32) {
-				s, err := model.NewScore(kernels.NewCPU(workers), c, batch, 0)
+				s, err := model.NewScore(kernels.NewCPU(workers), c, kernels.Float32, batch, 0)
 				if err != nil {
 					t.Fatal(err)
 				}

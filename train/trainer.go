@@ -17,6 +17,7 @@ import (
 // TrainerConfig is what a trainer is built from.
 type TrainerConfig struct {
 	Network     model.Config
+	Precision   kernels.Precision // of convolutions; "": float32
 	Batch       int
 	Sigmas      model.Ladder
 	AnnealPower float64 // p of the loss weight sigma^p

@@ -25,6 +25,7 @@ func (c *Config) Validate() error {
 		c.Network.ValidateSettings(),
 		c.Sigma.validate(),
 		c.validateStart(),
+		c.validatePrecision(),
 		c.validateSteps(),
 		c.Loss.validate(c.Batch),
 		c.Adam.validate(),

@@ -224,7 +224,7 @@ bench() {
 		watch_memory &
 		watcher=$!
 	fi
-	if logged 300 "$work/sigmaz" bench -gpu -json "$out/bench.json"; then
+	if logged 300 "$work/sigmaz" bench -gpu -precision float32 -json "$out/bench.json"; then
 		cp "$work/last" "$work/bench.txt"
 		if [[ -s $work/peak ]]; then peak="; at most $(<"$work/peak") MiB of the card in use"; fi
 		ok bench "$(sed -n 's/^checked *//p' "$work/last"); $((SECONDS - start)) s$peak"

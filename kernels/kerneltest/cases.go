@@ -4,12 +4,13 @@ package kerneltest
 
 import (
 	"fmt"
+	"slices"
 
 	"sigmaz/kernels"
 )
 
-// Cases lists every operation at its sizes.
-func Cases() []Case {
+// Cases lists every operation at its sizes, in the given precisions or, where none is given, in all that it has.
+func Cases(precisions ...kernels.Precision) []Case {
 	var l list
 	for _, f := range []func(*list){
 		(*list).conv, (*list).convGradInput, (*list).convGradWeight,
@@ -24,7 +25,10 @@ func Cases() []Case {
 	} {
 		f(&l)
 	}
-	return l.cases
+	if len(precisions) == 0 {
+		return l.cases
+	}
+	return slices.DeleteFunc(l.cases, func(c Case) bool { return !slices.Contains(precisions, c.Precision) })
 }
 
 // list collects cases.
@@ -32,12 +36,17 @@ type list struct{ cases []Case }
 
 // approximate adds a case whose results are compared within a tolerance.
 func (l *list) approximate(name string, b *builder, op kernels.Op) {
-	l.cases = append(l.cases, Case{name, op, kernels.Float32, false, b.mem})
+	l.cases = append(l.cases, Case{Name: name, Op: op, Precision: kernels.Float32, Init: b.mem})
 }
 
 // exact adds a case whose results are compared bit for bit.
 func (l *list) exact(name string, b *builder, op kernels.Op) {
-	l.cases = append(l.cases, Case{name, op, kernels.Float32, true, b.mem})
+	l.cases = append(l.cases, Case{Name: name, Op: op, Precision: kernels.Float32, Exact: true, Init: b.mem})
+}
+
+// tf32 adds a case of a convolution, whose sums have so many terms.
+func (l *list) tf32(name string, b *builder, op kernels.Op, terms int) {
+	l.cases = append(l.cases, Case{Name: name, Op: op, Precision: kernels.TF32, Init: b.mem, Terms: terms})
 }
 
 // image is n images of h x w pixels and c channels.
@@ -101,6 +110,20 @@ var convolutions = []convolution{
 	{kernels.ConvShape{N: 1, H: 31, W: 1, Cin: 4, Cout: 12, K: 3, Dilation: 1}},
 }
 
+// tensorConvolutions is for tensor cores, the last ones excepted: their channels are no multiples of 32.
+var tensorConvolutions = []convolution{
+	{kernels.ConvShape{N: 1, H: 9, W: 15, Cin: 32, Cout: 128, K: 3, Dilation: 1}},
+	{kernels.ConvShape{N: 2, H: 8, W: 8, Cin: 64, Cout: 32, K: 3, Dilation: 2}},
+	{kernels.ConvShape{N: 1, H: 10, W: 12, Cin: 32, Cout: 64, K: 3, Dilation: 4}},
+	{kernels.ConvShape{N: 3, H: 7, W: 5, Cin: 96, Cout: 160, K: 1, Dilation: 1}},
+	{kernels.ConvShape{N: 5, H: 3, W: 1, Cin: 32, Cout: 32, K: 3, Dilation: 1}},
+	{kernels.ConvShape{N: 19, H: 1, W: 1, Cin: 64, Cout: 96, K: 1, Dilation: 1}},
+	{kernels.ConvShape{N: 1, H: 1, W: 1, Cin: 32, Cout: 32, K: 1, Dilation: 1}},
+	{kernels.ConvShape{N: 2, H: 5, W: 7, Cin: 3, Cout: 32, K: 3, Dilation: 1}},
+	{kernels.ConvShape{N: 2, H: 5, W: 7, Cin: 32, Cout: 1, K: 3, Dilation: 1}},
+	{kernels.ConvShape{N: 1, H: 6, W: 5, Cin: 48, Cout: 32, K: 3, Dilation: 2}},
+}
+
 func (g convolution) String() string {
 	return fmt.Sprintf("%dx%dx%dx%d-%d-k%d-d%d", g.N, g.H, g.W, g.Cin, g.Cout, g.K, g.Dilation)
 }
@@ -116,6 +139,14 @@ func (l *list) conv() {
 		l.approximate("conv-nobias/"+g.String(), &c, kernels.Conv{ConvShape: g.ConvShape,
 			X: c.normals(g.in()), Weight: c.normals(g.weights()), Y: c.out(g.out())})
 	}
+	for _, g := range tensorConvolutions {
+		var b, c builder
+		terms := g.K*g.K*g.Cin + 1
+		l.tf32("conv-tf32/"+g.String(), &b, kernels.Conv{ConvShape: g.ConvShape, Precision: kernels.TF32,
+			X: b.normals(g.in()), Weight: b.normals(g.weights()), Bias: b.normals(g.Cout), Y: b.out(g.out())}, terms)
+		l.tf32("conv-tf32-nobias/"+g.String(), &c, kernels.Conv{ConvShape: g.ConvShape, Precision: kernels.TF32,
+			X: c.normals(g.in()), Weight: c.normals(g.weights()), Y: c.out(g.out())}, terms)
+	}
 }
 
 func (l *list) convGradInput() {
@@ -123,6 +154,11 @@ func (l *list) convGradInput() {
 		var b builder
 		l.approximate("conv_grad_input/"+g.String(), &b, kernels.ConvGradInput{ConvShape: g.ConvShape,
 			DY: b.normals(g.out()), Weight: b.normals(g.weights()), DX: b.out(g.in())})
+	}
+	for _, g := range tensorConvolutions {
+		var b builder
+		l.tf32("conv_grad_input-tf32/"+g.String(), &b, kernels.ConvGradInput{ConvShape: g.ConvShape, Precision: kernels.TF32,
+			DY: b.normals(g.out()), Weight: b.normals(g.weights()), DX: b.out(g.in())}, g.K*g.K*g.Cout)
 	}
 }
 
@@ -138,6 +174,22 @@ func (l *list) convGradWeight() {
 			l.approximate(fmt.Sprintf("conv_grad_weight-%d/%s", multiprocessors, g), &b, kernels.ConvGradWeight{
 				ConvShape: g.ConvShape, Multiprocessors: multiprocessors,
 				X: b.normals(g.in()), DY: b.normals(g.out()), DWeight: b.out(g.weights()), DBias: b.out(g.Cout)})
+		}
+	}
+	for _, g := range tensorConvolutions {
+		var b, c builder
+		terms := g.N * g.H * g.W
+		l.tf32("conv_grad_weight-tf32/"+g.String(), &b, kernels.ConvGradWeight{
+			ConvShape: g.ConvShape, Precision: kernels.TF32,
+			X: b.normals(g.in()), DY: b.normals(g.out()), DWeight: b.out(g.weights()), DBias: b.out(g.Cout)}, terms)
+		l.tf32("conv_grad_weight-tf32-nobias/"+g.String(), &c, kernels.ConvGradWeight{
+			ConvShape: g.ConvShape, Precision: kernels.TF32,
+			X: c.normals(g.in()), DY: c.normals(g.out()), DWeight: c.out(g.weights())}, terms)
+		for _, multiprocessors := range []int{4, 108} {
+			var b builder
+			l.tf32(fmt.Sprintf("conv_grad_weight-tf32-%d/%s", multiprocessors, g), &b, kernels.ConvGradWeight{
+				ConvShape: g.ConvShape, Precision: kernels.TF32, Multiprocessors: multiprocessors,
+				X: b.normals(g.in()), DY: b.normals(g.out()), DWeight: b.out(g.weights()), DBias: b.out(g.Cout)}, terms)
 		}
 	}
 }

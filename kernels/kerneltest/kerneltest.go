@@ -21,12 +21,12 @@ var sentinel = math.Float32frombits(0x7fc0dead)
 
 // tolerance is how far a result may be from the reference, relative to the result's largest element. Sums of a few
 // thousand products in float32 in another order stay well below.
-var tolerance = map[kernels.Precision]float64{kernels.Float32: 1e-5}
+const tolerance = 1e-5
 
-// Run checks every operation of package kernels on a backend: with windows that start anywhere, and with windows that
-// start on cache lines, as those of a plan do.
-func Run(t *testing.T, b kernels.Backend) {
-	for _, c := range Cases() {
+// Run checks every operation of package kernels on a backend that has the given precisions: with windows that start
+// anywhere, and with windows that start on cache lines, as those of a plan do.
+func Run(t *testing.T, b kernels.Backend, precisions ...kernels.Precision) {
+	for _, c := range Cases(precisions...) {
 		t.Run(c.Name, func(t *testing.T) { check(t, b, c) })
 		t.Run(c.Name+"/aligned", func(t *testing.T) { check(t, b, c.Aligned()) })
 	}
@@ -58,6 +58,7 @@ type Case struct {
 	Precision kernels.Precision
 	Exact     bool      // results are compared bit for bit
 	Init      []float32 // the arena before
+	Terms     int       // of a result that is a sum of rounded factors' products, see sumBound
 }
 
 // Aligned returns the case with every window moved to the start of a cache line of its own, between sentinels.
@@ -193,6 +194,10 @@ func check(t *testing.T, backend kernels.Backend, c Case) {
 			}
 		}
 	}
+	var sizes []float32
+	if c.Terms > 0 {
+		sizes = c.sizes()
+	}
 	_, writes := c.Op.Operands()
 	written := make([]bool, len(first))
 	for k, w := range writes {
@@ -207,14 +212,52 @@ func check(t *testing.T, backend kernels.Backend, c Case) {
 			}
 			continue
 		}
-		near := approx.RelMax(tolerance[c.Precision])
-		if err := approx.Compare(fmt.Sprintf("result %d", k), w.Of(first), w.Of(want), near); err != nil {
+		if c.Terms > 0 {
+			compareSums(t, c, k, w.Of(first), w.Of(want), w.Of(sizes))
+			continue
+		}
+		if err := approx.Compare(fmt.Sprintf("result %d", k), w.Of(first), w.Of(want), approx.RelMax(tolerance)); err != nil {
 			t.Error(err)
 		}
 	}
 	for i := range first {
 		if !written[i] && math.Float32bits(first[i]) != math.Float32bits(c.Init[i]) {
 			t.Fatalf("word %d was changed outside the results", i)
+		}
+	}
+}
+
+// sumBound is how far a sum of products may be from the sum of the rounded factors' products in float64, relative to
+// the sum of the products' sizes:
+//
+//	|error| <= (2 + log2 terms) 2^-24 sum |x| |w|
+//
+// The products are exact. A tensor core adds eight of them at a time to what it has and cuts off what is below the last
+// place: less than 2^-23 of the running sum. The bound is that of a sum by halves in float32, and a chain of n/8 such
+// steps keeps it while the running sums are small: those of terms with signs at random are about sum |x| |w| / sqrt n.
+// A factor that is not rounded, or to one bit less, is an error of 2^-12 of its products, far beyond.
+func sumBound(terms int) float64 { return (2 + math.Log2(float64(terms))) / (1 << 24) }
+
+// sizes returns the arena after the reference with all operands made positive: the results are sums of sizes.
+func (c Case) sizes() []float32 {
+	mem := append([]float32(nil), c.Init...)
+	reads, _ := c.Op.Operands()
+	for _, r := range reads {
+		for i, v := range r.Of(mem) {
+			r.Of(mem)[i] = float32(math.Abs(float64(v)))
+		}
+	}
+	c.Op.Ref(mem)
+	return mem
+}
+
+// compareSums compares result k of a case of sums.
+func compareSums(t *testing.T, c Case, k int, got, want, sizes []float32) {
+	t.Helper()
+	for i := range got {
+		bound := sumBound(c.Terms) * float64(sizes[i])
+		if e := math.Abs(float64(got[i]) - float64(want[i])); !(e <= bound) {
+			t.Fatalf("result %d, word %d: %g, expected %g: the error %g is more than %g", k, i, got[i], want[i], e, bound)
 		}
 	}
 }

@@ -139,7 +139,7 @@ func TestMisfits(t *testing.T) {
 	}
 	list = append(list, model.Named{Name: "ema.extra.weight", T: dense(make([]float32, 6), 2, 3)},
 		model.Named{Name: "param.other", T: dense(make([]float32, 1), 1)})
-	s, err := model.NewScore(kernels.NewCPU(1), c, 1, 0)
+	s, err := model.NewScore(kernels.NewCPU(1), c, kernels.Float32, 1, 0)
 	if err != nil {
 		t.Fatal(err)
 	}

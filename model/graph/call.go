@@ -165,12 +165,15 @@ func (o outputOp) SymDiff(inputs gorgonia.Nodes, output, grad *gorgonia.Node) (g
 
 // lower turns the call into kernel operations. in is the memory of its children, out that of its outputs, absent where
 // nobody reads them, hidden that of the forward's hidden buffers.
-func (c *layerCall) lower(in, out, hidden []kernels.Buf) []kernels.Op {
+func (c *layerCall) lower(in, out, hidden []kernels.Buf, precision kernels.Precision) []kernels.Op {
+	w := windows{in: in, hidden: hidden, precision: precision}
 	if c.backwardOf == nil {
-		return c.layer.forward(c.in, windows{in: in, out: out[0], hidden: hidden})
+		w.out = out[0]
+		return c.layer.forward(c.in, w)
 	}
 	n := len(c.in)
-	return c.layer.backward(c.in, windows{in: in[:n], out: in[n], dout: in[n+1], din: out, hidden: hidden})
+	w.in, w.out, w.dout, w.din = in[:n], in[n], in[n+1], out
+	return c.layer.backward(c.in, w)
 }
 
 // Do runs the call through the plain Go references, so that Gorgonia's own machines can run the graph: in tests they
@@ -194,10 +197,10 @@ func (o outputOp) Do(values ...gorgonia.Value) (gorgonia.Value, error) {
 	var ops []kernels.Op
 	result := window(shape.TotalSize())
 	if o.backwardOf == nil {
-		ops = o.lower(in, []kernels.Buf{result}, hidden)
+		ops = o.lower(in, []kernels.Buf{result}, hidden, kernels.Float32)
 	} else {
 		again := window(o.out.TotalSize())
-		ops = o.backwardOf.lower(in[:len(o.in)], []kernels.Buf{again}, hidden)
+		ops = o.backwardOf.lower(in[:len(o.in)], []kernels.Buf{again}, hidden, kernels.Float32)
 		out := make([]kernels.Buf, len(o.in))
 		for i, g := range o.layer.gradients() { // a kernel may want all of its gradients
 			if g == computed && i != o.i {
@@ -205,7 +208,7 @@ func (o outputOp) Do(values ...gorgonia.Value) (gorgonia.Value, error) {
 			}
 		}
 		out[o.i] = result
-		ops = append(ops, o.lower(in, out, hidden)...)
+		ops = append(ops, o.lower(in, out, hidden, kernels.Float32)...)
 	}
 	mem := make([]float32, words)
 	for i, v := range values {

@@ -34,6 +34,15 @@ func (l Conv) shape(in shapes) kernels.ConvShape {
 	return s
 }
 
+// precision returns what the layer computes in: linear layers in float32, as PyTorch's do where its convolutions are in
+// TF32.
+func (l Conv) precision(in shapes, w windows) kernels.Precision {
+	if len(in[0]) != 4 {
+		return kernels.Float32
+	}
+	return w.precision
+}
+
 func (l Conv) output(in shapes) (tensor.Shape, error) {
 	x, w := in[0], in[1]
 	if w[len(w)-1] != x[len(x)-1] {
@@ -52,7 +61,7 @@ func (l Conv) gradients() []gradient {
 }
 
 func (l Conv) forward(in shapes, w windows) []kernels.Op {
-	c := kernels.Conv{ConvShape: l.shape(in), Y: w.out, X: w.in[0], Weight: w.in[1]}
+	c := kernels.Conv{ConvShape: l.shape(in), Y: w.out, X: w.in[0], Weight: w.in[1], Precision: l.precision(in, w)}
 	if l.Bias {
 		c.Bias = w.in[2]
 	}
@@ -62,14 +71,16 @@ func (l Conv) forward(in shapes, w windows) []kernels.Op {
 func (l Conv) backward(in shapes, w windows) []kernels.Op {
 	var ops []kernels.Op
 	if w.din[1].N > 0 {
-		g := kernels.ConvGradWeight{ConvShape: l.shape(in), DWeight: w.din[1], X: w.in[0], DY: w.dout}
+		g := kernels.ConvGradWeight{ConvShape: l.shape(in), DWeight: w.din[1], X: w.in[0], DY: w.dout,
+			Precision: l.precision(in, w)}
 		if l.Bias {
 			g.DBias = w.din[2]
 		}
 		ops = append(ops, g)
 	}
 	if w.din[0].N > 0 {
-		ops = append(ops, kernels.ConvGradInput{ConvShape: l.shape(in), DX: w.din[0], DY: w.dout, Weight: w.in[1]})
+		ops = append(ops, kernels.ConvGradInput{ConvShape: l.shape(in), DX: w.din[0], DY: w.dout, Weight: w.in[1],
+			Precision: l.precision(in, w)})
 	}
 	return ops
 }

@@ -65,7 +65,7 @@ func TestGradientsAreSummed(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	plan, err := NewPlan(grads, nil, 0)
+	plan, err := NewPlan(grads, nil, 0, kernels.Float32)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -94,11 +94,11 @@ func TestMergedNodesAreFound(t *testing.T) {
 func TestPlanRefuses(t *testing.T) {
 	g := gorgonia.NewGraph()
 	a, b := input(g, "a", 2, 3), input(g, "b", 2, 3)
-	if _, err := NewPlan(gorgonia.Nodes{gorgonia.Must(gorgonia.Sub(a, b))}, nil, 0); err == nil ||
+	if _, err := NewPlan(gorgonia.Nodes{gorgonia.Must(gorgonia.Sub(a, b))}, nil, 0, kernels.Float32); err == nil ||
 		!strings.Contains(err.Error(), "has no kernel") {
 		t.Errorf("a difference of Gorgonia's: error %v", err)
 	}
-	if _, err := NewPlan(gorgonia.Nodes{a}, map[*gorgonia.Node]kernels.Buf{a: {N: 5}}, 5); err == nil ||
+	if _, err := NewPlan(gorgonia.Nodes{a}, map[*gorgonia.Node]kernels.Buf{a: {N: 5}}, 5, kernels.Float32); err == nil ||
 		!strings.Contains(err.Error(), "needs 6 words, its window has 5") {
 		t.Errorf("a window that is too small: error %v", err)
 	}
@@ -111,7 +111,7 @@ func TestHiddenForBackward(t *testing.T) {
 	pool := apply(t, MaxPool{}, "pool", x)
 	loss := apply(t, Loss{}, "loss", pool, z, sigma)
 	places := func(outputs ...*gorgonia.Node) int {
-		plan, err := NewPlan(outputs, nil, 0)
+		plan, err := NewPlan(outputs, nil, 0, kernels.Float32)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -139,7 +139,7 @@ func TestHiddenKept(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	plan, err := NewPlan(append(grads, score), nil, 0) // the score is kept, so its gradient cannot lie where it does
+	plan, err := NewPlan(append(grads, score), nil, 0, kernels.Float32) // the score is kept, so its gradient cannot lie where it does
 	if err != nil {
 		t.Fatal(err)
 	}

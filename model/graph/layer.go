@@ -44,11 +44,13 @@ type hidden struct {
 	kept bool
 }
 
-// windows is the memory of one layer call.
+// windows is the memory of one layer call, and what its plan says of all.
 type windows struct {
 	in     []kernels.Buf // of the inputs
 	out    kernels.Buf   // of the output
 	hidden []kernels.Buf // as the layer lists them; absent where they are for a backward that there is not
+
+	precision kernels.Precision // of the plan: what convolutions compute in
 
 	// Of a backward only.
 

@@ -50,12 +50,15 @@ func (p *Plan) Hidden(n *gorgonia.Node, i int) kernels.Buf {
 // base.
 //
 // Outputs, leaves and hidden buffers that their layer keeps have memory of their own; all other values share it.
-func NewPlan(outputs gorgonia.Nodes, placed map[*gorgonia.Node]kernels.Buf, base int) (*Plan, error) {
+//
+// Precision is what convolutions compute in; linear layers compute in float32.
+func NewPlan(outputs gorgonia.Nodes, placed map[*gorgonia.Node]kernels.Buf, base int,
+	precision kernels.Precision) (*Plan, error) {
 	p, err := values(outputs, placed)
 	if err != nil {
 		return nil, err
 	}
-	p.end = base
+	p.end, p.precision = base, precision
 	p.give(p.uses())
 	p.giveUnused()
 	return &Plan{Ops: p.lower(), End: p.end, values: p.values, hiddens: p.hiddens}, nil
@@ -67,6 +70,8 @@ type planner struct {
 	values  map[*gorgonia.Node]*buffer
 	hiddens map[*layerCall][]*buffer // of a forward's call
 	buffers []*buffer                // all of both, in the order of the nodes
+
+	precision kernels.Precision
 
 	end      int                    // first word behind the memory given out
 	released map[kind][]kernels.Buf // memory of buffers that are done with, the latest last
@@ -314,7 +319,8 @@ func (p *planner) lower() []kernels.Op {
 		}
 		switch op := n.Op().(type) {
 		case outputOp:
-			ops = append(ops, op.layerCall.lower(in, p.outputs(op.layerCall), p.hidden(op.layerCall.forward()))...)
+			out, hidden := p.outputs(op.layerCall), p.hidden(op.layerCall.forward())
+			ops = append(ops, op.layerCall.lower(in, out, hidden, p.precision)...)
 		case constant:
 			ops = append(ops, kernels.Fill{Dst: p.values[n].buf, Value: op.Value().Data().(float32)})
 		default: // a sum

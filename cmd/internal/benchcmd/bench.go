@@ -14,6 +14,7 @@ import (
 	"sigmaz/cmd/internal/cli"
 	"sigmaz/internal/picture"
 	"sigmaz/kernels"
+	"sigmaz/train"
 	"sigmaz/train/dataset"
 )
 
@@ -55,6 +56,7 @@ func newOptions() *options {
 					Value: &o.json},
 			}},
 			{Name: "Machine", Flags: append(o.device.Flags("measure"),
+				o.device.PrecisionFlag("tf32 with -gpu, float32 on the CPU"),
 				cli.Flag{Name: "workers", Arg: "W", Unit: "goroutines", Help: "worker goroutines on the CPU; 0: one a core",
 					Value: &o.workers})},
 		},
@@ -74,19 +76,29 @@ func (o *options) checkFlags() error {
 	if err := cli.CheckWorkers(o.workers); err != nil {
 		return err
 	}
-	return o.device.Check(o.Command)
+	if err := o.device.Check(o.Command); err != nil {
+		return err
+	}
+	if o.device.Precision == "" {
+		if o.device.Precision = kernels.Float32; o.device.GPU {
+			o.device.Precision = kernels.TF32
+		}
+	}
+	return cli.UsageOf(train.CheckPrecision(o.device.Precision, o.device.GPU))
 }
 
 // Report is what -json writes.
 type Report struct {
-	Device  string // the backend's name
-	Standin bool   // the device stands in for a GPU: nothing was timed
-	Go      string // "go1.26.8 linux/amd64"
-	Quick   bool
-	Checked int     // results compared with the reference
-	Worst   float64 // the largest error among them, relative to the largest element
-	Peaks   Peaks
-	Rows    []Row
+	Device string // the backend's name
+	// Precision is what convolutions with channels in multiples of 32 compute in; the others compute in float32.
+	Precision kernels.Precision
+	Standin   bool   // the device stands in for a GPU: nothing was timed
+	Go        string // "go1.26.8 linux/amd64"
+	Quick     bool
+	Checked   int     // results compared with the reference
+	Worst     float64 // the largest error among them, relative to the largest element
+	Peaks     Peaks
+	Rows      []Row
 }
 
 // bench is one run of the command.
@@ -116,12 +128,15 @@ func measure(o *options, stdin io.Reader, stdout io.Writer) error {
 	}
 	// A driver that runs kernels on the host shows that they are right and not how fast they are.
 	b.watch.dry = strings.Contains(backend.Name(), "stand-in")
-	b.report = Report{Device: backend.Name(), Standin: b.watch.dry, Quick: o.quick,
+	b.report = Report{Device: backend.Name(), Precision: o.device.Precision, Standin: b.watch.dry, Quick: o.quick,
 		Go: fmt.Sprintf("%s %s/%s", runtime.Version(), runtime.GOOS, runtime.GOARCH)}
 	if o.stdin {
 		return b.requests(stdin)
 	}
 	fmt.Fprintf(stdout, "device   %s\n", backend.Name())
+	if o.device.Precision != kernels.Float32 {
+		fmt.Fprintf(stdout, "compute  convolutions in %s\n", o.device.Precision)
+	}
 	if b.watch.dry {
 		fmt.Fprintln(stdout, "         stands in for a GPU: everything runs once, nothing is timed")
 	}

@@ -111,7 +111,7 @@ func (b *bench) checkAll() error {
 	}
 	for _, s := range []kernels.ConvShape{
 		{N: 2, H: 12, W: 8, Cin: 1, Cout: 8, K: 3, Dilation: 1}, {N: 2, H: 12, W: 8, Cin: 32, Cout: 48, K: 3, Dilation: 2},
-		{N: 3, H: 7, W: 5, Cin: 48, Cout: 20, K: 1, Dilation: 1},
+		{N: 3, H: 7, W: 5, Cin: 48, Cout: 20, K: 1, Dilation: 1}, {N: 1, H: 9, W: 8, Cin: 32, Cout: 64, K: 3, Dilation: 1},
 	} {
 		if err := b.checkConv(s); err != nil {
 			return err
@@ -125,7 +125,7 @@ func (b *bench) checkAll() error {
 
 // checkNetwork trains two steps on the backend and in the reference: losses, scores and weights.
 func (b *bench) checkNetwork() error {
-	n := network{ngf: 4, size: 12, channels: 2, batch: 3}
+	n := network{ngf: 4, size: 12, channels: 2, batch: 3, precision: b.device.Precision}
 	type result struct{ losses, score, weights []float32 }
 	var results [2]result
 	for i, backend := range []kernels.Backend{b.backend, reference{}} {

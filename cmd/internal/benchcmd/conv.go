@@ -20,7 +20,7 @@ type convolution struct {
 	ops   [3]kernels.Op // forward, gradient of the input, gradient of the weights
 }
 
-func newConvolution(s kernels.ConvShape) *convolution {
+func newConvolution(s kernels.ConvShape, p kernels.Precision) *convolution {
 	c := &convolution{}
 	take := func(n int) kernels.Buf {
 		b := kernels.Buf{Off: c.words, N: n}
@@ -33,16 +33,16 @@ func newConvolution(s kernels.ConvShape) *convolution {
 	dw, db := take(c.w.N), take(s.Cout)
 	// y is the gradient of the output, out a result: the output, and the gradient of the input.
 	c.ops = [3]kernels.Op{
-		kernels.Conv{ConvShape: s, X: c.x, Weight: c.w, Bias: bias, Y: out.Slice(0, pixels*s.Cout)},
-		kernels.ConvGradInput{ConvShape: s, DY: c.y, Weight: c.w, DX: out.Slice(0, pixels*s.Cin)},
-		kernels.ConvGradWeight{ConvShape: s, X: c.x, DY: c.y, DWeight: dw, DBias: db},
+		kernels.Conv{ConvShape: s, X: c.x, Weight: c.w, Bias: bias, Y: out.Slice(0, pixels*s.Cout), Precision: p},
+		kernels.ConvGradInput{ConvShape: s, DY: c.y, Weight: c.w, DX: out.Slice(0, pixels*s.Cin), Precision: p},
+		kernels.ConvGradWeight{ConvShape: s, X: c.x, DY: c.y, DWeight: dw, DBias: db, Precision: p},
 	}
 	return c
 }
 
 // checkConv compares the three operations of a shape with the reference.
 func (b *bench) checkConv(s kernels.ConvShape) error {
-	c := newConvolution(s)
+	c := newConvolution(s, b.device.Precision)
 	for _, op := range c.ops {
 		if err := b.agrees(op, c.words, approx.RelMax(tolerance)); err != nil {
 			return fmt.Errorf("%s: %w", shapeText(s), err)
@@ -94,7 +94,7 @@ func (b *bench) measureConvolutions(convs []kernels.Conv) (table, error) {
 
 func (b *bench) convolution(s kernels.ConvShape) (Row, error) {
 	row := Row{Name: shapeText(s)}
-	c := newConvolution(s)
+	c := newConvolution(s, b.device.Precision)
 	a, err := b.backend.Alloc(c.words)
 	if err != nil {
 		return row, err

@@ -12,7 +12,10 @@ import (
 )
 
 // network is NCSNv2 at one size.
-type network struct{ ngf, size, channels, batch int }
+type network struct {
+	ngf, size, channels, batch int
+	precision                  kernels.Precision
+}
 
 func (n network) String() string {
 	return fmt.Sprintf("ngf %d %dx%dx%d b%d", n.ngf, n.size, n.size, n.channels, n.batch)
@@ -27,15 +30,16 @@ const learningRate = 1e-4
 // networks lists the sizes to measure: the default run's, the one that published MNIST models have, and for a GPU the
 // published CIFAR-10 model at a small and at its own batch.
 func (b *bench) networks() []network {
+	p := b.device.Precision
 	switch {
 	case b.watch.dry:
-		return []network{{4, 12, 1, 2}}
+		return []network{{4, 12, 1, 2, p}}
 	case b.quick:
-		return []network{{8, 28, 1, 32}}
+		return []network{{8, 28, 1, 32, p}}
 	case b.device.GPU:
-		return []network{{8, 28, 1, 32}, {64, 28, 1, 32}, {128, 32, 3, 16}, {128, 32, 3, 128}}
+		return []network{{8, 28, 1, 32, p}, {64, 28, 1, 32, p}, {128, 32, 3, 16, p}, {128, 32, 3, 128, p}}
 	}
-	return []network{{8, 28, 1, 32}, {64, 28, 1, 32}}
+	return []network{{8, 28, 1, 32, p}, {64, 28, 1, 32, p}}
 }
 
 // trainer makes a trainer of the network on made images, with room for the losses of many steps.
@@ -45,7 +49,8 @@ func (n network) trainer(b kernels.Backend) (*train.Trainer, int, error) {
 		return nil, 0, err
 	}
 	const ring = 64
-	t, err := train.NewTrainer(b, train.TrainerConfig{Network: n.config(), Batch: n.batch, Sigmas: sigmas, AnnealPower: 2,
+	t, err := train.NewTrainer(b, train.TrainerConfig{Network: n.config(), Precision: n.precision, Batch: n.batch,
+		Sigmas: sigmas, AnnealPower: 2,
 		Adam: train.Adam{LR: learningRate, Beta1: 0.9, Beta2: 0.999, Eps: 1e-8}, EMARate: 0.999, Seed: 1,
 		Data: testImages(max(64, 2*n.batch), n.size, n.size, n.channels), Flip: true, Ring: ring})
 	return t, ring, err
@@ -101,7 +106,7 @@ func (b *bench) measureSampling(n network, weights []model.Named) (Row, []kernel
 	const levels = 8
 	b.backend.reset()
 	work := kernels.StateWords + 2*levels
-	score, err := model.NewScore(b.backend, n.config(), n.batch, work)
+	score, err := model.NewScore(b.backend, n.config(), n.precision, n.batch, work)
 	if err != nil {
 		return Row{}, nil, err
 	}

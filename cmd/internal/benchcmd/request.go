@@ -37,7 +37,7 @@ func (b *bench) requests(in io.Reader) error {
 	lines := bufio.NewScanner(in)
 	for lines.Scan() {
 		var what string
-		var n network
+		n := network{precision: b.device.Precision}
 		var seconds float64
 		if _, err := fmt.Sscan(lines.Text(), &what); err != nil {
 			continue // an empty line
@@ -125,7 +125,7 @@ func (n network) untrained(b kernels.Backend) (*model.Score, error) {
 	if err != nil {
 		return nil, err
 	}
-	s, err := model.NewScore(b, n.config(), n.batch, 0)
+	s, err := model.NewScore(b, n.config(), n.precision, n.batch, 0)
 	if err != nil {
 		return nil, err
 	}

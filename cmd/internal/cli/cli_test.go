@@ -324,7 +324,7 @@ func TestCommandLine(t *testing.T) {
 		{"/tmp/go-build1/b001/exe/train", "", "go run " + buildTags() + "./cmd/sample -gpu -device 2"},
 	} {
 		os.Args[0], c.Program = test[0], test[1]
-		if got := c.CommandLine("sample", Device{true, 2}); got != test[2] {
+		if got := c.CommandLine("sample", Device{GPU: true, N: 2}); got != test[2] {
 			t.Errorf("%s: got %s, expected %s", test[0], got, test[2])
 		}
 	}

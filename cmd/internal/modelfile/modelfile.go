@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"sigmaz/cmd/internal/cli"
+	"sigmaz/kernels"
 	"sigmaz/model"
 	"sigmaz/model/checkpoint"
 	"sigmaz/train"
@@ -174,6 +175,28 @@ func (f *File) Which() string {
 		return "weights"
 	}
 	return "raw weights (it holds no EMA)"
+}
+
+// Precision returns what the network's convolutions are to compute in: what was asked for, or else the run's, which is
+// noted where they differ. A file without a configuration leaves it to the device.
+func (f *File) Precision(d cli.Device) (p kernels.Precision, err error) {
+	p = d.Precision
+	switch ours := f.Weights.Config != ""; {
+	case ours && p == "":
+		p = f.Config.StoredPrecision()
+	case ours && p != f.Config.StoredPrecision():
+		f.Notes = append(f.Notes, fmt.Sprintf("trained in %s, computed in %s", f.Config.StoredPrecision(), p))
+	case p == "":
+		if p, err = train.DefaultPrecision(f.Config.Network, d.GPU); err != nil {
+			return p, err
+		}
+	}
+	if err = train.CheckPrecision(p, d.GPU); d.Precision != "" {
+		return p, cli.UsageOf(err)
+	} else if err != nil {
+		return p, fmt.Errorf("%s: %w", f.Path, err)
+	}
+	return p, nil
 }
 
 // At returns "step N, " for messages, or "" where the file does not tell its step.
@@ -436,6 +459,7 @@ func Prepare(c *train.Config, path string, goOn bool, net string) error {
 			c.Adam = train.Adam(w.Adam.AdamSettings)
 		case w.Config != "":
 			c.Adam, c.EMA, c.Seed = of.Adam, of.EMA, of.Seed
+			c.Precision = of.StoredPrecision()
 		}
 	}
 	return nil

@@ -24,8 +24,9 @@ type Previewer struct {
 }
 
 // New prepares previews of n samples. The seed of o is used for each; an epsilon of 0 is chosen by Technique 4.
-func New(b kernels.Backend, cfg model.Config, sigmas model.Ladder, o sample.Options, n int) (*Previewer, error) {
-	s, err := NewSampler(b, cfg, sigmas, o, batchOf(cfg, n))
+func New(b kernels.Backend, cfg model.Config, precision kernels.Precision, sigmas model.Ladder,
+	o sample.Options, n int) (*Previewer, error) {
+	s, err := NewSampler(b, cfg, precision, sigmas, o, batchOf(cfg, n))
 	if err != nil {
 		return nil, err
 	}
@@ -33,8 +34,8 @@ func New(b kernels.Backend, cfg model.Config, sigmas model.Ladder, o sample.Opti
 }
 
 // Words counts the memory in four-byte words that New takes.
-func Words(b kernels.Backend, cfg model.Config, sigmas model.Ladder, n int) (int, error) {
-	return model.ScoreWords(b, cfg, batchOf(cfg, n), sample.WorkWords(len(sigmas)))
+func Words(b kernels.Backend, cfg model.Config, precision kernels.Precision, sigmas model.Ladder, n int) (int, error) {
+	return model.ScoreWords(b, cfg, precision, batchOf(cfg, n), sample.WorkWords(len(sigmas)))
 }
 
 // batchOf chooses how many of n samples are drawn together.

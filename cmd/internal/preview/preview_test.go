@@ -54,7 +54,8 @@ func geometric(t *testing.T, levels int) model.Ladder {
 
 func TestPreviewer(t *testing.T) {
 	for _, cfg := range []model.Config{images, points} {
-		p, err := New(kernels.NewCPU(0), cfg, geometric(t, 4), sample.Options{T: 3, Denoise: true, Seed: 5}, 5)
+		p, err := New(kernels.NewCPU(0), cfg, kernels.Float32, geometric(t, 4),
+			sample.Options{T: 3, Denoise: true, Seed: 5}, 5)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -101,7 +102,8 @@ func TestPreviewer(t *testing.T) {
 func TestDrawInBatches(t *testing.T) {
 	var want []float32
 	for _, batch := range []int{1, 3, 7} {
-		s, err := NewSampler(kernels.NewCPU(0), images, geometric(t, 3), sample.Options{T: 2, Seed: 1}, batch)
+		s, err := NewSampler(kernels.NewCPU(0), images, kernels.Float32, geometric(t, 3),
+			sample.Options{T: 2, Seed: 1}, batch)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -138,7 +140,7 @@ func TestSamplerRefuses(t *testing.T) {
 		{sample.Options{T: 0}, "T is 0"},
 		{sample.Options{T: 1, Epsilon: -1}, "epsilon is -1"},
 	} {
-		if _, err := NewSampler(kernels.NewCPU(0), images, geometric(t, 3), c.o, 1); err == nil ||
+		if _, err := NewSampler(kernels.NewCPU(0), images, kernels.Float32, geometric(t, 3), c.o, 1); err == nil ||
 			!strings.Contains(err.Error(), c.want) {
 			t.Errorf("%+v: error %v, want one with %q", c.o, err, c.want)
 		}

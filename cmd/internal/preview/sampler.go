@@ -32,17 +32,17 @@ func BatchFor(cfg model.Config) int {
 	return min(max(1<<22/(cfg.Height*cfg.Width*max(cfg.NGF, 1)), 1), 64)
 }
 
-// NewSampler builds the network for batches of the given number of rows. An epsilon of 0 is chosen by Technique 4. Load
-// gives it weights.
-func NewSampler(b kernels.Backend, cfg model.Config, sigmas model.Ladder, o sample.Options,
-	batch int) (*Sampler, error) {
+// NewSampler builds the network for batches of the given number of rows, with convolutions in the given precision. An
+// epsilon of 0 is chosen by Technique 4. Load gives it weights.
+func NewSampler(b kernels.Backend, cfg model.Config, precision kernels.Precision, sigmas model.Ladder,
+	o sample.Options, batch int) (*Sampler, error) {
 	if o.Epsilon == 0 && len(sigmas) > 0 && o.T > 0 {
 		o.Epsilon = sample.Epsilon(sigmas, o.T)
 	}
 	if err := o.Check(sigmas); err != nil {
 		return nil, err
 	}
-	score, err := model.NewScore(b, cfg, batch, sample.WorkWords(len(sigmas)))
+	score, err := model.NewScore(b, cfg, precision, batch, sample.WorkWords(len(sigmas)))
 	if err != nil {
 		return nil, err
 	}

@@ -85,6 +85,7 @@ func newOptions() *options {
 			}},
 			o.file.Group(),
 			{Name: "Machine", Flags: append(o.device.Flags("run"),
+				o.device.PrecisionFlag("the run's"),
 				cli.Flag{Name: "batch", Arg: "B", Unit: "samples", Help: "samples drawn together; the result does not depend on it",
 					Value: &o.batch, Default: "by the image size"},
 				cli.Flag{Name: "workers", Arg: "W", Unit: "goroutines",
@@ -318,6 +319,10 @@ func draw(ctx context.Context, o *options, stdout, stderr io.Writer) error {
 	if err != nil {
 		return err
 	}
+	precision, err := j.in.Precision(o.device)
+	if err != nil {
+		return err
+	}
 	net := j.cfg.Network
 	for _, note := range j.in.Notes {
 		fmt.Fprintf(stdout, "%s: %s\n", j.in.Path, note)
@@ -342,7 +347,7 @@ func draw(ctx context.Context, o *options, stdout, stderr io.Writer) error {
 		batch = preview.BatchFor(net)
 	}
 	batch = min(batch, j.n)
-	s, err := preview.NewSampler(b, net, j.sigmas, j.opt, batch)
+	s, err := preview.NewSampler(b, net, precision, j.sigmas, j.opt, batch)
 	if err != nil {
 		return err
 	}

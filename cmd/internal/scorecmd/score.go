@@ -78,6 +78,7 @@ func newOptions() *options {
 			}},
 			o.file.Group(),
 			{Name: "Machine", Flags: append(o.device.Flags("run"),
+				o.device.PrecisionFlag("the run's"),
 				cli.Flag{Name: "batch", Arg: "B", Unit: "rows",
 					Help: "rows that go through the network together; the result does not depend on it", Value: &o.batch,
 					Default: "by the image size"},
@@ -172,6 +173,10 @@ func score(ctx context.Context, o *options, stdin io.Reader, stdout, messages io
 	if err != nil {
 		return err
 	}
+	precision, err := f.Precision(o.device)
+	if err != nil {
+		return err
+	}
 	b, err := kernels.Open(o.device.GPU, o.device.N, o.workers)
 	if err != nil {
 		return err
@@ -181,7 +186,7 @@ func score(ctx context.Context, o *options, stdin io.Reader, stdout, messages io
 	if batch == 0 {
 		batch = preview.BatchFor(f.Config.Network)
 	}
-	e, err := newEvaluator(b, f, f.Prefix(), max(1, min(batch, rows.n)))
+	e, err := newEvaluator(b, f, precision, f.Prefix(), max(1, min(batch, rows.n)))
 	if err != nil {
 		return err
 	}
@@ -308,8 +313,8 @@ type evaluator struct {
 	sigmas, level []float32 // (N); levels by bit pattern
 }
 
-func newEvaluator(b kernels.Backend, f *modelfile.File, prefix string, batch int) (*evaluator, error) {
-	s, err := model.NewScore(b, f.Config.Network, batch, 0)
+func newEvaluator(b kernels.Backend, f *modelfile.File, precision kernels.Precision, prefix string, batch int) (*evaluator, error) {
+	s, err := model.NewScore(b, f.Config.Network, precision, batch, 0)
 	if err != nil {
 		return nil, err
 	}

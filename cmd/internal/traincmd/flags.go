@@ -3,6 +3,7 @@
 package traincmd
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -205,6 +206,9 @@ func (f *flags) configuration() (*train.Config, train.Preset, error) {
 	if err := c.Merge(file); err != nil {
 		return nil, preset, fmt.Errorf("%s: %w", f.config, err)
 	}
+	if wish.DataSum != "" { // that of a run
+		c.Precision = wish.StoredPrecision()
+	}
 	c.Init, c.Continue = start, goOn
 	c.Preset = name
 	c.DataSum, c.Split, c.Scaler, c.Sigma.Distances = "", "", nil, nil // they describe the run that a stored file is of
@@ -242,6 +246,12 @@ func (f *flags) validate(c *train.Config) error {
 	var bad *setting.Error
 	if errors.As(err, &bad) && f.config != "" && !f.Given(bad.Key) {
 		return fmt.Errorf("%s: %w", f.config, err)
+	}
+	if err == nil {
+		err = train.CheckPrecision(c.Precision, f.device.GPU)
+		if from := cmp.Or(f.config, f.goOn, f.resume); err != nil && !f.Given("precision") {
+			return fmt.Errorf("%s: %w", from, err)
+		}
 	}
 	return cli.UsageOf(err)
 }

@@ -13,6 +13,7 @@ import (
 	"sigmaz/cmd/internal/cli"
 	"sigmaz/internal/nearest"
 	"sigmaz/internal/setting"
+	"sigmaz/kernels"
 	"sigmaz/model"
 	"sigmaz/train"
 	"sigmaz/train/dataset"
@@ -323,6 +324,13 @@ var groups = []struct {
 	{
 		Name: "Machine",
 		Settings: []settingFlag{
+			{
+				Name: "precision", Arg: "NAME",
+				Help:    cli.PrecisionHelp,
+				Default: "tf32 with -gpu, float32 on the CPU",
+				Known:   kernels.PrecisionNames(),
+				Field:   func(c *train.Config) any { return cli.Precision(&c.Precision) },
+			},
 			{
 				Name: "workers", Arg: "N", Unit: "goroutines",
 				Help:  "worker goroutines on the CPU, which change no result; 0: one a core",

@@ -70,7 +70,7 @@ func begin(ctx context.Context, f *flags, out io.Writer) error {
 	defer b.Close()
 	fmt.Fprintf(out, "sigmaz   preset %s, network %s, %s\n", c.Preset, c.Network.Net, b.Name())
 	if f.dryRun {
-		return dryRun(ctx, b, c, preset, f.Given("data"), out)
+		return dryRun(ctx, b, c, preset, f.device.GPU, f.Given("data"), out)
 	}
 
 	// The folder comes first: a place that cannot be written is known before the data is read.
@@ -83,6 +83,9 @@ func begin(ctx context.Context, f *flags, out io.Writer) error {
 	display := progress.New(out)
 	defer display.Close()
 	data, err := c.Resolve(ctx, display.Event, epsilon)
+	if err == nil {
+		err = c.ChoosePrecision(f.device.GPU)
+	}
 	if err != nil && !f.Given("data") && missing(c.Data) {
 		err = fmt.Errorf("the data of preset %s is not at %s: say where it is with -data; expected: %s", c.Preset, c.Data,
 			preset.Files)
@@ -121,6 +124,8 @@ func resume(ctx context.Context, f *flags, out io.Writer) error {
 		return err
 	}
 	c := stored.Config
+	c.Precision = c.StoredPrecision()
+	was := c.Precision
 	if err := f.apply(c); err != nil {
 		return err
 	}
@@ -137,12 +142,20 @@ func resume(ctx context.Context, f *flags, out io.Writer) error {
 	defer b.Close()
 	fmt.Fprintf(out, "sigmaz   resume %s at step %d, network %s, %s\n", stored.Folder, stored.Step(),
 		c.Network.Net, b.Name())
+	if c.Precision != was {
+		fmt.Fprintf(out, "warning  the run goes on in %s and was in %s until now: its bits are others from here on\n",
+			c.Precision, was)
+	}
 	if f.dryRun {
-		return dryRun(ctx, b, c, train.Preset{Name: c.Preset, Source: "the stored configuration"}, true, out)
+		stored := train.Preset{Name: c.Preset, Source: "the stored configuration"}
+		return dryRun(ctx, b, c, stored, f.device.GPU, true, out)
 	}
 	display := progress.New(out)
 	defer display.Close()
 	data, err := c.Resolve(ctx, display.Event, epsilon)
+	if err == nil {
+		err = c.ChoosePrecision(f.device.GPU)
+	}
 	if err != nil {
 		return err
 	}
@@ -165,6 +178,9 @@ func learn(ctx context.Context, c *train.Config, data *train.Splits, b kernels.B
 	}
 	if err := checkMemory(b, c, data, f.device.GPU); err != nil {
 		return err
+	}
+	if c.Precision != "" {
+		fmt.Fprintf(out, "compute  convolutions in %s\n", c.Precision)
 	}
 	fmt.Fprintf(out, "ladder   %s\n", ladderText(c, sigmas))
 	average := "no moving average of the weights"
@@ -268,7 +284,7 @@ func previews(c *train.Config, data *train.Splits, sigmas model.Ladder, b kernel
 	if c.PreviewN == 0 {
 		return nil, nil
 	}
-	p, err := preview.New(b, c.Network, sigmas, sampling(c), c.PreviewN)
+	p, err := preview.New(b, c.Network, c.Precision, sigmas, sampling(c), c.PreviewN)
 	if err != nil {
 		return nil, fmt.Errorf("previews: %w; -preview-n 0 draws none", err)
 	}
@@ -343,7 +359,7 @@ func warnAverage(c *train.Config, out io.Writer) {
 
 // dryRun prints the resolved settings and what a run with them costs. Without the data it takes the preset's image
 // size.
-func dryRun(ctx context.Context, b kernels.Backend, c *train.Config, preset train.Preset, dataGiven bool,
+func dryRun(ctx context.Context, b kernels.Backend, c *train.Config, preset train.Preset, gpu, dataGiven bool,
 	out io.Writer) error {
 	var data *train.Splits
 	var err error
@@ -358,6 +374,9 @@ func dryRun(ctx context.Context, b kernels.Backend, c *train.Config, preset trai
 		display := progress.New(out)
 		defer display.Close()
 		data, err = c.Resolve(ctx, display.Event, epsilon)
+	}
+	if err == nil {
+		err = c.ChoosePrecision(gpu)
 	}
 	if err != nil {
 		return err
@@ -384,9 +403,13 @@ func dryRun(ctx context.Context, b kernels.Backend, c *train.Config, preset trai
 	fmt.Fprintf(out, "            %s over the run, and %s a sample\n",
 		count(3*float64(info.MACs)*float64(c.Batch)*float64(c.Steps)),
 		count(float64(info.MACs)*float64(sampling(c).NFE(len(sigmas)))))
+	if c.Precision != "" {
+		fmt.Fprintf(out, "precision   %s for %.3g %% of them, by tensor cores\n", c.Precision,
+			100*float64(info.TensorMACs)/float64(info.MACs))
+	}
 	fmt.Fprintf(out, "memory      %s for training", bytesText(4*float64(words)))
 	if c.PreviewN > 0 {
-		words, err := preview.Words(b, c.Network, sigmas, c.PreviewN)
+		words, err := preview.Words(b, c.Network, c.Precision, sigmas, c.PreviewN)
 		if err != nil {
 			return err
 		}

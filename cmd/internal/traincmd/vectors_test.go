@@ -75,8 +75,8 @@ func TestTableIsLearned(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s, err := preview.NewSampler(kernels.NewCPU(0), c.Network, sigmas, sample.Options{T: c.Sampling.T,
-		Epsilon: c.Sampling.Epsilon, Denoise: true, Seed: 3}, n/4)
+	s, err := preview.NewSampler(kernels.NewCPU(0), c.Network, kernels.Float32, sigmas,
+		sample.Options{T: c.Sampling.T, Epsilon: c.Sampling.Epsilon, Denoise: true, Seed: 3}, n/4)
 	if err != nil {
 		t.Fatal(err)
 	}

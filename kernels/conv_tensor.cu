@@ -1,0 +1,485 @@
+// Convolution on tensor cores, partner of conv_tensor.go: the sums of conv.cu,
+//
+//	conv              y[m,o]      = b[o] + sum over t,c of x[m+t,c] w[o,t,c]
+//	conv_grad_input   dx[m,c]     = sum over t,o of dy[m-t,o] w[o,t,c]
+//	conv_grad_weight  dw[o,(t,c)] = sum over pixels m of dy[m,o] x[m+t,c]           db[o] = sum over m of dy[m,o]
+//
+// with both factors of every product rounded to TF32 (10 fraction bits, ties away from zero) and float32 sums; db is a
+// plain float32 sum. Channels are multiples of 32.
+//
+// A block of four warps computes BM x BN values, a warp WM x WN of them in pieces of 16 x 8 by mma.sync.m16n8k8. The sum
+// runs in steps of 16 terms, which cp.async copies to shared memory two steps ahead: three stages, and one barrier a
+// step. Whatever the tile, a value is one chain over groups of 8 terms in their order, so the choice of tile does not
+// show in the bits. Sums over the batch are split in parts of equal length, whose results conv_grad_weight_sum adds in
+// their order.
+//
+// An operand lies in shared memory as it lies in global memory, in chunks of 16 bytes: by rows where its terms are
+// consecutive (pixels x channels), by columns where they are not. Chunks are permuted by exclusive or with some bits of
+// the row, so that the eight chunks of a phase of any access lie in different banks.
+//
+//	               a stage has                       chunk q of row r is at   a warp reads
+//	rows           BM or BN rows of 16 terms         q ^ r/2 % 4              ldmatrix: 8 rows, chunk q
+//	columns        16 rows (terms) of BM or BN       q ^ 2 (r % 4)            float4: chunks q..q+7 of rows r..r+3
+//
+// mma.sync numbers the 8 columns of a piece (and its 16 rows, by halves of 8) by lane / 4. Which of the block's columns a
+// number stands for is free. A float4 holds four consecutive columns, so it serves four pieces at once: number i of
+// piece j is column 32 (j/4) + 4 i + j%4. Where columns come by rows (weights, forward), the rows are fetched in that
+// order. So the eight values that a lane has of a row in four pieces are consecutive, too.
+#include "common.cuh"
+
+const int STEP = 16;  // terms of a sum in a stage
+const int STAGES = 3;
+const int THREADS = 128;
+
+// Geometry is that of one kernel call: pixels of cin channels come in, cout channels go out.
+struct Geometry {
+    i64 pixels; // of all images
+    int h, w, cin, cout;
+    int k, dilation;
+
+    __device__ __forceinline__ int taps() const { return k * k; }
+    // row and column that tap t looks away from its pixel
+    __device__ __forceinline__ int down(int t) const { return k == 1 ? 0 : dilation * (t / 3 - 1); }
+    __device__ __forceinline__ int right(int t) const { return k == 1 ? 0 : dilation * (t % 3 - 1); }
+    __device__ __forceinline__ bool inside(int i, int j) const { return (u32)i < (u32)h && (u32)j < (u32)w; }
+};
+
+// copy4 starts to copy four floats to shared memory, or zeros where there are none to copy; the source must be a valid
+// address even then. With wide it is a multiple of 16.
+__device__ __forceinline__ void copy4(float *to, const float *from, bool there, bool wide)
+{
+    u32 a = (u32)__cvta_generic_to_shared(to);
+    if (wide) {
+        asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;" ::"r"(a), "l"(from), "r"(there ? 16 : 0) : "memory");
+    } else {
+#pragma unroll
+        for (int e = 0; e < 4; e++)
+            asm volatile("cp.async.ca.shared.global [%0], [%1], 4, %2;"
+                         ::"r"(a + 4 * e), "l"(from + (there ? e : 0)), "r"(there ? 4 : 0)
+                         : "memory");
+    }
+}
+// commit ends a group of copies; wait returns once all but the last N groups of this thread have arrived.
+__device__ __forceinline__ void commit() { asm volatile("cp.async.commit_group;" ::: "memory"); }
+template <int N> __device__ __forceinline__ void wait() { asm volatile("cp.async.wait_group %0;" ::"n"(N) : "memory"); }
+
+__device__ __forceinline__ u32 tf32(float a)
+{
+    u32 r;
+    asm("cvt.rna.tf32.f32 %0, %1;" : "=r"(r) : "f"(a));
+    return r;
+}
+
+// ldmatrix reads four pieces of 8 rows x 4 floats. Lane l names row l%8 of piece l/8 and gets word l%4 of row l/4 of each
+// piece.
+__device__ __forceinline__ void ldmatrix(u32 *r, const float *row)
+{
+    asm volatile("ldmatrix.sync.aligned.m8n8.x4.shared.b16 {%0, %1, %2, %3}, [%4];"
+                 : "=r"(r[0]), "=r"(r[1]), "=r"(r[2]), "=r"(r[3])
+                 : "r"((u32)__cvta_generic_to_shared(row))
+                 : "memory");
+#pragma unroll
+    for (int i = 0; i < 4; i++) r[i] = tf32(__uint_as_float(r[i]));
+}
+
+// Rows is an operand of LINES rows and its terms in them.
+template <int LINES> struct Rows {
+    float v[LINES * STEP];
+
+    __device__ __forceinline__ float *at(int line, int chunk)
+    {
+        return v + line * STEP + 4 * (chunk ^ (line / 2 % 4));
+    }
+};
+
+// Columns is an operand of LINES columns, whose rows are terms.
+template <int LINES> struct Columns {
+    float v[STEP * LINES];
+
+    __device__ __forceinline__ float *at(int term, int chunk)
+    {
+        return v + term * LINES + 4 * (chunk ^ (2 * (term % 4)));
+    }
+};
+
+// A thread that fetches columns takes the given chunk of every (THREADS/(LINES/4))th term.
+template <int LINES> struct Share {
+    static const int CHUNKS = LINES / 4, TERMS = THREADS / CHUNKS, COUNT = STEP / TERMS;
+    int chunk, term;
+
+    __device__ __forceinline__ Share() : chunk(threadIdx.x % CHUNKS), term(threadIdx.x / CHUNKS) {}
+};
+
+// Warp is the part of a warp: its place in the block, its sums, and 8 terms of both factors.
+template <int BM, int BN, int WM, int WN> struct Warp {
+    static_assert(BM / WM * (BN / WN) * 32 == THREADS, "a block has four warps");
+    static const int I = WM / 16, J = WN / 8;
+    float sum[I][J][4];
+    u32 a[I][4], b[J][2];
+    int lane, row, col; // of the warp's first value
+
+    __device__ __forceinline__ Warp()
+    {
+        int warp = threadIdx.x / 32;
+        lane = threadIdx.x % 32;
+        row = warp % (BM / WM) * WM;
+        col = warp / (BM / WM) * WN;
+#pragma unroll
+        for (int i = 0; i < I; i++)
+#pragma unroll
+            for (int j = 0; j < J; j++)
+#pragma unroll
+                for (int e = 0; e < 4; e++) sum[i][j][e] = 0;
+    }
+
+    // loadA and loadB read 8 terms from term 8 k on. Where asked, ones adds the first factor itself, not rounded, to sums
+    // of rows.
+    __device__ __forceinline__ void loadA(Rows<BM> &s, int k)
+    {
+#pragma unroll
+        for (int i = 0; i < I; i++) ldmatrix(a[i], s.at(row + 16 * i + lane % 16, 2 * k + lane / 16));
+    }
+    template <bool ONES> __device__ __forceinline__ void loadA(Columns<BM> &s, int k, float *ones)
+    {
+#pragma unroll
+        for (int half = 0; half < 2; half++)
+#pragma unroll
+            for (int p = 0; p < WM / 32; p++) {
+                float4 v = *(const float4 *)s.at(8 * k + 4 * half + lane % 4, row / 4 + 8 * p + lane / 4);
+                a[2 * p][2 * half] = tf32(v.x);
+                a[2 * p][2 * half + 1] = tf32(v.y);
+                a[2 * p + 1][2 * half] = tf32(v.z);
+                a[2 * p + 1][2 * half + 1] = tf32(v.w);
+                if (ONES) ones[4 * p] += v.x, ones[4 * p + 1] += v.y, ones[4 * p + 2] += v.z, ones[4 * p + 3] += v.w;
+            }
+    }
+    __device__ __forceinline__ void loadB(Rows<BN> &s, int k)
+    {
+#pragma unroll
+        for (int j = 0; j < J; j += 2) {
+            u32 v[4];
+            ldmatrix(v, s.at(col + 8 * j + lane / 16 * 8 + lane % 8, 2 * k + lane / 8 % 2));
+            b[j][0] = v[0], b[j][1] = v[1], b[j + 1][0] = v[2], b[j + 1][1] = v[3];
+        }
+    }
+    __device__ __forceinline__ void loadB(Columns<BN> &s, int k)
+    {
+#pragma unroll
+        for (int half = 0; half < 2; half++)
+#pragma unroll
+            for (int q = 0; q < WN / 32; q++) {
+                float4 v = *(const float4 *)s.at(8 * k + 4 * half + lane % 4, col / 4 + 8 * q + lane / 4);
+                b[4 * q][half] = tf32(v.x);
+                b[4 * q + 1][half] = tf32(v.y);
+                b[4 * q + 2][half] = tf32(v.z);
+                b[4 * q + 3][half] = tf32(v.w);
+            }
+    }
+
+    __device__ __forceinline__ void multiply()
+    {
+#pragma unroll
+        for (int i = 0; i < I; i++)
+#pragma unroll
+            for (int j = 0; j < J; j++)
+                asm volatile("mma.sync.aligned.m16n8k8.row.col.f32.tf32.tf32.f32 "
+                             "{%0, %1, %2, %3}, {%4, %5, %6, %7}, {%8, %9}, {%0, %1, %2, %3};"
+                             : "+f"(sum[i][j][0]), "+f"(sum[i][j][1]), "+f"(sum[i][j][2]), "+f"(sum[i][j][3])
+                             : "r"(a[i][0]), "r"(a[i][1]), "r"(a[i][2]), "r"(a[i][3]), "r"(b[j][0]), "r"(b[j][1]));
+    }
+
+    // store writes the lane's values of one row, that of pieces i and of the given half: eight consecutive ones of every
+    // 32 columns, plus bias. P is the row's first word and column the warp's first column of `columns` in all, a multiple
+    // of 32.
+    __device__ __forceinline__ void store(float *p, int i, int half, const float *bias, int column, int columns,
+                                          bool wide)
+    {
+#pragma unroll
+        for (int q = 0; q < WN / 32; q++)
+#pragma unroll
+            for (int e = 0; e < 2; e++) {
+                int c = column + 32 * q + lane % 4 * 8 + 4 * e;
+                if (c >= columns) continue;
+                float v[4];
+#pragma unroll
+                for (int n = 0; n < 4; n++) v[n] = sum[i][4 * q + n][2 * half + e] + (bias ? bias[c + n] : 0.0f);
+                if (wide) {
+                    *(float4 *)(p + c) = make_float4(v[0], v[1], v[2], v[3]);
+                } else {
+#pragma unroll
+                    for (int n = 0; n < 4; n++) p[c + n] = v[n];
+                }
+            }
+    }
+};
+
+// SecondFactor is how the weights lie in shared memory: forward, a row holds the terms of an output channel; for the
+// gradient, a row is a term and holds the input channels.
+template <int BN, bool GRAD> struct SecondFactor { typedef Rows<BN> Stage; };
+template <int BN> struct SecondFactor<BN, true> { typedef Columns<BN> Stage; };
+
+// conv_tile is the forward convolution and the gradient of the input. With GRAD, x is dy, channels are swapped and the
+// dilation is negative: the taps look the other way.
+template <int BM, int BN, int WM, int WN, bool GRAD>
+static __device__ __forceinline__ void conv_tile(float *y, const float *x, const float *w, const float *bias,
+                                                 Geometry s)
+{
+    typedef typename SecondFactor<BN, GRAD>::Stage StageB;
+    alignas(128) __shared__ Rows<BM> as[STAGES];
+    alignas(128) __shared__ StageB bs[STAGES];
+    const int terms = s.taps() * s.cin;
+    // Blocks that share pixels follow each other. From its first pixel on a block counts words in int: an image and the
+    // weights have fewer than 2^31.
+    const int across = (s.cout + BN - 1) / BN;
+    const i64 m0 = (i64)(blockIdx.x / across) * BM;
+    const int n0 = (int)(blockIdx.x % across) * BN;
+    x += m0 * s.cin;
+    y += m0 * s.cout;
+    const bool wideX = aligned16(x), wideW = aligned16(w), wideY = aligned16(y);
+
+    // By rows, a thread copies one chunk of every 32nd row.
+    const int chunk = threadIdx.x % 4, line = threadIdx.x / 4;
+    int pi[BM / 32], pj[BM / 32]; // the pixel's place in its image; far outside where there is no pixel
+#pragma unroll
+    for (int r = 0; r < BM / 32; r++) {
+        i64 m = m0 + line + 32 * r;
+        pi[r] = pj[r] = -(1 << 29);
+        if (m < s.pixels) {
+            int p = (int)(m % ((i64)s.h * s.w));
+            pi[r] = p / s.w;
+            pj[r] = p - pi[r] * s.w;
+        }
+    }
+    const int column = n0 + line % 8 * 4 + line / 8; // of line; that of line + 32 r is 32 r further
+    const Share<BN> share;
+
+    int tap = 0, c = 0, stage = 0;
+    // fetch starts to copy the next step, if there is one; it always is a group of its own.
+    auto fetch = [&]() {
+        if (tap < s.taps()) {
+            const int down = s.down(tap), right = s.right(tap), shift = down * s.w + right;
+#pragma unroll
+            for (int r = 0; r < BM / 32; r++) {
+                bool in = s.inside(pi[r] + down, pj[r] + right);
+                int from = in ? (line + 32 * r + shift) * s.cin + c + 4 * chunk : 0;
+                copy4(as[stage].at(line + 32 * r, chunk), x + from, in, wideX);
+            }
+            if constexpr (GRAD) {
+#pragma unroll
+                for (int r = 0; r < Share<BN>::COUNT; r++) {
+                    int term = share.term + r * Share<BN>::TERMS, o = n0 + 4 * share.chunk;
+                    bool in = o < s.cout;
+                    int from = in ? ((c + term) * s.taps() + tap) * s.cout + o : 0;
+                    copy4(bs[stage].at(term, share.chunk), w + from, in, wideW);
+                }
+            } else {
+#pragma unroll
+                for (int r = 0; r < BN / 32; r++) {
+                    bool in = n0 + 32 * r < s.cout;
+                    int from = in ? (column + 32 * r) * terms + tap * s.cin + c + 4 * chunk : 0;
+                    copy4(bs[stage].at(line + 32 * r, chunk), w + from, in, wideW);
+                }
+            }
+            c += STEP;
+            if (c == s.cin) c = 0, tap++;
+        }
+        commit();
+        stage = stage == STAGES - 1 ? 0 : stage + 1;
+    };
+
+    Warp<BM, BN, WM, WN> warp;
+    fetch();
+    fetch();
+    int ready = 0;
+    for (int done = 0; done < terms; done += STEP) {
+        wait<STAGES - 2>(); // this thread's copies of the stage have arrived
+        __syncthreads();    // all threads' have, and the stage before is read
+        fetch();
+#pragma unroll
+        for (int k = 0; k < STEP / 8; k++) {
+            warp.loadA(as[ready], k);
+            warp.loadB(bs[ready], k);
+            warp.multiply();
+        }
+        ready = ready == STAGES - 1 ? 0 : ready + 1;
+    }
+
+#pragma unroll
+    for (int i = 0; i < WM / 16; i++)
+#pragma unroll
+        for (int half = 0; half < 2; half++) {
+            int m = warp.row + 16 * i + 8 * half + warp.lane / 4;
+            if (m0 + m >= s.pixels) continue;
+            warp.store(y + m * s.cout, i, half, bias, n0 + warp.col, s.cout, wideY);
+        }
+}
+
+// weight_tile is the gradient of the weights and, where db is not 0, of the bias, summed over the pixels of part
+// blockIdx.z. Parts are `words` words apart in dw and in db.
+template <int BM, int BN, int WM, int WN>
+static __device__ __forceinline__ void weight_tile(float *dw, float *db, const float *x, const float *dy, i64 part,
+                                                   i64 words, Geometry s)
+{
+    alignas(128) __shared__ Columns<BM> as[STAGES];
+    alignas(128) __shared__ Columns<BN> bs[STAGES];
+    const int columns = s.taps() * s.cin;
+    const int across = (columns + BN - 1) / BN;
+    const int m0 = (int)(blockIdx.x / across) * BM, n0 = (int)(blockIdx.x % across) * BN;
+    const i64 from = (i64)blockIdx.z * part;
+    // pixels to fetch; a part has fewer than 2^31
+    int left = from + part < s.pixels ? (int)part : (int)(s.pixels - from);
+    const int steps = (left + STEP - 1) / STEP;
+    const bool wideX = aligned16(x), wideDY = aligned16(dy);
+
+    const Share<BM> shareA;
+    const Share<BN> shareB;
+    const int o = m0 + 4 * shareA.chunk, n = n0 + 4 * shareB.chunk; // first output channel, first column
+    const int tap = n / s.cin, down = s.down(tap), right = s.right(tap);
+    // from a pixel's first channel to the column's word
+    const int shift = (down * s.w + right) * s.cin + n - tap * s.cin;
+    const int COUNT = Share<BN>::COUNT;
+    int pi[COUNT], pj[COUNT]; // the pixel's place in its image
+#pragma unroll
+    for (int r = 0; r < COUNT; r++) {
+        int p = (int)((from + shareB.term + r * Share<BN>::TERMS) % ((i64)s.h * s.w));
+        pi[r] = p / s.w;
+        pj[r] = p - pi[r] * s.w;
+    }
+    const int stepJ = STEP % s.w, stepI = STEP / s.w % s.h;
+    const float *rowX = x + from * s.cin, *rowDY = dy + from * s.cout;
+
+    int stage = 0;
+    auto fetch = [&]() {
+        if (left > 0) {
+#pragma unroll
+            for (int r = 0; r < Share<BM>::COUNT; r++) {
+                int term = shareA.term + r * Share<BM>::TERMS;
+                bool in = term < left && o < s.cout;
+                copy4(as[stage].at(term, shareA.chunk), in ? rowDY + term * s.cout + o : dy, in, wideDY);
+            }
+#pragma unroll
+            for (int r = 0; r < COUNT; r++) {
+                int term = shareB.term + r * Share<BN>::TERMS;
+                bool in = term < left && n < columns && s.inside(pi[r] + down, pj[r] + right);
+                copy4(bs[stage].at(term, shareB.chunk), in ? rowX + term * s.cin + shift : x, in, wideX);
+                pj[r] += stepJ;
+                pi[r] += stepI;
+                if (pj[r] >= s.w) {
+                    pj[r] -= s.w;
+                    pi[r]++;
+                }
+                if (pi[r] >= s.h) pi[r] -= s.h;
+            }
+            rowX += STEP * s.cin;
+            rowDY += STEP * s.cout;
+            left -= STEP;
+        }
+        commit();
+        stage = stage == STAGES - 1 ? 0 : stage + 1;
+    };
+
+    Warp<BM, BN, WM, WN> warp;
+    float ones[WM / 8];
+#pragma unroll
+    for (int i = 0; i < WM / 8; i++) ones[i] = 0;
+    const bool withBias = db && n0 + warp.col == 0;
+    fetch();
+    fetch();
+    int ready = 0;
+    for (int done = 0; done < steps; done++) {
+        wait<STAGES - 2>();
+        __syncthreads();
+        fetch();
+#pragma unroll
+        for (int k = 0; k < STEP / 8; k++) {
+            if (withBias)
+                warp.template loadA<true>(as[ready], k, ones);
+            else
+                warp.template loadA<false>(as[ready], k, ones);
+            warp.loadB(bs[ready], k);
+            warp.multiply();
+        }
+        ready = ready == STAGES - 1 ? 0 : ready + 1;
+    }
+
+    dw += (i64)blockIdx.z * words;
+    const bool wide = aligned16(dw);
+#pragma unroll
+    for (int i = 0; i < WM / 8; i++) {
+        int c = m0 + warp.row + 32 * (i / 4) + warp.lane / 4 * 4 + i % 4;
+        float sum = ones[i]; // a lane has every fourth pixel
+        sum += __shfl_xor_sync(0xffffffffu, sum, 1);
+        sum += __shfl_xor_sync(0xffffffffu, sum, 2);
+        if (c >= s.cout) continue;
+        if (withBias && warp.lane % 4 == 0) db[(i64)blockIdx.z * words + c] = sum;
+        warp.store(dw + c * columns, i / 2, i % 2, 0, n0 + warp.col, columns, wide);
+    }
+}
+
+// The entry points: one for each tile.
+
+extern "C" __global__ void __launch_bounds__(128, 2) conv_128x128_tf32(float *y, const float *x, const float *weight, const float *bias, u64 pixels, int h, int w, int cin, int cout, int k, int dilation)
+{
+    Geometry s = {(i64)pixels, h, w, cin, cout, k, dilation};
+    conv_tile<128, 128, 64, 64, false>(y, x, weight, bias, s);
+}
+
+extern "C" __global__ void __launch_bounds__(128, 3) conv_128x64_tf32(float *y, const float *x, const float *weight, const float *bias, u64 pixels, int h, int w, int cin, int cout, int k, int dilation)
+{
+    Geometry s = {(i64)pixels, h, w, cin, cout, k, dilation};
+    conv_tile<128, 64, 64, 32, false>(y, x, weight, bias, s);
+}
+
+extern "C" __global__ void __launch_bounds__(128, 4) conv_64x64_tf32(float *y, const float *x, const float *weight, const float *bias, u64 pixels, int h, int w, int cin, int cout, int k, int dilation)
+{
+    Geometry s = {(i64)pixels, h, w, cin, cout, k, dilation};
+    conv_tile<64, 64, 32, 32, false>(y, x, weight, bias, s);
+}
+
+extern "C" __global__ void __launch_bounds__(128, 4) conv_128x32_tf32(float *y, const float *x, const float *weight, const float *bias, u64 pixels, int h, int w, int cin, int cout, int k, int dilation)
+{
+    Geometry s = {(i64)pixels, h, w, cin, cout, k, dilation};
+    conv_tile<128, 32, 32, 32, false>(y, x, weight, bias, s);
+}
+
+extern "C" __global__ void __launch_bounds__(128, 2) conv_grad_input_128x128_tf32(float *dx, const float *dy, const float *weight, u64 pixels, int h, int w, int cin, int cout, int k, int dilation)
+{
+    Geometry s = {(i64)pixels, h, w, cout, cin, k, -dilation};
+    conv_tile<128, 128, 64, 64, true>(dx, dy, weight, 0, s);
+}
+
+extern "C" __global__ void __launch_bounds__(128, 3) conv_grad_input_128x64_tf32(float *dx, const float *dy, const float *weight, u64 pixels, int h, int w, int cin, int cout, int k, int dilation)
+{
+    Geometry s = {(i64)pixels, h, w, cout, cin, k, -dilation};
+    conv_tile<128, 64, 64, 32, true>(dx, dy, weight, 0, s);
+}
+
+extern "C" __global__ void __launch_bounds__(128, 4) conv_grad_input_64x64_tf32(float *dx, const float *dy, const float *weight, u64 pixels, int h, int w, int cin, int cout, int k, int dilation)
+{
+    Geometry s = {(i64)pixels, h, w, cout, cin, k, -dilation};
+    conv_tile<64, 64, 32, 32, true>(dx, dy, weight, 0, s);
+}
+
+extern "C" __global__ void __launch_bounds__(128, 4) conv_grad_input_128x32_tf32(float *dx, const float *dy, const float *weight, u64 pixels, int h, int w, int cin, int cout, int k, int dilation)
+{
+    Geometry s = {(i64)pixels, h, w, cout, cin, k, -dilation};
+    conv_tile<128, 32, 32, 32, true>(dx, dy, weight, 0, s);
+}
+
+extern "C" __global__ void __launch_bounds__(128, 2) conv_grad_weight_128x128_tf32(float *dweight, float *dbias, const float *x, const float *dy, u64 part, u64 words, u64 pixels, int h, int w, int cin, int cout, int k, int dilation)
+{
+    Geometry s = {(i64)pixels, h, w, cin, cout, k, dilation};
+    weight_tile<128, 128, 64, 64>(dweight, dbias, x, dy, (i64)part, (i64)words, s);
+}
+
+extern "C" __global__ void __launch_bounds__(128, 4) conv_grad_weight_64x64_tf32(float *dweight, float *dbias, const float *x, const float *dy, u64 part, u64 words, u64 pixels, int h, int w, int cin, int cout, int k, int dilation)
+{
+    Geometry s = {(i64)pixels, h, w, cin, cout, k, dilation};
+    weight_tile<64, 64, 32, 32>(dweight, dbias, x, dy, (i64)part, (i64)words, s);
+}
+
+extern "C" __global__ void __launch_bounds__(128, 4) conv_grad_weight_32x128_tf32(float *dweight, float *dbias, const float *x, const float *dy, u64 part, u64 words, u64 pixels, int h, int w, int cin, int cout, int k, int dilation)
+{
+    Geometry s = {(i64)pixels, h, w, cin, cout, k, dilation};
+    weight_tile<32, 128, 32, 32>(dweight, dbias, x, dy, (i64)part, (i64)words, s);
+}

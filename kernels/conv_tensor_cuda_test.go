@@ -1,0 +1,119 @@
+// Convolutions on tensor cores: every tile, and sums in parts.
+
+//go:build cgo && !nocuda
+
+package kernels
+
+import (
+	"fmt"
+	"math"
+	"testing"
+
+	"sigmaz/internal/approx"
+)
+
+var allTensorTiles = []cudaTile{tile128x128tf32, tile128x64tf32, tile64x64tf32, tile128x32tf32, tile32x128tf32}
+
+// Every tile computes forward convolutions and input gradients, with the same bits.
+func TestTensorTiles(t *testing.T) {
+	b := openCUDA(t)
+	defer func() { testTile = nil }()
+	for _, g := range []ConvShape{
+		{N: 1, H: 9, W: 15, Cin: 32, Cout: 64, K: 3, Dilation: 2},
+		{N: 1, H: 5, W: 9, Cin: 32, Cout: 160, K: 1, Dilation: 1},
+		{N: 2, H: 3, W: 7, Cin: 160, Cout: 32, K: 1, Dilation: 1},
+		{N: 150, H: 1, W: 1, Cin: 32, Cout: 64, K: 1, Dilation: 1},
+	} {
+		px, nx, nw := g.N*g.H*g.W, g.N*g.H*g.W*g.Cin, g.Cout*g.K*g.K*g.Cin
+		bits := map[string][]float32{}
+		for k := range 2 * len(allTensorTiles) {
+			tile := allTensorTiles[k/2]
+			if tileKernels[tile].conv.name == "" {
+				continue
+			}
+			t.Run(fmt.Sprintf("%dx%dx%d-%d/%s/%d", g.H, g.W, g.Cin, g.Cout, tile.name, k%2), func(t *testing.T) {
+				testTile = &tile
+				var o operands
+				x, dy, y, dx := o.normals(nx), o.normals(px*g.Cout), o.out(px*g.Cout), o.out(nx)
+				o.out(k % 2) // weights need not be aligned
+				w := o.normals(nw)
+				ops := []Op{Conv{ConvShape: g, X: x, Weight: w, Bias: o.normals(g.Cout), Y: y, Precision: TF32},
+					ConvGradInput{ConvShape: g, DY: dy, Weight: w, DX: dx, Precision: TF32}}
+				got := o.run(t, b, ops...)
+				for _, op := range ops {
+					op.Ref(o.mem)
+				}
+				for name, w := range map[string]Buf{"y": y, "dx": dx} {
+					if err := approx.Compare(name, w.Of(got), w.Of(o.mem), approx.RelMax(2e-6)); err != nil {
+						t.Error(err)
+					}
+					if bits[name] == nil {
+						bits[name] = w.Of(got)
+					}
+					for i, v := range w.Of(got) {
+						if math.Float32bits(v) != math.Float32bits(bits[name][i]) {
+							t.Fatalf("%s, word %d: %x, with another tile %x",
+								name, i, math.Float32bits(v), math.Float32bits(bits[name][i]))
+						}
+					}
+				}
+			})
+		}
+	}
+}
+
+// The gradient of the weights in parts, of which the last is shorter, with every tile that its shapes lead to.
+func TestTensorSplits(t *testing.T) {
+	b := openCUDA(t)
+	tiles := map[string]bool{}
+	for _, c := range []struct {
+		ConvShape
+		multiprocessors int
+	}{
+		{ConvShape{N: 3, H: 14, W: 15, Cin: 32, Cout: 32, K: 3, Dilation: 1}, 4},
+		{ConvShape{N: 2, H: 24, W: 15, Cin: 32, Cout: 64, K: 1, Dilation: 1}, 132},
+		{ConvShape{N: 777, H: 1, W: 1, Cin: 64, Cout: 96, K: 1, Dilation: 1}, 0},
+		{ConvShape{N: 1501, H: 1, W: 1, Cin: 128, Cout: 128, K: 1, Dilation: 1}, 1},
+	} {
+		var o operands
+		g := c.ConvShape
+		px := g.N * g.H * g.W
+		op := ConvGradWeight{ConvShape: g, X: o.normals(px * g.Cin), DY: o.normals(px * g.Cout),
+			DWeight: o.out(g.Cout * g.K * g.K * g.Cin), DBias: o.out(g.Cout), Precision: TF32,
+			Multiprocessors: c.multiprocessors}
+		s := op.cudaSplit()
+		if s.parts < 2 || s.parts*s.part == px {
+			t.Errorf("%+v: %d parts of %d pixels", g, s.parts, s.part)
+		}
+		tiles[s.tile.name] = true
+		got := o.run(t, b, op)
+		op.Ref(o.mem)
+		for _, w := range []Buf{op.DWeight, op.DBias} {
+			if err := approx.Compare(fmt.Sprint(g, s.tile.name), w.Of(got), w.Of(o.mem), approx.RelMax(2e-6)); err != nil {
+				t.Error(err)
+			}
+		}
+	}
+	for _, tile := range allTensorTiles {
+		if tileKernels[tile].gradWeight.name != "" && !tiles[tile.name] {
+			t.Errorf("no shape has tile %s", tile.name)
+		}
+	}
+}
+
+// Each tile has the kernels with its name, where it has any.
+func TestTensorTileKernels(t *testing.T) {
+	for _, tile := range allTensorTiles {
+		k := tileKernels[tile]
+		for prefix, name := range map[string]string{
+			"conv_": k.conv.name, "conv_grad_input_": k.gradInput.name, "conv_grad_weight_": k.gradWeight.name,
+		} {
+			if name != "" && name != prefix+tile.name {
+				t.Errorf("tile %s has kernel %s, expected %s", tile.name, name, prefix+tile.name)
+			}
+		}
+		if k.conv.name == "" && k.gradWeight.name == "" || (k.conv.name == "") != (k.gradInput.name == "") {
+			t.Errorf("tile %s lacks kernels", tile.name)
+		}
+	}
+}
