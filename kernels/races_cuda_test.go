@@ -11,7 +11,6 @@ import (
 	"math"
 	"os"
 	"os/exec"
-	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -209,9 +208,6 @@ type barrier struct {
 // needless is the barriers by which no race is prevented: at the end of a row, behind the last barrier of a sum by
 // halves, a thread has read nothing but what it wrote itself.
 var needless = map[string][]int{"loss": {2}, "norm_sums": {2, 5}, "norm_grad_sums": {2, 5}}
-
-// ptxEntry is the name of a kernel in PTX.
-var ptxEntry = regexp.MustCompile(`\.entry (\w+)\(`)
 
 func barriers(t *testing.T) []barrier {
 	t.Helper()
