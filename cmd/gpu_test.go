@@ -238,6 +238,83 @@ func TestPrecisionOnGPU(t *testing.T) {
 	}
 }
 
+// A run that starts on a GPU records its multiprocessors, and has the same bits on one with others from then on: after a
+// resume, gone on with in a new run, and in a run with its configuration.
+func TestMultiprocessorsAreRecorded(t *testing.T) {
+	if !device(t) {
+		t.Skip("another number of multiprocessors takes the stand-in driver")
+	}
+	dir := t.TempDir()
+	tiny(t, dir)
+	on := func(multiprocessors int, args ...string) string {
+		t.Helper()
+		env := []string{fmt.Sprint("SIGMAZ_SIM_MULTIPROCESSORS=", multiprocessors)}
+		code, stdout, stderr := command(t, dir, env, append(args, "-gpu", "-precision", "float32")...)
+		if code != 0 {
+			t.Fatalf("%v: exit code %d\n%s%s", args, code, stdout, stderr)
+		}
+		return stdout
+	}
+	large := func(name string, steps int, more ...string) []string {
+		return small(name, steps, append([]string{"-batch", "48"}, more...)...)
+	}
+	recorded := func(run, want string) {
+		t.Helper()
+		text, err := os.ReadFile(filepath.Join(dir, "runs", run, "config.yaml"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, got, _ := strings.Cut(string(text), "\nmultiprocessors: ")
+		if got, _, _ = strings.Cut(got, "\n"); got != want {
+			t.Errorf("run %s has recorded %q multiprocessors, expected %q", run, got, want)
+		}
+	}
+	weights := func(run string) string {
+		t.Helper()
+		cp, err := checkpoint.ReadCheckpoint(filepath.Join(dir, "runs", run, "checkpoints", "step-0000003.safetensors"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		var all strings.Builder
+		for _, n := range cp.Tensors {
+			if !strings.HasPrefix(n.Name, "metrics.") { // sums of this run's own lines
+				fmt.Fprintf(&all, "%s %x\n", n.Name, n.T.Data())
+			}
+		}
+		return all.String()
+	}
+
+	on(132, large("whole", 3)...)
+	on(4, large("other", 3)...)
+	on(132, large("moved", 2)...)
+	on(4, "train", "-resume", "runs/moved", "-steps", "3")
+	on(4, "train", "-config", "runs/whole/config.yaml", "-name", "like")
+	on(4, large("onward", 3, "-continue", "runs/moved/checkpoints/step-0000002.safetensors")...)
+	for _, run := range []string{"whole", "moved", "like", "onward"} {
+		recorded(run, "132")
+		if weights(run) != weights("whole") {
+			t.Errorf("run %s has other weights than the run that it is like", run)
+		}
+	}
+	recorded("other", "4")
+	if weights("other") == weights("whole") {
+		t.Error("the number of multiprocessors changes nothing, so nothing is tested")
+	}
+
+	must(t, dir, large("cpu", 2)...)
+	recorded("cpu", "")
+	on(4, "train", "-resume", "runs/cpu", "-steps", "3")
+	on(4, large("from-cpu", 3, "-continue", "runs/cpu/checkpoints/step-0000002.safetensors")...)
+	recorded("cpu", "")
+	recorded("from-cpu", "")
+	if weights("cpu") != weights("from-cpu") {
+		t.Error("a run that was begun on the CPU goes on otherwise in a new run than in its own")
+	}
+	if out := on(108, large("dry", 2, "-dry-run")...); !strings.Contains(out, "\nmultiprocessors: 108\n") {
+		t.Errorf("a dry run does not say it:\n%s", out)
+	}
+}
+
 // Bad days: one sentence each, exit code 1, and the last good checkpoint stays valid.
 func TestBadDays(t *testing.T) {
 	if !device(t) {

@@ -145,6 +145,20 @@ type ConvGradWeight struct {
 	X, DY   Buf // (N, H, W, Cin), (N, H, W, Cout)
 
 	Precision Precision
+
+	// Multiprocessors is how many a CUDA device cuts the sum for. The cut decides the sum's bits, so it does not depend
+	// on the device at hand. 0 is the rule of runs that recorded no number. The CPU cuts in its own way.
+	Multiprocessors int
+}
+
+// CutSums sets the multiprocessors that the sums of ops are cut for, see [ConvGradWeight].
+func CutSums(ops []Op, multiprocessors int) {
+	for i, op := range ops {
+		if g, ok := op.(ConvGradWeight); ok {
+			g.Multiprocessors = multiprocessors
+			ops[i] = g
+		}
+	}
 }
 
 func (o ConvGradWeight) Name() string { return "conv_grad_weight" }

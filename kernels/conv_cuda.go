@@ -41,10 +41,14 @@ var testTile *cudaTile
 
 func (o Conv) launch(l *launcher) {
 	o.check(o.X, o.Y, o.Weight, o.Bias)
-	t := cudaTileOf(o.N*o.H*o.W, o.Cout, o.Cin%4 == 0 && aligned(o.X))
-	if o.OnTensorCores() {
-		t = tensorTileOf(o.N*o.H*o.W, o.Cout)
+	tiles := anyTiles
+	switch {
+	case o.OnTensorCores():
+		tiles = tensorTiles
+	case o.Cin%4 == 0 && aligned(o.X):
+		tiles = wideTiles
 	}
+	t := tileOf(tiles, l.backend.Multiprocessors(), o.N*o.H*o.W, o.Cout)
 	if testTile != nil {
 		t = *testTile
 	}
@@ -57,10 +61,14 @@ func (o Conv) launch(l *launcher) {
 
 func (o ConvGradInput) launch(l *launcher) {
 	o.check(o.DX, o.DY, o.Weight, Buf{})
-	t := cudaTileOf(o.N*o.H*o.W, o.Cin, o.Cin%4 == 0 && o.Cout%4 == 0 && aligned(o.DY))
-	if o.OnTensorCores() {
-		t = tensorTileOf(o.N*o.H*o.W, o.Cin)
+	tiles := anyTiles
+	switch {
+	case o.OnTensorCores():
+		tiles = tensorTiles
+	case o.Cin%4 == 0 && o.Cout%4 == 0 && aligned(o.DY):
+		tiles = wideTiles
 	}
+	t := tileOf(tiles, l.backend.Multiprocessors(), o.N*o.H*o.W, o.Cin)
 	if testTile != nil {
 		t = *testTile
 	}
@@ -82,11 +90,11 @@ func (o ConvGradWeight) cudaWorkspace() int {
 func (o ConvGradWeight) launch(l *launcher) {
 	o.check(o.X, o.DY, o.DWeight, o.DBias)
 	s := o.cudaSplit()
+	if testTile != nil && tileKernels[*testTile].gradWeight.name != "" {
+		s.tile = *testTile
+	}
 	columns := o.K * o.K * o.Cin
 	l.small((o.H*o.W+64)*o.Cin, (o.H*o.W+64)*o.Cout, (o.Cout+128)*(columns+128), s.part)
-	if s.parts > maxGrid && l.err == nil {
-		panic("kernels: conv_grad_weight: too many parts")
-	}
 	grid := gridDim{s.tile.blocks(o.Cout, columns), 1, s.parts}
 	block := blockDim{s.tile.threads, 1, 1}
 	args := convGradWeightArgs{

@@ -12,7 +12,7 @@ import (
 	"sigmaz/internal/approx"
 )
 
-var tensorTiles = []cudaTile{tile128x128tf32, tile128x64tf32, tile64x64tf32, tile128x32tf32, tile32x128tf32}
+var allTensorTiles = []cudaTile{tile128x128tf32, tile128x64tf32, tile64x64tf32, tile128x32tf32, tile32x128tf32}
 
 // Every tile computes forward convolutions and input gradients, with the same bits.
 func TestTensorTiles(t *testing.T) {
@@ -26,8 +26,8 @@ func TestTensorTiles(t *testing.T) {
 	} {
 		px, nx, nw := g.N*g.H*g.W, g.N*g.H*g.W*g.Cin, g.Cout*g.K*g.K*g.Cin
 		bits := map[string][]float32{}
-		for k := range 2 * len(tensorTiles) {
-			tile := tensorTiles[k/2]
+		for k := range 2 * len(allTensorTiles) {
+			tile := allTensorTiles[k/2]
 			if tileKernels[tile].conv.name == "" {
 				continue
 			}
@@ -66,15 +66,21 @@ func TestTensorTiles(t *testing.T) {
 func TestTensorSplits(t *testing.T) {
 	b := openCUDA(t)
 	tiles := map[string]bool{}
-	for _, g := range []ConvShape{
-		{N: 3, H: 14, W: 15, Cin: 32, Cout: 32, K: 3, Dilation: 1},
-		{N: 2, H: 24, W: 15, Cin: 32, Cout: 64, K: 1, Dilation: 1},
-		{N: 777, H: 1, W: 1, Cin: 64, Cout: 96, K: 1, Dilation: 1},
+	for _, c := range []struct {
+		ConvShape
+		multiprocessors int
+	}{
+		{ConvShape{N: 3, H: 14, W: 15, Cin: 32, Cout: 32, K: 3, Dilation: 1}, 4},
+		{ConvShape{N: 2, H: 24, W: 15, Cin: 32, Cout: 64, K: 1, Dilation: 1}, 132},
+		{ConvShape{N: 777, H: 1, W: 1, Cin: 64, Cout: 96, K: 1, Dilation: 1}, 0},
+		{ConvShape{N: 1501, H: 1, W: 1, Cin: 128, Cout: 128, K: 1, Dilation: 1}, 1},
 	} {
 		var o operands
+		g := c.ConvShape
 		px := g.N * g.H * g.W
 		op := ConvGradWeight{ConvShape: g, X: o.normals(px * g.Cin), DY: o.normals(px * g.Cout),
-			DWeight: o.out(g.Cout * g.K * g.K * g.Cin), DBias: o.out(g.Cout), Precision: TF32}
+			DWeight: o.out(g.Cout * g.K * g.K * g.Cin), DBias: o.out(g.Cout), Precision: TF32,
+			Multiprocessors: c.multiprocessors}
 		s := op.cudaSplit()
 		if s.parts < 2 || s.parts*s.part == px {
 			t.Errorf("%+v: %d parts of %d pixels", g, s.parts, s.part)
@@ -88,7 +94,7 @@ func TestTensorSplits(t *testing.T) {
 			}
 		}
 	}
-	for _, tile := range tensorTiles {
+	for _, tile := range allTensorTiles {
 		if tileKernels[tile].gradWeight.name != "" && !tiles[tile.name] {
 			t.Errorf("no shape has tile %s", tile.name)
 		}
@@ -97,7 +103,7 @@ func TestTensorSplits(t *testing.T) {
 
 // Each tile has the kernels with its name, where it has any.
 func TestTensorTileKernels(t *testing.T) {
-	for _, tile := range tensorTiles {
+	for _, tile := range allTensorTiles {
 		k := tileKernels[tile]
 		for prefix, name := range map[string]string{
 			"conv_": k.conv.name, "conv_grad_input_": k.gradInput.name, "conv_grad_weight_": k.gradWeight.name,
@@ -108,22 +114,6 @@ func TestTensorTileKernels(t *testing.T) {
 		}
 		if k.conv.name == "" && k.gradWeight.name == "" || (k.conv.name == "") != (k.gradInput.name == "") {
 			t.Errorf("tile %s lacks kernels", tile.name)
-		}
-	}
-}
-
-// The tile is the largest that leaves a large device something to do.
-func TestTensorTileChoice(t *testing.T) {
-	for _, c := range []struct {
-		pixels, channels int
-		want             cudaTile
-	}{
-		{1 << 15, 256, tile128x128tf32}, {1 << 15, 128, tile128x128tf32}, {1 << 15, 96, tile128x128tf32},
-		{1 << 15, 64, tile128x64tf32}, {1 << 15, 32, tile128x32tf32},
-		{1 << 12, 256, tile128x64tf32}, {1 << 12, 64, tile64x64tf32}, {1 << 10, 128, tile64x64tf32}, {1, 32, tile128x32tf32},
-	} {
-		if got := tensorTileOf(c.pixels, c.channels); got != c.want {
-			t.Errorf("%d pixels, %d channels: tile %s, expected %s", c.pixels, c.channels, got.name, c.want.name)
 		}
 	}
 }

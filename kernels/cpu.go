@@ -72,6 +72,8 @@ func (c *cpu) Compile(a Arena, ops []Op) (Program, error) {
 	return p, nil
 }
 
+func (c *cpu) Multiprocessors() int { return 0 }
+
 // Workspace counts packed weights and filters, the tasks' sums and the workers' scratch of each program. It allocates
 // none of it.
 func (c *cpu) Workspace(programs ...[]Op) int {

@@ -108,6 +108,8 @@ func (b *cudaBackend) Name() string {
 		b.device.Name(), major, minor, driver/1000, driver%1000/10)
 }
 
+func (b *cudaBackend) Multiprocessors() int { return b.device.Multiprocessors() }
+
 func (b *cudaBackend) Close() error { return b.device.Close() }
 
 // Workspace returns the need of the program that needs most: programs never run at the same time, so they share it.

@@ -3,6 +3,7 @@
 package kernels_test
 
 import (
+	"fmt"
 	"os"
 	"os/exec"
 	"regexp"
@@ -47,6 +48,7 @@ func TestBitsCUDA(t *testing.T) {
 			t.Errorf("kernel %s was never launched", name)
 		}
 	}
+	t.Logf("on %d multiprocessors", b.Multiprocessors())
 	t.Logf("%s%x", resultsOf, kernels.Trace.Hash)
 }
 
@@ -56,16 +58,9 @@ func TestThreadOrdersCUDA(t *testing.T) {
 	if name := kerneltest.OpenCUDA(t).Name(); !strings.Contains(name, "stand-in") {
 		t.Skip("a device orders its threads itself: ", name)
 	}
-	line := regexp.MustCompile(resultsOf + "[0-9a-f]+")
-	want := ""
+	var want string
 	for _, order := range []string{"forward", "reverse", "shuffle"} {
-		cmd := exec.Command(os.Args[0], "-test.run=^TestBitsCUDA$", "-test.v")
-		cmd.Env = append(os.Environ(), "SIGMAZ_SIM_ORDER="+order)
-		out, err := cmd.CombinedOutput()
-		got := line.FindString(string(out))
-		if err != nil || got == "" {
-			t.Fatalf("%s: %v\n%s", order, err, out)
-		}
+		got, _ := bitsWith(t, "SIGMAZ_SIM_ORDER="+order)
 		if want == "" {
 			want = got
 		}
@@ -73,4 +68,39 @@ func TestThreadOrdersCUDA(t *testing.T) {
 			t.Errorf("threads in order %s: %s, forward: %s", order, got, want)
 		}
 	}
+}
+
+// On the stand-in driver, devices with few and with many multiprocessors, which share out their work differently, have
+// the same results bit for bit: so all agree with the reference where TestConformanceCUDA says that one of them does.
+func TestMultiprocessorsCUDA(t *testing.T) {
+	if name := kerneltest.OpenCUDA(t).Name(); !strings.Contains(name, "stand-in") {
+		t.Skip("a device has as many multiprocessors as it has: ", name)
+	}
+	var want string
+	for _, n := range []int{4, 108, 132} {
+		got, out := bitsWith(t, fmt.Sprint("SIGMAZ_SIM_MULTIPROCESSORS=", n))
+		if !strings.Contains(out, fmt.Sprintf("on %d multiprocessors\n", n)) {
+			t.Fatalf("the device has not %d multiprocessors:\n%s", n, out)
+		}
+		if want == "" {
+			want = got
+		}
+		if got != want {
+			t.Errorf("with %d multiprocessors: %s, with 4: %s", n, got, want)
+		}
+	}
+}
+
+// bitsWith runs TestBitsCUDA in a process of its own, with a variable for the stand-in driver, and returns the line with
+// the hash of its results, and the whole output.
+func bitsWith(t *testing.T, variable string) (hash, out string) {
+	t.Helper()
+	cmd := exec.Command(os.Args[0], "-test.run=^TestBitsCUDA$", "-test.v")
+	cmd.Env = append(os.Environ(), variable)
+	text, err := cmd.CombinedOutput()
+	hash = regexp.MustCompile(resultsOf + "[0-9a-f]+").FindString(string(text))
+	if err != nil || hash == "" {
+		t.Fatalf("%s: %v\n%s", variable, err, text)
+	}
+	return hash, string(text)
 }

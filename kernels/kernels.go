@@ -41,6 +41,9 @@ type InPlacer interface {
 type Backend interface {
 	// Name says what runs, for logs: "cpu (avx512, 2 workers)".
 	Name() string
+	// Multiprocessors is the number that the device has, 0 where it is no GPU: what a run that starts on it records,
+	// see [ConvGradWeight].
+	Multiprocessors() int
 	// Alloc reserves an arena of the given number of words, all zero, and with it, in one piece, what programs of
 	// these ops need beside it. Other programs may run on it too; they take more memory when they are compiled.
 	Alloc(words int, programs ...[]Op) (Arena, error)

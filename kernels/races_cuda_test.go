@@ -67,7 +67,7 @@ func barrierCases() []*barrierCase {
 		return c
 	}
 	// Sums of three steps of 16 terms.
-	for _, tile := range []cudaTile{tile128x128, tile128x64, tile64x64, tile128x32, tile32x32, tile64x64n, tile32x32n} {
+	for _, tile := range slices.Concat(wideTiles, anyTiles) {
 		s := ConvShape{N: 1, H: 4, W: 8, Cin: 36, Cout: 36, K: 1, Dilation: 1}
 		c := add("conv "+tile.name, func(c *barrierCase) []Op {
 			n := s.N * s.H * s.W
@@ -77,20 +77,17 @@ func barrierCases() []*barrierCase {
 		})
 		c.tile = &tile
 	}
-	for _, channels := range [][2]int{{68, 68}, {8, 68}, {8, 36}, {8, 8}, {35, 35}, {5, 5}} {
-		s := ConvShape{N: 1, H: 6, W: 8, Cin: channels[0], Cout: channels[1], K: 1, Dilation: 1}
-		add(fmt.Sprintf("conv_grad_weight %d-%d", s.Cin, s.Cout), func(c *barrierCase) []Op {
+	for _, tile := range slices.Concat(wideWeightTiles, anyTiles) {
+		s := ConvShape{N: 1, H: 6, W: 8, Cin: 36, Cout: 36, K: 1, Dilation: 1}
+		c := add("conv_grad_weight "+tile.name, func(c *barrierCase) []Op {
 			n := s.N * s.H * s.W
-			x, dy := c.aligned(c.normals(n*s.Cin)), c.aligned(c.normals(n*s.Cout))
-			dw, db := c.out(s.Cout*s.Cin), c.out(s.Cout)
-			return []Op{ConvGradWeight{ConvShape: s, X: x, DY: dy, DWeight: dw, DBias: db}}
+			return []Op{ConvGradWeight{ConvShape: s, X: c.aligned(c.normals(n * s.Cin)),
+				DY: c.aligned(c.normals(n * s.Cout)), DWeight: c.out(s.Cout * s.Cin), DBias: c.out(s.Cout)}}
 		})
+		c.tile = &tile
 	}
 	// Sums of four steps on tensor cores: stages are filled again.
 	for _, tile := range tensorTiles {
-		if tileKernels[tile].conv.name == "" {
-			continue
-		}
 		s := ConvShape{N: 1, H: 4, W: 8, Cin: 64, Cout: 64, K: 1, Dilation: 1}
 		c := add("conv "+tile.name, func(c *barrierCase) []Op {
 			n := s.N * s.H * s.W
@@ -100,13 +97,14 @@ func barrierCases() []*barrierCase {
 		})
 		c.tile = &tile
 	}
-	for _, cout := range []int{32, 64, 96} { // a tile each
-		s := ConvShape{N: 1, H: 8, W: 8, Cin: 32, Cout: cout, K: 1, Dilation: 1}
-		add(fmt.Sprintf("conv_grad_weight %d-%d in tf32", s.Cin, s.Cout), func(c *barrierCase) []Op {
+	for _, tile := range tensorWeightTiles {
+		s := ConvShape{N: 1, H: 8, W: 8, Cin: 32, Cout: 96, K: 1, Dilation: 1}
+		c := add("conv_grad_weight "+tile.name, func(c *barrierCase) []Op {
 			n := s.N * s.H * s.W
 			return []Op{ConvGradWeight{ConvShape: s, X: c.normals(n * s.Cin), DY: c.normals(n * s.Cout),
 				DWeight: c.out(s.Cout * s.Cin), DBias: c.out(s.Cout), Precision: TF32}}
 		})
+		c.tile = &tile
 	}
 	// Three images of several pixels, of channels that are read one and four at a time.
 	for _, channels := range []int{3, 8} {

@@ -42,6 +42,11 @@ type Config struct {
 	// GPU computes in another: the bits are others from then on.
 	Precision kernels.Precision `yaml:"precision,omitempty" resume:"change"`
 
+	// Multiprocessors is how many a GPU cuts sums over the batch for, which decides the bits of gradients: those of the
+	// GPU that the run started on, wherever it goes on. 0 in runs that started on a CPU, or before there was the setting:
+	// they keep the cuts of then.
+	Multiprocessors int `yaml:"multiprocessors,omitempty" resume:"fixed"`
+
 	Batch      int    `yaml:"batch" resume:"fixed"`      // images a step
 	Steps      uint64 `yaml:"steps" resume:"change"`     // optimiser steps of the whole run; never fewer than are done
 	Flip       bool   `yaml:"flip" resume:"fixed"`       // mirror each image left to right with probability 1/2

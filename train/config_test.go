@@ -106,6 +106,8 @@ func TestValidate(t *testing.T) {
 		{"preview-n is -1:", func(c *Config) { c.PreviewN = -1 }},
 		{"keep-checkpoints is -1:", func(c *Config) { c.KeepCheckpoints = -1 }},
 		{"workers is -1:", func(c *Config) { c.Workers = -1 }},
+		{"multiprocessors is -1:", func(c *Config) { c.Multiprocessors = -1 }},
+		{"multiprocessors is 1000000:", func(c *Config) { c.Multiprocessors = 1e6 }},
 	} {
 		c := valid(t, "glyphs")
 		test.set(&c)

@@ -127,6 +127,7 @@ func (p *plans) planTraining(c TrainerConfig, base int) (err error) {
 	if p.train, err = graph.NewPlan(outputs, placed, base, c.Precision); err != nil {
 		return err
 	}
+	kernels.CutSums(p.train.Ops, c.Multiprocessors)
 	l.words = p.train.End
 	return nil
 }

@@ -228,7 +228,8 @@ func (c *Config) Trainer(s *Splits) (TrainerConfig, error) {
 		return TrainerConfig{}, err
 	}
 	t := TrainerConfig{
-		Network: c.Network, Precision: c.Precision, Batch: c.Batch, Sigmas: ladder, AnnealPower: c.Loss.AnnealPower,
+		Network: c.Network, Precision: c.Precision, Multiprocessors: c.Multiprocessors,
+		Batch: c.Batch, Sigmas: ladder, AnnealPower: c.Loss.AnnealPower,
 		Adam:    c.Adam,
 		EMARate: c.EMA.Rate, EMAWarmup: c.EMA.Warmup, Seed: c.Seed, Flip: c.Flip, Dequantize: c.Dequantize,
 		LevelsPerStep: c.Loss.LevelsPerStep, Stratified: c.Loss.Stratified, Ring: ringSteps,

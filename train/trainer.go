@@ -16,14 +16,15 @@ import (
 
 // TrainerConfig is what a trainer is built from.
 type TrainerConfig struct {
-	Network     model.Config
-	Precision   kernels.Precision // of convolutions; "": float32
-	Batch       int
-	Sigmas      model.Ladder
-	AnnealPower float64 // p of the loss weight sigma^p
-	Adam        Adam
-	EMARate     float64 // 0: no average is kept, and samples and the held-out loss are those of the parameters
-	EMAWarmup   bool    // rate min(EMARate, (1+n)/(10+n))
+	Network         model.Config
+	Precision       kernels.Precision // of convolutions; "": float32
+	Multiprocessors int               // see Config
+	Batch           int
+	Sigmas          model.Ladder
+	AnnealPower     float64 // p of the loss weight sigma^p
+	Adam            Adam
+	EMARate         float64 // 0: no average is kept, and samples and the held-out loss are those of the parameters
+	EMAWarmup       bool    // rate min(EMARate, (1+n)/(10+n))
 
 	Data    *kernels.Data // nil where batches are given by SetBatch
 	HeldOut *kernels.Data // may be nil

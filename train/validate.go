@@ -26,6 +26,7 @@ func (c *Config) Validate() error {
 		c.Sigma.validate(),
 		c.validateStart(),
 		c.validatePrecision(),
+		c.validateMultiprocessors(),
 		c.validateSteps(),
 		c.Loss.validate(c.Batch),
 		c.Adam.validate(),

@@ -168,6 +168,14 @@ func (l *list) convGradWeight() {
 		l.approximate("conv_grad_weight/"+g.String(), &b, kernels.ConvGradWeight{ConvShape: g.ConvShape,
 			X: b.normals(g.in()), DY: b.normals(g.out()), DWeight: b.out(g.weights()), DBias: b.out(g.Cout)})
 	}
+	for _, multiprocessors := range []int{4, 108, 132} {
+		for _, g := range convolutions {
+			var b builder
+			l.approximate(fmt.Sprintf("conv_grad_weight-%d/%s", multiprocessors, g), &b, kernels.ConvGradWeight{
+				ConvShape: g.ConvShape, Multiprocessors: multiprocessors,
+				X: b.normals(g.in()), DY: b.normals(g.out()), DWeight: b.out(g.weights()), DBias: b.out(g.Cout)})
+		}
+	}
 	for _, g := range tensorConvolutions {
 		var b, c builder
 		terms := g.N * g.H * g.W
@@ -177,6 +185,12 @@ func (l *list) convGradWeight() {
 		l.tf32("conv_grad_weight-tf32-nobias/"+g.String(), &c, kernels.ConvGradWeight{
 			ConvShape: g.ConvShape, Precision: kernels.TF32,
 			X: c.normals(g.in()), DY: c.normals(g.out()), DWeight: c.out(g.weights())}, terms)
+		for _, multiprocessors := range []int{4, 108} {
+			var b builder
+			l.tf32(fmt.Sprintf("conv_grad_weight-tf32-%d/%s", multiprocessors, g), &b, kernels.ConvGradWeight{
+				ConvShape: g.ConvShape, Precision: kernels.TF32, Multiprocessors: multiprocessors,
+				X: b.normals(g.in()), DY: b.normals(g.out()), DWeight: b.out(g.weights()), DBias: b.out(g.Cout)}, terms)
+		}
 	}
 }
 

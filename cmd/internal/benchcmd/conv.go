@@ -20,14 +20,14 @@ type convolution struct {
 	ops   [3]kernels.Op // forward, gradient of the input, gradient of the weights
 }
 
-func newConvolution(s kernels.ConvShape, p kernels.Precision) *convolution {
+func (b *bench) newConvolution(s kernels.ConvShape) *convolution {
 	c := &convolution{}
 	take := func(n int) kernels.Buf {
 		b := kernels.Buf{Off: c.words, N: n}
 		c.words += (n + 15) / 16 * 16
 		return b
 	}
-	pixels := s.N * s.H * s.W
+	p, pixels := b.device.Precision, s.N*s.H*s.W
 	c.x, c.y, c.w = take(pixels*s.Cin), take(pixels*s.Cout), take(s.Cout*s.K*s.K*s.Cin)
 	bias, out := take(s.Cout), take(max(pixels*s.Cin, pixels*s.Cout))
 	dw, db := take(c.w.N), take(s.Cout)
@@ -35,14 +35,15 @@ func newConvolution(s kernels.ConvShape, p kernels.Precision) *convolution {
 	c.ops = [3]kernels.Op{
 		kernels.Conv{ConvShape: s, X: c.x, Weight: c.w, Bias: bias, Y: out.Slice(0, pixels*s.Cout), Precision: p},
 		kernels.ConvGradInput{ConvShape: s, DY: c.y, Weight: c.w, DX: out.Slice(0, pixels*s.Cin), Precision: p},
-		kernels.ConvGradWeight{ConvShape: s, X: c.x, DY: c.y, DWeight: dw, DBias: db, Precision: p},
+		kernels.ConvGradWeight{ConvShape: s, X: c.x, DY: c.y, DWeight: dw, DBias: db, Precision: p,
+			Multiprocessors: b.backend.Multiprocessors()},
 	}
 	return c
 }
 
 // checkConv compares the three operations of a shape with the reference.
 func (b *bench) checkConv(s kernels.ConvShape) error {
-	c := newConvolution(s, b.device.Precision)
+	c := b.newConvolution(s)
 	for _, op := range c.ops {
 		if err := b.agrees(op, c.words, approx.RelMax(tolerance)); err != nil {
 			return fmt.Errorf("%s: %w", shapeText(s), err)
@@ -94,7 +95,7 @@ func (b *bench) measureConvolutions(convs []kernels.Conv) (table, error) {
 
 func (b *bench) convolution(s kernels.ConvShape) (Row, error) {
 	row := Row{Name: shapeText(s)}
-	c := newConvolution(s, b.device.Precision)
+	c := b.newConvolution(s)
 	a, err := b.backend.Alloc(c.words)
 	if err != nil {
 		return row, err

@@ -49,8 +49,8 @@ func (n network) trainer(b kernels.Backend) (*train.Trainer, int, error) {
 		return nil, 0, err
 	}
 	const ring = 64
-	t, err := train.NewTrainer(b, train.TrainerConfig{Network: n.config(), Precision: n.precision, Batch: n.batch,
-		Sigmas: sigmas, AnnealPower: 2,
+	t, err := train.NewTrainer(b, train.TrainerConfig{Network: n.config(), Precision: n.precision,
+		Multiprocessors: b.Multiprocessors(), Batch: n.batch, Sigmas: sigmas, AnnealPower: 2,
 		Adam: train.Adam{LR: learningRate, Beta1: 0.9, Beta2: 0.999, Eps: 1e-8}, EMARate: 0.999, Seed: 1,
 		Data: testImages(max(64, 2*n.batch), n.size, n.size, n.channels), Flip: true, Ring: ring})
 	return t, ring, err

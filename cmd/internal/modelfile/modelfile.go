@@ -405,15 +405,16 @@ func sigmaOf(path string, buffer []float64) (train.Sigma, model.Ladder, error) {
 
 // Prepare sets in c what a run has from the file that it starts from: the network, and where it goes on with the file's
 // state of Adam (goOn) the ladder and Adam's settings too. net is the network that was asked for, "" where none was.
-func Prepare(c *train.Config, path string, goOn bool, net string) error {
+// ours tells whether the file is a checkpoint of this program.
+func Prepare(c *train.Config, path string, goOn bool, net string) (ours bool, err error) {
 	w, err := checkpoint.OpenWeights(path)
 	if err != nil {
-		return err
+		return false, err
 	}
 	defer w.Close()
 	if goOn {
 		if err := w.CheckAdam(); err != nil {
-			return err
+			return false, err
 		}
 	}
 	var of train.Config // what the file says
@@ -423,24 +424,24 @@ func Prepare(c *train.Config, path string, goOn bool, net string) error {
 			err = stored.Network.Validate()
 		}
 		if err != nil {
-			return fmt.Errorf("%s holds a configuration that cannot be read: %w; it may come from another version of the "+
-				"program", path, err)
+			return false, fmt.Errorf("%s holds a configuration that cannot be read: %w; "+
+				"it may come from another version of the program", path, err)
 		}
 		of = *stored
 	} else {
 		if of.Network, err = checkpoint.Infer(w, checkpoint.ParamPrefix, "", len(w.Sigmas)); err != nil {
-			return fmt.Errorf("%s: %w", path, err)
+			return false, fmt.Errorf("%s: %w", path, err)
 		}
 		of.Network.Nonlinearity, of.Network.Rescaled = c.Network.Nonlinearity, c.Network.Rescaled
 		of.Sigma.Levels = of.Network.Levels
 		if w.Sigmas != nil {
 			if of.Sigma, _, err = sigmaOf(path, w.Sigmas); err != nil && goOn {
-				return err
+				return false, err
 			}
 		}
 	}
 	if net != "" && net != of.Network.Net {
-		return fmt.Errorf("%s holds network %s, and %s was asked for: leave -net out, or give another file", path,
+		return false, fmt.Errorf("%s holds network %s, and %s was asked for: leave -net out, or give another file", path,
 			of.Network.Net, net)
 	}
 	c.SetNetwork(of.Network.Net)
@@ -459,8 +460,8 @@ func Prepare(c *train.Config, path string, goOn bool, net string) error {
 			c.Adam = train.Adam(w.Adam.AdamSettings)
 		case w.Config != "":
 			c.Adam, c.EMA, c.Seed = of.Adam, of.EMA, of.Seed
-			c.Precision = of.StoredPrecision()
+			c.Precision, c.Multiprocessors = of.StoredPrecision(), of.Multiprocessors
 		}
 	}
-	return nil
+	return w.Config != "", nil
 }

@@ -178,22 +178,22 @@ func TestPrepare(t *testing.T) {
 	}
 	pth := filepath.Join(goldenDir, "ncsnv2-10x8-swish-rescaled-linear.pth")
 	c := preset.Config
-	if err := Prepare(&c, pth, false, ""); err != nil {
-		t.Fatal(err)
+	if ours, err := Prepare(&c, pth, false, ""); err != nil || ours {
+		t.Fatal(ours, err)
 	}
 	if c.Network.NGF != 3 || c.Sigma != preset.Config.Sigma || c.Adam != preset.Config.Adam || c.Network.Height != 28 {
 		t.Errorf("init: %+v", c)
 	}
 	c = preset.Config
-	if err := Prepare(&c, pth, true, ""); err != nil {
-		t.Fatal(err)
+	if ours, err := Prepare(&c, pth, true, ""); err != nil || ours {
+		t.Fatal(ours, err)
 	}
 	if c.Network.NGF != 3 || c.Sigma.Levels != 5 || c.Sigma.Spacing != "linear" ||
 		c.Adam != (train.Adam{LR: 1e-4, Beta1: 0.9, Beta2: 0.999, Eps: 1e-8}) {
 		t.Errorf("continue: %+v", c)
 	}
 	c = preset.Config
-	if err := Prepare(&c, filepath.Join(goldenDir, "ncsn-12x8.pth"), false, ""); err != nil {
+	if _, err := Prepare(&c, filepath.Join(goldenDir, "ncsn-12x8.pth"), false, ""); err != nil {
 		t.Fatal(err)
 	}
 	if c.Network.Net != "ncsn" || c.Sigma.Levels != 5 || c.Sigma.Begin.Value != 1 {
@@ -231,11 +231,11 @@ func TestPrepare(t *testing.T) {
 		t.Fatal(err)
 	}
 	c = preset.Config
-	if err := Prepare(&c, out, false, ""); err != nil || c.Network.Net != "mlp" || c.Network.Hidden != 3 ||
+	if ours, err := Prepare(&c, out, false, ""); err != nil || !ours || c.Network.Net != "mlp" || c.Network.Hidden != 3 ||
 		c.Network.DataSD != 1.5 {
 		t.Errorf("init from a state_dict: %+v, %v", c.Network, err)
 	}
-	if err := Prepare(&c, out, true, ""); err == nil || !strings.Contains(err.Error(), "holds no state of Adam") {
+	if _, err := Prepare(&c, out, true, ""); err == nil || !strings.Contains(err.Error(), "holds no state of Adam") {
 		t.Errorf("continue from a state_dict: %v", err)
 	}
 	if f, err := open(out); err != nil || f.Step != 9 || f.Config.Network != net {

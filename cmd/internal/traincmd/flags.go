@@ -25,6 +25,7 @@ type flags struct {
 
 	preset, config, resume string
 	init, goOn             string // -init and -continue
+	goesOn                 bool   // -continue goes on from a checkpoint of this program
 	runs, name             string
 	dryRun, listPresets    bool
 	device                 cli.Device
@@ -193,11 +194,11 @@ func (f *flags) configuration() (*train.Config, train.Preset, error) {
 			"-continue takes the weights too")
 	case start != "":
 		if start, err = modelfile.Find(start); err == nil {
-			err = modelfile.Prepare(&c, start, false, net)
+			_, err = modelfile.Prepare(&c, start, false, net)
 		}
 	case goOn != "":
 		if goOn, err = modelfile.Find(goOn); err == nil {
-			err = modelfile.Prepare(&c, goOn, true, net)
+			f.goesOn, err = modelfile.Prepare(&c, goOn, true, net)
 		}
 	}
 	if err != nil {

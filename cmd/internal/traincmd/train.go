@@ -68,6 +68,9 @@ func begin(ctx context.Context, f *flags, out io.Writer) error {
 		return err
 	}
 	defer b.Close()
+	if !f.goesOn { // or it would not have the bits of the run that it goes on from
+		c.RecordMultiprocessors(b)
+	}
 	fmt.Fprintf(out, "sigmaz   preset %s, network %s, %s\n", c.Preset, c.Network.Net, b.Name())
 	if f.dryRun {
 		return dryRun(ctx, b, c, preset, f.device.GPU, f.Given("data"), out)
