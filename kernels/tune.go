@@ -1,0 +1,20 @@
+// Other ways to share out a convolution's work on a GPU than the rule's, for benchmarks to time.
+
+package kernels
+
+// Choice is a way to share out a convolution's work: the tile of a block, and the parts that a weight gradient's sum
+// is cut into.
+type Choice struct {
+	Tile  string // "128x64_tf32"
+	Parts int    // 1 where the sum is whole
+}
+
+// Tuner is a backend whose convolutions can be shared out otherwise than by its rule. Only benchmarks ask for that: the
+// parts of a sum decide its bits.
+type Tuner interface {
+	// Choices lists the ways to share out a convolution, or the gradient of its input or its weights. The first is the
+	// rule's.
+	Choices(a Arena, op Op) ([]Choice, error)
+	// CompileWith prepares one convolution to run on arena a in the given way.
+	CompileWith(a Arena, op Op, c Choice) (Program, error)
+}
