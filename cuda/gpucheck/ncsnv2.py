@@ -194,7 +194,7 @@ def serve(device, how="eager", kind="float32", tolerance=1e-4):
         raise SystemExit(f"PyTorch's score differs from the golden file's by {error:.1e}: expected less than {tolerance:g}")
     print(json.dumps({"torch": torch.__version__, "cuda": torch.version.cuda, "compile": hasattr(torch, "compile"),
                       "device": torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu",
-                      "threads": torch.get_num_threads(), "error": error}), flush=True)
+                      "threads": torch.get_num_threads(), "difference": error}), flush=True)
     server = Server(device, how, kind)
     for line in sys.stdin:
         if not line.strip():

@@ -198,7 +198,7 @@ class Form:
             p.kill()
             raise
         p.title = f"PyTorch {about['torch'].split('+')[0]} {self.title}"
-        p.error = about["error"]
+        p.error = about["difference"]
         return p
 
 
