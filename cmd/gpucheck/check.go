@@ -34,6 +34,7 @@ type check struct {
 	log     journal
 	found   device
 	monitor *monitor
+	warm    *asked // PyTorch, which compiles beside the tests, nil where it does not
 
 	saving sync.Mutex // one report is written at a time
 	mu     sync.Mutex // report is changed by parts, and read by what writes it
@@ -97,6 +98,7 @@ func (c *check) run(ctx context.Context) error {
 			c.runPart(ctx, p)
 		}
 	}
+	c.coolDown()
 	close(stop)
 	<-stopped
 	c.monitor.stop()
@@ -121,6 +123,11 @@ func (c *check) runPart(ctx context.Context, p part) {
 	if why := c.hinders(ctx, p); why != "" {
 		say(partResult{Name: p.name, Result: notRun, Detail: why, Must: p.must})
 		return
+	}
+	if p.name == right[0] {
+		c.warmUp()
+	} else if len(p.needs) > 0 { // it measures
+		c.coolDown()
 	}
 	c.part = p.name
 	c.monitor.part(p.name)

@@ -154,16 +154,35 @@ func (c *check) benches(ctx context.Context, prefix, title string, flags func(i 
 		if !out.ok() {
 			return partResult{Result: failed, Detail: p + ": " + out.why()}
 		}
-		for line := range strings.Lines(out.text) {
-			if checked, ok := strings.CutPrefix(line, "checked "); ok {
-				said = append(said, p+": "+strings.TrimSpace(checked))
-			}
-		}
+		said = append(said, p+": "+strings.Join(essence(out.text), ", "))
 	}
 	for _, p := range c.report.Unknown {
 		said = append(said, p+": this build does not know it")
 	}
 	return partResult{Result: passed, Detail: strings.Join(said, "; ")}
+}
+
+// checked matches what bench says of its check, share what it says of the rate of a kernel that memory limits.
+var (
+	checked = regexp.MustCompile(`(?m)^checked +(\d+) results`)
+	share   = regexp.MustCompile(`(?m)^(perturb|langevin) .*\((\d+)%\)`)
+)
+
+// essence is what matters most of a bench's output: that results were right, the shares of a copy's rate, and what is
+// the fastest of the choices.
+func essence(text string) (all []string) {
+	if m := checked.FindStringSubmatch(text); m != nil {
+		all = append(all, m[1]+" results right")
+	}
+	for _, m := range share.FindAllStringSubmatch(text, -1) {
+		all = append(all, fmt.Sprintf("%s at %s %% of a copy", m[1], m[2]))
+	}
+	for line := range strings.Lines(text) {
+		if strings.Contains(line, "is the fastest") {
+			all = append(all, strings.TrimSpace(line))
+		}
+	}
+	return all
 }
 
 // ----------------------------------------------------------------------------------------------------------- train

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -143,6 +144,10 @@ func (r *report) json(f *folder) []byte {
 		return append(text, '\n')
 	}
 	short := *r
+	short.Parts = slices.Clone(r.Parts)
+	for i := range short.Parts {
+		short.Parts[i].Detail = fit(short.Parts[i].Detail, 200)
+	}
 	for _, drop := range []func(){func() {}, func() { short.Tune = nil }, func() { short.Bench = nil },
 		func() { short.Turns, short.Peaks, short.Built = nil, nil, nil }, func() { short.Notes, short.Monitor = nil, nil }} {
 		drop()

@@ -186,7 +186,6 @@ func python() string {
 // pytorch compares at the first size in every precision, and then at the others in the default one.
 func (c *check) pytorch(ctx context.Context) partResult {
 	p := c.plan()
-	script := filepath.Join(c.work, "ncsnv2.py")
 	out := c.command(ctx, ".", python(), "-c", "import sys, torch\nif sys.argv[1] == 'cuda' and not "+
 		"torch.cuda.is_available(): sys.exit('PyTorch ' + torch.__version__ + ' sees no GPU')", p.device)
 	if !out.ok() {
@@ -196,7 +195,7 @@ func (c *check) pytorch(ctx context.Context) partResult {
 		last := strings.Split(strings.TrimSpace(out.text), "\n")
 		return partResult{Result: skipped, Detail: "no PyTorch with CUDA: " + fit(last[len(last)-1], 120)}
 	}
-	torch, err := c.open(python(), script, "--device", p.device)
+	torch, err := c.openTorch(p)
 	if err != nil {
 		return partResult{Result: failed, Detail: err.Error()}
 	}
@@ -213,9 +212,7 @@ func (c *check) pytorch(ctx context.Context) partResult {
 	}
 	type job struct{ size, precision string }
 	var jobs []job
-	// bf16 first: its goal is the one that is hardest to reach.
-	known := slices.Clone(c.report.Precisions)
-	slices.SortStableFunc(known, func(a, b string) int { return strings.Compare(order(a), order(b)) })
+	known := c.byGoal()
 	for _, precision := range append(known, c.report.Unknown...) {
 		jobs = append(jobs, job{p.sizes[0], precision})
 	}
@@ -235,7 +232,7 @@ func (c *check) pytorch(ctx context.Context) partResult {
 		}
 		if torch.why != nil { // it ended with the job before: this one gets another
 			torch.close()
-			if torch, err = c.open(python(), script, "--device", p.device); err != nil {
+			if torch, err = c.openTorch(p); err != nil {
 				return partResult{Result: failed, Detail: err.Error()}
 			}
 			torch.next(ctx)
@@ -252,9 +249,40 @@ func (c *check) pytorch(ctx context.Context) partResult {
 	return partResult{Result: passed, Detail: detail}
 }
 
-// order sorts precisions for PyTorch.
-func order(precision string) string {
-	return map[string]string{"bf16": "1", "tf32": "2"}[precision] + precision
+// byGoal lists the precisions that this build knows. bf16 is first: its goal is the one that is hardest to reach.
+func (c *check) byGoal() []string {
+	rank := map[string]int{"bf16": -2, "tf32": -1}
+	return slices.SortedStableFunc(slices.Values(c.report.Precisions), func(a, b string) int { return rank[a] - rank[b] })
+}
+
+func (c *check) openTorch(p plan) (*asked, error) {
+	return c.open(python(), filepath.Join(c.work, "ncsnv2.py"), "--device", p.device)
+}
+
+// roomForTwo is the memory in MiB of a card on which PyTorch may train beside the tests.
+const roomForTwo = 40_000
+
+// warmUp lets PyTorch compile its networks while the tests of results run, which need little of the card: it takes
+// minutes. What is compiled stays in the folders of prepare, and the process that is measured later finds it there.
+func (c *check) warmUp() {
+	if !c.wants("pytorch") || c.found.standin || c.found.memory < roomForTwo {
+		return
+	}
+	p := c.plan()
+	a, err := c.openTorch(p)
+	if err != nil {
+		return // the part pytorch will say it
+	}
+	for _, precision := range append(c.byGoal(), c.report.Unknown...) {
+		fmt.Fprintf(a.in, "way compile %s\ntrain %s 0.001\nscore %[2]s 0.001\n", precision, p.sizes[0])
+	}
+	c.warm = a
+}
+
+// coolDown ends it before anything is measured.
+func (c *check) coolDown() {
+	c.warm.close()
+	c.warm = nil
 }
 
 // compare measures one size in one precision: training, and the score. It returns how many comparisons there are.
@@ -413,7 +441,7 @@ func turnTable(version string, turns []turn, peaks []peak) string {
 	for _, t := range turns {
 		if t.Size != size {
 			size = t.Size
-			fmt.Fprintf(&b, "%-32s %10s %10s  %s\n", size+", images/s", "sigmaz", "PyTorch", "ratio (range)")
+			fmt.Fprintf(&b, "%s, images/s\n%-24s %9s %9s   %s\n", size, "", "sigmaz", "PyTorch", "ratio (range)")
 		}
 		ratio := "-"
 		switch {
@@ -423,7 +451,7 @@ func turnTable(version string, turns []turn, peaks []peak) string {
 			ratio = t.Why
 		}
 		name := strings.TrimSpace(t.Task + " " + t.Precision + " " + t.Form)
-		line := fmt.Sprintf("  %-30s %10s %10s  %s", name, rate(t.Sigmaz), rate(t.PyTorch), ratio)
+		line := fmt.Sprintf("  %-22s %9s %9s   %s", name, rate(t.Sigmaz), rate(t.PyTorch), ratio)
 		if r := []rune(line); len(r) > 80 {
 			line = string(r[:77]) + "..."
 		}
