@@ -322,6 +322,26 @@ func (b *Buffer) Read(dst []byte, off int64) error {
 	})
 }
 
+// CopyWithin queues a copy of bytes from one place of the buffer to another, which must not overlap it. It does not wait
+// for the copy.
+func (b *Buffer) CopyWithin(to, from, bytes int64) error {
+	what := "CopyWithin of " + b.owner
+	if min(to, from, bytes) < 0 || bytes > b.bytes || max(to, from) > b.bytes-bytes ||
+		max(to, from)-min(to, from) < bytes {
+		return fmt.Errorf("%s: %d bytes from %d to %d of %d", what, bytes, from, to, b.bytes)
+	}
+	if bytes == 0 {
+		return nil
+	}
+	return b.d.outsideCapture(what, func() error {
+		if b.d.owned[b] == nil {
+			return fmt.Errorf("%s: it was freed", what)
+		}
+		return check("cuMemcpyDtoDAsync", cu.MemcpyDtoDAsync(b.addr+cu.DevicePtr(to), b.addr+cu.DevicePtr(from), bytes,
+			b.d.stream))
+	})
+}
+
 // copy queues a copy on the device's stream and waits for it. The driver's synchronous copies will not do: they use
 // the default stream, and return from a small write before the data has arrived.
 func (b *Buffer) copy(what string, off int64, host []byte, queue func(cu.DevicePtr, unsafe.Pointer) error) error {

@@ -61,6 +61,9 @@ func (b *Buffer) Write(off int64, src []byte) error { return ErrNotBuilt }
 // Read fills dst from the buffer.
 func (b *Buffer) Read(dst []byte, off int64) error { return ErrNotBuilt }
 
+// CopyWithin queues a copy inside the buffer.
+func (b *Buffer) CopyWithin(to, from, bytes int64) error { return ErrNotBuilt }
+
 // Pinned is host memory that kernels read and write in place.
 type Pinned struct{}
 

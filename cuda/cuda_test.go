@@ -147,6 +147,33 @@ func TestMemory(t *testing.T) {
 	}
 }
 
+// A copy inside a buffer comes after what was written before, and leaves the rest.
+func TestCopyWithin(t *testing.T) {
+	d := open(t)
+	const n = 1 << 12
+	b, err := d.Alloc(n, "a test")
+	must(t, err)
+	want := make([]byte, n)
+	for i := range want {
+		want[i] = byte(i * 7)
+	}
+	must(t, b.Write(0, want))
+	must(t, b.CopyWithin(2048, 4, 1000))
+	must(t, b.CopyWithin(n, 0, 0))
+	copy(want[2048:], want[4:1004])
+	got := make([]byte, n)
+	must(t, b.Read(got, 0))
+	if !bytes.Equal(got, want) {
+		t.Error("read something else than was copied")
+	}
+	for _, c := range [][3]int64{{-1, 9, 2}, {9, -1, 2}, {0, 9, -1}, {n - 9, 0, 10}, {0, n - 9, 10}, {5, 9, 5}, {9, 5, 5},
+		{0, 0, n + 1}} {
+		says(t, b.CopyWithin(c[0], c[1], c[2]), "CopyWithin of a test", fmt.Sprintf("of %d", n))
+	}
+	must(t, b.Free())
+	says(t, b.CopyWithin(0, 9, 2), "CopyWithin of a test: it was freed")
+}
+
 // A large allocation is zero to its end, and leaves memory when it is freed.
 func TestFree(t *testing.T) {
 	d := open(t)

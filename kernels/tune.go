@@ -1,4 +1,4 @@
-// Other ways to share out a convolution's work on a GPU than the rule's, for benchmarks to time.
+// What only benchmarks ask of a GPU: other ways to share out a convolution's work than the rule's, and the driver's copy.
 
 package kernels
 
@@ -17,4 +17,10 @@ type Tuner interface {
 	Choices(a Arena, op Op) ([]Choice, error)
 	// CompileWith prepares one convolution to run on arena a in the given way.
 	CompileWith(a Arena, op Op, c Choice) (Program, error)
+}
+
+// Copier is an arena in which the driver copies: the measure of what moves data.
+type Copier interface {
+	// Copy starts a copy of window from to window to, of the same size, that does not overlap it.
+	Copy(to, from Buf) error
 }

@@ -1,6 +1,6 @@
 //go:build cgo && !nocuda
 
-// Convolutions that are shared out in a given way, see tune.go.
+// Convolutions that are shared out in a given way, and the driver's copy, see tune.go.
 
 package kernels
 
@@ -58,19 +58,20 @@ func tilesOf(op Op, family string) (tiles []cudaTile) {
 	return tiles
 }
 
-// ruleOf reads the rule's choice off the first launch of the compiled operation.
+// ruleOf reads the rule's choice off the launches of the compiled operation.
 func (b *cudaBackend) ruleOf(a Arena, op Op) (cudaTile, int, error) {
 	p, err := b.Compile(a, []Op{op})
 	if err != nil {
 		return cudaTile{}, 0, err
 	}
-	first := p.(*cudaProgram).launches[0]
-	for t := range tileKernels {
-		if kernelNames(t)[op.Name()] == first.kernel {
-			return t, first.grid[2], nil
+	for _, l := range p.(*cudaProgram).launches {
+		for t := range tileKernels {
+			if kernelNames(t)[op.Name()] == l.kernel {
+				return t, l.grid[2], nil
+			}
 		}
 	}
-	return cudaTile{}, 0, fmt.Errorf("kernels: %s is not shared out by tiles: it launches %s", op.Name(), first.kernel)
+	return cudaTile{}, 0, fmt.Errorf("kernels: %s is not shared out by tiles", op.Name())
 }
 
 // Choices lists, for a weight gradient, as many parts as half a turn of the multiprocessors takes, one, two, four and
@@ -109,4 +110,14 @@ func (b *cudaBackend) CompileWith(a Arena, op Op, c Choice) (Program, error) {
 		}
 	}
 	return nil, fmt.Errorf("kernels: %s has no tile %q in %d parts", op.Name(), c.Tile, c.Parts)
+}
+
+// Copy is in the order of the programs and does not wait.
+func (a *cudaArena) Copy(to, from Buf) error {
+	for _, w := range []Buf{to, from} {
+		if err := a.check("Copy", to.N, w); err != nil {
+			return err
+		}
+	}
+	return a.backend.after(a.mem.CopyWithin(4*int64(to.Off), 4*int64(from.Off), 4*int64(to.N)))
 }

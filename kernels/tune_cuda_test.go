@@ -98,3 +98,31 @@ func TestChoicesCUDA(t *testing.T) {
 		t.Error("a sum has tiles")
 	}
 }
+
+func TestCopyCUDA(t *testing.T) {
+	b := openCUDA(t)
+	var o operands
+	x, y := o.normals(100), o.out(70)
+	a, err := b.Alloc(len(o.mem))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := a.Write(Buf{0, len(o.mem)}, o.mem); err != nil {
+		t.Fatal(err)
+	}
+	if err := a.(Copier).Copy(y, x.Slice(30, 70)); err != nil {
+		t.Fatal(err)
+	}
+	got := make([]float32, 70)
+	if err := a.Read(got, y); err != nil {
+		t.Fatal(err)
+	}
+	if !slices.Equal(got, o.mem[30:100]) {
+		t.Error("the copy is not what was copied")
+	}
+	for _, w := range [][2]Buf{{y, x}, {{120, 70}, x.Slice(0, 70)}, {x.Slice(0, 60), x.Slice(40, 60)}} {
+		if err := a.(Copier).Copy(w[0], w[1]); err == nil {
+			t.Errorf("%+v was copied to %+v", w[1], w[0])
+		}
+	}
+}

@@ -41,7 +41,7 @@ var parts = []part{
 	{"bench", "sigmaz bench in each precision", true, right, 180 * time.Second, (*check).bench},
 	{"pytorch", "sigmaz and PyTorch in turns, eager and compiled, where PyTorch has CUDA", false, right, 270 * time.Second,
 		(*check).pytorch},
-	{"train", "a short training run and samples from it, with pictures", true, right, 90 * time.Second, (*check).train},
+	{"train", "a short training run and samples from it, with pictures", true, right, 120 * time.Second, (*check).train},
 	{"tune", "tiles and parts of the convolution with most of the work", false, right, 90 * time.Second, (*check).tune},
 	{"memcheck", "compute-sanitizer on the conformance cases, where it is installed", false, nil, 200 * time.Second,
 		(*check).memcheck},
