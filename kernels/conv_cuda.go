@@ -36,6 +36,9 @@ func (s ConvShape) tiles(l *launcher, t cudaTile, channels int) (grid gridDim, b
 	return gridDim{blocks, 1, 1}, blockDim{t.threads, 1, 1}
 }
 
+// testTile, where it is set, is the tile that tests ask for, and benchmarks (tune_cuda.go).
+var testTile *cudaTile
+
 func (o Conv) launch(l *launcher) {
 	o.check(o.X, o.Y, o.Weight, o.Bias)
 	tiles := anyTiles
@@ -46,8 +49,8 @@ func (o Conv) launch(l *launcher) {
 		tiles = wideTiles
 	}
 	t := tileOf(tiles, l.backend.Multiprocessors(), o.N*o.H*o.W, o.Cout)
-	if l.tile != nil {
-		t = *l.tile
+	if testTile != nil {
+		t = *testTile
 	}
 	grid, block := o.tiles(l, t, o.Cout)
 	l.conv(tileKernels[t].conv, grid, block, convArgs{
@@ -66,8 +69,8 @@ func (o ConvGradInput) launch(l *launcher) {
 		tiles = wideTiles
 	}
 	t := tileOf(tiles, l.backend.Multiprocessors(), o.N*o.H*o.W, o.Cin)
-	if l.tile != nil {
-		t = *l.tile
+	if testTile != nil {
+		t = *testTile
 	}
 	grid, block := o.tiles(l, t, o.Cin)
 	l.convGradInput(tileKernels[t].gradInput, grid, block, convGradInputArgs{
@@ -78,11 +81,7 @@ func (o ConvGradInput) launch(l *launcher) {
 
 // cudaWorkspace is for the gradients of each part: the weights', then the biases'.
 func (o ConvGradWeight) cudaWorkspace() int {
-	return o.workspaceOf(o.cudaSplit())
-}
-
-func (o ConvGradWeight) workspaceOf(s cudaSplit) int {
-	if s.parts > 1 {
+	if s := o.cudaSplit(); s.parts > 1 {
 		return s.parts * s.words
 	}
 	return 0
@@ -91,11 +90,8 @@ func (o ConvGradWeight) workspaceOf(s cudaSplit) int {
 func (o ConvGradWeight) launch(l *launcher) {
 	o.check(o.X, o.DY, o.DWeight, o.DBias)
 	s := o.cudaSplit()
-	if l.tile != nil && tileKernels[*l.tile].gradWeight.name != "" {
-		s.tile = *l.tile
-	}
-	if l.parts > 0 {
-		s = o.cut(s.tile, l.parts)
+	if testTile != nil && tileKernels[*testTile].gradWeight.name != "" {
+		s.tile = *testTile
 	}
 	columns := o.K * o.K * o.Cin
 	l.small((o.H*o.W+64)*o.Cin, (o.H*o.W+64)*o.Cout, (o.Cout+128)*(columns+128), s.part)

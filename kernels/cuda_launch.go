@@ -23,15 +23,7 @@ type launcher struct {
 
 	// What the operation at hand may touch. Reads holds its writes, too: a kernel may read what one before it wrote.
 	reads, writes []Buf
-
-	// The tile of a convolution and the parts of a weight gradient's sum, where they are not the rule's: nil and 0 where
-	// they are.
-	tile  *cudaTile
-	parts int
 }
-
-// testTile, where it is set, is the tile that tests ask for.
-var testTile *cudaTile
 
 // gridDim is the number of blocks of a launch, blockDim the number of threads of a block, in three dimensions.
 type (

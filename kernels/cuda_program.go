@@ -69,7 +69,7 @@ func (b *cudaBackend) Compile(a Arena, ops []Op) (Program, error) {
 	if !ok || arena.backend != b {
 		return nil, errors.New("kernels: the CUDA backend was given another backend's arena")
 	}
-	l := &launcher{backend: b, arena: arena, workspace: arena.mem.Addr() + 4*uint64(arena.behind()), tile: testTile}
+	l := &launcher{backend: b, arena: arena, workspace: arena.mem.Addr() + 4*uint64(arena.behind())}
 	keep := []any{arena}
 	if words := cudaWorkspace(ops); words > arena.workspace { // Alloc did not count this program
 		more, err := b.alloc(words, "working memory")

@@ -14,46 +14,41 @@ import (
 // tuned is a convolution that is shared out in a given way.
 type tuned struct {
 	Op
-	tile  cudaTile
-	parts int
+	tile cudaTile
 }
 
-// launch lists the operation's own launches, with its choice in place of the rule's.
+// launch lists the operation's own launches, with the given tile in place of the rule's.
 func (o tuned) launch(l *launcher) {
-	tile, parts := l.tile, l.parts
-	l.tile, l.parts = &o.tile, o.parts
+	before := testTile
+	testTile = &o.tile
 	o.Op.(cudaOp).launch(l)
-	l.tile, l.parts = tile, parts
+	testTile = before
 }
 
 func (o tuned) cudaWorkspace() int {
-	if w, ok := o.Op.(ConvGradWeight); ok {
-		return w.workspaceOf(w.cut(o.tile, o.parts))
+	if w, ok := o.Op.(cudaWorkspacer); ok {
+		return w.cudaWorkspace()
 	}
 	return 0
 }
 
-// kernelNames returns the names of the three kernels of each tile, by their operations' names.
-func kernelNames(t cudaTile) map[string]string {
-	k := tileKernels[t]
-	return map[string]string{Conv{}.Name(): k.conv.name, ConvGradInput{}.Name(): k.gradInput.name,
-		ConvGradWeight{}.Name(): k.gradWeight.name}
-}
-
-// family returns what a tile's name ends in behind its size: "_tf32". Tiles of one family run the same convolutions.
+// family returns a tile's name without its size: "_tf32". Tiles of one family run the same convolutions.
 func (t cudaTile) family() string {
-	return strings.TrimPrefix(t.name, fmt.Sprintf("%dx%d", t.rows, t.cols))
+	return strings.Replace(t.name, fmt.Sprintf("%dx%d", t.rows, t.cols), "", 1)
 }
 
-// tilesOf lists the tiles of a family that have a kernel for the operation, the largest first.
-func tilesOf(op Op, family string) (tiles []cudaTile) {
+// kernelOf returns the name of a tile's kernel for an operation, which is that of both.
+func kernelOf(op Op, t cudaTile) string { return op.Name() + "_" + t.name }
+
+// allTiles lists the tiles that have a kernel for an operation, the largest first.
+func allTiles(op Op) (tiles []cudaTile) {
 	for t := range tileKernels {
-		if t.family() == family && kernelNames(t)[op.Name()] != "" {
+		if slices.ContainsFunc(kernelList, func(k kernel) bool { return k.name == kernelOf(op, t) }) {
 			tiles = append(tiles, t)
 		}
 	}
 	slices.SortFunc(tiles, func(s, t cudaTile) int {
-		return cmp.Or(cmp.Compare(t.rows*t.cols, s.rows*s.cols), cmp.Compare(t.rows, s.rows))
+		return cmp.Or(cmp.Compare(t.rows*t.cols, s.rows*s.cols), cmp.Compare(s.name, t.name))
 	})
 	return tiles
 }
@@ -65,8 +60,8 @@ func (b *cudaBackend) ruleOf(a Arena, op Op) (cudaTile, int, error) {
 		return cudaTile{}, 0, err
 	}
 	for _, l := range p.(*cudaProgram).launches {
-		for t := range tileKernels {
-			if kernelNames(t)[op.Name()] == l.kernel {
+		for _, t := range allTiles(op) {
+			if l.kernel == kernelOf(op, t) {
 				return t, l.grid[2], nil
 			}
 		}
@@ -87,7 +82,10 @@ func (b *cudaBackend) Choices(a Arena, op Op) ([]Choice, error) {
 			all = append(all, c)
 		}
 	}
-	for _, t := range tilesOf(op, rule.family()) {
+	for _, t := range allTiles(op) {
+		if t.family() != rule.family() {
+			continue
+		}
 		o, ok := op.(ConvGradWeight)
 		if !ok {
 			add(Choice{t.name, 1})
@@ -102,11 +100,15 @@ func (b *cudaBackend) Choices(a Arena, op Op) ([]Choice, error) {
 	return all, nil
 }
 
-// CompileWith refuses a tile that has no kernel for the operation.
+// CompileWith refuses a tile that has no kernel for the operation. Nothing else may be compiled meanwhile.
 func (b *cudaBackend) CompileWith(a Arena, op Op, c Choice) (Program, error) {
-	for t := range tileKernels {
-		if t.name == c.Tile && kernelNames(t)[op.Name()] != "" && c.Parts > 0 {
-			return b.Compile(a, []Op{tuned{op, t, c.Parts}})
+	if o, ok := op.(ConvGradWeight); ok {
+		o.parts = c.Parts
+		op = o
+	}
+	for _, t := range allTiles(op) {
+		if t.name == c.Tile && c.Parts > 0 {
+			return b.Compile(a, []Op{tuned{op, t}})
 		}
 	}
 	return nil, fmt.Errorf("kernels: %s has no tile %q in %d parts", op.Name(), c.Tile, c.Parts)
