@@ -57,7 +57,7 @@ func TestChoicesCUDA(t *testing.T) {
 						t.Errorf("%+v launches %s in %d parts", c, first.kernel, first.grid[2])
 					}
 					cut[c.Parts] = true
-					if err := a.Write(Buf{0, len(o.mem)}, o.mem); err != nil {
+					if err := a.Write(Buf{N: len(o.mem)}, o.mem); err != nil {
 						t.Fatal(err)
 					}
 					if err := p.Run(); err != nil {
@@ -107,7 +107,7 @@ func TestCopyCUDA(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := a.Write(Buf{0, len(o.mem)}, o.mem); err != nil {
+	if err := a.Write(Buf{N: len(o.mem)}, o.mem); err != nil {
 		t.Fatal(err)
 	}
 	if err := a.(Copier).Copy(y, x.Slice(30, 70)); err != nil {
@@ -120,7 +120,7 @@ func TestCopyCUDA(t *testing.T) {
 	if !slices.Equal(got, o.mem[30:100]) {
 		t.Error("the copy is not what was copied")
 	}
-	for _, w := range [][2]Buf{{y, x}, {{120, 70}, x.Slice(0, 70)}, {x.Slice(0, 60), x.Slice(40, 60)}} {
+	for _, w := range [][2]Buf{{y, x}, {{Off: 120, N: 70}, x.Slice(0, 70)}, {x.Slice(0, 60), x.Slice(40, 60)}} {
 		if err := a.(Copier).Copy(w[0], w[1]); err == nil {
 			t.Errorf("%+v was copied to %+v", w[1], w[0])
 		}
