@@ -357,3 +357,58 @@ func TestWarmUp(t *testing.T) {
 		t.Error("it is still there")
 	}
 }
+
+// Both sides answer in turns; a precision that this build does not know has PyTorch's rate alone; PyTorch that ends
+// is started again, without what has ended it.
+func TestComparison(t *testing.T) {
+	c := testCheck(t, leastBytes, 8)
+	c.quick, c.env = true, os.Environ()
+	c.found = device{gpu: true}
+	c.report.Precisions, c.report.Unknown = []string{"float32", "tf32"}, []string{"bf16"}
+	script := func(name, text string) string {
+		path := filepath.Join(c.work, name)
+		if err := os.WriteFile(path, []byte("#!/bin/sh\n"+text), 0o777); err != nil {
+			t.Fatal(err)
+		}
+		return path
+	}
+	script("sigmaz", `while read line; do echo '{"Rate": 30, "Runs": 1}'; done`)
+	t.Setenv("SIGMAZ_PYTHON", script("python", `[ "$1" = -c ] && exit
+		echo '{"torch": "2.9", "device": "a card", "compile": true, "difference": 1e-7}'
+		while read what how kind rest; do
+			case "$what $form $precision" in
+			way*) form=$how precision=$kind; echo '{}' ;;
+			"train compile tf32") echo 'RuntimeError: out of luck' >&2; exit 1 ;;
+			"train compile"*) echo '{"Rate": 20, "Memory": 7}' ;;
+			*) echo '{"Rate": 10}' ;;
+			esac
+		done`))
+	if r := c.pytorch(t.Context()); r.Result != passed || r.Detail != "PyTorch 2.9 on a card; 6 comparisons" {
+		t.Errorf("%+v", r)
+	}
+	var got []string
+	for _, u := range c.report.Turns {
+		got = append(got, fmt.Sprintf("%s %s %s: %g %g %g %d %s", u.Task, u.Precision, u.Form, u.Sigmaz[1], u.PyTorch[1],
+			u.Ratio[1], u.Memory, u.Why))
+	}
+	want := []string{
+		"train tf32 eager: 30 10 3 0 ",
+		"train tf32 compile: 30 0 0 0 PyTorch: RuntimeError: out of luck",
+		"score tf32 eager: 30 10 3 0 ",
+		"score tf32 compile: 30 0 0 0 PyTorch: RuntimeError: out of luck",
+		"train float32 eager: 30 10 3 0 ",
+		"train float32 compile: 30 20 1.5 7 ",
+		"score float32 eager: 30 10 3 0 ",
+		"score float32 compile: 30 10 3 0 ",
+		"train bf16 eager: 0 10 0 0 this build does not know bf16",
+		"train bf16 compile: 0 20 0 7 this build does not know bf16",
+		"score bf16 eager: 0 10 0 0 this build does not know bf16",
+		"score bf16 compile: 0 10 0 0 this build does not know bf16",
+	}
+	if !slices.Equal(got, want) {
+		t.Errorf("got\n%s\nexpected\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
+	}
+	if len(c.report.Peaks) != 4 {
+		t.Errorf("%d peaks, expected a copy and three products", len(c.report.Peaks))
+	}
+}

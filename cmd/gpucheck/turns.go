@@ -195,12 +195,9 @@ func (c *check) pytorch(ctx context.Context) partResult {
 		last := strings.Split(strings.TrimSpace(out.text), "\n")
 		return partResult{Result: skipped, Detail: "no PyTorch with CUDA: " + fit(last[len(last)-1], 120)}
 	}
-	torch, err := c.openTorch(p)
-	if err != nil {
-		return partResult{Result: failed, Detail: err.Error()}
-	}
-	defer func() { torch.close() }()
-	about, err := torch.next(ctx)
+	torch := &torch{open: func() (*asked, error) { return c.openTorch(p) }}
+	defer func() { torch.asked.close() }()
+	about, err := torch.start(ctx)
 	if err != nil {
 		return partResult{Result: failed, Detail: "PyTorch: " + err.Error()}
 	}
@@ -229,13 +226,6 @@ func (c *check) pytorch(ctx context.Context) partResult {
 				}
 			})
 			break
-		}
-		if torch.why != nil { // it ended with the job before: this one gets another
-			torch.close()
-			if torch, err = c.openTorch(p); err != nil {
-				return partResult{Result: failed, Detail: err.Error()}
-			}
-			torch.next(ctx)
 		}
 		done += c.compare(ctx, torch, p, forms, j.size, j.precision, i < len(known)+len(c.report.Unknown))
 	}
@@ -285,9 +275,45 @@ func (c *check) coolDown() {
 	c.warm = nil
 }
 
+// torch is PyTorch's process, which is started again when it has ended.
+type torch struct {
+	*asked
+	open func() (*asked, error)
+	lost map[string]error // forms that have ended it, in the precision at hand: they are not tried again
+}
+
+// start starts the process and returns what it says of itself.
+func (t *torch) start(ctx context.Context) (about answer, err error) {
+	t.asked.close()
+	if t.asked, err = t.open(); err != nil {
+		return about, err
+	}
+	return t.next(ctx)
+}
+
+// ask asks a form of PyTorch.
+func (t *torch) ask(ctx context.Context, form, precision, request string) (got answer, err error) {
+	if err := t.lost[form]; err != nil {
+		return got, err
+	}
+	if t.why != nil && ctx.Err() == nil {
+		if _, err := t.start(ctx); err != nil {
+			return got, err
+		}
+	}
+	if _, err = t.asked.ask(ctx, "way "+form+" "+precision); err == nil {
+		got, err = t.asked.ask(ctx, request)
+	}
+	if t.why != nil {
+		t.lost[form] = t.why
+	}
+	return got, err
+}
+
 // compare measures one size in one precision: training, and the score. It returns how many comparisons there are.
-func (c *check) compare(ctx context.Context, torch *asked, p plan, forms []string, size, precision string,
-	first bool) int {
+func (c *check) compare(ctx context.Context, torch *torch, p plan, forms []string, size, precision string,
+	first bool) (done int) {
+	torch.lost = map[string]error{}
 	var ours *asked
 	why := ""
 	if slices.Contains(c.report.Precisions, precision) {
@@ -302,65 +328,50 @@ func (c *check) compare(ctx context.Context, torch *asked, p plan, forms []strin
 	if first {
 		c.peaks(ctx, torch, p, precision)
 	}
-	done := 0
 	for _, task := range []string{"train", "score"} {
-		request := fmt.Sprintf("%s %s %g", task, size, p.seconds)
-		began := fmt.Sprintf("%s %s 0.001", task, size) // what is done once: compiling, choosing algorithms
-		begin := func(a *asked) error {
-			ctx, cancel := context.WithTimeoutCause(ctx, p.start, fmt.Errorf("it did not begin in %v", p.start))
+		// asks asks participant i, which is one of PyTorch's forms or else sigmaz.
+		asks := func(i int, seconds float64, patience time.Duration) (answer, error) {
+			ctx, cancel := context.WithTimeoutCause(ctx, patience, fmt.Errorf("no answer in %v", patience))
 			defer cancel()
-			_, err := a.ask(ctx, began)
-			return err
-		}
-		window := func(a *asked) (answer, error) {
-			ctx, cancel := context.WithTimeoutCause(ctx, hung, fmt.Errorf("no answer in %v", hung))
-			defer cancel()
-			return a.ask(ctx, request)
-		}
-		mine := turn{Size: sizeName(size), Task: task, Precision: precision, Why: why}
-		if ours != nil {
-			if err := begin(ours); err != nil {
-				mine.Why = err.Error()
+			request := fmt.Sprintf("%s %s %g", task, size, seconds)
+			switch {
+			case i < len(forms):
+				return torch.ask(ctx, forms[i], precision, request)
+			case ours == nil:
+				return answer{}, errors.New(why)
 			}
+			return ours.ask(ctx, request)
 		}
 		turns := make([]turn, len(forms))
-		var each [][]float64 // windows of each form, and at the end sigmaz's
+		windows := make([][]float64, len(forms)+1)
+		// What is done once: compiling, choosing algorithms.
+		_, mine := asks(len(forms), 0.001, p.start)
 		for i, form := range forms {
-			turns[i] = mine
-			turns[i].Form = form
-			if _, err := torch.ask(ctx, "way "+form+" "+precision); err != nil {
-				turns[i].Why = join(turns[i].Why, "PyTorch: "+err.Error())
-			} else if err := begin(torch); err != nil {
-				turns[i].Why = join(turns[i].Why, "PyTorch: "+err.Error())
+			t := turn{Size: sizeName(size), Task: task, Precision: precision, Form: form}
+			if mine != nil {
+				t.Why = mine.Error()
 			}
-			each = append(each, nil)
+			if _, err := asks(i, 0.001, p.start); err != nil {
+				t.Why = strings.TrimPrefix(t.Why+"; PyTorch: "+err.Error(), "; ")
+			}
+			turns[i] = t
 		}
-		each = append(each, nil)
 		for w := range p.windows {
-			for k := range each {
-				i := (w + k) % len(each) // each begins in turn
-				var rate answer
-				var err error
-				if i == len(forms) {
-					if ours == nil {
-						continue
-					}
-					rate, err = window(ours)
-				} else if _, err = torch.ask(ctx, "way "+forms[i]+" "+precision); err == nil {
-					rate, err = window(torch)
-				}
+			for k := range windows {
+				i := (w + k) % len(windows) // each begins in turn
+				got, err := asks(i, p.seconds, hung)
 				if err != nil {
-					rate.Rate = 0
+					got.Rate = 0
 				}
-				each[i] = append(each[i], rate.Rate)
+				windows[i] = append(windows[i], got.Rate)
 				if i < len(forms) {
-					turns[i].Memory = max(turns[i].Memory, rate.Memory)
+					turns[i].Memory = max(turns[i].Memory, got.Memory)
 				}
 			}
 		}
 		for i := range turns {
 			t := &turns[i]
-			t.fill(each[len(forms)], each[i], c.found.standin)
+			t.fill(windows[len(forms)], windows[i], c.found.standin)
 			if t.Ratio[1] > 0 || c.found.standin && t.Why == "" {
 				done++
 			}
@@ -369,13 +380,6 @@ func (c *check) compare(ctx context.Context, torch *asked, p plan, forms []strin
 		c.save()
 	}
 	return done
-}
-
-func join(a, b string) string {
-	if a == "" {
-		return b
-	}
-	return a + "; " + b
 }
 
 // fill computes the rates and their ratios from the windows of both: 0 is one that failed. Of the stand-in no
@@ -405,17 +409,16 @@ func (t *turn) fill(ours, theirs []float64, standin bool) {
 }
 
 // peaks measures a copy, once, and a product of matrices in the precision.
-func (c *check) peaks(ctx context.Context, torch *asked, p plan, precision string) {
+func (c *check) peaks(ctx context.Context, torch *torch, p plan, precision string) {
 	measure := func(what, unit, request string) {
 		if slices.ContainsFunc(c.report.Peaks, func(k peak) bool { return k.What == what }) {
 			return
 		}
-		if _, err := torch.ask(ctx, "way eager "+precision); err != nil {
-			return
-		}
 		var rates []float64
 		for range p.windows {
-			if a, err := torch.ask(ctx, fmt.Sprintf("%s %g", request, p.seconds/2)); err == nil {
+			ctx, cancel := context.WithTimeoutCause(ctx, hung, fmt.Errorf("no answer in %v", hung))
+			a, err := torch.ask(ctx, "eager", precision, fmt.Sprintf("%s %g", request, p.seconds/2))
+			if cancel(); err == nil {
 				rates = append(rates, a.Rate)
 			}
 		}
