@@ -85,7 +85,7 @@ func (b *cudaBackend) copyStream() (s *cuda.Stream, err error) {
 
 func (f *feed) reserve(d *cuda.Device) (err error) {
 	all := f.op.Data.StreamedSize(f.op.N)
-	if f.window, err = d.Alloc(all, "the rows of the next steps"); err != nil {
+	if f.window, err = d.Alloc(all, "the buffer for the rows of the next steps"); err != nil {
 		return err
 	}
 	for i := range f.slots {
@@ -157,7 +157,7 @@ const gatherers = 8
 // gather writes the data of a step's rows to dst, one after the other.
 func (o Perturb) gather(dst []byte, step uint64) {
 	size := len(dst) / o.N
-	part := max(drawRows/gatherers, (o.N+gatherers-1)/gatherers)
+	part := (o.N + gatherers - 1) / gatherers
 	var all sync.WaitGroup
 	for first := 0; first < o.N; first += part {
 		all.Go(func() {
