@@ -175,6 +175,14 @@ func (o Perturb) gather(dst []byte, step uint64) {
 	all.Wait()
 }
 
+// raw returns the bytes of row i.
+func (d *Data) raw(i int) []byte {
+	if d.F32 != nil {
+		return bytesOf(d.Floats(i))
+	}
+	return d.Bytes(i)
+}
+
 // before queues the copy of a step's rows, which the launches that come next wait for.
 func (f *feed) before(step uint64) error {
 	if f.underWay == 0 || f.next != step { // the first step, or one after a jump: what was gathered is of no use

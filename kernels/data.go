@@ -38,14 +38,6 @@ func (d *Data) Floats(i int) []float32 {
 	return d.F32[r*n : (r+1)*n]
 }
 
-// raw returns the bytes of row i.
-func (d *Data) raw(i int) []byte {
-	if d.F32 != nil {
-		return bytesOf(d.Floats(i))
-	}
-	return d.Bytes(i)
-}
-
 // Size returns the bytes that the N rows take where they lie one after the other.
 func (d *Data) Size() int64 { return int64(d.N) * d.rowSize() }
 
