@@ -427,6 +427,10 @@ func TestDataOnHost(t *testing.T) {
 		if strings.Count(out, "\ndata     stays on the host: ") != 1 || !strings.Contains(out, "a step are copied ahead") {
 			t.Errorf("%s: it is not said that the data stays on the host:\n%s", kind, out)
 		}
+		out = must(t, dir, "train", "-resume", "runs/"+kind+"-host", "-gpu", "-data-memory", "host")
+		if want := "train -gpu -data-memory host -resume runs/" + kind + "-host -steps 20"; !strings.Contains(out, want) {
+			t.Errorf("%s: how the run is gone on with, %q, is not said:\n%s", kind, want, out)
+		}
 		must(t, dir, run(kind+"-moved", 4, "-data-memory", "host")...)
 		must(t, dir, "train", "-resume", "runs/"+kind+"-moved", "-gpu", "-steps", "7")
 		must(t, dir, "train", "-resume", "runs/"+kind+"-moved", "-gpu", "-steps", "10", "-data-memory", "host")

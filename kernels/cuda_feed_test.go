@@ -4,9 +4,11 @@ package kernels_test
 
 import (
 	"fmt"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"sigmaz/kernels"
 	"sigmaz/kernels/kerneltest"
@@ -144,6 +146,31 @@ func TestStreamedProgramsCUDA(t *testing.T) {
 	}
 	if !slices.Equal(run(true), run(false)) {
 		t.Error("streamed data has other bits where two programs share a state")
+	}
+}
+
+// A program that nothing refers to any more gives its memory back, whatever of its rows is on its way.
+func TestStreamedMemoryCUDA(t *testing.T) {
+	standIn(t) // a driver gives back larger pieces
+	b := kerneltest.OpenCUDA(t)
+	images, _ := streamedData(9, false)
+	op := kernels.Perturb{N: 7, Data: images, Seed: 5, Streamed: true}
+	before, own := b.FreeMemory()
+	if !own || before <= 0 {
+		t.Fatalf("%d bytes free, %v", before, own)
+	}
+	for range 3 {
+		perturbed(t, b, op, 4, 0)
+	}
+	for end := time.Now().Add(20 * time.Second); ; time.Sleep(10 * time.Millisecond) {
+		runtime.GC()
+		free, _ := b.FreeMemory()
+		if free == before {
+			return
+		}
+		if time.Now().After(end) {
+			t.Fatalf("%d bytes are not given back", before-free)
+		}
 	}
 }
 

@@ -31,10 +31,10 @@ type Hooks struct {
 // Options are what a run needs beside its configuration.
 type Options struct {
 	Backend    kernels.Backend
-	DataMemory DataMemory
-	Folder     string  // the run folder, from CreateFolder or of From
-	From       *Stored // the run to go on with; nil for a new one
-	Events     Events  // takes progress and what was written; may be nil
+	DataMemory DataMemory // where the data lies where the backend has memory of its own; "": AutoMemory
+	Folder     string     // the run folder, from CreateFolder or of From
+	From       *Stored    // the run to go on with; nil for a new one
+	Events     Events     // takes progress and what was written; may be nil
 	Hooks      Hooks
 }
 

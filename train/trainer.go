@@ -33,7 +33,7 @@ type TrainerConfig struct {
 	HeldOut *kernels.Data // may be nil
 	Seed    uint64
 
-	DataMemory DataMemory
+	DataMemory DataMemory // where Data and HeldOut lie on a device with memory of its own; "": AutoMemory
 
 	Flip, Dequantize bool
 	LevelsPerStep    int // levels drawn each step and shared out over the batch; 0: one for each row
