@@ -34,12 +34,12 @@ type feed struct {
 	copies   *cuda.Stream
 	window   *cuda.Buffer // the slots, one after the other
 	slots    [StreamedSteps]feedSlot
-	once     sync.Once // close
+	once     sync.Once // stop
 
-	// Steps go in to be gathered and come out gathered, in the same order. There is room for all that are under way, so
-	// that neither side ever waits for the other to take something.
+	// Steps go in to be gathered. In the same order it comes out that their rows lie in pinned memory, or why they do not.
+	// There is room for all that are under way, so that neither side ever waits for the other to take something.
 	wanted   chan uint64
-	gathered chan gathered
+	gathered chan error
 	underWay int    // steps that went in and have not come out
 	next     uint64 // the step that comes out next
 }
@@ -49,12 +49,6 @@ type feedSlot struct {
 	copied, read *cuda.Event
 }
 
-// gathered is a step whose rows lie in pinned memory, or why they do not.
-type gathered struct {
-	step uint64
-	err  error
-}
-
 // newFeed reserves the memory of a feed.
 func (b *cudaBackend) newFeed(o Perturb) (*feed, error) {
 	copies, err := b.copyStream()
@@ -62,7 +56,7 @@ func (b *cudaBackend) newFeed(o Perturb) (*feed, error) {
 		return nil, err
 	}
 	f := &feed{op: o, launches: b.device.Launches(), copies: copies, wanted: make(chan uint64, StreamedSteps),
-		gathered: make(chan gathered, StreamedSteps)}
+		gathered: make(chan error, StreamedSteps)}
 	if err := f.reserve(b.device); err != nil {
 		return nil, errors.Join(err, f.free())
 	}
@@ -146,7 +140,7 @@ func (f *feed) work() {
 		if err == nil {
 			f.op.gather(s.pinned.Bytes(), step)
 		}
-		f.gathered <- gathered{step, err}
+		f.gathered <- err
 	}
 }
 
@@ -194,11 +188,10 @@ func (f *feed) before(step uint64) error {
 			f.want(step + i)
 		}
 	}
-	g := <-f.gathered
+	err := <-f.gathered
 	f.underWay--
 	f.next++
 	s := &f.slots[step%StreamedSteps]
-	err := g.err
 	for _, queue := range []func() error{
 		func() error { return f.copies.Wait(s.read) },
 		func() error {
