@@ -100,6 +100,8 @@ var wrongCalls = []wrong{
 	{args: "train -workers -1", code: 2, offender: "-workers is -1", advice: "0 for one a core"},
 	{args: "train -seed -1", code: 2, offender: "-seed is -1", advice: "not negative"},
 	{args: "train -flip=perhaps", code: 2, offender: `-flip is "perhaps"`, advice: "true or false"},
+	{args: "train -data-memory host", code: 2, offender: "-data-memory host", advice: "give -gpu too"},
+	{args: "train -gpu -data-memory disk", code: 2, offender: `-data-memory is "disk"`, advice: "expected one of auto, device, host"},
 	{args: "train -device 1", code: 2, offender: "-device 1", advice: "give -gpu too"},
 	{args: "train -gpu -device -1", code: 2, offender: "-device is -1", advice: "counted from 0"},
 	{args: "sample runs/toy -n 0", code: 2, offender: "-n is 0", advice: "at least 1"},

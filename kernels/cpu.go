@@ -74,6 +74,8 @@ func (c *cpu) Compile(a Arena, ops []Op) (Program, error) {
 
 func (c *cpu) Multiprocessors() int { return 0 }
 
+func (c *cpu) FreeMemory() (int64, bool) { return 0, false }
+
 // Workspace counts packed weights and filters, the tasks' sums and the workers' scratch of each program. It allocates
 // none of it.
 func (c *cpu) Workspace(programs ...[]Op) int {

@@ -9,7 +9,9 @@ import (
 	"embed"
 	"errors"
 	"fmt"
+	"maps"
 	"runtime"
+	"slices"
 	"sync"
 
 	"sigmaz/cuda"
@@ -27,8 +29,10 @@ type cudaBackend struct {
 	modules   map[string]*cuda.Module // by the names of their kernels
 	functions map[string]*cuda.Function
 	data      map[*Data]*cuda.Buffer
-	pinned    *cuda.Pinned // memory of the host for small reads, nil before the first
-	last      string       // the last program that was started, for errors
+	feeds     map[*feed]bool // of all programs
+	copies    *cuda.Stream   // of the feeds, nil before the first
+	pinned    *cuda.Pinned   // memory of the host for small reads, nil before the first
+	last      string         // the last program that was started, for errors
 }
 
 // NewCUDA opens the CUDA device with the given number, counted from 0.
@@ -38,7 +42,7 @@ func NewCUDA(ordinal int) (Backend, error) {
 		return nil, err
 	}
 	b := &cudaBackend{device: d, modules: map[string]*cuda.Module{},
-		functions: map[string]*cuda.Function{}, data: map[*Data]*cuda.Buffer{}}
+		functions: map[string]*cuda.Function{}, data: map[*Data]*cuda.Buffer{}, feeds: map[*feed]bool{}}
 	if err := b.load(); err != nil {
 		return nil, errors.Join(err, d.Close())
 	}
@@ -110,7 +114,21 @@ func (b *cudaBackend) Name() string {
 
 func (b *cudaBackend) Multiprocessors() int { return b.device.Multiprocessors() }
 
-func (b *cudaBackend) Close() error { return b.device.Close() }
+// FreeMemory says 0 of a device that does not answer, whose next call has the reason.
+func (b *cudaBackend) FreeMemory() (int64, bool) {
+	free, _, _ := b.device.Memory()
+	return free, true
+}
+
+func (b *cudaBackend) Close() error {
+	b.mu.Lock()
+	feeds := slices.Collect(maps.Keys(b.feeds))
+	b.mu.Unlock()
+	for _, f := range feeds {
+		f.stop(b)
+	}
+	return b.device.Close()
+}
 
 // Workspace returns the need of the program that needs most: programs never run at the same time, so they share it.
 func (b *cudaBackend) Workspace(programs ...[]Op) int {
@@ -160,10 +178,14 @@ type cudaArena struct {
 	mem       *cudaMemory
 	words     int
 	workspace int // words
+
+	// states are the state blocks by which data is streamed, as they are on the device after what was started: the host
+	// has to know the next step before the device gets there.
+	states map[Buf][]float32
 }
 
 func (b *cudaBackend) Alloc(words int, programs ...[]Op) (Arena, error) {
-	a := &cudaArena{backend: b, words: words, workspace: b.Workspace(programs...)}
+	a := &cudaArena{backend: b, words: words, workspace: b.Workspace(programs...), states: map[Buf][]float32{}}
 	var err error
 	if a.mem, err = b.alloc(a.behind()+a.workspace, "the arena"); err != nil {
 		return nil, err
@@ -188,7 +210,32 @@ func (a *cudaArena) Write(b Buf, src []float32) error {
 	if err := a.check("Write", len(src), b); err != nil {
 		return err
 	}
-	return a.backend.after(a.mem.Write(4*int64(b.Off), bytesOf(src)))
+	if err := a.backend.after(a.mem.Write(4*int64(b.Off), bytesOf(src))); err != nil {
+		return err
+	}
+	for state, words := range a.states {
+		if lo, hi := max(state.Off, b.Off), min(state.Off+state.N, b.Off+b.N); lo < hi {
+			copy(words[lo-state.Off:hi-state.Off], src[lo-b.Off:])
+		}
+	}
+	return nil
+}
+
+// follow begins to follow a state block.
+func (a *cudaArena) follow(state Buf) error {
+	if a.states[state] != nil {
+		return nil
+	}
+	words := make([]float32, state.N)
+	a.states[state] = words
+	return a.Read(words, state)
+}
+
+// tick does what the operation does on the device.
+func (a *cudaArena) tick(o Tick) {
+	if words := a.states[o.State]; words != nil {
+		Tick{State: Buf{N: o.State.N}}.Ref(words)
+	}
 }
 
 func (a *cudaArena) check(what string, n int, b Buf) error {

@@ -19,6 +19,7 @@ type launcher struct {
 	arena     *cudaArena
 	workspace uint64
 	launches  []launch
+	feeds     []*feed
 	err       error // the first one
 
 	// What the operation at hand may touch. Reads holds its writes, too: a kernel may read what one before it wrote.

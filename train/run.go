@@ -30,11 +30,12 @@ type Hooks struct {
 
 // Options are what a run needs beside its configuration.
 type Options struct {
-	Backend kernels.Backend
-	Folder  string  // the run folder, from CreateFolder or of From
-	From    *Stored // the run to go on with; nil for a new one
-	Events  Events  // takes progress and what was written; may be nil
-	Hooks   Hooks
+	Backend    kernels.Backend
+	DataMemory DataMemory // where the data lies where the backend has memory of its own; "": AutoMemory
+	Folder     string     // the run folder, from CreateFolder or of From
+	From       *Stored    // the run to go on with; nil for a new one
+	Events     Events     // takes progress and what was written; may be nil
+	Hooks      Hooks
 }
 
 // Result is where a run ended.
@@ -118,6 +119,7 @@ func openRun(c *Config, s *Splits, o Options) (*run, error) {
 	if err != nil {
 		return nil, err
 	}
+	tc.DataMemory = o.DataMemory
 	r.sigmas = tc.Sigmas
 	for _, s := range r.sigmas { // E 0.5 sigma^p |z/sigma|^2 = D/2 sigma^(p-2)
 		r.baseline += 0.5 * float64(c.Network.D()) * math.Pow(float64(s), c.Loss.AnnealPower-2) / float64(len(r.sigmas))
@@ -125,6 +127,9 @@ func openRun(c *Config, s *Splits, o Options) (*run, error) {
 	r.window = newLossWindow(len(r.sigmas))
 	if r.trainer, err = NewTrainer(o.Backend, tc); err != nil {
 		return nil, err
+	}
+	if p := r.trainer.placement; p.Host {
+		o.Events.report(DataOnHost{p})
 	}
 	if o.From == nil || o.From.Checkpoint == nil {
 		err = r.takeInitial()

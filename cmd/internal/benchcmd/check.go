@@ -22,6 +22,7 @@ type reference struct{}
 
 func (reference) Name() string                  { return "reference" }
 func (reference) Multiprocessors() int          { return 0 }
+func (reference) FreeMemory() (int64, bool)     { return 0, false }
 func (reference) Workspace(...[]kernels.Op) int { return 0 }
 func (reference) Close() error                  { return nil }
 func (reference) Alloc(words int, _ ...[]kernels.Op) (kernels.Arena, error) {

@@ -113,3 +113,16 @@ func buildTags() string {
 	}
 	return ""
 }
+
+// Bytes writes a size of memory in powers of 1,024.
+func Bytes(v float64) string {
+	switch {
+	case v >= 1<<40:
+		return fmt.Sprintf("%.2f TiB", v/(1<<40))
+	case v >= 1<<30:
+		return fmt.Sprintf("%.2f GiB", v/(1<<30))
+	case v >= 1<<20:
+		return fmt.Sprintf("%.1f MiB", v/(1<<20))
+	}
+	return fmt.Sprintf("%.1f KiB", v/(1<<10))
+}

@@ -54,6 +54,22 @@ func TestPlainTraining(t *testing.T) {
 	}
 }
 
+func TestPlacementText(t *testing.T) {
+	var b bytes.Buffer
+	d := New(&b)
+	d.Event(train.DataOnHost{Placement: train.Placement{Host: true, Data: 3 << 30, Free: -5, Step: 1536, Window: 1 << 20}})
+	d.Close()
+	want := "data     stays on the host: 3.00 GiB, and the device has 0.0 KiB free for it; 1.5 KiB a step are copied " +
+		"ahead, through 1.0 MiB there\n"
+	if got := b.String(); got != want {
+		t.Errorf("printed\n%q\nexpected\n%q", got, want)
+	}
+	text := PlacementText(train.Placement{Data: 2048, Free: 4096})
+	if text != "on the device: 2.0 KiB of the 4.0 KiB that are free for it" {
+		t.Error(text)
+	}
+}
+
 func TestPlainData(t *testing.T) {
 	var b bytes.Buffer
 	d := New(&b)

@@ -73,7 +73,7 @@ func begin(ctx context.Context, f *flags, out io.Writer) error {
 	}
 	fmt.Fprintf(out, "sigmaz   preset %s, network %s, %s\n", c.Preset, c.Network.Net, b.Name())
 	if f.dryRun {
-		return dryRun(ctx, b, c, preset, f.device.GPU, f.Given("data"), out)
+		return dryRun(ctx, f, b, c, preset, f.Given("data"), out)
 	}
 
 	// The folder comes first: a place that cannot be written is known before the data is read.
@@ -98,7 +98,7 @@ func begin(ctx context.Context, f *flags, out io.Writer) error {
 		return err
 	}
 	fmt.Fprintf(out, "run      %s\n", folder)
-	if err = learn(ctx, c, data, b, train.Options{Folder: folder}, f, out, display); err != nil {
+	if err = learn(ctx, c, data, b, train.Options{Folder: folder, DataMemory: f.dataMemory}, f, out, display); err != nil {
 		lock.Discard() // nothing, once there is anything in the folder
 	}
 	return err
@@ -151,7 +151,7 @@ func resume(ctx context.Context, f *flags, out io.Writer) error {
 	}
 	if f.dryRun {
 		stored := train.Preset{Name: c.Preset, Source: "the stored configuration"}
-		return dryRun(ctx, b, c, stored, f.device.GPU, true, out)
+		return dryRun(ctx, f, b, c, stored, true, out)
 	}
 	display := progress.New(out)
 	defer display.Close()
@@ -162,7 +162,7 @@ func resume(ctx context.Context, f *flags, out io.Writer) error {
 	if err != nil {
 		return err
 	}
-	return learn(ctx, c, data, b, train.Options{Folder: stored.Folder, From: stored}, f, out, display)
+	return learn(ctx, c, data, b, train.Options{Folder: stored.Folder, From: stored, DataMemory: f.dataMemory}, f, out, display)
 }
 
 // warnLock warns where a folder could not be locked.
@@ -209,7 +209,11 @@ func learn(ctx context.Context, c *train.Config, data *train.Splits, b kernels.B
 	if err != nil {
 		return err
 	}
-	again := fmt.Sprintf("%s -resume %s", f.CommandLine("train", f.device), cli.Shell(o.Folder))
+	again := f.CommandLine("train", f.device)
+	if f.Given("data-memory") {
+		again += " -data-memory " + string(f.dataMemory)
+	}
+	again += " -resume " + cli.Shell(o.Folder)
 	if r.Stopped {
 		fmt.Fprintf(out, "stopped after step %d of %d, saved as %s\ngo on with: %s\n", r.Step, c.Steps, r.Checkpoint, again)
 		return nil
@@ -274,7 +278,7 @@ func checkMemory(b kernels.Backend, c *train.Config, data *train.Splits, gpu boo
 			what = fmt.Sprintf("hidden %d", c.Network.Hidden)
 		}
 		return fmt.Errorf("training with batch %d and %s needs %s of memory, and this machine has %s: "+
-			"lower one of the two (-dry-run tells what a choice takes)", c.Batch, what, bytesText(need), bytesText(have))
+			"lower one of the two (-dry-run tells what a choice takes)", c.Batch, what, cli.Bytes(need), cli.Bytes(have))
 	}
 	return nil
 }
@@ -362,7 +366,7 @@ func warnAverage(c *train.Config, out io.Writer) {
 
 // dryRun prints the resolved settings and what a run with them costs. Without the data it takes the preset's image
 // size.
-func dryRun(ctx context.Context, b kernels.Backend, c *train.Config, preset train.Preset, gpu, dataGiven bool,
+func dryRun(ctx context.Context, f *flags, b kernels.Backend, c *train.Config, preset train.Preset, dataGiven bool,
 	out io.Writer) error {
 	var data *train.Splits
 	var err error
@@ -379,7 +383,7 @@ func dryRun(ctx context.Context, b kernels.Backend, c *train.Config, preset trai
 		data, err = c.Resolve(ctx, display.Event, epsilon)
 	}
 	if err == nil {
-		err = c.ChoosePrecision(gpu)
+		err = c.ChoosePrecision(f.device.GPU)
 	}
 	if err != nil {
 		return err
@@ -392,10 +396,16 @@ func dryRun(ctx context.Context, b kernels.Backend, c *train.Config, preset trai
 	if err != nil {
 		return err
 	}
-	words, err := trainerWords(b, c, data)
+	tc, err := c.Trainer(data)
 	if err != nil {
 		return err
 	}
+	tc.DataMemory = f.dataMemory
+	words, err := train.TrainerWords(b, tc)
+	if err != nil {
+		return err
+	}
+	taken := words
 	n := c.Network
 	fmt.Fprintf(out, "\n%s\n", c.YAML())
 	fmt.Fprintf(out, "source      %s\n", preset.Source)
@@ -410,25 +420,26 @@ func dryRun(ctx context.Context, b kernels.Backend, c *train.Config, preset trai
 		fmt.Fprintf(out, "precision   %s for %.3g %% of them, by tensor cores\n", c.Precision,
 			100*float64(info.TensorMACs)/float64(info.MACs))
 	}
-	fmt.Fprintf(out, "memory      %s for training", bytesText(4*float64(words)))
+	fmt.Fprintf(out, "memory      %s for training", cli.Bytes(4*float64(words)))
 	if c.PreviewN > 0 {
 		words, err := preview.Words(b, c.Network, c.Precision, sigmas, c.PreviewN)
 		if err != nil {
 			return err
 		}
-		fmt.Fprintf(out, ", %s for previews", bytesText(4*float64(words)))
+		fmt.Fprintf(out, ", %s for previews", cli.Bytes(4*float64(words)))
+		taken += words
 	}
 	if data != nil {
-		size, where := data.Train.Size(), "of data"
-		if data.HeldOut != nil {
-			size += data.HeldOut.Size()
-		}
+		where := "of data"
 		if data.Mapped {
 			where = "of data on disk, mapped"
 		}
-		fmt.Fprintf(out, ", %s %s", bytesText(float64(size)), where)
+		fmt.Fprintf(out, ", %s %s", cli.Bytes(float64(tc.Place(0).Data)), where)
 	}
-	fmt.Fprintf(out, "\ncheckpoint  %s\n", bytesText(16*float64(info.Parameters)))
+	if free, own := b.FreeMemory(); own && data != nil {
+		fmt.Fprintf(out, "\ndata        %s", progress.PlacementText(tc.Place(free-4*int64(taken))))
+	}
+	fmt.Fprintf(out, "\ncheckpoint  %s\n", cli.Bytes(16*float64(info.Parameters)))
 	fmt.Fprintf(out, "loss        D/2 = %g with zero weights (anneal-power 2)\n", float64(n.D())/2)
 	fmt.Fprintf(out, "ladder      %s\n", ladderText(c, sigmas))
 	if c.Network.SeesSigma() {
@@ -451,19 +462,6 @@ func count(v float64) string {
 		}
 	}
 	return fmt.Sprintf("%.3g", v)
-}
-
-// bytesText writes a size of memory in powers of 1,024.
-func bytesText(v float64) string {
-	switch {
-	case v >= 1<<40:
-		return fmt.Sprintf("%.2f TiB", v/(1<<40))
-	case v >= 1<<30:
-		return fmt.Sprintf("%.2f GiB", v/(1<<30))
-	case v >= 1<<20:
-		return fmt.Sprintf("%.1f MiB", v/(1<<20))
-	}
-	return fmt.Sprintf("%.1f KiB", v/(1<<10))
 }
 
 // baseName returns the run's name without its number: the preset's, or the data's where that says more.
