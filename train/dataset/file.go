@@ -27,6 +27,7 @@ type dataFile struct {
 	size   int64         // of the file as it is stored
 	packed packing
 	head   []byte // the first headBytes of the content
+	whole  bool   // head is all of it
 	format *format
 }
 
@@ -93,6 +94,7 @@ func (f *dataFile) start() (err error) {
 	if f.head, err = f.r.Peek(headBytes); err != nil && err != io.EOF {
 		return f.damaged(err)
 	}
+	f.whole = err == io.EOF
 	if len(f.head) == 0 {
 		return fmt.Errorf("%s: expected data, found an empty file; copy or download it again", f.path)
 	}

@@ -182,17 +182,26 @@ func preferTraining(paths []string, word string) []string {
 	return paths
 }
 
-// baseNames lists the file names of paths, the first six of them, with commas between.
+// baseNames lists the file names of paths as [listNames] does.
 func baseNames(paths []string) string {
-	var names []string
+	names := make([]string, len(paths))
 	for i, p := range paths {
+		names[i] = filepath.Base(p)
+	}
+	return listNames(names)
+}
+
+// listNames lists the first six names, with commas between.
+func listNames(names []string) string {
+	var list []string
+	for i, n := range names {
 		if i == 6 {
-			names = append(names, fmt.Sprintf("and %d more", len(paths)-i))
+			list = append(list, fmt.Sprintf("and %d more", len(names)-i))
 			break
 		}
-		names = append(names, filepath.Base(p))
+		list = append(list, strings.TrimSpace(n))
 	}
-	return strings.Join(names, ", ")
+	return strings.Join(list, ", ")
 }
 
 // hidden tells by its name that a file or folder is no data: those of the system, which begin with a dot, and a few

@@ -14,15 +14,16 @@ import (
 func samples(t *testing.T) map[string][][]byte {
 	picture := pngOf(t, gradient(6, 8, 1))
 	return map[string][][]byte{
-		"IDX":                              {idxFile(0x803, 24, 3, 2, 4), idxFile(0x804, 3, 1, 1, 1, 3), gzipped(t, idxFile(0x803, 24, 3, 2, 4))},
-		"NPY":                              {npyOf("<f4", "(1, 2)", false, floats(1, 2)), npyOf("<i8", "(4,)", false, make([]byte, 32))},
-		"NPY of images with channels":      {npyOf("|u1", "(1, 1, 1, 3)", false, upTo(3))},
-		"NPY of images":                    {npyOf("|u1", "(2, 3, 4)", false, upTo(24)), []byte("\x93NUMPY\x01\x00\xff\xff{")},
-		"NPY of other dimensions":          {npyOf("|u1", "()", false, upTo(1)), npyOf("|u1", "(1, 1, 1, 1, 1)", false, upTo(1))},
-		"ZIP":                              {zipOf(t, map[string][]byte{"a.png": picture}, nil), zipOf(t, nil, nil)},
-		"TAR":                              {tarOf(t, map[string][]byte{"a.png": picture}), gzipped(t, tarOf(t, map[string][]byte{"a": nil}))},
-		"picture":                          {picture, jpegOf(t, gradient(6, 8, 1)), gzipped(t, picture)},
-		"table":                            {[]byte("a,b\n1,2\n"), []byte("\ufeff1 2\n"), []byte(strings.Repeat("é", 3000))},
+		"IDX":                         {idxFile(0x803, 24, 3, 2, 4), idxFile(0x804, 3, 1, 1, 1, 3), gzipped(t, idxFile(0x803, 24, 3, 2, 4))},
+		"NPY":                         {npyOf("<f4", "(1, 2)", false, floats(1, 2)), npyOf("<i8", "(4,)", false, make([]byte, 32))},
+		"NPY of images with channels": {npyOf("|u1", "(1, 1, 1, 3)", false, upTo(3))},
+		"NPY of images":               {npyOf("|u1", "(2, 3, 4)", false, upTo(24)), []byte("\x93NUMPY\x01\x00\xff\xff{")},
+		"NPY of other dimensions":     {npyOf("|u1", "()", false, upTo(1)), npyOf("|u1", "(1, 1, 1, 1, 1)", false, upTo(1))},
+		"ZIP":                         {zipOf(t, map[string][]byte{"a.png": picture}, nil), zipOf(t, nil, nil)},
+		"TAR":                         {tarOf(t, map[string][]byte{"a.png": picture}), gzipped(t, tarOf(t, map[string][]byte{"a": nil}))},
+		"picture":                     {picture, jpegOf(t, gradient(6, 8, 1)), gzipped(t, picture)},
+		"table": {[]byte("a,b\n1,2\n"), []byte("\ufeff1 2\n"), []byte(strings.Repeat("é", 3000)),
+			[]byte("BMI,a\n1,2\n"), []byte("h\xf6he;1\n"), []byte("\xff\xfe1\x002\x00"), []byte("1\x00\n\x002\x00"), []byte("[mm],b\n1,2\n")},
 		"CIFAR-10":                         {cifarFile(1), append([]byte{0, 0, 8, 3}, make([]byte, 3069)...), append([]byte{0, 0, 9, 3}, make([]byte, 3069)...)},
 		"IDX labels":                       {idxFile(0x801, 9, 9), append(idxFile(0x801, 0, 3065), make([]byte, 3065)...)},
 		"IDX table":                        {idxFile(0x802, 9, 3, 3)},
@@ -32,12 +33,14 @@ func samples(t *testing.T) map[string][][]byte {
 		"WebP":                             {[]byte("RIFF\x00\x00\x00\x00WEBPVP8 ")},
 		"Zstandard":                        {[]byte("\x28\xb5\x2f\xfd\x00")},
 		"xz":                               {[]byte("\xfd7zXZ\x00")},
-		"7-Zip or RAR":                     {[]byte("7z\xbc\xaf\x27\x1c\x00"), []byte("Rar!\x1a\x07\x00")},
+		"7-Zip or RAR":                     {[]byte("7z\xbc\xaf\x27\x1c\x00"), []byte("7z\xbc\xaf"), []byte("Rar!\x1a\x07\x00")},
 		"HDF5":                             {[]byte("\x89HDF\r\n\x1a\n")},
-		"UTF-16":                           {[]byte("\xff\xfea\x00,\x00"), []byte("\xfe\xff\x00a\x00,")},
+		"UTF-16":                           {[]byte("\xff\xfe<\x00a\x00"), []byte("\xfe\xff\x00<\x00a")},
+		"UTF-32":                           {[]byte("\xff\xfe\x00\x001\x00\x00\x00"), []byte("\x00\x00\xfe\xff\x00\x00\x001")},
+		"JSON":                             {[]byte(`{"x": [1, 2]}`), []byte("\ufeff[[1, 2],\n[3, 4]]"), []byte("{\"a\":1}\n{\"a\":2}\n")},
 		"HTML or XML":                      {[]byte("\n <html>"), []byte("<?xml?>")},
 		"unknown, compressed":              {gzipped(t, []byte("\x00ello"))},
-		"unknown":                          {{0, 1, 2, 3}, {0}, []byte("RIFF\x00\x00\x00\x00WAVEfmt ")},
+		"unknown":                          {{0, 1, 2, 3}, {0}, []byte("1\x002"), []byte("\xf6\xe4\xfc1"), []byte("ab\x1a1"), []byte("RIFF\x00\x00\x00\x00WAVEfmt ")},
 	}
 }
 
