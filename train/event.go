@@ -10,7 +10,7 @@ import (
 
 // Event is something that happened in a run: a value of one of these types, in the order in which they come.
 //
-//	Opening, Reading, DataNote, Opened              the data is opened              Config.Resolve
+//	Opening, Reading, DataNote, Opened, DataNote    the data is opened              Config.Resolve
 //	Comparing, Compared, Diameter, PairDistances    a rule asks for its distances   Config.Resolve
 //	StartedFrom, SetAside, Training                 the run starts                  Run
 //	Progress, Logged                                it trains                       Run

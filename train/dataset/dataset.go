@@ -19,6 +19,8 @@ type Set struct {
 	Sum    string  // CRC-32C of the shape and the values, in hexadecimal
 	Scaler *Scaler // how vectors were standardised; nil: they were not
 	Mapped bool    // the images lie in a mapped file, not in memory
+	// Notes say for people, a line each, what was taken for what and what was passed over.
+	Notes []string
 
 	hashes []uint64 // of the rows as the file has them, where standardising has changed them; see Split
 }
@@ -118,10 +120,10 @@ func (o *opener) open() (*Set, error) {
 	if err != nil {
 		return nil, err
 	}
-	if p.Note != "" {
-		o.note("         %s", p.Note)
-	}
 	set := &Set{Data: p.data(), Sum: p.Sum, Mapped: p.mapped}
+	if p.Note != "" {
+		set.Notes = append(set.Notes, p.Note)
+	}
 	set.Name = fmt.Sprintf("%s: %s, %d images %s", in.title, p.Kind, set.N, shape(&set.Data))
 	return set, nil
 }

@@ -1,4 +1,4 @@
-// Encodings of single pictures: PNG and JPEG. To add one, add a row here.
+// Encodings of single pictures: PNG, JPEG and WebP. To add one, add a row here.
 
 package dataset
 
@@ -15,36 +15,73 @@ import (
 	"strings"
 
 	"github.com/bep/imagemeta"
+	"golang.org/x/image/webp"
 )
 
 // encoding is one way to store a picture in a file.
 type encoding struct {
 	name         string   // for people
-	mark         string   // how such a file begins
+	mark         string   // how such a file begins; ? is any byte
 	endings      []string // of the names of such files, in lower case
 	decode       func(io.Reader) (image.Image, error)
 	decodeConfig func(io.Reader) (image.Config, error) // the size and the colour model, from the header
-	metadata     imagemeta.ImageFormat                 // where EXIF is in such a file
+	metadata     imagemeta.ImageFormat                 // where EXIF is in such a file, or in what exif returns of it
+	exif         func(data []byte) []byte              // returns the EXIF in a file; nil: it is the file
+	exifLast     func(head []byte) bool                // tells of the start of a file that EXIF comes at its end
 	// isGrey, unless nil, tells of the start of a file that its picture is grey though its colour model does not say
 	// so.
 	isGrey func(head []byte) bool
+	// density is the most pixels that a byte of a file with this start can hold; nil: without a useful bound. No JPEG
+	// shrinks more than deflate: a block of 64 pixels takes a bit at least.
+	density func(head []byte) int64
+	// unread, unless nil, returns what is not read of such a file, though its header is.
+	unread func(head []byte) error
 }
 
 var encodings = []encoding{
 	{name: "PNG", mark: "\x89PNG\r\n\x1a\n", endings: []string{".png"},
-		decode: png.Decode, decodeConfig: png.DecodeConfig, metadata: imagemeta.PNG, isGrey: isGreyAlphaPNG},
+		decode: png.Decode, decodeConfig: png.DecodeConfig, metadata: imagemeta.PNG, isGrey: isGreyAlphaPNG, density: densityOfPNG},
 	{name: "JPEG", mark: "\xff\xd8\xff", endings: []string{".jpg", ".jpeg", ".jpe", ".jfif"},
-		decode: jpeg.Decode, decodeConfig: jpeg.DecodeConfig, metadata: imagemeta.JPEG},
+		decode: jpeg.Decode, decodeConfig: jpeg.DecodeConfig, metadata: imagemeta.JPEG,
+		density: func([]byte) int64 { return deflateRatio }},
+	{name: "WebP", mark: "RIFF????WEBP", endings: []string{".webp"},
+		decode: decodeWebP, decodeConfig: webp.DecodeConfig, metadata: imagemeta.TIFF, exif: exifOfWebP,
+		exifLast: func(head []byte) bool { return hasFlagWebP(head, 8) }, unread: animatedWebP},
 }
 
 // encodingOf recognises the start of a picture; nil: it is none.
 func encodingOf(head []byte) *encoding {
 	for i := range encodings {
-		if bytes.HasPrefix(head, []byte(encodings[i].mark)) {
+		if encodings[i].marks(head) {
 			return &encodings[i]
 		}
 	}
 	return nil
+}
+
+// marks tells whether a file begins with the mark of the encoding.
+func (e *encoding) marks(head []byte) bool {
+	if len(head) < len(e.mark) {
+		return false
+	}
+	for i := range len(e.mark) {
+		if e.mark[i] != '?' && e.mark[i] != head[i] {
+			return false
+		}
+	}
+	return true
+}
+
+// densityOfPNG: deflate shrinks lines of pixels of 1, 2, 4, 8 or 16 bits a channel.
+func densityOfPNG(head []byte) int64 {
+	if len(head) < 26 {
+		return deflateRatio
+	}
+	bits := int64(head[24]) * map[byte]int64{2: 3, 4: 2, 6: 4}[head[25]]
+	if bits == 0 {
+		bits = int64(head[24])
+	}
+	return 8 * deflateRatio / max(1, bits)
 }
 
 // encodingNames lists the names of all encodings, such as "PNG or JPEG".
@@ -89,6 +126,11 @@ func isGreyAlphaPNG(head []byte) bool { return len(head) > 25 && head[25] == 4 }
 // says nothing: the picture is taken as it is.
 func (e *encoding) orientation(data []byte) int {
 	o := 1
+	if e.exif != nil {
+		if data = e.exif(data); data == nil {
+			return o
+		}
+	}
 	imagemeta.Decode(imagemeta.Options{R: bytes.NewReader(data), ImageFormat: e.metadata, Sources: imagemeta.EXIF,
 		ShouldHandleTag: func(t imagemeta.TagInfo) bool { return t.Tag == "Orientation" && t.Namespace == "IFD0" },
 		HandleTag: func(t imagemeta.TagInfo) error {
@@ -108,7 +150,7 @@ func (e *encoding) damaged(path string, err error) error {
 	}
 	found := "damage"
 	var unsupported jpeg.UnsupportedError
-	if errors.As(err, &unsupported) {
+	if errors.As(err, &unsupported) || err == errAnimated {
 		found = "a kind that is not read"
 	}
 	return fmt.Errorf("%s: expected a whole %s picture, found %s (%w); copy or download it again, convert it to PNG, "+

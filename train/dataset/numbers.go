@@ -83,8 +83,18 @@ func (s numberStyle) plain(field string) string {
 	return strings.Replace(f, s.decimal, ".", 1)
 }
 
+// number reads a number. The error is that of strconv.
+func (s numberStyle) number(field string) (float64, error) {
+	if f := strings.TrimSpace(field); s.decimal == "." { // nearly always as Go has it
+		if v, err := strconv.ParseFloat(f, 64); err == nil {
+			return v, nil
+		}
+	}
+	return strconv.ParseFloat(s.plain(field), 64)
+}
+
 func (s numberStyle) isNumber(field string) bool {
-	_, err := strconv.ParseFloat(s.plain(field), 64)
+	_, err := s.number(field)
 	return err == nil || errors.Is(err, strconv.ErrRange)
 }
 
@@ -97,21 +107,19 @@ func isMissing(field string) bool {
 // parse reads a field. The error says what was found instead of a finite number, and what to do.
 func (s numberStyle) parse(field string) (float64, error) {
 	f := strings.TrimSpace(field)
-	v, err := strconv.ParseFloat(s.plain(f), 64)
+	v, err := s.number(f)
 	switch {
+	case err == nil && v-v == 0:
+		return v, nil
 	case f == "":
 		return 0, errors.New("an empty field; fill it in, or remove the row or the column (`columns`)")
-	case isMissing(f):
-		return 0, fmt.Errorf("%q, a missing value; fill it in, or remove the row or the column (`columns`)", f)
-	case err == nil && math.IsNaN(v):
+	case isMissing(f) || math.IsNaN(v):
 		return 0, fmt.Errorf("%q, a missing value; fill it in, or remove the row or the column (`columns`)", f)
 	case errors.Is(err, strconv.ErrRange) || math.IsInf(v, 0):
 		return 0, fmt.Errorf("%q, which is not finite; mend it, or remove the row or the column (`columns`)", f)
-	case err != nil && (decimalComma.isNumber(f) || thousandComma.isNumber(f)):
+	case decimalComma.isNumber(f) || thousandComma.isNumber(f):
 		return 0, fmt.Errorf("%q, whose comma or point may be a decimal one or stand between thousands; "+
 			"write all numbers with a decimal point alone", f)
-	case err != nil:
-		return 0, fmt.Errorf("%q; name the columns of numbers with `columns`", shorten(f))
 	}
-	return v, nil
+	return 0, fmt.Errorf("%q; name the columns of numbers with `columns`", shorten(f))
 }

@@ -166,9 +166,14 @@ func readHeader(e entry) (s surveyed, ok bool, err error) {
 	if err != nil {
 		return s, false, enc.damaged(e.path, err)
 	}
+	if enc.unread != nil {
+		if err := enc.unread(data); err != nil {
+			return s, false, enc.damaged(e.path, err)
+		}
+	}
 	pixels := int64(c.Width) * int64(c.Height)
 	switch {
-	case pixels > e.size*deflateRatio: // no JPEG shrinks more either: a block of 64 pixels takes a bit at least
+	case enc.density != nil && pixels > e.size*enc.density(data):
 		return s, false, fmt.Errorf("%s: expected %dx%d pixels as its header says, found %d bytes, which cannot hold them; "+
 			"copy or download the file again", e.path, c.Width, c.Height, e.size)
 	case pixels > maxPixels:
@@ -176,6 +181,11 @@ func readHeader(e entry) (s surveyed, ok bool, err error) {
 			e.path, maxPixels/1_000_000, c.Width, c.Height)
 	}
 	s.shape = size{c.Height, c.Width}
+	if enc.exifLast != nil && enc.exifLast(data) && e.size > int64(len(data)) {
+		if data, err = e.read(maxFile); err != nil {
+			return s, false, err
+		}
+	}
 	if enc.orientation(data) >= 5 {
 		s.shape = size{c.Width, c.Height}
 	}

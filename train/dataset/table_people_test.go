@@ -77,9 +77,8 @@ func TestTablesOfPeople(t *testing.T) {
 		"no index":                      {"1,5\n2,7\n4,6\n", Settings{}, "1 5;2 7;4 6", "no header", "counts"},
 	} {
 		c.set.Standardize = "none"
-		var notes []string
-		s, err := Source{Spec: filepath.Join(write(t, map[string][]byte{"t": []byte(c.text)}), "t"), Settings: c.set,
-			Note: func(l string) { notes = append(notes, l) }}.Open(context.Background())
+		s, err := Source{Spec: filepath.Join(write(t, map[string][]byte{"t": []byte(c.text)}), "t"),
+			Settings: c.set}.Open(context.Background())
 		if err != nil {
 			t.Errorf("%s: %v", name, err)
 			continue
@@ -91,8 +90,8 @@ func TestTablesOfPeople(t *testing.T) {
 		if got := strings.Join(rows, ";"); got != c.want {
 			t.Errorf("%s: %s", name, got)
 		}
-		if len(notes) != 1 || !strings.Contains(notes[0], c.says) || c.not != "" && strings.Contains(notes[0], c.not) {
-			t.Errorf("%s: it says %q", name, notes)
+		if len(s.Notes) != 1 || !strings.Contains(s.Notes[0], c.says) || c.not != "" && strings.Contains(s.Notes[0], c.not) {
+			t.Errorf("%s: it says %q", name, s.Notes)
 		}
 	}
 }

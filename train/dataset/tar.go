@@ -10,13 +10,44 @@ import (
 	"io"
 	"path"
 	"runtime"
+	"strconv"
 	"strings"
 	"sync"
 )
 
-// isTAR recognises the mark of POSIX, which GNU tar writes too. An IDX file may have it among its pixels.
+// isTAR recognises the mark of POSIX, which GNU tar writes too. An IDX file may have it among its pixels. The oldest
+// form (tar --format=v7) has no mark: it is told by the checksum of its first header.
 func isTAR(f *dataFile) bool {
-	return len(f.head) >= 262 && string(f.head[257:262]) == "ustar" && !isIDX(f)
+	switch {
+	case isIDX(f) || len(f.head) < tarBlock:
+		return len(f.head) >= 262 && string(f.head[257:262]) == "ustar" && !isIDX(f)
+	case string(f.head[257:262]) == "ustar":
+		return true
+	}
+	return f.head[0] != 0 && tarSum(f.head[:tarBlock]) == tarSumStored(f.head)
+}
+
+const tarBlock = 512
+
+// tarSum is the sum of the bytes of a header, with spaces for the checksum in it.
+func tarSum(header []byte) int64 {
+	sum := int64(0)
+	for i, b := range header {
+		if i >= 148 && i < 156 {
+			b = ' '
+		}
+		sum += int64(b)
+	}
+	return sum
+}
+
+// tarSumStored is the checksum that a header has, in octal; -1 if it has none.
+func tarSumStored(header []byte) int64 {
+	sum, err := strconv.ParseInt(strings.Trim(string(header[148:156]), " \x00"), 8, 64)
+	if err != nil {
+		return -1
+	}
+	return sum
 }
 
 // openTAR returns the pictures of a TAR, which may be compressed.

@@ -55,17 +55,17 @@ func (o *opener) readVectors(in *inputs) (*Set, error) {
 			return nil, err
 		}
 	}
-	for i, note := range t.notes {
-		if i == 0 || note != t.notes[0] {
-			o.note("         %s", note)
-		}
-	}
 	d := len(t.number)
 	n := len(t.x) / max(d, 1)
 	if n < 2 {
 		return nil, fmt.Errorf("%s: expected two rows of numbers or more, found %d; choose another file", o.Spec, n)
 	}
 	set := &Set{Data: kernels.Data{N: n, H: 1, W: 1, C: d}, hashes: make([]uint64, n)}
+	for i, note := range t.notes {
+		if i == 0 || note != t.notes[0] {
+			set.Notes = append(set.Notes, note)
+		}
+	}
 	for i := range n { // before standardising, so that no other row changes the part that this one is in
 		set.hashes[i] = hashFloats(t.x[i*d : (i+1)*d])
 	}
