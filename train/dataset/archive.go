@@ -36,6 +36,17 @@ func (a archive) walk(ctx context.Context, visit func(entry) error) error {
 	return f.unchanged()
 }
 
+// belowRoot returns a path in an archive without what would lead out of it.
+func belowRoot(name string) string { return strings.TrimPrefix(path.Clean("/"+name), "/") }
+
+// linkTarget returns the path below the root that a symbolic link leads to; "." where it leads out of the archive.
+func linkTarget(link, to string) string {
+	if at := path.Join(path.Dir(link), to); !path.IsAbs(to) && at != ".." && !strings.HasPrefix(at, "../") {
+		return at
+	}
+	return "."
+}
+
 // hiddenPath tells whether any part of a path in an archive is hidden.
 func hiddenPath(name string) bool {
 	for part := range strings.SplitSeq(strings.TrimPrefix(path.Clean("/"+strings.ReplaceAll(name, `\`, "/")), "/"), "/") {

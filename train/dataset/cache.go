@@ -226,6 +226,37 @@ func (s *pixelStore) put(i int, row []byte) error {
 	return nil
 }
 
+// remove takes some images out, whose places rise, and closes the gaps.
+func (s *pixelStore) remove(places []int) error {
+	to := 0
+	row := make([]byte, s.row)
+	for i := range s.N {
+		if len(places) > 0 && places[0] == i {
+			places = places[1:]
+			continue
+		}
+		switch {
+		case to == i:
+		case s.file != nil:
+			if _, err := s.file.ReadAt(row, cacheHeader+int64(i)*int64(s.row)); err != nil {
+				return (&cache{filepath.Dir(s.file.Name())}).writeError(err)
+			}
+			if err := s.put(to, row); err != nil {
+				return err
+			}
+		default:
+			copy(s.u8[to*s.row:(to+1)*s.row], s.u8[i*s.row:])
+		}
+		to++
+	}
+	s.N = to
+	if s.file == nil {
+		s.u8 = s.u8[:to*s.row]
+		return nil
+	}
+	return (&cache{filepath.Dir(s.file.Name())}).writeError(s.file.Truncate(cacheHeader + int64(to)*int64(s.row)))
+}
+
 // discard removes what was stored.
 func (s *pixelStore) discard() {
 	if s.file != nil {
@@ -249,7 +280,7 @@ func (s *pixelStore) finish() (*pixels, error) {
 		s.Sum = checksum(&d)
 		var head []byte
 		if head, err = json.Marshal(s.pixels); err == nil && len(head) > cacheHeader {
-			s.Note, s.Kind = "", ""
+			s.Note = ""
 			head, err = json.Marshal(s.pixels)
 		}
 		if err == nil {

@@ -111,7 +111,11 @@ func (o *opener) open() (*Set, error) {
 	var p *pixels
 	switch in.kind {
 	case kindVectors:
-		return o.readVectors(in)
+		set, err := o.readVectors(in)
+		if err == nil {
+			set.Notes = append(in.notes, set.Notes...)
+		}
+		return set, err
 	case kindPictures:
 		p, err = o.readPictures(in.collections)
 	default:
@@ -120,7 +124,7 @@ func (o *opener) open() (*Set, error) {
 	if err != nil {
 		return nil, err
 	}
-	set := &Set{Data: p.data(), Sum: p.Sum, Mapped: p.mapped}
+	set := &Set{Data: p.data(), Sum: p.Sum, Mapped: p.mapped, Notes: in.notes}
 	if p.Note != "" {
 		set.Notes = append(set.Notes, p.Note)
 	}

@@ -142,17 +142,30 @@ func (e *encoding) orientation(data []byte) int {
 	return o
 }
 
+// damagedPicture is the error for a picture that cannot be decoded.
+type damagedPicture struct {
+	path, expected, found, todo string
+	err                         error
+}
+
+func (d *damagedPicture) Error() string {
+	return fmt.Sprintf("%s: expected %s, found %s; %s, or pass it over with `damaged` skip", d.path, d.expected, d.found,
+		d.todo)
+}
+
+func (d *damagedPicture) Unwrap() error { return d.err }
+
 // damaged is the error for a picture that cannot be decoded.
 func (e *encoding) damaged(path string, err error) error {
+	d := &damagedPicture{path: path, expected: "a whole " + e.name + " picture", err: err}
 	if errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, io.EOF) {
-		return fmt.Errorf("%s: expected a whole %s picture, found one that is cut short; copy or download it again, "+
-			"or remove it", path, e.name)
+		d.found, d.todo = "one that is cut short", "copy or download it again"
+		return d
 	}
-	found := "damage"
+	d.found, d.todo = fmt.Sprintf("damage (%v)", err), "copy or download it again, convert it to PNG"
 	var unsupported jpeg.UnsupportedError
 	if errors.As(err, &unsupported) || err == errAnimated {
-		found = "a kind that is not read"
+		d.found = fmt.Sprintf("a kind that is not read (%v)", err)
 	}
-	return fmt.Errorf("%s: expected a whole %s picture, found %s (%w); copy or download it again, convert it to PNG, "+
-		"or remove it", path, e.name, found, err)
+	return d
 }

@@ -13,6 +13,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"syscall"
 )
 
 // headBytes is how much of a file is looked at to recognise its format.
@@ -147,8 +148,17 @@ func sameFile(path string, before, after fs.FileInfo) error {
 
 // unreadable wraps an error of the operating system.
 func unreadable(path string, err error) error {
+	if tooManyFiles(err) {
+		return fmt.Errorf("%s: expected a file that can be opened, found that too many are open (%w); close other programs "+
+			"or raise the limit (ulimit -n)", path, withoutPath(err))
+	}
 	return fmt.Errorf("%s: expected a file that can be read, found an error: %w; check the path and its permissions", path,
 		withoutPath(err))
+}
+
+// tooManyFiles tells of an error that the process or the machine has too many open files, whichever it was to open.
+func tooManyFiles(err error) bool {
+	return errors.Is(err, syscall.EMFILE) || errors.Is(err, syscall.ENFILE)
 }
 
 // withoutPath is an error of the operating system without the path in it, which our own sentences name already.

@@ -6,6 +6,7 @@ package dataset
 import (
 	"bytes"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"path/filepath"
 	"slices"
@@ -56,8 +57,9 @@ func (f *format) kind() kind {
 }
 
 var (
-	imageSettings = []string{"crop", "size", "channels"}
-	tableSettings = []string{"standardize", "columns", "header"}
+	imageSettings   = []string{"crop", "size", "channels"}
+	pictureSettings = append([]string{"damaged"}, imageSettings...)
+	tableSettings   = []string{"standardize", "columns", "header"}
 )
 
 // formats are all formats, in the order in which a file is compared with them; the last takes any file. CIFAR-10,
@@ -72,9 +74,9 @@ var formats = []format{
 		images: openNPY, settings: imageSettings, folder: alone},
 	{name: "NPY of other dimensions", recognise: starts("\x93NUMPY"), refuse: refuseNPY, folder: alone},
 	{name: "ZIP", recognise: starts("PK\x03\x04", "PK\x05\x06", "PK\x07\x08"),
-		pictures: openZIP, settings: imageSettings, folder: alone},
-	{name: "TAR", recognise: isTAR, pictures: openTAR, settings: imageSettings, folder: alone},
-	{name: "picture", recognise: isPictureFile, pictures: openPicture, settings: imageSettings},
+		pictures: openZIP, settings: pictureSettings, folder: alone},
+	{name: "TAR", recognise: isTAR, pictures: openTAR, settings: pictureSettings, folder: alone},
+	{name: "picture", recognise: isPictureFile, pictures: openPicture, settings: pictureSettings},
 	{name: "7-Zip or RAR", recognise: starts("7z\xbc\xaf", "Rar!\x1a"),
 		refuse: notRead("an archive of 7-Zip or RAR", "unpack it and give the folder")},
 	{name: "JSON", recognise: isJSON, refuse: notRead("JSON", "save the numbers in it as CSV or with numpy.save")},
@@ -209,8 +211,36 @@ func notRead(found, todo string) func(f *dataFile) error {
 	return func(f *dataFile) error { return refusal(f, found, todo) }
 }
 
-func refusal(f *dataFile, found, todo string) error {
-	return fmt.Errorf("%s: %s, found %s; %s", f.path, expectedFile, found, todo)
+func refusal(f *dataFile, found, todo string) error { return &refused{f.path, found, todo} }
+
+// refused is the error for a file of a format that is not read.
+type refused struct{ path, found, todo string }
+
+func (r *refused) Error() string {
+	return fmt.Sprintf("%s: %s, found %s; %s", r.path, expectedFile, r.found, r.todo)
+}
+
+// whatIs says for people what a file is that is no picture, by its start.
+func whatIs(name string, head []byte, size int64) string {
+	if size == 0 {
+		return "empty"
+	}
+	f := &dataFile{path: name, head: head[:min(len(head), headBytes)], size: size}
+	f.whole = int64(len(f.head)) == size
+	switch format := recognise(f); {
+	case format.name == "table":
+		return "text"
+	case format.name == "unknown":
+		return "of no form that is known"
+	case format.refuse != nil:
+		var r *refused
+		if errors.As(format.refuse(f), &r) {
+			return r.found
+		}
+		return format.name
+	default:
+		return format.name
+	}
 }
 
 // otherPicture refuses a picture of another encoding.

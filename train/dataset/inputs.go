@@ -17,6 +17,7 @@ type inputs struct {
 	files       []*dataFile  // of images or of vectors, in the order of the specification
 	collections []collection // of pictures
 	settings    []string     // the settings that any of it has a use for
+	notes       []string     // for Set.Notes
 
 	first string // the path that decided the kind
 }
@@ -52,13 +53,17 @@ func (in *inputs) addAll(paths []string) error {
 			}
 			continue
 		}
-		chosen, pictures, err := chooseFiles(path)
+		chosen, pictures, passed, err := chooseFiles(path)
 		if err != nil {
 			return err
 		}
-		if len(pictures) > 0 {
-			in.collections = append(in.collections, fileList{pictures, "folder"})
-			if err := in.add(path, kindPictures, imageSettings); err != nil {
+		if len(passed) > 0 {
+			in.notes = append(in.notes, fmt.Sprintf("taken from the folder: %s; passed over: %s", shortNames(chosen),
+				shortNames(passed)))
+		}
+		if pictures != nil {
+			in.collections = append(in.collections, pictures)
+			if err := in.add(path, kindPictures, pictureSettings); err != nil {
 				return err
 			}
 		}

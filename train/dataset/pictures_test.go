@@ -453,7 +453,7 @@ func TestBadPictures(t *testing.T) {
 		{"animated WebP", map[string][]byte{"a.webp": animated}, "F/a.webp", Settings{}, "F/a.webp: expected a whole WebP picture, found a kind that is not read (an animation)"},
 		{"WebP cut short", map[string][]byte{"a.webp": webp[:len(webp)-20]}, "F", Settings{}, "F/a.webp: expected a whole WebP picture, found"},
 		{"PNG of one bit that claims too much", map[string][]byte{"a.png": append(oneBit, 1)}, "F/a.png", Settings{Size: "8"}, "F/a.png: expected 10000x10000 pixels as its header says, found 34 bytes, which cannot hold them"},
-		{"named as a picture", map[string][]byte{"a.png": []byte("no picture")}, "F", Settings{}, "F: expected PNG, JPEG or WebP pictures, found only other files (a.png)"},
+		{"named as a picture", map[string][]byte{"a.png": []byte("no picture")}, "F", Settings{}, "F: expected PNG, JPEG or WebP pictures, found only other files (a.png: text)"},
 		{"encrypted ZIP", map[string][]byte{"a.zip": encrypted}, "F/a.zip", Settings{}, "F/a.zip: a.png: expected a file without a password, found an encrypted one; unpack the ZIP"},
 		{"ZIP that claims too much", map[string][]byte{"a.zip": claims}, "F/a.zip", Settings{}, "F/a.zip: expected 1073741824 bytes in it as its headers say, found a ZIP of"},
 		{"ZIP of another method", map[string][]byte{"a.zip": method}, "F/a.zip", Settings{}, "F/a.zip: a.png: expected a file stored or deflated, found compression method 99"},
@@ -558,7 +558,7 @@ func TestFilesThatChange(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			c = fileList{list, "folder"}
+			c = list
 		} else {
 			changed = filepath.Join(write(t, map[string][]byte{name: content}), name)
 			s, err := openFile(changed)

@@ -19,6 +19,9 @@ type Settings struct {
 	Channels string `yaml:"channels,omitempty"` // "grey" or "colour"; "": grey if every image is
 	Layout   string `yaml:"layout,omitempty"`   // of NPY in four dimensions: "nhwc" or "nchw"; "": by the size of C
 
+	// Of pictures: "skip" passes damaged ones over, "stop" or "" stops at them.
+	Damaged string `yaml:"damaged,omitempty"`
+
 	// Of tables:
 	Columns string `yaml:"columns,omitempty"` // names, numbers from 1 and ranges, with commas; "": all
 	Header  string `yaml:"header,omitempty"`  // "yes" or "no"; "": no if the first line is all numbers
@@ -41,6 +44,7 @@ func (s Settings) rules() []settingRule {
 		{"size", s.Size, checkSize, "image files"},
 		{"channels", s.Channels, oneOf("grey", "colour"), "image files"},
 		{"layout", s.Layout, oneOf("nhwc", "nchw"), "NPY images of four dimensions"},
+		{"damaged", s.Damaged, oneOf("skip", "stop"), "pictures"},
 		{"standardize", s.Standardize, oneOf("columns", "whiten", "none"), "vectors from files"},
 		{"columns", s.Columns, checkNothing, "tables (CSV)"},
 		{"header", s.Header, oneOf("yes", "no"), "tables (CSV)"},

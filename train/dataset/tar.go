@@ -4,11 +4,11 @@ package dataset
 
 import (
 	"archive/tar"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io"
-	"path"
 	"runtime"
 	"strconv"
 	"strings"
@@ -95,6 +95,14 @@ func readTAR(ctx context.Context, f *dataFile, work chan<- entry) error {
 		return f.changedOr(fmt.Errorf("%s: expected a whole TAR, found damage (%w); copy or download the file again",
 			f.path, err))
 	}
+	send := func(e entry) error {
+		select {
+		case work <- e:
+			return nil
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
 	for seq := 0; ; seq++ {
 		h, err := t.Next()
 		if err == io.EOF {
@@ -107,28 +115,45 @@ func readTAR(ctx context.Context, f *dataFile, work chan<- entry) error {
 		if err != nil {
 			return damaged(err)
 		}
-		if h.Typeflag != tar.TypeReg || hiddenPath(h.Name) {
+		name := belowRoot(h.Name)
+		e := entry{name: name, path: f.path + ": " + h.Name, seq: seq}
+		switch {
+		case h.Typeflag != tar.TypeReg && h.Typeflag != tar.TypeLink && h.Typeflag != tar.TypeSymlink:
+			continue
+		case hiddenPath(h.Name):
+			e.hidden = true
+		case h.Typeflag == tar.TypeLink:
+			e.link = cmp.Or(belowRoot(h.Linkname), ".")
+		case h.Typeflag == tar.TypeSymlink:
+			e.link = linkTarget(name, h.Linkname)
+		}
+		if e.hidden || e.link != "" {
+			if err := send(e); err != nil {
+				return err
+			}
 			continue
 		}
-		name := strings.TrimPrefix(path.Clean("/"+h.Name), "/")
 		data := make([]byte, min(h.Size, 16))
 		if _, err := io.ReadFull(t, data); err != nil {
 			return damaged(err)
 		}
-		if encodingOf(data) != nil && h.Size <= maxFile {
+		if encodingOf(data) == nil { // what it is will be told
+			rest, err := readUpTo(t, h.Size-int64(len(data)), headBytes)
+			if err != nil {
+				return damaged(err)
+			}
+			data = append(data, rest...)
+		} else if h.Size <= maxFile {
 			rest, err := readUpTo(t, h.Size-int64(len(data)), maxFile)
 			if err != nil {
 				return damaged(err)
 			}
 			data = append(data, rest...)
 		}
-		e := entry{name: name, path: f.path + ": " + h.Name, size: h.Size, seq: seq, read: func(limit int64) ([]byte, error) {
-			return data[:min(limit, int64(len(data)))], nil
-		}}
-		select {
-		case work <- e:
-		case <-ctx.Done():
-			return ctx.Err()
+		e.size = h.Size
+		e.read = func(limit int64) ([]byte, error) { return data[:min(limit, int64(len(data)))], nil }
+		if err := send(e); err != nil {
+			return err
 		}
 	}
 }

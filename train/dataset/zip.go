@@ -6,6 +6,7 @@ import (
 	"archive/zip"
 	"context"
 	"fmt"
+	"io/fs"
 	"path"
 	"strings"
 )
@@ -28,9 +29,11 @@ func visitZIP(ctx context.Context, f *dataFile, visit func(entry) error) error {
 	var list []*zip.File
 	claim := 0.0
 	for _, m := range z.File {
-		if m.Mode().IsRegular() && !hiddenPath(m.Name) && !strings.HasSuffix(m.Name, "/") {
+		if link := m.Mode()&fs.ModeSymlink != 0; (m.Mode().IsRegular() || link) && !strings.HasSuffix(m.Name, "/") {
 			list = append(list, m)
-			claim += float64(m.UncompressedSize64)
+			if !hiddenPath(m.Name) {
+				claim += float64(m.UncompressedSize64)
+			}
 		}
 	}
 	if claim > deflateRatio*float64(f.size) {
@@ -41,6 +44,16 @@ func visitZIP(ctx context.Context, f *dataFile, visit func(entry) error) error {
 		m := list[i]
 		e := entry{name: path.Clean(m.Name), path: f.path + ": " + m.Name, size: int64(m.UncompressedSize64), seq: i}
 		e.read = func(limit int64) ([]byte, error) { return readZIPMember(f, m, e.path, limit) }
+		switch {
+		case hiddenPath(m.Name):
+			e.hidden = true
+		case m.Mode()&fs.ModeSymlink != 0:
+			to, err := e.read(1 << 12) // where the link leads
+			if err != nil {
+				return err
+			}
+			e.link = linkTarget(e.name, string(to))
+		}
 		return visit(e)
 	})
 }

@@ -69,6 +69,12 @@ var groups = []struct {
 				Field: func(c *train.Config) any { return word{&c.Reading.Channels, "grey,colour"} },
 			},
 			{
+				Name: "damaged", Arg: "WHAT",
+				Help:    "what becomes of damaged pictures: stop lists them all and stops, skip passes them over",
+				Default: "stop",
+				Field:   func(c *train.Config) any { return word{&c.Reading.Damaged, "skip,stop"} },
+			},
+			{
 				Name: "layout", Arg: "ORDER",
 				Help:  "of NPY images (N, ...): nhwc, nchw, or auto: channels are the dimension that is 1 or 3",
 				Field: func(c *train.Config) any { return word{&c.Reading.Layout, "nhwc,nchw"} },
