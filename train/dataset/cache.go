@@ -54,6 +54,7 @@ type pixels struct {
 	Kind   string `json:"kind"`           // what they are, for people: "JPEG in a ZIP"
 	Note   string `json:"note,omitempty"` // for Source.Note, each time that they are read
 	Sum    string `json:"sum"`            // Set.Sum
+	Values values `json:"values,omitzero"`
 
 	u8     []byte
 	mapped bool
@@ -155,8 +156,8 @@ type pixelStore struct {
 }
 
 // cached returns the pixels for a key from the cache, or makes them: fill gets a store from newStore and puts all
-// images into it.
-func (o *opener) cached(key string, fill func(newStore func(pixels) (*pixelStore, error)) error) (*pixels, error) {
+// images into it. grow says that their number is only a claim.
+func (o *opener) cached(key string, grow bool, fill func(newStore func(pixels) (*pixelStore, error)) error) (*pixels, error) {
 	c, err := o.openCache()
 	if err != nil {
 		return nil, err
@@ -170,7 +171,7 @@ func (o *opener) cached(key string, fill func(newStore func(pixels) (*pixelStore
 	}
 	var s *pixelStore
 	err = fill(func(p pixels) (_ *pixelStore, err error) {
-		s, err = c.newStore(p, path, false)
+		s, err = c.newStore(p, path, grow)
 		return s, err
 	})
 	if err != nil {

@@ -128,6 +128,12 @@ func (o *opener) open() (*Set, error) {
 	if p.Note != "" {
 		set.Notes = append(set.Notes, p.Note)
 	}
+	if p.Values.White == 0 { // from a cache file of an earlier version
+		p.Values = values{float64(topByte(p.u8)), 255}
+	}
+	if note := p.Values.note(); note != "" {
+		set.Notes = append(set.Notes, note)
+	}
 	set.Name = fmt.Sprintf("%s: %s, %d images %s", in.title, p.Kind, set.N, shape(&set.Data))
 	return set, nil
 }

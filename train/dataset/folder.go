@@ -120,30 +120,40 @@ func chooseFiles(folder string) (data []string, pictures *fileList, passed []str
 // formatInFolder returns the format as which a file is taken from a folder; nil: it is not taken. It fails only for
 // what is no fault of the file.
 func formatInFolder(path string) (*format, error) {
-	name := strings.ToLower(filepath.Base(path))
 	f, err := openFile(path)
 	if tooManyFiles(err) {
 		return nil, err
 	}
 	if err == nil {
 		f.close()
+	}
+	return formatByRule(path, f, err), nil
+}
+
+// formatByRule returns the format as which a file is taken from a folder or an archive; nil: it is not taken. f is of
+// no use where err says that it could not be opened.
+func formatByRule(path string, f *dataFile, err error) *format {
+	name := strings.ToLower(filepath.Base(path))
+	if err == nil {
 		rule := f.format.folder
 		switch {
 		case rule == nil && f.format.refuse == nil: // a single picture
-			return nil, nil
+			return nil
+		case f.within != "" && f.format.pictures != nil: // an archive in an archive
+			return nil
 		case rule == nil || rule.doubt != nil && rule.doubt(f): // as its name says
 		case rule.endings == nil || slices.Contains(rule.endings, filepath.Ext(name)):
-			return f.format, nil
+			return f.format
 		default:
-			return nil, nil
+			return nil
 		}
 	}
 	for i := range formats {
 		if rule := formats[i].folder; rule != nil && rule.promised != nil && rule.promised(name) {
-			return &formats[i], nil
+			return &formats[i]
 		}
 	}
-	return nil, nil
+	return nil
 }
 
 // chooseTraining returns the files for training of the one data set in inSets, nil if there is none.

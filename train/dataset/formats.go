@@ -57,7 +57,7 @@ func (f *format) kind() kind {
 }
 
 var (
-	imageSettings   = []string{"crop", "size", "channels"}
+	imageSettings   = []string{"crop", "size", "channels", "white"}
 	pictureSettings = append([]string{"damaged"}, imageSettings...)
 	tableSettings   = []string{"standardize", "columns", "header"}
 )

@@ -83,13 +83,16 @@ type gallery struct {
 func (o *opener) readPictures(parts []collection) (*pixels, error) {
 	g := &gallery{o: o, parts: parts}
 	key := fmt.Sprintf("crop %s size %s channels %s\n", o.Crop, o.Size, o.Channels)
+	if o.White != "" {
+		key += "white " + o.White + "\n"
+	}
 	if o.skips() {
 		key += "damaged skip\n"
 	}
 	for _, p := range parts {
 		key += p.place() + "\n" + p.identity()
 	}
-	return o.cached(key, func(newStore func(pixels) (*pixelStore, error)) error {
+	return o.cached(key, false, func(newStore func(pixels) (*pixelStore, error)) error {
 		if err := g.survey(); err != nil {
 			return err
 		}
@@ -463,7 +466,7 @@ func (g *gallery) decode(s *pixelStore) error {
 				return err
 			}
 			row := make([]byte, s.row)
-			err = t.applyToPicture(row, data, of)
+			has, err := t.applyToPicture(row, data, of)
 			var d *damagedPicture
 			if err != nil && !errors.As(err, &d) {
 				return err
@@ -479,6 +482,7 @@ func (g *gallery) decode(s *pixelStore) error {
 				g.damaged = append(g.damaged, d)
 				bad = append(bad, places...)
 			}
+			s.Values = s.Values.or(has)
 			count += len(places)
 			g.o.reportProgress(int(done.Add(1)), len(g.found))
 			return nil

@@ -1,4 +1,4 @@
-// TAR archives of pictures.
+// TAR archives.
 
 package dataset
 
@@ -50,8 +50,33 @@ func tarSumStored(header []byte) int64 {
 	return sum
 }
 
-// openTAR returns the pictures of a TAR, which may be compressed.
-func openTAR(f *dataFile) (collection, error) { return archive{f, visitTAR}, nil }
+// openTAR returns what is in a TAR, which may be compressed.
+func openTAR(f *dataFile) (collection, error) { return archive{f, visitTAR, scanTAR}, nil }
+
+// scanTAR visits the files of a TAR one after the other.
+func scanTAR(f *dataFile, visit func(member) error) error {
+	t := tar.NewReader(f.r)
+	for {
+		h, err := t.Next()
+		if err == io.EOF {
+			return nil
+		}
+		if err != nil {
+			return damagedTAR(f, err)
+		}
+		if h.Typeflag != tar.TypeReg || hiddenPath(h.Name) {
+			continue
+		}
+		if err := visit(member{belowRoot(h.Name), h.Size, func() (io.Reader, error) { return t, nil }}); err != nil {
+			return err
+		}
+	}
+}
+
+func damagedTAR(f *dataFile, err error) error {
+	return f.changedOr(fmt.Errorf("%s: expected a whole TAR, found damage (%w); copy or download the file again",
+		f.path, err))
+}
 
 // visitTAR reads the archive once, in its order, and hands its files to all processors.
 func visitTAR(ctx context.Context, f *dataFile, visit func(entry) error) error {
@@ -91,10 +116,7 @@ func visitTAR(ctx context.Context, f *dataFile, visit func(entry) error) error {
 // readTAR sends all files of the archive to work. Of what is no picture only the start is held.
 func readTAR(ctx context.Context, f *dataFile, work chan<- entry) error {
 	t := tar.NewReader(f.r)
-	damaged := func(err error) error {
-		return f.changedOr(fmt.Errorf("%s: expected a whole TAR, found damage (%w); copy or download the file again",
-			f.path, err))
-	}
+	damaged := func(err error) error { return damagedTAR(f, err) }
 	send := func(e entry) error {
 		select {
 		case work <- e:

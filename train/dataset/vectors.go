@@ -49,7 +49,7 @@ func (o *opener) readVectors(in *inputs) (*Set, error) {
 		what = f.format.name
 		err := f.format.vectors(f, o.Settings, t)
 		if err == nil {
-			err = f.unchanged()
+			err = f.finish()
 		}
 		if err != nil {
 			return nil, err

@@ -69,6 +69,13 @@ var groups = []struct {
 				Field: func(c *train.Config) any { return word{&c.Reading.Channels, "grey,colour"} },
 			},
 			{
+				Name: "white", Arg: "V",
+				Help: "the value that is white in image files: 1 for images of 0 and 1, 4095 for 12 bits in 16, " +
+					"any for NPY",
+				Default: "255, or what the type of the values says",
+				Field:   func(c *train.Config) any { return &c.Reading.White },
+			},
+			{
 				Name: "damaged", Arg: "WHAT",
 				Help:    "what becomes of damaged pictures: stop lists them all and stops, skip passes them over",
 				Default: "stop",
