@@ -118,6 +118,7 @@ type (
 		Relative    float64 // the loss relative to that of zero weights
 		Unit        string  // what that loss is called: Config.Unit
 		ImagesPerS  float64
+		Rows        string        // what the rate counts: Config.Rows
 		Left        time.Duration // that the rest will take
 	}
 
