@@ -70,8 +70,8 @@ func (a archive) file(f *dataFile, m member) (*dataFile, error) {
 	if err != nil {
 		return nil, err
 	}
-	d := &dataFile{path: a.path + ": " + m.name, within: a.format.name, stored: a.path, file: f.file, info: f.info, size: m.size,
-		again: func() (*dataFile, error) { return a.openMember(m.name) }}
+	d := &dataFile{path: a.path + ": " + m.name, within: a.format.name, stored: a.path, file: f.file, info: f.info,
+		size: m.size, again: func() (*dataFile, error) { return a.openMember(m.name) }}
 	return d, d.begin(r)
 }
 

@@ -157,7 +157,8 @@ type pixelStore struct {
 
 // cached returns the pixels for a key from the cache, or makes them: fill gets a store from newStore and puts all
 // images into it. grow says that their number is only a claim.
-func (o *opener) cached(key string, grow bool, fill func(newStore func(pixels) (*pixelStore, error)) error) (*pixels, error) {
+func (o *opener) cached(key string, grow bool, fill func(newStore func(pixels) (*pixelStore, error)) error) (
+	*pixels, error) {
 	c, err := o.openCache()
 	if err != nil {
 		return nil, err

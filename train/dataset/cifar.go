@@ -1,5 +1,5 @@
-// CIFAR-10's binary version (https://www.cs.toronto.edu/~kriz/cifar.html): records of 3073 bytes and nothing else. Those
-// of CIFAR-100 have two labels, the coarse one of 20 and the fine one of 100, and 3074 bytes.
+// CIFAR-10's binary version (https://www.cs.toronto.edu/~kriz/cifar.html): records of 3073 bytes and nothing else.
+// Those of CIFAR-100 have two labels, the coarse one of 20 and the fine one of 100, and 3074 bytes.
 //
 //	1      the label, 0 to 9, which is not used
 //	1024   red, row by row, of 32x32 pixels
@@ -11,6 +11,7 @@ package dataset
 import (
 	"fmt"
 	"io"
+	"path/filepath"
 	"strings"
 )
 
@@ -41,6 +42,9 @@ func hasBadLabel(f *dataFile) bool { return f.head[0] >= cifarLabels }
 // promisesCIFAR tells whether a file is named as the batches of training images are.
 func promisesCIFAR(name string) bool { return strings.HasPrefix(name, "data_batch") }
 
+// isNamedCIFAR recognises a batch, which may be cut short, by the name of the file.
+func isNamedCIFAR(f *dataFile) bool { return promisesCIFAR(strings.ToLower(filepath.Base(f.path))) }
+
 // openCIFAR reads a batch.
 func openCIFAR(f *dataFile, _ Settings) (*imageFile, error) {
 	return readRecords(f, "CIFAR-10", func(labels []byte) error {
@@ -65,7 +69,8 @@ func checkLabels100(labels []byte) error {
 
 // openCIFAR100 reads a file of CIFAR-100.
 func openCIFAR100(f *dataFile, _ Settings) (*imageFile, error) {
-	return readRecords(f, "CIFAR-100", checkLabels100, "expected CIFAR-100 records, each with labels 0 to 19 and 0 to 99", 2)
+	return readRecords(f, "CIFAR-100", checkLabels100,
+		"expected CIFAR-100 records, each with labels 0 to 19 and 0 to 99", 2)
 }
 
 // readRecords reads records of some labels and an image. The planes of colours become pixels.

@@ -40,7 +40,8 @@ type encoding struct {
 
 var encodings = []encoding{
 	{name: "PNG", mark: "\x89PNG\r\n\x1a\n", endings: []string{".png"},
-		decode: png.Decode, decodeConfig: png.DecodeConfig, metadata: imagemeta.PNG, isGrey: isGreyAlphaPNG, density: densityOfPNG},
+		decode: png.Decode, decodeConfig: png.DecodeConfig, metadata: imagemeta.PNG,
+		isGrey: isGreyAlphaPNG, density: densityOfPNG},
 	{name: "JPEG", mark: "\xff\xd8\xff", endings: []string{".jpg", ".jpeg", ".jpe", ".jfif"},
 		decode: jpeg.Decode, decodeConfig: jpeg.DecodeConfig, metadata: imagemeta.JPEG,
 		density: func([]byte) int64 { return deflateRatio }},
@@ -149,8 +150,8 @@ type damagedPicture struct {
 }
 
 func (d *damagedPicture) Error() string {
-	return fmt.Sprintf("%s: expected %s, found %s; %s, or pass it over with `damaged` skip", d.path, d.expected, d.found,
-		d.todo)
+	return fmt.Sprintf("%s: expected %s, found %s; %s, remove it, or pass it over with `damaged` skip", d.path,
+		d.expected, d.found, d.todo)
 }
 
 func (d *damagedPicture) Unwrap() error { return d.err }

@@ -8,9 +8,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"path/filepath"
 	"slices"
-	"strings"
 )
 
 // kind is what a file holds. The words are those of error messages.
@@ -96,16 +94,17 @@ var formats = []format{
 	{name: "PNM", recognise: starts("P4\n", "P5\n", "P6\n", "P4 ", "P5 ", "P6 "), refuse: otherPicture("PNM")},
 	{name: "PSD, EXR or DDS", recognise: starts("8BPS", "v/1\x01", "DDS "), refuse: otherPicture("PSD, EXR or DDS")},
 	{name: "DICOM", recognise: holds(128, "DICM"), refuse: otherPicture("DICOM")},
-	{name: "video", recognise: func(f *dataFile) bool { return isMedia("")(f) || isRIFF("AVI ")(f) || starts("\x1aE\xdf\xa3")(f) },
+	{name: "video", recognise: anyOf(isMedia(""), isRIFF("AVI "), starts("\x1aE\xdf\xa3")),
 		refuse: notRead("a video", "save its frames as PNG")},
-	{name: "sound", recognise: func(f *dataFile) bool { return isRIFF("WAVE")(f) || starts("fLaC", "OggS", "ID3")(f) },
+	{name: "sound", recognise: anyOf(isRIFF("WAVE"), starts("fLaC", "OggS", "ID3")),
 		refuse: notRead("sound", "give pictures, or save numbers with numpy.save")},
 	{name: "PDF", recognise: starts("%PDF-"), refuse: notRead("a PDF", "save its pages as PNG")},
 	{name: "Zstandard", recognise: starts("\x28\xb5\x2f\xfd"),
 		refuse: notRead("Zstandard data", "unpack it with unzstd")},
 	{name: "xz", recognise: starts("\xfd7zXZ\x00"), refuse: notRead("xz data", "unpack it with unxz")},
 	{name: "LZ4", recognise: starts("\x04\x22\x4d\x18"), refuse: notRead("LZ4 data", "unpack it with unlz4")},
-	{name: "compress", recognise: starts("\x1f\x9d"), refuse: notRead("data of compress (.Z)", "unpack it with uncompress")},
+	{name: "compress", recognise: starts("\x1f\x9d"),
+		refuse: notRead("data of compress (.Z)", "unpack it with uncompress")},
 	{name: "MATLAB", recognise: starts("MATLAB 5.0 MAT-file", "MATLAB 7.3 MAT-file"),
 		refuse: notRead("a MATLAB file", "save the array in it with numpy.save, for which scipy.io.loadmat reads it")},
 	{name: "HDF5", recognise: starts("\x89HDF"),
@@ -142,8 +141,7 @@ var formats = []format{
 		"read it with numpy.fromfile, reshape(-1, 3, 96, 96) and transpose(0, 3, 2, 1), and save it with numpy.save")},
 	{name: "unknown, compressed", recognise: func(f *dataFile) bool { return f.packed.name != "" },
 		refuse: refusePacked},
-	{name: "CIFAR cut short", recognise: func(f *dataFile) bool { return promisesCIFAR(strings.ToLower(filepath.Base(f.path))) },
-		refuse: refuseCutCIFAR},
+	{name: "CIFAR cut short", recognise: isNamedCIFAR, refuse: refuseCutCIFAR},
 	{name: "unknown", recognise: func(*dataFile) bool { return true }, refuse: refuseUnknown},
 }
 
@@ -178,6 +176,13 @@ func starts(marks ...string) func(f *dataFile) bool {
 	}
 }
 
+// anyOf recognises what any of some functions does.
+func anyOf(some ...func(f *dataFile) bool) func(f *dataFile) bool {
+	return func(f *dataFile) bool {
+		return slices.ContainsFunc(some, func(recognise func(f *dataFile) bool) bool { return recognise(f) })
+	}
+}
+
 // holds recognises content with a mark at a place.
 func holds(at int, mark string) func(f *dataFile) bool {
 	return func(f *dataFile) bool { return len(f.head) > at && bytes.HasPrefix(f.head[at:], []byte(mark)) }
@@ -193,8 +198,11 @@ func isMedia(brands ...string) func(f *dataFile) bool {
 
 // isSafetensors recognises the length of a header in 8 bytes, and the header, which is JSON.
 func isSafetensors(f *dataFile) bool {
-	return holds(8, `{"`)(f) && int64(binary.LittleEndian.Uint64(f.head)) <= f.size && isText(f.head[8:][:min(len(f.head)-8,
-		int(min(uint64(headBytes), binary.LittleEndian.Uint64(f.head))))], true)
+	if !holds(8, `{"`)(f) {
+		return false
+	}
+	length := binary.LittleEndian.Uint64(f.head)
+	return length <= uint64(f.size) && isText(f.head[8:8+min(length, uint64(len(f.head)-8))], true)
 }
 
 // isRIFF recognises a RIFF container, "RIFF", its length in 4 bytes, then the type of what is in it.

@@ -1,8 +1,8 @@
 // NPY, NumPy's arrays (numpy.lib.format): images (N, H, W), (N, H, W, C) or (N, C, H, W), and vectors (N, D).
 //
 // Images of uint8 are bytes as they are. Floats that all lie in [0, 1] become bytes by round(255 v). Whole numbers of
-// any type that all lie in 0 to 255 become bytes as they are. Where the setting white says which value is white, numbers
-// of any type become bytes by it. Of four dimensions the one of the channels is that of
+// any type that all lie in 0 to 255 become bytes as they are. Where the setting white says which value is white,
+// numbers of any type become bytes by it. Of four dimensions the one of the channels is that of
 // size 1 or 3; where both or neither are, the setting layout says which.
 
 package dataset
@@ -184,8 +184,8 @@ func npyBytes(f *dataFile, in *npy.Reader, white float64) (next func(dst []byte)
 		if r.low >= 0 {
 			todo += ", or give `white` " + short(r.high)
 		}
-		return nil, nil, fmt.Errorf("%s: expected floats from 0 to 1 or whole numbers from 0 to 255, found %s from %s to %s; %s",
-			f.path, in.Type(), short(r.low), short(r.high), todo)
+		return nil, nil, fmt.Errorf("%s: expected floats from 0 to 1 or whole numbers from 0 to 255, found %s from %s to "+
+			"%s; %s", f.path, in.Type(), short(r.low), short(r.high), todo)
 	}
 	var buffer []float32
 	return func(dst []byte) error {

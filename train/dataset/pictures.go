@@ -220,8 +220,9 @@ func (g *gallery) damage(whole int) error {
 		}
 		list = append(list, d.path+": "+d.found)
 	}
-	return fmt.Errorf("%s: expected whole pictures, found %d damaged ones beside %d whole ones (%s); copy or download them "+
-		"again, remove them, or pass them over with `damaged` skip", g.o.Spec, len(g.damaged), whole, strings.Join(list, "; "))
+	return fmt.Errorf("%s: expected whole pictures, found %d damaged ones beside %d whole ones (%s); copy or download "+
+		"them again, remove them, or pass them over with `damaged` skip", g.o.Spec, len(g.damaged), whole,
+		strings.Join(list, "; "))
 }
 
 // maxListed is how many damaged pictures an error lists.
@@ -399,7 +400,8 @@ func (g *gallery) describePassed() string {
 			if g.parts[0].place() != "folder" {
 				name = "unpack it and name one"
 			}
-			says = append(says, fmt.Sprintf("pictures of all folders are taken (%s); %s to learn it alone", listNames(folders), name))
+			says = append(says, fmt.Sprintf("pictures of all folders are taken (%s); %s to learn it alone",
+				listNames(folders), name))
 		}
 	}
 	return strings.Join(says, "; ")

@@ -113,8 +113,8 @@ func (t *table) tell(f *dataFile, rows *records, form textForm, first, names []s
 		default:
 			what = fmt.Sprintf(" (%s)", shorten(names[0]))
 		}
-		says = append(says, fmt.Sprintf("column 1%s counts the rows and is learned like the others; `columns` 2-%d leaves it "+
-			"out", what, len(first)))
+		says = append(says, fmt.Sprintf("column 1%s counts the rows and is learned like the others; `columns` 2-%d leaves "+
+			"it out", what, len(first)))
 	}
 	t.notes = append(t.notes, strings.Join(says, "; "))
 }
@@ -147,6 +147,9 @@ func (t *table) setColumns(path string, names []string, width int, columns strin
 	names = slices.Clone(names)
 	for i, s := range names {
 		names[i] = strings.TrimSpace(s)
+		if i == 0 { // where # is no mark of a comment, or in quotes
+			names[i] = strings.TrimSpace(strings.TrimPrefix(names[i], "#"))
+		}
 	}
 	number, err := chooseColumns(columns, names, width)
 	if err != nil {

@@ -68,8 +68,8 @@ func (t *transform) applyToPicture(row, data []byte, of surveyed) (has values, e
 				"by which it is %v and not %v; give `size` without `crop`, or save it upright", of.path, got, of.shape)
 		}
 	default:
-		return has, fmt.Errorf("%s: expected a file that stays as it is, but it changed while it was read (%v pixels, then %v); "+
-			"start again when it is complete", of.path, of.shape, got)
+		return has, fmt.Errorf("%s: expected a file that stays as it is, but it changed while it was read (%v pixels, "+
+			"then %v); start again when it is complete", of.path, of.shape, got)
 	}
 	t.apply(row, rgba)
 	return has, nil

@@ -44,8 +44,8 @@ func (v values) note() string {
 	if v.Largest == 0 {
 		return "all values are 0: the images are black"
 	}
-	return fmt.Sprintf("the values are 0 to %s of %g%s, so the images are all but black; `white` %s makes that value white",
-		short(v.Largest), v.White, what, short(white))
+	return fmt.Sprintf("the values are 0 to %s of %g%s, so the images are all but black; `white` %s makes that value "+
+		"white", short(v.Largest), v.White, what, short(white))
 }
 
 // short writes a float32 with as few digits as tell it from others.

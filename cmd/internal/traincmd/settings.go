@@ -47,7 +47,7 @@ var groups = []struct {
 			{
 				Name: "data", Arg: "SPEC",
 				Help: "what to learn: glyphs, toy:NAME, or a folder or files, commas between: pictures (PNG, " +
-					"JPEG; also in ZIP or TAR), IDX, CIFAR-10 binary, NPY, CSV",
+					"JPEG, WebP), IDX, CIFAR binary, NPY, CSV; also in ZIP or TAR",
 				Known: dataset.MadeSpecs(),
 				Field: func(c *train.Config) any { return &c.Data },
 			},

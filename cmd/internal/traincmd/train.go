@@ -117,8 +117,8 @@ func (f *flags) noData(c *train.Config, preset train.Preset) error {
 		return fmt.Errorf("the data of preset %s is not at %s: say where it is with -data; expected: %s", c.Preset, c.Data,
 			cmp.Or(preset.Files, known))
 	}
-	return fmt.Errorf("%s: its data is not at %s: mend the path, or say where it is with -data; expected: %s", f.config, c.Data,
-		cmp.Or(preset.Files, known))
+	return fmt.Errorf("%s: its data is not at %s: mend the path, or say where it is with -data; expected: %s", f.config,
+		c.Data, cmp.Or(preset.Files, known))
 }
 
 // resume goes on with a run.
@@ -397,7 +397,8 @@ func dryRun(ctx context.Context, b kernels.Backend, c *train.Config, preset trai
 		}
 		fmt.Fprintf(out, "data     nothing at %s (-data says where it is%s); %s\n", c.Data, expected, sizes)
 		if errors.Is(err, train.ErrNeedsData) {
-			fmt.Fprintf(out, "\n%s\nshapes      unknown without the data, and with them the ladder, the step size and the cost\n", c.YAML())
+			fmt.Fprintf(out, "\n%s\nshapes      unknown without the data, and with them the ladder, the step size and the "+
+				"cost\n", c.YAML())
 			return nil
 		}
 	} else {
