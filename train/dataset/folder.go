@@ -101,6 +101,9 @@ func chooseFiles(folder string) (data []string, pictures *fileList, passed []str
 			return nil, below, nil, nil
 		}
 	}
+	for i, name := range others[:min(len(others), maxListed)] {
+		others[i] = described(folder, name)
+	}
 	switch {
 	case len(single) == 1:
 		return single, nil, rest(single), nil
@@ -108,13 +111,38 @@ func chooseFiles(folder string) (data []string, pictures *fileList, passed []str
 		return nil, nil, nil, fmt.Errorf("%s: %s, found %d of the last (%s); name the one to use", folder, expectedInFolder,
 			len(single), baseNames(single))
 	case len(folders) > 0:
-		return nil, nil, nil, fmt.Errorf("%s: %s, found none of these but the folders %s; name one of them, "+
-			"or a folder with such files", folder, expectedInFolder, baseNames(folders))
+		return nil, nil, nil, fmt.Errorf("%s: %s, found none of these but the folders %s%s; name one of them, "+
+			"or a folder with such files", folder, expectedInFolder, baseNames(folders), below.otherPictures())
 	case len(others) > 0:
 		return nil, nil, nil, fmt.Errorf("%s: %s, found only %s; name a folder with such files", folder, expectedInFolder,
-			baseNames(others))
+			listNames(others))
 	}
 	return nil, nil, nil, fmt.Errorf("%s: %s, found an empty folder; copy the files into it", folder, expectedInFolder)
+}
+
+// described returns the name of a file that is not read, with what it is where that is worth a word.
+func described(folder, name string) string {
+	f, err := openFile(filepath.Join(folder, name))
+	if err != nil {
+		return name
+	}
+	f.close()
+	if what := whatIs(name, f.head, f.size); what != "text" && f.format.refuse != nil && f.format != &formats[len(formats)-1] {
+		return name + ": " + what
+	}
+	return name
+}
+
+// otherPictures says for people which pictures of encodings that are not read are in a folder, by its first files.
+func (l *fileList) otherPictures() string {
+	for _, f := range l.files[:min(len(l.files), 1000)] {
+		if head, err := f.read(headBytes); err == nil {
+			if what := whatIs(f.name, head, f.info.Size()); strings.HasPrefix(what, "a picture in") {
+				return fmt.Sprintf(", in which %s is %s", f.name, what)
+			}
+		}
+	}
+	return ""
 }
 
 // formatInFolder returns the format as which a file is taken from a folder; nil: it is not taken. It fails only for

@@ -107,7 +107,7 @@ func openNPY(f *dataFile, set Settings) (*imageFile, error) {
 				"say where they are with `layout` nhwc or `layout` nchw", f.path, in.ShapeText())
 		default:
 			return nil, fmt.Errorf("%s: expected 1 or 3 channels in the second or the last dimension, found shape %s; "+
-				"save grey or colour images", f.path, in.ShapeText())
+				"say where others are with `layout` nhwc or `layout` nchw, or save grey or colour images", f.path, in.ShapeText())
 		}
 	}
 	if set.Layout != "" && len(in.Shape) != 4 { // beside other arrays that have a use for it

@@ -50,14 +50,19 @@ func (t *transform) applyToPicture(row, data []byte, of surveyed) (has values, e
 	if err != nil {
 		return has, of.encoding.damaged(of.path, err)
 	}
-	if has = valuesOf(img); t.white > 0 {
-		if has.Largest > t.white {
+	var flat *image.RGBA
+	if t.white > 0 {
+		if has = valuesOf(img, nil); has.Largest > t.white {
 			return has, fmt.Errorf("%s: %w", of.path, beyondWhite(has.Largest, t.white))
 		}
 		img, has.White = whitened(img, has.White, t.white), t.white
+		flat = onWhite(img)
+	} else {
+		flat = onWhite(img)
+		has = valuesOf(img, flat)
 	}
 	turned := of.encoding.orientation(data)
-	rgba := upright(onWhite(img), turned)
+	rgba := upright(flat, turned)
 	switch got := (size{rgba.Rect.Dy(), rgba.Rect.Dx()}); {
 	case got == of.shape:
 	case turned >= 5 && got == size{of.shape.w, of.shape.h}:

@@ -68,8 +68,9 @@ func whiteTable(white float64) (table [256]byte) {
 	return table
 }
 
-// valuesOf returns which values a decoded picture has.
-func valuesOf(img image.Image) values {
+// valuesOf returns which values a decoded picture has. flat, unless nil, is the picture over white, and spares a look
+// at one of 8 bits: where it is transparent it is white then.
+func valuesOf(img image.Image, flat *image.RGBA) values {
 	var pix []byte
 	channels := 4 // of which the last is opacity
 	switch img := img.(type) {
@@ -80,6 +81,9 @@ func valuesOf(img image.Image) values {
 	case *image.NRGBA64:
 		pix = img.Pix
 	default:
+		if flat != nil {
+			img = flat
+		}
 		return values{float64(largestByte(img)), math.MaxUint8}
 	}
 	largest := uint16(0)

@@ -517,7 +517,10 @@ func (j *job) names() []string {
 
 // units says in which units numbers are written.
 func (j *job) units() string {
-	if j.cfg.Scaler == nil {
+	switch white := j.cfg.Reading.White; {
+	case j.cfg.Scaler == nil && white != "":
+		return ", where 1 is the value " + white + " of the data"
+	case j.cfg.Scaler == nil:
 		return ""
 	}
 	return ", in the data's own units"
