@@ -122,6 +122,14 @@ func (c *Config) Ladder() (model.Ladder, error) {
 	return model.NewLadder(c.Sigma.Spacing, c.Sigma.Begin.Value, c.Sigma.End.Value, c.Sigma.Levels)
 }
 
+// Rows says what the data of the run is counted in: images or rows.
+func (c *Config) Rows() string {
+	if c.Network.Vectors() {
+		return "rows"
+	}
+	return "images"
+}
+
 // Unit returns the name of the loss of zero weights, to which shown losses are compared.
 func (c *Config) Unit() string {
 	if c.Loss.AnnealPower == 2 {

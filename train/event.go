@@ -10,7 +10,7 @@ import (
 
 // Event is something that happened in a run: a value of one of these types, in the order in which they come.
 //
-//	Opening, Reading, DataNote, Opened              the data is opened              Config.Resolve
+//	Opening, Reading, DataNote, Opened, DataNote    the data is opened              Config.Resolve
 //	Comparing, Compared, Diameter, PairDistances    a rule asks for its distances   Config.Resolve
 //	DataOnHost, StartedFrom, SetAside, Training     the run starts                  Run
 //	Progress, Logged                                it trains                       Run
@@ -123,6 +123,7 @@ type (
 		Relative    float64 // the loss relative to that of zero weights
 		Unit        string  // what that loss is called: Config.Unit
 		ImagesPerS  float64
+		Rows        string        // what the rate counts: Config.Rows
 		Left        time.Duration // that the rest will take
 	}
 

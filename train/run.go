@@ -242,7 +242,7 @@ func (r *run) progress() Progress {
 	step := r.step()
 	perStep := float64(time.Since(r.start)) / float64(max(step-r.first, 1))
 	p := Progress{Step: step, Steps: r.c.Steps, Loss: r.smooth, Relative: r.smooth / r.baseline, Unit: r.c.Unit(),
-		ImagesPerS: r.rate(), Left: time.Duration(perStep * float64(r.c.Steps-step))}
+		ImagesPerS: r.rate(), Rows: r.c.Rows(), Left: time.Duration(perStep * float64(r.c.Steps-step))}
 	if r.training < readEvery && r.res.ImagesPerS > 0 {
 		p.ImagesPerS = r.res.ImagesPerS // the last line's, as long as there is little to measure
 	}

@@ -73,6 +73,41 @@ func (m Images) at(n, y, x int) color.Color {
 	return color.Gray{byteOf(p[0])}
 }
 
+// maxTiles is how many channels an image is shown with at most.
+const maxTiles = 8
+
+// ChannelsText says for people how images of c channels are shown; "" for grey and colours.
+func ChannelsText(c int) string {
+	switch {
+	case c == 1 || c == 3:
+		return ""
+	case c > maxTiles:
+		return fmt.Sprintf("each as the first %d of its %d channels in grey, side by side", maxTiles, c)
+	}
+	return fmt.Sprintf("each as its %d channels in grey, the first channel at the left", c)
+}
+
+// shown returns the images as they are shown: those of neither 1 nor 3 channels as grey ones, in which the channels
+// stand side by side.
+func (m Images) shown() Images {
+	m.check()
+	if m.C == 1 || m.C == 3 {
+		return m
+	}
+	tiles := min(m.C, maxTiles)
+	out := Images{N: m.N, H: m.H, W: tiles * m.W, C: 1}
+	out.Pix = make([]float32, 0, out.N*out.H*out.W)
+	for line := range m.N * m.H {
+		pixels := m.Pix[line*m.W*m.C : (line+1)*m.W*m.C]
+		for k := range tiles {
+			for x := range m.W {
+				out.Pix = append(out.Pix, pixels[x*m.C+k])
+			}
+		}
+	}
+	return out
+}
+
 // AutoScale returns the largest whole factor by which an image stays within 96 x 96 pixels, and at least 1: 3 for
 // 28x28 and 32x32, 1 from 49 pixels on.
 func AutoScale(h, w int) int { return max(1, 96/max(h, w)) }
@@ -87,12 +122,12 @@ const gap = 96
 // Grid draws the images row by row in the given number of columns (0: [AutoColumns]). Each of their pixels becomes a
 // square of scale x scale (0: [AutoScale]). One pixel of grey lies between neighbours and around all.
 func Grid(m Images, columns, scale int) image.Image {
-	m.check()
-	if columns < 1 {
-		columns = AutoColumns(m.N)
-	}
 	if scale < 1 {
 		scale = AutoScale(m.H, m.W)
+	}
+	m = m.shown()
+	if columns < 1 {
+		columns = AutoColumns(m.N)
 	}
 	rows := max(1, (m.N+columns-1)/columns)
 	out := blank(columns*(m.W*scale+1)+1, rows*(m.H*scale+1)+1, m.C, gap)
@@ -109,11 +144,12 @@ func Grid(m Images, columns, scale int) image.Image {
 
 // Single returns image n, pixel for pixel.
 func Single(m Images, n int) image.Image {
-	m.check()
+	size := m.H * m.W * m.C
+	m = Images{m.Pix[n*size : (n+1)*size], 1, m.H, m.W, m.C}.shown()
 	out := blank(m.W, m.H, m.C, 0)
 	for y := range m.H {
 		for x := range m.W {
-			out.Set(x, y, m.at(n, y, x))
+			out.Set(x, y, m.at(0, y, x))
 		}
 	}
 	return out

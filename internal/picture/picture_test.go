@@ -3,6 +3,7 @@ package picture
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"image"
 	"image/color"
 	"image/gif"
@@ -46,9 +47,34 @@ func TestGrid(t *testing.T) {
 	if got := rgb.At(0, 0); got != (color.RGBA{gap, gap, gap, 255}) {
 		t.Errorf("gap is %v", got)
 	}
-	// of two channels the first is shown
-	if got := Single(Images{Pix: []float32{1, 0}, N: 1, H: 1, W: 1, C: 2}, 0); grey(got, 0, 0) != 255 {
-		t.Error("of two channels not the first was shown")
+	// Other channels stand side by side, in grey, eight of them at most.
+	for _, c := range []int{2, 4, 5, 8, 10} {
+		m := Images{N: 2, H: 3, W: 2, C: c}
+		for i := range m.N * m.H * m.W * c {
+			m.Pix = append(m.Pix, float32(i)/255)
+		}
+		tiles := min(c, 8)
+		one, grid := Single(m, 1), Grid(m, 2, 1)
+		if one.Bounds() != image.Rect(0, 0, 2*tiles, 3) || grid.Bounds() != image.Rect(0, 0, 2*(2*tiles+1)+1, 5) {
+			t.Fatalf("%d channels are shown in %v and %v", c, one.Bounds(), grid.Bounds())
+		}
+		for k := range tiles {
+			for y := range 3 {
+				for x := range 2 {
+					want := uint8(((3+y)*2+x)*c + k)
+					if at := k*2 + x; grey(one, at, y) != want || grey(grid, 2*tiles+2+at, 1+y) != want {
+						t.Errorf("channel %d of %d at (%d, %d) is %d and %d, expected %d", k, c, y, x, grey(one, at, y),
+							grey(grid, 2*tiles+2+at, 1+y), want)
+					}
+				}
+			}
+		}
+		if text := ChannelsText(c); !strings.Contains(text, fmt.Sprint(c, " channels in grey")) {
+			t.Errorf("%d channels: %q", c, text)
+		}
+	}
+	if ChannelsText(1)+ChannelsText(3) != "" {
+		t.Error("grey or colours are told")
 	}
 	// a last row that is not full, and no image at all
 	if got := Grid(Images{Pix: make([]float32, 3), N: 3, H: 1, W: 1, C: 1}, 2, 1).Bounds(); got != image.Rect(0, 0, 5, 5) {

@@ -54,6 +54,7 @@ type pixels struct {
 	Kind   string `json:"kind"`           // what they are, for people: "JPEG in a ZIP"
 	Note   string `json:"note,omitempty"` // for Source.Note, each time that they are read
 	Sum    string `json:"sum"`            // Set.Sum
+	Values values `json:"values,omitzero"`
 
 	u8     []byte
 	mapped bool
@@ -155,8 +156,9 @@ type pixelStore struct {
 }
 
 // cached returns the pixels for a key from the cache, or makes them: fill gets a store from newStore and puts all
-// images into it.
-func (o *opener) cached(key string, fill func(newStore func(pixels) (*pixelStore, error)) error) (*pixels, error) {
+// images into it. grow says that their number is only a claim.
+func (o *opener) cached(key string, grow bool, fill func(newStore func(pixels) (*pixelStore, error)) error) (
+	*pixels, error) {
 	c, err := o.openCache()
 	if err != nil {
 		return nil, err
@@ -170,7 +172,7 @@ func (o *opener) cached(key string, fill func(newStore func(pixels) (*pixelStore
 	}
 	var s *pixelStore
 	err = fill(func(p pixels) (_ *pixelStore, err error) {
-		s, err = c.newStore(p, path, false)
+		s, err = c.newStore(p, path, grow)
 		return s, err
 	})
 	if err != nil {
@@ -226,6 +228,37 @@ func (s *pixelStore) put(i int, row []byte) error {
 	return nil
 }
 
+// remove takes some images out, whose places rise, and closes the gaps.
+func (s *pixelStore) remove(places []int) error {
+	to := 0
+	row := make([]byte, s.row)
+	for i := range s.N {
+		if len(places) > 0 && places[0] == i {
+			places = places[1:]
+			continue
+		}
+		switch {
+		case to == i:
+		case s.file != nil:
+			if _, err := s.file.ReadAt(row, cacheHeader+int64(i)*int64(s.row)); err != nil {
+				return (&cache{filepath.Dir(s.file.Name())}).writeError(err)
+			}
+			if err := s.put(to, row); err != nil {
+				return err
+			}
+		default:
+			copy(s.u8[to*s.row:(to+1)*s.row], s.u8[i*s.row:])
+		}
+		to++
+	}
+	s.N = to
+	if s.file == nil {
+		s.u8 = s.u8[:to*s.row]
+		return nil
+	}
+	return (&cache{filepath.Dir(s.file.Name())}).writeError(s.file.Truncate(cacheHeader + int64(to)*int64(s.row)))
+}
+
 // discard removes what was stored.
 func (s *pixelStore) discard() {
 	if s.file != nil {
@@ -249,7 +282,7 @@ func (s *pixelStore) finish() (*pixels, error) {
 		s.Sum = checksum(&d)
 		var head []byte
 		if head, err = json.Marshal(s.pixels); err == nil && len(head) > cacheHeader {
-			s.Note, s.Kind = "", ""
+			s.Note = ""
 			head, err = json.Marshal(s.pixels)
 		}
 		if err == nil {

@@ -5,6 +5,7 @@ package dataset
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"os"
 	"path/filepath"
 	"slices"
@@ -54,6 +55,8 @@ func TestCache(t *testing.T) {
 			first.Sum, first.Name)
 	}
 
+	var head map[string]any
+
 	// Damage, of the pixels, the header or the length, is found, and the file made anew.
 	whole, err := os.ReadFile(files[0])
 	if err != nil {
@@ -75,6 +78,24 @@ func TestCache(t *testing.T) {
 		if now, _ := os.ReadFile(files[0]); !bytes.Equal(now, whole) {
 			t.Errorf("%s: the file was not mended", name)
 		}
+	}
+
+	// A file of an earlier version, whose header has no values, is as good.
+	if err := json.Unmarshal(bytes.TrimRight(whole[:cacheHeader], " "), &head); err != nil || head["values"] == nil {
+		t.Fatal(head, err)
+	}
+	delete(head, "values")
+	text, err := json.Marshal(head)
+	if err != nil {
+		t.Fatal(err)
+	}
+	old := append(append(text, bytes.Repeat([]byte(" "), cacheHeader-len(text))...), whole[cacheHeader:]...)
+	os.Remove(files[0])
+	if err := os.WriteFile(files[0], old, 0o666); err != nil {
+		t.Fatal(err)
+	}
+	if s := open(); decoded != 0 || !bytes.Equal(s.U8, pixels) || s.Name != first.Name {
+		t.Errorf("a file of an earlier version: %d pictures decoded", decoded)
 	}
 
 	// Another time, size or setting is another key.

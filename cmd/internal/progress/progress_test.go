@@ -14,8 +14,8 @@ import (
 // In a window of 40 columns the text leaves the 14 that percent, bar and spaces take at least.
 func TestProgressFits(t *testing.T) {
 	for _, p := range []train.Progress{
-		{Step: 1, Steps: 300_001, Loss: 1536.123, Relative: 1.000123, Unit: "D/2", ImagesPerS: 12345.6, Left: 27*time.Hour + 59*time.Minute},
-		{Step: 1, Steps: 3000, Loss: 38.91234, Relative: 0.0992, Unit: "D/2", ImagesPerS: 0.123, Left: 59*time.Minute + 59*time.Second},
+		{Step: 1, Steps: 300_001, Loss: 1536.123, Relative: 1.000123, Unit: "D/2", Rows: "images", ImagesPerS: 12345.6, Left: 27*time.Hour + 59*time.Minute},
+		{Step: 1, Steps: 3000, Loss: 38.91234, Relative: 0.0992, Unit: "D/2", Rows: "images", ImagesPerS: 0.123, Left: 59*time.Minute + 59*time.Second},
 	} {
 		if text := progressText(p, 40); utf8.RuneCountInString(text) > 26 {
 			t.Errorf("%q has %d columns", text, len(text))
@@ -33,7 +33,7 @@ func quietFor(d *Display) { d.next = time.Now() }
 func TestPlainTraining(t *testing.T) {
 	var b bytes.Buffer
 	d := New(&b)
-	p := train.Progress{Step: 3, Steps: 10, Loss: 38.9, Relative: 0.099, Unit: "D/2", ImagesPerS: 390,
+	p := train.Progress{Step: 3, Steps: 10, Loss: 38.9, Relative: 0.099, Unit: "D/2", Rows: "images", ImagesPerS: 390,
 		Left: 130 * time.Second}
 	d.Event(train.Training{Steps: 10})
 	d.Event(p) // not long enough since the start
@@ -156,7 +156,7 @@ func TestBarOnTerminal(t *testing.T) {
 	if b.Len() > 0 {
 		t.Errorf("before the first step it shows %q", &b)
 	}
-	p := train.Progress{Step: 5, Steps: 10, Loss: 1.5, Relative: 0.5, Unit: "D/2", ImagesPerS: 10, Left: time.Second}
+	p := train.Progress{Step: 5, Steps: 10, Loss: 1.5, Relative: 0.5, Unit: "D/2", Rows: "images", ImagesPerS: 10, Left: time.Second}
 	d.Event(p)
 	d.Event(train.Logged{Progress: p})
 	d.Event(train.Picture{Step: 5, Path: "p.png"})

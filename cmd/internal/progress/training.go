@@ -129,8 +129,8 @@ func progressText(p train.Progress, cols int) string {
 	if cols < 80 {
 		return fmt.Sprintf("%s %.2f %s/s %s", digits3(p.Loss), p.Relative, digits3(p.ImagesPerS), shortTime(p.Left))
 	}
-	return fmt.Sprintf("loss %s (%.3f of %s)  %s images/s  %s left",
-		digits3(p.Loss), p.Relative, p.Unit, digits3(p.ImagesPerS), shortTime(p.Left))
+	return fmt.Sprintf("loss %s (%.3f of %s)  %s %s/s  %s left",
+		digits3(p.Loss), p.Relative, p.Unit, digits3(p.ImagesPerS), p.Rows, shortTime(p.Left))
 }
 
 // digits3 writes v in three digits or, from 1,000 on, in all of them.

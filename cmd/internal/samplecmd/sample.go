@@ -406,6 +406,10 @@ func (j *job) write(s *preview.Sampler, x []float32, film *film, stdout, stderr 
 	net := j.cfg.Network
 	say := func(path, what string) { fmt.Fprintf(stdout, "%s: %s\n", path, what) }
 	n := len(x) / net.D()
+	channels := picture.ChannelsText(net.Channels)
+	if channels != "" {
+		channels = ", " + channels
+	}
 	if j.npy != "" {
 		shape, kind := []int{n, net.Height, net.Width, net.Channels}, "float32"
 		if j.vectors() {
@@ -432,7 +436,7 @@ func (j *job) write(s *preview.Sampler, x []float32, film *film, stdout, stderr 
 		if err := picture.WriteImages(j.images, preview.Images(net, x), 0); err != nil {
 			return err
 		}
-		say(j.images, fmt.Sprintf("%d images", n))
+		say(j.images, fmt.Sprintf("%d images%s", n, channels))
 	}
 	var data []float32
 	if j.vectors() {
@@ -463,9 +467,9 @@ func (j *job) write(s *preview.Sampler, x []float32, film *film, stdout, stderr 
 		}
 		say(j.out, what)
 	case len(shown) < len(x):
-		say(j.out, fmt.Sprintf("grid of the first %d samples", gridMax))
+		say(j.out, fmt.Sprintf("grid of the first %d samples%s", gridMax, channels))
 	default:
-		say(j.out, "grid of the samples")
+		say(j.out, "grid of the samples"+channels)
 	}
 	if j.gif != "" {
 		frames, err := film.frames(n, data)
@@ -513,7 +517,10 @@ func (j *job) names() []string {
 
 // units says in which units numbers are written.
 func (j *job) units() string {
-	if j.cfg.Scaler == nil {
+	switch white := j.cfg.Reading.White; {
+	case j.cfg.Scaler == nil && white != "":
+		return ", where 1 is the value " + white + " of the data"
+	case j.cfg.Scaler == nil:
 		return ""
 	}
 	return ", in the data's own units"

@@ -3,6 +3,7 @@
 package traincmd
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -19,6 +20,7 @@ import (
 	"sigmaz/cmd/internal/preview"
 	"sigmaz/cmd/internal/progress"
 	"sigmaz/internal/memory"
+	"sigmaz/internal/picture"
 	"sigmaz/kernels"
 	"sigmaz/model"
 	"sigmaz/sample"
@@ -63,6 +65,10 @@ func begin(ctx context.Context, f *flags, out io.Writer) error {
 	if err != nil {
 		return err
 	}
+	absent := !f.Given("data") && missing(c.Data)
+	if absent && !f.dryRun {
+		return f.noData(c, preset)
+	}
 	b, err := kernels.Open(f.device.GPU, f.device.N, c.Workers)
 	if err != nil {
 		return err
@@ -73,7 +79,11 @@ func begin(ctx context.Context, f *flags, out io.Writer) error {
 	}
 	fmt.Fprintf(out, "sigmaz   preset %s, network %s, %s\n", c.Preset, c.Network.Net, b.Name())
 	if f.dryRun {
-		return dryRun(ctx, f, b, c, preset, f.Given("data"), out)
+		err := dryRun(ctx, f, b, c, preset, !absent, out)
+		if absent && preset.Files == "" && err == nil { // no data that the preset knows: its size would be that of other data
+			err = f.noData(c, preset)
+		}
+		return err
 	}
 
 	// The folder comes first: a place that cannot be written is known before the data is read.
@@ -89,10 +99,6 @@ func begin(ctx context.Context, f *flags, out io.Writer) error {
 	if err == nil {
 		err = c.ChoosePrecision(f.device.GPU)
 	}
-	if err != nil && !f.Given("data") && missing(c.Data) {
-		err = fmt.Errorf("the data of preset %s is not at %s: say where it is with -data; expected: %s", c.Preset, c.Data,
-			preset.Files)
-	}
 	if err != nil {
 		lock.Discard()
 		return err
@@ -102,6 +108,17 @@ func begin(ctx context.Context, f *flags, out io.Writer) error {
 		lock.Discard() // nothing, once there is anything in the folder
 	}
 	return err
+}
+
+// noData is the error for data that neither the flag names nor is where the preset or the configuration says.
+func (f *flags) noData(c *train.Config, preset train.Preset) error {
+	const known = "pictures, arrays or tables, in a file or a folder"
+	if c.Data == preset.Config.Data || f.config == "" {
+		return fmt.Errorf("the data of preset %s is not at %s: say where it is with -data; expected: %s", c.Preset, c.Data,
+			cmp.Or(preset.Files, known))
+	}
+	return fmt.Errorf("%s: its data is not at %s: mend the path, or say where it is with -data; expected: %s", f.config,
+		c.Data, cmp.Or(preset.Files, known))
 }
 
 // resume goes on with a run.
@@ -198,6 +215,9 @@ func learn(ctx context.Context, c *train.Config, data *train.Splits, b kernels.B
 	if o.Hooks.Preview, err = previews(c, data, sigmas, b); err != nil {
 		return err
 	}
+	if text := picture.ChannelsText(c.Network.Channels); text != "" && o.Hooks.Preview != nil && !c.Network.Vectors() {
+		fmt.Fprintf(out, "previews show samples %s\n", text)
+	}
 	stop, err := profile(f.cpuProfile)
 	if err != nil {
 		return err
@@ -221,8 +241,8 @@ func learn(ctx context.Context, c *train.Config, data *train.Splits, b kernels.B
 	if o.From != nil && o.From.Step() == r.Step {
 		fmt.Fprintf(out, "the run is at its last step, %d; %s -steps %d trains on\n", r.Step, again, 2*r.Step)
 	} else {
-		fmt.Fprintf(out, "done     %d steps in %s, %.0f images/s\n", r.Step, r.Elapsed.Round(100*time.Millisecond),
-			r.ImagesPerS)
+		fmt.Fprintf(out, "done     %d steps in %s, %.0f %s/s\n", r.Step, r.Elapsed.Round(100*time.Millisecond),
+			r.ImagesPerS, c.Rows())
 	}
 	if r.Loss == r.Loss {
 		fmt.Fprintf(out, "loss     %.4g, %.3f of %s, over the last window", r.Loss, r.Relative, c.Unit())
@@ -365,18 +385,26 @@ func warnAverage(c *train.Config, out io.Writer) {
 }
 
 // dryRun prints the resolved settings and what a run with them costs. Without the data it takes the preset's image
-// size.
-func dryRun(ctx context.Context, f *flags, b kernels.Backend, c *train.Config, preset train.Preset, dataGiven bool,
+// size; where that is not enough, it prints the settings alone.
+func dryRun(ctx context.Context, f *flags, b kernels.Backend, c *train.Config, preset train.Preset, hasData bool,
 	out io.Writer) error {
 	var data *train.Splits
 	var err error
-	if !dataGiven && missing(c.Data) {
-		expected := ""
+	if !hasData {
+		expected, sizes := "", "sizes are the preset's"
 		if preset.Files != "" {
 			expected = "; expected: " + preset.Files
 		}
-		fmt.Fprintf(out, "data     nothing at %s (-data says where it is%s); sizes are the preset's\n", c.Data, expected)
 		err = c.ResolveShape(epsilon)
+		if errors.Is(err, train.ErrNeedsData) {
+			sizes = "shapes are unknown"
+		}
+		fmt.Fprintf(out, "data     nothing at %s (-data says where it is%s); %s\n", c.Data, expected, sizes)
+		if errors.Is(err, train.ErrNeedsData) {
+			fmt.Fprintf(out, "\n%s\nshapes      unknown without the data, and with them the ladder, the step size and the "+
+				"cost\n", c.YAML())
+			return nil
+		}
 	} else {
 		display := progress.New(out)
 		defer display.Close()

@@ -112,6 +112,55 @@ func TestPresets(t *testing.T) {
 	}
 }
 
+// Data that is not there: a dry run prints the settings, and says what is not known; a run names the file that names the
+// data, and what was expected.
+func TestDataNotThere(t *testing.T) {
+	dir := t.TempDir()
+	config := func(name, text string) string {
+		path := filepath.Join(dir, name)
+		if err := os.WriteFile(path, []byte(text), 0o666); err != nil {
+			t.Fatal(err)
+		}
+		return path
+	}
+	own := config("own.yaml", "data: nowhere/photos\nsteps: 77\n")
+	known := config("known.yaml", "preset: cifar10\ndata: nowhere/batches\nsteps: 77\n")
+	ladder := config("ladder.yaml", "preset: celeba\nsigma: {begin: data}\n")
+	for _, c := range []struct {
+		args           string
+		code           int
+		stdout, stderr []string
+	}{
+		{"-preset vectors -dry-run", 0, []string{"preset: vectors", "channels: 0", "nothing at data/table.csv", "shapes      unknown without the data"}, nil},
+		{"-config " + ladder + " -dry-run", 0, []string{"nothing at data/celeba", "shapes are unknown", "begin: data"}, nil},
+		{"-config " + own + " -dry-run", 1, []string{"steps: 77", "data: nowhere/photos", "shapes are unknown"}, []string{own + ": its data is not at nowhere/photos", "expected: pictures, arrays or tables"}},
+		{"-config " + own + " -sigma-begin 9 -dry-run", 1, nil, []string{own + ": its data is not at nowhere/photos"}},
+		{"-config " + own, 1, nil, []string{own + ": its data is not at nowhere/photos: mend the path, or say where it is with -data; expected: pictures"}},
+		{"-config " + known + " -dry-run", 0, []string{"steps: 77", "nothing at nowhere/batches", "sizes are the preset's"}, nil},
+		{"-config " + known, 1, nil, []string{known + ": its data is not at nowhere/batches", "expected: CIFAR-10's binary version"}},
+		{"-preset vectors", 1, nil, []string{"the data of preset vectors is not at data/table.csv: say where it is with -data; expected: a table"}},
+	} {
+		runs := filepath.Join(dir, "runs")
+		code, stdout, stderr := command(t, append(strings.Fields(c.args), "-runs", runs)...)
+		for _, w := range c.stdout {
+			if !strings.Contains(stdout, w) {
+				t.Errorf("%s: no %q in\n%s", c.args, w, stdout)
+			}
+		}
+		for _, w := range c.stderr {
+			if !strings.Contains(stderr, w) {
+				t.Errorf("%s: no %q in %q", c.args, w, stderr)
+			}
+		}
+		if code != c.code || c.stderr == nil && stderr != "" || strings.Count(stderr, "\n") > 1 {
+			t.Errorf("%s: code %d, %q", c.args, code, stderr)
+		}
+		if _, err := os.Stat(runs); err == nil {
+			t.Errorf("%s made a folder", c.args)
+		}
+	}
+}
+
 func TestBadInput(t *testing.T) {
 	dir := t.TempDir()
 	file := func(name, text string) string {
