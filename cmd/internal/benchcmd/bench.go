@@ -12,7 +12,6 @@ import (
 	"strings"
 
 	"sigmaz/cmd/internal/cli"
-	"sigmaz/internal/picture"
 	"sigmaz/kernels"
 	"sigmaz/train"
 	"sigmaz/train/dataset"
@@ -67,7 +66,7 @@ func newOptions() *options {
 		},
 		Notes: []string{"Exit codes: 0 done; 1 failed; 2 wrong usage."},
 		Check: o.checkFlags,
-		Run:   func(_ context.Context, s cli.Streams) error { return measure(o, s.In, s.Out) },
+		Run:   func(_ context.Context, s cli.Streams) error { return measure(o, s) },
 	}
 	return o
 }
@@ -111,10 +110,11 @@ type bench struct {
 	report  Report
 }
 
-func measure(o *options, stdin io.Reader, stdout io.Writer) error {
+func measure(o *options, s cli.Streams) error {
+	report, stdin, stdout := cli.Output{Flag: "-json", Path: o.json}, s.In, s.Messages(o.json)
 	if o.json != "" { // before minutes of measuring
-		if err := picture.CheckWritable(o.json); err != nil {
-			return fmt.Errorf("-json: %w", err)
+		if err := report.Check(s); err != nil {
+			return err
 		}
 	}
 	backend, err := kernels.Open(o.device.GPU, o.device.N, o.workers)
@@ -166,7 +166,7 @@ func measure(o *options, stdin io.Reader, stdout io.Writer) error {
 	if err != nil {
 		return err
 	}
-	return picture.WriteFile(o.json, func(w io.Writer) error {
+	return report.Write(s, func(w io.Writer) error {
 		_, err := w.Write(append(text, '\n'))
 		return err
 	})

@@ -121,12 +121,12 @@ func newFlags() *flags {
 		{Name: "runs", Arg: "DIR", Help: "folder of all runs", Value: &f.runs},
 		{Name: "resume", Arg: "RUN", Help: "go on with a run: its folder, name, or a checkpoint", Value: &f.resume},
 		{Name: "dry-run", Help: "print the resolved settings, sizes and costs, and stop", Value: &f.dryRun},
-		{Name: "cpuprofile", Arg: "FILE", Help: "write a CPU profile for go tool pprof", Value: &f.cpuProfile},
+		{Name: "cpuprofile", Arg: "FILE", Help: "write a CPU profile for go tool pprof to this new file", Value: &f.cpuProfile},
 	}}}, c.Groups...)
 	c.Stopping, c.Unread, c.Notice = cli.Stops, cli.StopsUnread, "stopping after this step"
 	c.Check = func() error { return f.device.Check(c) }
 	c.Run = func(ctx context.Context, s cli.Streams) error {
-		err := start(ctx, f, s.Out)
+		err := start(ctx, f, s)
 		if ctx.Err() != nil && errors.Is(err, context.Canceled) {
 			return &cli.StoppedError{Text: "stopped before the first step; nothing was written"}
 		}

@@ -3,6 +3,8 @@
 package traincmd
 
 import (
+	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -30,14 +32,18 @@ import (
 func New() *cli.Command { return newFlags().Command }
 
 // start begins a run or goes on with one.
-func start(ctx context.Context, f *flags, out io.Writer) error {
+func start(ctx context.Context, f *flags, s cli.Streams) error {
+	out := s.Messages(f.cpuProfile)
+	if err := f.checkProfile(s); err != nil {
+		return err
+	}
 	if f.listPresets {
 		return listPresets(f, out)
 	}
 	if f.resume != "" {
-		return resume(ctx, f, out)
+		return resume(ctx, f, s, out)
 	}
-	return begin(ctx, f, out)
+	return begin(ctx, f, s, out)
 }
 
 // listPresets prints every preset with what it is, where its numbers come from and the data that it expects.
@@ -58,7 +64,7 @@ func listPresets(f *flags, out io.Writer) error {
 }
 
 // begin starts a new run.
-func begin(ctx context.Context, f *flags, out io.Writer) error {
+func begin(ctx context.Context, f *flags, s cli.Streams, out io.Writer) error {
 	c, preset, err := f.configuration()
 	if err != nil {
 		return err
@@ -98,14 +104,14 @@ func begin(ctx context.Context, f *flags, out io.Writer) error {
 		return err
 	}
 	fmt.Fprintf(out, "run      %s\n", folder)
-	if err = learn(ctx, c, data, b, train.Options{Folder: folder}, f, out, display); err != nil {
+	if err = learn(ctx, c, data, b, train.Options{Folder: folder}, f, s, display); err != nil {
 		lock.Discard() // nothing, once there is anything in the folder
 	}
 	return err
 }
 
 // resume goes on with a run.
-func resume(ctx context.Context, f *flags, out io.Writer) error {
+func resume(ctx context.Context, f *flags, s cli.Streams, out io.Writer) error {
 	if err := f.checkResume(); err != nil {
 		return err
 	}
@@ -162,7 +168,7 @@ func resume(ctx context.Context, f *flags, out io.Writer) error {
 	if err != nil {
 		return err
 	}
-	return learn(ctx, c, data, b, train.Options{Folder: stored.Folder, From: stored}, f, out, display)
+	return learn(ctx, c, data, b, train.Options{Folder: stored.Folder, From: stored}, f, s, display)
 }
 
 // warnLock warns where a folder could not be locked.
@@ -174,7 +180,8 @@ func warnLock(l *train.Lock, out io.Writer) {
 
 // learn runs the loop and says where everything is.
 func learn(ctx context.Context, c *train.Config, data *train.Splits, b kernels.Backend, o train.Options, f *flags,
-	out io.Writer, display *progress.Display) error {
+	s cli.Streams, display *progress.Display) (err error) {
+	out := s.Messages(f.cpuProfile)
 	sigmas, err := c.Ladder()
 	if err != nil {
 		return err
@@ -198,11 +205,11 @@ func learn(ctx context.Context, c *train.Config, data *train.Splits, b kernels.B
 	if o.Hooks.Preview, err = previews(c, data, sigmas, b); err != nil {
 		return err
 	}
-	stop, err := profile(f.cpuProfile)
+	stop, err := profile(cli.Output{Flag: "-cpuprofile", Path: f.cpuProfile}, s)
 	if err != nil {
 		return err
 	}
-	defer stop()
+	defer func() { err = cmp.Or(err, stop()) }()
 	fmt.Fprintf(out, "training %d steps of %d; Ctrl-C saves and stops\n", c.Steps, c.Batch)
 	r, err := train.Run(ctx, c, data, o)
 	display.Close()
@@ -234,21 +241,32 @@ func learn(ctx context.Context, c *train.Config, data *train.Splits, b kernels.B
 	return nil
 }
 
-// profile starts a CPU profile into path, if there is one, which stop completes.
-func profile(path string) (stop func(), err error) {
-	if path == "" {
-		return func() {}, nil
+// checkProfile refuses a name for the profile that stands for another file. Nothing in a file says that it is an old
+// profile and not data, so that none is replaced.
+func (f *flags) checkProfile(s cli.Streams) error {
+	if f.cpuProfile == "" {
+		return nil
 	}
-	w, err := os.Create(path)
-	if err != nil {
-		return nil, fmt.Errorf("-cpuprofile: cannot write the profile: %w; choose a file in a folder that can be written",
-			err)
+	if _, err := os.Lstat(f.cpuProfile); err == nil && f.cpuProfile != cli.Stdout {
+		return fmt.Errorf("-cpuprofile: %s exists already: expected the name of a new file; choose another, or delete it",
+			f.cpuProfile)
 	}
-	if err := pprof.StartCPUProfile(w); err != nil {
-		w.Close()
+	return cli.Output{Flag: "-cpuprofile", Path: f.cpuProfile}.Check(s)
+}
+
+// profile starts a CPU profile, if there is to be one, which stop writes.
+func profile(to cli.Output, s cli.Streams) (stop func() error, err error) {
+	if to.Path == "" {
+		return func() error { return nil }, nil
+	}
+	var b bytes.Buffer
+	if err := pprof.StartCPUProfile(&b); err != nil {
 		return nil, fmt.Errorf("-cpuprofile: %w", err)
 	}
-	return func() { pprof.StopCPUProfile(); w.Close() }, nil
+	return func() error {
+		pprof.StopCPUProfile()
+		return to.Write(s, func(w io.Writer) error { _, err := b.WriteTo(w); return err })
+	}, nil
 }
 
 // trainerWords returns the memory in four-byte words that training with a configuration takes.
