@@ -46,6 +46,14 @@ func (c *cpu) Name() string {
 	return fmt.Sprintf("cpu (%s, %d worker%s)", vec.ISA(), c.workers, plural)
 }
 
+// Arithmetic is the instruction set. Plain Go calls functions that each architecture has its own code for.
+func (c *cpu) Arithmetic() string {
+	if isa := vec.ISA(); isa != "go" {
+		return isa
+	}
+	return "go on " + runtime.GOARCH
+}
+
 // Alloc leaves the programs' memory to them: they take it when they first run.
 func (c *cpu) Alloc(words int, _ ...[]Op) (Arena, error) {
 	return hostArena(hugePages(make([]float32, words))), nil

@@ -108,6 +108,8 @@ func (b *cudaBackend) Name() string {
 		b.device.Name(), major, minor, driver/1000, driver%1000/10)
 }
 
+func (b *cudaBackend) Arithmetic() string { return "gpu" }
+
 func (b *cudaBackend) Multiprocessors() int { return b.device.Multiprocessors() }
 
 func (b *cudaBackend) Close() error { return b.device.Close() }

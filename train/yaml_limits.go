@@ -33,6 +33,14 @@ func ReadConfig(path string) (string, error) {
 	return string(b), nil
 }
 
+// readStoredConfig is [ReadConfig] for a run folder's file, which is a plain one.
+func readStoredConfig(path string) (string, error) {
+	if info, err := os.Stat(path); err == nil && !info.Mode().IsRegular() {
+		return "", notPlain(path)
+	}
+	return ReadConfig(path)
+}
+
 // checkText refuses text that is no configuration by its size or by what YAML it uses.
 func checkText(text string) error {
 	if len(text) > maxConfigBytes {

@@ -212,7 +212,7 @@ func (f *flags) configuration() (*train.Config, train.Preset, error) {
 	}
 	c.Init, c.Continue = start, goOn
 	c.Preset = name
-	c.DataSum, c.Split, c.Scaler, c.Sigma.Distances = "", "", nil, nil // they describe the run that a stored file is of
+	c.DataSum, c.Split, c.Scaler, c.Sigma.Distances, c.StartSum, c.Computed = "", "", nil, nil, "", "" // they describe the run that a stored file is of
 	if _, ok := f.texts["data"]; ok {
 		c.Network.DataSD = 0 // of the file's data
 	}
