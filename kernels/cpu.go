@@ -25,6 +25,7 @@ import (
 	"sync"
 	"sync/atomic"
 
+	"sigmaz/internal/mapped"
 	"sigmaz/kernels/internal/vec"
 )
 
@@ -110,7 +111,9 @@ type cpuProgram struct {
 func (p *cpuProgram) Run() error {
 	p.build()
 	for _, ph := range p.phases {
-		ph.runOn(p.workers)
+		if err := ph.runOn(p.workers); err != nil {
+			return err
+		}
 	}
 	return nil
 }
@@ -125,10 +128,18 @@ type phase struct {
 type worker struct{ scratch []float32 }
 
 // runOn runs the tasks on the workers; the calling goroutine is the first of them. Which worker runs a task is chance,
-// what the task computes is not.
-func (ph phase) runOn(workers []*worker) {
+// what the task computes is not. It fails where a data set lies in a mapped file that cannot be read any more.
+func (ph phase) runOn(workers []*worker) error {
 	var next atomic.Int64
+	var fault atomic.Pointer[error]
 	work := func(w *worker) {
+		var err error
+		defer func() {
+			if err != nil {
+				fault.Store(&err)
+			}
+		}()
+		defer mapped.Guard(&err)()
 		for {
 			task := int(next.Add(1)) - 1
 			if task >= ph.tasks {
@@ -143,4 +154,8 @@ func (ph phase) runOn(workers []*worker) {
 	}
 	work(workers[0])
 	done.Wait()
+	if err := fault.Load(); err != nil {
+		return *err
+	}
+	return nil
 }

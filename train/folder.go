@@ -277,27 +277,6 @@ func listCheckpoints(runDir string) ([]string, error) {
 	return paths, nil
 }
 
-// openPlain opens a file of a run folder for reading. A pipe or a device, which might never end, is refused.
-func openPlain(path string) (*os.File, error) {
-	// What it is comes first: to open a pipe waits for somebody at its other end.
-	if info, err := os.Stat(path); err == nil && !info.Mode().IsRegular() {
-		return nil, notPlain(path)
-	}
-	return os.Open(path)
-}
-
-// openOwn opens a file of a run folder that is to be written. A link is refused too: what it names is not the run's.
-func openOwn(path string, flag int) (*os.File, error) {
-	if info, err := os.Lstat(path); err == nil && !info.Mode().IsRegular() {
-		return nil, notPlain(path)
-	}
-	return os.OpenFile(path, flag|noFollow, 0o666)
-}
-
-func notPlain(path string) error {
-	return fmt.Errorf("%s is no plain file: expected one that training wrote; move it away", path)
-}
-
 // writeFile replaces path as a whole.
 func writeFile(path string, data []byte) error {
 	return atomicfile.Write(path, func(f *os.File) error {

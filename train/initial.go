@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 
+	"sigmaz/internal/ownfile"
 	"sigmaz/model/checkpoint"
 )
 
@@ -79,7 +80,7 @@ func (r *run) takeInitial() error {
 
 // fileSum returns the SHA-256 of a file in hexadecimal.
 func fileSum(path string) (string, error) {
-	f, err := openPlain(path)
+	f, err := ownfile.OpenPlain(path)
 	if err == nil {
 		defer f.Close()
 		sum := sha256.New()

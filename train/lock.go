@@ -17,6 +17,8 @@ import (
 	"syscall"
 	"time"
 
+	"sigmaz/internal/ownfile"
+
 	"github.com/gofrs/flock"
 )
 
@@ -39,7 +41,7 @@ func LockFolder(dir string) (*Lock, error) {
 		if !isLockFile(path) {
 			return nil, fmt.Errorf("cannot lock the run folder: %s is not a file that training made: move it away", path)
 		}
-		l := &Lock{file: flock.New(path, flock.SetFlag(os.O_CREATE|os.O_RDWR|noFollow), flock.SetPermissions(0o666))}
+		l := &Lock{file: flock.New(path, flock.SetFlag(os.O_CREATE|os.O_RDWR|ownfile.NoFollow), flock.SetPermissions(0o666))}
 		ok, err := l.file.TryLock()
 		switch {
 		case errors.Is(err, errors.ErrUnsupported) || errors.Is(err, syscall.ENOLCK):
@@ -96,7 +98,7 @@ func isLockFile(path string) bool {
 	if info, err := os.Lstat(path); err == nil && !info.Mode().IsRegular() {
 		return false
 	}
-	f, err := openOwn(path, os.O_RDONLY)
+	f, err := ownfile.Open(path, os.O_RDONLY)
 	if err != nil {
 		return true
 	}
@@ -108,7 +110,7 @@ func isLockFile(path string) bool {
 
 // sign writes who has the lock. It is for people only: nothing depends on it.
 func (l *Lock) sign(path string) {
-	f, err := openOwn(path, os.O_WRONLY)
+	f, err := ownfile.Open(path, os.O_WRONLY)
 	if err != nil {
 		return
 	}

@@ -23,6 +23,7 @@ import (
 	"gorgonia.org/tensor"
 
 	"sigmaz/internal/atomicfile"
+	"sigmaz/internal/ownfile"
 	"sigmaz/model"
 )
 
@@ -230,7 +231,7 @@ type cut struct {
 // run writes them again, and so do lines that were not finished when a run was killed, lines that fail their check and,
 // without keepEnd, lines marked End. Where damaged lines go, keep is called before.
 func cutBack(path string, step uint64, keepEnd bool, keep func() error) (c cut, err error) {
-	f, err := openPlain(path)
+	f, err := ownfile.OpenPlain(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return c, nil
 	}

@@ -13,6 +13,7 @@ import (
 	"slices"
 
 	"sigmaz/internal/atomicfile"
+	"sigmaz/internal/ownfile"
 	"sigmaz/model/checkpoint"
 )
 
@@ -163,7 +164,7 @@ func unusedAside(paths ...string) string {
 
 // copyMetrics keeps a copy of the metrics under a name with ext, if there are any.
 func copyMetrics(metrics, ext string) error {
-	from, err := openPlain(metrics)
+	from, err := ownfile.OpenPlain(metrics)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}

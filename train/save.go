@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"time"
 
+	"sigmaz/internal/ownfile"
 	"sigmaz/model"
 	"sigmaz/model/checkpoint"
 )
@@ -28,7 +29,7 @@ func (r *run) openFolder() error {
 			return fmt.Errorf("cannot make the run folder: %w; choose a place that can be written with `runs`", err)
 		}
 	}
-	f, err := openOwn(filepath.Join(r.o.Folder, metricsFile), os.O_WRONLY|os.O_CREATE|os.O_APPEND)
+	f, err := ownfile.Open(filepath.Join(r.o.Folder, metricsFile), os.O_WRONLY|os.O_CREATE|os.O_APPEND)
 	if err != nil {
 		return fmt.Errorf("cannot open the metrics: %w; see that the run folder can be written and has room", err)
 	}

@@ -10,6 +10,8 @@ import (
 	"io"
 	"os"
 
+	"sigmaz/internal/ownfile"
+
 	"github.com/goccy/go-yaml/lexer"
 	"github.com/goccy/go-yaml/token"
 )
@@ -36,7 +38,7 @@ func ReadConfig(path string) (string, error) {
 // readStoredConfig is [ReadConfig] for a run folder's file, which is a plain one.
 func readStoredConfig(path string) (string, error) {
 	if info, err := os.Stat(path); err == nil && !info.Mode().IsRegular() {
-		return "", notPlain(path)
+		return "", ownfile.NotPlain(path)
 	}
 	return ReadConfig(path)
 }
