@@ -146,7 +146,7 @@ var wrongCalls = []wrong{
 	{args: "sample bad/loop", code: 1, offender: "bad/loop", advice: "cannot read the run"},
 	{args: "sample bad/dangling", code: 1, offender: "bad/dangling does not exist", advice: "expected a run folder"},
 	{args: "sample bad/text.txt", code: 1, offender: "bad/text.txt", advice: "neither a .safetensors file nor a .pth"},
-	{args: "sample bad/nothing", code: 1, offender: "bad/nothing is truncated", advice: "use an earlier checkpoint"},
+	{args: "sample bad/nothing", code: 1, offender: "bad/nothing is truncated", advice: "copy or download it again"},
 	{args: "sample bad/lying.safetensors", code: 1, offender: "bad/lying.safetensors", advice: "neither a .safetensors file nor a .pth"},
 	{args: "sample runs/toy -o x.jpg", code: 2, offender: "-o is x.jpg", advice: "ends in .png"},
 	{args: "sample runs/toy -o nowhere/x.png", code: 1, offender: "nowhere/x.png", advice: "check that its folder exists"},

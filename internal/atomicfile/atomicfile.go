@@ -40,9 +40,22 @@ func Write(path string, write func(f *os.File) error) (err error) {
 		}
 	}()
 	if err = write(f); err != nil {
-		return err
+		return naming(path, f.Name(), err)
 	}
 	return Commit(f, path)
+}
+
+// naming returns an error of a temporary file as one of the file that it is for, which people know.
+func naming(path, temp string, err error) error {
+	var pathErr *fs.PathError
+	var linkErr *os.LinkError
+	switch {
+	case errors.As(err, &linkErr) && linkErr.Old == temp:
+		return &fs.PathError{Op: linkErr.Op, Path: path, Err: linkErr.Err}
+	case errors.As(err, &pathErr) && pathErr.Path == temp:
+		return &fs.PathError{Op: pathErr.Op, Path: path, Err: pathErr.Err}
+	}
+	return err
 }
 
 // Create makes a new temporary file for path, in its folder. [Commit] puts it in its place; whoever does not commit it
@@ -56,21 +69,22 @@ func Create(path string, perm fs.FileMode) (*os.File, error) {
 		name := fmt.Sprintf("%s.%s.%0*x%s", dir, base, tempDigits, rand.Uint32(), tempExt)
 		f, err := os.OpenFile(name, os.O_RDWR|os.O_CREATE|os.O_EXCL, perm)
 		if !errors.Is(err, fs.ErrExist) {
-			return f, err
+			return f, naming(path, name, err)
 		}
 	}
 }
 
-// Commit closes a file of [Create] and renames it to path when it is all on disk.
+// Commit closes a file of [Create] and renames it to path when it is all on disk. An [fs.PathError] with the operation
+// "rename" says that all went well but that.
 func Commit(f *os.File, path string) error {
 	if err := Sync(f); err != nil {
-		return err
+		return naming(path, f.Name(), err)
 	}
 	if err := f.Close(); err != nil {
-		return err
+		return naming(path, f.Name(), err)
 	}
 	if err := os.Rename(f.Name(), path); err != nil {
-		return err
+		return naming(path, f.Name(), err)
 	}
 	return syncFolder(filepath.Dir(path))
 }

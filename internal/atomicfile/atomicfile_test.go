@@ -50,6 +50,15 @@ func TestWrite(t *testing.T) {
 	if read(t, path) != "two" || names(t, dir) != "a" {
 		t.Errorf("after an error %q in %s", read(t, path), names(t, dir))
 	}
+	for _, bad := range []string{filepath.Join(dir, "none", "a"), dir} {
+		if err := Write(bad, put("x")); err == nil || !strings.Contains(err.Error(), " "+bad+": ") {
+			t.Errorf("%s: error %v, expected it to name the path", bad, err)
+		}
+	}
+	err := Write(path, func(f *os.File) error { f.Close(); _, err := f.WriteString("x"); return err })
+	if err == nil || !strings.Contains(err.Error(), " "+path+": ") {
+		t.Errorf("error %v, expected it to name the path", err)
+	}
 	long := filepath.Join(dir, strings.Repeat("x", 250))
 	if err := Write(long, put("long")); err != nil || read(t, long) != "long" {
 		t.Errorf("a long name: %v", err)

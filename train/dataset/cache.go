@@ -315,11 +315,11 @@ func (s *pixelStore) finish() (*pixels, error) {
 	if err == nil {
 		err = atomicfile.Commit(s.file, s.path)
 	}
-	var link *os.LinkError
-	if errors.As(err, &link) { // the name is somebody else's: the images are here all the same
+	var refused *fs.PathError
+	if errors.As(err, &refused) && refused.Op == "rename" { // the name is somebody else's: the images are here all the same
 		s.discard()
 		s.to.note("cache    the decoded images are not kept for the next start: %s cannot be replaced (%v); `cache` DIR names "+
-			"another place", s.path, link.Err)
+			"another place", s.path, refused.Err)
 		return &s.pixels, nil
 	}
 	if err != nil {
