@@ -165,6 +165,9 @@ func resume(ctx context.Context, f *flags, s cli.Streams, out io.Writer) error {
 	if err == nil {
 		err = c.ChoosePrecision(f.device.GPU)
 	}
+	if err != nil && !f.Given("data") {
+		err = cmp.Or(moved(stored.Folder, c.Data), err)
+	}
 	if err != nil {
 		return err
 	}
@@ -343,6 +346,42 @@ func missing(data string) bool {
 	}
 	_, err = os.Stat(spec.Paths[0])
 	return errors.Is(err, fs.ErrNotExist)
+}
+
+// moved explains that a run's data is not where its configuration says, which may be relative to the folder that the run
+// was started in; nil where every path leads to something.
+func moved(folder, data string) error {
+	spec, err := dataset.ParseSpec(data)
+	if err != nil {
+		return nil
+	}
+	started := filepath.Join(folder, "..", "..") // unless it was told to keep runs elsewhere
+	var here, there []string
+	gone := ""
+	for _, p := range spec.Paths {
+		if _, err := os.Stat(p); errors.Is(err, fs.ErrNotExist) && gone == "" {
+			gone = p
+		}
+		here = append(here, p)
+		if !filepath.IsAbs(p) {
+			p = filepath.Join(started, p)
+		}
+		if _, err := os.Stat(p); err == nil {
+			there = append(there, p)
+		}
+	}
+	switch {
+	case gone == "":
+		return nil
+	case filepath.IsAbs(gone):
+		return fmt.Errorf("the data of %s is not at %s any more: say where it is with -data", folder, gone)
+	}
+	hint := ""
+	if len(there) == len(here) {
+		hint = ", such as -data " + cli.Shell(strings.Join(there, ","))
+	}
+	return fmt.Errorf("the data of %s is not at %s, which counts from the folder in which the run was started, not from "+
+		"this one: go on from there, or say where it is with -data%s", folder, gone, hint)
 }
 
 func ladderText(c *train.Config, sigmas model.Ladder) string {
