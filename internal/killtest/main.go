@@ -62,13 +62,23 @@ func run(bin string, kills, calls int, seed uint64) error {
 	if err := t.makePictures(); err != nil {
 		return err
 	}
-	start := time.Now()
-	if out, err := t.command("whole", true).CombinedOutput(); err != nil {
-		return fmt.Errorf("the unbroken training failed: %w\n%s", err, out)
-	}
-	t.took = time.Since(start)
-	if t.want, err = contents(t.folder("whole")); err != nil {
-		return err
+	for i := range 3 { // the shortest time is that of a machine with nothing else to do
+		name := fmt.Sprintf("whole-%d", i)
+		start := time.Now()
+		if out, err := t.command(name, true).CombinedOutput(); err != nil {
+			return fmt.Errorf("the unbroken training failed: %w\n%s", err, out)
+		}
+		if took := time.Since(start); i == 0 || took < t.took {
+			t.took = took
+		}
+		want, err := contents(t.folder(name))
+		if err != nil {
+			return err
+		}
+		if i > 0 && !maps.Equal(want, t.want) {
+			return fmt.Errorf("two unbroken trainings differ")
+		}
+		t.want = want
 	}
 	fmt.Printf("unbroken    %v, %d files\n", t.took.Round(time.Millisecond), len(t.want))
 

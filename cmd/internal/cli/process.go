@@ -13,6 +13,7 @@ import (
 	"slices"
 	"syscall"
 
+	"sigmaz/internal/memory"
 	"sigmaz/internal/terminal"
 )
 
@@ -65,6 +66,10 @@ const (
 
 // Main runs the command with the streams of the process, and ends the process.
 func (c *Command) Main(args []string) {
+	if code, ran := c.runLimited(); ran {
+		os.Exit(code)
+	}
+	memory.Heed()
 	ctx, stop := context.WithCancel(context.Background())
 	c.listen(stop)
 	os.Exit(c.Execute(ctx, args, Streams{In: os.Stdin, Out: os.Stdout, Err: os.Stderr}))

@@ -294,8 +294,12 @@ func checkMemory(b kernels.Backend, c *train.Config, data *train.Splits, gpu boo
 		if c.Network.Vectors() {
 			what = fmt.Sprintf("hidden %d", c.Network.Hidden)
 		}
-		return fmt.Errorf("training with batch %d and %s needs %s of memory, and this machine has %s: "+
-			"lower one of the two (-dry-run tells what a choice takes)", c.Batch, what, bytesText(need), bytesText(have))
+		whose := "this machine has"
+		if _, left, ok := memory.Limit(); ok && left <= have {
+			whose = "the limit of this process (ulimit) leaves"
+		}
+		return fmt.Errorf("training with batch %d and %s needs %s of memory, and %s %s: lower one of the two (-dry-run tells "+
+			"what a choice takes)", c.Batch, what, bytesText(need), whose, bytesText(have))
 	}
 	return nil
 }
