@@ -15,6 +15,7 @@ import (
 	"sync"
 
 	"sigmaz/cuda"
+	"sigmaz/internal/mapped"
 	"sigmaz/kernels/internal/ptx"
 )
 
@@ -111,6 +112,8 @@ func (b *cudaBackend) Name() string {
 	return fmt.Sprintf("cuda (%s, sm_%d%d, driver for CUDA %d.%d)",
 		b.device.Name(), major, minor, driver/1000, driver%1000/10)
 }
+
+func (b *cudaBackend) Arithmetic() string { return "gpu" }
 
 func (b *cudaBackend) Multiprocessors() int { return b.device.Multiprocessors() }
 
@@ -261,7 +264,8 @@ func (b *cudaBackend) after(err error) error {
 }
 
 // resident returns the address of the device's copy of a data set, which it makes once.
-func (b *cudaBackend) resident(d *Data) (address, error) {
+func (b *cudaBackend) resident(d *Data) (_ address, err error) {
+	defer mapped.Guard(&err)()
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if buf := b.data[d]; buf != nil {
@@ -275,26 +279,23 @@ func (b *cudaBackend) resident(d *Data) (address, error) {
 	if d.F32 != nil {
 		all = bytesOf(d.F32)
 	}
-	if d.Rows == nil {
-		err = buf.Write(0, all[:d.Size()])
-	} else {
-		err = writeRows(buf, all, d.Rows, int(d.Size())/d.N)
-	}
-	if err != nil {
+	if err = writeRows(buf, d, all, int(d.Size())/d.N); err != nil {
 		return 0, errors.Join(err, buf.Free())
 	}
 	b.data[d] = buf
 	return address(buf.Addr()), nil
 }
 
-// writeRows copies rows of n bytes to the device, where they lie one after the other; a write takes many rows.
-func writeRows(buf *cuda.Buffer, all []byte, rows []uint32, n int) error {
+// writeRows copies rows of n bytes to the device, where they lie one after the other; a write takes many rows. They go
+// through memory of our own, since a mapped file may be cut short, which the driver could not say.
+func writeRows(buf *cuda.Buffer, d *Data, all []byte, n int) error {
 	const blockBytes = 16 << 20
 	block := make([]byte, 0, max(blockBytes, n))
 	off := int64(0)
-	for i, r := range rows {
-		block = append(block, all[int(r)*n:(int(r)+1)*n]...)
-		if len(block)+n > cap(block) || i == len(rows)-1 {
+	for i := range d.N {
+		r := d.Row(i)
+		block = append(block, all[r*n:(r+1)*n]...)
+		if len(block)+n > cap(block) || i == d.N-1 {
 			if err := buf.Write(off, block); err != nil {
 				return err
 			}

@@ -41,6 +41,8 @@ type InPlacer interface {
 type Backend interface {
 	// Name says what runs, for logs: "cpu (avx512, 2 workers)".
 	Name() string
+	// Arithmetic names what the bits of results depend on: "avx512", "avx2", "go on arm64", "gpu".
+	Arithmetic() string
 	// Multiprocessors is the number that the device has, 0 where it is no GPU: what a run that starts on it records,
 	// see [ConvGradWeight].
 	Multiprocessors() int

@@ -11,7 +11,6 @@ import (
 	"context"
 	"fmt"
 	"math"
-	"os"
 	"path/filepath"
 	"strings"
 	"time"
@@ -59,10 +58,15 @@ func Run(ctx context.Context, c *Config, s *Splits, o Options) (*Result, error) 
 		return nil, err
 	}
 	defer r.close()
+	return r.train(ctx)
+}
+
+// train is the loop.
+func (r *run) train(ctx context.Context) (_ *Result, err error) {
 	if r.step() > 0 { // what a stop kept from being done at the step where it came
 		err = r.doWhatIsDue(ctx)
 	}
-	for err == nil && r.step() < c.Steps && ctx.Err() == nil {
+	for err == nil && r.step() < r.c.Steps && ctx.Err() == nil {
 		// Draw images and noise levels, perturb, score, loss, gradient, Adam, EMA: one program on the device.
 		if err = r.trainer.Step(); err != nil {
 			return nil, r.failed(&stepError{err})
@@ -85,7 +89,7 @@ type run struct {
 	o       Options
 	sigmas  model.Ladder
 	trainer *Trainer
-	metrics *os.File
+	metrics metrics // nil after an error
 	window  *lossWindow
 	records []LossRecord
 
@@ -138,6 +142,7 @@ func openRun(c *Config, s *Splits, o Options) (*run, error) {
 		err = r.restore(o.From)
 	}
 	if err == nil {
+		r.recordArithmetic()
 		err = r.openFolder()
 	}
 	if err != nil {
@@ -318,7 +323,7 @@ func (r *run) drawPreview(ctx context.Context) error {
 }
 
 func (r *run) picturePath(step uint64) string {
-	return filepath.Join(r.o.Folder, samplesDir, stepName(step)+".png")
+	return filepath.Join(r.o.Folder, samplesDir, stepName(step)+previewExt)
 }
 
 func (r *run) result(ctx context.Context) *Result {

@@ -13,26 +13,11 @@ import (
 	"unicode/utf8"
 
 	"sigmaz/internal/setting"
+	"sigmaz/internal/terminal"
 )
 
-// Line writes s on one line: characters that do not print, such as a line feed or an escape in a file's name, and bytes
-// that are no UTF-8 are written as Go writes them between quotes.
-func Line(s string) string {
-	var b strings.Builder
-	for len(s) > 0 {
-		r, size := utf8.DecodeRuneInString(s)
-		switch {
-		case r == utf8.RuneError && size == 1:
-			fmt.Fprintf(&b, `\x%02x`, s[0])
-		case r == ' ' || unicode.IsPrint(r):
-			b.WriteString(s[:size])
-		default:
-			b.WriteString(strings.Trim(strconv.QuoteRune(r), "'"))
-		}
-		s = s[size:]
-	}
-	return b.String()
-}
+// Line writes s on one line, see [terminal.Line].
+func Line(s string) string { return terminal.Line(s) }
 
 // Flags returns a message with a flag in the place of each setting's name, which packages that know no command line put
 // between backquotes: `net` becomes -net.

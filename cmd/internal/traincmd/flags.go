@@ -126,7 +126,7 @@ func newFlags() *flags {
 		{Name: "runs", Arg: "DIR", Help: "folder of all runs", Value: &f.runs},
 		{Name: "resume", Arg: "RUN", Help: "go on with a run: its folder, name, or a checkpoint", Value: &f.resume},
 		{Name: "dry-run", Help: "print the resolved settings, sizes and costs, and stop", Value: &f.dryRun},
-		{Name: "cpuprofile", Arg: "FILE", Help: "write a CPU profile for go tool pprof", Value: &f.cpuProfile},
+		{Name: "cpuprofile", Arg: "FILE", Help: "write a CPU profile for go tool pprof to this new file", Value: &f.cpuProfile},
 	}}}, c.Groups...)
 	c.Stopping, c.Unread, c.Notice = cli.Stops, cli.StopsUnread, "stopping after this step"
 	c.Check = func() error {
@@ -137,7 +137,7 @@ func newFlags() *flags {
 		return f.device.Check(c)
 	}
 	c.Run = func(ctx context.Context, s cli.Streams) error {
-		err := start(ctx, f, s.Out)
+		err := start(ctx, f, s)
 		if ctx.Err() != nil && errors.Is(err, context.Canceled) {
 			return &cli.StoppedError{Text: "stopped before the first step; nothing was written"}
 		}
@@ -224,7 +224,7 @@ func (f *flags) configuration() (*train.Config, train.Preset, error) {
 	}
 	c.Init, c.Continue = start, goOn
 	c.Preset = name
-	c.DataSum, c.Split, c.Scaler, c.Sigma.Distances = "", "", nil, nil // they describe the run that a stored file is of
+	c.DataSum, c.Split, c.Scaler, c.Sigma.Distances, c.StartSum, c.Computed = "", "", nil, nil, "", "" // they describe the run that a stored file is of
 	if _, ok := f.texts["data"]; ok {
 		c.Network.DataSD = 0 // of the file's data
 	}

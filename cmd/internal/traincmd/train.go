@@ -3,6 +3,7 @@
 package traincmd
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"errors"
@@ -32,14 +33,18 @@ import (
 func New() *cli.Command { return newFlags().Command }
 
 // start begins a run or goes on with one.
-func start(ctx context.Context, f *flags, out io.Writer) error {
+func start(ctx context.Context, f *flags, s cli.Streams) error {
+	out := s.Messages(f.cpuProfile)
+	if err := f.checkProfile(s); err != nil {
+		return err
+	}
 	if f.listPresets {
 		return listPresets(f, out)
 	}
 	if f.resume != "" {
-		return resume(ctx, f, out)
+		return resume(ctx, f, s, out)
 	}
-	return begin(ctx, f, out)
+	return begin(ctx, f, s, out)
 }
 
 // listPresets prints every preset with what it is, where its numbers come from and the data that it expects.
@@ -60,7 +65,7 @@ func listPresets(f *flags, out io.Writer) error {
 }
 
 // begin starts a new run.
-func begin(ctx context.Context, f *flags, out io.Writer) error {
+func begin(ctx context.Context, f *flags, s cli.Streams, out io.Writer) error {
 	c, preset, err := f.configuration()
 	if err != nil {
 		return err
@@ -104,7 +109,7 @@ func begin(ctx context.Context, f *flags, out io.Writer) error {
 		return err
 	}
 	fmt.Fprintf(out, "run      %s\n", folder)
-	if err = learn(ctx, c, data, b, train.Options{Folder: folder, DataMemory: f.dataMemory}, f, out, display); err != nil {
+	if err = learn(ctx, c, data, b, train.Options{Folder: folder, DataMemory: f.dataMemory}, f, s, display); err != nil {
 		lock.Discard() // nothing, once there is anything in the folder
 	}
 	return err
@@ -122,7 +127,7 @@ func (f *flags) noData(c *train.Config, preset train.Preset) error {
 }
 
 // resume goes on with a run.
-func resume(ctx context.Context, f *flags, out io.Writer) error {
+func resume(ctx context.Context, f *flags, s cli.Streams, out io.Writer) error {
 	if err := f.checkResume(); err != nil {
 		return err
 	}
@@ -176,10 +181,13 @@ func resume(ctx context.Context, f *flags, out io.Writer) error {
 	if err == nil {
 		err = c.ChoosePrecision(f.device.GPU)
 	}
+	if err != nil && !f.Given("data") {
+		err = cmp.Or(moved(stored.Folder, c.Data), err)
+	}
 	if err != nil {
 		return err
 	}
-	return learn(ctx, c, data, b, train.Options{Folder: stored.Folder, From: stored, DataMemory: f.dataMemory}, f, out, display)
+	return learn(ctx, c, data, b, train.Options{Folder: stored.Folder, From: stored, DataMemory: f.dataMemory}, f, s, display)
 }
 
 // warnLock warns where a folder could not be locked.
@@ -191,7 +199,8 @@ func warnLock(l *train.Lock, out io.Writer) {
 
 // learn runs the loop and says where everything is.
 func learn(ctx context.Context, c *train.Config, data *train.Splits, b kernels.Backend, o train.Options, f *flags,
-	out io.Writer, display *progress.Display) error {
+	s cli.Streams, display *progress.Display) (err error) {
+	out := s.Messages(f.cpuProfile)
 	sigmas, err := c.Ladder()
 	if err != nil {
 		return err
@@ -218,11 +227,11 @@ func learn(ctx context.Context, c *train.Config, data *train.Splits, b kernels.B
 	if text := picture.ChannelsText(c.Network.Channels); text != "" && o.Hooks.Preview != nil && !c.Network.Vectors() {
 		fmt.Fprintf(out, "previews show samples %s\n", text)
 	}
-	stop, err := profile(f.cpuProfile)
+	stop, err := profile(cli.Output{Flag: "-cpuprofile", Path: f.cpuProfile}, s)
 	if err != nil {
 		return err
 	}
-	defer stop()
+	defer func() { err = cmp.Or(err, stop()) }()
 	fmt.Fprintf(out, "training %d steps of %d; Ctrl-C saves and stops\n", c.Steps, c.Batch)
 	r, err := train.Run(ctx, c, data, o)
 	display.Close()
@@ -258,21 +267,32 @@ func learn(ctx context.Context, c *train.Config, data *train.Splits, b kernels.B
 	return nil
 }
 
-// profile starts a CPU profile into path, if there is one, which stop completes.
-func profile(path string) (stop func(), err error) {
-	if path == "" {
-		return func() {}, nil
+// checkProfile refuses a name for the profile that stands for another file. Nothing in a file says that it is an old
+// profile and not data, so that none is replaced.
+func (f *flags) checkProfile(s cli.Streams) error {
+	if f.cpuProfile == "" {
+		return nil
 	}
-	w, err := os.Create(path)
-	if err != nil {
-		return nil, fmt.Errorf("-cpuprofile: cannot write the profile: %w; choose a file in a folder that can be written",
-			err)
+	if _, err := os.Lstat(f.cpuProfile); err == nil && f.cpuProfile != cli.Stdout {
+		return fmt.Errorf("-cpuprofile: %s exists already: expected the name of a new file; choose another, or delete it",
+			f.cpuProfile)
 	}
-	if err := pprof.StartCPUProfile(w); err != nil {
-		w.Close()
+	return cli.Output{Flag: "-cpuprofile", Path: f.cpuProfile}.Check(s)
+}
+
+// profile starts a CPU profile, if there is to be one, which stop writes.
+func profile(to cli.Output, s cli.Streams) (stop func() error, err error) {
+	if to.Path == "" {
+		return func() error { return nil }, nil
+	}
+	var b bytes.Buffer
+	if err := pprof.StartCPUProfile(&b); err != nil {
 		return nil, fmt.Errorf("-cpuprofile: %w", err)
 	}
-	return func() { pprof.StopCPUProfile(); w.Close() }, nil
+	return func() error {
+		pprof.StopCPUProfile()
+		return to.Write(s, func(w io.Writer) error { _, err := b.WriteTo(w); return err })
+	}, nil
 }
 
 // trainerWords returns the memory in four-byte words that training with a configuration takes.
@@ -297,8 +317,12 @@ func checkMemory(b kernels.Backend, c *train.Config, data *train.Splits, gpu boo
 		if c.Network.Vectors() {
 			what = fmt.Sprintf("hidden %d", c.Network.Hidden)
 		}
-		return fmt.Errorf("training with batch %d and %s needs %s of memory, and this machine has %s: "+
-			"lower one of the two (-dry-run tells what a choice takes)", c.Batch, what, cli.Bytes(need), cli.Bytes(have))
+		whose := "this machine has"
+		if _, left, ok := memory.Limit(); ok && left <= have {
+			whose = "the limit of this process (ulimit) leaves"
+		}
+		return fmt.Errorf("training with batch %d and %s needs %s of memory, and %s %s: lower one of the two (-dry-run tells "+
+			"what a choice takes)", c.Batch, what, cli.Bytes(need), whose, cli.Bytes(have))
 	}
 	return nil
 }
@@ -349,6 +373,42 @@ func missing(data string) bool {
 	}
 	_, err = os.Stat(spec.Paths[0])
 	return errors.Is(err, fs.ErrNotExist)
+}
+
+// moved explains that a run's data is not where its configuration says, which may be relative to the folder that the run
+// was started in; nil where every path leads to something.
+func moved(folder, data string) error {
+	spec, err := dataset.ParseSpec(data)
+	if err != nil {
+		return nil
+	}
+	started := filepath.Join(folder, "..", "..") // unless it was told to keep runs elsewhere
+	var here, there []string
+	gone := ""
+	for _, p := range spec.Paths {
+		if _, err := os.Stat(p); errors.Is(err, fs.ErrNotExist) && gone == "" {
+			gone = p
+		}
+		here = append(here, p)
+		if !filepath.IsAbs(p) {
+			p = filepath.Join(started, p)
+		}
+		if _, err := os.Stat(p); err == nil {
+			there = append(there, p)
+		}
+	}
+	switch {
+	case gone == "":
+		return nil
+	case filepath.IsAbs(gone):
+		return fmt.Errorf("the data of %s is not at %s any more: say where it is with -data", folder, gone)
+	}
+	hint := ""
+	if len(there) == len(here) {
+		hint = ", such as -data " + cli.Shell(strings.Join(there, ","))
+	}
+	return fmt.Errorf("the data of %s is not at %s, which counts from the folder in which the run was started, not from "+
+		"this one: go on from there, or say where it is with -data%s", folder, gone, hint)
 }
 
 func ladderText(c *train.Config, sigmas model.Ladder) string {
