@@ -77,11 +77,11 @@ func (l *launcher) address(kernel, param string, p pointer, does string, listed 
 			return 0
 		}
 		for _, w := range listed {
-			if w.Off <= p.Off && p.Off+p.N <= w.Off+w.N {
+			if w.Off <= p.Off && p.Off+p.Words() <= w.Off+w.Words() {
 				return l.arena.mem.Addr() + 4*uint64(p.Off)
 			}
 		}
-		l.fail("kernel %s %s %s, words %d to %d, and the operation does not say so", kernel, does, param, p.Off, p.Off+p.N)
+		l.fail("kernel %s %s %s, words %d to %d, and the operation does not say so", kernel, does, param, p.Off, p.Off+p.Words())
 	default:
 		l.fail("kernel %s is given no %s", kernel, param)
 	}
