@@ -14,6 +14,7 @@ import (
 type DivSigma struct {
 	sameShape
 	noHidden
+	atEnd
 }
 
 func (DivSigma) String() string        { return "div_sigma" }

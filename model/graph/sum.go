@@ -36,6 +36,7 @@ type Affine struct {
 
 	sameShape
 	noHidden
+	atEnd
 }
 
 func (l Affine) String() string      { return fmt.Sprintf("%gx%+g", l.Scale, l.Shift) }
