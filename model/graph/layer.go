@@ -78,8 +78,3 @@ func (noHidden) hidden(shapes) []hidden { return nil }
 type noBackward struct{}
 
 func (noBackward) backward(shapes, windows) []kernels.Op { return nil }
-
-// atEnd is embedded in layers at the ends of a network, whose values are float32 in every precision.
-type atEnd struct{}
-
-func (atEnd) atEnd() {}

@@ -15,11 +15,7 @@ import (
 //	1/N sum_n  1/2 sigma_n^Power |s_n + z_n/sigma_n|^2
 //
 // Its hidden buffer 0 is the loss of each row (N).
-type Loss struct {
-	Power float64
-
-	atEnd
-}
+type Loss struct{ Power float64 }
 
 func (l Loss) String() string { return fmt.Sprintf("loss sigma^%g", l.Power) }
 

@@ -167,7 +167,7 @@ func (p *planner) element(n *gorgonia.Node) kernels.Element {
 	return p.values[children[0]].element // a sum of gradients
 }
 
-// atEnds lists what layers at the ends of a network read and write.
+// atEnds lists what layers at the ends of a network read and write: where images come in, and where a score goes out.
 func atEnds(nodes gorgonia.Nodes) map[*gorgonia.Node]bool {
 	at := map[*gorgonia.Node]bool{}
 	for _, n := range nodes {
@@ -175,7 +175,8 @@ func atEnds(nodes gorgonia.Nodes) map[*gorgonia.Node]bool {
 		if !ok || op.backwardOf != nil {
 			continue
 		}
-		if _, ok := op.layer.(interface{ atEnd() }); ok {
+		switch op.layer.(type) {
+		case Affine, DivSigma, Loss:
 			for _, end := range append(childrenOf(n), n) {
 				at[end] = true
 			}

@@ -14,7 +14,6 @@ import (
 type DivSigma struct {
 	sameShape
 	noHidden
-	atEnd
 }
 
 func (DivSigma) String() string        { return "div_sigma" }

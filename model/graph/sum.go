@@ -36,7 +36,6 @@ type Affine struct {
 
 	sameShape
 	noHidden
-	atEnd
 }
 
 func (l Affine) String() string      { return fmt.Sprintf("%gx%+g", l.Scale, l.Shift) }
