@@ -63,7 +63,7 @@ var wrongPyTorch = []wrong{
 	{args: "sample torch/evil.pth -size 12x8", code: 1, offender: "torch/evil.pth holds an object of posix.system, which is code and not weights", advice: "save its state_dict() instead", prepare: torchFiles},
 	{args: "sample torch/text.npy", code: 1, offender: "torch/text.npy is neither", advice: "give a checkpoint", prepare: torchFiles},
 	{args: "sample runs/toy -size 12x8", code: 2, offender: "-size", advice: "leave the flag out"},
-	{args: "train -init torch/evil.pth", code: 1, offender: "torch/evil.pth asks for", advice: "save only those", prepare: torchFiles},
+	{args: "train -init torch/evil.pth", code: 1, offender: "torch/evil.pth holds an object of posix.system", advice: "save its state_dict() instead", prepare: torchFiles},
 	{args: "train -init torch/none.pth", code: 1, offender: "torch/none.pth", advice: "expected a run folder", prepare: torchFiles},
 	{args: "train -continue torch/sgd.pth", code: 1, offender: "torch/sgd.pth", advice: "with -init", prepare: torchFiles},
 	{args: "train -continue torch/good.pth -init torch/good.pth", code: 2, offender: "-init and -continue", advice: "expected one", prepare: torchFiles},

@@ -97,9 +97,9 @@ func (b *cudaBackend) Compile(a Arena, ops []Op) (_ Program, err error) {
 		reads, writes := op.Operands()
 		l.reads, l.writes = append(reads, writes...), writes
 		for _, w := range l.reads {
-			if w.Off < 0 || w.Off+w.N > arena.words {
+			if w.Off < 0 || w.Off+w.Words() > arena.words {
 				return nil, fmt.Errorf("kernels: %s: a window of words %d to %d in an arena of %d",
-					op.Name(), w.Off, w.Off+w.N, arena.words)
+					op.Name(), w.Off, w.Off+w.Words(), arena.words)
 			}
 		}
 		op.launch(l)
