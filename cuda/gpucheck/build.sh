@@ -46,7 +46,7 @@ cd "$root"
 mkdir -p "$bin/kernels/ptx" "$bin/cuda" "$bin/networks" "$bin/model/testdata/golden"
 strip=-ldflags="-s -w"
 go build "$strip" -o "$bin/" ./cmd/sigmaz
-CGO_ENABLED=0 go build -tags nocuda "$strip" -o "$bin/" ./cmd/gpucheck # it starts where no driver is, and says so
+CGO_ENABLED=0 go build -tags nocuda "$strip" -o "$bin/" ./cmd/internal/gpucheck # it starts where no driver is, and says so
 # A test runs in a folder that looks to it like its package's own. The tests of a GPU are those of files that are built
 # with CUDA alone.
 tests() { # PACKAGE FOLDER

@@ -3,7 +3,7 @@
 #
 #	bash cuda/gpucheck/run.sh [--required] [--budget SECONDS] [--out DIR]     README.md explains, -h lists all flags
 #
-# What it does is in the program gpucheck of the archive, cmd/gpucheck: this unpacks and starts it.
+# What it does is in the program gpucheck of the archive, cmd/internal/gpucheck: this unpacks and starts it.
 set -euo pipefail
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
