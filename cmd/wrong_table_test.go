@@ -235,7 +235,7 @@ var wrongCalls = []wrong{
 	{args: "train -resume nowhere", code: 1, offender: "nowhere does not exist", advice: "expected a run folder"},
 	{args: "train -resume empty", code: 1, offender: "empty is not a run folder", advice: "give the folder"},
 	{args: "train -resume bad/text.txt", code: 1, offender: "bad/text.txt", advice: "give the run folder"},
-	{args: "train -resume runs/nothing", code: 1, offender: "runs/nothing", advice: "start a new run"},
+	{args: "train -resume runs/nothing", code: 1, offender: "runs/nothing", advice: "start it anew, with -name nothing"},
 	{args: "train -resume runs/cut", code: 1, offender: "runs/cut/checkpoints/step-0000004.safetensors", advice: "-resume runs/cut/checkpoints/step-0000002.safetensors"},
 	{args: "train -resume runs/flipped", code: 1, offender: "runs/flipped/checkpoints/step-0000004.safetensors", advice: "-resume runs/flipped/checkpoints/step-0000002.safetensors"},
 	{args: "train -resume runs/zeroed", code: 1, offender: "runs/zeroed/checkpoints/step-0000004.safetensors", advice: "step-0000002"},

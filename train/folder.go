@@ -195,6 +195,11 @@ func Latest(runDir string) (string, error) {
 		return "", err
 	}
 	if len(names) == 0 {
+		if isDeadStart(runDir) {
+			return "", noCheckpoint(fmt.Sprintf("%s holds no checkpoint: the run was stopped before its first one, and before "+
+				"there was anything to go on with; start it anew, with `name` %s, which takes this folder", runDir,
+				filepath.Base(filepath.Clean(runDir))))
+		}
 		if !IsRun(runDir) {
 			return "", noCheckpoint(fmt.Sprintf("%s is not a run folder: expected %s and %s in it; give the "+
 				"folder that training printed", runDir, configFile, checkpointsDir))

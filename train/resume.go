@@ -61,13 +61,8 @@ func Load(path, runs string) (*Stored, error) {
 	}
 	if s.Path == "" {
 		s.Path, err = Latest(s.Folder)
-		switch {
-		case !errors.Is(err, ErrNoCheckpoint):
-		case IsRun(s.Folder):
+		if errors.Is(err, ErrNoCheckpoint) && IsRun(s.Folder) {
 			s.Path, err = "", nil
-		case isDeadStart(s.Folder):
-			err = fmt.Errorf("%s holds a run that was stopped before it had begun: there is nothing to go on with; start it "+
-				"anew, with `name` %s, which takes this folder", s.Folder, filepath.Base(filepath.Clean(s.Folder)))
 		}
 		if err != nil {
 			return nil, err

@@ -93,6 +93,7 @@ func TestPlainData(t *testing.T) {
 	d.Event(train.StartedFrom{Path: "b.pth", Kind: "state_dict", Average: train.AverageFromWeights})
 	d.Event(train.StartedFrom{Path: "c", Kind: "checkpoint", Step: 8, Stepped: true, GoesOn: true})
 	d.Event(train.SetAside{Checkpoints: 3, Ext: ".aside"})
+	d.Event(train.Picture{Step: 3, Path: "a\x1b]0;title\a\nb.png"})
 	want := `looking  at file 9
 reading  50 % of 60, 3s left
 cache    none; -cache DIR names one
@@ -108,6 +109,7 @@ init     weights of a.pth (PyTorch checkpoint, step 7); the moving average from 
 init     weights of b.pth (state_dict); the moving average starts at the weights
 continue c (checkpoint, step 8) with Adam's moments
 aside    later checkpoints (3) and a copy of the metrics now end in .aside
+step 3  a\x1b]0;title\a\nb.png
 `
 	if got := b.String(); got != want {
 		t.Errorf("printed\n%s\nexpected\n%s", got, want)
