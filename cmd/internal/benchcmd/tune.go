@@ -100,9 +100,11 @@ func (b *bench) choices() (table, error) {
 
 // poison fills what an operation writes with NaN, so that what was there before is no result.
 func poison(a kernels.Arena, op kernels.Op) error {
+	nan := math.Float32frombits(0x7fff7fff) // as a float32, and as two of bfloat16
 	_, writes := op.Operands()
 	for _, w := range writes {
-		if err := a.Write(w, slices.Repeat([]float32{float32(math.NaN())}, w.N)); err != nil {
+		words := kernels.Buf{Off: w.Off, N: w.Words()}
+		if err := a.Write(words, slices.Repeat([]float32{nan}, words.N)); err != nil {
 			return err
 		}
 	}
@@ -113,11 +115,12 @@ func poison(a kernels.Arena, op kernels.Op) error {
 func results(a kernels.Arena, op kernels.Op) (all [][]float32, err error) {
 	_, writes := op.Operands()
 	for _, w := range writes {
-		values := make([]float32, w.N)
-		if err := a.Read(values, w); err != nil {
+		words := make([]float32, w.Words())
+		if err := a.Read(words, kernels.Buf{Off: w.Off, N: len(words)}); err != nil {
 			return nil, err
 		}
-		all = append(all, values)
+		w.Off = 0
+		all = append(all, w.Load(words))
 	}
 	return all, nil
 }
