@@ -14,7 +14,6 @@ import (
 
 	"sigmaz/cmd/internal/cli"
 	"sigmaz/internal/nearest"
-	"sigmaz/internal/picture"
 	"sigmaz/kernels"
 	"sigmaz/model"
 	"sigmaz/train"
@@ -89,7 +88,7 @@ func newOptions() *options {
 		},
 		Notes: []string{"Exit codes: 0 done; 1 failed; 2 wrong usage."},
 		Check: o.checkFlags,
-		Run:   func(_ context.Context, s cli.Streams) error { return measure(o, s.In, s.Out) },
+		Run:   func(_ context.Context, s cli.Streams) error { return measure(o, s) },
 	}
 	return o
 }
@@ -131,7 +130,8 @@ func (o *options) checkFlags() error {
 // Report is what -json writes.
 type Report struct {
 	Device string // the backend's name
-	// Precision is what convolutions with channels in multiples of 32 compute in; the others compute in float32.
+	// Precision is what convolutions with channels in multiples of 32 compute in; the others compute in float32. In
+	// bf16 activations of such channels are kept in it, too.
 	Precision kernels.Precision
 	Standin   bool   // the device stands in for a GPU: nothing was timed
 	Go        string // "go1.26.8 linux/amd64"
@@ -146,16 +146,18 @@ type Report struct {
 type bench struct {
 	*options
 	backend *counting
-	out     io.Writer
+	streams cli.Streams
+	out     io.Writer // of the tables
 	watch   stopwatch
 	set     *dataset.Set // of -data, where distances are measured; nil: made images
 	report  Report
 }
 
-func measure(o *options, stdin io.Reader, stdout io.Writer) error {
+func measure(o *options, s cli.Streams) error {
+	stdin, stdout := s.In, s.Messages(o.json)
 	if o.json != "" { // before minutes of measuring
-		if err := picture.CheckWritable(o.json); err != nil {
-			return fmt.Errorf("-json: %w", err)
+		if err := o.output().Check(s); err != nil {
+			return err
 		}
 	}
 	backend, err := kernels.Open(o.device.GPU, o.device.N, o.workers)
@@ -163,7 +165,7 @@ func measure(o *options, stdin io.Reader, stdout io.Writer) error {
 		return err
 	}
 	defer backend.Close()
-	b := &bench{options: o, backend: &counting{Backend: backend}, out: stdout, watch: thorough}
+	b := &bench{options: o, backend: &counting{Backend: backend}, streams: s, out: stdout, watch: thorough}
 	if o.quick {
 		b.watch = quick
 	}
@@ -200,19 +202,31 @@ func measure(o *options, stdin io.Reader, stdout io.Writer) error {
 			return err
 		}
 	}
-	return b.save()
-}
-
-// save writes the report so far to the file of -json: what ends the command later does not cost the numbers it has.
-func (b *bench) save() error {
 	if b.json == "" {
 		return nil
 	}
+	return b.save()
+}
+
+// output is where the report goes.
+func (o *options) output() cli.Output { return cli.Output{Flag: "-json", Path: o.json} }
+
+// saveSoFar writes the report to the file of -json before it is whole: what ends the command later does not cost the
+// numbers it has. On standard output there is one report, at the end.
+func (b *bench) saveSoFar() error {
+	if b.json == "" || b.json == cli.Stdout {
+		return nil
+	}
+	return b.save()
+}
+
+// save writes the report.
+func (b *bench) save() error {
 	text, err := json.MarshalIndent(&b.report, "", "  ")
 	if err != nil {
 		return err
 	}
-	return picture.WriteFile(b.json, func(w io.Writer) error {
+	return b.output().Write(b.streams, func(w io.Writer) error {
 		_, err := w.Write(append(text, '\n'))
 		return err
 	})

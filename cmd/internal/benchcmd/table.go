@@ -44,7 +44,7 @@ func (b *bench) print(t table) error {
 	}
 	b.report.Rows = append(b.report.Rows, t.rows...)
 	fmt.Fprintf(b.out, "\n%s\n", strings.Join(t.lines(), "\n"))
-	return b.save()
+	return b.saveSoFar()
 }
 
 // lines formats the table: a heading with names and units, then the rows. The numbers of one unit have one scale, so
