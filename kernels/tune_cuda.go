@@ -33,7 +33,7 @@ func (o tuned) cudaWorkspace() int {
 	return 0
 }
 
-// family returns a tile's name without its size: "_tf32". Tiles of one family run the same convolutions.
+// family returns a tile's name without its size: "_tf32" or "bf16_". Tiles of one family run the same convolutions.
 func (t cudaTile) family() string {
 	return strings.Replace(t.name, fmt.Sprintf("%dx%d", t.rows, t.cols), "", 1)
 }
