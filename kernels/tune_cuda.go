@@ -104,7 +104,7 @@ func (b *cudaBackend) Choices(a Arena, op Op) ([]Choice, error) {
 // CompileWith refuses a tile that has no kernel for the operation. Nothing else may be compiled meanwhile.
 func (b *cudaBackend) CompileWith(a Arena, op Op, c Choice) (Program, error) {
 	if o, ok := op.(ConvGradWeight); ok {
-		o.parts = c.Parts
+		o.Parts = c.Parts
 		op = o
 	}
 	for _, t := range allTiles(op) {

@@ -98,13 +98,13 @@ func (b *bench) choices() (table, error) {
 	return t, nil
 }
 
-// poison fills what an operation writes with NaN, so that what was there before is no result.
+// poison fills what an operation writes with NaN, in float32 and in bfloat16, so that what was there before is no
+// result.
 func poison(a kernels.Arena, op kernels.Op) error {
-	nan := math.Float32frombits(0x7fff7fff) // as a float32, and as two of bfloat16
 	_, writes := op.Operands()
 	for _, w := range writes {
-		words := kernels.Buf{Off: w.Off, N: w.Words()}
-		if err := a.Write(words, slices.Repeat([]float32{nan}, words.N)); err != nil {
+		words := slices.Repeat([]float32{math.Float32frombits(math.MaxUint32)}, w.Words())
+		if err := a.Write(kernels.Buf{Off: w.Off, N: len(words)}, words); err != nil {
 			return err
 		}
 	}
