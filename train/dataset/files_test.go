@@ -195,8 +195,8 @@ func TestOpenBadFiles(t *testing.T) {
 	damaged[len(damaged)-6] ^= 1 // its checksum
 	tar := make([]byte, 512)
 	copy(tar[257:], "ustar")
-	const expected = "expected PNG, JPEG or WebP pictures, a ZIP or TAR of them, IDX images (magic 2051), CIFAR-10 batches " +
-		"(records of 3073 bytes), CIFAR-100 (of 3074), NPY or CSV, found "
+	const expected = "expected PNG, JPEG or WebP pictures, IDX images (magic 2051), CIFAR-10 batches (records of " +
+		"3073 bytes), CIFAR-100 (of 3074), NPY or CSV, or one of these in a ZIP or TAR, found "
 	const inFolder = "or one ZIP, TAR, NPY or CSV, found "
 	cases := []struct {
 		name  string
