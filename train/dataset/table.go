@@ -178,7 +178,8 @@ func (t *table) setColumns(path string, names []string, width int, columns strin
 
 // oneLine makes a piece of a file fit into a line: it has no line ends and no control characters.
 func oneLine(s string) string {
-	return strings.Join(strings.FieldsFunc(s, func(r rune) bool { return unicode.IsSpace(r) || unicode.IsControl(r) }), " ")
+	breaks := func(r rune) bool { return unicode.IsSpace(r) || unicode.IsControl(r) }
+	return strings.Join(strings.FieldsFunc(s, breaks), " ")
 }
 
 // shorten makes a piece of a file fit into a message: one line, at most 40 characters.
