@@ -294,24 +294,6 @@ func TestOpenUnreadable(t *testing.T) {
 	}
 }
 
-// FuzzReadFile: no content makes a reader panic, and what is read has the size that it says.
-func FuzzReadFile(f *testing.F) {
-	f.Add(idxFile(0x803, 24, 3, 2, 4))
-	f.Add(idxFile(0x804, 5, math.MaxUint32, math.MaxUint32, math.MaxUint32, math.MaxUint32))
-	f.Add(cifarFile(1))
-	f.Add([]byte{0x1f, 0x8b, 8, 0})
-	f.Fuzz(func(t *testing.T, content []byte) {
-		path := filepath.Join(t.TempDir(), "f")
-		if err := os.WriteFile(path, content, 0o666); err != nil {
-			t.Fatal(err)
-		}
-		s, err := Open(path, 1)
-		if err == nil && (s.N < 1 || len(s.U8) != s.N*s.D()) {
-			t.Errorf("%s with %d bytes", s.Name, len(s.U8))
-		}
-	})
-}
-
 // TestRealData reads the real sets in the folder that the environment variable SIGMAZ_DATA names (with the folders
 // mnist, fashion-mnist and cifar10 in it), if it is set, and checks their mean, over all pixels of the training
 // images.
