@@ -8,6 +8,7 @@ import (
 	"math"
 	"time"
 
+	"sigmaz/internal/mapped"
 	"sigmaz/internal/setting"
 	"sigmaz/kernels"
 	"sigmaz/model"
@@ -21,7 +22,8 @@ type EpsilonRule func(sigmas model.Ladder, t int, eps float64) (float64, error)
 // Resolve opens the data, divides it, and replaces every choice that the configuration leaves open by a number: the
 // network's image size, the ends of the ladder, the number of levels, the step size. It reports what it finds. For a
 // configuration that is resolved already it checks that the data is the same.
-func (c *Config) Resolve(ctx context.Context, events Events, epsilon EpsilonRule) (*Splits, error) {
+func (c *Config) Resolve(ctx context.Context, events Events, epsilon EpsilonRule) (_ *Splits, err error) {
+	defer mapped.Guard(&err)()
 	if err := c.Validate(); err != nil {
 		return nil, err
 	}

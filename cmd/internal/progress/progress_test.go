@@ -54,6 +54,22 @@ func TestPlainTraining(t *testing.T) {
 	}
 }
 
+func TestPlacementText(t *testing.T) {
+	var b bytes.Buffer
+	d := New(&b)
+	d.Event(train.DataOnHost{Placement: train.Placement{Host: true, Data: 3 << 30, Free: -5, Step: 1536, Window: 1 << 20}})
+	d.Close()
+	want := "data     stays on the host: 3.00 GiB, and the device has 0.0 KiB free for it; 1.5 KiB a step are copied " +
+		"ahead, through 1.0 MiB there\n"
+	if got := b.String(); got != want {
+		t.Errorf("printed\n%q\nexpected\n%q", got, want)
+	}
+	text := PlacementText(train.Placement{Data: 2048, Free: 4096})
+	if text != "on the device: 2.0 KiB of the 4.0 KiB that are free for it" {
+		t.Error(text)
+	}
+}
+
 func TestPlainData(t *testing.T) {
 	var b bytes.Buffer
 	d := New(&b)
@@ -77,6 +93,7 @@ func TestPlainData(t *testing.T) {
 	d.Event(train.StartedFrom{Path: "b.pth", Kind: "state_dict", Average: train.AverageFromWeights})
 	d.Event(train.StartedFrom{Path: "c", Kind: "checkpoint", Step: 8, Stepped: true, GoesOn: true})
 	d.Event(train.SetAside{Checkpoints: 3, Ext: ".aside"})
+	d.Event(train.Picture{Step: 3, Path: "a\x1b]0;title\a\nb.png"})
 	want := `looking  at file 9
 reading  50 % of 60, 3s left
 cache    none; -cache DIR names one
@@ -92,6 +109,7 @@ init     weights of a.pth (PyTorch checkpoint, step 7); the moving average from 
 init     weights of b.pth (state_dict); the moving average starts at the weights
 continue c (checkpoint, step 8) with Adam's moments
 aside    later checkpoints (3) and a copy of the metrics now end in .aside
+step 3  a\x1b]0;title\a\nb.png
 `
 	if got := b.String(); got != want {
 		t.Errorf("printed\n%s\nexpected\n%s", got, want)

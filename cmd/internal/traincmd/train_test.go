@@ -3,6 +3,7 @@ package traincmd
 import (
 	"bytes"
 	"context"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -493,6 +494,54 @@ func TestPublishedEvaluations(t *testing.T) {
 		}
 		if got := sampling(&p.Config).NFE(p.Config.Sigma.Levels); got != want {
 			t.Errorf("%s: %d evaluations a sample, expected %d", name, got, want)
+		}
+	}
+}
+
+// A run whose data was given by a relative path is gone on with from elsewhere by a sentence that says how.
+func TestDataCountsFromWhereTheRunStarted(t *testing.T) {
+	top := t.TempDir()
+	t.Chdir(top)
+	for _, dir := range []string{"job", "elsewhere"} {
+		if err := os.Mkdir(dir, 0o777); err != nil {
+			t.Fatal(err)
+		}
+	}
+	table := "a,b\n"
+	for i := range 40 {
+		table += fmt.Sprintf("%d,%d.5\n", i*i%7, i%5)
+	}
+	os.WriteFile("job/t.csv", []byte(table), 0o666)
+	t.Chdir("job")
+	if code, _, stderr := command(t, "-data", "t.csv", "-hidden", "4", "-steps", "2", "-preview-n", "0", "-held-out", "0",
+		"-name", "r"); code != 0 {
+		t.Fatal(stderr)
+	}
+	for _, test := range []struct{ from, run, want string }{
+		{"..", "job/runs/r", "not at t.csv, which counts from the folder in which the run was started"},
+		{"..", "job/runs/r", "-data, such as -data job/t.csv"},
+		{"../elsewhere", "../job/runs/r", "-data, such as -data ../job/t.csv"},
+	} {
+		t.Chdir(filepath.Join(top, "job", test.from))
+		if code, _, stderr := command(t, "-resume", test.run, "-steps", "4"); code != 1 || !strings.Contains(stderr, test.want) {
+			t.Errorf("from %s: exit code %d, %s", test.from, code, stderr)
+		}
+	}
+	t.Chdir(top)
+	if code, _, stderr := command(t, "-resume", "job/runs/r", "-steps", "4", "-data", "job/t.csv"); code != 0 {
+		t.Errorf("with -data: %s", stderr)
+	}
+	os.Remove("job/t.csv")
+	if code, _, stderr := command(t, "-resume", "job/runs/r", "-steps", "6"); code != 1 ||
+		!strings.Contains(stderr, "the data of job/runs/r is not at job/t.csv, which counts from") {
+		t.Errorf("nothing is there: %s", stderr)
+	}
+	if err := moved("runs/r", filepath.Join(top, "gone")); err == nil || !strings.Contains(err.Error(), "any more") {
+		t.Errorf("an absolute path: %v", err)
+	}
+	for _, data := range []string{"glyphs", "toy:moons", "elsewhere"} {
+		if err := moved("runs/r", data); err != nil {
+			t.Errorf("%s: %v", data, err)
 		}
 	}
 }
