@@ -300,7 +300,7 @@ func (s *pixelStore) remove(places []int) error {
 		case to == i:
 		case s.file != nil:
 			if _, err := s.file.ReadAt(row, cacheHeader+int64(i)*int64(s.row)); err != nil {
-				return (&cache{dir: filepath.Dir(s.file.Name())}).writeError(err)
+				return s.to.writeError(err)
 			}
 			if err := s.put(to, row); err != nil {
 				return err
@@ -315,7 +315,7 @@ func (s *pixelStore) remove(places []int) error {
 		s.u8 = s.u8[:to*s.row]
 		return nil
 	}
-	return (&cache{dir: filepath.Dir(s.file.Name())}).writeError(s.file.Truncate(cacheHeader + int64(to)*int64(s.row)))
+	return s.to.writeError(s.file.Truncate(cacheHeader + int64(to)*int64(s.row)))
 }
 
 // discard removes what was stored.

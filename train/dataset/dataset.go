@@ -129,7 +129,10 @@ func (o *opener) open() (*Set, error) {
 		set.Notes = append(set.Notes, p.Note)
 	}
 	if p.Values.White == 0 { // from a cache file of an earlier version
-		p.Values = values{float64(topByte(p.u8)), 255}
+		err := guarded(func() error { p.Values = values{float64(topByte(p.u8)), 255}; return nil })
+		if err != nil {
+			return nil, err
+		}
 	}
 	if note := p.Values.note(); note != "" {
 		set.Notes = append(set.Notes, note)

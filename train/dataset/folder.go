@@ -127,7 +127,8 @@ func described(folder, name string) string {
 		return name
 	}
 	f.close()
-	if what := whatIs(name, f.head, f.size); what != "text" && f.format.refuse != nil && f.format != &formats[len(formats)-1] {
+	known := f.format.refuse != nil && f.format != &formats[len(formats)-1]
+	if what := whatIs(name, f.head, f.size); known && what != "text" {
 		return name + ": " + what
 	}
 	return name
@@ -268,7 +269,7 @@ func listNames(names []string) string {
 			list = append(list, fmt.Sprintf("and %d more", len(names)-i))
 			break
 		}
-		list = append(list, strings.TrimSpace(n))
+		list = append(list, oneLine(n))
 	}
 	return strings.Join(list, ", ")
 }

@@ -86,9 +86,9 @@ var formats = []format{
 		refuse: notRead("a Python pickle", "give the binary version of the data set, or save the array with numpy.save")},
 	{name: "GIF, BMP or TIFF", recognise: starts("GIF8", "BM", "II*\x00", "MM\x00*", "II+\x00", "MM\x00+"),
 		refuse: otherPicture("GIF, BMP or TIFF")},
+	{name: "AVIF", recognise: isAVIF, refuse: otherPicture("AVIF")},
 	{name: "HEIC", recognise: isMedia("heic", "heix", "heim", "heis", "hevc", "hevx", "mif1", "msf1"),
 		refuse: otherPicture("HEIC")},
-	{name: "AVIF", recognise: isMedia("avif", "avis"), refuse: otherPicture("AVIF")},
 	{name: "JPEG XL or JPEG 2000", recognise: starts("\xff\x0a", "\x00\x00\x00\x0cJXL ", "\x00\x00\x00\x0cjP  ",
 		"\xff\x4f\xff\x51"), refuse: otherPicture("JPEG XL or JPEG 2000")},
 	{name: "PNM", recognise: starts("P4\n", "P5\n", "P6\n", "P4 ", "P5 ", "P6 "), refuse: otherPicture("PNM")},
@@ -147,8 +147,8 @@ var formats = []format{
 
 // What errors say that files and folders are expected to hold.
 var (
-	expectedFile = "expected " + encodingNames("or") + " pictures, a ZIP or TAR of them, IDX images (magic 2051), " +
-		"CIFAR-10 batches (records of 3073 bytes), CIFAR-100 (of 3074), NPY or CSV"
+	expectedFile = "expected " + encodingNames("or") + " pictures, IDX images (magic 2051), CIFAR-10 batches (records " +
+		"of 3073 bytes), CIFAR-100 (of 3074), NPY or CSV, or one of these in a ZIP or TAR"
 
 	expectedInFolder = "expected " + encodingNames("or") + " pictures, IDX images (such as train-images-idx3-ubyte.gz), " +
 		"CIFAR-10 batches (data_batch_1.bin, ...) or CIFAR-100 (train.bin), or one ZIP, TAR, NPY or CSV"
@@ -194,6 +194,12 @@ func isMedia(brands ...string) func(f *dataFile) bool {
 		return holds(4, "ftyp")(f) && len(f.head) >= 12 &&
 			slices.ContainsFunc(brands, func(b string) bool { return b == "" || string(f.head[8:12]) == b })
 	}
+}
+
+// isAVIF recognises the brand, or it among those that the file is compatible with.
+func isAVIF(f *dataFile) bool {
+	return isMedia("avif", "avis")(f) ||
+		isMedia("mif1", "msf1")(f) && bytes.Contains(f.head[:min(len(f.head), 64)], []byte("avif"))
 }
 
 // isSafetensors recognises the length of a header in 8 bytes, and the header, which is JSON.

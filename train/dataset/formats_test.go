@@ -32,7 +32,7 @@ func samples(t *testing.T) map[string][][]byte {
 		"Python pickle":                    {[]byte("\x80\x02}q\x01"), []byte("\x80\x05\x95\x00\x00")},
 		"GIF, BMP or TIFF":                 {[]byte("GIF89a\x01\x00"), []byte("BM\x00\x01"), []byte("II*\x00"), []byte("MM\x00*")},
 		"HEIC":                             {[]byte("\x00\x00\x00\x18ftypheic\x00\x00\x00\x00mif1heic"), []byte("\x00\x00\x00\x18ftypmif1....")},
-		"AVIF":                             {[]byte("\x00\x00\x00\x20ftypavif\x00\x00\x00\x00avif"), []byte("\x00\x00\x00\x20ftypavis")},
+		"AVIF":                             {[]byte("\x00\x00\x00\x20ftypavif\x00\x00\x00\x00avif"), []byte("\x00\x00\x00\x20ftypavis"), []byte("\x00\x00\x00\x20ftypmif1\x00\x00\x00\x00mif1avif")},
 		"JPEG XL or JPEG 2000":             {[]byte("\xff\x0a\x01"), []byte("\x00\x00\x00\x0cJXL \r\n"), []byte("\x00\x00\x00\x0cjP  \r\n")},
 		"PNM":                              {[]byte("P6\n2 1\n255\n\x00\x01\x02\x03\x04\x05"), []byte("P5 1 1 255\n\x00")},
 		"PSD, EXR or DDS":                  {[]byte("8BPS\x00\x01"), []byte("v/1\x01\x02")},

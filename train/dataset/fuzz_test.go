@@ -51,6 +51,16 @@ func fuzzed(t *testing.T, name string, content []byte, set Settings) *Set {
 	return s
 }
 
+// FuzzReadFile takes files of any kind.
+func FuzzReadFile(f *testing.F) {
+	f.Add(idxFile(0x803, 24, 3, 2, 4))
+	f.Add(cifarFile(1))
+	f.Add([]byte("a,b\n1,2\n3,5\n"))
+	f.Add(npyOf("<f4", "(2, 2)", false, floats(1, 2, 3, 5)))
+	f.Add([]byte{0x1f, 0x8b, 8, 0})
+	f.Fuzz(func(t *testing.T, content []byte) { fuzzed(t, "f", content, Settings{}) })
+}
+
 func FuzzIDX(f *testing.F) {
 	f.Add(idxFile(0x803, 24, 3, 2, 4), "")
 	f.Add(idxFile(0x804, 24, 2, 2, 2, 3), "31")

@@ -15,6 +15,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"unicode"
 
 	"sigmaz/internal/setting"
 )
@@ -113,8 +114,12 @@ func (t *table) tell(f *dataFile, rows *records, form textForm, first, names []s
 		default:
 			what = fmt.Sprintf(" (%s)", shorten(names[0]))
 		}
-		says = append(says, fmt.Sprintf("column 1%s counts the rows and is learned like the others; `columns` 2-%d leaves "+
-			"it out", what, len(first)))
+		others := "2"
+		if len(first) > 2 {
+			others = fmt.Sprintf("2-%d", len(first))
+		}
+		says = append(says, fmt.Sprintf("column 1%s counts the rows and is learned like the others; `columns` %s leaves it "+
+			"out", what, others))
 	}
 	t.notes = append(t.notes, strings.Join(says, "; "))
 }
@@ -166,14 +171,20 @@ func (t *table) setColumns(path string, names []string, width int, columns strin
 	} else if len(number) != len(t.number) || !slices.Equal(chosen, t.names) {
 		return nil, fmt.Errorf("%s: expected the %d columns of the first file (%s), found %d (%s); "+
 			"name only tables with the same columns",
-			path, len(t.number), strings.Join(t.names, ", "), len(number), strings.Join(chosen, ", "))
+			path, len(t.number), listNames(t.names), len(number), listNames(chosen))
 	}
 	return number, nil
 }
 
+// oneLine makes a piece of a file fit into a line: it has no line ends and no control characters.
+func oneLine(s string) string {
+	breaks := func(r rune) bool { return unicode.IsSpace(r) || unicode.IsControl(r) }
+	return strings.Join(strings.FieldsFunc(s, breaks), " ")
+}
+
 // shorten makes a piece of a file fit into a message: one line, at most 40 characters.
 func shorten(s string) string {
-	s = strings.Join(strings.Fields(s), " ")
+	s = oneLine(s)
 	if r := []rune(s); len(r) > 40 {
 		s = string(r[:37]) + "..."
 	}
@@ -200,9 +211,7 @@ func newRecords(text *textReader, head []byte) *records {
 	}
 	lines = slices.DeleteFunc(lines, func(l string) bool { return strings.TrimSpace(l) == "" })
 	rows := slices.DeleteFunc(slices.Clone(lines), func(l string) bool { return isComment([]byte(l)) })
-	// Where most lines begin with #, it is part of the first column, such as a colour.
-	text.comments = 2*len(rows) >= len(lines)
-	if !text.comments {
+	if text.comments = !hashesAreData(lines); !text.comments {
 		rows = lines
 	}
 	r := &records{text: text}
@@ -231,6 +240,24 @@ func newRecords(text *textReader, head []byte) *records {
 	}
 	r.style = styleOf(fields)
 	return r
+}
+
+// hashesAreData tells whether lines that begin with # are rows, whose first column is such as #ff0000: after the first
+// row most lines do, and each has as many commas, semicolons and tabs.
+func hashesAreData(lines []string) bool {
+	first := slices.IndexFunc(lines, func(l string) bool { return !isComment([]byte(l)) })
+	rest := lines[first+1:] // all where there is no other line
+	marks := func(l string) int { return strings.Count(l, ",") + strings.Count(l, ";") + strings.Count(l, "\t") }
+	hashes := 0
+	for _, l := range rest {
+		if !isComment([]byte(l)) {
+			continue
+		}
+		if hashes++; marks(l) == 0 || marks(l) != marks(lines[max(first, 0)]) || strings.HasPrefix(l, "# ") {
+			return false
+		}
+	}
+	return 2*hashes > len(rest)
 }
 
 // delimiter chooses the delimiter of some lines. A table of one column gets the comma.

@@ -71,6 +71,8 @@ func TestWhite(t *testing.T) {
 		"PNG in colours": {pngOf(t, rgb), "0 to 3 of 255", "3", []byte{0, 0, 0, 255, 85, 0}},
 		"PNG 16 colours": {pngOf(t, deep), "0 to 1000 of 65535 in 16-bit", "1000", []byte{0, 128, 0, 255, 128, 0}},
 		"PNG palette":    {pngOf(t, colour), "0 to 2 of 255", "2", want},
+		"half of white":  {grey(t, 8, 0, 127), "0 to 127 of 255, so the images are all but black; `white` 127 ", "127", []byte{0, 255}},
+		"more than half": {grey(t, 8, 0, 128), "", "128", []byte{0, 255}},
 		"white PNG":      {grey(t, 8, 0, 200), "", "200", []byte{0, 255}},
 		"white PNG 16":   {grey(t, 16, 0, 60000), "", "60000", []byte{0, 255}},
 		"white NPY":      {npyOf("<f4", "(1, 1, 3)", false, floats(0, 1, 0.2)), "", "1", []byte{0, 255, 51}},

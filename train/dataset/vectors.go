@@ -38,7 +38,7 @@ func (t *table) column(k int) string {
 	if t.names == nil {
 		return fmt.Sprintf("column %d", t.number[k])
 	}
-	return fmt.Sprintf("column %d (%s)", t.number[k], t.names[k])
+	return fmt.Sprintf("column %d (%s)", t.number[k], oneLine(t.names[k]))
 }
 
 // readVectors reads files of vectors, one after the other, and standardises the columns.

@@ -184,7 +184,7 @@ func (f *flags) configuration() (*train.Config, train.Preset, error) {
 		// The default preset's ladder is made for its own images; for others the largest distance is looked for.
 		c.Sigma.Begin = train.SigmaEnd{Rule: train.RuleData}
 	}
-	if strings.EqualFold(filepath.Ext(data), ".npy") {
+	if ext := strings.ToLower(filepath.Ext(data)); ext == ".npy" || ext == ".npz" {
 		c.Reading = dataset.Settings{} // what a preset says about image files
 	}
 	net := wish.Network.Net

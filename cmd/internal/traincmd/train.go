@@ -566,7 +566,7 @@ func baseName(c *train.Config, preset train.Preset, presetGiven bool) string {
 		first = spec.Paths[0]
 	}
 	name := strings.TrimLeft(filepath.Base(filepath.Clean(first)), ".")
-	for _, ext := range []string{".gz", ".bz2", ".tar", ".tgz", ".zip", ".csv", ".tsv", ".txt", ".npy", ".bin"} {
+	for _, ext := range []string{".gz", ".bz2", ".tar", ".tgz", ".zip", ".csv", ".tsv", ".txt", ".npy", ".npz", ".bin"} {
 		name = strings.TrimSuffix(name, ext)
 	}
 	if name == "" || name == string(filepath.Separator) {
