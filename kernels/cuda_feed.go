@@ -24,7 +24,10 @@ import (
 	"fmt"
 	"sync"
 
+	"golang.org/x/sync/errgroup"
+
 	"sigmaz/cuda"
+	"sigmaz/internal/mapped"
 )
 
 // feed brings the rows of one operation to the device.
@@ -138,7 +141,7 @@ func (f *feed) work() {
 		s := &f.slots[step%StreamedSteps]
 		err := s.copied.Synchronize()
 		if err == nil {
-			f.op.gather(s.pinned.Bytes(), step)
+			err = f.op.gather(s.pinned.Bytes(), step)
 		}
 		f.gathered <- err
 	}
@@ -148,13 +151,15 @@ func (f *feed) work() {
 // faster when it is asked for several at a time.
 const gatherers = 8
 
-// gather writes the data of a step's rows to dst, one after the other.
-func (o Perturb) gather(dst []byte, step uint64) {
+// gather writes the data of a step's rows to dst, one after the other. It fails where they lie in a mapped file that
+// cannot be read any more.
+func (o Perturb) gather(dst []byte, step uint64) error {
 	size := len(dst) / o.N
 	part := (o.N + gatherers - 1) / gatherers
-	var all sync.WaitGroup
+	var all errgroup.Group
 	for first := 0; first < o.N; first += part {
-		all.Go(func() {
+		all.Go(func() (err error) {
+			defer mapped.Guard(&err)()
 			var drawn [drawRows]draw
 			last := min(first+part, o.N)
 			for lo := first; lo < last; lo += drawRows {
@@ -164,9 +169,10 @@ func (o Perturb) gather(dst []byte, step uint64) {
 					copy(dst[(lo+i)*size:(lo+i+1)*size], o.Data.raw(d.image))
 				}
 			}
+			return nil
 		})
 	}
-	all.Wait()
+	return all.Wait()
 }
 
 // raw returns the bytes of row i.

@@ -3,13 +3,17 @@
 package kernels_test
 
 import (
+	"errors"
 	"fmt"
+	"os"
+	"path/filepath"
 	"runtime"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 
+	"sigmaz/internal/mapped"
 	"sigmaz/kernels"
 	"sigmaz/kernels/kerneltest"
 )
@@ -238,4 +242,36 @@ func TestStreamedErrorsCUDA(t *testing.T) {
 		t.Errorf("%q, expected %q ...", err, want)
 	}
 	must(t, b.Close())
+}
+
+// A mapped file that is cut short ends a program with an error that names it, whether its rows lie on the device, which
+// takes them when the program first runs, or stay with the host.
+func TestDataCutShortCUDA(t *testing.T) {
+	if !mapped.Mapping {
+		t.Skip("files are read here")
+	}
+	b := kerneltest.OpenCUDA(t)
+	for _, streamed := range []bool{false, true} {
+		path := filepath.Join(t.TempDir(), "pixels")
+		must(t, os.WriteFile(path, make([]byte, 300*45), 0o666))
+		f, err := os.Open(path)
+		must(t, err)
+		defer f.Close()
+		pixels, _, err := mapped.File(f, 300*45, path)
+		must(t, err)
+		must(t, os.Truncate(path, 0))
+		op := kernels.Perturb{N: 7, Seed: 1, Streamed: streamed, XTilde: kernels.Buf{N: 7 * 45}, Z: kernels.Buf{Off: 320, N: 7 * 45},
+			Sigma: kernels.Buf{Off: 640, N: 7}, Level: kernels.Buf{Off: 656, N: 7}, Ladder: kernels.Buf{Off: 672, N: 1},
+			State: kernels.Buf{Off: 688, N: kernels.StateWords}, Data: &kernels.Data{N: 300, H: 3, W: 5, C: 3, U8: pixels}}
+		arena, err := b.Alloc(800)
+		must(t, err)
+		program, err := b.Compile(arena, []kernels.Op{op, kernels.Tick{State: op.State}})
+		if err == nil {
+			err = program.Run()
+		}
+		var cut *mapped.Error
+		if !errors.As(err, &cut) || cut.Path != path {
+			t.Errorf("streamed %v: error %v", streamed, err)
+		}
+	}
 }

@@ -22,6 +22,7 @@ func TestOutput(t *testing.T) {
 	}
 	run := filepath.Join(dir, "runs", "a")
 	os.MkdirAll(filepath.Join(run, "checkpoints"), 0o777)
+	os.WriteFile(filepath.Join(run, "checkpoints", "step-0000001.safetensors"), nil, 0o666)
 	var out, errs bytes.Buffer
 	s := Streams{Data: &out, Out: &out, Err: &errs}
 	for path, want := range map[string]string{
