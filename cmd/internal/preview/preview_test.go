@@ -102,8 +102,11 @@ func TestPreviewer(t *testing.T) {
 func TestDrawInBatches(t *testing.T) {
 	var want []float32
 	for _, batch := range []int{1, 3, 7} {
-		s, err := NewSampler(kernels.NewCPU(0), images, kernels.Float32, geometric(t, 3),
-			sample.Options{T: 2, Seed: 1}, batch)
+		plan, err := sample.Options{T: 2}.Plan(geometric(t, 3))
+		if err != nil {
+			t.Fatal(err)
+		}
+		s, err := NewSampler(kernels.NewCPU(0), images, kernels.Float32, geometric(t, 3), plan, 1, batch)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -132,7 +135,7 @@ func TestDrawInBatches(t *testing.T) {
 	}
 }
 
-func TestSamplerRefuses(t *testing.T) {
+func TestNewRefuses(t *testing.T) {
 	for _, c := range []struct {
 		o    sample.Options
 		want string
@@ -140,7 +143,7 @@ func TestSamplerRefuses(t *testing.T) {
 		{sample.Options{T: 0}, "T is 0"},
 		{sample.Options{T: 1, Epsilon: -1}, "epsilon is -1"},
 	} {
-		if _, err := NewSampler(kernels.NewCPU(0), images, kernels.Float32, geometric(t, 3), c.o, 1); err == nil ||
+		if _, err := New(kernels.NewCPU(0), images, kernels.Float32, geometric(t, 3), c.o, 1); err == nil ||
 			!strings.Contains(err.Error(), c.want) {
 			t.Errorf("%+v: error %v, want one with %q", c.o, err, c.want)
 		}

@@ -152,6 +152,7 @@ type job struct {
 	cfg    *train.Config
 	sigmas model.Ladder
 	opt    sample.Options
+	plan   *sample.Plan
 	n      int
 	out    string // the picture
 }
@@ -193,7 +194,8 @@ func (j *job) settle() error {
 	if o.Given("denoise") {
 		j.opt.Denoise = o.denoise
 	}
-	if err := j.opt.Check(j.sigmas); err != nil {
+	var err error
+	if j.plan, err = j.opt.Plan(j.sigmas); err != nil {
 		return err
 	}
 
@@ -347,7 +349,7 @@ func draw(ctx context.Context, o *options, stdout, stderr io.Writer) error {
 		batch = preview.BatchFor(net)
 	}
 	batch = min(batch, j.n)
-	s, err := preview.NewSampler(b, net, precision, j.sigmas, j.opt, batch)
+	s, err := preview.NewSampler(b, net, precision, j.sigmas, j.plan, o.seed, batch)
 	if err != nil {
 		return err
 	}
