@@ -31,7 +31,7 @@ type Sampler struct {
 	About string // for the help text
 	// Uses are the keys of the settings that it has a use for, beside its own name.
 	Uses []string
-	// Schedule is the usual one. Steps is the usual number of noise levels; 0: the ladder's.
+	// Schedule is the usual one; a number of evaluations makes geometric of ladder. Steps is the usual number of noise levels; 0: the ladder's.
 	Schedule string
 	Steps    int
 	// Eta is the usual eta for networks that see sigma, BlindEta for those that do not.
@@ -54,9 +54,11 @@ var Samplers = []Sampler{
 	{Name: "pc", About: "a predictor and Langevin correctors at each level",
 		Uses: []string{"nfe", "schedule", "rho", "snr", "predictor", "corrector-steps"}, Schedule: LadderSchedule,
 		onLevels: true, rows: pcSteps},
-	{Name: "euler", About: "Euler's method on the probability flow ODE", Uses: []string{"nfe", "schedule", "rho", "churn"},
+	{Name: "euler", About: "Euler's method on the probability flow ODE",
+		Uses:     []string{"nfe", "schedule", "rho", "churn", "churn-min", "churn-max", "churn-noise"},
 		Schedule: KarrasSchedule, Steps: 35, stages: 1, rows: eulerSteps},
-	{Name: "heun", About: "Heun's method, with or without churn", Uses: []string{"nfe", "schedule", "rho", "churn"},
+	{Name: "heun", About: "Heun's method, with or without churn",
+		Uses:     []string{"nfe", "schedule", "rho", "churn", "churn-min", "churn-max", "churn-noise"},
 		Schedule: KarrasSchedule, Steps: 18, stages: 2, rows: heunSteps},
 	{Name: "euler-ancestral", About: "Euler steps beyond the next level, and noise back to it",
 		Uses: []string{"nfe", "schedule", "rho", "eta"}, Schedule: KarrasSchedule, Steps: 35, Eta: 1, BlindEta: 1, stages: 1,

@@ -30,7 +30,7 @@ func Schedules() []string { return []string{KarrasSchedule, GeometricSchedule, L
 // Settings say which sampler runs and how. [Defaults] fills them in.
 type Settings struct {
 	Sampler  string
-	Schedule string
+	Schedule string  // "": the sampler's usual one
 	NFE      int     // evaluations of the score for a sample, at most; 0: the sampler's usual number
 	Rho      float64 // of the schedule karras
 	Eta      float64 // how much of the noise is drawn anew; 0: none
@@ -57,7 +57,7 @@ func Defaults(sampler string, seesSigma bool) Settings {
 	o := Settings{Sampler: sampler, Rho: 7, Denoise: true, SNR: 0.16, Predictor: ReversePredictor, CorrectorSteps: 1,
 		ChurnMax: math.Inf(1), ChurnNoise: 1, Tolerance: 1e-5}
 	if s := SamplerOf(sampler); s != nil {
-		o.Schedule, o.Eta = s.Schedule, s.Eta
+		o.Eta = s.Eta
 		if !seesSigma {
 			o.Eta = s.BlindEta
 		}
@@ -77,8 +77,10 @@ func (o *Settings) Check() error {
 	if err := word("sampler", o.Sampler, SamplerNames()); err != nil {
 		return err
 	}
-	if err := word("schedule", o.Schedule, Schedules()); err != nil {
-		return err
+	if o.Schedule != "" {
+		if err := word("schedule", o.Schedule, Schedules()); err != nil {
+			return err
+		}
 	}
 	if err := word("predictor", o.Predictor, Predictors()); err != nil {
 		return err
@@ -131,6 +133,11 @@ func NewPlan(o Settings, ladder model.Ladder) (*Plan, error) {
 	if s.rows == nil {
 		p := &Plan{Settings: o, Sigmas: []float64{ladder.Begin(), ladder.End()}, repeat: 1}
 		return p, nil
+	}
+	if o.Schedule == "" {
+		if o.Schedule = s.Schedule; o.NFE > 0 && o.Schedule == LadderSchedule {
+			o.Schedule = GeometricSchedule
+		}
 	}
 	sigmas, err := o.sigmas(s, ladder)
 	if err != nil {
@@ -223,7 +230,14 @@ func (p *Plan) String() string {
 		case "eta":
 			add("eta %g", o.Eta)
 		case "snr":
-			add("predictor %s, %d corrector steps, snr %g", o.Predictor, o.CorrectorSteps, o.SNR)
+			switch add("predictor %s", o.Predictor); o.CorrectorSteps {
+			case 0:
+				add("no corrector")
+			case 1:
+				add("1 corrector step a level, snr %g", o.SNR)
+			default:
+				add("%d corrector steps a level, snr %g", o.CorrectorSteps, o.SNR)
+			}
 		case "churn":
 			if o.Churn > 0 {
 				add("churn %g", o.Churn)

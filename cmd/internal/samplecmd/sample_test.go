@@ -27,6 +27,7 @@ import (
 	"sigmaz/model"
 	"sigmaz/model/checkpoint"
 	"sigmaz/model/golden"
+	"sigmaz/sample"
 	"sigmaz/train"
 	"sigmaz/train/dataset"
 )
@@ -214,6 +215,76 @@ func TestNoEMA(t *testing.T) {
 	if stdout, _ := mustRun(t, run, "-n", "1"); !strings.Contains(stdout, "raw weights (it holds no EMA)") {
 		t.Errorf("output does not say which weights: %s", stdout)
 	}
+}
+
+// Every sampler draws points, the same in any batch, and says what it does.
+func TestSamplers(t *testing.T) {
+	run := writeRun(t, toyConfig(), "ema.")
+	dir := t.TempDir()
+	one, all := filepath.Join(dir, "one.npy"), filepath.Join(dir, "all.npy")
+	seen := map[string]bool{}
+	for _, name := range sample.SamplerNames() {
+		args := []string{run, "-sampler", name, "-n", "3", "-o", filepath.Join(dir, "a.png")}
+		mustRun(t, append(args, "-batch", "1", "-npy", one)...)
+		if name == "heun" || name == "pc" {
+			args = append(args, "-gif", filepath.Join(dir, "a.gif"))
+		}
+		stdout, stderr := mustRun(t, append(args, "-npy", all)...)
+		_, x := readNPY(t, one)
+		if _, y := readNPY(t, all); !slices.Equal(x, y) {
+			t.Errorf("%s: samples depend on the batch", name)
+		}
+		if seen[fmt.Sprint(x)] {
+			t.Errorf("%s: samples of another sampler", name)
+		}
+		seen[fmt.Sprint(x)] = true
+		if name != sample.Langevin && !strings.Contains(stdout, "3 samples by "+name+": ") || stderr != "" {
+			t.Errorf("%s: %s%s", name, stdout, stderr)
+		}
+	}
+	for args, want := range map[string]string{
+		"heun -nfe 8":         "4 noise levels (karras rho 7) = 7 evaluations of the network each, 14 in all",
+		"dpm++-2m-sde":        "35 noise levels (karras rho 7), eta 1 = 35 evaluations",
+		"consistent -eta 0.5": "3 noise levels (ladder), eta 0.5 = 3 evaluations",
+		"consistent -nfe 20":  "20 noise levels (geometric), eta 1 = 20 evaluations",
+		"pc -corrector-steps 2 -snr 0.2 -predictor em":         "predictor em, 2 corrector steps a level, snr 0.2 = 9 evaluations",
+		"pc -corrector-steps 0":                                "no corrector = 3 evaluations",
+		"euler -churn 4 -churn-min 0.6 -schedule geometric":    "35 noise levels (geometric), churn 4 = 35 evaluations",
+		"rk45 -tolerance 1e-3 -denoise=false":                  "by rk45: tolerance 0.001; sigma",
+		"langevin -T 2":                                        "3 levels x T 2 + 1 = 7 evaluations",
+		"dpm++-sde -nfe 9 -schedule karras -rho 5 -eta 0.5 -v": "mlp sees sigma",
+	} {
+		stdout, _ := mustRun(t, append([]string{run, "-n", "2", "-o", filepath.Join(dir, "a.png"), "-sampler"}, strings.Fields(args)...)...)
+		if !strings.Contains(stdout, want) {
+			t.Errorf("%s: %q is not in %s", args, want, stdout)
+		}
+	}
+}
+
+// What does not suit a network that does not see sigma, or that knows only levels, is refused, and drawn with -anyway.
+func TestAnyway(t *testing.T) {
+	c := imageConfig()
+	c.Sigma.End.Value = 0.01
+	blind := writeRun(t, c, "ema.")
+	if code, _, stderr := command(blind, "-sampler", "heun"); code != 1 || !strings.Contains(stderr, "-sampler is heun: ncsnv2 does not see sigma") {
+		t.Errorf("%d %s", code, stderr)
+	}
+	stdout, stderr := mustRun(t, blind, "-sampler", "heun", "-n", "1", "-anyway", "-v")
+	if !strings.Contains(stderr, "is predicted to stay") || !strings.Contains(stdout, "sigma 0.01 ") {
+		t.Errorf("%s%s", stdout, stderr)
+	}
+	if _, stderr := mustRun(t, blind, "-sampler", "dpm++-2m-sde", "-n", "1"); stderr != "" {
+		t.Errorf("a sampler that suits is warned about: %s", stderr)
+	}
+	c.Network.Net, c.Network.Levels = "ncsn", 3
+	levels := writeRun(t, c, "param.")
+	if code, _, stderr := command(levels, "-sampler", "dpm++-2m"); code != 1 || !strings.Contains(stderr, "ncsn knows noise only as one of the 3 levels") {
+		t.Errorf("%d %s", code, stderr)
+	}
+	if _, stderr := mustRun(t, levels, "-sampler", "dpm++-2m", "-n", "1", "-anyway"); !strings.Contains(stderr, "the nearest one stands for") {
+		t.Errorf("no warning: %s", stderr)
+	}
+	mustRun(t, levels, "-sampler", "consistent", "-n", "1")
 }
 
 // A network that does not see sigma is warned about, with settings that are not.
