@@ -330,6 +330,27 @@ func TestJudge(t *testing.T) {
 	}
 }
 
+// Networks that do not see sigma have a default of their own, which the judge takes; others have Langevin.
+func TestDefaultSampler(t *testing.T) {
+	l := ladder(t, 15, 0.01, 99)
+	for _, net := range []string{"ncsnv2", "ncsnv2deeper", "ncsnv2deepest", "ncsn", "mlp"} {
+		cfg := model.Config{Net: net, Height: 28, Width: 28, Channels: 1, NGF: 8, Levels: 99}
+		want := Langevin
+		if strings.HasPrefix(net, "ncsnv2") {
+			want = Recommended
+		}
+		if got := DefaultSampler(cfg, l, false); got != want {
+			t.Errorf("%s: %s", net, got)
+		}
+		if _, err := judged(t, cfg, l, want, nil); err != nil {
+			t.Errorf("%s: %v", net, err)
+		}
+		if DefaultSampler(cfg, l, true) != Langevin || DefaultSampler(cfg, l[:1], false) != Langevin {
+			t.Errorf("%s: imported weights, or one level, have another default", net)
+		}
+	}
+}
+
 // chainOf runs a sampler on images first to first+n-1 of 5 values, from N(0, 9).
 func chainOf(t *testing.T, sampler string, first, n, workers int, each func(Step) error) ([]float32, error) {
 	t.Helper()

@@ -66,6 +66,8 @@ func newOptions() *options {
 			{Name: "Weights", Flags: o.file.WeightFlags()},
 			{Name: "Sampler", Note: "Each takes the flags that name it, and -sampler -anyway -v are for all.", Flags: []cli.Flag{
 				{Name: "sampler", Arg: "NAME", Help: "one of " + strings.Join(sample.SamplerNames(), ", "), Value: &o.set.Sampler,
+					Default: "dpm++-2m-sde for runs of ncsnv2, ncsnv2deeper and ncsnv2deepest; langevin for other networks, for weights of " +
+						"other programs and what began from them, and with -T, -epsilon or -denoise",
 					Known: sample.SamplerNames()},
 				{Name: "anyway", Help: "take a sampler that does not suit the network, and say how much noise is predicted to stay",
 					Value: &o.anyway},
@@ -162,8 +164,10 @@ func (o *options) checkFlags() error {
 	if err := o.set.Check(); err != nil {
 		return cli.UsageOf(err)
 	}
-	if err := o.checkSampler(); err != nil {
-		return err
+	if o.chooseLangevin() {
+		if err := o.checkSampler(); err != nil {
+			return err
+		}
 	}
 	if err := o.file.Check(); err != nil {
 		return err
@@ -183,6 +187,7 @@ type job struct {
 	plan   *sample.Plan
 	stays  float64 // predicted noise that stays in a sample, as a multiple of sigma_L; 0: none is predicted
 	unfit  error   // why the sampler should not be used
+	chosen bool    // the sampler is the default, and it is another than it was once
 	n      int
 	out    string // the picture
 }
@@ -350,6 +355,9 @@ func draw(ctx context.Context, o *options, stdout, stderr io.Writer) error {
 	fmt.Fprintf(stdout, "%s: %s%s, %dx%dx%d, %s, on %s\n", j.in.Path, j.in.At(), net.Net, net.Height, net.Width,
 		net.Channels, j.in.Which(), b.Name())
 	fmt.Fprintln(stdout, j.says())
+	if j.chosen {
+		fmt.Fprintln(stdout, j.choice())
+	}
 	for _, w := range j.warnings() {
 		fmt.Fprintf(stderr, "warning: %s\n", w)
 	}

@@ -135,7 +135,7 @@ func TestNetworkOptions(t *testing.T) {
 	for _, rescaled := range []bool{false, true} {
 		c := imageConfig()
 		c.Network.Rescaled, c.Sampling = rescaled, train.Sampling{T: 1, Epsilon: 1e-18}
-		mustRun(t, writeRun(t, c, "ema."), "-n", "4", "-npy", file)
+		mustRun(t, writeRun(t, c, "ema."), "-sampler", "langevin", "-n", "4", "-npy", file)
 		_, values[rescaled] = readNPY(t, file)
 	}
 	for i, v := range values[true] {
@@ -154,7 +154,9 @@ func TestImages(t *testing.T) {
 	stdout, stderr := mustRun(t, "-n", "5", run, "-batch", "1", "-seed", "3", "-npy", file("1.npy"))
 	picture := filepath.Join(run, "samples", "sample-0000007-seed3.png")
 	for _, want := range []string{"step 7", "EMA weights",
-		"5 samples at 3 levels x T 4 + 1 = 13 evaluations of the network each, 65 in all", "epsilon 0.16", "5 samples in", picture, file("1.npy")} {
+		"5 samples by dpm++-2m-sde: 35 noise levels (karras rho 7), eta 3 = 35 evaluations of the network each, 175 in all",
+		"the default sampler for runs of ncsnv2; -sampler langevin takes the run's T 4 and epsilon 0.16, 13 evaluations",
+		"5 samples in", picture, file("1.npy")} {
 		if !strings.Contains(stdout, want) {
 			t.Errorf("output has no %q:\n%s", want, stdout)
 		}
@@ -189,8 +191,8 @@ func TestImages(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if g, err := gif.DecodeAll(bytes.NewReader(b)); err != nil || len(g.Image) != 4 {
-		t.Errorf("GIF of three levels and the denoised end: %v", err)
+	if g, err := gif.DecodeAll(bytes.NewReader(b)); err != nil || len(g.Image) != 35 {
+		t.Errorf("GIF of 35 levels: %v", err)
 	}
 
 	// the same from the checkpoint file, fewer images; other weights, other numbers
@@ -258,6 +260,38 @@ func TestSamplers(t *testing.T) {
 		if !strings.Contains(stdout, want) {
 			t.Errorf("%s: %q is not in %s", args, want, stdout)
 		}
+	}
+}
+
+// Which sampler is taken where nobody names one.
+func TestDefaultSampler(t *testing.T) {
+	blind, begun, levels, single := imageConfig(), imageConfig(), imageConfig(), imageConfig()
+	begun.Init = "checkpoint.pth"
+	levels.Network.Net, levels.Network.Levels = "ncsn", 3
+	single.Sigma.Levels, single.Sampling.T = 1, 20
+	const langevin, new = " x T ", "5 samples by dpm++-2m-sde: "
+	for _, c := range []struct {
+		run  *train.Config
+		args []string
+		want string
+	}{
+		{blind, nil, new + "35 noise levels (karras rho 7), eta 3"},
+		{blind, []string{"-nfe", "18", "-eta", "2"}, new + "18 noise levels (karras rho 7), eta 2"},
+		{blind, []string{"-sampler", "langevin"}, "3 levels x T 4 + 1 = 13 evaluations of the network each, 65 in all; sigma 1 to 0.5, epsilon 0.16"},
+		{blind, []string{"-T", "4"}, langevin}, {blind, []string{"-epsilon", "0.1"}, langevin},
+		{blind, []string{"-denoise=false"}, "x T 4 = 12"},
+		{begun, nil, langevin}, {levels, nil, langevin}, {single, nil, langevin}, {toyConfig(), nil, langevin},
+	} {
+		stdout, _ := mustRun(t, append(c.args, writeRun(t, c.run, "param."), "-n", "5")...)
+		if !strings.Contains(stdout, c.want) {
+			t.Errorf("%s %v: no %q in %s", c.run.Network.Net, c.args, c.want, stdout)
+		}
+		if said := strings.Contains(stdout, "is the default sampler"); said != strings.HasPrefix(c.want, new) {
+			t.Errorf("%v: it says which sampler is the default: %t", c.args, said)
+		}
+	}
+	if code, _, stderr := command(writeRun(t, toyConfig(), "ema."), "-eta", "1"); code != 2 || !strings.Contains(stderr, "and the sampler is langevin") {
+		t.Errorf("-eta for langevin: %d %s", code, stderr)
 	}
 }
 
@@ -600,7 +634,7 @@ func TestInterrupt(t *testing.T) {
 	npy := filepath.Join(t.TempDir(), "a.npy")
 	ctx = &endsAfter{Context: context.Background(), calls: 13 + 5} // 13 evaluations an image: in the second one
 	errs.Reset()
-	if code := New().Execute(ctx, []string{run1, "-n", "3", "-batch", "1", "-o", out, "-npy", npy},
+	if code := New().Execute(ctx, []string{run1, "-sampler", "langevin", "-n", "3", "-batch", "1", "-o", out, "-npy", npy},
 		cli.Streams{Out: io.Discard, Err: &errs}); code != 1 ||
 		!strings.Contains(errs.String(), "1 sample finished and written, 2 missing") {
 		t.Errorf("%d %s", code, errs.String())

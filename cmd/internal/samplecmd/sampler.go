@@ -38,6 +38,19 @@ var samplerFlags = []struct {
 	{"tolerance", func(to, from *sample.Settings) { to.Tolerance = from.Tolerance }},
 }
 
+// chooseLangevin takes annealed Langevin dynamics where only its own flags are given, and tells whether it is now known
+// which sampler is meant.
+func (o *options) chooseLangevin() (known bool) {
+	if o.Given("sampler") {
+		return true
+	}
+	if o.Given("T") || o.Given("epsilon") || o.Given("denoise") {
+		o.set.Sampler = sample.Langevin
+		return true
+	}
+	return false
+}
+
 // checkSampler finds flags that the sampler has no use for.
 func (o *options) checkSampler() error {
 	uses := func(s *sample.Sampler, flag string) bool { return slices.Contains(s.Uses, flag) }
@@ -80,6 +93,14 @@ func (o *options) checkSampler() error {
 // settleSampler makes the plan: the sampler's usual settings, the run's, and over them the flags.
 func (j *job) settleSampler() error {
 	o, run, net := j.options, j.cfg.Sampling, j.cfg.Network
+	if !o.chooseLangevin() {
+		imported := !j.in.Ours() || j.cfg.Init != "" || j.cfg.Continue != ""
+		o.set.Sampler = sample.DefaultSampler(net, j.sigmas, imported)
+		if err := o.checkSampler(); err != nil {
+			return err
+		}
+		j.chosen = o.set.Sampler != sample.Langevin
+	}
 	set := sample.Defaults(o.set.Sampler, net.SeesSigma())
 	if set.Sampler == sample.Langevin {
 		set.T, set.Epsilon, set.Denoise = run.T, run.Epsilon, run.Denoise
@@ -128,6 +149,14 @@ func (j *job) says() string {
 	}
 	return fmt.Sprintf("%s by %s = %d evaluations of the network each, %d in all; %s, seed %d", count(j.n, "sample"), j.plan,
 		nfe, int64(nfe)*int64(j.n), sigmas, j.seed)
+}
+
+// choice is the line about a sampler that nobody named: until there was a choice, it was annealed Langevin dynamics.
+func (j *job) choice() string {
+	run := j.cfg.Sampling
+	langevin := sample.Options{T: run.T, Epsilon: run.Epsilon, Denoise: run.Denoise}
+	return fmt.Sprintf("%s is the default sampler for runs of %s; -sampler langevin takes the run's T %d and epsilon %.3g, %d evaluations "+
+		"a sample", j.plan.Settings.Sampler, j.cfg.Network.Net, run.T, run.Epsilon, langevin.NFE(len(j.sigmas)))
 }
 
 // warnings are what there is to say against the plan.
