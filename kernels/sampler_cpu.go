@@ -13,7 +13,7 @@ func (o SamplerGain) lower(mem []float32) stage {
 }
 
 func (o SamplerUpdate) lower(mem []float32) stage {
-	s := stage{rows: o.Rows(), readWhole: []Buf{o.Table, o.State}, scratch: o.D}
+	s := stage{rows: o.Rows(), readWhole: []Buf{o.Table, o.State}, scratch: 3 * o.D}
 	if o.Draws.N > 0 {
 		s.readWhole = append(s.readWhole, o.Draws)
 	}
@@ -21,13 +21,14 @@ func (o SamplerUpdate) lower(mem []float32) stage {
 	if o.D <= shortRow && o.Draws.N == 0 {
 		update = o.shortRows
 	}
-	s.run = func(lo, hi, _ int, _ bool, w *worker) { update(mem, lo, hi, w.scratch[:o.D]) }
+	s.run = func(lo, hi, _ int, _ bool, w *worker) { update(mem, lo, hi, w.scratch[:3*o.D]) }
 	return s
 }
 
 // rows updates rows lo to hi one by one.
-func (o SamplerUpdate) rows(mem []float32, lo, hi int, z []float32) {
+func (o SamplerUpdate) rows(mem []float32, lo, hi int, scratch []float32) {
 	step, draw := o.at(mem)
+	z, x, y := scratch[:o.D], scratch[o.D:2*o.D], scratch[2*o.D:]
 	for n := lo; n < hi; n++ {
 		u := o.factors(mem, step, n)
 		v := o.values(mem, n, z)
@@ -42,7 +43,27 @@ func (o SamplerUpdate) rows(mem []float32, lo, hi int, z []float32) {
 		if u.noise() {
 			o.noise(mem, z, n, draw)
 		}
-		u.apply(v)
+		v.sum(x, &u.x)
+		if !u.keepsY() {
+			v.sum(y, &u.y)
+			copy(v.y, y)
+		}
+		copy(v.x, x)
+	}
+}
+
+// sum adds the terms of a row, one after the other: the bits of sum4.
+func (v samplerValues) sum(dst []float32, f *[4]float32) {
+	clear(dst)
+	if f[0] != 0 {
+		for i, x := range v.x {
+			dst[i] = f[0] * x
+		}
+	}
+	for i, term := range [3][]float32{v.s, v.y, v.z} {
+		if f[i+1] != 0 {
+			vec.AddScaled(dst, dst, term, f[i+1])
+		}
 	}
 }
 
