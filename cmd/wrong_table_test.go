@@ -104,6 +104,7 @@ var wrongCalls = []wrong{
 	{args: "sample runs/toy -T 0", code: 2, offender: "-T is 0", advice: "at least 1"},
 	{args: "sample runs/toy -epsilon NaN", code: 2, offender: "-epsilon is NaN", advice: "positive step size"},
 	{args: "sample runs/toy -epsilon 1", code: 1, offender: "epsilon is 1", advice: "try"},
+	{args: "train -sampler heun", code: 2, offender: `-sampler is "heun"`, advice: "expected langevin"},
 	{args: "sample runs/toy -sampler hein", code: 2, offender: `-sampler is "hein"`, advice: "did you mean heun?"},
 	{args: "sample runs/toy -schedule linear", code: 2, offender: `-schedule is "linear"`, advice: "expected one of karras, geometric, ladder"},
 	{args: "sample runs/toy -sampler pc -predictor revers", code: 2, offender: `-predictor is "revers"`, advice: "did you mean reverse?"},

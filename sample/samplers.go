@@ -23,6 +23,8 @@ package sample
 import (
 	"math"
 	"slices"
+
+	"sigmaz/model"
 )
 
 // Sampler is a row of the table of samplers.
@@ -77,7 +79,7 @@ var Samplers = []Sampler{
 }
 
 // Langevin is the name of annealed Langevin dynamics.
-const Langevin = "langevin"
+const Langevin = model.Langevin
 
 // SamplerNames lists the names of the samplers.
 func SamplerNames() (names []string) {

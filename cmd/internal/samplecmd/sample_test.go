@@ -265,7 +265,8 @@ func TestSamplers(t *testing.T) {
 
 // Which sampler is taken where nobody names one.
 func TestDefaultSampler(t *testing.T) {
-	blind, begun, levels, single := imageConfig(), imageConfig(), imageConfig(), imageConfig()
+	blind, begun, levels, single, named := imageConfig(), imageConfig(), imageConfig(), imageConfig(), imageConfig()
+	named.Sampling.Sampler = "langevin"
 	begun.Init = "checkpoint.pth"
 	levels.Network.Net, levels.Network.Levels = "ncsn", 3
 	single.Sigma.Levels, single.Sampling.T = 1, 20
@@ -280,7 +281,7 @@ func TestDefaultSampler(t *testing.T) {
 		{blind, []string{"-sampler", "langevin"}, "3 levels x T 4 + 1 = 13 evaluations of the network each, 65 in all; sigma 1 to 0.5, epsilon 0.16"},
 		{blind, []string{"-T", "4"}, langevin}, {blind, []string{"-epsilon", "0.1"}, langevin},
 		{blind, []string{"-denoise=false"}, "x T 4 = 12"},
-		{begun, nil, langevin}, {levels, nil, langevin}, {single, nil, langevin}, {toyConfig(), nil, langevin},
+		{begun, nil, langevin}, {levels, nil, langevin}, {single, nil, langevin}, {named, nil, langevin}, {toyConfig(), nil, langevin},
 	} {
 		stdout, _ := mustRun(t, append(c.args, writeRun(t, c.run, "param."), "-n", "5")...)
 		if !strings.Contains(stdout, c.want) {

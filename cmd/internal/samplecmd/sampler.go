@@ -94,8 +94,7 @@ func (o *options) checkSampler() error {
 func (j *job) settleSampler() error {
 	o, run, net := j.options, j.cfg.Sampling, j.cfg.Network
 	if !o.chooseLangevin() {
-		imported := !j.in.Ours() || j.cfg.Init != "" || j.cfg.Continue != ""
-		o.set.Sampler = sample.DefaultSampler(net, j.sigmas, imported)
+		o.set.Sampler = preview.SamplerFor(j.cfg, j.sigmas, !j.in.Ours())
 		if err := o.checkSampler(); err != nil {
 			return err
 		}
