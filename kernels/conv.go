@@ -9,7 +9,7 @@
 //	dw[o,u,v,c] = sum over n,i,j of dy[n,i,j,o] x[n, i + d(u-K/2), j + d(v-K/2), c]
 //	db[o]       = sum over n,i,j of dy[n,i,j,o]
 //
-// In precision TF32 the factors of the products are rounded, see conv_tensor.go.
+// In precision TF32 the factors of the products are rounded, in BF16 they are bfloat16 in memory: see conv_tensor.go.
 
 package kernels
 
@@ -68,8 +68,8 @@ func (o Conv) Rows() int         { return o.N }
 func (o Conv) Ref(mem []float32) { o.RefRows(mem, 0, o.N) }
 func (o Conv) RefRows(mem []float32, lo, hi int) {
 	o.check(o.X, o.Y, o.Weight, o.Bias)
-	if o.OnTensorCores() {
-		o.refTensor(mem, lo, hi)
+	if factors := o.factors(); factors != nil {
+		o.refTensor(mem, lo, hi, factors)
 		return
 	}
 	w, b := o.Weight.Of(mem), o.Bias.Of(mem)
@@ -115,8 +115,8 @@ func (o ConvGradInput) Rows() int         { return o.N }
 func (o ConvGradInput) Ref(mem []float32) { o.RefRows(mem, 0, o.N) }
 func (o ConvGradInput) RefRows(mem []float32, lo, hi int) {
 	o.check(o.DX, o.DY, o.Weight, Buf{})
-	if o.OnTensorCores() {
-		o.refTensor(mem, lo, hi)
+	if factors := o.factors(); factors != nil {
+		o.refTensor(mem, lo, hi, factors)
 		return
 	}
 	w := o.Weight.Of(mem)
@@ -149,6 +149,8 @@ type ConvGradWeight struct {
 	// Multiprocessors is how many a CUDA device cuts the sum for. The cut decides the sum's bits, so it does not depend
 	// on the device at hand. 0 is the rule of runs that recorded no number. The CPU cuts in its own way.
 	Multiprocessors int
+
+	parts int // that a CUDA device cuts the sum into, where [Tuner.CompileWith] says so; 0: the rule's
 }
 
 // CutSums sets the multiprocessors that the sums of ops are cut for, see [ConvGradWeight].
@@ -167,8 +169,8 @@ func (o ConvGradWeight) Operands() (reads, writes []Buf) {
 }
 func (o ConvGradWeight) Ref(mem []float32) {
 	o.check(o.X, o.DY, o.DWeight, o.DBias)
-	if o.OnTensorCores() {
-		o.refTensor(mem)
+	if factors := o.factors(); factors != nil {
+		o.refTensor(mem, factors)
 		return
 	}
 	dw, db := make([]float64, o.DWeight.N), make([]float64, o.Cout)

@@ -19,6 +19,7 @@ type launcher struct {
 	arena     *cudaArena
 	workspace uint64
 	launches  []launch
+	feeds     []*feed
 	err       error // the first one
 
 	// What the operation at hand may touch. Reads holds its writes, too: a kernel may read what one before it wrote.
@@ -56,19 +57,40 @@ func (l *launcher) launch(kernel string, grid gridDim, block blockDim, args *cud
 	l.launches = append(l.launches, launch{kernel, f, grid, block, args})
 }
 
+// twin returns the kernel, or its twin, for windows that all hold the same: what that is, it says too.
+func (l *launcher) twin(kernel string, windows ...pointer) (name string, e Element) {
+	first := true
+	for _, p := range windows {
+		b, ok := p.(Buf)
+		switch {
+		case !ok:
+			l.fail("kernel %s takes windows of the arena, and is given %v", kernel, p)
+		case b.N > 0 && first:
+			first, e = false, b.Element
+		case b.N > 0 && b.Element != e:
+			l.fail("kernel %s is given windows of %v and of %v", kernel, e, b.Element)
+		}
+	}
+	if e == BFloat16 {
+		kernel += "_bf16"
+	}
+	return kernel, e
+}
+
 // read returns the address of what a kernel only reads.
-func (l *launcher) read(kernel, param string, p pointer) uint64 {
-	return l.address(kernel, param, p, "reads", l.reads)
+func (l *launcher) read(kernel, param string, e Element, p pointer) uint64 {
+	return l.address(kernel, param, e, p, "reads", l.reads)
 }
 
 // write returns the address of what a kernel writes.
-func (l *launcher) write(kernel, param string, p pointer) uint64 {
-	return l.address(kernel, param, p, "writes", l.writes)
+func (l *launcher) write(kernel, param string, e Element, p pointer) uint64 {
+	return l.address(kernel, param, e, p, "writes", l.writes)
 }
 
-// address returns the address of an argument. A window must lie in one that the operation lists as read or written:
-// this finds arguments in each other's place, and operands that are not listed, whose memory a plan would give away.
-func (l *launcher) address(kernel, param string, p pointer, does string, listed []Buf) uint64 {
+// address returns the address of an argument. A window must hold what the kernel takes, and lie in one that the
+// operation lists as read or written: this finds arguments in each other's place, and operands that are not listed,
+// whose memory a plan would give away.
+func (l *launcher) address(kernel, param string, e Element, p pointer, does string, listed []Buf) uint64 {
 	switch p := p.(type) {
 	case address:
 		return uint64(p)
@@ -76,12 +98,16 @@ func (l *launcher) address(kernel, param string, p pointer, does string, listed 
 		if p.N == 0 {
 			return 0
 		}
+		if p.Element != e {
+			l.fail("kernel %s %s %s of %v, and is given a window of %v", kernel, does, param, e, p.Element)
+			return 0
+		}
 		for _, w := range listed {
-			if w.Off <= p.Off && p.Off+p.N <= w.Off+w.N {
+			if w.Off <= p.Off && p.Off+p.Words() <= w.Off+w.Words() {
 				return l.arena.mem.Addr() + 4*uint64(p.Off)
 			}
 		}
-		l.fail("kernel %s %s %s, words %d to %d, and the operation does not say so", kernel, does, param, p.Off, p.Off+p.N)
+		l.fail("kernel %s %s %s, words %d to %d, and the operation does not say so", kernel, does, param, p.Off, p.Off+p.Words())
 	default:
 		l.fail("kernel %s is given no %s", kernel, param)
 	}

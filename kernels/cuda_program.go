@@ -64,12 +64,19 @@ func cudaWorkspace(ops []Op) (words int) {
 	return words
 }
 
-func (b *cudaBackend) Compile(a Arena, ops []Op) (Program, error) {
+func (b *cudaBackend) Compile(a Arena, ops []Op) (_ Program, err error) {
 	arena, ok := a.(*cudaArena)
 	if !ok || arena.backend != b {
 		return nil, errors.New("kernels: the CUDA backend was given another backend's arena")
 	}
 	l := &launcher{backend: b, arena: arena, workspace: arena.mem.Addr() + 4*uint64(arena.behind())}
+	defer func() {
+		if err != nil {
+			for _, f := range l.feeds {
+				f.stop(b)
+			}
+		}
+	}()
 	keep := []any{arena}
 	if words := cudaWorkspace(ops); words > arena.workspace { // Alloc did not count this program
 		more, err := b.alloc(words, "working memory")
@@ -90,9 +97,9 @@ func (b *cudaBackend) Compile(a Arena, ops []Op) (Program, error) {
 		reads, writes := op.Operands()
 		l.reads, l.writes = append(reads, writes...), writes
 		for _, w := range l.reads {
-			if w.Off < 0 || w.Off+w.N > arena.words {
+			if w.Off < 0 || w.Off+w.Words() > arena.words {
 				return nil, fmt.Errorf("kernels: %s: a window of words %d to %d in an arena of %d",
-					op.Name(), w.Off, w.Off+w.N, arena.words)
+					op.Name(), w.Off, w.Off+w.Words(), arena.words)
 			}
 		}
 		op.launch(l)
@@ -100,7 +107,18 @@ func (b *cudaBackend) Compile(a Arena, ops []Op) (Program, error) {
 			return nil, fmt.Errorf("kernels: %s: %w", op.Name(), l.err)
 		}
 	}
-	p := &cudaProgram{backend: b, launches: l.launches, keep: keep}
+	p := &cudaProgram{backend: b, arena: arena, launches: l.launches, keep: keep, feeds: l.feeds}
+	for _, f := range p.feeds {
+		if err := arena.follow(f.op.State); err != nil {
+			return nil, err
+		}
+		runtime.AddCleanup(p, func(f *feed) { go f.stop(b) }, f)
+	}
+	for _, op := range ops {
+		if tick, ok := op.(Tick); ok {
+			p.ticks = append(p.ticks, tick)
+		}
+	}
 	switch n := len(ops); n {
 	case 0:
 	case 1:
@@ -114,10 +132,13 @@ func (b *cudaBackend) Compile(a Arena, ops []Op) (Program, error) {
 // cudaProgram is a compiled program.
 type cudaProgram struct {
 	backend  *cudaBackend
+	arena    *cudaArena
 	name     string
 	launches []launch
 	graph    *cuda.Graph // nil before the first run
 	keep     []any       // memory that the launches use
+	feeds    []*feed
+	ticks    []Tick
 }
 
 // launch is one kernel call.
@@ -152,7 +173,7 @@ func (p *cudaProgram) Run() error {
 			l.args.Free()
 		}
 	}
-	if err := p.graph.Launch(); err != nil {
+	if err := p.start(); err != nil {
 		return fmt.Errorf("running %s: %w", p.name, err)
 	}
 	b.mu.Lock()
@@ -160,4 +181,30 @@ func (p *cudaProgram) Run() error {
 	b.mu.Unlock()
 	runtime.KeepAlive(p)
 	return nil
+}
+
+// start launches the graph, between what its feeds do before and after.
+func (p *cudaProgram) start() error {
+	for _, f := range p.feeds {
+		if err := f.before(p.step(f)); err != nil {
+			return err
+		}
+	}
+	if err := p.graph.Launch(); err != nil {
+		return err
+	}
+	for _, f := range p.feeds {
+		if err := f.after(p.step(f)); err != nil {
+			return err
+		}
+	}
+	for _, tick := range p.ticks {
+		p.arena.tick(tick)
+	}
+	return nil
+}
+
+// step returns the step that a feed's operation is at.
+func (p *cudaProgram) step(f *feed) uint64 {
+	return stepOf(p.arena.states[f.op.State], Buf{N: f.op.State.N})
 }

@@ -30,42 +30,26 @@ template <int V> __device__ __forceinline__ Place place(int p, int chunk)
     return a;
 }
 
-// read and write are V successive floats.
-template <int V> __device__ __forceinline__ void read(float *v, const float *p)
-{
-    if (V == 4) {
-        float4 q = *(const float4 *)p;
-        v[0] = q.x, v[1] = q.y, v[2] = q.z, v[3] = q.w;
-    } else {
-        v[0] = *p;
-    }
-}
-
-template <int V> __device__ __forceinline__ void write(float *p, const float *v)
-{
-    if (V == 4)
-        *(float4 *)p = make_float4(v[0], v[1], v[2], v[3]);
-    else
-        *p = v[0];
-}
-
 // column_sums writes the chunk's sums of each channel to parts[n][chunk][2][c]: of x - a and its square about pixel 0, or
 // with GRAD of dy and dy (x - mean). Blocks have at most 256 threads.
-template <int V, bool GRAD>
-static __device__ __forceinline__ void column_sums(float *parts, const float *x, const float *dy, const float *mean, int images, int p, int c, int chunk)
+template <int V, bool GRAD, typename T>
+static __device__ __forceinline__ void column_sums(float *parts, const T *x, const T *dy, const float *mean, int images, int p, int c, int chunk)
 {
     alignas(16) __shared__ float red[2][256 * V];
     Place at = place<V>(p, chunk);
     float *mine[2];
     for (int s = 0; s < 2; s++) mine[s] = &red[s][(threadIdx.y * blockDim.x + threadIdx.x) * V];
     for (int n = blockIdx.y; n < images; n += gridDim.y) {
-        const float *xn = x + (i64)n * p * c + at.c;
-        const float *dyn = GRAD ? dy + (i64)n * p * c + at.c : 0;
+        const T *xn = x + (i64)n * p * c + at.c;
+        const T *dyn = GRAD ? dy + (i64)n * p * c + at.c : 0;
         float centre[V], sum[V], sum2[V];
 #pragma unroll
         for (int e = 0; e < V; e++) sum[e] = sum2[e] = 0;
         if (at.c < c) {
-            read<V>(centre, GRAD ? mean + (i64)n * c + at.c : xn);
+            if (GRAD)
+                read<V>(centre, mean + (i64)n * c + at.c);
+            else
+                read<V>(centre, xn);
 #pragma unroll 4
             for (int i = at.from + threadIdx.y; i < at.to; i += blockDim.y) {
                 float v[V], g[V];
@@ -106,20 +90,42 @@ static __device__ __forceinline__ void column_sums(float *parts, const float *x,
     }
 }
 
-extern "C" __global__ void __launch_bounds__(256) norm_sums(float *parts, const float *x, int v, int images, int p, int c, int chunk)
+template <typename T>
+static __device__ __forceinline__ void norm_sums_of(float *parts, const T *x, int v, int images, int p, int c, int chunk)
 {
     if (v == 4)
-        column_sums<4, false>(parts, x, 0, 0, images, p, c, chunk);
+        column_sums<4, false, T>(parts, x, 0, 0, images, p, c, chunk);
     else
-        column_sums<1, false>(parts, x, 0, 0, images, p, c, chunk);
+        column_sums<1, false, T>(parts, x, 0, 0, images, p, c, chunk);
+}
+
+extern "C" __global__ void __launch_bounds__(256) norm_sums(float *parts, const float *x, int v, int images, int p, int c, int chunk)
+{
+    norm_sums_of(parts, x, v, images, p, c, chunk);
+}
+
+extern "C" __global__ void __launch_bounds__(256) norm_sums_bf16(float *parts, const bf16 *x, int v, int images, int p, int c, int chunk)
+{
+    norm_sums_of(parts, x, v, images, p, c, chunk);
+}
+
+template <typename T>
+static __device__ __forceinline__ void norm_grad_sums_of(float *parts, const T *x, const T *dy, const float *mean, int v, int images, int p, int c, int chunk)
+{
+    if (v == 4)
+        column_sums<4, true, T>(parts, x, dy, mean, images, p, c, chunk);
+    else
+        column_sums<1, true, T>(parts, x, dy, mean, images, p, c, chunk);
 }
 
 extern "C" __global__ void __launch_bounds__(256) norm_grad_sums(float *parts, const float *x, const float *dy, const float *mean, int v, int images, int p, int c, int chunk)
 {
-    if (v == 4)
-        column_sums<4, true>(parts, x, dy, mean, images, p, c, chunk);
-    else
-        column_sums<1, true>(parts, x, dy, mean, images, p, c, chunk);
+    norm_grad_sums_of(parts, x, dy, mean, v, images, p, c, chunk);
+}
+
+extern "C" __global__ void __launch_bounds__(256) norm_grad_sums_bf16(float *parts, const bf16 *x, const bf16 *dy, const float *mean, int v, int images, int p, int c, int chunk)
+{
+    norm_grad_sums_of(parts, x, dy, mean, v, images, p, c, chunk);
 }
 
 // Sums are those of one channel of an image.
@@ -157,27 +163,28 @@ __device__ __forceinline__ i64 params_at(const u32 *level, int stride, int n) { 
 // param is the value of a parameter that may be absent.
 __device__ __forceinline__ float param(const float *p, i64 at, float absent) { return p ? p[at] : absent; }
 
-// norm_finish: one block an image. eps, that of the variance, is a double by its bits.
-extern "C" __global__ void __launch_bounds__(256) norm_finish(float *mean, float *rstd, float *muhat, float *q, const float *parts, const float *x,
+// finish is the norm's: one block an image. eps, that of the variance, is a double by its bits.
+template <typename T>
+static __device__ __forceinline__ void finish(float *mean, float *rstd, float *muhat, float *q, const float *parts, const T *x,
     u64 eps, int images, int p, int c, int chunks)
 {
     const double epsilon = 1e-5, variance_epsilon = float64(eps);
     const int freedom = c > 1 ? c - 1 : 1;
     __shared__ double red[256];
     for (int n = blockIdx.x; n < images; n += gridDim.x) {
-        const float *first = x + (i64)n * p * c;
+        const T *first = x + (i64)n * p * c;
         double sum = 0;
-        for (int k = threadIdx.x; k < c; k += blockDim.x) sum += first[k] + total(parts, n, chunks, c, k).a / p;
+        for (int k = threadIdx.x; k < c; k += blockDim.x) sum += widen(first[k]) + total(parts, n, chunks, c, k).a / p;
         double m = block_sum(sum, red) / c;
         sum = 0;
         for (int k = threadIdx.x; k < c; k += blockDim.x) {
-            double u = first[k] + total(parts, n, chunks, c, k).a / p - m;
+            double u = widen(first[k]) + total(parts, n, chunks, c, k).a / p - m;
             sum += u * u / freedom;
         }
         double r = 1 / sqrt(block_sum(sum, red) + epsilon);
         for (int k = threadIdx.x; k < c; k += blockDim.x) {
             Sums s = total(parts, n, chunks, c, k);
-            double d = s.a / p, mu = first[k] + d, var = s.b / p - d * d;
+            double d = s.a / p, mu = widen(first[k]) + d, var = s.b / p - d * d;
             if (var < 0) var = 0;
             i64 at = (i64)n * c + k;
             mean[at] = (float)mu;
@@ -188,9 +195,21 @@ extern "C" __global__ void __launch_bounds__(256) norm_finish(float *mean, float
     }
 }
 
-// apply writes y = gamma ((x - mean) rstd + alpha muhat) + beta, and with `elu` the ELU of that.
-template <int V>
-__device__ __forceinline__ void apply(float *y, const float *x, const float *gamma, const float *alpha, const float *beta, const u32 *level, int stride,
+extern "C" __global__ void __launch_bounds__(256) norm_finish(float *mean, float *rstd, float *muhat, float *q, const float *parts, const float *x,
+    u64 eps, int images, int p, int c, int chunks)
+{
+    finish(mean, rstd, muhat, q, parts, x, eps, images, p, c, chunks);
+}
+
+extern "C" __global__ void __launch_bounds__(256) norm_finish_bf16(float *mean, float *rstd, float *muhat, float *q, const float *parts, const bf16 *x,
+    u64 eps, int images, int p, int c, int chunks)
+{
+    finish(mean, rstd, muhat, q, parts, x, eps, images, p, c, chunks);
+}
+
+// apply writes y = gamma ((x - mean) rstd + alpha muhat) + beta, and with `elu` the ELU of that as it would be stored.
+template <int V, typename T>
+__device__ __forceinline__ void apply(T *y, const T *x, const float *gamma, const float *alpha, const float *beta, const u32 *level, int stride,
     const float *mean, const float *rstd, const float *muhat, int images, int p, int c, int chunk, int elu)
 {
     Place at = place<V>(p, chunk);
@@ -215,6 +234,7 @@ __device__ __forceinline__ void apply(float *y, const float *x, const float *gam
 #pragma unroll
             for (int e = 0; e < V; e++) {
                 v[e] = g[e] * ((v[e] - m[e]) * r[e] + shift[e]) + beta_c[e];
+                if (elu) v[e] = widen(narrow<T>(v[e]));
                 if (elu && !(v[e] > 0.0f)) v[e] = expm1f(v[e]);
             }
             write<V>(y + base + (i64)i * c, v);
@@ -222,13 +242,26 @@ __device__ __forceinline__ void apply(float *y, const float *x, const float *gam
     }
 }
 
-extern "C" __global__ void __launch_bounds__(256) norm_apply(float *y, const float *x, const float *gamma, const float *alpha, const float *beta, const u32 *level, int stride,
+template <typename T>
+static __device__ __forceinline__ void norm_apply_of(T *y, const T *x, const float *gamma, const float *alpha, const float *beta, const u32 *level, int stride,
     const float *mean, const float *rstd, const float *muhat, int v, int images, int p, int c, int chunk, int elu)
 {
     if (v == 4)
         apply<4>(y, x, gamma, alpha, beta, level, stride, mean, rstd, muhat, images, p, c, chunk, elu);
     else
         apply<1>(y, x, gamma, alpha, beta, level, stride, mean, rstd, muhat, images, p, c, chunk, elu);
+}
+
+extern "C" __global__ void __launch_bounds__(256) norm_apply(float *y, const float *x, const float *gamma, const float *alpha, const float *beta, const u32 *level, int stride,
+    const float *mean, const float *rstd, const float *muhat, int v, int images, int p, int c, int chunk, int elu)
+{
+    norm_apply_of(y, x, gamma, alpha, beta, level, stride, mean, rstd, muhat, v, images, p, c, chunk, elu);
+}
+
+extern "C" __global__ void __launch_bounds__(256) norm_apply_bf16(bf16 *y, const bf16 *x, const float *gamma, const float *alpha, const float *beta, const u32 *level, int stride,
+    const float *mean, const float *rstd, const float *muhat, int v, int images, int p, int c, int chunk, int elu)
+{
+    norm_apply_of(y, x, gamma, alpha, beta, level, stride, mean, rstd, muhat, v, images, p, c, chunk, elu);
 }
 
 // norm_grad_finish writes the coefficients of dx = ka (dy - meanDY) + kb (x - mean) + kc to coef[n][4][c], and the image's
@@ -267,8 +300,8 @@ extern "C" __global__ void __launch_bounds__(256) norm_grad_finish(float *coef, 
 }
 
 // apply_grad writes dx, which may be dy.
-template <int V>
-__device__ __forceinline__ void apply_grad(float *dx, const float *x, const float *dy, const float *mean, const float *coef, int images, int p, int c, int chunk)
+template <int V, typename T>
+__device__ __forceinline__ void apply_grad(T *dx, const T *x, const T *dy, const float *mean, const float *coef, int images, int p, int c, int chunk)
 {
     Place at = place<V>(p, chunk);
     if (at.c >= c) return;
@@ -296,13 +329,26 @@ __device__ __forceinline__ void apply_grad(float *dx, const float *x, const floa
     }
 }
 
-extern "C" __global__ void __launch_bounds__(256) norm_grad_apply(float *dx, const float *x, const float *dy, const float *mean, const float *coef,
+template <typename T>
+static __device__ __forceinline__ void norm_grad_apply_of(T *dx, const T *x, const T *dy, const float *mean, const float *coef,
     int v, int images, int p, int c, int chunk)
 {
     if (v == 4)
         apply_grad<4>(dx, x, dy, mean, coef, images, p, c, chunk);
     else
         apply_grad<1>(dx, x, dy, mean, coef, images, p, c, chunk);
+}
+
+extern "C" __global__ void __launch_bounds__(256) norm_grad_apply(float *dx, const float *x, const float *dy, const float *mean, const float *coef,
+    int v, int images, int p, int c, int chunk)
+{
+    norm_grad_apply_of(dx, x, dy, mean, coef, v, images, p, c, chunk);
+}
+
+extern "C" __global__ void __launch_bounds__(256) norm_grad_apply_bf16(bf16 *dx, const bf16 *x, const bf16 *dy, const float *mean, const float *coef,
+    int v, int images, int p, int c, int chunk)
+{
+    norm_grad_apply_of(dx, x, dy, mean, coef, v, images, p, c, chunk);
 }
 
 // norm_grad_params adds params[n][3][c] over the images, or over those of each level for the rows of a table: thread row y

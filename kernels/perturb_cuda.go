@@ -5,9 +5,8 @@
 package kernels
 
 func (o Perturb) launch(l *launcher) {
-	data, err := l.backend.resident(o.Data)
-	if err != nil {
-		l.err = err
+	data, slots := l.data(o)
+	if l.err != nil {
 		return
 	}
 	d := o.Data.D()
@@ -20,9 +19,23 @@ func (o Perturb) launch(l *launcher) {
 	grid, block := byRow(o.N, d, 4)
 	l.perturb(grid, block, perturbArgs{
 		xTilde: o.XTilde, z: o.Z, sigma: o.Sigma, level: o.Level, ladder: o.Ladder, state: o.State,
-		u8: u8, f32: f32, seed: o.Seed, dataRows: uint64(o.Data.N), half: newFeistel(o.Data.N).half,
+		u8: u8, f32: f32, seed: o.Seed, dataRows: uint64(o.Data.N), half: newFeistel(o.Data.N).half, slots: slots,
 		rows: o.N, d: d, w: o.Data.W, c: o.Data.C, levels: o.Ladder.N,
 		flip: flag(o.Flip), dequantize: flag(o.Dequantize), rescale: flag(o.Rescale),
 		levelsPerStep: o.LevelsPerStep, stratified: flag(o.Stratified), every: flag(o.Every),
 	})
+}
+
+// data returns the address of the data set, or that of the slots to which its rows are streamed, with their number.
+func (l *launcher) data(o Perturb) (at address, slots int) {
+	if !o.Streamed {
+		at, l.err = l.backend.resident(o.Data)
+		return at, 0
+	}
+	var f *feed
+	if f, l.err = l.backend.newFeed(o); l.err != nil {
+		return 0, 0
+	}
+	l.feeds = append(l.feeds, f)
+	return address(f.window.Addr()), StreamedSteps
 }

@@ -51,14 +51,16 @@ func (p *Plan) Hidden(n *gorgonia.Node, i int) kernels.Buf {
 //
 // Outputs, leaves and hidden buffers that their layer keeps have memory of their own; all other values share it.
 //
-// Precision is what convolutions compute in; linear layers compute in float32.
+// Precision is what convolutions compute in and what activations are kept in; see [kernels.Precision.Stored]. Linear
+// layers, what they are between, and the ends of the network are float32 in any, and so is all that is not an image of
+// the batch: parameters, their gradients, statistics, the loss.
 func NewPlan(outputs gorgonia.Nodes, placed map[*gorgonia.Node]kernels.Buf, base int,
 	precision kernels.Precision) (*Plan, error) {
-	p, err := values(outputs, placed)
+	p, err := values(outputs, placed, precision)
 	if err != nil {
 		return nil, err
 	}
-	p.end, p.precision = base, precision
+	p.end = base
 	p.give(p.uses())
 	p.giveUnused()
 	return &Plan{Ops: p.lower(), End: p.end, values: p.values, hiddens: p.hiddens}, nil
@@ -72,6 +74,7 @@ type planner struct {
 	buffers []*buffer                // all of both, in the order of the nodes
 
 	precision kernels.Precision
+	weights   weights // in bf16
 
 	end      int                    // first word behind the memory given out
 	released map[kind][]kernels.Buf // memory of buffers that are done with, the latest last
@@ -88,20 +91,25 @@ type buffer struct {
 
 // kind is what two buffers must have in common for one to take the other's memory.
 type kind struct {
-	words int
-	rows  bool // one part for each row of the batch
+	n       int  // values
+	rows    bool // one part for each row of the batch
+	element kernels.Element
 }
+
+// at returns a window for the buffer from a word on.
+func (k kind) at(word int) kernels.Buf { return kernels.Buf{Off: word, N: k.n, Element: k.element} }
 
 // Stage 1.
 
 // values makes a buffer for every value that the outputs need, and lists what is lowered to compute them.
-func values(outputs gorgonia.Nodes, placed map[*gorgonia.Node]kernels.Buf) (*planner, error) {
+func values(outputs gorgonia.Nodes, placed map[*gorgonia.Node]kernels.Buf,
+	precision kernels.Precision) (*planner, error) {
 	nodes, err := needed(outputs)
 	if err != nil {
 		return nil, err
 	}
 	p := &planner{values: map[*gorgonia.Node]*buffer{}, hiddens: map[*layerCall][]*buffer{},
-		released: map[kind][]kernels.Buf{}}
+		released: map[kind][]kernels.Buf{}, precision: precision}
 	if p.steps, err = steps(nodes); err != nil {
 		return nil, err
 	}
@@ -115,12 +123,16 @@ func values(outputs gorgonia.Nodes, placed map[*gorgonia.Node]kernels.Buf) (*pla
 			trained[op.backwardOf] = true
 		}
 	}
+	atEnds := atEnds(nodes)
 	for _, n := range nodes {
 		leaf := len(childrenOf(n)) == 0
 		b := p.add(max(1, n.Shape().TotalSize()), !leaf && len(n.Shape()) > 0, leaf || asked[n])
+		if !leaf && !asked[n] && !atEnds[n] {
+			b.element = p.element(n)
+		}
 		if at, ok := placed[n]; ok {
-			if at.N != b.words {
-				return nil, fmt.Errorf("plan: %v needs %d words, its window has %d", n, b.words, at.N)
+			if at.N != b.n {
+				return nil, fmt.Errorf("plan: %v needs %d words, its window has %d", n, b.n, at.N)
 			}
 			b.buf, b.placed, b.own = at, true, true
 		}
@@ -134,11 +146,47 @@ func values(outputs gorgonia.Nodes, placed map[*gorgonia.Node]kernels.Buf) (*pla
 			}
 		}
 	}
+	p.addWeights()
 	return p, nil
 }
 
-func (p *planner) add(words int, rows, own bool) *buffer {
-	b := &buffer{kind: kind{words, rows}, own: own}
+// element says what the values of a node hold that is computed and is no end of the network: an image what the
+// precision keeps it in, a gradient what the value has whose gradient it is.
+func (p *planner) element(n *gorgonia.Node) kernels.Element {
+	children, shape := childrenOf(n), n.Shape()
+	switch op := n.Op().(type) {
+	case outputOp:
+		if op.backwardOf != nil {
+			return p.values[children[op.i]].element
+		}
+		if len(shape) == 4 {
+			return p.precision.Stored(shape[3])
+		}
+		return kernels.Words
+	}
+	return p.values[children[0]].element // a sum of gradients
+}
+
+// atEnds lists what layers at the ends of a network read and write: where images come in, and where a score goes out.
+func atEnds(nodes gorgonia.Nodes) map[*gorgonia.Node]bool {
+	at := map[*gorgonia.Node]bool{}
+	for _, n := range nodes {
+		op, ok := n.Op().(outputOp)
+		if !ok || op.backwardOf != nil {
+			continue
+		}
+		switch op.layer.(type) {
+		case Affine, DivSigma, Loss:
+			for _, end := range append(childrenOf(n), n) {
+				at[end] = true
+			}
+		}
+	}
+	return at
+}
+
+func (p *planner) add(n int, rows, own bool) *buffer {
+	b := &buffer{kind: kind{n: n, rows: rows}, own: own}
 	p.buffers = append(p.buffers, b)
 	return b
 }
@@ -234,16 +282,16 @@ func (p *planner) imagine() (owner func(kernels.Buf) *buffer) {
 	end := p.end
 	for _, b := range p.buffers {
 		if b.placed {
-			end = max(end, b.buf.Off+b.buf.N)
+			end = max(end, b.buf.Off+b.buf.Words())
 		}
 	}
 	var byPlace []*buffer
 	for _, b := range p.buffers {
 		if !b.placed {
-			b.buf = kernels.Buf{Off: end, N: b.words}
-			end += b.words
+			b.buf = b.at(end)
+			end += b.buf.Words()
 		}
-		if b.words > 0 {
+		if b.n > 0 {
 			byPlace = append(byPlace, b)
 		}
 	}
@@ -289,8 +337,8 @@ func (p *planner) place(b *buffer) {
 	if free := p.released[b.kind]; len(free) > 0 && !b.own {
 		b.buf, p.released[b.kind] = free[len(free)-1], free[:len(free)-1]
 	} else {
-		b.buf = kernels.Buf{Off: p.end, N: b.words}
-		p.end += (b.words + 15) / 16 * 16 // whole cache lines
+		b.buf = b.at(p.end)
+		p.end += (b.buf.Words() + 15) / 16 * 16 // whole cache lines
 	}
 	b.placed = true
 }
@@ -311,7 +359,7 @@ func (p *planner) giveUnused() {
 
 // lower makes the operations, on the memory as it is now.
 func (p *planner) lower() []kernels.Op {
-	var ops []kernels.Op
+	ops := p.weights.lower()
 	for _, n := range p.steps {
 		var in []kernels.Buf
 		for _, c := range childrenOf(n) {
@@ -319,6 +367,9 @@ func (p *planner) lower() []kernels.Op {
 		}
 		switch op := n.Op().(type) {
 		case outputOp:
+			if w, ok := p.weights.of(op.layerCall.forward()); ok {
+				in[1] = w
+			}
 			out, hidden := p.outputs(op.layerCall), p.hidden(op.layerCall.forward())
 			ops = append(ops, op.layerCall.lower(in, out, hidden, p.precision)...)
 		case constant:

@@ -12,6 +12,9 @@ import (
 	"sigmaz/kernels"
 )
 
+// convolutionNames are the columns of the table, in the order of a convolution's operations.
+var convolutionNames = []string{"forward", "d input", "d weight"}
+
 // convolution is one shape in an arena of its own.
 type convolution struct {
 	words int
@@ -22,19 +25,24 @@ type convolution struct {
 
 func (b *bench) newConvolution(s kernels.ConvShape) *convolution {
 	c := &convolution{}
-	take := func(n int) kernels.Buf {
-		b := kernels.Buf{Off: c.words, N: n}
-		c.words += (n + 15) / 16 * 16
+	take := func(n int, e kernels.Element) kernels.Buf {
+		b := kernels.Buf{Off: c.words, N: n, Element: e}
+		c.words += (b.Words() + 15) / 16 * 16
 		return b
 	}
+	// Everything is stored as in a network.
 	p, pixels := b.device.Precision, s.N*s.H*s.W
-	c.x, c.y, c.w = take(pixels*s.Cin), take(pixels*s.Cout), take(s.Cout*s.K*s.K*s.Cin)
-	bias, out := take(s.Cout), take(max(pixels*s.Cin, pixels*s.Cout))
-	dw, db := take(c.w.N), take(s.Cout)
-	// y is the gradient of the output, out a result: the output, and the gradient of the input.
+	in, out, weights := p.Stored(s.Cin), p.Stored(s.Cout), kernels.Words
+	if in == out {
+		weights = in
+	}
+	c.x, c.y = take(pixels*s.Cin, in), take(pixels*s.Cout, out)
+	c.w = take(s.Cout*s.K*s.K*s.Cin, weights)
+	bias, dw, db := take(s.Cout, kernels.Words), take(c.w.N, kernels.Words), take(s.Cout, kernels.Words)
+	// y is the gradient of the output.
 	c.ops = [3]kernels.Op{
-		kernels.Conv{ConvShape: s, X: c.x, Weight: c.w, Bias: bias, Y: out.Slice(0, pixels*s.Cout), Precision: p},
-		kernels.ConvGradInput{ConvShape: s, DY: c.y, Weight: c.w, DX: out.Slice(0, pixels*s.Cin), Precision: p},
+		kernels.Conv{ConvShape: s, X: c.x, Weight: c.w, Bias: bias, Y: take(pixels*s.Cout, out), Precision: p},
+		kernels.ConvGradInput{ConvShape: s, DY: c.y, Weight: c.w, DX: take(pixels*s.Cin, in), Precision: p},
 		kernels.ConvGradWeight{ConvShape: s, X: c.x, DY: c.y, DWeight: dw, DBias: db, Precision: p,
 			Multiprocessors: b.backend.Multiprocessors()},
 	}
@@ -93,17 +101,26 @@ func (b *bench) measureConvolutions(convs []kernels.Conv) (table, error) {
 	return t, nil
 }
 
-func (b *bench) convolution(s kernels.ConvShape) (Row, error) {
-	row := Row{Name: shapeText(s)}
+// arenaOf makes the arena of a shape, with normals for operands.
+func (b *bench) arenaOf(s kernels.ConvShape) (*convolution, kernels.Arena, error) {
 	c := b.newConvolution(s)
 	a, err := b.backend.Alloc(c.words)
 	if err != nil {
-		return row, err
+		return nil, nil, err
 	}
 	for _, w := range []kernels.Buf{c.x, c.y, c.w} {
 		if err := normals(a, w); err != nil {
-			return row, err
+			return nil, nil, err
 		}
+	}
+	return c, a, nil
+}
+
+func (b *bench) convolution(s kernels.ConvShape) (Row, error) {
+	row := Row{Name: shapeText(s)}
+	c, a, err := b.arenaOf(s)
+	if err != nil {
+		return row, err
 	}
 	flop := 2 * float64(s.MACs()) * float64(s.N)
 	for i, op := range c.ops {
@@ -111,11 +128,11 @@ func (b *bench) convolution(s kernels.ConvShape) (Row, error) {
 		if err != nil {
 			return row, err
 		}
-		took, err := b.time(a, p)
+		took, err := b.briefly().time(p.Run, waitFor(a))
 		if err != nil {
 			return row, err
 		}
-		row.Values = append(row.Values, b.flops(took, []string{"forward", "d input", "d weight"}[i], flop))
+		row.Values = append(row.Values, b.flops(took, convolutionNames[i], flop))
 	}
 	return row, nil
 }

@@ -31,7 +31,6 @@ func (b *bench) kernelsOf(a kernels.Arena, ops []kernels.Op) (table, error) {
 	total := map[string]*sums{}
 	known := map[string]seconds{}
 	var names []string
-	var word [1]float32
 	for _, op := range ops {
 		key := callKey(op)
 		took, ok := known[key]
@@ -40,7 +39,7 @@ func (b *bench) kernelsOf(a kernels.Arena, ops []kernels.Op) (table, error) {
 			if err != nil {
 				return t, err
 			}
-			if took, err = watch.time(p.Run, func() error { return a.Read(word[:], kernels.Buf{Off: 0, N: 1}) }); err != nil {
+			if took, err = watch.time(p.Run, waitFor(a)); err != nil {
 				return t, err
 			}
 			known[key] = took
@@ -86,7 +85,7 @@ func callKey(op kernels.Op) string {
 	}
 	reads, writes := op.Operands()
 	for _, w := range append(reads, writes...) {
-		key += fmt.Sprintf(" %d", w.N)
+		key += fmt.Sprintf(" %d %v", w.N, w.Element)
 	}
 	return key
 }
@@ -117,7 +116,7 @@ func bytesOf(op kernels.Op) float64 {
 	reads, writes := op.Operands()
 	words := 0
 	for _, w := range append(reads, writes...) {
-		words += w.N
+		words += w.Words()
 	}
 	bytes := 4 * float64(words)
 	if p, ok := op.(kernels.Perturb); ok && p.Data != nil {
