@@ -20,7 +20,7 @@ import (
 // line is the factors of one sum.
 type line struct{ x, s, y, z float64 }
 
-// keep is the line of an y that stays as it is.
+// keep is the line of a y that stays as it is.
 var keep = line{}
 
 // row is one evaluation of the score with the update after it, or an update alone.
@@ -28,12 +28,12 @@ type row struct {
 	sigma    float64 // what the network is told; 0: the score is not evaluated
 	draw     int     // which draw of noise z is
 	x, y     line
-	gain     bool // s counts g^2 times and z g times, g = sqrt(D)/|s| of each row of the batch
-	langevin bool // z^2 = 2 s: rounded, z follows s
-	mid      bool // the step goes on in the next row: x is no sample yet
-	level    int  // index in the plan's sigmas
-	ends     bool // the level ends here
-	left     float64
+	gain     bool    // s counts g^2 times and z g times, g = sqrt(D)/|s| of each row of the batch
+	langevin bool    // z^2 = 2 s: rounded, z follows s
+	mid      bool    // the step goes on in the next row: x is no sample yet
+	level    int     // index in the plan's sigmas
+	ends     bool    // the level ends here
+	left     float64 // the noise level that x has after it; 0 once it is denoised
 }
 
 // Plan is a sampler's steps.

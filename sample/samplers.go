@@ -39,7 +39,7 @@ type Sampler struct {
 	// Eta is the usual eta for networks that see sigma, BlindEta for those that do not.
 	Eta, BlindEta float64
 
-	// onLevels says that it takes no more of a network that knows only the levels of a ladder than that gives.
+	// onLevels says that a network which knows only the levels of a ladder is enough for it.
 	onLevels bool
 	stages   int // evaluations of a step, the last one excepted, which has one; 0: see levels
 	// rows makes the plan's rows; nil for an adaptive sampler.
