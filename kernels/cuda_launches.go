@@ -107,6 +107,9 @@ var kernelList = []kernel{
 	{"resize", "resize_bf16", "u64 u64 u32 u32 u32 u32 u32 u32 u32"},
 	{"resize", "resize_grad", "u64 u64 u32 u32 u32 u32 u32 u32 u32"},
 	{"resize", "resize_grad_bf16", "u64 u64 u32 u32 u32 u32 u32 u32 u32"},
+	{"sampler", "sampler_sigma", "u64 u64 u64 u64 u32 u32 u32"},
+	{"sampler", "sampler_gain", "u64 u64 u64 u64 u32 u32 u32 u32"},
+	{"sampler", "sampler_update", "u64 u64 u64 u64 u64 u64 u64 u64 u32 u32 u32 u32"},
 	{"sigma", "div_sigma", "u64 u64 u64 u32 u32"},
 	{"sigma", "mlp_input", "u64 u64 u64 u64 u32 u32"},
 	{"sum", "add", "u64 u64 u64 u64"},
@@ -1099,6 +1102,84 @@ func (l *launcher) resizeGrad(grid gridDim, block blockDim, a resizeGradArgs) {
 		I32(l.int32(name, "hout", a.hout)).
 		I32(l.int32(name, "wout", a.wout)).
 		I32(l.int32(name, "c", a.c)))
+}
+
+// samplerSigmaArgs has the parameters of kernel sampler_sigma.
+type samplerSigmaArgs struct {
+	sigma  pointer // float *
+	level  pointer // u32 *
+	table  pointer // const float *
+	state  pointer // const u32 *
+	steps  int
+	repeat int
+	rows   int
+}
+
+func (l *launcher) samplerSigma(grid gridDim, block blockDim, a samplerSigmaArgs) {
+	l.launch("sampler_sigma", grid, block, cuda.NewArgs().
+		Ptr(l.write("sampler_sigma", "sigma", Words, a.sigma)).
+		Ptr(l.write("sampler_sigma", "level", Words, a.level)).
+		Ptr(l.read("sampler_sigma", "table", Words, a.table)).
+		Ptr(l.read("sampler_sigma", "state", Words, a.state)).
+		I32(l.int32("sampler_sigma", "steps", a.steps)).
+		I32(l.int32("sampler_sigma", "repeat", a.repeat)).
+		I32(l.int32("sampler_sigma", "rows", a.rows)))
+}
+
+// samplerGainArgs has the parameters of kernel sampler_gain.
+type samplerGainArgs struct {
+	gain   pointer // float *
+	s      pointer // const float *
+	table  pointer // const float *
+	state  pointer // const u32 *
+	steps  int
+	repeat int
+	rows   int
+	d      int
+}
+
+func (l *launcher) samplerGain(grid gridDim, block blockDim, a samplerGainArgs) {
+	l.launch("sampler_gain", grid, block, cuda.NewArgs().
+		Ptr(l.write("sampler_gain", "gain", Words, a.gain)).
+		Ptr(l.read("sampler_gain", "s", Words, a.s)).
+		Ptr(l.read("sampler_gain", "table", Words, a.table)).
+		Ptr(l.read("sampler_gain", "state", Words, a.state)).
+		I32(l.int32("sampler_gain", "steps", a.steps)).
+		I32(l.int32("sampler_gain", "repeat", a.repeat)).
+		I32(l.int32("sampler_gain", "rows", a.rows)).
+		I32(l.int32("sampler_gain", "d", a.d)))
+}
+
+// samplerUpdateArgs has the parameters of kernel sampler_update.
+type samplerUpdateArgs struct {
+	x      pointer // float *
+	y      pointer // float *
+	s      pointer // const float *
+	gain   pointer // const float *
+	draws  pointer // const float *
+	table  pointer // const float *
+	state  pointer // const u32 *
+	seed   uint64
+	steps  int
+	repeat int
+	rows   int
+	d      int
+}
+
+func (l *launcher) samplerUpdate(grid gridDim, block blockDim, a samplerUpdateArgs) {
+	l.launch("sampler_update", grid, block, cuda.NewArgs().
+		Ptr(l.write("sampler_update", "x", Words, a.x)).
+		Ptr(l.write("sampler_update", "y", Words, a.y)).
+		Ptr(l.read("sampler_update", "s", Words, a.s)).
+		Ptr(l.read("sampler_update", "gain", Words, a.gain)).
+		Ptr(l.read("sampler_update", "draws", Words, a.draws)).
+		Ptr(l.read("sampler_update", "table", Words, a.table)).
+		Ptr(l.read("sampler_update", "state", Words, a.state)).
+		U64(a.seed).
+		I32(l.int32("sampler_update", "steps", a.steps)).
+		I32(l.int32("sampler_update", "repeat", a.repeat)).
+		I32(l.int32("sampler_update", "rows", a.rows)).
+		I32(l.int32("sampler_update", "d", a.d)))
 }
 
 // divSigmaArgs has the parameters of kernel div_sigma.

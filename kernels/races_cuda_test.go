@@ -45,7 +45,7 @@ func TestRacesCUDA(t *testing.T) {
 // rowDimension is the dimension of a kernel's grid that shares out rows, images or levels. The kernel goes on to the
 // next row where a block is left with several, which happens in a program only where the grid's limit forces it.
 var rowDimension = map[string]int{
-	"loss": 0, "loss_grad": 1, "perturb": 1,
+	"loss": 0, "loss_grad": 1, "perturb": 1, "sampler_gain": 0, "sampler_update": 1,
 	"norm_sums": 1, "norm_sums_bf16": 1, "norm_finish": 0, "norm_finish_bf16": 0, "norm_apply": 1, "norm_apply_bf16": 1,
 	"norm_grad_sums": 1, "norm_grad_sums_bf16": 1, "norm_grad_finish": 0, "norm_grad_apply": 1, "norm_grad_apply_bf16": 1, "norm_grad_params": 2,
 }
@@ -148,6 +148,16 @@ func barrierCases() []*barrierCase {
 		return []Op{Perturb{Data: data, N: rows, Seed: 7, Dequantize: true, Flip: true, Ladder: c.normals(11),
 			State: c.words(5, 0, 0, 0), XTilde: c.out(rows * data.D()), Z: c.out(rows * data.D()), Sigma: c.out(rows),
 			Level: c.out(rows)}}
+	})
+	add("sampler", func(c *barrierCase) []Op {
+		const rows, d = 300, 7
+		step := SamplerStep{Table: c.out(StepWords), State: c.words(0, 0, 3, 0), Repeat: 1}
+		table := step.Table.Of(c.mem)
+		SetWord(table, Buf{N: StepWords}, StepGain, 1)
+		copy(table[StepX:], []float32{1, 2, 3, 4, 5, 6, 7, 8})
+		s, gain := c.normals(rows*d), c.out(rows)
+		return []Op{SamplerGain{SamplerStep: step, S: s, Gain: gain, D: d},
+			SamplerUpdate{SamplerStep: step, X: c.normals(rows * d), S: s, Y: c.normals(rows * d), Gain: gain, D: d, Seed: 3}}
 	})
 	add("adam", func(c *barrierCase) []Op {
 		const n = 300

@@ -124,6 +124,15 @@ func (l Ladder) Begin() float64 { return float64(l[0]) }
 // End returns the smallest sigma.
 func (l Ladder) End() float64 { return float64(l[len(l)-1]) }
 
+// Float64s returns the levels in float64.
+func (l Ladder) Float64s() []float64 {
+	sigmas := make([]float64, len(l))
+	for i, s := range l {
+		sigmas[i] = float64(s)
+	}
+	return sigmas
+}
+
 // KeptLadder is a ladder as a file keeps it, rounded to the number format of its buffer.
 type KeptLadder struct {
 	Sigmas []float64 // nil where the file keeps none

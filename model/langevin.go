@@ -9,6 +9,18 @@ import (
 	"sigmaz/internal/setting"
 )
 
+// Langevin is the name of annealed Langevin dynamics among the samplers.
+const Langevin = "langevin"
+
+// CheckSampler judges the sampler that a run names. The error is a [*setting.Error].
+func CheckSampler(name string) error {
+	if name != "" && name != Langevin {
+		return setting.Errorf("sampler", "is %q: expected %s, or none for the network's usual one; command sample takes others",
+			name, Langevin)
+	}
+	return nil
+}
+
 // CheckT judges T, the Langevin steps at each level. The error is a [*setting.Error].
 func CheckT(t int) error {
 	if t < 1 {

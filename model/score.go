@@ -24,6 +24,8 @@ type Score struct {
 	Level   kernels.Buf // (N) uint32
 	Work    kernels.Buf
 	N, D    int
+	// ByLevel says that the network reads Level and knows no noise between two levels.
+	ByLevel bool
 
 	params  []*Param
 	weights kernels.Buf // all parameters
@@ -87,7 +89,7 @@ func newScore(b kernels.Backend, c Config, precision kernels.Precision, batch, w
 	if err != nil {
 		return nil, 0, err
 	}
-	s := &Score{Backend: b, N: batch, D: c.D(), params: net.Params}
+	s := &Score{Backend: b, N: batch, D: c.D(), ByLevel: c.TakesLevels(), params: net.Params}
 	words := 0
 	take := func(n int) kernels.Buf {
 		b := kernels.Buf{Off: words, N: n}

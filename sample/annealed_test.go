@@ -220,7 +220,13 @@ func TestBatchSizeDoesNotMatter(t *testing.T) {
 		var want []float32
 		for _, batch := range []int{1, 3, 7} {
 			s := scoreFunc(t, batch, d, len(l), gaussianScore(0.5, 0.3))
-			c, err := NewChain(s, l, Options{T: 3, Epsilon: Epsilon(l, 3), Denoise: true, Seed: 1 << 40})
+			o := Defaults(Langevin, false)
+			o.T = 3
+			p, err := NewPlan(o, l)
+			if err != nil {
+				t.Fatal(err)
+			}
+			c, err := NewChain(s, p, l, 1<<40)
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -9,12 +9,19 @@
 //	g         sigma_i / sigma_(i+1), the ladder's ratio
 //	eps, a_i  step size at the last level, in units of x squared; step size at level i, a_i = eps sigma_i^2 / sigma_L^2
 //	q         a_i / sigma_i^2 = eps / sigma_L^2, the same at every level
+//	D(x)      x + sigma^2 s, the denoised image (Tweedie's mean)
 //	NFE       evaluations of the score for one row
 //
-//	annealed.go    annealed Langevin dynamics: Anneal, or NewChain and Chain.Run for many batches
-//	start.go       where a chain starts
-//	schedule.go    step sizes, and whether a schedule is stable
-//	field.go       the score at given points
+//	samplers.go   the table of samplers, and the steps of each
+//	plan.go       a sampler as a list of steps, known before it starts
+//	chain.go      a plan on a device: NewChain and Chain.Run, for many batches
+//	rk45.go       the sampler that chooses its steps as it goes
+//	settings.go   what can be set, its judge, and schedules of noise levels
+//	law.go        which sampler suits which network
+//	annealed.go   annealed Langevin dynamics at once: Anneal
+//	schedule.go   its step sizes, and whether they are stable
+//	start.go      where a chain starts
+//	field.go      the score at given points
 //
-// Begin with [Anneal], and its example for a whole program.
+// Begin with [Anneal], and its example for a whole program; then [Samplers].
 package sample

@@ -38,6 +38,15 @@ func StartFor(cfg model.Config) StartKind {
 	return Uniform
 }
 
+// Start returns where the plan starts for a network: annealed Langevin dynamics as [StartFor] says, the others at the
+// distribution that their first step takes x to be from, N(0, sigma_1^2).
+func (p *Plan) Start(cfg model.Config) StartKind {
+	if p.Settings.Sampler == Langevin {
+		return StartFor(cfg)
+	}
+	return Gaussian
+}
+
 // Start writes x_0 of the images firstImage, firstImage+1, and so on to s.X.
 func Start(s *model.Score, sigmas model.Ladder, seed uint64, firstImage uint32, kind StartKind) error {
 	x := make([]float32, s.N*s.D)

@@ -117,6 +117,10 @@ type Sampling struct {
 	T       int     `yaml:"T"`       // Langevin steps at each level
 	Epsilon float64 `yaml:"epsilon"` // step size at the last level, in a_i = epsilon sigma_i^2/sigma_L^2; 0: Technique 4
 	Denoise bool    `yaml:"denoise"` // end with x + sigma_L^2 s
+
+	// Sampler is "langevin", for which the settings above are, or "" for the network's usual one, which for NCSNv2 is
+	// another (package sample).
+	Sampler string `yaml:"sampler,omitempty"`
 }
 
 // Ladder returns the noise levels of a resolved configuration.

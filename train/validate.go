@@ -33,6 +33,7 @@ func (c *Config) Validate() error {
 		c.EMA.validate(),
 		model.CheckT(c.Sampling.T),
 		model.CheckEpsilon(c.Sampling.Epsilon),
+		model.CheckSampler(c.Sampling.Sampler),
 		c.validateBookkeeping(),
 	)
 }

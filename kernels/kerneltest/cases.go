@@ -24,6 +24,7 @@ func Cases(precisions ...kernels.Precision) []Case {
 		(*list).divSigma, (*list).mlpInput,
 		(*list).perturb, (*list).loss, (*list).lossGrad, (*list).record, (*list).adam,
 		(*list).setSigma, (*list).langevin, (*list).denoise, (*list).tick,
+		(*list).samplerSigma, (*list).samplerGain, (*list).samplerUpdate,
 	} {
 		f(&l)
 	}
@@ -529,6 +530,89 @@ func (l *list) denoise() {
 func (l *list) tick() {
 	var b builder
 	l.exact("tick", &b, kernels.Tick{State: b.bits(0xffffffff, 3, 7, 9)})
+}
+
+// samplerTable appends a table of steps.
+func (b *builder) samplerTable(steps ...samplerStep) kernels.Buf {
+	var words []float32
+	for i, s := range steps {
+		row := make([]float32, kernels.StepWords)
+		row[kernels.StepSigma] = 3 / float32(1+i)
+		kernels.SetWord(row, kernels.Buf{N: kernels.StepWords}, kernels.StepLevel, uint32(7+i))
+		kernels.SetWord(row, kernels.Buf{N: kernels.StepWords}, kernels.StepDraw, s.draw)
+		kernels.SetWord(row, kernels.Buf{N: kernels.StepWords}, kernels.StepGain, s.gain)
+		copy(row[kernels.StepX:], s.x[:])
+		copy(row[kernels.StepY:], s.y[:])
+		words = append(words, row...)
+	}
+	return b.add(words)
+}
+
+type samplerStep struct {
+	draw, gain uint32
+	x, y       [4]float32
+}
+
+func (l *list) samplerSigma() {
+	for _, step := range []uint32{0, 3, 4, 11, 40} {
+		var b builder
+		l.exact(fmt.Sprintf("sampler_sigma/step %d", step), &b, kernels.SamplerSigma{
+			SamplerStep: kernels.SamplerStep{Table: b.samplerTable(make([]samplerStep, 3)...), State: b.bits(step, 0, 0, 0),
+				Repeat: 4}, Sigma: b.out(5), Level: b.out(5)})
+	}
+}
+
+func (l *list) samplerGain() {
+	for _, m := range append(matrices, matrix{70000, 2}) {
+		for _, gain := range []uint32{0, 1} {
+			var b builder
+			l.exact(fmt.Sprintf("sampler_gain/%v gain %d", m, gain), &b, kernels.SamplerGain{
+				SamplerStep: kernels.SamplerStep{Table: b.samplerTable(samplerStep{}, samplerStep{gain: gain}),
+					State: b.bits(1, 0, 0, 0), Repeat: 1},
+				S: b.normals(m.words()), Gain: b.positive(m.rows), D: m.d})
+		}
+	}
+	var b builder
+	l.exact("sampler_gain/no score", &b, kernels.SamplerGain{
+		SamplerStep: kernels.SamplerStep{Table: b.samplerTable(samplerStep{gain: 1}), State: b.bits(0, 0, 0, 0), Repeat: 1},
+		S:           b.add(make([]float32, 9)), Gain: b.out(3), D: 3})
+}
+
+func (l *list) samplerUpdate() {
+	for _, c := range []struct {
+		name         string
+		step         samplerStep
+		y, gain, own bool // own: the noise is given
+	}{
+		{name: "langevin", step: samplerStep{x: [4]float32{1, 0.3, 0, 0.7}}},
+		{name: "denoise", step: samplerStep{x: [4]float32{1, 0.3}}},
+		{name: "two stages", step: samplerStep{x: [4]float32{1, 0.3}, y: [4]float32{0.9, 0.2, 0, 0.4}}, y: true},
+		{name: "second stage", step: samplerStep{x: [4]float32{0, 0.3, 1, 0.1}}, y: true},
+		{name: "multistep", step: samplerStep{x: [4]float32{1.2, 0.3, -0.4, 0.5}, y: [4]float32{1, 0.2, 0, 0}}, y: true},
+		{name: "all", step: samplerStep{draw: 9, x: [4]float32{1.2, 0.3, -0.4, 0.5}, y: [4]float32{1, 0.2, 0.6, 0.8}}, y: true},
+		{name: "gain", step: samplerStep{gain: 1, x: [4]float32{1, 0.3, 0, 0.7}}, gain: true},
+		{name: "gain of both", step: samplerStep{gain: 1, x: [4]float32{1, 0.3, 0.1, 0.7}, y: [4]float32{0.5, 0.2, 0.3, 0.4}},
+			y: true, gain: true},
+		{name: "given noise", step: samplerStep{draw: 1, x: [4]float32{1, 0.3, 0, 0.7}}, own: true},
+		{name: "given noise, all", step: samplerStep{draw: 2, x: [4]float32{1.2, 0.3, -0.4, 0.5}, y: [4]float32{1, 0.2, 0.6, 0.8}},
+			y: true, own: true},
+	} {
+		for _, m := range append(matrices, matrix{5, 4}, matrix{130, 2}) {
+			var b builder
+			op := kernels.SamplerUpdate{SamplerStep: kernels.SamplerStep{Table: b.samplerTable(samplerStep{}, c.step),
+				State: b.bits(4, 0, 5, 0), Repeat: 3}, X: b.normals(m.words()), S: b.normals(m.words()), D: m.d, Seed: 3}
+			if c.y {
+				op.Y = b.normals(m.words())
+			}
+			if c.gain {
+				op.Gain = b.positive(m.rows)
+			}
+			if c.own {
+				op.Draws = b.normals(4 * m.words())
+			}
+			l.exact(fmt.Sprintf("sampler_update/%s %v", c.name, m), &b, op)
+		}
+	}
 }
 
 // perturb draws batches of images and vectors in every mode.

@@ -170,6 +170,9 @@ func Notes(w *checkpoint.Weights) (notes []string) {
 	return notes
 }
 
+// Ours tells whether the file is a checkpoint of this program, which holds its configuration.
+func (f *File) Ours() bool { return f.Weights.Config != "" }
+
 // Prefix returns the prefix of the weights to take: the moving average, unless the raw weights are asked for or the
 // file has no other.
 func (f *File) Prefix() string {

@@ -76,7 +76,7 @@ func (s *Sampler) TooLittleTooMuch(data []float32) (image.Image, error) {
 	}
 	b := picture.BoxOf(data)
 	z := make([]float32, len(data))
-	kernels.Stream{Seed: s.Options.Seed, Purpose: kernels.PurposeNoise}.Normals(z)
+	kernels.Stream{Seed: s.Seed, Purpose: kernels.PurposeNoise}.Normals(z)
 	var panels [3]picture.FieldPanel
 	for i, level := range []int{len(s.Sigmas) - 1, middle, 0} {
 		p, err := s.field(b, level)

@@ -9,7 +9,31 @@ import (
 	"sigmaz/kernels"
 	"sigmaz/model"
 	"sigmaz/sample"
+	"sigmaz/train"
 )
+
+// SamplerFor returns the sampler of a run where nobody names one: what the run says, and else the network's usual one.
+// imported says that the weights are another program's; a run that began from weights may go back to such.
+func SamplerFor(c *train.Config, sigmas model.Ladder, imported bool) string {
+	if c.Sampling.Sampler != "" {
+		return c.Sampling.Sampler
+	}
+	return sample.DefaultSampler(c.Network, sigmas, imported || c.Init != "" || c.Continue != "")
+}
+
+// previewNFE is the evaluations for a sample of a preview: enough to see what the network has learned.
+const previewNFE = 18
+
+// PlanFor returns the plan of a run's previews.
+func PlanFor(c *train.Config, sigmas model.Ladder) (*sample.Plan, error) {
+	o := sample.Defaults(SamplerFor(c, sigmas, false), c.Network.SeesSigma())
+	if o.Sampler == sample.Langevin {
+		o.T, o.Epsilon, o.Denoise = c.Sampling.T, c.Sampling.Epsilon, c.Sampling.Denoise
+	} else {
+		o.NFE = previewNFE
+	}
+	return sample.NewPlan(o, sigmas)
+}
 
 // Previewer writes preview pictures.
 type Previewer struct {
@@ -23,10 +47,10 @@ type Previewer struct {
 	n       int
 }
 
-// New prepares previews of n samples. The seed of o is used for each; an epsilon of 0 is chosen by Technique 4.
+// New prepares previews of n samples, all of one seed.
 func New(b kernels.Backend, cfg model.Config, precision kernels.Precision, sigmas model.Ladder,
-	o sample.Options, n int) (*Previewer, error) {
-	s, err := NewSampler(b, cfg, precision, sigmas, o, batchOf(cfg, n))
+	plan *sample.Plan, seed uint64, n int) (*Previewer, error) {
+	s, err := NewSampler(b, cfg, precision, sigmas, plan, seed, batchOf(cfg, n))
 	if err != nil {
 		return nil, err
 	}
@@ -34,8 +58,9 @@ func New(b kernels.Backend, cfg model.Config, precision kernels.Precision, sigma
 }
 
 // Words counts the memory in four-byte words that New takes.
-func Words(b kernels.Backend, cfg model.Config, precision kernels.Precision, sigmas model.Ladder, n int) (int, error) {
-	return model.ScoreWords(b, cfg, precision, batchOf(cfg, n), sample.WorkWords(len(sigmas)))
+func Words(b kernels.Backend, cfg model.Config, precision kernels.Precision, plan *sample.Plan, n int) (int, error) {
+	batch := batchOf(cfg, n)
+	return model.ScoreWords(b, cfg, precision, batch, plan.WorkWords(batch, cfg.D()))
 }
 
 // batchOf chooses how many of n samples are drawn together.

@@ -16,6 +16,7 @@ import (
 	"sigmaz/kernels"
 	"sigmaz/model"
 	"sigmaz/sample"
+	"sigmaz/train"
 )
 
 var (
@@ -54,8 +55,15 @@ func geometric(t *testing.T, levels int) model.Ladder {
 
 func TestPreviewer(t *testing.T) {
 	for _, cfg := range []model.Config{images, points} {
-		p, err := New(kernels.NewCPU(0), cfg, kernels.Float32, geometric(t, 4),
-			sample.Options{T: 3, Denoise: true, Seed: 5}, 5)
+		c := &train.Config{Network: cfg, Sampling: train.Sampling{T: 3, Denoise: true}}
+		plan, err := PlanFor(c, geometric(t, 4))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if want := map[bool]int{true: 13, false: 18}[cfg.Vectors()]; plan.NFE() != want {
+			t.Errorf("%s: %d evaluations, expected %d", cfg.Net, plan.NFE(), want)
+		}
+		p, err := New(kernels.NewCPU(0), cfg, kernels.Float32, geometric(t, 4), plan, 5, 5)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -102,8 +110,11 @@ func TestPreviewer(t *testing.T) {
 func TestDrawInBatches(t *testing.T) {
 	var want []float32
 	for _, batch := range []int{1, 3, 7} {
-		s, err := NewSampler(kernels.NewCPU(0), images, kernels.Float32, geometric(t, 3),
-			sample.Options{T: 2, Seed: 1}, batch)
+		plan, err := sample.Options{T: 2}.Plan(geometric(t, 3))
+		if err != nil {
+			t.Fatal(err)
+		}
+		s, err := NewSampler(kernels.NewCPU(0), images, kernels.Float32, geometric(t, 3), plan, 1, batch)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -132,17 +143,36 @@ func TestDrawInBatches(t *testing.T) {
 	}
 }
 
-func TestSamplerRefuses(t *testing.T) {
+// What a run says of its sampler, and where it does not.
+func TestPlanFor(t *testing.T) {
 	for _, c := range []struct {
-		o    sample.Options
+		set  func(c *train.Config)
 		want string
 	}{
-		{sample.Options{T: 0}, "T is 0"},
-		{sample.Options{T: 1, Epsilon: -1}, "epsilon is -1"},
+		{func(c *train.Config) {}, sample.Recommended},
+		{func(c *train.Config) { c.Sampling.Sampler = sample.Langevin }, sample.Langevin},
+		{func(c *train.Config) { c.Init = "a.pth" }, sample.Langevin},
+		{func(c *train.Config) { c.Continue = "a.pth" }, sample.Langevin},
+		{func(c *train.Config) { c.Network = points }, sample.Langevin},
+		{func(c *train.Config) { c.Network.Net, c.Network.Levels = "ncsn", 4 }, sample.Langevin},
 	} {
-		if _, err := NewSampler(kernels.NewCPU(0), images, kernels.Float32, geometric(t, 3), c.o, 1); err == nil ||
+		cfg := &train.Config{Network: images, Sampling: train.Sampling{T: 3}}
+		c.set(cfg)
+		plan, err := PlanFor(cfg, geometric(t, 4))
+		if err != nil || plan.Settings.Sampler != c.want {
+			t.Errorf("%+v: %v, expected %s", cfg, err, c.want)
+		}
+	}
+	if SamplerFor(&train.Config{Network: images}, geometric(t, 4), true) != sample.Langevin {
+		t.Error("weights of another program have another sampler than Langevin")
+	}
+	for _, c := range []struct {
+		s    train.Sampling
+		want string
+	}{{train.Sampling{}, "T is 0"}, {train.Sampling{T: 1, Epsilon: -1}, "epsilon is -1"}} {
+		if _, err := PlanFor(&train.Config{Network: points, Sampling: c.s}, geometric(t, 3)); err == nil ||
 			!strings.Contains(err.Error(), c.want) {
-			t.Errorf("%+v: error %v, want one with %q", c.o, err, c.want)
+			t.Errorf("%+v: error %v, want one with %q", c.s, err, c.want)
 		}
 	}
 }

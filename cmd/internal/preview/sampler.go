@@ -1,4 +1,4 @@
-// The sampler: a network with the memory and the program of annealed Langevin dynamics.
+// The sampler: a network with the memory and the programs of a plan of sampling.
 
 package preview
 
@@ -12,12 +12,12 @@ import (
 	"sigmaz/sample"
 )
 
-// Sampler is annealed Langevin dynamics on one network, compiled once and used for any weights and any number of
-// samples.
+// Sampler is a plan of sampling on one network, compiled once and used for any weights and any number of samples.
 type Sampler struct {
-	Config  model.Config
-	Sigmas  model.Ladder
-	Options sample.Options // Epsilon is what is used, never 0
+	Config model.Config
+	Sigmas model.Ladder // that the network was trained on
+	Plan   *sample.Plan
+	Seed   uint64
 
 	score *model.Score
 	chain *sample.Chain
@@ -32,25 +32,19 @@ func BatchFor(cfg model.Config) int {
 	return min(max(1<<22/(cfg.Height*cfg.Width*max(cfg.NGF, 1)), 1), 64)
 }
 
-// NewSampler builds the network for batches of the given number of rows, with convolutions in the given precision. An
-// epsilon of 0 is chosen by Technique 4. Load gives it weights.
+// NewSampler builds the network for batches of the given number of rows, with convolutions in the given precision. Load
+// gives it weights.
 func NewSampler(b kernels.Backend, cfg model.Config, precision kernels.Precision, sigmas model.Ladder,
-	o sample.Options, batch int) (*Sampler, error) {
-	if o.Epsilon == 0 && len(sigmas) > 0 && o.T > 0 {
-		o.Epsilon = sample.Epsilon(sigmas, o.T)
-	}
-	if err := o.Check(sigmas); err != nil {
-		return nil, err
-	}
-	score, err := model.NewScore(b, cfg, precision, batch, sample.WorkWords(len(sigmas)))
+	plan *sample.Plan, seed uint64, batch int) (*Sampler, error) {
+	score, err := model.NewScore(b, cfg, precision, batch, plan.WorkWords(batch, cfg.D()))
 	if err != nil {
 		return nil, err
 	}
-	chain, err := sample.NewChain(score, sigmas, o)
+	chain, err := sample.NewChain(score, plan, sigmas, seed)
 	if err != nil {
 		return nil, err
 	}
-	return &Sampler{Config: cfg, Sigmas: sigmas, Options: o, score: score, chain: chain}, nil
+	return &Sampler{Config: cfg, Sigmas: sigmas, Plan: plan, Seed: seed, score: score, chain: chain}, nil
 }
 
 // Load takes the weights named prefix+NAME: "ema." or "param.".
@@ -98,12 +92,12 @@ func (s *Sampler) Values() int { return s.score.N * s.score.D }
 func (s *Sampler) Draw(ctx context.Context, n int, each func(Batch) error) ([]float32, error) {
 	d := s.score.D
 	out := make([]float32, 0, n*d)
-	kind := sample.StartFor(s.Config)
+	kind := s.Plan.Start(s.Config)
 	x := make([]float32, s.score.N*d)
 	for first := 0; first < n; first += s.score.N {
 		rows := min(s.score.N, n-first)
-		image := s.Options.FirstImage + uint32(first)
-		if err := sample.Start(s.score, s.Sigmas, s.Options.Seed, image, kind); err != nil {
+		image := uint32(first)
+		if err := sample.Start(s.score, s.Sigmas, s.Seed, image, kind); err != nil {
 			return out, err
 		}
 		err := s.chain.Run(image, func(st sample.Step) error {
@@ -124,7 +118,7 @@ func (s *Sampler) Draw(ctx context.Context, n int, each func(Batch) error) ([]fl
 		for i, v := range x[:rows*d] {
 			if math.IsNaN(float64(v)) || math.IsInf(float64(v), 0) {
 				return out, fmt.Errorf("sample %d became %g: the chain ran away, or the weights are not finite; "+
-					"try a smaller epsilon than %.3g or more than T = %d steps a level", first+i/d, v, s.Options.Epsilon, s.Options.T)
+					"try %s", first+i/d, v, s.Plan.Tamer())
 			}
 		}
 		s.unscale(x)

@@ -1,4 +1,5 @@
-// Package samplecmd is the command sample: it draws samples from a trained network by annealed Langevin dynamics.
+// Package samplecmd is the command sample: it draws samples from a trained network, by any of the samplers of package
+// sample.
 //
 //	sigmaz sample RUN [flags]
 //
@@ -9,7 +10,7 @@
 // For points in the plane two more pictures are written beside it: ...-fields.png shows the learned score field at
 // several levels, and ...-noise.png the same field under too little, enough and too much noise.
 //
-// Begin reading at draw in sample.go, which plans, draws and writes.
+// Begin reading at draw in sample.go, which plans, draws and writes. sampler.go settles which sampler it is.
 //
 // Exit codes: 0 done; 1 failed, or interrupted (Ctrl-C) after the finished samples were written; 2 wrong usage; 130
 // quit by a second Ctrl-C.

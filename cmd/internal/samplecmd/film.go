@@ -1,4 +1,4 @@
-// The annealing as a film: the first samples at the end of up to 48 levels, spread evenly, and at the very end.
+// Sampling as a film: the first samples at the end of up to 48 noise levels, spread evenly, and at the very end.
 
 package samplecmd
 
@@ -7,6 +7,7 @@ import (
 
 	"sigmaz/cmd/internal/preview"
 	"sigmaz/internal/picture"
+	"sigmaz/sample"
 )
 
 const (
@@ -19,9 +20,9 @@ const (
 type film struct {
 	job   *job
 	keep  int         // samples shown; 0: no film is made
-	frame map[int]int // by level: the frame that its end is
+	frame map[int]int // by step: the frame that its end is
 	x     [][]float32 // of each frame, (keep, D)
-	sigma []float32   // of each frame; 0 after denoising
+	sigma []float64   // noise that x has in each frame; 0 after denoising
 	batch []float32
 }
 
@@ -33,18 +34,23 @@ func newFilm(j *job, s *preview.Sampler) *film {
 	if f.keep = min(j.n, filmImages); j.vectors() {
 		f.keep = min(j.n, filmPoints)
 	}
-	n := min(filmFrames, len(j.sigmas))
+	ends, last := j.plan.Ends(), 0
+	if j.plan.Settings.Sampler == sample.Langevin && j.plan.Settings.Denoise { // a step of its own, after the last level
+		ends, last = ends[:len(ends)-1], ends[len(ends)-1]
+	}
+	n := min(filmFrames, len(ends))
 	for i := range n {
-		level := len(j.sigmas) - 1 // the one level of a ladder of one
+		at := len(ends) - 1 // the one level of a ladder of one
 		if n > 1 {
-			level = i * (len(j.sigmas) - 1) / (n - 1)
+			at = i * (len(ends) - 1) / (n - 1)
 		}
-		f.frame[level] = i
-		f.sigma = append(f.sigma, j.sigmas[level])
+		f.frame[ends[at]] = i
 	}
-	if j.opt.Denoise {
-		f.sigma = append(f.sigma, 0)
+	if last > 0 {
+		f.frame[last] = n
+		n++
 	}
+	f.sigma = make([]float64, n)
 	for range f.sigma {
 		f.x = append(f.x, make([]float32, f.keep*j.cfg.Network.D()))
 	}
@@ -57,13 +63,11 @@ func (f *film) record(b preview.Batch) error {
 	if b.First >= f.keep {
 		return nil
 	}
-	i, ok := f.frame[b.Level]
-	switch {
-	case b.Last:
-		i = len(f.x) - 1
-	case !ok || b.T != f.job.opt.T-1:
+	i, ok := f.frame[b.K]
+	if !ok {
 		return nil
 	}
+	f.sigma[i] = b.Left
 	if err := b.Read(f.batch); err != nil {
 		return err
 	}
@@ -89,7 +93,7 @@ func (f *film) frames(n int, data []float32) ([]image.Image, error) {
 			out = append(out, picture.Grid(preview.Images(cfg, x[:n]), 0, scale))
 			continue
 		}
-		img, err := picture.Moment(data[:min(len(data), 2*filmPoints)], x[:n], float64(f.sigma[i]), box)
+		img, err := picture.Moment(data[:min(len(data), 2*filmPoints)], x[:n], f.sigma[i], box)
 		if err != nil {
 			return nil, err
 		}

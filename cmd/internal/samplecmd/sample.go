@@ -40,9 +40,9 @@ type options struct {
 	path           string
 	n              int
 	seed           uint64
-	t              int
-	epsilon        float64
-	denoise        bool
+	set            sample.Settings
+	anyway         bool
+	verbose        bool
 	batch, workers int
 	device         cli.Device
 
@@ -53,10 +53,10 @@ type options struct {
 
 // newOptions makes the command line, before it is parsed.
 func newOptions() *options {
-	o := &options{}
+	o := &options{set: sample.Defaults(sample.Langevin, false)}
 	o.Command = &cli.Command{
 		Name: "sample",
-		About: "Draws samples from a trained network by annealed Langevin dynamics and writes a picture of them. " +
+		About: "Draws samples from a trained network and writes a picture of them. " +
 			"Sample k is the same for any -n and -batch. Ctrl-C writes the samples that are finished.",
 		Args: []cli.Arg{modelfile.Arg},
 		Groups: []cli.Group{
@@ -66,13 +66,38 @@ func newOptions() *options {
 				{Name: "seed", Arg: "S", Help: "seed of the start and of the noise", Value: &o.seed},
 			}},
 			{Name: "Weights", Flags: o.file.WeightFlags()},
-			{Name: "Annealed Langevin dynamics", Flags: []cli.Flag{
-				{Name: "T", Arg: "T", Unit: "steps", Help: "Langevin steps at each noise level", Value: &o.t, Default: "the run's"},
-				{Name: "epsilon", Arg: "E",
-					Help:  "step size at the last level, in a_i = E sigma_i^2/sigma_L^2; 0: by Technique 4 of Song and Ermon 2020",
-					Value: &o.epsilon, Default: "the run's; with another -T than the run's, 0"},
-				{Name: "denoise", Help: "end with the step x + sigma_L^2 s(x, sigma_L); -denoise=false leaves it out",
-					Value: &o.denoise, Default: "the run's"},
+			{Name: "Sampler", Note: "Each takes the flags that name it, and -sampler -anyway -v are for all.", Flags: []cli.Flag{
+				{Name: "sampler", Arg: "NAME", Help: "one of " + strings.Join(sample.SamplerNames(), ", "), Value: &o.set.Sampler,
+					Default: "dpm++-2m-sde for runs of ncsnv2, ncsnv2deeper and ncsnv2deepest; langevin for other networks, for weights of " +
+						"other programs and what began from them, and with -T, -epsilon or -denoise",
+					Known: sample.SamplerNames()},
+				{Name: "anyway", Help: "take a sampler that does not suit the network, and say how much noise is predicted to stay",
+					Value: &o.anyway},
+				{Name: "v", Help: "print how much noise a sample of a network that does not see sigma will hold on its way",
+					Value: &o.verbose},
+				{Name: "nfe", Arg: "N", Unit: "evaluations", Help: "evaluations of the network for a sample, at most; not of langevin and rk45",
+					Value: &o.set.NFE, Default: "35; of consistent and pc by the run's levels"},
+				{Name: "schedule", Arg: "NAME", Help: "noise levels from sigma_1 to sigma_L: karras, geometric or ladder, the run's own; " +
+					"not of langevin and rk45", Value: &o.set.Schedule, Known: sample.Schedules(),
+					Default: "karras; of consistent and pc ladder, or with -nfe geometric"},
+				{Name: "rho", Arg: "R", Help: "of -schedule karras: how many of the levels are small", Value: &o.set.Rho},
+				{Name: "eta", Arg: "E", Help: "of consistent, euler-ancestral, dpm++-2s, dpm++-2m-sde, dpm++-sde: how much of the noise is " +
+					"drawn anew; 0: none", Value: &o.set.Eta, Default: "by the sampler"},
+				{Name: "T", Arg: "T", Unit: "steps", Help: "of langevin: steps at each noise level", Value: &o.set.T, Default: "the run's"},
+				{Name: "epsilon", Arg: "E", Help: "of langevin: step size at the last level, in a_i = E sigma_i^2/sigma_L^2; 0: by " +
+					"Technique 4 of Song and Ermon 2020", Value: &o.set.Epsilon, Default: "the run's; with another -T than the run's, 0"},
+				{Name: "denoise", Help: "of langevin, consistent, rk45: end with the step x + sigma_L^2 s(x, sigma_L); -denoise=false " +
+					"leaves it out", Value: &o.set.Denoise, Default: "of langevin the run's"},
+				{Name: "predictor", Arg: "NAME", Help: "of pc: reverse (diffusion), ancestral or em (Euler-Maruyama)",
+					Value: &o.set.Predictor, Known: sample.Predictors()},
+				{Name: "corrector-steps", Arg: "N", Unit: "steps", Help: "of pc: Langevin steps before each predictor",
+					Value: &o.set.CorrectorSteps},
+				{Name: "snr", Arg: "S", Help: "of pc: size of the corrector's steps, the ratio of signal to noise", Value: &o.set.SNR},
+				{Name: "churn", Arg: "C", Help: "of euler and heun: noise added before the steps, over the run; 0: none", Value: &o.set.Churn},
+				{Name: "churn-min", Arg: "SIGMA", Help: "of -churn: no noise below this level", Value: &o.set.ChurnMin},
+				{Name: "churn-max", Arg: "SIGMA", Help: "of -churn: no noise above this level", Value: &o.set.ChurnMax, Default: "no bound"},
+				{Name: "churn-noise", Arg: "F", Help: "of -churn: factor of that noise", Value: &o.set.ChurnNoise},
+				{Name: "tolerance", Arg: "TOL", Help: "of rk45: error of a step, relative and absolute", Value: &o.set.Tolerance},
 			}},
 			{Name: "Output", Note: "Files that are there already are replaced, once the new ones are whole. - stands for standard output.", Flags: []cli.Flag{
 				{Name: "o", Arg: "FILE.png", Help: "picture of all samples; for points in the plane two more beside it, " +
@@ -133,12 +158,20 @@ func (o *options) checkFlags() error {
 		return bad("images", o.images, "a folder: one stream holds no folder")
 	}
 	if o.Given("T") {
-		if err := model.CheckT(o.t); err != nil {
+		if err := model.CheckT(o.set.T); err != nil {
 			return cli.UsageOf(err)
 		}
 	}
-	if err := model.CheckEpsilon(o.epsilon); err != nil {
+	if err := model.CheckEpsilon(o.set.Epsilon); err != nil {
 		return cli.UsageOf(err)
+	}
+	if err := o.set.Check(); err != nil {
+		return cli.UsageOf(err)
+	}
+	if o.chooseLangevin() {
+		if err := o.checkSampler(); err != nil {
+			return err
+		}
 	}
 	if err := o.file.Check(); err != nil {
 		return err
@@ -156,7 +189,10 @@ type job struct {
 	in      *modelfile.File // the checkpoint
 	cfg     *train.Config
 	sigmas  model.Ladder
-	opt     sample.Options
+	plan    *sample.Plan
+	stays   float64 // predicted noise that stays in a sample, as a multiple of sigma_L; 0: none is predicted
+	unfit   error   // why the sampler should not be used
+	chosen  bool    // the sampler is the default, and it is another than it was once
 	n       int
 	out     string // the picture
 }
@@ -183,22 +219,7 @@ func (j *job) settle() error {
 			return fmt.Errorf("%s: %w", j.in.Path, err)
 		}
 	}
-	run := j.cfg.Sampling
-	j.opt = sample.Options{T: run.T, Epsilon: run.Epsilon, Denoise: run.Denoise, Seed: o.seed}
-	if o.Given("T") && o.t != run.T {
-		// the run's epsilon was chosen for its T
-		j.opt.T, j.opt.Epsilon = o.t, 0
-	}
-	if o.Given("epsilon") {
-		j.opt.Epsilon = o.epsilon
-	}
-	if j.opt.Epsilon == 0 && j.opt.T > 0 {
-		j.opt.Epsilon = sample.Epsilon(j.sigmas, j.opt.T)
-	}
-	if o.Given("denoise") {
-		j.opt.Denoise = o.denoise
-	}
-	if err := j.opt.Check(j.sigmas); err != nil {
+	if err := j.settleSampler(); err != nil {
 		return err
 	}
 
@@ -259,6 +280,10 @@ func (j *job) fields() bool { return j.plane() && j.out != cli.Stdout }
 
 // check finds now what would keep the results from being written later.
 func (j *job) check() error {
+	if j.gif != "" && j.plan.Adaptive() {
+		return fmt.Errorf("-gif: %s chooses its steps as it goes, for each sample its own: there are no noise levels to show; "+
+			"leave it out, or use another -sampler", j.plan.Settings.Sampler)
+	}
 	if j.gif != "" && j.vectors() && !j.plane() {
 		return fmt.Errorf("-gif: expected images or points in the plane, found samples of %d values; leave it out",
 			j.cfg.Network.D())
@@ -328,17 +353,15 @@ func draw(ctx context.Context, o *options, streams cli.Streams) error {
 	}
 	fmt.Fprintf(stdout, "%s: %s%s, %dx%dx%d, %s, on %s\n", j.in.Path, j.in.At(), net.Net, net.Height, net.Width,
 		net.Channels, j.in.Which(), b.Name())
-	nfe := j.opt.NFE(len(j.sigmas))
-	denoise := ""
-	if j.opt.Denoise {
-		denoise = " + 1"
+	fmt.Fprintln(stdout, j.says())
+	if j.chosen {
+		fmt.Fprintln(stdout, j.choice())
 	}
-	fmt.Fprintf(stdout, "%s at %s x T %d%s = %d evaluations of the network each, %d in all; sigma %.3g to %.3g, "+
-		"epsilon %.3g, seed %d\n",
-		count(j.n, "sample"), count(len(j.sigmas), "level"), j.opt.T, denoise, nfe, int64(nfe)*int64(j.n), j.sigmas.Begin(),
-		j.sigmas.End(), j.opt.Epsilon, o.seed)
-	if w := j.warning(); w != "" {
+	for _, w := range j.warnings() {
 		fmt.Fprintf(stderr, "warning: %s\n", w)
+	}
+	if o.verbose {
+		j.writeResiduals(stdout)
 	}
 
 	batch := o.batch
@@ -346,7 +369,7 @@ func draw(ctx context.Context, o *options, streams cli.Streams) error {
 		batch = preview.BatchFor(net)
 	}
 	batch = min(batch, j.n)
-	s, err := preview.NewSampler(b, net, precision, j.sigmas, j.opt, batch)
+	s, err := preview.NewSampler(b, net, precision, j.sigmas, j.plan, o.seed, batch)
 	if err != nil {
 		return err
 	}
@@ -359,13 +382,16 @@ func draw(ctx context.Context, o *options, streams cli.Streams) error {
 
 	batches := (j.n + batch - 1) / batch
 	p := progress.New(stderr)
-	p.StartSampling(batches * nfe)
+	p.StartSampling(batches * j.work())
 	film := newFilm(j, s)
 	start := time.Now()
-	done := 0
+	done, finished := 0, 0 // evaluations, in all and of the batches before
 	x, err := s.Draw(ctx, j.n, func(b preview.Batch) error {
-		done++
-		p.Sampled(done)
+		done = finished + b.NFE
+		p.Sampled(b.First/batch*j.work() + j.worked(b))
+		if b.Last {
+			finished = done
+		}
 		return film.record(b)
 	})
 	p.Close()
@@ -572,26 +598,4 @@ func (j *job) data(stderr io.Writer) []float32 {
 		return nil
 	}
 	return set.F32[:d*min(set.N, shownData)]
-}
-
-// warning returns a warning, with settings that are safe, where this schedule lets a network that does not see sigma
-// run away or nearly so, and "" elsewhere.
-func (j *job) warning() string {
-	verdict, margin := sample.JudgeStability(j.cfg.Network.SeesSigma(), j.sigmas, j.opt.T, j.opt.Epsilon)
-	if verdict == sample.Stable {
-		return ""
-	}
-	will := "noise will grow from level to level"
-	if verdict == sample.Marginal {
-		will = "below 1 noise grows from level to level, and this is close to it"
-	}
-	t, eps := sample.SafeSteps(j.sigmas, j.opt.T, j.opt.Epsilon)
-	use := fmt.Sprintf("-T %d -epsilon %.3g", t, j.opt.Epsilon)
-	if eps > 0 {
-		use += fmt.Sprintf(" or -T %d -epsilon %.3g", j.opt.T, eps)
-	}
-	end2 := j.sigmas.End() * j.sigmas.End()
-	return fmt.Sprintf("T epsilon/sigma_L^2 = %.3g is %.2f of 4(g-1), where g = %.4g is the ratio of neighbouring "+
-		"levels: %s does not see sigma and %s; use %s",
-		float64(j.opt.T)*j.opt.Epsilon/end2, margin, j.sigmas.Ratio(), j.cfg.Network.Net, will, use)
 }

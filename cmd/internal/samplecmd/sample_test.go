@@ -27,6 +27,7 @@ import (
 	"sigmaz/model"
 	"sigmaz/model/checkpoint"
 	"sigmaz/model/golden"
+	"sigmaz/sample"
 	"sigmaz/train"
 	"sigmaz/train/dataset"
 )
@@ -164,7 +165,7 @@ func TestNetworkOptions(t *testing.T) {
 	for _, rescaled := range []bool{false, true} {
 		c := imageConfig()
 		c.Network.Rescaled, c.Sampling = rescaled, train.Sampling{T: 1, Epsilon: 1e-18}
-		mustRun(t, writeRun(t, c, "ema."), "-n", "4", "-npy", file)
+		mustRun(t, writeRun(t, c, "ema."), "-sampler", "langevin", "-n", "4", "-npy", file)
 		_, values[rescaled] = readNPY(t, file)
 	}
 	for i, v := range values[true] {
@@ -183,7 +184,9 @@ func TestImages(t *testing.T) {
 	stdout, stderr := mustRun(t, "-n", "5", run, "-batch", "1", "-seed", "3", "-npy", file("1.npy"))
 	picture := filepath.Join(run, "samples", "sample-0000007-seed3.png")
 	for _, want := range []string{"step 7", "EMA weights",
-		"5 samples at 3 levels x T 4 + 1 = 13 evaluations of the network each, 65 in all", "epsilon 0.16", "5 samples in", picture, file("1.npy")} {
+		"5 samples by dpm++-2m-sde: 35 noise levels (karras rho 7), eta 3 = 35 evaluations of the network each, 175 in all",
+		"the default sampler for runs of ncsnv2; -sampler langevin takes the run's T 4 and epsilon 0.16, 13 evaluations",
+		"5 samples in", picture, file("1.npy")} {
 		if !strings.Contains(stdout, want) {
 			t.Errorf("output has no %q:\n%s", want, stdout)
 		}
@@ -218,8 +221,8 @@ func TestImages(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if g, err := gif.DecodeAll(bytes.NewReader(b)); err != nil || len(g.Image) != 4 {
-		t.Errorf("GIF of three levels and the denoised end: %v", err)
+	if g, err := gif.DecodeAll(bytes.NewReader(b)); err != nil || len(g.Image) != 35 {
+		t.Errorf("GIF of 35 levels: %v", err)
 	}
 
 	// the same from the checkpoint file, fewer images; other weights, other numbers
@@ -244,6 +247,109 @@ func TestNoEMA(t *testing.T) {
 	if stdout, _ := mustRun(t, run, "-n", "1"); !strings.Contains(stdout, "raw weights (it holds no EMA)") {
 		t.Errorf("output does not say which weights: %s", stdout)
 	}
+}
+
+// Every sampler draws points, the same in any batch, and says what it does.
+func TestSamplers(t *testing.T) {
+	run := writeRun(t, toyConfig(), "ema.")
+	dir := t.TempDir()
+	one, all := filepath.Join(dir, "one.npy"), filepath.Join(dir, "all.npy")
+	seen := map[string]bool{}
+	for _, name := range sample.SamplerNames() {
+		args := []string{run, "-sampler", name, "-n", "3", "-o", filepath.Join(dir, "a.png")}
+		mustRun(t, append(args, "-batch", "1", "-npy", one)...)
+		if name == "heun" || name == "pc" {
+			args = append(args, "-gif", filepath.Join(dir, "a.gif"))
+		}
+		stdout, stderr := mustRun(t, append(args, "-npy", all)...)
+		_, x := readNPY(t, one)
+		if _, y := readNPY(t, all); !slices.Equal(x, y) {
+			t.Errorf("%s: samples depend on the batch", name)
+		}
+		if seen[fmt.Sprint(x)] {
+			t.Errorf("%s: samples of another sampler", name)
+		}
+		seen[fmt.Sprint(x)] = true
+		if name != sample.Langevin && !strings.Contains(stdout, "3 samples by "+name+": ") || stderr != "" {
+			t.Errorf("%s: %s%s", name, stdout, stderr)
+		}
+	}
+	for args, want := range map[string]string{
+		"heun -nfe 8":         "4 noise levels (karras rho 7) = 7 evaluations of the network each, 14 in all",
+		"dpm++-2m-sde":        "35 noise levels (karras rho 7), eta 1 = 35 evaluations",
+		"consistent -eta 0.5": "3 noise levels (ladder), eta 0.5 = 3 evaluations",
+		"consistent -nfe 20":  "20 noise levels (geometric), eta 1 = 20 evaluations",
+		"pc -corrector-steps 2 -snr 0.2 -predictor em":         "predictor em, 2 corrector steps a level, snr 0.2 = 9 evaluations",
+		"pc -corrector-steps 0":                                "no corrector = 3 evaluations",
+		"euler -churn 4 -churn-min 0.6 -schedule geometric":    "35 noise levels (geometric), churn 4 = 35 evaluations",
+		"rk45 -tolerance 1e-3 -denoise=false":                  "by rk45: tolerance 0.001; sigma",
+		"langevin -T 2":                                        "3 levels x T 2 + 1 = 7 evaluations",
+		"dpm++-sde -nfe 9 -schedule karras -rho 5 -eta 0.5 -v": "mlp sees sigma",
+	} {
+		stdout, _ := mustRun(t, append([]string{run, "-n", "2", "-o", filepath.Join(dir, "a.png"), "-sampler"}, strings.Fields(args)...)...)
+		if !strings.Contains(stdout, want) {
+			t.Errorf("%s: %q is not in %s", args, want, stdout)
+		}
+	}
+}
+
+// Which sampler is taken where nobody names one.
+func TestDefaultSampler(t *testing.T) {
+	blind, begun, levels, single, named := imageConfig(), imageConfig(), imageConfig(), imageConfig(), imageConfig()
+	named.Sampling.Sampler = "langevin"
+	begun.Init = "checkpoint.pth"
+	levels.Network.Net, levels.Network.Levels = "ncsn", 3
+	single.Sigma.Levels, single.Sampling.T = 1, 20
+	const langevin, new = " x T ", "5 samples by dpm++-2m-sde: "
+	for _, c := range []struct {
+		run  *train.Config
+		args []string
+		want string
+	}{
+		{blind, nil, new + "35 noise levels (karras rho 7), eta 3"},
+		{blind, []string{"-nfe", "18", "-eta", "2"}, new + "18 noise levels (karras rho 7), eta 2"},
+		{blind, []string{"-sampler", "langevin"}, "3 levels x T 4 + 1 = 13 evaluations of the network each, 65 in all; sigma 1 to 0.5, epsilon 0.16"},
+		{blind, []string{"-T", "4"}, langevin}, {blind, []string{"-epsilon", "0.1"}, langevin},
+		{blind, []string{"-denoise=false"}, "x T 4 = 12"},
+		{begun, nil, langevin}, {levels, nil, langevin}, {single, nil, langevin}, {named, nil, langevin}, {toyConfig(), nil, langevin},
+	} {
+		stdout, _ := mustRun(t, append(c.args, writeRun(t, c.run, "param."), "-n", "5")...)
+		if !strings.Contains(stdout, c.want) {
+			t.Errorf("%s %v: no %q in %s", c.run.Network.Net, c.args, c.want, stdout)
+		}
+		if said := strings.Contains(stdout, "is the default sampler"); said != strings.HasPrefix(c.want, new) {
+			t.Errorf("%v: it says which sampler is the default: %t", c.args, said)
+		}
+	}
+	if code, _, stderr := command(writeRun(t, toyConfig(), "ema."), "-eta", "1"); code != 2 || !strings.Contains(stderr, "and the sampler is langevin") {
+		t.Errorf("-eta for langevin: %d %s", code, stderr)
+	}
+}
+
+// What does not suit a network that does not see sigma, or that knows only levels, is refused, and drawn with -anyway.
+func TestAnyway(t *testing.T) {
+	c := imageConfig()
+	c.Sigma.End.Value = 0.01
+	blind := writeRun(t, c, "ema.")
+	if code, _, stderr := command(blind, "-sampler", "heun"); code != 1 || !strings.Contains(stderr, "-sampler is heun: ncsnv2 does not see sigma") {
+		t.Errorf("%d %s", code, stderr)
+	}
+	stdout, stderr := mustRun(t, blind, "-sampler", "heun", "-n", "1", "-anyway", "-v")
+	if !strings.Contains(stderr, "is predicted to stay") || !strings.Contains(stdout, "sigma 0.01 ") {
+		t.Errorf("%s%s", stdout, stderr)
+	}
+	if _, stderr := mustRun(t, blind, "-sampler", "dpm++-2m-sde", "-n", "1"); stderr != "" {
+		t.Errorf("a sampler that suits is warned about: %s", stderr)
+	}
+	c.Network.Net, c.Network.Levels = "ncsn", 3
+	levels := writeRun(t, c, "param.")
+	if code, _, stderr := command(levels, "-sampler", "dpm++-2m"); code != 1 || !strings.Contains(stderr, "ncsn knows noise only as one of the 3 levels") {
+		t.Errorf("%d %s", code, stderr)
+	}
+	if _, stderr := mustRun(t, levels, "-sampler", "dpm++-2m", "-n", "1", "-anyway"); !strings.Contains(stderr, "the nearest one stands for") {
+		t.Errorf("no warning: %s", stderr)
+	}
+	mustRun(t, levels, "-sampler", "consistent", "-n", "1")
 }
 
 // A network that does not see sigma is warned about, with settings that are not.
@@ -559,7 +665,7 @@ func TestInterrupt(t *testing.T) {
 	npy := filepath.Join(t.TempDir(), "a.npy")
 	ctx = &endsAfter{Context: context.Background(), calls: 13 + 5} // 13 evaluations an image: in the second one
 	errs.Reset()
-	if code := New().Execute(ctx, []string{run1, "-n", "3", "-batch", "1", "-o", out, "-npy", npy},
+	if code := New().Execute(ctx, []string{run1, "-sampler", "langevin", "-n", "3", "-batch", "1", "-o", out, "-npy", npy},
 		cli.Streams{Out: io.Discard, Err: &errs}); code != 1 ||
 		!strings.Contains(errs.String(), "1 sample finished and written, 2 missing") {
 		t.Errorf("%d %s", code, errs.String())

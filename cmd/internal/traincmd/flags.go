@@ -14,6 +14,7 @@ import (
 	"sigmaz/cmd/internal/cli"
 	"sigmaz/cmd/internal/modelfile"
 	"sigmaz/internal/setting"
+	"sigmaz/model"
 	"sigmaz/train"
 	"sigmaz/train/dataset"
 )
@@ -242,6 +243,11 @@ func (f *flags) apply(c *train.Config) error {
 				return cli.Usagef("-%s %v", s.Name, err)
 			}
 		}
+	}
+	_, t := f.texts["T"]
+	_, epsilon := f.texts["epsilon"]
+	if _, named := f.texts["sampler"]; (t || epsilon) && !named && c.Network.TakesImages() && !c.Network.SeesSigma() {
+		c.Sampling.Sampler = model.Langevin // what they are settings of
 	}
 	return nil
 }

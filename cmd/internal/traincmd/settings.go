@@ -282,6 +282,14 @@ var groups = []struct {
 		Name: "Sampling (previews; defaults of the sample command)",
 		Settings: []settingFlag{
 			{
+				Name: "sampler", Arg: "NAME",
+				Help: "langevin for annealed Langevin dynamics, which -T and -epsilon ask for too, and which networks other than ncsnv2 and " +
+					"its larger forms have anyway",
+				Default: "by the network",
+				Known:   []string{model.Langevin},
+				Field:   func(c *train.Config) any { return &c.Sampling.Sampler },
+			},
+			{
 				Name: "T", Arg: "N", Unit: "steps",
 				Help:  "Langevin steps at each level",
 				Field: func(c *train.Config) any { return &c.Sampling.T },

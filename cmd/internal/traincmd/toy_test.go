@@ -46,8 +46,11 @@ func TestSwissRollIsLearned(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s, err := preview.NewSampler(kernels.NewCPU(0), c.Network, kernels.Float32, sigmas,
-		sample.Options{T: c.Sampling.T, Epsilon: c.Sampling.Epsilon, Denoise: true, Seed: 11}, n)
+	plan, err := sample.Options{T: c.Sampling.T, Epsilon: c.Sampling.Epsilon, Denoise: true}.Plan(sigmas)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := preview.NewSampler(kernels.NewCPU(0), c.Network, kernels.Float32, sigmas, plan, 11, n)
 	if err != nil {
 		t.Fatal(err)
 	}

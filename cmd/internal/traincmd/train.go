@@ -335,7 +335,11 @@ func previews(c *train.Config, data *train.Splits, sigmas model.Ladder, b kernel
 	if c.PreviewN == 0 {
 		return nil, nil
 	}
-	p, err := preview.New(b, c.Network, c.Precision, sigmas, sampling(c), c.PreviewN)
+	plan, err := preview.PlanFor(c, sigmas)
+	if err != nil {
+		return nil, err
+	}
+	p, err := preview.New(b, c.Network, c.Precision, sigmas, plan, c.Seed, c.PreviewN)
 	if err != nil {
 		return nil, fmt.Errorf("previews: %w; -preview-n 0 draws none", err)
 	}
@@ -355,6 +359,15 @@ func previews(c *train.Config, data *train.Splits, sigmas model.Ladder, b kernel
 // sampling returns the options by which samples of a run are drawn.
 func sampling(c *train.Config) sample.Options {
 	return sample.Options{T: c.Sampling.T, Epsilon: c.Sampling.Epsilon, Denoise: c.Sampling.Denoise, Seed: c.Seed}
+}
+
+// evaluations returns what a sample takes where nobody chooses a sampler, and which sampler that is.
+func evaluations(c *train.Config, sigmas model.Ladder) (nfe int, sampler string) {
+	sampler = preview.SamplerFor(c, sigmas, false)
+	if sampler == sample.Langevin {
+		return sampling(c).NFE(len(sigmas)), sampler
+	}
+	return sample.SamplerOf(sampler).Steps, sampler
 }
 
 // epsilon returns the step size of sampling: the one asked for, or Technique 4's where that is 0. It is checked.
@@ -412,10 +425,14 @@ func moved(folder, data string) error {
 }
 
 func ladderText(c *train.Config, sigmas model.Ladder) string {
-	return fmt.Sprintf("%d levels, sigma %.4g to %.4g, ratio g = %.6g; T = %d, epsilon = %.4g, "+
+	text := fmt.Sprintf("%d levels, sigma %.4g to %.4g, ratio g = %.6g; T = %d, epsilon = %.4g, "+
 		"%d score evaluations a sample",
 		len(sigmas), sigmas.Begin(), sigmas.End(), sigmas.Ratio(), c.Sampling.T, c.Sampling.Epsilon,
 		sampling(c).NFE(len(sigmas)))
+	if nfe, sampler := evaluations(c, sigmas); sampler != sample.Langevin {
+		text += fmt.Sprintf(" by %s, %d by %s, the default", sample.Langevin, nfe, sampler)
+	}
+	return text
 }
 
 // warnMargin warns where sampling from a network that does not see sigma would run away or nearly so.
@@ -501,16 +518,21 @@ func dryRun(ctx context.Context, f *flags, b kernels.Backend, c *train.Config, p
 		info.Parameters, info.Tensors)
 	fmt.Fprintf(out, "cost        %s multiply-adds an image forward, about three times that a training step and image\n",
 		count(float64(info.MACs)))
+	nfe, _ := evaluations(c, sigmas)
 	fmt.Fprintf(out, "            %s over the run, and %s a sample\n",
 		count(3*float64(info.MACs)*float64(c.Batch)*float64(c.Steps)),
-		count(float64(info.MACs)*float64(sampling(c).NFE(len(sigmas)))))
+		count(float64(info.MACs)*float64(nfe)))
 	if c.Precision != "" {
 		fmt.Fprintf(out, "precision   %s for %.3g %% of them, by tensor cores\n", c.Precision,
 			100*float64(info.TensorMACs)/float64(info.MACs))
 	}
 	fmt.Fprintf(out, "memory      %s for training", cli.Bytes(4*float64(words)))
 	if c.PreviewN > 0 {
-		words, err := preview.Words(b, c.Network, c.Precision, sigmas, c.PreviewN)
+		plan, err := preview.PlanFor(c, sigmas)
+		if err != nil {
+			return err
+		}
+		words, err := preview.Words(b, c.Network, c.Precision, plan, c.PreviewN)
 		if err != nil {
 			return err
 		}

@@ -75,8 +75,11 @@ func TestTableIsLearned(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s, err := preview.NewSampler(kernels.NewCPU(0), c.Network, kernels.Float32, sigmas,
-		sample.Options{T: c.Sampling.T, Epsilon: c.Sampling.Epsilon, Denoise: true, Seed: 3}, n/4)
+	plan, err := sample.Options{T: c.Sampling.T, Epsilon: c.Sampling.Epsilon, Denoise: true}.Plan(sigmas)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := preview.NewSampler(kernels.NewCPU(0), c.Network, kernels.Float32, sigmas, plan, 3, n/4)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,0 +1,108 @@
+// What samplers run beside the network, partner of sampler.go:
+//
+//	sampler_sigma   sigma_n = sigma of the step, level_n = its level
+//	sampler_gain    g_n = sqrt(D) / |s_n|                   in steps that ask for it
+//	sampler_update  x <- a x + b s + c y + d z,   y <- e x + f s + g y + h z,   z ~ N(0, I)
+//
+// The step is read from the state block and its numbers from the table, so one captured graph serves all steps. z is
+// drawn in registers, and only where a factor of it is not 0.
+#include "common.cuh"
+
+// Words of a step in the table, as in sampler.go.
+enum StepWord { STEP_SIGMA = 0, STEP_LEVEL = 1, STEP_DRAW = 2, STEP_GAIN = 3, STEP_X = 4, STEP_Y = 8, STEP_WORDS = 12 };
+
+// step_row is the row of the step at hand, and where it stands in that row.
+__device__ __forceinline__ const float *step_row(const float *table, const u32 *state, int steps, int repeat, u32 &within)
+{
+    u32 k = state[STATE_STEP];
+    int i = level_of(k, repeat, steps);
+    within = k - (u32)i * (u32)repeat;
+    return table + (i64)i * STEP_WORDS;
+}
+
+extern "C" __global__ void sampler_sigma(float *sigma, u32 *level, const float *table, const u32 *state, int steps, int repeat, int rows)
+{
+    int n = blockIdx.x * blockDim.x + threadIdx.x;
+    if (n >= rows) return;
+    u32 within;
+    const float *step = step_row(table, state, steps, repeat, within);
+    sigma[n] = step[STEP_SIGMA];
+    level[n] = __float_as_uint(step[STEP_LEVEL]);
+}
+
+// One block of 128 threads for a row. The squares are exact in double, fused or not.
+extern "C" __global__ void sampler_gain(float *gain, const float *s, const float *table, const u32 *state, int steps, int repeat, int rows, int d)
+{
+    __shared__ double sums[128];
+    u32 within;
+    const float *step = step_row(table, state, steps, repeat, within);
+    if (__float_as_uint(step[STEP_GAIN]) == 0) return;
+    for (int n = blockIdx.x; n < rows; n += gridDim.x) {
+        const float *sn = s + (i64)n * d;
+        double sum = 0;
+        for (int i = threadIdx.x; i < d; i += blockDim.x) sum += (double)sn[i] * (double)sn[i];
+        sums[threadIdx.x] = sum;
+        __syncthreads();
+        for (int half = blockDim.x / 2; half > 0; half /= 2) {
+            if ((int)threadIdx.x < half) sums[threadIdx.x] += sums[threadIdx.x + half];
+            __syncthreads();
+        }
+        if (threadIdx.x == 0) gain[n] = sums[0] > 0 ? (float)sqrt((double)d / sums[0]) : 0.0f;
+    }
+}
+
+// Factors of an update: of x, s, y and z.
+struct Factors { float x, s, y, z; };
+
+__device__ __forceinline__ Factors factors(const float *f, float gain)
+{
+    float gain2 = __fmul_rn(gain, gain);
+    Factors u = {f[0], __fmul_rn(f[1], gain2), f[2], __fmul_rn(f[3], gain)};
+    return u;
+}
+
+// sum4 leaves out what has the factor 0.
+__device__ __forceinline__ float sum4(const Factors &f, float x, float s, float y, float z)
+{
+    float sum = 0;
+    if (f.x != 0) sum = __fmul_rn(f.x, x);
+    if (f.s != 0) sum = __fadd_rn(sum, __fmul_rn(f.s, s));
+    if (f.y != 0) sum = __fadd_rn(sum, __fmul_rn(f.y, y));
+    if (f.z != 0) sum = __fadd_rn(sum, __fmul_rn(f.z, z));
+    return sum;
+}
+
+extern "C" __global__ void sampler_update(float *x, float *y, const float *s, const float *gain, const float *draws, const float *table, const u32 *state, u64 seed, int steps, int repeat, int rows, int d)
+{
+    u32 within;
+    const float *step = step_row(table, state, steps, repeat, within);
+    u32 draw = __float_as_uint(step[STEP_DRAW]) + within, image = state[STATE_IMAGE];
+    bool gains = __float_as_uint(step[STEP_GAIN]) != 0;
+    bool noisy = step[STEP_X + 3] != 0 || step[STEP_Y + 3] != 0;
+    for (int n = first_row(); n < rows; n += row_stride()) {
+        float g = gains ? gain[n] : 1.0f;
+        Factors fx = factors(step + STEP_X, g), fy = factors(step + STEP_Y, g);
+        bool keep = fy.x == 0 && fy.s == 0 && fy.z == 0;
+        bool reads = fx.y != 0 || (!keep && fy.y != 0);
+        u64 stream = (u64)draw << 32 | (image + (u32)n);
+        for (int i = first_quad(); i < d; i += quad_stride()) {
+            i64 at = (i64)n * d + i;
+            Quad xq = load4(x + at, d - i), sq = load4(s + at, d - i), yq, z;
+#pragma unroll
+            for (int j = 0; j < 4; j++) yq.v[j] = 0.0f, z.v[j] = 0.0f;
+            if (reads) yq = load4(y + at, d - i);
+            if (noisy && draws != 0)
+                z = load4(draws + ((i64)draw * rows + n) * d + i, d - i);
+            else if (noisy)
+                z = normals(random_block(seed, PURPOSE_LANGEVIN, stream, (u32)i / 4));
+            Quad xnew, ynew;
+#pragma unroll
+            for (int j = 0; j < 4; j++) {
+                xnew.v[j] = sum4(fx, xq.v[j], sq.v[j], yq.v[j], z.v[j]);
+                ynew.v[j] = sum4(fy, xq.v[j], sq.v[j], yq.v[j], z.v[j]);
+            }
+            store4(x + at, xnew, d - i);
+            if (!keep) store4(y + at, ynew, d - i);
+        }
+    }
+}

@@ -1,0 +1,227 @@
+// What samplers run beside the network, from a table of steps that lies on the device:
+//
+//	sampler_sigma   sigma_n = sigma of the step, level_n = its level
+//	sampler_gain    g_n = sqrt(D) / |s_n|                              in steps that ask for it, see Gain
+//	sampler_update  x <- a x + b s + c y + d z
+//	                y <- e x + f s + g y + h z                         all from the old x and y, z ~ N(0, I)
+//
+// y is the memory that two-stage and multistep samplers need: an x, half a sum, or a denoised image of the step before.
+// With Langevin's numbers (1, alpha, 0, sqrt(2 alpha)) this is annealed Langevin dynamics, with others it is any solver
+// whose steps are known beforehand; package sample has the numbers. The step k is read from the state block, so one
+// compiled program serves every step and nothing goes to the device between steps.
+
+package kernels
+
+import "math"
+
+// The words of a step in the table of a sampler.
+const (
+	StepSigma = 0 // noise level that the network is told
+	StepLevel = 1 // uint32, index of that level in the ladder
+	StepDraw  = 2 // uint32, which draw of noise z is
+	StepGain  = 3 // uint32, 1 where b and f are multiplied by g_n^2, d and h by g_n
+	StepX     = 4 // a, b, c, d
+	StepY     = 8 // e, f, g, h; y stays as it is where e, f and h are 0
+	StepWords = 12
+)
+
+// SamplerStep says which row of a table of steps is at hand. Each row serves Repeat steps, the last one all that
+// follow too: step k is in row k/Repeat, and its noise is draw StepDraw + k mod Repeat.
+type SamplerStep struct {
+	Table  Buf // (steps, StepWords)
+	State  Buf
+	Repeat int
+}
+
+// at returns the row of the step and its draw.
+func (o SamplerStep) at(mem []float32) (row []float32, draw uint32) {
+	k, rows := word(mem, o.State, StateStep), o.Table.N/StepWords
+	i := levelOf(k, o.Repeat, rows)
+	row = o.Table.Of(mem)[i*StepWords : (i+1)*StepWords]
+	return row, math.Float32bits(row[StepDraw]) + k - uint32(i*o.Repeat)
+}
+
+// SamplerSigma writes the noise level of the step to every row.
+type SamplerSigma struct {
+	SamplerStep
+	Sigma Buf // (N)
+	Level Buf // (N) uint32
+}
+
+func (o SamplerSigma) Name() string { return "sampler_sigma" }
+func (o SamplerSigma) Operands() (reads, writes []Buf) {
+	return []Buf{o.Table, o.State}, []Buf{o.Sigma, o.Level}
+}
+func (o SamplerSigma) Rows() int         { return o.Sigma.N }
+func (o SamplerSigma) Ref(mem []float32) { o.RefRows(mem, 0, o.Rows()) }
+func (o SamplerSigma) RefRows(mem []float32, lo, hi int) {
+	step, _ := o.at(mem)
+	for n := lo; n < hi; n++ {
+		o.Sigma.Of(mem)[n], o.Level.Of(mem)[n] = step[StepSigma], step[StepLevel]
+	}
+}
+
+// gainLanes is how many partial sums |s|^2 has: lane t takes elements t, t+gainLanes, and so on, then they are added
+// by halves. The squares are exact in float64, so every device has the same bits.
+const gainLanes = 128
+
+// SamplerGain computes how much shorter than noise of unit size the score of a row is, for correctors whose step size
+// follows each row's own score: g_n = sqrt(D)/|s_n|, 0 where s_n is 0. In steps without StepGain it does nothing.
+type SamplerGain struct {
+	SamplerStep
+	S    Buf // (N, D)
+	Gain Buf // (N)
+	D    int
+}
+
+func (o SamplerGain) Name() string { return "sampler_gain" }
+func (o SamplerGain) Operands() (reads, writes []Buf) {
+	return []Buf{o.S, o.Table, o.State, o.Gain}, []Buf{o.Gain}
+}
+func (o SamplerGain) Rows() int         { return o.S.N / o.D }
+func (o SamplerGain) Ref(mem []float32) { o.RefRows(mem, 0, o.Rows()) }
+func (o SamplerGain) RefRows(mem []float32, lo, hi int) {
+	if step, _ := o.at(mem); math.Float32bits(step[StepGain]) == 0 {
+		return
+	}
+	for n := lo; n < hi; n++ {
+		var sums [gainLanes]float64
+		for i, v := range row(mem, o.S, o.Rows(), n) {
+			sums[i%gainLanes] += float64(v) * float64(v)
+		}
+		for half := gainLanes / 2; half > 0; half /= 2 {
+			for t := range half {
+				sums[t] += sums[t+half]
+			}
+		}
+		gain := float32(0)
+		if sums[0] > 0 {
+			gain = float32(math.Sqrt(float64(o.D) / sums[0]))
+		}
+		o.Gain.Of(mem)[n] = gain
+	}
+}
+
+// SamplerUpdate updates X and Y in place. Terms are added from left to right and those with the factor 0 are left out,
+// so Y may be absent where no step has use for it. The noise z of row n is the stream (Seed, PurposeLangevin, image
+// StateImage+n, the step's draw), or, where Draws is there, what it holds.
+type SamplerUpdate struct {
+	SamplerStep
+	X, S  Buf // (N, D)
+	Y     Buf // (N, D) or absent
+	Gain  Buf // (N) or absent, see SamplerGain
+	Draws Buf // (draws, N, D) or absent: noise that is given
+	D     int
+	Seed  uint64
+}
+
+func (o SamplerUpdate) Name() string { return "sampler_update" }
+func (o SamplerUpdate) Operands() (reads, writes []Buf) {
+	reads, writes = []Buf{o.X, o.S, o.Table, o.State}, []Buf{o.X}
+	if o.Y.N > 0 {
+		reads, writes = append(reads, o.Y), append(writes, o.Y)
+	}
+	if o.Gain.N > 0 {
+		reads = append(reads, o.Gain)
+	}
+	if o.Draws.N > 0 {
+		reads = append(reads, o.Draws)
+	}
+	return reads, writes
+}
+func (o SamplerUpdate) Rows() int         { return o.X.N / o.D }
+func (o SamplerUpdate) Ref(mem []float32) { o.RefRows(mem, 0, o.Rows()) }
+func (o SamplerUpdate) RefRows(mem []float32, lo, hi int) {
+	step, draw := o.at(mem)
+	z := make([]float32, o.D)
+	for n := lo; n < hi; n++ {
+		u := o.factors(mem, step, n)
+		if u.noise() {
+			o.noise(mem, z, n, draw)
+		}
+		u.apply(o.values(mem, n, z))
+	}
+}
+
+// samplerFactors are the factors of a row's update: of x, s, y and z.
+type samplerFactors struct{ x, y [4]float32 }
+
+// factors returns those of row n in a step.
+func (o SamplerUpdate) factors(mem, step []float32, n int) (u samplerFactors) {
+	copy(u.x[:], step[StepX:StepX+4])
+	copy(u.y[:], step[StepY:StepY+4])
+	if math.Float32bits(step[StepGain]) == 0 {
+		return u
+	}
+	g := o.Gain.Of(mem)[n]
+	g2 := float32(g * g)
+	u.x[1], u.x[3] = u.x[1]*g2, u.x[3]*g
+	u.y[1], u.y[3] = u.y[1]*g2, u.y[3]*g
+	return u
+}
+
+// noise tells whether the update has use for z.
+func (u *samplerFactors) noise() bool { return u.x[3] != 0 || u.y[3] != 0 }
+
+// keepsY tells whether y stays as it is.
+func (u *samplerFactors) keepsY() bool { return u.y[0] == 0 && u.y[1] == 0 && u.y[3] == 0 }
+
+// stream returns the noise of row n.
+func (o SamplerUpdate) stream(mem []float32, n int, draw uint32) Stream {
+	return ImageStream(o.Seed, PurposeLangevin, word(mem, o.State, StateImage)+uint32(n), draw)
+}
+
+// noise sets z to the noise of row n.
+func (o SamplerUpdate) noise(mem, z []float32, n int, draw uint32) {
+	if o.Draws.N > 0 {
+		copy(z, row(mem, o.Draws, o.Draws.N/o.D, int(draw)*o.Rows()+n))
+		return
+	}
+	o.stream(mem, n, draw).Normals(z)
+}
+
+// samplerValues are the values of a row; y is nil where there is none.
+type samplerValues struct{ x, s, y, z []float32 }
+
+func (o SamplerUpdate) values(mem []float32, n int, z []float32) samplerValues {
+	v := samplerValues{x: row(mem, o.X, o.Rows(), n), s: row(mem, o.S, o.Rows(), n), z: z}
+	if o.Y.N > 0 {
+		v.y = row(mem, o.Y, o.Rows(), n)
+	}
+	return v
+}
+
+// apply updates a row.
+func (u *samplerFactors) apply(v samplerValues) {
+	keepsY := u.keepsY()
+	for i, x := range v.x {
+		var y, z float32
+		if v.y != nil {
+			y = v.y[i]
+		}
+		if v.z != nil {
+			z = v.z[i]
+		}
+		v.x[i] = sum4(&u.x, x, v.s[i], y, z)
+		if !keepsY {
+			v.y[i] = sum4(&u.y, x, v.s[i], y, z)
+		}
+	}
+}
+
+// sum4 adds four products, each rounded first: the same bits with and without fused multiply-add.
+func sum4(f *[4]float32, x, s, y, z float32) (sum float32) {
+	if f[0] != 0 {
+		sum = float32(f[0] * x)
+	}
+	if f[1] != 0 {
+		sum += float32(f[1] * s)
+	}
+	if f[2] != 0 {
+		sum += float32(f[2] * y)
+	}
+	if f[3] != 0 {
+		sum += float32(f[3] * z)
+	}
+	return sum
+}

@@ -1,0 +1,142 @@
+// Chains: a plan on a device. One program does every step: the state and the table of steps lie in the score's arena,
+// so that nothing goes to the device between steps. (An adaptive sampler's steps go through the host: rk45.go.)
+
+package sample
+
+import (
+	"fmt"
+	"slices"
+
+	"sigmaz/kernels"
+	"sigmaz/model"
+)
+
+// Step describes a step to the callback that is called after it.
+type Step struct {
+	K        int     // number of steps before this one; of langevin, Level*T + step within the level, and L*T for denoising
+	Level    int     // index in the plan's Sigmas
+	T        int     // step within the level, from 0
+	Sigma    float64 // noise level of this step
+	Left     float64 // noise level that x has after it; 0 once it is denoised
+	NFE      int     // score evaluations so far, this step's included
+	Last     bool    // no step follows
+	Denoised bool    // this step was to sigma 0
+
+	score *model.Score
+}
+
+// Read copies x, (N, D), as it is after the step. It waits for the device; a callback that does not call it costs
+// nothing.
+func (s Step) Read(dst []float32) error { return s.score.Arena.Read(dst, s.score.X) }
+
+// Chain is a sampler, compiled for one score.
+type Chain struct {
+	score  *model.Score
+	plan   *Plan
+	ladder model.Ladder
+	work   []float32       // what the score's Work holds before the first step
+	step   kernels.Program // set sigma, score, update, step+1
+	kick   kernels.Program // update, step+1; nil where every step evaluates the score
+}
+
+// NewChain compiles a plan. The ladder is the one that the network was trained on. The score's Work must have
+// p.WorkWords words or more; from then on it belongs to the chain.
+func NewChain(s *model.Score, p *Plan, ladder model.Ladder, seed uint64) (*Chain, error) {
+	return newChain(s, p, ladder, noise{seed: seed})
+}
+
+// noise is what a chain draws from.
+type noise struct {
+	seed  uint64
+	given []float32 // (draws, N, D) in place of what the seed gives, behind the plan's words in Work
+	// gain takes the place of the operation that computes gains.
+	gain func(l layout, given kernels.Buf) kernels.Op
+}
+
+func newChain(s *model.Score, p *Plan, ladder model.Ladder, z noise) (*Chain, error) {
+	c := &Chain{score: s, plan: p, ladder: ladder}
+	if p.Adaptive() {
+		var err error
+		c.step, err = s.Backend.Compile(s.Arena, s.Ops)
+		return c, err
+	}
+	l := p.layout(s.N, s.D)
+	if s.Work.N < l.words+len(z.given) {
+		panic(fmt.Sprintf("sample: the score has %d words of work memory, the plan needs %d", s.Work.N, l.words+len(z.given)))
+	}
+	table := p.table(ladder, s.ByLevel)
+	for _, b := range []*kernels.Buf{&l.state, &l.table, &l.y, &l.gain} {
+		if b.N > 0 {
+			*b = s.Work.Slice(b.Off, b.N)
+		}
+	}
+	c.work = make([]float32, l.table.Off-s.Work.Off+len(table))
+	copy(c.work[l.table.Off-s.Work.Off:], table)
+
+	var draws kernels.Buf
+	if z.given != nil {
+		draws = s.Work.Slice(l.words, len(z.given))
+		if err := s.Arena.Write(draws, z.given); err != nil {
+			return nil, err
+		}
+	}
+	step := kernels.SamplerStep{Table: l.table, State: l.state, Repeat: p.repeat}
+	update := []kernels.Op{
+		kernels.SamplerUpdate{SamplerStep: step, X: s.X, S: s.S, Y: l.y, Gain: l.gain, Draws: draws, D: s.D, Seed: z.seed},
+		kernels.Tick{State: l.state},
+	}
+	ops := slices.Concat([]kernels.Op{kernels.SamplerSigma{SamplerStep: step, Sigma: s.Sigma, Level: s.Level}}, s.Ops)
+	switch {
+	case z.gain != nil:
+		ops = append(ops, z.gain(l, draws))
+	case p.gains():
+		ops = append(ops, kernels.SamplerGain{SamplerStep: step, S: s.S, Gain: l.gain, D: s.D})
+	}
+	var err error
+	if c.step, err = s.Backend.Compile(s.Arena, append(ops, update...)); err != nil {
+		return nil, err
+	}
+	if p.kicks() {
+		c.kick, err = s.Backend.Compile(s.Arena, update)
+	}
+	return c, err
+}
+
+// Run takes x through all steps. It starts from what is in the score's X, whose rows are the images firstImage,
+// firstImage+1, and so on. It calls each, which may be nil, after every step. An error of each ends the run at once
+// and is returned as it is; x stays as the last step left it.
+func (c *Chain) Run(firstImage uint32, each func(Step) error) error {
+	if c.plan.Adaptive() {
+		return c.adaptive(each)
+	}
+	kernels.SetWord(c.work, kernels.Buf{N: kernels.StateWords}, kernels.StateImage, firstImage)
+	if err := c.score.Arena.Write(c.score.Work.Slice(0, len(c.work)), c.work); err != nil {
+		return err
+	}
+	s := Step{score: c.score}
+	for k := range c.plan.steps {
+		r, _ := c.plan.at(k)
+		program := c.step
+		if r.sigma == 0 {
+			program = c.kick
+		} else {
+			s.NFE++
+		}
+		if err := program.Run(); err != nil {
+			return err
+		}
+		if each == nil || r.mid {
+			continue
+		}
+		if r.level != s.Level {
+			s.Level, s.T = r.level, 0
+		}
+		s.Sigma, s.Left = c.plan.Sigmas[r.level], r.left
+		s.Last, s.Denoised = k+1 == c.plan.steps, r.left == 0
+		if err := each(s); err != nil {
+			return err
+		}
+		s.K, s.T = s.K+1, s.T+1
+	}
+	return nil
+}
