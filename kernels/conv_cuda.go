@@ -48,7 +48,7 @@ func (o Conv) launch(l *launcher) {
 	case o.Cin%4 == 0 && aligned(o.X):
 		tiles = wideTiles
 	}
-	t := tileOf(tiles, l.backend.Multiprocessors(), o.N*o.H*o.W, o.Cout)
+	t := tileOf(tiles, l.multiprocessors, o.N*o.H*o.W, o.Cout)
 	if testTile != nil {
 		t = *testTile
 	}
@@ -68,7 +68,7 @@ func (o ConvGradInput) launch(l *launcher) {
 	case o.Cin%4 == 0 && o.Cout%4 == 0 && aligned(o.DY):
 		tiles = wideTiles
 	}
-	t := tileOf(tiles, l.backend.Multiprocessors(), o.N*o.H*o.W, o.Cin)
+	t := tileOf(tiles, l.multiprocessors, o.N*o.H*o.W, o.Cin)
 	if testTile != nil {
 		t = *testTile
 	}
@@ -102,16 +102,16 @@ func (o ConvGradWeight) launch(l *launcher) {
 		pixels: o.pixels(), h: o.H, w: o.W, cin: o.Cin, cout: o.Cout, k: o.K, dilation: o.Dilation,
 	}
 	if s.parts > 1 { // each part to the working memory
-		args.dweight, args.words = l.work(0), uint64(s.words)
+		args.dweight, args.words = work{0, s.parts * o.DWeight.N}, uint64(s.words)
 		if o.DBias.N > 0 {
-			args.dbias = l.work(o.DWeight.N)
+			args.dbias = work{o.DWeight.N, s.parts * o.DBias.N}
 		}
 	}
 	l.convGradWeight(tileKernels[s.tile].gradWeight, grid, block, args)
 	if s.parts > 1 {
 		grid, block = each(o.DWeight.N + o.DBias.N)
 		l.convGradWeightSum(grid, block, convGradWeightSumArgs{
-			dw: o.DWeight, db: o.DBias, parts: l.work(0), count: s.parts,
+			dw: o.DWeight, db: o.DBias, parts: work{0, s.parts * (o.DWeight.N + o.DBias.N)}, count: s.parts,
 			words: uint64(s.words), nw: uint64(o.DWeight.N), nb: uint64(o.DBias.N),
 		})
 	}

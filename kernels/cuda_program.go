@@ -12,6 +12,7 @@ import (
 	"errors"
 	"fmt"
 	"runtime"
+	"slices"
 
 	"sigmaz/cuda"
 )
@@ -69,7 +70,8 @@ func (b *cudaBackend) Compile(a Arena, ops []Op) (Program, error) {
 	if !ok || arena.backend != b {
 		return nil, errors.New("kernels: the CUDA backend was given another backend's arena")
 	}
-	l := &launcher{backend: b, arena: arena, workspace: arena.mem.Addr() + 4*uint64(arena.behind())}
+	l := &launcher{multiprocessors: b.Multiprocessors(), arena: arena.mem.Addr(),
+		workspace: arena.mem.Addr() + 4*uint64(arena.behind()), resident: b.resident}
 	keep := []any{arena}
 	if words := cudaWorkspace(ops); words > arena.workspace { // Alloc did not count this program
 		more, err := b.alloc(words, "working memory")
@@ -78,26 +80,13 @@ func (b *cudaBackend) Compile(a Arena, ops []Op) (Program, error) {
 		}
 		l.workspace, keep = more.Addr(), append(keep, more)
 	}
-	for rest := ops; len(rest) > 0; {
-		op, n := fuseCUDA(rest)
-		if _, host := rest[0].(HostFunc); host {
-			return nil, fmt.Errorf("kernels: %s is a Go function, which no CUDA device can run: use the CPU",
-				rest[0].Name())
-		} else if op == nil {
-			return nil, fmt.Errorf("kernels: operation %s has no CUDA kernel", rest[0].Name())
-		}
-		rest = rest[n:]
-		reads, writes := op.Operands()
-		l.reads, l.writes = append(reads, writes...), writes
-		for _, w := range l.reads {
-			if w.Off < 0 || w.Off+w.N > arena.words {
-				return nil, fmt.Errorf("kernels: %s: a window of words %d to %d in an arena of %d",
-					op.Name(), w.Off, w.Off+w.N, arena.words)
-			}
-		}
-		op.launch(l)
-		if l.err != nil {
-			return nil, fmt.Errorf("kernels: %s: %w", op.Name(), l.err)
+	if err := l.all(ops, arena.words); err != nil {
+		return nil, err
+	}
+	for i := range l.launches {
+		var err error
+		if l.launches[i].function, err = b.function(l.launches[i].kernel); err != nil {
+			return nil, err
 		}
 	}
 	p := &cudaProgram{backend: b, launches: l.launches, keep: keep}
@@ -109,6 +98,33 @@ func (b *cudaBackend) Compile(a Arena, ops []Op) (Program, error) {
 		p.name = fmt.Sprintf("%s ... %s (%d kernels)", ops[0].Name(), ops[n-1].Name(), len(l.launches))
 	}
 	return p, nil
+}
+
+// all lists the launches of operations on an arena of so many words.
+func (l *launcher) all(ops []Op, words int) error {
+	for rest := ops; len(rest) > 0; {
+		op, n := fuseCUDA(rest)
+		if _, host := rest[0].(HostFunc); host {
+			return fmt.Errorf("kernels: %s is a Go function, which no CUDA device can run: use the CPU",
+				rest[0].Name())
+		} else if op == nil {
+			return fmt.Errorf("kernels: operation %s has no CUDA kernel", rest[0].Name())
+		}
+		rest = rest[n:]
+		l.op = op
+		l.reads, l.writes = op.Operands()
+		for _, w := range slices.Concat(l.reads, l.writes) {
+			if w.Off < 0 || w.Off+w.N > words {
+				return fmt.Errorf("kernels: %s: a window of words %d to %d in an arena of %d",
+					op.Name(), w.Off, w.Off+w.N, words)
+			}
+		}
+		op.launch(l)
+		if l.err != nil {
+			return fmt.Errorf("kernels: %s: %w", op.Name(), l.err)
+		}
+	}
+	return nil
 }
 
 // cudaProgram is a compiled program.
@@ -127,6 +143,9 @@ type launch struct {
 	grid     gridDim
 	block    blockDim
 	args     *cuda.Args
+
+	op      cudaOp // that it is part of
+	traffic traffic
 }
 
 func (p *cudaProgram) Run() error {

@@ -44,13 +44,14 @@ func (o normELU) launch(l *launcher) { o.norm.launchWith(l, true) }
 func (o Norm) launchWith(l *launcher, elu bool) {
 	l.small(o.P * o.C)
 	pixels, chunks := o.cudaChunk()
-	parts := l.work(0)
+	parts := work{0, o.partsWords()}
 	v := wide(o.C, o.X)
 	grid, block := o.columns(v)
 	l.normSums(grid, block, normSumsArgs{parts: parts, x: o.X, v: v, images: o.N, p: o.P, c: o.C, chunk: pixels})
 	grid, block = o.images()
 	l.normFinish(grid, block, normFinishArgs{
-		mean: o.Mean, rstd: o.Rstd, muhat: o.MuHat, q: o.Q, parts: parts, x: o.X,
+		mean: o.Mean, rstd: o.Rstd, muhat: o.MuHat, q: o.Q, parts: parts,
+		x: some{o.X, o.N * o.C}, // the first pixels
 		eps: math.Float64bits(o.epsilon()), images: o.N, p: o.P, c: o.C, chunks: chunks,
 	})
 	v = wide(o.C, o.X, o.Y)
@@ -83,7 +84,8 @@ func (o NormGrad) launch(l *launcher) {
 	l.small(o.P * o.C)
 	pixels, chunks := o.cudaChunk()
 	w := o.work()
-	coef, params, parts := l.work(w.coef), l.work(w.params), l.work(w.parts)
+	coef, params := work{w.coef, w.params - w.coef}, work{w.params, w.parts - w.params}
+	parts := work{w.parts, w.words - w.parts}
 	v := wide(o.C, o.X, o.DY, o.Mean)
 	grid, block := o.columns(v)
 	l.normGradSums(grid, block, normGradSumsArgs{

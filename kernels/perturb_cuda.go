@@ -5,7 +5,7 @@
 package kernels
 
 func (o Perturb) launch(l *launcher) {
-	data, err := l.backend.resident(o.Data)
+	data, err := l.resident(o.Data)
 	if err != nil {
 		l.err = err
 		return
@@ -13,9 +13,12 @@ func (o Perturb) launch(l *launcher) {
 	d := o.Data.D()
 	l.small(d)
 	u8, f32 := data, address(0)
+	rows := pointerArg{bytes: o.N * d}
 	if o.Data.F32 != nil {
 		u8, f32 = 0, data
+		rows.bytes *= 4
 	}
+	l.pointers = append(l.pointers, rows)
 	// A block draws its rows' images and levels first: four quads a thread to make that worth while.
 	grid, block := byRow(o.N, d, 4)
 	l.perturb(grid, block, perturbArgs{

@@ -1,0 +1,140 @@
+//go:build cgo && !nocuda
+
+// What launches move and compute, counted from their arguments.
+//
+//	bytes  every operand once: of a window all words, of a batch of images its rows
+//	FLOP   a multiply-add is 2, every other operation on a value 1: additions, comparisons, exponentials, roots
+//
+// A kernel that reads an operand several times is meant to find it in the caches from the second time on: the windows
+// of a pooling overlap, and the tiles of a convolution share pixels and weights. What such reads ask of the caches is
+// counted beside the bytes.
+
+package kernels
+
+import "strings"
+
+// LaunchCount is what one launch moves and computes.
+type LaunchCount struct {
+	Kernel        string
+	Read, Written int // bytes
+	// Beside is the bytes of both that have nothing to do with a convolution: all of them, but of a convolution only
+	// what it moves beside its two factors and one result.
+	Beside int
+	// Asked is the bytes that the threads read, the same one as often as they do.
+	Asked int
+	FLOP  int
+}
+
+// CountLaunches counts the launches that a program of these operations makes on a device with so many multiprocessors.
+// It needs no device.
+func CountLaunches(ops []Op, multiprocessors int) ([]LaunchCount, error) {
+	words := 0
+	for _, op := range ops {
+		reads, writes := op.Operands()
+		for _, w := range append(reads, writes...) {
+			words = max(words, w.Off+w.N)
+		}
+	}
+	l := &launcher{multiprocessors: multiprocessors, resident: func(*Data) (address, error) { return 0, nil }}
+	if err := l.all(ops, words); err != nil {
+		return nil, err
+	}
+	var counts []LaunchCount
+	for _, launch := range l.launches {
+		counts = append(counts, launch.count())
+		launch.args.Free()
+	}
+	return counts, nil
+}
+
+// traffic is the bytes of a launch's operands.
+type traffic struct {
+	read, written int
+	values        int // words of the largest operand
+}
+
+// traffic counts the operands of the launch at hand. What a kernel writes it reads too, if the operation says so and
+// no other argument is for reading.
+func (l *launcher) traffic() (t traffic) {
+	var read []Buf
+	for _, p := range l.pointers {
+		t.values = max(t.values, p.bytes/4)
+		if p.writes {
+			t.written += p.bytes
+		} else {
+			t.read += p.bytes
+			read = append(read, p.window)
+		}
+	}
+	for _, p := range l.pointers {
+		if p.writes && p.window.N > 0 && anyOverlap(p.window, l.reads, false) && !anyOverlap(p.window, read, false) {
+			t.read += p.bytes
+		}
+	}
+	return t
+}
+
+// flopOfValue is the operations of a kernel for each value of its largest operand. Kernels that are not listed work on
+// a few values of each channel or image.
+var flopOfValue = map[string]int{
+	"elu": 2, "relu": 1, "lrelu": 2, "swish": 4, "softplus": 6,
+	"elu_grad": 3, "relu_grad": 1, "lrelu_grad": 2, "swish_grad": 8, "softplus_grad": 2,
+	"add": 1, "affine": 2, "div_sigma": 1,
+	"norm_sums": 4, "norm_apply": 6, "norm_grad_sums": 4, "norm_grad_apply": 7,
+	"maxpool5": 25, "maxpool5_grad": 26, "avgpool5": 26, "meanpool2": 1, "meanpool2_grad": 1,
+	"resize": 7, "resize_grad": 8,
+	"loss": 4, "loss_grad": 3, "langevin": 4, "denoise": 2,
+	"adam":                 20,
+	"conv_grad_weight_sum": 1,
+}
+
+// convolution is an operation that multiplies matrices, fused with others or not.
+type convolution interface {
+	// geometry returns its shape and the words of its result.
+	geometry() (s ConvShape, result int)
+}
+
+func (o Conv) geometry() (ConvShape, int)           { return o.ConvShape, o.Y.N }
+func (o ConvGradInput) geometry() (ConvShape, int)  { return o.ConvShape, o.DX.N }
+func (o ConvGradWeight) geometry() (ConvShape, int) { return o.ConvShape, o.DWeight.N + o.DBias.N }
+
+func (l launch) count() LaunchCount {
+	t := l.traffic
+	c := LaunchCount{Kernel: l.kernel, Read: t.read, Written: t.written, Beside: t.read + t.written, Asked: t.read,
+		FLOP: flopOfValue[l.kernel] * t.values}
+	switch op, ok := l.op.(convolution); {
+	case l.kernel == "maxpool5" || l.kernel == "maxpool5_grad" || l.kernel == "avgpool5":
+		c.Asked = 25 * t.read // less at the borders
+	case !ok || l.kernel == "conv_grad_weight_sum":
+	default:
+		s, result := op.geometry()
+		c.FLOP = 2 * s.N * int(s.MACs())
+		c.Beside = 0
+		// A tile reads its rows of the one factor and its columns of the other, for every term of its sums.
+		t := l.tile()
+		terms := s.K * s.K
+		switch {
+		case strings.HasPrefix(l.kernel, "conv_grad_weight"):
+			terms = s.N * s.H * s.W
+		case strings.HasPrefix(l.kernel, "conv_grad_input"):
+			terms *= s.Cout
+		default:
+			terms *= s.Cin
+		}
+		c.Asked = 4 * l.grid[0] * terms * (t.rows + t.cols)
+		if extra := l.traffic.written - 4*result; extra > 0 { // parts of a sum
+			c.Beside = extra
+		}
+	}
+	return c
+}
+
+// tile returns the tile of a convolution's kernel.
+func (l launch) tile() cudaTile {
+	for t := range tileKernels {
+		if strings.HasSuffix(l.kernel, "_"+t.name) {
+			return t
+		}
+	}
+	panic("kernels: " + l.kernel + " has no tile")
+}
