@@ -192,9 +192,12 @@ func (a *cudaArena) Write(b Buf, src []float32) error {
 }
 
 func (a *cudaArena) check(what string, n int, b Buf) error {
-	if n != b.N || b.Off < 0 || b.Off+b.N > a.words {
+	if n != b.N || b.Off < 0 || b.Off+b.Words() > a.words {
 		return fmt.Errorf("kernels: %s of %d values, window of words %d to %d in an arena of %d",
-			what, n, b.Off, b.Off+b.N, a.words)
+			what, n, b.Off, b.Off+b.Words(), a.words)
+	}
+	if b.Element != Words {
+		return fmt.Errorf("kernels: %s of a window of %v: it takes words", what, b.Element)
 	}
 	return nil
 }

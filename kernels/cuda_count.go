@@ -32,7 +32,7 @@ func CountLaunches(ops []Op, multiprocessors int) ([]LaunchCount, error) {
 	for _, op := range ops {
 		reads, writes := op.Operands()
 		for _, w := range append(reads, writes...) {
-			words = max(words, w.Off+w.N)
+			words = max(words, w.Off+w.Words())
 		}
 	}
 	l := &launcher{multiprocessors: multiprocessors, resident: func(*Data) (address, error) { return 0, nil }}

@@ -34,7 +34,7 @@ type operands struct {
 }
 
 func (o *operands) normals(n int) Buf {
-	w := Buf{len(o.mem), n}
+	w := Buf{Off: len(o.mem), N: n}
 	o.mem = append(o.mem, make([]float32, n)...)
 	o.n++
 	Stream{Seed: 3, Purpose: PurposeData, N: o.n}.Normals(w.Of(o.mem))
@@ -42,7 +42,7 @@ func (o *operands) normals(n int) Buf {
 }
 
 func (o *operands) out(n int) Buf {
-	w := Buf{len(o.mem), n}
+	w := Buf{Off: len(o.mem), N: n}
 	for range n {
 		o.mem = append(o.mem, float32(math.NaN()))
 	}
@@ -76,7 +76,7 @@ func RunTraced(t *testing.T, b Backend, init []float32, ops ...Op) []float32 {
 	if err != nil {
 		t.Fatal(err)
 	}
-	all := Buf{0, len(init)}
+	all := Buf{Off: 0, N: len(init)}
 	if err := a.Write(all, init); err != nil {
 		t.Fatal(err)
 	}
@@ -278,10 +278,10 @@ func TestCompileErrors(t *testing.T) {
 		}
 	}
 	refuse(a, "score is a Go function", HostFunc{Label: "score"})
-	refuse(a, "window of words 8 to 24 in an arena of 16", Fill{Dst: Buf{8, 16}})
+	refuse(a, "window of words 8 to 24 in an arena of 16", Fill{Dst: Buf{Off: 8, N: 16}})
 	cpu, _ := NewCPU(1).Alloc(16)
 	refuse(cpu, "another backend's arena")
-	if err := a.Read(make([]float32, 3), Buf{0, 4}); err == nil {
+	if err := a.Read(make([]float32, 3), Buf{Off: 0, N: 4}); err == nil {
 		t.Error("a read of another length than its window was taken")
 	}
 	empty, err := b.Compile(a, nil)
@@ -311,7 +311,7 @@ func TestLaunchErrors(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	x, y := Buf{0, 16}, Buf{32, 16}
+	x, y := Buf{Off: 0, N: 16}, Buf{Off: 32, N: 16}
 	grid, block := flat(16)
 	for _, c := range []struct {
 		want string
@@ -325,7 +325,7 @@ func TestLaunchErrors(t *testing.T) {
 			l.affine(grid, block, affineArgs{y: x, x: y, scale: 1, shift: 0, n: 16})
 		}},
 		{"kernels: test: kernel affine reads x, words 48 to 64, and the operation does not say so", func(l *launcher) {
-			l.affine(grid, block, affineArgs{y: y, x: Buf{48, 16}, scale: 1, shift: 0, n: 16})
+			l.affine(grid, block, affineArgs{y: y, x: Buf{Off: 48, N: 16}, scale: 1, shift: 0, n: 16})
 		}},
 		{"kernels: test: kernel affine is given no x", func(l *launcher) {
 			l.affine(grid, block, affineArgs{y: y, x: nil, scale: 1, shift: 0, n: 16})

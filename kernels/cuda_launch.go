@@ -121,12 +121,12 @@ func (l *launcher) address(kernel, param string, p pointer, writes bool) uint64 
 			return 0
 		}
 		for _, w := range listed {
-			if w.Off <= p.Off && p.Off+p.N <= w.Off+w.N {
-				l.pointers = append(l.pointers, pointerArg{window: p, bytes: 4 * p.N, writes: writes})
+			if w.Off <= p.Off && p.Off+p.Words() <= w.Off+w.Words() {
+				l.pointers = append(l.pointers, pointerArg{window: p, bytes: p.Element.Size() * p.N, writes: writes})
 				return l.arena + 4*uint64(p.Off)
 			}
 		}
-		l.fail("kernel %s %s %s, words %d to %d, and the operation does not say so", kernel, does, param, p.Off, p.Off+p.N)
+		l.fail("kernel %s %s %s, words %d to %d, and the operation does not say so", kernel, does, param, p.Off, p.Off+p.Words())
 	default:
 		l.fail("kernel %s is given no %s", kernel, param)
 	}

@@ -114,9 +114,9 @@ func (l *launcher) all(ops []Op, words int) error {
 		l.op = op
 		l.reads, l.writes = op.Operands()
 		for _, w := range slices.Concat(l.reads, l.writes) {
-			if w.Off < 0 || w.Off+w.N > words {
+			if w.Off < 0 || w.Off+w.Words() > words {
 				return fmt.Errorf("kernels: %s: a window of words %d to %d in an arena of %d",
-					op.Name(), w.Off, w.Off+w.N, words)
+					op.Name(), w.Off, w.Off+w.Words(), words)
 			}
 		}
 		op.launch(l)

@@ -2,21 +2,40 @@
 
 package kernels
 
-// Buf is a window of an arena: N four-byte words from word Off on. A word is a float32 unless the operation says that
-// it is a uint32, which is then stored by its bit pattern (math.Float32frombits). Windows of one operation must not
-// overlap unless its contract allows it. The zero Buf means "absent" where an operand is optional.
-type Buf struct{ Off, N int }
+import "fmt"
 
-// Of returns the window of b in mem, capped so that an append or an index past its end cannot reach a neighbour.
-func (b Buf) Of(mem []float32) []float32 { return mem[b.Off : b.Off+b.N : b.Off+b.N] }
+// Buf is a window of an arena: N values from word Off on. The words of an arena have four bytes, and so has a value
+// unless Element says otherwise: it is a float32, or where the operation says so a uint32, which is then stored by its
+// bit pattern (math.Float32frombits). Windows of one operation must not overlap unless its contract allows it. The zero
+// Buf means "absent" where an operand is optional.
+type Buf struct {
+	Off, N  int
+	Element Element
+}
 
-// Slice returns the n words of b from word off on.
+// Words returns the number of words that the window lies in.
+func (b Buf) Words() int { return (b.N*b.Element.Size() + 3) / 4 }
+
+// Of returns the window of b in mem, capped so that an append or an index past its end cannot reach a neighbour. It
+// must consist of words.
+func (b Buf) Of(mem []float32) []float32 {
+	if b.Element != Words {
+		panic(fmt.Sprintf("kernels: a window of %v is no window of words", b.Element))
+	}
+	return mem[b.Off : b.Off+b.N : b.Off+b.N]
+}
+
+// Slice returns the n values of b from value off on, which must begin a word.
 func (b Buf) Slice(off, n int) Buf {
-	if off < 0 || n < 0 || off+n > b.N {
+	at := off * b.Element.Size()
+	if off < 0 || n < 0 || off+n > b.N || at%4 != 0 {
 		panic("kernels: Slice outside its Buf")
 	}
-	return Buf{b.Off + off, n}
+	return Buf{b.Off + at/4, n, b.Element}
 }
+
+// overlaps says whether two windows share words.
+func (b Buf) overlaps(o Buf) bool { return b.Off < o.Off+o.Words() && o.Off < b.Off+b.Words() }
 
 // Op is one call of one kernel. [Operations] lists them all.
 type Op interface {
@@ -26,7 +45,8 @@ type Op interface {
 	// both lists. Absent operands are left out.
 	Operands() (reads, writes []Buf)
 	// Ref runs the call on host memory in plain Go: the reference that every other implementation must agree with. It
-	// panics when lengths do not match the shapes, which is a mistake of the caller.
+	// panics when lengths do not match the shapes, which is a mistake of the caller. All windows must be of words:
+	// [Reference] runs it on others.
 	Ref(mem []float32)
 }
 
@@ -66,9 +86,9 @@ type OutOfMemory interface {
 type Arena interface {
 	// Words is the arena's size.
 	Words() int
-	// Read copies window b to dst, which has b.N values, after every program started before has ended.
+	// Read copies window b, of words, to dst, which has b.N values, after every program started before has ended.
 	Read(dst []float32, b Buf) error
-	// Write copies src, of b.N values, to window b.
+	// Write copies src, of b.N values, to window b, of words.
 	Write(b Buf, src []float32) error
 	// Host returns the memory itself where the host can address it (on the CPU), nil elsewhere.
 	Host() []float32

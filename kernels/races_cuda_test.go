@@ -178,7 +178,7 @@ func (c *barrierCase) run(b Backend, narrow bool) (memory []float32, names []str
 	if err != nil {
 		return nil, nil, err
 	}
-	if err := a.Write(Buf{0, len(c.mem)}, c.mem); err != nil {
+	if err := a.Write(Buf{Off: 0, N: len(c.mem)}, c.mem); err != nil {
 		return nil, nil, err
 	}
 	p, err := b.Compile(a, c.ops)
@@ -196,7 +196,7 @@ func (c *barrierCase) run(b Backend, narrow bool) (memory []float32, names []str
 		return nil, names, err
 	}
 	memory = make([]float32, len(c.mem))
-	return memory, names, a.Read(memory, Buf{0, len(c.mem)})
+	return memory, names, a.Read(memory, Buf{Off: 0, N: len(c.mem)})
 }
 
 // barrier is one bar.sync of the PTX, the n-th of its kernel.

@@ -88,7 +88,7 @@ next:
 // rows are those of b.
 func anyOverlap(b Buf, list []Buf, sameRows bool) bool {
 	for _, o := range list {
-		if b.Off < o.Off+o.N && o.Off < b.Off+b.N && !(sameRows && b == o) {
+		if b.overlaps(o) && !(sameRows && b == o) {
 			return true
 		}
 	}

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"math"
 	"os"
-	"reflect"
 	"testing"
 
 	"sigmaz/internal/approx"
@@ -72,28 +71,15 @@ func (c Case) Aligned() Case {
 	}
 	pad()
 	moved := map[kernels.Buf]kernels.Buf{}
-	var move func(v reflect.Value)
-	move = func(v reflect.Value) {
-		if b, ok := v.Interface().(kernels.Buf); ok {
-			if b.N == 0 {
-				return
-			}
-			if _, ok := moved[b]; !ok {
-				moved[b] = kernels.Buf{Off: len(mem), N: b.N}
-				mem = append(mem, b.Of(c.Init)...)
-				pad()
-			}
-			v.Set(reflect.ValueOf(moved[b]))
-		} else if v.Kind() == reflect.Struct {
-			for i := range v.NumField() {
-				move(v.Field(i))
-			}
+	c.Op = kernels.Moved(c.Op, func(b kernels.Buf) kernels.Buf {
+		if _, ok := moved[b]; !ok {
+			moved[b] = kernels.Buf{Off: len(mem), N: b.N, Element: b.Element}
+			mem = append(mem, c.Init[b.Off:b.Off+b.Words()]...)
+			pad()
 		}
-	}
-	op := reflect.New(reflect.TypeOf(c.Op)).Elem()
-	op.Set(reflect.ValueOf(c.Op))
-	move(op)
-	c.Op, c.Init = op.Interface().(kernels.Op), mem
+		return moved[b]
+	})
+	c.Init = mem
 	return c
 }
 
@@ -162,7 +148,7 @@ func (b *builder) bits(words ...uint32) kernels.Buf {
 func check(t *testing.T, backend kernels.Backend, c Case) {
 	t.Helper()
 	want := append([]float32(nil), c.Init...)
-	c.Op.Ref(want)
+	kernels.Reference(c.Op, want)
 	var first []float32
 	for range 2 {
 		a, err := backend.Alloc(len(c.Init))

@@ -88,9 +88,13 @@ type buffer struct {
 
 // kind is what two buffers must have in common for one to take the other's memory.
 type kind struct {
-	words int
-	rows  bool // one part for each row of the batch
+	n       int  // values
+	rows    bool // one part for each row of the batch
+	element kernels.Element
 }
+
+// at returns a window for the buffer from a word on.
+func (k kind) at(word int) kernels.Buf { return kernels.Buf{Off: word, N: k.n, Element: k.element} }
 
 // Stage 1.
 
@@ -119,8 +123,8 @@ func values(outputs gorgonia.Nodes, placed map[*gorgonia.Node]kernels.Buf) (*pla
 		leaf := len(childrenOf(n)) == 0
 		b := p.add(max(1, n.Shape().TotalSize()), !leaf && len(n.Shape()) > 0, leaf || asked[n])
 		if at, ok := placed[n]; ok {
-			if at.N != b.words {
-				return nil, fmt.Errorf("plan: %v needs %d words, its window has %d", n, b.words, at.N)
+			if at.N != b.n {
+				return nil, fmt.Errorf("plan: %v needs %d words, its window has %d", n, b.n, at.N)
 			}
 			b.buf, b.placed, b.own = at, true, true
 		}
@@ -137,8 +141,8 @@ func values(outputs gorgonia.Nodes, placed map[*gorgonia.Node]kernels.Buf) (*pla
 	return p, nil
 }
 
-func (p *planner) add(words int, rows, own bool) *buffer {
-	b := &buffer{kind: kind{words, rows}, own: own}
+func (p *planner) add(n int, rows, own bool) *buffer {
+	b := &buffer{kind: kind{n: n, rows: rows}, own: own}
 	p.buffers = append(p.buffers, b)
 	return b
 }
@@ -234,16 +238,16 @@ func (p *planner) imagine() (owner func(kernels.Buf) *buffer) {
 	end := p.end
 	for _, b := range p.buffers {
 		if b.placed {
-			end = max(end, b.buf.Off+b.buf.N)
+			end = max(end, b.buf.Off+b.buf.Words())
 		}
 	}
 	var byPlace []*buffer
 	for _, b := range p.buffers {
 		if !b.placed {
-			b.buf = kernels.Buf{Off: end, N: b.words}
-			end += b.words
+			b.buf = b.at(end)
+			end += b.buf.Words()
 		}
-		if b.words > 0 {
+		if b.n > 0 {
 			byPlace = append(byPlace, b)
 		}
 	}
@@ -289,8 +293,8 @@ func (p *planner) place(b *buffer) {
 	if free := p.released[b.kind]; len(free) > 0 && !b.own {
 		b.buf, p.released[b.kind] = free[len(free)-1], free[:len(free)-1]
 	} else {
-		b.buf = kernels.Buf{Off: p.end, N: b.words}
-		p.end += (b.words + 15) / 16 * 16 // whole cache lines
+		b.buf = b.at(p.end)
+		p.end += (b.buf.Words() + 15) / 16 * 16 // whole cache lines
 	}
 	b.placed = true
 }
