@@ -39,7 +39,10 @@ func (s ConvShape) tiles(l *launcher, t cudaTile, channels int) (grid gridDim, b
 // testTile, where it is set, is the tile that tests ask for.
 var testTile *cudaTile
 
-func (o Conv) launch(l *launcher) {
+func (o Conv) result() Buf        { return o.Y }
+func (o Conv) launch(l *launcher) { o.launchWith(l, cudaEpilogue{y: o.Y}) }
+
+func (o Conv) launchWith(l *launcher, e cudaEpilogue) {
 	o.check(o.X, o.Y, o.Weight, o.Bias)
 	tiles := anyTiles
 	switch {
@@ -54,12 +57,16 @@ func (o Conv) launch(l *launcher) {
 	}
 	grid, block := o.tiles(l, t, o.Cout)
 	l.conv(tileKernels[t].conv, grid, block, convArgs{
-		y: o.Y, x: o.X, weight: o.Weight, bias: o.Bias,
+		y: e.y, x: o.X, weight: o.Weight, bias: o.Bias,
 		pixels: o.pixels(), h: o.H, w: o.W, cin: o.Cin, cout: o.Cout, k: o.K, dilation: o.Dilation,
+		with1: e.steps[0].with, to1: e.steps[0].to, with2: e.steps[1].with, to2: e.steps[1].to, kinds: e.kinds(),
 	})
 }
 
-func (o ConvGradInput) launch(l *launcher) {
+func (o ConvGradInput) result() Buf        { return o.DX }
+func (o ConvGradInput) launch(l *launcher) { o.launchWith(l, cudaEpilogue{y: o.DX}) }
+
+func (o ConvGradInput) launchWith(l *launcher, e cudaEpilogue) {
 	o.check(o.DX, o.DY, o.Weight, Buf{})
 	tiles := anyTiles
 	switch {
@@ -74,8 +81,9 @@ func (o ConvGradInput) launch(l *launcher) {
 	}
 	grid, block := o.tiles(l, t, o.Cin)
 	l.convGradInput(tileKernels[t].gradInput, grid, block, convGradInputArgs{
-		dx: o.DX, dy: o.DY, weight: o.Weight,
+		dx: e.y, dy: o.DY, weight: o.Weight,
 		pixels: o.pixels(), h: o.H, w: o.W, cin: o.Cin, cout: o.Cout, k: o.K, dilation: o.Dilation,
+		with1: e.steps[0].with, to1: e.steps[0].to, with2: e.steps[1].with, to2: e.steps[1].to, kinds: e.kinds(),
 	})
 }
 

@@ -102,16 +102,27 @@ func (l launch) count() LaunchCount {
 	t := l.traffic
 	c := LaunchCount{Kernel: l.kernel, Read: t.read, Written: t.written, Beside: t.read + t.written, Asked: t.read,
 		FLOP: flopOfValue[l.kernel] * t.values}
-	switch op, ok := l.op.(convolution); {
+	of, operands := l.op, 0 // bytes of what the steps read
+	if f, ok := of.(fused); ok {
+		of = f.cudaFinisher
+		_, norm := of.(cudaWorkspacer) // several launches, of which one takes the steps
+		for _, s := range f.steps {
+			if s.op == nil || norm && !strings.HasSuffix(l.kernel, "_apply") {
+				continue
+			}
+			operands += s.with.N * s.with.Element.Size()
+			c.FLOP += flopOfValue[s.op.Name()] * f.result().N
+		}
+	}
+	switch op, ok := of.(convolution); {
 	case l.kernel == "maxpool5" || l.kernel == "maxpool5_grad" || l.kernel == "avgpool5":
-		c.Asked = 25 * t.read // less at the borders
+		c.Asked = 25*(t.read-operands) + operands // less at the borders
 	case !ok || l.kernel == "conv_grad_weight_sum":
 	default:
 		s, result := op.geometry()
-		c.FLOP = 2 * s.N * int(s.MACs())
-		c.Beside = 0
+		c.FLOP += 2 * s.N * int(s.MACs())
 		// A tile reads its rows of the one factor and its columns of the other, for every term of its sums.
-		t := l.tile()
+		tile := l.tile()
 		terms := s.K * s.K
 		switch {
 		case strings.HasPrefix(l.kernel, "conv_grad_weight"):
@@ -121,9 +132,11 @@ func (l launch) count() LaunchCount {
 		default:
 			terms *= s.Cin
 		}
-		c.Asked = 4 * l.grid[0] * terms * (t.rows + t.cols)
-		if extra := l.traffic.written - 4*result; extra > 0 { // parts of a sum
-			c.Beside = extra
+		c.Asked = operands + 4*l.grid[0]*terms*(tile.rows+tile.cols)
+		c.Beside = t.read + t.written - 4*result
+		factors, _ := of.Operands()
+		for _, b := range factors {
+			c.Beside -= 4 * b.N
 		}
 	}
 	return c

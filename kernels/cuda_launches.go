@@ -20,34 +20,34 @@ var kernelList = []kernel{
 	{"activation", "softplus_grad", "u64 u64 u64 u64"},
 	{"adam", "adam", "u64 u64 u64 u64 u64 u64 u64 u64 u64 u64 u64 u64 u32"},
 	{"conv", "conv_grad_weight_sum", "u64 u64 u64 u32 u64 u64 u64"},
-	{"conv", "conv_128x128", "u64 u64 u64 u64 u64 u32 u32 u32 u32 u32 u32"},
-	{"conv", "conv_128x64", "u64 u64 u64 u64 u64 u32 u32 u32 u32 u32 u32"},
-	{"conv", "conv_64x64", "u64 u64 u64 u64 u64 u32 u32 u32 u32 u32 u32"},
-	{"conv", "conv_128x32", "u64 u64 u64 u64 u64 u32 u32 u32 u32 u32 u32"},
-	{"conv", "conv_32x32", "u64 u64 u64 u64 u64 u32 u32 u32 u32 u32 u32"},
-	{"conv", "conv_64x64_any", "u64 u64 u64 u64 u64 u32 u32 u32 u32 u32 u32"},
-	{"conv", "conv_32x32_any", "u64 u64 u64 u64 u64 u32 u32 u32 u32 u32 u32"},
-	{"conv", "conv_grad_input_128x128", "u64 u64 u64 u64 u32 u32 u32 u32 u32 u32"},
-	{"conv", "conv_grad_input_128x64", "u64 u64 u64 u64 u32 u32 u32 u32 u32 u32"},
-	{"conv", "conv_grad_input_64x64", "u64 u64 u64 u64 u32 u32 u32 u32 u32 u32"},
-	{"conv", "conv_grad_input_128x32", "u64 u64 u64 u64 u32 u32 u32 u32 u32 u32"},
-	{"conv", "conv_grad_input_32x32", "u64 u64 u64 u64 u32 u32 u32 u32 u32 u32"},
-	{"conv", "conv_grad_input_64x64_any", "u64 u64 u64 u64 u32 u32 u32 u32 u32 u32"},
-	{"conv", "conv_grad_input_32x32_any", "u64 u64 u64 u64 u32 u32 u32 u32 u32 u32"},
+	{"conv", "conv_128x128", "u64 u64 u64 u64 u64 u32 u32 u32 u32 u32 u32 u64 u64 u64 u64 u32"},
+	{"conv", "conv_128x64", "u64 u64 u64 u64 u64 u32 u32 u32 u32 u32 u32 u64 u64 u64 u64 u32"},
+	{"conv", "conv_64x64", "u64 u64 u64 u64 u64 u32 u32 u32 u32 u32 u32 u64 u64 u64 u64 u32"},
+	{"conv", "conv_128x32", "u64 u64 u64 u64 u64 u32 u32 u32 u32 u32 u32 u64 u64 u64 u64 u32"},
+	{"conv", "conv_32x32", "u64 u64 u64 u64 u64 u32 u32 u32 u32 u32 u32 u64 u64 u64 u64 u32"},
+	{"conv", "conv_64x64_any", "u64 u64 u64 u64 u64 u32 u32 u32 u32 u32 u32 u64 u64 u64 u64 u32"},
+	{"conv", "conv_32x32_any", "u64 u64 u64 u64 u64 u32 u32 u32 u32 u32 u32 u64 u64 u64 u64 u32"},
+	{"conv", "conv_grad_input_128x128", "u64 u64 u64 u64 u32 u32 u32 u32 u32 u32 u64 u64 u64 u64 u32"},
+	{"conv", "conv_grad_input_128x64", "u64 u64 u64 u64 u32 u32 u32 u32 u32 u32 u64 u64 u64 u64 u32"},
+	{"conv", "conv_grad_input_64x64", "u64 u64 u64 u64 u32 u32 u32 u32 u32 u32 u64 u64 u64 u64 u32"},
+	{"conv", "conv_grad_input_128x32", "u64 u64 u64 u64 u32 u32 u32 u32 u32 u32 u64 u64 u64 u64 u32"},
+	{"conv", "conv_grad_input_32x32", "u64 u64 u64 u64 u32 u32 u32 u32 u32 u32 u64 u64 u64 u64 u32"},
+	{"conv", "conv_grad_input_64x64_any", "u64 u64 u64 u64 u32 u32 u32 u32 u32 u32 u64 u64 u64 u64 u32"},
+	{"conv", "conv_grad_input_32x32_any", "u64 u64 u64 u64 u32 u32 u32 u32 u32 u32 u64 u64 u64 u64 u32"},
 	{"conv", "conv_grad_weight_128x128", "u64 u64 u64 u64 u64 u64 u64 u32 u32 u32 u32 u32 u32"},
 	{"conv", "conv_grad_weight_128x64", "u64 u64 u64 u64 u64 u64 u64 u32 u32 u32 u32 u32 u32"},
 	{"conv", "conv_grad_weight_64x64", "u64 u64 u64 u64 u64 u64 u64 u32 u32 u32 u32 u32 u32"},
 	{"conv", "conv_grad_weight_32x32", "u64 u64 u64 u64 u64 u64 u64 u32 u32 u32 u32 u32 u32"},
 	{"conv", "conv_grad_weight_64x64_any", "u64 u64 u64 u64 u64 u64 u64 u32 u32 u32 u32 u32 u32"},
 	{"conv", "conv_grad_weight_32x32_any", "u64 u64 u64 u64 u64 u64 u64 u32 u32 u32 u32 u32 u32"},
-	{"conv_tensor", "conv_128x128_tf32", "u64 u64 u64 u64 u64 u32 u32 u32 u32 u32 u32"},
-	{"conv_tensor", "conv_128x64_tf32", "u64 u64 u64 u64 u64 u32 u32 u32 u32 u32 u32"},
-	{"conv_tensor", "conv_64x64_tf32", "u64 u64 u64 u64 u64 u32 u32 u32 u32 u32 u32"},
-	{"conv_tensor", "conv_128x32_tf32", "u64 u64 u64 u64 u64 u32 u32 u32 u32 u32 u32"},
-	{"conv_tensor", "conv_grad_input_128x128_tf32", "u64 u64 u64 u64 u32 u32 u32 u32 u32 u32"},
-	{"conv_tensor", "conv_grad_input_128x64_tf32", "u64 u64 u64 u64 u32 u32 u32 u32 u32 u32"},
-	{"conv_tensor", "conv_grad_input_64x64_tf32", "u64 u64 u64 u64 u32 u32 u32 u32 u32 u32"},
-	{"conv_tensor", "conv_grad_input_128x32_tf32", "u64 u64 u64 u64 u32 u32 u32 u32 u32 u32"},
+	{"conv_tensor", "conv_128x128_tf32", "u64 u64 u64 u64 u64 u32 u32 u32 u32 u32 u32 u64 u64 u64 u64 u32"},
+	{"conv_tensor", "conv_128x64_tf32", "u64 u64 u64 u64 u64 u32 u32 u32 u32 u32 u32 u64 u64 u64 u64 u32"},
+	{"conv_tensor", "conv_64x64_tf32", "u64 u64 u64 u64 u64 u32 u32 u32 u32 u32 u32 u64 u64 u64 u64 u32"},
+	{"conv_tensor", "conv_128x32_tf32", "u64 u64 u64 u64 u64 u32 u32 u32 u32 u32 u32 u64 u64 u64 u64 u32"},
+	{"conv_tensor", "conv_grad_input_128x128_tf32", "u64 u64 u64 u64 u32 u32 u32 u32 u32 u32 u64 u64 u64 u64 u32"},
+	{"conv_tensor", "conv_grad_input_128x64_tf32", "u64 u64 u64 u64 u32 u32 u32 u32 u32 u32 u64 u64 u64 u64 u32"},
+	{"conv_tensor", "conv_grad_input_64x64_tf32", "u64 u64 u64 u64 u32 u32 u32 u32 u32 u32 u64 u64 u64 u64 u32"},
+	{"conv_tensor", "conv_grad_input_128x32_tf32", "u64 u64 u64 u64 u32 u32 u32 u32 u32 u32 u64 u64 u64 u64 u32"},
 	{"conv_tensor", "conv_grad_weight_128x128_tf32", "u64 u64 u64 u64 u64 u64 u64 u32 u32 u32 u32 u32 u32"},
 	{"conv_tensor", "conv_grad_weight_64x64_tf32", "u64 u64 u64 u64 u64 u64 u64 u32 u32 u32 u32 u32 u32"},
 	{"conv_tensor", "conv_grad_weight_32x128_tf32", "u64 u64 u64 u64 u64 u64 u64 u32 u32 u32 u32 u32 u32"},
@@ -62,17 +62,17 @@ var kernelList = []kernel{
 	{"norm", "norm_sums", "u64 u64 u32 u32 u32 u32 u32"},
 	{"norm", "norm_grad_sums", "u64 u64 u64 u64 u32 u32 u32 u32 u32"},
 	{"norm", "norm_finish", "u64 u64 u64 u64 u64 u64 u64 u32 u32 u32 u32"},
-	{"norm", "norm_apply", "u64 u64 u64 u64 u64 u64 u32 u64 u64 u64 u32 u32 u32 u32 u32 u32"},
+	{"norm", "norm_apply", "u64 u64 u64 u64 u64 u64 u32 u64 u64 u64 u32 u32 u32 u32 u32 u64 u64 u64 u64 u32"},
 	{"norm", "norm_grad_finish", "u64 u64 u64 u64 u64 u64 u32 u64 u64 u64 u32 u32 u32 u32"},
-	{"norm", "norm_grad_apply", "u64 u64 u64 u64 u64 u32 u32 u32 u32 u32"},
+	{"norm", "norm_grad_apply", "u64 u64 u64 u64 u64 u32 u32 u32 u32 u32 u64 u64 u64 u64 u32"},
 	{"norm", "norm_grad_params", "u64 u64 u64 u64 u64 u32 u32 u32 u32"},
 	{"perturb", "perturb", "u64 u64 u64 u64 u64 u64 u64 u64 u64 u64 u32 u32 u32 u32 u32 u32 u32 u32 u32 u32 u32 u32"},
 	{"pool", "maxpool5", "u64 u64 u64 u32 u32 u32 u32 u32"},
-	{"pool", "maxpool5_grad", "u64 u64 u64 u32 u32 u32 u32 u32"},
-	{"pool", "avgpool5", "u64 u64 u32 u32 u32 u32 u32"},
-	{"pool", "meanpool2", "u64 u64 u32 u32 u32 u32 u32"},
+	{"pool", "maxpool5_grad", "u64 u64 u64 u32 u32 u32 u32 u32 u64 u64 u64 u64 u32"},
+	{"pool", "avgpool5", "u64 u64 u32 u32 u32 u32 u32 u64 u64 u64 u64 u32"},
+	{"pool", "meanpool2", "u64 u64 u32 u32 u32 u32 u32 u64 u64 u64 u64 u32"},
 	{"pool", "meanpool2_grad", "u64 u64 u32 u32 u32 u32 u32"},
-	{"resize", "resize", "u64 u64 u32 u32 u32 u32 u32 u32 u32"},
+	{"resize", "resize", "u64 u64 u32 u32 u32 u32 u32 u32 u32 u64 u64 u64 u64 u32"},
 	{"resize", "resize_grad", "u64 u64 u32 u32 u32 u32 u32 u32 u32"},
 	{"sigma", "div_sigma", "u64 u64 u64 u32 u32"},
 	{"sigma", "mlp_input", "u64 u64 u64 u64 u32 u32"},
@@ -234,6 +234,11 @@ type convArgs struct {
 	cout     int
 	k        int
 	dilation int
+	with1    pointer // const float *
+	to1      pointer // float *
+	with2    pointer // const float *
+	to2      pointer // float *
+	kinds    int
 }
 
 func (l *launcher) conv(k convKernel, grid gridDim, block blockDim, a convArgs) {
@@ -248,7 +253,12 @@ func (l *launcher) conv(k convKernel, grid gridDim, block blockDim, a convArgs) 
 		I32(l.int32(k.name, "cin", a.cin)).
 		I32(l.int32(k.name, "cout", a.cout)).
 		I32(l.int32(k.name, "k", a.k)).
-		I32(l.int32(k.name, "dilation", a.dilation)))
+		I32(l.int32(k.name, "dilation", a.dilation)).
+		Ptr(l.read(k.name, "with1", a.with1)).
+		Ptr(l.write(k.name, "to1", a.to1)).
+		Ptr(l.read(k.name, "with2", a.with2)).
+		Ptr(l.write(k.name, "to2", a.to2)).
+		I32(l.int32(k.name, "kinds", a.kinds)))
 }
 
 // convGradInputKernel is a kernel that takes convGradInputArgs.
@@ -280,6 +290,11 @@ type convGradInputArgs struct {
 	cout     int
 	k        int
 	dilation int
+	with1    pointer // const float *
+	to1      pointer // float *
+	with2    pointer // const float *
+	to2      pointer // float *
+	kinds    int
 }
 
 func (l *launcher) convGradInput(k convGradInputKernel, grid gridDim, block blockDim, a convGradInputArgs) {
@@ -293,7 +308,12 @@ func (l *launcher) convGradInput(k convGradInputKernel, grid gridDim, block bloc
 		I32(l.int32(k.name, "cin", a.cin)).
 		I32(l.int32(k.name, "cout", a.cout)).
 		I32(l.int32(k.name, "k", a.k)).
-		I32(l.int32(k.name, "dilation", a.dilation)))
+		I32(l.int32(k.name, "dilation", a.dilation)).
+		Ptr(l.read(k.name, "with1", a.with1)).
+		Ptr(l.write(k.name, "to1", a.to1)).
+		Ptr(l.read(k.name, "with2", a.with2)).
+		Ptr(l.write(k.name, "to2", a.to2)).
+		I32(l.int32(k.name, "kinds", a.kinds)))
 }
 
 // convGradWeightKernel is a kernel that takes convGradWeightArgs.
@@ -596,7 +616,11 @@ type normApplyArgs struct {
 	p      int
 	c      int
 	chunk  int
-	elu    int
+	with1  pointer // const float *
+	to1    pointer // float *
+	with2  pointer // const float *
+	to2    pointer // float *
+	kinds  int
 }
 
 func (l *launcher) normApply(grid gridDim, block blockDim, a normApplyArgs) {
@@ -616,7 +640,11 @@ func (l *launcher) normApply(grid gridDim, block blockDim, a normApplyArgs) {
 		I32(l.int32("norm_apply", "p", a.p)).
 		I32(l.int32("norm_apply", "c", a.c)).
 		I32(l.int32("norm_apply", "chunk", a.chunk)).
-		I32(l.int32("norm_apply", "elu", a.elu)))
+		Ptr(l.read("norm_apply", "with1", a.with1)).
+		Ptr(l.write("norm_apply", "to1", a.to1)).
+		Ptr(l.read("norm_apply", "with2", a.with2)).
+		Ptr(l.write("norm_apply", "to2", a.to2)).
+		I32(l.int32("norm_apply", "kinds", a.kinds)))
 }
 
 // normGradFinishArgs has the parameters of kernel norm_grad_finish.
@@ -667,6 +695,11 @@ type normGradApplyArgs struct {
 	p      int
 	c      int
 	chunk  int
+	with1  pointer // const float *
+	to1    pointer // float *
+	with2  pointer // const float *
+	to2    pointer // float *
+	kinds  int
 }
 
 func (l *launcher) normGradApply(grid gridDim, block blockDim, a normGradApplyArgs) {
@@ -680,7 +713,12 @@ func (l *launcher) normGradApply(grid gridDim, block blockDim, a normGradApplyAr
 		I32(l.int32("norm_grad_apply", "images", a.images)).
 		I32(l.int32("norm_grad_apply", "p", a.p)).
 		I32(l.int32("norm_grad_apply", "c", a.c)).
-		I32(l.int32("norm_grad_apply", "chunk", a.chunk)))
+		I32(l.int32("norm_grad_apply", "chunk", a.chunk)).
+		Ptr(l.read("norm_grad_apply", "with1", a.with1)).
+		Ptr(l.write("norm_grad_apply", "to1", a.to1)).
+		Ptr(l.read("norm_grad_apply", "with2", a.with2)).
+		Ptr(l.write("norm_grad_apply", "to2", a.to2)).
+		I32(l.int32("norm_grad_apply", "kinds", a.kinds)))
 }
 
 // normGradParamsArgs has the parameters of kernel norm_grad_params.
@@ -795,6 +833,11 @@ type maxpool5GradArgs struct {
 	h      int
 	w      int
 	c      int
+	with1  pointer // const float *
+	to1    pointer // float *
+	with2  pointer // const float *
+	to2    pointer // float *
+	kinds  int
 }
 
 func (l *launcher) maxpool5Grad(grid gridDim, block blockDim, a maxpool5GradArgs) {
@@ -806,7 +849,12 @@ func (l *launcher) maxpool5Grad(grid gridDim, block blockDim, a maxpool5GradArgs
 		I32(l.int32("maxpool5_grad", "images", a.images)).
 		I32(l.int32("maxpool5_grad", "h", a.h)).
 		I32(l.int32("maxpool5_grad", "w", a.w)).
-		I32(l.int32("maxpool5_grad", "c", a.c)))
+		I32(l.int32("maxpool5_grad", "c", a.c)).
+		Ptr(l.read("maxpool5_grad", "with1", a.with1)).
+		Ptr(l.write("maxpool5_grad", "to1", a.to1)).
+		Ptr(l.read("maxpool5_grad", "with2", a.with2)).
+		Ptr(l.write("maxpool5_grad", "to2", a.to2)).
+		I32(l.int32("maxpool5_grad", "kinds", a.kinds)))
 }
 
 // avgpool5Args has the parameters of kernel avgpool5.
@@ -818,6 +866,11 @@ type avgpool5Args struct {
 	h      int
 	w      int
 	c      int
+	with1  pointer // const float *
+	to1    pointer // float *
+	with2  pointer // const float *
+	to2    pointer // float *
+	kinds  int
 }
 
 func (l *launcher) avgpool5(grid gridDim, block blockDim, a avgpool5Args) {
@@ -828,7 +881,12 @@ func (l *launcher) avgpool5(grid gridDim, block blockDim, a avgpool5Args) {
 		I32(l.int32("avgpool5", "images", a.images)).
 		I32(l.int32("avgpool5", "h", a.h)).
 		I32(l.int32("avgpool5", "w", a.w)).
-		I32(l.int32("avgpool5", "c", a.c)))
+		I32(l.int32("avgpool5", "c", a.c)).
+		Ptr(l.read("avgpool5", "with1", a.with1)).
+		Ptr(l.write("avgpool5", "to1", a.to1)).
+		Ptr(l.read("avgpool5", "with2", a.with2)).
+		Ptr(l.write("avgpool5", "to2", a.to2)).
+		I32(l.int32("avgpool5", "kinds", a.kinds)))
 }
 
 // meanpool2Args has the parameters of kernel meanpool2.
@@ -840,6 +898,11 @@ type meanpool2Args struct {
 	h      int
 	w      int
 	c      int
+	with1  pointer // const float *
+	to1    pointer // float *
+	with2  pointer // const float *
+	to2    pointer // float *
+	kinds  int
 }
 
 func (l *launcher) meanpool2(grid gridDim, block blockDim, a meanpool2Args) {
@@ -850,7 +913,12 @@ func (l *launcher) meanpool2(grid gridDim, block blockDim, a meanpool2Args) {
 		I32(l.int32("meanpool2", "images", a.images)).
 		I32(l.int32("meanpool2", "h", a.h)).
 		I32(l.int32("meanpool2", "w", a.w)).
-		I32(l.int32("meanpool2", "c", a.c)))
+		I32(l.int32("meanpool2", "c", a.c)).
+		Ptr(l.read("meanpool2", "with1", a.with1)).
+		Ptr(l.write("meanpool2", "to1", a.to1)).
+		Ptr(l.read("meanpool2", "with2", a.with2)).
+		Ptr(l.write("meanpool2", "to2", a.to2)).
+		I32(l.int32("meanpool2", "kinds", a.kinds)))
 }
 
 // meanpool2GradArgs has the parameters of kernel meanpool2_grad.
@@ -886,6 +954,11 @@ type resizeArgs struct {
 	hout   int
 	wout   int
 	c      int
+	with1  pointer // const float *
+	to1    pointer // float *
+	with2  pointer // const float *
+	to2    pointer // float *
+	kinds  int
 }
 
 func (l *launcher) resize(grid gridDim, block blockDim, a resizeArgs) {
@@ -898,7 +971,12 @@ func (l *launcher) resize(grid gridDim, block blockDim, a resizeArgs) {
 		I32(l.int32("resize", "w", a.w)).
 		I32(l.int32("resize", "hout", a.hout)).
 		I32(l.int32("resize", "wout", a.wout)).
-		I32(l.int32("resize", "c", a.c)))
+		I32(l.int32("resize", "c", a.c)).
+		Ptr(l.read("resize", "with1", a.with1)).
+		Ptr(l.write("resize", "to1", a.to1)).
+		Ptr(l.read("resize", "with2", a.with2)).
+		Ptr(l.write("resize", "to2", a.to2)).
+		I32(l.int32("resize", "kinds", a.kinds)))
 }
 
 // resizeGradArgs has the parameters of kernel resize_grad.

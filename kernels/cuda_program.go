@@ -25,14 +25,6 @@ type cudaOp interface {
 	launch(l *launcher)
 }
 
-// cudaFuser is an operation whose kernels can do the work of operations after it too. The values must be those of the
-// operations one after the other.
-type cudaFuser interface {
-	// fuseCUDA returns one operation that does the work of this one and of the first n of next. n is 0 if there are
-	// none.
-	fuseCUDA(next []Op) (op cudaOp, n int)
-}
-
 // cudaWorkspacer is an operation whose kernels need working memory beside the arena. The operations of a program use
 // the same memory, one after the other.
 type cudaWorkspacer interface {
@@ -41,26 +33,12 @@ type cudaWorkspacer interface {
 	cudaWorkspace() int
 }
 
-// fuseCUDA returns the first of ops as CUDA runs it, with those after it that it takes along: n in all. op is nil if
-// there is no kernel for it.
-func fuseCUDA(ops []Op) (op cudaOp, n int) {
-	if f, ok := ops[0].(cudaFuser); ok {
-		if op, taken := f.fuseCUDA(ops[1:]); taken > 0 {
-			return op, 1 + taken
-		}
-	}
-	op, _ = ops[0].(cudaOp)
-	return op, 1
-}
-
 // cudaWorkspace returns the words of working memory that a program needs: those of the operation that needs most.
 func cudaWorkspace(ops []Op) (words int) {
-	for len(ops) > 0 {
-		op, n := fuseCUDA(ops)
+	for _, op := range ops {
 		if w, ok := op.(cudaWorkspacer); ok {
 			words = max(words, w.cudaWorkspace())
 		}
-		ops = ops[n:]
 	}
 	return words
 }
@@ -102,15 +80,11 @@ func (b *cudaBackend) Compile(a Arena, ops []Op) (Program, error) {
 
 // all lists the launches of operations on an arena of so many words.
 func (l *launcher) all(ops []Op, words int) error {
-	for rest := ops; len(rest) > 0; {
-		op, n := fuseCUDA(rest)
-		if _, host := rest[0].(HostFunc); host {
-			return fmt.Errorf("kernels: %s is a Go function, which no CUDA device can run: use the CPU",
-				rest[0].Name())
-		} else if op == nil {
-			return fmt.Errorf("kernels: operation %s has no CUDA kernel", rest[0].Name())
-		}
-		rest = rest[n:]
+	list, err := fuseCUDA(ops)
+	if err != nil {
+		return err
+	}
+	for _, op := range list {
 		l.op = op
 		l.reads, l.writes = op.Operands()
 		for _, w := range slices.Concat(l.reads, l.writes) {

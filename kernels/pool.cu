@@ -1,6 +1,7 @@
 // Pooling, partner of pool.go. A thread takes v = 1 or 4 successive channels of one pixel (4: aligned, C a multiple of 4);
 // the second dimension of the grid is images.
 #include "common.cuh"
+#include "epilogue.cuh"
 
 // Pixel is a thread's place in an image of w columns: row, column, first channel; i is its word there.
 struct Pixel {
@@ -86,7 +87,7 @@ extern "C" __global__ void __launch_bounds__(256) maxpool5(float *y, u32 *index,
 }
 
 // max_pool_grad gathers: a pixel gets dy of every window whose maximum it is, windows in row-major order.
-template <int V> __device__ __forceinline__ void max_pool_grad(float *dx, const float *dy, const u32 *index, int images, int h, int w, int c)
+template <int V> __device__ __forceinline__ void max_pool_grad(const Steps &s, const float *dy, const u32 *index, int images, int h, int w, int c)
 {
     Pixel p;
     if (!pixel<V>(p, h, w, c)) return;
@@ -112,20 +113,21 @@ template <int V> __device__ __forceinline__ void max_pool_grad(float *dx, const 
                     if (at[e] == (u32)(5 * u + t)) sum[e] += g[e];
             }
         }
-        put<V>(dx + base + p.i, sum);
+        finish<V>(s, sum, base + p.i);
     }
 }
 
-extern "C" __global__ void __launch_bounds__(256) maxpool5_grad(float *dx, const float *dy, const u32 *index, int v, int images, int h, int w, int c)
+extern "C" __global__ void __launch_bounds__(256, 4) maxpool5_grad(float *dx, const float *dy, const u32 *index, int v, int images, int h, int w, int c, const float *with1, float *to1, const float *with2, float *to2, int kinds)
 {
+    Steps e = {dx, with1, to1, with2, to2, kinds};
     if (v == 4)
-        max_pool_grad<4>(dx, dy, index, images, h, w, c);
+        max_pool_grad<4>(e, dy, index, images, h, w, c);
     else
-        max_pool_grad<1>(dx, dy, index, images, h, w, c);
+        max_pool_grad<1>(e, dy, index, images, h, w, c);
 }
 
 // avg_pool is the sum over 5 x 5 windows / 25, outside counting as 0.
-template <int V> __device__ __forceinline__ void avg_pool(float *y, const float *x, int images, int h, int w, int c)
+template <int V> __device__ __forceinline__ void avg_pool(const Steps &s, const float *x, int images, int h, int w, int c)
 {
     Pixel p;
     if (!pixel<V>(p, h, w, c)) return;
@@ -149,20 +151,21 @@ template <int V> __device__ __forceinline__ void avg_pool(float *y, const float 
         }
 #pragma unroll
         for (int e = 0; e < V; e++) sum[e] *= 0.04f;
-        put<V>(y + base + p.i, sum);
+        finish<V>(s, sum, base + p.i);
     }
 }
 
-extern "C" __global__ void __launch_bounds__(256) avgpool5(float *y, const float *x, int v, int images, int h, int w, int c)
+extern "C" __global__ void __launch_bounds__(256) avgpool5(float *y, const float *x, int v, int images, int h, int w, int c, const float *with1, float *to1, const float *with2, float *to2, int kinds)
 {
+    Steps e = {y, with1, to1, with2, to2, kinds};
     if (v == 4)
-        avg_pool<4>(y, x, images, h, w, c);
+        avg_pool<4>(e, x, images, h, w, c);
     else
-        avg_pool<1>(y, x, images, h, w, c);
+        avg_pool<1>(e, x, images, h, w, c);
 }
 
 // mean_pool halves height and width; h and w are those of y.
-template <int V> __device__ __forceinline__ void mean_pool(float *y, const float *x, int images, int h, int w, int c)
+template <int V> __device__ __forceinline__ void mean_pool(const Steps &s, const float *x, int images, int h, int w, int c)
 {
     Pixel p;
     if (!pixel<V>(p, h, w, c)) return;
@@ -179,16 +182,17 @@ template <int V> __device__ __forceinline__ void mean_pool(float *y, const float
         get<V>(b, from + (i64)2 * w * c + c);
 #pragma unroll
         for (int e = 0; e < V; e++) a[e] = (a[e] + b[e]) * 0.25f;
-        put<V>(y + (i64)n * h * w * c + p.i, a);
+        finish<V>(s, a, (i64)n * h * w * c + p.i);
     }
 }
 
-extern "C" __global__ void __launch_bounds__(256) meanpool2(float *y, const float *x, int v, int images, int h, int w, int c)
+extern "C" __global__ void __launch_bounds__(256) meanpool2(float *y, const float *x, int v, int images, int h, int w, int c, const float *with1, float *to1, const float *with2, float *to2, int kinds)
 {
+    Steps e = {y, with1, to1, with2, to2, kinds};
     if (v == 4)
-        mean_pool<4>(y, x, images, h, w, c);
+        mean_pool<4>(e, x, images, h, w, c);
     else
-        mean_pool<1>(y, x, images, h, w, c);
+        mean_pool<1>(e, x, images, h, w, c);
 }
 
 // mean_pool_grad spreads a quarter of dy; h and w are those of dx.

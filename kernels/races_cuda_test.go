@@ -66,9 +66,9 @@ func barrierCases() []*barrierCase {
 		cases = append(cases, c)
 		return c
 	}
-	// Sums of three steps of 16 terms.
+	// Sums of three steps of 16 terms, and results for all rows of a tile.
 	for _, tile := range slices.Concat(wideTiles, anyTiles) {
-		s := ConvShape{N: 1, H: 4, W: 8, Cin: 36, Cout: 36, K: 1, Dilation: 1}
+		s := ConvShape{N: 1, H: 16, W: 8, Cin: 36, Cout: 36, K: 1, Dilation: 1}
 		c := add("conv "+tile.name, func(c *barrierCase) []Op {
 			n := s.N * s.H * s.W
 			x, w := c.normals(n*s.Cin), c.normals(s.Cout*s.Cin)
@@ -88,7 +88,7 @@ func barrierCases() []*barrierCase {
 	}
 	// Sums of four steps on tensor cores: stages are filled again.
 	for _, tile := range tensorTiles {
-		s := ConvShape{N: 1, H: 4, W: 8, Cin: 64, Cout: 64, K: 1, Dilation: 1}
+		s := ConvShape{N: 1, H: 16, W: 8, Cin: 64, Cout: 64, K: 1, Dilation: 1}
 		c := add("conv "+tile.name, func(c *barrierCase) []Op {
 			n := s.N * s.H * s.W
 			x, dy, w := c.normals(n*s.Cin), c.normals(n*s.Cout), c.normals(s.Cout*s.Cin)

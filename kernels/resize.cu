@@ -2,6 +2,7 @@
 // successive channels of one pixel of the result (4: aligned, C a multiple of 4) and adds what it depends on in the order
 // of the reference. The second dimension of the grid is images.
 #include "common.cuh"
+#include "epilogue.cuh"
 
 // Source is the source coordinate of an output pixel along one side: whole part and fraction.
 struct Source {
@@ -60,7 +61,7 @@ template <int V> __device__ __forceinline__ void write(float *p, const float *v)
 }
 
 // bilinear writes y, of hout x wout pixels.
-template <int V> __device__ __forceinline__ void bilinear(float *y, const float *x, int images, int h, int w, int hout, int wout, int c)
+template <int V> __device__ __forceinline__ void bilinear(const Steps &s, const float *x, int images, int h, int w, int hout, int wout, int c)
 {
     u32 at = blockIdx.x * blockDim.x + threadIdx.x, lanes = (u32)c / V, q = at / lanes;
     int k = V * (int)(at - q * lanes), i = (int)(q / (u32)wout), j = (int)(q - (u32)i * (u32)wout);
@@ -78,16 +79,17 @@ template <int V> __device__ __forceinline__ void bilinear(float *y, const float 
         accumulate<V>(sum, p + c, w01);
         accumulate<V>(sum, p + (i64)w * c, w10);
         accumulate<V>(sum, p + (i64)w * c + c, w11);
-        write<V>(y + (i64)n * hout * wout * c + (i64)at * V, sum);
+        finish<V>(s, sum, (i64)n * hout * wout * c + (i64)at * V);
     }
 }
 
-extern "C" __global__ void __launch_bounds__(256) resize(float *y, const float *x, int v, int images, int h, int w, int hout, int wout, int c)
+extern "C" __global__ void __launch_bounds__(256) resize(float *y, const float *x, int v, int images, int h, int w, int hout, int wout, int c, const float *with1, float *to1, const float *with2, float *to2, int kinds)
 {
+    Steps e = {y, with1, to1, with2, to2, kinds};
     if (v == 4)
-        bilinear<4>(y, x, images, h, w, hout, wout, c);
+        bilinear<4>(e, x, images, h, w, hout, wout, c);
     else
-        bilinear<1>(y, x, images, h, w, hout, wout, c);
+        bilinear<1>(e, x, images, h, w, hout, wout, c);
 }
 
 // bilinear_grad writes dx, of h x w pixels.

@@ -61,8 +61,8 @@ func TestStepTraffic(t *testing.T) {
 		launches  int
 		beside    int // bytes
 	}{
-		{kernels.Float32, 634, 36_312_098_704},
-		{kernels.TF32, 634, 33_232_725_904},
+		{kernels.Float32, 454, 23_074_875_280},
+		{kernels.TF32, 454, 19_995_502_480},
 	} {
 		beside := 0
 		counts := cifar10Launches(t, c.precision)
