@@ -8,105 +8,73 @@
 //	softplus  y = ln(1 + e^x)               dx = dy (1 - e^-y)
 #include "common.cuh"
 
-extern "C" __global__ void elu(float *y, const float *x, u64 n)
-{
-    i64 i = flat_quad();
-    if (i >= (i64)n) return;
-    Quad q = load4(x + i, (i64)n - i);
-#pragma unroll
-    for (int j = 0; j < 4; j++) q.v[j] = q.v[j] > 0.0f ? q.v[j] : expm1f(q.v[j]);
-    store4(y + i, q, (i64)n - i);
-}
+// What an activation is: its value at x, and its derivative times g, from y or for swish from x.
+struct Elu {
+    static __device__ __forceinline__ float value(float x) { return x > 0.0f ? x : expm1f(x); }
+    static __device__ __forceinline__ float grad(float g, float y) { return y > 0.0f ? g : g * (y + 1.0f); }
+};
 
-extern "C" __global__ void elu_grad(float *dx, const float *dy, const float *y, u64 n)
-{
-    i64 i = flat_quad();
-    if (i >= (i64)n) return;
-    Quad g = load4(dy + i, (i64)n - i), q = load4(y + i, (i64)n - i);
-#pragma unroll
-    for (int j = 0; j < 4; j++) g.v[j] = q.v[j] > 0.0f ? g.v[j] : g.v[j] * (q.v[j] + 1.0f);
-    store4(dx + i, g, (i64)n - i);
-}
+struct Relu {
+    static __device__ __forceinline__ float value(float x) { return x < 0.0f ? 0.0f : x; }
+    static __device__ __forceinline__ float grad(float g, float y) { return y > 0.0f ? g : 0.0f; }
+};
 
-extern "C" __global__ void relu(float *y, const float *x, u64 n)
-{
-    i64 i = flat_quad();
-    if (i >= (i64)n) return;
-    Quad q = load4(x + i, (i64)n - i);
-#pragma unroll
-    for (int j = 0; j < 4; j++) q.v[j] = q.v[j] < 0.0f ? 0.0f : q.v[j];
-    store4(y + i, q, (i64)n - i);
-}
+struct Lrelu {
+    static __device__ __forceinline__ float value(float x) { return x < 0.0f ? 0.2f * x : x; }
+    static __device__ __forceinline__ float grad(float g, float y) { return y > 0.0f ? g : 0.2f * g; }
+};
 
-extern "C" __global__ void relu_grad(float *dx, const float *dy, const float *y, u64 n)
-{
-    i64 i = flat_quad();
-    if (i >= (i64)n) return;
-    Quad g = load4(dy + i, (i64)n - i), q = load4(y + i, (i64)n - i);
-#pragma unroll
-    for (int j = 0; j < 4; j++) g.v[j] = q.v[j] > 0.0f ? g.v[j] : 0.0f;
-    store4(dx + i, g, (i64)n - i);
-}
-
-extern "C" __global__ void lrelu(float *y, const float *x, u64 n)
-{
-    i64 i = flat_quad();
-    if (i >= (i64)n) return;
-    Quad q = load4(x + i, (i64)n - i);
-#pragma unroll
-    for (int j = 0; j < 4; j++) q.v[j] = q.v[j] < 0.0f ? 0.2f * q.v[j] : q.v[j];
-    store4(y + i, q, (i64)n - i);
-}
-
-extern "C" __global__ void lrelu_grad(float *dx, const float *dy, const float *y, u64 n)
-{
-    i64 i = flat_quad();
-    if (i >= (i64)n) return;
-    Quad g = load4(dy + i, (i64)n - i), q = load4(y + i, (i64)n - i);
-#pragma unroll
-    for (int j = 0; j < 4; j++) g.v[j] = q.v[j] > 0.0f ? g.v[j] : 0.2f * g.v[j];
-    store4(dx + i, g, (i64)n - i);
-}
-
-extern "C" __global__ void swish(float *y, const float *x, u64 n)
-{
-    i64 i = flat_quad();
-    if (i >= (i64)n) return;
-    Quad q = load4(x + i, (i64)n - i);
-#pragma unroll
-    for (int j = 0; j < 4; j++) q.v[j] = q.v[j] / (1.0f + expf(-q.v[j]));
-    store4(y + i, q, (i64)n - i);
-}
-
-extern "C" __global__ void swish_grad(float *dx, const float *dy, const float *x, u64 n)
-{
-    i64 i = flat_quad();
-    if (i >= (i64)n) return;
-    Quad g = load4(dy + i, (i64)n - i), q = load4(x + i, (i64)n - i);
-#pragma unroll
-    for (int j = 0; j < 4; j++) {
-        float s = 1.0f / (1.0f + expf(-q.v[j]));
-        g.v[j] = g.v[j] * s * (1.0f + q.v[j] * (1.0f - s));
+struct Swish {
+    static __device__ __forceinline__ float value(float x) { return x / (1.0f + expf(-x)); }
+    static __device__ __forceinline__ float grad(float g, float x)
+    {
+        float s = 1.0f / (1.0f + expf(-x));
+        return g * s * (1.0f + x * (1.0f - s));
     }
-    store4(dx + i, g, (i64)n - i);
-}
+};
 
-extern "C" __global__ void softplus(float *y, const float *x, u64 n)
+struct Softplus {
+    static __device__ __forceinline__ float value(float x) { return fmaxf(x, 0.0f) + log1pf(expf(-fabsf(x))); }
+    static __device__ __forceinline__ float grad(float g, float y) { return g * -expm1f(-y); }
+};
+
+template <typename F, typename T> static __device__ __forceinline__ void forward(T *y, const T *x, u64 n)
 {
     i64 i = flat_quad();
     if (i >= (i64)n) return;
     Quad q = load4(x + i, (i64)n - i);
 #pragma unroll
-    for (int j = 0; j < 4; j++) q.v[j] = fmaxf(q.v[j], 0.0f) + log1pf(expf(-fabsf(q.v[j])));
+    for (int j = 0; j < 4; j++) q.v[j] = F::value(q.v[j]);
     store4(y + i, q, (i64)n - i);
 }
 
-extern "C" __global__ void softplus_grad(float *dx, const float *dy, const float *y, u64 n)
+template <typename F, typename T> static __device__ __forceinline__ void backward(T *dx, const T *dy, const T *at, u64 n)
 {
     i64 i = flat_quad();
     if (i >= (i64)n) return;
-    Quad g = load4(dy + i, (i64)n - i), q = load4(y + i, (i64)n - i);
+    Quad g = load4(dy + i, (i64)n - i), q = load4(at + i, (i64)n - i);
 #pragma unroll
-    for (int j = 0; j < 4; j++) g.v[j] = g.v[j] * -expm1f(-q.v[j]);
+    for (int j = 0; j < 4; j++) g.v[j] = F::grad(g.v[j], q.v[j]);
     store4(dx + i, g, (i64)n - i);
 }
+
+extern "C" __global__ void elu(float *y, const float *x, u64 n) { forward<Elu>(y, x, n); }
+extern "C" __global__ void elu_bf16(bf16 *y, const bf16 *x, u64 n) { forward<Elu>(y, x, n); }
+extern "C" __global__ void elu_grad(float *dx, const float *dy, const float *y, u64 n) { backward<Elu>(dx, dy, y, n); }
+extern "C" __global__ void elu_grad_bf16(bf16 *dx, const bf16 *dy, const bf16 *y, u64 n) { backward<Elu>(dx, dy, y, n); }
+extern "C" __global__ void relu(float *y, const float *x, u64 n) { forward<Relu>(y, x, n); }
+extern "C" __global__ void relu_bf16(bf16 *y, const bf16 *x, u64 n) { forward<Relu>(y, x, n); }
+extern "C" __global__ void relu_grad(float *dx, const float *dy, const float *y, u64 n) { backward<Relu>(dx, dy, y, n); }
+extern "C" __global__ void relu_grad_bf16(bf16 *dx, const bf16 *dy, const bf16 *y, u64 n) { backward<Relu>(dx, dy, y, n); }
+extern "C" __global__ void lrelu(float *y, const float *x, u64 n) { forward<Lrelu>(y, x, n); }
+extern "C" __global__ void lrelu_bf16(bf16 *y, const bf16 *x, u64 n) { forward<Lrelu>(y, x, n); }
+extern "C" __global__ void lrelu_grad(float *dx, const float *dy, const float *y, u64 n) { backward<Lrelu>(dx, dy, y, n); }
+extern "C" __global__ void lrelu_grad_bf16(bf16 *dx, const bf16 *dy, const bf16 *y, u64 n) { backward<Lrelu>(dx, dy, y, n); }
+extern "C" __global__ void swish(float *y, const float *x, u64 n) { forward<Swish>(y, x, n); }
+extern "C" __global__ void swish_bf16(bf16 *y, const bf16 *x, u64 n) { forward<Swish>(y, x, n); }
+extern "C" __global__ void swish_grad(float *dx, const float *dy, const float *x, u64 n) { backward<Swish>(dx, dy, x, n); }
+extern "C" __global__ void swish_grad_bf16(bf16 *dx, const bf16 *dy, const bf16 *x, u64 n) { backward<Swish>(dx, dy, x, n); }
+extern "C" __global__ void softplus(float *y, const float *x, u64 n) { forward<Softplus>(y, x, n); }
+extern "C" __global__ void softplus_bf16(bf16 *y, const bf16 *x, u64 n) { forward<Softplus>(y, x, n); }
+extern "C" __global__ void softplus_grad(float *dx, const float *dy, const float *y, u64 n) { backward<Softplus>(dx, dy, y, n); }
+extern "C" __global__ void softplus_grad_bf16(bf16 *dx, const bf16 *dy, const bf16 *y, u64 n) { backward<Softplus>(dx, dy, y, n); }

@@ -1,4 +1,4 @@
-// What the kernels share: random numbers, the state block, and accesses of four floats.
+// What the kernels share: random numbers, the state block, and accesses of several values.
 //
 // The random numbers are those of noise.go bit for bit: the same float32 operations in the same order, every product
 // rounded before it is added. The intrinsics __fmul_rn and __fadd_rn are what keeps the compiler from fusing the two,
@@ -135,6 +135,68 @@ __device__ __forceinline__ void sin_cos_turn(u32 x, float &sin, float &cos)
 // Quad is four successive floats.
 struct Quad { float v[4]; };
 
+// bf16 is a bfloat16 in memory. Kernels compute in float: widen is exact, narrow rounds to the nearest, ties to even.
+// Kernels with T = float and T = bf16 are two entries, NAME and NAME_bf16.
+struct bf16 { unsigned short bits; };
+
+__device__ __forceinline__ float widen(float v) { return v; }
+__device__ __forceinline__ float widen(bf16 v) { return __uint_as_float((u32)v.bits << 16); }
+
+template <typename T> __device__ __forceinline__ T narrow(float v);
+template <> __device__ __forceinline__ float narrow<float>(float v) { return v; }
+template <> __device__ __forceinline__ bf16 narrow<bf16>(float v)
+{
+    bf16 r;
+    asm("cvt.rn.bf16.f32 %0, %1;" : "=h"(r.bits) : "f"(v));
+    return r;
+}
+
+// pack is two bf16 in a word, the first in its lower half.
+__device__ __forceinline__ u32 pack(float first, float second)
+{
+    u32 r;
+    asm("cvt.rn.bf16x2.f32 %0, %1, %2;" : "=r"(r) : "f"(second), "f"(first));
+    return r;
+}
+
+// read and write are accesses of V = 1 or 4 successive values, aligned to all of them.
+template <int V> __device__ __forceinline__ void read(float *v, const float *p)
+{
+    if (V == 4) {
+        float4 q = *(const float4 *)p;
+        v[0] = q.x, v[1] = q.y, v[2] = q.z, v[3] = q.w;
+    } else {
+        v[0] = *p;
+    }
+}
+
+template <int V> __device__ __forceinline__ void read(float *v, const bf16 *p)
+{
+    if (V == 4) {
+        uint2 q = *(const uint2 *)p;
+        v[0] = __uint_as_float(q.x << 16), v[1] = __uint_as_float(q.x & 0xffff0000u);
+        v[2] = __uint_as_float(q.y << 16), v[3] = __uint_as_float(q.y & 0xffff0000u);
+    } else {
+        v[0] = widen(*p);
+    }
+}
+
+template <int V> __device__ __forceinline__ void write(float *p, const float *v)
+{
+    if (V == 4)
+        *(float4 *)p = make_float4(v[0], v[1], v[2], v[3]);
+    else
+        *p = v[0];
+}
+
+template <int V> __device__ __forceinline__ void write(bf16 *p, const float *v)
+{
+    if (V == 4)
+        *(uint2 *)p = make_uint2(pack(v[0], v[1]), pack(v[2], v[3]));
+    else
+        *p = narrow<bf16>(v[0]);
+}
+
 // normals turns four words into four standard normals by Box-Muller.
 __device__ __forceinline__ Quad normals(const Words &x)
 {
@@ -153,30 +215,32 @@ __device__ __forceinline__ Quad normals(const Words &x)
 // aligned16 says whether p can be read 16 bytes at a time.
 __device__ __forceinline__ bool aligned16(const void *p) { return ((u64)p & 15) == 0; }
 
-// load4 reads up to four floats from p on, in one access where they are four and aligned; the others are 0.
-__device__ __forceinline__ Quad load4(const float *p, i64 count)
+// aligned4 says whether p can be read four values at a time.
+template <typename T> __device__ __forceinline__ bool aligned4(const T *p) { return ((u64)p & (4 * sizeof(T) - 1)) == 0; }
+
+// load4 reads up to four values from p on, in one access where they are four and aligned; the others are 0.
+template <typename T> __device__ __forceinline__ Quad load4(const T *p, i64 count)
 {
     Quad q;
-    if (count >= 4 && aligned16(p)) {
-        float4 v = *(const float4 *)p;
-        q.v[0] = v.x, q.v[1] = v.y, q.v[2] = v.z, q.v[3] = v.w;
+    if (count >= 4 && aligned4(p)) {
+        read<4>(q.v, p);
         return q;
     }
 #pragma unroll
-    for (int i = 0; i < 4; i++) q.v[i] = i < count ? p[i] : 0.0f;
+    for (int i = 0; i < 4; i++) q.v[i] = i < count ? widen(p[i]) : 0.0f;
     return q;
 }
 
-// store4 writes the first count of four floats, in one access where they are four and aligned.
-__device__ __forceinline__ void store4(float *p, const Quad &q, i64 count)
+// store4 writes the first count of four values, in one access where they are four and aligned.
+template <typename T> __device__ __forceinline__ void store4(T *p, const Quad &q, i64 count)
 {
-    if (count >= 4 && aligned16(p)) {
-        *(float4 *)p = make_float4(q.v[0], q.v[1], q.v[2], q.v[3]);
+    if (count >= 4 && aligned4(p)) {
+        write<4>(p, q.v);
         return;
     }
 #pragma unroll
     for (int i = 0; i < 4; i++)
-        if (i < count) p[i] = q.v[i];
+        if (i < count) p[i] = narrow<T>(q.v[i]);
 }
 
 // first_row and row_stride share rows out over the blocks and their second dimension, quads of a row over the first:

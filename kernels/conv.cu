@@ -102,7 +102,7 @@ template <int BM, int BN, int TM, int TN> struct Tile {
 // is negative (the taps look the other way) and the weights of a term are a column of w in place of a row. V is the width of
 // accesses in words, 4 or 1.
 template <int BM, int BN, int TM, int TN, int V, bool GRAD>
-static __device__ __forceinline__ void conv_tile(const Steps &steps, const float *x, const float *w, const float *bias, ConvShape s)
+static __device__ __forceinline__ void conv_tile(const Steps<float> &steps, const float *x, const float *w, const float *bias, ConvShape s)
 {
     typedef Tile<BM, BN, TM, TN> Tile;
     const int T = Tile::THREADS;
@@ -254,7 +254,7 @@ static __device__ __forceinline__ void conv_tile(const Steps &steps, const float
             if (m >= s.pixels || o >= s.cout) break;
             float4 v = *(const float4 *)&shared.out[r][o - n0];
             Quad q = {{v.x + b[0], v.y + b[1], v.z + b[2], v.w + b[3]}};
-            finish(steps, q, m * s.cout + o, s.cout - o);
+            take_steps(steps, q, m * s.cout + o, s.cout - o);
         }
     }
 }
@@ -434,98 +434,98 @@ extern "C" __global__ void conv_grad_weight_sum(float *dw, float *db, const floa
 extern "C" __global__ void __launch_bounds__(128, 2) conv_128x128(float *y, const float *x, const float *weight, const float *bias, u64 pixels, int h, int w, int cin, int cout, int k, int dilation, const float *with1, float *to1, const float *with2, float *to2, int kinds)
 {
     ConvShape s = {(i64)pixels, h, w, cin, cout, k, dilation};
-    Steps e = {y, with1, to1, with2, to2, kinds};
+    Steps<float> e = {y, with1, to1, with2, to2, kinds};
     conv_tile<128, 128, 16, 8, 4, false>(e, x, weight, bias, s);
 }
 
 extern "C" __global__ void __launch_bounds__(128, 3) conv_128x64(float *y, const float *x, const float *weight, const float *bias, u64 pixels, int h, int w, int cin, int cout, int k, int dilation, const float *with1, float *to1, const float *with2, float *to2, int kinds)
 {
     ConvShape s = {(i64)pixels, h, w, cin, cout, k, dilation};
-    Steps e = {y, with1, to1, with2, to2, kinds};
+    Steps<float> e = {y, with1, to1, with2, to2, kinds};
     conv_tile<128, 64, 8, 8, 4, false>(e, x, weight, bias, s);
 }
 
 extern "C" __global__ void __launch_bounds__(128) conv_64x64(float *y, const float *x, const float *weight, const float *bias, u64 pixels, int h, int w, int cin, int cout, int k, int dilation, const float *with1, float *to1, const float *with2, float *to2, int kinds)
 {
     ConvShape s = {(i64)pixels, h, w, cin, cout, k, dilation};
-    Steps e = {y, with1, to1, with2, to2, kinds};
+    Steps<float> e = {y, with1, to1, with2, to2, kinds};
     conv_tile<64, 64, 8, 4, 4, false>(e, x, weight, bias, s);
 }
 
 extern "C" __global__ void __launch_bounds__(128, 4) conv_128x32(float *y, const float *x, const float *weight, const float *bias, u64 pixels, int h, int w, int cin, int cout, int k, int dilation, const float *with1, float *to1, const float *with2, float *to2, int kinds)
 {
     ConvShape s = {(i64)pixels, h, w, cin, cout, k, dilation};
-    Steps e = {y, with1, to1, with2, to2, kinds};
+    Steps<float> e = {y, with1, to1, with2, to2, kinds};
     conv_tile<128, 32, 8, 4, 4, false>(e, x, weight, bias, s);
 }
 
 extern "C" __global__ void __launch_bounds__(64) conv_32x32(float *y, const float *x, const float *weight, const float *bias, u64 pixels, int h, int w, int cin, int cout, int k, int dilation, const float *with1, float *to1, const float *with2, float *to2, int kinds)
 {
     ConvShape s = {(i64)pixels, h, w, cin, cout, k, dilation};
-    Steps e = {y, with1, to1, with2, to2, kinds};
+    Steps<float> e = {y, with1, to1, with2, to2, kinds};
     conv_tile<32, 32, 4, 4, 4, false>(e, x, weight, bias, s);
 }
 
 extern "C" __global__ void __launch_bounds__(128) conv_64x64_any(float *y, const float *x, const float *weight, const float *bias, u64 pixels, int h, int w, int cin, int cout, int k, int dilation, const float *with1, float *to1, const float *with2, float *to2, int kinds)
 {
     ConvShape s = {(i64)pixels, h, w, cin, cout, k, dilation};
-    Steps e = {y, with1, to1, with2, to2, kinds};
+    Steps<float> e = {y, with1, to1, with2, to2, kinds};
     conv_tile<64, 64, 8, 4, 1, false>(e, x, weight, bias, s);
 }
 
 extern "C" __global__ void __launch_bounds__(64) conv_32x32_any(float *y, const float *x, const float *weight, const float *bias, u64 pixels, int h, int w, int cin, int cout, int k, int dilation, const float *with1, float *to1, const float *with2, float *to2, int kinds)
 {
     ConvShape s = {(i64)pixels, h, w, cin, cout, k, dilation};
-    Steps e = {y, with1, to1, with2, to2, kinds};
+    Steps<float> e = {y, with1, to1, with2, to2, kinds};
     conv_tile<32, 32, 4, 4, 1, false>(e, x, weight, bias, s);
 }
 
 extern "C" __global__ void __launch_bounds__(128, 2) conv_grad_input_128x128(float *dx, const float *dy, const float *weight, u64 pixels, int h, int w, int cin, int cout, int k, int dilation, const float *with1, float *to1, const float *with2, float *to2, int kinds)
 {
     ConvShape s = {(i64)pixels, h, w, cout, cin, k, -dilation};
-    Steps e = {dx, with1, to1, with2, to2, kinds};
+    Steps<float> e = {dx, with1, to1, with2, to2, kinds};
     conv_tile<128, 128, 16, 8, 4, true>(e, dy, weight, 0, s);
 }
 
 extern "C" __global__ void __launch_bounds__(128, 3) conv_grad_input_128x64(float *dx, const float *dy, const float *weight, u64 pixels, int h, int w, int cin, int cout, int k, int dilation, const float *with1, float *to1, const float *with2, float *to2, int kinds)
 {
     ConvShape s = {(i64)pixels, h, w, cout, cin, k, -dilation};
-    Steps e = {dx, with1, to1, with2, to2, kinds};
+    Steps<float> e = {dx, with1, to1, with2, to2, kinds};
     conv_tile<128, 64, 8, 8, 4, true>(e, dy, weight, 0, s);
 }
 
 extern "C" __global__ void __launch_bounds__(128) conv_grad_input_64x64(float *dx, const float *dy, const float *weight, u64 pixels, int h, int w, int cin, int cout, int k, int dilation, const float *with1, float *to1, const float *with2, float *to2, int kinds)
 {
     ConvShape s = {(i64)pixels, h, w, cout, cin, k, -dilation};
-    Steps e = {dx, with1, to1, with2, to2, kinds};
+    Steps<float> e = {dx, with1, to1, with2, to2, kinds};
     conv_tile<64, 64, 8, 4, 4, true>(e, dy, weight, 0, s);
 }
 
 extern "C" __global__ void __launch_bounds__(128, 4) conv_grad_input_128x32(float *dx, const float *dy, const float *weight, u64 pixels, int h, int w, int cin, int cout, int k, int dilation, const float *with1, float *to1, const float *with2, float *to2, int kinds)
 {
     ConvShape s = {(i64)pixels, h, w, cout, cin, k, -dilation};
-    Steps e = {dx, with1, to1, with2, to2, kinds};
+    Steps<float> e = {dx, with1, to1, with2, to2, kinds};
     conv_tile<128, 32, 8, 4, 4, true>(e, dy, weight, 0, s);
 }
 
 extern "C" __global__ void __launch_bounds__(64) conv_grad_input_32x32(float *dx, const float *dy, const float *weight, u64 pixels, int h, int w, int cin, int cout, int k, int dilation, const float *with1, float *to1, const float *with2, float *to2, int kinds)
 {
     ConvShape s = {(i64)pixels, h, w, cout, cin, k, -dilation};
-    Steps e = {dx, with1, to1, with2, to2, kinds};
+    Steps<float> e = {dx, with1, to1, with2, to2, kinds};
     conv_tile<32, 32, 4, 4, 4, true>(e, dy, weight, 0, s);
 }
 
 extern "C" __global__ void __launch_bounds__(128) conv_grad_input_64x64_any(float *dx, const float *dy, const float *weight, u64 pixels, int h, int w, int cin, int cout, int k, int dilation, const float *with1, float *to1, const float *with2, float *to2, int kinds)
 {
     ConvShape s = {(i64)pixels, h, w, cout, cin, k, -dilation};
-    Steps e = {dx, with1, to1, with2, to2, kinds};
+    Steps<float> e = {dx, with1, to1, with2, to2, kinds};
     conv_tile<64, 64, 8, 4, 1, true>(e, dy, weight, 0, s);
 }
 
 extern "C" __global__ void __launch_bounds__(64) conv_grad_input_32x32_any(float *dx, const float *dy, const float *weight, u64 pixels, int h, int w, int cin, int cout, int k, int dilation, const float *with1, float *to1, const float *with2, float *to2, int kinds)
 {
     ConvShape s = {(i64)pixels, h, w, cout, cin, k, -dilation};
-    Steps e = {dx, with1, to1, with2, to2, kinds};
+    Steps<float> e = {dx, with1, to1, with2, to2, kinds};
     conv_tile<32, 32, 4, 4, 1, true>(e, dy, weight, 0, s);
 }
 

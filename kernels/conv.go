@@ -9,7 +9,7 @@
 //	dw[o,u,v,c] = sum over n,i,j of dy[n,i,j,o] x[n, i + d(u-K/2), j + d(v-K/2), c]
 //	db[o]       = sum over n,i,j of dy[n,i,j,o]
 //
-// In precision TF32 the factors of the products are rounded, see conv_tensor.go.
+// In precision TF32 the factors of the products are rounded, in BF16 they are bfloat16 in memory: see conv_tensor.go.
 
 package kernels
 
@@ -68,8 +68,8 @@ func (o Conv) Rows() int         { return o.N }
 func (o Conv) Ref(mem []float32) { o.RefRows(mem, 0, o.N) }
 func (o Conv) RefRows(mem []float32, lo, hi int) {
 	o.check(o.X, o.Y, o.Weight, o.Bias)
-	if o.OnTensorCores() {
-		o.refTensor(mem, lo, hi)
+	if factors := o.factors(); factors != nil {
+		o.refTensor(mem, lo, hi, factors)
 		return
 	}
 	w, b := o.Weight.Of(mem), o.Bias.Of(mem)
@@ -115,8 +115,8 @@ func (o ConvGradInput) Rows() int         { return o.N }
 func (o ConvGradInput) Ref(mem []float32) { o.RefRows(mem, 0, o.N) }
 func (o ConvGradInput) RefRows(mem []float32, lo, hi int) {
 	o.check(o.DX, o.DY, o.Weight, Buf{})
-	if o.OnTensorCores() {
-		o.refTensor(mem, lo, hi)
+	if factors := o.factors(); factors != nil {
+		o.refTensor(mem, lo, hi, factors)
 		return
 	}
 	w := o.Weight.Of(mem)
@@ -167,8 +167,8 @@ func (o ConvGradWeight) Operands() (reads, writes []Buf) {
 }
 func (o ConvGradWeight) Ref(mem []float32) {
 	o.check(o.X, o.DY, o.DWeight, o.DBias)
-	if o.OnTensorCores() {
-		o.refTensor(mem)
+	if factors := o.factors(); factors != nil {
+		o.refTensor(mem, factors)
 		return
 	}
 	dw, db := make([]float64, o.DWeight.N), make([]float64, o.Cout)

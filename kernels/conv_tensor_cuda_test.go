@@ -12,7 +12,24 @@ import (
 	"sigmaz/internal/approx"
 )
 
-var allTensorTiles = []cudaTile{tile128x128tf32, tile128x64tf32, tile64x64tf32, tile128x32tf32, tile32x128tf32}
+// kinds are the operands of tensor cores.
+var kinds = []struct {
+	Element
+	Precision
+	tiles []cudaTile
+}{
+	{Words, TF32, []cudaTile{tile128x128tf32, tile128x64tf32, tile64x64tf32, tile128x32tf32, tile32x128tf32}},
+	{BFloat16, BF16, []cudaTile{tile128x128bf16, tile128x64bf16, tile64x64bf16, tile128x32bf16, tile32x128bf16}},
+}
+
+// tileNames returns the names of a tile's kernels.
+func tileNames(tile cudaTile) (conv, gradInput, gradWeight string) {
+	if k, ok := bf16Kernels[tile]; ok {
+		return k.conv.name, k.gradInput.name, k.gradWeight.name
+	}
+	k := tileKernels[tile]
+	return k.conv.name, k.gradInput.name, k.gradWeight.name
+}
 
 // Every tile computes forward convolutions and input gradients, with the same bits.
 func TestTensorTiles(t *testing.T) {
@@ -25,39 +42,45 @@ func TestTensorTiles(t *testing.T) {
 		{N: 150, H: 1, W: 1, Cin: 32, Cout: 64, K: 1, Dilation: 1},
 	} {
 		px, nx, nw := g.N*g.H*g.W, g.N*g.H*g.W*g.Cin, g.Cout*g.K*g.K*g.Cin
-		bits := map[string][]float32{}
-		for k := range 2 * len(allTensorTiles) {
-			tile := allTensorTiles[k/2]
-			if tileKernels[tile].conv.name == "" {
-				continue
-			}
-			t.Run(fmt.Sprintf("%dx%dx%d-%d/%s/%d", g.H, g.W, g.Cin, g.Cout, tile.name, k%2), func(t *testing.T) {
-				testTile = &tile
-				var o operands
-				x, dy, y, dx := o.normals(nx), o.normals(px*g.Cout), o.out(px*g.Cout), o.out(nx)
-				o.out(k % 2) // weights need not be aligned
-				w := o.normals(nw)
-				ops := []Op{Conv{ConvShape: g, X: x, Weight: w, Bias: o.normals(g.Cout), Y: y, Precision: TF32},
-					ConvGradInput{ConvShape: g, DY: dy, Weight: w, DX: dx, Precision: TF32}}
-				got := o.run(t, b, ops...)
-				for _, op := range ops {
-					op.Ref(o.mem)
+		for _, kind := range kinds {
+			bits := map[string][]float32{}
+			for k := range 2 * len(kind.tiles) {
+				tile, e, p := kind.tiles[k/2], kind.Element, kind.Precision
+				if name, _, _ := tileNames(tile); name == "" {
+					continue
 				}
-				for name, w := range map[string]Buf{"y": y, "dx": dx} {
-					if err := approx.Compare(name, w.Of(got), w.Of(o.mem), approx.RelMax(2e-6)); err != nil {
-						t.Error(err)
+				t.Run(fmt.Sprintf("%dx%dx%d-%d/%s/%d", g.H, g.W, g.Cin, g.Cout, tile.name, k%2), func(t *testing.T) {
+					testTile = &tile
+					var o operands
+					x, dy, y, dx := o.of(e, nx), o.of(e, px*g.Cout), o.of(e, px*g.Cout), o.of(e, nx)
+					o.out(k % 2) // weights need not be aligned
+					w := o.of(e, nw)
+					ops := []Op{Conv{ConvShape: g, X: x, Weight: w, Bias: o.normals(g.Cout), Y: y, Precision: p},
+						ConvGradInput{ConvShape: g, DY: dy, Weight: w, DX: dx, Precision: p}}
+					got := o.run(t, b, ops...)
+					for _, op := range ops {
+						Reference(op, o.mem)
 					}
-					if bits[name] == nil {
-						bits[name] = w.Of(got)
+					tol := approx.RelMax(2e-6)
+					if e == BFloat16 { // rounded on both sides of a tie
+						tol.Rel = 1. / 128
 					}
-					for i, v := range w.Of(got) {
-						if math.Float32bits(v) != math.Float32bits(bits[name][i]) {
-							t.Fatalf("%s, word %d: %x, with another tile %x",
-								name, i, math.Float32bits(v), math.Float32bits(bits[name][i]))
+					for name, w := range map[string]Buf{"y": y, "dx": dx} {
+						if err := approx.Compare(name, w.Load(got), w.Load(o.mem), tol); err != nil {
+							t.Error(err)
+						}
+						if bits[name] == nil {
+							bits[name] = w.Load(got)
+						}
+						for i, v := range w.Load(got) {
+							if math.Float32bits(v) != math.Float32bits(bits[name][i]) {
+								t.Fatalf("%s, value %d: %x, with another tile %x",
+									name, i, math.Float32bits(v), math.Float32bits(bits[name][i]))
+							}
 						}
 					}
-				}
-			})
+				})
+			}
 		}
 	}
 }
@@ -73,47 +96,53 @@ func TestTensorSplits(t *testing.T) {
 		{ConvShape{N: 3, H: 14, W: 15, Cin: 32, Cout: 32, K: 3, Dilation: 1}, 4},
 		{ConvShape{N: 2, H: 24, W: 15, Cin: 32, Cout: 64, K: 1, Dilation: 1}, 132},
 		{ConvShape{N: 777, H: 1, W: 1, Cin: 64, Cout: 96, K: 1, Dilation: 1}, 0},
-		{ConvShape{N: 1501, H: 1, W: 1, Cin: 128, Cout: 128, K: 1, Dilation: 1}, 1},
+		{ConvShape{N: 3001, H: 1, W: 1, Cin: 128, Cout: 128, K: 1, Dilation: 1}, 1},
 	} {
-		var o operands
-		g := c.ConvShape
-		px := g.N * g.H * g.W
-		op := ConvGradWeight{ConvShape: g, X: o.normals(px * g.Cin), DY: o.normals(px * g.Cout),
-			DWeight: o.out(g.Cout * g.K * g.K * g.Cin), DBias: o.out(g.Cout), Precision: TF32,
-			Multiprocessors: c.multiprocessors}
-		s := op.cudaSplit()
-		if s.parts < 2 || s.parts*s.part == px {
-			t.Errorf("%+v: %d parts of %d pixels", g, s.parts, s.part)
-		}
-		tiles[s.tile.name] = true
-		got := o.run(t, b, op)
-		op.Ref(o.mem)
-		for _, w := range []Buf{op.DWeight, op.DBias} {
-			if err := approx.Compare(fmt.Sprint(g, s.tile.name), w.Of(got), w.Of(o.mem), approx.RelMax(2e-6)); err != nil {
-				t.Error(err)
+		for _, kind := range kinds {
+			var o operands
+			g := c.ConvShape
+			px := g.N * g.H * g.W
+			op := ConvGradWeight{ConvShape: g, X: o.of(kind.Element, px*g.Cin), DY: o.of(kind.Element, px*g.Cout),
+				DWeight: o.out(g.Cout * g.K * g.K * g.Cin), DBias: o.out(g.Cout), Precision: kind.Precision,
+				Multiprocessors: c.multiprocessors}
+			s := op.cudaSplit()
+			if s.parts < 2 || s.parts*s.part == px {
+				t.Errorf("%+v in %s: %d parts of %d pixels", g, kind.Precision, s.parts, s.part)
+			}
+			tiles[s.tile.name] = true
+			got := o.run(t, b, op)
+			Reference(op, o.mem)
+			for _, w := range []Buf{op.DWeight, op.DBias} {
+				if err := approx.Compare(fmt.Sprint(g, s.tile.name), w.Of(got), w.Of(o.mem), approx.RelMax(2e-6)); err != nil {
+					t.Error(err)
+				}
 			}
 		}
 	}
-	for _, tile := range allTensorTiles {
-		if tileKernels[tile].gradWeight.name != "" && !tiles[tile.name] {
-			t.Errorf("no shape has tile %s", tile.name)
+	for _, kind := range kinds {
+		for _, tile := range kind.tiles {
+			if _, _, name := tileNames(tile); name != "" && !tiles[tile.name] {
+				t.Errorf("no shape has tile %s", tile.name)
+			}
 		}
 	}
 }
 
 // Each tile has the kernels with its name, where it has any.
 func TestTensorTileKernels(t *testing.T) {
-	for _, tile := range allTensorTiles {
-		k := tileKernels[tile]
-		for prefix, name := range map[string]string{
-			"conv_": k.conv.name, "conv_grad_input_": k.gradInput.name, "conv_grad_weight_": k.gradWeight.name,
-		} {
-			if name != "" && name != prefix+tile.name {
-				t.Errorf("tile %s has kernel %s, expected %s", tile.name, name, prefix+tile.name)
+	for _, kind := range kinds {
+		for _, tile := range kind.tiles {
+			conv, gradInput, gradWeight := tileNames(tile)
+			for prefix, name := range map[string]string{
+				"conv_": conv, "conv_grad_input_": gradInput, "conv_grad_weight_": gradWeight,
+			} {
+				if name != "" && name != prefix+tile.name {
+					t.Errorf("tile %s has kernel %s, expected %s", tile.name, name, prefix+tile.name)
+				}
 			}
-		}
-		if k.conv.name == "" && k.gradWeight.name == "" || (k.conv.name == "") != (k.gradInput.name == "") {
-			t.Errorf("tile %s lacks kernels", tile.name)
+			if conv == "" && gradWeight == "" || (conv == "") != (gradInput == "") {
+				t.Errorf("tile %s lacks kernels", tile.name)
+			}
 		}
 	}
 }

@@ -86,7 +86,7 @@ func (o ConvGradWeight) cudaSplit() cudaSplit {
 	tiles, multiprocessors := wideWeightTiles, o.Multiprocessors
 	switch {
 	case o.OnTensorCores():
-		tiles = tensorWeightTiles
+		tiles = tensorWeightTiles[o.X.Element]
 		if multiprocessors == 0 { // of a run that was begun in float32 on a CPU, or in an older version
 			multiprocessors = 132
 		}

@@ -121,12 +121,12 @@ func TestTileOf(t *testing.T) {
 		{132, 8 * 256, 128, wideTiles, tile32x32},
 		{132, 128 * 1024, 128, anyTiles, tile64x64n},
 		{132, 128 * 1024, 32, anyTiles, tile32x32n},
-		{132, 128 * 256, 256, tensorTiles, tile128x128tf32},
-		{132, 128 * 256, 128, tensorTiles, tile128x128tf32},
-		{132, 128 * 256, 64, tensorTiles, tile128x64tf32},
-		{132, 128 * 256, 32, tensorTiles, tile128x32tf32},
-		{132, 1024, 128, tensorTiles, tile64x64tf32},
-		{4, 1024, 128, tensorTiles, tile128x128tf32},
+		{132, 128 * 256, 256, tensorTiles[Words], tile128x128tf32},
+		{132, 128 * 256, 128, tensorTiles[Words], tile128x128tf32},
+		{132, 128 * 256, 64, tensorTiles[Words], tile128x64tf32},
+		{132, 128 * 256, 32, tensorTiles[Words], tile128x32tf32},
+		{132, 1024, 128, tensorTiles[Words], tile64x64tf32},
+		{4, 1024, 128, tensorTiles[Words], tile128x128tf32},
 	} {
 		if got := tileOf(c.tiles, c.multiprocessors, c.pixels, c.channels); got != c.want {
 			t.Errorf("%d pixels, %d channels on %d multiprocessors: tile %s, expected %s",

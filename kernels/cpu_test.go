@@ -178,12 +178,12 @@ func TestSpecialValues(t *testing.T) {
 // The CPU refuses what it does not compute in.
 func TestCPUPrecision(t *testing.T) {
 	b := kernels.NewCPU(1)
-	for _, c := range kerneltest.Cases(kernels.TF32) {
+	for _, c := range kerneltest.Cases(kernels.TF32, kernels.BF16) {
 		a, err := b.Alloc(len(c.Init))
 		if err != nil {
 			t.Fatal(err)
 		}
-		want := "kernels: " + c.Op.Name() + " is to compute in tf32: the CPU computes in float32 only"
+		want := fmt.Sprintf("kernels: %s is to compute in %s: the CPU computes in float32 only", c.Op.Name(), c.Precision)
 		if _, err := b.Compile(a, []kernels.Op{c.Op}); err == nil || err.Error() != want {
 			t.Errorf("%s: %v, expected %s", c.Name, err, want)
 		}

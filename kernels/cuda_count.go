@@ -11,7 +11,10 @@
 
 package kernels
 
-import "strings"
+import (
+	"slices"
+	"strings"
+)
 
 // LaunchCount is what one launch moves and computes.
 type LaunchCount struct {
@@ -50,7 +53,7 @@ func CountLaunches(ops []Op, multiprocessors int) ([]LaunchCount, error) {
 // traffic is the bytes of a launch's operands.
 type traffic struct {
 	read, written int
-	values        int // words of the largest operand
+	values        int // of the largest operand
 }
 
 // traffic counts the operands of the launch at hand. What a kernel writes it reads too, if the operation says so and
@@ -58,7 +61,7 @@ type traffic struct {
 func (l *launcher) traffic() (t traffic) {
 	var read []Buf
 	for _, p := range l.pointers {
-		t.values = max(t.values, p.bytes/4)
+		t.values = max(t.values, p.values)
 		if p.writes {
 			t.written += p.bytes
 		} else {
@@ -88,26 +91,29 @@ var flopOfValue = map[string]int{
 	"conv_grad_weight_sum": 1,
 }
 
-// convolution is an operation that multiplies matrices, fused with others or not.
+// convolution is an operation that multiplies matrices.
 type convolution interface {
-	// geometry returns its shape and the words of its result.
-	geometry() (s ConvShape, result int)
+	geometry() ConvShape
+	results() []Buf
 }
 
-func (o Conv) geometry() (ConvShape, int)           { return o.ConvShape, o.Y.N }
-func (o ConvGradInput) geometry() (ConvShape, int)  { return o.ConvShape, o.DX.N }
-func (o ConvGradWeight) geometry() (ConvShape, int) { return o.ConvShape, o.DWeight.N + o.DBias.N }
+func (o Conv) geometry() ConvShape           { return o.ConvShape }
+func (o ConvGradInput) geometry() ConvShape  { return o.ConvShape }
+func (o ConvGradWeight) geometry() ConvShape { return o.ConvShape }
+func (o Conv) results() []Buf                { return []Buf{o.Y} }
+func (o ConvGradInput) results() []Buf       { return []Buf{o.DX} }
+func (o ConvGradWeight) results() []Buf      { return present(o.DWeight, o.DBias) }
 
 func (l launch) count() LaunchCount {
 	t := l.traffic
 	c := LaunchCount{Kernel: l.kernel, Read: t.read, Written: t.written, Beside: t.read + t.written, Asked: t.read,
-		FLOP: flopOfValue[l.kernel] * t.values}
+		FLOP: flopOfValue[strings.TrimSuffix(l.kernel, "_bf16")] * t.values}
 	of, operands := l.op, 0 // bytes of what the steps read
 	if f, ok := of.(fused); ok {
 		of = f.cudaFinisher
 		_, norm := of.(cudaWorkspacer) // several launches, of which one takes the steps
 		for _, s := range f.steps {
-			if s.op == nil || norm && !strings.HasSuffix(l.kernel, "_apply") {
+			if s.op == nil || norm && !strings.Contains(l.kernel, "_apply") {
 				continue
 			}
 			operands += s.with.N * s.with.Element.Size()
@@ -115,11 +121,11 @@ func (l launch) count() LaunchCount {
 		}
 	}
 	switch op, ok := of.(convolution); {
-	case l.kernel == "maxpool5" || l.kernel == "maxpool5_grad" || l.kernel == "avgpool5":
+	case strings.HasPrefix(l.kernel, "maxpool5") || strings.HasPrefix(l.kernel, "avgpool5"):
 		c.Asked = 25*(t.read-operands) + operands // less at the borders
-	case !ok || l.kernel == "conv_grad_weight_sum":
+	case !ok || l.kernel == "conv_grad_weight_sum" || l.kernel == "widen" || l.kernel == "narrow":
 	default:
-		s, result := op.geometry()
+		s := op.geometry()
 		c.FLOP += 2 * s.N * int(s.MACs())
 		// A tile reads its rows of the one factor and its columns of the other, for every term of its sums.
 		tile := l.tile()
@@ -133,10 +139,9 @@ func (l launch) count() LaunchCount {
 			terms *= s.Cin
 		}
 		c.Asked = operands + 4*l.grid[0]*terms*(tile.rows+tile.cols)
-		c.Beside = t.read + t.written - 4*result
 		factors, _ := of.Operands()
-		for _, b := range factors {
-			c.Beside -= 4 * b.N
+		for _, b := range slices.Concat(factors, op.results()) {
+			c.Beside -= b.Element.Size() * b.N
 		}
 	}
 	return c
@@ -144,8 +149,13 @@ func (l launch) count() LaunchCount {
 
 // tile returns the tile of a convolution's kernel.
 func (l launch) tile() cudaTile {
-	for t := range tileKernels {
-		if strings.HasSuffix(l.kernel, "_"+t.name) {
+	for t, k := range tileKernels {
+		if l.kernel == k.conv.name || l.kernel == k.gradInput.name || l.kernel == k.gradWeight.name {
+			return t
+		}
+	}
+	for t, k := range bf16Kernels {
+		if l.kernel == k.conv.name || l.kernel == k.gradInput.name || l.kernel == k.gradWeight.name {
 			return t
 		}
 	}

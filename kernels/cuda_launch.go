@@ -37,6 +37,7 @@ type launcher struct {
 // pointerArg is memory that a launch is given.
 type pointerArg struct {
 	window Buf // in the arena; absent for working memory
+	values int
 	bytes  int
 	writes bool
 }
@@ -56,10 +57,10 @@ type address uint64
 // work is a window of the working memory.
 type work struct{ off, words int }
 
-// some is a window of which a kernel reads only so many words.
+// some is a window of which a kernel reads only so many values.
 type some struct {
 	Buf
-	words int
+	values int
 }
 
 func (Buf) isPointer()     {}
@@ -87,19 +88,43 @@ var kernelNames = sync.OnceValue(func() map[string]bool {
 	return names
 })
 
+// twin returns the kernel, or its twin, for windows that all hold the same: what that is, it says too.
+func (l *launcher) twin(kernel string, windows ...pointer) (name string, e Element) {
+	first := true
+	for _, p := range windows {
+		if s, ok := p.(some); ok {
+			p = s.Buf
+		}
+		b, ok := p.(Buf)
+		switch {
+		case !ok:
+			l.fail("kernel %s takes windows of the arena, and is given %v", kernel, p)
+		case b.N > 0 && first:
+			first, e = false, b.Element
+		case b.N > 0 && b.Element != e:
+			l.fail("kernel %s is given windows of %v and of %v", kernel, e, b.Element)
+		}
+	}
+	if e == BFloat16 {
+		kernel += "_bf16"
+	}
+	return kernel, e
+}
+
 // read returns the address of what a kernel only reads.
-func (l *launcher) read(kernel, param string, p pointer) uint64 {
-	return l.address(kernel, param, p, false)
+func (l *launcher) read(kernel, param string, e Element, p pointer) uint64 {
+	return l.address(kernel, param, e, p, false)
 }
 
 // write returns the address of what a kernel writes.
-func (l *launcher) write(kernel, param string, p pointer) uint64 {
-	return l.address(kernel, param, p, true)
+func (l *launcher) write(kernel, param string, e Element, p pointer) uint64 {
+	return l.address(kernel, param, e, p, true)
 }
 
-// address returns the address of an argument. A window must lie in one that the operation lists as read or written:
-// this finds arguments in each other's place, and operands that are not listed, whose memory a plan would give away.
-func (l *launcher) address(kernel, param string, p pointer, writes bool) uint64 {
+// address returns the address of an argument. A window must hold what the kernel takes, and lie in one that the
+// operation lists as read or written: this finds arguments in each other's place, and operands that are not listed,
+// whose memory a plan would give away.
+func (l *launcher) address(kernel, param string, e Element, p pointer, writes bool) uint64 {
 	does, listed := "writes", l.writes
 	if !writes {
 		does, listed = "reads", slices.Concat(l.reads, l.writes)
@@ -108,21 +133,25 @@ func (l *launcher) address(kernel, param string, p pointer, writes bool) uint64 
 	case address:
 		return uint64(p)
 	case work:
-		l.pointers = append(l.pointers, pointerArg{bytes: 4 * p.words, writes: writes})
+		l.pointers = append(l.pointers, pointerArg{values: p.words, bytes: 4 * p.words, writes: writes})
 		return l.workspace + 4*uint64(p.off)
 	case some:
-		at := l.address(kernel, param, p.Buf, writes)
+		at := l.address(kernel, param, e, p.Buf, writes)
 		if n := len(l.pointers); n > 0 {
-			l.pointers[n-1].bytes = 4 * p.words
+			l.pointers[n-1].values, l.pointers[n-1].bytes = p.values, p.Element.Size()*p.values
 		}
 		return at
 	case Buf:
 		if p.N == 0 {
 			return 0
 		}
+		if p.Element != e {
+			l.fail("kernel %s %s %s of %v, and is given a window of %v", kernel, does, param, e, p.Element)
+			return 0
+		}
 		for _, w := range listed {
 			if w.Off <= p.Off && p.Off+p.Words() <= w.Off+w.Words() {
-				l.pointers = append(l.pointers, pointerArg{window: p, bytes: p.Element.Size() * p.N, writes: writes})
+				l.pointers = append(l.pointers, pointerArg{window: p, values: p.N, bytes: p.Element.Size() * p.N, writes: writes})
 				return l.arena + 4*uint64(p.Off)
 			}
 		}

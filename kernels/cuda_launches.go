@@ -9,15 +9,25 @@ import "sigmaz/cuda"
 // kernelList is every kernel, and what it takes as its PTX file has to say it.
 var kernelList = []kernel{
 	{"activation", "elu", "u64 u64 u64"},
+	{"activation", "elu_bf16", "u64 u64 u64"},
 	{"activation", "elu_grad", "u64 u64 u64 u64"},
+	{"activation", "elu_grad_bf16", "u64 u64 u64 u64"},
 	{"activation", "relu", "u64 u64 u64"},
+	{"activation", "relu_bf16", "u64 u64 u64"},
 	{"activation", "relu_grad", "u64 u64 u64 u64"},
+	{"activation", "relu_grad_bf16", "u64 u64 u64 u64"},
 	{"activation", "lrelu", "u64 u64 u64"},
+	{"activation", "lrelu_bf16", "u64 u64 u64"},
 	{"activation", "lrelu_grad", "u64 u64 u64 u64"},
+	{"activation", "lrelu_grad_bf16", "u64 u64 u64 u64"},
 	{"activation", "swish", "u64 u64 u64"},
+	{"activation", "swish_bf16", "u64 u64 u64"},
 	{"activation", "swish_grad", "u64 u64 u64 u64"},
+	{"activation", "swish_grad_bf16", "u64 u64 u64 u64"},
 	{"activation", "softplus", "u64 u64 u64"},
+	{"activation", "softplus_bf16", "u64 u64 u64"},
 	{"activation", "softplus_grad", "u64 u64 u64 u64"},
+	{"activation", "softplus_grad_bf16", "u64 u64 u64 u64"},
 	{"adam", "adam", "u64 u64 u64 u64 u64 u64 u64 u64 u64 u64 u64 u64 u32"},
 	{"conv", "conv_grad_weight_sum", "u64 u64 u64 u32 u64 u64 u64"},
 	{"conv", "conv_128x128", "u64 u64 u64 u64 u64 u32 u32 u32 u32 u32 u32 u64 u64 u64 u64 u32"},
@@ -51,6 +61,17 @@ var kernelList = []kernel{
 	{"conv_tensor", "conv_grad_weight_128x128_tf32", "u64 u64 u64 u64 u64 u64 u64 u32 u32 u32 u32 u32 u32"},
 	{"conv_tensor", "conv_grad_weight_64x64_tf32", "u64 u64 u64 u64 u64 u64 u64 u32 u32 u32 u32 u32 u32"},
 	{"conv_tensor", "conv_grad_weight_32x128_tf32", "u64 u64 u64 u64 u64 u64 u64 u32 u32 u32 u32 u32 u32"},
+	{"conv_tensor", "conv_bf16_128x128", "u64 u64 u64 u64 u64 u32 u32 u32 u32 u32 u32 u64 u64 u64 u64 u32"},
+	{"conv_tensor", "conv_bf16_128x64", "u64 u64 u64 u64 u64 u32 u32 u32 u32 u32 u32 u64 u64 u64 u64 u32"},
+	{"conv_tensor", "conv_bf16_64x64", "u64 u64 u64 u64 u64 u32 u32 u32 u32 u32 u32 u64 u64 u64 u64 u32"},
+	{"conv_tensor", "conv_bf16_128x32", "u64 u64 u64 u64 u64 u32 u32 u32 u32 u32 u32 u64 u64 u64 u64 u32"},
+	{"conv_tensor", "conv_grad_input_bf16_128x128", "u64 u64 u64 u64 u32 u32 u32 u32 u32 u32 u64 u64 u64 u64 u32"},
+	{"conv_tensor", "conv_grad_input_bf16_128x64", "u64 u64 u64 u64 u32 u32 u32 u32 u32 u32 u64 u64 u64 u64 u32"},
+	{"conv_tensor", "conv_grad_input_bf16_64x64", "u64 u64 u64 u64 u32 u32 u32 u32 u32 u32 u64 u64 u64 u64 u32"},
+	{"conv_tensor", "conv_grad_input_bf16_128x32", "u64 u64 u64 u64 u32 u32 u32 u32 u32 u32 u64 u64 u64 u64 u32"},
+	{"conv_tensor", "conv_grad_weight_bf16_128x128", "u64 u64 u64 u64 u64 u64 u64 u32 u32 u32 u32 u32 u32"},
+	{"conv_tensor", "conv_grad_weight_bf16_64x64", "u64 u64 u64 u64 u64 u64 u64 u32 u32 u32 u32 u32 u32"},
+	{"conv_tensor", "conv_grad_weight_bf16_32x128", "u64 u64 u64 u64 u64 u64 u64 u32 u32 u32 u32 u32 u32"},
 	{"langevin", "langevin", "u64 u64 u64 u64 u64 u32 u32 u32 u32"},
 	{"langevin", "denoise", "u64 u64 u64 u32 u32"},
 	{"langevin", "set_sigma", "u64 u64 u64 u64 u32 u32 u32"},
@@ -60,25 +81,40 @@ var kernelList = []kernel{
 	{"loss", "loss_grad", "u64 u64 u64 u64 u64 u64 u32 u32"},
 	{"loss", "record", "u64 u64 u64 u64 u32 u32"},
 	{"norm", "norm_sums", "u64 u64 u32 u32 u32 u32 u32"},
+	{"norm", "norm_sums_bf16", "u64 u64 u32 u32 u32 u32 u32"},
 	{"norm", "norm_grad_sums", "u64 u64 u64 u64 u32 u32 u32 u32 u32"},
+	{"norm", "norm_grad_sums_bf16", "u64 u64 u64 u64 u32 u32 u32 u32 u32"},
 	{"norm", "norm_finish", "u64 u64 u64 u64 u64 u64 u64 u32 u32 u32 u32"},
+	{"norm", "norm_finish_bf16", "u64 u64 u64 u64 u64 u64 u64 u32 u32 u32 u32"},
 	{"norm", "norm_apply", "u64 u64 u64 u64 u64 u64 u32 u64 u64 u64 u32 u32 u32 u32 u32 u64 u64 u64 u64 u32"},
+	{"norm", "norm_apply_bf16", "u64 u64 u64 u64 u64 u64 u32 u64 u64 u64 u32 u32 u32 u32 u32 u64 u64 u64 u64 u32"},
 	{"norm", "norm_grad_finish", "u64 u64 u64 u64 u64 u64 u32 u64 u64 u64 u32 u32 u32 u32"},
 	{"norm", "norm_grad_apply", "u64 u64 u64 u64 u64 u32 u32 u32 u32 u32 u64 u64 u64 u64 u32"},
+	{"norm", "norm_grad_apply_bf16", "u64 u64 u64 u64 u64 u32 u32 u32 u32 u32 u64 u64 u64 u64 u32"},
 	{"norm", "norm_grad_params", "u64 u64 u64 u64 u64 u32 u32 u32 u32"},
 	{"perturb", "perturb", "u64 u64 u64 u64 u64 u64 u64 u64 u64 u64 u32 u32 u32 u32 u32 u32 u32 u32 u32 u32 u32 u32"},
 	{"pool", "maxpool5", "u64 u64 u64 u32 u32 u32 u32 u32"},
+	{"pool", "maxpool5_bf16", "u64 u64 u64 u32 u32 u32 u32 u32"},
 	{"pool", "maxpool5_grad", "u64 u64 u64 u32 u32 u32 u32 u32 u64 u64 u64 u64 u32"},
+	{"pool", "maxpool5_grad_bf16", "u64 u64 u64 u32 u32 u32 u32 u32 u64 u64 u64 u64 u32"},
 	{"pool", "avgpool5", "u64 u64 u32 u32 u32 u32 u32 u64 u64 u64 u64 u32"},
+	{"pool", "avgpool5_bf16", "u64 u64 u32 u32 u32 u32 u32 u64 u64 u64 u64 u32"},
 	{"pool", "meanpool2", "u64 u64 u32 u32 u32 u32 u32 u64 u64 u64 u64 u32"},
+	{"pool", "meanpool2_bf16", "u64 u64 u32 u32 u32 u32 u32 u64 u64 u64 u64 u32"},
 	{"pool", "meanpool2_grad", "u64 u64 u32 u32 u32 u32 u32"},
+	{"pool", "meanpool2_grad_bf16", "u64 u64 u32 u32 u32 u32 u32"},
 	{"resize", "resize", "u64 u64 u32 u32 u32 u32 u32 u32 u32 u64 u64 u64 u64 u32"},
+	{"resize", "resize_bf16", "u64 u64 u32 u32 u32 u32 u32 u32 u32 u64 u64 u64 u64 u32"},
 	{"resize", "resize_grad", "u64 u64 u32 u32 u32 u32 u32 u32 u32"},
+	{"resize", "resize_grad_bf16", "u64 u64 u32 u32 u32 u32 u32 u32 u32"},
 	{"sigma", "div_sigma", "u64 u64 u64 u32 u32"},
 	{"sigma", "mlp_input", "u64 u64 u64 u64 u32 u32"},
 	{"sum", "add", "u64 u64 u64 u64"},
+	{"sum", "add_bf16", "u64 u64 u64 u64"},
 	{"sum", "affine", "u64 u64 f32 f32 u64"},
 	{"sum", "fill", "u64 f32 u64"},
+	{"sum", "narrow", "u64 u64 u64"},
+	{"sum", "widen", "u64 u64 u64"},
 }
 
 // activateKernel is a kernel that takes activateArgs.
@@ -94,15 +130,16 @@ var (
 
 // activateArgs has the parameters of the kernels of a activateKernel.
 type activateArgs struct {
-	y pointer // float *
-	x pointer // const float *
+	y pointer // float * or bf16 *
+	x pointer // const float * or const bf16 *
 	n uint64
 }
 
 func (l *launcher) activate(k activateKernel, grid gridDim, block blockDim, a activateArgs) {
-	l.launch(k.name, grid, block, cuda.NewArgs().
-		Ptr(l.write(k.name, "y", a.y)).
-		Ptr(l.read(k.name, "x", a.x)).
+	name, element := l.twin(k.name, a.y, a.x)
+	l.launch(name, grid, block, cuda.NewArgs().
+		Ptr(l.write(name, "y", element, a.y)).
+		Ptr(l.read(name, "x", element, a.x)).
 		U64(a.n))
 }
 
@@ -118,33 +155,35 @@ var (
 
 // activateGradArgs has the parameters of the kernels of a activateGradKernel.
 type activateGradArgs struct {
-	dx pointer // float *
-	dy pointer // const float *
-	y  pointer // const float *
+	dx pointer // float * or bf16 *
+	dy pointer // const float * or const bf16 *
+	y  pointer // const float * or const bf16 *
 	n  uint64
 }
 
 func (l *launcher) activateGrad(k activateGradKernel, grid gridDim, block blockDim, a activateGradArgs) {
-	l.launch(k.name, grid, block, cuda.NewArgs().
-		Ptr(l.write(k.name, "dx", a.dx)).
-		Ptr(l.read(k.name, "dy", a.dy)).
-		Ptr(l.read(k.name, "y", a.y)).
+	name, element := l.twin(k.name, a.dx, a.dy, a.y)
+	l.launch(name, grid, block, cuda.NewArgs().
+		Ptr(l.write(name, "dx", element, a.dx)).
+		Ptr(l.read(name, "dy", element, a.dy)).
+		Ptr(l.read(name, "y", element, a.y)).
 		U64(a.n))
 }
 
 // swishGradArgs has the parameters of kernel swish_grad.
 type swishGradArgs struct {
-	dx pointer // float *
-	dy pointer // const float *
-	x  pointer // const float *
+	dx pointer // float * or bf16 *
+	dy pointer // const float * or const bf16 *
+	x  pointer // const float * or const bf16 *
 	n  uint64
 }
 
 func (l *launcher) swishGrad(grid gridDim, block blockDim, a swishGradArgs) {
-	l.launch("swish_grad", grid, block, cuda.NewArgs().
-		Ptr(l.write("swish_grad", "dx", a.dx)).
-		Ptr(l.read("swish_grad", "dy", a.dy)).
-		Ptr(l.read("swish_grad", "x", a.x)).
+	name, element := l.twin("swish_grad", a.dx, a.dy, a.x)
+	l.launch(name, grid, block, cuda.NewArgs().
+		Ptr(l.write(name, "dx", element, a.dx)).
+		Ptr(l.read(name, "dy", element, a.dy)).
+		Ptr(l.read(name, "x", element, a.x)).
 		U64(a.n))
 }
 
@@ -167,12 +206,12 @@ type adamArgs struct {
 
 func (l *launcher) adam(grid gridDim, block blockDim, a adamArgs) {
 	l.launch("adam", grid, block, cuda.NewArgs().
-		Ptr(l.write("adam", "param", a.param)).
-		Ptr(l.read("adam", "grad", a.grad)).
-		Ptr(l.write("adam", "m", a.m)).
-		Ptr(l.write("adam", "v", a.v)).
-		Ptr(l.write("adam", "ema", a.ema)).
-		Ptr(l.read("adam", "state", a.state)).
+		Ptr(l.write("adam", "param", Words, a.param)).
+		Ptr(l.read("adam", "grad", Words, a.grad)).
+		Ptr(l.write("adam", "m", Words, a.m)).
+		Ptr(l.write("adam", "v", Words, a.v)).
+		Ptr(l.write("adam", "ema", Words, a.ema)).
+		Ptr(l.read("adam", "state", Words, a.state)).
 		U64(a.n).
 		U64(a.lr).
 		U64(a.beta1).
@@ -195,9 +234,9 @@ type convGradWeightSumArgs struct {
 
 func (l *launcher) convGradWeightSum(grid gridDim, block blockDim, a convGradWeightSumArgs) {
 	l.launch("conv_grad_weight_sum", grid, block, cuda.NewArgs().
-		Ptr(l.write("conv_grad_weight_sum", "dw", a.dw)).
-		Ptr(l.write("conv_grad_weight_sum", "db", a.db)).
-		Ptr(l.read("conv_grad_weight_sum", "parts", a.parts)).
+		Ptr(l.write("conv_grad_weight_sum", "dw", Words, a.dw)).
+		Ptr(l.write("conv_grad_weight_sum", "db", Words, a.db)).
+		Ptr(l.read("conv_grad_weight_sum", "parts", Words, a.parts)).
 		I32(l.int32("conv_grad_weight_sum", "count", a.count)).
 		U64(a.words).
 		U64(a.nw).
@@ -243,10 +282,10 @@ type convArgs struct {
 
 func (l *launcher) conv(k convKernel, grid gridDim, block blockDim, a convArgs) {
 	l.launch(k.name, grid, block, cuda.NewArgs().
-		Ptr(l.write(k.name, "y", a.y)).
-		Ptr(l.read(k.name, "x", a.x)).
-		Ptr(l.read(k.name, "weight", a.weight)).
-		Ptr(l.read(k.name, "bias", a.bias)).
+		Ptr(l.write(k.name, "y", Words, a.y)).
+		Ptr(l.read(k.name, "x", Words, a.x)).
+		Ptr(l.read(k.name, "weight", Words, a.weight)).
+		Ptr(l.read(k.name, "bias", Words, a.bias)).
 		U64(a.pixels).
 		I32(l.int32(k.name, "h", a.h)).
 		I32(l.int32(k.name, "w", a.w)).
@@ -254,10 +293,10 @@ func (l *launcher) conv(k convKernel, grid gridDim, block blockDim, a convArgs) 
 		I32(l.int32(k.name, "cout", a.cout)).
 		I32(l.int32(k.name, "k", a.k)).
 		I32(l.int32(k.name, "dilation", a.dilation)).
-		Ptr(l.read(k.name, "with1", a.with1)).
-		Ptr(l.write(k.name, "to1", a.to1)).
-		Ptr(l.read(k.name, "with2", a.with2)).
-		Ptr(l.write(k.name, "to2", a.to2)).
+		Ptr(l.read(k.name, "with1", Words, a.with1)).
+		Ptr(l.write(k.name, "to1", Words, a.to1)).
+		Ptr(l.read(k.name, "with2", Words, a.with2)).
+		Ptr(l.write(k.name, "to2", Words, a.to2)).
 		I32(l.int32(k.name, "kinds", a.kinds)))
 }
 
@@ -299,9 +338,9 @@ type convGradInputArgs struct {
 
 func (l *launcher) convGradInput(k convGradInputKernel, grid gridDim, block blockDim, a convGradInputArgs) {
 	l.launch(k.name, grid, block, cuda.NewArgs().
-		Ptr(l.write(k.name, "dx", a.dx)).
-		Ptr(l.read(k.name, "dy", a.dy)).
-		Ptr(l.read(k.name, "weight", a.weight)).
+		Ptr(l.write(k.name, "dx", Words, a.dx)).
+		Ptr(l.read(k.name, "dy", Words, a.dy)).
+		Ptr(l.read(k.name, "weight", Words, a.weight)).
 		U64(a.pixels).
 		I32(l.int32(k.name, "h", a.h)).
 		I32(l.int32(k.name, "w", a.w)).
@@ -309,10 +348,10 @@ func (l *launcher) convGradInput(k convGradInputKernel, grid gridDim, block bloc
 		I32(l.int32(k.name, "cout", a.cout)).
 		I32(l.int32(k.name, "k", a.k)).
 		I32(l.int32(k.name, "dilation", a.dilation)).
-		Ptr(l.read(k.name, "with1", a.with1)).
-		Ptr(l.write(k.name, "to1", a.to1)).
-		Ptr(l.read(k.name, "with2", a.with2)).
-		Ptr(l.write(k.name, "to2", a.to2)).
+		Ptr(l.read(k.name, "with1", Words, a.with1)).
+		Ptr(l.write(k.name, "to1", Words, a.to1)).
+		Ptr(l.read(k.name, "with2", Words, a.with2)).
+		Ptr(l.write(k.name, "to2", Words, a.to2)).
 		I32(l.int32(k.name, "kinds", a.kinds)))
 }
 
@@ -350,10 +389,151 @@ type convGradWeightArgs struct {
 
 func (l *launcher) convGradWeight(k convGradWeightKernel, grid gridDim, block blockDim, a convGradWeightArgs) {
 	l.launch(k.name, grid, block, cuda.NewArgs().
-		Ptr(l.write(k.name, "dweight", a.dweight)).
-		Ptr(l.write(k.name, "dbias", a.dbias)).
-		Ptr(l.read(k.name, "x", a.x)).
-		Ptr(l.read(k.name, "dy", a.dy)).
+		Ptr(l.write(k.name, "dweight", Words, a.dweight)).
+		Ptr(l.write(k.name, "dbias", Words, a.dbias)).
+		Ptr(l.read(k.name, "x", Words, a.x)).
+		Ptr(l.read(k.name, "dy", Words, a.dy)).
+		U64(a.part).
+		U64(a.words).
+		U64(a.pixels).
+		I32(l.int32(k.name, "h", a.h)).
+		I32(l.int32(k.name, "w", a.w)).
+		I32(l.int32(k.name, "cin", a.cin)).
+		I32(l.int32(k.name, "cout", a.cout)).
+		I32(l.int32(k.name, "k", a.k)).
+		I32(l.int32(k.name, "dilation", a.dilation)))
+}
+
+// bfConvKernel is a kernel that takes bfConvArgs.
+type bfConvKernel struct{ name string }
+
+var (
+	bfConv128x128 = bfConvKernel{"conv_bf16_128x128"}
+	bfConv128x64  = bfConvKernel{"conv_bf16_128x64"}
+	bfConv64x64   = bfConvKernel{"conv_bf16_64x64"}
+	bfConv128x32  = bfConvKernel{"conv_bf16_128x32"}
+)
+
+// bfConvArgs has the parameters of the kernels of a bfConvKernel.
+type bfConvArgs struct {
+	y        pointer // bf16 *
+	x        pointer // const bf16 *
+	weight   pointer // const bf16 *
+	bias     pointer // const float *
+	pixels   uint64
+	h        int
+	w        int
+	cin      int
+	cout     int
+	k        int
+	dilation int
+	with1    pointer // const bf16 *
+	to1      pointer // bf16 *
+	with2    pointer // const bf16 *
+	to2      pointer // bf16 *
+	kinds    int
+}
+
+func (l *launcher) bfConv(k bfConvKernel, grid gridDim, block blockDim, a bfConvArgs) {
+	l.launch(k.name, grid, block, cuda.NewArgs().
+		Ptr(l.write(k.name, "y", BFloat16, a.y)).
+		Ptr(l.read(k.name, "x", BFloat16, a.x)).
+		Ptr(l.read(k.name, "weight", BFloat16, a.weight)).
+		Ptr(l.read(k.name, "bias", Words, a.bias)).
+		U64(a.pixels).
+		I32(l.int32(k.name, "h", a.h)).
+		I32(l.int32(k.name, "w", a.w)).
+		I32(l.int32(k.name, "cin", a.cin)).
+		I32(l.int32(k.name, "cout", a.cout)).
+		I32(l.int32(k.name, "k", a.k)).
+		I32(l.int32(k.name, "dilation", a.dilation)).
+		Ptr(l.read(k.name, "with1", BFloat16, a.with1)).
+		Ptr(l.write(k.name, "to1", BFloat16, a.to1)).
+		Ptr(l.read(k.name, "with2", BFloat16, a.with2)).
+		Ptr(l.write(k.name, "to2", BFloat16, a.to2)).
+		I32(l.int32(k.name, "kinds", a.kinds)))
+}
+
+// bfConvGradInputKernel is a kernel that takes bfConvGradInputArgs.
+type bfConvGradInputKernel struct{ name string }
+
+var (
+	bfConvGradInput128x128 = bfConvGradInputKernel{"conv_grad_input_bf16_128x128"}
+	bfConvGradInput128x64  = bfConvGradInputKernel{"conv_grad_input_bf16_128x64"}
+	bfConvGradInput64x64   = bfConvGradInputKernel{"conv_grad_input_bf16_64x64"}
+	bfConvGradInput128x32  = bfConvGradInputKernel{"conv_grad_input_bf16_128x32"}
+)
+
+// bfConvGradInputArgs has the parameters of the kernels of a bfConvGradInputKernel.
+type bfConvGradInputArgs struct {
+	dx       pointer // bf16 *
+	dy       pointer // const bf16 *
+	weight   pointer // const bf16 *
+	pixels   uint64
+	h        int
+	w        int
+	cin      int
+	cout     int
+	k        int
+	dilation int
+	with1    pointer // const bf16 *
+	to1      pointer // bf16 *
+	with2    pointer // const bf16 *
+	to2      pointer // bf16 *
+	kinds    int
+}
+
+func (l *launcher) bfConvGradInput(k bfConvGradInputKernel, grid gridDim, block blockDim, a bfConvGradInputArgs) {
+	l.launch(k.name, grid, block, cuda.NewArgs().
+		Ptr(l.write(k.name, "dx", BFloat16, a.dx)).
+		Ptr(l.read(k.name, "dy", BFloat16, a.dy)).
+		Ptr(l.read(k.name, "weight", BFloat16, a.weight)).
+		U64(a.pixels).
+		I32(l.int32(k.name, "h", a.h)).
+		I32(l.int32(k.name, "w", a.w)).
+		I32(l.int32(k.name, "cin", a.cin)).
+		I32(l.int32(k.name, "cout", a.cout)).
+		I32(l.int32(k.name, "k", a.k)).
+		I32(l.int32(k.name, "dilation", a.dilation)).
+		Ptr(l.read(k.name, "with1", BFloat16, a.with1)).
+		Ptr(l.write(k.name, "to1", BFloat16, a.to1)).
+		Ptr(l.read(k.name, "with2", BFloat16, a.with2)).
+		Ptr(l.write(k.name, "to2", BFloat16, a.to2)).
+		I32(l.int32(k.name, "kinds", a.kinds)))
+}
+
+// bfConvGradWeightKernel is a kernel that takes bfConvGradWeightArgs.
+type bfConvGradWeightKernel struct{ name string }
+
+var (
+	bfConvGradWeight128x128 = bfConvGradWeightKernel{"conv_grad_weight_bf16_128x128"}
+	bfConvGradWeight64x64   = bfConvGradWeightKernel{"conv_grad_weight_bf16_64x64"}
+	bfConvGradWeight32x128  = bfConvGradWeightKernel{"conv_grad_weight_bf16_32x128"}
+)
+
+// bfConvGradWeightArgs has the parameters of the kernels of a bfConvGradWeightKernel.
+type bfConvGradWeightArgs struct {
+	dweight  pointer // float *
+	dbias    pointer // float *
+	x        pointer // const bf16 *
+	dy       pointer // const bf16 *
+	part     uint64
+	words    uint64
+	pixels   uint64
+	h        int
+	w        int
+	cin      int
+	cout     int
+	k        int
+	dilation int
+}
+
+func (l *launcher) bfConvGradWeight(k bfConvGradWeightKernel, grid gridDim, block blockDim, a bfConvGradWeightArgs) {
+	l.launch(k.name, grid, block, cuda.NewArgs().
+		Ptr(l.write(k.name, "dweight", Words, a.dweight)).
+		Ptr(l.write(k.name, "dbias", Words, a.dbias)).
+		Ptr(l.read(k.name, "x", BFloat16, a.x)).
+		Ptr(l.read(k.name, "dy", BFloat16, a.dy)).
 		U64(a.part).
 		U64(a.words).
 		U64(a.pixels).
@@ -380,10 +560,10 @@ type langevinArgs struct {
 
 func (l *launcher) langevin(grid gridDim, block blockDim, a langevinArgs) {
 	l.launch("langevin", grid, block, cuda.NewArgs().
-		Ptr(l.write("langevin", "x", a.x)).
-		Ptr(l.read("langevin", "s", a.s)).
-		Ptr(l.read("langevin", "alpha", a.alpha)).
-		Ptr(l.read("langevin", "state", a.state)).
+		Ptr(l.write("langevin", "x", Words, a.x)).
+		Ptr(l.read("langevin", "s", Words, a.s)).
+		Ptr(l.read("langevin", "alpha", Words, a.alpha)).
+		Ptr(l.read("langevin", "state", Words, a.state)).
 		U64(a.seed).
 		I32(l.int32("langevin", "rows", a.rows)).
 		I32(l.int32("langevin", "d", a.d)).
@@ -402,9 +582,9 @@ type denoiseArgs struct {
 
 func (l *launcher) denoise(grid gridDim, block blockDim, a denoiseArgs) {
 	l.launch("denoise", grid, block, cuda.NewArgs().
-		Ptr(l.write("denoise", "x", a.x)).
-		Ptr(l.read("denoise", "s", a.s)).
-		Ptr(l.read("denoise", "sigma", a.sigma)).
+		Ptr(l.write("denoise", "x", Words, a.x)).
+		Ptr(l.read("denoise", "s", Words, a.s)).
+		Ptr(l.read("denoise", "sigma", Words, a.sigma)).
 		I32(l.int32("denoise", "rows", a.rows)).
 		I32(l.int32("denoise", "d", a.d)))
 }
@@ -422,10 +602,10 @@ type setSigmaArgs struct {
 
 func (l *launcher) setSigma(grid gridDim, block blockDim, a setSigmaArgs) {
 	l.launch("set_sigma", grid, block, cuda.NewArgs().
-		Ptr(l.write("set_sigma", "sigma", a.sigma)).
-		Ptr(l.write("set_sigma", "level", a.level)).
-		Ptr(l.read("set_sigma", "ladder", a.ladder)).
-		Ptr(l.read("set_sigma", "state", a.state)).
+		Ptr(l.write("set_sigma", "sigma", Words, a.sigma)).
+		Ptr(l.write("set_sigma", "level", Words, a.level)).
+		Ptr(l.read("set_sigma", "ladder", Words, a.ladder)).
+		Ptr(l.read("set_sigma", "state", Words, a.state)).
 		I32(l.int32("set_sigma", "rows", a.rows)).
 		I32(l.int32("set_sigma", "t", a.t)).
 		I32(l.int32("set_sigma", "levels", a.levels)))
@@ -438,7 +618,7 @@ type tickArgs struct {
 
 func (l *launcher) tick(grid gridDim, block blockDim, a tickArgs) {
 	l.launch("tick", grid, block, cuda.NewArgs().
-		Ptr(l.write("tick", "state", a.state)))
+		Ptr(l.write("tick", "state", Words, a.state)))
 }
 
 // lossArgs has the parameters of kernel loss.
@@ -454,10 +634,10 @@ type lossArgs struct {
 
 func (l *launcher) loss(grid gridDim, block blockDim, a lossArgs) {
 	l.launch("loss", grid, block, cuda.NewArgs().
-		Ptr(l.write("loss", "per_row", a.perRow)).
-		Ptr(l.read("loss", "s", a.s)).
-		Ptr(l.read("loss", "z", a.z)).
-		Ptr(l.read("loss", "sigma", a.sigma)).
+		Ptr(l.write("loss", "per_row", Words, a.perRow)).
+		Ptr(l.read("loss", "s", Words, a.s)).
+		Ptr(l.read("loss", "z", Words, a.z)).
+		Ptr(l.read("loss", "sigma", Words, a.sigma)).
 		U64(a.power).
 		I32(l.int32("loss", "rows", a.rows)).
 		I32(l.int32("loss", "d", a.d)))
@@ -472,8 +652,8 @@ type lossMeanArgs struct {
 
 func (l *launcher) lossMean(grid gridDim, block blockDim, a lossMeanArgs) {
 	l.launch("loss_mean", grid, block, cuda.NewArgs().
-		Ptr(l.write("loss_mean", "mean", a.mean)).
-		Ptr(l.read("loss_mean", "per_row", a.perRow)).
+		Ptr(l.write("loss_mean", "mean", Words, a.mean)).
+		Ptr(l.read("loss_mean", "per_row", Words, a.perRow)).
 		I32(l.int32("loss_mean", "rows", a.rows)))
 }
 
@@ -491,11 +671,11 @@ type lossGradArgs struct {
 
 func (l *launcher) lossGrad(grid gridDim, block blockDim, a lossGradArgs) {
 	l.launch("loss_grad", grid, block, cuda.NewArgs().
-		Ptr(l.write("loss_grad", "ds", a.ds)).
-		Ptr(l.read("loss_grad", "s", a.s)).
-		Ptr(l.read("loss_grad", "z", a.z)).
-		Ptr(l.read("loss_grad", "sigma", a.sigma)).
-		Ptr(l.read("loss_grad", "dmean", a.dmean)).
+		Ptr(l.write("loss_grad", "ds", Words, a.ds)).
+		Ptr(l.read("loss_grad", "s", Words, a.s)).
+		Ptr(l.read("loss_grad", "z", Words, a.z)).
+		Ptr(l.read("loss_grad", "sigma", Words, a.sigma)).
+		Ptr(l.read("loss_grad", "dmean", Words, a.dmean)).
 		U64(a.power).
 		I32(l.int32("loss_grad", "rows", a.rows)).
 		I32(l.int32("loss_grad", "d", a.d)))
@@ -513,10 +693,10 @@ type recordArgs struct {
 
 func (l *launcher) record(grid gridDim, block blockDim, a recordArgs) {
 	l.launch("record", grid, block, cuda.NewArgs().
-		Ptr(l.write("record", "ring", a.ring)).
-		Ptr(l.read("record", "per_row", a.perRow)).
-		Ptr(l.read("record", "level", a.level)).
-		Ptr(l.read("record", "state", a.state)).
+		Ptr(l.write("record", "ring", Words, a.ring)).
+		Ptr(l.read("record", "per_row", Words, a.perRow)).
+		Ptr(l.read("record", "level", Words, a.level)).
+		Ptr(l.read("record", "state", Words, a.state)).
 		I32(l.int32("record", "rows", a.rows)).
 		I32(l.int32("record", "slots", a.slots)))
 }
@@ -524,7 +704,7 @@ func (l *launcher) record(grid gridDim, block blockDim, a recordArgs) {
 // normSumsArgs has the parameters of kernel norm_sums.
 type normSumsArgs struct {
 	parts  pointer // float *
-	x      pointer // const float *
+	x      pointer // const float * or const bf16 *
 	v      int
 	images int
 	p      int
@@ -533,21 +713,22 @@ type normSumsArgs struct {
 }
 
 func (l *launcher) normSums(grid gridDim, block blockDim, a normSumsArgs) {
-	l.launch("norm_sums", grid, block, cuda.NewArgs().
-		Ptr(l.write("norm_sums", "parts", a.parts)).
-		Ptr(l.read("norm_sums", "x", a.x)).
-		I32(l.int32("norm_sums", "v", a.v)).
-		I32(l.int32("norm_sums", "images", a.images)).
-		I32(l.int32("norm_sums", "p", a.p)).
-		I32(l.int32("norm_sums", "c", a.c)).
-		I32(l.int32("norm_sums", "chunk", a.chunk)))
+	name, element := l.twin("norm_sums", a.x)
+	l.launch(name, grid, block, cuda.NewArgs().
+		Ptr(l.write(name, "parts", Words, a.parts)).
+		Ptr(l.read(name, "x", element, a.x)).
+		I32(l.int32(name, "v", a.v)).
+		I32(l.int32(name, "images", a.images)).
+		I32(l.int32(name, "p", a.p)).
+		I32(l.int32(name, "c", a.c)).
+		I32(l.int32(name, "chunk", a.chunk)))
 }
 
 // normGradSumsArgs has the parameters of kernel norm_grad_sums.
 type normGradSumsArgs struct {
 	parts  pointer // float *
-	x      pointer // const float *
-	dy     pointer // const float *
+	x      pointer // const float * or const bf16 *
+	dy     pointer // const float * or const bf16 *
 	mean   pointer // const float *
 	v      int
 	images int
@@ -557,16 +738,17 @@ type normGradSumsArgs struct {
 }
 
 func (l *launcher) normGradSums(grid gridDim, block blockDim, a normGradSumsArgs) {
-	l.launch("norm_grad_sums", grid, block, cuda.NewArgs().
-		Ptr(l.write("norm_grad_sums", "parts", a.parts)).
-		Ptr(l.read("norm_grad_sums", "x", a.x)).
-		Ptr(l.read("norm_grad_sums", "dy", a.dy)).
-		Ptr(l.read("norm_grad_sums", "mean", a.mean)).
-		I32(l.int32("norm_grad_sums", "v", a.v)).
-		I32(l.int32("norm_grad_sums", "images", a.images)).
-		I32(l.int32("norm_grad_sums", "p", a.p)).
-		I32(l.int32("norm_grad_sums", "c", a.c)).
-		I32(l.int32("norm_grad_sums", "chunk", a.chunk)))
+	name, element := l.twin("norm_grad_sums", a.x, a.dy)
+	l.launch(name, grid, block, cuda.NewArgs().
+		Ptr(l.write(name, "parts", Words, a.parts)).
+		Ptr(l.read(name, "x", element, a.x)).
+		Ptr(l.read(name, "dy", element, a.dy)).
+		Ptr(l.read(name, "mean", Words, a.mean)).
+		I32(l.int32(name, "v", a.v)).
+		I32(l.int32(name, "images", a.images)).
+		I32(l.int32(name, "p", a.p)).
+		I32(l.int32(name, "c", a.c)).
+		I32(l.int32(name, "chunk", a.chunk)))
 }
 
 // normFinishArgs has the parameters of kernel norm_finish.
@@ -576,7 +758,7 @@ type normFinishArgs struct {
 	muhat  pointer // float *
 	q      pointer // float *
 	parts  pointer // const float *
-	x      pointer // const float *
+	x      pointer // const float * or const bf16 *
 	eps    uint64
 	images int
 	p      int
@@ -585,24 +767,25 @@ type normFinishArgs struct {
 }
 
 func (l *launcher) normFinish(grid gridDim, block blockDim, a normFinishArgs) {
-	l.launch("norm_finish", grid, block, cuda.NewArgs().
-		Ptr(l.write("norm_finish", "mean", a.mean)).
-		Ptr(l.write("norm_finish", "rstd", a.rstd)).
-		Ptr(l.write("norm_finish", "muhat", a.muhat)).
-		Ptr(l.write("norm_finish", "q", a.q)).
-		Ptr(l.read("norm_finish", "parts", a.parts)).
-		Ptr(l.read("norm_finish", "x", a.x)).
+	name, element := l.twin("norm_finish", a.x)
+	l.launch(name, grid, block, cuda.NewArgs().
+		Ptr(l.write(name, "mean", Words, a.mean)).
+		Ptr(l.write(name, "rstd", Words, a.rstd)).
+		Ptr(l.write(name, "muhat", Words, a.muhat)).
+		Ptr(l.write(name, "q", Words, a.q)).
+		Ptr(l.read(name, "parts", Words, a.parts)).
+		Ptr(l.read(name, "x", element, a.x)).
 		U64(a.eps).
-		I32(l.int32("norm_finish", "images", a.images)).
-		I32(l.int32("norm_finish", "p", a.p)).
-		I32(l.int32("norm_finish", "c", a.c)).
-		I32(l.int32("norm_finish", "chunks", a.chunks)))
+		I32(l.int32(name, "images", a.images)).
+		I32(l.int32(name, "p", a.p)).
+		I32(l.int32(name, "c", a.c)).
+		I32(l.int32(name, "chunks", a.chunks)))
 }
 
 // normApplyArgs has the parameters of kernel norm_apply.
 type normApplyArgs struct {
-	y      pointer // float *
-	x      pointer // const float *
+	y      pointer // float * or bf16 *
+	x      pointer // const float * or const bf16 *
 	gamma  pointer // const float *
 	alpha  pointer // const float *
 	beta   pointer // const float *
@@ -616,35 +799,36 @@ type normApplyArgs struct {
 	p      int
 	c      int
 	chunk  int
-	with1  pointer // const float *
-	to1    pointer // float *
-	with2  pointer // const float *
-	to2    pointer // float *
+	with1  pointer // const float * or const bf16 *
+	to1    pointer // float * or bf16 *
+	with2  pointer // const float * or const bf16 *
+	to2    pointer // float * or bf16 *
 	kinds  int
 }
 
 func (l *launcher) normApply(grid gridDim, block blockDim, a normApplyArgs) {
-	l.launch("norm_apply", grid, block, cuda.NewArgs().
-		Ptr(l.write("norm_apply", "y", a.y)).
-		Ptr(l.read("norm_apply", "x", a.x)).
-		Ptr(l.read("norm_apply", "gamma", a.gamma)).
-		Ptr(l.read("norm_apply", "alpha", a.alpha)).
-		Ptr(l.read("norm_apply", "beta", a.beta)).
-		Ptr(l.read("norm_apply", "level", a.level)).
-		I32(l.int32("norm_apply", "stride", a.stride)).
-		Ptr(l.read("norm_apply", "mean", a.mean)).
-		Ptr(l.read("norm_apply", "rstd", a.rstd)).
-		Ptr(l.read("norm_apply", "muhat", a.muhat)).
-		I32(l.int32("norm_apply", "v", a.v)).
-		I32(l.int32("norm_apply", "images", a.images)).
-		I32(l.int32("norm_apply", "p", a.p)).
-		I32(l.int32("norm_apply", "c", a.c)).
-		I32(l.int32("norm_apply", "chunk", a.chunk)).
-		Ptr(l.read("norm_apply", "with1", a.with1)).
-		Ptr(l.write("norm_apply", "to1", a.to1)).
-		Ptr(l.read("norm_apply", "with2", a.with2)).
-		Ptr(l.write("norm_apply", "to2", a.to2)).
-		I32(l.int32("norm_apply", "kinds", a.kinds)))
+	name, element := l.twin("norm_apply", a.y, a.x, a.with1, a.to1, a.with2, a.to2)
+	l.launch(name, grid, block, cuda.NewArgs().
+		Ptr(l.write(name, "y", element, a.y)).
+		Ptr(l.read(name, "x", element, a.x)).
+		Ptr(l.read(name, "gamma", Words, a.gamma)).
+		Ptr(l.read(name, "alpha", Words, a.alpha)).
+		Ptr(l.read(name, "beta", Words, a.beta)).
+		Ptr(l.read(name, "level", Words, a.level)).
+		I32(l.int32(name, "stride", a.stride)).
+		Ptr(l.read(name, "mean", Words, a.mean)).
+		Ptr(l.read(name, "rstd", Words, a.rstd)).
+		Ptr(l.read(name, "muhat", Words, a.muhat)).
+		I32(l.int32(name, "v", a.v)).
+		I32(l.int32(name, "images", a.images)).
+		I32(l.int32(name, "p", a.p)).
+		I32(l.int32(name, "c", a.c)).
+		I32(l.int32(name, "chunk", a.chunk)).
+		Ptr(l.read(name, "with1", element, a.with1)).
+		Ptr(l.write(name, "to1", element, a.to1)).
+		Ptr(l.read(name, "with2", element, a.with2)).
+		Ptr(l.write(name, "to2", element, a.to2)).
+		I32(l.int32(name, "kinds", a.kinds)))
 }
 
 // normGradFinishArgs has the parameters of kernel norm_grad_finish.
@@ -667,16 +851,16 @@ type normGradFinishArgs struct {
 
 func (l *launcher) normGradFinish(grid gridDim, block blockDim, a normGradFinishArgs) {
 	l.launch("norm_grad_finish", grid, block, cuda.NewArgs().
-		Ptr(l.write("norm_grad_finish", "coef", a.coef)).
-		Ptr(l.write("norm_grad_finish", "params", a.params)).
-		Ptr(l.read("norm_grad_finish", "parts", a.parts)).
-		Ptr(l.read("norm_grad_finish", "gamma", a.gamma)).
-		Ptr(l.read("norm_grad_finish", "alpha", a.alpha)).
-		Ptr(l.read("norm_grad_finish", "level", a.level)).
+		Ptr(l.write("norm_grad_finish", "coef", Words, a.coef)).
+		Ptr(l.write("norm_grad_finish", "params", Words, a.params)).
+		Ptr(l.read("norm_grad_finish", "parts", Words, a.parts)).
+		Ptr(l.read("norm_grad_finish", "gamma", Words, a.gamma)).
+		Ptr(l.read("norm_grad_finish", "alpha", Words, a.alpha)).
+		Ptr(l.read("norm_grad_finish", "level", Words, a.level)).
 		I32(l.int32("norm_grad_finish", "stride", a.stride)).
-		Ptr(l.read("norm_grad_finish", "rstd", a.rstd)).
-		Ptr(l.read("norm_grad_finish", "muhat", a.muhat)).
-		Ptr(l.read("norm_grad_finish", "q", a.q)).
+		Ptr(l.read("norm_grad_finish", "rstd", Words, a.rstd)).
+		Ptr(l.read("norm_grad_finish", "muhat", Words, a.muhat)).
+		Ptr(l.read("norm_grad_finish", "q", Words, a.q)).
 		I32(l.int32("norm_grad_finish", "images", a.images)).
 		I32(l.int32("norm_grad_finish", "p", a.p)).
 		I32(l.int32("norm_grad_finish", "c", a.c)).
@@ -685,9 +869,9 @@ func (l *launcher) normGradFinish(grid gridDim, block blockDim, a normGradFinish
 
 // normGradApplyArgs has the parameters of kernel norm_grad_apply.
 type normGradApplyArgs struct {
-	dx     pointer // float *
-	x      pointer // const float *
-	dy     pointer // const float *
+	dx     pointer // float * or bf16 *
+	x      pointer // const float * or const bf16 *
+	dy     pointer // const float * or const bf16 *
 	mean   pointer // const float *
 	coef   pointer // const float *
 	v      int
@@ -695,30 +879,31 @@ type normGradApplyArgs struct {
 	p      int
 	c      int
 	chunk  int
-	with1  pointer // const float *
-	to1    pointer // float *
-	with2  pointer // const float *
-	to2    pointer // float *
+	with1  pointer // const float * or const bf16 *
+	to1    pointer // float * or bf16 *
+	with2  pointer // const float * or const bf16 *
+	to2    pointer // float * or bf16 *
 	kinds  int
 }
 
 func (l *launcher) normGradApply(grid gridDim, block blockDim, a normGradApplyArgs) {
-	l.launch("norm_grad_apply", grid, block, cuda.NewArgs().
-		Ptr(l.write("norm_grad_apply", "dx", a.dx)).
-		Ptr(l.read("norm_grad_apply", "x", a.x)).
-		Ptr(l.read("norm_grad_apply", "dy", a.dy)).
-		Ptr(l.read("norm_grad_apply", "mean", a.mean)).
-		Ptr(l.read("norm_grad_apply", "coef", a.coef)).
-		I32(l.int32("norm_grad_apply", "v", a.v)).
-		I32(l.int32("norm_grad_apply", "images", a.images)).
-		I32(l.int32("norm_grad_apply", "p", a.p)).
-		I32(l.int32("norm_grad_apply", "c", a.c)).
-		I32(l.int32("norm_grad_apply", "chunk", a.chunk)).
-		Ptr(l.read("norm_grad_apply", "with1", a.with1)).
-		Ptr(l.write("norm_grad_apply", "to1", a.to1)).
-		Ptr(l.read("norm_grad_apply", "with2", a.with2)).
-		Ptr(l.write("norm_grad_apply", "to2", a.to2)).
-		I32(l.int32("norm_grad_apply", "kinds", a.kinds)))
+	name, element := l.twin("norm_grad_apply", a.dx, a.x, a.dy, a.with1, a.to1, a.with2, a.to2)
+	l.launch(name, grid, block, cuda.NewArgs().
+		Ptr(l.write(name, "dx", element, a.dx)).
+		Ptr(l.read(name, "x", element, a.x)).
+		Ptr(l.read(name, "dy", element, a.dy)).
+		Ptr(l.read(name, "mean", Words, a.mean)).
+		Ptr(l.read(name, "coef", Words, a.coef)).
+		I32(l.int32(name, "v", a.v)).
+		I32(l.int32(name, "images", a.images)).
+		I32(l.int32(name, "p", a.p)).
+		I32(l.int32(name, "c", a.c)).
+		I32(l.int32(name, "chunk", a.chunk)).
+		Ptr(l.read(name, "with1", element, a.with1)).
+		Ptr(l.write(name, "to1", element, a.to1)).
+		Ptr(l.read(name, "with2", element, a.with2)).
+		Ptr(l.write(name, "to2", element, a.to2)).
+		I32(l.int32(name, "kinds", a.kinds)))
 }
 
 // normGradParamsArgs has the parameters of kernel norm_grad_params.
@@ -736,11 +921,11 @@ type normGradParamsArgs struct {
 
 func (l *launcher) normGradParams(grid gridDim, block blockDim, a normGradParamsArgs) {
 	l.launch("norm_grad_params", grid, block, cuda.NewArgs().
-		Ptr(l.write("norm_grad_params", "dgamma", a.dgamma)).
-		Ptr(l.write("norm_grad_params", "dalpha", a.dalpha)).
-		Ptr(l.write("norm_grad_params", "dbeta", a.dbeta)).
-		Ptr(l.read("norm_grad_params", "params", a.params)).
-		Ptr(l.read("norm_grad_params", "level", a.level)).
+		Ptr(l.write("norm_grad_params", "dgamma", Words, a.dgamma)).
+		Ptr(l.write("norm_grad_params", "dalpha", Words, a.dalpha)).
+		Ptr(l.write("norm_grad_params", "dbeta", Words, a.dbeta)).
+		Ptr(l.read("norm_grad_params", "params", Words, a.params)).
+		Ptr(l.read("norm_grad_params", "level", Words, a.level)).
 		I32(l.int32("norm_grad_params", "stride", a.stride)).
 		I32(l.int32("norm_grad_params", "images", a.images)).
 		I32(l.int32("norm_grad_params", "c", a.c)).
@@ -775,14 +960,14 @@ type perturbArgs struct {
 
 func (l *launcher) perturb(grid gridDim, block blockDim, a perturbArgs) {
 	l.launch("perturb", grid, block, cuda.NewArgs().
-		Ptr(l.write("perturb", "x_tilde", a.xTilde)).
-		Ptr(l.write("perturb", "z", a.z)).
-		Ptr(l.write("perturb", "sigma", a.sigma)).
-		Ptr(l.write("perturb", "level", a.level)).
-		Ptr(l.read("perturb", "ladder", a.ladder)).
-		Ptr(l.read("perturb", "state", a.state)).
+		Ptr(l.write("perturb", "x_tilde", Words, a.xTilde)).
+		Ptr(l.write("perturb", "z", Words, a.z)).
+		Ptr(l.write("perturb", "sigma", Words, a.sigma)).
+		Ptr(l.write("perturb", "level", Words, a.level)).
+		Ptr(l.read("perturb", "ladder", Words, a.ladder)).
+		Ptr(l.read("perturb", "state", Words, a.state)).
 		Ptr(uint64(a.u8)).
-		Ptr(l.read("perturb", "f32", a.f32)).
+		Ptr(l.read("perturb", "f32", Words, a.f32)).
 		U64(a.seed).
 		U64(a.dataRows).
 		I32(l.int32("perturb", "half", a.half)).
@@ -801,9 +986,9 @@ func (l *launcher) perturb(grid gridDim, block blockDim, a perturbArgs) {
 
 // maxpool5Args has the parameters of kernel maxpool5.
 type maxpool5Args struct {
-	y      pointer // float *
+	y      pointer // float * or bf16 *
 	index  pointer // u32 *
-	x      pointer // const float *
+	x      pointer // const float * or const bf16 *
 	v      int
 	images int
 	h      int
@@ -812,119 +997,123 @@ type maxpool5Args struct {
 }
 
 func (l *launcher) maxpool5(grid gridDim, block blockDim, a maxpool5Args) {
-	l.launch("maxpool5", grid, block, cuda.NewArgs().
-		Ptr(l.write("maxpool5", "y", a.y)).
-		Ptr(l.write("maxpool5", "index", a.index)).
-		Ptr(l.read("maxpool5", "x", a.x)).
-		I32(l.int32("maxpool5", "v", a.v)).
-		I32(l.int32("maxpool5", "images", a.images)).
-		I32(l.int32("maxpool5", "h", a.h)).
-		I32(l.int32("maxpool5", "w", a.w)).
-		I32(l.int32("maxpool5", "c", a.c)))
+	name, element := l.twin("maxpool5", a.y, a.x)
+	l.launch(name, grid, block, cuda.NewArgs().
+		Ptr(l.write(name, "y", element, a.y)).
+		Ptr(l.write(name, "index", Words, a.index)).
+		Ptr(l.read(name, "x", element, a.x)).
+		I32(l.int32(name, "v", a.v)).
+		I32(l.int32(name, "images", a.images)).
+		I32(l.int32(name, "h", a.h)).
+		I32(l.int32(name, "w", a.w)).
+		I32(l.int32(name, "c", a.c)))
 }
 
 // maxpool5GradArgs has the parameters of kernel maxpool5_grad.
 type maxpool5GradArgs struct {
-	dx     pointer // float *
-	dy     pointer // const float *
+	dx     pointer // float * or bf16 *
+	dy     pointer // const float * or const bf16 *
 	index  pointer // const u32 *
 	v      int
 	images int
 	h      int
 	w      int
 	c      int
-	with1  pointer // const float *
-	to1    pointer // float *
-	with2  pointer // const float *
-	to2    pointer // float *
+	with1  pointer // const float * or const bf16 *
+	to1    pointer // float * or bf16 *
+	with2  pointer // const float * or const bf16 *
+	to2    pointer // float * or bf16 *
 	kinds  int
 }
 
 func (l *launcher) maxpool5Grad(grid gridDim, block blockDim, a maxpool5GradArgs) {
-	l.launch("maxpool5_grad", grid, block, cuda.NewArgs().
-		Ptr(l.write("maxpool5_grad", "dx", a.dx)).
-		Ptr(l.read("maxpool5_grad", "dy", a.dy)).
-		Ptr(l.read("maxpool5_grad", "index", a.index)).
-		I32(l.int32("maxpool5_grad", "v", a.v)).
-		I32(l.int32("maxpool5_grad", "images", a.images)).
-		I32(l.int32("maxpool5_grad", "h", a.h)).
-		I32(l.int32("maxpool5_grad", "w", a.w)).
-		I32(l.int32("maxpool5_grad", "c", a.c)).
-		Ptr(l.read("maxpool5_grad", "with1", a.with1)).
-		Ptr(l.write("maxpool5_grad", "to1", a.to1)).
-		Ptr(l.read("maxpool5_grad", "with2", a.with2)).
-		Ptr(l.write("maxpool5_grad", "to2", a.to2)).
-		I32(l.int32("maxpool5_grad", "kinds", a.kinds)))
+	name, element := l.twin("maxpool5_grad", a.dx, a.dy, a.with1, a.to1, a.with2, a.to2)
+	l.launch(name, grid, block, cuda.NewArgs().
+		Ptr(l.write(name, "dx", element, a.dx)).
+		Ptr(l.read(name, "dy", element, a.dy)).
+		Ptr(l.read(name, "index", Words, a.index)).
+		I32(l.int32(name, "v", a.v)).
+		I32(l.int32(name, "images", a.images)).
+		I32(l.int32(name, "h", a.h)).
+		I32(l.int32(name, "w", a.w)).
+		I32(l.int32(name, "c", a.c)).
+		Ptr(l.read(name, "with1", element, a.with1)).
+		Ptr(l.write(name, "to1", element, a.to1)).
+		Ptr(l.read(name, "with2", element, a.with2)).
+		Ptr(l.write(name, "to2", element, a.to2)).
+		I32(l.int32(name, "kinds", a.kinds)))
 }
 
 // avgpool5Args has the parameters of kernel avgpool5.
 type avgpool5Args struct {
-	y      pointer // float *
-	x      pointer // const float *
+	y      pointer // float * or bf16 *
+	x      pointer // const float * or const bf16 *
 	v      int
 	images int
 	h      int
 	w      int
 	c      int
-	with1  pointer // const float *
-	to1    pointer // float *
-	with2  pointer // const float *
-	to2    pointer // float *
+	with1  pointer // const float * or const bf16 *
+	to1    pointer // float * or bf16 *
+	with2  pointer // const float * or const bf16 *
+	to2    pointer // float * or bf16 *
 	kinds  int
 }
 
 func (l *launcher) avgpool5(grid gridDim, block blockDim, a avgpool5Args) {
-	l.launch("avgpool5", grid, block, cuda.NewArgs().
-		Ptr(l.write("avgpool5", "y", a.y)).
-		Ptr(l.read("avgpool5", "x", a.x)).
-		I32(l.int32("avgpool5", "v", a.v)).
-		I32(l.int32("avgpool5", "images", a.images)).
-		I32(l.int32("avgpool5", "h", a.h)).
-		I32(l.int32("avgpool5", "w", a.w)).
-		I32(l.int32("avgpool5", "c", a.c)).
-		Ptr(l.read("avgpool5", "with1", a.with1)).
-		Ptr(l.write("avgpool5", "to1", a.to1)).
-		Ptr(l.read("avgpool5", "with2", a.with2)).
-		Ptr(l.write("avgpool5", "to2", a.to2)).
-		I32(l.int32("avgpool5", "kinds", a.kinds)))
+	name, element := l.twin("avgpool5", a.y, a.x, a.with1, a.to1, a.with2, a.to2)
+	l.launch(name, grid, block, cuda.NewArgs().
+		Ptr(l.write(name, "y", element, a.y)).
+		Ptr(l.read(name, "x", element, a.x)).
+		I32(l.int32(name, "v", a.v)).
+		I32(l.int32(name, "images", a.images)).
+		I32(l.int32(name, "h", a.h)).
+		I32(l.int32(name, "w", a.w)).
+		I32(l.int32(name, "c", a.c)).
+		Ptr(l.read(name, "with1", element, a.with1)).
+		Ptr(l.write(name, "to1", element, a.to1)).
+		Ptr(l.read(name, "with2", element, a.with2)).
+		Ptr(l.write(name, "to2", element, a.to2)).
+		I32(l.int32(name, "kinds", a.kinds)))
 }
 
 // meanpool2Args has the parameters of kernel meanpool2.
 type meanpool2Args struct {
-	y      pointer // float *
-	x      pointer // const float *
+	y      pointer // float * or bf16 *
+	x      pointer // const float * or const bf16 *
 	v      int
 	images int
 	h      int
 	w      int
 	c      int
-	with1  pointer // const float *
-	to1    pointer // float *
-	with2  pointer // const float *
-	to2    pointer // float *
+	with1  pointer // const float * or const bf16 *
+	to1    pointer // float * or bf16 *
+	with2  pointer // const float * or const bf16 *
+	to2    pointer // float * or bf16 *
 	kinds  int
 }
 
 func (l *launcher) meanpool2(grid gridDim, block blockDim, a meanpool2Args) {
-	l.launch("meanpool2", grid, block, cuda.NewArgs().
-		Ptr(l.write("meanpool2", "y", a.y)).
-		Ptr(l.read("meanpool2", "x", a.x)).
-		I32(l.int32("meanpool2", "v", a.v)).
-		I32(l.int32("meanpool2", "images", a.images)).
-		I32(l.int32("meanpool2", "h", a.h)).
-		I32(l.int32("meanpool2", "w", a.w)).
-		I32(l.int32("meanpool2", "c", a.c)).
-		Ptr(l.read("meanpool2", "with1", a.with1)).
-		Ptr(l.write("meanpool2", "to1", a.to1)).
-		Ptr(l.read("meanpool2", "with2", a.with2)).
-		Ptr(l.write("meanpool2", "to2", a.to2)).
-		I32(l.int32("meanpool2", "kinds", a.kinds)))
+	name, element := l.twin("meanpool2", a.y, a.x, a.with1, a.to1, a.with2, a.to2)
+	l.launch(name, grid, block, cuda.NewArgs().
+		Ptr(l.write(name, "y", element, a.y)).
+		Ptr(l.read(name, "x", element, a.x)).
+		I32(l.int32(name, "v", a.v)).
+		I32(l.int32(name, "images", a.images)).
+		I32(l.int32(name, "h", a.h)).
+		I32(l.int32(name, "w", a.w)).
+		I32(l.int32(name, "c", a.c)).
+		Ptr(l.read(name, "with1", element, a.with1)).
+		Ptr(l.write(name, "to1", element, a.to1)).
+		Ptr(l.read(name, "with2", element, a.with2)).
+		Ptr(l.write(name, "to2", element, a.to2)).
+		I32(l.int32(name, "kinds", a.kinds)))
 }
 
 // meanpool2GradArgs has the parameters of kernel meanpool2_grad.
 type meanpool2GradArgs struct {
-	dx     pointer // float *
-	dy     pointer // const float *
+	dx     pointer // float * or bf16 *
+	dy     pointer // const float * or const bf16 *
 	v      int
 	images int
 	h      int
@@ -933,20 +1122,21 @@ type meanpool2GradArgs struct {
 }
 
 func (l *launcher) meanpool2Grad(grid gridDim, block blockDim, a meanpool2GradArgs) {
-	l.launch("meanpool2_grad", grid, block, cuda.NewArgs().
-		Ptr(l.write("meanpool2_grad", "dx", a.dx)).
-		Ptr(l.read("meanpool2_grad", "dy", a.dy)).
-		I32(l.int32("meanpool2_grad", "v", a.v)).
-		I32(l.int32("meanpool2_grad", "images", a.images)).
-		I32(l.int32("meanpool2_grad", "h", a.h)).
-		I32(l.int32("meanpool2_grad", "w", a.w)).
-		I32(l.int32("meanpool2_grad", "c", a.c)))
+	name, element := l.twin("meanpool2_grad", a.dx, a.dy)
+	l.launch(name, grid, block, cuda.NewArgs().
+		Ptr(l.write(name, "dx", element, a.dx)).
+		Ptr(l.read(name, "dy", element, a.dy)).
+		I32(l.int32(name, "v", a.v)).
+		I32(l.int32(name, "images", a.images)).
+		I32(l.int32(name, "h", a.h)).
+		I32(l.int32(name, "w", a.w)).
+		I32(l.int32(name, "c", a.c)))
 }
 
 // resizeArgs has the parameters of kernel resize.
 type resizeArgs struct {
-	y      pointer // float *
-	x      pointer // const float *
+	y      pointer // float * or bf16 *
+	x      pointer // const float * or const bf16 *
 	v      int
 	images int
 	h      int
@@ -954,35 +1144,36 @@ type resizeArgs struct {
 	hout   int
 	wout   int
 	c      int
-	with1  pointer // const float *
-	to1    pointer // float *
-	with2  pointer // const float *
-	to2    pointer // float *
+	with1  pointer // const float * or const bf16 *
+	to1    pointer // float * or bf16 *
+	with2  pointer // const float * or const bf16 *
+	to2    pointer // float * or bf16 *
 	kinds  int
 }
 
 func (l *launcher) resize(grid gridDim, block blockDim, a resizeArgs) {
-	l.launch("resize", grid, block, cuda.NewArgs().
-		Ptr(l.write("resize", "y", a.y)).
-		Ptr(l.read("resize", "x", a.x)).
-		I32(l.int32("resize", "v", a.v)).
-		I32(l.int32("resize", "images", a.images)).
-		I32(l.int32("resize", "h", a.h)).
-		I32(l.int32("resize", "w", a.w)).
-		I32(l.int32("resize", "hout", a.hout)).
-		I32(l.int32("resize", "wout", a.wout)).
-		I32(l.int32("resize", "c", a.c)).
-		Ptr(l.read("resize", "with1", a.with1)).
-		Ptr(l.write("resize", "to1", a.to1)).
-		Ptr(l.read("resize", "with2", a.with2)).
-		Ptr(l.write("resize", "to2", a.to2)).
-		I32(l.int32("resize", "kinds", a.kinds)))
+	name, element := l.twin("resize", a.y, a.x, a.with1, a.to1, a.with2, a.to2)
+	l.launch(name, grid, block, cuda.NewArgs().
+		Ptr(l.write(name, "y", element, a.y)).
+		Ptr(l.read(name, "x", element, a.x)).
+		I32(l.int32(name, "v", a.v)).
+		I32(l.int32(name, "images", a.images)).
+		I32(l.int32(name, "h", a.h)).
+		I32(l.int32(name, "w", a.w)).
+		I32(l.int32(name, "hout", a.hout)).
+		I32(l.int32(name, "wout", a.wout)).
+		I32(l.int32(name, "c", a.c)).
+		Ptr(l.read(name, "with1", element, a.with1)).
+		Ptr(l.write(name, "to1", element, a.to1)).
+		Ptr(l.read(name, "with2", element, a.with2)).
+		Ptr(l.write(name, "to2", element, a.to2)).
+		I32(l.int32(name, "kinds", a.kinds)))
 }
 
 // resizeGradArgs has the parameters of kernel resize_grad.
 type resizeGradArgs struct {
-	dx     pointer // float *
-	dy     pointer // const float *
+	dx     pointer // float * or bf16 *
+	dy     pointer // const float * or const bf16 *
 	v      int
 	images int
 	h      int
@@ -993,16 +1184,17 @@ type resizeGradArgs struct {
 }
 
 func (l *launcher) resizeGrad(grid gridDim, block blockDim, a resizeGradArgs) {
-	l.launch("resize_grad", grid, block, cuda.NewArgs().
-		Ptr(l.write("resize_grad", "dx", a.dx)).
-		Ptr(l.read("resize_grad", "dy", a.dy)).
-		I32(l.int32("resize_grad", "v", a.v)).
-		I32(l.int32("resize_grad", "images", a.images)).
-		I32(l.int32("resize_grad", "h", a.h)).
-		I32(l.int32("resize_grad", "w", a.w)).
-		I32(l.int32("resize_grad", "hout", a.hout)).
-		I32(l.int32("resize_grad", "wout", a.wout)).
-		I32(l.int32("resize_grad", "c", a.c)))
+	name, element := l.twin("resize_grad", a.dx, a.dy)
+	l.launch(name, grid, block, cuda.NewArgs().
+		Ptr(l.write(name, "dx", element, a.dx)).
+		Ptr(l.read(name, "dy", element, a.dy)).
+		I32(l.int32(name, "v", a.v)).
+		I32(l.int32(name, "images", a.images)).
+		I32(l.int32(name, "h", a.h)).
+		I32(l.int32(name, "w", a.w)).
+		I32(l.int32(name, "hout", a.hout)).
+		I32(l.int32(name, "wout", a.wout)).
+		I32(l.int32(name, "c", a.c)))
 }
 
 // divSigmaArgs has the parameters of kernel div_sigma.
@@ -1016,9 +1208,9 @@ type divSigmaArgs struct {
 
 func (l *launcher) divSigma(grid gridDim, block blockDim, a divSigmaArgs) {
 	l.launch("div_sigma", grid, block, cuda.NewArgs().
-		Ptr(l.write("div_sigma", "y", a.y)).
-		Ptr(l.read("div_sigma", "x", a.x)).
-		Ptr(l.read("div_sigma", "sigma", a.sigma)).
+		Ptr(l.write("div_sigma", "y", Words, a.y)).
+		Ptr(l.read("div_sigma", "x", Words, a.x)).
+		Ptr(l.read("div_sigma", "sigma", Words, a.sigma)).
 		I32(l.int32("div_sigma", "rows", a.rows)).
 		I32(l.int32("div_sigma", "d", a.d)))
 }
@@ -1035,9 +1227,9 @@ type mlpInputArgs struct {
 
 func (l *launcher) mlpInput(grid gridDim, block blockDim, a mlpInputArgs) {
 	l.launch("mlp_input", grid, block, cuda.NewArgs().
-		Ptr(l.write("mlp_input", "y", a.y)).
-		Ptr(l.read("mlp_input", "x", a.x)).
-		Ptr(l.read("mlp_input", "sigma", a.sigma)).
+		Ptr(l.write("mlp_input", "y", Words, a.y)).
+		Ptr(l.read("mlp_input", "x", Words, a.x)).
+		Ptr(l.read("mlp_input", "sigma", Words, a.sigma)).
 		U64(a.sd).
 		I32(l.int32("mlp_input", "rows", a.rows)).
 		I32(l.int32("mlp_input", "d", a.d)))
@@ -1045,17 +1237,18 @@ func (l *launcher) mlpInput(grid gridDim, block blockDim, a mlpInputArgs) {
 
 // addArgs has the parameters of kernel add.
 type addArgs struct {
-	dst pointer // float *
-	a   pointer // const float *
-	b   pointer // const float *
+	dst pointer // float * or bf16 *
+	a   pointer // const float * or const bf16 *
+	b   pointer // const float * or const bf16 *
 	n   uint64
 }
 
 func (l *launcher) add(grid gridDim, block blockDim, a addArgs) {
-	l.launch("add", grid, block, cuda.NewArgs().
-		Ptr(l.write("add", "dst", a.dst)).
-		Ptr(l.read("add", "a", a.a)).
-		Ptr(l.read("add", "b", a.b)).
+	name, element := l.twin("add", a.dst, a.a, a.b)
+	l.launch(name, grid, block, cuda.NewArgs().
+		Ptr(l.write(name, "dst", element, a.dst)).
+		Ptr(l.read(name, "a", element, a.a)).
+		Ptr(l.read(name, "b", element, a.b)).
 		U64(a.n))
 }
 
@@ -1070,8 +1263,8 @@ type affineArgs struct {
 
 func (l *launcher) affine(grid gridDim, block blockDim, a affineArgs) {
 	l.launch("affine", grid, block, cuda.NewArgs().
-		Ptr(l.write("affine", "y", a.y)).
-		Ptr(l.read("affine", "x", a.x)).
+		Ptr(l.write("affine", "y", Words, a.y)).
+		Ptr(l.read("affine", "x", Words, a.x)).
 		F32(a.scale).
 		F32(a.shift).
 		U64(a.n))
@@ -1086,7 +1279,35 @@ type fillArgs struct {
 
 func (l *launcher) fill(grid gridDim, block blockDim, a fillArgs) {
 	l.launch("fill", grid, block, cuda.NewArgs().
-		Ptr(l.write("fill", "dst", a.dst)).
+		Ptr(l.write("fill", "dst", Words, a.dst)).
 		F32(a.value).
+		U64(a.n))
+}
+
+// narrowArgs has the parameters of kernel narrow.
+type narrowArgs struct {
+	dst pointer // bf16 *
+	src pointer // const float *
+	n   uint64
+}
+
+func (l *launcher) narrow(grid gridDim, block blockDim, a narrowArgs) {
+	l.launch("narrow", grid, block, cuda.NewArgs().
+		Ptr(l.write("narrow", "dst", BFloat16, a.dst)).
+		Ptr(l.read("narrow", "src", Words, a.src)).
+		U64(a.n))
+}
+
+// widenArgs has the parameters of kernel widen.
+type widenArgs struct {
+	dst pointer // float *
+	src pointer // const bf16 *
+	n   uint64
+}
+
+func (l *launcher) widen(grid gridDim, block blockDim, a widenArgs) {
+	l.launch("widen", grid, block, cuda.NewArgs().
+		Ptr(l.write("widen", "dst", Words, a.dst)).
+		Ptr(l.read("widen", "src", BFloat16, a.src)).
 		U64(a.n))
 }

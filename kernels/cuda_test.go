@@ -20,7 +20,7 @@ import (
 
 // Every operation against its reference, on the device.
 func TestConformanceCUDA(t *testing.T) {
-	kerneltest.Run(t, kerneltest.OpenCUDA(t), kernels.Float32, kernels.TF32)
+	kerneltest.Run(t, kerneltest.OpenCUDA(t), kernels.Float32, kernels.TF32, kernels.BF16)
 }
 
 // resultsOf is the line that TestBitsCUDA ends with.

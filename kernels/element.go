@@ -30,20 +30,22 @@ func (e Element) String() string { return [...]string{"float32", "bf16"}[e] }
 // Size returns the bytes of a value.
 func (e Element) Size() int { return [...]int{4, 2}[e] }
 
-// widen copies the values of b to dst.
-func (b Buf) widen(dst, mem []float32) {
+// Load returns a copy of the values of b, in words.
+func (b Buf) Load(mem []float32) []float32 {
+	values := make([]float32, b.N)
 	switch b.Element {
 	case Words:
-		copy(dst, b.Of(mem))
+		copy(values, b.Of(mem))
 	case BFloat16:
 		for i, v := range halves(b, mem) {
-			dst[i] = FromBFloat16(v)
+			values[i] = FromBFloat16(v)
 		}
 	}
+	return values
 }
 
-// narrow stores src as the values of b.
-func (b Buf) narrow(mem, src []float32) {
+// Store rounds src to the values of b.
+func (b Buf) Store(mem, src []float32) {
 	switch b.Element {
 	case Words:
 		copy(b.Of(mem), src)
@@ -92,29 +94,34 @@ func Moved(op Op, f func(Buf) Buf) Op {
 	return moved.Interface().(Op)
 }
 
-// Reference runs an operation's reference on windows of any kind. Where all are of words it is the method Ref. Else
-// Ref gets the values in words of their own; two windows must be the same, or not overlap.
-func Reference(op Op, mem []float32) {
+// InWords returns an operation like op on words of its own, which hold the values of the operands in mem, and where it
+// has each of op's windows. Two windows of op must be the same, or not overlap.
+func InWords(op Op, mem []float32) (words Op, values []float32, at map[Buf]Buf) {
 	reads, writes := op.Operands()
 	windows := slices.Concat(reads, writes)
-	if !slices.ContainsFunc(windows, func(b Buf) bool { return b.Element != Words }) {
-		op.Ref(mem)
-		return
-	}
-	var wide []float32
-	at := map[Buf]Buf{}
+	at = map[Buf]Buf{}
 	for i, b := range windows {
 		if slices.ContainsFunc(windows[:i], func(o Buf) bool { return o != b && b.overlaps(o) }) {
 			panic(fmt.Sprintf("kernels: %s: window %+v overlaps another one", op.Name(), b))
 		}
 		if _, ok := at[b]; !ok {
-			at[b] = Buf{Off: len(wide), N: b.N}
-			wide = append(wide, make([]float32, b.N)...)
-			b.widen(at[b].Of(wide), mem)
+			at[b] = Buf{Off: len(values), N: b.N}
+			values = append(values, b.Load(mem)...)
 		}
 	}
-	Moved(op, func(b Buf) Buf { return at[b] }).Ref(wide)
+	return Moved(op, func(b Buf) Buf { return at[b] }), values, at
+}
+
+// Reference runs an operation's reference on windows of any kind. Where all are of words it is the method Ref.
+func Reference(op Op, mem []float32) {
+	reads, writes := op.Operands()
+	if !slices.ContainsFunc(append(reads, writes...), func(b Buf) bool { return b.Element != Words }) {
+		op.Ref(mem)
+		return
+	}
+	words, values, at := InWords(op, mem)
+	words.Ref(values)
 	for _, b := range writes {
-		b.narrow(mem, at[b].Of(wide))
+		b.Store(mem, at[b].Of(values))
 	}
 }

@@ -12,26 +12,35 @@
 // StepKind has the values of stepKind in cuda_fuse.go.
 enum StepKind { STEP_NONE = 0, STEP_ADD = 1, STEP_ELU = 2, STEP_ELU_GRAD = 3 };
 
-// Steps is what a launch is told of them; kinds has four bits for each step, the first lowest.
-struct Steps {
-    float *y;
-    const float *with1;
-    float *to1;
-    const float *with2;
-    float *to2;
+// Steps is what a launch is told of them, for results that memory holds as T; kinds has four bits for each step, the first
+// lowest.
+template <typename T> struct Steps {
+    T *y;
+    const T *with1;
+    T *to1;
+    const T *with2;
+    T *to2;
     int kinds;
 };
 
-// finish takes the first count of four results, those of word i on, through the steps, and stores what is needed.
-__device__ __forceinline__ void finish(const Steps &s, Quad v, i64 i, i64 count)
+// as_stored rounds v as memory does.
+template <typename T> __device__ __forceinline__ void as_stored(Quad &v)
+{
+#pragma unroll
+    for (int e = 0; e < 4; e++) v.v[e] = widen(narrow<T>(v.v[e]));
+}
+
+// take_steps takes the first count of four results, those of place i on, through the steps, and stores what is needed.
+template <typename T> __device__ __forceinline__ void take_steps(const Steps<T> &s, Quad v, i64 i, i64 count)
 {
     if (s.y) store4(s.y + i, v, count);
 #pragma unroll 1
     for (int k = 0; k < 2; k++) {
         int kind = s.kinds >> 4 * k & 15;
         if (kind == STEP_NONE) break;
-        const float *with = k == 0 ? s.with1 : s.with2;
-        float *to = k == 0 ? s.to1 : s.to2;
+        as_stored<T>(v);
+        const T *with = k == 0 ? s.with1 : s.with2;
+        T *to = k == 0 ? s.to1 : s.to2;
         Quad w = {{0, 0, 0, 0}};
         if (kind != STEP_ELU) w = load4(with + i, count);
         // Products are rounded before they are added in the next step.
@@ -47,11 +56,11 @@ __device__ __forceinline__ void finish(const Steps &s, Quad v, i64 i, i64 count)
     }
 }
 
-// finish does the same for V = 1 or 4 results.
-template <int V> __device__ __forceinline__ void finish(const Steps &s, const float *v, i64 i)
+// take_steps does the same for V = 1 or 4 results.
+template <int V, typename T> __device__ __forceinline__ void take_steps(const Steps<T> &s, const float *v, i64 i)
 {
     Quad q = {{0, 0, 0, 0}};
 #pragma unroll
     for (int e = 0; e < V; e++) q.v[e] = v[e];
-    finish(s, q, i, V);
+    take_steps(s, q, i, V);
 }

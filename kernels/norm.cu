@@ -31,42 +31,26 @@ template <int V> __device__ __forceinline__ Place place(int p, int chunk)
     return a;
 }
 
-// read and write are V successive floats.
-template <int V> __device__ __forceinline__ void read(float *v, const float *p)
-{
-    if (V == 4) {
-        float4 q = *(const float4 *)p;
-        v[0] = q.x, v[1] = q.y, v[2] = q.z, v[3] = q.w;
-    } else {
-        v[0] = *p;
-    }
-}
-
-template <int V> __device__ __forceinline__ void write(float *p, const float *v)
-{
-    if (V == 4)
-        *(float4 *)p = make_float4(v[0], v[1], v[2], v[3]);
-    else
-        *p = v[0];
-}
-
 // column_sums writes the chunk's sums of each channel to parts[n][chunk][2][c]: of x - a and its square about pixel 0, or
 // with GRAD of dy and dy (x - mean). Blocks have at most 256 threads.
-template <int V, bool GRAD>
-static __device__ __forceinline__ void column_sums(float *parts, const float *x, const float *dy, const float *mean, int images, int p, int c, int chunk)
+template <int V, bool GRAD, typename T>
+static __device__ __forceinline__ void column_sums(float *parts, const T *x, const T *dy, const float *mean, int images, int p, int c, int chunk)
 {
     alignas(16) __shared__ float red[2][256 * V];
     Place at = place<V>(p, chunk);
     float *mine[2];
     for (int s = 0; s < 2; s++) mine[s] = &red[s][(threadIdx.y * blockDim.x + threadIdx.x) * V];
     for (int n = blockIdx.y; n < images; n += gridDim.y) {
-        const float *xn = x + (i64)n * p * c + at.c;
-        const float *dyn = GRAD ? dy + (i64)n * p * c + at.c : 0;
+        const T *xn = x + (i64)n * p * c + at.c;
+        const T *dyn = GRAD ? dy + (i64)n * p * c + at.c : 0;
         float centre[V], sum[V], sum2[V];
 #pragma unroll
         for (int e = 0; e < V; e++) sum[e] = sum2[e] = 0;
         if (at.c < c) {
-            read<V>(centre, GRAD ? mean + (i64)n * c + at.c : xn);
+            if (GRAD)
+                read<V>(centre, mean + (i64)n * c + at.c);
+            else
+                read<V>(centre, xn);
 #pragma unroll 4
             for (int i = at.from + threadIdx.y; i < at.to; i += blockDim.y) {
                 float v[V], g[V];
@@ -107,20 +91,42 @@ static __device__ __forceinline__ void column_sums(float *parts, const float *x,
     }
 }
 
-extern "C" __global__ void __launch_bounds__(256) norm_sums(float *parts, const float *x, int v, int images, int p, int c, int chunk)
+template <typename T>
+static __device__ __forceinline__ void norm_sums_of(float *parts, const T *x, int v, int images, int p, int c, int chunk)
 {
     if (v == 4)
-        column_sums<4, false>(parts, x, 0, 0, images, p, c, chunk);
+        column_sums<4, false, T>(parts, x, 0, 0, images, p, c, chunk);
     else
-        column_sums<1, false>(parts, x, 0, 0, images, p, c, chunk);
+        column_sums<1, false, T>(parts, x, 0, 0, images, p, c, chunk);
+}
+
+extern "C" __global__ void __launch_bounds__(256) norm_sums(float *parts, const float *x, int v, int images, int p, int c, int chunk)
+{
+    norm_sums_of(parts, x, v, images, p, c, chunk);
+}
+
+extern "C" __global__ void __launch_bounds__(256) norm_sums_bf16(float *parts, const bf16 *x, int v, int images, int p, int c, int chunk)
+{
+    norm_sums_of(parts, x, v, images, p, c, chunk);
+}
+
+template <typename T>
+static __device__ __forceinline__ void norm_grad_sums_of(float *parts, const T *x, const T *dy, const float *mean, int v, int images, int p, int c, int chunk)
+{
+    if (v == 4)
+        column_sums<4, true, T>(parts, x, dy, mean, images, p, c, chunk);
+    else
+        column_sums<1, true, T>(parts, x, dy, mean, images, p, c, chunk);
 }
 
 extern "C" __global__ void __launch_bounds__(256) norm_grad_sums(float *parts, const float *x, const float *dy, const float *mean, int v, int images, int p, int c, int chunk)
 {
-    if (v == 4)
-        column_sums<4, true>(parts, x, dy, mean, images, p, c, chunk);
-    else
-        column_sums<1, true>(parts, x, dy, mean, images, p, c, chunk);
+    norm_grad_sums_of(parts, x, dy, mean, v, images, p, c, chunk);
+}
+
+extern "C" __global__ void __launch_bounds__(256) norm_grad_sums_bf16(float *parts, const bf16 *x, const bf16 *dy, const float *mean, int v, int images, int p, int c, int chunk)
+{
+    norm_grad_sums_of(parts, x, dy, mean, v, images, p, c, chunk);
 }
 
 // Sums are those of one channel of an image.
@@ -158,27 +164,28 @@ __device__ __forceinline__ i64 params_at(const u32 *level, int stride, int n) { 
 // param is the value of a parameter that may be absent.
 __device__ __forceinline__ float param(const float *p, i64 at, float absent) { return p ? p[at] : absent; }
 
-// norm_finish: one block an image. eps, that of the variance, is a double by its bits.
-extern "C" __global__ void __launch_bounds__(256) norm_finish(float *mean, float *rstd, float *muhat, float *q, const float *parts, const float *x,
+// finish is the norm's: one block an image. eps, that of the variance, is a double by its bits.
+template <typename T>
+static __device__ __forceinline__ void finish(float *mean, float *rstd, float *muhat, float *q, const float *parts, const T *x,
     u64 eps, int images, int p, int c, int chunks)
 {
     const double epsilon = 1e-5, variance_epsilon = float64(eps);
     const int freedom = c > 1 ? c - 1 : 1;
     __shared__ double red[256];
     for (int n = blockIdx.x; n < images; n += gridDim.x) {
-        const float *first = x + (i64)n * p * c;
+        const T *first = x + (i64)n * p * c;
         double sum = 0;
-        for (int k = threadIdx.x; k < c; k += blockDim.x) sum += first[k] + total(parts, n, chunks, c, k).a / p;
+        for (int k = threadIdx.x; k < c; k += blockDim.x) sum += widen(first[k]) + total(parts, n, chunks, c, k).a / p;
         double m = block_sum(sum, red) / c;
         sum = 0;
         for (int k = threadIdx.x; k < c; k += blockDim.x) {
-            double u = first[k] + total(parts, n, chunks, c, k).a / p - m;
+            double u = widen(first[k]) + total(parts, n, chunks, c, k).a / p - m;
             sum += u * u / freedom;
         }
         double r = 1 / sqrt(block_sum(sum, red) + epsilon);
         for (int k = threadIdx.x; k < c; k += blockDim.x) {
             Sums s = total(parts, n, chunks, c, k);
-            double d = s.a / p, mu = first[k] + d, var = s.b / p - d * d;
+            double d = s.a / p, mu = widen(first[k]) + d, var = s.b / p - d * d;
             if (var < 0) var = 0;
             i64 at = (i64)n * c + k;
             mean[at] = (float)mu;
@@ -189,9 +196,21 @@ extern "C" __global__ void __launch_bounds__(256) norm_finish(float *mean, float
     }
 }
 
+extern "C" __global__ void __launch_bounds__(256) norm_finish(float *mean, float *rstd, float *muhat, float *q, const float *parts, const float *x,
+    u64 eps, int images, int p, int c, int chunks)
+{
+    finish(mean, rstd, muhat, q, parts, x, eps, images, p, c, chunks);
+}
+
+extern "C" __global__ void __launch_bounds__(256) norm_finish_bf16(float *mean, float *rstd, float *muhat, float *q, const float *parts, const bf16 *x,
+    u64 eps, int images, int p, int c, int chunks)
+{
+    finish(mean, rstd, muhat, q, parts, x, eps, images, p, c, chunks);
+}
+
 // apply writes y = gamma ((x - mean) rstd + alpha muhat) + beta.
-template <int V>
-__device__ __forceinline__ void apply(const Steps &s, const float *x, const float *gamma, const float *alpha, const float *beta, const u32 *level, int stride,
+template <int V, typename T>
+__device__ __forceinline__ void apply(const Steps<T> &s, const T *x, const float *gamma, const float *alpha, const float *beta, const u32 *level, int stride,
     const float *mean, const float *rstd, const float *muhat, int images, int p, int c, int chunk)
 {
     Place at = place<V>(p, chunk);
@@ -215,19 +234,33 @@ __device__ __forceinline__ void apply(const Steps &s, const float *x, const floa
             read<V>(v, x + base + (i64)i * c);
 #pragma unroll
             for (int e = 0; e < V; e++) v[e] = g[e] * ((v[e] - m[e]) * r[e] + shift[e]) + beta_c[e];
-            finish<V>(s, v, base + (i64)i * c);
+            take_steps<V>(s, v, base + (i64)i * c);
         }
     }
+}
+
+template <typename T>
+static __device__ __forceinline__ void norm_apply_of(const Steps<T> &s, const T *x, const float *gamma, const float *alpha, const float *beta, const u32 *level, int stride,
+    const float *mean, const float *rstd, const float *muhat, int v, int images, int p, int c, int chunk)
+{
+    if (v == 4)
+        apply<4>(s, x, gamma, alpha, beta, level, stride, mean, rstd, muhat, images, p, c, chunk);
+    else
+        apply<1>(s, x, gamma, alpha, beta, level, stride, mean, rstd, muhat, images, p, c, chunk);
 }
 
 extern "C" __global__ void __launch_bounds__(256) norm_apply(float *y, const float *x, const float *gamma, const float *alpha, const float *beta, const u32 *level, int stride,
     const float *mean, const float *rstd, const float *muhat, int v, int images, int p, int c, int chunk, const float *with1, float *to1, const float *with2, float *to2, int kinds)
 {
-    Steps e = {y, with1, to1, with2, to2, kinds};
-    if (v == 4)
-        apply<4>(e, x, gamma, alpha, beta, level, stride, mean, rstd, muhat, images, p, c, chunk);
-    else
-        apply<1>(e, x, gamma, alpha, beta, level, stride, mean, rstd, muhat, images, p, c, chunk);
+    Steps<float> e = {y, with1, to1, with2, to2, kinds};
+    norm_apply_of(e, x, gamma, alpha, beta, level, stride, mean, rstd, muhat, v, images, p, c, chunk);
+}
+
+extern "C" __global__ void __launch_bounds__(256) norm_apply_bf16(bf16 *y, const bf16 *x, const float *gamma, const float *alpha, const float *beta, const u32 *level, int stride,
+    const float *mean, const float *rstd, const float *muhat, int v, int images, int p, int c, int chunk, const bf16 *with1, bf16 *to1, const bf16 *with2, bf16 *to2, int kinds)
+{
+    Steps<bf16> e = {y, with1, to1, with2, to2, kinds};
+    norm_apply_of(e, x, gamma, alpha, beta, level, stride, mean, rstd, muhat, v, images, p, c, chunk);
 }
 
 // norm_grad_finish writes the coefficients of dx = ka (dy - meanDY) + kb (x - mean) + kc to coef[n][4][c], and the image's
@@ -266,8 +299,8 @@ extern "C" __global__ void __launch_bounds__(256) norm_grad_finish(float *coef, 
 }
 
 // apply_grad writes dx, which may be dy.
-template <int V>
-__device__ __forceinline__ void apply_grad(const Steps &s, const float *x, const float *dy, const float *mean, const float *coef, int images, int p, int c, int chunk)
+template <int V, typename T>
+__device__ __forceinline__ void apply_grad(const Steps<T> &s, const T *x, const T *dy, const float *mean, const float *coef, int images, int p, int c, int chunk)
 {
     Place at = place<V>(p, chunk);
     if (at.c >= c) return;
@@ -290,19 +323,33 @@ __device__ __forceinline__ void apply_grad(const Steps &s, const float *x, const
             read<V>(g, dy + base + (i64)i * c);
 #pragma unroll
             for (int e = 0; e < V; e++) g[e] = ka[e] * (g[e] - meanDY[e]) + kb[e] * (v[e] - m[e]) + kc[e];
-            finish<V>(s, g, base + (i64)i * c);
+            take_steps<V>(s, g, base + (i64)i * c);
         }
     }
+}
+
+template <typename T>
+static __device__ __forceinline__ void norm_grad_apply_of(const Steps<T> &s, const T *x, const T *dy, const float *mean, const float *coef,
+    int v, int images, int p, int c, int chunk)
+{
+    if (v == 4)
+        apply_grad<4>(s, x, dy, mean, coef, images, p, c, chunk);
+    else
+        apply_grad<1>(s, x, dy, mean, coef, images, p, c, chunk);
 }
 
 extern "C" __global__ void __launch_bounds__(256, 4) norm_grad_apply(float *dx, const float *x, const float *dy, const float *mean, const float *coef,
     int v, int images, int p, int c, int chunk, const float *with1, float *to1, const float *with2, float *to2, int kinds)
 {
-    Steps e = {dx, with1, to1, with2, to2, kinds};
-    if (v == 4)
-        apply_grad<4>(e, x, dy, mean, coef, images, p, c, chunk);
-    else
-        apply_grad<1>(e, x, dy, mean, coef, images, p, c, chunk);
+    Steps<float> e = {dx, with1, to1, with2, to2, kinds};
+    norm_grad_apply_of(e, x, dy, mean, coef, v, images, p, c, chunk);
+}
+
+extern "C" __global__ void __launch_bounds__(256, 4) norm_grad_apply_bf16(bf16 *dx, const bf16 *x, const bf16 *dy, const float *mean, const float *coef,
+    int v, int images, int p, int c, int chunk, const bf16 *with1, bf16 *to1, const bf16 *with2, bf16 *to2, int kinds)
+{
+    Steps<bf16> e = {dx, with1, to1, with2, to2, kinds};
+    norm_grad_apply_of(e, x, dy, mean, coef, v, images, p, c, chunk);
 }
 
 // norm_grad_params adds params[n][3][c] over the images, or over those of each level for the rows of a table: thread row y

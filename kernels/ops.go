@@ -2,12 +2,16 @@
 
 package kernels
 
-// Precision is a number format that an operation computes in. Its operands are float32 in memory all the same.
+// Precision is what a network computes in and keeps its activations in.
 type Precision string
 
 const (
-	Float32 Precision = "float32" // that of every operation, and of one that names none
-	TF32    Precision = "tf32"    // of convolutions on tensor cores, see conv_tensor.go; the CPU has none
+	Float32 Precision = "float32" // all in float32: that of every operation, and of one that names none
+	// TF32 is of convolutions on tensor cores, see conv_tensor.go. Memory is float32. The CPU has none.
+	TF32 Precision = "tf32"
+	// BF16 is of operations some of whose windows are [BFloat16]: convolutions on tensor cores, and what is between
+	// them. All computing but the products of the convolutions is float32. The CPU has none.
+	BF16 Precision = "bf16"
 )
 
 // Precisions lists them.
@@ -26,6 +30,15 @@ type preciser interface{ precision() Precision }
 
 // precisionOf returns the precision of an operation.
 func precisionOf(op Op) Precision {
+	if _, ok := op.(HostFunc); ok { // of the host, whatever its windows hold
+		return Float32
+	}
+	reads, writes := op.Operands()
+	for _, b := range append(reads, writes...) {
+		if b.Element == BFloat16 {
+			return BF16
+		}
+	}
 	if p, ok := op.(preciser); ok && p.precision() != "" {
 		return p.precision()
 	}
@@ -41,29 +54,29 @@ type Operation struct {
 // Operations lists every operation. Each must have every [Part], but for the [Exceptions]; a test holds it to that.
 var Operations = []Operation{
 	// layers and their gradients
-	{Conv{}, Precisions},
-	{ConvGradInput{}, Precisions},
-	{ConvGradWeight{}, Precisions},
-	{Norm{}, float32Only},
-	{NormGrad{}, float32Only},
-	{Activate{F: ELU}, float32Only},
-	{Activate{F: ReLU}, float32Only},
-	{Activate{F: LReLU}, float32Only},
-	{Activate{F: Swish}, float32Only},
-	{Activate{F: Softplus}, float32Only},
-	{ActivateGrad{F: ELU}, float32Only},
-	{ActivateGrad{F: ReLU}, float32Only},
-	{ActivateGrad{F: LReLU}, float32Only},
-	{ActivateGrad{F: Swish}, float32Only},
-	{ActivateGrad{F: Softplus}, float32Only},
-	{MaxPool5{}, float32Only},
-	{MaxPool5Grad{}, float32Only},
-	{AvgPool5{}, float32Only},
-	{MeanPool2{}, float32Only},
-	{MeanPool2Grad{}, float32Only},
-	{Resize{}, float32Only},
-	{ResizeGrad{}, float32Only},
-	{Add{}, float32Only},
+	{Conv{}, []Precision{Float32, TF32, BF16}},
+	{ConvGradInput{}, []Precision{Float32, TF32, BF16}},
+	{ConvGradWeight{}, []Precision{Float32, TF32, BF16}},
+	{Norm{}, stored},
+	{NormGrad{}, stored},
+	{Activate{F: ELU}, stored},
+	{Activate{F: ReLU}, stored},
+	{Activate{F: LReLU}, stored},
+	{Activate{F: Swish}, stored},
+	{Activate{F: Softplus}, stored},
+	{ActivateGrad{F: ELU}, stored},
+	{ActivateGrad{F: ReLU}, stored},
+	{ActivateGrad{F: LReLU}, stored},
+	{ActivateGrad{F: Swish}, stored},
+	{ActivateGrad{F: Softplus}, stored},
+	{MaxPool5{}, stored},
+	{MaxPool5Grad{}, stored},
+	{AvgPool5{}, stored},
+	{MeanPool2{}, stored},
+	{MeanPool2Grad{}, stored},
+	{Resize{}, stored},
+	{ResizeGrad{}, stored},
+	{Add{}, stored},
 	{Affine{}, float32Only},
 	{DivSigma{}, float32Only},
 	{MLPInput{}, float32Only},
@@ -79,11 +92,15 @@ var Operations = []Operation{
 	{Denoise{}, float32Only},
 	// both
 	{Fill{}, float32Only},
+	{Narrow{}, []Precision{BF16}},
 	{Tick{}, float32Only},
 	{HostFunc{Label: "host_func"}, float32Only},
 }
 
-var float32Only = []Precision{Float32}
+var (
+	float32Only = []Precision{Float32}
+	stored      = []Precision{Float32, BF16} // of activations that a network may keep in bf16
+)
 
 // Part is what an operation of X.go has beside its contract and its reference.
 type Part string
@@ -110,6 +127,8 @@ var Exceptions = []Exception{
 	{Gradient, "only the optimiser runs it", []string{"adam"}},
 	{Gradient, "only sampling runs it", []string{"set_sigma", "langevin", "denoise"}},
 	{Gradient, "sets or keeps numbers beside the network", []string{"record", "fill", "tick"}},
+	{CPULowering, "the CPU computes in float32 only", []string{"narrow"}},
+	{Gradient, "its gradient is dy itself: there is nothing to compute", []string{"narrow"}},
 	{CPULowering, "a function of the caller", []string{"host_func"}},
 	{CUDALaunch, "a function of the caller, in Go", []string{"host_func"}},
 	{Cases, "a function of the caller", []string{"host_func"}},

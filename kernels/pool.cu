@@ -19,10 +19,10 @@ template <int V> __device__ __forceinline__ bool pixel(Pixel &p, int h, int w, i
     return p.row < h;
 }
 
-// get and put are V successive words.
-template <int V, typename T> __device__ __forceinline__ void get(T *v, const T *p)
+// get and put are V successive places of a maximum.
+template <int V> __device__ __forceinline__ void get(u32 *v, const u32 *p)
 {
-    union { float4 f; T t[4]; } q;
+    union { float4 f; u32 t[4]; } q;
     if (V == 4) {
         q.f = *(const float4 *)p;
         for (int e = 0; e < V; e++) v[e] = q.t[e];
@@ -31,9 +31,9 @@ template <int V, typename T> __device__ __forceinline__ void get(T *v, const T *
     }
 }
 
-template <int V, typename T> __device__ __forceinline__ void put(T *p, const T *v)
+template <int V> __device__ __forceinline__ void put(u32 *p, const u32 *v)
 {
-    union { float4 f; T t[4]; } q;
+    union { float4 f; u32 t[4]; } q;
     if (V == 4) {
         for (int e = 0; e < V; e++) q.t[e] = v[e];
         *(float4 *)p = q.f;
@@ -44,7 +44,7 @@ template <int V, typename T> __device__ __forceinline__ void put(T *p, const T *
 
 // max_pool is the maximum over 5 x 5 windows and, where index is not 0, its place 5u+v there: the first in row-major order,
 // where a NaN counts as largest.
-template <int V> __device__ __forceinline__ void max_pool(float *y, u32 *index, const float *x, int images, int h, int w, int c)
+template <int V, typename T> __device__ __forceinline__ void max_pool(T *y, u32 *index, const T *x, int images, int h, int w, int c)
 {
     Pixel p;
     if (!pixel<V>(p, h, w, c)) return;
@@ -63,7 +63,7 @@ template <int V> __device__ __forceinline__ void max_pool(float *y, u32 *index, 
                 int col = p.col + t - 2;
                 if (col < 0 || col >= w) continue;
                 float v[V];
-                get<V>(v, x + base + ((i64)row * w + col) * c + p.c);
+                read<V>(v, x + base + ((i64)row * w + col) * c + p.c);
 #pragma unroll
                 for (int e = 0; e < V; e++)
                     if (first || v[e] > best[e] || v[e] != v[e]) {
@@ -73,12 +73,12 @@ template <int V> __device__ __forceinline__ void max_pool(float *y, u32 *index, 
                 first = false;
             }
         }
-        put<V>(y + base + p.i, best);
+        write<V>(y + base + p.i, best);
         if (index) put<V>(index + base + p.i, at);
     }
 }
 
-extern "C" __global__ void __launch_bounds__(256) maxpool5(float *y, u32 *index, const float *x, int v, int images, int h, int w, int c)
+template <typename T> static __device__ __forceinline__ void maxpool5_of(T *y, u32 *index, const T *x, int v, int images, int h, int w, int c)
 {
     if (v == 4)
         max_pool<4>(y, index, x, images, h, w, c);
@@ -86,8 +86,18 @@ extern "C" __global__ void __launch_bounds__(256) maxpool5(float *y, u32 *index,
         max_pool<1>(y, index, x, images, h, w, c);
 }
 
+extern "C" __global__ void __launch_bounds__(256) maxpool5(float *y, u32 *index, const float *x, int v, int images, int h, int w, int c)
+{
+    maxpool5_of(y, index, x, v, images, h, w, c);
+}
+
+extern "C" __global__ void __launch_bounds__(256) maxpool5_bf16(bf16 *y, u32 *index, const bf16 *x, int v, int images, int h, int w, int c)
+{
+    maxpool5_of(y, index, x, v, images, h, w, c);
+}
+
 // max_pool_grad gathers: a pixel gets dy of every window whose maximum it is, windows in row-major order.
-template <int V> __device__ __forceinline__ void max_pool_grad(const Steps &s, const float *dy, const u32 *index, int images, int h, int w, int c)
+template <int V, typename T> __device__ __forceinline__ void max_pool_grad(const Steps<T> &s, const T *dy, const u32 *index, int images, int h, int w, int c)
 {
     Pixel p;
     if (!pixel<V>(p, h, w, c)) return;
@@ -107,27 +117,38 @@ template <int V> __device__ __forceinline__ void max_pool_grad(const Steps &s, c
                 u32 at[V];
                 float g[V];
                 get<V>(at, index + from);
-                get<V>(g, dy + from);
+                read<V>(g, dy + from);
 #pragma unroll
                 for (int e = 0; e < V; e++)
                     if (at[e] == (u32)(5 * u + t)) sum[e] += g[e];
             }
         }
-        finish<V>(s, sum, base + p.i);
+        take_steps<V>(s, sum, base + p.i);
     }
+}
+
+template <typename T> static __device__ __forceinline__ void maxpool5_grad_of(const Steps<T> &s, const T *dy, const u32 *index, int v, int images, int h, int w, int c)
+{
+    if (v == 4)
+        max_pool_grad<4>(s, dy, index, images, h, w, c);
+    else
+        max_pool_grad<1>(s, dy, index, images, h, w, c);
 }
 
 extern "C" __global__ void __launch_bounds__(256, 4) maxpool5_grad(float *dx, const float *dy, const u32 *index, int v, int images, int h, int w, int c, const float *with1, float *to1, const float *with2, float *to2, int kinds)
 {
-    Steps e = {dx, with1, to1, with2, to2, kinds};
-    if (v == 4)
-        max_pool_grad<4>(e, dy, index, images, h, w, c);
-    else
-        max_pool_grad<1>(e, dy, index, images, h, w, c);
+    Steps<float> e = {dx, with1, to1, with2, to2, kinds};
+    maxpool5_grad_of(e, dy, index, v, images, h, w, c);
+}
+
+extern "C" __global__ void __launch_bounds__(256, 4) maxpool5_grad_bf16(bf16 *dx, const bf16 *dy, const u32 *index, int v, int images, int h, int w, int c, const bf16 *with1, bf16 *to1, const bf16 *with2, bf16 *to2, int kinds)
+{
+    Steps<bf16> e = {dx, with1, to1, with2, to2, kinds};
+    maxpool5_grad_of(e, dy, index, v, images, h, w, c);
 }
 
 // avg_pool is the sum over 5 x 5 windows / 25, outside counting as 0.
-template <int V> __device__ __forceinline__ void avg_pool(const Steps &s, const float *x, int images, int h, int w, int c)
+template <int V, typename T> __device__ __forceinline__ void avg_pool(const Steps<T> &s, const T *x, int images, int h, int w, int c)
 {
     Pixel p;
     if (!pixel<V>(p, h, w, c)) return;
@@ -144,75 +165,107 @@ template <int V> __device__ __forceinline__ void avg_pool(const Steps &s, const 
                 int col = p.col + t;
                 if (col < 0 || col >= w) continue;
                 float v[V];
-                get<V>(v, x + base + ((i64)row * w + col) * c + p.c);
+                read<V>(v, x + base + ((i64)row * w + col) * c + p.c);
 #pragma unroll
                 for (int e = 0; e < V; e++) sum[e] += v[e];
             }
         }
 #pragma unroll
         for (int e = 0; e < V; e++) sum[e] *= 0.04f;
-        finish<V>(s, sum, base + p.i);
+        take_steps<V>(s, sum, base + p.i);
     }
+}
+
+template <typename T> static __device__ __forceinline__ void avgpool5_of(const Steps<T> &s, const T *x, int v, int images, int h, int w, int c)
+{
+    if (v == 4)
+        avg_pool<4>(s, x, images, h, w, c);
+    else
+        avg_pool<1>(s, x, images, h, w, c);
 }
 
 extern "C" __global__ void __launch_bounds__(256) avgpool5(float *y, const float *x, int v, int images, int h, int w, int c, const float *with1, float *to1, const float *with2, float *to2, int kinds)
 {
-    Steps e = {y, with1, to1, with2, to2, kinds};
-    if (v == 4)
-        avg_pool<4>(e, x, images, h, w, c);
-    else
-        avg_pool<1>(e, x, images, h, w, c);
+    Steps<float> e = {y, with1, to1, with2, to2, kinds};
+    avgpool5_of(e, x, v, images, h, w, c);
+}
+
+extern "C" __global__ void __launch_bounds__(256) avgpool5_bf16(bf16 *y, const bf16 *x, int v, int images, int h, int w, int c, const bf16 *with1, bf16 *to1, const bf16 *with2, bf16 *to2, int kinds)
+{
+    Steps<bf16> e = {y, with1, to1, with2, to2, kinds};
+    avgpool5_of(e, x, v, images, h, w, c);
 }
 
 // mean_pool halves height and width; h and w are those of y.
-template <int V> __device__ __forceinline__ void mean_pool(const Steps &s, const float *x, int images, int h, int w, int c)
+template <int V, typename T> __device__ __forceinline__ void mean_pool(const Steps<T> &s, const T *x, int images, int h, int w, int c)
 {
     Pixel p;
     if (!pixel<V>(p, h, w, c)) return;
     for (int n = blockIdx.y; n < images; n += gridDim.y) {
-        const float *from = x + (i64)n * 4 * h * w * c + ((i64)2 * p.row * 2 * w + 2 * p.col) * c + p.c;
+        const T *from = x + (i64)n * 4 * h * w * c + ((i64)2 * p.row * 2 * w + 2 * p.col) * c + p.c;
         float a[V], b[V];
-        get<V>(a, from);
-        get<V>(b, from + (i64)2 * w * c);
+        read<V>(a, from);
+        read<V>(b, from + (i64)2 * w * c);
 #pragma unroll
         for (int e = 0; e < V; e++) a[e] += b[e];
-        get<V>(b, from + c);
+        read<V>(b, from + c);
 #pragma unroll
         for (int e = 0; e < V; e++) a[e] += b[e];
-        get<V>(b, from + (i64)2 * w * c + c);
+        read<V>(b, from + (i64)2 * w * c + c);
 #pragma unroll
         for (int e = 0; e < V; e++) a[e] = (a[e] + b[e]) * 0.25f;
-        finish<V>(s, a, (i64)n * h * w * c + p.i);
+        take_steps<V>(s, a, (i64)n * h * w * c + p.i);
     }
+}
+
+template <typename T> static __device__ __forceinline__ void meanpool2_of(const Steps<T> &s, const T *x, int v, int images, int h, int w, int c)
+{
+    if (v == 4)
+        mean_pool<4>(s, x, images, h, w, c);
+    else
+        mean_pool<1>(s, x, images, h, w, c);
 }
 
 extern "C" __global__ void __launch_bounds__(256) meanpool2(float *y, const float *x, int v, int images, int h, int w, int c, const float *with1, float *to1, const float *with2, float *to2, int kinds)
 {
-    Steps e = {y, with1, to1, with2, to2, kinds};
-    if (v == 4)
-        mean_pool<4>(e, x, images, h, w, c);
-    else
-        mean_pool<1>(e, x, images, h, w, c);
+    Steps<float> e = {y, with1, to1, with2, to2, kinds};
+    meanpool2_of(e, x, v, images, h, w, c);
+}
+
+extern "C" __global__ void __launch_bounds__(256) meanpool2_bf16(bf16 *y, const bf16 *x, int v, int images, int h, int w, int c, const bf16 *with1, bf16 *to1, const bf16 *with2, bf16 *to2, int kinds)
+{
+    Steps<bf16> e = {y, with1, to1, with2, to2, kinds};
+    meanpool2_of(e, x, v, images, h, w, c);
 }
 
 // mean_pool_grad spreads a quarter of dy; h and w are those of dx.
-template <int V> __device__ __forceinline__ void mean_pool_grad(float *dx, const float *dy, int images, int h, int w, int c)
+template <int V, typename T> __device__ __forceinline__ void mean_pool_grad(T *dx, const T *dy, int images, int h, int w, int c)
 {
     Pixel p;
     if (!pixel<V>(p, h, w, c)) return;
     for (int n = blockIdx.y; n < images; n += gridDim.y) {
         float g[V];
-        get<V>(g, dy + (i64)n * (h / 2) * (w / 2) * c + ((i64)(p.row / 2) * (w / 2) + p.col / 2) * c + p.c);
+        read<V>(g, dy + (i64)n * (h / 2) * (w / 2) * c + ((i64)(p.row / 2) * (w / 2) + p.col / 2) * c + p.c);
 #pragma unroll
         for (int e = 0; e < V; e++) g[e] *= 0.25f;
-        put<V>(dx + (i64)n * h * w * c + p.i, g);
+        write<V>(dx + (i64)n * h * w * c + p.i, g);
     }
 }
 
-extern "C" __global__ void __launch_bounds__(256) meanpool2_grad(float *dx, const float *dy, int v, int images, int h, int w, int c)
+template <typename T> static __device__ __forceinline__ void meanpool2_grad_of(T *dx, const T *dy, int v, int images, int h, int w, int c)
 {
     if (v == 4)
         mean_pool_grad<4>(dx, dy, images, h, w, c);
     else
         mean_pool_grad<1>(dx, dy, images, h, w, c);
+}
+
+extern "C" __global__ void __launch_bounds__(256) meanpool2_grad(float *dx, const float *dy, int v, int images, int h, int w, int c)
+{
+    meanpool2_grad_of(dx, dy, v, images, h, w, c);
+}
+
+extern "C" __global__ void __launch_bounds__(256) meanpool2_grad_bf16(bf16 *dx, const bf16 *dy, int v, int images, int h, int w, int c)
+{
+    meanpool2_grad_of(dx, dy, v, images, h, w, c);
 }

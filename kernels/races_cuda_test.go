@@ -46,8 +46,8 @@ func TestRacesCUDA(t *testing.T) {
 // next row where a block is left with several, which happens in a program only where the grid's limit forces it.
 var rowDimension = map[string]int{
 	"loss": 0, "loss_grad": 1, "perturb": 1,
-	"norm_sums": 1, "norm_finish": 0, "norm_apply": 1,
-	"norm_grad_sums": 1, "norm_grad_finish": 0, "norm_grad_apply": 1, "norm_grad_params": 2,
+	"norm_sums": 1, "norm_sums_bf16": 1, "norm_finish": 0, "norm_finish_bf16": 0, "norm_apply": 1, "norm_apply_bf16": 1,
+	"norm_grad_sums": 1, "norm_grad_sums_bf16": 1, "norm_grad_finish": 0, "norm_grad_apply": 1, "norm_grad_apply_bf16": 1, "norm_grad_params": 2,
 }
 
 // barrierCase is a program that takes the barriers of some kernels.
@@ -87,40 +87,47 @@ func barrierCases() []*barrierCase {
 		c.tile = &tile
 	}
 	// Sums of four steps on tensor cores: stages are filled again.
-	for _, tile := range tensorTiles {
-		s := ConvShape{N: 1, H: 16, W: 8, Cin: 64, Cout: 64, K: 1, Dilation: 1}
-		c := add("conv "+tile.name, func(c *barrierCase) []Op {
-			n := s.N * s.H * s.W
-			x, dy, w := c.normals(n*s.Cin), c.normals(n*s.Cout), c.normals(s.Cout*s.Cin)
-			return []Op{Conv{ConvShape: s, X: x, Weight: w, Bias: c.normals(s.Cout), Y: c.out(n * s.Cout), Precision: TF32},
-				ConvGradInput{ConvShape: s, DY: dy, Weight: w, DX: c.out(n * s.Cin), Precision: TF32}}
-		})
-		c.tile = &tile
-	}
-	for _, tile := range tensorWeightTiles {
-		s := ConvShape{N: 1, H: 8, W: 8, Cin: 32, Cout: 96, K: 1, Dilation: 1}
-		c := add("conv_grad_weight "+tile.name, func(c *barrierCase) []Op {
-			n := s.N * s.H * s.W
-			return []Op{ConvGradWeight{ConvShape: s, X: c.normals(n * s.Cin), DY: c.normals(n * s.Cout),
-				DWeight: c.out(s.Cout * s.Cin), DBias: c.out(s.Cout), Precision: TF32}}
-		})
-		c.tile = &tile
+	for _, e := range []Element{Words, BFloat16} {
+		p, channels := TF32, 64
+		if e == BFloat16 {
+			p, channels = BF16, 128
+		}
+		for _, tile := range tensorTiles[e] {
+			s := ConvShape{N: 1, H: 16, W: 8, Cin: channels, Cout: channels, K: 1, Dilation: 1}
+			c := add("conv "+tile.name, func(c *barrierCase) []Op {
+				n := s.N * s.H * s.W
+				x, dy, w := c.of(e, n*s.Cin), c.of(e, n*s.Cout), c.of(e, s.Cout*s.Cin)
+				return []Op{
+					Conv{ConvShape: s, X: x, Weight: w, Bias: c.normals(s.Cout), Y: c.of(e, n*s.Cout), Precision: p},
+					ConvGradInput{ConvShape: s, DY: dy, Weight: w, DX: c.of(e, n*s.Cin), Precision: p}}
+			})
+			c.tile = &tile
+		}
+		for _, tile := range tensorWeightTiles[e] {
+			s := ConvShape{N: 2, H: 8, W: 8, Cin: 32, Cout: 96, K: 1, Dilation: 1}
+			c := add("conv_grad_weight "+tile.name, func(c *barrierCase) []Op {
+				n := s.N * s.H * s.W
+				return []Op{ConvGradWeight{ConvShape: s, X: c.of(e, n*s.Cin), DY: c.of(e, n*s.Cout),
+					DWeight: c.out(s.Cout * s.Cin), DBias: c.out(s.Cout), Precision: p}}
+			})
+			c.tile = &tile
+		}
 	}
 	// Three images of several pixels, of channels that are read one and four at a time.
-	for _, channels := range []int{3, 8} {
-		s := NormShape{N: 3, P: 64, C: channels}
-		add(fmt.Sprintf("norm of %d channels", channels), func(c *barrierCase) []Op {
+	for i, channels := range []int{3, 8, 3, 8} {
+		s, e := NormShape{N: 3, P: 64, C: channels}, Element(i/2)
+		add(fmt.Sprintf("norm of %d channels of %v", channels, e), func(c *barrierCase) []Op {
 			const levels = 3
 			all := s.N * s.P * s.C
-			x, dy, table := c.normals(all), c.normals(all), c.aligned(c.normals(levels*3*s.C))
+			x, dy, table := c.of(e, all), c.of(e, all), c.aligned(c.normals(levels*3*s.C))
 			of := func() Buf { return c.aligned(c.out(s.N * s.C)) }
 			stats := NormStats{Mean: of(), Rstd: of(), MuHat: of(), Q: c.out(s.N)}
 			level := c.aligned(c.words(2, 0, 2))
 			return []Op{
 				Norm{NormShape: s, X: x, Embed: table, Level: level, Levels: levels, NormStats: stats,
-					Y: c.aligned(c.out(all))},
+					Y: c.aligned(c.of(e, all))},
 				NormGrad{NormShape: s, X: x, DY: dy, Embed: table, Level: level, Levels: levels, NormStats: stats,
-					DX: c.aligned(c.out(all)), DEmbed: c.out(levels * 3 * s.C)},
+					DX: c.aligned(c.of(e, all)), DEmbed: c.out(levels * 3 * s.C)},
 			}
 		})
 	}
@@ -152,6 +159,17 @@ func barrierCases() []*barrierCase {
 			State: c.words(9, 0, 0, 0), LR: 1e-3, Beta1: 0.9, Beta2: 0.999, Eps: 1e-8, Rate: 0.999}}
 	})
 	return cases
+}
+
+// of is a window of normals of a kind.
+func (o *operands) of(e Element, n int) Buf {
+	w := Buf{Off: len(o.mem), N: n, Element: e}
+	values := make([]float32, n)
+	o.n++
+	Stream{Seed: 3, Purpose: PurposeData, N: o.n}.Normals(values)
+	o.mem = append(o.mem, make([]float32, w.Words())...)
+	w.Store(o.mem, values)
+	return w
 }
 
 // words is a window of these bits.
@@ -207,7 +225,8 @@ type barrier struct {
 
 // needless is the barriers by which no race is prevented: at the end of a row, behind the last barrier of a sum by
 // halves, a thread has read nothing but what it wrote itself.
-var needless = map[string][]int{"loss": {2}, "norm_sums": {2, 5}, "norm_grad_sums": {2, 5}}
+var needless = map[string][]int{"loss": {2}, "norm_sums": {2, 5}, "norm_sums_bf16": {2, 5},
+	"norm_grad_sums": {2, 5}, "norm_grad_sums_bf16": {2, 5}}
 
 func barriers(t *testing.T) []barrier {
 	t.Helper()

@@ -41,27 +41,17 @@ __device__ __forceinline__ Range outputs(int r, int m, int n)
     return a;
 }
 
-template <int V> __device__ __forceinline__ void accumulate(float *sum, const float *p, float w)
+template <int V, typename T> __device__ __forceinline__ void accumulate(float *sum, const T *p, float w)
 {
     if (w == 0.0f) return;
-    if (V == 4) {
-        float4 v = *(const float4 *)p;
-        sum[0] += w * v.x, sum[1] += w * v.y, sum[2] += w * v.z, sum[3] += w * v.w;
-    } else {
-        sum[0] += w * *p;
-    }
-}
-
-template <int V> __device__ __forceinline__ void write(float *p, const float *v)
-{
-    if (V == 4)
-        *(float4 *)p = make_float4(v[0], v[1], v[2], v[3]);
-    else
-        *p = v[0];
+    float v[V];
+    read<V>(v, p);
+#pragma unroll
+    for (int e = 0; e < V; e++) sum[e] += w * v[e];
 }
 
 // bilinear writes y, of hout x wout pixels.
-template <int V> __device__ __forceinline__ void bilinear(const Steps &s, const float *x, int images, int h, int w, int hout, int wout, int c)
+template <int V, typename T> __device__ __forceinline__ void bilinear(const Steps<T> &s, const T *x, int images, int h, int w, int hout, int wout, int c)
 {
     u32 at = blockIdx.x * blockDim.x + threadIdx.x, lanes = (u32)c / V, q = at / lanes;
     int k = V * (int)(at - q * lanes), i = (int)(q / (u32)wout), j = (int)(q - (u32)i * (u32)wout);
@@ -71,7 +61,7 @@ template <int V> __device__ __forceinline__ void bilinear(const Steps &s, const 
     float w10 = a.fraction * (1.0f - b.fraction), w11 = a.fraction * b.fraction;
     i64 from = ((i64)a.whole * w + b.whole) * c + k;
     for (int n = blockIdx.y; n < images; n += gridDim.y) {
-        const float *p = x + (i64)n * h * w * c + from;
+        const T *p = x + (i64)n * h * w * c + from;
         float sum[V];
 #pragma unroll
         for (int e = 0; e < V; e++) sum[e] = 0;
@@ -79,28 +69,39 @@ template <int V> __device__ __forceinline__ void bilinear(const Steps &s, const 
         accumulate<V>(sum, p + c, w01);
         accumulate<V>(sum, p + (i64)w * c, w10);
         accumulate<V>(sum, p + (i64)w * c + c, w11);
-        finish<V>(s, sum, (i64)n * hout * wout * c + (i64)at * V);
+        take_steps<V>(s, sum, (i64)n * hout * wout * c + (i64)at * V);
     }
+}
+
+template <typename T> static __device__ __forceinline__ void resize_of(const Steps<T> &s, const T *x, int v, int images, int h, int w, int hout, int wout, int c)
+{
+    if (v == 4)
+        bilinear<4>(s, x, images, h, w, hout, wout, c);
+    else
+        bilinear<1>(s, x, images, h, w, hout, wout, c);
 }
 
 extern "C" __global__ void __launch_bounds__(256) resize(float *y, const float *x, int v, int images, int h, int w, int hout, int wout, int c, const float *with1, float *to1, const float *with2, float *to2, int kinds)
 {
-    Steps e = {y, with1, to1, with2, to2, kinds};
-    if (v == 4)
-        bilinear<4>(e, x, images, h, w, hout, wout, c);
-    else
-        bilinear<1>(e, x, images, h, w, hout, wout, c);
+    Steps<float> e = {y, with1, to1, with2, to2, kinds};
+    resize_of(e, x, v, images, h, w, hout, wout, c);
+}
+
+extern "C" __global__ void __launch_bounds__(256) resize_bf16(bf16 *y, const bf16 *x, int v, int images, int h, int w, int hout, int wout, int c, const bf16 *with1, bf16 *to1, const bf16 *with2, bf16 *to2, int kinds)
+{
+    Steps<bf16> e = {y, with1, to1, with2, to2, kinds};
+    resize_of(e, x, v, images, h, w, hout, wout, c);
 }
 
 // bilinear_grad writes dx, of h x w pixels.
-template <int V> __device__ __forceinline__ void bilinear_grad(float *dx, const float *dy, int images, int h, int w, int hout, int wout, int c)
+template <int V, typename T> __device__ __forceinline__ void bilinear_grad(T *dx, const T *dy, int images, int h, int w, int hout, int wout, int c)
 {
     u32 at = blockIdx.x * blockDim.x + threadIdx.x, lanes = (u32)c / V, q = at / lanes;
     int k = V * (int)(at - q * lanes), row = (int)(q / (u32)w), col = (int)(q - (u32)row * (u32)w);
     if (row >= h) return;
     Range is = outputs(row, h, hout), js = outputs(col, w, wout);
     for (int n = blockIdx.y; n < images; n += gridDim.y) {
-        const float *p = dy + (i64)n * hout * wout * c + k;
+        const T *p = dy + (i64)n * hout * wout * c + k;
         float sum[V];
 #pragma unroll
         for (int e = 0; e < V; e++) sum[e] = 0;
@@ -114,10 +115,20 @@ template <int V> __device__ __forceinline__ void bilinear_grad(float *dx, const 
     }
 }
 
-extern "C" __global__ void __launch_bounds__(256) resize_grad(float *dx, const float *dy, int v, int images, int h, int w, int hout, int wout, int c)
+template <typename T> static __device__ __forceinline__ void resize_grad_of(T *dx, const T *dy, int v, int images, int h, int w, int hout, int wout, int c)
 {
     if (v == 4)
         bilinear_grad<4>(dx, dy, images, h, w, hout, wout, c);
     else
         bilinear_grad<1>(dx, dy, images, h, w, hout, wout, c);
+}
+
+extern "C" __global__ void __launch_bounds__(256) resize_grad(float *dx, const float *dy, int v, int images, int h, int w, int hout, int wout, int c)
+{
+    resize_grad_of(dx, dy, v, images, h, w, hout, wout, c);
+}
+
+extern "C" __global__ void __launch_bounds__(256) resize_grad_bf16(bf16 *dx, const bf16 *dy, int v, int images, int h, int w, int hout, int wout, int c)
+{
+    resize_grad_of(dx, dy, v, images, h, w, hout, wout, c);
 }

@@ -3,9 +3,11 @@
 //	add     dst = a + b            (dst may be a or b)
 //	affine  y = scale x + shift    (y may be x)
 //	fill    dst = value
+//	narrow  dst = src, rounded to bf16
+//	widen   dst = src, from bf16
 #include "common.cuh"
 
-extern "C" __global__ void add(float *dst, const float *a, const float *b, u64 n)
+template <typename T> static __device__ __forceinline__ void sum(T *dst, const T *a, const T *b, u64 n)
 {
     i64 i = flat_quad();
     if (i >= (i64)n) return;
@@ -14,6 +16,9 @@ extern "C" __global__ void add(float *dst, const float *a, const float *b, u64 n
     for (int j = 0; j < 4; j++) p.v[j] += q.v[j];
     store4(dst + i, p, (i64)n - i);
 }
+
+extern "C" __global__ void add(float *dst, const float *a, const float *b, u64 n) { sum(dst, a, b, n); }
+extern "C" __global__ void add_bf16(bf16 *dst, const bf16 *a, const bf16 *b, u64 n) { sum(dst, a, b, n); }
 
 extern "C" __global__ void affine(float *y, const float *x, float scale, float shift, u64 n)
 {
@@ -32,3 +37,13 @@ extern "C" __global__ void fill(float *dst, float value, u64 n)
     Quad q = {{value, value, value, value}};
     store4(dst + i, q, (i64)n - i);
 }
+
+template <typename T, typename S> static __device__ __forceinline__ void convert(T *dst, const S *src, u64 n)
+{
+    i64 i = flat_quad();
+    if (i >= (i64)n) return;
+    store4(dst + i, load4(src + i, (i64)n - i), (i64)n - i);
+}
+
+extern "C" __global__ void narrow(bf16 *dst, const float *src, u64 n) { convert(dst, src, n); }
+extern "C" __global__ void widen(float *dst, const bf16 *src, u64 n) { convert(dst, src, n); }

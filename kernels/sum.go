@@ -3,6 +3,7 @@
 //	add     dst = a + b
 //	affine  y = Scale x + Shift
 //	fill    dst = Value
+//	narrow  dst = src
 
 package kernels
 
@@ -57,3 +58,10 @@ func (o Fill) Ref(mem []float32) {
 		dst[i] = o.Value
 	}
 }
+
+// Narrow is Dst = Src, rounded to what Dst holds.
+type Narrow struct{ Dst, Src Buf }
+
+func (o Narrow) Name() string                    { return "narrow" }
+func (o Narrow) Operands() (reads, writes []Buf) { return []Buf{o.Src}, []Buf{o.Dst} }
+func (o Narrow) Ref(mem []float32)               { copy(o.Dst.Of(mem), o.Src.Of(mem)) }

@@ -14,6 +14,11 @@ func (o Affine) launch(l *launcher) {
 	l.affine(grid, block, affineArgs{y: o.Y, x: o.X, scale: o.Scale, shift: o.Shift, n: uint64(o.Y.N)})
 }
 
+func (o Narrow) launch(l *launcher) {
+	grid, block := flat(o.Dst.N)
+	l.narrow(grid, block, narrowArgs{dst: o.Dst, src: o.Src, n: uint64(o.Dst.N)})
+}
+
 func (o Fill) launch(l *launcher) {
 	grid, block := flat(o.Dst.N)
 	l.fill(grid, block, fillArgs{dst: o.Dst, value: o.Value, n: uint64(o.Dst.N)})

@@ -27,6 +27,7 @@ const (
 	h200Bytes           = 4.8e12 // a second
 	h200Float32         = 67e12  // FLOP a second
 	h200TF32            = 494e12
+	h200BF16            = 989e12
 )
 
 // cifar10Launches counts the launches of a step of the published network on CIFAR-10.
@@ -106,8 +107,11 @@ func rooflineTable(counts []kernels.LaunchCount) (rows []*rooflineRow, all roofl
 			by[c.Kernel] = r
 		}
 		peak := h200Float32
-		if strings.HasSuffix(c.Kernel, "_tf32") {
+		switch {
+		case strings.HasSuffix(c.Kernel, "_tf32"):
 			peak = h200TF32
+		case strings.HasPrefix(c.Kernel, "conv_") && strings.Contains(c.Kernel, "bf16"):
+			peak = h200BF16
 		}
 		arithmetic, memory := float64(c.FLOP)/peak, float64(c.Read+c.Written)/h200Bytes
 		seconds += max(arithmetic, memory)
@@ -128,7 +132,7 @@ func roofline(t *testing.T) []byte {
 
 Counted, not measured: no figure here comes from a GPU. Bytes and FLOP are counted from the arguments of the launches that one training step makes, and
 the times are what these would take if nothing ever waited, at the ceilings of NVIDIA's data sheet for the H200 SXM (dense, without sparsity): 4.8 TB/s of
-memory, 67 TFLOP/s in float32, 494 in TF32. A real step takes longer. What was measured is in [speed.md](speed.md).
+memory, 67 TFLOP/s in float32, 494 in TF32, 989 in bf16. A real step takes longer. What was measured is in [speed.md](speed.md).
 
 The step is that of the preset cifar10 (NCSNv2, ngf 128, 32x32x3, batch 128) on 132 multiprocessors. A test fails where this page is stale; it is
 written by

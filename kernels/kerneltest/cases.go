@@ -4,7 +4,9 @@ package kerneltest
 
 import (
 	"fmt"
+	"reflect"
 	"slices"
+	"strings"
 
 	"sigmaz/kernels"
 )
@@ -18,12 +20,17 @@ func Cases(precisions ...kernels.Precision) []Case {
 		(*list).activate, (*list).activateGrad,
 		(*list).maxPool5, (*list).maxPool5Grad, (*list).avgPool5, (*list).meanPool2, (*list).meanPool2Grad,
 		(*list).resize, (*list).resizeGrad,
-		(*list).add, (*list).affine, (*list).fill,
+		(*list).add, (*list).affine, (*list).fill, (*list).narrow,
 		(*list).divSigma, (*list).mlpInput,
 		(*list).perturb, (*list).loss, (*list).lossGrad, (*list).record, (*list).adam,
 		(*list).setSigma, (*list).langevin, (*list).denoise, (*list).tick,
 	} {
 		f(&l)
+	}
+	for _, c := range l.cases { // activations may be kept in bf16
+		if c.Precision == kernels.Float32 && storesActivations(c.Op) {
+			l.bf16(c, func(string) bool { return true })
+		}
 	}
 	if len(precisions) == 0 {
 		return l.cases
@@ -44,9 +51,72 @@ func (l *list) exact(name string, b *builder, op kernels.Op) {
 	l.cases = append(l.cases, Case{Name: name, Op: op, Precision: kernels.Float32, Exact: true, Init: b.mem})
 }
 
-// tf32 adds a case of a convolution, whose sums have so many terms.
-func (l *list) tf32(name string, b *builder, op kernels.Op, terms int) {
-	l.cases = append(l.cases, Case{Name: name, Op: op, Precision: kernels.TF32, Init: b.mem, Terms: terms})
+// tensor adds two cases of a convolution, in TF32 and in BF16, whose sums have so many terms.
+func (l *list) tensor(name string, b *builder, op kernels.Op, terms int) {
+	kind, shape, _ := strings.Cut(name, "/")
+	c := Case{Name: kind + "-tf32/" + shape, Op: op, Precision: kernels.TF32, Init: b.mem, Terms: terms}
+	var s kernels.ConvShape
+	bf16 := c
+	switch o := op.(type) {
+	case kernels.Conv:
+		s, o.Precision = o.ConvShape, kernels.TF32
+		c.Op = o
+		o.Precision = kernels.BF16
+		bf16.Op = o
+	case kernels.ConvGradInput:
+		s, o.Precision = o.ConvShape, kernels.TF32
+		c.Op = o
+		o.Precision = kernels.BF16
+		bf16.Op = o
+	case kernels.ConvGradWeight:
+		s, o.Precision = o.ConvShape, kernels.TF32
+		c.Op = o
+		o.Precision = kernels.BF16
+		bf16.Op = o
+	}
+	l.cases = append(l.cases, c)
+	bf16.Name = name
+	in, out := narrow(s.Cin), narrow(s.Cout)
+	l.bf16(bf16, func(field string) bool {
+		return map[string]bool{"X": in, "DX": in, "Y": out, "DY": out, "Weight": in && out}[field]
+	})
+}
+
+// narrow says whether activations of so many channels are kept in bf16.
+func narrow(channels int) bool { return kernels.BF16.Stored(channels) == kernels.BFloat16 }
+
+// activations are the fields of operations that activations and their gradients are in.
+var activations = []string{"X", "Y", "DX", "DY", "A", "B", "Dst"}
+
+// storesActivations says whether a network may keep the activations of an operation, no convolution, in bf16.
+func storesActivations(op kernels.Op) bool {
+	i := slices.IndexFunc(kernels.Operations, func(o kernels.Operation) bool { return o.Op.Name() == op.Name() })
+	return slices.Equal(kernels.Operations[i].Precisions, []kernels.Precision{kernels.Float32, kernels.BF16})
+}
+
+// bf16 adds a case once more, with activations in bf16, and weights: those whose field says so.
+func (l *list) bf16(c Case, narrow func(field string) bool) {
+	halved := map[kernels.Buf]bool{}
+	v := reflect.ValueOf(c.Op)
+	for _, field := range append([]string{"Weight"}, activations...) {
+		f := v.FieldByName(field)
+		if f.IsValid() && narrow(field) {
+			halved[f.Interface().(kernels.Buf)] = true
+		}
+	}
+	var b builder
+	moved := map[kernels.Buf]kernels.Buf{}
+	c.Op = kernels.Moved(c.Op, func(w kernels.Buf) kernels.Buf {
+		if _, ok := moved[w]; !ok && halved[w] {
+			moved[w] = b.halves(w.Of(c.Init))
+		} else if !ok {
+			moved[w] = b.add(w.Of(c.Init))
+		}
+		return moved[w]
+	})
+	kind, shape, _ := strings.Cut(c.Name, "/")
+	c.Name, c.Precision, c.Init = kind+"-bf16/"+shape, kernels.BF16, b.mem
+	l.cases = append(l.cases, c)
 }
 
 // image is n images of h x w pixels and c channels.
@@ -142,9 +212,9 @@ func (l *list) conv() {
 	for _, g := range tensorConvolutions {
 		var b, c builder
 		terms := g.K*g.K*g.Cin + 1
-		l.tf32("conv-tf32/"+g.String(), &b, kernels.Conv{ConvShape: g.ConvShape, Precision: kernels.TF32,
+		l.tensor("conv/"+g.String(), &b, kernels.Conv{ConvShape: g.ConvShape,
 			X: b.normals(g.in()), Weight: b.normals(g.weights()), Bias: b.normals(g.Cout), Y: b.out(g.out())}, terms)
-		l.tf32("conv-tf32-nobias/"+g.String(), &c, kernels.Conv{ConvShape: g.ConvShape, Precision: kernels.TF32,
+		l.tensor("conv-nobias/"+g.String(), &c, kernels.Conv{ConvShape: g.ConvShape,
 			X: c.normals(g.in()), Weight: c.normals(g.weights()), Y: c.out(g.out())}, terms)
 	}
 }
@@ -157,7 +227,7 @@ func (l *list) convGradInput() {
 	}
 	for _, g := range tensorConvolutions {
 		var b builder
-		l.tf32("conv_grad_input-tf32/"+g.String(), &b, kernels.ConvGradInput{ConvShape: g.ConvShape, Precision: kernels.TF32,
+		l.tensor("conv_grad_input/"+g.String(), &b, kernels.ConvGradInput{ConvShape: g.ConvShape,
 			DY: b.normals(g.out()), Weight: b.normals(g.weights()), DX: b.out(g.in())}, g.K*g.K*g.Cout)
 	}
 }
@@ -179,16 +249,16 @@ func (l *list) convGradWeight() {
 	for _, g := range tensorConvolutions {
 		var b, c builder
 		terms := g.N * g.H * g.W
-		l.tf32("conv_grad_weight-tf32/"+g.String(), &b, kernels.ConvGradWeight{
-			ConvShape: g.ConvShape, Precision: kernels.TF32,
-			X: b.normals(g.in()), DY: b.normals(g.out()), DWeight: b.out(g.weights()), DBias: b.out(g.Cout)}, terms)
-		l.tf32("conv_grad_weight-tf32-nobias/"+g.String(), &c, kernels.ConvGradWeight{
-			ConvShape: g.ConvShape, Precision: kernels.TF32,
-			X: c.normals(g.in()), DY: c.normals(g.out()), DWeight: c.out(g.weights())}, terms)
+		l.tensor("conv_grad_weight/"+g.String(), &b, kernels.ConvGradWeight{
+			ConvShape: g.ConvShape,
+			X:         b.normals(g.in()), DY: b.normals(g.out()), DWeight: b.out(g.weights()), DBias: b.out(g.Cout)}, terms)
+		l.tensor("conv_grad_weight-nobias/"+g.String(), &c, kernels.ConvGradWeight{
+			ConvShape: g.ConvShape,
+			X:         c.normals(g.in()), DY: c.normals(g.out()), DWeight: c.out(g.weights())}, terms)
 		for _, multiprocessors := range []int{4, 108} {
 			var b builder
-			l.tf32(fmt.Sprintf("conv_grad_weight-tf32-%d/%s", multiprocessors, g), &b, kernels.ConvGradWeight{
-				ConvShape: g.ConvShape, Precision: kernels.TF32, Multiprocessors: multiprocessors,
+			l.tensor(fmt.Sprintf("conv_grad_weight-%d/%s", multiprocessors, g), &b, kernels.ConvGradWeight{
+				ConvShape: g.ConvShape, Multiprocessors: multiprocessors,
 				X: b.normals(g.in()), DY: b.normals(g.out()), DWeight: b.out(g.weights()), DBias: b.out(g.Cout)}, terms)
 		}
 	}
@@ -372,6 +442,15 @@ func (l *list) affine() {
 func (l *list) fill() {
 	var b builder
 	l.exact("fill", &b, kernels.Fill{Dst: b.out(33), Value: 1.5})
+}
+
+// narrow has no case in float32, in which it is a copy.
+func (l *list) narrow() {
+	for _, m := range matrices {
+		var b builder
+		op := kernels.Narrow{Src: b.normals(m.words()), Dst: b.halves(make([]float32, m.words()))}
+		l.cases = append(l.cases, Case{Name: "narrow/" + m.String(), Op: op, Precision: kernels.BF16, Exact: true, Init: b.mem})
+	}
 }
 
 func (l *list) divSigma() {

@@ -91,13 +91,18 @@ type builder struct {
 
 // add appends a window with these values between sentinels.
 func (b *builder) add(values []float32) kernels.Buf {
-	if b.mem == nil {
-		b.pad()
-	}
+	b.begin()
 	w := kernels.Buf{Off: len(b.mem), N: len(values)}
 	b.mem = append(b.mem, values...)
 	b.pad()
 	return w
+}
+
+// begin makes sentinels before the first window.
+func (b *builder) begin() {
+	if b.mem == nil {
+		b.pad()
+	}
 }
 
 func (b *builder) pad() {
@@ -134,6 +139,18 @@ func (b *builder) positive(n int) kernels.Buf {
 	return b.add(v)
 }
 
+// halves appends a window of these values in bfloat16, rounded.
+func (b *builder) halves(values []float32) kernels.Buf {
+	b.begin()
+	w := kernels.Buf{Off: len(b.mem), N: len(values), Element: kernels.BFloat16}
+	for range w.Words() {
+		b.mem = append(b.mem, sentinel)
+	}
+	w.Store(b.mem, values)
+	b.pad()
+	return w
+}
+
 // bits appends a window of words.
 func (b *builder) bits(words ...uint32) kernels.Buf {
 	v := make([]float32, len(words))
@@ -147,8 +164,8 @@ func (b *builder) bits(words ...uint32) kernels.Buf {
 // reference's, and leave all other words alone.
 func check(t *testing.T, backend kernels.Backend, c Case) {
 	t.Helper()
-	want := append([]float32(nil), c.Init...)
-	kernels.Reference(c.Op, want)
+	op, want, at := kernels.InWords(c.Op, c.Init)
+	op.Ref(want)
 	var first []float32
 	for range 2 {
 		a, err := backend.Alloc(len(c.Init))
@@ -185,63 +202,76 @@ func check(t *testing.T, backend kernels.Backend, c Case) {
 		sizes = c.sizes()
 	}
 	_, writes := c.Op.Operands()
-	written := make([]bool, len(first))
+	written := make([]uint32, len(first)) // bits that may have changed
 	for k, w := range writes {
-		for i := w.Off; i < w.Off+w.N; i++ {
-			written[i] = true
+		for i := w.Off; i < w.Off+w.Words(); i++ {
+			written[i] = ^uint32(0)
 		}
-		if c.Exact {
-			for i := w.Off; i < w.Off+w.N; i++ {
-				if g, e := math.Float32bits(first[i]), math.Float32bits(want[i]); g != e {
-					t.Fatalf("result %d, word %d: %x (%g), expected %x (%g)", k, i-w.Off, g, first[i], e, want[i])
+		if w.Element == kernels.BFloat16 && w.N%2 == 1 {
+			written[w.Off+w.N/2] = 0xffff
+		}
+		got, exact, tol := w.Load(first), at[w].Of(want), approx.RelMax(tolerance)
+		if w.Element == kernels.BFloat16 {
+			tol.Rel = rounding
+		}
+		switch {
+		case c.Exact:
+			bits := append([]float32(nil), c.Init...)
+			w.Store(bits, exact)
+			for i, e := range w.Load(bits) {
+				if g, e := math.Float32bits(got[i]), math.Float32bits(e); g != e {
+					t.Fatalf("result %d, value %d: %x, expected %x (%g)", k, i, g, e, exact[i])
 				}
 			}
-			continue
-		}
-		if c.Terms > 0 {
-			compareSums(t, c, k, w.Of(first), w.Of(want), w.Of(sizes))
-			continue
-		}
-		if err := approx.Compare(fmt.Sprintf("result %d", k), w.Of(first), w.Of(want), approx.RelMax(tolerance)); err != nil {
-			t.Error(err)
+		case c.Terms > 0:
+			compareSums(t, c, k, got, exact, at[w].Of(sizes), tol.Rel)
+		default:
+			if err := approx.Compare(fmt.Sprintf("result %d", k), got, exact, tol); err != nil {
+				t.Error(err)
+			}
 		}
 	}
 	for i := range first {
-		if !written[i] && math.Float32bits(first[i]) != math.Float32bits(c.Init[i]) {
+		if (math.Float32bits(first[i])^math.Float32bits(c.Init[i]))&^written[i] != 0 {
 			t.Fatalf("word %d was changed outside the results", i)
 		}
 	}
 }
 
+// rounding is how far a value of bfloat16 may be from what was rounded, relative to that: half of the last of its eight
+// significant bits.
+const rounding = 1.0 / 256
+
 // sumBound is how far a sum of products may be from the sum of the rounded factors' products in float64, relative to
 // the sum of the products' sizes:
 //
-//	|error| <= (2 + log2 terms) 2^-24 sum |x| |w|
+//	|error| <= (2 + log2 terms) 2^-24 sum |x| |w|       and 2^-8 |y| more, where y is rounded to bfloat16
 //
-// The products are exact. A tensor core adds eight of them at a time to what it has and cuts off what is below the last
+// The products are exact. A tensor core adds eight or sixteen of them at a time to what it has and cuts off what is below the last
 // place: less than 2^-23 of the running sum. The bound is that of a sum by halves in float32, and a chain of n/8 such
 // steps keeps it while the running sums are small: those of terms with signs at random are about sum |x| |w| / sqrt n.
 // A factor that is not rounded, or to one bit less, is an error of 2^-12 of its products, far beyond.
 func sumBound(terms int) float64 { return (2 + math.Log2(float64(terms))) / (1 << 24) }
 
-// sizes returns the arena after the reference with all operands made positive: the results are sums of sizes.
+// sizes returns the memory of [kernels.InWords] after the reference with all operands made positive: the results are
+// sums of sizes.
 func (c Case) sizes() []float32 {
-	mem := append([]float32(nil), c.Init...)
+	op, mem, at := kernels.InWords(c.Op, c.Init)
 	reads, _ := c.Op.Operands()
 	for _, r := range reads {
-		for i, v := range r.Of(mem) {
-			r.Of(mem)[i] = float32(math.Abs(float64(v)))
+		for i, v := range at[r].Of(mem) {
+			at[r].Of(mem)[i] = float32(math.Abs(float64(v)))
 		}
 	}
-	c.Op.Ref(mem)
+	op.Ref(mem)
 	return mem
 }
 
-// compareSums compares result k of a case of sums.
-func compareSums(t *testing.T, c Case, k int, got, want, sizes []float32) {
+// compareSums compares result k of a case of sums, which may be off by rel of what they are to be, too.
+func compareSums(t *testing.T, c Case, k int, got, want, sizes []float32, rel float64) {
 	t.Helper()
 	for i := range got {
-		bound := sumBound(c.Terms) * float64(sizes[i])
+		bound := sumBound(c.Terms)*float64(sizes[i]) + rel*math.Abs(float64(want[i]))
 		if e := math.Abs(float64(got[i]) - float64(want[i])); !(e <= bound) {
 			t.Fatalf("result %d, word %d: %g, expected %g: the error %g is more than %g", k, i, got[i], want[i], e, bound)
 		}

@@ -14,6 +14,9 @@
 //
 // so an argument of the wrong type does not compile, and every argument stands beside its parameter's name.
 //
+// A kernel add_bf16 that takes some float of kernel add in bf16 is its twin. They share struct and method, which picks
+// the one for what its windows hold.
+//
 // Tests check what the compiler cannot: the Go file is fresh, each launch names all parameters, and the PTX takes
 // parameters of the same number and sizes. The last is checked again whenever a device is opened.
 //

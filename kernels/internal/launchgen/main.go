@@ -27,6 +27,9 @@ var families = []family{
 	{"conv", regexp.MustCompile(`^conv_(\d+x\d+\w*)$`)},
 	{"convGradInput", regexp.MustCompile(`^conv_grad_input_(\d+x\d+\w*)$`)},
 	{"convGradWeight", regexp.MustCompile(`^conv_grad_weight_(\d+x\d+\w*)$`)},
+	{"bfConv", regexp.MustCompile(`^conv_bf16_(\d+x\d+)$`)}, // they take other tiles: no twins
+	{"bfConvGradInput", regexp.MustCompile(`^conv_grad_input_bf16_(\d+x\d+)$`)},
+	{"bfConvGradWeight", regexp.MustCompile(`^conv_grad_weight_bf16_(\d+x\d+)$`)},
 }
 
 func main() {
@@ -67,13 +70,20 @@ var kernelList = []kernel{
 	b.WriteString("}\n")
 
 	done := map[string]bool{}
+	twins, err := findTwins(kernels)
+	if err != nil {
+		return nil, err
+	}
+	for _, t := range twins {
+		done[t.name] = true
+	}
 	for _, k := range kernels {
 		if done[k.name] {
 			continue
 		}
 		i := slices.IndexFunc(families, func(f family) bool { return f.members.MatchString(k.name) })
 		if i < 0 {
-			launch(&b, camel(k.name), "kernel "+k.name, k.params, "", fmt.Sprintf("%q", k.name))
+			launch(&b, camel(k.name), "kernel "+k.name, k.params, twins[k.name].params, "", fmt.Sprintf("%q", k.name))
 			continue
 		}
 		f := families[i]
@@ -88,7 +98,7 @@ var (
 			if m == nil {
 				continue
 			}
-			if !slices.Equal(other.params, k.params) {
+			if !slices.Equal(other.params, k.params) || !slices.Equal(twins[other.name].params, twins[k.name].params) {
 				return nil, fmt.Errorf("%s.cu: kernels %s and %s are of one family and take different parameters",
 					other.file, k.name, other.name)
 			}
@@ -96,28 +106,65 @@ var (
 			fmt.Fprintf(&b, "%s = %sKernel{%q}\n", camel(f.name+"_"+m[1]), f.name, other.name)
 		}
 		b.WriteString(")\n")
-		launch(&b, f.name, "the kernels of a "+f.name+"Kernel", k.params, fmt.Sprintf("k %sKernel, ", f.name), "k.name")
+		launch(&b, f.name, "the kernels of a "+f.name+"Kernel", k.params, twins[k.name].params,
+			fmt.Sprintf("k %sKernel, ", f.name), "k.name")
 	}
 	return format.Source(b.Bytes())
 }
 
-// launch writes the struct of a kernel's parameters and the method that launches it. For a family, choice is the
-// method's first parameter. Name is a Go expression for the kernel's name.
-func launch(b *bytes.Buffer, goName, what string, params []param, choice, name string) {
+// twinEnding tells a kernel from its twin.
+const twinEnding = "_bf16"
+
+// findTwins returns the twins of kernels, by the kernels' names.
+func findTwins(kernels []kernel) (map[string]kernel, error) {
+	twins := map[string]kernel{}
+	for _, t := range kernels {
+		name, ok := strings.CutSuffix(t.name, twinEnding)
+		if !ok {
+			continue
+		}
+		i := slices.IndexFunc(kernels, func(k kernel) bool { return k.name == name })
+		if i < 0 || !slices.EqualFunc(t.params, kernels[i].params, func(a, b param) bool {
+			return a.name == b.name && (a.cType == b.cType || a.cType == b.narrow())
+		}) || slices.Equal(t.params, kernels[i].params) {
+			return nil, fmt.Errorf("%s.cu: kernel %s is to be kernel %s with bf16 in the place of float", t.file, t.name, name)
+		}
+		twins[name] = t
+	}
+	return twins, nil
+}
+
+// launch writes the struct of a kernel's parameters and the method that launches it, or its twin if there is one, which
+// has other parameters. For a family, choice is the method's first parameter. Name is a Go expression for the kernel's
+// name.
+func launch(b *bytes.Buffer, goName, what string, params, twin []param, choice, name string) {
 	fmt.Fprintf(b, "\n// %sArgs has the parameters of %s.\ntype %[1]sArgs struct {\n", goName, what)
-	for _, p := range params {
+	var either []string // fields that a twin takes in bf16
+	for i, p := range params {
 		fmt.Fprintf(b, "%s %s", p.field(), paramTypes[p.cType].goType)
 		if paramTypes[p.cType].goType == "pointer" {
 			fmt.Fprintf(b, " // %s", p.cType)
+		}
+		if twin != nil && twin[i] != p {
+			either = append(either, "a."+p.field())
+			fmt.Fprintf(b, " or %s", twin[i].cType)
 		}
 		b.WriteString("\n")
 	}
 	fmt.Fprintf(b, `}
 
 func (l *launcher) %s(%sgrid gridDim, block blockDim, a %[1]sArgs) {
-	l.launch(%[3]s, grid, block, cuda.NewArgs()`, goName, choice, name)
-	for _, p := range params {
+`, goName, choice)
+	if twin != nil {
+		fmt.Fprintf(b, "name, element := l.twin(%s, %s)\n", name, strings.Join(either, ", "))
+		name = "name"
+	}
+	fmt.Fprintf(b, "\tl.launch(%s, grid, block, cuda.NewArgs()", name)
+	for i, p := range params {
 		add := strings.Replace(paramTypes[p.cType].add, "%s", fmt.Sprintf("%s, %q", name, p.name), 1)
+		if twin != nil && twin[i] != p {
+			add = strings.Replace(add, "Words", "element", 1)
+		}
 		fmt.Fprintf(b, ".\n%s", strings.Replace(add, "v)", "a."+p.field()+")", 1))
 	}
 	b.WriteString(")\n}\n")

@@ -130,6 +130,22 @@ extern "C" __global__ void conv_16x16(int m) {`)
 	if err != nil {
 		t.Fatal(err)
 	}
+	const copy = `extern "C" __global__ void copy(float *y, const float *x) {`
+	for _, twin := range []string{
+		`extern "C" __global__ void copy_bf16(float *y, const float *x) {`, // takes the same
+		`extern "C" __global__ void copy_bf16(bf16 *y, bf16 *x) {`,
+		`extern "C" __global__ void copy_bf16(bf16 *y, const bf16 *z) {`,
+		`extern "C" __global__ void copies_bf16(bf16 *y, const bf16 *x) {`,
+	} {
+		list, err := parse("some", copy+"\n"+twin)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := generate(list); err == nil || !strings.Contains(err.Error(), "with bf16 in the place of float") {
+			t.Errorf("%s: %v", twin, err)
+		}
+	}
+
 	const different = "conv.cu: kernels conv_8x8 and conv_16x16 are of one family and take different parameters"
 	if _, err := generate(tiles); err == nil || err.Error() != different {
 		t.Errorf("a family with two lists of parameters: %v", err)

@@ -20,12 +20,15 @@ type paramType struct {
 
 // paramTypes lists the types that a kernel's parameters may have.
 //
-// Bytes are never in the arena, which consists of words: only an address can point to them.
+// Windows of the arena hold the values that the kernel takes, which is checked when a program is compiled. Bytes are
+// never in the arena: only an address can point to them.
 var paramTypes = map[string]paramType{
-	"float *":               {"pointer", "u64", "Ptr(l.write(%s, v))"},
-	"u32 *":                 {"pointer", "u64", "Ptr(l.write(%s, v))"},
-	"const float *":         {"pointer", "u64", "Ptr(l.read(%s, v))"},
-	"const u32 *":           {"pointer", "u64", "Ptr(l.read(%s, v))"},
+	"float *":               {"pointer", "u64", "Ptr(l.write(%s, Words, v))"},
+	"u32 *":                 {"pointer", "u64", "Ptr(l.write(%s, Words, v))"},
+	"bf16 *":                {"pointer", "u64", "Ptr(l.write(%s, BFloat16, v))"},
+	"const float *":         {"pointer", "u64", "Ptr(l.read(%s, Words, v))"},
+	"const u32 *":           {"pointer", "u64", "Ptr(l.read(%s, Words, v))"},
+	"const bf16 *":          {"pointer", "u64", "Ptr(l.read(%s, BFloat16, v))"},
 	"const unsigned char *": {"address", "u64", "Ptr(uint64(v))"},
 	"u64":                   {"uint64", "u64", "U64(v)"},
 	"u32":                   {"uint32", "u32", "U32(v)"},
@@ -38,6 +41,9 @@ type param struct {
 	name  string // in the .cu file: "levels_per_step"
 	cType string // key of paramTypes
 }
+
+// narrow is the type where the parameter of a twin is in bf16.
+func (p param) narrow() string { return strings.Replace(p.cType, "float *", "bf16 *", 1) }
 
 // field is the parameter's name in Go: "levelsPerStep".
 func (p param) field() string { return camel(p.name) }
