@@ -238,6 +238,40 @@ func TestPrecisionOnGPU(t *testing.T) {
 	}
 }
 
+// A run in BF16 is one because it was asked for. It goes on, samples and is scored so on a GPU, and on the CPU in float32
+// when asked to.
+func TestBF16OnGPU(t *testing.T) {
+	device(t)
+	dir := t.TempDir()
+	tiny(t, dir)
+	run := func(name string, steps int, more ...string) string {
+		return must(t, dir, small(name, steps, append([]string{"-ngf", "16", "-batch", "2", "-gpu", "-precision", "bf16"}, more...)...)...)
+	}
+	if out := run("dry", 1, "-dry-run"); !strings.Contains(out, "\nprecision   bf16 for ") {
+		t.Errorf("a dry run does not say it:\n%s", out)
+	}
+	run("wide", 2)
+	text, err := os.ReadFile(filepath.Join(dir, "runs", "wide", "config.yaml"))
+	if err != nil || !strings.Contains(string(text), "\nprecision: bf16\n") {
+		t.Errorf("config.yaml does not say bf16 (%v):\n%s", err, text)
+	}
+	const advice = "precision is bf16, which takes a GPU: give -gpu, or -precision float32"
+	for _, args := range [][]string{
+		{"train", "-resume", "runs/wide", "-steps", "3"}, {"sample", "runs/wide", "-n", "1", "-o", "x.png"},
+	} {
+		if code, _, stderr := command(t, dir, nil, args...); code != 1 || !strings.Contains(stderr, advice) {
+			t.Errorf("%v: exit code %d and %q, expected 1 and ... %s", args, code, stderr, advice)
+		}
+	}
+	must(t, dir, "train", "-resume", "runs/wide", "-steps", "3", "-gpu")
+	must(t, dir, "sample", "runs/wide", "-n", "2", "-o", "x.png", "-gpu")
+	out := must(t, dir, "sample", "runs/wide", "-n", "2", "-o", "x.png", "-precision", "float32")
+	if !strings.Contains(out, "trained in bf16, computed in float32") {
+		t.Errorf("a sample does not say it:\n%s", out)
+	}
+	must(t, dir, "bench", "-check", "-gpu", "-precision", "bf16")
+}
+
 // A run that starts on a GPU records its multiprocessors, and has the same bits on one with others from then on: after a
 // resume, gone on with in a new run, and in a run with its configuration.
 func TestMultiprocessorsAreRecorded(t *testing.T) {

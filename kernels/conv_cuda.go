@@ -4,6 +4,8 @@
 
 package kernels
 
+import "fmt"
+
 // tileKernels lists the kernels of each tile.
 var tileKernels = map[cudaTile]struct {
 	conv       convKernel
@@ -51,6 +53,20 @@ func (s ConvShape) tiles(l *launcher, t cudaTile, channels int) (grid gridDim, b
 
 // testTile, where it is set, is the tile that tests ask for.
 var testTile *cudaTile
+
+// checkElements wants the windows of weights and bias to hold what the kernels take.
+func (s ConvShape) checkElements(tensorCores bool, x, y, w, b Buf) {
+	want := Words
+	if tensorCores && x.Element == BFloat16 {
+		want = BFloat16
+		if s.Cin%tensorChannels != 0 || s.Cout%tensorChannels != 0 {
+			panic(fmt.Sprintf("kernels: conv %+v: tensor cores take channels by %d", s, tensorChannels))
+		}
+	}
+	if w.Element != want || b.Element != Words {
+		panic(fmt.Sprintf("kernels: conv %+v: x, y, w, b are of %v, %v, %v, %v", s, x.Element, y.Element, w.Element, b.Element))
+	}
+}
 
 // copies counts the words of working memory for copies of windows that are not of words.
 func copies(windows ...Buf) (words int) {

@@ -51,20 +51,6 @@ func (o Conv) OnTensorCores() bool           { return o.tensorCores(o.Precision,
 func (o ConvGradInput) OnTensorCores() bool  { return o.tensorCores(o.Precision, o.DY, o.DX) }
 func (o ConvGradWeight) OnTensorCores() bool { return o.tensorCores(o.Precision, o.X, o.DY) }
 
-// checkElements wants the windows of weights and bias to hold what the kernels take.
-func (s ConvShape) checkElements(tensorCores bool, x, y, w, b Buf) {
-	want := Words
-	if tensorCores && x.Element == BFloat16 {
-		want = BFloat16
-		if s.Cin%tensorChannels != 0 || s.Cout%tensorChannels != 0 {
-			panic(fmt.Sprintf("kernels: conv %+v: tensor cores take channels by %d", s, tensorChannels))
-		}
-	}
-	if w.Element != want || b.Element != Words {
-		panic(fmt.Sprintf("kernels: conv %+v: x, y, w, b are of %v, %v, %v, %v", s, x.Element, y.Element, w.Element, b.Element))
-	}
-}
-
 // factors returns the function that makes factors of the products of values, as float64, in which sums of products are
 // as good as exact; nil where the reference computes in float32.
 func (o Conv) factors() func([]float32) []float64 { return factorsOf(o.Precision, o.OnTensorCores()) }

@@ -41,25 +41,32 @@ func TestFused(t *testing.T) {
 	b := openCUDA(t)
 	t.Cleanup(func() { testUnfused = false })
 	kinds := map[string]int{}
-	for seed := range uint64(150) {
+	for seed := range uint64(240) {
 		r := rand.New(rand.NewPCG(seed, 1))
-		s := ConvShape{N: 1 + r.IntN(3), H: 2 * (1 + r.IntN(3)), W: 2 * (1 + r.IntN(4)), Cin: []int{3, 4, 8, 32}[r.IntN(4)],
+		s := ConvShape{N: 1 + r.IntN(3), H: 2 * (1 + r.IntN(3)), W: 2 * (1 + r.IntN(4)), Cin: []int{3, 4, 8, 32, 32}[r.IntN(5)],
 			K: []int{1, 3}[r.IntN(2)], Dilation: 1 + r.IntN(2)}
 		s.Cout = s.Cin
-		precision := []Precision{Float32, TF32}[r.IntN(2)]
+		precision, element := Precisions[seed%3], Words
+		if precision == BF16 {
+			element = BFloat16
+		}
 		var o operands
 		o.out(r.IntN(2)) // not aligned
 		words := s.N * s.H * s.W * s.Cin
 		windows := make([]Buf, 5)
 		for i := range windows {
-			windows[i] = o.normals(words)
+			windows[i] = o.of(element, words)
 		}
 		o.out(16) // up to 16 words behind are read
-		weight, bias, index := o.normals(s.Cout*s.K*s.K*s.Cin), o.normals(s.Cout), o.out(words)
+		weights := element
+		if s.Cin%tensorChannels != 0 { // no tensor cores
+			precision, weights = Float32, Words
+		}
+		weight, bias, index := o.of(weights, s.Cout*s.K*s.K*s.Cin), o.normals(s.Cout), o.out(words)
 		for i := range index.N {
 			SetWord(o.mem, index, i, 12) // the middle
 		}
-		small := o.normals(words / 4)
+		small := o.of(element, words/4)
 		stats := NormStats{Mean: o.normals(s.N * s.Cin), Rstd: o.normals(s.N * s.Cin), MuHat: o.normals(s.N * s.Cin),
 			Q: o.normals(s.N)}
 		params := o.out(3 * s.Cin)
@@ -104,15 +111,17 @@ func TestFused(t *testing.T) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
 			for _, op := range FusedAndNot(t, b, o.mem, ops) {
 				if f, ok := op.(fused); ok {
-					kinds[f.cudaFinisher.Name()]++
+					kinds[fmt.Sprintf("%s of %v", f.cudaFinisher.Name(), element)]++
 				}
 			}
 		})
 	}
 	t.Log(kinds)
 	for _, name := range []string{"conv", "conv_grad_input", "norm", "norm_grad", "maxpool5_grad", "avgpool5", "resize"} {
-		if kinds[name] < 3 {
-			t.Errorf("%s was fused %d times", name, kinds[name])
+		for _, e := range []Element{Words, BFloat16} {
+			if n := kinds[fmt.Sprintf("%s of %v", name, e)]; n < 3 {
+				t.Errorf("%s of %v was fused %d times", name, e, n)
+			}
 		}
 	}
 }

@@ -312,6 +312,7 @@ func TestLaunchErrors(t *testing.T) {
 		t.Fatal(err)
 	}
 	x, y := Buf{Off: 0, N: 16}, Buf{Off: 32, N: 16}
+	half := func(b Buf) Buf { b.Element = BFloat16; return b }
 	grid, block := flat(16)
 	for _, c := range []struct {
 		want string
@@ -326,6 +327,21 @@ func TestLaunchErrors(t *testing.T) {
 		}},
 		{"kernels: test: kernel affine reads x, words 48 to 64, and the operation does not say so", func(l *launcher) {
 			l.affine(grid, block, affineArgs{y: y, x: Buf{Off: 48, N: 16}, scale: 1, shift: 0, n: 16})
+		}},
+		{"kernels: test: kernel affine reads x of float32, and is given a window of bf16", func(l *launcher) {
+			l.affine(grid, block, affineArgs{y: y, x: half(x), scale: 1, shift: 0, n: 16})
+		}},
+		{"kernels: test: kernel narrow writes dst of bf16, and is given a window of float32", func(l *launcher) {
+			l.narrow(grid, block, narrowArgs{dst: y, src: x, n: 16})
+		}},
+		{"kernels: test: kernel widen reads src of bf16, and is given a window of float32", func(l *launcher) {
+			l.widen(grid, block, widenArgs{dst: y, src: x, n: 16})
+		}},
+		{"kernels: test: kernel add is given windows of float32 and of bf16", func(l *launcher) {
+			l.add(grid, block, addArgs{dst: y, a: x, b: half(x), n: 16})
+		}},
+		{"kernels: test: kernel add takes windows of the arena, and is given 0", func(l *launcher) {
+			l.add(grid, block, addArgs{dst: y, a: x, b: address(0), n: 16})
 		}},
 		{"kernels: test: kernel affine is given no x", func(l *launcher) {
 			l.affine(grid, block, affineArgs{y: y, x: nil, scale: 1, shift: 0, n: 16})

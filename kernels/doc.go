@@ -16,7 +16,7 @@
 //	L        noise levels; sigma falls from level 0 to level L-1
 //
 // Activations are NHWC, weights (Cout, kH, kW, Cin), all float32; convolutions on tensor cores round the factors of
-// their products ([TF32]). A Langevin step of size a is x + a s + sqrt(2a) z (the convention of NCSNv2; the paper of
+// their products ([TF32]), or read and write bfloat16 ([BF16]; [Element] is what a window holds). A Langevin step of size a is x + a s + sqrt(2a) z (the convention of NCSNv2; the paper of
 // 2019 writes a/2 and sqrt(a)).
 //
 // # Files
@@ -37,7 +37,7 @@
 // ops.go lists all operations, and a test holds every one of them to a lowering, a launch, cases in package kerneltest
 // and a check of its gradient.
 //
-// Begin with kernels.go ([Buf], [Op], [Backend]) and a small family, sum.go; then cpu.go and cuda.go for how programs
+// Begin with kernels.go ([Buf], [Op], [Backend]), element.go and a small family, sum.go; then cpu.go and cuda.go for how programs
 // run.
 package kernels
 

@@ -15,7 +15,7 @@ const (
 )
 
 // Precisions lists them.
-var Precisions = []Precision{Float32, TF32}
+var Precisions = []Precision{Float32, TF32, BF16}
 
 // PrecisionNames lists their words.
 func PrecisionNames() (names []string) {

@@ -54,7 +54,7 @@ func ExampleNewScore() {
 		log.Fatal(err)
 	}
 	defer weights.Close()
-	config, err := checkpoint.Infer(weights, checkpoint.EMAPrefix, "", len(weights.Sigmas))
+	config, err := checkpoint.Infer(weights, checkpoint.EMAPrefix, "", len(weights.Ladder.Sigmas))
 	if err != nil {
 		log.Fatal(err)
 	}
@@ -76,7 +76,7 @@ func ExampleNewScore() {
 	images := make([]float32, batch*score.D) // grey: 0 in [-1, 1]
 	sigmas := make([]float32, batch)
 	for i := range sigmas {
-		sigmas[i] = float32(weights.Sigmas[i])
+		sigmas[i] = float32(weights.Ladder.Sigmas[i])
 	}
 	result := make([]float32, batch*score.D)
 	for _, step := range []func() error{

@@ -12,6 +12,7 @@ package model
 
 import (
 	"math"
+	"strconv"
 
 	"sigmaz/internal/setting"
 )
@@ -123,16 +124,47 @@ func (l Ladder) Begin() float64 { return float64(l[0]) }
 // End returns the smallest sigma.
 func (l Ladder) End() float64 { return float64(l[len(l)-1]) }
 
-// DiffersFrom returns the first level at which a ladder that a file keeps differs by more than one part in a million,
-// or that only one of the two has; -1 where there is none.
-func (l Ladder) DiffersFrom(sigmas []float64) int {
-	for i := range min(len(l), len(sigmas)) {
-		if !(math.Abs(sigmas[i]-float64(l[i])) <= 1e-6*float64(l[i])) {
+// KeptLadder is a ladder as a file keeps it, rounded to the number format of its buffer.
+type KeptLadder struct {
+	Sigmas []float64 // nil where the file keeps none
+	Bits   int       // of a number's significand: 24 of float32, 11 of float16, 8 of bfloat16
+}
+
+// SingleBits is the significand of float32, in which ladders are computed.
+const SingleBits = 24
+
+// tolerance is how far, relative, a kept sigma may lie from the one that it was: one unit in the last place of its
+// format, and never less than one part in a million, because exp and log of two libraries differ.
+func (k KeptLadder) tolerance() float64 { return max(1e-6, math.Ldexp(1, 1-k.Bits)) }
+
+// Decimal returns the shortest decimal that the format rounds to the kept sigma of level i: 0.01, not 0.009999999776.
+func (k KeptLadder) Decimal(i int) float64 {
+	v := k.Sigmas[i]
+	if k.Bits >= SingleBits {
+		v, _ = strconv.ParseFloat(strconv.FormatFloat(v, 'g', -1, 32), 64)
+		return v
+	}
+	_, exp := math.Frexp(v)
+	half := math.Ldexp(0.5, exp-k.Bits) // of a unit in the last place
+	for digits := 1; digits < 9; digits++ {
+		d, _ := strconv.ParseFloat(strconv.FormatFloat(v, 'g', digits, 64), 64)
+		if math.Abs(d-v) <= half {
+			return d
+		}
+	}
+	return v
+}
+
+// DiffersFrom returns the first level at which a ladder that a file keeps is not l but for its rounding, or that only
+// one of the two has; -1 where there is none.
+func (l Ladder) DiffersFrom(k KeptLadder) int {
+	for i := range min(len(l), len(k.Sigmas)) {
+		if !(math.Abs(k.Sigmas[i]-float64(l[i])) <= k.tolerance()*float64(l[i])) {
 			return i
 		}
 	}
-	if len(l) != len(sigmas) {
-		return min(len(l), len(sigmas))
+	if len(l) != len(k.Sigmas) {
+		return min(len(l), len(k.Sigmas))
 	}
 	return -1
 }

@@ -39,8 +39,8 @@ func ShapeText(s tensor.Shape) string {
 	return strings.ReplaceAll(fmt.Sprint([]int(s)), " ", ", ")
 }
 
-// float says whether the values may be a parameter's.
-func (d Described) float() bool { return strings.Contains(d.DType, "float") }
+// IsFloat says whether the values may be a parameter's.
+func (d Described) IsFloat() bool { return strings.Contains(d.DType, "float") }
 
 // NamedSet is a [TensorSet] in memory.
 type NamedSet []Named
@@ -84,7 +84,8 @@ func (s NamedSet) ReadTensor(name string, dst []float32) error {
 const mostListed = 6
 
 // Fit compares the tensors called prefix+NAME with a network's parameters. The error lists the missing, the surplus and
-// the misshaped ones by name, with the shapes found and expected.
+// the misshaped ones by name, with the shapes found and expected. Surplus tensors of whole numbers are counters and masks
+// beside the weights, and no fault.
 func Fit(params []*Param, set TensorSet, prefix string) error {
 	found := map[string]Described{}
 	for _, d := range set.Described(prefix) {
@@ -96,12 +97,15 @@ func Fit(params []*Param, set TensorSet, prefix string) error {
 		switch d, ok := found[p.Name]; {
 		case !ok:
 			missing = append(missing, fmt.Sprintf("missing %s%s, %s", prefix, p.Name, expected))
-		case !d.float() || !d.Shape.Eq(p.TorchShape()):
+		case !d.IsFloat() || !d.Shape.Eq(p.TorchShape()):
 			misshaped = append(misshaped, fmt.Sprintf("%s is %v, expected %s", d.Name, d, expected))
 		}
 		delete(found, p.Name)
 	}
 	for _, d := range found {
+		if !d.IsFloat() {
+			continue
+		}
 		surplus = append(surplus, fmt.Sprintf("unexpected %s, %v", d.Name, d))
 	}
 	sort.Strings(surplus)

@@ -87,6 +87,8 @@ type (
 		Stepped bool   // whether the file says which step that is
 		GoesOn  bool   // with Adam's moments and the step of the file
 		Average AverageStart
+		// PassedOver names what the file holds beside what was taken, see [checkpoint.Weights].
+		PassedOver []string
 	}
 
 	// SetAside says that the run goes on from a checkpoint that is not its newest. The later ones were renamed, and so

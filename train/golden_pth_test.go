@@ -60,10 +60,10 @@ func TestPyTorchCheckpoints(t *testing.T) {
 				}
 			}
 			sigmas := g.Floats(t, "sigmas")
-			if hasSigmas := g.Network(t).HasSigmas(); hasSigmas != (w.Sigmas != nil) {
-				t.Errorf("the ladder in the file: %t, expected %t", w.Sigmas != nil, hasSigmas)
+			if hasSigmas := g.Network(t).HasSigmas(); hasSigmas != (w.Ladder.Sigmas != nil) {
+				t.Errorf("the ladder in the file: %t, expected %t", w.Ladder.Sigmas != nil, hasSigmas)
 			}
-			for i, s := range w.Sigmas {
+			for i, s := range w.Ladder.Sigmas {
 				if float32(s) != sigmas[i] {
 					t.Errorf("level %d is %g, expected %g", i, s, sigmas[i])
 				}

@@ -34,10 +34,11 @@ func (r *run) takeInitial() error {
 	case !w.Has(checkpoint.EMAPrefix):
 		ema, average = checkpoint.ParamPrefix, AverageFromWeights
 	}
-	if level := r.sigmas.DiffersFrom(w.Sigmas); w.Sigmas != nil && level >= 0 {
+	kept := w.Ladder.Sigmas
+	if level := r.sigmas.DiffersFrom(w.Ladder); kept != nil && level >= 0 {
 		text := fmt.Sprintf("the ladder of %s (%d levels, sigma %.4g to %.4g) is not this run's (%d levels, %.4g "+
 			"to %.4g)",
-			path, len(w.Sigmas), w.Sigmas[0], w.Sigmas[len(w.Sigmas)-1], len(r.sigmas), r.sigmas.Begin(), r.sigmas.End())
+			path, len(kept), kept[0], kept[len(kept)-1], len(r.sigmas), r.sigmas.Begin(), r.sigmas.End())
 		if goOn {
 			return fmt.Errorf("%s: leave the settings of the ladder out, or start a new run from its weights "+
 				"with `init`", text)
@@ -48,7 +49,8 @@ func (r *run) takeInitial() error {
 		if err := r.trainer.Start(w, checkpoint.ParamPrefix, ema); err != nil {
 			return fmt.Errorf("%s: %w", path, err)
 		}
-		r.o.Events.report(StartedFrom{Path: path, Kind: w.Kind, Step: w.Step, Stepped: w.Stepped, Average: average})
+		r.o.Events.report(StartedFrom{Path: path, Kind: w.Kind, Step: w.Step, Stepped: w.Stepped, Average: average,
+			PassedOver: w.PassedOver})
 		return nil
 	}
 	if err := w.CheckAdam(); err != nil {
@@ -61,6 +63,6 @@ func (r *run) takeInitial() error {
 		return fmt.Errorf("%s: %w", path, err)
 	}
 	r.o.Events.report(StartedFrom{Path: path, Kind: w.Kind, Step: w.Step, Stepped: w.Stepped, GoesOn: true,
-		Average: average})
+		Average: average, PassedOver: w.PassedOver})
 	return nil
 }

@@ -64,6 +64,7 @@ func TestStepTraffic(t *testing.T) {
 	}{
 		{kernels.Float32, 454, 23_074_875_280},
 		{kernels.TF32, 454, 19_995_502_480},
+		{kernels.BF16, 461, 13_015_389_328},
 	} {
 		beside := 0
 		counts := cifar10Launches(t, c.precision)

@@ -12,8 +12,8 @@
 // The tree names a storage by its type, its key and its number of values. Tensors are windows on storages.
 //
 // A pickle is a program, and the files come from anywhere. No code is run: the reader knows the few classes that
-// checkpoints are made of and refuses any other by its name (unpickle.go). It allocates no more than the file's size
-// justifies: values stay in the file until [Read] asks for them.
+// checkpoints are made of (unpickle.go), and an object of any other stays a name (opaque.go). It allocates no more than
+// the file's size justifies: values stay in the file until [Read] asks for them.
 //
 // Begin with [Open] and [File.Root].
 package pytorch

@@ -16,7 +16,7 @@ import (
 
 // File is an open file. Neither it nor its tensors may be used by two goroutines at the same time.
 type File struct {
-	// Root is what was saved: a [Tuple], [*List], [*Dict], [*Tensor], string, int64, float64, bool or nil.
+	// Root is what was saved: a [Tuple], [*List], [*Dict], [*Tensor], [*Opaque], string, int64, float64, bool or nil.
 	Root any
 
 	path  string
@@ -211,7 +211,7 @@ func (f *File) openStream() error {
 	}
 	keys, ok := v.(*List)
 	if !ok {
-		return malformed("the keys of the storages are %s", kindOf(v))
+		return malformed("the keys of the storages are %s", Kind(v))
 	}
 	for _, k := range keys.Items {
 		key, _ := k.(string)
@@ -263,6 +263,9 @@ func (f *File) storage(id Tuple) (any, error) {
 	}
 	class, _ := id[1].(global)
 	t, ok := dtypeOf(class)
+	if class != "" && !ok && f.place != nil { // in the stream its length must be known
+		return opaque(class, id), nil
+	}
 	key, ok1 := id[2].(string)
 	n, ok2 := id[4].(int64)
 	if !ok || !ok1 || !ok2 || n < 0 {

@@ -155,7 +155,7 @@ func brief(v any) string {
 	if n, ok := v.(int64); ok {
 		return fmt.Sprint(n)
 	}
-	return kindOf(v)
+	return Kind(v)
 }
 
 // contiguous reports whether the values lie one after the other, last index fastest.

@@ -1,6 +1,6 @@
 // The unpickler. A pickle is a program for a stack machine (Python's pickletools documents its instructions), and it
-// may call any function of Python. This unpickler knows the few classes that a checkpoint is made of, does their work
-// itself, and refuses every other by its name.
+// may call any function of Python. This unpickler knows the few classes that a checkpoint is made of and does their work
+// itself. An object of any other class stays [Opaque]: nothing is called for it.
 //
 // It goes through the bytes once, without recursion. One instruction makes at most a small value, a copy of bytes
 // that follow it, or a container of values that are on the stack already. So memory is at most a constant times the
@@ -14,17 +14,17 @@ import (
 	"fmt"
 	"io"
 	"math"
-	"slices"
 	"strconv"
 	"strings"
 )
 
 // Tuple, List and Dict are Python's types of these names. Other values are nil, bool, int64, float64, string (for
-// bytes too) and [*Tensor]; storage, global, long and mark occur only inside the unpickler.
+// bytes too), [*Tensor] and [*Opaque]; storage, global, long and mark occur only inside the unpickler.
 type (
 	Tuple []any
 	List  struct{ Items []any }
-	// Dict is a dict or OrderedDict, with its keys in the order in which they were set. Keys are string or int64.
+	// Dict is a dict, OrderedDict or defaultdict, with its keys in the order in which they were set. Keys are string or
+	// int64; what stands under other keys is left out.
 	Dict struct {
 		Keys   []any
 		Values []any
@@ -41,22 +41,21 @@ func (d *Dict) Get(key any) (value any, ok bool) {
 	return d.Values[i], true
 }
 
-func (d *Dict) set(key, value any) error {
+func (d *Dict) set(key, value any) {
 	switch key.(type) {
 	case string, int64:
 	default:
-		return fmt.Errorf("has a dict with a key that is %s: expected texts and whole numbers", kindOf(key))
+		return
 	}
 	if i, ok := d.index[key]; ok {
 		d.Values[i] = value
-		return nil
+		return
 	}
 	if d.index == nil {
 		d.index = map[any]int{}
 	}
 	d.index[key] = len(d.Keys)
 	d.Keys, d.Values = append(d.Keys, key), append(d.Values, value)
-	return nil
 }
 
 // global is a class or function that a pickle names, such as "torch._utils._rebuild_tensor_v2".
@@ -68,8 +67,8 @@ type long string
 // mark stands on the stack where a list of arguments begins.
 type mark struct{}
 
-// kindOf returns in words what a value is.
-func kindOf(v any) string {
+// Kind returns in words what a value is.
+func Kind(v any) string {
 	switch v := v.(type) {
 	case nil:
 		return "None"
@@ -92,10 +91,15 @@ func kindOf(v any) string {
 	case *storage:
 		return "a storage"
 	case global:
-		return "the class " + string(v)
+		return "the class " + brief100(string(v))
+	case *Opaque:
+		return "an object of " + brief100(v.Class)
 	}
 	return "no value"
 }
+
+// brief100 shortens a name that a file gives, which may be anything, for an error's text.
+func brief100(name string) string { return strings.Trim(fmt.Sprintf("%.100q", name), `"`) }
 
 // Bounds on a pickle: its bytes, and the values that it puts on the stack. A network of 150 tensors with Adam's state
 // and a moving average takes 80 KB and 25,000 values, since the tensors' own values are not in the pickle.
@@ -115,16 +119,6 @@ type unpickler struct {
 
 	persistent func(id Tuple) (any, error)
 	rebuild    func(st *storage, offset, size, stride any) (any, error)
-}
-
-// classes lists the classes and functions that a pickle may name, beside those of storages.
-var classes = []global{
-	"collections.OrderedDict",
-	"torch.Size",
-	"torch._utils._rebuild_tensor",
-	"torch._utils._rebuild_tensor_v2",
-	"torch._utils._rebuild_parameter",
-	"torch.nn.parameter.Parameter",
 }
 
 // load runs the pickle and returns its result.
@@ -279,8 +273,16 @@ func (u *unpickler) do(op byte) error {
 		return u.push(&List{})
 	case '}': // EMPTY_DICT
 		return u.push(&Dict{})
-	case 'a', 'e': // APPEND, APPENDS
-		return u.appendTo(op == 'e')
+	case 0x8f: // EMPTY_SET
+		return u.push(opaque(global("builtins.set"), nil))
+	case 0x91: // FROZENSET
+		items, err := u.toMark()
+		if err != nil {
+			return err
+		}
+		return u.push(opaque(global("builtins.frozenset"), items))
+	case 'a', 'e', 0x90: // APPEND, APPENDS, ADDITEMS
+		return u.appendTo(op != 'a')
 	case 's', 'u': // SETITEM, SETITEMS
 		return u.setIn(op == 'u')
 
@@ -321,7 +323,7 @@ func (u *unpickler) do(op byte) error {
 		if err != nil {
 			return err
 		}
-		return u.find(module, name)
+		return u.push(global(module + "." + name))
 	case 0x93: // STACK_GLOBAL
 		name, err := u.pop()
 		if err != nil {
@@ -334,23 +336,28 @@ func (u *unpickler) do(op byte) error {
 		m, ok1 := module.(string)
 		n, ok2 := name.(string)
 		if !ok1 || !ok2 {
-			return malformed("the name of a class is %s", kindOf(name))
+			return malformed("the name of a class is %s", Kind(name))
 		}
-		return u.find(m, n)
+		return u.push(global(m + "." + n))
 	case 'R': // REDUCE
 		return u.reduce()
 	case 'b': // BUILD
-		// The attributes of an object. Only those of an OrderedDict occur (a state_dict's _metadata, the versions of
-		// its modules), and they are not needed.
-		if _, err := u.pop(); err != nil {
+		// The attributes of an object. Those of an OrderedDict (a state_dict's _metadata, the versions of its modules)
+		// are not needed.
+		state, err := u.pop()
+		if err != nil {
 			return err
 		}
 		v, err := u.pop()
-		if _, ok := v.(*Dict); err == nil && !ok {
-			err = malformed("it sets attributes of %s", kindOf(v))
-		}
 		if err != nil {
 			return err
+		}
+		switch v := v.(type) {
+		case *Dict:
+		case *Opaque:
+			v.state = state
+		default:
+			return malformed("it sets attributes of %s", Kind(v))
 		}
 		return u.push(v)
 	case 'Q': // BINPERSID
@@ -360,15 +367,42 @@ func (u *unpickler) do(op byte) error {
 		}
 		id, ok := v.(Tuple)
 		if !ok {
-			return malformed("the name of a storage is %s", kindOf(v))
+			return malformed("the name of a storage is %s", Kind(v))
 		}
 		if v, err = u.persistent(id); err != nil {
 			return err
 		}
 		return u.push(v)
-	case 'i', 'o', 0x81, 0x92: // INST, OBJ, NEWOBJ, NEWOBJ_EX
-		return fmt.Errorf("makes an object in a way that no checkpoint needs (pickle instruction %#02x), which is refused; "+
-			"save tensors, dicts, lists and numbers alone", op)
+	case 'i': // INST: the class on two lines, its arguments above the mark
+		module, err := u.line()
+		if err != nil {
+			return err
+		}
+		name, err := u.line()
+		if err != nil {
+			return err
+		}
+		args, err := u.toMark()
+		if err != nil {
+			return err
+		}
+		return u.push(opaque(global(module+"."+name), args))
+	case 'o': // OBJ: the class and its arguments above the mark
+		items, err := u.toMark()
+		if err != nil {
+			return err
+		}
+		if len(items) == 0 {
+			return malformed("it makes an object of no class")
+		}
+		return u.push(opaque(items[0], items[1:]))
+	case 0x81, 0x92: // NEWOBJ, NEWOBJ_EX, whose arguments have names too
+		if op == 0x92 {
+			if _, err := u.pop(); err != nil {
+				return err
+			}
+		}
+		return u.reduce()
 	}
 	return malformed("instruction %#02x", op)
 }
@@ -512,11 +546,13 @@ func (u *unpickler) appendTo(many bool) error {
 	if err != nil {
 		return err
 	}
-	l, ok := v.(*List)
-	if !ok {
-		return malformed("it appends to %s", kindOf(v))
+	switch v := v.(type) {
+	case *List:
+		v.Items = append(v.Items, items...)
+	case *Opaque:
+	default:
+		return malformed("it appends to %s", Kind(v))
 	}
-	l.Items = append(l.Items, items...)
 	return nil
 }
 
@@ -526,11 +562,13 @@ func (u *unpickler) setIn(many bool) error {
 	if err != nil {
 		return err
 	}
-	d, ok := v.(*Dict)
-	if !ok {
-		return malformed("it sets keys of %s", kindOf(v))
+	switch v := v.(type) {
+	case *Dict:
+		return setAll(v, items)
+	case *Opaque: // of a class that is a dict too
+		return nil
 	}
-	return setAll(d, items)
+	return malformed("it sets keys of %s", Kind(v))
 }
 
 // itemsFor pops n values, or all above the mark. It also returns the container that is then on top, which stays
@@ -557,25 +595,13 @@ func setAll(d *Dict, items []any) error {
 		return malformed("a key without a value")
 	}
 	for i := 0; i < len(items); i += 2 {
-		if err := d.set(items[i], items[i+1]); err != nil {
-			return err
-		}
+		d.set(items[i], items[i+1])
 	}
 	return nil
 }
 
-// find pushes a class or function, if it is one that checkpoints need.
-func (u *unpickler) find(module, name string) error {
-	g := global(module + "." + name)
-	if _, ok := dtypeOf(g); !ok && !slices.Contains(classes, g) {
-		return fmt.Errorf("asks for %.100q, which is refused: "+
-			"a checkpoint needs tensors, dicts, lists, texts and numbers alone; save only those, such as the state_dict",
-			string(g))
-	}
-	return u.push(g)
-}
-
-// reduce does the work of calling one of the known functions.
+// reduce does the work of calling one of the known functions with a tuple of arguments. A call of any other is not
+// made: it becomes an [Opaque].
 func (u *unpickler) reduce() error {
 	v, err := u.pop()
 	if err != nil {
@@ -587,12 +613,15 @@ func (u *unpickler) reduce() error {
 	}
 	args, ok := v.(Tuple)
 	g, isGlobal := f.(global)
-	if !ok || !isGlobal {
-		return malformed("it calls %s with %s", kindOf(f), kindOf(v))
+	if _, made := f.(*Opaque); ok && made {
+		return u.push(opaque(f, args))
 	}
-	bad := malformed("%s with %d arguments of another kind than expected", string(g), len(args))
+	if !ok || !isGlobal {
+		return malformed("it calls %s with %s", Kind(f), Kind(v))
+	}
+	bad := malformed("%s with %d arguments of another kind than expected", brief100(string(g)), len(args))
 	switch {
-	case g == "collections.OrderedDict" && len(args) == 0:
+	case g == "collections.OrderedDict" && len(args) == 0, g == "collections.defaultdict":
 		return u.push(&Dict{})
 	case g == "collections.OrderedDict" && len(args) == 1: // Python 2: a list of pairs
 		l, ok := args[0].(*List)
@@ -612,9 +641,7 @@ func (u *unpickler) reduce() error {
 			if u.pushed++; len(pair) != 2 || u.pushed > maxValues {
 				return bad
 			}
-			if err := d.set(pair[0], pair[1]); err != nil {
-				return err
-			}
+			d.set(pair[0], pair[1])
 		}
 		return u.push(d)
 	case g == "torch.Size" && len(args) == 1:
@@ -622,6 +649,9 @@ func (u *unpickler) reduce() error {
 	case g == "torch._utils._rebuild_tensor" && len(args) == 4,
 		g == "torch._utils._rebuild_tensor_v2" && len(args) >= 6:
 		st, ok := args[0].(*storage)
+		if other, is := args[0].(*Opaque); is { // a storage of a type that is none of ours
+			return u.push(other)
+		}
 		if !ok {
 			return bad
 		}
@@ -631,10 +661,12 @@ func (u *unpickler) reduce() error {
 		}
 		return u.push(t)
 	case (g == "torch._utils._rebuild_parameter" || g == "torch.nn.parameter.Parameter") && len(args) >= 1:
-		if _, ok := args[0].(*Tensor); !ok {
-			return bad
+		switch args[0].(type) {
+		case *Tensor, *Opaque:
+			return u.push(args[0])
 		}
-		return u.push(args[0])
+	default:
+		return u.push(opaque(g, args))
 	}
 	return bad
 }

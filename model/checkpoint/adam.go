@@ -10,8 +10,9 @@ type AdamSettings struct{ LR, Beta1, Beta2, Eps float64 }
 // AdamState is what a file says about the optimiser beside its moments.
 type AdamState struct {
 	AdamSettings
-	Unsupported string // what it does that this program's Adam does not; "" for nothing
-	err         error  // why its moments cannot be given names; nil when they can
+	Absent      []string // the settings that the file does not name, by their keys in PyTorch: lr, betas, eps
+	Unsupported string   // what it does that this program's Adam does not; "" for nothing
+	err         error    // why its settings cannot be read, or its moments given names; nil when they can
 }
 
 // CheckAdam says in one sentence why training cannot go on with the file's Adam, nil when it can.

@@ -51,6 +51,7 @@ const (
 	stepKey       = "step"
 	seedKey       = "seed"
 	configKey     = "config"
+	programKey    = "program" // of a state_dict, whose format is "pt": the program that wrote step and config
 	orderKey      = "order"
 	formatPrefix  = "sigmaz-"
 	formatVersion = formatPrefix + "1"
@@ -159,6 +160,9 @@ func ReadCheckpoint(path string) (*Checkpoint, error) {
 func decodeCheckpoint(path string, r io.ReaderAt, size int64) (*Checkpoint, error) {
 	h, err := readHeader(path, r, size)
 	if err != nil {
+		return nil, err
+	}
+	if err := h.check(); err != nil {
 		return nil, err
 	}
 	sum, format := h.meta[checksumKey], h.meta[formatKey]

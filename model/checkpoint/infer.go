@@ -22,7 +22,9 @@ const anySize = 64
 func Infer(set model.TensorSet, prefix, net string, levels int) (model.Config, error) {
 	shapes := map[string]tensor.Shape{}
 	for _, d := range set.Described(prefix) {
-		shapes[strings.TrimPrefix(d.Name, prefix)] = d.Shape
+		if d.IsFloat() {
+			shapes[strings.TrimPrefix(d.Name, prefix)] = d.Shape
+		}
 	}
 	candidates, err := model.Recognise(shapes, levels)
 	if err != nil {

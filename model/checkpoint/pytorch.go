@@ -3,7 +3,9 @@
 //	NCSN                 [model state_dict, Adam state_dict]
 //	NCSNv2               [model state_dict, Adam state_dict, epoch, step, EMA dict]      the EMA only where it was on
 //	score_sde_pytorch    {model: state_dict, optimizer: Adam state_dict, ema: {shadow_params: [...]}, step}
-//	others               a state_dict alone
+//	PyTorch's tutorial   {model_state_dict, optimizer_state_dict, epoch, loss}
+//	Lightning            {state_dict, optimizer_states: [Adam state_dict], global_step, ...}
+//	others               a dict with such parts under the names of partKeys, or a state_dict alone
 //
 // The names of the first two's models begin with "module." (DataParallel), those of their EMA do not. Adam's state goes
 // by a parameter's place in the order of the state_dict, buffers left out.
@@ -14,10 +16,11 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"slices"
+	"strconv"
 	"strings"
 
 	"sigmaz/internal/pytorch"
-	"sigmaz/model"
 )
 
 // openPyTorch opens what torch.save wrote.
@@ -35,24 +38,95 @@ func openPyTorch(path string) (*Weights, error) {
 }
 
 // errTree is the error for a tree that is none of those that are known.
-var errTree = errors.New("holds no checkpoint that is known: expected a state_dict, the list [model, Adam, epoch, " +
-	"step, EMA] of ncsn and ncsnv2, or a dict with model, optimizer, ema and step")
+func errTree(root any) error {
+	found := pytorch.Kind(root)
+	switch v := root.(type) {
+	case *pytorch.Opaque:
+		return fmt.Errorf("holds %s, which is code and not weights: save its state_dict() instead", found)
+	case *pytorch.Dict:
+		found = "a dict without weights"
+		if len(v.Keys) > 0 {
+			found += ", with the keys " + keysText(v)
+		}
+	}
+	return fmt.Errorf("holds no checkpoint that is known (it is %s): expected a state_dict, the list [model, Adam, "+
+		"epoch, step, EMA] of ncsn and ncsnv2, or a dict with a state_dict under %s", found,
+		strings.Join(partKeys[weightsPart], ", "))
+}
 
-// tree is the parts of a checkpoint, nil where it has none.
-type tree struct{ weights, adam, ema, step any }
+// mostKeys bounds how many keys a sentence lists.
+const mostKeys = 8
+
+// keysText lists the keys of a dict, and what stands under them.
+func keysText(d *pytorch.Dict) string {
+	var list []string
+	for i, k := range d.Keys {
+		if i == mostKeys {
+			list = append(list, fmt.Sprintf("and %d more", len(d.Keys)-i))
+			break
+		}
+		list = append(list, fmt.Sprintf("%.60s (%s)", fmt.Sprint(k), pytorch.Kind(d.Values[i])))
+	}
+	return strings.Join(list, ", ")
+}
+
+// part is one part of a checkpoint.
+type part int
+
+const (
+	weightsPart part = iota
+	adamPart
+	emaPart
+	stepPart
+	parts
+)
+
+// partKeys are the keys under which dicts hold the parts, the most usual first.
+var partKeys = [parts][]string{
+	weightsPart: {"model", "state_dict", "model_state_dict", "model_state", "net", "network", "params", "weights",
+		"score_model", "score_net"},
+	adamPart: {"optimizer", "optimizer_state_dict", "optimizer_state", "optimizer_states", "optim", "opt", "adam"},
+	emaPart: {"ema", "ema_state_dict", "model_ema", "ema_model", "ema_params", "params_ema", "ema_weights",
+		"ema_model_state_dict", "state_dict_ema"},
+	stepPart: {"step", "global_step", "iteration", "iter", "n_iter"},
+}
+
+// fits says whether a value can be that part.
+func (p part) fits(v any) bool {
+	switch p {
+	case weightsPart:
+		return hasTensors(v)
+	case adamPart:
+		d, ok := v.(*pytorch.Dict)
+		if !ok {
+			return false
+		}
+		_, ok = d.Get("param_groups")
+		return ok
+	case emaPart:
+		if d, ok := v.(*pytorch.Dict); ok {
+			if _, ok := d.Get("shadow_params"); ok {
+				return true
+			}
+		}
+		return hasTensors(v)
+	}
+	_, ok := wholeNumber(v)
+	return ok
+}
+
+// tree is the parts of a checkpoint, nil where it has none, and the keys of what is no part.
+type tree struct {
+	of    [parts]any
+	other []string
+	alone bool // a state_dict and nothing else
+}
 
 // partsOf finds the parts of a checkpoint in what was saved.
 func partsOf(root any) (t tree) {
 	switch root := root.(type) {
 	case *pytorch.Dict:
-		for _, key := range []string{"model", "state_dict"} {
-			if v, ok := root.Get(key); ok && t.weights == nil {
-				t.weights = v
-			}
-		}
-		t.adam, _ = root.Get("optimizer")
-		t.ema, _ = root.Get("ema")
-		t.step, _ = root.Get("step")
+		return partsOfDict(root)
 	case *pytorch.List:
 		return partsOfList(root.Items)
 	case pytorch.Tuple:
@@ -61,36 +135,92 @@ func partsOf(root any) (t tree) {
 	return t
 }
 
+// partsOfDict finds the parts by their keys. Where no key tells the weights, the only dict of tensors has them; where
+// there is none, root itself is the state_dict.
+func partsOfDict(root *pytorch.Dict) (t tree) {
+	if isTensors(root) {
+		t.of[weightsPart], t.alone = root, true
+		return t
+	}
+	var used [parts]any // keys
+	for p, keys := range partKeys {
+		for _, key := range keys {
+			v, _ := root.Get(key)
+			if list, ok := v.(*pytorch.List); ok && len(list.Items) == 1 { // Lightning's optimisers
+				v = list.Items[0]
+			}
+			if part(p).fits(v) {
+				t.of[p], used[p] = v, key
+				break
+			}
+		}
+	}
+	if t.of[weightsPart] == nil {
+		for i, v := range root.Values {
+			if hasTensors(v) && root.Keys[i] != used[emaPart] {
+				if t.of[weightsPart] != nil { // two of them: which is not known
+					t.of[weightsPart], used[weightsPart] = nil, nil
+					break
+				}
+				t.of[weightsPart], used[weightsPart] = v, root.Keys[i]
+			}
+		}
+	}
+	if t.of[weightsPart] == nil && hasTensors(t.of[emaPart]) { // released without the weights it is the average of
+		t.of[weightsPart], t.of[emaPart] = t.of[emaPart], nil
+	}
+	if t.of[weightsPart] == nil && hasTensors(root) {
+		t.of[weightsPart], t.alone = root, true
+		return t
+	}
+	for i, key := range root.Keys {
+		if slices.Contains(used[:], key) {
+			continue
+		}
+		text := fmt.Sprintf("%.60s", fmt.Sprint(key))
+		if o, ok := root.Values[i].(*pytorch.Opaque); ok {
+			text += fmt.Sprintf(" (%s)", pytorch.Kind(o))
+		}
+		t.other = append(t.other, text)
+	}
+	return t
+}
+
 // partsOfList finds the parts in the list of ncsn and ncsnv2, whose second half is not always there.
-func partsOfList(items []any) tree {
+func partsOfList(items []any) (t tree) {
 	items = append(append([]any(nil), items...), make([]any, 5)...)
-	return tree{weights: items[0], adam: items[1], step: items[3], ema: items[4]}
+	t.of = [parts]any{weightsPart: items[0], adamPart: items[1], stepPart: items[3], emaPart: items[4]}
+	return t
 }
 
 // addTree adds the tensors of what was saved.
 func (w *Weights) addTree(root any) error {
 	t := partsOf(root)
-	if d, ok := root.(*pytorch.Dict); ok && isTensors(d) {
-		w.Kind, t = KindStateDict, tree{weights: d}
+	weights, ok := t.of[weightsPart].(*pytorch.Dict)
+	if !ok || !hasTensors(weights) {
+		return errTree(root)
 	}
-	weights, ok := t.weights.(*pytorch.Dict)
-	if !ok || !isTensors(weights) {
-		return errTree
+	if t.alone {
+		w.Kind = KindStateDict
 	}
 	names, err := w.addDict(weights, ParamPrefix)
 	if err != nil {
 		return err
 	}
-	if n, ok := wholeNumber(t.step); ok {
+	if len(names) == 0 {
+		return fmt.Errorf("holds no weights: its tensors are empty or of whole numbers: %s", ListPassedOver(w.PassedOver))
+	}
+	w.PassedOver = append(w.PassedOver, t.other...)
+	if n, ok := wholeNumber(t.of[stepPart]); ok {
 		w.Step, w.Stepped = n, true
 	}
-	if err := w.addEMA(t.ema, names); err != nil {
+	if err := w.addEMA(t.of[emaPart], names); err != nil {
 		return err
 	}
-	return w.addAdam(t.adam, names)
+	return w.addAdam(t.of[adamPart], names)
 }
 
-// isTensors says whether a dict is a state_dict: tensors by name, at least one.
+// isTensors says whether a dict is a state_dict and nothing else: tensors by name, at least one.
 func isTensors(d *pytorch.Dict) bool {
 	for i, v := range d.Values {
 		_, tensor := v.(*pytorch.Tensor)
@@ -101,31 +231,46 @@ func isTensors(d *pytorch.Dict) bool {
 	return len(d.Values) > 0
 }
 
+// hasTensors says whether a value is a dict with a tensor of more than one value under a name: a state_dict may have
+// numbers beside its tensors, and a tensor of one value is a loss or a rate.
+func hasTensors(v any) bool {
+	d, ok := v.(*pytorch.Dict)
+	if !ok {
+		return false
+	}
+	for i, v := range d.Values {
+		t, tensor := v.(*pytorch.Tensor)
+		if _, text := d.Keys[i].(string); tensor && text && t.Count() > 1 {
+			return true
+		}
+	}
+	return isTensors(d)
+}
+
 // addDict adds the tensors of a state_dict and returns the names of the parameters among them.
 func (w *Weights) addDict(d *pytorch.Dict, prefix string) (names []string, err error) {
-	all := make([]string, len(d.Keys))
-	for i, k := range d.Keys {
-		all[i] = k.(string)
-	}
-	cut := modulePrefix(all)
+	var tensors []*pytorch.Tensor
+	var all []string
 	for i, v := range d.Values {
-		t, name := v.(*pytorch.Tensor), strings.TrimPrefix(all[i], cut)
-		if t.Count() == 0 {
-			return nil, fmt.Errorf("has an empty tensor %s %s: expected values", name, model.ShapeText(t.Shape))
-		}
-		add := func(n, dtype string, shape []int, read func([]float32) error) error {
-			return w.add(prefix+n, dtype, shape, read)
-		}
-		if prefix == ParamPrefix {
-			add = w.addOrSigmas
-		} else if name == sigmasBuffer {
+		t, ok := v.(*pytorch.Tensor)
+		name, text := d.Keys[i].(string)
+		if !ok || !text {
+			if prefix == ParamPrefix {
+				w.PassedOver = append(w.PassedOver, fmt.Sprintf("%.60s (%s)", fmt.Sprint(d.Keys[i]), pytorch.Kind(v)))
+			}
 			continue
 		}
-		if err := add(name, t.DType.Name, t.Shape,
-			func(dst []float32) error { return pytorch.Read(t, dst) }); err != nil {
+		tensors, all = append(tensors, t), append(all, name)
+	}
+	cut := wrapperOf(all)
+	for i, t := range tensors {
+		name := strings.TrimPrefix(all[i], cut)
+		param, err := w.addOf(prefix, name, t.DType.Name, t.Shape,
+			func(dst []float32) error { return pytorch.Read(t, dst) })
+		if err != nil {
 			return nil, err
 		}
-		if name != sigmasBuffer {
+		if param {
 			names = append(names, name)
 		}
 	}
@@ -138,10 +283,6 @@ func (w *Weights) addEMA(v any, names []string) error {
 		return nil
 	}
 	d, ok := v.(*pytorch.Dict)
-	if ok && isTensors(d) {
-		_, err := w.addDict(d, EMAPrefix)
-		return err
-	}
 	if ok {
 		if shadow, found := d.Get("shadow_params"); found {
 			list, _ := shadow.(*pytorch.List)
@@ -151,7 +292,7 @@ func (w *Weights) addEMA(v any, names []string) error {
 			for i, item := range list.Items {
 				t, ok := item.(*pytorch.Tensor)
 				if !ok {
-					return errTree
+					return fmt.Errorf("has %s in its moving average: expected tensors", pytorch.Kind(item))
 				}
 				if err := w.add(EMAPrefix+names[i], t.DType.Name, t.Shape,
 					func(dst []float32) error { return pytorch.Read(t, dst) }); err != nil {
@@ -159,6 +300,10 @@ func (w *Weights) addEMA(v any, names []string) error {
 				}
 			}
 			return nil
+		}
+		if hasTensors(d) {
+			_, err := w.addDict(d, EMAPrefix)
+			return err
 		}
 	}
 	return errors.New("has a moving average (EMA) that is neither a dict of tensors nor a list of them")
@@ -201,7 +346,13 @@ func (w *Weights) addMoments(a *AdamState, states *pytorch.Dict, groups []any, n
 		}
 		keys = append(keys, list.Items...)
 		if i == 0 {
-			a.read(group)
+			if err := a.read(group); err != nil {
+				return err
+			}
+			continue
+		}
+		if err := a.compare(group, len(groups)); err != nil {
+			return err
 		}
 	}
 	if len(keys) != len(names) {
@@ -241,49 +392,97 @@ func (w *Weights) addMoments(a *AdamState, states *pytorch.Dict, groups []any, n
 	return nil
 }
 
-// read reads Adam's settings from a group of its parameters.
-func (a *AdamState) read(group *pytorch.Dict) {
-	number := func(v any) float64 {
-		switch v := v.(type) {
-		case float64:
-			return v
-		case int64:
-			return float64(v)
+// read reads Adam's settings from a group of its parameters. Those that are not there are listed; one that is no
+// number is an error.
+func (a *AdamState) read(group *pytorch.Dict) error {
+	a.Absent = nil
+	betas := []*float64{&a.Beta1, &a.Beta2}
+	for key, to := range map[string][]*float64{"lr": {&a.LR}, "betas": betas, "eps": {&a.Eps}} {
+		v, ok := group.Get(key)
+		if !ok {
+			a.Absent = append(a.Absent, key)
+			continue
 		}
-		return 0
+		values := []any{v}
+		if key == "betas" {
+			switch v := v.(type) {
+			case pytorch.Tuple:
+				values = v
+			case *pytorch.List:
+				values = v.Items
+			}
+		}
+		if len(values) != len(to) {
+			return fmt.Errorf("its optimiser has %d %s: expected %d", len(values), key, len(to))
+		}
+		for i, v := range values {
+			if *to[i], ok = number(v); !ok {
+				return fmt.Errorf("its optimiser has %s as %s: expected a number", pytorch.Kind(v), key)
+			}
+		}
 	}
-	get := func(key string) any { v, _ := group.Get(key); return v }
-	a.LR, a.Eps = number(get("lr")), number(get("eps"))
-	if betas, ok := get("betas").(pytorch.Tuple); ok && len(betas) == 2 {
-		a.Beta1, a.Beta2 = number(betas[0]), number(betas[1])
+	slices.Sort(a.Absent)
+	for _, key := range []string{"amsgrad", "maximize", "weight_decay"} {
+		v, _ := group.Get(key)
+		if n, ok := number(v); v == true || ok && n != 0 {
+			a.Unsupported = strings.ReplaceAll(key, "_", " ")
+			if n != 0 && n != 1 {
+				a.Unsupported += fmt.Sprintf(" %g", n)
+			}
+			break
+		}
 	}
-	switch {
-	case get("amsgrad") == true:
-		a.Unsupported = "amsgrad"
-	case get("maximize") == true:
-		a.Unsupported = "maximize"
-	case number(get("weight_decay")) != 0:
-		a.Unsupported = fmt.Sprintf("weight decay %g", number(get("weight_decay")))
+	return nil
+}
+
+// compare reads the settings of a further group of parameters, of n, and notes where they differ.
+func (a *AdamState) compare(group *pytorch.Dict, n int) error {
+	other := &AdamState{}
+	if err := other.read(group); err != nil || a.Unsupported != "" {
+		return err
 	}
+	for _, s := range []struct {
+		name        string
+		mine, other float64
+	}{{"lr", a.LR, other.LR}, {"beta1", a.Beta1, other.Beta1}, {"beta2", a.Beta2, other.Beta2}, {"eps", a.Eps, other.Eps}} {
+		if s.mine != s.other {
+			a.Unsupported = fmt.Sprintf("%d groups of parameters of different %s (%g and %g)", n, s.name, s.mine, s.other)
+			return nil
+		}
+	}
+	a.Unsupported = other.Unsupported
+	return nil
+}
+
+// number reads a number: Python's, a tensor of one value, or NumPy's. A float32 becomes the shortest decimal that rounds
+// to it, 1e-4 and not 9.99999974e-5, so that it reads as it was set.
+func number(v any) (float64, bool) {
+	switch v := v.(type) {
+	case int64:
+		return float64(v), true
+	case float64:
+		return v, true
+	case *pytorch.Tensor:
+		if v.Count() == 1 {
+			var x [1]float64
+			if err := pytorch.Read(v, x[:]); err != nil {
+				return 0, false
+			}
+			if v.DType.Name == "float32" {
+				x[0], _ = strconv.ParseFloat(strconv.FormatFloat(x[0], 'g', -1, 32), 64)
+			}
+			return x[0], true
+		}
+	case *pytorch.Opaque:
+		return v.Number()
+	}
+	return 0, false
 }
 
 // wholeNumber reads a step: a number, or since PyTorch 1.12 a tensor of one.
 func wholeNumber(v any) (uint64, bool) {
-	f := math.NaN()
-	switch v := v.(type) {
-	case int64:
-		f = float64(v)
-	case float64:
-		f = v
-	case *pytorch.Tensor:
-		if v.Count() == 1 {
-			var x [1]float64
-			if err := pytorch.Read(v, x[:]); err == nil {
-				f = x[0]
-			}
-		}
-	}
-	if !(f >= 0 && f <= 1<<53) || f != math.Trunc(f) {
+	f, ok := number(v)
+	if !ok || !(f >= 0 && f <= 1<<53) || f != math.Trunc(f) {
 		return 0, false
 	}
 	return uint64(f), true

@@ -25,12 +25,13 @@ import (
 	"github.com/nlpodyssey/safetensors"
 	"gorgonia.org/tensor"
 
+	"sigmaz/internal/float16"
 	"sigmaz/model"
 )
 
-// ReadSafetensors reads any safetensors file of float32, float64 and int64 tensors: its metadata (nil if there is none)
-// and its tensors in the order of their values in the file. It checks nothing but the structure; an error about that is
-// a [*FileError].
+// ReadSafetensors reads any safetensors file of float32, float64 and int64 tensors that are not empty: its metadata (nil
+// if there is none) and its tensors in the order of their values in the file. It checks nothing but the structure; an
+// error about that is a [*FileError].
 func ReadSafetensors(path string) (meta map[string]string, tensors []model.Named, err error) {
 	f, size, err := open(path)
 	if err != nil {
@@ -39,6 +40,9 @@ func ReadSafetensors(path string) (meta map[string]string, tensors []model.Named
 	defer f.Close()
 	h, err := readHeader(path, f, size)
 	if err != nil {
+		return nil, nil, err
+	}
+	if err := h.check(); err != nil {
 		return nil, nil, err
 	}
 	if tensors, err = h.tensors(f, io.Discard); err != nil {
@@ -136,8 +140,7 @@ func readHeader(path string, r io.ReaderAt, size int64) (*header, error) {
 		case kind == ErrDamaged, kind != nil && strings.HasPrefix(h.meta[formatKey], formatPrefix):
 			return nil, h.error(ErrDamaged, "is damaged (%s): %s", fault, useEarlier)
 		case kind != nil:
-			return nil, h.error(kind, "holds what sigmaz cannot read (%s): expected float32, float64 and int64 "+
-				"tensors that are not empty", fault)
+			return nil, h.error(kind, "holds what sigmaz cannot read (%s)", fault)
 		}
 		h.infos = append(h.infos, i)
 	}
@@ -159,19 +162,38 @@ func readHeader(path string, r io.ReaderAt, size int64) (*header, error) {
 	return h, nil
 }
 
+// check refuses tensors that a checkpoint of this program, or a file for its tests, does not hold.
+func (h *header) check() error {
+	for _, i := range h.infos {
+		fault := ""
+		switch i.dtype {
+		case safetensors.F32, safetensors.F64, safetensors.I64:
+			if i.count == 0 {
+				fault = fmt.Sprintf("tensor %q has shape %v", i.name, i.shape)
+			}
+		default:
+			fault = fmt.Sprintf("tensor %q is %s", i.name, i.dtype)
+		}
+		switch {
+		case fault == "":
+		case strings.HasPrefix(h.meta[formatKey], formatPrefix):
+			return h.error(ErrDamaged, "is damaged (%s): %s", fault, useEarlier)
+		default:
+			return h.error(ErrUnsupported, "holds what sigmaz cannot read (%s): expected float32, float64 and int64 "+
+				"tensors that are not empty", fault)
+		}
+	}
+	return nil
+}
+
 // newTensorInfo checks one tensor's entry by itself. Where kind is not nil, fault says what is wrong: ErrUnsupported
-// for a tensor that only other programs have, ErrDamaged where e - s is not the size that dtype and shape give.
+// for a tensor that no machine holds, ErrDamaged where e - s is not the size that dtype and shape give.
 func newTensorInfo(name string, ti *safetensors.TensorInfo) (i tensorInfo, fault string, kind error) {
 	i = tensorInfo{name: name, dtype: ti.DType, shape: make([]int, len(ti.Shape)), count: 1}
-	switch ti.DType {
-	case safetensors.F32, safetensors.F64, safetensors.I64:
-	default:
-		return i, fmt.Sprintf("tensor %q is %s", name, ti.DType), ErrUnsupported
-	}
 	// A product of at most MaxInt/8 keeps the bytes in an int too, on 32-bit machines as well.
 	const most = math.MaxInt / 8
 	for k, d := range ti.Shape {
-		if d == 0 || d > most/uint64(i.count) {
+		if d > most/uint64(max(i.count, 1)) {
 			return i, fmt.Sprintf("tensor %q has shape %v", name, ti.Shape), ErrUnsupported
 		}
 		i.shape[k] = int(d)
@@ -215,6 +237,12 @@ func (h *header) tensor(r io.ReaderAt, w io.Writer, i tensorInfo, chunk []byte) 
 		t, err = decode[float64](in, i, chunk)
 	case safetensors.I64:
 		t, err = decode[int64](in, i, chunk)
+	case safetensors.F16:
+		t, err = decodeHalf(in, i, chunk, float16.ToFloat32)
+	case safetensors.BF16:
+		t, err = decodeHalf(in, i, chunk, func(b uint16) float32 { return math.Float32frombits(uint32(b) << 16) })
+	default:
+		err = fmt.Errorf("it is %s: expected numbers with a fraction", dtypeNames[i.dtype])
 	}
 	if err != nil {
 		return nil, fmt.Errorf("cannot read tensor %s of %s: %w", i.name, h.path, err)
@@ -222,8 +250,38 @@ func (h *header) tensor(r io.ReaderAt, w io.Writer, i tensorInfo, chunk []byte) 
 	return t, nil
 }
 
+// decodeHalf reads the values of one tensor of 16-bit numbers through chunk, and widens them.
+func decodeHalf(r io.Reader, i tensorInfo, chunk []byte, widen func(uint16) float32) (*tensor.Dense, error) {
+	bits, err := decodeValues[uint16](r, i, chunk)
+	if err != nil {
+		return nil, err
+	}
+	values := make([]float32, i.count)
+	for k, b := range bits {
+		values[k] = widen(b)
+	}
+	return newDense(values, i.shape), nil
+}
+
 // decode reads the values of one tensor through chunk.
 func decode[V float32 | float64 | int64](r io.Reader, i tensorInfo, chunk []byte) (*tensor.Dense, error) {
+	values, err := decodeValues[V](r, i, chunk)
+	if err != nil {
+		return nil, err
+	}
+	return newDense(values, i.shape), nil
+}
+
+// newDense returns values as a tensor of that shape.
+func newDense[V float32 | float64 | int64](values []V, shape []int) *tensor.Dense {
+	if len(shape) == 0 {
+		return tensor.New(tensor.FromScalar(values[0]))
+	}
+	return tensor.New(tensor.WithShape(shape...), tensor.WithBacking(values))
+}
+
+// decodeValues reads the values of one tensor through chunk.
+func decodeValues[V float32 | float64 | int64 | uint16](r io.Reader, i tensorInfo, chunk []byte) ([]V, error) {
 	values := make([]V, i.count)
 	size := int(i.dtype.Size())
 	for done := 0; done < i.count; {
@@ -236,10 +294,7 @@ func decode[V float32 | float64 | int64](r io.Reader, i tensorInfo, chunk []byte
 		}
 		done += m
 	}
-	if len(i.shape) == 0 {
-		return tensor.New(tensor.FromScalar(values[0])), nil
-	}
-	return tensor.New(tensor.WithShape(i.shape...), tensor.WithBacking(values)), nil
+	return values, nil
 }
 
 // view is one tensor as safetensors' writer asks for it.

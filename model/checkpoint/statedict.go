@@ -57,6 +57,7 @@ func WriteStateDict(w io.Writer, f StateFile, set model.TensorSet, prefix string
 	}
 	meta := map[string]string{formatKey: "pt"} // as PyTorch's own writer has it
 	if f.Config != "" {
+		meta[programKey] = formatVersion
 		meta[configKey], meta[stepKey] = f.Config, strconv.FormatUint(f.Step, 10)
 	}
 	if err := safetensors.SerializeToWriter(views, meta, w); err != nil {
@@ -91,17 +92,19 @@ func (v lazyView) Data() []byte {
 // addStateDict adds the tensors of a state_dict in safetensors, whose header is h, and what this program keeps in the
 // metadata of its own.
 func (w *Weights) addStateDict(f io.ReaderAt, h *header) error {
-	w.Config = h.meta[configKey]
-	if _, err := fmt.Sscan(h.meta[stepKey], &w.Step); err == nil {
-		w.Stepped = true
+	if isOurs(h.meta) {
+		w.Config = h.meta[configKey]
+		if _, err := fmt.Sscan(h.meta[stepKey], &w.Step); err == nil {
+			w.Stepped = true
+		}
+	} else if _, ok := h.meta[configKey]; ok {
+		w.PassedOver = append(w.PassedOver, "its metadata's "+configKey+", of another program")
 	}
 	names := make([]string, len(h.infos))
 	for i, info := range h.infos {
 		names[i] = info.name
 	}
-	cut := modulePrefix(names)
-	dtypes := map[safetensors.DType]string{safetensors.F32: "float32", safetensors.F64: "float64",
-		safetensors.I64: "int64"}
+	cut := wrapperOf(names)
 	for _, i := range h.infos {
 		read := func(dst []float32) error {
 			t, err := h.tensor(f, io.Discard, i, make([]byte, min(i.e-i.s, 1<<20)))
@@ -110,9 +113,25 @@ func (w *Weights) addStateDict(f io.ReaderAt, h *header) error {
 			}
 			return model.NamedSet{{Name: i.name, T: t}}.ReadTensor(i.name, dst)
 		}
-		if err := w.addOrSigmas(strings.TrimPrefix(i.name, cut), dtypes[i.dtype], i.shape, read); err != nil {
+		if _, err := w.addOf(ParamPrefix, strings.TrimPrefix(i.name, cut), dtypeNames[i.dtype], i.shape, read); err != nil {
 			return err
 		}
 	}
 	return nil
 }
+
+// isOurs says whether this program wrote the metadata of a state_dict. Files of before programKey are told by the step
+// beside a configuration with the parts of a run's.
+func isOurs(meta map[string]string) bool {
+	if strings.HasPrefix(meta[programKey], formatPrefix) {
+		return true
+	}
+	config := "\n" + meta[configKey]
+	return meta[stepKey] != "" && strings.Contains(config, "\nnetwork:") && strings.Contains(config, "\nsigma:")
+}
+
+// dtypeNames are PyTorch's names of the types in safetensors.
+var dtypeNames = map[safetensors.DType]string{safetensors.BOOL: "bool", safetensors.U8: "uint8",
+	safetensors.I8: "int8", safetensors.I16: "int16", safetensors.U16: "uint16", safetensors.F16: "float16",
+	safetensors.BF16: "bfloat16", safetensors.I32: "int32", safetensors.U32: "uint32", safetensors.F32: "float32",
+	safetensors.F64: "float64", safetensors.I64: "int64", safetensors.U64: "uint64"}

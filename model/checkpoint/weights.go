@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 
 	"gorgonia.org/tensor"
@@ -26,10 +27,13 @@ type Weights struct {
 	// whether anything in the file tells the step.
 	Step    uint64
 	Stepped bool
-	// Sigmas is the ladder that the file keeps as the buffer "sigmas", nil where it has none.
-	Sigmas []float64
+	// Ladder is what the file keeps as the buffer "sigmas".
+	Ladder model.KeptLadder
 	// Adam is the settings of Adam in the file, nil where it has none.
 	Adam *AdamState
+	// PassedOver names what the file holds beside all this: keys, and tensors that can be no weights, because they are
+	// empty or of whole numbers.
+	PassedOver []string
 
 	tensors []lazyTensor
 	index   map[string]int // of a name in tensors
@@ -48,6 +52,9 @@ type lazyTensor struct {
 	model.Described
 	read func(dst []float32) error
 }
+
+// floats are the number formats that weights may have, by PyTorch's names, with the bits of their significands.
+var floats = map[string]int{"float64": 53, "float32": 24, "float16": 11, "bfloat16": 8}
 
 // sigmasBuffer is the name of the ladder in the state_dict of NCSNv2's classes.
 const sigmasBuffer = "sigmas"
@@ -82,6 +89,15 @@ func (w *Weights) Close() error { return w.close() }
 
 // Has says whether there are tensors whose names start with prefix.
 func (w *Weights) Has(prefix string) bool { return len(w.Described(prefix)) > 0 }
+
+// ListPassedOver writes [Weights.PassedOver] on one line, "" where nothing was passed over.
+func ListPassedOver(names []string) string {
+	const most = 8
+	if n := len(names); n > most {
+		return fmt.Sprintf("%s, and %d more", strings.Join(names[:most], ", "), n-most)
+	}
+	return strings.Join(names, ", ")
+}
 
 // Described lists the tensors whose names start with prefix.
 func (w *Weights) Described(prefix string) []model.Described {
@@ -172,29 +188,48 @@ func openSafetensors(path string, f io.ReaderAt, size int64) (*Weights, error) {
 	return w, nil
 }
 
-// addOrSigmas adds a tensor of a state_dict: a parameter, or the buffer with the ladder, which is none.
-func (w *Weights) addOrSigmas(name, dtype string, shape []int, read func([]float32) error) error {
-	if name != sigmasBuffer || len(shape) != 1 {
-		return w.add(ParamPrefix+name, dtype, shape, read)
+// addOf adds a tensor of a state_dict under prefix+name: a parameter or its moving average, or the buffer with the
+// ladder, which is none. It says whether the tensor can be a parameter.
+func (w *Weights) addOf(prefix, name, dtype string, shape []int, read func([]float32) error) (param bool, err error) {
+	empty := slices.Contains(shape, 0)
+	if beside := empty || floats[dtype] == 0; beside && prefix == ParamPrefix {
+		w.PassedOver = append(w.PassedOver, fmt.Sprintf("%s (%s %s)", name, dtype, model.ShapeText(shape)))
+	}
+	switch {
+	case empty:
+		return false, nil
+	case floats[dtype] == 0: // where the network wants one of that name, the error says what it is
+		return false, w.add(prefix+name, dtype, shape, read)
+	case name != sigmasBuffer || len(shape) != 1:
+		return true, w.add(prefix+name, dtype, shape, read)
+	case prefix != ParamPrefix:
+		return false, nil
 	}
 	sigmas := make([]float32, shape[0])
 	if err := read(sigmas); err != nil {
-		return err
+		return false, err
 	}
-	w.Sigmas = make([]float64, len(sigmas))
+	w.Ladder = model.KeptLadder{Sigmas: make([]float64, len(sigmas)), Bits: min(floats[dtype], model.SingleBits)}
 	for i, s := range sigmas {
-		w.Sigmas[i] = float64(s)
+		w.Ladder.Sigmas[i] = float64(s)
 	}
-	return nil
+	return false, nil
 }
 
-// modulePrefix returns "module." where every name begins with it, as those of DataParallel do, and "" elsewhere.
-func modulePrefix(names []string) string {
-	const prefix = "module."
-	for _, name := range names {
-		if !strings.HasPrefix(name, prefix) {
-			return ""
+// wrappers are the prefixes that programs put before all names of a network: DataParallel, torch.compile, Lightning and
+// others by the name of the attribute that holds the network.
+var wrappers = []string{"module.", "_orig_mod.", "model.", "net.", "network.", "score.", "score_model.", "score_net."}
+
+// wrapperOf returns what stands before all names: some of the wrappers, one after the other, or "".
+func wrapperOf(names []string) (prefix string) {
+	for len(names) > 0 {
+		i := slices.IndexFunc(wrappers, func(more string) bool {
+			return !slices.ContainsFunc(names, func(n string) bool { return !strings.HasPrefix(n, prefix+more) })
+		})
+		if i < 0 {
+			break
 		}
+		prefix += wrappers[i]
 	}
 	return prefix
 }

@@ -48,8 +48,8 @@ func TestWeightsTrees(t *testing.T) {
 			if w.Kind != c.kind || w.Has(EMAPrefix) != c.ema || w.Step != c.step || w.Stepped != c.stepped {
 				t.Errorf("%s, EMA %t, step %d, %t; expected %+v", w.Kind, w.Has(EMAPrefix), w.Step, w.Stepped, c)
 			}
-			if !slices.Equal(w.Sigmas, []float64{4, 2, 1}) {
-				t.Errorf("ladder %v", w.Sigmas)
+			if !slices.Equal(w.Ladder.Sigmas, []float64{4, 2, 1}) {
+				t.Errorf("ladder %v", w.Ladder)
 			}
 			groups := map[string]float32{ParamPrefix: 0}
 			if c.ema {
@@ -102,9 +102,9 @@ func TestWeightsTrees(t *testing.T) {
 		})
 	}
 	for file, want := range map[string]string{
-		"numbers.pth":       "holds no checkpoint that is known: expected a state_dict",
+		"numbers.pth":       "holds no checkpoint that is known (it is a list): expected a state_dict",
 		"ema-of-others.pth": "moving average of other tensors than its 3 parameters",
-		"empty-tensor.pth":  "an empty tensor a [0, 2]",
+		"empty-tensor.pth":  "holds no weights: its tensors are empty or of whole numbers: a (float32 [0, 2])",
 		"trees.py":          "is neither a .safetensors file nor a .pth file",
 		".":                 "is not a file",
 		"missing.pth":       "no such file",

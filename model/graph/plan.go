@@ -51,14 +51,16 @@ func (p *Plan) Hidden(n *gorgonia.Node, i int) kernels.Buf {
 //
 // Outputs, leaves and hidden buffers that their layer keeps have memory of their own; all other values share it.
 //
-// Precision is what convolutions compute in; linear layers compute in float32.
+// Precision is what convolutions compute in and what activations are kept in; see [kernels.Precision.Stored]. Linear
+// layers, what they are between, and the ends of the network are float32 in any, and so is all that is not an image of
+// the batch: parameters, their gradients, statistics, the loss.
 func NewPlan(outputs gorgonia.Nodes, placed map[*gorgonia.Node]kernels.Buf, base int,
 	precision kernels.Precision) (*Plan, error) {
-	p, err := values(outputs, placed)
+	p, err := values(outputs, placed, precision)
 	if err != nil {
 		return nil, err
 	}
-	p.end, p.precision = base, precision
+	p.end = base
 	p.give(p.uses())
 	p.giveUnused()
 	return &Plan{Ops: p.lower(), End: p.end, values: p.values, hiddens: p.hiddens}, nil
@@ -72,6 +74,7 @@ type planner struct {
 	buffers []*buffer                // all of both, in the order of the nodes
 
 	precision kernels.Precision
+	weights   weights // in bf16
 
 	end      int                    // first word behind the memory given out
 	released map[kind][]kernels.Buf // memory of buffers that are done with, the latest last
@@ -99,13 +102,14 @@ func (k kind) at(word int) kernels.Buf { return kernels.Buf{Off: word, N: k.n, E
 // Stage 1.
 
 // values makes a buffer for every value that the outputs need, and lists what is lowered to compute them.
-func values(outputs gorgonia.Nodes, placed map[*gorgonia.Node]kernels.Buf) (*planner, error) {
+func values(outputs gorgonia.Nodes, placed map[*gorgonia.Node]kernels.Buf,
+	precision kernels.Precision) (*planner, error) {
 	nodes, err := needed(outputs)
 	if err != nil {
 		return nil, err
 	}
 	p := &planner{values: map[*gorgonia.Node]*buffer{}, hiddens: map[*layerCall][]*buffer{},
-		released: map[kind][]kernels.Buf{}}
+		released: map[kind][]kernels.Buf{}, precision: precision}
 	if p.steps, err = steps(nodes); err != nil {
 		return nil, err
 	}
@@ -119,9 +123,13 @@ func values(outputs gorgonia.Nodes, placed map[*gorgonia.Node]kernels.Buf) (*pla
 			trained[op.backwardOf] = true
 		}
 	}
+	atEnds := atEnds(nodes)
 	for _, n := range nodes {
 		leaf := len(childrenOf(n)) == 0
 		b := p.add(max(1, n.Shape().TotalSize()), !leaf && len(n.Shape()) > 0, leaf || asked[n])
+		if !leaf && !asked[n] && !atEnds[n] {
+			b.element = p.element(n)
+		}
 		if at, ok := placed[n]; ok {
 			if at.N != b.n {
 				return nil, fmt.Errorf("plan: %v needs %d words, its window has %d", n, b.n, at.N)
@@ -138,7 +146,43 @@ func values(outputs gorgonia.Nodes, placed map[*gorgonia.Node]kernels.Buf) (*pla
 			}
 		}
 	}
+	p.addWeights()
 	return p, nil
+}
+
+// element says what the values of a node hold that is computed and is no end of the network: an image what the
+// precision keeps it in, a gradient what the value has whose gradient it is.
+func (p *planner) element(n *gorgonia.Node) kernels.Element {
+	children, shape := childrenOf(n), n.Shape()
+	switch op := n.Op().(type) {
+	case outputOp:
+		if op.backwardOf != nil {
+			return p.values[children[op.i]].element
+		}
+		if len(shape) == 4 {
+			return p.precision.Stored(shape[3])
+		}
+		return kernels.Words
+	}
+	return p.values[children[0]].element // a sum of gradients
+}
+
+// atEnds lists what layers at the ends of a network read and write: where images come in, and where a score goes out.
+func atEnds(nodes gorgonia.Nodes) map[*gorgonia.Node]bool {
+	at := map[*gorgonia.Node]bool{}
+	for _, n := range nodes {
+		op, ok := n.Op().(outputOp)
+		if !ok || op.backwardOf != nil {
+			continue
+		}
+		switch op.layer.(type) {
+		case Affine, DivSigma, Loss:
+			for _, end := range append(childrenOf(n), n) {
+				at[end] = true
+			}
+		}
+	}
+	return at
 }
 
 func (p *planner) add(n int, rows, own bool) *buffer {
@@ -315,7 +359,7 @@ func (p *planner) giveUnused() {
 
 // lower makes the operations, on the memory as it is now.
 func (p *planner) lower() []kernels.Op {
-	var ops []kernels.Op
+	ops := p.weights.lower()
 	for _, n := range p.steps {
 		var in []kernels.Buf
 		for _, c := range childrenOf(n) {
@@ -323,6 +367,9 @@ func (p *planner) lower() []kernels.Op {
 		}
 		switch op := n.Op().(type) {
 		case outputOp:
+			if w, ok := p.weights.of(op.layerCall.forward()); ok {
+				in[1] = w
+			}
 			out, hidden := p.outputs(op.layerCall), p.hidden(op.layerCall.forward())
 			ops = append(ops, op.layerCall.lower(in, out, hidden, p.precision)...)
 		case constant:

@@ -90,7 +90,8 @@ func (o *options) checkFlags() error {
 // Report is what -json writes.
 type Report struct {
 	Device string // the backend's name
-	// Precision is what convolutions with channels in multiples of 32 compute in; the others compute in float32.
+	// Precision is what convolutions with channels in multiples of 32 compute in; the others compute in float32. In
+	// bf16 activations of such channels are kept in it, too.
 	Precision kernels.Precision
 	Standin   bool   // the device stands in for a GPU: nothing was timed
 	Go        string // "go1.26.8 linux/amd64"

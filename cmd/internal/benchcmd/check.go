@@ -38,7 +38,7 @@ type refProgram struct {
 
 func (p refProgram) Run() error {
 	for _, op := range p.ops {
-		op.Ref(p.mem)
+		kernels.Reference(op, p.mem)
 	}
 	return nil
 }
@@ -60,8 +60,13 @@ func (b *bench) agrees(op kernels.Op, words int, tol approx.Tol) error {
 	kernels.Stream{Seed: 5, Purpose: kernels.PurposeData}.Normals(init)
 	reads, writes := op.Operands()
 	for _, r := range reads { // state blocks are the only words that are no floats
-		if r.N == kernels.StateWords {
+		switch {
+		case r.N == kernels.StateWords:
 			copy(r.Of(init), make([]float32, r.N))
+		case r.Element != kernels.Words:
+			values := make([]float32, r.N)
+			kernels.Stream{Seed: 5, Purpose: kernels.PurposeData, N: uint64(r.Off)}.Normals(values)
+			r.Store(init, values)
 		}
 	}
 	var results [2][]float32
@@ -87,7 +92,11 @@ func (b *bench) agrees(op kernels.Op, words int, tol approx.Tol) error {
 	}
 	for i, w := range writes {
 		name := fmt.Sprintf("%s, result %d", op.Name(), i)
-		if err := b.compared(name, w.Of(results[0]), w.Of(results[1]), tol); err != nil {
+		tol := tol
+		if w.Element == kernels.BFloat16 { // rounded on both sides of a tie
+			tol.Rel = 1. / 128
+		}
+		if err := b.compared(name, w.Load(results[0]), w.Load(results[1]), tol); err != nil {
 			return err
 		}
 	}
@@ -178,11 +187,15 @@ func flat(t *train.Trainer, prefix string) ([]float32, error) {
 // normals fills a window of an arena with normals, a block of them repeated: drawing gigabytes would take longer than
 // measuring.
 func normals(a kernels.Arena, w kernels.Buf) error {
-	block := make([]float32, min(w.N, 1<<20))
-	kernels.Stream{Seed: 6, Purpose: kernels.PurposeData}.Normals(block)
-	for off := 0; off < w.N; off += len(block) {
-		n := min(len(block), w.N-off)
-		if err := a.Write(w.Slice(off, n), block[:n]); err != nil {
+	values := make([]float32, min(w.N, 1<<20))
+	kernels.Stream{Seed: 6, Purpose: kernels.PurposeData}.Normals(values)
+	b := kernels.Buf{N: len(values), Element: w.Element}
+	block := make([]float32, b.Words())
+	b.Store(block, values)
+	all := kernels.Buf{Off: w.Off, N: w.Words()}
+	for off := 0; off < all.N; off += len(block) {
+		n := min(len(block), all.N-off)
+		if err := a.Write(all.Slice(off, n), block[:n]); err != nil {
 			return err
 		}
 	}

@@ -22,19 +22,24 @@ type convolution struct {
 
 func (b *bench) newConvolution(s kernels.ConvShape) *convolution {
 	c := &convolution{}
-	take := func(n int) kernels.Buf {
-		b := kernels.Buf{Off: c.words, N: n}
-		c.words += (n + 15) / 16 * 16
+	take := func(n int, e kernels.Element) kernels.Buf {
+		b := kernels.Buf{Off: c.words, N: n, Element: e}
+		c.words += (b.Words() + 15) / 16 * 16
 		return b
 	}
+	// Everything is stored as in a network.
 	p, pixels := b.device.Precision, s.N*s.H*s.W
-	c.x, c.y, c.w = take(pixels*s.Cin), take(pixels*s.Cout), take(s.Cout*s.K*s.K*s.Cin)
-	bias, out := take(s.Cout), take(max(pixels*s.Cin, pixels*s.Cout))
-	dw, db := take(c.w.N), take(s.Cout)
-	// y is the gradient of the output, out a result: the output, and the gradient of the input.
+	in, out, weights := p.Stored(s.Cin), p.Stored(s.Cout), kernels.Words
+	if in == out {
+		weights = in
+	}
+	c.x, c.y = take(pixels*s.Cin, in), take(pixels*s.Cout, out)
+	c.w = take(s.Cout*s.K*s.K*s.Cin, weights)
+	bias, dw, db := take(s.Cout, kernels.Words), take(c.w.N, kernels.Words), take(s.Cout, kernels.Words)
+	// y is the gradient of the output.
 	c.ops = [3]kernels.Op{
-		kernels.Conv{ConvShape: s, X: c.x, Weight: c.w, Bias: bias, Y: out.Slice(0, pixels*s.Cout), Precision: p},
-		kernels.ConvGradInput{ConvShape: s, DY: c.y, Weight: c.w, DX: out.Slice(0, pixels*s.Cin), Precision: p},
+		kernels.Conv{ConvShape: s, X: c.x, Weight: c.w, Bias: bias, Y: take(pixels*s.Cout, out), Precision: p},
+		kernels.ConvGradInput{ConvShape: s, DY: c.y, Weight: c.w, DX: take(pixels*s.Cin, in), Precision: p},
 		kernels.ConvGradWeight{ConvShape: s, X: c.x, DY: c.y, DWeight: dw, DBias: db, Precision: p,
 			Multiprocessors: b.backend.Multiprocessors()},
 	}

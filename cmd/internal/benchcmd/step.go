@@ -86,7 +86,7 @@ func callKey(op kernels.Op) string {
 	}
 	reads, writes := op.Operands()
 	for _, w := range append(reads, writes...) {
-		key += fmt.Sprintf(" %d", w.N)
+		key += fmt.Sprintf(" %d %v", w.N, w.Element)
 	}
 	return key
 }
@@ -117,7 +117,7 @@ func bytesOf(op kernels.Op) float64 {
 	reads, writes := op.Operands()
 	words := 0
 	for _, w := range append(reads, writes...) {
-		words += w.N
+		words += w.Words()
 	}
 	bytes := 4 * float64(words)
 	if p, ok := op.(kernels.Perturb); ok && p.Data != nil {

@@ -161,8 +161,8 @@ func (d *Device) PrecisionFlag(def string) Flag {
 }
 
 // PrecisionHelp explains -precision.
-const PrecisionHelp = "what convolutions compute in: float32, or tf32 on a GPU's tensor cores (channels in " +
-	"multiples of 32), whose factors have 10 fraction bits"
+const PrecisionHelp = "what convolutions compute in: float32, or on a GPU's tensor cores (channels in multiples of " +
+	"32) tf32, whose factors have 10 fraction bits, or bf16: 7, with activations kept in half the memory"
 
 // Precision is a flag.Value that sets a precision.
 func Precision(to *kernels.Precision) Choice {

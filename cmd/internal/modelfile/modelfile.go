@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -152,7 +153,21 @@ func Open(path string, o *Options, c *cli.Command) (*File, error) {
 		return nil, err
 	}
 	f.raw = o.raw
+	f.Notes = append(f.Notes, Notes(f.Weights)...)
 	return f, nil
+}
+
+// Notes says what a reader of a file with weights would not see otherwise, a line each: what was passed over, and a
+// ladder that is known to a few digits alone.
+func Notes(w *checkpoint.Weights) (notes []string) {
+	if text := checkpoint.ListPassedOver(w.PassedOver); text != "" {
+		notes = append(notes, "passed over in it: "+cli.Line(text))
+	}
+	if l := w.Ladder; l.Sigmas != nil && l.Bits < model.SingleBits {
+		notes = append(notes, fmt.Sprintf("its ladder is kept to %d bits, one part in %d: sigma-begin %g and sigma-end %g are "+
+			"the shortest decimals that round to it", l.Bits, 1<<l.Bits, l.Decimal(0), l.Decimal(len(l.Sigmas)-1)))
+	}
+	return notes
 }
 
 // Prefix returns the prefix of the weights to take: the moving average, unless the raw weights are asked for or the
@@ -173,6 +188,8 @@ func (f *File) Which() string {
 		return "raw weights"
 	case f.Kind == checkpoint.KindStateDict:
 		return "weights"
+	case len(f.PassedOver) > 0: // an average may be among it
+		return "raw weights"
 	}
 	return "raw weights (it holds no EMA)"
 }
@@ -224,7 +241,7 @@ func (f *File) readConfig(o *Options, c *cli.Command) (err error) {
 	if f.Sigmas, err = f.Config.Ladder(); err != nil {
 		return fmt.Errorf("%s: %w", f.Path, err)
 	}
-	if i := f.Sigmas.DiffersFrom(f.Weights.Sigmas); f.Weights.Sigmas != nil && i >= 0 {
+	if i := f.Sigmas.DiffersFrom(f.Weights.Ladder); f.Weights.Ladder.Sigmas != nil && i >= 0 {
 		return fmt.Errorf("%s has a buffer sigmas that is not the ladder of its configuration from level %d on: "+
 			"write it again with export", f.Path, i)
 	}
@@ -233,7 +250,7 @@ func (f *File) readConfig(o *Options, c *cli.Command) (err error) {
 
 // inferConfig finds out what there is to know about a file without a configuration.
 func (f *File) inferConfig(o *Options, c *cli.Command) error {
-	net, err := checkpoint.Infer(f, f.Prefix(), o.net, len(f.Weights.Sigmas))
+	net, err := checkpoint.Infer(f, f.Prefix(), o.net, len(f.Weights.Ladder.Sigmas))
 	if err != nil {
 		return fmt.Errorf("%s: %w", f.Path, err)
 	}
@@ -298,8 +315,8 @@ func (f *File) preset(o *Options, net model.Config) (train.Preset, error) {
 	for _, p := range train.Presets {
 		sigmas, err := p.Config.Ladder()
 		n := p.Config.Network
-		if err != nil || n.Net != net.Net || n.NGF != net.NGF || n.Channels != net.Channels || f.Weights.Sigmas == nil ||
-			sigmas.DiffersFrom(f.Weights.Sigmas) >= 0 {
+		if err != nil || n.Net != net.Net || n.NGF != net.NGF || n.Channels != net.Channels ||
+			f.Weights.Ladder.Sigmas == nil || sigmas.DiffersFrom(f.Weights.Ladder) >= 0 {
 			continue
 		}
 		return train.FindPreset(p.Name)
@@ -316,12 +333,12 @@ func errNoLadder(path string) error {
 // ladder takes the file's ladder, or the one given, and holds the two against each other where both are there.
 func (f *File) ladder(o *Options, c *cli.Command) (err error) {
 	s := &f.Config.Sigma
-	buffer := f.Weights.Sigmas
+	buffer := f.Weights.Ladder.Sigmas
 	if !c.Given("sigma-begin") && !c.Given("sigma-end") && !c.Given("levels") && !c.Given("spacing") && o.preset == "" {
 		if buffer == nil {
 			return errNoLadder(f.Path)
 		}
-		*s, f.Sigmas, err = sigmaOf(f.Path, buffer)
+		*s, f.Sigmas, err = sigmaOf(f.Path, f.Weights.Ladder)
 		return err
 	}
 	end := func(flag string, v float64, e *train.SigmaEnd, i int) error {
@@ -330,7 +347,7 @@ func (f *File) ladder(o *Options, c *cli.Command) (err error) {
 			*e = train.SigmaEnd{Value: v}
 			return cli.UsageOf(model.CheckSigma(flag, v))
 		case e.Value == 0 && buffer != nil:
-			*e = decimal(buffer[i])
+			*e = train.SigmaEnd{Value: f.Weights.Ladder.Decimal(i)}
 		case e.Value == 0:
 			return errNoLadder(f.Path)
 		}
@@ -362,7 +379,7 @@ func (f *File) ladder(o *Options, c *cli.Command) (err error) {
 	if f.Sigmas, err = f.Config.Ladder(); err != nil {
 		return cli.UsageOf(err)
 	}
-	if i := f.Sigmas.DiffersFrom(buffer); buffer != nil && i >= 0 {
+	if i := f.Sigmas.DiffersFrom(f.Weights.Ladder); buffer != nil && i >= 0 {
 		have, want := "none", "none"
 		if i < len(buffer) {
 			have = fmt.Sprintf("%.7g", buffer[i])
@@ -376,43 +393,44 @@ func (f *File) ladder(o *Options, c *cli.Command) (err error) {
 	return nil
 }
 
-// decimal rounds to the shortest decimal of a float32: 0.01, not 0.009999999776.
-func decimal(v float64) train.SigmaEnd {
-	v, _ = strconv.ParseFloat(strconv.FormatFloat(v, 'g', -1, 32), 64)
-	return train.SigmaEnd{Value: v}
-}
-
-// sigmaOf finds the settings of a ladder, which must be a geometric or a linear one to one part in a million.
-func sigmaOf(path string, buffer []float64) (train.Sigma, model.Ladder, error) {
-	begin, end := decimal(buffer[0]), decimal(buffer[len(buffer)-1])
+// sigmaOf finds the settings of a ladder, which must be a geometric or a linear one but for its rounding.
+func sigmaOf(path string, kept model.KeptLadder) (train.Sigma, model.Ladder, error) {
+	last := len(kept.Sigmas) - 1
+	begin, end := train.SigmaEnd{Value: kept.Decimal(0)}, train.SigmaEnd{Value: kept.Decimal(last)}
 	at, text := 0, ""
 	for _, spacing := range model.Spacings() {
-		l, err := model.NewLadder(spacing, begin.Value, end.Value, len(buffer))
+		l, err := model.NewLadder(spacing, begin.Value, end.Value, last+1)
 		if err != nil {
 			return train.Sigma{}, nil, fmt.Errorf("%s keeps a ladder that is none: %w", path, err)
 		}
-		i := l.DiffersFrom(buffer)
+		i := l.DiffersFrom(kept)
 		if i < 0 {
-			return train.Sigma{Begin: begin, End: end, Levels: len(buffer), Spacing: spacing}, l, nil
+			return train.Sigma{Begin: begin, End: end, Levels: last + 1, Spacing: spacing}, l, nil
 		}
 		if i > at {
 			at, text = i, fmt.Sprintf("as a %s one it would be %.7g", spacing, l[i])
 		}
 	}
 	return train.Sigma{}, nil, fmt.Errorf("%s keeps a ladder that is neither geometric nor linear: "+
-		"sigma of level %d is %.7g, and %s", path, at, buffer[at], text)
+		"sigma of level %d is %.7g, and %s", path, at, kept.Sigmas[at], text)
 }
 
-// Prepare sets in c what a run has from the file that it starts from: the network, and where it goes on with the file's
-// state of Adam (goOn) the ladder and Adam's settings too. net is the network that was asked for, "" where none was.
-// ours tells whether the file is a checkpoint of this program.
-func Prepare(c *train.Config, path string, goOn bool, net string) (ours bool, err error) {
+// Start is how a run starts from a file.
+type Start struct {
+	GoOn bool   // with the file's state of Adam
+	Net  string // the network that was asked for, "" where none was
+	LR   bool   // whether a learning rate was asked for, which comes before the file's
+}
+
+// Prepare sets in c what a run has from the file that it starts from: the network, and where it goes on the ladder and
+// Adam's settings too. ours tells whether the file is a checkpoint of this program.
+func Prepare(c *train.Config, path string, s Start) (ours bool, err error) {
 	w, err := checkpoint.OpenWeights(path)
 	if err != nil {
 		return false, err
 	}
 	defer w.Close()
-	if goOn {
+	if s.GoOn {
 		if err := w.CheckAdam(); err != nil {
 			return false, err
 		}
@@ -429,39 +447,64 @@ func Prepare(c *train.Config, path string, goOn bool, net string) (ours bool, er
 		}
 		of = *stored
 	} else {
-		if of.Network, err = checkpoint.Infer(w, checkpoint.ParamPrefix, "", len(w.Sigmas)); err != nil {
+		if of.Network, err = checkpoint.Infer(w, checkpoint.ParamPrefix, "", len(w.Ladder.Sigmas)); err != nil {
 			return false, fmt.Errorf("%s: %w", path, err)
 		}
 		of.Network.Nonlinearity, of.Network.Rescaled = c.Network.Nonlinearity, c.Network.Rescaled
 		of.Sigma.Levels = of.Network.Levels
-		if w.Sigmas != nil {
-			if of.Sigma, _, err = sigmaOf(path, w.Sigmas); err != nil && goOn {
+		if w.Ladder.Sigmas != nil {
+			if of.Sigma, _, err = sigmaOf(path, w.Ladder); err != nil && s.GoOn {
 				return false, err
 			}
 		}
 	}
-	if net != "" && net != of.Network.Net {
+	if s.Net != "" && s.Net != of.Network.Net {
 		return false, fmt.Errorf("%s holds network %s, and %s was asked for: leave -net out, or give another file", path,
-			of.Network.Net, net)
+			of.Network.Net, s.Net)
 	}
 	c.SetNetwork(of.Network.Net)
 	h, width, channels := c.Network.Height, c.Network.Width, c.Network.Channels // the data's
 	c.Network = of.Network
 	c.Network.Height, c.Network.Width, c.Network.Channels = h, width, channels
 	switch {
-	case goOn && of.Sigma.Begin.Value > 0:
+	case s.GoOn && of.Sigma.Begin.Value > 0:
 		c.Sigma = of.Sigma
 	case of.Network.NeedsLevels():
 		c.Sigma.Levels = of.Sigma.Levels
 	}
-	if goOn {
+	if s.GoOn {
 		switch {
 		case w.Adam != nil:
-			c.Adam = train.Adam(w.Adam.AdamSettings)
+			if err := takeAdam(&c.Adam, w, s.LR); err != nil {
+				return false, err
+			}
 		case w.Config != "":
 			c.Adam, c.EMA, c.Seed = of.Adam, of.EMA, of.Seed
 			c.Precision, c.Multiprocessors = of.StoredPrecision(), of.Multiprocessors
 		}
 	}
 	return w.Config != "", nil
+}
+
+// takeAdam sets Adam's settings to those of the file w. What it does not name stays as it is.
+func takeAdam(a *train.Adam, w *checkpoint.Weights, lr bool) error {
+	of := train.Adam(w.Adam.AdamSettings)
+	for _, key := range w.Adam.Absent {
+		switch key {
+		case "lr":
+			of.LR = a.LR
+		case "betas":
+			of.Beta1, of.Beta2 = a.Beta1, a.Beta2
+		case "eps":
+			of.Eps = a.Eps
+		}
+	}
+	switch {
+	case lr || slices.Contains(w.Adam.Absent, "lr"):
+	case of.LR == 0: // auto, in a configuration
+		return fmt.Errorf("%s was saved with Adam's learning rate at 0, as at the end of a schedule: give `lr`, or start a "+
+			"new run from its weights with `init`", w.Path)
+	}
+	*a = of
+	return nil
 }

@@ -78,6 +78,21 @@ func TestFound(t *testing.T) {
 	}
 }
 
+// kept is a ladder as a file keeps it in numbers of so many bits.
+func kept(l model.Ladder, bits int) model.KeptLadder {
+	k := model.KeptLadder{Bits: bits}
+	for _, s := range l {
+		v := float64(s)
+		if bits < model.SingleBits { // rounded to nearest, ties to even
+			_, exp := math.Frexp(v)
+			ulp := math.Ldexp(1, exp-bits)
+			v = math.RoundToEven(v/ulp) * ulp
+		}
+		k.Sigmas = append(k.Sigmas, v)
+	}
+	return k
+}
+
 func TestRefused(t *testing.T) {
 	pth := "ncsnv2-10x8-swish-rescaled-linear.pth"
 	for _, c := range []struct{ file, args, want string }{
@@ -123,14 +138,12 @@ func TestPublished(t *testing.T) {
 			continue // its ladder depends on the data, or its files keep none
 		}
 		f := &File{Weights: &checkpoint.Weights{}}
-		for _, s := range sigmas {
-			f.Weights.Sigmas = append(f.Weights.Sigmas, float64(s))
-		}
+		f.Weights.Ladder = kept(sigmas, model.SingleBits)
 		got, err := f.preset(&Options{}, p.Config.Network)
 		if err != nil || got.Config.Network != p.Config.Network || got.Config.Sampling != p.Config.Sampling {
 			t.Errorf("%s: %s, %v", p.Name, got.Name, err)
 		}
-		f.Weights.Sigmas[3] *= 1 + 2e-6
+		f.Weights.Ladder.Sigmas[3] *= 1 + 2e-6
 		if got, err := f.preset(&Options{}, p.Config.Network); err != nil || got.Name != "" {
 			t.Errorf("%s with another level: %s, %v", p.Name, got.Name, err)
 		}
@@ -144,28 +157,53 @@ func TestSigmaOf(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		var buffer []float64
-		for _, s := range l {
-			buffer = append(buffer, float64(s)*(1+5e-7))
+		k := kept(l, model.SingleBits)
+		buffer := k.Sigmas
+		for i := range buffer {
+			buffer[i] *= 1 + 5e-7
 		}
 		buffer[0], buffer[231] = 50, float64(float32(0.01))
-		s, got, err := sigmaOf("a.pth", buffer)
+		s, got, err := sigmaOf("a.pth", k)
 		if err != nil || s != (train.Sigma{Begin: train.SigmaEnd{Value: 50}, End: train.SigmaEnd{Value: 0.01}, Levels: 232,
 			Spacing: spacing}) || !slices.Equal(got, l) {
 			t.Errorf("%s: %+v, %v", spacing, s, err)
 		}
 		buffer[100] *= 1 + 3e-6
-		if _, _, err := sigmaOf("a.pth", buffer); err == nil || !strings.Contains(err.Error(), "sigma of level 100 is") ||
+		if _, _, err := sigmaOf("a.pth", k); err == nil || !strings.Contains(err.Error(), "sigma of level 100 is") ||
 			!strings.Contains(err.Error(), spacing) {
 			t.Errorf("%s with another level: %v", spacing, err)
 		}
 	}
+	// In half precision the ends are the shortest decimals that it may have been, and the levels agree to its bits.
+	for _, bits := range []int{11, 8} {
+		for _, of := range []struct{ begin, end float64 }{{50, 0.01}, {90, 0.01}, {348, 0.01}, {13.9, 0.004}, {1, 0.01}} {
+			for _, spacing := range model.Spacings() {
+				l, err := model.NewLadder(spacing, of.begin, of.end, 99)
+				if err != nil {
+					t.Fatal(err)
+				}
+				k := kept(l, bits)
+				s, _, err := sigmaOf("a.pth", k)
+				if err != nil || s.Spacing != spacing || math.Abs(s.Begin.Value/of.begin-1) > math.Ldexp(1, -bits) ||
+					math.Abs(s.End.Value/of.end-1) > math.Ldexp(1, -bits) {
+					t.Errorf("%+v of %d bits, %s: %+v, %v", of, bits, spacing, s, err)
+				}
+				if bits == 11 && (s.Begin.Value != of.begin || s.End.Value != of.end) {
+					t.Errorf("%+v in float16, %s: %+v", of, spacing, s)
+				}
+				k.Sigmas[50] *= 1 + math.Ldexp(1, 3-bits)
+				if _, _, err := sigmaOf("a.pth", k); err == nil {
+					t.Errorf("%+v of %d bits, %s: another level is not seen", of, bits, spacing)
+				}
+			}
+		}
+	}
 	for _, buffer := range [][]float64{{1, 2}, {0, 0}, {math.NaN(), 1}, {math.Inf(1), 1}} {
-		if _, _, err := sigmaOf("a.pth", buffer); err == nil {
+		if _, _, err := sigmaOf("a.pth", model.KeptLadder{Sigmas: buffer, Bits: model.SingleBits}); err == nil {
 			t.Errorf("%v is a ladder", buffer)
 		}
 	}
-	if s, _, err := sigmaOf("a.pth", []float64{0.5}); err != nil || s.Levels != 1 || s.Begin.Value != 0.5 {
+	if s, _, err := sigmaOf("a.pth", model.KeptLadder{Sigmas: []float64{0.5}, Bits: model.SingleBits}); err != nil || s.Levels != 1 || s.Begin.Value != 0.5 {
 		t.Errorf("one level: %+v, %v", s, err)
 	}
 }
@@ -178,14 +216,14 @@ func TestPrepare(t *testing.T) {
 	}
 	pth := filepath.Join(goldenDir, "ncsnv2-10x8-swish-rescaled-linear.pth")
 	c := preset.Config
-	if ours, err := Prepare(&c, pth, false, ""); err != nil || ours {
+	if ours, err := Prepare(&c, pth, Start{}); err != nil || ours {
 		t.Fatal(ours, err)
 	}
 	if c.Network.NGF != 3 || c.Sigma != preset.Config.Sigma || c.Adam != preset.Config.Adam || c.Network.Height != 28 {
 		t.Errorf("init: %+v", c)
 	}
 	c = preset.Config
-	if ours, err := Prepare(&c, pth, true, ""); err != nil || ours {
+	if ours, err := Prepare(&c, pth, Start{GoOn: true}); err != nil || ours {
 		t.Fatal(ours, err)
 	}
 	if c.Network.NGF != 3 || c.Sigma.Levels != 5 || c.Sigma.Spacing != "linear" ||
@@ -193,7 +231,7 @@ func TestPrepare(t *testing.T) {
 		t.Errorf("continue: %+v", c)
 	}
 	c = preset.Config
-	if _, err := Prepare(&c, filepath.Join(goldenDir, "ncsn-12x8.pth"), false, ""); err != nil {
+	if _, err := Prepare(&c, filepath.Join(goldenDir, "ncsn-12x8.pth"), Start{}); err != nil {
 		t.Fatal(err)
 	}
 	if c.Network.Net != "ncsn" || c.Sigma.Levels != 5 || c.Sigma.Begin.Value != 1 {
@@ -231,11 +269,11 @@ func TestPrepare(t *testing.T) {
 		t.Fatal(err)
 	}
 	c = preset.Config
-	if ours, err := Prepare(&c, out, false, ""); err != nil || !ours || c.Network.Net != "mlp" || c.Network.Hidden != 3 ||
+	if ours, err := Prepare(&c, out, Start{}); err != nil || !ours || c.Network.Net != "mlp" || c.Network.Hidden != 3 ||
 		c.Network.DataSD != 1.5 {
 		t.Errorf("init from a state_dict: %+v, %v", c.Network, err)
 	}
-	if _, err := Prepare(&c, out, true, ""); err == nil || !strings.Contains(err.Error(), "holds no state of Adam") {
+	if _, err := Prepare(&c, out, Start{GoOn: true}); err == nil || !strings.Contains(err.Error(), "holds no state of Adam") {
 		t.Errorf("continue from a state_dict: %v", err)
 	}
 	if f, err := open(out); err != nil || f.Step != 9 || f.Config.Network != net {
@@ -243,5 +281,35 @@ func TestPrepare(t *testing.T) {
 	}
 	if _, err := open(out, "-net", "ncsn"); err == nil || !strings.Contains(err.Error(), "holds its configuration") {
 		t.Errorf("a flag that the file answers: %v", err)
+	}
+}
+
+// What a file says about Adam comes before the run's own settings, what it does not say leaves them, and a rate of 0 is
+// not taken for none.
+func TestTakeAdam(t *testing.T) {
+	run := train.Adam{LR: 5e-4, Beta1: 0.8, Beta2: 0.99, Eps: 1e-7}
+	of := checkpoint.AdamSettings{LR: 1e-3, Beta1: 0, Beta2: 0.9, Eps: 1e-8}
+	zero := of
+	zero.LR = 0
+	for _, c := range []struct {
+		name   string
+		of     checkpoint.AdamSettings
+		absent []string
+		lr     bool
+		want   train.Adam
+		err    string
+	}{
+		{"all", of, nil, false, train.Adam(of), ""},
+		{"without lr", of, []string{"lr"}, false, train.Adam{LR: 5e-4, Beta1: 0, Beta2: 0.9, Eps: 1e-8}, ""},
+		{"without betas and eps", of, []string{"betas", "eps"}, false, train.Adam{LR: 1e-3, Beta1: 0.8, Beta2: 0.99, Eps: 1e-7}, ""},
+		{"lr 0", zero, nil, false, run, "a.pth was saved with Adam's learning rate at 0, as at the end of a schedule: give `lr`"},
+		{"lr 0, and one asked for", zero, nil, true, train.Adam(zero), ""},
+	} {
+		got := run
+		w := &checkpoint.Weights{Path: "a.pth", Adam: &checkpoint.AdamState{AdamSettings: c.of, Absent: c.absent}}
+		err := takeAdam(&got, w, c.lr)
+		if got != c.want || (err != nil) != (c.err != "") || err != nil && !strings.Contains(err.Error(), c.err) {
+			t.Errorf("%s: %+v, %v; expected %+v, %q", c.name, got, err, c.want, c.err)
+		}
 	}
 }

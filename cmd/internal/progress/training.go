@@ -10,6 +10,7 @@ import (
 
 	"sigmaz/cmd/internal/cli"
 	"sigmaz/internal/terminal"
+	"sigmaz/model/checkpoint"
 	"sigmaz/train"
 )
 
@@ -87,6 +88,9 @@ func (d *Display) Event(event train.Event) {
 }
 
 func (d *Display) startedFrom(e train.StartedFrom) {
+	if text := checkpoint.ListPassedOver(e.PassedOver); text != "" {
+		defer d.line("         passed over in it: %s", cli.Line(text))
+	}
 	at := ""
 	if e.Stepped {
 		at = fmt.Sprintf(", step %d", e.Step)

@@ -194,11 +194,12 @@ func (f *flags) configuration() (*train.Config, train.Preset, error) {
 			"-continue takes the weights too")
 	case start != "":
 		if start, err = modelfile.Find(start); err == nil {
-			_, err = modelfile.Prepare(&c, start, false, net)
+			_, err = modelfile.Prepare(&c, start, modelfile.Start{Net: net})
 		}
 	case goOn != "":
+		_, lr := f.texts["lr"]
 		if goOn, err = modelfile.Find(goOn); err == nil {
-			f.goesOn, err = modelfile.Prepare(&c, goOn, true, net)
+			f.goesOn, err = modelfile.Prepare(&c, goOn, modelfile.Start{GoOn: true, Net: net, LR: lr || wish.Adam.LR != 0})
 		}
 	}
 	if err != nil {
