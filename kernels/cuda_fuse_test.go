@@ -53,6 +53,7 @@ func TestFused(t *testing.T) {
 		var o operands
 		o.out(r.IntN(2)) // not aligned
 		words := s.N * s.H * s.W * s.Cin
+		norm, pool := NormShape{s.N, s.H * s.W, s.Cin}, PoolShape{s.N, s.H, s.W, s.Cin}
 		windows := make([]Buf, 5)
 		for i := range windows {
 			windows[i] = o.of(element, words)
@@ -62,9 +63,9 @@ func TestFused(t *testing.T) {
 		if s.Cin%tensorChannels != 0 { // no tensor cores
 			precision, weights = Float32, Words
 		}
-		weight, bias, index := o.of(weights, s.Cout*s.K*s.K*s.Cin), o.normals(s.Cout), o.out(words)
+		weight, bias, index := o.of(weights, s.Cout*s.K*s.K*s.Cin), o.normals(s.Cout), o.out(pool.IndexWords())
 		for i := range index.N {
-			SetWord(o.mem, index, i, 12) // the middle
+			SetWord(o.mem, index, i, 0x0c0c0c0c*uint32(1-min(1, s.Cin%4))|12) // the middle
 		}
 		small := o.of(element, words/4)
 		stats := NormStats{Mean: o.normals(s.N * s.Cin), Rstd: o.normals(s.N * s.Cin), MuHat: o.normals(s.N * s.Cin),
@@ -79,7 +80,6 @@ func TestFused(t *testing.T) {
 				}
 			}
 		}
-		norm, pool := NormShape{s.N, s.H * s.W, s.Cin}, PoolShape{s.N, s.H, s.W, s.Cin}
 		var ops []Op
 		for range 14 {
 			x := at()

@@ -19,27 +19,20 @@ template <int V> __device__ __forceinline__ bool pixel(Pixel &p, int h, int w, i
     return p.row < h;
 }
 
-// get and put are V successive places of a maximum.
-template <int V> __device__ __forceinline__ void get(u32 *v, const u32 *p)
+// get and put are the places of V successive maxima, of value i on: four bytes in a word, or one word. The maximum reads
+// and writes values wherever they lie, so that the threads share no word of the index.
+template <int V> __device__ __forceinline__ void get(u32 *v, const u32 *index, i64 i)
 {
-    union { float4 f; u32 t[4]; } q;
-    if (V == 4) {
-        q.f = *(const float4 *)p;
-        for (int e = 0; e < V; e++) v[e] = q.t[e];
-    } else {
-        v[0] = *p;
-    }
+    u32 word = index[i / V];
+#pragma unroll
+    for (int e = 0; e < V; e++) v[e] = V == 4 ? word >> 8 * e & 255 : word;
 }
 
-template <int V> __device__ __forceinline__ void put(u32 *p, const u32 *v)
+template <int V> __device__ __forceinline__ void put(u32 *index, i64 i, const u32 *v)
 {
-    union { float4 f; u32 t[4]; } q;
-    if (V == 4) {
-        for (int e = 0; e < V; e++) q.t[e] = v[e];
-        *(float4 *)p = q.f;
-    } else {
-        *p = v[0];
-    }
+    u32 word = v[0];
+    if (V == 4) word |= v[1] << 8 | v[2] << 16 | v[3] << 24;
+    index[i / V] = word;
 }
 
 // max_pool is the maximum over 5 x 5 windows and, where index is not 0, its place 5u+v there: the first in row-major order,
@@ -50,10 +43,10 @@ template <int V, typename T> __device__ __forceinline__ void max_pool(T *y, u32 
     if (!pixel<V>(p, h, w, c)) return;
     for (int n = blockIdx.y; n < images; n += gridDim.y) {
         i64 base = (i64)n * h * w * c;
-        float best[V];
+        Quad best;
         u32 at[V];
 #pragma unroll
-        for (int e = 0; e < V; e++) best[e] = 0.0f, at[e] = 0;
+        for (int e = 0; e < V; e++) best.v[e] = 0.0f, at[e] = 0;
         bool first = true;
         for (int u = 0; u < 5; u++) {
             int row = p.row + u - 2;
@@ -62,19 +55,18 @@ template <int V, typename T> __device__ __forceinline__ void max_pool(T *y, u32 
             for (int t = 0; t < 5; t++) {
                 int col = p.col + t - 2;
                 if (col < 0 || col >= w) continue;
-                float v[V];
-                read<V>(v, x + base + ((i64)row * w + col) * c + p.c);
+                Quad q = load4(x + base + ((i64)row * w + col) * c + p.c, V);
 #pragma unroll
                 for (int e = 0; e < V; e++)
-                    if (first || v[e] > best[e] || v[e] != v[e]) {
-                        best[e] = v[e];
+                    if (first || q.v[e] > best.v[e] || q.v[e] != q.v[e]) {
+                        best.v[e] = q.v[e];
                         at[e] = 5 * u + t;
                     }
                 first = false;
             }
         }
-        write<V>(y + base + p.i, best);
-        if (index) put<V>(index + base + p.i, at);
+        store4(y + base + p.i, best, V);
+        if (index) put<V>(index, base + p.i, at);
     }
 }
 
@@ -115,12 +107,11 @@ template <int V, typename T> __device__ __forceinline__ void max_pool_grad(const
                 if (col < 0 || col >= w) continue;
                 i64 from = base + ((i64)row * w + col) * c + p.c;
                 u32 at[V];
-                float g[V];
-                get<V>(at, index + from);
-                read<V>(g, dy + from);
+                get<V>(at, index, from);
+                Quad g = load4(dy + from, V);
 #pragma unroll
                 for (int e = 0; e < V; e++)
-                    if (at[e] == (u32)(5 * u + t)) sum[e] += g[e];
+                    if (at[e] == (u32)(5 * u + t)) sum[e] += g.v[e];
             }
         }
         take_steps<V>(s, sum, base + p.i);

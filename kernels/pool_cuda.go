@@ -4,9 +4,17 @@
 
 package kernels
 
+// channels returns the channels that a thread of the maximum takes: those whose places share a word of the index.
+func (s PoolShape) channels() int {
+	if s.C%4 == 0 {
+		return 4
+	}
+	return 1
+}
+
 func (o MaxPool5) launch(l *launcher) {
 	l.small(o.H * o.W * o.C)
-	v := wide(o.C, o.X, o.Y, o.Index)
+	v := o.channels()
 	grid, block := byPixel(o.N, o.H*o.W*o.C, v)
 	l.maxpool5(grid, block, maxpool5Args{
 		y: o.Y, index: o.Index, x: o.X, v: v, images: o.N, h: o.H, w: o.W, c: o.C,
@@ -18,7 +26,7 @@ func (o MaxPool5Grad) launch(l *launcher) { o.launchWith(l, cudaEpilogue{y: o.DX
 
 func (o MaxPool5Grad) launchWith(l *launcher, e cudaEpilogue) {
 	l.small(o.H * o.W * o.C)
-	v := wide(o.C, o.DX, o.DY, o.Index)
+	v := o.channels()
 	grid, block := byPixel(o.N, o.H*o.W*o.C, v)
 	l.maxpool5Grad(grid, block, maxpool5GradArgs{
 		dx: e.y, dy: o.DY, index: o.Index, v: v, images: o.N, h: o.H, w: o.W, c: o.C,
