@@ -5,6 +5,8 @@
 package cmd_test
 
 import (
+	"bytes"
+	"crypto/sha256"
 	"encoding/json"
 	"fmt"
 	"math"
@@ -413,4 +415,110 @@ func TestBadDays(t *testing.T) {
 		t.Errorf("the last good checkpoint is of step %d", cp.Step)
 	}
 	must(t, dir, "train", "-resume", "runs/lost", "-steps", fmt.Sprint(cp.Step+5))
+}
+
+// sha is the SHA-256 of a run's checkpoint of a step.
+func sha(t *testing.T, dir, run string, step int) string {
+	t.Helper()
+	b, err := os.ReadFile(filepath.Join(dir, "runs", run, "checkpoints", fmt.Sprintf("step-%07d.safetensors", step)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return fmt.Sprintf("%x", sha256.Sum256(b))
+}
+
+// Data that is too large for the device stays on the host, and the checkpoints are those of data on the device to the
+// byte, also of runs that were stopped, or killed, and of those that change from one to the other. A dry run says where
+// the data would lie.
+func TestDataOnHost(t *testing.T) {
+	standIn := device(t)
+	dir := t.TempDir()
+	tiny(t, dir)
+	var table strings.Builder
+	for i := range 90 {
+		fmt.Fprintf(&table, "%d,%d,%g\n", i, i*i%17, math.Sin(float64(i)))
+	}
+	if err := os.WriteFile(filepath.Join(dir, "table.csv"), []byte(table.String()), 0o666); err != nil {
+		t.Fatal(err)
+	}
+	images := func(name string, steps int, more ...string) []string {
+		return small(name, steps, append([]string{"-gpu", "-precision", "float32", "-flip", "-dequantize", "-batch", "5",
+			"-eval-every", "4", "-preview-n", "1", "-checkpoint-every", "3"}, more...)...)
+	}
+	points := func(name string, steps int, more ...string) []string {
+		return append([]string{"train", "-name", name, "-gpu", "-data", "table.csv", "-hidden", "16", "-levels", "5",
+			"-T", "2", "-steps", fmt.Sprint(steps), "-batch", "7", "-held-out", "9", "-eval-every", "4", "-preview-n", "3",
+			"-checkpoint-every", "3"}, more...)
+	}
+	for kind, run := range map[string]func(name string, steps int, more ...string) []string{
+		"images": images, "table": points,
+	} {
+		out := must(t, dir, run(kind, 10)...)
+		if strings.Contains(out, "the host") {
+			t.Errorf("%s: small data is not on the device:\n%s", kind, out)
+		}
+		out = must(t, dir, run(kind+"-host", 10, "-data-memory", "host")...)
+		if strings.Count(out, "\ndata     stays on the host: ") != 1 || !strings.Contains(out, "a step are copied ahead") {
+			t.Errorf("%s: it is not said that the data stays on the host:\n%s", kind, out)
+		}
+		out = must(t, dir, "train", "-resume", "runs/"+kind+"-host", "-gpu", "-data-memory", "host")
+		if want := "train -gpu -data-memory host -resume runs/" + kind + "-host -steps 20"; !strings.Contains(out, want) {
+			t.Errorf("%s: how the run is gone on with, %q, is not said:\n%s", kind, want, out)
+		}
+		must(t, dir, run(kind+"-moved", 4, "-data-memory", "host")...)
+		must(t, dir, "train", "-resume", "runs/"+kind+"-moved", "-gpu", "-steps", "7")
+		must(t, dir, "train", "-resume", "runs/"+kind+"-moved", "-gpu", "-steps", "10", "-data-memory", "host")
+		for _, other := range []string{kind + "-host", kind + "-moved"} {
+			if sha(t, dir, other, 10) != sha(t, dir, kind, 10) {
+				t.Errorf("run %s has another checkpoint than the run with its data on the device", other)
+			}
+		}
+	}
+
+	out := must(t, dir, images("dry", 1, "-dry-run")...)
+	if !strings.Contains(out, "\ndata        on the device: 4.0 KiB of the ") {
+		t.Errorf("a dry run does not say that the data is on the device:\n%s", out)
+	}
+	out = must(t, dir, images("dry", 1, "-dry-run", "-data-memory", "host")...)
+	if !strings.Contains(out, "\ndata        stays on the host: 4.0 KiB, and the device has ") ||
+		!strings.Contains(out, "; 0.3 KiB a step are copied ahead, through 1.9 KiB there\n") {
+		t.Errorf("a dry run does not say that the data stays on the host:\n%s", out)
+	}
+
+	if !standIn {
+		return
+	}
+	// A device on which the data does not fit beside training: it stays on the host, in a dry run and in truth, and a
+	// run that insists on the device says what would help.
+	large := append([]byte{0, 0, 8, 3, 0, 0, 0x80, 0, 0, 0, 0, 8, 0, 0, 0, 8}, bytes.Repeat([]byte{1, 90, 200, 7}, 1<<19)...)
+	if err := os.WriteFile(filepath.Join(dir, "large-images-idx3-ubyte"), large, 0o666); err != nil {
+		t.Fatal(err)
+	}
+	little := []string{"SIGMAZ_SIM_FAULT=oom:2500000"}
+	run := func(name string, more ...string) (code int, stdout, stderr string) {
+		return command(t, dir, little, images(name, 2, append(more, "-data", "large-images-idx3-ubyte")...)...)
+	}
+	for _, args := range [][]string{{"-dry-run"}, nil} {
+		code, stdout, stderr := run("large", args...)
+		if code != 0 || !strings.Contains(stdout, "stays on the host: 2.0 MiB, and the device has ") {
+			t.Errorf("%v: exit code %d\n%s%s", args, code, stdout, stderr)
+		}
+	}
+	code, stdout, stderr := run("forced", "-data-memory", "device")
+	if code != 1 || strings.Count(stderr, "\n") != 1 || !strings.Contains(stderr, "out of device memory: the data set needs") ||
+		!strings.Contains(stderr, "with -data-memory auto or host the data is kept on the host instead") {
+		t.Errorf("exit code %d\n%s%s", code, stdout, stderr)
+	}
+
+	// The device is lost while rows are on their way: the run goes on from its last checkpoint.
+	code, stdout, stderr = command(t, dir, []string{"SIGMAZ_SIM_FAULT=lost:2200", "SIGMAZ_SIM_LAZY=2"},
+		images("killed", 10, "-data-memory", "host", "-preview-n", "0")...)
+	if code != 1 || strings.Count(stderr, "\n") != 1 || !strings.Contains(stderr, "last good checkpoint") {
+		t.Errorf("exit code %d\n%s%s", code, stdout, stderr)
+	}
+	must(t, dir, "train", "-resume", "runs/killed", "-gpu", "-data-memory", "host")
+	must(t, dir, images("whole", 10, "-preview-n", "0")...)
+	if sha(t, dir, "killed", 10) != sha(t, dir, "whole", 10) {
+		t.Error("a run whose device was lost, and which goes on, has another checkpoint than one with its data on the device")
+	}
 }

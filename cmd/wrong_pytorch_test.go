@@ -33,7 +33,7 @@ func torchFiles(t *testing.T, dir string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	e.Write([]byte("cposix\nsystem\n(X\x0a\x00\x00\x00touch evil\x85R."))
+	e.Write([]byte("cposix\nsystem\nX\x0a\x00\x00\x00touch evil\x85R."))
 	// CreateHeader leaves the sizes to a descriptor behind the data, which is as good.
 	if err := w.Close(); err != nil {
 		t.Fatal(err)
@@ -60,10 +60,10 @@ var wrongPyTorch = []wrong{
 	{args: "sample torch/good.pth -size 12*8", code: 2, offender: `-size is "12*8"`, advice: "such as 48x64", prepare: torchFiles},
 	{args: "sample torch/cut.pth -size 12x8", code: 1, offender: "torch/cut.pth is a zip archive that does not open", advice: "copy it again", prepare: torchFiles},
 	{args: "sample torch/cut-legacy.pth -size 12x8", code: 1, offender: "torch/cut-legacy.pth is truncated", advice: "copy it again", prepare: torchFiles},
-	{args: "sample torch/evil.pth -size 12x8", code: 1, offender: `asks for "posix.system", which is refused`, advice: "save only those", prepare: torchFiles},
+	{args: "sample torch/evil.pth -size 12x8", code: 1, offender: "torch/evil.pth holds an object of posix.system, which is code and not weights", advice: "save its state_dict() instead", prepare: torchFiles},
 	{args: "sample torch/text.npy", code: 1, offender: "torch/text.npy is neither", advice: "give a checkpoint", prepare: torchFiles},
 	{args: "sample runs/toy -size 12x8", code: 2, offender: "-size", advice: "leave the flag out"},
-	{args: "train -init torch/evil.pth", code: 1, offender: "torch/evil.pth asks for", advice: "save only those", prepare: torchFiles},
+	{args: "train -init torch/evil.pth", code: 1, offender: "torch/evil.pth holds an object of posix.system", advice: "save its state_dict() instead", prepare: torchFiles},
 	{args: "train -init torch/none.pth", code: 1, offender: "torch/none.pth", advice: "expected a run folder", prepare: torchFiles},
 	{args: "train -continue torch/sgd.pth", code: 1, offender: "torch/sgd.pth", advice: "with -init", prepare: torchFiles},
 	{args: "train -continue torch/good.pth -init torch/good.pth", code: 2, offender: "-init and -continue", advice: "expected one", prepare: torchFiles},

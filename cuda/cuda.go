@@ -54,10 +54,11 @@ func Count() (int, error) {
 	return n, check("cuDeviceGetCount", err)
 }
 
-// Device is one GPU with one context and one stream. Its methods may be called from any goroutine. Launches run in the
-// order of the calls.
+// Device is one GPU with one context and one stream of launches. Its methods may be called from any goroutine. Launches
+// run in the order of the calls.
 type Device struct {
 	device       cu.Device
+	context      unsafe.Pointer
 	name         string
 	major, minor int
 	units        int // multiprocessors
@@ -72,7 +73,7 @@ type Device struct {
 	deferred  []any // things to free when the capture ends: freeing them during it would break it
 	closed    bool
 	lost      error                // the first error that cost the context; every later call returns it
-	owned     map[any]func() error // buffers, pinned memory, modules and graphs, each with the call that releases it
+	owned     map[any]func() error // buffers, modules, graphs and so on, each with the call that releases it
 }
 
 var errClosed = errors.New("the CUDA device is closed")
@@ -123,6 +124,7 @@ func (d *Device) open(ordinal int) (err error) {
 		d.device.ReleasePrimaryCtx()
 		return check("cuStreamCreate", err)
 	}
+	d.context = C.sigmaz_context()
 	return nil
 }
 
@@ -322,10 +324,42 @@ func (b *Buffer) Read(dst []byte, off int64) error {
 	})
 }
 
+// CopyWithin queues a copy of bytes from one place of the buffer to another, which must not overlap it. It does not wait
+// for the copy.
+func (b *Buffer) CopyWithin(to, from, bytes int64) error {
+	what := "CopyWithin of " + b.owner
+	if min(to, from, bytes) < 0 || bytes > b.bytes || max(to, from) > b.bytes-bytes ||
+		max(to, from)-min(to, from) < bytes {
+		return fmt.Errorf("%s: %d bytes from %d to %d of %d", what, bytes, from, to, b.bytes)
+	}
+	if bytes == 0 {
+		return nil
+	}
+	return b.d.outsideCapture(what, func() error {
+		if b.d.owned[b] == nil {
+			return fmt.Errorf("%s: it was freed", what)
+		}
+		return check("cuMemcpyDtoDAsync", cu.MemcpyDtoDAsync(b.addr+cu.DevicePtr(to), b.addr+cu.DevicePtr(from), bytes,
+			b.d.stream))
+	})
+}
+
 // copy queues a copy on the device's stream and waits for it. The driver's synchronous copies will not do: they use
 // the default stream, and return from a small write before the data has arrived.
 func (b *Buffer) copy(what string, off int64, host []byte, queue func(cu.DevicePtr, unsafe.Pointer) error) error {
-	n := int64(len(host))
+	return b.transfer(what, off, int64(len(host)), func(addr cu.DevicePtr) error {
+		var pin runtime.Pinner
+		defer pin.Unpin()
+		pin.Pin(&host[0])
+		if err := queue(addr, unsafe.Pointer(&host[0])); err != nil {
+			return err
+		}
+		return check("cuStreamSynchronize", b.d.stream.Synchronize())
+	})
+}
+
+// transfer runs a call that copies n bytes from or to the buffer, from byte off on.
+func (b *Buffer) transfer(what string, off, n int64, call func(addr cu.DevicePtr) error) error {
 	if off < 0 || off > b.bytes || n > b.bytes-off {
 		return fmt.Errorf("%s of %s: bytes %d to %d of %d", what, b.owner, off, off+n, b.bytes)
 	}
@@ -336,21 +370,15 @@ func (b *Buffer) copy(what string, off int64, host []byte, queue func(cu.DeviceP
 		if b.d.owned[b] == nil {
 			return fmt.Errorf("%s of %s: it was freed", what, b.owner)
 		}
-		var pin runtime.Pinner
-		defer pin.Unpin()
-		pin.Pin(&host[0])
-		err := queue(b.addr+cu.DevicePtr(off), unsafe.Pointer(&host[0]))
-		if err == nil {
-			err = check("cuStreamSynchronize", b.d.stream.Synchronize())
-		}
-		if err != nil {
+		if err := call(b.addr + cu.DevicePtr(off)); err != nil {
 			return fmt.Errorf("%s of %s: %w", what, b.owner, err)
 		}
 		return nil
 	})
 }
 
-// Pinned is host memory that kernels read and write in place. What a kernel wrote can be read after [Device.Sync].
+// Pinned is host memory that kernels read and write in place, and that [Stream.Copy] copies without the host's help.
+// What a kernel wrote can be read after [Device.Sync].
 type Pinned struct {
 	d    *Device
 	host unsafe.Pointer
@@ -388,6 +416,112 @@ func (p *Pinned) Addr() uint64 { return p.addr }
 
 // Free releases the memory. No queued work may still use it.
 func (p *Pinned) Free() { p.d.free(p) }
+
+// Stream is a queue of work: its work runs in the order of the calls, and beside that of other streams except where it
+// waits for an [Event].
+type Stream struct {
+	d      *Device
+	stream cu.Stream
+}
+
+// Launches returns the stream that launches run on, and what [Buffer.Write] and [Buffer.Read] copy.
+func (d *Device) Launches() *Stream { return &Stream{d, d.stream} }
+
+// NewStream makes a stream for copies beside the launches.
+func (d *Device) NewStream() (*Stream, error) {
+	s := &Stream{d: d}
+	err := d.outsideCapture("NewStream", func() (err error) {
+		if s.stream, err = cu.MakeStream(cu.NonBlocking); err != nil {
+			return check("cuStreamCreate", err)
+		}
+		d.owned[s] = func() error { return check("cuStreamDestroy", s.stream.Destroy()) }
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return s, nil
+}
+
+// Copy queues a copy of all of p to the buffer from byte off on, and returns at once: p must not be changed before the
+// copy is done, which an event tells.
+func (s *Stream) Copy(b *Buffer, off int64, p *Pinned) error {
+	return b.transfer("Copy", off, int64(p.n), func(addr cu.DevicePtr) error {
+		if b.d.owned[p] == nil {
+			return errors.New("the pinned memory was freed")
+		}
+		return check("cuMemcpyHtoDAsync", cu.MemcpyHtoDAsync(addr, p.host, int64(p.n), s.stream))
+	})
+}
+
+// Record makes the event stand for the work that the stream has been given up to now.
+func (s *Stream) Record(e *Event) error {
+	return e.use("Record", func() error { return check("cuEventRecord", e.event.Record(s.stream)) })
+}
+
+// Wait lets the stream's later work wait for what the event stands for now. The host does not wait.
+func (s *Stream) Wait(e *Event) error {
+	return e.use("Wait", func() error { return check("cuStreamWaitEvent", s.stream.Wait(e.event, 0)) })
+}
+
+// Destroy releases the stream, whose work still runs. Destroying twice, or after the device was closed, does nothing.
+func (s *Stream) Destroy() error { return s.d.free(s) }
+
+// Event stands for a place in a stream. One that was not recorded stands for none: nothing waits for it.
+type Event struct {
+	d     *Device
+	event cu.Event
+}
+
+// NewEvent makes an event.
+func (d *Device) NewEvent() (*Event, error) {
+	e := &Event{d: d}
+	err := d.outsideCapture("NewEvent", func() (err error) {
+		if e.event, err = cu.MakeEvent(cu.DisableTiming | cu.BlockingSyncEvent); err != nil {
+			return check("cuEventCreate", err)
+		}
+		d.owned[e] = func() error { return check("cuEventDestroy", cu.DestroyEvent(&e.event)) }
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return e, nil
+}
+
+// use runs a call that needs the event.
+func (e *Event) use(what string, call func() error) error {
+	return e.d.outsideCapture(what+" of an event", func() error {
+		if e.d.owned[e] == nil {
+			return fmt.Errorf("%s of an event that was destroyed", what)
+		}
+		return call()
+	})
+}
+
+// Synchronize waits until what the event stands for is done, and returns the error of what failed. Other goroutines may
+// use the device meanwhile, also to capture a graph, but may not close it or destroy the event.
+func (e *Event) Synchronize() error {
+	var event unsafe.Pointer
+	err := e.d.do(func() error {
+		if e.d.owned[e] == nil {
+			return errors.New("Synchronize of an event that was destroyed")
+		}
+		event = *(*unsafe.Pointer)(unsafe.Pointer(&e.event)) // as in SetSharedMemory
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	// Not on the device's thread, which has launches to make.
+	if code := C.sigmaz_event_wait(e.d.context, event); code != 0 {
+		return e.d.do(func() error { return result("cuEventSynchronize", code) }) // it may have cost the context
+	}
+	return nil
+}
+
+// Destroy releases the event. Destroying twice, or after the device was closed, does nothing.
+func (e *Event) Destroy() error { return e.d.free(e) }
 
 // Module holds the kernels of one PTX file, loaded to the device.
 type Module struct {

@@ -61,6 +61,9 @@ func (b *Buffer) Write(off int64, src []byte) error { return ErrNotBuilt }
 // Read fills dst from the buffer.
 func (b *Buffer) Read(dst []byte, off int64) error { return ErrNotBuilt }
 
+// CopyWithin queues a copy inside the buffer.
+func (b *Buffer) CopyWithin(to, from, bytes int64) error { return ErrNotBuilt }
+
 // Pinned is host memory that kernels read and write in place.
 type Pinned struct{}
 
@@ -75,6 +78,39 @@ func (p *Pinned) Addr() uint64 { return 0 }
 
 // Free releases the memory.
 func (p *Pinned) Free() {}
+
+// Stream is a queue of work.
+type Stream struct{}
+
+// Launches returns the stream that launches run on.
+func (d *Device) Launches() *Stream { return nil }
+
+// NewStream makes a stream for copies beside the launches.
+func (d *Device) NewStream() (*Stream, error) { return nil, ErrNotBuilt }
+
+// Copy queues a copy of all of p to the buffer from byte off on.
+func (s *Stream) Copy(b *Buffer, off int64, p *Pinned) error { return ErrNotBuilt }
+
+// Record makes the event stand for the work that the stream has been given.
+func (s *Stream) Record(e *Event) error { return ErrNotBuilt }
+
+// Wait lets the stream's later work wait for what the event stands for.
+func (s *Stream) Wait(e *Event) error { return ErrNotBuilt }
+
+// Destroy releases the stream.
+func (s *Stream) Destroy() error { return ErrNotBuilt }
+
+// Event stands for a place in a stream.
+type Event struct{}
+
+// NewEvent makes an event.
+func (d *Device) NewEvent() (*Event, error) { return nil, ErrNotBuilt }
+
+// Synchronize waits until what the event stands for is done.
+func (e *Event) Synchronize() error { return ErrNotBuilt }
+
+// Destroy releases the event.
+func (e *Event) Destroy() error { return ErrNotBuilt }
 
 // Module holds the kernels of one PTX file.
 type Module struct{}

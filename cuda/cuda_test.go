@@ -147,6 +147,33 @@ func TestMemory(t *testing.T) {
 	}
 }
 
+// A copy inside a buffer comes after what was written before, and leaves the rest.
+func TestCopyWithin(t *testing.T) {
+	d := open(t)
+	const n = 1 << 12
+	b, err := d.Alloc(n, "a test")
+	must(t, err)
+	want := make([]byte, n)
+	for i := range want {
+		want[i] = byte(i * 7)
+	}
+	must(t, b.Write(0, want))
+	must(t, b.CopyWithin(2048, 4, 1000))
+	must(t, b.CopyWithin(n, 0, 0))
+	copy(want[2048:], want[4:1004])
+	got := make([]byte, n)
+	must(t, b.Read(got, 0))
+	if !bytes.Equal(got, want) {
+		t.Error("read something else than was copied")
+	}
+	for _, c := range [][3]int64{{-1, 9, 2}, {9, -1, 2}, {0, 9, -1}, {n - 9, 0, 10}, {0, n - 9, 10}, {5, 9, 5}, {9, 5, 5},
+		{0, 0, n + 1}} {
+		says(t, b.CopyWithin(c[0], c[1], c[2]), "CopyWithin of a test", fmt.Sprintf("of %d", n))
+	}
+	must(t, b.Free())
+	says(t, b.CopyWithin(0, 9, 2), "CopyWithin of a test: it was freed")
+}
+
 // A large allocation is zero to its end, and leaves memory when it is freed.
 func TestFree(t *testing.T) {
 	d := open(t)
@@ -371,6 +398,72 @@ func TestPinned(t *testing.T) {
 	p.Free()
 }
 
+// Copies by a second stream into a place that launches read: each launch sees what it was meant to see, and the pinned
+// memory is filled again as soon as its copy is done.
+func TestStreams(t *testing.T) {
+	d := open(t)
+	run := affine(t, d)
+	launches := d.Launches()
+	copies, err := d.NewStream()
+	must(t, err)
+	copied, err := d.NewEvent()
+	must(t, err)
+	read, err := d.NewEvent()
+	must(t, err)
+	must(t, copied.Synchronize()) // recorded nowhere
+	must(t, launches.Wait(copied))
+	const n, rounds = 1 << 10, 20
+	in, err := d.Alloc(4*n+64, "in")
+	must(t, err)
+	out, err := d.Alloc(4*n*rounds, "out")
+	must(t, err)
+	p, err := d.AllocPinned(4 * n)
+	must(t, err)
+	var want []byte
+	for i := range rounds {
+		must(t, copied.Synchronize())
+		for j := range n {
+			copy(p.Bytes()[4*j:], floats(float32(i*n+j)))
+			want = append(want, floats(float32(2*(i*n+j)))...)
+		}
+		must(t, copies.Wait(read))
+		must(t, copies.Copy(in, 64, p))
+		must(t, copies.Record(copied))
+		must(t, launches.Wait(copied))
+		must(t, run(out.Addr()+uint64(4*n*i), in.Addr()+64, 2, 0, n))
+		must(t, launches.Record(read))
+	}
+	got := make([]byte, len(want))
+	must(t, out.Read(got, 0))
+	if !bytes.Equal(got, want) {
+		t.Error("a launch has read something else than what was copied for it")
+	}
+
+	says(t, copies.Copy(in, 65, p), fmt.Sprintf("Copy of in: bytes 65 to %d of %d", 4*n+65, 4*n+64))
+	_, err = d.Capture(func() error {
+		says(t, copies.Copy(in, 0, p), "Copy of in: not while")
+		says(t, copies.Record(copied), "Record of an event: not while")
+		says(t, launches.Wait(copied), "Wait of an event: not while")
+		_, err := d.NewStream()
+		says(t, err, "NewStream: not while")
+		_, err = d.NewEvent()
+		says(t, err, "NewEvent: not while")
+		return copied.Synchronize() // on a thread of its own
+	})
+	must(t, err)
+	for range 2 {
+		must(t, copied.Destroy())
+		must(t, copies.Destroy())
+	}
+	says(t, copied.Synchronize(), "Synchronize of an event that was destroyed")
+	says(t, launches.Record(copied), "Record of an event that was destroyed")
+	says(t, launches.Wait(copied), "Wait of an event that was destroyed")
+	p.Free()
+	says(t, launches.Copy(in, 0, p), "Copy of in: the pinned memory was freed")
+	must(t, in.Free())
+	says(t, launches.Copy(in, 0, p), "Copy of in: it was freed")
+}
+
 func TestArgs(t *testing.T) {
 	a := NewArgs().Ptr(1 << 40).I32(-1).U32(1 << 31).U64(1 << 63).F32(-2)
 	cell := func(i int) uint64 { return *(*uint64)(unsafe.Add(a.cells.p, 8*i)) }
@@ -404,8 +497,18 @@ func TestClosed(t *testing.T) {
 	g, err := d.Capture(func() error { return run(b.Addr(), b.Addr(), 1, 1, 4) })
 	must(t, err)
 	must(t, g.Launch())
+	s, err := d.NewStream()
+	must(t, err)
+	e, err := d.NewEvent()
+	must(t, err)
+	must(t, s.Copy(b, 0, p))
+	must(t, s.Record(e))
 	must(t, d.Close())
 	must(t, d.Close())
+	says(t, e.Synchronize(), "closed")
+	says(t, s.Copy(b, 0, p), "closed")
+	must(t, s.Destroy())
+	must(t, e.Destroy())
 	says(t, d.Sync(), "the CUDA device is closed")
 	says(t, g.Launch(), "closed")
 	says(t, b.Read(make([]byte, 16), 0), "closed")
@@ -518,14 +621,19 @@ func underFault(t *testing.T, fault string) {
 		must(t, e)
 		must(t, g.Launch())
 		must(t, d.Sync())
+		event, e := d.NewEvent()
+		must(t, e)
 		if err = g.Launch(); err == nil {
-			err = d.Sync()
+			if err = d.Launches().Record(event); err == nil {
+				err = event.Synchronize()
+			}
 		}
 		says(t, err, "cu", "CUDA_ERROR_LAUNCH_FAILED (719)",
 			"the device is lost to this process, start it again from the last checkpoint")
 		// Every later call returns the same error, and closing returns none.
 		for _, later := range []error{
 			b.Read(make([]byte, 4), 0), d.Sync(), g.Launch(), run(b.Addr(), b.Addr(), 1, 1, 4),
+			event.Synchronize(),
 		} {
 			if later == nil || later.Error() != err.Error() {
 				t.Errorf("later: %v", later)

@@ -43,6 +43,22 @@ int sigmaz_host_alloc(size_t bytes, void **host, uint64_t *device) {
 	return r;
 }
 
+void *sigmaz_context(void) {
+	CUcontext c = NULL;
+	cuCtxGetCurrent(&c);
+	return c;
+}
+
+int sigmaz_event_wait(void *context, void *event) {
+	CUresult r = cuCtxPushCurrent((CUcontext)context);
+	if (r != CUDA_SUCCESS)
+		return r;
+	r = cuEventSynchronize((CUevent)event);
+	CUcontext c;
+	cuCtxPopCurrent(&c);
+	return r;
+}
+
 int sigmaz_set_dynamic_shared(void *function, int bytes) {
 	return cuFuncSetAttribute((CUfunction)function, CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES, bytes);
 }

@@ -18,6 +18,12 @@ const char *sigmaz_error_string(int result);
 // Allocates pinned host memory. The host finds it at *host, the device at *device.
 int sigmaz_host_alloc(size_t bytes, void **host, uint64_t *device);
 
+// The calling thread's current context.
+void *sigmaz_context(void);
+
+// Waits until an event has passed, on any thread, whose current context stays what it was.
+int sigmaz_event_wait(void *context, void *event);
+
 // Sets the most dynamic shared memory that a launch of the function may ask for.
 int sigmaz_set_dynamic_shared(void *function, int bytes);
 

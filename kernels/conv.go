@@ -149,6 +149,8 @@ type ConvGradWeight struct {
 	// Multiprocessors is how many a CUDA device cuts the sum for. The cut decides the sum's bits, so it does not depend
 	// on the device at hand. 0 is the rule of runs that recorded no number. The CPU cuts in its own way.
 	Multiprocessors int
+
+	parts int // that a CUDA device cuts the sum into, where [Tuner.CompileWith] says so; 0: the rule's
 }
 
 // CutSums sets the multiprocessors that the sums of ops are cut for, see [ConvGradWeight].

@@ -51,7 +51,7 @@ func (s ConvShape) tiles(l *launcher, t cudaTile, channels int) (grid gridDim, b
 	return gridDim{blocks, 1, 1}, blockDim{t.threads, 1, 1}
 }
 
-// testTile, where it is set, is the tile that tests ask for.
+// testTile, where it is set, is the tile that tests ask for, and benchmarks (tune_cuda.go).
 var testTile *cudaTile
 
 // checkElements wants the windows of weights and bias to hold what the kernels take.

@@ -25,6 +25,7 @@ import (
 	"sync"
 	"sync/atomic"
 
+	"sigmaz/internal/mapped"
 	"sigmaz/kernels/internal/vec"
 )
 
@@ -44,6 +45,14 @@ func (c *cpu) Name() string {
 		plural = ""
 	}
 	return fmt.Sprintf("cpu (%s, %d worker%s)", vec.ISA(), c.workers, plural)
+}
+
+// Arithmetic is the instruction set. Plain Go calls functions that each architecture has its own code for.
+func (c *cpu) Arithmetic() string {
+	if isa := vec.ISA(); isa != "go" {
+		return isa
+	}
+	return "go on " + runtime.GOARCH
 }
 
 // Alloc leaves the programs' memory to them: they take it when they first run.
@@ -74,6 +83,8 @@ func (c *cpu) Compile(a Arena, ops []Op) (Program, error) {
 
 func (c *cpu) Multiprocessors() int { return 0 }
 
+func (c *cpu) FreeMemory() (int64, bool) { return 0, false }
+
 // Workspace counts packed weights and filters, the tasks' sums and the workers' scratch of each program. It allocates
 // none of it.
 func (c *cpu) Workspace(programs ...[]Op) int {
@@ -102,7 +113,9 @@ type cpuProgram struct {
 func (p *cpuProgram) Run() error {
 	p.build()
 	for _, ph := range p.phases {
-		ph.runOn(p.workers)
+		if err := ph.runOn(p.workers); err != nil {
+			return err
+		}
 	}
 	return nil
 }
@@ -117,10 +130,18 @@ type phase struct {
 type worker struct{ scratch []float32 }
 
 // runOn runs the tasks on the workers; the calling goroutine is the first of them. Which worker runs a task is chance,
-// what the task computes is not.
-func (ph phase) runOn(workers []*worker) {
+// what the task computes is not. It fails where a data set lies in a mapped file that cannot be read any more.
+func (ph phase) runOn(workers []*worker) error {
 	var next atomic.Int64
+	var fault atomic.Pointer[error]
 	work := func(w *worker) {
+		var err error
+		defer func() {
+			if err != nil {
+				fault.Store(&err)
+			}
+		}()
+		defer mapped.Guard(&err)()
 		for {
 			task := int(next.Add(1)) - 1
 			if task >= ph.tasks {
@@ -135,4 +156,8 @@ func (ph phase) runOn(workers []*worker) {
 	}
 	work(workers[0])
 	done.Wait()
+	if err := fault.Load(); err != nil {
+		return *err
+	}
+	return nil
 }

@@ -9,10 +9,13 @@ import (
 	"embed"
 	"errors"
 	"fmt"
+	"maps"
 	"runtime"
+	"slices"
 	"sync"
 
 	"sigmaz/cuda"
+	"sigmaz/internal/mapped"
 	"sigmaz/kernels/internal/ptx"
 )
 
@@ -27,8 +30,10 @@ type cudaBackend struct {
 	modules   map[string]*cuda.Module // by the names of their kernels
 	functions map[string]*cuda.Function
 	data      map[*Data]*cuda.Buffer
-	pinned    *cuda.Pinned // memory of the host for small reads, nil before the first
-	last      string       // the last program that was started, for errors
+	feeds     map[*feed]bool // of all programs
+	copies    *cuda.Stream   // of the feeds, nil before the first
+	pinned    *cuda.Pinned   // memory of the host for small reads, nil before the first
+	last      string         // the last program that was started, for errors
 }
 
 // NewCUDA opens the CUDA device with the given number, counted from 0.
@@ -38,7 +43,7 @@ func NewCUDA(ordinal int) (Backend, error) {
 		return nil, err
 	}
 	b := &cudaBackend{device: d, modules: map[string]*cuda.Module{},
-		functions: map[string]*cuda.Function{}, data: map[*Data]*cuda.Buffer{}}
+		functions: map[string]*cuda.Function{}, data: map[*Data]*cuda.Buffer{}, feeds: map[*feed]bool{}}
 	if err := b.load(); err != nil {
 		return nil, errors.Join(err, d.Close())
 	}
@@ -108,9 +113,25 @@ func (b *cudaBackend) Name() string {
 		b.device.Name(), major, minor, driver/1000, driver%1000/10)
 }
 
+func (b *cudaBackend) Arithmetic() string { return "gpu" }
+
 func (b *cudaBackend) Multiprocessors() int { return b.device.Multiprocessors() }
 
-func (b *cudaBackend) Close() error { return b.device.Close() }
+// FreeMemory says 0 of a device that does not answer, whose next call has the reason.
+func (b *cudaBackend) FreeMemory() (int64, bool) {
+	free, _, _ := b.device.Memory()
+	return free, true
+}
+
+func (b *cudaBackend) Close() error {
+	b.mu.Lock()
+	feeds := slices.Collect(maps.Keys(b.feeds))
+	b.mu.Unlock()
+	for _, f := range feeds {
+		f.stop(b)
+	}
+	return b.device.Close()
+}
 
 // Workspace returns the need of the program that needs most: programs never run at the same time, so they share it.
 func (b *cudaBackend) Workspace(programs ...[]Op) int {
@@ -160,10 +181,14 @@ type cudaArena struct {
 	mem       *cudaMemory
 	words     int
 	workspace int // words
+
+	// states are the state blocks by which data is streamed, as they are on the device after what was started: the host
+	// has to know the next step before the device gets there.
+	states map[Buf][]float32
 }
 
 func (b *cudaBackend) Alloc(words int, programs ...[]Op) (Arena, error) {
-	a := &cudaArena{backend: b, words: words, workspace: b.Workspace(programs...)}
+	a := &cudaArena{backend: b, words: words, workspace: b.Workspace(programs...), states: map[Buf][]float32{}}
 	var err error
 	if a.mem, err = b.alloc(a.behind()+a.workspace, "the arena"); err != nil {
 		return nil, err
@@ -188,7 +213,32 @@ func (a *cudaArena) Write(b Buf, src []float32) error {
 	if err := a.check("Write", len(src), b); err != nil {
 		return err
 	}
-	return a.backend.after(a.mem.Write(4*int64(b.Off), bytesOf(src)))
+	if err := a.backend.after(a.mem.Write(4*int64(b.Off), bytesOf(src))); err != nil {
+		return err
+	}
+	for state, words := range a.states {
+		if lo, hi := max(state.Off, b.Off), min(state.Off+state.N, b.Off+b.N); lo < hi {
+			copy(words[lo-state.Off:hi-state.Off], src[lo-b.Off:])
+		}
+	}
+	return nil
+}
+
+// follow begins to follow a state block.
+func (a *cudaArena) follow(state Buf) error {
+	if a.states[state] != nil {
+		return nil
+	}
+	words := make([]float32, state.N)
+	a.states[state] = words
+	return a.Read(words, state)
+}
+
+// tick does what the operation does on the device.
+func (a *cudaArena) tick(o Tick) {
+	if words := a.states[o.State]; words != nil {
+		Tick{State: Buf{N: o.State.N}}.Ref(words)
+	}
 }
 
 func (a *cudaArena) check(what string, n int, b Buf) error {
@@ -217,7 +267,8 @@ func (b *cudaBackend) after(err error) error {
 }
 
 // resident returns the address of the device's copy of a data set, which it makes once.
-func (b *cudaBackend) resident(d *Data) (address, error) {
+func (b *cudaBackend) resident(d *Data) (_ address, err error) {
+	defer mapped.Guard(&err)()
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if buf := b.data[d]; buf != nil {
@@ -231,26 +282,23 @@ func (b *cudaBackend) resident(d *Data) (address, error) {
 	if d.F32 != nil {
 		all = bytesOf(d.F32)
 	}
-	if d.Rows == nil {
-		err = buf.Write(0, all[:d.Size()])
-	} else {
-		err = writeRows(buf, all, d.Rows, int(d.Size())/d.N)
-	}
-	if err != nil {
+	if err = writeRows(buf, d, all, int(d.Size())/d.N); err != nil {
 		return 0, errors.Join(err, buf.Free())
 	}
 	b.data[d] = buf
 	return address(buf.Addr()), nil
 }
 
-// writeRows copies rows of n bytes to the device, where they lie one after the other; a write takes many rows.
-func writeRows(buf *cuda.Buffer, all []byte, rows []uint32, n int) error {
+// writeRows copies rows of n bytes to the device, where they lie one after the other; a write takes many rows. They go
+// through memory of our own, since a mapped file may be cut short, which the driver could not say.
+func writeRows(buf *cuda.Buffer, d *Data, all []byte, n int) error {
 	const blockBytes = 16 << 20
 	block := make([]byte, 0, max(blockBytes, n))
 	off := int64(0)
-	for i, r := range rows {
-		block = append(block, all[int(r)*n:(int(r)+1)*n]...)
-		if len(block)+n > cap(block) || i == len(rows)-1 {
+	for i := range d.N {
+		r := d.Row(i)
+		block = append(block, all[r*n:(r+1)*n]...)
+		if len(block)+n > cap(block) || i == d.N-1 {
 			if err := buf.Write(off, block); err != nil {
 				return err
 			}

@@ -38,7 +38,8 @@ func CountLaunches(ops []Op, multiprocessors int) ([]LaunchCount, error) {
 			words = max(words, w.Off+w.Words())
 		}
 	}
-	l := &launcher{multiprocessors: multiprocessors, resident: func(*Data) (address, error) { return 0, nil }}
+	l := &launcher{multiprocessors: multiprocessors,
+		data: func(Perturb) (address, int, error) { return 0, 0, nil }}
 	if err := l.all(ops, words); err != nil {
 		return nil, err
 	}

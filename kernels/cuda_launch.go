@@ -22,7 +22,8 @@ type launcher struct {
 	multiprocessors int
 	arena           uint64 // addresses
 	workspace       uint64
-	resident        func(*Data) (address, error)
+	// data returns the address of a data set, or that of the slots to which its rows are streamed, with their number.
+	data func(Perturb) (at address, slots int, err error)
 
 	launches []launch
 	err      error // the first one

@@ -92,7 +92,7 @@ var kernelList = []kernel{
 	{"norm", "norm_grad_apply", "u64 u64 u64 u64 u64 u32 u32 u32 u32 u32 u64 u64 u64 u64 u32"},
 	{"norm", "norm_grad_apply_bf16", "u64 u64 u64 u64 u64 u32 u32 u32 u32 u32 u64 u64 u64 u64 u32"},
 	{"norm", "norm_grad_params", "u64 u64 u64 u64 u64 u32 u32 u32 u32"},
-	{"perturb", "perturb", "u64 u64 u64 u64 u64 u64 u64 u64 u64 u64 u32 u32 u32 u32 u32 u32 u32 u32 u32 u32 u32 u32"},
+	{"perturb", "perturb", "u64 u64 u64 u64 u64 u64 u64 u64 u64 u64 u32 u32 u32 u32 u32 u32 u32 u32 u32 u32 u32 u32 u32"},
 	{"pool", "maxpool5", "u64 u64 u64 u32 u32 u32 u32 u32"},
 	{"pool", "maxpool5_bf16", "u64 u64 u64 u32 u32 u32 u32 u32"},
 	{"pool", "maxpool5_grad", "u64 u64 u64 u32 u32 u32 u32 u32 u64 u64 u64 u64 u32"},
@@ -945,6 +945,7 @@ type perturbArgs struct {
 	seed          uint64
 	dataRows      uint64
 	half          int
+	slots         int
 	rows          int
 	d             int
 	w             int
@@ -971,6 +972,7 @@ func (l *launcher) perturb(grid gridDim, block blockDim, a perturbArgs) {
 		U64(a.seed).
 		U64(a.dataRows).
 		I32(l.int32("perturb", "half", a.half)).
+		I32(l.int32("perturb", "slots", a.slots)).
 		I32(l.int32("perturb", "rows", a.rows)).
 		I32(l.int32("perturb", "d", a.d)).
 		I32(l.int32("perturb", "w", a.w)).

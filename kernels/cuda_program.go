@@ -43,13 +43,33 @@ func cudaWorkspace(ops []Op) (words int) {
 	return words
 }
 
-func (b *cudaBackend) Compile(a Arena, ops []Op) (Program, error) {
+func (b *cudaBackend) Compile(a Arena, ops []Op) (_ Program, err error) {
 	arena, ok := a.(*cudaArena)
 	if !ok || arena.backend != b {
 		return nil, errors.New("kernels: the CUDA backend was given another backend's arena")
 	}
+	var feeds []*feed
+	defer func() {
+		if err != nil {
+			for _, f := range feeds {
+				f.stop(b)
+			}
+		}
+	}()
 	l := &launcher{multiprocessors: b.Multiprocessors(), arena: arena.mem.Addr(),
-		workspace: arena.mem.Addr() + 4*uint64(arena.behind()), resident: b.resident}
+		workspace: arena.mem.Addr() + 4*uint64(arena.behind())}
+	l.data = func(o Perturb) (address, int, error) {
+		if !o.Streamed {
+			at, err := b.resident(o.Data)
+			return at, 0, err
+		}
+		f, err := b.newFeed(o)
+		if err != nil {
+			return 0, 0, err
+		}
+		feeds = append(feeds, f)
+		return address(f.window.Addr()), StreamedSteps, nil
+	}
 	keep := []any{arena}
 	if words := cudaWorkspace(ops); words > arena.workspace { // Alloc did not count this program
 		more, err := b.alloc(words, "working memory")
@@ -67,7 +87,18 @@ func (b *cudaBackend) Compile(a Arena, ops []Op) (Program, error) {
 			return nil, err
 		}
 	}
-	p := &cudaProgram{backend: b, launches: l.launches, keep: keep}
+	p := &cudaProgram{backend: b, arena: arena, launches: l.launches, keep: keep, feeds: feeds}
+	for _, f := range p.feeds {
+		if err := arena.follow(f.op.State); err != nil {
+			return nil, err
+		}
+		runtime.AddCleanup(p, func(f *feed) { go f.stop(b) }, f)
+	}
+	for _, op := range ops {
+		if tick, ok := op.(Tick); ok {
+			p.ticks = append(p.ticks, tick)
+		}
+	}
 	switch n := len(ops); n {
 	case 0:
 	case 1:
@@ -104,10 +135,13 @@ func (l *launcher) all(ops []Op, words int) error {
 // cudaProgram is a compiled program.
 type cudaProgram struct {
 	backend  *cudaBackend
+	arena    *cudaArena
 	name     string
 	launches []launch
 	graph    *cuda.Graph // nil before the first run
 	keep     []any       // memory that the launches use
+	feeds    []*feed
+	ticks    []Tick
 }
 
 // launch is one kernel call.
@@ -145,7 +179,7 @@ func (p *cudaProgram) Run() error {
 			l.args.Free()
 		}
 	}
-	if err := p.graph.Launch(); err != nil {
+	if err := p.start(); err != nil {
 		return fmt.Errorf("running %s: %w", p.name, err)
 	}
 	b.mu.Lock()
@@ -153,4 +187,30 @@ func (p *cudaProgram) Run() error {
 	b.mu.Unlock()
 	runtime.KeepAlive(p)
 	return nil
+}
+
+// start launches the graph, between what its feeds do before and after.
+func (p *cudaProgram) start() error {
+	for _, f := range p.feeds {
+		if err := f.before(p.step(f)); err != nil {
+			return err
+		}
+	}
+	if err := p.graph.Launch(); err != nil {
+		return err
+	}
+	for _, f := range p.feeds {
+		if err := f.after(p.step(f)); err != nil {
+			return err
+		}
+	}
+	for _, tick := range p.ticks {
+		p.arena.tick(tick)
+	}
+	return nil
+}
+
+// step returns the step that a feed's operation is at.
+func (p *cudaProgram) step(f *feed) uint64 {
+	return stepOf(p.arena.states[f.op.State], Buf{N: f.op.State.N})
 }

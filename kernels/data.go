@@ -1,9 +1,10 @@
-// The data set as the kernels see it, resident where they run.
+// The data set as the kernels see it: resident where they run, or streamed there step by step (cuda_feed.go).
 
 package kernels
 
 // Data is N rows of H*W*C values: images as bytes, which the perturbation maps to [0, 1], or vectors (H = W = 1) as
-// they are. Exactly one of U8 and F32 is set. A backend with memory of its own copies its rows there once.
+// they are. Exactly one of U8 and F32 is set. A backend with memory of its own copies its rows there once, or those of
+// each step, see [Perturb].
 //
 // With Rows, row i is row Rows[i] of U8 or F32, which may hold more rows than N. A part of a data set in a mapped
 // file thus takes no memory of its own.
@@ -38,9 +39,20 @@ func (d *Data) Floats(i int) []float32 {
 }
 
 // Size returns the bytes that the N rows take where they lie one after the other.
-func (d *Data) Size() int64 {
+func (d *Data) Size() int64 { return int64(d.N) * d.rowSize() }
+
+// rowSize returns the bytes of a row.
+func (d *Data) rowSize() int64 {
 	if d.F32 != nil {
-		return 4 * int64(d.N) * int64(d.D())
+		return 4 * int64(d.D())
 	}
-	return int64(d.N) * int64(d.D())
+	return int64(d.D())
 }
+
+// StreamedSteps is the number of steps whose rows are under way where data is streamed: those of one are read, of one
+// copied and of one gathered.
+const StreamedSteps = 3
+
+// StreamedSize returns the bytes that streaming takes of the device's memory, and of the host's, for batches of so many
+// rows.
+func (d *Data) StreamedSize(batch int) int64 { return StreamedSteps * int64(batch) * d.rowSize() }

@@ -78,6 +78,9 @@ func FromBFloat16(v uint16) float32 { return math.Float32frombits(uint32(v) << 1
 func Moved(op Op, f func(Buf) Buf) Op {
 	var move func(v reflect.Value)
 	move = func(v reflect.Value) {
+		if !v.CanInterface() { // of this package alone: no window
+			return
+		}
 		if b, ok := v.Interface().(Buf); ok {
 			if b.N > 0 {
 				v.Set(reflect.ValueOf(f(b)))

@@ -61,9 +61,14 @@ type InPlacer interface {
 type Backend interface {
 	// Name says what runs, for logs: "cpu (avx512, 2 workers)".
 	Name() string
+	// Arithmetic names what the bits of results depend on: "avx512", "avx2", "go on arm64", "gpu".
+	Arithmetic() string
 	// Multiprocessors is the number that the device has, 0 where it is no GPU: what a run that starts on it records,
 	// see [ConvGradWeight].
 	Multiprocessors() int
+	// FreeMemory is the number of bytes that are free of the memory that the device has of its own; own is false where
+	// it works in the host's.
+	FreeMemory() (free int64, own bool)
 	// Alloc reserves an arena of the given number of words, all zero, and with it, in one piece, what programs of
 	// these ops need beside it. Other programs may run on it too; they take more memory when they are compiled.
 	Alloc(words int, programs ...[]Op) (Arena, error)

@@ -57,10 +57,11 @@ __device__ __forceinline__ unsigned char byte_at(const unsigned char *src, int i
     return src[i];
 }
 
-// A block has up to 256 rows. u8 or f32 is the data set of data_rows rows, half the bits of its permutation.
+// A block has up to 256 rows. u8 or f32 is the data set of data_rows rows, half the bits of its permutation. Or, with
+// slots, the host has chosen the rows and copied those of step k to slot k mod slots of u8 or f32, in their order.
 extern "C" __global__ void perturb(float *x_tilde, float *z, float *sigma, u32 *level, const float *ladder, const u32 *state,
-    const unsigned char *u8, const float *f32, u64 seed, u64 data_rows, int half, int rows, int d, int w, int c, int levels,
-    int flip, int dequantize, int rescale, int levels_per_step, int stratified, int every)
+    const unsigned char *u8, const float *f32, u64 seed, u64 data_rows, int half, int slots, int rows, int d, int w, int c,
+    int levels, int flip, int dequantize, int rescale, int levels_per_step, int stratified, int every)
 {
     __shared__ Row shared[256];
     u64 step = step_of(state);
@@ -73,13 +74,14 @@ extern "C" __global__ void perturb(float *x_tilde, float *z, float *sigma, u32 *
             int l;
             if (every) {
                 l = (int)(q % (u64)levels);
-                row.image = q / (u64)levels % data_rows;
                 row.flip = 0;
             } else {
                 l = draw_level(seed, step, q, n, rows, levels, levels_per_step, stratified);
-                row.image = permutation(seed, data_rows, half, q);
                 row.flip = flip && random_block(seed, PURPOSE_FLIP, q, 0).v[0] >> 31;
             }
+            if (slots) row.image = step % (u64)slots * (u64)rows + (u64)n;
+            else if (every) row.image = q / (u64)levels % data_rows;
+            else row.image = permutation(seed, data_rows, half, q);
             row.sigma = ladder[l];
             shared[threadIdx.y] = row;
             if (blockIdx.x == 0) {

@@ -39,6 +39,10 @@ type Perturb struct {
 	// Stratified draws one level from each of K equal parts of the ladder.
 	Stratified bool
 
+	// Streamed leaves the data set with the host: a device with memory of its own gets the rows of each step as they are
+	// needed, instead of all rows once. The bits are the same.
+	Streamed bool
+
 	// Every enumerates instead of drawing, for the loss over all levels: sample q is row q/L mod rows of the data at
 	// level q mod L, not flipped nor dequantised, with noise that depends on q alone.
 	Every bool

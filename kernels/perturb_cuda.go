@@ -5,7 +5,7 @@
 package kernels
 
 func (o Perturb) launch(l *launcher) {
-	data, err := l.resident(o.Data)
+	data, slots, err := l.data(o)
 	if err != nil {
 		l.err = err
 		return
@@ -23,7 +23,7 @@ func (o Perturb) launch(l *launcher) {
 	grid, block := byRow(o.N, d, 4)
 	l.perturb(grid, block, perturbArgs{
 		xTilde: o.XTilde, z: o.Z, sigma: o.Sigma, level: o.Level, ladder: o.Ladder, state: o.State,
-		u8: u8, f32: f32, seed: o.Seed, dataRows: uint64(o.Data.N), half: newFeistel(o.Data.N).half,
+		u8: u8, f32: f32, seed: o.Seed, dataRows: uint64(o.Data.N), half: newFeistel(o.Data.N).half, slots: slots,
 		rows: o.N, d: d, w: o.Data.W, c: o.Data.C, levels: o.Ladder.N,
 		flip: flag(o.Flip), dequantize: flag(o.Dequantize), rescale: flag(o.Rescale),
 		levelsPerStep: o.LevelsPerStep, stratified: flag(o.Stratified), every: flag(o.Every),

@@ -31,6 +31,7 @@ type Config struct {
 	// weights and their moving average; Continue also Adam's moments and the step from which the run goes on.
 	Init     string `yaml:"init,omitempty" resume:"fixed"`
 	Continue string `yaml:"continue,omitempty" resume:"fixed"`
+	StartSum string `yaml:"start_sum,omitempty" resume:"fixed"` // SHA-256 of that file, checked when it is read again
 
 	Network model.Config `yaml:"network" resume:"fixed"`
 	Sigma   Sigma        `yaml:"sigma"`
@@ -46,6 +47,10 @@ type Config struct {
 	// GPU that the run started on, wherever it goes on. 0 in runs that started on a CPU, or before there was the setting:
 	// they keep the cuts of then.
 	Multiprocessors int `yaml:"multiprocessors,omitempty" resume:"fixed"`
+
+	// Computed is what the run is computed with, as [kernels.Backend] says it: the bits of its results are others with
+	// another. "" in runs of earlier versions.
+	Computed string `yaml:"computed,omitempty" resume:"note"`
 
 	Batch      int    `yaml:"batch" resume:"fixed"`      // images a step
 	Steps      uint64 `yaml:"steps" resume:"change"`     // optimiser steps of the whole run; never fewer than are done
@@ -120,6 +125,14 @@ func (c *Config) Ladder() (model.Ladder, error) {
 		return nil, errors.New("sigma: the ladder is not resolved yet: it depends on the data")
 	}
 	return model.NewLadder(c.Sigma.Spacing, c.Sigma.Begin.Value, c.Sigma.End.Value, c.Sigma.Levels)
+}
+
+// Rows says what the data of the run is counted in: images or rows.
+func (c *Config) Rows() string {
+	if c.Network.Vectors() {
+		return "rows"
+	}
+	return "images"
 }
 
 // Unit returns the name of the loss of zero weights, to which shown losses are compared.

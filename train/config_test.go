@@ -1,7 +1,9 @@
 package train
 
 import (
+	"encoding/binary"
 	"errors"
+	"fmt"
 	"math"
 	"strings"
 	"testing"
@@ -143,6 +145,12 @@ func TestParseConfigIsStrict(t *testing.T) {
 		{"sigma:\n  begin: true", `key "sigma.begin" is true: expected a number`},
 		{"steps: 1\nsteps: 2", "already defined"},
 		{"steps: [", "sequence"},
+		{"steps: 5.5", `key "steps" is 5.5: expected a whole number`},
+		{"steps: \"-5\"", `key "steps" is -5: expected a whole number, not negative`},
+		{"batch: 1e30", `key "batch" is 1e30: expected a whole number`},
+		{"batch: 18446744073709551615", `key "batch" is 18446744073709551615: expected a whole number below`},
+		{"flip: \"1\"", `key "flip" is 1: expected true or false`},
+		{"\ufeffstpes: 3", `unknown key "stpes"; did you mean steps?`},
 		{"- steps", ""},
 		{"\x00\x01", ""},
 	} {
@@ -163,6 +171,75 @@ func TestParseConfigIsStrict(t *testing.T) {
 			t.Errorf("merging %q gave %+v, error %v", empty, c, err)
 		}
 	}
+}
+
+// A number is what its value is, in whatever form, null is unset, and a byte order mark is passed over.
+func TestFormsOfValues(t *testing.T) {
+	utf16 := func(text string, order binary.ByteOrder) string {
+		b := make([]byte, 2)
+		order.PutUint16(b, 0xfeff)
+		for _, r := range text {
+			c := make([]byte, 2)
+			order.PutUint16(c, uint16(r))
+			b = append(b, c...)
+		}
+		return string(b)
+	}
+	for _, text := range []string{
+		"steps: 5", "steps: 5.0", `steps: "5"`, "steps: '5.0'", "steps: 5e0", "steps: 0.5e1", `steps: "5e0"`, "steps: 0x5",
+		"\ufeffsteps: 5", "\ufeff# Notepad\r\nsteps: 5\r\n", utf16("steps: 5", binary.LittleEndian),
+		utf16("steps: 5.0\r\n", binary.BigEndian),
+		"steps: 5\ndata: null", "steps: 5.0\nsigma: null\nadam: {}\nema:\n  rate: ~\nnetwork:\n",
+		"steps: 5\nflip: \"false\"\nbatch: \"12\"\nadam:\n  lr: \"1e-8\"\n  eps: \"0.5\"",
+	} {
+		c := valid(t, "glyphs")
+		want := c
+		want.Steps = 5
+		if strings.Contains(text, "batch") {
+			want.Batch, want.Adam.LR, want.Adam.Eps = 12, 1e-8, 0.5
+		}
+		if err := c.Merge(text); err != nil || c != want {
+			t.Errorf("%q: error %v, merged to\n%+v, expected\n%+v", text, err, c, want)
+		}
+	}
+	// Text stays text when numbers around it change their form.
+	for _, data := range []string{"5", "null", "1e-8", "yes", " x ", "{a}", "a: b # c", "-", "line\nfeed", "2001-01-01", "é"} {
+		c := valid(t, "glyphs")
+		if err := c.Merge(fmt.Sprintf("steps: 5.0\ndata: %q\n", data)); err != nil || c.Data != data || c.Steps != 5 {
+			t.Errorf("data %q became %q, error %v", data, c.Data, err)
+		}
+	}
+	// null takes nothing away from what a run has stored.
+	c := valid(t, "glyphs")
+	stored := c.YAML()
+	if err := c.Merge("steps: null\nseed: ~\nsigma:\n  levels: null\n"); err != nil || c.YAML() != stored {
+		t.Errorf("null changed\n%s\nto\n%s, error %v", stored, c.YAML(), err)
+	}
+}
+
+// Whatever a configuration file holds, it is refused in a line or can be stored and read again.
+func FuzzParseConfig(f *testing.F) {
+	for _, p := range Presets {
+		f.Add(p.Config.YAML())
+	}
+	for _, text := range []string{"steps: 5.0", `steps: "5"`, "steps: null", "\ufeffsteps: 5", "sigma: {begin: data, end: 1e-2}",
+		"adam:\n  lr: 1e-8\n", "scaler:\n  columns: [a, b]\n  mean: [1, 2]\n  sd: [1, 2]\n", "data: |\n  a\n  b\n", "? a\n: b",
+		"\xff\xfes\x00", "a: &b c", "steps: !!int 5", "{steps: 1, batch: 2.0}", "steps: -0.0", "reading: {size: 32}"} {
+		f.Add(text)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		c, err := ParseConfig(text)
+		if err != nil {
+			if strings.Contains(err.Error(), "\n") || strings.Contains(err.Error(), "<nil>") {
+				t.Errorf("error %q", err)
+			}
+			return
+		}
+		c.Validate()
+		if again, err := ParseConfig(c.YAML()); err != nil || again.YAML() != c.YAML() {
+			t.Errorf("stored as\n%s\nwhich is read as %v, error %v", c.YAML(), again, err)
+		}
+	})
 }
 
 func TestDiffers(t *testing.T) {

@@ -8,6 +8,7 @@ package train
 import (
 	"fmt"
 	"math"
+	"strings"
 	"testing"
 
 	"sigmaz/kernels"
@@ -91,5 +92,135 @@ func TestTrainingAgreesWithCPU(t *testing.T) {
 			t.Logf("loss %.4g to %.4g within %.1e, parameters within %.1e lr", want[0].Mean(), want[steps-1].Mean(),
 				worst, off/lr)
 		})
+	}
+}
+
+// Data that stays with the host gives the bits of data on the device: losses, held-out loss and all that a checkpoint
+// keeps, also of a run that goes on from a step in its middle. The batch is odd; the data is smaller and larger than
+// what the device holds of it at a time.
+func TestStreamedTraining(t *testing.T) {
+	cuda := kerneltest.OpenCUDA(t)
+	images := func(n int) *kernels.Data {
+		d := &kernels.Data{N: n, H: 4, W: 4, C: 1, U8: make([]byte, n*16)}
+		for i := range d.U8 {
+			d.U8[i] = byte(i * i * 31 / 64)
+		}
+		return d
+	}
+	vectors := &kernels.Data{N: 200, H: 1, W: 1, C: 2, F32: make([]float32, 400)}
+	kernels.Stream{Seed: 1, Purpose: kernels.PurposeData}.Normals(vectors.F32)
+	for name, c := range map[string]TrainerConfig{
+		"few images": {Network: model.Config{Net: "ncsnv2", Height: 4, Width: 4, Channels: 1, NGF: 4}, Batch: 3,
+			Data: images(7), HeldOut: images(5), Flip: true, Dequantize: true},
+		"images": {Network: model.Config{Net: "ncsnv2", Height: 4, Width: 4, Channels: 1, NGF: 4, Rescaled: true},
+			Batch: 3, Data: images(41), HeldOut: images(2), Flip: true, Dequantize: true},
+		"vectors": {Network: model.Config{Net: "mlp", Height: 1, Width: 1, Channels: 2, Hidden: 16, DataSD: 1}, Batch: 5,
+			Data: vectors, HeldOut: vectors, Stratified: true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			const steps = 11
+			c.Sigmas, c.AnnealPower, c.Seed, c.Ring = model.Ladder{1, 0.5, 0.2, 0.1}, 2, 3, steps
+			c.Adam = Adam{LR: 1e-3, Beta1: 0.9, Beta2: 0.999, Eps: 1e-8}
+			c.EMARate = 0.99
+			start := func(memory DataMemory) *Trainer {
+				c.DataMemory = memory
+				tr, err := NewTrainer(cuda, c)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if tr.placement.Host != (memory == HostMemory) || tr.step == nil {
+					t.Fatalf("the data is with the host: %v, with data memory %q", tr.placement.Host, memory)
+				}
+				return tr
+			}
+			var held []float64
+			walk := func(tr *Trainer, to uint64, evaluate ...uint64) {
+				for tr.StepsDone() < to {
+					if err := tr.Step(); err != nil {
+						t.Fatal(err)
+					}
+					for _, at := range evaluate {
+						if tr.StepsDone() == at {
+							loss, _, err := tr.HeldOutLoss(t.Context())
+							if err != nil {
+								t.Fatal(err)
+							}
+							held = append(held, loss)
+						}
+					}
+				}
+			}
+			end := func(tr *Trainer) string {
+				records, err := tr.Losses(nil)
+				if err != nil {
+					t.Fatal(err)
+				}
+				var text strings.Builder
+				for _, r := range records[len(records)-4:] {
+					fmt.Fprintln(&text, r.Step, r.Loss, r.Level)
+				}
+				state, err := tr.State()
+				if err != nil {
+					t.Fatal(err)
+				}
+				for _, n := range state {
+					fmt.Fprintf(&text, "%s %x\n", n.Name, n.T.Data())
+				}
+				return text.String()
+			}
+			resident := start(DeviceMemory)
+			walk(resident, steps, 4, 5)
+			want := end(resident)
+
+			streamed := start(HostMemory)
+			walk(streamed, steps, 4, 5)
+			if end(streamed) != want || held[0] != held[2] || held[1] != held[3] {
+				t.Errorf("streamed data has other results; held-out losses %v", held)
+			}
+			// From the middle of one run to the end of another, and back in time in a trainer that has done more.
+			for _, from := range []uint64{1, 7} {
+				half := start(HostMemory)
+				walk(half, from)
+				state, err := half.State()
+				if err != nil {
+					t.Fatal(err)
+				}
+				for _, tr := range []*Trainer{start(HostMemory), streamed, start(DeviceMemory)} {
+					if err := tr.Restore(from, state); err != nil {
+						t.Fatal(err)
+					}
+					walk(tr, steps)
+					if end(tr) != want {
+						t.Errorf("a run that goes on at step %d has other results (on the host: %v)", from, tr.placement.Host)
+					}
+				}
+			}
+		})
+	}
+}
+
+// The data lies on the device where it fits beside the training, and else with the host.
+func TestPlacement(t *testing.T) {
+	b := kerneltest.OpenCUDA(t)
+	c := TrainerConfig{Network: model.Config{Net: "ncsnv2", Height: 4, Width: 4, Channels: 1, NGF: 4}, Batch: 3,
+		Data: &kernels.Data{N: 600, H: 4, W: 4, C: 1, U8: make([]byte, 600*16)}, Sigmas: model.Ladder{1, 0.1},
+		HeldOut: &kernels.Data{N: 10, H: 4, W: 4, C: 1, U8: make([]byte, 160)}, AnnealPower: 2}
+	for _, test := range []struct {
+		memory DataMemory
+		free   int64
+		host   bool
+	}{
+		{"", 9760 * 16 / 15, false}, {AutoMemory, 9760*16/15 - 16, true}, {AutoMemory, -1, true},
+		{DeviceMemory, 0, false}, {HostMemory, 1 << 40, true},
+	} {
+		c.DataMemory = test.memory
+		p := c.Place(test.free)
+		if p.Host != test.host || p.Data != 9760 || p.Host && (p.Step != 48 || p.Window != 288) {
+			t.Errorf("%q, %d bytes free: %+v", test.memory, test.free, p)
+		}
+	}
+	c.DataMemory = "disk"
+	if _, err := NewTrainer(b, c); err == nil || err.Error() != `data-memory is "disk": expected auto, device, host` {
+		t.Errorf("%v", err)
 	}
 }

@@ -46,6 +46,9 @@ func (c *Config) openData(ctx context.Context, events Events) (*dataset.Set, err
 		return nil, err
 	}
 	events.report(Opened{set.Name, set.Mapped})
+	for _, note := range set.Notes {
+		events.report(DataNote{"         " + note})
+	}
 	return set, nil
 }
 

@@ -10,9 +10,9 @@ import (
 
 // Event is something that happened in a run: a value of one of these types, in the order in which they come.
 //
-//	Opening, Reading, DataNote, Opened              the data is opened              Config.Resolve
+//	Opening, Reading, DataNote, Opened, DataNote    the data is opened              Config.Resolve
 //	Comparing, Compared, Diameter, PairDistances    a rule asks for its distances   Config.Resolve
-//	StartedFrom, SetAside, Training                 the run starts                  Run
+//	DataOnHost, StartedFrom, SetAside, Training     the run starts                  Run
 //	Progress, Logged                                it trains                       Run
 //	Evaluating, HeldOut; Drawing, Picture; Saved    something is due at a step      Run
 //	Warning                                         at any time
@@ -79,6 +79,9 @@ type (
 
 // The start of a run, in [Run].
 type (
+	// DataOnHost says that the device gets the data step by step, and what that takes.
+	DataOnHost struct{ Placement }
+
 	// StartedFrom says whose weights the run starts with, where they are not drawn from its seed.
 	StartedFrom struct {
 		Path    string
@@ -120,6 +123,7 @@ type (
 		Relative    float64 // the loss relative to that of zero weights
 		Unit        string  // what that loss is called: Config.Unit
 		ImagesPerS  float64
+		Rows        string        // what the rate counts: Config.Rows
 		Left        time.Duration // that the rest will take
 	}
 
@@ -162,6 +166,7 @@ func (Comparing) event()     {}
 func (Compared) event()      {}
 func (Diameter) event()      {}
 func (PairDistances) event() {}
+func (DataOnHost) event()    {}
 func (StartedFrom) event()   {}
 func (SetAside) event()      {}
 func (Training) event()      {}

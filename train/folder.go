@@ -4,10 +4,11 @@
 //	runs/NAME/metrics.jsonl                            a line of JSON every log-every steps and for each held-out loss
 //	runs/NAME/samples/step-0003000.png                 previews
 //	runs/NAME/checkpoints/step-0003000.safetensors     see package checkpoint
-//	runs/NAME/checkpoints/latest                       the file name of the newest checkpoint
+//	runs/NAME/checkpoints/latest                       the file name of the newest checkpoint, for other programs
 //	runs/NAME/lock                                     while a process trains in it
 //
-// A file that is replaced is written under another name, synced and renamed, so at every moment it is whole.
+// A file that is replaced is written under another name, synced and renamed, so at every moment it is whole. Whenever a
+// process is stopped, the folder it leaves can be gone on with, once config.yaml is there, or else be begun again.
 
 package train
 
@@ -35,6 +36,7 @@ const (
 	latestFile     = "latest"
 
 	checkpointExt = ".safetensors"
+	previewExt    = ".png"
 )
 
 // stepName returns the name of what is written after a step: step-0000500.
@@ -51,8 +53,8 @@ func stepOf(name, ext string) (step uint64, ok bool) {
 }
 
 // CreateFolder makes the folder of a new run, runs/name, and returns its path and its lock. With an empty name it
-// takes the first unused one of base-1, base-2, ... A folder that exists is taken when it is empty, and refused
-// otherwise.
+// takes the first unused one of base-1, base-2, ... A folder that exists is taken when it is empty or holds what a
+// process left that was stopped before the run had begun, and refused otherwise.
 func CreateFolder(runs, name, base string) (dir string, lock *Lock, err error) {
 	var made []string
 	for parent := filepath.Clean(runs); ; parent = filepath.Dir(parent) {
@@ -101,49 +103,103 @@ func CreateFolder(runs, name, base string) (dir string, lock *Lock, err error) {
 	}
 }
 
-// checkEmpty refuses a folder that holds anything but a lock's file.
+// checkEmpty refuses a folder that holds anything but what is left of a run that did not begin.
 func checkEmpty(dir string) error {
-	entries, err := os.ReadDir(dir)
-	if err != nil {
+	if _, err := os.ReadDir(dir); err != nil {
 		return fmt.Errorf("%s: expected a folder for the run: %w; choose another `name`", dir, err)
 	}
-	if !slices.ContainsFunc(entries, func(e fs.DirEntry) bool { return e.Name() != lockFile || e.IsDir() }) {
+	switch {
+	case unbegun(dir):
 		return nil
-	}
-	if IsRun(dir) {
+	case IsRun(dir):
 		return fmt.Errorf("%s already holds a run: go on with it by `resume` %[1]s, or choose another `name`", dir)
 	}
 	return fmt.Errorf("%s holds other files: choose another `name`, so that nothing of them is lost", dir)
 }
 
+// unbegun tells whether a folder holds nothing, or only what a process may leave that is stopped before config.yaml is
+// there: folders of a run with nothing in them, temporary files, a lock's file.
+func unbegun(dir string) bool {
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return false
+	}
+	return !slices.ContainsFunc(entries, func(e fs.DirEntry) bool {
+		path := filepath.Join(dir, e.Name())
+		switch e.Name() {
+		case lockFile:
+			return !isLockFile(path)
+		case metricsFile:
+			info, err := e.Info()
+			return err != nil || !info.Mode().IsRegular() || info.Size() > 0
+		case samplesDir, checkpointsDir:
+			inside, err := os.ReadDir(path)
+			return err != nil || !e.IsDir() || slices.ContainsFunc(inside, func(e fs.DirEntry) bool { return !isLeftOver(e) })
+		}
+		return !isLeftOver(e)
+	})
+}
+
+// isDeadStart tells whether a folder is one that CreateFolder and openFolder made and nothing came of: empty folders
+// can be anybody's.
+func isDeadStart(dir string) bool {
+	entries, _ := os.ReadDir(dir)
+	return len(entries) > 0 && unbegun(dir)
+}
+
+// isLeftOver tells whether a file in a run folder is a temporary file that training made there, now or in an earlier
+// version. Temporary files of other commands, which may be at work, and of other programs are not.
+func isLeftOver(e fs.DirEntry) bool {
+	of := atomicfile.TempOf(e.Name())
+	if of == "" {
+		of, _ = strings.CutSuffix(e.Name(), ".tmp")
+	}
+	if of == e.Name() || !e.Type().IsRegular() {
+		return false
+	}
+	_, checkpoint := stepOf(of, checkpointExt)
+	_, preview := stepOf(of, previewExt)
+	return checkpoint || preview || of == configFile || of == latestFile || of == metricsFile ||
+		strings.HasPrefix(of, metricsFile+asideExt)
+}
+
+// sweep removes what processes left behind that were stopped while they wrote. Whoever calls it holds the folder's
+// lock.
+func sweep(dir string) {
+	for _, dir := range []string{dir, filepath.Join(dir, samplesDir), filepath.Join(dir, checkpointsDir)} {
+		entries, _ := os.ReadDir(dir)
+		for _, e := range entries {
+			if isLeftOver(e) {
+				os.Remove(filepath.Join(dir, e.Name())) // if it stays, it is in nobody's way
+			}
+		}
+	}
+}
+
 // IsRun tells whether a folder holds a run.
 func IsRun(dir string) bool {
-	for _, name := range []string{configFile, metricsFile, checkpointsDir} {
+	for _, name := range []string{configFile, metricsFile} {
 		if _, err := os.Stat(filepath.Join(dir, name)); err == nil {
 			return true
 		}
 	}
-	return false
+	checkpoints, _ := listCheckpoints(dir)
+	return len(checkpoints) > 0
 }
 
-// Latest finds the path of a run's newest checkpoint: the one that its pointer names or, where the pointer is missing
-// or names no file, the one with the highest step. Without any it fails with [ErrNoCheckpoint].
+// Latest finds the path of a run's newest checkpoint, the one with the highest step. Without any it fails with
+// [ErrNoCheckpoint]. Every checkpoint is whole: the pointer latest, which is written after it, may be behind.
 func Latest(runDir string) (string, error) {
-	dir := filepath.Join(runDir, checkpointsDir)
-	if b, err := os.ReadFile(filepath.Join(dir, latestFile)); err == nil {
-		name := strings.TrimSpace(string(b))
-		if _, ok := stepOf(name, checkpointExt); ok {
-			path := filepath.Join(dir, name)
-			if _, err := os.Stat(path); err == nil {
-				return path, nil
-			}
-		}
-	}
 	names, err := listCheckpoints(runDir)
 	if err != nil {
 		return "", err
 	}
 	if len(names) == 0 {
+		if isDeadStart(runDir) {
+			return "", noCheckpoint(fmt.Sprintf("%s holds no checkpoint: the run was stopped before its first one, and before "+
+				"there was anything to go on with; start it anew, with `name` %s, which takes this folder", runDir,
+				filepath.Base(filepath.Clean(runDir))))
+		}
 		if !IsRun(runDir) {
 			return "", noCheckpoint(fmt.Sprintf("%s is not a run folder: expected %s and %s in it; give the "+
 				"folder that training printed", runDir, configFile, checkpointsDir))
@@ -214,7 +270,7 @@ func listCheckpoints(runDir string) ([]string, error) {
 	}
 	var files []file
 	for _, e := range entries {
-		if step, ok := stepOf(e.Name(), checkpointExt); ok {
+		if step, ok := stepOf(e.Name(), checkpointExt); ok && !e.IsDir() {
 			files = append(files, file{step, filepath.Join(dir, e.Name())})
 		}
 	}

@@ -4,8 +4,12 @@
 package train
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"fmt"
+	"io"
 
+	"sigmaz/internal/ownfile"
 	"sigmaz/model/checkpoint"
 )
 
@@ -27,6 +31,15 @@ func (r *run) takeInitial() error {
 		return err
 	}
 	defer w.Close()
+	sum, err := fileSum(path)
+	if err != nil {
+		return err
+	}
+	if r.c.StartSum != "" && r.c.StartSum != sum {
+		return fmt.Errorf("%s is not the file that this run was started from (SHA-256 %.12s..., expected %.12s...): put "+
+			"that one back, or start a new run", path, sum, r.c.StartSum)
+	}
+	r.c.StartSum = sum
 	ema, average := checkpoint.EMAPrefix, AverageFromAverage
 	switch {
 	case r.c.EMA.Rate == 0:
@@ -65,4 +78,17 @@ func (r *run) takeInitial() error {
 	r.o.Events.report(StartedFrom{Path: path, Kind: w.Kind, Step: w.Step, Stepped: w.Stepped, GoesOn: true,
 		Average: average, PassedOver: w.PassedOver})
 	return nil
+}
+
+// fileSum returns the SHA-256 of a file in hexadecimal.
+func fileSum(path string) (string, error) {
+	f, err := ownfile.OpenPlain(path)
+	if err == nil {
+		defer f.Close()
+		sum := sha256.New()
+		if _, err = io.Copy(sum, f); err == nil {
+			return hex.EncodeToString(sum.Sum(nil)), nil
+		}
+	}
+	return "", fmt.Errorf("cannot read %s: %w; see that it stays while the run starts", path, err)
 }

@@ -102,6 +102,9 @@ func (c *TrainerConfig) validate() error {
 	if len(c.Sigmas) < 1 {
 		return fmt.Errorf("the noise ladder is empty: expected at least one level")
 	}
+	if err := c.DataMemory.validate(); err != nil {
+		return err
+	}
 	n := c.Network
 	for _, d := range []*kernels.Data{c.Data, c.HeldOut} {
 		if d != nil && (d.H != n.Height || d.W != n.Width || d.C != n.Channels) {

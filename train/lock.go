@@ -1,12 +1,14 @@
 // The lock of a run folder: one process trains in it at a time. It is a lock of the operating system (flock,
 // LockFileEx) on the file lock in the folder, so it ends with the process, however that ends, and a file that is left
-// behind locks nothing. Reading a run takes no lock.
+// behind locks nothing. Where the system can, the folder itself is locked too: that lock holds when somebody removes the
+// file. Reading a run takes no lock.
 
 package train
 
 import (
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -14,6 +16,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"sigmaz/internal/ownfile"
 
 	"github.com/gofrs/flock"
 )
@@ -23,7 +27,8 @@ const lockFile = "lock"
 
 // Lock is a run folder's lock while it is held.
 type Lock struct {
-	file *flock.Flock
+	file   *flock.Flock
+	folder *flock.Flock // nil where folders cannot be locked
 	// Warning says why the folder could not be locked on a file system that has no locks; "" on others.
 	Warning string
 	made    []string // folders that CreateFolder made, the innermost first
@@ -33,7 +38,10 @@ type Lock struct {
 func LockFolder(dir string) (*Lock, error) {
 	path := filepath.Join(dir, lockFile)
 	for {
-		l := &Lock{file: flock.New(path, flock.SetFlag(os.O_CREATE|os.O_RDWR), flock.SetPermissions(0o666))}
+		if !isLockFile(path) {
+			return nil, fmt.Errorf("cannot lock the run folder: %s is not a file that training made: move it away", path)
+		}
+		l := &Lock{file: flock.New(path, flock.SetFlag(os.O_CREATE|os.O_RDWR|ownfile.NoFollow), flock.SetPermissions(0o666))}
 		ok, err := l.file.TryLock()
 		switch {
 		case errors.Is(err, errors.ErrUnsupported) || errors.Is(err, syscall.ENOLCK):
@@ -50,6 +58,11 @@ func LockFolder(dir string) (*Lock, error) {
 		mine, err := l.file.Stat()
 		named, err2 := os.Stat(path)
 		if err == nil && err2 == nil && os.SameFile(mine, named) {
+			if !l.lockFolder(dir) {
+				l.Release()
+				return nil, fmt.Errorf("%s is being trained by another process, though somebody removed its file %s: two would "+
+					"overwrite each other's checkpoints; wait for it, stop it, or start another run", dir, lockFile)
+			}
 			l.sign(path)
 			return l, nil
 		}
@@ -60,14 +73,49 @@ func LockFolder(dir string) (*Lock, error) {
 	}
 }
 
+// lockFolder locks the folder itself, which nobody can remove while it holds a run. It returns false when another
+// process has that lock, and true where folders cannot be locked: then the file's lock is all there is.
+func (l *Lock) lockFolder(dir string) bool {
+	if runtime.GOOS == "windows" {
+		return true
+	}
+	f := flock.New(dir, flock.SetFlag(os.O_RDONLY))
+	ok, err := f.TryLock()
+	if ok {
+		l.folder = f
+	} else {
+		f.Close()
+	}
+	return ok || err != nil
+}
+
+// lockSigned is how the content of a lock's file begins.
+const lockSigned = "\x00process "
+
+// isLockFile tells whether the file at path can be one that a lock made: empty, one byte, or signed. One that cannot be
+// read, or is gone by now, may be; Windows lets nobody read the first byte.
+func isLockFile(path string) bool {
+	if info, err := os.Lstat(path); err == nil && !info.Mode().IsRegular() {
+		return false
+	}
+	f, err := ownfile.Open(path, os.O_RDONLY)
+	if err != nil {
+		return true
+	}
+	defer f.Close()
+	var b [len(lockSigned)]byte
+	n, err := f.ReadAt(b[:], 0)
+	return n <= 1 || string(b[:n]) == lockSigned || err != nil && err != io.EOF
+}
+
 // sign writes who has the lock. It is for people only: nothing depends on it.
 func (l *Lock) sign(path string) {
-	f, err := os.OpenFile(path, os.O_WRONLY, 0)
+	f, err := ownfile.Open(path, os.O_WRONLY)
 	if err != nil {
 		return
 	}
 	defer f.Close()
-	text := fmt.Sprintf("process %d", os.Getpid())
+	text := fmt.Sprintf("%s%d", lockSigned[1:], os.Getpid())
 	if host, err := os.Hostname(); err == nil {
 		text += " on " + host
 	}
@@ -96,6 +144,9 @@ func (l *Lock) Release() {
 	if l == nil || !l.file.Locked() {
 		return
 	}
+	if l.folder != nil { // before the file: whoever has both has the lock
+		l.folder.Close()
+	}
 	// Unix removes the file while it is locked: whoever has it open by now looks again. Windows removes no file that
 	// is open, neither here nor by anybody else.
 	if runtime.GOOS != "windows" {
@@ -110,6 +161,11 @@ func (l *Lock) Release() {
 // Discard gives up the lock of a run that came to nothing, and removes the folders that were made for it as far as
 // there is nothing in them.
 func (l *Lock) Discard() {
+	if len(l.made) > 0 && unbegun(l.made[0]) {
+		sweep(l.made[0])
+		os.Remove(filepath.Join(l.made[0], samplesDir))
+		os.Remove(filepath.Join(l.made[0], checkpointsDir))
+	}
 	l.Release()
 	for _, dir := range l.made {
 		if os.Remove(dir) != nil {

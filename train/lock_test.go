@@ -31,6 +31,37 @@ func TestLockFolder(t *testing.T) {
 	}
 	lock.Release()
 
+	// Whoever removes the file of a lock that is held opens the folder to nobody.
+	if runtime.GOOS != "windows" {
+		if lock, err = LockFolder(dir); err != nil {
+			t.Fatal(err)
+		}
+		for range 2 {
+			os.Remove(filepath.Join(dir, lockFile))
+			if _, err := LockFolder(dir); err == nil || !strings.Contains(err.Error(), "is being trained by another process") {
+				t.Errorf("the file was removed: %v", err)
+			}
+		}
+		lock.Release()
+		if lock, err = LockFolder(dir); err != nil {
+			t.Fatal(err)
+		}
+		lock.Release()
+	}
+	for _, text := range []string{"mine", "\x00", "\x00pro", "process 1"} {
+		path := filepath.Join(dir, lockFile)
+		write(t, path, text)
+		lock, err := LockFolder(dir)
+		if ours := text == "\x00"; (err == nil) != ours {
+			t.Errorf("a file with %q: %v", text, err)
+		}
+		if b, _ := os.ReadFile(path); err != nil && string(b) != text {
+			t.Errorf("a file with %q holds %q now", text, b)
+		}
+		lock.Release()
+		os.Remove(path)
+	}
+
 	if _, err := LockFolder(filepath.Join(dir, "none")); err == nil ||
 		!strings.Contains(err.Error(), "cannot lock the run folder") {
 		t.Errorf("a folder that is not there: %v", err)

@@ -3,15 +3,18 @@
 // The loss of a step is the mean over its images of 0.5 sigma^p |s + z/sigma|^2, in row order and in float64; a
 // window's loss is the mean over its steps. Zero weights would give D/2 at every level when p = 2, so the loss is
 // shown beside that number. Window sums are stored in every checkpoint: a run that was stopped anywhere and resumed
-// writes the lines that an unbroken one writes, but for time and images_per_s.
+// writes the lines that an unbroken one writes, but for time, images_per_s and crc.
 
 package train
 
 import (
+	"bufio"
 	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"hash/crc32"
+	"io"
 	"io/fs"
 	"math"
 	"os"
@@ -19,6 +22,8 @@ import (
 
 	"gorgonia.org/tensor"
 
+	"sigmaz/internal/atomicfile"
+	"sigmaz/internal/ownfile"
 	"sigmaz/model"
 )
 
@@ -178,6 +183,31 @@ type evalLine struct {
 	End             bool      `json:"end,omitempty"`
 }
 
+// A line ends in a check of its own: "crc", the CRC-32C of the line as it would be without it. Lines of earlier versions
+// have none.
+const (
+	crcKey  = `,"crc":"`
+	crcTail = len(crcKey) + 8 + len(`"}`)
+)
+
+// castagnoli is the polynomial of CRC-32C.
+var castagnoli = crc32.MakeTable(crc32.Castagnoli)
+
+// withCRC completes a line, a JSON object, with its check and its end.
+func withCRC(object []byte) []byte {
+	return fmt.Appendf(object[:len(object)-1:len(object)-1], `%s%08x"}`+"\n", crcKey, crc32.Checksum(object, castagnoli))
+}
+
+// checkCRC tells whether a line without its end has a check, and whether that is right.
+func checkCRC(line []byte) (has, right bool) {
+	at := len(line) - crcTail
+	if at < 1 || !bytes.HasPrefix(line[at:], []byte(crcKey)) {
+		return false, false
+	}
+	sum := crc32.Update(crc32.Checksum(line[:at], castagnoli), castagnoli, []byte("}"))
+	return true, string(line[at+len(crcKey):at+len(crcKey)+8]) == fmt.Sprintf("%08x", sum)
+}
+
 // anyLine is what the cut-back reads of a line.
 type anyLine struct {
 	Step        *uint64  `json:"step"`
@@ -186,35 +216,103 @@ type anyLine struct {
 	End         bool     `json:"end"`
 }
 
+// maxLine is more than a line of metrics.jsonl has: about 60 bytes for each level.
+const maxLine = 16 << 20
+
+// cut is what cutting the metrics back found.
+type cut struct {
+	logged, evaluated bool // the step's own two lines are there
+	windowEnds        bool // the line about training was due at the step: a new window begins after it
+	damaged           int  // lines that are no metrics, another one following
+	changed           bool // there is something to cut
+}
+
 // cutBack makes metrics.jsonl end where a checkpoint of that step was written: later lines go, because the resumed
-// run writes them again, and so do lines that were not finished when a run was killed and, without keepEnd, lines
-// marked End. It returns whether the step's own two lines are there.
-func cutBack(path string, step uint64, keepEnd bool) (logged, evaluated bool, err error) {
-	old, err := os.ReadFile(path)
+// run writes them again, and so do lines that were not finished when a run was killed, lines that fail their check and,
+// without keepEnd, lines marked End. Where damaged lines go, keep is called before.
+func cutBack(path string, step uint64, keepEnd bool, keep func() error) (c cut, err error) {
+	f, err := ownfile.OpenPlain(path)
 	if errors.Is(err, fs.ErrNotExist) {
-		return false, false, nil
+		return c, nil
 	}
 	if err != nil {
-		return false, false, fmt.Errorf("cannot read the metrics: %w", err)
+		return c, fmt.Errorf("cannot read the metrics: %w", err)
 	}
-	kept := make([]byte, 0, len(old))
-	for _, line := range bytes.SplitAfter(old, []byte("\n")) {
+	defer f.Close()
+	if c, err = scanMetrics(f, step, keepEnd, io.Discard); err != nil {
+		return c, fmt.Errorf("cannot read the metrics: %w", err)
+	}
+	if c.damaged > 0 {
+		if err := keep(); err != nil {
+			return c, err
+		}
+	}
+	if !c.changed {
+		return c, nil
+	}
+	_, err = f.Seek(0, io.SeekStart)
+	if err == nil {
+		err = atomicfile.Write(path, func(to *os.File) error {
+			w := bufio.NewWriter(to)
+			if _, err := scanMetrics(f, step, keepEnd, w); err != nil {
+				return err
+			}
+			return w.Flush()
+		})
+	}
+	if err != nil {
+		return c, fmt.Errorf("cannot cut the metrics back to step %d: %w", step, err)
+	}
+	return c, nil
+}
+
+// scanMetrics writes the lines that cutBack keeps to w.
+func scanMetrics(r io.Reader, step uint64, keepEnd bool, w io.Writer) (c cut, err error) {
+	b := bufio.NewReaderSize(r, 1<<16)
+	checked := false // a line with a check was there: those of earlier versions come before
+	bad := 0
+	for {
+		line, err := readLine(b)
+		if err == io.EOF && len(line) == 0 {
+			return c, nil
+		}
+		if err != nil && err != io.EOF {
+			return c, err
+		}
+		object, whole := bytes.CutSuffix(line, []byte("\n"))
+		has, right := checkCRC(object)
 		var l anyLine
-		if !bytes.HasSuffix(line, []byte("\n")) || json.Unmarshal(line, &l) != nil || l.Step == nil || *l.Step > step ||
-			l.End && !keepEnd {
+		if !whole || has && !right || checked && !has || json.Unmarshal(object, &l) != nil || l.Step == nil {
+			c.changed = true
+			bad++
 			continue
 		}
-		kept = append(kept, line...)
+		c.damaged, checked = bad, checked || has // what nothing follows was being written when the run was killed
+		if *l.Step > step || l.End && !keepEnd {
+			c.changed = true
+			continue
+		}
+		if _, err := w.Write(line); err != nil {
+			return c, err
+		}
 		if *l.Step == step {
-			logged = logged || l.Loss != nil
-			evaluated = evaluated || l.HeldOutLoss != nil
+			c.logged = c.logged || l.Loss != nil
+			c.evaluated = c.evaluated || l.HeldOutLoss != nil
+			c.windowEnds = c.windowEnds || l.Loss != nil && !l.End
 		}
 	}
-	if len(kept) == len(old) {
-		return logged, evaluated, nil
+}
+
+// readLine reads a line with its end. What is longer than maxLine comes in pieces without one.
+func readLine(b *bufio.Reader) (line []byte, err error) {
+	for {
+		part, err := b.ReadSlice('\n')
+		line = append(line, part...)
+		if err != bufio.ErrBufferFull || len(line) > maxLine {
+			if err == bufio.ErrBufferFull {
+				err = nil
+			}
+			return line, err
+		}
 	}
-	if err := writeFile(path, kept); err != nil {
-		return false, false, fmt.Errorf("cannot cut the metrics back to step %d: %w", step, err)
-	}
-	return logged, evaluated, nil
 }

@@ -8,6 +8,7 @@ import (
 	"math"
 	"time"
 
+	"sigmaz/internal/mapped"
 	"sigmaz/internal/setting"
 	"sigmaz/kernels"
 	"sigmaz/model"
@@ -21,7 +22,8 @@ type EpsilonRule func(sigmas model.Ladder, t int, eps float64) (float64, error)
 // Resolve opens the data, divides it, and replaces every choice that the configuration leaves open by a number: the
 // network's image size, the ends of the ladder, the number of levels, the step size. It reports what it finds. For a
 // configuration that is resolved already it checks that the data is the same.
-func (c *Config) Resolve(ctx context.Context, events Events, epsilon EpsilonRule) (*Splits, error) {
+func (c *Config) Resolve(ctx context.Context, events Events, epsilon EpsilonRule) (_ *Splits, err error) {
+	defer mapped.Guard(&err)()
 	if err := c.Validate(); err != nil {
 		return nil, err
 	}
@@ -66,16 +68,23 @@ func (c *Config) Resolve(ctx context.Context, events Events, epsilon EpsilonRule
 	return splits, nil
 }
 
-// ResolveShape is Resolve without data, for a dry run: the image size is the preset's. It fails where the data is
-// needed.
+// ErrNeedsData is the error of [Config.ResolveShape] where the ladder is a function of the data.
+var ErrNeedsData = fmt.Errorf("sigma: the rule %q needs the data", RuleData)
+
+// ResolveShape is Resolve without data, for a dry run: the image size is the preset's. Where the data is needed it
+// resolves what it can, leaves no size, and fails with [ErrNeedsData].
 func (c *Config) ResolveShape(epsilon EpsilonRule) error {
 	if err := c.Validate(); err != nil {
 		return err
 	}
-	if c.Sigma.Begin.Rule != "" || c.Sigma.End.Rule != "" {
-		return fmt.Errorf("sigma: the rule %q needs the data", RuleData)
-	}
 	c.settleNetwork()
+	if c.Sigma.Begin.Rule != "" || c.Sigma.End.Rule != "" {
+		if c.Adam.LR == auto {
+			c.Adam.LR = c.Network.LearningRate()
+		}
+		c.Network.Height, c.Network.Width, c.Network.Channels = 0, 0, 0
+		return ErrNeedsData
+	}
 	if c.Network.NeedsDataSD() && c.Network.DataSD == 0 {
 		c.Network.DataSD = 1
 	}

@@ -6,10 +6,14 @@ package train
 import (
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 
+	"sigmaz/internal/atomicfile"
+	"sigmaz/internal/ownfile"
 	"sigmaz/model/checkpoint"
 )
 
@@ -19,6 +23,7 @@ type Stored struct {
 	Config     *Config
 	Checkpoint *checkpoint.Checkpoint // nil when the run ended before its first one: it begins again at step 0
 	Path       string                 // of Checkpoint
+	computed   string                 // Config.Computed of whoever came this far
 }
 
 // FindFolder finds the folder of the run that path names: a run folder, the name of one in the folder runs, or one of
@@ -67,7 +72,7 @@ func Load(path, runs string) (*Stored, error) {
 	// The configuration is in two places. config.yaml may say more steps than the checkpoint's copy, after a run was
 	// gone on with for more; what is fixed must be the same in both.
 	file := filepath.Join(s.Folder, configFile)
-	text, err := ReadConfig(file)
+	text, err := readStoredConfig(file)
 	switch {
 	case err == nil:
 		if s.Config, err = ParseConfig(text); err == nil {
@@ -81,6 +86,9 @@ func Load(path, runs string) (*Stored, error) {
 	case s.Path == "":
 		return nil, fmt.Errorf("%s holds neither %s nor a checkpoint: there is nothing to go on with; start a "+
 			"new run", s.Folder, configFile)
+	}
+	if s.Config != nil {
+		s.computed = s.Config.Computed
 	}
 	if s.Path == "" {
 		return s, nil
@@ -98,6 +106,7 @@ func Load(path, runs string) (*Stored, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%s: its configuration: %w; it may come from another version of sigmaz", s.Path, err)
 	}
+	s.computed = stored.Computed
 	if s.Config == nil {
 		s.Config = stored
 	} else if diff := stored.Differs(s.Config); diff != "" {
@@ -131,8 +140,38 @@ func previousCheckpoint(folder, path string) string {
 	return ""
 }
 
-// asideExt is added to the names of what a run leaves behind that goes on from an earlier checkpoint than its last.
+// asideExt is added to the names of what a run leaves behind that goes on from an earlier checkpoint than its last. The
+// second time it is followed by -2, and so on.
 const asideExt = ".aside"
+
+// unusedAside returns asideExt with the first number that makes new names of all paths.
+func unusedAside(paths ...string) string {
+	for n := 1; ; n++ {
+		ext := asideExt
+		if n > 1 {
+			ext = fmt.Sprintf("%s-%d", asideExt, n)
+		}
+		if !slices.ContainsFunc(paths, func(path string) bool { _, err := os.Lstat(path + ext); return err == nil }) {
+			return ext
+		}
+	}
+}
+
+// copyMetrics keeps a copy of the metrics under a name with ext, if there are any.
+func copyMetrics(metrics, ext string) error {
+	from, err := ownfile.OpenPlain(metrics)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err == nil {
+		defer from.Close()
+		err = atomicfile.Write(metrics+ext, func(f *os.File) error { _, err := io.Copy(f, from); return err })
+	}
+	if err != nil {
+		return fmt.Errorf("cannot keep a copy of the metrics: %w", err)
+	}
+	return nil
+}
 
 // setAside keeps checkpoints of later steps, and the metrics with their lines, under other names: the run goes on from
 // before them, and they would pass for its own.
@@ -151,19 +190,16 @@ func (r *run) setAside(folder string, step uint64) error {
 		return nil
 	}
 	metrics := filepath.Join(folder, metricsFile)
-	lines, err := os.ReadFile(metrics)
-	if err == nil {
-		err = writeFile(metrics+asideExt, lines)
-	}
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("cannot keep a copy of the metrics: %w", err)
+	ext := unusedAside(append(later, metrics)...)
+	if err := copyMetrics(metrics, ext); err != nil {
+		return err
 	}
 	for _, path := range later {
-		if err := os.Rename(path, path+asideExt); err != nil {
+		if err := os.Rename(path, path+ext); err != nil {
 			return fmt.Errorf("cannot set a later checkpoint aside: %w", err)
 		}
 	}
-	r.o.Events.report(SetAside{len(later), asideExt})
+	r.o.Events.report(SetAside{len(later), ext})
 	return nil
 }
 
@@ -189,14 +225,22 @@ func (r *run) restore(from *Stored) error {
 		r.saved, r.savedAt = from.Path, step
 	}
 	// A finished run that is resumed without more steps keeps the lines of its end.
-	logged, evaluated, err := cutBack(metrics, step, step == r.c.Steps)
+	ext := unusedAside(metrics)
+	cut, err := cutBack(metrics, step, step == r.c.Steps, func() error { return copyMetrics(metrics, ext) })
 	if err != nil {
 		return err
 	}
-	if logged {
+	if cut.damaged > 0 {
+		r.o.Events.report(Warning{fmt.Sprintf("%s had damaged lines (%d), which are left out from here on; a copy as it was "+
+			"is %[1]s%[3]s", metrics, cut.damaged, ext)})
+	}
+	if cut.logged {
 		r.loggedAt = step
 	}
-	if evaluated {
+	if cut.windowEnds { // the checkpoint may be older than the line, which another run at this step wrote
+		r.window.reset()
+	}
+	if cut.evaluated {
 		r.evaluatedAt = step
 	}
 	if path := r.picturePath(step); step > 0 {

@@ -11,7 +11,6 @@ import (
 	"context"
 	"fmt"
 	"math"
-	"os"
 	"path/filepath"
 	"strings"
 	"time"
@@ -30,11 +29,12 @@ type Hooks struct {
 
 // Options are what a run needs beside its configuration.
 type Options struct {
-	Backend kernels.Backend
-	Folder  string  // the run folder, from CreateFolder or of From
-	From    *Stored // the run to go on with; nil for a new one
-	Events  Events  // takes progress and what was written; may be nil
-	Hooks   Hooks
+	Backend    kernels.Backend
+	DataMemory DataMemory // where the data lies where the backend has memory of its own; "": AutoMemory
+	Folder     string     // the run folder, from CreateFolder or of From
+	From       *Stored    // the run to go on with; nil for a new one
+	Events     Events     // takes progress and what was written; may be nil
+	Hooks      Hooks
 }
 
 // Result is where a run ended.
@@ -58,10 +58,15 @@ func Run(ctx context.Context, c *Config, s *Splits, o Options) (*Result, error) 
 		return nil, err
 	}
 	defer r.close()
+	return r.train(ctx)
+}
+
+// train is the loop.
+func (r *run) train(ctx context.Context) (_ *Result, err error) {
 	if r.step() > 0 { // what a stop kept from being done at the step where it came
 		err = r.doWhatIsDue(ctx)
 	}
-	for err == nil && r.step() < c.Steps && ctx.Err() == nil {
+	for err == nil && r.step() < r.c.Steps && ctx.Err() == nil {
 		// Draw images and noise levels, perturb, score, loss, gradient, Adam, EMA: one program on the device.
 		if err = r.trainer.Step(); err != nil {
 			return nil, r.failed(&stepError{err})
@@ -84,7 +89,7 @@ type run struct {
 	o       Options
 	sigmas  model.Ladder
 	trainer *Trainer
-	metrics *os.File
+	metrics metrics // nil after an error
 	window  *lossWindow
 	records []LossRecord
 
@@ -118,6 +123,7 @@ func openRun(c *Config, s *Splits, o Options) (*run, error) {
 	if err != nil {
 		return nil, err
 	}
+	tc.DataMemory = o.DataMemory
 	r.sigmas = tc.Sigmas
 	for _, s := range r.sigmas { // E 0.5 sigma^p |z/sigma|^2 = D/2 sigma^(p-2)
 		r.baseline += 0.5 * float64(c.Network.D()) * math.Pow(float64(s), c.Loss.AnnealPower-2) / float64(len(r.sigmas))
@@ -126,6 +132,9 @@ func openRun(c *Config, s *Splits, o Options) (*run, error) {
 	if r.trainer, err = NewTrainer(o.Backend, tc); err != nil {
 		return nil, err
 	}
+	if p := r.trainer.placement; p.Host {
+		o.Events.report(DataOnHost{p})
+	}
 	if o.From == nil || o.From.Checkpoint == nil {
 		err = r.takeInitial()
 	}
@@ -133,6 +142,7 @@ func openRun(c *Config, s *Splits, o Options) (*run, error) {
 		err = r.restore(o.From)
 	}
 	if err == nil {
+		r.recordArithmetic()
 		err = r.openFolder()
 	}
 	if err != nil {
@@ -237,7 +247,7 @@ func (r *run) progress() Progress {
 	step := r.step()
 	perStep := float64(time.Since(r.start)) / float64(max(step-r.first, 1))
 	p := Progress{Step: step, Steps: r.c.Steps, Loss: r.smooth, Relative: r.smooth / r.baseline, Unit: r.c.Unit(),
-		ImagesPerS: r.rate(), Left: time.Duration(perStep * float64(r.c.Steps-step))}
+		ImagesPerS: r.rate(), Rows: r.c.Rows(), Left: time.Duration(perStep * float64(r.c.Steps-step))}
 	if r.training < readEvery && r.res.ImagesPerS > 0 {
 		p.ImagesPerS = r.res.ImagesPerS // the last line's, as long as there is little to measure
 	}
@@ -313,7 +323,7 @@ func (r *run) drawPreview(ctx context.Context) error {
 }
 
 func (r *run) picturePath(step uint64) string {
-	return filepath.Join(r.o.Folder, samplesDir, stepName(step)+".png")
+	return filepath.Join(r.o.Folder, samplesDir, stepName(step)+previewExt)
 }
 
 func (r *run) result(ctx context.Context) *Result {

@@ -6,30 +6,57 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"time"
 
+	"sigmaz/internal/ownfile"
 	"sigmaz/model"
 	"sigmaz/model/checkpoint"
 )
 
 // openFolder makes or completes the run folder and opens the metrics for appending.
 func (r *run) openFolder() error {
+	sweep(r.o.Folder)
+	// The configuration comes first: from then on the folder holds a run that can be gone on with.
+	if err := writeFile(filepath.Join(r.o.Folder, configFile), []byte(r.c.YAML())); err != nil {
+		return fmt.Errorf("cannot write the configuration: %w; see that the run folder can be written and has "+
+			"room", err)
+	}
 	for _, dir := range []string{samplesDir, checkpointsDir} {
 		if err := os.MkdirAll(filepath.Join(r.o.Folder, dir), 0o777); err != nil {
 			return fmt.Errorf("cannot make the run folder: %w; choose a place that can be written with `runs`", err)
 		}
 	}
-	if err := writeFile(filepath.Join(r.o.Folder, configFile), []byte(r.c.YAML())); err != nil {
-		return fmt.Errorf("cannot write the configuration: %w; see that the run folder can be written and has "+
-			"room", err)
-	}
-	f, err := os.OpenFile(filepath.Join(r.o.Folder, metricsFile), os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o666)
+	f, err := ownfile.Open(filepath.Join(r.o.Folder, metricsFile), os.O_WRONLY|os.O_CREATE|os.O_APPEND)
 	if err != nil {
 		return fmt.Errorf("cannot open the metrics: %w; see that the run folder can be written and has room", err)
 	}
 	r.metrics = f
+	if r.saved == "" {
+		return nil
+	}
+	// What a process was kept from that was stopped between a checkpoint and what follows it.
+	if err := r.point(); err != nil {
+		return err
+	}
+	return r.prune()
+}
+
+// metrics is the open file metrics.jsonl.
+type metrics interface {
+	io.WriteCloser
+	Sync() error
+}
+
+// point makes the pointer name the last checkpoint.
+func (r *run) point() error {
+	path := filepath.Join(r.o.Folder, checkpointsDir, latestFile)
+	if err := writeFile(path, []byte(filepath.Base(r.saved)+"\n")); err != nil {
+		return &saveError{fmt.Errorf("cannot write the pointer to the latest checkpoint: %w; see that the run "+
+			"folder has room", err)}
+	}
 	return nil
 }
 
@@ -39,7 +66,7 @@ func (r *run) write(line any) error {
 	if err != nil {
 		return err
 	}
-	if _, err := r.metrics.Write(append(b, '\n')); err != nil {
+	if _, err := r.metrics.Write(withCRC(b)); err != nil {
 		r.metrics.Close()
 		r.metrics = nil // save leaves it alone, so that at least the weights are kept
 		return fmt.Errorf("cannot write the metrics: %w; see that the run folder has room", err)
@@ -66,10 +93,9 @@ func (r *run) save() error {
 	if err := checkFinite(step, state); err != nil {
 		return err
 	}
+	var unsynced error
 	if r.metrics != nil { // on disk before the checkpoint that they belong to
-		if err := r.metrics.Sync(); err != nil {
-			return &saveError{fmt.Errorf("cannot write the metrics: %w; see that the run folder has room", err)}
-		}
+		unsynced = r.metrics.Sync()
 	}
 	dir := filepath.Join(r.o.Folder, checkpointsDir)
 	name := stepName(step) + checkpointExt
@@ -78,12 +104,14 @@ func (r *run) save() error {
 	if err := cp.Write(filepath.Join(dir, name)); err != nil {
 		return &saveError{err}
 	}
-	if err := writeFile(filepath.Join(dir, latestFile), []byte(name+"\n")); err != nil {
-		return &saveError{fmt.Errorf("cannot write the pointer to the latest checkpoint: %w; see that the run "+
-			"folder has room", err)}
-	}
 	r.saved, r.savedAt = filepath.Join(dir, name), step
+	if err := r.point(); err != nil {
+		return err
+	}
 	r.o.Events.report(Saved{step, r.saved})
+	if unsynced != nil { // the weights are kept first
+		return &saveError{fmt.Errorf("cannot write the metrics: %w; see that the run folder has room", unsynced)}
+	}
 	return r.prune()
 }
 

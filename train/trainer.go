@@ -9,6 +9,9 @@
 package train
 
 import (
+	"errors"
+	"fmt"
+
 	"sigmaz/kernels"
 	"sigmaz/model"
 	"sigmaz/model/graph"
@@ -30,6 +33,8 @@ type TrainerConfig struct {
 	HeldOut *kernels.Data // may be nil
 	Seed    uint64
 
+	DataMemory DataMemory // where Data and HeldOut lie on a device with memory of its own; "": AutoMemory
+
 	Flip, Dequantize bool
 	LevelsPerStep    int // levels drawn each step and shared out over the batch; 0: one for each row
 	Stratified       bool
@@ -46,6 +51,8 @@ type Trainer struct {
 	plan   *graph.Plan
 	steps  uint64 // done
 	read   uint64 // steps whose losses were read
+
+	placement Placement // of the data, where the device has memory of its own
 
 	step      *graph.Machine // the whole step, nil without data
 	gradients *graph.Machine // forward and backward of the batch given by SetBatch
@@ -67,15 +74,23 @@ func NewTrainer(b kernels.Backend, c TrainerConfig) (*Trainer, error) {
 			back = 4 * int64(words)
 		}
 	}
-	for _, d := range []*kernels.Data{c.Data, c.HeldOut} {
-		if d != nil {
-			back -= d.Size()
-		}
+	onDevice := c.DataMemory == DeviceMemory
+	if onDevice {
+		back -= c.Place(0).Data
 	}
-	return nil, model.WithFittingBatch(err, back, c.Batch, func(batch int) (int, error) {
+	fitting := model.WithFittingBatch(err, back, c.Batch, func(batch int) (int, error) {
 		c.Batch = batch
-		return TrainerWords(b, c)
+		words, err := TrainerWords(b, c)
+		if !onDevice { // with a smaller batch, too, it lies with the host where it has to
+			words += int(c.window(batch) / 4)
+		}
+		return words, err
 	})
+	var oom kernels.OutOfMemory
+	if onDevice && errors.As(err, &oom) {
+		fitting = fmt.Errorf("%w; with `data-memory` auto or host the data is kept on the host instead", fitting)
+	}
+	return nil, fitting
 }
 
 func newTrainer(b kernels.Backend, c TrainerConfig) (*Trainer, error) {
@@ -86,6 +101,9 @@ func newTrainer(b kernels.Backend, c TrainerConfig) (*Trainer, error) {
 	t := &Trainer{c: c, layout: p.layout, net: p.net, plan: p.train}
 	if t.arena, err = b.Alloc(t.layout.words, p.programs()...); err != nil {
 		return t, err
+	}
+	if free, own := b.FreeMemory(); own {
+		t.placement = c.Place(free)
 	}
 	if err := t.arena.Write(t.layout.ladder, c.Sigmas); err != nil {
 		return t, err
@@ -135,8 +153,8 @@ func (t *Trainer) aroundStep(p *plans) (before, after []kernels.Op) {
 // perturb draws a batch for a plan.
 func (t *Trainer) perturb(net *model.Network, plan *graph.Plan, data *kernels.Data, state kernels.Buf) kernels.Perturb {
 	return kernels.Perturb{N: t.c.Batch, XTilde: plan.Buf(net.XTilde), Z: plan.Buf(net.Z), Sigma: plan.Buf(net.Sigma),
-		Level: t.layout.level, Ladder: t.layout.ladder, State: state, Data: data, Seed: t.c.Seed,
-		Rescale: t.c.Network.Rescaled}
+		Level: t.layout.level, Ladder: t.layout.ladder, State: state, Data: data,
+		Streamed: t.placement.Host, Seed: t.c.Seed, Rescale: t.c.Network.Rescaled}
 }
 
 // adam is the step of the optimiser and of the average.

@@ -10,6 +10,8 @@ import (
 	"io"
 	"os"
 
+	"sigmaz/internal/ownfile"
+
 	"github.com/goccy/go-yaml/lexer"
 	"github.com/goccy/go-yaml/token"
 )
@@ -31,6 +33,14 @@ func ReadConfig(path string) (string, error) {
 		return "", fmt.Errorf("cannot read the configuration: %w", err)
 	}
 	return string(b), nil
+}
+
+// readStoredConfig is [ReadConfig] for a run folder's file, which is a plain one.
+func readStoredConfig(path string) (string, error) {
+	if info, err := os.Stat(path); err == nil && !info.Mode().IsRegular() {
+		return "", ownfile.NotPlain(path)
+	}
+	return ReadConfig(path)
 }
 
 // checkText refuses text that is no configuration by its size or by what YAML it uses.

@@ -1,48 +1,89 @@
 #!/usr/bin/env bash
-# Builds what run.sh runs on a machine with a GPU and without Go: the program sigmaz, tests and golden files, packed
-# into cuda/gpucheck/bin/gpucheck.tar.gz, which git ignores.
+# Builds what run.sh runs on a machine with a GPU and without Go: the programs sigmaz and gpucheck, tests and golden
+# files, packed into cuda/gpucheck/bin/gpucheck.tar.gz, which git ignores.
 #
-#	bash cuda/gpucheck/build.sh
+#	bash cuda/gpucheck/build.sh [--golden DIR] [--out FILE]
+#
+#	--golden DIR    carry the golden files of a folder too, of every kind
+#	--out FILE      the archive, where it is to be another
 #
 # Needs what the default build needs: Go, a C compiler, cuda.h and a libcuda.so to link against (docs/cuda-build.md).
-# What is built runs on any x86-64 Linux whose C library is not older than this machine's. GOLDEN_DIR adds a folder of
-# golden files. The archive may have at most LIMIT MiB (default 56).
+# What is built runs on any x86-64 Linux whose C library is not older than this machine's. The archive and the files of
+# the repository, which travel with it, may have LIMIT MiB together (default 64).
 set -euo pipefail
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 root=$(cd "$here/../.." && pwd)
-archive=$here/bin/gpucheck.tar.gz
+archive=$here/bin/gpucheck.tar.gz golden=
+
+usage() {
+	echo "build.sh: $1; expected [--golden DIR] [--out FILE]" >&2
+	exit 2
+}
+while (($#)); do
+	case $1 in
+	--golden | --out)
+		[[ -n ${2-} ]] || usage "$1 needs a value"
+		if [[ $1 == --golden ]]; then golden=$2; else archive=$2; fi
+		shift
+		;;
+	*) usage "unknown argument $1" ;;
+	esac
+	shift
+done
+if [[ -n $golden ]]; then
+	compgen -G "$golden/*.safetensors" >/dev/null ||
+		usage "--golden $golden: there is no golden file, *.safetensors, in this folder"
+	golden=$(cd "$golden" && pwd)
+fi
+mkdir -p "$(dirname "$archive")"
+archive=$(cd "$(dirname "$archive")" && pwd)/$(basename "$archive")
+
 bin=$(mktemp -d)
-trap 'rm -rf "$bin"' EXIT
+trap 'rm -rf "$bin" "$archive.tmp"' EXIT
 cd "$root"
 
-mkdir -p "$here/bin" "$bin/kernels/ptx" "$bin/cuda" "$bin/networks" "$bin/model/testdata/golden"
-flags=(-trimpath "-ldflags=-s -w")
-go build "${flags[@]}" -o "$bin/" ./cmd/sigmaz
-# A test runs in a folder that looks to it like its package's own.
-go test -c "${flags[@]}" -o "$bin/kernels/kernels.test" ./kernels
-go test -c "${flags[@]}" -o "$bin/cuda/cuda.test" ./cuda
-go test -c "${flags[@]}" -o "$bin/networks/train.test" ./train
+mkdir -p "$bin/kernels/ptx" "$bin/cuda" "$bin/networks" "$bin/model/testdata/golden"
+strip=-ldflags="-s -w"
+go build "$strip" -o "$bin/" ./cmd/sigmaz
+CGO_ENABLED=0 go build -tags nocuda "$strip" -o "$bin/" ./cmd/internal/gpucheck # it starts where no driver is, and says so
+# A test runs in a folder that looks to it like its package's own. The tests of a GPU are those of files that are built
+# with CUDA alone.
+tests() { # PACKAGE FOLDER
+	go test -c "$strip" -o "$bin/$2/${1##*/}.test" "$1"
+	grep -lE '^//go:build cgo && !nocuda$' "$1"/*_test.go | xargs sed -nE 's/^func (Test\w+)\(.*/\1/p' >"$bin/$2/tests"
+}
+tests ./kernels kernels
+tests ./cuda cuda
+tests ./train networks
 cp go.mod "$bin/" # from where golden files are found
 cp kernels/ptx/sum.ptx "$bin/kernels/ptx/"
 cp model/testdata/golden/*.safetensors model/testdata/golden/golden.py "$bin/model/testdata/golden/"
-if [[ -n ${GOLDEN_DIR-} ]]; then
-	mkdir -p "$bin/golden"
-	cp "$GOLDEN_DIR"/*.safetensors "$bin/golden/"
+cp "$here/ncsnv2.py" "$bin/"
+if [[ -n $golden ]]; then
+	mkdir "$bin/golden"
+	find -L "$golden" -maxdepth 1 -type f -exec cp -t "$bin/golden" {} +
 	chmod -R u+w "$bin/golden"
 fi
 {
-	git rev-parse HEAD 2>/dev/null || true
+	git rev-parse HEAD 2>/dev/null || echo "an unknown commit"
 	if [[ -n $(git status --porcelain 2>/dev/null) ]]; then echo "with changes"; fi
 	go version
 } >"$bin/version"
 
-du -sh "$bin"/sigmaz "$bin"/*/*.test | sed "s,$bin/,,"
-tar -C "$bin" -c . | gzip -9 >"$archive.tmp"
+tar -C "$bin" -c . | gzip "-${GZIP_LEVEL:-9}" >"$archive.tmp"
 mv "$archive.tmp" "$archive"
-mib=$(du -sm "$archive" | cut -f1)
-echo "$archive: $mib MiB"
-if ((mib > ${LIMIT:-56})); then
-	echo "more than ${LIMIT:-56} MiB" >&2
+
+kib() { du -k --apparent-size -s "$1" | cut -f1; }
+(cd "$bin" && for f in sigmaz gpucheck */*.test model/testdata/golden golden; do
+	[[ ! -e $f ]] || printf '%7d KiB  %s\n' "$(kib "$f")" "$f"
+done)
+tree=$(git ls-files -coz --exclude-standard 2>/dev/null | du -ck --apparent-size --files0-from=- | tail -1 | cut -f1)
+packed=$(kib "$archive")
+printf '%7d KiB  %s\n%7d KiB  the files of the repository\n' "$packed" "$archive" "$tree"
+limit=$((${LIMIT:-64} * 1024))
+if ((packed + tree > limit)); then
+	echo "build.sh: archive and repository have $(((packed + tree) / 1024)) MiB, and $((limit / 1024)) may travel:" \
+		"$([[ -n $golden ]] && echo "leave --golden out" || echo "move large files out of the repository")" >&2
 	exit 1
 fi

@@ -1,28 +1,35 @@
-"""The original network in PyTorch at the sizes that cmd/bench measures: how fast it trains and samples.
+"""The original network in PyTorch, which trains and samples when asked to: to be timed in turn with `sigmaz bench -stdin`.
 
-    python3 ncsnv2.py                                  on the GPU
-    python3 ncsnv2.py --bench bench.json               with the numbers of `bench -gpu -json bench.json` beside them
-    python3 ncsnv2.py --device cpu --quick             small, on the CPU: to try the script
+    python3 ncsnv2.py                    on the GPU
+    python3 ncsnv2.py --device cpu       on the CPU, to try it
 
-The network is that of model/testdata/golden/golden.py, which the golden files come from; before anything is timed its score
-is compared with a golden file on the same device. Needs numpy and PyTorch (2.0 or later for torch.compile).
+The network is that of model/testdata/golden/golden.py, which the golden files come from. Its score is first compared with a
+golden file on the same device. Needs numpy and PyTorch (2.0 or later for torch.compile).
 
-A training step is what cmd/bench measures: images drawn from bytes on the device and flipped, levels, noise, forward, loss,
-backward, Adam (fused), moving average. A sampling step is one evaluation of the network and one Langevin update. Nothing
-is copied to the host in between, and the device is waited for before and after each repetition. Each way is
+The first line that is written says what answers. Then each line of standard input is a request, answered by a line of JSON:
 
-    eager | compile     as written, or through torch.compile
-    float32             every product in float32: TF32 is off
-    tf32                convolutions in TF32, PyTorch's default on a GPU
-    bf16                autocast to bfloat16; weights, moments and moving average in float32
+    way HOW KIND                             how the following ones compute; networks of another KIND are forgotten
+    train NGF SIZE CHANNELS BATCH SECONDS    training steps, images/s
+    score NGF SIZE CHANNELS BATCH SECONDS    evaluations of the score, images/s
+    copy SECONDS                             a copy in the device's memory, B/s read and written
+    matmul SECONDS                           a product of two large matrices, FLOP/s
 
-all with channels_last and cuDNN's benchmark mode. A number is the median of several repetitions, with the one furthest from it.
+HOW is eager, or compile: through torch.compile. KIND is
+
+    float32    every product in float32: TF32 is off
+    tf32       convolutions in TF32, PyTorch's default on a GPU
+    bf16       autocast to bfloat16; weights, moments and moving average in float32
+
+all with channels_last and cuDNN's benchmark mode. A request that fails, as a compiler may, is answered with its error, and
+the next one is read.
+
+A training step is that of `sigmaz bench`: images drawn from bytes on the device and flipped, levels, noise, forward, loss,
+backward, Adam (fused), moving average. Nothing is copied to the host, and the device is waited for a few times in a window.
 """
 
 import argparse
 import contextlib
 import json
-import math
 import os
 import sys
 import time
@@ -38,41 +45,6 @@ sys.dont_write_bytecode = True
 sys.path.insert(0, GOLDEN)
 import golden  # noqa: E402
 
-# name, ngf, size, channels, batch: the names are those of cmd/bench. The most telling sizes come first, in case time runs out.
-SIZES = [("ngf 128 32x32x3 b128", 128, 32, 3, 128), ("ngf 64 28x28x1 b32", 64, 28, 1, 32),
-         ("ngf 128 32x32x3 b16", 128, 32, 3, 16), ("ngf 8 28x28x1 b32", 8, 28, 1, 32)]
-QUICK = [("ngf 4 12x12x1 b2", 4, 12, 1, 2)]
-WAYS = [(how, kind) for kind in ("float32", "tf32", "bf16") for how in ("eager", "compile")]
-
-
-class Timer:
-    """Seconds of one call: median, fastest, slowest."""
-
-    def __init__(self, device, reps, target):
-        self.device, self.reps, self.target = device, reps, target
-
-    def wait(self):
-        if self.device.type == "cuda":
-            torch.cuda.synchronize(self.device)
-
-    def repetition(self, f, n):
-        self.wait()
-        start = time.perf_counter()
-        for _ in range(n):
-            f()
-        self.wait()
-        return time.perf_counter() - start
-
-    def __call__(self, f):
-        self.repetition(f, 3)  # compiles, chooses algorithms
-        n, took = 1, self.repetition(f, 1)
-        while took < self.target / 4:
-            n *= 4
-            took = self.repetition(f, n)
-        n = max(1, round(n * self.target / took))
-        each = sorted(self.repetition(f, n) / n for _ in range(self.reps))
-        return each[len(each) // 2], each[0], each[-1]
-
 
 def check_score(device):
     """The network's score on this device against the golden file: the worst error relative to the largest value."""
@@ -87,41 +59,25 @@ def check_score(device):
     return float(abs(score - want["score"]).max() / abs(want["score"]).max())
 
 
-def macs(net, channels, size):
-    """Multiply-adds of the convolutions for one image."""
-    total, hooks = [0], []
-
-    def count(module, inputs, output):
-        total[0] += module.weight.numel() * output.shape[2] * output.shape[3]
-
-    for module in net.modules():
-        if isinstance(module, torch.nn.Conv2d):
-            hooks.append(module.register_forward_hook(count))
-    p = next(net.parameters())
-    with torch.no_grad():
-        net(torch.zeros(1, channels, size, size, device=p.device), None, torch.ones(1, device=p.device))
-    for h in hooks:
-        h.remove()
-    return total[0]
-
-
 class Case:
-    """One size in one way. fused asks for Adam in one kernel, which every PyTorch has on a GPU."""
+    """One size in one way."""
 
-    def __init__(self, device, how, kind, ngf, size, channels, batch, fused=False):
+    def __init__(self, device, how, kind, ngf, size, channels, batch):
         self.device, self.kind, self.batch = device, kind, batch
         torch.manual_seed(1)
         torch.backends.cudnn.benchmark = True
         torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = kind == "tf32"
         m = {"net": "ncsnv2", "ngf": ngf, "channels": channels, "levels": 40, "normalization": "InstanceNorm++", "nonlinearity": "elu"}
         self.net = golden.build(m).to(device=device, memory_format=torch.channels_last)
-        self.macs = macs(self.net, channels, size)
         self.params = list(self.net.parameters())
         self.ema = [p.detach().clone() for p in self.params]
-        self.adam = torch.optim.Adam(self.params, lr=1e-4, **({"fused": True} if fused or device.type == "cuda" else {}))
+        try:
+            self.adam = torch.optim.Adam(self.params, lr=1e-4, fused=True)
+        except (RuntimeError, TypeError, ValueError):  # on a CPU before PyTorch 2.4
+            self.adam = torch.optim.Adam(self.params, lr=1e-4)
         self.call = self.net
         if how == "compile":
-            torch.compiler.reset()  # or the compiler gives up after so many versions of one function
+            (torch.compiler if hasattr(torch, "compiler") else torch._dynamo).reset()  # or the compiler gives up after so many versions of one function
             self.call = torch.compile(self.net, dynamic=False)
         data = torch.randint(0, 256, (max(64, 2 * batch), channels, size, size), dtype=torch.uint8, device=device)
         self.data = data.contiguous(memory_format=torch.channels_last)
@@ -158,115 +114,108 @@ class Case:
         with torch.no_grad(), self.precision():
             return self.call(self.x, None, self.sigma)
 
-    def sample(self):
-        a = 1e-5
-        score = self.score()
-        with torch.no_grad():
-            self.x.add_(score.float(), alpha=a).add_(torch.randn_like(self.x), alpha=math.sqrt(2 * a))
+
+class Server:
+    """Answers requests. Networks are kept for the next one, and run before they are first timed."""
+
+    def __init__(self, device, how, kind):
+        self.device, self.how, self.kind = device, how, kind
+        self.cases, self.ran = {}, set()
+
+    def wait(self):
+        if self.device.type == "cuda":
+            torch.cuda.synchronize(self.device)
+
+    def window(self, run, seconds):
+        """How many runs took how many seconds."""
+        runs, times = 0, 1
+        self.wait()
+        start = now = time.perf_counter()
+        while now - start < seconds:
+            for _ in range(times):
+                run()
+            self.wait()
+            runs += times
+            before, now = now, time.perf_counter()
+            if now - before < seconds / 16:
+                times *= 2
+        return runs, now - start
+
+    def rate(self, run, work, seconds, warm):
+        for _ in range(warm):
+            run()
+        runs, took = self.window(run, seconds)
+        return {"Rate": runs * work / took, "Runs": runs}
+
+    def forget(self):
+        self.cases.clear()
+        self.ran.clear()
+        if self.device.type == "cuda":
+            torch.cuda.empty_cache()
+
+    def answer(self, what, *words):
+        if what == "way":
+            how, kind = words
+            if kind != self.kind:
+                self.forget()
+            self.how, self.kind = how, kind
+            return {}
+        *size, seconds = words
+        seconds = float(seconds)
+        cuda = self.device.type == "cuda"
+        if what == "copy":
+            x = torch.randn((1 << 29) if cuda else 1 << 20, device=self.device)
+            y = torch.empty_like(x)
+            return self.rate(lambda: y.copy_(x), 2 * x.numel() * x.element_size(), seconds, 3)
+        if what == "matmul":
+            n, dtype = 8192 if cuda else 64, torch.bfloat16 if self.kind == "bf16" else torch.float32
+            torch.backends.cuda.matmul.allow_tf32 = self.kind == "tf32"
+            a, b = (torch.randn(n, n, device=self.device, dtype=dtype) for _ in range(2))
+            return self.rate(lambda: a @ b, 2 * n ** 3, seconds, 3)
+        size = tuple(map(int, size))
+        key = self.how, size
+        if key not in self.cases:
+            self.cases[key] = Case(self.device, self.how, self.kind, *size)
+        case = self.cases[key]
+        run = {"train": case.train, "score": case.score}[what]
+        if cuda:
+            torch.cuda.reset_peak_memory_stats(self.device)
+        out = self.rate(run, case.batch, seconds, 0 if (key, what) in self.ran else 3)  # compiles, chooses algorithms
+        self.ran.add((key, what))
+        if cuda:
+            out["Memory"] = torch.cuda.max_memory_allocated(self.device)
+        return out
 
 
-def text(rate):
-    if not rate:
-        return "-"
-    median, low, high = rate
-    digits = f"{median:.0f}" if median >= 100 else f"{median:.3g}"
-    return f"{digits} ±{100 * max(high / median - 1, 1 - low / median):.0f}%"
-
-
-def ours(path):
-    """Rates of cmd/bench by table and size, {} where nothing was timed."""
-    if not path:
-        return {}, None
-    with open(path) as f:
-        report = json.load(f)
-    rates = {(r["Table"], r["Name"]): (r["Values"][0]["Median"], r["Values"][0]["Low"], r["Values"][0]["High"])
-             for r in report["Rows"] or [] if r["Table"] in ("training", "sampling") and r["Values"][0]["Median"]}
-    memory = {r["Name"]: r.get("Memory") for r in report["Rows"] or [] if r["Table"] == "training"}
-    return rates, memory
+def serve(device, how="eager", kind="float32", tolerance=1e-4):
+    torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = False
+    error = check_score(device)
+    if not error < tolerance:
+        raise SystemExit(f"PyTorch's score differs from the golden file's by {error:.1e}: expected less than {tolerance:g}")
+    print(json.dumps({"torch": torch.__version__, "cuda": torch.version.cuda, "compile": hasattr(torch, "compile"),
+                      "device": torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu",
+                      "threads": torch.get_num_threads(), "difference": error}), flush=True)
+    server = Server(device, how, kind)
+    for line in sys.stdin:
+        if not line.strip():
+            continue
+        try:
+            out = server.answer(*line.split())
+        except Exception as e:  # the other requests can be answered
+            server.forget()  # out of memory, perhaps
+            first = str(e).strip().splitlines()
+            out = {"Error": f"{type(e).__name__}: {first[0] if first else ''}"[:200]}
+        print(json.dumps(out), flush=True)
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--device", default="cuda")
-    parser.add_argument("--quick", action="store_true", help="one small size, short measurements")
-    parser.add_argument("--bench", metavar="FILE", help="what `bench -json FILE` wrote")
-    parser.add_argument("--json", metavar="FILE", help="write the numbers to FILE")
-    parser.add_argument("--no-compile", action="store_true", help="leave torch.compile out")
-    parser.add_argument("--seconds", type=float, default=240, help="start no further case after that many")
     args = parser.parse_args()
-
     device = torch.device(args.device)
     if device.type == "cuda" and not torch.cuda.is_available():
-        raise SystemExit("PyTorch sees no GPU")
-    deadline = time.monotonic() + args.seconds
-    name = torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu"
-    torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = False
-    error = check_score(device)
-    print(f"PyTorch {torch.__version__} on {name}; its score differs from the golden file's by {error:.1e}", flush=True)
-    if not error < 1e-4:
-        raise SystemExit("the network does not compute what the golden file says")
-
-    timer = Timer(device, 3 if args.quick else 5, 0.02 if args.quick else 0.3)
-    mine, my_memory = ours(args.bench)
-    rows, skipped = [], []
-    for size_name, *size in QUICK if args.quick else SIZES:
-        for how, kind in WAYS:
-            way = f"{how} {kind}"
-            if how == "compile" and (args.no_compile or not hasattr(torch, "compile")):
-                continue
-            if kind == "tf32" and device.type != "cuda":
-                continue
-            if time.monotonic() > deadline:
-                skipped.append(f"{size_name} {way}")
-                continue
-            try:
-                case = None
-                if device.type == "cuda":
-                    torch.cuda.empty_cache()
-                    torch.cuda.reset_peak_memory_stats(device)
-                case = Case(device, how, kind, *size)
-                images = case.batch
-                rates = {}
-                for what, f in (("training", case.train), ("sampling", case.sample)):
-                    median, fastest, slowest = timer(f)
-                    rates[what] = (images / median, images / slowest, images / fastest)
-                    if what == "training":
-                        memory = torch.cuda.max_memory_allocated(device) if device.type == "cuda" else 0
-                rows.append({"size": size_name, "way": way, "macs": case.macs, "memory": memory, **rates})
-            except Exception as e:  # a compiler that fails leaves the other ways to measure
-                skipped.append(f"{size_name} {way}: {type(e).__name__}: {str(e).splitlines()[0] if str(e) else ''}"[:160])
-            finally:
-                del case
-            r = rows[-1] if rows else None
-            if r and (r["size"], r["way"]) == (size_name, way):
-                print(f"  {size_name:22} {way:16} {text(r['training']):>12} images/s {text(r['sampling']):>12} scores/s", flush=True)
-
-    print()
-    head = ["", "images/s", "sigmaz", "scores/s", "sigmaz", "memory"]
-    lines = [head]
-    for size in dict.fromkeys(r["size"] for r in rows):
-        t, s = mine.get(("training", size)), mine.get(("sampling", size))
-        gib = f"{my_memory[size] / 2**30:.2f} GiB" if t and my_memory.get(size) else ""
-        lines.append([size + ("  sigmaz" if t else ""), text(t) if t else "", "", text(s) if s else "", "", gib])
-        for r in rows:
-            if r["size"] != size:
-                continue
-            share = lambda a, b: f"{a[0] / b[0]:.2f}x" if a else ""
-            lines.append(["  " + r["way"], text(r["training"]), share(t, r["training"]), text(r["sampling"]),
-                          share(s, r["sampling"]), f"{r['memory'] / 2**30:.2f} GiB" if r["memory"] else ""])
-    widths = [max(len(l[c]) for l in lines) for c in range(len(head))]
-    for l in lines:
-        print("  ".join(f"{cell:{'<' if c == 0 else '>'}{w}}" for c, (cell, w) in enumerate(zip(l, widths))).rstrip())
-    if mine:
-        print("sigmaz in float32, without tensor cores; 2.00x: sigmaz is twice as fast")
-    for s in skipped:
-        print("not measured:", s)
-    if args.json:
-        with open(args.json, "w") as f:
-            json.dump({"torch": torch.__version__, "cuda": torch.version.cuda, "device": name, "score_error": error, "rows": rows,
-                       "skipped": skipped}, f, indent=2)
-    if not rows:
-        raise SystemExit("nothing was measured")
+        raise SystemExit(f"PyTorch {torch.__version__} sees no GPU")
+    serve(device)
 
 
 if __name__ == "__main__":

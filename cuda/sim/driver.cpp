@@ -129,7 +129,9 @@ thread_local int depth;
 __thread bool executing __attribute__((tls_model("initial-exec")));
 
 struct Settings {
-	bool no_driver = false, no_device = false, old_driver = false, old_device = false, lazy = false;
+	bool no_driver = false, no_device = false, old_driver = false, old_device = false;
+	int lazy = 0;
+	set<string> no_wait; // "first", "second", "host": whose waits for events are left out
 	uint64_t lost = 0; // the launch from which on all fail
 	uint64_t memory = uint64_t(4) << 30;
 	int verbose = 0;
@@ -169,6 +171,8 @@ void read_settings() {
 		else if (f == "old-device") s.old_device = true;
 		else if (name == "lost" && counted) s.lost = n;
 		else if (name == "oom" && counted) s.memory = n;
+		else if (name == "wait" && (number == "first" || number == "second" || number == "host"))
+			s.no_wait.insert(number);
 		else if (name == "barrier" && line < number.size())
 			s.skip_file = number.substr(0, line), s.skip_line = atoi(&number[line + 1]);
 		else if (!f.empty()) complain("SIGMAZ_SIM_FAULT: unknown fault " + f);
@@ -488,9 +492,16 @@ bool legacy_free(Call &call) {
 }
 
 // late says whether a stream's work runs as late as it may: that of all streams but a context's first, so that a
-// missing wait for a copy shows; with SIGMAZ_SIM_LAZY that of the first, so that a copy which does not wait for it
-// comes too early.
-bool late(const Stream *s) { return s != &legacy && (set_by_user.lazy ? !s->second : s->second); }
+// missing wait for a copy shows; with SIGMAZ_SIM_LAZY=1 that of the first, so that a copy which does not wait for it
+// comes too early; with 2 that of all, so that a copy whose source the host changes too early shows.
+bool late(const Stream *s) {
+	if (s == &legacy) return false;
+	switch (set_by_user.lazy) {
+	case 0: return s->second;
+	case 1: return !s->second;
+	}
+	return true;
+}
 
 // submit puts nodes on a stream: to its capture, to its queue, or runs them.
 CUresult submit(Call &call, Stream *s, vector<Node> nodes) {
@@ -1115,6 +1126,7 @@ API CUresult cuStreamWaitEvent(void *stream, void *handle, unsigned flags) {
 	REQUIRE(s, CUDA_ERROR_INVALID_HANDLE, "no such stream");
 	REQUIRE(!flags, CUDA_ERROR_INVALID_VALUE);
 	REQUIRE(!s->capturing, CUDA_ERROR_NOT_SUPPORTED, "events in captured streams");
+	if (set_by_user.no_wait.count(s->second ? "second" : "first")) return CUDA_SUCCESS;
 	Node node{};
 	node.kind = Node::WAIT;
 	node.event = e, node.turn = e->recorded;
@@ -1127,6 +1139,7 @@ API CUresult cuEventSynchronize(void *handle) {
 	CALL(CONTEXT | NO_CAPTURE);
 	Event *e;
 	if (CUresult r = event_of(call, handle, &e)) return r;
+	if (set_by_user.no_wait.count("host")) return CUDA_SUCCESS;
 	return pass(call, e, e->recorded);
 }
 

@@ -520,6 +520,47 @@ static void streams() {
 	for (bool lazy : {false, true}) EQUAL(run(lazy, true, true), 1);
 	EQUAL(run(false, false, true), -1); // the copy has not come
 	EQUAL(run(true, true, false), 2);   // the second copy has come too early
+	// The same waits, left out by faults.
+	auto without = [&run](const char *fault, bool lazy) {
+		setenv("SIGMAZ_SIM_FAULT", fault, 1);
+		float got = run(lazy, true, true);
+		unsetenv("SIGMAZ_SIM_FAULT");
+		return got;
+	};
+	EQUAL(without("wait:first", false), -1);
+	EQUAL(without("wait:second", false), 1); // needed by the lazy order alone
+	EQUAL(without("wait:second", true), 2);
+
+	// A copy's source, which the host changes as soon as the copy is done. Where all streams are late, it is changed too
+	// early without the wait.
+	auto refill = [](const char *lazy, const char *fault) {
+		setenv("SIGMAZ_SIM_LAZY", lazy, 1);
+		setenv("SIGMAZ_SIM_FAULT", fault, 1);
+		Device d;
+		Handle second, arrived;
+		EQUAL(cuStreamCreate(&second, 1), 0);
+		EQUAL(cuEventCreate(&arrived, 2), 0);
+		void *pinned;
+		EQUAL(cuMemAllocHost_v2(&pinned, 4), 0);
+		float *host = static_cast<float *>(pinned);
+		*host = 1;
+		Ptr p = d.put<float>({-1}), q = d.alloc(4);
+		EQUAL(cuMemcpyHtoDAsync_v2(p, host, 4, second), 0);
+		EQUAL(cuEventRecord(arrived, second), 0);
+		EQUAL(cuStreamWaitEvent(d.stream, arrived, 0), 0);
+		EQUAL(d.launch("test_read", 1, 1, Args().add(q).add(p).add(0LL)), 0);
+		EQUAL(cuEventSynchronize(arrived), 0);
+		*host = 2;
+		EQUAL(cuStreamSynchronize(d.stream), 0);
+		float got = d.get(q, 1)[0];
+		EQUAL(cuMemFreeHost(pinned), 0);
+		unsetenv("SIGMAZ_SIM_LAZY");
+		unsetenv("SIGMAZ_SIM_FAULT");
+		return got;
+	};
+	for (const char *lazy : {"0", "1", "2"}) EQUAL(refill(lazy, ""), 1);
+	EQUAL(refill("0", "wait:host"), 1); // a first stream that is not late has waited already
+	EQUAL(refill("2", "wait:host"), 2);
 
 	Device d;
 	Handle second, start, end;

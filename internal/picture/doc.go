@@ -2,8 +2,8 @@
 // score fields.
 //
 // Images are float32 in [0, 1], (N, H, W, C): row n holds H*W pixels of C values. Samples have values outside [0, 1];
-// they are clamped for display and nowhere else. C = 1 is grey and C = 3 is RGB; with any other C the first channel
-// is shown as grey. Points are (n, 2), flat.
+// they are clamped for display and nowhere else. C = 1 is grey and C = 3 is RGB; with any other C the channels are
+// shown in grey, side by side. Points are (n, 2), flat.
 //
 //	picture.go   images: Grid, Single, WritePNG, WriteImages; WriteFile replaces a file whole
 //	gif.go       a film of an annealing

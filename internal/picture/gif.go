@@ -18,10 +18,10 @@ const (
 	gifHold  = 250
 )
 
-// WriteGIF writes the frames as a GIF that repeats. All get the size of the first. Grey frames keep all 256 greys;
+// WriteGIF writes the frames to w as a GIF that repeats. All get the size of the first. Grey frames keep all 256 greys;
 // coloured ones are reduced to the fixed palette of Plan 9. With dither, the error of each pixel is passed on to its
 // neighbours (Floyd and Steinberg), which suits photographs but not plots.
-func WriteGIF(path string, frames []image.Image, dither bool) error {
+func WriteGIF(w io.Writer, frames []image.Image, dither bool) error {
 	greys := make(color.Palette, 256)
 	for i := range greys {
 		greys[i] = color.Gray{uint8(i)}
@@ -36,7 +36,7 @@ func WriteGIF(path string, frames []image.Image, dither bool) error {
 	if len(frames) > 0 {
 		out.Delay[len(frames)-1] = gifHold
 	}
-	return WriteFile(path, func(w io.Writer) error { return gif.EncodeAll(w, out) })
+	return gif.EncodeAll(w, out)
 }
 
 // paletted returns frame f in colours of a palette, cropped or extended to size.

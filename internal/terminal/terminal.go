@@ -18,7 +18,7 @@ const (
 // or else 80. It never returns less than 20.
 func Width(out io.Writer) int {
 	cols := 0
-	if f, ok := out.(*os.File); ok && term.IsTerminal(int(f.Fd())) {
+	if f, ok := Raw(out).(*os.File); ok && term.IsTerminal(int(f.Fd())) {
 		cols, _, _ = term.GetSize(int(f.Fd()))
 	}
 	if cols <= 0 {
@@ -30,8 +30,13 @@ func Width(out io.Writer) int {
 	return max(cols, leastWidth)
 }
 
+// Is reports whether out is a terminal.
+func Is(out io.Writer) bool {
+	f, ok := Raw(out).(*os.File)
+	return ok && term.IsTerminal(int(f.Fd()))
+}
+
 // Redraws reports whether out is a terminal on which a line can be written over, which TERM=dumb is not.
 func Redraws(out io.Writer) bool {
-	f, ok := out.(*os.File)
-	return ok && os.Getenv("TERM") != "dumb" && term.IsTerminal(int(f.Fd()))
+	return Is(out) && os.Getenv("TERM") != "dumb"
 }

@@ -174,7 +174,7 @@ func decodeCheckpoint(path string, r io.ReaderAt, size int64) (*Checkpoint, erro
 	// Before the version, so that a flipped byte in it is called what it is: all versions keep this rule.
 	at, err := checksumAt(h.raw, sum)
 	if err != nil || len(sum) != digits {
-		return nil, h.error(ErrDamaged, "is damaged (its checksum is missing or malformed): %s", useEarlier)
+		return nil, h.error(ErrDamaged, "is damaged (its checksum is missing or malformed): %s", h.again())
 	}
 	// hash.Hash never returns an error.
 	hasher := sha256.New()
@@ -188,7 +188,7 @@ func decodeCheckpoint(path string, r io.ReaderAt, size int64) (*Checkpoint, erro
 	}
 	if got := hex.EncodeToString(hasher.Sum(nil)); got != sum {
 		return nil, h.error(ErrDamaged,
-			"is damaged (checksum mismatch: it says %.12s..., its bytes give %.12s...): %s", sum, got, useEarlier)
+			"is damaged (checksum mismatch: it says %.12s..., its bytes give %.12s...): %s", sum, got, h.again())
 	}
 	if format != formatVersion {
 		return nil, h.error(ErrVersion, "has format %q: this sigmaz reads %q; use the sigmaz that wrote it", format,
@@ -200,12 +200,12 @@ func decodeCheckpoint(path string, r io.ReaderAt, size int64) (*Checkpoint, erro
 	for key, dst := range map[string]*uint64{stepKey: &c.Step, seedKey: &c.Seed} {
 		if *dst, err = strconv.ParseUint(h.meta[key], 10, 64); err != nil {
 			return nil, h.error(ErrNotCheckpoint,
-				"has %s %q in its metadata: expected a decimal number of 64 bits; %s", key, h.meta[key], useEarlier)
+				"has %s %q in its metadata: expected a decimal number of 64 bits; %s", key, h.meta[key], h.again())
 		}
 	}
 	if c.Tensors, err = inOrder(tensors, h.meta[orderKey]); err != nil {
 		return nil, h.error(ErrNotCheckpoint, "has tensors that are not those of its order list (%v): %s", err,
-			useEarlier)
+			h.again())
 	}
 	return c, nil
 }

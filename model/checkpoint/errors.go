@@ -2,7 +2,11 @@
 
 package checkpoint
 
-import "errors"
+import (
+	"bytes"
+	"errors"
+	"path/filepath"
+)
 
 // The kinds of faults. Every error of [ReadCheckpoint] and [ReadSafetensors] about a file's content is a [FileError]
 // with one of them, so errors.Is tells them apart.
@@ -25,5 +29,13 @@ type FileError struct {
 func (e *FileError) Error() string { return e.Path + " " + e.Text }
 func (e *FileError) Unwrap() error { return e.Kind }
 
-// useEarlier is what to do about a checkpoint that is broken.
-const useEarlier = "use an earlier checkpoint in the same folder"
+// again is what to do about a file that is broken: beside a checkpoint of a run there are earlier ones, beside a file of
+// another program there are none.
+func (h *header) again() string {
+	path, err := filepath.Abs(h.path)
+	ours := err == nil && filepath.Base(filepath.Dir(path)) == "checkpoints"
+	if ours || bytes.Contains(h.raw, []byte(`"`+formatKey+`":"`+formatPrefix)) {
+		return "use an earlier checkpoint in the same folder"
+	}
+	return "copy or download it again"
+}

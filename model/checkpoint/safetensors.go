@@ -101,7 +101,7 @@ func readHeader(path string, r io.ReaderAt, size int64) (*header, error) {
 	h := &header{path: path}
 	if size < 8 {
 		return nil, h.error(ErrTruncated, "is truncated (%d bytes: even an empty safetensors file has more): %s",
-			size, useEarlier)
+			size, h.again())
 	}
 	if _, err := r.ReadAt(h.length[:], 0); err != nil {
 		return nil, fmt.Errorf("cannot read %s: %w", path, err)
@@ -119,7 +119,7 @@ func readHeader(path string, r io.ReaderAt, size int64) (*header, error) {
 			"header and a header): give a .safetensors file from a run's checkpoints folder")
 	case int64(n) > size-8:
 		return nil, h.error(ErrTruncated,
-			"is truncated (its header should have %d bytes, the file has %d in all): %s", n, size, useEarlier)
+			"is truncated (its header should have %d bytes, the file has %d in all): %s", n, size, h.again())
 	}
 	h.raw = make([]byte, n)
 	if _, err := r.ReadAt(h.raw, 8); err != nil {
@@ -128,7 +128,7 @@ func readHeader(path string, r io.ReaderAt, size int64) (*header, error) {
 	var parsed safetensors.Metadata
 	if err := json.Unmarshal(h.raw, &parsed); err != nil {
 		if bytes.Contains(h.raw, []byte(`"`+formatKey+`":"`+formatPrefix)) {
-			return nil, h.error(ErrDamaged, "is damaged (its header does not parse: %v): %s", err, useEarlier)
+			return nil, h.error(ErrDamaged, "is damaged (its header does not parse: %v): %s", err, h.again())
 		}
 		return nil, h.error(ErrNotSafetensors, "is not a safetensors file, or is a damaged one (its header does not "+
 			"parse: %v): give a .safetensors file from a run's checkpoints folder", err)
@@ -138,7 +138,7 @@ func readHeader(path string, r io.ReaderAt, size int64) (*header, error) {
 		i, fault, kind := newTensorInfo(name, ti)
 		switch {
 		case kind == ErrDamaged, kind != nil && strings.HasPrefix(h.meta[formatKey], formatPrefix):
-			return nil, h.error(ErrDamaged, "is damaged (%s): %s", fault, useEarlier)
+			return nil, h.error(ErrDamaged, "is damaged (%s): %s", fault, h.again())
 		case kind != nil:
 			return nil, h.error(kind, "holds what sigmaz cannot read (%s)", fault)
 		}
@@ -149,15 +149,15 @@ func readHeader(path string, r io.ReaderAt, size int64) (*header, error) {
 	for _, i := range h.infos {
 		if i.s != end {
 			return nil, h.error(ErrDamaged,
-				"is damaged (the values of tensor %q start at byte %d, expected %d): %s", i.name, i.s, end, useEarlier)
+				"is damaged (the values of tensor %q start at byte %d, expected %d): %s", i.name, i.s, end, h.again())
 		}
 		end = i.e
 	}
 	if have := size - 8 - int64(n); have < end {
 		return nil, h.error(ErrTruncated, "is truncated (its tensors should have %d bytes, it has %d): %s", end,
-			have, useEarlier)
+			have, h.again())
 	} else if have > end {
-		return nil, h.error(ErrDamaged, "is damaged (%d bytes follow its last tensor): %s", have-end, useEarlier)
+		return nil, h.error(ErrDamaged, "is damaged (%d bytes follow its last tensor): %s", have-end, h.again())
 	}
 	return h, nil
 }
@@ -177,7 +177,7 @@ func (h *header) check() error {
 		switch {
 		case fault == "":
 		case strings.HasPrefix(h.meta[formatKey], formatPrefix):
-			return h.error(ErrDamaged, "is damaged (%s): %s", fault, useEarlier)
+			return h.error(ErrDamaged, "is damaged (%s): %s", fault, h.again())
 		default:
 			return h.error(ErrUnsupported, "holds what sigmaz cannot read (%s): expected float32, float64 and int64 "+
 				"tensors that are not empty", fault)

@@ -4,7 +4,9 @@
 package checkpoint
 
 import (
+	"bytes"
 	"fmt"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -166,4 +168,44 @@ func product(shape []int) int {
 		n *= d
 	}
 	return n
+}
+
+// What to do about a broken file depends on whose it is: a run has earlier checkpoints, another program's folder has
+// none of ours.
+func TestWhatToDo(t *testing.T) {
+	whole := written(t, small())
+	other := bytes.Replace(whole, []byte(formatPrefix), []byte("others-"), 1)
+	dir := t.TempDir()
+	if err := os.Mkdir(filepath.Join(dir, "checkpoints"), 0o777); err != nil {
+		t.Fatal(err)
+	}
+	for _, test := range []struct {
+		name    string
+		content []byte
+		earlier bool
+	}{
+		{"model.safetensors", nil, false},
+		{"model.safetensors", other[:len(other)-1], false},
+		{"model.safetensors", append(bytes.Clone(other), 0), false},
+		{"model.safetensors", other[:40], false},
+		{"copy.safetensors", whole[:len(whole)-1], true},
+		{"checkpoints/step-1.safetensors", whole[:len(whole)-1], true},
+		{"checkpoints/step-1.safetensors", nil, true},
+		{"checkpoints/step-1.safetensors", whole[:40], true},
+	} {
+		path := filepath.Join(dir, filepath.FromSlash(test.name))
+		if err := os.WriteFile(path, test.content, 0o666); err != nil {
+			t.Fatal(err)
+		}
+		for what, read := range map[string]func() error{
+			"as weights":      func() error { _, err := OpenWeights(path); return err },
+			"as a checkpoint": func() error { _, err := ReadCheckpoint(path); return err },
+		} {
+			err := read()
+			if err == nil || strings.Contains(err.Error(), "use an earlier checkpoint") != test.earlier ||
+				!test.earlier && !strings.Contains(err.Error(), "copy or download it again") {
+				t.Errorf("%s of %d bytes %s: %v", test.name, len(test.content), what, err)
+			}
+		}
+	}
 }

@@ -9,11 +9,12 @@
 //	4096 bytes    JSON, padded with spaces: shape, what the images are, CRC-32C
 //	N*H*W*C       bytes, one image after the other
 //
-// Only these files are mapped, never the user's own: when a mapped file is cut short, reading it ends the process
-// (SIGBUS). These are written under another name, renamed when they are whole, and left alone from then on. At every
-// start the size and the checksum are verified, and a file that fails is made anew. After a new one is written, the
-// files that were not used for the longest time are removed until all take at most 32 GiB. The folder may be deleted
-// whenever no run uses it.
+// Only these files are mapped, never the user's own. They are written under another name, renamed when they are whole,
+// and left alone from then on; when somebody cuts one short all the same, package mapped makes an error of it. At every
+// start owner, size and checksum are verified, and a file that fails is made anew: another user's is not believed, and
+// in a folder that the setting names each user has files of their own. After a new one is written, the files that were
+// not used for the longest time are removed until all take at most 32 GiB. Files that are not known as the user's cache
+// by name, owner and first bytes are not touched. The folder may be deleted whenever no run uses it.
 
 package dataset
 
@@ -21,15 +22,20 @@ import (
 	"bytes"
 	"crypto/sha256"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io/fs"
+	"math"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"time"
 
+	"sigmaz/internal/atomicfile"
+	"sigmaz/internal/mapped"
 	"sigmaz/internal/memory"
+	"sigmaz/internal/ownfile"
 	"sigmaz/internal/setting"
 	"sigmaz/kernels"
 )
@@ -54,6 +60,7 @@ type pixels struct {
 	Kind   string `json:"kind"`           // what they are, for people: "JPEG in a ZIP"
 	Note   string `json:"note,omitempty"` // for Source.Note, each time that they are read
 	Sum    string `json:"sum"`            // Set.Sum
+	Values values `json:"values,omitzero"`
 
 	u8     []byte
 	mapped bool
@@ -61,10 +68,29 @@ type pixels struct {
 
 const cacheFormat = "sigmaz pixels 1"
 
+// cacheMagic is how every file of the cache begins, of this format and of others.
+const cacheMagic = `{"format":"sigmaz pixels `
+
+// size returns the bytes of all images. ok is false where the header claims what no file can hold.
+func (p *pixels) size() (size int64, ok bool) {
+	size = 1
+	for _, n := range []int{p.N, p.H, p.W, p.C} {
+		if n < 1 || int64(n) > math.MaxInt64/4/size {
+			return 0, false
+		}
+		size *= int64(n)
+	}
+	return size, int64(int(size)) == size
+}
+
 func (p *pixels) data() kernels.Data { return kernels.Data{N: p.N, H: p.H, W: p.W, C: p.C, U8: p.u8} }
 
 // cache is a folder for pixels; nil is none.
-type cache struct{ dir string }
+type cache struct {
+	dir  string
+	user string                           // part of all keys where several users may share the folder
+	note func(format string, args ...any) // see opener
+}
 
 // openCache finds the folder, or makes it. There is none if the setting says so, or if the user's cache folder cannot
 // be written, which is noted. A folder that the setting names has to be one that can be written.
@@ -85,7 +111,7 @@ func (o *opener) openCache() (*cache, error) {
 	err := os.MkdirAll(dir, 0o700)
 	var probe *os.File
 	if err == nil {
-		probe, err = os.CreateTemp(dir, "probe-*.tmp")
+		probe, err = atomicfile.Create(filepath.Join(dir, cacheProbe), 0o600)
 	}
 	if err != nil {
 		if o.Cache != "" {
@@ -98,12 +124,19 @@ func (o *opener) openCache() (*cache, error) {
 	}
 	probe.Close()
 	os.Remove(probe.Name())
-	return &cache{dir}, nil
+	c := &cache{dir: dir, note: o.note}
+	if uid := os.Geteuid(); o.Cache != "" && uid >= 0 {
+		c.user = fmt.Sprintf("user %d\n", uid)
+	}
+	return c, nil
 }
+
+// cacheProbe is the name by which a folder is tried.
+const cacheProbe = "sigmaz-probe"
 
 // path returns the file for pixels that are a function of what text says.
 func (c *cache) path(text string) string {
-	return filepath.Join(c.dir, fmt.Sprintf("%x", sha256.Sum256([]byte(cacheFormat+"\n"+text)))[:32]+cacheExt)
+	return filepath.Join(c.dir, fmt.Sprintf("%x", sha256.Sum256([]byte(cacheFormat+"\n"+c.user+text)))[:32]+cacheExt)
 }
 
 // fileIdentity is a text that differs if the file at path is replaced or changed.
@@ -116,28 +149,19 @@ func fileIdentity(path string, info fs.FileInfo) string {
 
 // load maps the file at path. It returns nil if there is none that is whole.
 func (c *cache) load(path string) *pixels {
-	f, err := os.Open(path)
+	f, err := ownfile.Open(path, os.O_RDONLY)
 	if err != nil {
 		return nil
 	}
 	defer f.Close()
-	p := &pixels{}
 	head := make([]byte, cacheHeader)
-	if _, err = f.ReadAt(head, 0); err == nil {
-		err = json.Unmarshal(bytes.TrimRight(head, " "), p)
-	}
+	_, err = f.ReadAt(head, 0)
 	info, statErr := f.Stat()
-	size := int64(p.N) * int64(p.H) * int64(p.W) * int64(p.C)
-	if err != nil || statErr != nil || p.Format != cacheFormat || p.N < 1 || size < 1 || info.Size() != cacheHeader+size {
+	if err != nil || statErr != nil || !ownfile.Mine(info) {
 		return nil
 	}
-	all, mapped, err := mapFile(f, info.Size())
-	if err != nil {
-		return nil
-	}
-	p.u8, p.mapped = all[cacheHeader:], mapped
-	d := p.data()
-	if checksum(&d) != p.Sum {
+	p := parseHeader(head, info.Size())
+	if p == nil || p.take(f, path) != nil || p.checksum() != p.Sum {
 		return nil
 	}
 	now := time.Now()
@@ -145,18 +169,55 @@ func (c *cache) load(path string) *pixels {
 	return p
 }
 
+// parseHeader reads the header of a file of the cache, which has so many bytes in all. It returns nil if they cannot
+// belong together.
+func parseHeader(head []byte, bytesInAll int64) *pixels {
+	p := &pixels{}
+	if json.Unmarshal(bytes.TrimRight(head, " "), p) != nil || p.Format != cacheFormat {
+		return nil
+	}
+	if size, ok := p.size(); !ok || bytesInAll-cacheHeader != size {
+		return nil
+	}
+	return p
+}
+
+// take maps the images of a file, which is or will be at path.
+func (p *pixels) take(f *os.File, path string) error {
+	size, ok := p.size()
+	if !ok {
+		return errors.New("more pixels than memory can have")
+	}
+	all, isMapped, err := mapped.File(f, cacheHeader+size, path)
+	if err == nil {
+		p.u8, p.mapped = all[cacheHeader:], isMapped
+	}
+	return err
+}
+
+// checksum returns [Set.Sum] of the images, or "" if their file cannot be read any more.
+func (p *pixels) checksum() (sum string) {
+	d := p.data()
+	if guarded(func() error { sum = checksum(&d); return nil }) != nil {
+		return ""
+	}
+	return sum
+}
+
 // pixelStore is where images are put one by one: in memory, or in a file of the cache.
 type pixelStore struct {
 	pixels
 	row  int      // bytes of an image
 	grow bool     // take memory as images come, because their number is only a claim
+	to   *cache   // where the file is
 	path string   // of the whole file
 	file *os.File // the file while it is written; nil: in memory
 }
 
 // cached returns the pixels for a key from the cache, or makes them: fill gets a store from newStore and puts all
-// images into it.
-func (o *opener) cached(key string, fill func(newStore func(pixels) (*pixelStore, error)) error) (*pixels, error) {
+// images into it. grow says that their number is only a claim.
+func (o *opener) cached(key string, grow bool, fill func(newStore func(pixels) (*pixelStore, error)) error) (
+	*pixels, error) {
 	c, err := o.openCache()
 	if err != nil {
 		return nil, err
@@ -170,7 +231,7 @@ func (o *opener) cached(key string, fill func(newStore func(pixels) (*pixelStore
 	}
 	var s *pixelStore
 	err = fill(func(p pixels) (_ *pixelStore, err error) {
-		s, err = c.newStore(p, path, false)
+		s, err = c.newStore(p, path, grow)
 		return s, err
 	})
 	if err != nil {
@@ -184,7 +245,7 @@ func (o *opener) cached(key string, fill func(newStore func(pixels) (*pixelStore
 
 // newStore makes room for p.N images on disk, or in memory where there is no cache.
 func (c *cache) newStore(p pixels, path string, grow bool) (*pixelStore, error) {
-	s := &pixelStore{pixels: p, row: p.H * p.W * p.C, grow: grow, path: path}
+	s := &pixelStore{pixels: p, row: p.H * p.W * p.C, grow: grow, to: c, path: path}
 	s.Format = cacheFormat
 	if c == nil {
 		size := float64(p.N) * float64(s.row)
@@ -199,7 +260,7 @@ func (c *cache) newStore(p pixels, path string, grow bool) (*pixelStore, error) 
 		return s, nil
 	}
 	var err error
-	s.file, err = os.CreateTemp(c.dir, "pixels-*.tmp")
+	s.file, err = atomicfile.Create(path, 0o600)
 	return s, c.writeError(err)
 }
 
@@ -217,13 +278,44 @@ func (s *pixelStore) put(i int, row []byte) error {
 	switch {
 	case s.file != nil:
 		_, err := s.file.WriteAt(row, cacheHeader+int64(i)*int64(s.row))
-		return (&cache{filepath.Dir(s.file.Name())}).writeError(err)
+		return s.to.writeError(err)
 	case s.grow:
 		s.u8 = append(s.u8, row...)
 	default:
 		copy(s.u8[i*s.row:], row)
 	}
 	return nil
+}
+
+// remove takes some images out, whose places rise, and closes the gaps.
+func (s *pixelStore) remove(places []int) error {
+	to := 0
+	row := make([]byte, s.row)
+	for i := range s.N {
+		if len(places) > 0 && places[0] == i {
+			places = places[1:]
+			continue
+		}
+		switch {
+		case to == i:
+		case s.file != nil:
+			if _, err := s.file.ReadAt(row, cacheHeader+int64(i)*int64(s.row)); err != nil {
+				return (&cache{dir: filepath.Dir(s.file.Name())}).writeError(err)
+			}
+			if err := s.put(to, row); err != nil {
+				return err
+			}
+		default:
+			copy(s.u8[to*s.row:(to+1)*s.row], s.u8[i*s.row:])
+		}
+		to++
+	}
+	s.N = to
+	if s.file == nil {
+		s.u8 = s.u8[:to*s.row]
+		return nil
+	}
+	return (&cache{dir: filepath.Dir(s.file.Name())}).writeError(s.file.Truncate(cacheHeader + int64(to)*int64(s.row)))
 }
 
 // discard removes what was stored.
@@ -241,15 +333,12 @@ func (s *pixelStore) finish() (*pixels, error) {
 		s.Sum = checksum(&d)
 		return &s.pixels, nil
 	}
-	c := &cache{filepath.Dir(s.path)}
-	all, mapped, err := mapFile(s.file, cacheHeader+int64(s.N)*int64(s.row))
+	err := s.take(s.file, s.path)
 	if err == nil {
-		s.u8, s.mapped = all[cacheHeader:], mapped
-		d := s.data()
-		s.Sum = checksum(&d)
+		s.Sum = s.checksum()
 		var head []byte
 		if head, err = json.Marshal(s.pixels); err == nil && len(head) > cacheHeader {
-			s.Note, s.Kind = "", ""
+			s.Note = ""
 			head, err = json.Marshal(s.pixels)
 		}
 		if err == nil {
@@ -257,23 +346,42 @@ func (s *pixelStore) finish() (*pixels, error) {
 		}
 	}
 	if err == nil {
-		err = s.file.Sync()
+		err = atomicfile.Commit(s.file, s.path)
 	}
-	if err == nil {
-		err = s.file.Close()
-	}
-	if err == nil {
-		err = os.Rename(s.file.Name(), s.path)
+	var refused *fs.PathError
+	if errors.As(err, &refused) && refused.Op == "rename" { // the name is somebody else's: the images are here all the same
+		s.discard()
+		s.to.note("cache    the decoded images are not kept for the next start: %s cannot be replaced (%v); `cache` DIR names "+
+			"another place", s.path, refused.Err)
+		return &s.pixels, nil
 	}
 	if err != nil {
 		s.discard()
-		return nil, c.writeError(err)
+		return nil, s.to.writeError(err)
 	}
-	c.prune(s.path, cacheLimit)
+	s.to.prune(s.path, cacheLimit)
 	return &s.pixels, nil
 }
 
-// prune removes the files that were not used for the longest time, until all take at most limit bytes, and what
+// isCacheName tells whether a file name is one that [cache.path] makes.
+func isCacheName(name string) bool {
+	key, ok := strings.CutSuffix(name, cacheExt)
+	return ok && len(key) == 32 && strings.Trim(key, "0123456789abcdef") == ""
+}
+
+// isCacheFile tells whether the file at path begins like one of the cache.
+func isCacheFile(path string) bool {
+	f, err := ownfile.Open(path, os.O_RDONLY)
+	if err != nil {
+		return false
+	}
+	defer f.Close()
+	var b [len(cacheMagic)]byte
+	_, err = f.ReadAt(b[:], 0)
+	return err == nil && string(b[:]) == cacheMagic
+}
+
+// prune removes the user's files that were not used for the longest time, until all take at most limit bytes, and what
 // processes left that were stopped while they wrote. The file keep stays. On Unix, a run goes on with a removed file
 // that it has mapped.
 func (c *cache) prune(keep string, limit int64) {
@@ -290,12 +398,13 @@ func (c *cache) prune(keep string, limit int64) {
 	for _, e := range entries {
 		info, err := e.Info()
 		path := filepath.Join(c.dir, e.Name())
+		temp := atomicfile.TempOf(e.Name())
 		switch {
-		case err != nil || !info.Mode().IsRegular():
-		case strings.HasSuffix(e.Name(), cacheExt):
+		case err != nil || !info.Mode().IsRegular() || !ownfile.Mine(info):
+		case isCacheName(e.Name()) && isCacheFile(path):
 			total += info.Size()
 			files = append(files, cachedFile{path, info})
-		case strings.HasSuffix(e.Name(), ".tmp") && time.Since(info.ModTime()) > 24*time.Hour:
+		case (isCacheName(temp) || temp == cacheProbe) && time.Since(info.ModTime()) > 24*time.Hour:
 			os.Remove(path)
 		}
 	}

@@ -1,4 +1,5 @@
-// CIFAR-10's binary version (https://www.cs.toronto.edu/~kriz/cifar.html): records of 3073 bytes and nothing else,
+// CIFAR-10's binary version (https://www.cs.toronto.edu/~kriz/cifar.html): records of 3073 bytes and nothing else.
+// Those of CIFAR-100 have two labels, the coarse one of 20 and the fine one of 100, and 3074 bytes.
 //
 //	1      the label, 0 to 9, which is not used
 //	1024   red, row by row, of 32x32 pixels
@@ -10,6 +11,7 @@ package dataset
 import (
 	"fmt"
 	"io"
+	"path/filepath"
 	"strings"
 )
 
@@ -18,6 +20,10 @@ const (
 	cifarPlane  = cifarSide * cifarSide
 	cifarRecord = 1 + 3*cifarPlane
 	cifarLabels = 10
+
+	cifar100Record = 2 + 3*cifarPlane
+	cifar100Coarse = 20
+	cifar100Labels = 100
 )
 
 // isWholeCIFAR tells whether the size of the file is one of whole records.
@@ -36,22 +42,61 @@ func hasBadLabel(f *dataFile) bool { return f.head[0] >= cifarLabels }
 // promisesCIFAR tells whether a file is named as the batches of training images are.
 func promisesCIFAR(name string) bool { return strings.HasPrefix(name, "data_batch") }
 
-// openCIFAR reads a batch. The planes of colours become pixels.
+// isNamedCIFAR recognises a batch, which may be cut short, by the name of the file.
+func isNamedCIFAR(f *dataFile) bool { return promisesCIFAR(strings.ToLower(filepath.Base(f.path))) }
+
+// openCIFAR reads a batch.
 func openCIFAR(f *dataFile, _ Settings) (*imageFile, error) {
-	a := &imageFile{dataFile: f, what: "CIFAR-10", n: int(f.size / cifarRecord), h: cifarSide, w: cifarSide, c: 3}
-	var record [cifarRecord]byte
+	return readRecords(f, "CIFAR-10", func(labels []byte) error {
+		if labels[0] >= cifarLabels {
+			return fmt.Errorf("label %d", labels[0])
+		}
+		return nil
+	}, "expected CIFAR-10 records, each with a label 0 to 9", 1)
+}
+
+// isCIFAR100 recognises a file by its size and the labels of its first record.
+func isCIFAR100(f *dataFile) bool {
+	return f.packed.name == "" && f.size%cifar100Record == 0 && len(f.head) > 1 && checkLabels100(f.head) == nil
+}
+
+func checkLabels100(labels []byte) error {
+	if labels[0] >= cifar100Coarse || labels[1] >= cifar100Labels {
+		return fmt.Errorf("labels %d and %d", labels[0], labels[1])
+	}
+	return nil
+}
+
+// openCIFAR100 reads a file of CIFAR-100.
+func openCIFAR100(f *dataFile, _ Settings) (*imageFile, error) {
+	return readRecords(f, "CIFAR-100", checkLabels100,
+		"expected CIFAR-100 records, each with labels 0 to 19 and 0 to 99", 2)
+}
+
+// readRecords reads records of some labels and an image. The planes of colours become pixels.
+func readRecords(f *dataFile, what string, check func(labels []byte) error, expected string, labels int) (*imageFile,
+	error) {
+	record := make([]byte, labels+3*cifarPlane)
+	a := &imageFile{dataFile: f, what: what, n: int(f.size / int64(len(record))), h: cifarSide, w: cifarSide, c: 3}
 	i := 0
 	a.next = func(image []byte) error {
-		if _, err := io.ReadFull(f.r, record[:]); err != nil {
+		if _, err := io.ReadFull(f.r, record); err != nil {
 			return f.damaged(err)
 		}
-		if record[0] >= cifarLabels {
-			return fmt.Errorf("%s: expected CIFAR-10 records, each with a label 0 to 9, found label %d in record %d; "+
-				"give IDX images or the binary version of CIFAR-10", f.path, record[0], i)
+		if err := check(record[:labels]); err != nil {
+			return fmt.Errorf("%s: %s, found %w in record %d; give IDX images or the binary version of %s", f.path, expected,
+				err, i, what)
 		}
 		i++
-		interleave(image, record[1:], 3)
+		interleave(image, record[labels:], 3)
 		return nil
 	}
 	return a, nil
+}
+
+// isSTL10 recognises STL-10's binary form (https://cs.stanford.edu/~acoates/stl10) by its size and its name: images of
+// 3 planes of 96x96 bytes, column by column.
+func isSTL10(f *dataFile) bool {
+	return f.packed.name == "" && f.size%(3*96*96) == 0 &&
+		strings.HasSuffix(strings.ToLower(strings.TrimSuffix(f.path, ".bin")), "_x")
 }

@@ -19,6 +19,8 @@ type Set struct {
 	Sum    string  // CRC-32C of the shape and the values, in hexadecimal
 	Scaler *Scaler // how vectors were standardised; nil: they were not
 	Mapped bool    // the images lie in a mapped file, not in memory
+	// Notes say for people, a line each, what was taken for what and what was passed over.
+	Notes []string
 
 	hashes []uint64 // of the rows as the file has them, where standardising has changed them; see Split
 }
@@ -109,7 +111,11 @@ func (o *opener) open() (*Set, error) {
 	var p *pixels
 	switch in.kind {
 	case kindVectors:
-		return o.readVectors(in)
+		set, err := o.readVectors(in)
+		if err == nil {
+			set.Notes = append(in.notes, set.Notes...)
+		}
+		return set, err
 	case kindPictures:
 		p, err = o.readPictures(in.collections)
 	default:
@@ -118,10 +124,16 @@ func (o *opener) open() (*Set, error) {
 	if err != nil {
 		return nil, err
 	}
+	set := &Set{Data: p.data(), Sum: p.Sum, Mapped: p.mapped, Notes: in.notes}
 	if p.Note != "" {
-		o.note("         %s", p.Note)
+		set.Notes = append(set.Notes, p.Note)
 	}
-	set := &Set{Data: p.data(), Sum: p.Sum, Mapped: p.mapped}
+	if p.Values.White == 0 { // from a cache file of an earlier version
+		p.Values = values{float64(topByte(p.u8)), 255}
+	}
+	if note := p.Values.note(); note != "" {
+		set.Notes = append(set.Notes, note)
+	}
 	set.Name = fmt.Sprintf("%s: %s, %d images %s", in.title, p.Kind, set.N, shape(&set.Data))
 	return set, nil
 }

@@ -24,6 +24,7 @@ import (
 	"slices"
 	"sync"
 
+	"sigmaz/internal/mapped"
 	"sigmaz/kernels"
 )
 
@@ -53,7 +54,8 @@ var heldFloats = 64 << 20
 // Distances compares all pairs of rows on all processors. progress, unless nil, is told how many pairs are done, by
 // one goroutine at a time. It fails when ctx ends (with the error of ctx), when there are no two distinct rows, and
 // when a vector is not finite.
-func (s *Set) Distances(ctx context.Context, progress func(done, total int64)) (Distances, error) {
+func (s *Set) Distances(ctx context.Context, progress func(done, total int64)) (_ Distances, err error) {
+	defer mapped.Guard(&err)()
 	rows, err := s.listDistinct()
 	if err != nil {
 		return Distances{}, fmt.Errorf("dataset: %s: %w", s.Name, err)
@@ -88,7 +90,8 @@ func (s *Set) Distances(ctx context.Context, progress func(done, total int64)) (
 // pair is at most as far apart as the distances of its two rows from the centre add up to. With the rows in falling
 // order of these distances, most pairs cannot beat the largest found so far and are never looked at. It fails when
 // ctx ends, and when a vector is not finite.
-func (s *Set) Diameter(ctx context.Context) (float64, error) {
+func (s *Set) Diameter(ctx context.Context) (_ float64, err error) {
+	defer mapped.Guard(&err)()
 	d := s.D()
 	mean := make([]float64, d)
 	value := func(i, k int) float64 {

@@ -6,6 +6,7 @@ package dataset
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"compress/bzip2"
 	"compress/gzip"
 	"errors"
@@ -13,6 +14,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"syscall"
 )
 
 // headBytes is how much of a file is looked at to recognise its format.
@@ -20,14 +22,18 @@ const headBytes = 4096
 
 // dataFile is an open file.
 type dataFile struct {
-	path   string
+	path   string // for errors; that of a file in an archive is "a.zip: b.csv"
+	within string // the format of the archive that it is in, "" if in none
+	stored string // the path of what is on disk, the file or the archive
 	file   *os.File
 	r      *bufio.Reader // the content, unpacked
 	info   fs.FileInfo   // when it was opened
-	size   int64         // of the file as it is stored
+	size   int64         // of the file as it is stored, or as the archive says
 	packed packing
 	head   []byte // the first headBytes of the content
+	whole  bool   // head is all of it
 	format *format
+	again  func() (*dataFile, error) // opens it anew
 }
 
 // packing is a way to compress a whole file. The zero value: the file is stored as it is.
@@ -57,7 +63,7 @@ func openFile(path string) (*dataFile, error) {
 	if err != nil {
 		return nil, unreadable(path, err)
 	}
-	f := &dataFile{path: path, file: file}
+	f := &dataFile{path: path, stored: path, file: file, again: func() (*dataFile, error) { return openFile(path) }}
 	if err := f.start(); err != nil {
 		file.Close()
 		return nil, err
@@ -67,7 +73,7 @@ func openFile(path string) (*dataFile, error) {
 
 func (f *dataFile) close() { f.file.Close() }
 
-// start reads the head.
+// start begins to read the file on disk.
 func (f *dataFile) start() (err error) {
 	if f.info, err = f.file.Stat(); err != nil {
 		return unreadable(f.path, err)
@@ -76,7 +82,12 @@ func (f *dataFile) start() (err error) {
 		return notPlain(f.path, f.info.Mode())
 	}
 	f.size = f.info.Size()
-	f.r = bufio.NewReaderSize(f.file, 1<<16)
+	return f.begin(f.file)
+}
+
+// begin unpacks what r has, reads the head and recognises the format.
+func (f *dataFile) begin(r io.Reader) (err error) {
+	f.r = bufio.NewReaderSize(r, 1<<16)
 	magic, _ := f.r.Peek(4)
 	for _, p := range packings {
 		if bytes.HasPrefix(magic, []byte(p.magic)) {
@@ -93,6 +104,7 @@ func (f *dataFile) start() (err error) {
 	if f.head, err = f.r.Peek(headBytes); err != nil && err != io.EOF {
 		return f.damaged(err)
 	}
+	f.whole = err == io.EOF
 	if len(f.head) == 0 {
 		return fmt.Errorf("%s: expected data, found an empty file; copy or download it again", f.path)
 	}
@@ -107,11 +119,11 @@ func (f *dataFile) canHold(n float64) bool {
 
 // unchanged fails if the file is not what it was when it was opened: somebody writes to it.
 func (f *dataFile) unchanged() error {
-	info, err := os.Stat(f.path)
+	info, err := os.Stat(f.stored)
 	if err != nil {
-		return unreadable(f.path, err)
+		return unreadable(f.stored, err)
 	}
-	return sameFile(f.path, f.info, info)
+	return sameFile(f.stored, f.info, info)
 }
 
 // changedOr returns err, unless the file has changed, which then explains it.
@@ -127,11 +139,22 @@ func (f *dataFile) damaged(err error) error {
 	if changed := f.unchanged(); changed != nil {
 		return changed
 	}
-	if f.packed.name == "" && !errors.Is(err, io.ErrUnexpectedEOF) && !errors.Is(err, io.EOF) {
+	if f.packed.name == "" && f.within == "" && !errors.Is(err, io.ErrUnexpectedEOF) && !errors.Is(err, io.EOF) {
 		return unreadable(f.path, err)
 	}
 	return fmt.Errorf("%s: expected whole %s data, found damage (%w); copy or download the file again", f.path,
-		f.packed.name, err)
+		cmp.Or(f.packed.name, f.within), err)
+}
+
+// finish reads what comes after the data, at whose end what is packed compares its checksum, and fails if the file is
+// damaged or is not what it was.
+func (f *dataFile) finish() error {
+	if f.packed.name != "" || f.within != "" {
+		if _, err := io.CopyN(io.Discard, f.r, 1<<20); err != nil && err != io.EOF {
+			return f.damaged(err)
+		}
+	}
+	return f.unchanged()
 }
 
 // sameFile fails if a file's size or time have changed.
@@ -145,8 +168,17 @@ func sameFile(path string, before, after fs.FileInfo) error {
 
 // unreadable wraps an error of the operating system.
 func unreadable(path string, err error) error {
+	if tooManyFiles(err) {
+		return fmt.Errorf("%s: expected a file that can be opened, found that too many are open (%w); close other programs "+
+			"or raise the limit (ulimit -n)", path, withoutPath(err))
+	}
 	return fmt.Errorf("%s: expected a file that can be read, found an error: %w; check the path and its permissions", path,
 		withoutPath(err))
+}
+
+// tooManyFiles tells of an error that the process or the machine has too many open files, whichever it was to open.
+func tooManyFiles(err error) bool {
+	return errors.Is(err, syscall.EMFILE) || errors.Is(err, syscall.ENFILE)
 }
 
 // withoutPath is an error of the operating system without the path in it, which our own sentences name already.

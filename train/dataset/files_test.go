@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -51,6 +52,15 @@ func cifarFile(n int) []byte {
 		for p := range 1024 {
 			b = append(b, byte(p%32))
 		}
+	}
+	return b
+}
+
+// cifar100File is n records of CIFAR-100, whose images are those of cifarFile.
+func cifar100File(n int) []byte {
+	var b []byte
+	for i, record := range slices.Collect(slices.Chunk(cifarFile(n), cifarRecord)) {
+		b = append(append(b, byte(i%20), byte(i%100)), record[1:]...)
 	}
 	return b
 }
@@ -157,6 +167,26 @@ func TestOpenCIFAR(t *testing.T) {
 	}
 }
 
+func TestOpenCIFAR100(t *testing.T) {
+	folder := write(t, map[string][]byte{"train.bin": cifar100File(3), "test.bin": cifar100File(2), "fine_label_names.txt": []byte("apple"),
+		"other/ten": cifarFile(3)})
+	want := open(t, filepath.Join(folder, "other", "ten"), Settings{})
+	s := open(t, folder, Settings{})
+	if s.Name != "set: CIFAR-100, 3 images 32x32x3" || !bytes.Equal(s.U8, want.U8) {
+		t.Errorf("%s", s.Name)
+	}
+	if s := open(t, filepath.Join(folder, "test.bin"), Settings{Size: "16"}); s.N != 2 || s.H != 16 {
+		t.Errorf("%s", s.Name)
+	}
+	bad := cifar100File(2)
+	bad[cifar100Record+1] = 100
+	_, err := Open(filepath.Join(write(t, map[string][]byte{"b": bad}), "b"), 1)
+	if err == nil || !strings.Contains(err.Error(), "expected CIFAR-100 records, each with labels 0 to 19 and 0 to 99, "+
+		"found labels 1 and 100 in record 1") {
+		t.Errorf("%v", err)
+	}
+}
+
 func TestOpenBadFiles(t *testing.T) {
 	good := idxFile(0x803, 24, 3, 2, 4)
 	badLabel := cifarFile(2)
@@ -165,8 +195,8 @@ func TestOpenBadFiles(t *testing.T) {
 	damaged[len(damaged)-6] ^= 1 // its checksum
 	tar := make([]byte, 512)
 	copy(tar[257:], "ustar")
-	const expected = "expected PNG or JPEG pictures, a ZIP or TAR of them, IDX images (magic 2051), CIFAR-10 batches " +
-		"(records of 3073 bytes), NPY or CSV, found "
+	const expected = "expected PNG, JPEG or WebP pictures, a ZIP or TAR of them, IDX images (magic 2051), CIFAR-10 batches " +
+		"(records of 3073 bytes), CIFAR-100 (of 3074), NPY or CSV, found "
 	const inFolder = "or one ZIP, TAR, NPY or CSV, found "
 	cases := []struct {
 		name  string
@@ -198,11 +228,19 @@ func TestOpenBadFiles(t *testing.T) {
 		{"pickles", map[string][]byte{"data_batch_1": []byte("\x80\x02}q\x01")}, "F", "F/data_batch_1: " + expected + "a Python pickle; give the binary version of the data set, or save the array with numpy.save"},
 		{"tar", map[string][]byte{"a.tar.gz": gzipped(t, tar)}, "F/a.tar.gz", "F/a.tar.gz: expected a whole TAR, found damage (archive/tar: invalid tar header); copy or download the file again"},
 		{"web page", map[string][]byte{"train-images-idx3-ubyte.gz": []byte("<html>")}, "F", "F/train-images-idx3-ubyte.gz: " + expected + "a web page or XML; download the file itself"},
-		{"picture", map[string][]byte{"a.gif": []byte("GIF89a\x01\x00")}, "F/a.gif", "F/a.gif: " + expected + "a picture that is neither PNG nor JPEG; convert it to PNG"},
+		{"picture", map[string][]byte{"a.gif": []byte("GIF89a\x01\x00")}, "F/a.gif", "F/a.gif: " + expected + "a picture in GIF, BMP or TIFF, neither PNG, JPEG nor WebP; convert it to PNG"},
+		{"HEIC", map[string][]byte{"a.jpg": []byte("\x00\x00\x00\x18ftypheix\x00")}, "F/a.jpg", "F/a.jpg: " + expected + "a picture in HEIC, neither PNG, JPEG nor WebP; convert it to PNG"},
+		{"Parquet", map[string][]byte{"a.csv": []byte("PAR1\x15\x04\x15\x00")}, "F/a.csv", "found a Parquet file; save it as CSV"},
+		{"bytes", map[string][]byte{"a.bin": {200, 201, 0, 3, 7}}, "F/a.bin", "found 5 bytes of no form that is known, which start with c8 c9 00 03; save an array with numpy.save, a table as CSV, pictures as PNG"},
+		{"STL-10", map[string][]byte{"train_X.bin": make([]byte, 5*96*96*3)}, "F/train_X.bin", "found what has the size of STL-10's binary form, which has no header; read it with numpy.fromfile"},
+		{"labels beyond CIFAR-100", map[string][]byte{"a": append([]byte{20, 0}, make([]byte, 3072)...)}, "F/a", "found 3074 bytes of no form that is known"},
 		{"empty file", map[string][]byte{"e": nil}, "F/e", "F/e: expected data, found an empty file; copy or download it again"},
 		{"empty folder", nil, "F", inFolder + "an empty folder; copy the files into it"},
-		{"folder of other files", map[string][]byte{"a.txt": []byte("a"), "l": idxFile(0x801, 9, 9)}, "F", inFolder + "only a.txt, l; name a folder with such files"},
+		{"folder of other files", map[string][]byte{"a.txt": []byte("a"), "l": idxFile(0x801, 9, 9)}, "F", inFolder + "only a.txt, l: IDX labels (magic 2049); name a folder with such files"},
 		{"folder of folders", map[string][]byte{"mnist/i": good, "cifar10/i": good}, "F", inFolder + "none of these but the folders cifar10, mnist; name one of them, or a folder with such files"},
+		{"folder of HEIC", map[string][]byte{"1.heic": []byte("\x00\x00\x00\x18ftypheic\x00"), "2.heic": []byte("\x00\x00\x00\x18ftypmif1\x00")}, "F", inFolder + "only 1.heic: a picture in HEIC, neither PNG, JPEG nor WebP, 2.heic: a picture in HEIC"},
+		{"folders of AVIF", map[string][]byte{"a/1.avif": []byte("\x00\x00\x00\x18ftypavif\x00"), "b/notes": []byte("x")}, "F", inFolder + "none of these but the folders a, b, in which a/1.avif is a picture in AVIF, neither PNG, JPEG nor WebP; name one of them"},
+		{"LMDB", map[string][]byte{"data.mdb": append(make([]byte, 16), 0xde, 0xc0, 0xef, 0xbe, 1), "lock.mdb": {0}}, "F", inFolder + "only data.mdb: an LMDB database, as LSUN comes, lock.mdb; name"},
 		{"two sets", map[string][]byte{"train-images-a": good, "train-images-b": good}, "F", "F: expected one file of training images, found 2 (train-images-a, train-images-b); name the one to use"},
 		{"two kinds", map[string][]byte{"i": good, "data_batch_1.bin": cifarFile(1)}, "F", "F: expected one data set, found IDX images (i) and CIFAR-10 batches (data_batch_1.bin); name the files to use"},
 		{"mixed sizes", map[string][]byte{"i": good, "b": cifarFile(1)}, "F/i,F/b", "F/b: expected images 2x4x1 as in F/i, found 32x32x3; name only files of one image size"},

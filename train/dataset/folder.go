@@ -42,11 +42,12 @@ var alone = &folderRule{}
 //	2  pictures, at any depth
 //	3  one archive, array or table
 //
-// Of pictures, all files below the folder are returned, since only the content of each tells whether it is one.
-func chooseFiles(folder string) (data []string, pictures []foundFile, err error) {
+// Of pictures, all files below the folder are returned, since only the content of each tells whether it is one. For
+// data, the names of what is passed over are returned as well.
+func chooseFiles(folder string) (data []string, pictures *fileList, passed []string, err error) {
 	entries, err := os.ReadDir(folder) // sorted by name
 	if err != nil {
-		return nil, nil, unreadable(folder, err)
+		return nil, nil, nil, unreadable(folder, err)
 	}
 	inSets := map[*format][]string{}
 	var single, others, folders []string
@@ -64,7 +65,9 @@ func chooseFiles(folder string) (data []string, pictures []foundFile, err error)
 			others = append(others, e.Name())
 			continue
 		}
-		switch format := formatInFolder(path); {
+		switch format, err := formatInFolder(path); {
+		case err != nil:
+			return nil, nil, nil, err
 		case format == nil:
 			others = append(others, e.Name())
 		case format.folder.dataSet != "":
@@ -74,40 +77,97 @@ func chooseFiles(folder string) (data []string, pictures []foundFile, err error)
 		}
 	}
 
+	rest := func(taken []string) (names []string) {
+		for _, e := range entries {
+			if !slices.Contains(taken, filepath.Join(folder, e.Name())) {
+				names = append(names, e.Name())
+			}
+		}
+		return names
+	}
 	if data, err := chooseTraining(folder, inSets); data != nil || err != nil {
-		return data, nil, err
+		return data, nil, rest(data), err
 	}
 	below, err := listFolder(folder)
 	if err != nil {
-		return nil, nil, err
+		return nil, nil, nil, err
 	}
-	if slices.ContainsFunc(below, func(f foundFile) bool { return namedPicture(f.name) || f.holdsPicture() }) {
-		return nil, below, nil
+	for _, f := range below.files {
+		holds, err := f.holdsPicture()
+		if err != nil {
+			return nil, nil, nil, err
+		}
+		if holds || namedPicture(f.name) {
+			return nil, below, nil, nil
+		}
+	}
+	for i, name := range others[:min(len(others), maxListed)] {
+		others[i] = described(folder, name)
 	}
 	switch {
 	case len(single) == 1:
-		return single, nil, nil
+		return single, nil, rest(single), nil
 	case len(single) > 1:
-		return nil, nil, fmt.Errorf("%s: %s, found %d of the last (%s); name the one to use", folder, expectedInFolder,
+		return nil, nil, nil, fmt.Errorf("%s: %s, found %d of the last (%s); name the one to use", folder, expectedInFolder,
 			len(single), baseNames(single))
 	case len(folders) > 0:
-		return nil, nil, fmt.Errorf("%s: %s, found none of these but the folders %s; name one of them, "+
-			"or a folder with such files", folder, expectedInFolder, baseNames(folders))
+		return nil, nil, nil, fmt.Errorf("%s: %s, found none of these but the folders %s%s; name one of them, "+
+			"or a folder with such files", folder, expectedInFolder, baseNames(folders), below.otherPictures())
 	case len(others) > 0:
-		return nil, nil, fmt.Errorf("%s: %s, found only %s; name a folder with such files", folder, expectedInFolder,
-			baseNames(others))
+		return nil, nil, nil, fmt.Errorf("%s: %s, found only %s; name a folder with such files", folder, expectedInFolder,
+			listNames(others))
 	}
-	return nil, nil, fmt.Errorf("%s: %s, found an empty folder; copy the files into it", folder, expectedInFolder)
+	return nil, nil, nil, fmt.Errorf("%s: %s, found an empty folder; copy the files into it", folder, expectedInFolder)
 }
 
-// formatInFolder returns the format as which a file is taken from a folder; nil: it is not taken.
-func formatInFolder(path string) *format {
-	name := strings.ToLower(filepath.Base(path))
-	if f, err := openFile(path); err == nil {
+// described returns the name of a file that is not read, with what it is where that is worth a word.
+func described(folder, name string) string {
+	f, err := openFile(filepath.Join(folder, name))
+	if err != nil {
+		return name
+	}
+	f.close()
+	if what := whatIs(name, f.head, f.size); what != "text" && f.format.refuse != nil && f.format != &formats[len(formats)-1] {
+		return name + ": " + what
+	}
+	return name
+}
+
+// otherPictures says for people which pictures of encodings that are not read are in a folder, by its first files.
+func (l *fileList) otherPictures() string {
+	for _, f := range l.files[:min(len(l.files), 1000)] {
+		if head, err := f.read(headBytes); err == nil {
+			if what := whatIs(f.name, head, f.info.Size()); strings.HasPrefix(what, "a picture in") {
+				return fmt.Sprintf(", in which %s is %s", f.name, what)
+			}
+		}
+	}
+	return ""
+}
+
+// formatInFolder returns the format as which a file is taken from a folder; nil: it is not taken. It fails only for
+// what is no fault of the file.
+func formatInFolder(path string) (*format, error) {
+	f, err := openFile(path)
+	if tooManyFiles(err) {
+		return nil, err
+	}
+	if err == nil {
 		f.close()
+	}
+	return formatByRule(path, f, err), nil
+}
+
+// formatByRule returns the format as which a file is taken from a folder or an archive; nil: it is not taken. f is of
+// no use where err says that it could not be opened.
+func formatByRule(path string, f *dataFile, err error) *format {
+	name := strings.ToLower(filepath.Base(path))
+	if err == nil {
 		rule := f.format.folder
 		switch {
 		case rule == nil && f.format.refuse == nil: // a single picture
+			return nil
+		case f.within != "" && f.format.pictures != nil: // an archive in an archive
 			return nil
 		case rule == nil || rule.doubt != nil && rule.doubt(f): // as its name says
 		case rule.endings == nil || slices.Contains(rule.endings, filepath.Ext(name)):
@@ -182,29 +242,53 @@ func preferTraining(paths []string, word string) []string {
 	return paths
 }
 
-// baseNames lists the file names of paths, the first six of them, with commas between.
+// baseNames lists the file names of paths as [listNames] does.
 func baseNames(paths []string) string {
-	var names []string
+	names := make([]string, len(paths))
 	for i, p := range paths {
+		names[i] = filepath.Base(p)
+	}
+	return listNames(names)
+}
+
+// shortNames lists the file names of paths as [baseNames] does, each cut to a length that fits in a line.
+func shortNames(paths []string) string {
+	names := make([]string, len(paths))
+	for i, p := range paths {
+		names[i] = shorten(filepath.Base(p))
+	}
+	return listNames(names)
+}
+
+// listNames lists the first six names, with commas between.
+func listNames(names []string) string {
+	var list []string
+	for i, n := range names {
 		if i == 6 {
-			names = append(names, fmt.Sprintf("and %d more", len(paths)-i))
+			list = append(list, fmt.Sprintf("and %d more", len(names)-i))
 			break
 		}
-		names = append(names, filepath.Base(p))
+		list = append(list, strings.TrimSpace(n))
 	}
-	return strings.Join(names, ", ")
+	return strings.Join(list, ", ")
 }
+
+// systemFiles are what file managers, NAS and operating systems leave among data.
+var systemFiles = []string{"__MACOSX", "Thumbs.db", "ehthumbs.db", "desktop.ini", "Icon\r", "$RECYCLE.BIN", "RECYCLER",
+	"System Volume Information", "lost+found", "@eaDir", "@Recycle", "@tmp", "#recycle", "#snapshot"}
 
 // hidden tells by its name that a file or folder is no data: those of the system, which begin with a dot, and a few
 // more.
 func hidden(name string) bool {
-	return strings.HasPrefix(name, ".") || slices.Contains([]string{"__MACOSX", "Thumbs.db", "desktop.ini"}, name)
+	return strings.HasPrefix(name, ".") ||
+		slices.ContainsFunc(systemFiles, func(s string) bool { return strings.EqualFold(s, name) })
 }
 
 // fileList is plain files that may be pictures: those below a folder, or some that were named one by one.
 type fileList struct {
-	files []foundFile
-	in    string // "folder"; "" for files that were named one by one
+	files  []foundFile
+	in     string   // "folder"; "" for files that were named one by one
+	hidden []string // names of files and folders that were passed over
 }
 
 // foundFile is a plain file, with what it was when it was found.
@@ -224,16 +308,24 @@ func (l fileList) identity() string {
 }
 
 func (l fileList) walk(ctx context.Context, visit func(entry) error) error {
+	for _, name := range l.hidden {
+		if err := visit(entry{name: name, hidden: true}); err != nil {
+			return err
+		}
+	}
 	return inParallel(ctx, len(l.files), func(i int) error {
 		f := l.files[i]
 		return visit(entry{name: f.name, path: f.path, size: f.info.Size(), seq: i, read: f.read})
 	})
 }
 
-// holdsPicture tells whether a file is a picture by its content.
-func (f foundFile) holdsPicture() bool {
+// holdsPicture tells whether a file is a picture by its content. It fails only for what is no fault of the file.
+func (f foundFile) holdsPicture() (bool, error) {
 	head, err := f.read(16)
-	return err == nil && encodingOf(head) != nil
+	if tooManyFiles(err) {
+		return false, err
+	}
+	return err == nil && encodingOf(head) != nil, nil
 }
 
 // read returns the first limit bytes of the file, which must still be what it was when it was found.
@@ -267,20 +359,20 @@ func (f foundFile) read(limit int64) ([]byte, error) {
 
 // listFolder returns all plain files below a folder, in the order of their names. Hidden files are passed over. Links
 // are followed; a link to a folder that has been listed already, such as to one that the link is in, is an error.
-func listFolder(root string) ([]foundFile, error) {
-	l := lister{seen: map[string]string{}}
+func listFolder(root string) (*fileList, error) {
+	l := lister{fileList: fileList{in: "folder"}, seen: map[string]string{}}
 	real, err := filepath.EvalSymlinks(root)
 	if err != nil {
 		return nil, unreadable(root, err)
 	}
 	err = l.add(root, "", real)
-	return l.files, err
+	return &l.fileList, err
 }
 
 // lister collects files, folder by folder.
 type lister struct {
-	files []foundFile
-	seen  map[string]string // the real path of a folder, without links -> the path by which it was found
+	fileList
+	seen map[string]string // the real path of a folder, without links -> the path by which it was found
 }
 
 // add adds the files of the folder dir, whose path below the root is below and whose path without links is real.
@@ -299,6 +391,7 @@ func (l *lister) add(dir, below, real string) error {
 	}
 	for _, e := range entries {
 		if hidden(e.Name()) {
+			l.hidden = append(l.hidden, path.Join(below, e.Name()))
 			continue
 		}
 		at, name, realAt := filepath.Join(dir, e.Name()), path.Join(below, e.Name()), filepath.Join(real, e.Name())

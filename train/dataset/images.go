@@ -14,6 +14,8 @@ type imageFile struct {
 	n, h, w, c int
 	// next reads one image, (H, W, C).
 	next func(image []byte) error
+	// has returns which values were read; nil: the bytes that next returns.
+	has func() values
 	// end checks what comes after the last image; nil: there is nothing to check.
 	end func() error
 }
@@ -46,13 +48,16 @@ func (o *opener) readImages(files []*dataFile) (*pixels, error) {
 	for _, a := range all {
 		p.N += a.n
 	}
-	packed := slices.ContainsFunc(all, func(a *imageFile) bool { return a.packed.name != "" })
-	if float64(p.N)*float64(p.H)*float64(p.W)*float64(p.C) > float64(holdBytes) && !packed {
+	claimed := slices.ContainsFunc(all, func(a *imageFile) bool { return a.packed.name != "" || a.within != "" })
+	if float64(p.N)*float64(p.H)*float64(p.W)*float64(p.C) > float64(holdBytes) {
 		key := fmt.Sprintf("crop %s size %s channels %s layout %s\n", o.Crop, o.Size, o.Channels, o.Layout)
+		if o.White != "" {
+			key += "white " + o.White + "\n"
+		}
 		for _, a := range all {
 			key += fileIdentity(a.path, a.info)
 		}
-		return o.cached(key, func(newStore func(pixels) (*pixelStore, error)) error {
+		return o.cached(key, claimed, func(newStore func(pixels) (*pixelStore, error)) error {
 			s, err := newStore(p)
 			if err != nil {
 				return err
@@ -97,14 +102,28 @@ func (o *opener) copyImages(s *pixelStore, all []*imageFile, t *transform) error
 	if changes {
 		row = make([]byte, s.row)
 	}
+	white := map[bool]float64{true: t.white, false: 255}[t.white > 0]
+	table := whiteTable(white)
 	at := 0
 	for _, a := range all {
-		for range a.n {
+		has := values{0, white} // of bytes
+		for i := range a.n {
 			if err := o.ctx.Err(); err != nil {
 				return err
 			}
 			if err := a.next(image); err != nil {
 				return err
+			}
+			if a.has == nil && has.Largest < 255 {
+				has.Largest = max(has.Largest, float64(topByte(image)))
+			}
+			if a.has == nil && t.white > 0 {
+				if has.Largest > white {
+					return fmt.Errorf("%s: image %d: %w", a.path, i, beyondWhite(has.Largest, white))
+				}
+				for k, v := range image {
+					image[k] = table[v]
+				}
 			}
 			if changes {
 				t.applyToArray(row, image, h, w, c)
@@ -116,12 +135,16 @@ func (o *opener) copyImages(s *pixelStore, all []*imageFile, t *transform) error
 				o.reportProgress(at, s.N)
 			}
 		}
+		if a.has != nil {
+			has = a.has()
+		}
+		s.Values = s.Values.or(has)
 		if a.end != nil {
 			if err := a.end(); err != nil {
 				return err
 			}
 		}
-		if err := a.unchanged(); err != nil {
+		if err := a.finish(); err != nil {
 			return err
 		}
 	}

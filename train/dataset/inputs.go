@@ -17,6 +17,7 @@ type inputs struct {
 	files       []*dataFile  // of images or of vectors, in the order of the specification
 	collections []collection // of pictures
 	settings    []string     // the settings that any of it has a use for
+	notes       []string     // for Set.Notes
 
 	first string // the path that decided the kind
 }
@@ -52,13 +53,17 @@ func (in *inputs) addAll(paths []string) error {
 			}
 			continue
 		}
-		chosen, pictures, err := chooseFiles(path)
+		chosen, pictures, passed, err := chooseFiles(path)
 		if err != nil {
 			return err
 		}
-		if len(pictures) > 0 {
-			in.collections = append(in.collections, fileList{pictures, "folder"})
-			if err := in.add(path, kindPictures, imageSettings); err != nil {
+		if len(passed) > 0 {
+			in.notes = append(in.notes, fmt.Sprintf("taken from the folder: %s; passed over: %s", shortNames(chosen),
+				shortNames(passed)))
+		}
+		if pictures != nil {
+			in.collections = append(in.collections, pictures)
+			if err := in.add(path, kindPictures, pictureSettings); err != nil {
 				return err
 			}
 		}
@@ -90,6 +95,15 @@ func (in *inputs) addFile(path string, named *fileList) error {
 		if err != nil {
 			return err
 		}
+		if a, ok := c.(archive); ok {
+			chosen, passed, err := a.chooseMembers()
+			if err != nil {
+				return err
+			}
+			if len(chosen) > 0 {
+				return in.addMembers(a, chosen, passed)
+			}
+		}
 		if one, ok := c.(fileList); ok {
 			named.files = append(named.files, one.files...)
 		} else {
@@ -99,6 +113,29 @@ func (in *inputs) addFile(path string, named *fileList) error {
 		in.files = append(in.files, f)
 	}
 	return in.add(path, f.format.kind(), f.format.settings)
+}
+
+// addMembers opens files in an archive, of which others are passed over.
+func (in *inputs) addMembers(a archive, chosen, passed []string) error {
+	note := "taken from the " + a.format.name + ": " + shortNames(chosen)
+	if len(passed) > 0 {
+		note += "; passed over: " + shortNames(passed)
+	}
+	in.notes = append(in.notes, note)
+	for _, name := range chosen {
+		f, err := a.openMember(name)
+		if err != nil {
+			return err
+		}
+		in.files = append(in.files, f)
+		if f.format.refuse != nil {
+			return f.format.refuse(f)
+		}
+		if err := in.add(f.path, f.format.kind(), f.format.settings); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // add notes that data of a kind is at path, which must be the kind of all before it.

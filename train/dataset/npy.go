@@ -1,7 +1,8 @@
 // NPY, NumPy's arrays (numpy.lib.format): images (N, H, W), (N, H, W, C) or (N, C, H, W), and vectors (N, D).
 //
 // Images of uint8 are bytes as they are. Floats that all lie in [0, 1] become bytes by round(255 v). Whole numbers of
-// any type that all lie in 0 to 255 become bytes as they are. Of four dimensions the one of the channels is that of
+// any type that all lie in 0 to 255 become bytes as they are. Where the setting white says which value is white,
+// numbers of any type become bytes by it. Of four dimensions the one of the channels is that of
 // size 1 or 3; where both or neither are, the setting layout says which.
 
 package dataset
@@ -57,8 +58,8 @@ func wrongNPYDims(f *dataFile, dims int) error {
 // newNPYReader reads the header of an array.
 func newNPYReader(f *dataFile) (*npy.Reader, error) {
 	size := f.size
-	if f.packed.name != "" {
-		size = -1 // is not known
+	if f.packed.name != "" || f.within != "" {
+		size = -1 // is not known, or a claim
 	}
 	a, err := npy.NewReader(f.path, f.r, size)
 	if err != nil {
@@ -106,7 +107,7 @@ func openNPY(f *dataFile, set Settings) (*imageFile, error) {
 				"say where they are with `layout` nhwc or `layout` nchw", f.path, in.ShapeText())
 		default:
 			return nil, fmt.Errorf("%s: expected 1 or 3 channels in the second or the last dimension, found shape %s; "+
-				"save grey or colour images", f.path, in.ShapeText())
+				"say where others are with `layout` nhwc or `layout` nchw, or save grey or colour images", f.path, in.ShapeText())
 		}
 	}
 	if set.Layout != "" && len(in.Shape) != 4 { // beside other arrays that have a use for it
@@ -117,11 +118,15 @@ func openNPY(f *dataFile, set Settings) (*imageFile, error) {
 		return nil, fmt.Errorf("%s: expected images of at most %dx%d pixels and 1024 channels, found shape %s; "+
 			"save smaller ones", f.path, maxSide, maxSide, in.ShapeText())
 	}
-	read, err := npyBytes(f, in)
+	white, err := parseWhite(set.White)
 	if err != nil {
 		return nil, err
 	}
-	a.next = read
+	read, has, err := npyBytes(f, in, white)
+	if err != nil {
+		return nil, err
+	}
+	a.next, a.has = read, has
 	if planes {
 		buffer := make([]byte, a.h*a.w*a.c)
 		a.next = func(image []byte) error {
@@ -135,48 +140,124 @@ func openNPY(f *dataFile, set Settings) (*imageFile, error) {
 	return a, nil
 }
 
-// npyBytes returns a function that reads the next values of an array of images as bytes.
-func npyBytes(f *dataFile, in *npy.Reader) (func(dst []byte) error, error) {
+// npyBytes returns a function that reads the next values of an array of images as bytes, and one that says which values
+// they were; nil: they are bytes in the file. white is the setting, 0 if it is not given.
+func npyBytes(f *dataFile, in *npy.Reader, white float64) (next func(dst []byte) error, has func() values, err error) {
 	typ := in.Kind()
-	if typ == 'b' {
-		return nil, fmt.Errorf("%s: expected numbers, found booleans; save the images as uint8, 0 and 255", f.path)
+	if typ == 'b' && white == 0 {
+		return nil, nil, fmt.Errorf("%s: expected numbers, found booleans; save the images as uint8, 0 and 255, "+
+			"or give `white` 1", f.path)
 	}
 	if typ == 'u' && in.Size() == 1 {
 		if !in.Fortran {
-			return func(dst []byte) error { return npy.Read(in, dst) }, nil
+			return func(dst []byte) error { return npy.Read(in, dst) }, nil, nil
 		}
 		all, err := npy.ReadAll[byte](in)
-		return func(dst []byte) error { all = all[copy(dst, all):]; return nil }, err
+		return func(dst []byte) error { all = all[copy(dst, all):]; return nil }, nil, err
 	}
-	// Whether the values are in [0, 1] or in 0 to 255 is known when all of them have been seen.
-	all, err := npy.ReadAll[float32](in)
+	// Whether the values are in [0, 1] or in 0 to 255 is known when all of them have been seen. Many are read twice.
+	var all []float32
+	var r valueRange
+	row := in.Count() / in.Shape[0]
+	if in.Fortran || in.Count() <= holdBytes/4 {
+		if all, err = npy.ReadAll[float32](in); err == nil {
+			err = r.add(f.path, all, row)
+		}
+	} else {
+		r, err = f.rangeOfNPY(row)
+	}
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	low, high, whole := float32(math.Inf(1)), float32(math.Inf(-1)), true
-	for i, v := range all {
-		if v-v != 0 {
-			return nil, fmt.Errorf("%s: expected finite values, found %v in image %d; clean the data", f.path, v,
-				i/(len(all)/in.Shape[0]))
-		}
-		low, high, whole = min(low, v), max(high, v), whole && v == float32(math.Floor(float64(v)))
-	}
-	scale := float32(255)
+	scale, v := float32(255), values{r.high, 1}
 	switch {
-	case typ == 'f' && low >= 0 && high <= 1:
-	case whole && low >= 0 && high <= 255:
-		scale = 1
+	case white > 0 && r.low >= 0 && float32(r.high) <= float32(white):
+		v.White = white
+	case white > 0:
+		return nil, nil, fmt.Errorf("%s: expected values from 0 to `white` %g, found %s from %s to %s; give the largest "+
+			"that there can be, or scale the images and save them again", f.path, white, in.Type(), short(r.low), short(r.high))
+	case typ == 'f' && r.low >= 0 && r.high <= 1:
+	case r.whole && r.low >= 0 && r.high <= 255:
+		scale, v.White = 1, 255
 	default:
-		return nil, fmt.Errorf("%s: expected floats from 0 to 1 or whole numbers from 0 to 255, found %s from %g to %g; "+
-			"scale the images and save them again", f.path, in.Type(), low, high)
-	}
-	return func(dst []byte) error {
-		for i := range dst {
-			dst[i] = byte(all[i]*scale + 0.5)
+		todo := "scale the images and save them again"
+		if r.low >= 0 {
+			todo += ", or give `white` " + short(r.high)
 		}
-		all = all[len(dst):]
+		return nil, nil, fmt.Errorf("%s: expected floats from 0 to 1 or whole numbers from 0 to 255, found %s from %s to "+
+			"%s; %s", f.path, in.Type(), short(r.low), short(r.high), todo)
+	}
+	var buffer []float32
+	return func(dst []byte) error {
+		x := all
+		if all == nil {
+			buffer = slices.Grow(buffer[:0], len(dst))[:len(dst)]
+			x = buffer
+			if err := npy.Read(in, x); err != nil {
+				return err
+			}
+		} else {
+			all = all[len(dst):]
+		}
+		for i := range dst {
+			if white > 0 {
+				dst[i] = toByte(float64(x[i]), white)
+			} else {
+				dst[i] = byte(x[i]*scale + 0.5)
+			}
+		}
 		return nil
-	}, nil
+	}, func() values { return v }, nil
+}
+
+// valueRange says which values an array has.
+type valueRange struct {
+	low, high float64
+	whole     bool
+	n         int
+}
+
+// add looks at the next values of the array in the file at path, of which each image has row.
+func (r *valueRange) add(path string, x []float32, row int) error {
+	if r.n == 0 {
+		r.low, r.high, r.whole = math.Inf(1), math.Inf(-1), true
+	}
+	for i, v := range x {
+		if v-v != 0 {
+			return fmt.Errorf("%s: expected finite values, found %v in image %d; clean the data", path, v, (r.n+i)/row)
+		}
+		v := float64(v)
+		r.low, r.high, r.whole = min(r.low, v), max(r.high, v), r.whole && v == math.Floor(v)
+	}
+	r.n += len(x)
+	return nil
+}
+
+// rangeOfNPY reads all values of the file, opened anew, without keeping them.
+func (f *dataFile) rangeOfNPY(row int) (r valueRange, err error) {
+	g, err := f.again()
+	if err != nil {
+		return r, err
+	}
+	defer g.close()
+	if err := sameFile(f.stored, f.info, g.info); err != nil {
+		return r, err
+	}
+	in, err := newNPYReader(g)
+	if err != nil {
+		return r, err
+	}
+	var buffer [1 << 14]float32
+	for left := in.Count(); left > 0; left -= min(left, len(buffer)) {
+		part := buffer[:min(left, len(buffer))]
+		if err := npy.Read(in, part); err != nil {
+			return r, err
+		}
+		if err := r.add(f.path, part, row); err != nil {
+			return r, err
+		}
+	}
+	return r, nil
 }
 
 // readNPYVectors reads the rows of an array of vectors.

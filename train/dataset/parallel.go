@@ -7,6 +7,8 @@ import (
 	"runtime"
 	"sync"
 	"sync/atomic"
+
+	"sigmaz/internal/mapped"
 )
 
 // inParallel calls f(0), ..., f(n-1) on all processors. Of several errors it returns that of the smallest i, so that
@@ -24,7 +26,7 @@ func inParallel(ctx context.Context, n int, f func(i int) error) error {
 				if i >= failed.Load() || ctx.Err() != nil {
 					return
 				}
-				if err := f(int(i)); err != nil {
+				if err := guarded(func() error { return f(int(i)) }); err != nil {
 					mu.Lock()
 					if i < failed.Load() {
 						failed.Store(i)
@@ -42,22 +44,34 @@ func inParallel(ctx context.Context, n int, f func(i int) error) error {
 	return ctx.Err()
 }
 
+// guarded calls f, which may read a mapped file.
+func guarded(f func() error) (err error) {
+	defer mapped.Guard(&err)()
+	return f()
+}
+
 // runTasks calls run for each of some tasks, in about their order. Each worker has a goroutine, which hands its
 // worker to run: memory that calls of one goroutine may share.
 func runTasks[W any](ctx context.Context, workers []W, tasks int, run func(w *W, task int)) error {
 	var taken atomic.Int64
+	var fault atomic.Pointer[error]
 	var wg sync.WaitGroup
 	for i := range min(len(workers), tasks) {
 		wg.Go(func() {
 			for {
 				task := int(taken.Add(1)) - 1
-				if task >= tasks || ctx.Err() != nil {
+				if task >= tasks || ctx.Err() != nil || fault.Load() != nil {
 					return
 				}
-				run(&workers[i], task)
+				if err := guarded(func() error { run(&workers[i], task); return nil }); err != nil {
+					fault.Store(&err)
+				}
 			}
 		})
 	}
 	wg.Wait()
+	if err := fault.Load(); err != nil {
+		return *err
+	}
 	return ctx.Err()
 }

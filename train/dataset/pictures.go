@@ -10,8 +10,11 @@ import (
 	"bytes"
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"image/color"
+	"maps"
+	"path"
 	"slices"
 	"strings"
 	"sync"
@@ -45,6 +48,10 @@ type entry struct {
 	path string // for errors
 	size int64
 	seq  int // its place in the collection
+	// hidden tells of a file or folder that is passed over for its name. Nothing but name is set then.
+	hidden bool
+	// link is what a link in an archive leads to: a path below the root. Nothing but name, path and seq is set then.
+	link string
 	// read returns the first limit bytes, or all if there are fewer.
 	read func(limit int64) ([]byte, error)
 }
@@ -52,6 +59,7 @@ type entry struct {
 // surveyed is what the header of a picture says.
 type surveyed struct {
 	name, path string
+	data       string // the name of the file whose data it is, which is another where it is a link
 	size       int64
 	seq        int
 	encoding   *encoding
@@ -63,19 +71,28 @@ type surveyed struct {
 type gallery struct {
 	o       *opener
 	parts   []collection
-	found   []surveyed       // in the order of the images
-	index   []map[string]int // for each part: the name of a picture -> its place in found
-	skipped []string         // names of files that are no pictures
+	found   []surveyed         // in the order of the images
+	index   []map[string][]int // for each part: the name of a file -> the places in found that have its data
+	skipped []string           // files that are no pictures, with what they are where that is worth a word
+	hidden  []string           // names of hidden files and folders
+	lost    []string           // links that lead to no picture
+	damaged []*damagedPicture
 }
 
 // readPictures reads collections as one set.
 func (o *opener) readPictures(parts []collection) (*pixels, error) {
 	g := &gallery{o: o, parts: parts}
 	key := fmt.Sprintf("crop %s size %s channels %s\n", o.Crop, o.Size, o.Channels)
+	if o.White != "" {
+		key += "white " + o.White + "\n"
+	}
+	if o.skips() {
+		key += "damaged skip\n"
+	}
 	for _, p := range parts {
 		key += p.place() + "\n" + p.identity()
 	}
-	return o.cached(key, func(newStore func(pixels) (*pixelStore, error)) error {
+	return o.cached(key, false, func(newStore func(pixels) (*pixelStore, error)) error {
 		if err := g.survey(); err != nil {
 			return err
 		}
@@ -83,104 +100,189 @@ func (o *opener) readPictures(parts []collection) (*pixels, error) {
 		if err != nil {
 			return err
 		}
-		s, err := newStore(pixels{
-			N: len(g.found), H: shape.h, W: shape.w, C: g.chooseChannels(), Kind: g.describe(), Note: g.describeSkipped(),
-		})
+		s, err := newStore(pixels{N: len(g.found), H: shape.h, W: shape.w, C: g.chooseChannels(), Kind: g.describe()})
 		if err != nil {
 			return err
 		}
-		return g.decode(s)
+		if err := g.decode(s); err != nil {
+			return err
+		}
+		s.Note = g.describePassed()
+		return nil
 	})
 }
+
+// skips tells whether damaged pictures are passed over.
+func (s Settings) skips() bool { return s.Damaged == "skip" }
 
 // survey reads the headers of all pictures.
 func (g *gallery) survey() error {
 	var mu sync.Mutex
 	looked := 0
 	for i, part := range g.parts {
-		found := map[string]surveyed{}
+		found, links := map[string]surveyed{}, map[string]entry{}
 		err := part.walk(g.o.ctx, func(e entry) error {
-			s, ok, err := readHeader(e)
-			if err != nil {
-				return err
+			if e.hidden || e.link != "" {
+				mu.Lock()
+				defer mu.Unlock()
+				if e.hidden {
+					g.hidden = append(g.hidden, e.name)
+				} else {
+					links[e.name] = e
+				}
+				return nil
 			}
+			s, what, err := readHeader(e)
 			mu.Lock()
 			defer mu.Unlock()
+			var d *damagedPicture
+			if errors.As(err, &d) {
+				g.damaged = append(g.damaged, d)
+			} else if err != nil {
+				return err
+			}
 			looked++
 			g.o.reportProgress(looked, 0)
-			if before, twice := found[e.name]; ok && (!twice || before.seq < e.seq) {
+			if before, twice := found[e.name]; s.encoding != nil && (!twice || before.seq < e.seq) {
 				found[e.name] = s // an archive may hold a name twice: the last one counts, as when it is unpacked
-			} else if !ok {
-				g.skipped = append(g.skipped, e.name)
+			} else if s.encoding == nil && err == nil {
+				name := shorten(path.Base(e.name))
+				if what != "" {
+					name += ": " + what
+				}
+				g.skipped = append(g.skipped, name)
 			}
 			return nil
 		})
 		if err != nil {
 			return err
 		}
-		names := make([]string, 0, len(found))
-		for name := range found {
-			names = append(names, name)
-		}
-		slices.Sort(names)
-		g.index = append(g.index, map[string]int{})
-		for _, name := range names {
-			g.index[i][name] = len(g.found)
-			g.found = append(g.found, found[name])
+		g.follow(links, found)
+		g.index = append(g.index, map[string][]int{})
+		for _, name := range slices.Sorted(maps.Keys(found)) {
+			s := found[name]
+			g.index[i][s.data] = append(g.index[i][s.data], len(g.found))
+			g.found = append(g.found, s)
 		}
 	}
-	slices.Sort(g.skipped)
-	if len(g.found) == 0 {
-		if len(g.skipped) == 0 {
-			return fmt.Errorf("%s: expected %s pictures, found no file; copy the pictures into it", g.o.Spec,
-				encodingNames("or"))
-		}
-		return fmt.Errorf("%s: expected %s pictures, found only other files (%s); convert the pictures to PNG, "+
-			"or give another place", g.o.Spec, encodingNames("or"), baseNames(g.skipped))
+	slices.SortFunc(g.skipped, func(a, b string) int { // those with a word first
+		return cmp.Or(strings.Count(b, ": ")-strings.Count(a, ": "), strings.Compare(a, b))
+	})
+	if len(g.found) > 0 {
+		return nil
 	}
-	return nil
+	switch {
+	case len(g.damaged) > 0:
+		return g.damage(0)
+	case len(g.skipped) == 0:
+		return fmt.Errorf("%s: expected %s pictures, found no file; copy the pictures into it", g.o.Spec,
+			encodingNames("or"))
+	}
+	return fmt.Errorf("%s: expected %s pictures, found only other files (%s); convert the pictures to PNG, "+
+		"or give another place", g.o.Spec, encodingNames("or"), listNames(g.skipped))
 }
 
-// readHeader reads the header of a picture. ok is false for a file that is none.
-func readHeader(e entry) (s surveyed, ok bool, err error) {
+// follow adds what the links of an archive lead to: a picture in it, also by way of other links.
+func (g *gallery) follow(links map[string]entry, found map[string]surveyed) {
+	targets := map[string]surveyed{}
+	for name, e := range links {
+		at := e.link
+		for range 40 { // as many as Linux follows
+			if next, ok := links[at]; ok {
+				at = next.link
+			}
+		}
+		if s, ok := found[at]; ok {
+			s.name, s.path = name, e.path
+			targets[name] = s
+		} else {
+			g.lost = append(g.lost, name)
+		}
+	}
+	for name, s := range targets {
+		if _, file := found[name]; !file {
+			found[name] = s
+		}
+	}
+}
+
+// damage is the error for all damaged pictures, of which there are more among the others that were not looked at.
+func (g *gallery) damage(whole int) error {
+	slices.SortFunc(g.damaged, func(a, b *damagedPicture) int { return strings.Compare(a.path, b.path) })
+	if len(g.damaged) == 1 {
+		return g.damaged[0]
+	}
+	var list []string
+	for i, d := range g.damaged {
+		if i == maxListed {
+			list = append(list, fmt.Sprintf("and %d more", len(g.damaged)-i))
+			break
+		}
+		list = append(list, d.path+": "+d.found)
+	}
+	return fmt.Errorf("%s: expected whole pictures, found %d damaged ones beside %d whole ones (%s); copy or download "+
+		"them again, remove them, or pass them over with `damaged` skip", g.o.Spec, len(g.damaged), whole,
+		strings.Join(list, "; "))
+}
+
+// maxListed is how many damaged pictures an error lists.
+const maxListed = 20
+
+// readHeader reads the header of a picture. A file that is none has no encoding; what says for people what it is, where
+// its name or its content promised a picture.
+func readHeader(e entry) (s surveyed, what string, err error) {
 	data, err := e.read(surveyBytes)
 	if err != nil {
-		return s, false, err
+		return s, "", err
 	}
 	enc := encodingOf(data)
 	if enc == nil {
-		return s, false, nil
+		what = whatIs(e.name, data, e.size)
+		if !namedPicture(e.name) && !strings.HasPrefix(what, "a picture") {
+			what = ""
+		}
+		return s, what, nil
 	}
-	s = surveyed{name: e.name, path: e.path, size: e.size, seq: e.seq, encoding: enc}
+	s = surveyed{name: e.name, path: e.path, data: e.name, size: e.size, seq: e.seq, encoding: enc}
 	if e.size > maxFile {
-		return s, false, fmt.Errorf("%s: expected a picture in a file of at most %d MiB, found %d MiB; make it smaller",
+		return surveyed{}, "", fmt.Errorf("%s: expected a picture in a file of at most %d MiB, found %d MiB; make it smaller",
 			e.path, maxFile>>20, e.size>>20)
 	}
 	c, err := enc.decodeConfig(bytes.NewReader(data))
 	if err != nil && e.size > int64(len(data)) {
 		if data, err = e.read(maxFile); err != nil {
-			return s, false, err
+			return surveyed{}, "", err
 		}
 		c, err = enc.decodeConfig(bytes.NewReader(data))
 	}
 	if err != nil {
-		return s, false, enc.damaged(e.path, err)
+		return surveyed{}, "", enc.damaged(e.path, err)
+	}
+	if enc.unread != nil {
+		if err := enc.unread(data); err != nil {
+			return surveyed{}, "", enc.damaged(e.path, err)
+		}
 	}
 	pixels := int64(c.Width) * int64(c.Height)
 	switch {
-	case pixels > e.size*deflateRatio: // no JPEG shrinks more either: a block of 64 pixels takes a bit at least
-		return s, false, fmt.Errorf("%s: expected %dx%d pixels as its header says, found %d bytes, which cannot hold them; "+
-			"copy or download the file again", e.path, c.Width, c.Height, e.size)
+	case enc.density != nil && pixels > e.size*enc.density(data):
+		return surveyed{}, "", &damagedPicture{path: e.path, expected: fmt.Sprintf("%dx%d pixels as its header says", c.Width,
+			c.Height), found: fmt.Sprintf("%d bytes, which cannot hold them", e.size), todo: "copy or download the file again"}
 	case pixels > maxPixels:
-		return s, false, fmt.Errorf("%s: expected a picture of at most %d million pixels, found %dx%d; make it smaller",
+		return surveyed{}, "", fmt.Errorf("%s: expected a picture of at most %d million pixels, found %dx%d; make it smaller",
 			e.path, maxPixels/1_000_000, c.Width, c.Height)
 	}
 	s.shape = size{c.Height, c.Width}
+	if enc.exifLast != nil && enc.exifLast(data) && e.size > int64(len(data)) {
+		if data, err = e.read(maxFile); err != nil {
+			return surveyed{}, "", err
+		}
+	}
 	if enc.orientation(data) >= 5 {
 		s.shape = size{c.Width, c.Height}
 	}
 	s.grey = isGreyModel(c.ColorModel) || enc.isGrey != nil && enc.isGrey(data)
-	return s, true, nil
+	return s, "", nil
 }
 
 // isGreyModel tells whether a colour model, which may be a palette, has greys alone.
@@ -267,12 +369,68 @@ func (g *gallery) describe() string {
 	return text
 }
 
-// describeSkipped says for people which files were passed over.
-func (g *gallery) describeSkipped() string {
-	if len(g.skipped) == 0 {
-		return ""
+// describePassed says for people what was passed over, and which folders were not.
+func (g *gallery) describePassed() string {
+	var says []string
+	if len(g.damaged) > 0 {
+		var names []string
+		for _, d := range g.damaged {
+			names = append(names, d.path)
+		}
+		slices.Sort(names)
+		says = append(says, fmt.Sprintf("%d damaged pictures passed over (%s)", len(names), shortNames(names)))
 	}
-	return fmt.Sprintf("%d other files passed over, no %s (%s)", len(g.skipped), encodingNames("or"), baseNames(g.skipped))
+	if len(g.skipped) > 0 {
+		says = append(says, fmt.Sprintf("%d other files passed over, no %s (%s)", len(g.skipped), encodingNames("or"),
+			listNames(g.skipped)))
+	}
+	if len(g.lost) > 0 {
+		slices.Sort(g.lost)
+		says = append(says, fmt.Sprintf("%d links passed over, which lead to no picture in it (%s)", len(g.lost),
+			shortNames(g.lost)))
+	}
+	if len(g.hidden) > 0 {
+		slices.Sort(g.hidden)
+		says = append(says, fmt.Sprintf("%d files and folders of the system passed over (%s)", len(g.hidden),
+			shortNames(g.hidden)))
+	}
+	if len(g.parts) == 1 {
+		if folders := topFolders(g.found); len(folders) > 1 {
+			name := "name one"
+			if g.parts[0].place() != "folder" {
+				name = "unpack it and name one"
+			}
+			says = append(says, fmt.Sprintf("pictures of all folders are taken (%s); %s to learn it alone",
+				listNames(folders), name))
+		}
+	}
+	return strings.Join(says, "; ")
+}
+
+// topFolders lists the folders that pictures are in, with their numbers: those at the first depth where they part.
+func topFolders(found []surveyed) []string {
+	if len(found) == 0 {
+		return nil
+	}
+	common := path.Dir(found[0].name) + "/"
+	for _, s := range found {
+		for common != "./" && !strings.HasPrefix(s.name, common) {
+			common = path.Dir(path.Dir(common)) + "/"
+		}
+	}
+	count := map[string]int{}
+	for _, s := range found {
+		folder, _, ok := strings.Cut(strings.TrimPrefix(s.name, common), "/")
+		if !ok {
+			folder = "the folder itself"
+		}
+		count[shorten(folder)]++
+	}
+	var list []string
+	for _, name := range slices.Sorted(maps.Keys(count)) {
+		list = append(list, fmt.Sprintf("%s %d", name, count[name]))
+	}
+	return list
 }
 
 // decode decodes all pictures into the store.
@@ -284,14 +442,18 @@ func (g *gallery) decode(s *pixelStore) error {
 	sem := semaphore.NewWeighted(maxPixels)
 	var done atomic.Int64
 	var mu sync.Mutex
+	var bad []int // places in found of damaged pictures
 	for i, part := range g.parts {
-		count := 0
+		expected, count := 0, 0
+		for _, places := range g.index[i] {
+			expected += len(places)
+		}
 		err := part.walk(g.o.ctx, func(e entry) error {
-			at, ok := g.index[i][e.name]
-			if !ok {
+			places := g.index[i][e.name]
+			if len(places) == 0 || e.hidden || e.link != "" {
 				return nil
 			}
-			of := g.found[at]
+			of := g.found[places[0]]
 			if e.size != of.size || e.seq != of.seq {
 				// An earlier file of that name in the archive; or it has changed, and then the count below is too small.
 				return nil
@@ -306,25 +468,44 @@ func (g *gallery) decode(s *pixelStore) error {
 				return err
 			}
 			row := make([]byte, s.row)
-			if err := t.applyToPicture(row, data, of); err != nil {
+			has, err := t.applyToPicture(row, data, of)
+			var d *damagedPicture
+			if err != nil && !errors.As(err, &d) {
 				return err
 			}
-			if err := s.put(at, row); err != nil {
-				return err
+			for _, at := range places {
+				if err := s.put(at, row); err != nil {
+					return err
+				}
 			}
 			mu.Lock()
 			defer mu.Unlock()
-			count++
+			if d != nil {
+				g.damaged = append(g.damaged, d)
+				bad = append(bad, places...)
+			}
+			s.Values = s.Values.or(has)
+			count += len(places)
 			g.o.reportProgress(int(done.Add(1)), len(g.found))
 			return nil
 		})
 		if err != nil {
 			return err
 		}
-		if count < len(g.index[i]) {
+		if count < expected {
 			return fmt.Errorf("%s: expected files that stay as they are, but they changed while they were read (%d pictures, "+
-				"then %d); start again when they are complete", g.o.Spec, len(g.index[i]), count)
+				"then %d); start again when they are complete", g.o.Spec, expected, count)
 		}
 	}
-	return nil
+	switch whole := len(g.found) - len(bad); {
+	case len(g.damaged) == 0:
+		return nil
+	case !g.o.skips() || whole == 0:
+		return g.damage(whole)
+	}
+	slices.Sort(bad)
+	for i, at := range bad {
+		g.found = slices.Delete(g.found, at-i, at-i+1)
+	}
+	return s.remove(bad)
 }

@@ -111,12 +111,24 @@ func tarOf(t *testing.T, files map[string][]byte) []byte {
 	return b.Bytes()
 }
 
+// inV7 makes a TAR one of the oldest form, whose headers have neither a mark nor what comes after it.
+func inV7(b []byte) []byte {
+	for at := 0; at+tarBlock <= len(b); at += tarBlock {
+		if h := b[at : at+tarBlock]; string(h[257:262]) == "ustar" {
+			clear(h[257:])
+			copy(h[148:], fmt.Sprintf("%06o\x00 ", tarSum(h)))
+		}
+	}
+	return b
+}
+
 // A folder and archives of it are the same data, in the order of the names; what is no picture is told.
 func TestPicturesPlaces(t *testing.T) {
 	files := fourPictures(t)
 	folder := write(t, files)
-	archives := write(t, map[string][]byte{"a.zip": zipOf(t, files, nil), "a.tar": tarOf(t, files),
-		"a.tar.gz": gzipped(t, tarOf(t, files)), "only/x.bin": zipOf(t, files, nil)})
+	archives := write(t, map[string][]byte{"a.zip": zipOf(t, files, nil), "a.tar": tarOf(t, files), "v7.tar": inV7(tarOf(t, files)),
+		"v7.tar.gz": gzipped(t, inV7(tarOf(t, files))),
+		"a.tar.gz":  gzipped(t, tarOf(t, files)), "only/x.bin": zipOf(t, files, nil)})
 	want := open(t, folder, Settings{})
 	if want.N != 4 || shape(&want.Data) != "6x8x3" {
 		t.Fatalf("got %s", want.Name)
@@ -126,10 +138,8 @@ func TestPicturesPlaces(t *testing.T) {
 			t.Errorf("image %d has blue %d, expected %d", i, b, blue)
 		}
 	}
-	for _, place := range []string{"a.zip", "a.tar", "a.tar.gz", "only", "only/x.bin"} {
-		var notes []string
-		s, err := Source{Spec: filepath.Join(archives, place),
-			Note: func(l string) { notes = append(notes, l) }}.Open(context.Background())
+	for _, place := range []string{"a.zip", "a.tar", "v7.tar", "v7.tar.gz", "a.tar.gz", "only", "only/x.bin"} {
+		s, err := Open(filepath.Join(archives, place), 1)
 		if err != nil {
 			t.Error(err)
 			continue
@@ -137,8 +147,8 @@ func TestPicturesPlaces(t *testing.T) {
 		if s.Sum != want.Sum || !bytes.Equal(s.U8, want.U8) {
 			t.Errorf("%s: other images than those of the folder", place)
 		}
-		if len(notes) != 1 || !strings.Contains(notes[0], "1 other files passed over, no PNG or JPEG (notes.txt)") {
-			t.Errorf("%s: notes %q", place, notes)
+		if len(s.Notes) != 1 || !strings.Contains(s.Notes[0], "1 other files passed over, no PNG, JPEG or WebP (notes.txt)") {
+			t.Errorf("%s: notes %q", place, s.Notes)
 		}
 	}
 	some := open(t, filepath.Join(folder, "c.png")+","+filepath.Join(folder, "b", "2.png"), Settings{})
@@ -162,6 +172,10 @@ func TestPictureKinds(t *testing.T) {
 		{"palette.png", 3, [3]byte{200, 40, 40}, [3]byte{40, 60, 180}, [3]byte{200, 40, 40}, 2},
 		{"grey16.png", 1, [3]byte{0x12}, [3]byte{0xfe}, [3]byte{0x12}, 0},
 		{"alpha.png", 3, [3]byte{200, 40, 40}, [3]byte{147, 157, 217}, [3]byte{255, 255, 255}, 1},
+		{"lossy.webp", 3, [3]byte{200, 40, 40}, [3]byte{40, 60, 180}, [3]byte{200, 40, 40}, 4},
+		{"lossless.webp", 3, [3]byte{200, 40, 40}, [3]byte{40, 60, 180}, [3]byte{200, 40, 40}, 0},
+		{"alpha.webp", 3, [3]byte{200, 40, 40}, [3]byte{147, 157, 217}, [3]byte{255, 255, 255}, 1},
+		{"turned.webp", 3, [3]byte{200, 40, 40}, [3]byte{40, 60, 180}, [3]byte{200, 40, 40}, 0},
 		{"greyalpha.png", 1, [3]byte{100}, [3]byte{100}, [3]byte{255}, 0},
 	} {
 		s := open(t, filepath.Join("testdata", c.file), Settings{})
@@ -182,12 +196,35 @@ func TestPictureKinds(t *testing.T) {
 			}
 		}
 	}
-	if s := open(t, "testdata", Settings{Channels: "grey"}); s.N != 7 || s.C != 1 {
+	if s := open(t, "testdata", Settings{Channels: "grey", Size: "8x16"}); s.N != 12 || s.C != 1 {
 		t.Errorf("all as grey: %s", s.Name)
 	}
 	if s := open(t, filepath.Join("testdata", "grey16.png"), Settings{Channels: "colour"}); s.C != 3 || s.U8[0] != 0x12 ||
 		s.U8[2] != 0x12 {
 		t.Errorf("grey as colour: %s", s.Name)
+	}
+}
+
+// Blank pages of few bits a pixel, which deflate shrinks to next to nothing, are whole, and so is a blank WebP.
+func TestBlankPages(t *testing.T) {
+	palette := color.Palette{color.White, color.Black}
+	for bits, colours := range map[int]int{1: 2, 2: 4, 4: 16} {
+		for len(palette) < colours {
+			palette = append(palette, color.Gray{uint8(len(palette))})
+		}
+		page := image.NewPaletted(image.Rect(0, 0, 2480, 1754), palette[:colours])
+		b := pngOf(t, page)
+		if b[24] != byte(bits) {
+			t.Fatalf("%d bits", b[24])
+		}
+		file := filepath.Join(write(t, map[string][]byte{"page.png": b}), "page.png")
+		if s := open(t, file, Settings{Size: "16"}); s.U8[0] != 255 {
+			t.Errorf("%d bits, %d bytes: %s", bits, len(b), s.Name)
+		}
+	}
+	// A lossless WebP of 2000x2000 pixels of one colour takes 38 bytes.
+	if s := open(t, filepath.Join("testdata", "blank", "blank.webp"), Settings{Size: "16"}); s.N != 1 || s.U8[0] != 255 {
+		t.Errorf("%s", s.Name)
 	}
 }
 
@@ -368,6 +405,14 @@ func TestBadPictures(t *testing.T) {
 	copy(huge[sof+5:], []byte{0xff, 0xff, 0xff, 0xff})
 	corrupt := slices.Clone(good)
 	corrupt[len(corrupt)-20] ^= 0x55
+	webp, err := os.ReadFile(filepath.Join("testdata", "lossy.webp"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	animated := []byte("RIFF\x20\x00\x00\x00WEBPVP8X\x0a\x00\x00\x00\x02\x00\x00\x00\x07\x00\x00\x07\x00\x00ANIM")
+	oneBit := pngHeader(10000, 10000)
+	oneBit[24], oneBit[25] = 1, 0
+	binary.BigEndian.PutUint32(oneBit[29:], crc32.ChecksumIEEE(oneBit[12:29]))
 	blank := make([]byte, 4<<20)
 	copy(blank, pngHeader(1<<15, 1<<13))
 	encrypted := zipOf(t, map[string][]byte{"a.png": good}, func(h *zip.FileHeader) { h.Flags |= 1 })
@@ -405,13 +450,16 @@ func TestBadPictures(t *testing.T) {
 		{"PNG header cut short", map[string][]byte{"a.png": good[:20], "b.png": good}, "F", Settings{}, "F/a.png: expected a whole PNG picture, found one that is cut short"},
 		{"JPEG cut short", map[string][]byte{"a.jpg": photo[:len(photo)-40]}, "F", Settings{}, "F/a.jpg: expected a whole JPEG picture, found damage (invalid JPEG format: short Huffman data)"},
 		{"PNG damaged", map[string][]byte{"a.png": corrupt}, "F", Settings{}, "F/a.png: expected a whole PNG picture, found damage"},
-		{"named as a picture", map[string][]byte{"a.png": []byte("no picture")}, "F", Settings{}, "F: expected PNG or JPEG pictures, found only other files (a.png)"},
+		{"animated WebP", map[string][]byte{"a.webp": animated}, "F/a.webp", Settings{}, "F/a.webp: expected a whole WebP picture, found a kind that is not read (an animation)"},
+		{"WebP cut short", map[string][]byte{"a.webp": webp[:len(webp)-20]}, "F", Settings{}, "F/a.webp: expected a whole WebP picture, found"},
+		{"PNG of one bit that claims too much", map[string][]byte{"a.png": append(oneBit, 1)}, "F/a.png", Settings{Size: "8"}, "F/a.png: expected 10000x10000 pixels as its header says, found 34 bytes, which cannot hold them"},
+		{"named as a picture", map[string][]byte{"a.png": []byte("no picture")}, "F", Settings{}, "F: expected PNG, JPEG or WebP pictures, found only other files (a.png: text)"},
 		{"encrypted ZIP", map[string][]byte{"a.zip": encrypted}, "F/a.zip", Settings{}, "F/a.zip: a.png: expected a file without a password, found an encrypted one; unpack the ZIP"},
 		{"ZIP that claims too much", map[string][]byte{"a.zip": claims}, "F/a.zip", Settings{}, "F/a.zip: expected 1073741824 bytes in it as its headers say, found a ZIP of"},
 		{"ZIP of another method", map[string][]byte{"a.zip": method}, "F/a.zip", Settings{}, "F/a.zip: a.png: expected a file stored or deflated, found compression method 99"},
 		{"ZIP cut short", map[string][]byte{"a.zip": wholeZIP[:len(wholeZIP)-30]}, "F/a.zip", Settings{}, "F/a.zip: expected a whole ZIP, found damage"},
-		{"empty ZIP", map[string][]byte{"a.zip": zipOf(t, nil, nil)}, "F/a.zip", Settings{}, "a.zip: expected PNG or JPEG pictures, found no file"},
-		{"ZIP of text", map[string][]byte{"a.zip": zipOf(t, map[string][]byte{"x.txt": []byte("x")}, nil)}, "F/a.zip", Settings{}, "a.zip: expected PNG or JPEG pictures, found only other files (x.txt)"},
+		{"empty ZIP", map[string][]byte{"a.zip": zipOf(t, nil, nil)}, "F/a.zip", Settings{}, "a.zip: expected PNG, JPEG or WebP pictures, found no file"},
+		{"ZIP of text", map[string][]byte{"a.zip": zipOf(t, map[string][]byte{"x.txt": []byte("x")}, nil)}, "F/a.zip", Settings{}, "a.zip: expected PNG, JPEG or WebP pictures, found only other files (x.txt)"},
 		{"ZIP in gzip", map[string][]byte{"a.zip.gz": gzipped(t, wholeZIP)}, "F/a.zip.gz", Settings{}, "F/a.zip.gz: expected a ZIP as it is, found one in gzip; unpack it"},
 		{"TAR cut short", map[string][]byte{"a.tar": wholeTAR[:560]}, "F/a.tar", Settings{}, "F/a.tar: expected a whole TAR, found damage"},
 		{"TAR that claims too much", map[string][]byte{"a.tar": bigTAR}, "F/a.tar", Settings{}, "F/a.tar: ./a.png: expected a picture in a file of at most 256 MiB, found 8191 MiB"},
@@ -510,7 +558,7 @@ func TestFilesThatChange(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			c = fileList{list, "folder"}
+			c = list
 		} else {
 			changed = filepath.Join(write(t, map[string][]byte{name: content}), name)
 			s, err := openFile(changed)

@@ -4,6 +4,7 @@ package dataset
 
 import (
 	"fmt"
+	"math"
 	"slices"
 	"strconv"
 	"strings"
@@ -17,7 +18,11 @@ type Settings struct {
 	Crop     string `yaml:"crop,omitempty"`     // N or HxW: the middle of each image, in its own pixels
 	Size     string `yaml:"size,omitempty"`     // N or HxW: the middle of that aspect, after Crop, is scaled to this
 	Channels string `yaml:"channels,omitempty"` // "grey" or "colour"; "": grey if every image is
+	White    string `yaml:"white,omitempty"`    // the value that is white; "": 255, or what the type of the values says
 	Layout   string `yaml:"layout,omitempty"`   // of NPY in four dimensions: "nhwc" or "nchw"; "": by the size of C
+
+	// Of pictures: "skip" passes damaged ones over, "stop" or "" stops at them.
+	Damaged string `yaml:"damaged,omitempty"`
 
 	// Of tables:
 	Columns string `yaml:"columns,omitempty"` // names, numbers from 1 and ranges, with commas; "": all
@@ -40,7 +45,9 @@ func (s Settings) rules() []settingRule {
 		{"crop", s.Crop, checkSize, "image files"},
 		{"size", s.Size, checkSize, "image files"},
 		{"channels", s.Channels, oneOf("grey", "colour"), "image files"},
+		{"white", s.White, checkWhite, "image files"},
 		{"layout", s.Layout, oneOf("nhwc", "nchw"), "NPY images of four dimensions"},
+		{"damaged", s.Damaged, oneOf("skip", "stop"), "pictures"},
 		{"standardize", s.Standardize, oneOf("columns", "whiten", "none"), "vectors from files"},
 		{"columns", s.Columns, checkNothing, "tables (CSV)"},
 		{"header", s.Header, oneOf("yes", "no"), "tables (CSV)"},
@@ -81,6 +88,24 @@ func oneOf(words ...string) func(key, value string) error {
 func checkSize(key, value string) error {
 	_, err := parseSize(key, value)
 	return err
+}
+
+func checkWhite(key, value string) error {
+	_, err := parseWhite(value)
+	return err
+}
+
+// parseWhite reads the setting white; 0 stands for none.
+func parseWhite(text string) (float64, error) {
+	if text == "" {
+		return 0, nil
+	}
+	v, err := strconv.ParseFloat(text, 64)
+	if err != nil || !(v > 0) || math.IsInf(v, 0) {
+		return 0, setting.Errorf("white", "is %q: expected a positive number, such as 1 for images of 0 and 1, or 4095 for "+
+			"12 bits", text)
+	}
+	return v, nil
 }
 
 // checkNothing is the check of a setting that only the data can judge.

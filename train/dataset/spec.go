@@ -15,10 +15,11 @@ import (
 //
 //	glyphs          20,000 digits 28x28x1, drawn from the seed with the Go fonts; "" means the same
 //	toy:NAME        50,000 points in the plane, drawn from the seed; [Toys] lists the names
-//	FOLDER          of pictures, at any depth; or with one file of IDX images (MNIST, Fashion-MNIST), CIFAR-10 binary
-//	                batches (the training images in it), or one archive, array or table
-//	FILE            PNG or JPEG, a ZIP or TAR of such, IDX, a CIFAR-10 batch, an NPY array of images or vectors, or a
-//	                table of numbers (CSV); IDX, NPY, TAR and tables also compressed with gzip or bzip2
+//	FOLDER          of pictures, at any depth; or with one file of IDX images (MNIST, Fashion-MNIST), CIFAR-10 or
+//	                CIFAR-100 binary files (the training images in it), or one archive, array or table
+//	FILE            PNG, JPEG or WebP, a ZIP or TAR of such, IDX, a CIFAR-10 batch, an NPY array of images or vectors, or
+//	                a table of numbers (CSV), or a ZIP (NPZ) or TAR with one of these; IDX, NPY, TAR and tables also
+//	                compressed with gzip or bzip2
 //	PATH,PATH,...   several of one kind, in this order
 //
 // Files are told apart by their content, not by their names.

@@ -43,7 +43,7 @@ func (s *Set) Split(seed uint64, n int) (train, heldOut *Set) {
 		row    int
 	}
 	order := make([]numbered, s.N)
-	inParallel(context.Background(), runtime.GOMAXPROCS(0), func(w int) error { // which cannot fail
+	err := inParallel(context.Background(), runtime.GOMAXPROCS(0), func(w int) error {
 		for i := w; i < s.N; i += runtime.GOMAXPROCS(0) {
 			h := s.hash(i)
 			b := kernels.Philox([2]uint32{uint32(seed), uint32(seed >> 32)},
@@ -52,6 +52,9 @@ func (s *Set) Split(seed uint64, n int) (train, heldOut *Set) {
 		}
 		return nil
 	})
+	if err != nil {
+		panic(err) // a fault in a mapped file, see mapped.Guard
+	}
 	slices.SortFunc(order, func(a, b numbered) int {
 		return cmp.Or(cmp.Compare(a.number, b.number), cmp.Compare(a.row, b.row))
 	})

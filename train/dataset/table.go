@@ -1,5 +1,6 @@
 // Tables: text files of numbers, one row a line. The delimiter (comma, semicolon, tab, bar or spaces), a line of
-// names, a byte order mark, CRLF and quoted fields (RFC 4180) are recognised. Blank lines are passed over.
+// names, how numbers are written (numbers.go), and quoted fields (RFC 4180) are recognised. Blank lines and comments
+// are passed over. What is no row is in text.go.
 
 package dataset
 
@@ -14,96 +15,148 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"unicode/utf8"
 
 	"sigmaz/internal/setting"
 )
 
-const byteOrderMark = "\ufeff"
-
-// isTable recognises text: UTF-8 without control characters.
+// isTable recognises text.
 func isTable(f *dataFile) bool {
-	text := bytes.TrimPrefix(f.head, []byte(byteOrderMark))
-	if blank := bytes.TrimSpace(text); len(blank) == 0 || bytes.HasPrefix(blank, []byte("<")) {
-		return false
-	}
-	for len(text) > 0 {
-		r, n := utf8.DecodeRune(text)
-		if r == utf8.RuneError && n == 1 {
-			return len(text) < utf8.UTFMax // the head ends within a character
-		}
-		if r < ' ' && r != '\t' && r != '\r' && r != '\n' {
-			return false
-		}
-		text = text[n:]
-	}
-	return true
+	_, ok := textFormOf(f.head, f.whole)
+	return ok
 }
 
 // readTable reads the rows of a file. The first file decides the columns.
 func readTable(f *dataFile, set Settings, t *table) error {
-	if mark, _ := f.r.Peek(len(byteOrderMark)); string(mark) == byteOrderMark {
-		f.r.Discard(len(byteOrderMark))
-	}
-	head, _ := f.r.Peek(f.r.Size())
-	lines := newRecords(f.r, head)
-	first, err := lines.next()
+	text, form, head := newTextReader(f)
+	rows := newRecords(text, head)
+	first, err := rows.next()
 	if err == io.EOF {
-		return fmt.Errorf("%s: expected a table of numbers, found blank lines only; choose another file", f.path)
+		return fmt.Errorf("%s: expected a table of numbers, found blank lines and comments only; choose another file", f.path)
 	}
 	if err != nil {
-		return csvError(f.path, err)
+		return rows.error(f, err)
 	}
 	first = slices.Clone(first)
-	header := set.Header == "yes" || set.Header == "" && slices.ContainsFunc(first,
-		func(s string) bool { return !isNumber(s) })
-	number, err := t.setColumns(f.path, first, header, set.Columns)
+	var names []string // of all columns; nil: there is no header
+	header := set.Header == "yes" || set.Header == "" && rows.looksLikeNames(first)
+	commented := rows.split(text.last)
+	switch {
+	case set.Header != "no" && rows.allNumbers(first) && len(commented) == len(first) && !rows.allNumbers(commented):
+		names, header = commented, false // "# a b c", as numpy.savetxt writes it
+		text.passed--
+	case header:
+		names = first
+	}
+	number, err := t.setColumns(f.path, names, len(first), set.Columns)
 	if err != nil {
 		return err
 	}
 	row := first
 	if header {
-		row, err = lines.next()
+		row, err = rows.next()
 	}
-	for ; err == nil; row, err = lines.next() {
+	before := len(t.x)
+	for ; err == nil; row, err = rows.next() {
 		if len(row) != len(first) {
 			return fmt.Errorf("%s: line %d: expected %d fields as in the first line, found %d; mend the line", f.path,
-				lines.line(), len(first), len(row))
+				rows.line(), len(first), len(row))
 		}
 		for k, c := range number {
-			v, err := parseNumber(row[c-1])
+			v, err := rows.style.parse(row[c-1])
 			if err != nil {
-				return fmt.Errorf("%s: line %d, %s: expected a number, found %w", f.path, lines.line(), t.column(k), err)
+				return fmt.Errorf("%s: line %d, %s: expected a number, found %w", f.path, rows.line(), t.column(k), err)
 			}
 			t.x = append(t.x, v)
 		}
+		if err := t.checkMemory(f.path); err != nil {
+			return err
+		}
 	}
 	if err != io.EOF {
-		return csvError(f.path, err)
+		return rows.error(f, err)
 	}
+	t.tell(f, rows, form, first, names, header, t.x[before:], number)
 	return nil
 }
 
-// setColumns chooses the columns of a file by its first line and the setting columns, and returns their numbers in
-// this file, from 1. Those of another file than the first must be as many as the first file has, and have the same
-// names.
-func (t *table) setColumns(path string, first []string, header bool, columns string) ([]int, error) {
-	var names []string // of all columns
-	if header {
-		for i, s := range first {
-			s = strings.TrimSpace(s)
-			if i == 0 {
-				s = strings.TrimSpace(strings.TrimPrefix(s, "#")) // as numpy.savetxt writes it
-			}
-			names = append(names, s)
+// tell notes what was taken for what, and what was passed over. first is the fields of the first line that is neither
+// blank nor a comment, and x the values of the file.
+func (t *table) tell(f *dataFile, rows *records, form textForm, first, names []string, header bool, x []float64,
+	number []int) {
+	var says []string
+	if form.decoder != nil {
+		says = append(says, "text in "+form.name)
+	}
+	if rows.style.name != "" {
+		says = append(says, rows.style.name)
+	}
+	switch {
+	case header:
+		says = append(says, "the first line is the header ("+listNames(names)+")")
+	case names != nil:
+		says = append(says, "the comment before the first row is the header ("+listNames(names)+")")
+	case countsUp(first):
+		says = append(says, "no header: the first line ("+listNames(first)+") is learned as a row; "+
+			"if these are names, say `header` yes")
+	default:
+		says = append(says, "no header")
+	}
+	if n := rows.text.passed; n > 0 {
+		says = append(says, fmt.Sprintf("%d other lines that begin with # passed over", n))
+	}
+	if d := len(number); d > 1 && number[0] == 1 && countsRows(x, d) {
+		what := ""
+		switch {
+		case names == nil:
+		case strings.TrimSpace(names[0]) == "":
+			what = " (without a name)"
+		default:
+			what = fmt.Sprintf(" (%s)", shorten(names[0]))
+		}
+		says = append(says, fmt.Sprintf("column 1%s counts the rows and is learned like the others; `columns` 2-%d leaves "+
+			"it out", what, len(first)))
+	}
+	t.notes = append(t.notes, strings.Join(says, "; "))
+}
+
+// countsUp tells whether fields are whole numbers that count, such as years: they may be names.
+func countsUp(fields []string) bool {
+	for i, s := range fields {
+		a, err := strconv.Atoi(strings.TrimSpace(s))
+		if b, _ := strconv.Atoi(strings.TrimSpace(fields[0])); err != nil || a != b+i {
+			return false
 		}
 	}
-	number, err := chooseColumns(columns, names, len(first))
+	return len(fields) > 1
+}
+
+// countsRows tells whether the first of d columns goes up by 1 from row to row.
+func countsRows(x []float64, d int) bool {
+	for i := 0; i < len(x); i += d {
+		if x[i] != x[0]+float64(i/d) {
+			return false
+		}
+	}
+	return len(x) > 2*d && x[0] == math.Floor(x[0])
+}
+
+// setColumns chooses the columns of a file of some width by the names in it, nil if there are none, and the setting
+// columns. It returns their numbers in this file, from 1. Those of another file than the first must be as many as the
+// first file has, and have the same names.
+func (t *table) setColumns(path string, names []string, width int, columns string) ([]int, error) {
+	names = slices.Clone(names)
+	for i, s := range names {
+		names[i] = strings.TrimSpace(s)
+		if i == 0 { // where # is no mark of a comment, or in quotes
+			names[i] = strings.TrimSpace(strings.TrimPrefix(names[i], "#"))
+		}
+	}
+	number, err := chooseColumns(columns, names, width)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
 	var chosen []string
-	if header {
+	if names != nil {
 		for _, c := range number {
 			chosen = append(chosen, names[c-1])
 		}
@@ -118,39 +171,6 @@ func (t *table) setColumns(path string, first []string, header bool, columns str
 	return number, nil
 }
 
-func csvError(path string, err error) error {
-	var parse *csv.ParseError
-	if errors.As(err, &parse) {
-		return fmt.Errorf("%s: line %d: expected fields in quotes as RFC 4180 has them, found an error: %w; mend the line",
-			path, parse.Line, parse.Err)
-	}
-	return unreadable(path, err)
-}
-
-func isNumber(f string) bool {
-	_, err := strconv.ParseFloat(strings.TrimSpace(f), 64)
-	return err == nil || errors.Is(err, strconv.ErrRange)
-}
-
-// parseNumber reads a field. The error says what was found instead of a finite number, and what to do.
-func parseNumber(field string) (float64, error) {
-	f := strings.TrimSpace(field)
-	v, err := strconv.ParseFloat(f, 64)
-	switch {
-	case f == "":
-		return 0, errors.New("an empty field; fill it in, or remove the row or the column (`columns`)")
-	case err == nil && math.IsNaN(v), slices.Contains([]string{"na", "n/a", "null", "none", "?", "-"}, strings.ToLower(f)):
-		return 0, fmt.Errorf("%q, a missing value; fill it in, or remove the row or the column (`columns`)", f)
-	case errors.Is(err, strconv.ErrRange) || math.IsInf(v, 0):
-		return 0, fmt.Errorf("%q, which is not finite; mend it, or remove the row or the column (`columns`)", f)
-	case err != nil && isNumber(strings.Replace(f, ",", ".", 1)):
-		return 0, fmt.Errorf("%q with a decimal comma; write it with a point", f)
-	case err != nil:
-		return 0, fmt.Errorf("%q; name the columns of numbers with `columns`", shorten(f))
-	}
-	return v, nil
-}
-
 // shorten makes a piece of a file fit into a message: one line, at most 40 characters.
 func shorten(s string) string {
 	s = strings.Join(strings.Fields(s), " ")
@@ -160,22 +180,61 @@ func shorten(s string) string {
 	return s
 }
 
-// records reads the fields of a table, line by line.
+// records reads the fields of a table, row by row.
 type records struct {
-	csv  *csv.Reader    // for fields between delimiters
-	text *bufio.Scanner // for fields between spaces
-	at   int            // the number of the line that text is at
+	text    *textReader
+	style   numberStyle
+	comma   rune        // between fields; 0: spaces
+	csv     *csv.Reader // where there is a comma
+	spaced  *bufio.Scanner
+	at      int // the number of the line that spaced is at
+	passing int // lines before the first that csv sees
 }
 
 // newRecords chooses the delimiter by the first 20 lines: the one of ", ; tab |" that is on the most of them, the
-// earlier one of two alike; spaces where none is on any.
-func newRecords(r io.Reader, head []byte) *records {
+// earlier one of two alike; spaces where none is on any. A first line "sep=;" says what it is.
+func newRecords(text *textReader, head []byte) *records {
 	lines := strings.FieldsFunc(string(head), func(r rune) bool { return r == '\n' || r == '\r' })
 	if len(lines) > 1 && !bytes.HasSuffix(head, []byte("\n")) {
 		lines = lines[:len(lines)-1] // cut short
 	}
 	lines = slices.DeleteFunc(lines, func(l string) bool { return strings.TrimSpace(l) == "" })
-	lines = lines[:min(len(lines), 20)]
+	rows := slices.DeleteFunc(slices.Clone(lines), func(l string) bool { return isComment([]byte(l)) })
+	// Where most lines begin with #, it is part of the first column, such as a colour.
+	text.comments = 2*len(rows) >= len(lines)
+	if !text.comments {
+		rows = lines
+	}
+	r := &records{text: text}
+	if len(rows) > 0 && len(rows[0]) == 5 && strings.HasPrefix(rows[0], "sep=") {
+		r.comma = rune(rows[0][4])
+		rows = rows[1:]
+		text.next()
+		r.passing = 1
+	} else {
+		r.comma = delimiter(rows[:min(len(rows), 20)])
+	}
+	if r.comma == ' ' {
+		r.comma = 0
+		text.started = false
+		r.spaced = bufio.NewScanner(text)
+		r.spaced.Buffer(nil, maxRow+1)
+	} else {
+		text.quotes, text.started = true, false
+		r.csv = csv.NewReader(text)
+		r.csv.FieldsPerRecord, r.csv.ReuseRecord, r.csv.TrimLeadingSpace = -1, true, r.comma != '\t'
+		r.csv.Comma = r.comma
+	}
+	var fields []string
+	for _, l := range rows {
+		fields = append(fields, r.split(l)...)
+	}
+	r.style = styleOf(fields)
+	return r
+}
+
+// delimiter chooses the delimiter of some lines. A table of one column gets the comma.
+func delimiter(lines []string) rune {
 	best, comma, spaced := 0, rune(0), 0
 	for _, c := range ",;\t|" {
 		on := 0
@@ -184,8 +243,8 @@ func newRecords(r io.Reader, head []byte) *records {
 				on++
 			}
 		}
-		// "1,5;2,5" has both on every line: the comma is the decimal one then.
-		if on > best || on == best && on > 0 && comma == ',' && c == ';' {
+		// "1,5;2,5" and "1,5<tab>2,5" have both on every line: the comma is the decimal one then.
+		if on > best || on == best && on > 0 && comma == ',' && (c == ';' || c == '\t' && decimalCommas(lines)) {
 			best, comma = on, c
 		}
 	}
@@ -194,17 +253,71 @@ func newRecords(r io.Reader, head []byte) *records {
 			spaced++
 		}
 	}
-	if comma == 0 && spaced > 0 {
-		s := bufio.NewScanner(r)
-		s.Buffer(nil, 1<<24)
-		return &records{text: s}
+	switch {
+	case comma == ',' && spaced == len(lines) && decimalCommas(lines):
+		return ' '
+	case comma != 0:
+		return comma
+	case spaced > 0:
+		return ' '
 	}
-	c := csv.NewReader(r)
-	c.FieldsPerRecord, c.ReuseRecord, c.TrimLeadingSpace = -1, true, comma != '\t'
-	if comma != 0 {
-		c.Comma = comma
+	return ','
+}
+
+// decimalCommas tells whether, split at spaces, all fields with a comma in the lines are numbers with a decimal one.
+func decimalCommas(lines []string) bool {
+	found := false
+	for i, l := range lines {
+		for _, f := range strings.Fields(l) {
+			if strings.Contains(f, ",") {
+				if !decimalComma.isNumber(f) || strings.HasSuffix(f, ",") || strings.HasPrefix(f, ",") {
+					if i == 0 {
+						continue // a header
+					}
+					return false
+				}
+				found = true
+			}
+		}
 	}
-	return &records{csv: c}
+	return found
+}
+
+// split returns the fields of one line, nil if it has none.
+func (r *records) split(line string) []string {
+	if r.comma == 0 {
+		return strings.Fields(line)
+	}
+	c := csv.NewReader(strings.NewReader(line))
+	c.Comma, c.TrimLeadingSpace, c.FieldsPerRecord, c.LazyQuotes = r.comma, r.comma != '\t', -1, true
+	fields, _ := c.Read()
+	return fields
+}
+
+// looksLikeNames tells whether the fields of the first line are the names of columns: one of them is neither a number
+// nor a missing value. Names "", "0", "1", ... are those of pandas for columns that have none.
+func (r *records) looksLikeNames(first []string) bool {
+	for _, s := range first {
+		if !r.style.isNumber(s) && !isMissing(s) {
+			return true
+		}
+	}
+	return len(first) > 1 && strings.TrimSpace(first[0]) == "" && strings.TrimSpace(first[1]) == "0" &&
+		(len(first) == 2 || countsUp(first[1:]))
+}
+
+func (r *records) allNumbers(fields []string) bool {
+	return !slices.ContainsFunc(fields, func(s string) bool { return !r.style.isNumber(s) })
+}
+
+// error is the error for a row that could not be read.
+func (r *records) error(f *dataFile, err error) error {
+	var parse *csv.ParseError
+	if errors.As(err, &parse) {
+		return fmt.Errorf("%s: line %d: expected fields in quotes as RFC 4180 has them, found an error: %w; mend the line",
+			f.path, parse.Line+r.passing, parse.Err)
+	}
+	return err // of the text, which names the file
 }
 
 // unquoted returns a line without its quoted fields.
@@ -218,7 +331,7 @@ func unquoted(l string) string {
 	return b.String()
 }
 
-// next returns the fields of the next line that is not blank. The next call overwrites them.
+// next returns the fields of the next row. The next call overwrites them.
 func (r *records) next() ([]string, error) {
 	if r.csv != nil {
 		for {
@@ -229,16 +342,17 @@ func (r *records) next() ([]string, error) {
 			return f, err
 		}
 	}
-	for r.text.Scan() {
+	for r.spaced.Scan() {
 		r.at++
-		if f := strings.Fields(r.text.Text()); len(f) > 0 {
-			if f[0] == "#" { // the mark of a comment before a line of names
-				f = f[1:]
-			}
+		f := strings.Fields(r.spaced.Text())
+		if i := slices.IndexFunc(f, func(s string) bool { return isComment([]byte(s)) }); i >= 0 && r.text.comments {
+			f = f[:i]
+		}
+		if len(f) > 0 {
 			return f, nil
 		}
 	}
-	if err := r.text.Err(); err != nil {
+	if err := r.spaced.Err(); err != nil {
 		return nil, err
 	}
 	return nil, io.EOF
@@ -248,9 +362,9 @@ func (r *records) next() ([]string, error) {
 func (r *records) line() int {
 	if r.csv != nil {
 		line, _ := r.csv.FieldPos(0)
-		return line
+		return line + r.passing
 	}
-	return r.at
+	return r.at + r.passing
 }
 
 // chooseColumns reads the setting columns: names, numbers from 1 and ranges of numbers, with commas between. An item
@@ -323,5 +437,5 @@ func inBrackets(names []string) string {
 	if len(names) == 0 {
 		return ""
 	}
-	return " (" + baseNames(names) + ")"
+	return " (" + listNames(names) + ")"
 }

@@ -1,5 +1,6 @@
 // Transforms: how a decoded picture becomes an image of the data set, in this order.
 //
+//	values   255 v / white of each value v (values.go), where the setting white says which one is white
 //	white    laid over white where it is transparent
 //	upright  turned and mirrored by its EXIF orientation
 //	crop     cut to the middle HxW pixels, at the offsets (h-H)/2 and (w-W)/2 rounded down (the setting crop)
@@ -24,8 +25,9 @@ import (
 
 // transform makes images of one size and number of channels.
 type transform struct {
-	crop, size size // the settings; the zero value: not given
-	c          int  // channels of the result, 1 or 3
+	crop, size size    // the settings; the zero value: not given
+	c          int     // channels of the result, 1 or 3
+	white      float64 // the setting; 0: not given
 	scalers    sync.Map
 }
 
@@ -35,33 +37,47 @@ func newTransform(set Settings, c int) (*transform, error) {
 	if t.crop, err = parseSize("crop", set.Crop); err != nil {
 		return nil, err
 	}
-	t.size, err = parseSize("size", set.Size)
+	if t.size, err = parseSize("size", set.Size); err != nil {
+		return nil, err
+	}
+	t.white, err = parseWhite(set.White)
 	return t, err
 }
 
-// applyToPicture decodes the file of a picture and writes its image to row, (H, W, C).
-func (t *transform) applyToPicture(row, data []byte, of surveyed) error {
+// applyToPicture decodes the file of a picture and writes its image to row, (H, W, C). It returns which values it has.
+func (t *transform) applyToPicture(row, data []byte, of surveyed) (has values, err error) {
 	img, err := of.encoding.decode(bytes.NewReader(data))
 	if err != nil {
-		return of.encoding.damaged(of.path, err)
+		return has, of.encoding.damaged(of.path, err)
+	}
+	var flat *image.RGBA
+	if t.white > 0 {
+		if has = valuesOf(img, nil); has.Largest > t.white {
+			return has, fmt.Errorf("%s: %w", of.path, beyondWhite(has.Largest, t.white))
+		}
+		img, has.White = whitened(img, has.White, t.white), t.white
+		flat = onWhite(img)
+	} else {
+		flat = onWhite(img)
+		has = valuesOf(img, flat)
 	}
 	turned := of.encoding.orientation(data)
-	rgba := upright(onWhite(img), turned)
+	rgba := upright(flat, turned)
 	switch got := (size{rgba.Rect.Dy(), rgba.Rect.Dx()}); {
 	case got == of.shape:
 	case turned >= 5 && got == size{of.shape.w, of.shape.h}:
 		// A PNG may say after its pixels how it is turned. The survey, which read only the header, did not see that
 		// and took the picture for one of the other shape, which matters unless it is scaled.
 		if t.size == (size{}) || t.crop != (size{}) {
-			return fmt.Errorf("%s: expected an EXIF orientation before the pixels, found one after them, "+
+			return has, fmt.Errorf("%s: expected an EXIF orientation before the pixels, found one after them, "+
 				"by which it is %v and not %v; give `size` without `crop`, or save it upright", of.path, got, of.shape)
 		}
 	default:
-		return fmt.Errorf("%s: expected a file that stays as it is, but it changed while it was read (%v pixels, then %v); "+
-			"start again when it is complete", of.path, of.shape, got)
+		return has, fmt.Errorf("%s: expected a file that stays as it is, but it changed while it was read (%v pixels, "+
+			"then %v); start again when it is complete", of.path, of.shape, got)
 	}
 	t.apply(row, rgba)
-	return nil
+	return has, nil
 }
 
 // onWhite returns the image as RGBA, laid over white where it is transparent.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math"
 
+	"sigmaz/internal/memory"
 	"sigmaz/kernels"
 )
 
@@ -14,6 +15,22 @@ type table struct {
 	number []int     // of each column in the first file, as its format counts; nil: nothing is read yet
 	names  []string  // of the columns; nil: the file has no names
 	x      []float64 // (N, D), D columns
+	notes  []string  // what was taken for what in each file that has something to say
+	judged int       // values for which there is memory
+}
+
+// checkMemory fails where the values that are read and what becomes of them will not fit in memory.
+func (t *table) checkMemory(path string) error {
+	if len(t.x) <= t.judged {
+		return nil
+	}
+	t.judged = max(1<<20, 2*len(t.x))
+	// Twice the values while they grow, and once more as float32 with their hashes.
+	if have := memory.Host(); have > 0 && 20*float64(t.judged) > have {
+		return fmt.Errorf("%s: expected a table that fits in memory, found more than %d values, and this machine has "+
+			"%.1f GiB; choose fewer columns with `columns`, or fewer rows", path, len(t.x), have/(1<<30))
+	}
+	return nil
 }
 
 // column is what an error calls column k: its number in the file and its name.
@@ -32,7 +49,7 @@ func (o *opener) readVectors(in *inputs) (*Set, error) {
 		what = f.format.name
 		err := f.format.vectors(f, o.Settings, t)
 		if err == nil {
-			err = f.unchanged()
+			err = f.finish()
 		}
 		if err != nil {
 			return nil, err
@@ -44,6 +61,11 @@ func (o *opener) readVectors(in *inputs) (*Set, error) {
 		return nil, fmt.Errorf("%s: expected two rows of numbers or more, found %d; choose another file", o.Spec, n)
 	}
 	set := &Set{Data: kernels.Data{N: n, H: 1, W: 1, C: d}, hashes: make([]uint64, n)}
+	for i, note := range t.notes {
+		if i == 0 || note != t.notes[0] {
+			set.Notes = append(set.Notes, note)
+		}
+	}
 	for i := range n { // before standardising, so that no other row changes the part that this one is in
 		set.hashes[i] = hashFloats(t.x[i*d : (i+1)*d])
 	}

@@ -50,31 +50,7 @@ def worker(how):
     sys.path.insert(0, os.path.join(ROOT, "cuda", "gpucheck"))
     import ncsnv2
     torch.set_num_threads(os.cpu_count())
-    device = torch.device("cpu")
-    error = ncsnv2.check_score(device)
-    if not error < 1e-5:
-        raise SystemExit(f"PyTorch's score differs from the golden file's by {error:.1e}")
-    print(json.dumps({"torch": torch.__version__, "error": error, "threads": torch.get_num_threads()}), flush=True)
-    kept = {}
-    for line in sys.stdin:
-        what, *size, seconds = line.split()
-        size, seconds = tuple(map(int, size)), float(seconds)
-        if size not in kept:
-            try:
-                kept[size] = ncsnv2.Case(device, how, "float32", *size, fused=True)
-            except (RuntimeError, TypeError, ValueError):  # before PyTorch 2.4
-                kept[size] = ncsnv2.Case(device, how, "float32", *size)
-        case = kept[size]
-        run = case.train if what == "train" else case.score
-        if (size, what) not in kept:
-            run()  # compiles
-            run()
-            kept[size, what] = True
-        runs, start = 0, time.perf_counter()
-        while time.perf_counter() - start < seconds:
-            run()
-            runs += 1
-        print(json.dumps({"Rate": runs * case.batch / (time.perf_counter() - start), "Runs": runs}), flush=True)
+    ncsnv2.serve(torch.device("cpu"), how, tolerance=1e-5)
 
 
 class Process:
@@ -91,7 +67,10 @@ class Process:
             self.log.seek(0)
             last = self.log.read().strip().splitlines()
             raise RuntimeError(f"{self.title}: {last[-1] if last else 'ended'}")
-        return json.loads(line)
+        answer = json.loads(line)
+        if "Error" in answer:
+            raise RuntimeError(f"{self.title}: {answer['Error']}")
+        return answer
 
     def ask(self, what, *numbers):
         print(what, *numbers, file=self.p.stdin, flush=True)
@@ -219,7 +198,7 @@ class Form:
             p.kill()
             raise
         p.title = f"PyTorch {about['torch'].split('+')[0]} {self.title}"
-        p.error = about["error"]
+        p.error = about["difference"]
         return p
 
 

@@ -9,11 +9,13 @@ import (
 	"fmt"
 	"io"
 	"runtime"
+	"slices"
 	"strings"
 
 	"sigmaz/cmd/internal/cli"
-	"sigmaz/internal/picture"
+	"sigmaz/internal/nearest"
 	"sigmaz/kernels"
+	"sigmaz/model"
 	"sigmaz/train"
 	"sigmaz/train/dataset"
 )
@@ -29,6 +31,20 @@ type options struct {
 	quick, check, info bool
 	stdin              bool
 	json, data         string
+	sizeText, tables   string
+	size               network // of sizeText; zero: those of networks
+}
+
+// What -tables names, in the order in which they are measured.
+var tableNames = []string{"memory", "network", "kernels", "convolution", "distances", "tune"}
+
+// wants tells whether a table is measured. Without -tables all are but tune, which is about the rule and not about the
+// device's speed.
+func (o *options) wants(name string) bool {
+	if o.tables == "" {
+		return name != "tune"
+	}
+	return slices.Contains(strings.Split(o.tables, ","), name)
 }
 
 // newOptions makes the command line, before it is parsed.
@@ -44,6 +60,11 @@ func newOptions() *options {
 				{Name: "quick", Help: "small sizes and short measurements", Value: &o.quick},
 				{Name: "check", Help: "compare with the reference, measure nothing", Value: &o.check},
 				{Name: "info", Help: "name the device and stop", Value: &o.info},
+				{Name: "tables", Arg: "NAME,...", Help: "these tables alone; network: training and sampling, whose largest network " +
+					"kernels and convolution are about; tune, on a GPU: every way to share out a convolution's work",
+					Default: "all but tune", Value: &o.tables, Known: tableNames},
+				{Name: "size", Arg: "NGF,SIZE,CHANNELS,BATCH", Help: "measure this NCSNv2 alone: 128,32,3,128 is published for CIFAR-10",
+					Default: "by the device", Value: &o.sizeText},
 				{Name: "stdin", Help: "measure what lines of standard input ask for; pytorch/compare.py does", Value: &o.stdin},
 			}},
 			{Name: "Data", Flags: []cli.Flag{
@@ -67,12 +88,31 @@ func newOptions() *options {
 		},
 		Notes: []string{"Exit codes: 0 done; 1 failed; 2 wrong usage."},
 		Check: o.checkFlags,
-		Run:   func(_ context.Context, s cli.Streams) error { return measure(o, s.In, s.Out) },
+		Run:   func(_ context.Context, s cli.Streams) error { return measure(o, s) },
 	}
 	return o
 }
 
 func (o *options) checkFlags() error {
+	for _, name := range strings.Split(o.tables, ",") {
+		if o.tables != "" && !slices.Contains(tableNames, name) {
+			return cli.Usagef("-tables names %q: expected one or more of %s, with commas between%s", name,
+				strings.Join(tableNames, ", "), nearest.DidYouMean(name, tableNames))
+		}
+	}
+	if o.tables != "" && o.wants("tune") && !o.device.GPU {
+		return cli.Usagef("-tables tune is about a GPU: give -gpu too")
+	}
+	if o.sizeText != "" {
+		n := &o.size
+		if _, err := fmt.Sscanf(o.sizeText+"\n", "%d,%d,%d,%d\n", &n.ngf, &n.size, &n.channels, &n.batch); err != nil ||
+			min(n.ngf, n.channels, n.batch) < 1 {
+			return cli.Usagef("-size is %q: expected four whole numbers, such as 128,32,3,128", o.sizeText)
+		}
+		if _, err := model.Describe(n.config()); err != nil {
+			return cli.Usagef("-size is %q: %v", o.sizeText, err)
+		}
+	}
 	if err := cli.CheckWorkers(o.workers); err != nil {
 		return err
 	}
@@ -106,16 +146,18 @@ type Report struct {
 type bench struct {
 	*options
 	backend *counting
-	out     io.Writer
+	streams cli.Streams
+	out     io.Writer // of the tables
 	watch   stopwatch
 	set     *dataset.Set // of -data, where distances are measured; nil: made images
 	report  Report
 }
 
-func measure(o *options, stdin io.Reader, stdout io.Writer) error {
+func measure(o *options, s cli.Streams) error {
+	stdin, stdout := s.In, s.Messages(o.json)
 	if o.json != "" { // before minutes of measuring
-		if err := picture.CheckWritable(o.json); err != nil {
-			return fmt.Errorf("-json: %w", err)
+		if err := o.output().Check(s); err != nil {
+			return err
 		}
 	}
 	backend, err := kernels.Open(o.device.GPU, o.device.N, o.workers)
@@ -123,7 +165,7 @@ func measure(o *options, stdin io.Reader, stdout io.Writer) error {
 		return err
 	}
 	defer backend.Close()
-	b := &bench{options: o, backend: &counting{Backend: backend}, out: stdout, watch: thorough}
+	b := &bench{options: o, backend: &counting{Backend: backend}, streams: s, out: stdout, watch: thorough}
 	if o.quick {
 		b.watch = quick
 	}
@@ -160,14 +202,31 @@ func measure(o *options, stdin io.Reader, stdout io.Writer) error {
 			return err
 		}
 	}
-	if o.json == "" {
+	if b.json == "" {
 		return nil
 	}
+	return b.save()
+}
+
+// output is where the report goes.
+func (o *options) output() cli.Output { return cli.Output{Flag: "-json", Path: o.json} }
+
+// saveSoFar writes the report to the file of -json before it is whole: what ends the command later does not cost the
+// numbers it has. On standard output there is one report, at the end.
+func (b *bench) saveSoFar() error {
+	if b.json == "" || b.json == cli.Stdout {
+		return nil
+	}
+	return b.save()
+}
+
+// save writes the report.
+func (b *bench) save() error {
 	text, err := json.MarshalIndent(&b.report, "", "  ")
 	if err != nil {
 		return err
 	}
-	return picture.WriteFile(o.json, func(w io.Writer) error {
+	return b.output().Write(b.streams, func(w io.Writer) error {
 		_, err := w.Write(append(text, '\n'))
 		return err
 	})
@@ -175,6 +234,40 @@ func measure(o *options, stdin io.Reader, stdout io.Writer) error {
 
 // measureAll prints the tables one after the other. Networks that do not fit on the device are left out.
 func (b *bench) measureAll() error {
+	for _, m := range []struct {
+		names   []string
+		measure func() error
+	}{
+		// memory comes first: on a GPU the kernels' rates are seen as fractions of its copy's
+		{[]string{"memory"}, b.printed(b.measureMemory)},
+		{[]string{"network", "kernels", "convolution"}, b.measureNetworks},
+		{[]string{"distances"}, b.printed(b.measureDistances)},
+		{[]string{"tune"}, b.measureChoices},
+	} {
+		if !slices.ContainsFunc(m.names, b.wants) {
+			continue
+		}
+		if err := m.measure(); err != nil {
+			return fmt.Errorf("%s: %w", m.names[0], err)
+		}
+	}
+	return nil
+}
+
+// printed makes a function that measures a table and prints it.
+func (b *bench) printed(measure func() (table, error)) func() error {
+	return func() error {
+		t, err := measure()
+		if err != nil {
+			return err
+		}
+		return b.print(t)
+	}
+}
+
+// measureNetworks prints the tables about networks: training and sampling, and of the largest one its kernels and its
+// convolutions.
+func (b *bench) measureNetworks() error {
 	training, sampling := table{title: "training"}, table{title: "sampling"}
 	var convs []kernels.Conv // of the last network that fits
 	var step table           // its kernels
@@ -195,28 +288,22 @@ func (b *bench) measureAll() error {
 	if convs == nil {
 		return full
 	}
-	b.print(training)
-	b.print(sampling)
+	for _, t := range []table{training, sampling, step} {
+		if err := b.print(t); err != nil {
+			return err
+		}
+	}
 	for _, line := range tooLarge {
 		fmt.Fprintln(b.out, line)
 	}
-	b.print(step)
-	moved, err := b.measureMemory()
-	if err != nil {
-		return err
+	if !b.wants("convolution") {
+		return nil
 	}
-	b.print(moved)
 	shapes, err := b.measureConvolutions(convs)
 	if err != nil {
 		return err
 	}
-	b.print(shapes)
-	compared, err := b.measureDistances()
-	if err != nil {
-		return fmt.Errorf("distances: %w", err)
-	}
-	b.print(compared)
-	return nil
+	return b.print(shapes)
 }
 
 // measureNetwork measures training, the kernels of a step and sampling, and lists the network's convolutions.

@@ -21,7 +21,9 @@ const (
 type reference struct{}
 
 func (reference) Name() string                  { return "reference" }
+func (reference) Arithmetic() string            { return "reference" }
 func (reference) Multiprocessors() int          { return 0 }
+func (reference) FreeMemory() (int64, bool)     { return 0, false }
 func (reference) Workspace(...[]kernels.Op) int { return 0 }
 func (reference) Close() error                  { return nil }
 func (reference) Alloc(words int, _ ...[]kernels.Op) (kernels.Arena, error) {

@@ -12,6 +12,9 @@ import (
 	"sigmaz/kernels"
 )
 
+// convolutionNames are the columns of the table, in the order of a convolution's operations.
+var convolutionNames = []string{"forward", "d input", "d weight"}
+
 // convolution is one shape in an arena of its own.
 type convolution struct {
 	words int
@@ -98,17 +101,26 @@ func (b *bench) measureConvolutions(convs []kernels.Conv) (table, error) {
 	return t, nil
 }
 
-func (b *bench) convolution(s kernels.ConvShape) (Row, error) {
-	row := Row{Name: shapeText(s)}
+// arenaOf makes the arena of a shape, with normals for operands.
+func (b *bench) arenaOf(s kernels.ConvShape) (*convolution, kernels.Arena, error) {
 	c := b.newConvolution(s)
 	a, err := b.backend.Alloc(c.words)
 	if err != nil {
-		return row, err
+		return nil, nil, err
 	}
 	for _, w := range []kernels.Buf{c.x, c.y, c.w} {
 		if err := normals(a, w); err != nil {
-			return row, err
+			return nil, nil, err
 		}
+	}
+	return c, a, nil
+}
+
+func (b *bench) convolution(s kernels.ConvShape) (Row, error) {
+	row := Row{Name: shapeText(s)}
+	c, a, err := b.arenaOf(s)
+	if err != nil {
+		return row, err
 	}
 	flop := 2 * float64(s.MACs()) * float64(s.N)
 	for i, op := range c.ops {
@@ -116,11 +128,11 @@ func (b *bench) convolution(s kernels.ConvShape) (Row, error) {
 		if err != nil {
 			return row, err
 		}
-		took, err := b.time(a, p)
+		took, err := b.briefly().time(p.Run, waitFor(a))
 		if err != nil {
 			return row, err
 		}
-		row.Values = append(row.Values, b.flops(took, []string{"forward", "d input", "d weight"}[i], flop))
+		row.Values = append(row.Values, b.flops(took, convolutionNames[i], flop))
 	}
 	return row, nil
 }

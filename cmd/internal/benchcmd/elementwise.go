@@ -1,4 +1,4 @@
-// The table of perturb, langevin and a copy, where memory is the limit.
+// The table of perturb, langevin and copies, where memory is the limit.
 
 package benchcmd
 
@@ -86,8 +86,15 @@ func (b *bench) measureMemory() (table, error) {
 		}
 		t.rows = append(t.rows, Row{Name: m.name, Values: []Value{s.value("", "B/s", m.bytes*float64(e.values))}})
 	}
-	if peak := &b.report.Peaks.Bytes; *peak == 0 {
-		*peak = t.rows[2].Values[0].Median
+	if c, ok := a.(kernels.Copier); ok {
+		s, err := b.watch.time(func() error { return c.Copy(e.copy.Y, e.copy.X) }, waitFor(a))
+		if err != nil {
+			return t, err
+		}
+		t.rows = append(t.rows, Row{Name: "copy (driver)", Values: []Value{s.value("", "B/s", 8*float64(e.values))}})
+	}
+	if peak := &b.report.Peaks.Bytes; *peak == 0 { // the driver's copy, or else the kernel's
+		*peak = t.rows[len(t.rows)-1].Values[0].Median
 	}
 	for _, r := range t.rows {
 		r.Values[0] = r.Values[0].of(b.report.Peaks.Bytes)

@@ -20,6 +20,7 @@ type stopwatch struct {
 var (
 	thorough = stopwatch{reps: 5, target: 300 * time.Millisecond}
 	quick    = stopwatch{reps: 3, target: 50 * time.Millisecond}
+	brief    = stopwatch{reps: 5, target: 60 * time.Millisecond}
 )
 
 // seconds are the seconds of one run: median, fastest and slowest repetition. All are 0 where nothing was timed.
@@ -67,8 +68,22 @@ func (s stopwatch) time(run, wait func() error) (seconds, error) {
 
 // time times a program on an arena.
 func (b *bench) time(a kernels.Arena, p kernels.Program) (seconds, error) {
+	return b.watch.time(p.Run, waitFor(a))
+}
+
+// briefly is the stopwatch for many programs of one kernel each. A GPU has no other jobs between two repetitions, as the
+// cores of a CPU may have: it needs less time for the same certainty.
+func (b *bench) briefly() stopwatch {
+	if b.device.GPU && !b.watch.dry && !b.quick {
+		return brief
+	}
+	return b.watch
+}
+
+// waitFor returns what waits until all that was started on an arena has ended.
+func waitFor(a kernels.Arena) func() error {
 	var word [1]float32
-	return b.watch.time(p.Run, func() error { return a.Read(word[:], kernels.Buf{Off: 0, N: 1}) })
+	return func() error { return a.Read(word[:], kernels.Buf{Off: 0, N: 1}) }
 }
 
 // value makes a rate of the work in each run.

@@ -32,6 +32,10 @@ const learningRate = 1e-4
 func (b *bench) networks() []network {
 	p := b.device.Precision
 	switch {
+	case b.size != (network{}):
+		n := b.size
+		n.precision = p
+		return []network{n}
 	case b.watch.dry:
 		return []network{{4, 12, 1, 2, p}}
 	case b.quick:
@@ -56,6 +60,31 @@ func (n network) trainer(b kernels.Backend) (*train.Trainer, int, error) {
 	return t, ring, err
 }
 
+// stepper makes a trainer, what runs one step of it, and what waits for all steps that were started.
+func (n network) stepper(b kernels.Backend) (t *train.Trainer, one, wait func() error, err error) {
+	t, ring, err := n.trainer(b)
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	var records []train.LossRecord
+	pending := 0
+	wait = func() error {
+		pending = 0
+		records, err = t.Losses(records[:0])
+		return err
+	}
+	one = func() error {
+		if pending++; pending > ring {
+			if err := wait(); err != nil {
+				return err
+			}
+			pending = 1
+		}
+		return t.Step()
+	}
+	return t, one, wait, nil
+}
+
 // measureTraining measures training steps, and the kernels of one. It returns the weights for sample.
 func (b *bench) measureTraining(n network) (Row, table, []model.Named, error) {
 	info, err := model.Describe(n.config())
@@ -63,27 +92,11 @@ func (b *bench) measureTraining(n network) (Row, table, []model.Named, error) {
 		return Row{}, table{}, nil, err
 	}
 	b.backend.reset()
-	t, ring, err := n.trainer(b.backend)
+	t, one, wait, err := n.stepper(b.backend)
 	if err != nil {
 		return Row{}, table{}, nil, err
 	}
-	var records []train.LossRecord
-	pending := 0
-	read := func() error {
-		pending = 0
-		records, err = t.Losses(records[:0])
-		return err
-	}
-	one := func() error {
-		if pending++; pending > ring {
-			if err := read(); err != nil {
-				return err
-			}
-			pending = 1
-		}
-		return t.Step()
-	}
-	s, err := b.watch.time(one, read)
+	s, err := b.watch.time(one, wait)
 	if err != nil {
 		return Row{}, table{}, nil, err
 	}
@@ -92,7 +105,10 @@ func (b *bench) measureTraining(n network) (Row, table, []model.Named, error) {
 		return Row{}, table{}, nil, err
 	}
 	memory := b.backend.bytes()
-	step, err := b.kernelsOf(b.backend.arena, b.backend.longest)
+	var step table
+	if b.wants("kernels") {
+		step, err = b.kernelsOf(b.backend.arena, b.backend.longest)
+	}
 	images := float64(n.batch)
 	return Row{Name: n.String(), Memory: memory, Values: []Value{
 		s.value("", "images/s", images),

@@ -13,7 +13,7 @@ import (
 // them.
 type Peaks struct {
 	Core, FLOPS float64 // fused multiply-adds of one core and of all that are used, FLOP/s; 0 on a GPU
-	Bytes       float64 // memory, B/s; on a GPU the copy's, once it was measured
+	Bytes       float64 // memory, B/s; on a GPU those of its driver's copy, once it was measured
 }
 
 // measurePeaks measures a CPU: the best of short windows, as the cores may be shared.

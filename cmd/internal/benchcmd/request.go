@@ -27,13 +27,15 @@ type answer struct {
 //	peak SECONDS                             multiply-adds of the host, by as many goroutines as the backend has
 //
 // Each takes the time it is given and a little more, and answers with one line. Networks are kept for the next request,
-// and run once before they are first timed.
+// and run once before they are first timed. The device is waited for a few times in a window, as it is between the
+// repetitions of the tables: a network whose step is shorter than a wait is not measured by its waits.
 func (b *bench) requests(in io.Reader) error {
 	type key struct {
 		what string
 		n    network
 	}
-	kept := map[key]func() error{}
+	type runner struct{ run, wait func() error }
+	kept := map[key]runner{}
 	lines := bufio.NewScanner(in)
 	for lines.Scan() {
 		var what string
@@ -53,23 +55,33 @@ func (b *bench) requests(in io.Reader) error {
 				!(seconds > 0) || what != "train" && what != "score" {
 				return fmt.Errorf("standard input: %q: expected train or score, NGF SIZE CHANNELS BATCH SECONDS", lines.Text())
 			}
-			run := kept[key{what, n}]
-			if run == nil {
-				var err error
-				if run, err = b.runnable(what, n); err == nil {
-					err = run()
+			r, ok := kept[key{what, n}]
+			together := func(times int) error {
+				for range times {
+					if err := r.run(); err != nil {
+						return err
+					}
 				}
-				if err != nil {
-					return fmt.Errorf("%s %s: %w", what, n, err)
+				return r.wait()
+			}
+			var err error
+			if !ok {
+				if r.run, r.wait, err = b.runnable(what, n); err == nil {
+					err = together(1)
 				}
-				kept[key{what, n}] = run
+				kept[key{what, n}] = r
 			}
 			start := time.Now()
-			for time.Since(start).Seconds() < seconds {
-				if err := run(); err != nil {
-					return fmt.Errorf("%s %s: %w", what, n, err)
+			for times := 1; err == nil && time.Since(start).Seconds() < seconds; {
+				before := time.Now()
+				err = together(times)
+				out.Runs += times
+				if time.Since(before).Seconds() < seconds/16 {
+					times *= 2
 				}
-				out.Runs++
+			}
+			if err != nil {
+				return fmt.Errorf("%s %s: %w", what, n, err)
 			}
 			out.Rate = float64(out.Runs*n.batch) / time.Since(start).Seconds()
 		}
@@ -84,35 +96,21 @@ func (b *bench) requests(in io.Reader) error {
 	return lines.Err()
 }
 
-// runnable prepares one training step, or one evaluation of the score; it has ended when the function returns.
-func (b *bench) runnable(what string, n network) (func() error, error) {
+// runnable prepares one training step, or one evaluation of the score, and what waits for all that were started.
+func (b *bench) runnable(what string, n network) (run, wait func() error, err error) {
 	if what == "train" {
-		t, _, err := n.trainer(b.backend)
-		if err != nil {
-			return nil, err
-		}
-		records, err := t.Losses(nil)
-		return func() error {
-			err := t.Step()
-			if err == nil {
-				records, err = t.Losses(records[:0])
-			}
-			return err
-		}, err
+		_, run, wait, err = n.stepper(b.backend)
+		return run, wait, err
 	}
 	s, err := n.untrained(b.backend)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	p, err := b.backend.Compile(s.Arena, s.Ops)
-	var word [1]float32
-	return func() error {
-		err := p.Run()
-		if err == nil {
-			err = s.Arena.Read(word[:], s.S.Slice(0, 1))
-		}
-		return err
-	}, err
+	if err != nil {
+		return nil, nil, err
+	}
+	return p.Run, waitFor(s.Arena), nil
 }
 
 // untrained makes the score of a network as it is initialised, at sigma 1.

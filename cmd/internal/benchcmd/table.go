@@ -15,6 +15,7 @@ type Row struct {
 	Name   string
 	Values []Value
 	Memory int64 `json:",omitempty"` // bytes
+	Rule   bool  `json:",omitempty"` // of choices: the one that the rule makes
 }
 
 // Value is one number: the median of several, with the lowest and highest of them where it is a rate. It is 0 where
@@ -33,13 +34,17 @@ type table struct {
 	rows  []Row
 }
 
-// print writes a table and keeps its rows for the report.
-func (b *bench) print(t table) {
+// print writes a table and keeps its rows for the report. One without rows is not there.
+func (b *bench) print(t table) error {
+	if len(t.rows) == 0 {
+		return nil
+	}
 	for i := range t.rows {
 		t.rows[i].Table = t.title
 	}
 	b.report.Rows = append(b.report.Rows, t.rows...)
 	fmt.Fprintf(b.out, "\n%s\n", strings.Join(t.lines(), "\n"))
+	return b.saveSoFar()
 }
 
 // lines formats the table: a heading with names and units, then the rows. The numbers of one unit have one scale, so
@@ -76,6 +81,9 @@ func (t table) lines() []string {
 	cells := [][]string{head}
 	for _, r := range t.rows {
 		line := []string{r.Name}
+		if r.Rule {
+			line[0] += " (rule)"
+		}
 		for _, v := range r.Values {
 			_, s := scale(v.Unit, largest[v.Unit])
 			line = append(line, v.text(s))

@@ -10,13 +10,27 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"slices"
 	"syscall"
+
+	"sigmaz/internal/memory"
+	"sigmaz/internal/terminal"
 )
 
 // Streams are what a command reads and writes besides files.
 type Streams struct {
 	In       io.Reader
-	Out, Err io.Writer
+	Out, Err io.Writer // for text: what could act on a terminal is written as it is between quotes, see [terminal.Text]
+	Data     io.Writer // standard output as it is; set by [Command.Execute]
+}
+
+// Messages returns where a command talks that writes data to some outputs: standard error where one of them is standard
+// output.
+func (s Streams) Messages(outputs ...string) io.Writer {
+	if slices.Contains(outputs, Stdout) {
+		return s.Err
+	}
+	return s.Out
 }
 
 // Stopping says what a command does when it is asked to stop: by Ctrl-C, by SIGTERM, or by SIGHUP, which comes when the
@@ -52,13 +66,18 @@ const (
 
 // Main runs the command with the streams of the process, and ends the process.
 func (c *Command) Main(args []string) {
+	if code, ran := c.runLimited(); ran {
+		os.Exit(code)
+	}
+	memory.Heed()
 	ctx, stop := context.WithCancel(context.Background())
 	c.listen(stop)
-	os.Exit(c.Execute(ctx, args, Streams{os.Stdin, os.Stdout, os.Stderr}))
+	os.Exit(c.Execute(ctx, args, Streams{In: os.Stdin, Out: os.Stdout, Err: os.Stderr}))
 }
 
 // Execute reads args, runs the command and returns its exit code.
 func (c *Command) Execute(ctx context.Context, args []string, s Streams) int {
+	s.Data, s.Out, s.Err = s.Out, terminal.Text(s.Out), terminal.Text(s.Err)
 	err := c.Parse(args)
 	if err == nil && c.Check != nil {
 		err = c.Check()

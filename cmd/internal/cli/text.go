@@ -13,26 +13,11 @@ import (
 	"unicode/utf8"
 
 	"sigmaz/internal/setting"
+	"sigmaz/internal/terminal"
 )
 
-// Line writes s on one line: characters that do not print, such as a line feed or an escape in a file's name, and bytes
-// that are no UTF-8 are written as Go writes them between quotes.
-func Line(s string) string {
-	var b strings.Builder
-	for len(s) > 0 {
-		r, size := utf8.DecodeRuneInString(s)
-		switch {
-		case r == utf8.RuneError && size == 1:
-			fmt.Fprintf(&b, `\x%02x`, s[0])
-		case r == ' ' || unicode.IsPrint(r):
-			b.WriteString(s[:size])
-		default:
-			b.WriteString(strings.Trim(strconv.QuoteRune(r), "'"))
-		}
-		s = s[size:]
-	}
-	return b.String()
-}
+// Line writes s on one line, see [terminal.Line].
+func Line(s string) string { return terminal.Line(s) }
 
 // Flags returns a message with a flag in the place of each setting's name, which packages that know no command line put
 // between backquotes: `net` becomes -net.
@@ -112,4 +97,17 @@ func buildTags() string {
 		}
 	}
 	return ""
+}
+
+// Bytes writes a size of memory in powers of 1,024.
+func Bytes(v float64) string {
+	switch {
+	case v >= 1<<40:
+		return fmt.Sprintf("%.2f TiB", v/(1<<40))
+	case v >= 1<<30:
+		return fmt.Sprintf("%.2f GiB", v/(1<<30))
+	case v >= 1<<20:
+		return fmt.Sprintf("%.1f MiB", v/(1<<20))
+	}
+	return fmt.Sprintf("%.1f KiB", v/(1<<10))
 }

@@ -6,15 +6,12 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"os"
 	"path/filepath"
 	"strings"
 
 	"sigmaz/cmd/internal/cli"
 	"sigmaz/cmd/internal/modelfile"
-	"sigmaz/internal/picture"
 	"sigmaz/model/checkpoint"
-	"sigmaz/train"
 )
 
 // New makes the command.
@@ -56,7 +53,7 @@ func newOptions() *options {
 		},
 		Notes: []string{"Exit codes: 0 done; 1 failed; 2 wrong usage."},
 		Check: o.checkFlags,
-		Run:   func(_ context.Context, s cli.Streams) error { return export(o, s.Out) },
+		Run:   func(_ context.Context, s cli.Streams) error { return export(o, s) },
 	}
 	return o
 }
@@ -69,17 +66,15 @@ func (o *options) checkFlags() error {
 	if err := o.file.Check(); err != nil {
 		return err
 	}
-	if !strings.EqualFold(filepath.Ext(o.out), ".safetensors") {
-		return cli.Usagef("-o is %s: expected a file name that ends in .safetensors", cli.Line(o.out))
+	if o.out != cli.Stdout && !strings.EqualFold(filepath.Ext(o.out), ".safetensors") {
+		return cli.Usagef("-o is %s: expected a file name that ends in .safetensors, or - for standard output", cli.Line(o.out))
 	}
 	return nil
 }
 
-func export(o *options, stdout io.Writer) error {
-	if err := train.CheckOutput(o.out); err != nil {
-		return fmt.Errorf("-o: %w", err)
-	}
-	if err := picture.CheckWritable(o.out); err != nil {
+func export(o *options, s cli.Streams) error {
+	out, messages := cli.Output{Flag: "-o", Path: o.out}, s.Messages(o.out)
+	if err := out.Check(s, o.Operands[0]); err != nil {
 		return err
 	}
 	f, err := modelfile.Open(o.Operands[0], &o.file, o.Command)
@@ -87,19 +82,17 @@ func export(o *options, stdout io.Writer) error {
 		return err
 	}
 	defer f.Close()
-	if in, err1 := os.Stat(f.Path); err1 == nil {
-		if out, err2 := os.Stat(o.out); err2 == nil && os.SameFile(in, out) {
-			return cli.Usagef("-o is %s, which is the file that is read: choose another", cli.Line(o.out))
-		}
+	if err := out.Check(s, f.Path); err != nil {
+		return err
 	}
 	net := f.Config.Network
-	s := checkpoint.StateFile{Network: net, Sigmas: f.Sigmas, Prefix: o.prefix, Step: f.Step, Config: f.Config.YAML()}
-	write := func(w io.Writer) error { return checkpoint.WriteStateDict(w, s, f, f.Prefix()) }
-	if err := picture.WriteFile(o.out, write); err != nil {
+	state := checkpoint.StateFile{Network: net, Sigmas: f.Sigmas, Prefix: o.prefix, Step: f.Step, Config: f.Config.YAML()}
+	write := func(w io.Writer) error { return checkpoint.WriteStateDict(w, state, f, f.Prefix()) }
+	if err := out.Write(s, write); err != nil {
 		return err
 	}
 	for _, note := range f.Notes {
-		fmt.Fprintf(stdout, "%s: %s\n", f.Path, note)
+		fmt.Fprintf(messages, "%s: %s\n", f.Path, note)
 	}
 	entries, err := net.StateDict(len(f.Sigmas))
 	if err != nil {
@@ -113,7 +106,7 @@ func export(o *options, stdout io.Writer) error {
 	if net.HasSigmas() {
 		buffer = fmt.Sprintf(", the buffer sigmas of %d levels among them", len(f.Sigmas))
 	}
-	fmt.Fprintf(stdout, "%s: %s%s of %s, %s, as a state_dict: %d values in %d tensors%s\n", o.out, f.At(), f.Which(),
+	fmt.Fprintf(messages, "%s: %s%s of %s, %s, as a state_dict: %d values in %d tensors%s\n", out, f.At(), f.Which(),
 		f.Path, net.Net, values, len(entries), buffer)
 	return nil
 }

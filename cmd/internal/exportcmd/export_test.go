@@ -132,6 +132,10 @@ func TestExport(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
+			code, stdout, stderr := command(folder, "-o", "-")
+			if code != 0 || stdout != string(first) || !strings.Contains(stderr, "standard output: step 7, EMA weights") {
+				t.Errorf("-o -: exit code %d, %d bytes, expected the file's %d; %q", code, len(stdout), len(first), stderr)
+			}
 			must(t, folder, "-ema", "-o", out)
 			if again, err := os.ReadFile(out); err != nil || !bytes.Equal(again, first) {
 				t.Errorf("written twice, the file is another: %v", err)

@@ -11,7 +11,7 @@ import (
 	"gorgonia.org/tensor"
 
 	"sigmaz/cmd/internal/cli"
-	"sigmaz/internal/picture"
+	"sigmaz/internal/atomicfile"
 	"sigmaz/model"
 	"sigmaz/model/checkpoint"
 	"sigmaz/model/golden"
@@ -260,7 +260,7 @@ func TestPrepare(t *testing.T) {
 		t.Fatal(err)
 	}
 	out := filepath.Join(t.TempDir(), "a.safetensors")
-	err = picture.WriteFile(out, func(w io.Writer) error {
+	err = atomicfile.WriteFile(out, func(w io.Writer) error {
 		return checkpoint.WriteStateDict(w, checkpoint.StateFile{Network: net, Sigmas: f.Sigmas, Config: f.Config.YAML(),
 			Step: 9}, f, checkpoint.ParamPrefix)
 	})

@@ -20,8 +20,8 @@ const (
 
 // Display shows progress on one output.
 type Display struct {
-	out     io.Writer
-	redraws bool // out is a terminal on which a line can be written over
+	out     io.Writer // below that of [terminal.Text], since a line is redrawn by codes
+	redraws bool      // out is a terminal on which a line can be written over
 
 	bar   *progressbar.ProgressBar // on the terminal's last line; nil: none
 	shown int                      // characters of the text on that line; 0: none
@@ -33,7 +33,9 @@ type Display struct {
 }
 
 // New returns a display on out, on which nothing is shown yet.
-func New(out io.Writer) *Display { return &Display{out: out, redraws: terminal.Redraws(out)} }
+func New(out io.Writer) *Display {
+	return &Display{out: terminal.Raw(out), redraws: terminal.Redraws(out)}
+}
 
 // Close takes away what is kept up to date. The display can be used again.
 func (d *Display) Close() {
@@ -58,7 +60,7 @@ func (d *Display) text(format string, a ...any) {
 		d.line(format, a...)
 		return
 	}
-	text := fmt.Sprintf(format, a...)
+	text := terminal.Line(fmt.Sprintf(format, a...))
 	fmt.Fprintf(d.out, "\r%-*s", d.shown, text)
 	d.shown, d.next = len(text), time.Now().Add(redrawTime)
 }
@@ -66,7 +68,7 @@ func (d *Display) text(format string, a ...any) {
 // line prints a line that stays.
 func (d *Display) line(format string, a ...any) {
 	d.clear()
-	fmt.Fprintf(d.out, format+"\n", a...)
+	fmt.Fprintln(d.out, terminal.Line(fmt.Sprintf(format, a...)))
 	if !d.redraws {
 		d.next = time.Now().Add(quietTime)
 	}

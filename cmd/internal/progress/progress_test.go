@@ -14,8 +14,8 @@ import (
 // In a window of 40 columns the text leaves the 14 that percent, bar and spaces take at least.
 func TestProgressFits(t *testing.T) {
 	for _, p := range []train.Progress{
-		{Step: 1, Steps: 300_001, Loss: 1536.123, Relative: 1.000123, Unit: "D/2", ImagesPerS: 12345.6, Left: 27*time.Hour + 59*time.Minute},
-		{Step: 1, Steps: 3000, Loss: 38.91234, Relative: 0.0992, Unit: "D/2", ImagesPerS: 0.123, Left: 59*time.Minute + 59*time.Second},
+		{Step: 1, Steps: 300_001, Loss: 1536.123, Relative: 1.000123, Unit: "D/2", Rows: "images", ImagesPerS: 12345.6, Left: 27*time.Hour + 59*time.Minute},
+		{Step: 1, Steps: 3000, Loss: 38.91234, Relative: 0.0992, Unit: "D/2", Rows: "images", ImagesPerS: 0.123, Left: 59*time.Minute + 59*time.Second},
 	} {
 		if text := progressText(p, 40); utf8.RuneCountInString(text) > 26 {
 			t.Errorf("%q has %d columns", text, len(text))
@@ -33,7 +33,7 @@ func quietFor(d *Display) { d.next = time.Now() }
 func TestPlainTraining(t *testing.T) {
 	var b bytes.Buffer
 	d := New(&b)
-	p := train.Progress{Step: 3, Steps: 10, Loss: 38.9, Relative: 0.099, Unit: "D/2", ImagesPerS: 390,
+	p := train.Progress{Step: 3, Steps: 10, Loss: 38.9, Relative: 0.099, Unit: "D/2", Rows: "images", ImagesPerS: 390,
 		Left: 130 * time.Second}
 	d.Event(train.Training{Steps: 10})
 	d.Event(p) // not long enough since the start
@@ -51,6 +51,22 @@ func TestPlainTraining(t *testing.T) {
 	want := line + "step 3  held-out loss 12346 (0.500 of D/2)\nstep 3  runs/x/samples/step-0000003.png\n" + line
 	if got := b.String(); got != want {
 		t.Errorf("printed\n%q\nexpected\n%q", got, want)
+	}
+}
+
+func TestPlacementText(t *testing.T) {
+	var b bytes.Buffer
+	d := New(&b)
+	d.Event(train.DataOnHost{Placement: train.Placement{Host: true, Data: 3 << 30, Free: -5, Step: 1536, Window: 1 << 20}})
+	d.Close()
+	want := "data     stays on the host: 3.00 GiB, and the device has 0.0 KiB free for it; 1.5 KiB a step are copied " +
+		"ahead, through 1.0 MiB there\n"
+	if got := b.String(); got != want {
+		t.Errorf("printed\n%q\nexpected\n%q", got, want)
+	}
+	text := PlacementText(train.Placement{Data: 2048, Free: 4096})
+	if text != "on the device: 2.0 KiB of the 4.0 KiB that are free for it" {
+		t.Error(text)
 	}
 }
 
@@ -77,6 +93,7 @@ func TestPlainData(t *testing.T) {
 	d.Event(train.StartedFrom{Path: "b.pth", Kind: "state_dict", Average: train.AverageFromWeights})
 	d.Event(train.StartedFrom{Path: "c", Kind: "checkpoint", Step: 8, Stepped: true, GoesOn: true})
 	d.Event(train.SetAside{Checkpoints: 3, Ext: ".aside"})
+	d.Event(train.Picture{Step: 3, Path: "a\x1b]0;title\a\nb.png"})
 	want := `looking  at file 9
 reading  50 % of 60, 3s left
 cache    none; -cache DIR names one
@@ -92,6 +109,7 @@ init     weights of a.pth (PyTorch checkpoint, step 7); the moving average from 
 init     weights of b.pth (state_dict); the moving average starts at the weights
 continue c (checkpoint, step 8) with Adam's moments
 aside    later checkpoints (3) and a copy of the metrics now end in .aside
+step 3  a\x1b]0;title\a\nb.png
 `
 	if got := b.String(); got != want {
 		t.Errorf("printed\n%s\nexpected\n%s", got, want)
@@ -140,7 +158,7 @@ func TestBarOnTerminal(t *testing.T) {
 	if b.Len() > 0 {
 		t.Errorf("before the first step it shows %q", &b)
 	}
-	p := train.Progress{Step: 5, Steps: 10, Loss: 1.5, Relative: 0.5, Unit: "D/2", ImagesPerS: 10, Left: time.Second}
+	p := train.Progress{Step: 5, Steps: 10, Loss: 1.5, Relative: 0.5, Unit: "D/2", Rows: "images", ImagesPerS: 10, Left: time.Second}
 	d.Event(p)
 	d.Event(train.Logged{Progress: p})
 	d.Event(train.Picture{Step: 5, Path: "p.png"})

@@ -56,6 +56,8 @@ func (d *Display) Event(event train.Event) {
 			"%.6g, over distinct ones; %d duplicates) just touches", e.End, e.Min, e.Duplicates)
 		d.line("         sigma-end data-literal = %.6g: d_min itself, a distance used as a deviation per value", e.Min)
 
+	case train.DataOnHost:
+		d.line("data     %s", PlacementText(e.Placement))
 	case train.StartedFrom:
 		d.startedFrom(e)
 	case train.SetAside:
@@ -106,6 +108,16 @@ func (d *Display) startedFrom(e train.StartedFrom) {
 	d.line("init     weights of %s (%s%s)%s", e.Path, e.Kind, at, average)
 }
 
+// PlacementText says where the data lies while a device with memory of its own trains.
+func PlacementText(p train.Placement) string {
+	bytes := func(n int64) string { return cli.Bytes(float64(max(n, 0))) }
+	if !p.Host {
+		return fmt.Sprintf("on the device: %s of the %s that are free for it", bytes(p.Data), bytes(p.Free))
+	}
+	return fmt.Sprintf("stays on the host: %s, and the device has %s free for it; %s a step are copied ahead, through %s there",
+		bytes(p.Data), bytes(p.Free), bytes(p.Step), bytes(p.Window))
+}
+
 // stepText writes a line about the progress of training, where there is no bar.
 func stepText(p train.Progress) string {
 	return fmt.Sprintf("step %d/%d  %s", p.Step, p.Steps, progressText(p, 100))
@@ -117,8 +129,8 @@ func progressText(p train.Progress, cols int) string {
 	if cols < 80 {
 		return fmt.Sprintf("%s %.2f %s/s %s", digits3(p.Loss), p.Relative, digits3(p.ImagesPerS), shortTime(p.Left))
 	}
-	return fmt.Sprintf("loss %s (%.3f of %s)  %s images/s  %s left",
-		digits3(p.Loss), p.Relative, p.Unit, digits3(p.ImagesPerS), shortTime(p.Left))
+	return fmt.Sprintf("loss %s (%.3f of %s)  %s %s/s  %s left",
+		digits3(p.Loss), p.Relative, p.Unit, digits3(p.ImagesPerS), p.Rows, shortTime(p.Left))
 }
 
 // digits3 writes v in three digits or, from 1,000 on, in all of them.

@@ -7,6 +7,7 @@ import (
 	"encoding/csv"
 	"errors"
 	"fmt"
+	"image/png"
 	"io"
 	"math"
 	"os"
@@ -20,6 +21,7 @@ import (
 	"sigmaz/cmd/internal/modelfile"
 	"sigmaz/cmd/internal/preview"
 	"sigmaz/cmd/internal/progress"
+	"sigmaz/internal/atomicfile"
 	"sigmaz/internal/npy"
 	"sigmaz/internal/picture"
 	"sigmaz/kernels"
@@ -72,7 +74,7 @@ func newOptions() *options {
 				{Name: "denoise", Help: "end with the step x + sigma_L^2 s(x, sigma_L); -denoise=false leaves it out",
 					Value: &o.denoise, Default: "the run's"},
 			}},
-			{Name: "Output", Note: "Files that are there already are replaced, once the new ones are whole.", Flags: []cli.Flag{
+			{Name: "Output", Note: "Files that are there already are replaced, once the new ones are whole. - stands for standard output.", Flags: []cli.Flag{
 				{Name: "o", Arg: "FILE.png", Help: "picture of all samples; for points in the plane two more beside it, " +
 					"FILE-fields.png and FILE-noise.png, show the score", Value: &o.out, Default: "RUN/samples/sample-STEP-seedS.png"},
 				{Name: "images", Arg: "DIR", Help: "new or empty folder for every sample as a PNG of its own, 00000.png on",
@@ -107,7 +109,7 @@ func newOptions() *options {
 		Stopping: cli.Stops,
 		Unread:   cli.GoesOn, // the files are written all the same
 		Check:    o.checkFlags,
-		Run:      func(ctx context.Context, s cli.Streams) error { return draw(ctx, o, s.Out, s.Err) },
+		Run:      func(ctx context.Context, s cli.Streams) error { return draw(ctx, o, s) },
 	}
 	return o
 }
@@ -125,8 +127,10 @@ func (o *options) checkFlags() error {
 		return bad("n", o.n, fmt.Sprintf("at most %d samples; draw more with other seeds", math.MaxInt32))
 	case o.Given("batch") && o.batch < 1:
 		return bad("batch", o.batch, "at least 1 sample at a time")
-	case o.Given("o") && !strings.EqualFold(filepath.Ext(o.out), ".png"):
-		return bad("o", o.out, "a file name that ends in .png")
+	case o.Given("o") && o.out != cli.Stdout && !strings.EqualFold(filepath.Ext(o.out), ".png"):
+		return bad("o", o.out, "a file name that ends in .png, or - for standard output")
+	case o.images == cli.Stdout:
+		return bad("images", o.images, "a folder: one stream holds no folder")
 	}
 	if o.Given("T") {
 		if err := model.CheckT(o.t); err != nil {
@@ -148,21 +152,22 @@ func (o *options) checkFlags() error {
 // job is what a checkpoint and the flags ask for.
 type job struct {
 	*options
-	in     *modelfile.File // the checkpoint
-	cfg    *train.Config
-	sigmas model.Ladder
-	opt    sample.Options
-	n      int
-	out    string // the picture
+	streams cli.Streams
+	in      *modelfile.File // the checkpoint
+	cfg     *train.Config
+	sigmas  model.Ladder
+	opt     sample.Options
+	n       int
+	out     string // the picture
 }
 
 // plan reads the checkpoint and settles every choice.
-func plan(o *options) (*job, error) {
+func plan(o *options, s cli.Streams) (*job, error) {
 	in, err := modelfile.Open(o.path, &o.file, o.Command)
 	if err != nil {
 		return nil, err
 	}
-	j := &job{options: o, in: in, cfg: in.Config, sigmas: in.Sigmas}
+	j := &job{options: o, streams: s, in: in, cfg: in.Config, sigmas: in.Sigmas}
 	if err := j.settle(); err != nil {
 		in.Close()
 		return nil, err
@@ -232,24 +237,25 @@ func (j *job) beside(what string) string {
 	return strings.TrimSuffix(j.out, ext) + "-" + what + ext
 }
 
-// output is a file that will be written, and the flag that names it.
-type output struct{ flag, path string }
-
 // outputs lists every file to be written but those of -images.
-func (j *job) outputs() []output {
+func (j *job) outputs() []cli.Output {
 	o := "-o"
 	if !j.Given("o") {
 		o = "the default of -o"
 	}
-	all := []output{{o, j.out}, {"-npy", j.npy}, {"-csv", j.csv}, {"-gif", j.gif}}
-	if j.plane() {
-		all = append(all, output{"the -fields.png beside " + o, j.beside("fields")})
+	all := []cli.Output{{Flag: o, Path: j.out}, {Flag: "-npy", Path: j.npy}, {Flag: "-csv", Path: j.csv},
+		{Flag: "-gif", Path: j.gif}}
+	if j.fields() {
+		all = append(all, cli.Output{Flag: "the -fields.png beside " + o, Path: j.beside("fields")})
 		if len(j.sigmas) >= 3 {
-			all = append(all, output{"the -noise.png beside " + o, j.beside("noise")})
+			all = append(all, cli.Output{Flag: "the -noise.png beside " + o, Path: j.beside("noise")})
 		}
 	}
-	return slices.DeleteFunc(all, func(o output) bool { return o.path == "" })
+	return slices.DeleteFunc(all, func(o cli.Output) bool { return o.Path == "" })
 }
+
+// fields tells whether the score of points in the plane is drawn too, which needs a name to stand beside.
+func (j *job) fields() bool { return j.plane() && j.out != cli.Stdout }
 
 // check finds now what would keep the results from being written later.
 func (j *job) check() error {
@@ -264,17 +270,8 @@ func (j *job) check() error {
 		return errors.New("-images: points have no images; leave it out, or write them with -npy FILE")
 	}
 	outputs := j.outputs()
-	flagOf := map[string]string{}
-	for _, o := range outputs {
-		path, err := filepath.Abs(o.path)
-		if err != nil {
-			path = filepath.Clean(o.path)
-		}
-		if first, ok := flagOf[path]; ok {
-			return cli.Usagef("%s and %s are both %s: expected a file of its own for each, or one would replace the other",
-				first, o.flag, o.path)
-		}
-		flagOf[path] = o.flag
+	if err := cli.CheckDistinct(outputs); err != nil {
+		return err
 	}
 	if j.out != "" && !j.Given("o") {
 		if err := os.MkdirAll(filepath.Dir(j.out), 0o777); err != nil {
@@ -293,15 +290,16 @@ func (j *job) check() error {
 			return fmt.Errorf("-images %s is not empty: expected a new or empty folder, so that no older image is mixed in; "+
 				"choose another or empty it", j.images)
 		}
-		if err := picture.CheckWritable(filepath.Join(j.images, "00000.png")); err != nil {
+		if err := atomicfile.CheckWritable(filepath.Join(j.images, "00000.png")); err != nil {
 			return err
 		}
 	}
+	inputs := []string{j.in.Path}
+	if spec, err := dataset.ParseSpec(j.cfg.Data); err == nil {
+		inputs = append(inputs, spec.Paths...)
+	}
 	for _, o := range outputs {
-		if err := train.CheckOutput(o.path); err != nil {
-			return fmt.Errorf("%s: %w", o.flag, err)
-		}
-		if err := picture.CheckWritable(o.path); err != nil {
+		if err := o.Check(j.streams, inputs...); err != nil {
 			return err
 		}
 	}
@@ -309,13 +307,14 @@ func (j *job) check() error {
 }
 
 // draw does the work of the command: it opens the checkpoint, draws and writes.
-func draw(ctx context.Context, o *options, stdout, stderr io.Writer) error {
+func draw(ctx context.Context, o *options, streams cli.Streams) error {
+	stdout, stderr := streams.Messages(o.out, o.npy, o.csv, o.gif), streams.Err
 	b, err := kernels.Open(o.device.GPU, o.device.N, o.workers)
 	if err != nil {
 		return err
 	}
 	defer b.Close()
-	j, err := plan(o)
+	j, err := plan(o, streams)
 	if err != nil {
 		return err
 	}
@@ -404,14 +403,21 @@ const gridMax = 400
 // write writes everything that was asked for, the numbers first.
 func (j *job) write(s *preview.Sampler, x []float32, film *film, stdout, stderr io.Writer) error {
 	net := j.cfg.Network
-	say := func(path, what string) { fmt.Fprintf(stdout, "%s: %s\n", path, what) }
+	say := func(path, what string) { fmt.Fprintf(stdout, "%s: %s\n", cli.Output{Path: path}, what) }
+	put := func(path string, write func(io.Writer) error) error {
+		return cli.Output{Path: path}.Write(j.streams, write)
+	}
 	n := len(x) / net.D()
+	channels := picture.ChannelsText(net.Channels)
+	if channels != "" {
+		channels = ", " + channels
+	}
 	if j.npy != "" {
 		shape, kind := []int{n, net.Height, net.Width, net.Channels}, "float32"
 		if j.vectors() {
 			shape = []int{n, net.D()}
 		}
-		if err := picture.WriteFile(j.npy, func(w io.Writer) error {
+		if err := put(j.npy, func(w io.Writer) error {
 			if j.cfg.Scaler != nil { // float32 would lose a small spread about a large mean
 				kind = "float64"
 				return npy.Write(w, shape, j.cfg.Scaler.Undo(x))
@@ -423,7 +429,7 @@ func (j *job) write(s *preview.Sampler, x []float32, film *film, stdout, stderr 
 		say(j.npy, fmt.Sprintf("the samples, %s %v%s", kind, shape, j.units()))
 	}
 	if j.csv != "" {
-		if err := picture.WriteFile(j.csv, func(w io.Writer) error { return j.table(w, x) }); err != nil {
+		if err := put(j.csv, func(w io.Writer) error { return j.table(w, x) }); err != nil {
 			return err
 		}
 		say(j.csv, fmt.Sprintf("a table of %d rows and %d columns%s", n, net.D(), j.units()))
@@ -432,7 +438,7 @@ func (j *job) write(s *preview.Sampler, x []float32, film *film, stdout, stderr 
 		if err := picture.WriteImages(j.images, preview.Images(net, x), 0); err != nil {
 			return err
 		}
-		say(j.images, fmt.Sprintf("%d images", n))
+		say(j.images, fmt.Sprintf("%d images%s", n, channels))
 	}
 	var data []float32
 	if j.vectors() {
@@ -446,7 +452,7 @@ func (j *job) write(s *preview.Sampler, x []float32, film *film, stdout, stderr 
 	if err != nil {
 		return err
 	}
-	if err := picture.WritePNG(j.out, img); err != nil {
+	if err := put(j.out, func(w io.Writer) error { return png.Encode(w, img) }); err != nil {
 		return err
 	}
 	switch {
@@ -463,21 +469,21 @@ func (j *job) write(s *preview.Sampler, x []float32, film *film, stdout, stderr 
 		}
 		say(j.out, what)
 	case len(shown) < len(x):
-		say(j.out, fmt.Sprintf("grid of the first %d samples", gridMax))
+		say(j.out, fmt.Sprintf("grid of the first %d samples%s", gridMax, channels))
 	default:
-		say(j.out, "grid of the samples")
+		say(j.out, "grid of the samples"+channels)
 	}
 	if j.gif != "" {
 		frames, err := film.frames(n, data)
 		if err != nil {
 			return err
 		}
-		if err := picture.WriteGIF(j.gif, frames, !j.vectors()); err != nil {
+		if err := put(j.gif, func(w io.Writer) error { return picture.WriteGIF(w, frames, !j.vectors()) }); err != nil {
 			return err
 		}
 		say(j.gif, "the annealing")
 	}
-	if j.plane() {
+	if j.fields() {
 		over := data
 		if over == nil {
 			over = x
@@ -513,7 +519,10 @@ func (j *job) names() []string {
 
 // units says in which units numbers are written.
 func (j *job) units() string {
-	if j.cfg.Scaler == nil {
+	switch white := j.cfg.Reading.White; {
+	case j.cfg.Scaler == nil && white != "":
+		return ", where 1 is the value " + white + " of the data"
+	case j.cfg.Scaler == nil:
 		return ""
 	}
 	return ", in the data's own units"

@@ -114,6 +114,36 @@ func readNPY(t *testing.T, path string) (shape string, data []float32) {
 	return shape + ")", data
 }
 
+// Every file can be standard output: it gets the bytes that the file would have, and messages go to standard error.
+func TestStandardOutput(t *testing.T) {
+	images, points := writeRun(t, imageConfig(), "param.", "ema."), writeRun(t, toyConfig(), "param.", "ema.")
+	for _, test := range []struct{ run, flag, name string }{
+		{images, "-npy", "a.npy"}, {images, "-gif", "a.gif"}, {images, "-o", "a.png"},
+		{points, "-npy", "b.npy"}, {points, "-csv", "b.csv"}, {points, "-o", "b.png"}, {points, "-gif", "b.gif"},
+	} {
+		t.Chdir(t.TempDir())
+		rest := []string{test.run, "-n", "3"}
+		if test.flag != "-o" {
+			rest = append(rest, "-o", "o.png")
+		}
+		mustRun(t, append(rest, test.flag, test.name)...)
+		want, err := os.ReadFile(test.name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		stdout, stderr := mustRun(t, append(rest, test.flag, "-")...)
+		if stdout != string(want) {
+			t.Errorf("%s -: %d bytes on standard output, expected the %d of the file", test.flag, len(stdout), len(want))
+		}
+		if !strings.Contains(stderr, "\nstandard output: ") {
+			t.Errorf("%s -: messages %s", test.flag, stderr)
+		}
+		if _, err := os.Lstat("-"); err == nil {
+			t.Errorf("%s - made a file of that name", test.flag)
+		}
+	}
+}
+
 // A run of NCSN without a moving average is sampled with its weights; images that the network has in [-1, 1] come
 // back in [0, 1].
 func TestNetworkOptions(t *testing.T) {

@@ -14,16 +14,12 @@ import (
 	"strings"
 	"time"
 
-	"golang.org/x/term"
-
 	"sigmaz/cmd/internal/cli"
 	"sigmaz/cmd/internal/modelfile"
 	"sigmaz/cmd/internal/preview"
 	"sigmaz/internal/npy"
-	"sigmaz/internal/picture"
 	"sigmaz/kernels"
 	"sigmaz/model"
-	"sigmaz/train"
 )
 
 // New makes the command.
@@ -102,11 +98,7 @@ func newOptions() *options {
 		Stopping: cli.Stops,
 		Check:    o.checkFlags,
 		Run: func(ctx context.Context, s cli.Streams) error {
-			messages := s.Out
-			if o.out == "-" {
-				messages = s.Err
-			}
-			return score(ctx, o, s.In, s.Out, messages)
+			return score(ctx, o, s)
 		},
 	}
 	return o
@@ -149,14 +141,9 @@ func (o *options) checkFlags() error {
 }
 
 // score does the work of the command.
-func score(ctx context.Context, o *options, stdin io.Reader, stdout, messages io.Writer) error {
-	if o.out == "-" {
-		if f, ok := stdout.(*os.File); ok && term.IsTerminal(int(f.Fd())) {
-			return cli.Usagef("-o - writes an array to the terminal: send it to a file or a program with > or |")
-		}
-	} else if err := train.CheckOutput(o.out); err != nil {
-		return fmt.Errorf("-o: %w", err)
-	} else if err := picture.CheckWritable(o.out); err != nil {
+func score(ctx context.Context, o *options, s cli.Streams) error {
+	out, messages, stdin := cli.Output{Flag: "-o", Path: o.out}, s.Messages(o.out), s.In
+	if err := out.Check(s, o.Operands[0], o.input, o.levelFile); err != nil {
 		return err
 	}
 	f, err := modelfile.Open(o.Operands[0], &o.file, o.Command)
@@ -206,33 +193,18 @@ func score(ctx context.Context, o *options, stdin io.Reader, stdout, messages io
 			if err := rows.read(e.x, n); err != nil {
 				return err
 			}
-			s, err := e.evaluate(n, func(row int) (int, float32) { return noise(first + row) })
+			score, err := e.evaluate(n, func(row int) (int, float32) { return noise(first + row) })
 			if err != nil {
 				return err
 			}
-			if err := npy.WriteValues(w, rows.toFile(s)); err != nil {
+			if err := npy.WriteValues(w, rows.toFile(score)); err != nil {
 				return err
 			}
 		}
 		return nil
 	}
-	if o.out == "-" {
-		w := bufio.NewWriterSize(stdout, 1<<16)
-		if err = write(w); err == nil {
-			err = w.Flush()
-		}
-		if err != nil {
-			err = fmt.Errorf("cannot write the score to standard output: %w", err)
-		}
-	} else {
-		err = picture.WriteFile(o.out, write)
-	}
-	if err != nil {
+	if err := out.Write(s, write); err != nil {
 		return err
-	}
-	out := o.out
-	if out == "-" {
-		out = "standard output"
 	}
 	net := f.Config.Network
 	fmt.Fprintf(messages, "%s: the score of %d rows, %s, float32 %s; %s, %s%s, on %s, %s\n", out, rows.n, o.noiseText(f),

@@ -29,6 +29,7 @@ type flags struct {
 	runs, name             string
 	dryRun, listPresets    bool
 	device                 cli.Device
+	dataMemory             train.DataMemory
 	cpuProfile             string
 }
 
@@ -59,7 +60,7 @@ func (v value) Set(text string) error {
 
 // newFlags makes the command line, before it is parsed.
 func newFlags() *flags {
-	f := &flags{texts: map[string]string{}, runs: "runs"}
+	f := &flags{texts: map[string]string{}, runs: "runs", dataMemory: train.AutoMemory}
 	def := train.Presets[0].Name
 	c := &cli.Command{
 		Name: "train",
@@ -100,6 +101,10 @@ func newFlags() *flags {
 	}
 	machine := &c.Groups[len(c.Groups)-1]
 	machine.Flags = append(f.device.Flags("train"), machine.Flags...)
+	machine.Flags = append(machine.Flags, cli.Flag{Name: "data-memory", Arg: "WHERE", Help: "where the data lies with -gpu, " +
+		"which changes no result: on the device; on the host, which copies the rows of each step; auto: on the device if " +
+		"it fits there", Value: cli.Choice{To: (*string)(&f.dataMemory), Words: train.DataMemories()},
+		Known: train.DataMemories()})
 	presets := cli.List{Name: "Presets (-preset NAME)"}
 	var names []string
 	for _, p := range train.Presets {
@@ -121,12 +126,18 @@ func newFlags() *flags {
 		{Name: "runs", Arg: "DIR", Help: "folder of all runs", Value: &f.runs},
 		{Name: "resume", Arg: "RUN", Help: "go on with a run: its folder, name, or a checkpoint", Value: &f.resume},
 		{Name: "dry-run", Help: "print the resolved settings, sizes and costs, and stop", Value: &f.dryRun},
-		{Name: "cpuprofile", Arg: "FILE", Help: "write a CPU profile for go tool pprof", Value: &f.cpuProfile},
+		{Name: "cpuprofile", Arg: "FILE", Help: "write a CPU profile for go tool pprof to this new file", Value: &f.cpuProfile},
 	}}}, c.Groups...)
 	c.Stopping, c.Unread, c.Notice = cli.Stops, cli.StopsUnread, "stopping after this step"
-	c.Check = func() error { return f.device.Check(c) }
+	c.Check = func() error {
+		if c.Given("data-memory") && !f.device.GPU {
+			return cli.Usagef("-data-memory %s is about a GPU's memory: give -gpu too, or leave it out to train on the CPU",
+				f.dataMemory)
+		}
+		return f.device.Check(c)
+	}
 	c.Run = func(ctx context.Context, s cli.Streams) error {
-		err := start(ctx, f, s.Out)
+		err := start(ctx, f, s)
 		if ctx.Err() != nil && errors.Is(err, context.Canceled) {
 			return &cli.StoppedError{Text: "stopped before the first step; nothing was written"}
 		}
@@ -213,7 +224,7 @@ func (f *flags) configuration() (*train.Config, train.Preset, error) {
 	}
 	c.Init, c.Continue = start, goOn
 	c.Preset = name
-	c.DataSum, c.Split, c.Scaler, c.Sigma.Distances = "", "", nil, nil // they describe the run that a stored file is of
+	c.DataSum, c.Split, c.Scaler, c.Sigma.Distances, c.StartSum, c.Computed = "", "", nil, nil, "", "" // they describe the run that a stored file is of
 	if _, ok := f.texts["data"]; ok {
 		c.Network.DataSD = 0 // of the file's data
 	}
@@ -260,7 +271,7 @@ func (f *flags) validate(c *train.Config) error {
 
 // checkResume refuses flags that would make the resumed run another one.
 func (f *flags) checkResume() error {
-	allowed := []string{"resume", "runs", "gpu", "device", "cpuprofile", "dry-run"}
+	allowed := []string{"resume", "runs", "gpu", "device", "data-memory", "cpuprofile", "dry-run"}
 	for s := range settings() {
 		if may, _ := train.MayChange(s.Name); may {
 			allowed = append(allowed, s.Name)

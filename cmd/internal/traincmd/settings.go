@@ -47,7 +47,7 @@ var groups = []struct {
 			{
 				Name: "data", Arg: "SPEC",
 				Help: "what to learn: glyphs, toy:NAME, or a folder or files, commas between: pictures (PNG, " +
-					"JPEG; also in ZIP or TAR), IDX, CIFAR-10 binary, NPY, CSV",
+					"JPEG, WebP), IDX, CIFAR binary, NPY, CSV; also in ZIP or TAR",
 				Known: dataset.MadeSpecs(),
 				Field: func(c *train.Config) any { return &c.Data },
 			},
@@ -67,6 +67,19 @@ var groups = []struct {
 				Name: "channels", Arg: "WHICH",
 				Help:  "grey, colour, or auto: grey if every image is",
 				Field: func(c *train.Config) any { return word{&c.Reading.Channels, "grey,colour"} },
+			},
+			{
+				Name: "white", Arg: "V",
+				Help: "the value that is white in image files: 1 for images of 0 and 1, 4095 for 12 bits in 16, " +
+					"any for NPY",
+				Default: "255, or what the type of the values says",
+				Field:   func(c *train.Config) any { return &c.Reading.White },
+			},
+			{
+				Name: "damaged", Arg: "WHAT",
+				Help:    "what becomes of damaged pictures: stop lists them all and stops, skip passes them over",
+				Default: "stop",
+				Field:   func(c *train.Config) any { return word{&c.Reading.Damaged, "skip,stop"} },
 			},
 			{
 				Name: "layout", Arg: "ORDER",

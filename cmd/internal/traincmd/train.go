@@ -3,6 +3,8 @@
 package traincmd
 
 import (
+	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -19,6 +21,7 @@ import (
 	"sigmaz/cmd/internal/preview"
 	"sigmaz/cmd/internal/progress"
 	"sigmaz/internal/memory"
+	"sigmaz/internal/picture"
 	"sigmaz/kernels"
 	"sigmaz/model"
 	"sigmaz/sample"
@@ -30,14 +33,18 @@ import (
 func New() *cli.Command { return newFlags().Command }
 
 // start begins a run or goes on with one.
-func start(ctx context.Context, f *flags, out io.Writer) error {
+func start(ctx context.Context, f *flags, s cli.Streams) error {
+	out := s.Messages(f.cpuProfile)
+	if err := f.checkProfile(s); err != nil {
+		return err
+	}
 	if f.listPresets {
 		return listPresets(f, out)
 	}
 	if f.resume != "" {
-		return resume(ctx, f, out)
+		return resume(ctx, f, s, out)
 	}
-	return begin(ctx, f, out)
+	return begin(ctx, f, s, out)
 }
 
 // listPresets prints every preset with what it is, where its numbers come from and the data that it expects.
@@ -58,10 +65,14 @@ func listPresets(f *flags, out io.Writer) error {
 }
 
 // begin starts a new run.
-func begin(ctx context.Context, f *flags, out io.Writer) error {
+func begin(ctx context.Context, f *flags, s cli.Streams, out io.Writer) error {
 	c, preset, err := f.configuration()
 	if err != nil {
 		return err
+	}
+	absent := !f.Given("data") && missing(c.Data)
+	if absent && !f.dryRun {
+		return f.noData(c, preset)
 	}
 	b, err := kernels.Open(f.device.GPU, f.device.N, c.Workers)
 	if err != nil {
@@ -73,7 +84,11 @@ func begin(ctx context.Context, f *flags, out io.Writer) error {
 	}
 	fmt.Fprintf(out, "sigmaz   preset %s, network %s, %s\n", c.Preset, c.Network.Net, b.Name())
 	if f.dryRun {
-		return dryRun(ctx, b, c, preset, f.device.GPU, f.Given("data"), out)
+		err := dryRun(ctx, f, b, c, preset, !absent, out)
+		if absent && preset.Files == "" && err == nil { // no data that the preset knows: its size would be that of other data
+			err = f.noData(c, preset)
+		}
+		return err
 	}
 
 	// The folder comes first: a place that cannot be written is known before the data is read.
@@ -89,23 +104,30 @@ func begin(ctx context.Context, f *flags, out io.Writer) error {
 	if err == nil {
 		err = c.ChoosePrecision(f.device.GPU)
 	}
-	if err != nil && !f.Given("data") && missing(c.Data) {
-		err = fmt.Errorf("the data of preset %s is not at %s: say where it is with -data; expected: %s", c.Preset, c.Data,
-			preset.Files)
-	}
 	if err != nil {
 		lock.Discard()
 		return err
 	}
 	fmt.Fprintf(out, "run      %s\n", folder)
-	if err = learn(ctx, c, data, b, train.Options{Folder: folder}, f, out, display); err != nil {
+	if err = learn(ctx, c, data, b, train.Options{Folder: folder, DataMemory: f.dataMemory}, f, s, display); err != nil {
 		lock.Discard() // nothing, once there is anything in the folder
 	}
 	return err
 }
 
+// noData is the error for data that neither the flag names nor is where the preset or the configuration says.
+func (f *flags) noData(c *train.Config, preset train.Preset) error {
+	const known = "pictures, arrays or tables, in a file or a folder"
+	if c.Data == preset.Config.Data || f.config == "" {
+		return fmt.Errorf("the data of preset %s is not at %s: say where it is with -data; expected: %s", c.Preset, c.Data,
+			cmp.Or(preset.Files, known))
+	}
+	return fmt.Errorf("%s: its data is not at %s: mend the path, or say where it is with -data; expected: %s", f.config,
+		c.Data, cmp.Or(preset.Files, known))
+}
+
 // resume goes on with a run.
-func resume(ctx context.Context, f *flags, out io.Writer) error {
+func resume(ctx context.Context, f *flags, s cli.Streams, out io.Writer) error {
 	if err := f.checkResume(); err != nil {
 		return err
 	}
@@ -151,7 +173,7 @@ func resume(ctx context.Context, f *flags, out io.Writer) error {
 	}
 	if f.dryRun {
 		stored := train.Preset{Name: c.Preset, Source: "the stored configuration"}
-		return dryRun(ctx, b, c, stored, f.device.GPU, true, out)
+		return dryRun(ctx, f, b, c, stored, true, out)
 	}
 	display := progress.New(out)
 	defer display.Close()
@@ -159,10 +181,13 @@ func resume(ctx context.Context, f *flags, out io.Writer) error {
 	if err == nil {
 		err = c.ChoosePrecision(f.device.GPU)
 	}
+	if err != nil && !f.Given("data") {
+		err = cmp.Or(moved(stored.Folder, c.Data), err)
+	}
 	if err != nil {
 		return err
 	}
-	return learn(ctx, c, data, b, train.Options{Folder: stored.Folder, From: stored}, f, out, display)
+	return learn(ctx, c, data, b, train.Options{Folder: stored.Folder, From: stored, DataMemory: f.dataMemory}, f, s, display)
 }
 
 // warnLock warns where a folder could not be locked.
@@ -174,7 +199,8 @@ func warnLock(l *train.Lock, out io.Writer) {
 
 // learn runs the loop and says where everything is.
 func learn(ctx context.Context, c *train.Config, data *train.Splits, b kernels.Backend, o train.Options, f *flags,
-	out io.Writer, display *progress.Display) error {
+	s cli.Streams, display *progress.Display) (err error) {
+	out := s.Messages(f.cpuProfile)
 	sigmas, err := c.Ladder()
 	if err != nil {
 		return err
@@ -198,18 +224,25 @@ func learn(ctx context.Context, c *train.Config, data *train.Splits, b kernels.B
 	if o.Hooks.Preview, err = previews(c, data, sigmas, b); err != nil {
 		return err
 	}
-	stop, err := profile(f.cpuProfile)
+	if text := picture.ChannelsText(c.Network.Channels); text != "" && o.Hooks.Preview != nil && !c.Network.Vectors() {
+		fmt.Fprintf(out, "previews show samples %s\n", text)
+	}
+	stop, err := profile(cli.Output{Flag: "-cpuprofile", Path: f.cpuProfile}, s)
 	if err != nil {
 		return err
 	}
-	defer stop()
+	defer func() { err = cmp.Or(err, stop()) }()
 	fmt.Fprintf(out, "training %d steps of %d; Ctrl-C saves and stops\n", c.Steps, c.Batch)
 	r, err := train.Run(ctx, c, data, o)
 	display.Close()
 	if err != nil {
 		return err
 	}
-	again := fmt.Sprintf("%s -resume %s", f.CommandLine("train", f.device), cli.Shell(o.Folder))
+	again := f.CommandLine("train", f.device)
+	if f.Given("data-memory") {
+		again += " -data-memory " + string(f.dataMemory)
+	}
+	again += " -resume " + cli.Shell(o.Folder)
 	if r.Stopped {
 		fmt.Fprintf(out, "stopped after step %d of %d, saved as %s\ngo on with: %s\n", r.Step, c.Steps, r.Checkpoint, again)
 		return nil
@@ -217,8 +250,8 @@ func learn(ctx context.Context, c *train.Config, data *train.Splits, b kernels.B
 	if o.From != nil && o.From.Step() == r.Step {
 		fmt.Fprintf(out, "the run is at its last step, %d; %s -steps %d trains on\n", r.Step, again, 2*r.Step)
 	} else {
-		fmt.Fprintf(out, "done     %d steps in %s, %.0f images/s\n", r.Step, r.Elapsed.Round(100*time.Millisecond),
-			r.ImagesPerS)
+		fmt.Fprintf(out, "done     %d steps in %s, %.0f %s/s\n", r.Step, r.Elapsed.Round(100*time.Millisecond),
+			r.ImagesPerS, c.Rows())
 	}
 	if r.Loss == r.Loss {
 		fmt.Fprintf(out, "loss     %.4g, %.3f of %s, over the last window", r.Loss, r.Relative, c.Unit())
@@ -234,21 +267,32 @@ func learn(ctx context.Context, c *train.Config, data *train.Splits, b kernels.B
 	return nil
 }
 
-// profile starts a CPU profile into path, if there is one, which stop completes.
-func profile(path string) (stop func(), err error) {
-	if path == "" {
-		return func() {}, nil
+// checkProfile refuses a name for the profile that stands for another file. Nothing in a file says that it is an old
+// profile and not data, so that none is replaced.
+func (f *flags) checkProfile(s cli.Streams) error {
+	if f.cpuProfile == "" {
+		return nil
 	}
-	w, err := os.Create(path)
-	if err != nil {
-		return nil, fmt.Errorf("-cpuprofile: cannot write the profile: %w; choose a file in a folder that can be written",
-			err)
+	if _, err := os.Lstat(f.cpuProfile); err == nil && f.cpuProfile != cli.Stdout {
+		return fmt.Errorf("-cpuprofile: %s exists already: expected the name of a new file; choose another, or delete it",
+			f.cpuProfile)
 	}
-	if err := pprof.StartCPUProfile(w); err != nil {
-		w.Close()
+	return cli.Output{Flag: "-cpuprofile", Path: f.cpuProfile}.Check(s)
+}
+
+// profile starts a CPU profile, if there is to be one, which stop writes.
+func profile(to cli.Output, s cli.Streams) (stop func() error, err error) {
+	if to.Path == "" {
+		return func() error { return nil }, nil
+	}
+	var b bytes.Buffer
+	if err := pprof.StartCPUProfile(&b); err != nil {
 		return nil, fmt.Errorf("-cpuprofile: %w", err)
 	}
-	return func() { pprof.StopCPUProfile(); w.Close() }, nil
+	return func() error {
+		pprof.StopCPUProfile()
+		return to.Write(s, func(w io.Writer) error { _, err := b.WriteTo(w); return err })
+	}, nil
 }
 
 // trainerWords returns the memory in four-byte words that training with a configuration takes.
@@ -273,8 +317,12 @@ func checkMemory(b kernels.Backend, c *train.Config, data *train.Splits, gpu boo
 		if c.Network.Vectors() {
 			what = fmt.Sprintf("hidden %d", c.Network.Hidden)
 		}
-		return fmt.Errorf("training with batch %d and %s needs %s of memory, and this machine has %s: "+
-			"lower one of the two (-dry-run tells what a choice takes)", c.Batch, what, bytesText(need), bytesText(have))
+		whose := "this machine has"
+		if _, left, ok := memory.Limit(); ok && left <= have {
+			whose = "the limit of this process (ulimit) leaves"
+		}
+		return fmt.Errorf("training with batch %d and %s needs %s of memory, and %s %s: lower one of the two (-dry-run tells "+
+			"what a choice takes)", c.Batch, what, cli.Bytes(need), whose, cli.Bytes(have))
 	}
 	return nil
 }
@@ -327,6 +375,42 @@ func missing(data string) bool {
 	return errors.Is(err, fs.ErrNotExist)
 }
 
+// moved explains that a run's data is not where its configuration says, which may be relative to the folder that the run
+// was started in; nil where every path leads to something.
+func moved(folder, data string) error {
+	spec, err := dataset.ParseSpec(data)
+	if err != nil {
+		return nil
+	}
+	started := filepath.Join(folder, "..", "..") // unless it was told to keep runs elsewhere
+	var here, there []string
+	gone := ""
+	for _, p := range spec.Paths {
+		if _, err := os.Stat(p); errors.Is(err, fs.ErrNotExist) && gone == "" {
+			gone = p
+		}
+		here = append(here, p)
+		if !filepath.IsAbs(p) {
+			p = filepath.Join(started, p)
+		}
+		if _, err := os.Stat(p); err == nil {
+			there = append(there, p)
+		}
+	}
+	switch {
+	case gone == "":
+		return nil
+	case filepath.IsAbs(gone):
+		return fmt.Errorf("the data of %s is not at %s any more: say where it is with -data", folder, gone)
+	}
+	hint := ""
+	if len(there) == len(here) {
+		hint = ", such as -data " + cli.Shell(strings.Join(there, ","))
+	}
+	return fmt.Errorf("the data of %s is not at %s, which counts from the folder in which the run was started, not from "+
+		"this one: go on from there, or say where it is with -data%s", folder, gone, hint)
+}
+
 func ladderText(c *train.Config, sigmas model.Ladder) string {
 	return fmt.Sprintf("%d levels, sigma %.4g to %.4g, ratio g = %.6g; T = %d, epsilon = %.4g, "+
 		"%d score evaluations a sample",
@@ -361,25 +445,33 @@ func warnAverage(c *train.Config, out io.Writer) {
 }
 
 // dryRun prints the resolved settings and what a run with them costs. Without the data it takes the preset's image
-// size.
-func dryRun(ctx context.Context, b kernels.Backend, c *train.Config, preset train.Preset, gpu, dataGiven bool,
+// size; where that is not enough, it prints the settings alone.
+func dryRun(ctx context.Context, f *flags, b kernels.Backend, c *train.Config, preset train.Preset, hasData bool,
 	out io.Writer) error {
 	var data *train.Splits
 	var err error
-	if !dataGiven && missing(c.Data) {
-		expected := ""
+	if !hasData {
+		expected, sizes := "", "sizes are the preset's"
 		if preset.Files != "" {
 			expected = "; expected: " + preset.Files
 		}
-		fmt.Fprintf(out, "data     nothing at %s (-data says where it is%s); sizes are the preset's\n", c.Data, expected)
 		err = c.ResolveShape(epsilon)
+		if errors.Is(err, train.ErrNeedsData) {
+			sizes = "shapes are unknown"
+		}
+		fmt.Fprintf(out, "data     nothing at %s (-data says where it is%s); %s\n", c.Data, expected, sizes)
+		if errors.Is(err, train.ErrNeedsData) {
+			fmt.Fprintf(out, "\n%s\nshapes      unknown without the data, and with them the ladder, the step size and the "+
+				"cost\n", c.YAML())
+			return nil
+		}
 	} else {
 		display := progress.New(out)
 		defer display.Close()
 		data, err = c.Resolve(ctx, display.Event, epsilon)
 	}
 	if err == nil {
-		err = c.ChoosePrecision(gpu)
+		err = c.ChoosePrecision(f.device.GPU)
 	}
 	if err != nil {
 		return err
@@ -392,10 +484,16 @@ func dryRun(ctx context.Context, b kernels.Backend, c *train.Config, preset trai
 	if err != nil {
 		return err
 	}
-	words, err := trainerWords(b, c, data)
+	tc, err := c.Trainer(data)
 	if err != nil {
 		return err
 	}
+	tc.DataMemory = f.dataMemory
+	words, err := train.TrainerWords(b, tc)
+	if err != nil {
+		return err
+	}
+	taken := words
 	n := c.Network
 	fmt.Fprintf(out, "\n%s\n", c.YAML())
 	fmt.Fprintf(out, "source      %s\n", preset.Source)
@@ -410,25 +508,26 @@ func dryRun(ctx context.Context, b kernels.Backend, c *train.Config, preset trai
 		fmt.Fprintf(out, "precision   %s for %.3g %% of them, by tensor cores\n", c.Precision,
 			100*float64(info.TensorMACs)/float64(info.MACs))
 	}
-	fmt.Fprintf(out, "memory      %s for training", bytesText(4*float64(words)))
+	fmt.Fprintf(out, "memory      %s for training", cli.Bytes(4*float64(words)))
 	if c.PreviewN > 0 {
 		words, err := preview.Words(b, c.Network, c.Precision, sigmas, c.PreviewN)
 		if err != nil {
 			return err
 		}
-		fmt.Fprintf(out, ", %s for previews", bytesText(4*float64(words)))
+		fmt.Fprintf(out, ", %s for previews", cli.Bytes(4*float64(words)))
+		taken += words
 	}
 	if data != nil {
-		size, where := data.Train.Size(), "of data"
-		if data.HeldOut != nil {
-			size += data.HeldOut.Size()
-		}
+		where := "of data"
 		if data.Mapped {
 			where = "of data on disk, mapped"
 		}
-		fmt.Fprintf(out, ", %s %s", bytesText(float64(size)), where)
+		fmt.Fprintf(out, ", %s %s", cli.Bytes(float64(tc.Place(0).Data)), where)
 	}
-	fmt.Fprintf(out, "\ncheckpoint  %s\n", bytesText(16*float64(info.Parameters)))
+	if free, own := b.FreeMemory(); own && data != nil {
+		fmt.Fprintf(out, "\ndata        %s", progress.PlacementText(tc.Place(free-4*int64(taken))))
+	}
+	fmt.Fprintf(out, "\ncheckpoint  %s\n", cli.Bytes(16*float64(info.Parameters)))
 	fmt.Fprintf(out, "loss        D/2 = %g with zero weights (anneal-power 2)\n", float64(n.D())/2)
 	fmt.Fprintf(out, "ladder      %s\n", ladderText(c, sigmas))
 	if c.Network.SeesSigma() {
@@ -451,19 +550,6 @@ func count(v float64) string {
 		}
 	}
 	return fmt.Sprintf("%.3g", v)
-}
-
-// bytesText writes a size of memory in powers of 1,024.
-func bytesText(v float64) string {
-	switch {
-	case v >= 1<<40:
-		return fmt.Sprintf("%.2f TiB", v/(1<<40))
-	case v >= 1<<30:
-		return fmt.Sprintf("%.2f GiB", v/(1<<30))
-	case v >= 1<<20:
-		return fmt.Sprintf("%.1f MiB", v/(1<<20))
-	}
-	return fmt.Sprintf("%.1f KiB", v/(1<<10))
 }
 
 // baseName returns the run's name without its number: the preset's, or the data's where that says more.

@@ -3,6 +3,7 @@ package traincmd
 import (
 	"bytes"
 	"context"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -108,6 +109,55 @@ func TestPresets(t *testing.T) {
 			if code != 0 || stderr != "" || !strings.Contains(stdout, w) {
 				t.Errorf("-preset %s -dry-run: code %d, stderr %q, no %q in\n%s", preset, code, stderr, w, stdout)
 			}
+		}
+	}
+}
+
+// Data that is not there: a dry run prints the settings, and says what is not known; a run names the file that names the
+// data, and what was expected.
+func TestDataNotThere(t *testing.T) {
+	dir := t.TempDir()
+	config := func(name, text string) string {
+		path := filepath.Join(dir, name)
+		if err := os.WriteFile(path, []byte(text), 0o666); err != nil {
+			t.Fatal(err)
+		}
+		return path
+	}
+	own := config("own.yaml", "data: nowhere/photos\nsteps: 77\n")
+	known := config("known.yaml", "preset: cifar10\ndata: nowhere/batches\nsteps: 77\n")
+	ladder := config("ladder.yaml", "preset: celeba\nsigma: {begin: data}\n")
+	for _, c := range []struct {
+		args           string
+		code           int
+		stdout, stderr []string
+	}{
+		{"-preset vectors -dry-run", 0, []string{"preset: vectors", "channels: 0", "nothing at data/table.csv", "shapes      unknown without the data"}, nil},
+		{"-config " + ladder + " -dry-run", 0, []string{"nothing at data/celeba", "shapes are unknown", "begin: data"}, nil},
+		{"-config " + own + " -dry-run", 1, []string{"steps: 77", "data: nowhere/photos", "shapes are unknown"}, []string{own + ": its data is not at nowhere/photos", "expected: pictures, arrays or tables"}},
+		{"-config " + own + " -sigma-begin 9 -dry-run", 1, nil, []string{own + ": its data is not at nowhere/photos"}},
+		{"-config " + own, 1, nil, []string{own + ": its data is not at nowhere/photos: mend the path, or say where it is with -data; expected: pictures"}},
+		{"-config " + known + " -dry-run", 0, []string{"steps: 77", "nothing at nowhere/batches", "sizes are the preset's"}, nil},
+		{"-config " + known, 1, nil, []string{known + ": its data is not at nowhere/batches", "expected: CIFAR-10's binary version"}},
+		{"-preset vectors", 1, nil, []string{"the data of preset vectors is not at data/table.csv: say where it is with -data; expected: a table"}},
+	} {
+		runs := filepath.Join(dir, "runs")
+		code, stdout, stderr := command(t, append(strings.Fields(c.args), "-runs", runs)...)
+		for _, w := range c.stdout {
+			if !strings.Contains(stdout, w) {
+				t.Errorf("%s: no %q in\n%s", c.args, w, stdout)
+			}
+		}
+		for _, w := range c.stderr {
+			if !strings.Contains(stderr, w) {
+				t.Errorf("%s: no %q in %q", c.args, w, stderr)
+			}
+		}
+		if code != c.code || c.stderr == nil && stderr != "" || strings.Count(stderr, "\n") > 1 {
+			t.Errorf("%s: code %d, %q", c.args, code, stderr)
+		}
+		if _, err := os.Stat(runs); err == nil {
+			t.Errorf("%s made a folder", c.args)
 		}
 	}
 }
@@ -444,6 +494,54 @@ func TestPublishedEvaluations(t *testing.T) {
 		}
 		if got := sampling(&p.Config).NFE(p.Config.Sigma.Levels); got != want {
 			t.Errorf("%s: %d evaluations a sample, expected %d", name, got, want)
+		}
+	}
+}
+
+// A run whose data was given by a relative path is gone on with from elsewhere by a sentence that says how.
+func TestDataCountsFromWhereTheRunStarted(t *testing.T) {
+	top := t.TempDir()
+	t.Chdir(top)
+	for _, dir := range []string{"job", "elsewhere"} {
+		if err := os.Mkdir(dir, 0o777); err != nil {
+			t.Fatal(err)
+		}
+	}
+	table := "a,b\n"
+	for i := range 40 {
+		table += fmt.Sprintf("%d,%d.5\n", i*i%7, i%5)
+	}
+	os.WriteFile("job/t.csv", []byte(table), 0o666)
+	t.Chdir("job")
+	if code, _, stderr := command(t, "-data", "t.csv", "-hidden", "4", "-steps", "2", "-preview-n", "0", "-held-out", "0",
+		"-name", "r"); code != 0 {
+		t.Fatal(stderr)
+	}
+	for _, test := range []struct{ from, run, want string }{
+		{"..", "job/runs/r", "not at t.csv, which counts from the folder in which the run was started"},
+		{"..", "job/runs/r", "-data, such as -data job/t.csv"},
+		{"../elsewhere", "../job/runs/r", "-data, such as -data ../job/t.csv"},
+	} {
+		t.Chdir(filepath.Join(top, "job", test.from))
+		if code, _, stderr := command(t, "-resume", test.run, "-steps", "4"); code != 1 || !strings.Contains(stderr, test.want) {
+			t.Errorf("from %s: exit code %d, %s", test.from, code, stderr)
+		}
+	}
+	t.Chdir(top)
+	if code, _, stderr := command(t, "-resume", "job/runs/r", "-steps", "4", "-data", "job/t.csv"); code != 0 {
+		t.Errorf("with -data: %s", stderr)
+	}
+	os.Remove("job/t.csv")
+	if code, _, stderr := command(t, "-resume", "job/runs/r", "-steps", "6"); code != 1 ||
+		!strings.Contains(stderr, "the data of job/runs/r is not at job/t.csv, which counts from") {
+		t.Errorf("nothing is there: %s", stderr)
+	}
+	if err := moved("runs/r", filepath.Join(top, "gone")); err == nil || !strings.Contains(err.Error(), "any more") {
+		t.Errorf("an absolute path: %v", err)
+	}
+	for _, data := range []string{"glyphs", "toy:moons", "elsewhere"} {
+		if err := moved("runs/r", data); err != nil {
+			t.Errorf("%s: %v", data, err)
 		}
 	}
 }
