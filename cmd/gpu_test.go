@@ -272,6 +272,9 @@ func TestBF16OnGPU(t *testing.T) {
 		t.Errorf("a sample does not say it:\n%s", out)
 	}
 	must(t, dir, "bench", "-check", "-gpu", "-precision", "bf16")
+	if out := must(t, dir, "bench", "-quick", "-gpu", "-precision", "bf16", "-tables", "tune"); !strings.Contains(out, "bf16_128x128") {
+		t.Errorf("bench -tables tune names no tile for bf16:\n%s", out)
+	}
 }
 
 // A run that starts on a GPU records its multiprocessors, and has the same bits on one with others from then on: after a

@@ -150,7 +150,8 @@ type ConvGradWeight struct {
 	// on the device at hand. 0 is the rule of runs that recorded no number. The CPU cuts in its own way.
 	Multiprocessors int
 
-	parts int // that a CUDA device cuts the sum into, where [Tuner.CompileWith] says so; 0: the rule's
+	// Parts is how many a CUDA device cuts the sum into, where a benchmark says so ([Tuner]); 0: as the rule has it.
+	Parts int
 }
 
 // CutSums sets the multiprocessors that the sums of ops are cut for, see [ConvGradWeight].

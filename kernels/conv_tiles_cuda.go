@@ -83,8 +83,8 @@ const shortestPart = 256
 // cudaSplit chooses the tile and the parts that take the least time on the multiprocessors that the operation names. A
 // run's bits hang on it: with another rule, runs that recorded their number must keep this one.
 func (o ConvGradWeight) cudaSplit() cudaSplit {
-	if o.parts > 0 {
-		return o.cut(tile32x32, o.parts) // the tile is chosen too
+	if o.Parts > 0 {
+		return o.cut(tile32x32, o.Parts) // the tile is chosen too
 	}
 	tiles, multiprocessors := wideWeightTiles, o.Multiprocessors
 	switch {

@@ -74,11 +74,12 @@ func ToBFloat16(v float32) uint16 {
 // FromBFloat16 is exact.
 func FromBFloat16(v uint16) float32 { return math.Float32frombits(uint32(v) << 16) }
 
-// Moved returns an operation whose windows, absent ones excepted, are those that f returns for them.
+// Moved returns an operation whose windows, absent ones excepted, are those that f returns for them. Windows are
+// exported fields.
 func Moved(op Op, f func(Buf) Buf) Op {
 	var move func(v reflect.Value)
 	move = func(v reflect.Value) {
-		if !v.CanInterface() { // of this package alone: no window
+		if !v.CanInterface() {
 			return
 		}
 		if b, ok := v.Interface().(Buf); ok {

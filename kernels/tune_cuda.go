@@ -7,6 +7,7 @@ package kernels
 import (
 	"cmp"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 )
@@ -32,7 +33,7 @@ func (o tuned) cudaWorkspace() int {
 	return 0
 }
 
-// family returns a tile's name without its size: "_tf32". Tiles of one family run the same convolutions.
+// family returns a tile's name without its size: "_tf32" or "bf16_". Tiles of one family run the same convolutions.
 func (t cudaTile) family() string {
 	return strings.Replace(t.name, fmt.Sprintf("%dx%d", t.rows, t.cols), "", 1)
 }
@@ -42,7 +43,7 @@ func kernelOf(op Op, t cudaTile) string { return op.Name() + "_" + t.name }
 
 // allTiles lists the tiles that have a kernel for an operation, the largest first.
 func allTiles(op Op) (tiles []cudaTile) {
-	for t := range tileKernels {
+	for _, t := range slices.AppendSeq(slices.Collect(maps.Keys(tileKernels)), maps.Keys(bf16Kernels)) {
 		if slices.ContainsFunc(kernelList, func(k kernel) bool { return k.name == kernelOf(op, t) }) {
 			tiles = append(tiles, t)
 		}
@@ -103,7 +104,7 @@ func (b *cudaBackend) Choices(a Arena, op Op) ([]Choice, error) {
 // CompileWith refuses a tile that has no kernel for the operation. Nothing else may be compiled meanwhile.
 func (b *cudaBackend) CompileWith(a Arena, op Op, c Choice) (Program, error) {
 	if o, ok := op.(ConvGradWeight); ok {
-		o.parts = c.Parts
+		o.Parts = c.Parts
 		op = o
 	}
 	for _, t := range allTiles(op) {

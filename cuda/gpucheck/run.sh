@@ -12,11 +12,11 @@ archive=${GPUCHECK_ARCHIVE:-$here/bin/gpucheck.tar.gz}
 	echo "run.sh: $archive is missing: run build.sh on a machine with Go and bring it here" >&2
 	exit 2
 }
-work=$(mktemp -d)
+work=$(cd "$(mktemp -d)" && pwd -P)
 tar -C "$work" -xzf "$archive" || {
 	rm -rf "$work"
 	echo "run.sh: $archive cannot be unpacked: run build.sh again and bring it here whole" >&2
 	exit 2
 }
-# In place of this shell: signals reach it, and it removes the folder.
-exec "$work/gpucheck" -work "$work" "$@"
+# In place of this shell: signals reach it. It removes the folder that the variable names.
+GPUCHECK_UNPACKED=$work exec "$work/gpucheck" "$@"

@@ -98,11 +98,13 @@ func (b *bench) choices() (table, error) {
 	return t, nil
 }
 
-// poison fills what an operation writes with NaN, so that what was there before is no result.
+// poison fills what an operation writes with NaN, in float32 and in bfloat16, so that what was there before is no
+// result.
 func poison(a kernels.Arena, op kernels.Op) error {
 	_, writes := op.Operands()
 	for _, w := range writes {
-		if err := a.Write(w, slices.Repeat([]float32{float32(math.NaN())}, w.N)); err != nil {
+		words := slices.Repeat([]float32{math.Float32frombits(math.MaxUint32)}, w.Words())
+		if err := a.Write(kernels.Buf{Off: w.Off, N: len(words)}, words); err != nil {
 			return err
 		}
 	}
@@ -113,11 +115,12 @@ func poison(a kernels.Arena, op kernels.Op) error {
 func results(a kernels.Arena, op kernels.Op) (all [][]float32, err error) {
 	_, writes := op.Operands()
 	for _, w := range writes {
-		values := make([]float32, w.N)
-		if err := a.Read(values, w); err != nil {
+		words := make([]float32, w.Words())
+		if err := a.Read(words, kernels.Buf{Off: w.Off, N: len(words)}); err != nil {
 			return nil, err
 		}
-		all = append(all, values)
+		w.Off = 0
+		all = append(all, w.Load(words))
 	}
 	return all, nil
 }

@@ -75,7 +75,7 @@ func (c *check) run(ctx context.Context) error {
 	defer cancel()
 	c.update(func(r *report) {
 		r.Started, r.Budget = c.start.UTC().Format(time.RFC3339), c.budget
-		r.Command = "bash cuda/gpucheck/run.sh " + strings.Join(commandLine(os.Args[1:]), " ")
+		r.Command = "bash cuda/gpucheck/run.sh " + strings.Join(os.Args[1:], " ")
 		r.Built = lines(c.work, "version")
 	})
 	if err := c.save(); err != nil {
@@ -177,14 +177,6 @@ func (c *check) failures() (names []string) {
 		}
 	}
 	return names
-}
-
-// commandLine is the arguments without the folder that run.sh adds.
-func commandLine(args []string) []string {
-	if len(args) >= 2 && strings.TrimLeft(args[0], "-") == "work" {
-		return args[2:]
-	}
-	return args
 }
 
 // lines reads a file of the archive.

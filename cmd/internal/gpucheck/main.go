@@ -26,11 +26,11 @@ import (
 
 // options is what the command line sets.
 type options struct {
-	work, out, only, from string
-	required, quick       bool
-	keepGoing             bool
-	budget, partLimit     int // seconds
-	maxBytes, maxFiles    int
+	out, only, from    string
+	required, quick    bool
+	keepGoing          bool
+	budget, partLimit  int // seconds
+	maxBytes, maxFiles int
 }
 
 // The least that a report needs, see folder.go.
@@ -66,8 +66,6 @@ func main() {
 			}},
 			{Name: "Folders", Flags: []cli.Flag{
 				{Name: "out", Arg: "DIR", Help: "where the results go: an empty folder, or one of a call before", Value: &o.out},
-				{Name: "work", Arg: "DIR", Help: "where build.sh's archive is unpacked, which is removed in the end",
-					Value: &o.work, Default: cli.Required},
 			}},
 		},
 		Lists: []cli.List{partList()},
@@ -79,14 +77,31 @@ func main() {
 	}
 	c.Check = func() error { return o.check(c) }
 	c.Run = func(ctx context.Context, s cli.Streams) error { return run(ctx, &o, s, start) }
+	err := c.Parse(os.Args[1:])
+	if err == nil {
+		err = c.Check()
+	}
+	if err != nil { // it says so, or helps, and is done
+		tidy()
+	}
 	c.Main(os.Args[1:])
+}
+
+// workFolder is where build.sh's archive is unpacked: where this program is.
+func workFolder() (string, error) {
+	program, err := os.Executable()
+	return filepath.Dir(program), err
+}
+
+// tidy removes that folder, where run.sh has made it for this call.
+func tidy() {
+	if work, err := workFolder(); err == nil && work == os.Getenv("GPUCHECK_UNPACKED") {
+		os.RemoveAll(work)
+	}
 }
 
 // check refuses limits below what a report needs, and parts that there are not.
 func (o *options) check(c *cli.Command) error {
-	if err := c.Need("work"); err != nil {
-		return err
-	}
 	for _, n := range []struct {
 		flag     string
 		n, least int
@@ -127,19 +142,19 @@ func (o *options) wants(name string) bool {
 }
 
 func run(ctx context.Context, o *options, s cli.Streams, start time.Time) error {
-	work, err := filepath.Abs(o.work)
+	defer tidy()
+	work, err := workFolder()
 	if err != nil {
 		return err
 	}
 	if _, err := os.Stat(filepath.Join(work, "sigmaz")); err != nil {
-		return fmt.Errorf("-work %s holds no program sigmaz: start cuda/gpucheck/run.sh, which unpacks it", o.work)
+		return fmt.Errorf("%s holds no program sigmaz: start cuda/gpucheck/run.sh, which unpacks it", work)
 	}
 	results, err := openFolder(o.out, int64(o.maxBytes), o.maxFiles)
 	if err != nil {
 		return err
 	}
 	c := newCheck(o, work, results, s.Out, start)
-	defer os.RemoveAll(work)
 	if err := c.run(ctx); err != nil {
 		return err
 	}
