@@ -16,6 +16,7 @@
 // Kernels that end in _any make no assumption on alignment and channel counts; the others read 16 bytes at a time: images
 // are aligned and channel counts are multiples of 4.
 #include "common.cuh"
+#include "epilogue.cuh"
 
 const int STEP = 16; // terms of a sum in shared memory at a time
 
@@ -101,12 +102,19 @@ template <int BM, int BN, int TM, int TN> struct Tile {
 // is negative (the taps look the other way) and the weights of a term are a column of w in place of a row. V is the width of
 // accesses in words, 4 or 1.
 template <int BM, int BN, int TM, int TN, int V, bool GRAD>
-static __device__ __forceinline__ void conv_tile(float *y, const float *x, const float *w, const float *bias, ConvShape s)
+static __device__ __forceinline__ void conv_tile(const Steps<float> &steps, const float *x, const float *w, const float *bias, ConvShape s)
 {
     typedef Tile<BM, BN, TM, TN> Tile;
     const int T = Tile::THREADS;
-    alignas(16) __shared__ float as[2][STEP][BM + 4];
-    alignas(16) __shared__ float bs[2][STEP][BN + 4];
+    union Shared {
+        struct {
+            float a[2][STEP][BM + 4], b[2][STEP][BN + 4];
+        } in;
+        float out[Tile::ROWS][BN + 4];
+    };
+    alignas(16) __shared__ Shared shared;
+    float(*as)[STEP][BM + 4] = shared.in.a;
+    float(*bs)[STEP][BN + 4] = shared.in.b;
     const int terms = s.taps() * s.cin;
     // Blocks that share pixels follow each other. From its first pixel on a block counts words in int: an image and the
     // weights have fewer than 2^31.
@@ -114,7 +122,6 @@ static __device__ __forceinline__ void conv_tile(float *y, const float *x, const
     const i64 m0 = (i64)(blockIdx.x / across) * BM;
     const int n0 = (int)(blockIdx.x % across) * BN;
     x += m0 * s.cin;
-    y += m0 * s.cout;
 
     // Rows of terms (pixels, and forward also weights): a thread fetches four successive terms of every (T/4)th row. Half
     // a warp takes 16 rows, so both the words of global memory and the banks of shared memory are used fully.
@@ -224,25 +231,30 @@ static __device__ __forceinline__ void conv_tile(float *y, const float *x, const
     }
     tile.multiply(as[half], bs[half]);
 
-    const bool wide = s.cout % 4 == 0 && aligned16(y);
+    // Results go through shared memory, a group of rows at a time: a thread takes four successive channels of a row on
+    // through the steps, whatever values it computed.
+    const int QUADS = BN / 4;
+    const int o = n0 + 4 * (int)(threadIdx.x % QUADS);
+    float b[4];
 #pragma unroll
-    for (int j = 0; j < TN; j += 4) {
-        int o = n0 + tile.col + j / 4 * Tile::COLS;
-        float b[4];
+    for (int e = 0; e < 4; e++) b[e] = bias && o + e < s.cout ? bias[o + e] : 0.0f;
 #pragma unroll
-        for (int e = 0; e < 4; e++) b[e] = bias && o + e < s.cout ? bias[o + e] : 0.0f;
+    for (int g = 0; g < TM; g += 4) {
+        __syncthreads();
 #pragma unroll
-        for (int i = 0; i < TM; i++) {
-            int m = tile.row + i / 4 * Tile::ROWS + i % 4;
-            if (m0 + m >= s.pixels) continue;
-            float *p = y + m * s.cout + o;
-            if (wide && o < s.cout) {
-                *(float4 *)p = make_float4(tile.sum[i][j] + b[0], tile.sum[i][j + 1] + b[1], tile.sum[i][j + 2] + b[2], tile.sum[i][j + 3] + b[3]);
-            } else {
+        for (int i = 0; i < 4; i++)
 #pragma unroll
-                for (int e = 0; e < 4; e++)
-                    if (o + e < s.cout) p[e] = tile.sum[i][j + e] + b[e];
-            }
+            for (int j = 0; j < TN; j += 4)
+                *(float4 *)&shared.out[tile.row + i][tile.col + j / 4 * Tile::COLS] =
+                    make_float4(tile.sum[g + i][j], tile.sum[g + i][j + 1], tile.sum[g + i][j + 2], tile.sum[g + i][j + 3]);
+        __syncthreads();
+#pragma unroll 1
+        for (int r = threadIdx.x / QUADS; r < Tile::ROWS; r += T / QUADS) {
+            i64 m = m0 + g / 4 * Tile::ROWS + r;
+            if (m >= s.pixels || o >= s.cout) break;
+            float4 v = *(const float4 *)&shared.out[r][o - n0];
+            Quad q = {{v.x + b[0], v.y + b[1], v.z + b[2], v.w + b[3]}};
+            take_steps(steps, q, m * s.cout + o, s.cout - o);
         }
     }
 }
@@ -419,88 +431,102 @@ extern "C" __global__ void conv_grad_weight_sum(float *dw, float *db, const floa
 // The second of the launch bounds gives the assembler the registers that a kernel needs to spill nothing. It is left out where
 // the assembler's own choice does not spill.
 
-extern "C" __global__ void __launch_bounds__(128, 2) conv_128x128(float *y, const float *x, const float *weight, const float *bias, u64 pixels, int h, int w, int cin, int cout, int k, int dilation)
+extern "C" __global__ void __launch_bounds__(128, 2) conv_128x128(float *y, const float *x, const float *weight, const float *bias, u64 pixels, int h, int w, int cin, int cout, int k, int dilation, const float *with1, float *to1, const float *with2, float *to2, int kinds)
 {
     ConvShape s = {(i64)pixels, h, w, cin, cout, k, dilation};
-    conv_tile<128, 128, 16, 8, 4, false>(y, x, weight, bias, s);
+    Steps<float> e = {y, with1, to1, with2, to2, kinds};
+    conv_tile<128, 128, 16, 8, 4, false>(e, x, weight, bias, s);
 }
 
-extern "C" __global__ void __launch_bounds__(128, 3) conv_128x64(float *y, const float *x, const float *weight, const float *bias, u64 pixels, int h, int w, int cin, int cout, int k, int dilation)
+extern "C" __global__ void __launch_bounds__(128, 3) conv_128x64(float *y, const float *x, const float *weight, const float *bias, u64 pixels, int h, int w, int cin, int cout, int k, int dilation, const float *with1, float *to1, const float *with2, float *to2, int kinds)
 {
     ConvShape s = {(i64)pixels, h, w, cin, cout, k, dilation};
-    conv_tile<128, 64, 8, 8, 4, false>(y, x, weight, bias, s);
+    Steps<float> e = {y, with1, to1, with2, to2, kinds};
+    conv_tile<128, 64, 8, 8, 4, false>(e, x, weight, bias, s);
 }
 
-extern "C" __global__ void __launch_bounds__(128) conv_64x64(float *y, const float *x, const float *weight, const float *bias, u64 pixels, int h, int w, int cin, int cout, int k, int dilation)
+extern "C" __global__ void __launch_bounds__(128) conv_64x64(float *y, const float *x, const float *weight, const float *bias, u64 pixels, int h, int w, int cin, int cout, int k, int dilation, const float *with1, float *to1, const float *with2, float *to2, int kinds)
 {
     ConvShape s = {(i64)pixels, h, w, cin, cout, k, dilation};
-    conv_tile<64, 64, 8, 4, 4, false>(y, x, weight, bias, s);
+    Steps<float> e = {y, with1, to1, with2, to2, kinds};
+    conv_tile<64, 64, 8, 4, 4, false>(e, x, weight, bias, s);
 }
 
-extern "C" __global__ void __launch_bounds__(128, 4) conv_128x32(float *y, const float *x, const float *weight, const float *bias, u64 pixels, int h, int w, int cin, int cout, int k, int dilation)
+extern "C" __global__ void __launch_bounds__(128, 4) conv_128x32(float *y, const float *x, const float *weight, const float *bias, u64 pixels, int h, int w, int cin, int cout, int k, int dilation, const float *with1, float *to1, const float *with2, float *to2, int kinds)
 {
     ConvShape s = {(i64)pixels, h, w, cin, cout, k, dilation};
-    conv_tile<128, 32, 8, 4, 4, false>(y, x, weight, bias, s);
+    Steps<float> e = {y, with1, to1, with2, to2, kinds};
+    conv_tile<128, 32, 8, 4, 4, false>(e, x, weight, bias, s);
 }
 
-extern "C" __global__ void __launch_bounds__(64) conv_32x32(float *y, const float *x, const float *weight, const float *bias, u64 pixels, int h, int w, int cin, int cout, int k, int dilation)
+extern "C" __global__ void __launch_bounds__(64) conv_32x32(float *y, const float *x, const float *weight, const float *bias, u64 pixels, int h, int w, int cin, int cout, int k, int dilation, const float *with1, float *to1, const float *with2, float *to2, int kinds)
 {
     ConvShape s = {(i64)pixels, h, w, cin, cout, k, dilation};
-    conv_tile<32, 32, 4, 4, 4, false>(y, x, weight, bias, s);
+    Steps<float> e = {y, with1, to1, with2, to2, kinds};
+    conv_tile<32, 32, 4, 4, 4, false>(e, x, weight, bias, s);
 }
 
-extern "C" __global__ void __launch_bounds__(128) conv_64x64_any(float *y, const float *x, const float *weight, const float *bias, u64 pixels, int h, int w, int cin, int cout, int k, int dilation)
+extern "C" __global__ void __launch_bounds__(128) conv_64x64_any(float *y, const float *x, const float *weight, const float *bias, u64 pixels, int h, int w, int cin, int cout, int k, int dilation, const float *with1, float *to1, const float *with2, float *to2, int kinds)
 {
     ConvShape s = {(i64)pixels, h, w, cin, cout, k, dilation};
-    conv_tile<64, 64, 8, 4, 1, false>(y, x, weight, bias, s);
+    Steps<float> e = {y, with1, to1, with2, to2, kinds};
+    conv_tile<64, 64, 8, 4, 1, false>(e, x, weight, bias, s);
 }
 
-extern "C" __global__ void __launch_bounds__(64) conv_32x32_any(float *y, const float *x, const float *weight, const float *bias, u64 pixels, int h, int w, int cin, int cout, int k, int dilation)
+extern "C" __global__ void __launch_bounds__(64) conv_32x32_any(float *y, const float *x, const float *weight, const float *bias, u64 pixels, int h, int w, int cin, int cout, int k, int dilation, const float *with1, float *to1, const float *with2, float *to2, int kinds)
 {
     ConvShape s = {(i64)pixels, h, w, cin, cout, k, dilation};
-    conv_tile<32, 32, 4, 4, 1, false>(y, x, weight, bias, s);
+    Steps<float> e = {y, with1, to1, with2, to2, kinds};
+    conv_tile<32, 32, 4, 4, 1, false>(e, x, weight, bias, s);
 }
 
-extern "C" __global__ void __launch_bounds__(128, 2) conv_grad_input_128x128(float *dx, const float *dy, const float *weight, u64 pixels, int h, int w, int cin, int cout, int k, int dilation)
+extern "C" __global__ void __launch_bounds__(128, 2) conv_grad_input_128x128(float *dx, const float *dy, const float *weight, u64 pixels, int h, int w, int cin, int cout, int k, int dilation, const float *with1, float *to1, const float *with2, float *to2, int kinds)
 {
     ConvShape s = {(i64)pixels, h, w, cout, cin, k, -dilation};
-    conv_tile<128, 128, 16, 8, 4, true>(dx, dy, weight, 0, s);
+    Steps<float> e = {dx, with1, to1, with2, to2, kinds};
+    conv_tile<128, 128, 16, 8, 4, true>(e, dy, weight, 0, s);
 }
 
-extern "C" __global__ void __launch_bounds__(128, 3) conv_grad_input_128x64(float *dx, const float *dy, const float *weight, u64 pixels, int h, int w, int cin, int cout, int k, int dilation)
+extern "C" __global__ void __launch_bounds__(128, 3) conv_grad_input_128x64(float *dx, const float *dy, const float *weight, u64 pixels, int h, int w, int cin, int cout, int k, int dilation, const float *with1, float *to1, const float *with2, float *to2, int kinds)
 {
     ConvShape s = {(i64)pixels, h, w, cout, cin, k, -dilation};
-    conv_tile<128, 64, 8, 8, 4, true>(dx, dy, weight, 0, s);
+    Steps<float> e = {dx, with1, to1, with2, to2, kinds};
+    conv_tile<128, 64, 8, 8, 4, true>(e, dy, weight, 0, s);
 }
 
-extern "C" __global__ void __launch_bounds__(128) conv_grad_input_64x64(float *dx, const float *dy, const float *weight, u64 pixels, int h, int w, int cin, int cout, int k, int dilation)
+extern "C" __global__ void __launch_bounds__(128) conv_grad_input_64x64(float *dx, const float *dy, const float *weight, u64 pixels, int h, int w, int cin, int cout, int k, int dilation, const float *with1, float *to1, const float *with2, float *to2, int kinds)
 {
     ConvShape s = {(i64)pixels, h, w, cout, cin, k, -dilation};
-    conv_tile<64, 64, 8, 4, 4, true>(dx, dy, weight, 0, s);
+    Steps<float> e = {dx, with1, to1, with2, to2, kinds};
+    conv_tile<64, 64, 8, 4, 4, true>(e, dy, weight, 0, s);
 }
 
-extern "C" __global__ void __launch_bounds__(128, 4) conv_grad_input_128x32(float *dx, const float *dy, const float *weight, u64 pixels, int h, int w, int cin, int cout, int k, int dilation)
+extern "C" __global__ void __launch_bounds__(128, 4) conv_grad_input_128x32(float *dx, const float *dy, const float *weight, u64 pixels, int h, int w, int cin, int cout, int k, int dilation, const float *with1, float *to1, const float *with2, float *to2, int kinds)
 {
     ConvShape s = {(i64)pixels, h, w, cout, cin, k, -dilation};
-    conv_tile<128, 32, 8, 4, 4, true>(dx, dy, weight, 0, s);
+    Steps<float> e = {dx, with1, to1, with2, to2, kinds};
+    conv_tile<128, 32, 8, 4, 4, true>(e, dy, weight, 0, s);
 }
 
-extern "C" __global__ void __launch_bounds__(64) conv_grad_input_32x32(float *dx, const float *dy, const float *weight, u64 pixels, int h, int w, int cin, int cout, int k, int dilation)
+extern "C" __global__ void __launch_bounds__(64) conv_grad_input_32x32(float *dx, const float *dy, const float *weight, u64 pixels, int h, int w, int cin, int cout, int k, int dilation, const float *with1, float *to1, const float *with2, float *to2, int kinds)
 {
     ConvShape s = {(i64)pixels, h, w, cout, cin, k, -dilation};
-    conv_tile<32, 32, 4, 4, 4, true>(dx, dy, weight, 0, s);
+    Steps<float> e = {dx, with1, to1, with2, to2, kinds};
+    conv_tile<32, 32, 4, 4, 4, true>(e, dy, weight, 0, s);
 }
 
-extern "C" __global__ void __launch_bounds__(128) conv_grad_input_64x64_any(float *dx, const float *dy, const float *weight, u64 pixels, int h, int w, int cin, int cout, int k, int dilation)
+extern "C" __global__ void __launch_bounds__(128) conv_grad_input_64x64_any(float *dx, const float *dy, const float *weight, u64 pixels, int h, int w, int cin, int cout, int k, int dilation, const float *with1, float *to1, const float *with2, float *to2, int kinds)
 {
     ConvShape s = {(i64)pixels, h, w, cout, cin, k, -dilation};
-    conv_tile<64, 64, 8, 4, 1, true>(dx, dy, weight, 0, s);
+    Steps<float> e = {dx, with1, to1, with2, to2, kinds};
+    conv_tile<64, 64, 8, 4, 1, true>(e, dy, weight, 0, s);
 }
 
-extern "C" __global__ void __launch_bounds__(64) conv_grad_input_32x32_any(float *dx, const float *dy, const float *weight, u64 pixels, int h, int w, int cin, int cout, int k, int dilation)
+extern "C" __global__ void __launch_bounds__(64) conv_grad_input_32x32_any(float *dx, const float *dy, const float *weight, u64 pixels, int h, int w, int cin, int cout, int k, int dilation, const float *with1, float *to1, const float *with2, float *to2, int kinds)
 {
     ConvShape s = {(i64)pixels, h, w, cout, cin, k, -dilation};
-    conv_tile<32, 32, 4, 4, 1, true>(dx, dy, weight, 0, s);
+    Steps<float> e = {dx, with1, to1, with2, to2, kinds};
+    conv_tile<32, 32, 4, 4, 1, true>(e, dy, weight, 0, s);
 }
 
 extern "C" __global__ void __launch_bounds__(128, 2) conv_grad_weight_128x128(float *dweight, float *dbias, const float *x, const float *dy, u64 part, u64 words, u64 pixels, int h, int w, int cin, int cout, int k, int dilation)

@@ -85,8 +85,8 @@ func (l *launcher) inWords(b Buf, off int) pointer {
 		return b
 	}
 	grid, block := flat(b.N)
-	l.widen(grid, block, widenArgs{dst: l.work(off), src: b, n: uint64(b.N)})
-	return l.work(off)
+	l.widen(grid, block, widenArgs{dst: work{off, b.N}, src: b, n: uint64(b.N)})
+	return work{off, b.N}
 }
 
 // outWords returns where a kernel that writes words writes the values of b, in the same way. It must be followed by
@@ -95,9 +95,9 @@ func (l *launcher) outWords(b Buf, off int) (at pointer, store func()) {
 	if b.Element == Words {
 		return b, func() {}
 	}
-	return l.work(off), func() {
+	return work{off, b.N}, func() {
 		grid, block := flat(b.N)
-		l.narrow(grid, block, narrowArgs{dst: b, src: l.work(off), n: uint64(b.N)})
+		l.narrow(grid, block, narrowArgs{dst: b, src: work{off, b.N}, n: uint64(b.N)})
 	}
 }
 
@@ -108,7 +108,17 @@ func (o Conv) cudaWorkspace() int {
 	return copies(o.X, o.Y)
 }
 
-func (o Conv) launch(l *launcher) {
+// result is absent where a copy of the results is rounded to what memory holds: no steps then.
+func (o Conv) result() Buf {
+	if !o.OnTensorCores() && o.Y.Element != Words {
+		return Buf{}
+	}
+	return o.Y
+}
+
+func (o Conv) launch(l *launcher) { o.launchWith(l, cudaEpilogue{y: o.Y}) }
+
+func (o Conv) launchWith(l *launcher, e cudaEpilogue) {
 	o.check(o.X, o.Y, o.Weight, o.Bias)
 	o.checkElements(o.OnTensorCores(), o.X, o.Y, o.Weight, o.Bias)
 	tiles := anyTiles
@@ -118,23 +128,25 @@ func (o Conv) launch(l *launcher) {
 	case o.Cin%4 == 0 && aligned(o.X):
 		tiles = wideTiles
 	}
-	t := tileOf(tiles, l.backend.Multiprocessors(), o.N*o.H*o.W, o.Cout)
+	t := tileOf(tiles, l.multiprocessors, o.N*o.H*o.W, o.Cout)
 	if testTile != nil {
 		t = *testTile
 	}
 	grid, block := o.tiles(l, t, o.Cout)
 	if o.OnTensorCores() && o.X.Element == BFloat16 {
 		l.bfConv(bf16Kernels[t].conv, grid, block, bfConvArgs{
-			y: o.Y, x: o.X, weight: o.Weight, bias: o.Bias,
+			y: e.y, x: o.X, weight: o.Weight, bias: o.Bias,
 			pixels: o.pixels(), h: o.H, w: o.W, cin: o.Cin, cout: o.Cout, k: o.K, dilation: o.Dilation,
+			with1: e.steps[0].with, to1: e.steps[0].to, with2: e.steps[1].with, to2: e.steps[1].to, kinds: e.kinds(),
 		})
 		return
 	}
 	x := l.inWords(o.X, 0)
-	y, store := l.outWords(o.Y, copies(o.X))
+	y, store := l.outWords(e.y, copies(o.X))
 	l.conv(tileKernels[t].conv, grid, block, convArgs{
 		y: y, x: x, weight: o.Weight, bias: o.Bias,
 		pixels: o.pixels(), h: o.H, w: o.W, cin: o.Cin, cout: o.Cout, k: o.K, dilation: o.Dilation,
+		with1: e.steps[0].with, to1: e.steps[0].to, with2: e.steps[1].with, to2: e.steps[1].to, kinds: e.kinds(),
 	})
 	store()
 }
@@ -146,7 +158,16 @@ func (o ConvGradInput) cudaWorkspace() int {
 	return copies(o.DY, o.DX)
 }
 
-func (o ConvGradInput) launch(l *launcher) {
+func (o ConvGradInput) result() Buf {
+	if !o.OnTensorCores() && o.DX.Element != Words {
+		return Buf{}
+	}
+	return o.DX
+}
+
+func (o ConvGradInput) launch(l *launcher) { o.launchWith(l, cudaEpilogue{y: o.DX}) }
+
+func (o ConvGradInput) launchWith(l *launcher, e cudaEpilogue) {
 	o.check(o.DX, o.DY, o.Weight, Buf{})
 	o.checkElements(o.OnTensorCores(), o.DX, o.DY, o.Weight, Buf{})
 	tiles := anyTiles
@@ -156,23 +177,25 @@ func (o ConvGradInput) launch(l *launcher) {
 	case o.Cin%4 == 0 && o.Cout%4 == 0 && aligned(o.DY):
 		tiles = wideTiles
 	}
-	t := tileOf(tiles, l.backend.Multiprocessors(), o.N*o.H*o.W, o.Cin)
+	t := tileOf(tiles, l.multiprocessors, o.N*o.H*o.W, o.Cin)
 	if testTile != nil {
 		t = *testTile
 	}
 	grid, block := o.tiles(l, t, o.Cin)
 	if o.OnTensorCores() && o.DY.Element == BFloat16 {
 		l.bfConvGradInput(bf16Kernels[t].gradInput, grid, block, bfConvGradInputArgs{
-			dx: o.DX, dy: o.DY, weight: o.Weight,
+			dx: e.y, dy: o.DY, weight: o.Weight,
 			pixels: o.pixels(), h: o.H, w: o.W, cin: o.Cin, cout: o.Cout, k: o.K, dilation: o.Dilation,
+			with1: e.steps[0].with, to1: e.steps[0].to, with2: e.steps[1].with, to2: e.steps[1].to, kinds: e.kinds(),
 		})
 		return
 	}
 	dy := l.inWords(o.DY, 0)
-	dx, store := l.outWords(o.DX, copies(o.DY))
+	dx, store := l.outWords(e.y, copies(o.DY))
 	l.convGradInput(tileKernels[t].gradInput, grid, block, convGradInputArgs{
 		dx: dx, dy: dy, weight: o.Weight,
 		pixels: o.pixels(), h: o.H, w: o.W, cin: o.Cin, cout: o.Cout, k: o.K, dilation: o.Dilation,
+		with1: e.steps[0].with, to1: e.steps[0].to, with2: e.steps[1].with, to2: e.steps[1].to, kinds: e.kinds(),
 	})
 	store()
 }
@@ -208,9 +231,9 @@ func (o ConvGradWeight) launch(l *launcher) {
 	var dweight, dbias pointer = o.DWeight, o.DBias
 	words, parts := uint64(0), o.copies()
 	if s.parts > 1 { // each part to the working memory
-		dweight, words = l.work(parts), uint64(s.words)
+		dweight, words = work{parts, s.parts * o.DWeight.N}, uint64(s.words)
 		if o.DBias.N > 0 {
-			dbias = l.work(parts + o.DWeight.N)
+			dbias = work{parts + o.DWeight.N, s.parts * o.DBias.N}
 		}
 	}
 	if o.OnTensorCores() && o.X.Element == BFloat16 {
@@ -228,7 +251,7 @@ func (o ConvGradWeight) launch(l *launcher) {
 	if s.parts > 1 {
 		grid, block = each(o.DWeight.N + o.DBias.N)
 		l.convGradWeightSum(grid, block, convGradWeightSumArgs{
-			dw: o.DWeight, db: o.DBias, parts: l.work(parts), count: s.parts,
+			dw: o.DWeight, db: o.DBias, parts: work{parts, s.parts * (o.DWeight.N + o.DBias.N)}, count: s.parts,
 			words: uint64(s.words), nw: uint64(o.DWeight.N), nb: uint64(o.DBias.N),
 		})
 	}

@@ -37,6 +37,7 @@
 // (weights, forward), the rows are fetched in that order: then the eight values that a lane has of a row in four pieces
 // are consecutive, too.
 #include "common.cuh"
+#include "epilogue.cuh"
 
 const int STAGES = 3;
 
@@ -248,17 +249,38 @@ template <typename T, int BM, int BN, int WM, int WN> struct Warp {
                                  : "r"(a[i][0]), "r"(a[i][1]), "r"(a[i][2]), "r"(a[i][3]), "r"(b[j][0]), "r"(b[j][1]));
     }
 
-    // store writes the lane's values of one row, that of pieces i and of the given half, plus bias. P is the row's first
-    // value and column the warp's first column of `columns` in all, a multiple of 32. Where columns are scattered, the
-    // lane has eight consecutive ones of every 32, else two of every 8.
-    template <bool SCATTERED, typename S>
-    __device__ __forceinline__ void store(S *p, int i, int half, const float *bias, int column, int columns, bool wide)
+    // put writes the lane's values of one row, that of pieces i and of the given half, to the warp's row of a block's
+    // results. Where columns are scattered, the lane has eight consecutive ones of every 32, else two of every 8.
+    template <bool SCATTERED> __device__ __forceinline__ void put(float *out, int i, int half)
+    {
+        if constexpr (!SCATTERED) {
+#pragma unroll
+            for (int j = 0; j < J; j++)
+                *(float2 *)(out + 8 * j + lane % 4 * 2) = make_float2(sum[i][j][2 * half], sum[i][j][2 * half + 1]);
+        } else {
+#pragma unroll
+            for (int q = 0; q < WN / 32; q++)
+#pragma unroll
+                for (int e = 0; e < 2; e++)
+                    *(float4 *)(out + 32 * q + lane % 4 * 8 + 4 * e) =
+                        make_float4(sum[i][4 * q][2 * half + e], sum[i][4 * q + 1][2 * half + e],
+                                    sum[i][4 * q + 2][2 * half + e], sum[i][4 * q + 3][2 * half + e]);
+        }
+    }
+
+    // store writes them to memory. P is the row's first word and column the warp's first column of `columns` in all, a
+    // multiple of 32.
+    template <bool SCATTERED> __device__ __forceinline__ void store(float *p, int i, int half, int column, int columns, bool wide)
     {
         if constexpr (!SCATTERED) {
 #pragma unroll
             for (int j = 0; j < J; j++) {
                 int c = column + 8 * j + lane % 4 * 2;
-                if (c < columns) store2(p + c, sum[i][j][2 * half], sum[i][j][2 * half + 1], wide);
+                if (c >= columns) continue;
+                if (wide)
+                    *(float2 *)(p + c) = make_float2(sum[i][j][2 * half], sum[i][j][2 * half + 1]);
+                else
+                    p[c] = sum[i][j][2 * half], p[c + 1] = sum[i][j][2 * half + 1];
             }
         } else {
 #pragma unroll
@@ -269,23 +291,15 @@ template <typename T, int BM, int BN, int WM, int WN> struct Warp {
                     if (c >= columns) continue;
                     float v[4];
 #pragma unroll
-                    for (int n = 0; n < 4; n++) v[n] = sum[i][4 * q + n][2 * half + e] + (bias ? bias[c + n] : 0.0f);
+                    for (int n = 0; n < 4; n++) v[n] = sum[i][4 * q + n][2 * half + e];
                     if (wide) {
                         write<4>(p + c, v);
                     } else {
 #pragma unroll
-                        for (int n = 0; n < 4; n++) p[c + n] = narrow<S>(v[n]);
+                        for (int n = 0; n < 4; n++) p[c + n] = v[n];
                     }
                 }
         }
-    }
-    static __device__ __forceinline__ void store2(bf16 *p, float first, float second, bool) { *(u32 *)p = pack(first, second); }
-    static __device__ __forceinline__ void store2(float *p, float first, float second, bool wide)
-    {
-        if (wide)
-            *(float2 *)p = make_float2(first, second);
-        else
-            p[0] = first, p[1] = second;
     }
 };
 
@@ -297,7 +311,7 @@ template <typename T, int BN> struct SecondFactor<T, BN, true> { typedef Columns
 // conv_tile is the forward convolution and the gradient of the input. With GRAD, x is dy, channels are swapped and the
 // dilation is negative: the taps look the other way.
 template <typename T, int BM, int BN, int WM, int WN, bool GRAD>
-static __device__ __forceinline__ void conv_tile(T *y, const T *x, const T *w, const float *bias, Geometry s)
+static __device__ __forceinline__ void conv_tile(const Steps<T> &steps, const T *x, const T *w, const float *bias, Geometry s)
 {
     const int STEP = Kind<T>::STEP, CHUNK = Kind<T>::CHUNK;
     typedef typename SecondFactor<T, BN, GRAD>::Stage StageB;
@@ -310,8 +324,7 @@ static __device__ __forceinline__ void conv_tile(T *y, const T *x, const T *w, c
     const i64 m0 = (i64)(blockIdx.x / across) * BM;
     const int n0 = (int)(blockIdx.x % across) * BN;
     x += m0 * s.cin;
-    y += m0 * s.cout;
-    const bool wideX = aligned16(x), wideW = aligned16(w), wideY = aligned16(y);
+    const bool wideX = aligned16(x), wideW = aligned16(w);
 
     // By rows, a thread copies one chunk of every 32nd row.
     const int chunk = threadIdx.x % 4, line = threadIdx.x / 4;
@@ -380,14 +393,34 @@ static __device__ __forceinline__ void conv_tile(T *y, const T *x, const T *w, c
         ready = ready == STAGES - 1 ? 0 : ready + 1;
     }
 
+    // Results go through shared memory, 16 rows of each warp at a time: a thread takes four successive channels of a row on
+    // through the steps, whatever values it computed.
+    const int ROWS = BM / WM * 16, QUADS = BN / 4;
+    struct Out {
+        float v[ROWS][BN + 4];
+    };
+    static_assert(sizeof(Out) <= sizeof(as), "results lie where the stages of the first factor were");
+    Out &out = *(Out *)&as;
+    const int o = n0 + 4 * (int)(threadIdx.x % QUADS);
+    float b[4];
 #pragma unroll
-    for (int i = 0; i < WM / 16; i++)
+    for (int e = 0; e < 4; e++) b[e] = bias && o < s.cout ? bias[o + e] : 0.0f;
 #pragma unroll
-        for (int half = 0; half < 2; half++) {
-            int m = warp.row + 16 * i + 8 * half + warp.lane / 4;
-            if (m0 + m >= s.pixels) continue;
-            warp.template store<sizeof(T) == 4 || !GRAD>(y + m * s.cout, i, half, bias, n0 + warp.col, s.cout, wideY);
+    for (int i = 0; i < WM / 16; i++) {
+        __syncthreads();
+#pragma unroll
+        for (int half = 0; half < 2; half++)
+            warp.template put<sizeof(T) == 4 || !GRAD>(out.v[warp.row / WM * 16 + 8 * half + warp.lane / 4] + warp.col, i, half);
+        __syncthreads();
+#pragma unroll 1
+        for (int r = threadIdx.x / QUADS; r < ROWS; r += THREADS / QUADS) {
+            i64 m = m0 + r / 16 * WM + 16 * i + r % 16;
+            if (m >= s.pixels || o >= s.cout) continue;
+            float4 v = *(const float4 *)&out.v[r][o - n0];
+            Quad q = {{v.x + b[0], v.y + b[1], v.z + b[2], v.w + b[3]}};
+            take_steps(steps, q, m * s.cout + o, 4);
         }
+    }
 }
 
 // weight_tile is the gradient of the weights and, where db is not 0, of the bias, summed over the pixels of part
@@ -490,58 +523,66 @@ static __device__ __forceinline__ void weight_tile(float *dw, float *db, const T
         sum += __shfl_xor_sync(0xffffffffu, sum, 2);
         if (c >= s.cout) continue;
         if (withBias && warp.lane % 4 == 0) db[(i64)blockIdx.z * words + c] = sum;
-        warp.template store<sizeof(T) == 4>(dw + c * columns, i / 2, i % 2, 0, n0 + warp.col, columns, wide);
+        warp.template store<sizeof(T) == 4>(dw + c * columns, i / 2, i % 2, n0 + warp.col, columns, wide);
     }
 }
 
 // The entry points: one for each tile.
 
-extern "C" __global__ void __launch_bounds__(128, 2) conv_128x128_tf32(float *y, const float *x, const float *weight, const float *bias, u64 pixels, int h, int w, int cin, int cout, int k, int dilation)
+extern "C" __global__ void __launch_bounds__(128, 2) conv_128x128_tf32(float *y, const float *x, const float *weight, const float *bias, u64 pixels, int h, int w, int cin, int cout, int k, int dilation, const float *with1, float *to1, const float *with2, float *to2, int kinds)
 {
     Geometry s = {(i64)pixels, h, w, cin, cout, k, dilation};
-    conv_tile<float, 128, 128, 64, 64, false>(y, x, weight, bias, s);
+    Steps<float> e = {y, with1, to1, with2, to2, kinds};
+    conv_tile<float, 128, 128, 64, 64, false>(e, x, weight, bias, s);
 }
 
-extern "C" __global__ void __launch_bounds__(128, 3) conv_128x64_tf32(float *y, const float *x, const float *weight, const float *bias, u64 pixels, int h, int w, int cin, int cout, int k, int dilation)
+extern "C" __global__ void __launch_bounds__(128, 3) conv_128x64_tf32(float *y, const float *x, const float *weight, const float *bias, u64 pixels, int h, int w, int cin, int cout, int k, int dilation, const float *with1, float *to1, const float *with2, float *to2, int kinds)
 {
     Geometry s = {(i64)pixels, h, w, cin, cout, k, dilation};
-    conv_tile<float, 128, 64, 64, 32, false>(y, x, weight, bias, s);
+    Steps<float> e = {y, with1, to1, with2, to2, kinds};
+    conv_tile<float, 128, 64, 64, 32, false>(e, x, weight, bias, s);
 }
 
-extern "C" __global__ void __launch_bounds__(128, 4) conv_64x64_tf32(float *y, const float *x, const float *weight, const float *bias, u64 pixels, int h, int w, int cin, int cout, int k, int dilation)
+extern "C" __global__ void __launch_bounds__(128, 4) conv_64x64_tf32(float *y, const float *x, const float *weight, const float *bias, u64 pixels, int h, int w, int cin, int cout, int k, int dilation, const float *with1, float *to1, const float *with2, float *to2, int kinds)
 {
     Geometry s = {(i64)pixels, h, w, cin, cout, k, dilation};
-    conv_tile<float, 64, 64, 32, 32, false>(y, x, weight, bias, s);
+    Steps<float> e = {y, with1, to1, with2, to2, kinds};
+    conv_tile<float, 64, 64, 32, 32, false>(e, x, weight, bias, s);
 }
 
-extern "C" __global__ void __launch_bounds__(128, 4) conv_128x32_tf32(float *y, const float *x, const float *weight, const float *bias, u64 pixels, int h, int w, int cin, int cout, int k, int dilation)
+extern "C" __global__ void __launch_bounds__(128, 4) conv_128x32_tf32(float *y, const float *x, const float *weight, const float *bias, u64 pixels, int h, int w, int cin, int cout, int k, int dilation, const float *with1, float *to1, const float *with2, float *to2, int kinds)
 {
     Geometry s = {(i64)pixels, h, w, cin, cout, k, dilation};
-    conv_tile<float, 128, 32, 32, 32, false>(y, x, weight, bias, s);
+    Steps<float> e = {y, with1, to1, with2, to2, kinds};
+    conv_tile<float, 128, 32, 32, 32, false>(e, x, weight, bias, s);
 }
 
-extern "C" __global__ void __launch_bounds__(128, 2) conv_grad_input_128x128_tf32(float *dx, const float *dy, const float *weight, u64 pixels, int h, int w, int cin, int cout, int k, int dilation)
+extern "C" __global__ void __launch_bounds__(128, 2) conv_grad_input_128x128_tf32(float *dx, const float *dy, const float *weight, u64 pixels, int h, int w, int cin, int cout, int k, int dilation, const float *with1, float *to1, const float *with2, float *to2, int kinds)
 {
     Geometry s = {(i64)pixels, h, w, cout, cin, k, -dilation};
-    conv_tile<float, 128, 128, 64, 64, true>(dx, dy, weight, 0, s);
+    Steps<float> e = {dx, with1, to1, with2, to2, kinds};
+    conv_tile<float, 128, 128, 64, 64, true>(e, dy, weight, 0, s);
 }
 
-extern "C" __global__ void __launch_bounds__(128, 3) conv_grad_input_128x64_tf32(float *dx, const float *dy, const float *weight, u64 pixels, int h, int w, int cin, int cout, int k, int dilation)
+extern "C" __global__ void __launch_bounds__(128, 3) conv_grad_input_128x64_tf32(float *dx, const float *dy, const float *weight, u64 pixels, int h, int w, int cin, int cout, int k, int dilation, const float *with1, float *to1, const float *with2, float *to2, int kinds)
 {
     Geometry s = {(i64)pixels, h, w, cout, cin, k, -dilation};
-    conv_tile<float, 128, 64, 64, 32, true>(dx, dy, weight, 0, s);
+    Steps<float> e = {dx, with1, to1, with2, to2, kinds};
+    conv_tile<float, 128, 64, 64, 32, true>(e, dy, weight, 0, s);
 }
 
-extern "C" __global__ void __launch_bounds__(128, 4) conv_grad_input_64x64_tf32(float *dx, const float *dy, const float *weight, u64 pixels, int h, int w, int cin, int cout, int k, int dilation)
+extern "C" __global__ void __launch_bounds__(128, 4) conv_grad_input_64x64_tf32(float *dx, const float *dy, const float *weight, u64 pixels, int h, int w, int cin, int cout, int k, int dilation, const float *with1, float *to1, const float *with2, float *to2, int kinds)
 {
     Geometry s = {(i64)pixels, h, w, cout, cin, k, -dilation};
-    conv_tile<float, 64, 64, 32, 32, true>(dx, dy, weight, 0, s);
+    Steps<float> e = {dx, with1, to1, with2, to2, kinds};
+    conv_tile<float, 64, 64, 32, 32, true>(e, dy, weight, 0, s);
 }
 
-extern "C" __global__ void __launch_bounds__(128, 4) conv_grad_input_128x32_tf32(float *dx, const float *dy, const float *weight, u64 pixels, int h, int w, int cin, int cout, int k, int dilation)
+extern "C" __global__ void __launch_bounds__(128, 4) conv_grad_input_128x32_tf32(float *dx, const float *dy, const float *weight, u64 pixels, int h, int w, int cin, int cout, int k, int dilation, const float *with1, float *to1, const float *with2, float *to2, int kinds)
 {
     Geometry s = {(i64)pixels, h, w, cout, cin, k, -dilation};
-    conv_tile<float, 128, 32, 32, 32, true>(dx, dy, weight, 0, s);
+    Steps<float> e = {dx, with1, to1, with2, to2, kinds};
+    conv_tile<float, 128, 32, 32, 32, true>(e, dy, weight, 0, s);
 }
 
 extern "C" __global__ void __launch_bounds__(128, 2) conv_grad_weight_128x128_tf32(float *dweight, float *dbias, const float *x, const float *dy, u64 part, u64 words, u64 pixels, int h, int w, int cin, int cout, int k, int dilation)
@@ -562,52 +603,60 @@ extern "C" __global__ void __launch_bounds__(128, 4) conv_grad_weight_32x128_tf3
     weight_tile<float, 32, 128, 32, 32>(dweight, dbias, x, dy, (i64)part, (i64)words, s);
 }
 
-extern "C" __global__ void __launch_bounds__(128, 2) conv_bf16_128x128(bf16 *y, const bf16 *x, const bf16 *weight, const float *bias, u64 pixels, int h, int w, int cin, int cout, int k, int dilation)
+extern "C" __global__ void __launch_bounds__(128, 2) conv_bf16_128x128(bf16 *y, const bf16 *x, const bf16 *weight, const float *bias, u64 pixels, int h, int w, int cin, int cout, int k, int dilation, const bf16 *with1, bf16 *to1, const bf16 *with2, bf16 *to2, int kinds)
 {
     Geometry s = {(i64)pixels, h, w, cin, cout, k, dilation};
-    conv_tile<bf16, 128, 128, 64, 64, false>(y, x, weight, bias, s);
+    Steps<bf16> e = {y, with1, to1, with2, to2, kinds};
+    conv_tile<bf16, 128, 128, 64, 64, false>(e, x, weight, bias, s);
 }
 
-extern "C" __global__ void __launch_bounds__(128, 3) conv_bf16_128x64(bf16 *y, const bf16 *x, const bf16 *weight, const float *bias, u64 pixels, int h, int w, int cin, int cout, int k, int dilation)
+extern "C" __global__ void __launch_bounds__(128, 3) conv_bf16_128x64(bf16 *y, const bf16 *x, const bf16 *weight, const float *bias, u64 pixels, int h, int w, int cin, int cout, int k, int dilation, const bf16 *with1, bf16 *to1, const bf16 *with2, bf16 *to2, int kinds)
 {
     Geometry s = {(i64)pixels, h, w, cin, cout, k, dilation};
-    conv_tile<bf16, 128, 64, 64, 32, false>(y, x, weight, bias, s);
+    Steps<bf16> e = {y, with1, to1, with2, to2, kinds};
+    conv_tile<bf16, 128, 64, 64, 32, false>(e, x, weight, bias, s);
 }
 
-extern "C" __global__ void __launch_bounds__(128, 4) conv_bf16_64x64(bf16 *y, const bf16 *x, const bf16 *weight, const float *bias, u64 pixels, int h, int w, int cin, int cout, int k, int dilation)
+extern "C" __global__ void __launch_bounds__(128, 4) conv_bf16_64x64(bf16 *y, const bf16 *x, const bf16 *weight, const float *bias, u64 pixels, int h, int w, int cin, int cout, int k, int dilation, const bf16 *with1, bf16 *to1, const bf16 *with2, bf16 *to2, int kinds)
 {
     Geometry s = {(i64)pixels, h, w, cin, cout, k, dilation};
-    conv_tile<bf16, 64, 64, 32, 32, false>(y, x, weight, bias, s);
+    Steps<bf16> e = {y, with1, to1, with2, to2, kinds};
+    conv_tile<bf16, 64, 64, 32, 32, false>(e, x, weight, bias, s);
 }
 
-extern "C" __global__ void __launch_bounds__(128, 4) conv_bf16_128x32(bf16 *y, const bf16 *x, const bf16 *weight, const float *bias, u64 pixels, int h, int w, int cin, int cout, int k, int dilation)
+extern "C" __global__ void __launch_bounds__(128, 4) conv_bf16_128x32(bf16 *y, const bf16 *x, const bf16 *weight, const float *bias, u64 pixels, int h, int w, int cin, int cout, int k, int dilation, const bf16 *with1, bf16 *to1, const bf16 *with2, bf16 *to2, int kinds)
 {
     Geometry s = {(i64)pixels, h, w, cin, cout, k, dilation};
-    conv_tile<bf16, 128, 32, 32, 32, false>(y, x, weight, bias, s);
+    Steps<bf16> e = {y, with1, to1, with2, to2, kinds};
+    conv_tile<bf16, 128, 32, 32, 32, false>(e, x, weight, bias, s);
 }
 
-extern "C" __global__ void __launch_bounds__(128, 2) conv_grad_input_bf16_128x128(bf16 *dx, const bf16 *dy, const bf16 *weight, u64 pixels, int h, int w, int cin, int cout, int k, int dilation)
+extern "C" __global__ void __launch_bounds__(128, 2) conv_grad_input_bf16_128x128(bf16 *dx, const bf16 *dy, const bf16 *weight, u64 pixels, int h, int w, int cin, int cout, int k, int dilation, const bf16 *with1, bf16 *to1, const bf16 *with2, bf16 *to2, int kinds)
 {
     Geometry s = {(i64)pixels, h, w, cout, cin, k, -dilation};
-    conv_tile<bf16, 128, 128, 64, 64, true>(dx, dy, weight, 0, s);
+    Steps<bf16> e = {dx, with1, to1, with2, to2, kinds};
+    conv_tile<bf16, 128, 128, 64, 64, true>(e, dy, weight, 0, s);
 }
 
-extern "C" __global__ void __launch_bounds__(128, 3) conv_grad_input_bf16_128x64(bf16 *dx, const bf16 *dy, const bf16 *weight, u64 pixels, int h, int w, int cin, int cout, int k, int dilation)
+extern "C" __global__ void __launch_bounds__(128, 3) conv_grad_input_bf16_128x64(bf16 *dx, const bf16 *dy, const bf16 *weight, u64 pixels, int h, int w, int cin, int cout, int k, int dilation, const bf16 *with1, bf16 *to1, const bf16 *with2, bf16 *to2, int kinds)
 {
     Geometry s = {(i64)pixels, h, w, cout, cin, k, -dilation};
-    conv_tile<bf16, 128, 64, 64, 32, true>(dx, dy, weight, 0, s);
+    Steps<bf16> e = {dx, with1, to1, with2, to2, kinds};
+    conv_tile<bf16, 128, 64, 64, 32, true>(e, dy, weight, 0, s);
 }
 
-extern "C" __global__ void __launch_bounds__(128, 4) conv_grad_input_bf16_64x64(bf16 *dx, const bf16 *dy, const bf16 *weight, u64 pixels, int h, int w, int cin, int cout, int k, int dilation)
+extern "C" __global__ void __launch_bounds__(128, 4) conv_grad_input_bf16_64x64(bf16 *dx, const bf16 *dy, const bf16 *weight, u64 pixels, int h, int w, int cin, int cout, int k, int dilation, const bf16 *with1, bf16 *to1, const bf16 *with2, bf16 *to2, int kinds)
 {
     Geometry s = {(i64)pixels, h, w, cout, cin, k, -dilation};
-    conv_tile<bf16, 64, 64, 32, 32, true>(dx, dy, weight, 0, s);
+    Steps<bf16> e = {dx, with1, to1, with2, to2, kinds};
+    conv_tile<bf16, 64, 64, 32, 32, true>(e, dy, weight, 0, s);
 }
 
-extern "C" __global__ void __launch_bounds__(128, 4) conv_grad_input_bf16_128x32(bf16 *dx, const bf16 *dy, const bf16 *weight, u64 pixels, int h, int w, int cin, int cout, int k, int dilation)
+extern "C" __global__ void __launch_bounds__(128, 4) conv_grad_input_bf16_128x32(bf16 *dx, const bf16 *dy, const bf16 *weight, u64 pixels, int h, int w, int cin, int cout, int k, int dilation, const bf16 *with1, bf16 *to1, const bf16 *with2, bf16 *to2, int kinds)
 {
     Geometry s = {(i64)pixels, h, w, cout, cin, k, -dilation};
-    conv_tile<bf16, 128, 32, 32, 32, true>(dx, dy, weight, 0, s);
+    Steps<bf16> e = {dx, with1, to1, with2, to2, kinds};
+    conv_tile<bf16, 128, 32, 32, 32, true>(e, dy, weight, 0, s);
 }
 
 extern "C" __global__ void __launch_bounds__(128, 2) conv_grad_weight_bf16_128x128(float *dweight, float *dbias, const bf16 *x, const bf16 *dy, u64 part, u64 words, u64 pixels, int h, int w, int cin, int cout, int k, int dilation)

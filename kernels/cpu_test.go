@@ -71,7 +71,7 @@ func TestSpecialValues(t *testing.T) {
 		x, y, sigma, one := take(all), take(all), take(s.N), take(1)
 		alpha, gamma, beta, state := take(s.C), take(s.C), take(s.C), take(kernels.StateWords)
 		words = at // those that are read
-		out, index, small := take(all), take(all), take(all/4)
+		out, index, small := take(all), take(s.IndexWords()), take(all/4)
 		stats := kernels.NormStats{Mean: take(s.N * s.C), Rstd: take(s.N * s.C), MuHat: take(s.N * s.C), Q: take(s.N)}
 		m, v, ema := take(all), take(all), take(all)
 		up := kernels.ResizeShape{N: s.N, H: s.H / 2, W: s.W / 2, HOut: s.H, WOut: s.W, C: s.C}

@@ -7,6 +7,8 @@ package kernels
 import (
 	"fmt"
 	"math"
+	"slices"
+	"sync"
 
 	"sigmaz/cuda"
 )
@@ -14,16 +16,31 @@ import (
 // launcher collects the launches of a program. For each kernel, cuda_launches.go has a method that adds a launch:
 //
 //	l.fill(grid, block, fillArgs{dst: o.Dst, value: o.Value, n: uint64(o.Dst.N)})
+//
+// It needs no device: addresses are what it is given, and the kernels are looked up later.
 type launcher struct {
-	backend   *cudaBackend
-	arena     *cudaArena
-	workspace uint64
-	launches  []launch
-	feeds     []*feed
-	err       error // the first one
+	multiprocessors int
+	arena           uint64 // addresses
+	workspace       uint64
+	// data returns the address of a data set, or that of the slots to which its rows are streamed, with their number.
+	data func(Perturb) (at address, slots int, err error)
 
-	// What the operation at hand may touch. Reads holds its writes, too: a kernel may read what one before it wrote.
+	launches []launch
+	err      error // the first one
+
+	// The operation at hand and what it may touch. A kernel may read what one before it wrote.
+	op            cudaOp
 	reads, writes []Buf
+
+	pointers []pointerArg // of the launch at hand
+}
+
+// pointerArg is memory that a launch is given.
+type pointerArg struct {
+	window Buf // in the arena; absent for working memory
+	values int
+	bytes  int
+	writes bool
 }
 
 // gridDim is the number of blocks of a launch, blockDim the number of threads of a block, in three dimensions.
@@ -35,32 +52,50 @@ type (
 // pointer is an argument that points to device memory: a window of the arena, absent if empty, or an address.
 type pointer interface{ isPointer() }
 
-// address is a place in device memory that is no window of the arena; 0 is absent.
+// address is a place in device memory that is neither in the arena nor in the working memory; 0 is absent.
 type address uint64
+
+// work is a window of the working memory.
+type work struct{ off, words int }
+
+// some is a window of which a kernel reads only so many values.
+type some struct {
+	Buf
+	values int
+}
 
 func (Buf) isPointer()     {}
 func (address) isPointer() {}
-
-// work is the address of word off of the working memory.
-func (l *launcher) work(off int) address { return address(l.workspace + 4*uint64(off)) }
+func (work) isPointer()    {}
 
 // launch adds a launch of a kernel.
 func (l *launcher) launch(kernel string, grid gridDim, block blockDim, args *cuda.Args) {
-	if l.err != nil {
-		return
+	if !kernelNames()[kernel] {
+		l.fail("there is no CUDA kernel %q", kernel)
 	}
-	f, err := l.backend.function(kernel)
-	if err != nil {
-		l.err = err
-		return
+	if l.err == nil {
+		l.launches = append(l.launches, launch{kernel: kernel, grid: grid, block: block, args: args, op: l.op,
+			traffic: l.traffic()})
 	}
-	l.launches = append(l.launches, launch{kernel, f, grid, block, args})
+	l.pointers = nil
 }
+
+// kernelNames is the set of all kernels.
+var kernelNames = sync.OnceValue(func() map[string]bool {
+	names := map[string]bool{}
+	for _, k := range kernelList {
+		names[k.name] = true
+	}
+	return names
+})
 
 // twin returns the kernel, or its twin, for windows that all hold the same: what that is, it says too.
 func (l *launcher) twin(kernel string, windows ...pointer) (name string, e Element) {
 	first := true
 	for _, p := range windows {
+		if s, ok := p.(some); ok {
+			p = s.Buf
+		}
 		b, ok := p.(Buf)
 		switch {
 		case !ok:
@@ -79,21 +114,34 @@ func (l *launcher) twin(kernel string, windows ...pointer) (name string, e Eleme
 
 // read returns the address of what a kernel only reads.
 func (l *launcher) read(kernel, param string, e Element, p pointer) uint64 {
-	return l.address(kernel, param, e, p, "reads", l.reads)
+	return l.address(kernel, param, e, p, false)
 }
 
 // write returns the address of what a kernel writes.
 func (l *launcher) write(kernel, param string, e Element, p pointer) uint64 {
-	return l.address(kernel, param, e, p, "writes", l.writes)
+	return l.address(kernel, param, e, p, true)
 }
 
 // address returns the address of an argument. A window must hold what the kernel takes, and lie in one that the
 // operation lists as read or written: this finds arguments in each other's place, and operands that are not listed,
 // whose memory a plan would give away.
-func (l *launcher) address(kernel, param string, e Element, p pointer, does string, listed []Buf) uint64 {
+func (l *launcher) address(kernel, param string, e Element, p pointer, writes bool) uint64 {
+	does, listed := "writes", l.writes
+	if !writes {
+		does, listed = "reads", slices.Concat(l.reads, l.writes)
+	}
 	switch p := p.(type) {
 	case address:
 		return uint64(p)
+	case work:
+		l.pointers = append(l.pointers, pointerArg{values: p.words, bytes: 4 * p.words, writes: writes})
+		return l.workspace + 4*uint64(p.off)
+	case some:
+		at := l.address(kernel, param, e, p.Buf, writes)
+		if n := len(l.pointers); n > 0 {
+			l.pointers[n-1].values, l.pointers[n-1].bytes = p.values, p.Element.Size()*p.values
+		}
+		return at
 	case Buf:
 		if p.N == 0 {
 			return 0
@@ -104,7 +152,8 @@ func (l *launcher) address(kernel, param string, e Element, p pointer, does stri
 		}
 		for _, w := range listed {
 			if w.Off <= p.Off && p.Off+p.Words() <= w.Off+w.Words() {
-				return l.arena.mem.Addr() + 4*uint64(p.Off)
+				l.pointers = append(l.pointers, pointerArg{window: p, values: p.N, bytes: p.Element.Size() * p.N, writes: writes})
+				return l.arena + 4*uint64(p.Off)
 			}
 		}
 		l.fail("kernel %s %s %s, words %d to %d, and the operation does not say so", kernel, does, param, p.Off, p.Off+p.Words())

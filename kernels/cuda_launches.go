@@ -30,45 +30,45 @@ var kernelList = []kernel{
 	{"activation", "softplus_grad_bf16", "u64 u64 u64 u64"},
 	{"adam", "adam", "u64 u64 u64 u64 u64 u64 u64 u64 u64 u64 u64 u64 u32"},
 	{"conv", "conv_grad_weight_sum", "u64 u64 u64 u32 u64 u64 u64"},
-	{"conv", "conv_128x128", "u64 u64 u64 u64 u64 u32 u32 u32 u32 u32 u32"},
-	{"conv", "conv_128x64", "u64 u64 u64 u64 u64 u32 u32 u32 u32 u32 u32"},
-	{"conv", "conv_64x64", "u64 u64 u64 u64 u64 u32 u32 u32 u32 u32 u32"},
-	{"conv", "conv_128x32", "u64 u64 u64 u64 u64 u32 u32 u32 u32 u32 u32"},
-	{"conv", "conv_32x32", "u64 u64 u64 u64 u64 u32 u32 u32 u32 u32 u32"},
-	{"conv", "conv_64x64_any", "u64 u64 u64 u64 u64 u32 u32 u32 u32 u32 u32"},
-	{"conv", "conv_32x32_any", "u64 u64 u64 u64 u64 u32 u32 u32 u32 u32 u32"},
-	{"conv", "conv_grad_input_128x128", "u64 u64 u64 u64 u32 u32 u32 u32 u32 u32"},
-	{"conv", "conv_grad_input_128x64", "u64 u64 u64 u64 u32 u32 u32 u32 u32 u32"},
-	{"conv", "conv_grad_input_64x64", "u64 u64 u64 u64 u32 u32 u32 u32 u32 u32"},
-	{"conv", "conv_grad_input_128x32", "u64 u64 u64 u64 u32 u32 u32 u32 u32 u32"},
-	{"conv", "conv_grad_input_32x32", "u64 u64 u64 u64 u32 u32 u32 u32 u32 u32"},
-	{"conv", "conv_grad_input_64x64_any", "u64 u64 u64 u64 u32 u32 u32 u32 u32 u32"},
-	{"conv", "conv_grad_input_32x32_any", "u64 u64 u64 u64 u32 u32 u32 u32 u32 u32"},
+	{"conv", "conv_128x128", "u64 u64 u64 u64 u64 u32 u32 u32 u32 u32 u32 u64 u64 u64 u64 u32"},
+	{"conv", "conv_128x64", "u64 u64 u64 u64 u64 u32 u32 u32 u32 u32 u32 u64 u64 u64 u64 u32"},
+	{"conv", "conv_64x64", "u64 u64 u64 u64 u64 u32 u32 u32 u32 u32 u32 u64 u64 u64 u64 u32"},
+	{"conv", "conv_128x32", "u64 u64 u64 u64 u64 u32 u32 u32 u32 u32 u32 u64 u64 u64 u64 u32"},
+	{"conv", "conv_32x32", "u64 u64 u64 u64 u64 u32 u32 u32 u32 u32 u32 u64 u64 u64 u64 u32"},
+	{"conv", "conv_64x64_any", "u64 u64 u64 u64 u64 u32 u32 u32 u32 u32 u32 u64 u64 u64 u64 u32"},
+	{"conv", "conv_32x32_any", "u64 u64 u64 u64 u64 u32 u32 u32 u32 u32 u32 u64 u64 u64 u64 u32"},
+	{"conv", "conv_grad_input_128x128", "u64 u64 u64 u64 u32 u32 u32 u32 u32 u32 u64 u64 u64 u64 u32"},
+	{"conv", "conv_grad_input_128x64", "u64 u64 u64 u64 u32 u32 u32 u32 u32 u32 u64 u64 u64 u64 u32"},
+	{"conv", "conv_grad_input_64x64", "u64 u64 u64 u64 u32 u32 u32 u32 u32 u32 u64 u64 u64 u64 u32"},
+	{"conv", "conv_grad_input_128x32", "u64 u64 u64 u64 u32 u32 u32 u32 u32 u32 u64 u64 u64 u64 u32"},
+	{"conv", "conv_grad_input_32x32", "u64 u64 u64 u64 u32 u32 u32 u32 u32 u32 u64 u64 u64 u64 u32"},
+	{"conv", "conv_grad_input_64x64_any", "u64 u64 u64 u64 u32 u32 u32 u32 u32 u32 u64 u64 u64 u64 u32"},
+	{"conv", "conv_grad_input_32x32_any", "u64 u64 u64 u64 u32 u32 u32 u32 u32 u32 u64 u64 u64 u64 u32"},
 	{"conv", "conv_grad_weight_128x128", "u64 u64 u64 u64 u64 u64 u64 u32 u32 u32 u32 u32 u32"},
 	{"conv", "conv_grad_weight_128x64", "u64 u64 u64 u64 u64 u64 u64 u32 u32 u32 u32 u32 u32"},
 	{"conv", "conv_grad_weight_64x64", "u64 u64 u64 u64 u64 u64 u64 u32 u32 u32 u32 u32 u32"},
 	{"conv", "conv_grad_weight_32x32", "u64 u64 u64 u64 u64 u64 u64 u32 u32 u32 u32 u32 u32"},
 	{"conv", "conv_grad_weight_64x64_any", "u64 u64 u64 u64 u64 u64 u64 u32 u32 u32 u32 u32 u32"},
 	{"conv", "conv_grad_weight_32x32_any", "u64 u64 u64 u64 u64 u64 u64 u32 u32 u32 u32 u32 u32"},
-	{"conv_tensor", "conv_128x128_tf32", "u64 u64 u64 u64 u64 u32 u32 u32 u32 u32 u32"},
-	{"conv_tensor", "conv_128x64_tf32", "u64 u64 u64 u64 u64 u32 u32 u32 u32 u32 u32"},
-	{"conv_tensor", "conv_64x64_tf32", "u64 u64 u64 u64 u64 u32 u32 u32 u32 u32 u32"},
-	{"conv_tensor", "conv_128x32_tf32", "u64 u64 u64 u64 u64 u32 u32 u32 u32 u32 u32"},
-	{"conv_tensor", "conv_grad_input_128x128_tf32", "u64 u64 u64 u64 u32 u32 u32 u32 u32 u32"},
-	{"conv_tensor", "conv_grad_input_128x64_tf32", "u64 u64 u64 u64 u32 u32 u32 u32 u32 u32"},
-	{"conv_tensor", "conv_grad_input_64x64_tf32", "u64 u64 u64 u64 u32 u32 u32 u32 u32 u32"},
-	{"conv_tensor", "conv_grad_input_128x32_tf32", "u64 u64 u64 u64 u32 u32 u32 u32 u32 u32"},
+	{"conv_tensor", "conv_128x128_tf32", "u64 u64 u64 u64 u64 u32 u32 u32 u32 u32 u32 u64 u64 u64 u64 u32"},
+	{"conv_tensor", "conv_128x64_tf32", "u64 u64 u64 u64 u64 u32 u32 u32 u32 u32 u32 u64 u64 u64 u64 u32"},
+	{"conv_tensor", "conv_64x64_tf32", "u64 u64 u64 u64 u64 u32 u32 u32 u32 u32 u32 u64 u64 u64 u64 u32"},
+	{"conv_tensor", "conv_128x32_tf32", "u64 u64 u64 u64 u64 u32 u32 u32 u32 u32 u32 u64 u64 u64 u64 u32"},
+	{"conv_tensor", "conv_grad_input_128x128_tf32", "u64 u64 u64 u64 u32 u32 u32 u32 u32 u32 u64 u64 u64 u64 u32"},
+	{"conv_tensor", "conv_grad_input_128x64_tf32", "u64 u64 u64 u64 u32 u32 u32 u32 u32 u32 u64 u64 u64 u64 u32"},
+	{"conv_tensor", "conv_grad_input_64x64_tf32", "u64 u64 u64 u64 u32 u32 u32 u32 u32 u32 u64 u64 u64 u64 u32"},
+	{"conv_tensor", "conv_grad_input_128x32_tf32", "u64 u64 u64 u64 u32 u32 u32 u32 u32 u32 u64 u64 u64 u64 u32"},
 	{"conv_tensor", "conv_grad_weight_128x128_tf32", "u64 u64 u64 u64 u64 u64 u64 u32 u32 u32 u32 u32 u32"},
 	{"conv_tensor", "conv_grad_weight_64x64_tf32", "u64 u64 u64 u64 u64 u64 u64 u32 u32 u32 u32 u32 u32"},
 	{"conv_tensor", "conv_grad_weight_32x128_tf32", "u64 u64 u64 u64 u64 u64 u64 u32 u32 u32 u32 u32 u32"},
-	{"conv_tensor", "conv_bf16_128x128", "u64 u64 u64 u64 u64 u32 u32 u32 u32 u32 u32"},
-	{"conv_tensor", "conv_bf16_128x64", "u64 u64 u64 u64 u64 u32 u32 u32 u32 u32 u32"},
-	{"conv_tensor", "conv_bf16_64x64", "u64 u64 u64 u64 u64 u32 u32 u32 u32 u32 u32"},
-	{"conv_tensor", "conv_bf16_128x32", "u64 u64 u64 u64 u64 u32 u32 u32 u32 u32 u32"},
-	{"conv_tensor", "conv_grad_input_bf16_128x128", "u64 u64 u64 u64 u32 u32 u32 u32 u32 u32"},
-	{"conv_tensor", "conv_grad_input_bf16_128x64", "u64 u64 u64 u64 u32 u32 u32 u32 u32 u32"},
-	{"conv_tensor", "conv_grad_input_bf16_64x64", "u64 u64 u64 u64 u32 u32 u32 u32 u32 u32"},
-	{"conv_tensor", "conv_grad_input_bf16_128x32", "u64 u64 u64 u64 u32 u32 u32 u32 u32 u32"},
+	{"conv_tensor", "conv_bf16_128x128", "u64 u64 u64 u64 u64 u32 u32 u32 u32 u32 u32 u64 u64 u64 u64 u32"},
+	{"conv_tensor", "conv_bf16_128x64", "u64 u64 u64 u64 u64 u32 u32 u32 u32 u32 u32 u64 u64 u64 u64 u32"},
+	{"conv_tensor", "conv_bf16_64x64", "u64 u64 u64 u64 u64 u32 u32 u32 u32 u32 u32 u64 u64 u64 u64 u32"},
+	{"conv_tensor", "conv_bf16_128x32", "u64 u64 u64 u64 u64 u32 u32 u32 u32 u32 u32 u64 u64 u64 u64 u32"},
+	{"conv_tensor", "conv_grad_input_bf16_128x128", "u64 u64 u64 u64 u32 u32 u32 u32 u32 u32 u64 u64 u64 u64 u32"},
+	{"conv_tensor", "conv_grad_input_bf16_128x64", "u64 u64 u64 u64 u32 u32 u32 u32 u32 u32 u64 u64 u64 u64 u32"},
+	{"conv_tensor", "conv_grad_input_bf16_64x64", "u64 u64 u64 u64 u32 u32 u32 u32 u32 u32 u64 u64 u64 u64 u32"},
+	{"conv_tensor", "conv_grad_input_bf16_128x32", "u64 u64 u64 u64 u32 u32 u32 u32 u32 u32 u64 u64 u64 u64 u32"},
 	{"conv_tensor", "conv_grad_weight_bf16_128x128", "u64 u64 u64 u64 u64 u64 u64 u32 u32 u32 u32 u32 u32"},
 	{"conv_tensor", "conv_grad_weight_bf16_64x64", "u64 u64 u64 u64 u64 u64 u64 u32 u32 u32 u32 u32 u32"},
 	{"conv_tensor", "conv_grad_weight_bf16_32x128", "u64 u64 u64 u64 u64 u64 u64 u32 u32 u32 u32 u32 u32"},
@@ -86,25 +86,25 @@ var kernelList = []kernel{
 	{"norm", "norm_grad_sums_bf16", "u64 u64 u64 u64 u32 u32 u32 u32 u32"},
 	{"norm", "norm_finish", "u64 u64 u64 u64 u64 u64 u64 u32 u32 u32 u32"},
 	{"norm", "norm_finish_bf16", "u64 u64 u64 u64 u64 u64 u64 u32 u32 u32 u32"},
-	{"norm", "norm_apply", "u64 u64 u64 u64 u64 u64 u32 u64 u64 u64 u32 u32 u32 u32 u32 u32"},
-	{"norm", "norm_apply_bf16", "u64 u64 u64 u64 u64 u64 u32 u64 u64 u64 u32 u32 u32 u32 u32 u32"},
+	{"norm", "norm_apply", "u64 u64 u64 u64 u64 u64 u32 u64 u64 u64 u32 u32 u32 u32 u32 u64 u64 u64 u64 u32"},
+	{"norm", "norm_apply_bf16", "u64 u64 u64 u64 u64 u64 u32 u64 u64 u64 u32 u32 u32 u32 u32 u64 u64 u64 u64 u32"},
 	{"norm", "norm_grad_finish", "u64 u64 u64 u64 u64 u64 u32 u64 u64 u64 u32 u32 u32 u32"},
-	{"norm", "norm_grad_apply", "u64 u64 u64 u64 u64 u32 u32 u32 u32 u32"},
-	{"norm", "norm_grad_apply_bf16", "u64 u64 u64 u64 u64 u32 u32 u32 u32 u32"},
+	{"norm", "norm_grad_apply", "u64 u64 u64 u64 u64 u32 u32 u32 u32 u32 u64 u64 u64 u64 u32"},
+	{"norm", "norm_grad_apply_bf16", "u64 u64 u64 u64 u64 u32 u32 u32 u32 u32 u64 u64 u64 u64 u32"},
 	{"norm", "norm_grad_params", "u64 u64 u64 u64 u64 u32 u32 u32 u32"},
 	{"perturb", "perturb", "u64 u64 u64 u64 u64 u64 u64 u64 u64 u64 u32 u32 u32 u32 u32 u32 u32 u32 u32 u32 u32 u32 u32"},
 	{"pool", "maxpool5", "u64 u64 u64 u32 u32 u32 u32 u32"},
 	{"pool", "maxpool5_bf16", "u64 u64 u64 u32 u32 u32 u32 u32"},
-	{"pool", "maxpool5_grad", "u64 u64 u64 u32 u32 u32 u32 u32"},
-	{"pool", "maxpool5_grad_bf16", "u64 u64 u64 u32 u32 u32 u32 u32"},
-	{"pool", "avgpool5", "u64 u64 u32 u32 u32 u32 u32"},
-	{"pool", "avgpool5_bf16", "u64 u64 u32 u32 u32 u32 u32"},
-	{"pool", "meanpool2", "u64 u64 u32 u32 u32 u32 u32"},
-	{"pool", "meanpool2_bf16", "u64 u64 u32 u32 u32 u32 u32"},
+	{"pool", "maxpool5_grad", "u64 u64 u64 u32 u32 u32 u32 u32 u64 u64 u64 u64 u32"},
+	{"pool", "maxpool5_grad_bf16", "u64 u64 u64 u32 u32 u32 u32 u32 u64 u64 u64 u64 u32"},
+	{"pool", "avgpool5", "u64 u64 u32 u32 u32 u32 u32 u64 u64 u64 u64 u32"},
+	{"pool", "avgpool5_bf16", "u64 u64 u32 u32 u32 u32 u32 u64 u64 u64 u64 u32"},
+	{"pool", "meanpool2", "u64 u64 u32 u32 u32 u32 u32 u64 u64 u64 u64 u32"},
+	{"pool", "meanpool2_bf16", "u64 u64 u32 u32 u32 u32 u32 u64 u64 u64 u64 u32"},
 	{"pool", "meanpool2_grad", "u64 u64 u32 u32 u32 u32 u32"},
 	{"pool", "meanpool2_grad_bf16", "u64 u64 u32 u32 u32 u32 u32"},
-	{"resize", "resize", "u64 u64 u32 u32 u32 u32 u32 u32 u32"},
-	{"resize", "resize_bf16", "u64 u64 u32 u32 u32 u32 u32 u32 u32"},
+	{"resize", "resize", "u64 u64 u32 u32 u32 u32 u32 u32 u32 u64 u64 u64 u64 u32"},
+	{"resize", "resize_bf16", "u64 u64 u32 u32 u32 u32 u32 u32 u32 u64 u64 u64 u64 u32"},
 	{"resize", "resize_grad", "u64 u64 u32 u32 u32 u32 u32 u32 u32"},
 	{"resize", "resize_grad_bf16", "u64 u64 u32 u32 u32 u32 u32 u32 u32"},
 	{"sampler", "sampler_sigma", "u64 u64 u64 u64 u32 u32 u32"},
@@ -276,6 +276,11 @@ type convArgs struct {
 	cout     int
 	k        int
 	dilation int
+	with1    pointer // const float *
+	to1      pointer // float *
+	with2    pointer // const float *
+	to2      pointer // float *
+	kinds    int
 }
 
 func (l *launcher) conv(k convKernel, grid gridDim, block blockDim, a convArgs) {
@@ -290,7 +295,12 @@ func (l *launcher) conv(k convKernel, grid gridDim, block blockDim, a convArgs) 
 		I32(l.int32(k.name, "cin", a.cin)).
 		I32(l.int32(k.name, "cout", a.cout)).
 		I32(l.int32(k.name, "k", a.k)).
-		I32(l.int32(k.name, "dilation", a.dilation)))
+		I32(l.int32(k.name, "dilation", a.dilation)).
+		Ptr(l.read(k.name, "with1", Words, a.with1)).
+		Ptr(l.write(k.name, "to1", Words, a.to1)).
+		Ptr(l.read(k.name, "with2", Words, a.with2)).
+		Ptr(l.write(k.name, "to2", Words, a.to2)).
+		I32(l.int32(k.name, "kinds", a.kinds)))
 }
 
 // convGradInputKernel is a kernel that takes convGradInputArgs.
@@ -322,6 +332,11 @@ type convGradInputArgs struct {
 	cout     int
 	k        int
 	dilation int
+	with1    pointer // const float *
+	to1      pointer // float *
+	with2    pointer // const float *
+	to2      pointer // float *
+	kinds    int
 }
 
 func (l *launcher) convGradInput(k convGradInputKernel, grid gridDim, block blockDim, a convGradInputArgs) {
@@ -335,7 +350,12 @@ func (l *launcher) convGradInput(k convGradInputKernel, grid gridDim, block bloc
 		I32(l.int32(k.name, "cin", a.cin)).
 		I32(l.int32(k.name, "cout", a.cout)).
 		I32(l.int32(k.name, "k", a.k)).
-		I32(l.int32(k.name, "dilation", a.dilation)))
+		I32(l.int32(k.name, "dilation", a.dilation)).
+		Ptr(l.read(k.name, "with1", Words, a.with1)).
+		Ptr(l.write(k.name, "to1", Words, a.to1)).
+		Ptr(l.read(k.name, "with2", Words, a.with2)).
+		Ptr(l.write(k.name, "to2", Words, a.to2)).
+		I32(l.int32(k.name, "kinds", a.kinds)))
 }
 
 // convGradWeightKernel is a kernel that takes convGradWeightArgs.
@@ -410,6 +430,11 @@ type bfConvArgs struct {
 	cout     int
 	k        int
 	dilation int
+	with1    pointer // const bf16 *
+	to1      pointer // bf16 *
+	with2    pointer // const bf16 *
+	to2      pointer // bf16 *
+	kinds    int
 }
 
 func (l *launcher) bfConv(k bfConvKernel, grid gridDim, block blockDim, a bfConvArgs) {
@@ -424,7 +449,12 @@ func (l *launcher) bfConv(k bfConvKernel, grid gridDim, block blockDim, a bfConv
 		I32(l.int32(k.name, "cin", a.cin)).
 		I32(l.int32(k.name, "cout", a.cout)).
 		I32(l.int32(k.name, "k", a.k)).
-		I32(l.int32(k.name, "dilation", a.dilation)))
+		I32(l.int32(k.name, "dilation", a.dilation)).
+		Ptr(l.read(k.name, "with1", BFloat16, a.with1)).
+		Ptr(l.write(k.name, "to1", BFloat16, a.to1)).
+		Ptr(l.read(k.name, "with2", BFloat16, a.with2)).
+		Ptr(l.write(k.name, "to2", BFloat16, a.to2)).
+		I32(l.int32(k.name, "kinds", a.kinds)))
 }
 
 // bfConvGradInputKernel is a kernel that takes bfConvGradInputArgs.
@@ -449,6 +479,11 @@ type bfConvGradInputArgs struct {
 	cout     int
 	k        int
 	dilation int
+	with1    pointer // const bf16 *
+	to1      pointer // bf16 *
+	with2    pointer // const bf16 *
+	to2      pointer // bf16 *
+	kinds    int
 }
 
 func (l *launcher) bfConvGradInput(k bfConvGradInputKernel, grid gridDim, block blockDim, a bfConvGradInputArgs) {
@@ -462,7 +497,12 @@ func (l *launcher) bfConvGradInput(k bfConvGradInputKernel, grid gridDim, block 
 		I32(l.int32(k.name, "cin", a.cin)).
 		I32(l.int32(k.name, "cout", a.cout)).
 		I32(l.int32(k.name, "k", a.k)).
-		I32(l.int32(k.name, "dilation", a.dilation)))
+		I32(l.int32(k.name, "dilation", a.dilation)).
+		Ptr(l.read(k.name, "with1", BFloat16, a.with1)).
+		Ptr(l.write(k.name, "to1", BFloat16, a.to1)).
+		Ptr(l.read(k.name, "with2", BFloat16, a.with2)).
+		Ptr(l.write(k.name, "to2", BFloat16, a.to2)).
+		I32(l.int32(k.name, "kinds", a.kinds)))
 }
 
 // bfConvGradWeightKernel is a kernel that takes bfConvGradWeightArgs.
@@ -762,11 +802,15 @@ type normApplyArgs struct {
 	p      int
 	c      int
 	chunk  int
-	elu    int
+	with1  pointer // const float * or const bf16 *
+	to1    pointer // float * or bf16 *
+	with2  pointer // const float * or const bf16 *
+	to2    pointer // float * or bf16 *
+	kinds  int
 }
 
 func (l *launcher) normApply(grid gridDim, block blockDim, a normApplyArgs) {
-	name, element := l.twin("norm_apply", a.y, a.x)
+	name, element := l.twin("norm_apply", a.y, a.x, a.with1, a.to1, a.with2, a.to2)
 	l.launch(name, grid, block, cuda.NewArgs().
 		Ptr(l.write(name, "y", element, a.y)).
 		Ptr(l.read(name, "x", element, a.x)).
@@ -783,7 +827,11 @@ func (l *launcher) normApply(grid gridDim, block blockDim, a normApplyArgs) {
 		I32(l.int32(name, "p", a.p)).
 		I32(l.int32(name, "c", a.c)).
 		I32(l.int32(name, "chunk", a.chunk)).
-		I32(l.int32(name, "elu", a.elu)))
+		Ptr(l.read(name, "with1", element, a.with1)).
+		Ptr(l.write(name, "to1", element, a.to1)).
+		Ptr(l.read(name, "with2", element, a.with2)).
+		Ptr(l.write(name, "to2", element, a.to2)).
+		I32(l.int32(name, "kinds", a.kinds)))
 }
 
 // normGradFinishArgs has the parameters of kernel norm_grad_finish.
@@ -834,10 +882,15 @@ type normGradApplyArgs struct {
 	p      int
 	c      int
 	chunk  int
+	with1  pointer // const float * or const bf16 *
+	to1    pointer // float * or bf16 *
+	with2  pointer // const float * or const bf16 *
+	to2    pointer // float * or bf16 *
+	kinds  int
 }
 
 func (l *launcher) normGradApply(grid gridDim, block blockDim, a normGradApplyArgs) {
-	name, element := l.twin("norm_grad_apply", a.dx, a.x, a.dy)
+	name, element := l.twin("norm_grad_apply", a.dx, a.x, a.dy, a.with1, a.to1, a.with2, a.to2)
 	l.launch(name, grid, block, cuda.NewArgs().
 		Ptr(l.write(name, "dx", element, a.dx)).
 		Ptr(l.read(name, "x", element, a.x)).
@@ -848,7 +901,12 @@ func (l *launcher) normGradApply(grid gridDim, block blockDim, a normGradApplyAr
 		I32(l.int32(name, "images", a.images)).
 		I32(l.int32(name, "p", a.p)).
 		I32(l.int32(name, "c", a.c)).
-		I32(l.int32(name, "chunk", a.chunk)))
+		I32(l.int32(name, "chunk", a.chunk)).
+		Ptr(l.read(name, "with1", element, a.with1)).
+		Ptr(l.write(name, "to1", element, a.to1)).
+		Ptr(l.read(name, "with2", element, a.with2)).
+		Ptr(l.write(name, "to2", element, a.to2)).
+		I32(l.int32(name, "kinds", a.kinds)))
 }
 
 // normGradParamsArgs has the parameters of kernel norm_grad_params.
@@ -966,10 +1024,15 @@ type maxpool5GradArgs struct {
 	h      int
 	w      int
 	c      int
+	with1  pointer // const float * or const bf16 *
+	to1    pointer // float * or bf16 *
+	with2  pointer // const float * or const bf16 *
+	to2    pointer // float * or bf16 *
+	kinds  int
 }
 
 func (l *launcher) maxpool5Grad(grid gridDim, block blockDim, a maxpool5GradArgs) {
-	name, element := l.twin("maxpool5_grad", a.dx, a.dy)
+	name, element := l.twin("maxpool5_grad", a.dx, a.dy, a.with1, a.to1, a.with2, a.to2)
 	l.launch(name, grid, block, cuda.NewArgs().
 		Ptr(l.write(name, "dx", element, a.dx)).
 		Ptr(l.read(name, "dy", element, a.dy)).
@@ -978,7 +1041,12 @@ func (l *launcher) maxpool5Grad(grid gridDim, block blockDim, a maxpool5GradArgs
 		I32(l.int32(name, "images", a.images)).
 		I32(l.int32(name, "h", a.h)).
 		I32(l.int32(name, "w", a.w)).
-		I32(l.int32(name, "c", a.c)))
+		I32(l.int32(name, "c", a.c)).
+		Ptr(l.read(name, "with1", element, a.with1)).
+		Ptr(l.write(name, "to1", element, a.to1)).
+		Ptr(l.read(name, "with2", element, a.with2)).
+		Ptr(l.write(name, "to2", element, a.to2)).
+		I32(l.int32(name, "kinds", a.kinds)))
 }
 
 // avgpool5Args has the parameters of kernel avgpool5.
@@ -990,10 +1058,15 @@ type avgpool5Args struct {
 	h      int
 	w      int
 	c      int
+	with1  pointer // const float * or const bf16 *
+	to1    pointer // float * or bf16 *
+	with2  pointer // const float * or const bf16 *
+	to2    pointer // float * or bf16 *
+	kinds  int
 }
 
 func (l *launcher) avgpool5(grid gridDim, block blockDim, a avgpool5Args) {
-	name, element := l.twin("avgpool5", a.y, a.x)
+	name, element := l.twin("avgpool5", a.y, a.x, a.with1, a.to1, a.with2, a.to2)
 	l.launch(name, grid, block, cuda.NewArgs().
 		Ptr(l.write(name, "y", element, a.y)).
 		Ptr(l.read(name, "x", element, a.x)).
@@ -1001,7 +1074,12 @@ func (l *launcher) avgpool5(grid gridDim, block blockDim, a avgpool5Args) {
 		I32(l.int32(name, "images", a.images)).
 		I32(l.int32(name, "h", a.h)).
 		I32(l.int32(name, "w", a.w)).
-		I32(l.int32(name, "c", a.c)))
+		I32(l.int32(name, "c", a.c)).
+		Ptr(l.read(name, "with1", element, a.with1)).
+		Ptr(l.write(name, "to1", element, a.to1)).
+		Ptr(l.read(name, "with2", element, a.with2)).
+		Ptr(l.write(name, "to2", element, a.to2)).
+		I32(l.int32(name, "kinds", a.kinds)))
 }
 
 // meanpool2Args has the parameters of kernel meanpool2.
@@ -1013,10 +1091,15 @@ type meanpool2Args struct {
 	h      int
 	w      int
 	c      int
+	with1  pointer // const float * or const bf16 *
+	to1    pointer // float * or bf16 *
+	with2  pointer // const float * or const bf16 *
+	to2    pointer // float * or bf16 *
+	kinds  int
 }
 
 func (l *launcher) meanpool2(grid gridDim, block blockDim, a meanpool2Args) {
-	name, element := l.twin("meanpool2", a.y, a.x)
+	name, element := l.twin("meanpool2", a.y, a.x, a.with1, a.to1, a.with2, a.to2)
 	l.launch(name, grid, block, cuda.NewArgs().
 		Ptr(l.write(name, "y", element, a.y)).
 		Ptr(l.read(name, "x", element, a.x)).
@@ -1024,7 +1107,12 @@ func (l *launcher) meanpool2(grid gridDim, block blockDim, a meanpool2Args) {
 		I32(l.int32(name, "images", a.images)).
 		I32(l.int32(name, "h", a.h)).
 		I32(l.int32(name, "w", a.w)).
-		I32(l.int32(name, "c", a.c)))
+		I32(l.int32(name, "c", a.c)).
+		Ptr(l.read(name, "with1", element, a.with1)).
+		Ptr(l.write(name, "to1", element, a.to1)).
+		Ptr(l.read(name, "with2", element, a.with2)).
+		Ptr(l.write(name, "to2", element, a.to2)).
+		I32(l.int32(name, "kinds", a.kinds)))
 }
 
 // meanpool2GradArgs has the parameters of kernel meanpool2_grad.
@@ -1061,10 +1149,15 @@ type resizeArgs struct {
 	hout   int
 	wout   int
 	c      int
+	with1  pointer // const float * or const bf16 *
+	to1    pointer // float * or bf16 *
+	with2  pointer // const float * or const bf16 *
+	to2    pointer // float * or bf16 *
+	kinds  int
 }
 
 func (l *launcher) resize(grid gridDim, block blockDim, a resizeArgs) {
-	name, element := l.twin("resize", a.y, a.x)
+	name, element := l.twin("resize", a.y, a.x, a.with1, a.to1, a.with2, a.to2)
 	l.launch(name, grid, block, cuda.NewArgs().
 		Ptr(l.write(name, "y", element, a.y)).
 		Ptr(l.read(name, "x", element, a.x)).
@@ -1074,7 +1167,12 @@ func (l *launcher) resize(grid gridDim, block blockDim, a resizeArgs) {
 		I32(l.int32(name, "w", a.w)).
 		I32(l.int32(name, "hout", a.hout)).
 		I32(l.int32(name, "wout", a.wout)).
-		I32(l.int32(name, "c", a.c)))
+		I32(l.int32(name, "c", a.c)).
+		Ptr(l.read(name, "with1", element, a.with1)).
+		Ptr(l.write(name, "to1", element, a.to1)).
+		Ptr(l.read(name, "with2", element, a.with2)).
+		Ptr(l.write(name, "to2", element, a.to2)).
+		I32(l.int32(name, "kinds", a.kinds)))
 }
 
 // resizeGradArgs has the parameters of kernel resize_grad.

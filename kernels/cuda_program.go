@@ -12,6 +12,7 @@ import (
 	"errors"
 	"fmt"
 	"runtime"
+	"slices"
 
 	"sigmaz/cuda"
 )
@@ -24,14 +25,6 @@ type cudaOp interface {
 	launch(l *launcher)
 }
 
-// cudaFuser is an operation whose kernels can do the work of operations after it too. The values must be those of the
-// operations one after the other.
-type cudaFuser interface {
-	// fuseCUDA returns one operation that does the work of this one and of the first n of next. n is 0 if there are
-	// none.
-	fuseCUDA(next []Op) (op cudaOp, n int)
-}
-
 // cudaWorkspacer is an operation whose kernels need working memory beside the arena. The operations of a program use
 // the same memory, one after the other.
 type cudaWorkspacer interface {
@@ -40,26 +33,12 @@ type cudaWorkspacer interface {
 	cudaWorkspace() int
 }
 
-// fuseCUDA returns the first of ops as CUDA runs it, with those after it that it takes along: n in all. op is nil if
-// there is no kernel for it.
-func fuseCUDA(ops []Op) (op cudaOp, n int) {
-	if f, ok := ops[0].(cudaFuser); ok {
-		if op, taken := f.fuseCUDA(ops[1:]); taken > 0 {
-			return op, 1 + taken
-		}
-	}
-	op, _ = ops[0].(cudaOp)
-	return op, 1
-}
-
 // cudaWorkspace returns the words of working memory that a program needs: those of the operation that needs most.
 func cudaWorkspace(ops []Op) (words int) {
-	for len(ops) > 0 {
-		op, n := fuseCUDA(ops)
+	for _, op := range ops {
 		if w, ok := op.(cudaWorkspacer); ok {
 			words = max(words, w.cudaWorkspace())
 		}
-		ops = ops[n:]
 	}
 	return words
 }
@@ -69,14 +48,28 @@ func (b *cudaBackend) Compile(a Arena, ops []Op) (_ Program, err error) {
 	if !ok || arena.backend != b {
 		return nil, errors.New("kernels: the CUDA backend was given another backend's arena")
 	}
-	l := &launcher{backend: b, arena: arena, workspace: arena.mem.Addr() + 4*uint64(arena.behind())}
+	var feeds []*feed
 	defer func() {
 		if err != nil {
-			for _, f := range l.feeds {
+			for _, f := range feeds {
 				f.stop(b)
 			}
 		}
 	}()
+	l := &launcher{multiprocessors: b.Multiprocessors(), arena: arena.mem.Addr(),
+		workspace: arena.mem.Addr() + 4*uint64(arena.behind())}
+	l.data = func(o Perturb) (address, int, error) {
+		if !o.Streamed {
+			at, err := b.resident(o.Data)
+			return at, 0, err
+		}
+		f, err := b.newFeed(o)
+		if err != nil {
+			return 0, 0, err
+		}
+		feeds = append(feeds, f)
+		return address(f.window.Addr()), StreamedSteps, nil
+	}
 	keep := []any{arena}
 	if words := cudaWorkspace(ops); words > arena.workspace { // Alloc did not count this program
 		more, err := b.alloc(words, "working memory")
@@ -85,29 +78,16 @@ func (b *cudaBackend) Compile(a Arena, ops []Op) (_ Program, err error) {
 		}
 		l.workspace, keep = more.Addr(), append(keep, more)
 	}
-	for rest := ops; len(rest) > 0; {
-		op, n := fuseCUDA(rest)
-		if _, host := rest[0].(HostFunc); host {
-			return nil, fmt.Errorf("kernels: %s is a Go function, which no CUDA device can run: use the CPU",
-				rest[0].Name())
-		} else if op == nil {
-			return nil, fmt.Errorf("kernels: operation %s has no CUDA kernel", rest[0].Name())
-		}
-		rest = rest[n:]
-		reads, writes := op.Operands()
-		l.reads, l.writes = append(reads, writes...), writes
-		for _, w := range l.reads {
-			if w.Off < 0 || w.Off+w.Words() > arena.words {
-				return nil, fmt.Errorf("kernels: %s: a window of words %d to %d in an arena of %d",
-					op.Name(), w.Off, w.Off+w.Words(), arena.words)
-			}
-		}
-		op.launch(l)
-		if l.err != nil {
-			return nil, fmt.Errorf("kernels: %s: %w", op.Name(), l.err)
+	if err := l.all(ops, arena.words); err != nil {
+		return nil, err
+	}
+	for i := range l.launches {
+		var err error
+		if l.launches[i].function, err = b.function(l.launches[i].kernel); err != nil {
+			return nil, err
 		}
 	}
-	p := &cudaProgram{backend: b, arena: arena, launches: l.launches, keep: keep, feeds: l.feeds}
+	p := &cudaProgram{backend: b, arena: arena, launches: l.launches, keep: keep, feeds: feeds}
 	for _, f := range p.feeds {
 		if err := arena.follow(f.op.State); err != nil {
 			return nil, err
@@ -129,6 +109,29 @@ func (b *cudaBackend) Compile(a Arena, ops []Op) (_ Program, err error) {
 	return p, nil
 }
 
+// all lists the launches of operations on an arena of so many words.
+func (l *launcher) all(ops []Op, words int) error {
+	list, err := fuseCUDA(ops)
+	if err != nil {
+		return err
+	}
+	for _, op := range list {
+		l.op = op
+		l.reads, l.writes = op.Operands()
+		for _, w := range slices.Concat(l.reads, l.writes) {
+			if w.Off < 0 || w.Off+w.Words() > words {
+				return fmt.Errorf("kernels: %s: a window of words %d to %d in an arena of %d",
+					op.Name(), w.Off, w.Off+w.Words(), words)
+			}
+		}
+		op.launch(l)
+		if l.err != nil {
+			return fmt.Errorf("kernels: %s: %w", op.Name(), l.err)
+		}
+	}
+	return nil
+}
+
 // cudaProgram is a compiled program.
 type cudaProgram struct {
 	backend  *cudaBackend
@@ -148,6 +151,9 @@ type launch struct {
 	grid     gridDim
 	block    blockDim
 	args     *cuda.Args
+
+	op      cudaOp // that it is part of
+	traffic traffic
 }
 
 func (p *cudaProgram) Run() error {

@@ -10,8 +10,12 @@ import (
 	"strings"
 	"testing"
 
+	"gorgonia.org/gorgonia"
+
 	"sigmaz/kernels"
 	"sigmaz/kernels/kerneltest"
+	"sigmaz/model"
+	"sigmaz/model/graph"
 )
 
 // Every operation against its reference, on the device.
@@ -40,6 +44,7 @@ func TestBitsCUDA(t *testing.T) {
 		{"Tiles", kernels.TestTiles}, {"SplitSums", kernels.TestSplitSums}, {"NormELU", kernels.TestNormELU},
 		{"NormCancellation", kernels.TestNormCancellation}, {"BatchSize", kernels.TestBatchSize},
 		{"TensorTiles", kernels.TestTensorTiles}, {"TensorSplits", kernels.TestTensorSplits},
+		{"Fused", kernels.TestFused},
 	} {
 		t.Run(test.name, test.run)
 	}
@@ -103,4 +108,44 @@ func bitsWith(t *testing.T, variable string) (hash, out string) {
 		t.Fatalf("%s: %v\n%s", variable, err, text)
 	}
 	return hash, string(text)
+}
+
+// A step of every network has the bits of its operations one after the other, in the whole arena.
+func TestFusedNetworksCUDA(t *testing.T) {
+	b := kerneltest.OpenCUDA(t)
+	for _, c := range []model.Config{
+		{Net: "ncsnv2", Height: 8, Width: 8, Channels: 1, NGF: 4},
+		{Net: "ncsnv2", Height: 4, Width: 8, Channels: 3, NGF: 16},
+		{Net: "ncsnv2deepest", Height: 16, Width: 16, Channels: 1, NGF: 2},
+		{Net: "ncsn", Height: 8, Width: 8, Channels: 1, NGF: 4, Levels: 4},
+		{Net: "mlp", Height: 1, Width: 1, Channels: 2, Hidden: 32, DataSD: 1},
+	} {
+		for _, precision := range kernels.Precisions {
+			t.Run(fmt.Sprint(c.Net, c.NGF, precision), func(t *testing.T) {
+				net, err := model.Build(c, 3, model.Gradients, 2)
+				if err != nil {
+					t.Fatal(err)
+				}
+				outputs := append(gorgonia.Nodes{net.Score, net.Loss}, net.Grads...)
+				plan, err := graph.NewPlan(outputs, nil, 0, precision)
+				if err != nil {
+					t.Fatal(err)
+				}
+				mem := make([]float32, plan.End)
+				for i, p := range net.Params {
+					kernels.Stream{Seed: 1, N: uint64(i)}.Normals(plan.Buf(p.Node).Of(mem))
+					for j, v := range plan.Buf(p.Node).Of(mem) {
+						plan.Buf(p.Node).Of(mem)[j] = v / 8
+					}
+				}
+				for i, n := range []*gorgonia.Node{net.XTilde, net.Z} {
+					kernels.Stream{Seed: 2, N: uint64(i)}.Normals(plan.Buf(n).Of(mem))
+				}
+				for i := range plan.Buf(net.Sigma).Of(mem) {
+					plan.Buf(net.Sigma).Of(mem)[i] = 1 / float32(1+i)
+				}
+				kernels.FusedAndNot(t, b, mem, plan.Ops)
+			})
+		}
+	}
 }

@@ -101,9 +101,9 @@ func activationGradients() (list []gradientCheck) {
 
 func maxPool5Gradients() []gradientCheck {
 	var m memory
-	s := kernels.PoolShape{N: 2, H: 6, W: 7, C: 2}
+	s := kernels.PoolShape{N: 2, H: 6, W: 7, C: 4}
 	n := s.N * s.H * s.W * s.C
-	f := kernels.MaxPool5{PoolShape: s, X: m.apart(n), Y: m.normals(n), Index: m.normals(n)}
+	f := kernels.MaxPool5{PoolShape: s, X: m.apart(n), Y: m.normals(n), Index: m.normals(s.IndexWords())}
 	b := kernels.MaxPool5Grad{PoolShape: s, DY: m.normals(n), DX: m.normals(n), Index: f.Index}
 	return []gradientCheck{{name: "maxpool5", forward: f, backward: []kernels.Op{b}, mem: m.words,
 		y: f.Y, dy: b.DY, inputs: []input{{f.X, b.DX}}}}

@@ -14,6 +14,7 @@
 // In sums and apply a block has blockDim.x lanes, each with v = 1 or 4 successive channels (4: aligned, C a multiple of 4),
 // and blockDim.y pixels at a time; the grid is (chunks of pixels, images, tiles of channels).
 #include "common.cuh"
+#include "epilogue.cuh"
 
 // Place is what a thread of sums and apply works on.
 struct Place {
@@ -207,10 +208,10 @@ extern "C" __global__ void __launch_bounds__(256) norm_finish_bf16(float *mean, 
     finish(mean, rstd, muhat, q, parts, x, eps, images, p, c, chunks);
 }
 
-// apply writes y = gamma ((x - mean) rstd + alpha muhat) + beta, and with `elu` the ELU of that as it would be stored.
+// apply writes y = gamma ((x - mean) rstd + alpha muhat) + beta.
 template <int V, typename T>
-__device__ __forceinline__ void apply(T *y, const T *x, const float *gamma, const float *alpha, const float *beta, const u32 *level, int stride,
-    const float *mean, const float *rstd, const float *muhat, int images, int p, int c, int chunk, int elu)
+__device__ __forceinline__ void apply(const Steps<T> &s, const T *x, const float *gamma, const float *alpha, const float *beta, const u32 *level, int stride,
+    const float *mean, const float *rstd, const float *muhat, int images, int p, int c, int chunk)
 {
     Place at = place<V>(p, chunk);
     if (at.c >= c) return;
@@ -232,36 +233,34 @@ __device__ __forceinline__ void apply(T *y, const T *x, const float *gamma, cons
             float v[V];
             read<V>(v, x + base + (i64)i * c);
 #pragma unroll
-            for (int e = 0; e < V; e++) {
-                v[e] = g[e] * ((v[e] - m[e]) * r[e] + shift[e]) + beta_c[e];
-                if (elu) v[e] = widen(narrow<T>(v[e]));
-                if (elu && !(v[e] > 0.0f)) v[e] = expm1f(v[e]);
-            }
-            write<V>(y + base + (i64)i * c, v);
+            for (int e = 0; e < V; e++) v[e] = g[e] * ((v[e] - m[e]) * r[e] + shift[e]) + beta_c[e];
+            take_steps<V>(s, v, base + (i64)i * c);
         }
     }
 }
 
 template <typename T>
-static __device__ __forceinline__ void norm_apply_of(T *y, const T *x, const float *gamma, const float *alpha, const float *beta, const u32 *level, int stride,
-    const float *mean, const float *rstd, const float *muhat, int v, int images, int p, int c, int chunk, int elu)
+static __device__ __forceinline__ void norm_apply_of(const Steps<T> &s, const T *x, const float *gamma, const float *alpha, const float *beta, const u32 *level, int stride,
+    const float *mean, const float *rstd, const float *muhat, int v, int images, int p, int c, int chunk)
 {
     if (v == 4)
-        apply<4>(y, x, gamma, alpha, beta, level, stride, mean, rstd, muhat, images, p, c, chunk, elu);
+        apply<4>(s, x, gamma, alpha, beta, level, stride, mean, rstd, muhat, images, p, c, chunk);
     else
-        apply<1>(y, x, gamma, alpha, beta, level, stride, mean, rstd, muhat, images, p, c, chunk, elu);
+        apply<1>(s, x, gamma, alpha, beta, level, stride, mean, rstd, muhat, images, p, c, chunk);
 }
 
 extern "C" __global__ void __launch_bounds__(256) norm_apply(float *y, const float *x, const float *gamma, const float *alpha, const float *beta, const u32 *level, int stride,
-    const float *mean, const float *rstd, const float *muhat, int v, int images, int p, int c, int chunk, int elu)
+    const float *mean, const float *rstd, const float *muhat, int v, int images, int p, int c, int chunk, const float *with1, float *to1, const float *with2, float *to2, int kinds)
 {
-    norm_apply_of(y, x, gamma, alpha, beta, level, stride, mean, rstd, muhat, v, images, p, c, chunk, elu);
+    Steps<float> e = {y, with1, to1, with2, to2, kinds};
+    norm_apply_of(e, x, gamma, alpha, beta, level, stride, mean, rstd, muhat, v, images, p, c, chunk);
 }
 
 extern "C" __global__ void __launch_bounds__(256) norm_apply_bf16(bf16 *y, const bf16 *x, const float *gamma, const float *alpha, const float *beta, const u32 *level, int stride,
-    const float *mean, const float *rstd, const float *muhat, int v, int images, int p, int c, int chunk, int elu)
+    const float *mean, const float *rstd, const float *muhat, int v, int images, int p, int c, int chunk, const bf16 *with1, bf16 *to1, const bf16 *with2, bf16 *to2, int kinds)
 {
-    norm_apply_of(y, x, gamma, alpha, beta, level, stride, mean, rstd, muhat, v, images, p, c, chunk, elu);
+    Steps<bf16> e = {y, with1, to1, with2, to2, kinds};
+    norm_apply_of(e, x, gamma, alpha, beta, level, stride, mean, rstd, muhat, v, images, p, c, chunk);
 }
 
 // norm_grad_finish writes the coefficients of dx = ka (dy - meanDY) + kb (x - mean) + kc to coef[n][4][c], and the image's
@@ -301,7 +300,7 @@ extern "C" __global__ void __launch_bounds__(256) norm_grad_finish(float *coef, 
 
 // apply_grad writes dx, which may be dy.
 template <int V, typename T>
-__device__ __forceinline__ void apply_grad(T *dx, const T *x, const T *dy, const float *mean, const float *coef, int images, int p, int c, int chunk)
+__device__ __forceinline__ void apply_grad(const Steps<T> &s, const T *x, const T *dy, const float *mean, const float *coef, int images, int p, int c, int chunk)
 {
     Place at = place<V>(p, chunk);
     if (at.c >= c) return;
@@ -317,38 +316,40 @@ __device__ __forceinline__ void apply_grad(T *dx, const T *x, const T *dy, const
             m[e] = mean[(i64)n * c + at.c + e];
         }
         i64 base = (i64)n * p * c + at.c;
-#pragma unroll 4
+#pragma unroll 2
         for (int i = at.from + threadIdx.y; i < at.to; i += blockDim.y) {
             float v[V], g[V];
             read<V>(v, x + base + (i64)i * c);
             read<V>(g, dy + base + (i64)i * c);
 #pragma unroll
             for (int e = 0; e < V; e++) g[e] = ka[e] * (g[e] - meanDY[e]) + kb[e] * (v[e] - m[e]) + kc[e];
-            write<V>(dx + base + (i64)i * c, g);
+            take_steps<V>(s, g, base + (i64)i * c);
         }
     }
 }
 
 template <typename T>
-static __device__ __forceinline__ void norm_grad_apply_of(T *dx, const T *x, const T *dy, const float *mean, const float *coef,
+static __device__ __forceinline__ void norm_grad_apply_of(const Steps<T> &s, const T *x, const T *dy, const float *mean, const float *coef,
     int v, int images, int p, int c, int chunk)
 {
     if (v == 4)
-        apply_grad<4>(dx, x, dy, mean, coef, images, p, c, chunk);
+        apply_grad<4>(s, x, dy, mean, coef, images, p, c, chunk);
     else
-        apply_grad<1>(dx, x, dy, mean, coef, images, p, c, chunk);
+        apply_grad<1>(s, x, dy, mean, coef, images, p, c, chunk);
 }
 
-extern "C" __global__ void __launch_bounds__(256) norm_grad_apply(float *dx, const float *x, const float *dy, const float *mean, const float *coef,
-    int v, int images, int p, int c, int chunk)
+extern "C" __global__ void __launch_bounds__(256, 4) norm_grad_apply(float *dx, const float *x, const float *dy, const float *mean, const float *coef,
+    int v, int images, int p, int c, int chunk, const float *with1, float *to1, const float *with2, float *to2, int kinds)
 {
-    norm_grad_apply_of(dx, x, dy, mean, coef, v, images, p, c, chunk);
+    Steps<float> e = {dx, with1, to1, with2, to2, kinds};
+    norm_grad_apply_of(e, x, dy, mean, coef, v, images, p, c, chunk);
 }
 
-extern "C" __global__ void __launch_bounds__(256) norm_grad_apply_bf16(bf16 *dx, const bf16 *x, const bf16 *dy, const float *mean, const float *coef,
-    int v, int images, int p, int c, int chunk)
+extern "C" __global__ void __launch_bounds__(256, 4) norm_grad_apply_bf16(bf16 *dx, const bf16 *x, const bf16 *dy, const float *mean, const float *coef,
+    int v, int images, int p, int c, int chunk, const bf16 *with1, bf16 *to1, const bf16 *with2, bf16 *to2, int kinds)
 {
-    norm_grad_apply_of(dx, x, dy, mean, coef, v, images, p, c, chunk);
+    Steps<bf16> e = {dx, with1, to1, with2, to2, kinds};
+    norm_grad_apply_of(e, x, dy, mean, coef, v, images, p, c, chunk);
 }
 
 // norm_grad_params adds params[n][3][c] over the images, or over those of each level for the rows of a table: thread row y

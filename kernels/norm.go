@@ -169,7 +169,7 @@ func (p normParams) of(mem []float32, n int) (gamma, alpha, beta []float32) {
 	return get(p.gamma, p.fixed[:p.c]), get(p.alpha, p.fixed[p.c:]), get(p.beta, p.fixed[p.c:])
 }
 
-// normELU is a norm and the ELU of its result in its place, which both backends compute in one pass.
+// normELU is a norm and the ELU of its result in its place, which the CPU computes in one pass. (CUDA: cuda_fuse.go.)
 type normELU struct{ norm Norm }
 
 func (o normELU) Name() string                    { return o.norm.Name() }

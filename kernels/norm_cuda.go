@@ -32,33 +32,31 @@ func (s NormShape) images() (grid gridDim, block blockDim) {
 	return gridDim{s.N, 1, 1}, blockDim{min(256, powerOf2(s.C)), 1, 1}
 }
 
-func (o Norm) fuseCUDA(next []Op) (cudaOp, int) { return o.withELU(next) }
+func (o Norm) cudaWorkspace() int { return o.partsWords() }
 
-func (o Norm) cudaWorkspace() int    { return o.partsWords() }
-func (o normELU) cudaWorkspace() int { return o.norm.cudaWorkspace() }
+func (o Norm) result() Buf        { return o.Y }
+func (o Norm) launch(l *launcher) { o.launchWith(l, cudaEpilogue{y: o.Y}) }
 
-func (o Norm) launch(l *launcher)    { o.launchWith(l, false) }
-func (o normELU) launch(l *launcher) { o.norm.launchWith(l, true) }
-
-// launchWith runs the norm, and with elu the ELU after it.
-func (o Norm) launchWith(l *launcher, elu bool) {
+func (o Norm) launchWith(l *launcher, e cudaEpilogue) {
 	l.small(o.P * o.C)
 	pixels, chunks := o.cudaChunk()
-	parts := l.work(0)
+	parts := work{0, o.partsWords()}
 	v := wide(o.C, o.X)
 	grid, block := o.columns(v)
 	l.normSums(grid, block, normSumsArgs{parts: parts, x: o.X, v: v, images: o.N, p: o.P, c: o.C, chunk: pixels})
 	grid, block = o.images()
 	l.normFinish(grid, block, normFinishArgs{
-		mean: o.Mean, rstd: o.Rstd, muhat: o.MuHat, q: o.Q, parts: parts, x: o.X,
+		mean: o.Mean, rstd: o.Rstd, muhat: o.MuHat, q: o.Q, parts: parts,
+		x:   some{o.X, o.N * o.C}, // the first pixels
 		eps: math.Float64bits(o.epsilon()), images: o.N, p: o.P, c: o.C, chunks: chunks,
 	})
 	v = wide(o.C, o.X, o.Y)
 	grid, block = o.columns(v)
 	p := o.params()
 	l.normApply(grid, block, normApplyArgs{
-		y: o.Y, x: o.X, gamma: p.gamma, alpha: p.alpha, beta: p.beta, level: p.level, stride: p.stride,
-		mean: o.Mean, rstd: o.Rstd, muhat: o.MuHat, v: v, images: o.N, p: o.P, c: o.C, chunk: pixels, elu: flag(elu),
+		y: e.y, x: o.X, gamma: p.gamma, alpha: p.alpha, beta: p.beta, level: p.level, stride: p.stride,
+		mean: o.Mean, rstd: o.Rstd, muhat: o.MuHat, v: v, images: o.N, p: o.P, c: o.C, chunk: pixels,
+		with1: e.steps[0].with, to1: e.steps[0].to, with2: e.steps[1].with, to2: e.steps[1].to, kinds: e.kinds(),
 	})
 }
 
@@ -79,11 +77,15 @@ func (o NormGrad) work() (w normGradWork) {
 
 func (o NormGrad) cudaWorkspace() int { return o.work().words }
 
-func (o NormGrad) launch(l *launcher) {
+func (o NormGrad) result() Buf        { return o.DX }
+func (o NormGrad) launch(l *launcher) { o.launchWith(l, cudaEpilogue{y: o.DX}) }
+
+func (o NormGrad) launchWith(l *launcher, e cudaEpilogue) {
 	l.small(o.P * o.C)
 	pixels, chunks := o.cudaChunk()
 	w := o.work()
-	coef, params, parts := l.work(w.coef), l.work(w.params), l.work(w.parts)
+	coef, params := work{w.coef, w.params - w.coef}, work{w.params, w.parts - w.params}
+	parts := work{w.parts, w.words - w.parts}
 	v := wide(o.C, o.X, o.DY, o.Mean)
 	grid, block := o.columns(v)
 	l.normGradSums(grid, block, normGradSumsArgs{
@@ -99,7 +101,8 @@ func (o NormGrad) launch(l *launcher) {
 		v = wide(o.C, o.X, o.DY, o.DX)
 		grid, block = o.columns(v)
 		l.normGradApply(grid, block, normGradApplyArgs{
-			dx: o.DX, x: o.X, dy: o.DY, mean: o.Mean, coef: coef, v: v, images: o.N, p: o.P, c: o.C, chunk: pixels,
+			dx: e.y, x: o.X, dy: o.DY, mean: o.Mean, coef: coef, v: v, images: o.N, p: o.P, c: o.C, chunk: pixels,
+			with1: e.steps[0].with, to1: e.steps[0].to, with2: e.steps[1].with, to2: e.steps[1].to, kinds: e.kinds(),
 		})
 	}
 	d := newNormParams(o.C, o.DGamma, o.DAlpha, o.DBeta, o.DEmbed, o.Level, o.Levels)

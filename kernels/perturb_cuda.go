@@ -5,16 +5,20 @@
 package kernels
 
 func (o Perturb) launch(l *launcher) {
-	data, slots := l.data(o)
-	if l.err != nil {
+	data, slots, err := l.data(o)
+	if err != nil {
+		l.err = err
 		return
 	}
 	d := o.Data.D()
 	l.small(d)
 	u8, f32 := data, address(0)
+	rows := pointerArg{bytes: o.N * d}
 	if o.Data.F32 != nil {
 		u8, f32 = 0, data
+		rows.bytes *= 4
 	}
+	l.pointers = append(l.pointers, rows)
 	// A block draws its rows' images and levels first: four quads a thread to make that worth while.
 	grid, block := byRow(o.N, d, 4)
 	l.perturb(grid, block, perturbArgs{
@@ -24,18 +28,4 @@ func (o Perturb) launch(l *launcher) {
 		flip: flag(o.Flip), dequantize: flag(o.Dequantize), rescale: flag(o.Rescale),
 		levelsPerStep: o.LevelsPerStep, stratified: flag(o.Stratified), every: flag(o.Every),
 	})
-}
-
-// data returns the address of the data set, or that of the slots to which its rows are streamed, with their number.
-func (l *launcher) data(o Perturb) (at address, slots int) {
-	if !o.Streamed {
-		at, l.err = l.backend.resident(o.Data)
-		return at, 0
-	}
-	var f *feed
-	if f, l.err = l.backend.newFeed(o); l.err != nil {
-		return 0, 0
-	}
-	l.feeds = append(l.feeds, f)
-	return address(f.window.Addr()), StreamedSteps
 }

@@ -1,6 +1,7 @@
 // Pooling, partner of pool.go. A thread takes v = 1 or 4 successive channels of one pixel (4: aligned, C a multiple of 4);
 // the second dimension of the grid is images.
 #include "common.cuh"
+#include "epilogue.cuh"
 
 // Pixel is a thread's place in an image of w columns: row, column, first channel; i is its word there.
 struct Pixel {
@@ -18,27 +19,20 @@ template <int V> __device__ __forceinline__ bool pixel(Pixel &p, int h, int w, i
     return p.row < h;
 }
 
-// get and put are V successive places of a maximum.
-template <int V> __device__ __forceinline__ void get(u32 *v, const u32 *p)
+// get and put are the places of V successive maxima, of value i on: four bytes in a word, or one word. The maximum reads
+// and writes values wherever they lie, so that the threads share no word of the index.
+template <int V> __device__ __forceinline__ void get(u32 *v, const u32 *index, i64 i)
 {
-    union { float4 f; u32 t[4]; } q;
-    if (V == 4) {
-        q.f = *(const float4 *)p;
-        for (int e = 0; e < V; e++) v[e] = q.t[e];
-    } else {
-        v[0] = *p;
-    }
+    u32 word = index[i / V];
+#pragma unroll
+    for (int e = 0; e < V; e++) v[e] = V == 4 ? word >> 8 * e & 255 : word;
 }
 
-template <int V> __device__ __forceinline__ void put(u32 *p, const u32 *v)
+template <int V> __device__ __forceinline__ void put(u32 *index, i64 i, const u32 *v)
 {
-    union { float4 f; u32 t[4]; } q;
-    if (V == 4) {
-        for (int e = 0; e < V; e++) q.t[e] = v[e];
-        *(float4 *)p = q.f;
-    } else {
-        *p = v[0];
-    }
+    u32 word = v[0];
+    if (V == 4) word |= v[1] << 8 | v[2] << 16 | v[3] << 24;
+    index[i / V] = word;
 }
 
 // max_pool is the maximum over 5 x 5 windows and, where index is not 0, its place 5u+v there: the first in row-major order,
@@ -49,10 +43,10 @@ template <int V, typename T> __device__ __forceinline__ void max_pool(T *y, u32 
     if (!pixel<V>(p, h, w, c)) return;
     for (int n = blockIdx.y; n < images; n += gridDim.y) {
         i64 base = (i64)n * h * w * c;
-        float best[V];
+        Quad best;
         u32 at[V];
 #pragma unroll
-        for (int e = 0; e < V; e++) best[e] = 0.0f, at[e] = 0;
+        for (int e = 0; e < V; e++) best.v[e] = 0.0f, at[e] = 0;
         bool first = true;
         for (int u = 0; u < 5; u++) {
             int row = p.row + u - 2;
@@ -61,19 +55,18 @@ template <int V, typename T> __device__ __forceinline__ void max_pool(T *y, u32 
             for (int t = 0; t < 5; t++) {
                 int col = p.col + t - 2;
                 if (col < 0 || col >= w) continue;
-                float v[V];
-                read<V>(v, x + base + ((i64)row * w + col) * c + p.c);
+                Quad q = load4(x + base + ((i64)row * w + col) * c + p.c, V);
 #pragma unroll
                 for (int e = 0; e < V; e++)
-                    if (first || v[e] > best[e] || v[e] != v[e]) {
-                        best[e] = v[e];
+                    if (first || q.v[e] > best.v[e] || q.v[e] != q.v[e]) {
+                        best.v[e] = q.v[e];
                         at[e] = 5 * u + t;
                     }
                 first = false;
             }
         }
-        write<V>(y + base + p.i, best);
-        if (index) put<V>(index + base + p.i, at);
+        store4(y + base + p.i, best, V);
+        if (index) put<V>(index, base + p.i, at);
     }
 }
 
@@ -96,7 +89,7 @@ extern "C" __global__ void __launch_bounds__(256) maxpool5_bf16(bf16 *y, u32 *in
 }
 
 // max_pool_grad gathers: a pixel gets dy of every window whose maximum it is, windows in row-major order.
-template <int V, typename T> __device__ __forceinline__ void max_pool_grad(T *dx, const T *dy, const u32 *index, int images, int h, int w, int c)
+template <int V, typename T> __device__ __forceinline__ void max_pool_grad(const Steps<T> &s, const T *dy, const u32 *index, int images, int h, int w, int c)
 {
     Pixel p;
     if (!pixel<V>(p, h, w, c)) return;
@@ -114,38 +107,39 @@ template <int V, typename T> __device__ __forceinline__ void max_pool_grad(T *dx
                 if (col < 0 || col >= w) continue;
                 i64 from = base + ((i64)row * w + col) * c + p.c;
                 u32 at[V];
-                float g[V];
-                get<V>(at, index + from);
-                read<V>(g, dy + from);
+                get<V>(at, index, from);
+                Quad g = load4(dy + from, V);
 #pragma unroll
                 for (int e = 0; e < V; e++)
-                    if (at[e] == (u32)(5 * u + t)) sum[e] += g[e];
+                    if (at[e] == (u32)(5 * u + t)) sum[e] += g.v[e];
             }
         }
-        write<V>(dx + base + p.i, sum);
+        take_steps<V>(s, sum, base + p.i);
     }
 }
 
-template <typename T> static __device__ __forceinline__ void maxpool5_grad_of(T *dx, const T *dy, const u32 *index, int v, int images, int h, int w, int c)
+template <typename T> static __device__ __forceinline__ void maxpool5_grad_of(const Steps<T> &s, const T *dy, const u32 *index, int v, int images, int h, int w, int c)
 {
     if (v == 4)
-        max_pool_grad<4>(dx, dy, index, images, h, w, c);
+        max_pool_grad<4>(s, dy, index, images, h, w, c);
     else
-        max_pool_grad<1>(dx, dy, index, images, h, w, c);
+        max_pool_grad<1>(s, dy, index, images, h, w, c);
 }
 
-extern "C" __global__ void __launch_bounds__(256) maxpool5_grad(float *dx, const float *dy, const u32 *index, int v, int images, int h, int w, int c)
+extern "C" __global__ void __launch_bounds__(256, 4) maxpool5_grad(float *dx, const float *dy, const u32 *index, int v, int images, int h, int w, int c, const float *with1, float *to1, const float *with2, float *to2, int kinds)
 {
-    maxpool5_grad_of(dx, dy, index, v, images, h, w, c);
+    Steps<float> e = {dx, with1, to1, with2, to2, kinds};
+    maxpool5_grad_of(e, dy, index, v, images, h, w, c);
 }
 
-extern "C" __global__ void __launch_bounds__(256) maxpool5_grad_bf16(bf16 *dx, const bf16 *dy, const u32 *index, int v, int images, int h, int w, int c)
+extern "C" __global__ void __launch_bounds__(256, 4) maxpool5_grad_bf16(bf16 *dx, const bf16 *dy, const u32 *index, int v, int images, int h, int w, int c, const bf16 *with1, bf16 *to1, const bf16 *with2, bf16 *to2, int kinds)
 {
-    maxpool5_grad_of(dx, dy, index, v, images, h, w, c);
+    Steps<bf16> e = {dx, with1, to1, with2, to2, kinds};
+    maxpool5_grad_of(e, dy, index, v, images, h, w, c);
 }
 
 // avg_pool is the sum over 5 x 5 windows / 25, outside counting as 0.
-template <int V, typename T> __device__ __forceinline__ void avg_pool(T *y, const T *x, int images, int h, int w, int c)
+template <int V, typename T> __device__ __forceinline__ void avg_pool(const Steps<T> &s, const T *x, int images, int h, int w, int c)
 {
     Pixel p;
     if (!pixel<V>(p, h, w, c)) return;
@@ -169,30 +163,32 @@ template <int V, typename T> __device__ __forceinline__ void avg_pool(T *y, cons
         }
 #pragma unroll
         for (int e = 0; e < V; e++) sum[e] *= 0.04f;
-        write<V>(y + base + p.i, sum);
+        take_steps<V>(s, sum, base + p.i);
     }
 }
 
-template <typename T> static __device__ __forceinline__ void avgpool5_of(T *y, const T *x, int v, int images, int h, int w, int c)
+template <typename T> static __device__ __forceinline__ void avgpool5_of(const Steps<T> &s, const T *x, int v, int images, int h, int w, int c)
 {
     if (v == 4)
-        avg_pool<4>(y, x, images, h, w, c);
+        avg_pool<4>(s, x, images, h, w, c);
     else
-        avg_pool<1>(y, x, images, h, w, c);
+        avg_pool<1>(s, x, images, h, w, c);
 }
 
-extern "C" __global__ void __launch_bounds__(256) avgpool5(float *y, const float *x, int v, int images, int h, int w, int c)
+extern "C" __global__ void __launch_bounds__(256) avgpool5(float *y, const float *x, int v, int images, int h, int w, int c, const float *with1, float *to1, const float *with2, float *to2, int kinds)
 {
-    avgpool5_of(y, x, v, images, h, w, c);
+    Steps<float> e = {y, with1, to1, with2, to2, kinds};
+    avgpool5_of(e, x, v, images, h, w, c);
 }
 
-extern "C" __global__ void __launch_bounds__(256) avgpool5_bf16(bf16 *y, const bf16 *x, int v, int images, int h, int w, int c)
+extern "C" __global__ void __launch_bounds__(256) avgpool5_bf16(bf16 *y, const bf16 *x, int v, int images, int h, int w, int c, const bf16 *with1, bf16 *to1, const bf16 *with2, bf16 *to2, int kinds)
 {
-    avgpool5_of(y, x, v, images, h, w, c);
+    Steps<bf16> e = {y, with1, to1, with2, to2, kinds};
+    avgpool5_of(e, x, v, images, h, w, c);
 }
 
 // mean_pool halves height and width; h and w are those of y.
-template <int V, typename T> __device__ __forceinline__ void mean_pool(T *y, const T *x, int images, int h, int w, int c)
+template <int V, typename T> __device__ __forceinline__ void mean_pool(const Steps<T> &s, const T *x, int images, int h, int w, int c)
 {
     Pixel p;
     if (!pixel<V>(p, h, w, c)) return;
@@ -209,26 +205,28 @@ template <int V, typename T> __device__ __forceinline__ void mean_pool(T *y, con
         read<V>(b, from + (i64)2 * w * c + c);
 #pragma unroll
         for (int e = 0; e < V; e++) a[e] = (a[e] + b[e]) * 0.25f;
-        write<V>(y + (i64)n * h * w * c + p.i, a);
+        take_steps<V>(s, a, (i64)n * h * w * c + p.i);
     }
 }
 
-template <typename T> static __device__ __forceinline__ void meanpool2_of(T *y, const T *x, int v, int images, int h, int w, int c)
+template <typename T> static __device__ __forceinline__ void meanpool2_of(const Steps<T> &s, const T *x, int v, int images, int h, int w, int c)
 {
     if (v == 4)
-        mean_pool<4>(y, x, images, h, w, c);
+        mean_pool<4>(s, x, images, h, w, c);
     else
-        mean_pool<1>(y, x, images, h, w, c);
+        mean_pool<1>(s, x, images, h, w, c);
 }
 
-extern "C" __global__ void __launch_bounds__(256) meanpool2(float *y, const float *x, int v, int images, int h, int w, int c)
+extern "C" __global__ void __launch_bounds__(256) meanpool2(float *y, const float *x, int v, int images, int h, int w, int c, const float *with1, float *to1, const float *with2, float *to2, int kinds)
 {
-    meanpool2_of(y, x, v, images, h, w, c);
+    Steps<float> e = {y, with1, to1, with2, to2, kinds};
+    meanpool2_of(e, x, v, images, h, w, c);
 }
 
-extern "C" __global__ void __launch_bounds__(256) meanpool2_bf16(bf16 *y, const bf16 *x, int v, int images, int h, int w, int c)
+extern "C" __global__ void __launch_bounds__(256) meanpool2_bf16(bf16 *y, const bf16 *x, int v, int images, int h, int w, int c, const bf16 *with1, bf16 *to1, const bf16 *with2, bf16 *to2, int kinds)
 {
-    meanpool2_of(y, x, v, images, h, w, c);
+    Steps<bf16> e = {y, with1, to1, with2, to2, kinds};
+    meanpool2_of(e, x, v, images, h, w, c);
 }
 
 // mean_pool_grad spreads a quarter of dy; h and w are those of dx.

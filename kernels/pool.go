@@ -15,12 +15,27 @@ import "math"
 // PoolShape is the geometry of the input: N images (H, W, C).
 type PoolShape struct{ N, H, W, C int }
 
-// MaxPool5 writes Y and, where present, Index, a uint32 for each value: the position 5u+v of the maximum in its
-// window. Y must not overlap X.
+// IndexWords returns the words of MaxPool5's Index: a byte for each value where four channels make a word, else a uint32.
+func (s PoolShape) IndexWords() int {
+	if s.C%4 == 0 {
+		return s.N * s.H * s.W * s.C / 4
+	}
+	return s.N * s.H * s.W * s.C
+}
+
+// places returns the places of the maxima of image n in the index, as words or as bytes: the other is nil.
+func (s PoolShape) places(mem []float32, index Buf, n int) (wide []uint32, packed []byte) {
+	if s.C%4 == 0 {
+		return nil, bytesOf(row(mem, index, s.N, n))
+	}
+	return words(row(mem, index, s.N, n)), nil
+}
+
+// MaxPool5 writes Y and, where present, Index: the place 5u+v of each maximum in its window. Y must not overlap X.
 type MaxPool5 struct {
 	PoolShape
 	Y, X  Buf // (N, H, W, C)
-	Index Buf // (N, H, W, C) uint32, may be absent
+	Index Buf // (IndexWords), may be absent
 }
 
 func (o MaxPool5) Name() string                    { return "maxpool5" }
@@ -42,8 +57,13 @@ func (o MaxPool5) RefRows(mem []float32, lo, hi int) {
 					})
 					p := (i*o.W+j)*o.C + c
 					y[p] = best
-					if o.Index.N > 0 {
-						row(mem, o.Index, o.N, n)[p] = math.Float32frombits(at)
+					if o.Index.N == 0 {
+						continue
+					}
+					if wide, packed := o.places(mem, o.Index, n); packed != nil {
+						packed[p] = byte(at)
+					} else {
+						wide[p] = at
 					}
 				}
 			}
@@ -64,7 +84,7 @@ func (s PoolShape) window(i, j int, f func(t uint32, q int)) {
 type MaxPool5Grad struct {
 	PoolShape
 	DX, DY Buf // (N, H, W, C)
-	Index  Buf // (N, H, W, C) uint32
+	Index  Buf // (IndexWords), see MaxPool5
 }
 
 func (o MaxPool5Grad) Name() string                    { return "maxpool5_grad" }
@@ -73,10 +93,16 @@ func (o MaxPool5Grad) Rows() int                       { return o.N }
 func (o MaxPool5Grad) Ref(mem []float32)               { o.RefRows(mem, 0, o.N) }
 func (o MaxPool5Grad) RefRows(mem []float32, lo, hi int) {
 	for n := lo; n < hi; n++ {
-		dx, dy, at := row(mem, o.DX, o.N, n), row(mem, o.DY, o.N, n), row(mem, o.Index, o.N, n)
+		dx, dy := row(mem, o.DX, o.N, n), row(mem, o.DY, o.N, n)
+		wide, packed := o.places(mem, o.Index, n)
 		clear(dx)
 		for p, g := range dy {
-			t := int(math.Float32bits(at[p]))
+			var t int
+			if packed != nil {
+				t = int(packed[p])
+			} else {
+				t = int(wide[p])
+			}
 			i, j, c := p/o.C/o.W, p/o.C%o.W, p%o.C
 			dx[((i+t/5-2)*o.W+j+t%5-2)*o.C+c] += g
 		}

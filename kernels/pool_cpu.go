@@ -4,24 +4,42 @@ package kernels
 
 import "sigmaz/kernels/internal/vec"
 
+// The assembly keeps a place in a word; it is packed for the index, and unpacked from it, one image at a time.
 func (o MaxPool5) lower(mem []float32) stage {
-	return byRows(o.N, nil, func(lo, hi int) {
+	scratch := 0
+	if o.Index.N > 0 && o.C%4 == 0 {
+		scratch = o.H * o.W * o.C
+	}
+	return stage{rows: o.N, scratch: scratch, run: func(lo, hi, _ int, _ bool, w *worker) {
 		for n := lo; n < hi; n++ {
-			var index []uint32
+			var wide []uint32
+			var packed []byte
 			if o.Index.N > 0 {
-				index = words(row(mem, o.Index, o.N, n))
+				wide, packed = o.places(mem, o.Index, n)
 			}
-			vec.MaxPool5(row(mem, o.Y, o.N, n), index, row(mem, o.X, o.N, n), o.H, o.W, o.C)
+			if packed != nil {
+				wide = words(w.scratch[:scratch])
+			}
+			vec.MaxPool5(row(mem, o.Y, o.N, n), wide, row(mem, o.X, o.N, n), o.H, o.W, o.C)
+			for i := range packed {
+				packed[i] = byte(wide[i])
+			}
 		}
-	})
+	}}
 }
 
 func (o MaxPool5Grad) lower(mem []float32) stage {
-	scratch := vec.MaxPool5BackwardScratch(o.W, o.C)
-	return stage{rows: o.N, scratch: scratch, run: func(lo, hi, _ int, _ bool, w *worker) {
+	sums := vec.MaxPool5BackwardScratch(o.W, o.C)
+	return stage{rows: o.N, scratch: sums + o.H*o.W*o.C, run: func(lo, hi, _ int, _ bool, w *worker) {
 		for n := lo; n < hi; n++ {
-			dx, dy, index := row(mem, o.DX, o.N, n), row(mem, o.DY, o.N, n), words(row(mem, o.Index, o.N, n))
-			vec.MaxPool5Backward(dx, dy, index, o.H, o.W, o.C, w.scratch[:scratch])
+			wide, packed := o.places(mem, o.Index, n)
+			if packed != nil {
+				wide = words(w.scratch[sums:][:len(packed)])
+				for i, t := range packed {
+					wide[i] = uint32(t)
+				}
+			}
+			vec.MaxPool5Backward(row(mem, o.DX, o.N, n), row(mem, o.DY, o.N, n), wide, o.H, o.W, o.C, w.scratch[:sums])
 		}
 	}}
 }

@@ -4,36 +4,58 @@
 
 package kernels
 
+// channels returns the channels that a thread of the maximum takes: those whose places share a word of the index.
+func (s PoolShape) channels() int {
+	if s.C%4 == 0 {
+		return 4
+	}
+	return 1
+}
+
 func (o MaxPool5) launch(l *launcher) {
 	l.small(o.H * o.W * o.C)
-	v := wide(o.C, o.X, o.Y, o.Index)
+	v := o.channels()
 	grid, block := byPixel(o.N, o.H*o.W*o.C, v)
 	l.maxpool5(grid, block, maxpool5Args{
 		y: o.Y, index: o.Index, x: o.X, v: v, images: o.N, h: o.H, w: o.W, c: o.C,
 	})
 }
 
-func (o MaxPool5Grad) launch(l *launcher) {
+func (o MaxPool5Grad) result() Buf        { return o.DX }
+func (o MaxPool5Grad) launch(l *launcher) { o.launchWith(l, cudaEpilogue{y: o.DX}) }
+
+func (o MaxPool5Grad) launchWith(l *launcher, e cudaEpilogue) {
 	l.small(o.H * o.W * o.C)
-	v := wide(o.C, o.DX, o.DY, o.Index)
+	v := o.channels()
 	grid, block := byPixel(o.N, o.H*o.W*o.C, v)
 	l.maxpool5Grad(grid, block, maxpool5GradArgs{
-		dx: o.DX, dy: o.DY, index: o.Index, v: v, images: o.N, h: o.H, w: o.W, c: o.C,
+		dx: e.y, dy: o.DY, index: o.Index, v: v, images: o.N, h: o.H, w: o.W, c: o.C,
+		with1: e.steps[0].with, to1: e.steps[0].to, with2: e.steps[1].with, to2: e.steps[1].to, kinds: e.kinds(),
 	})
 }
 
-func (o AvgPool5) launch(l *launcher) {
+func (o AvgPool5) result() Buf        { return o.Y }
+func (o AvgPool5) launch(l *launcher) { o.launchWith(l, cudaEpilogue{y: o.Y}) }
+
+func (o AvgPool5) launchWith(l *launcher, e cudaEpilogue) {
 	l.small(o.H * o.W * o.C)
 	v := wide(o.C, o.X, o.Y)
 	grid, block := byPixel(o.N, o.H*o.W*o.C, v)
-	l.avgpool5(grid, block, avgpool5Args{y: o.Y, x: o.X, v: v, images: o.N, h: o.H, w: o.W, c: o.C})
+	l.avgpool5(grid, block, avgpool5Args{y: e.y, x: o.X, v: v, images: o.N, h: o.H, w: o.W, c: o.C,
+		with1: e.steps[0].with, to1: e.steps[0].to, with2: e.steps[1].with, to2: e.steps[1].to, kinds: e.kinds(),
+	})
 }
 
-func (o MeanPool2) launch(l *launcher) {
+func (o MeanPool2) result() Buf        { return o.Y }
+func (o MeanPool2) launch(l *launcher) { o.launchWith(l, cudaEpilogue{y: o.Y}) }
+
+func (o MeanPool2) launchWith(l *launcher, e cudaEpilogue) {
 	l.small(o.H * o.W * o.C)
 	v := wide(o.C, o.X, o.Y)
 	grid, block := byPixel(o.N, o.H/2*(o.W/2)*o.C, v)
-	l.meanpool2(grid, block, meanpool2Args{y: o.Y, x: o.X, v: v, images: o.N, h: o.H / 2, w: o.W / 2, c: o.C})
+	l.meanpool2(grid, block, meanpool2Args{y: e.y, x: o.X, v: v, images: o.N, h: o.H / 2, w: o.W / 2, c: o.C,
+		with1: e.steps[0].with, to1: e.steps[0].to, with2: e.steps[1].with, to2: e.steps[1].to, kinds: e.kinds(),
+	})
 }
 
 func (o MeanPool2Grad) launch(l *launcher) {

@@ -66,9 +66,9 @@ func barrierCases() []*barrierCase {
 		cases = append(cases, c)
 		return c
 	}
-	// Sums of three steps of 16 terms.
+	// Sums of three steps of 16 terms, and results for all rows of a tile.
 	for _, tile := range slices.Concat(wideTiles, anyTiles) {
-		s := ConvShape{N: 1, H: 4, W: 8, Cin: 36, Cout: 36, K: 1, Dilation: 1}
+		s := ConvShape{N: 1, H: 16, W: 8, Cin: 36, Cout: 36, K: 1, Dilation: 1}
 		c := add("conv "+tile.name, func(c *barrierCase) []Op {
 			n := s.N * s.H * s.W
 			x, w := c.normals(n*s.Cin), c.normals(s.Cout*s.Cin)
@@ -93,7 +93,7 @@ func barrierCases() []*barrierCase {
 			p, channels = BF16, 128
 		}
 		for _, tile := range tensorTiles[e] {
-			s := ConvShape{N: 1, H: 4, W: 8, Cin: channels, Cout: channels, K: 1, Dilation: 1}
+			s := ConvShape{N: 1, H: 16, W: 8, Cin: channels, Cout: channels, K: 1, Dilation: 1}
 			c := add("conv "+tile.name, func(c *barrierCase) []Op {
 				n := s.N * s.H * s.W
 				x, dy, w := c.of(e, n*s.Cin), c.of(e, n*s.Cout), c.of(e, s.Cout*s.Cin)

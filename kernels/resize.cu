@@ -2,6 +2,7 @@
 // successive channels of one pixel of the result (4: aligned, C a multiple of 4) and adds what it depends on in the order
 // of the reference. The second dimension of the grid is images.
 #include "common.cuh"
+#include "epilogue.cuh"
 
 // Source is the source coordinate of an output pixel along one side: whole part and fraction.
 struct Source {
@@ -50,7 +51,7 @@ template <int V, typename T> __device__ __forceinline__ void accumulate(float *s
 }
 
 // bilinear writes y, of hout x wout pixels.
-template <int V, typename T> __device__ __forceinline__ void bilinear(T *y, const T *x, int images, int h, int w, int hout, int wout, int c)
+template <int V, typename T> __device__ __forceinline__ void bilinear(const Steps<T> &s, const T *x, int images, int h, int w, int hout, int wout, int c)
 {
     u32 at = blockIdx.x * blockDim.x + threadIdx.x, lanes = (u32)c / V, q = at / lanes;
     int k = V * (int)(at - q * lanes), i = (int)(q / (u32)wout), j = (int)(q - (u32)i * (u32)wout);
@@ -68,26 +69,28 @@ template <int V, typename T> __device__ __forceinline__ void bilinear(T *y, cons
         accumulate<V>(sum, p + c, w01);
         accumulate<V>(sum, p + (i64)w * c, w10);
         accumulate<V>(sum, p + (i64)w * c + c, w11);
-        write<V>(y + (i64)n * hout * wout * c + (i64)at * V, sum);
+        take_steps<V>(s, sum, (i64)n * hout * wout * c + (i64)at * V);
     }
 }
 
-template <typename T> static __device__ __forceinline__ void resize_of(T *y, const T *x, int v, int images, int h, int w, int hout, int wout, int c)
+template <typename T> static __device__ __forceinline__ void resize_of(const Steps<T> &s, const T *x, int v, int images, int h, int w, int hout, int wout, int c)
 {
     if (v == 4)
-        bilinear<4>(y, x, images, h, w, hout, wout, c);
+        bilinear<4>(s, x, images, h, w, hout, wout, c);
     else
-        bilinear<1>(y, x, images, h, w, hout, wout, c);
+        bilinear<1>(s, x, images, h, w, hout, wout, c);
 }
 
-extern "C" __global__ void __launch_bounds__(256) resize(float *y, const float *x, int v, int images, int h, int w, int hout, int wout, int c)
+extern "C" __global__ void __launch_bounds__(256) resize(float *y, const float *x, int v, int images, int h, int w, int hout, int wout, int c, const float *with1, float *to1, const float *with2, float *to2, int kinds)
 {
-    resize_of(y, x, v, images, h, w, hout, wout, c);
+    Steps<float> e = {y, with1, to1, with2, to2, kinds};
+    resize_of(e, x, v, images, h, w, hout, wout, c);
 }
 
-extern "C" __global__ void __launch_bounds__(256) resize_bf16(bf16 *y, const bf16 *x, int v, int images, int h, int w, int hout, int wout, int c)
+extern "C" __global__ void __launch_bounds__(256) resize_bf16(bf16 *y, const bf16 *x, int v, int images, int h, int w, int hout, int wout, int c, const bf16 *with1, bf16 *to1, const bf16 *with2, bf16 *to2, int kinds)
 {
-    resize_of(y, x, v, images, h, w, hout, wout, c);
+    Steps<bf16> e = {y, with1, to1, with2, to2, kinds};
+    resize_of(e, x, v, images, h, w, hout, wout, c);
 }
 
 // bilinear_grad writes dx, of h x w pixels.

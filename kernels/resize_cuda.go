@@ -4,12 +4,16 @@
 
 package kernels
 
-func (o Resize) launch(l *launcher) {
+func (o Resize) result() Buf        { return o.Y }
+func (o Resize) launch(l *launcher) { o.launchWith(l, cudaEpilogue{y: o.Y}) }
+
+func (o Resize) launchWith(l *launcher, e cudaEpilogue) {
 	l.small(o.H*o.W*o.C, o.HOut*o.WOut*o.C)
 	v := wide(o.C, o.X, o.Y)
 	grid, block := byPixel(o.N, o.HOut*o.WOut*o.C, v)
 	l.resize(grid, block, resizeArgs{
-		y: o.Y, x: o.X, v: v, images: o.N, h: o.H, w: o.W, hout: o.HOut, wout: o.WOut, c: o.C,
+		y: e.y, x: o.X, v: v, images: o.N, h: o.H, w: o.W, hout: o.HOut, wout: o.WOut, c: o.C,
+		with1: e.steps[0].with, to1: e.steps[0].to, with2: e.steps[1].with, to2: e.steps[1].to, kinds: e.kinds(),
 	})
 }
 

@@ -124,30 +124,37 @@ func (t *Trainer) compile(b kernels.Backend, p *plans) (err error) {
 		}
 		return m
 	}
-	perturb := func(net *model.Network, plan *graph.Plan, data *kernels.Data, state kernels.Buf) kernels.Perturb {
-		return kernels.Perturb{N: c.Batch, XTilde: plan.Buf(net.XTilde), Z: plan.Buf(net.Z), Sigma: plan.Buf(net.Sigma),
-			Level: l.level, Ladder: l.ladder, State: state, Data: data, Streamed: t.placement.Host, Seed: c.Seed,
-			Rescale: c.Network.Rescaled}
-	}
-	adam := t.adam()
-	tick := kernels.Tick{State: l.state}
 	t.gradients = machine(nil, p.train)
-	t.fixed = machine(nil, p.train, adam, tick)
+	t.fixed = machine(nil, p.train, t.adam(), kernels.Tick{State: l.state})
 	if c.Data != nil {
-		draw := perturb(p.net, p.train, c.Data, l.state)
-		draw.Flip, draw.Dequantize = c.Flip, c.Dequantize
-		draw.LevelsPerStep, draw.Stratified = c.LevelsPerStep, c.Stratified
-		record := kernels.Record{Ring: l.ring, PerRow: p.train.Hidden(p.net.Loss, 0), Level: l.level, State: l.state}
-		t.step = machine([]kernels.Op{draw}, p.train, adam, record, tick)
+		before, after := t.aroundStep(p)
+		t.step = machine(before, p.train, after...)
 	}
 	if c.HeldOut != nil {
-		draw := perturb(p.heldOutNet, p.heldOut, c.HeldOut, l.heldOutState)
+		draw := t.perturb(p.heldOutNet, p.heldOut, c.HeldOut, l.heldOutState)
 		draw.Every = true
 		record := kernels.Record{Ring: l.heldOutRing, PerRow: p.heldOut.Hidden(p.heldOutNet.Loss, 0), Level: l.level,
 			State: l.heldOutState}
 		t.heldOut = machine([]kernels.Op{draw}, p.heldOut, record, kernels.Tick{State: l.heldOutState})
 	}
 	return err
+}
+
+// aroundStep lists what a step does before and after its plan.
+func (t *Trainer) aroundStep(p *plans) (before, after []kernels.Op) {
+	c, l := &t.c, &t.layout
+	draw := t.perturb(p.net, p.train, c.Data, l.state)
+	draw.Flip, draw.Dequantize = c.Flip, c.Dequantize
+	draw.LevelsPerStep, draw.Stratified = c.LevelsPerStep, c.Stratified
+	record := kernels.Record{Ring: l.ring, PerRow: p.train.Hidden(p.net.Loss, 0), Level: l.level, State: l.state}
+	return []kernels.Op{draw}, []kernels.Op{t.adam(), record, kernels.Tick{State: l.state}}
+}
+
+// perturb draws a batch for a plan.
+func (t *Trainer) perturb(net *model.Network, plan *graph.Plan, data *kernels.Data, state kernels.Buf) kernels.Perturb {
+	return kernels.Perturb{N: t.c.Batch, XTilde: plan.Buf(net.XTilde), Z: plan.Buf(net.Z), Sigma: plan.Buf(net.Sigma),
+		Level: t.layout.level, Ladder: t.layout.ladder, State: state, Data: data,
+		Streamed: t.placement.Host, Seed: t.c.Seed, Rescale: t.c.Network.Rescaled}
 }
 
 // adam is the step of the optimiser and of the average.

@@ -358,7 +358,7 @@ func (l *list) maxPool5() {
 	for _, m := range images {
 		var b builder
 		l.exact("maxpool5/"+m.String(), &b, kernels.MaxPool5{PoolShape: m.pool(),
-			X: b.normals(m.words()), Y: b.out(m.words()), Index: b.out(m.words())})
+			X: b.normals(m.words()), Y: b.out(m.words()), Index: b.out(m.pool().IndexWords())})
 	}
 }
 
@@ -366,7 +366,7 @@ func (l *list) maxPool5Grad() {
 	for _, m := range images {
 		var b builder
 		grad := kernels.MaxPool5Grad{PoolShape: m.pool(),
-			DY: b.normals(m.words()), DX: b.out(m.words()), Index: b.out(m.words())}
+			DY: b.normals(m.words()), DX: b.out(m.words()), Index: b.out(m.pool().IndexWords())}
 		kernels.MaxPool5{PoolShape: m.pool(), X: grad.DY, Y: grad.DX, Index: grad.Index}.Ref(b.mem)
 		l.approximate("maxpool5_grad/"+m.String(), &b, grad)
 	}

@@ -18,7 +18,7 @@ func (MaxPool) gradients() []gradient { return []gradient{computed} }
 
 // hidden lists one buffer: the place of each maximum.
 func (MaxPool) hidden(in shapes) []hidden {
-	return []hidden{{words: in[0].TotalSize(), forBackward: true}}
+	return []hidden{{words: poolShape(in[0]).IndexWords(), forBackward: true}}
 }
 
 func (MaxPool) forward(in shapes, w windows) []kernels.Op {

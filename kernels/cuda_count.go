@@ -1,0 +1,164 @@
+//go:build cgo && !nocuda
+
+// What launches move and compute, counted from their arguments.
+//
+//	bytes  every operand once: of a window all words, of a batch of images its rows
+//	FLOP   a multiply-add is 2, every other operation on a value 1: additions, comparisons, exponentials, roots
+//
+// A kernel that reads an operand several times is meant to find it in the caches from the second time on: the windows
+// of a pooling overlap, and the tiles of a convolution share pixels and weights. What such reads ask of the caches is
+// counted beside the bytes.
+
+package kernels
+
+import (
+	"slices"
+	"strings"
+)
+
+// LaunchCount is what one launch moves and computes.
+type LaunchCount struct {
+	Kernel        string
+	Read, Written int // bytes
+	// Beside is the bytes of both that have nothing to do with a convolution: all of them, but of a convolution only
+	// what it moves beside its two factors and one result.
+	Beside int
+	// Asked is the bytes that the threads read, the same one as often as they do.
+	Asked int
+	FLOP  int
+}
+
+// CountLaunches counts the launches that a program of these operations makes on a device with so many multiprocessors.
+// It needs no device.
+func CountLaunches(ops []Op, multiprocessors int) ([]LaunchCount, error) {
+	words := 0
+	for _, op := range ops {
+		reads, writes := op.Operands()
+		for _, w := range append(reads, writes...) {
+			words = max(words, w.Off+w.Words())
+		}
+	}
+	l := &launcher{multiprocessors: multiprocessors,
+		data: func(Perturb) (address, int, error) { return 0, 0, nil }}
+	if err := l.all(ops, words); err != nil {
+		return nil, err
+	}
+	var counts []LaunchCount
+	for _, launch := range l.launches {
+		counts = append(counts, launch.count())
+		launch.args.Free()
+	}
+	return counts, nil
+}
+
+// traffic is the bytes of a launch's operands.
+type traffic struct {
+	read, written int
+	values        int // of the largest operand
+}
+
+// traffic counts the operands of the launch at hand. What a kernel writes it reads too, if the operation says so and
+// no other argument is for reading.
+func (l *launcher) traffic() (t traffic) {
+	var read []Buf
+	for _, p := range l.pointers {
+		t.values = max(t.values, p.values)
+		if p.writes {
+			t.written += p.bytes
+		} else {
+			t.read += p.bytes
+			read = append(read, p.window)
+		}
+	}
+	for _, p := range l.pointers {
+		if p.writes && p.window.N > 0 && anyOverlap(p.window, l.reads, false) && !anyOverlap(p.window, read, false) {
+			t.read += p.bytes
+		}
+	}
+	return t
+}
+
+// flopOfValue is the operations of a kernel for each value of its largest operand. Kernels that are not listed work on
+// a few values of each channel or image.
+var flopOfValue = map[string]int{
+	"elu": 2, "relu": 1, "lrelu": 2, "swish": 4, "softplus": 6,
+	"elu_grad": 3, "relu_grad": 1, "lrelu_grad": 2, "swish_grad": 8, "softplus_grad": 2,
+	"add": 1, "affine": 2, "div_sigma": 1,
+	"norm_sums": 4, "norm_apply": 6, "norm_grad_sums": 4, "norm_grad_apply": 7,
+	"maxpool5": 25, "maxpool5_grad": 26, "avgpool5": 26, "meanpool2": 1, "meanpool2_grad": 1,
+	"resize": 7, "resize_grad": 8,
+	"loss": 4, "loss_grad": 3, "langevin": 4, "denoise": 2,
+	"adam":                 20,
+	"conv_grad_weight_sum": 1,
+}
+
+// convolution is an operation that multiplies matrices.
+type convolution interface {
+	geometry() ConvShape
+	results() []Buf
+}
+
+func (o Conv) geometry() ConvShape           { return o.ConvShape }
+func (o ConvGradInput) geometry() ConvShape  { return o.ConvShape }
+func (o ConvGradWeight) geometry() ConvShape { return o.ConvShape }
+func (o Conv) results() []Buf                { return []Buf{o.Y} }
+func (o ConvGradInput) results() []Buf       { return []Buf{o.DX} }
+func (o ConvGradWeight) results() []Buf      { return present(o.DWeight, o.DBias) }
+
+func (l launch) count() LaunchCount {
+	t := l.traffic
+	c := LaunchCount{Kernel: l.kernel, Read: t.read, Written: t.written, Beside: t.read + t.written, Asked: t.read,
+		FLOP: flopOfValue[strings.TrimSuffix(l.kernel, "_bf16")] * t.values}
+	of, operands := l.op, 0 // bytes of what the steps read
+	if f, ok := of.(fused); ok {
+		of = f.cudaFinisher
+		_, norm := of.(cudaWorkspacer) // several launches, of which one takes the steps
+		for _, s := range f.steps {
+			if s.op == nil || norm && !strings.Contains(l.kernel, "_apply") {
+				continue
+			}
+			operands += s.with.N * s.with.Element.Size()
+			c.FLOP += flopOfValue[s.op.Name()] * f.result().N
+		}
+	}
+	switch op, ok := of.(convolution); {
+	case strings.HasPrefix(l.kernel, "maxpool5") || strings.HasPrefix(l.kernel, "avgpool5"):
+		c.Asked = 25*(t.read-operands) + operands // less at the borders
+	case !ok || l.kernel == "conv_grad_weight_sum" || l.kernel == "widen" || l.kernel == "narrow":
+	default:
+		s := op.geometry()
+		c.FLOP += 2 * s.N * int(s.MACs())
+		// A tile reads its rows of the one factor and its columns of the other, for every term of its sums.
+		tile := l.tile()
+		terms := s.K * s.K
+		switch {
+		case strings.HasPrefix(l.kernel, "conv_grad_weight"):
+			terms = s.N * s.H * s.W
+		case strings.HasPrefix(l.kernel, "conv_grad_input"):
+			terms *= s.Cout
+		default:
+			terms *= s.Cin
+		}
+		c.Asked = operands + 4*l.grid[0]*terms*(tile.rows+tile.cols)
+		factors, _ := of.Operands()
+		for _, b := range slices.Concat(factors, op.results()) {
+			c.Beside -= b.Element.Size() * b.N
+		}
+	}
+	return c
+}
+
+// tile returns the tile of a convolution's kernel.
+func (l launch) tile() cudaTile {
+	for t, k := range tileKernels {
+		if l.kernel == k.conv.name || l.kernel == k.gradInput.name || l.kernel == k.gradWeight.name {
+			return t
+		}
+	}
+	for t, k := range bf16Kernels {
+		if l.kernel == k.conv.name || l.kernel == k.gradInput.name || l.kernel == k.gradWeight.name {
+			return t
+		}
+	}
+	panic("kernels: " + l.kernel + " has no tile")
+}

@@ -1,0 +1,180 @@
+//go:build cgo && !nocuda
+
+package kernels
+
+import (
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// FusedAndNot runs a program with operations fused and with each by itself, and compares the whole arena bit for bit.
+// It returns the operations as they are fused.
+func FusedAndNot(t *testing.T, b Backend, mem []float32, ops []Op) []cudaOp {
+	t.Helper()
+	testUnfused = true
+	want := RunTraced(t, b, mem, ops...)
+	testUnfused = false
+	got := RunTraced(t, b, mem, ops...)
+	list, err := fuseCUDA(ops)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range got {
+		if math.Float32bits(got[i]) != math.Float32bits(want[i]) {
+			var names []string
+			for _, op := range list {
+				names = append(names, op.Name())
+			}
+			t.Fatalf("word %d is %g, without fusion %g: %s", i, got[i], want[i], strings.Join(names, "; "))
+		}
+	}
+	return list
+}
+
+// TestFused runs random programs on a few windows of one size, over and over in each other's place. Whatever is fused
+// must not show.
+func TestFused(t *testing.T) {
+	b := openCUDA(t)
+	t.Cleanup(func() { testUnfused = false })
+	kinds := map[string]int{}
+	for seed := range uint64(240) {
+		r := rand.New(rand.NewPCG(seed, 1))
+		s := ConvShape{N: 1 + r.IntN(3), H: 2 * (1 + r.IntN(3)), W: 2 * (1 + r.IntN(4)), Cin: []int{3, 4, 8, 32, 32}[r.IntN(5)],
+			K: []int{1, 3}[r.IntN(2)], Dilation: 1 + r.IntN(2)}
+		s.Cout = s.Cin
+		precision, element := Precisions[seed%3], Words
+		if precision == BF16 {
+			element = BFloat16
+		}
+		var o operands
+		o.out(r.IntN(2)) // not aligned
+		words := s.N * s.H * s.W * s.Cin
+		norm, pool := NormShape{s.N, s.H * s.W, s.Cin}, PoolShape{s.N, s.H, s.W, s.Cin}
+		windows := make([]Buf, 5)
+		for i := range windows {
+			windows[i] = o.of(element, words)
+		}
+		o.out(16) // up to 16 words behind are read
+		weights := element
+		if s.Cin%tensorChannels != 0 { // no tensor cores
+			precision, weights = Float32, Words
+		}
+		weight, bias, index := o.of(weights, s.Cout*s.K*s.K*s.Cin), o.normals(s.Cout), o.out(pool.IndexWords())
+		for i := range index.N {
+			SetWord(o.mem, index, i, 0x0c0c0c0c*uint32(1-min(1, s.Cin%4))|12) // the middle
+		}
+		small := o.of(element, words/4)
+		stats := NormStats{Mean: o.normals(s.N * s.Cin), Rstd: o.normals(s.N * s.Cin), MuHat: o.normals(s.N * s.Cin),
+			Q: o.normals(s.N)}
+		params := o.out(3 * s.Cin)
+		at := func() Buf { return windows[r.IntN(len(windows))] }
+		// other returns a window that is none of these
+		other := func(not ...Buf) Buf {
+			for {
+				if w := at(); !slices.Contains(not, w) {
+					return w
+				}
+			}
+		}
+		var ops []Op
+		for range 14 {
+			x := at()
+			y := other(x)
+			switch r.IntN(14) {
+			case 0:
+				ops = append(ops, Conv{ConvShape: s, X: x, Y: y, Weight: weight, Bias: bias, Precision: precision})
+			case 1:
+				ops = append(ops, ConvGradInput{ConvShape: s, DY: x, DX: y, Weight: weight, Precision: precision})
+			case 2:
+				ops = append(ops, Norm{NormShape: norm, X: x, Y: []Buf{x, y}[r.IntN(2)], NormStats: stats})
+			case 3:
+				ops = append(ops, NormGrad{NormShape: norm, X: y, DY: x, DX: []Buf{x, other(x, y)}[r.IntN(2)], NormStats: stats,
+					DGamma: params.Slice(0, s.Cin), DAlpha: params.Slice(s.Cin, s.Cin), DBeta: params.Slice(2*s.Cin, s.Cin)})
+			case 4:
+				ops = append(ops, MaxPool5Grad{PoolShape: pool, DY: x, DX: y, Index: index})
+			case 5:
+				ops = append(ops, AvgPool5{PoolShape: pool, X: x, Y: y})
+			case 6:
+				ops = append(ops, Resize{ResizeShape: ResizeShape{s.N, s.H / 2, s.W / 2, s.H, s.W, s.Cin}, X: small, Y: y})
+			case 7, 8, 9:
+				ops = append(ops, Add{N: s.N, A: x, B: at(), Dst: at()})
+			case 10, 11:
+				ops = append(ops, Activate{F: ELU, N: s.N, X: x, Y: at()})
+			default:
+				ops = append(ops, ActivateGrad{F: ELU, N: s.N, DY: x, Y: at(), DX: at()})
+			}
+		}
+		t.Run(fmt.Sprint(seed), func(t *testing.T) {
+			for _, op := range FusedAndNot(t, b, o.mem, ops) {
+				if f, ok := op.(fused); ok {
+					kinds[fmt.Sprintf("%s of %v", f.cudaFinisher.Name(), element)]++
+				}
+			}
+		})
+	}
+	t.Log(kinds)
+	for _, name := range []string{"conv", "conv_grad_input", "norm", "norm_grad", "maxpool5_grad", "avgpool5", "resize"} {
+		for _, e := range []Element{Words, BFloat16} {
+			if n := kinds[fmt.Sprintf("%s of %v", name, e)]; n < 3 {
+				t.Errorf("%s of %v was fused %d times", name, e, n)
+			}
+		}
+	}
+}
+
+// What cannot be fused stays by itself, and what nobody needs is not stored.
+func TestFusion(t *testing.T) {
+	const n, c = 2, 4
+	word := n * 4 * 4 * c
+	w := func(i int) Buf { return Buf{Off: i * word, N: word} }
+	s := ConvShape{N: n, H: 4, W: 4, Cin: c, Cout: c, K: 1, Dilation: 1}
+	weight := Buf{Off: 100 * word, N: c * c}
+	conv := func(x, y Buf) Conv { return Conv{ConvShape: s, X: x, Y: y, Weight: weight} }
+	add := func(dst, a, b Buf) Add { return Add{N: n, Dst: dst, A: a, B: b} }
+	elu := func(y, x Buf) Activate { return Activate{F: ELU, N: n, Y: y, X: x} }
+	for _, test := range []struct {
+		what string
+		ops  []Op
+		want string // of the launches: names, and the windows that they write
+	}{
+		{"a residual sum in the place of what it adds to", []Op{conv(w(0), w(1)), add(w(2), w(2), w(1)), conv(w(2), w(1))},
+			"conv, add 2; conv 1"},
+		{"a result that is read later", []Op{conv(w(0), w(1)), add(w(2), w(2), w(1)), conv(w(1), w(3))},
+			"conv, add 1 2; conv 3"},
+		{"a result that is there when the program ends", []Op{conv(w(0), w(1)), add(w(2), w(2), w(1))}, "conv, add 1 2"},
+		{"three steps", []Op{conv(w(0), w(1)), add(w(1), w(1), w(2)), elu(w(3), w(1)), elu(w(4), w(3))},
+			"conv, add, elu 1 3; elu 4"},
+		{"the sum lies where the convolution reads", []Op{conv(w(0), w(1)), add(w(0), w(0), w(1))}, "conv 1; add 0"},
+		{"twice the result", []Op{conv(w(0), w(1)), add(w(1), w(1), w(1))}, "conv 1; add 1"},
+		{"a sum that is moved up", []Op{conv(w(0), w(1)), conv(w(0), w(3)), add(w(2), w(2), w(1))},
+			"conv, add 1 2; conv 3"},
+		{"its place is still read", []Op{conv(w(0), w(1)), conv(w(2), w(3)), add(w(2), w(2), w(1))},
+			"conv 1; conv 3; add 2"},
+		{"its operand is still written", []Op{conv(w(0), w(1)), conv(w(0), w(2)), add(w(3), w(1), w(2))},
+			"conv 1; conv, add 2 3"},
+		{"the value is gone", []Op{conv(w(0), w(1)), conv(w(2), w(1)), add(w(3), w(3), w(1))}, "conv 1; conv, add 1 3"},
+		{"windows that share words", []Op{conv(w(0), w(1)), add(Buf{Off: 2*word + 4, N: word}, w(2), w(1))},
+			"conv 1; add 2"},
+	} {
+		list, err := fuseCUDA(test.ops)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var got []string
+		for _, op := range list {
+			_, writes := op.Operands()
+			name := op.Name()
+			for _, w := range writes {
+				name += fmt.Sprint(" ", w.Off/word)
+			}
+			got = append(got, name)
+		}
+		if got := strings.Join(got, "; "); got != test.want {
+			t.Errorf("%s: %q, expected %q", test.what, got, test.want)
+		}
+	}
+}

@@ -1,0 +1,66 @@
+// What a kernel does with a result while it has it in registers: up to two element-wise steps, each with an operand, and
+// a place for its own result where somebody needs that.
+//
+//	v = the kernel's result          y[i]   = v   if y is not 0
+//	v = step 1 of v and with1[i]     to1[i] = v   if to1 is not 0
+//	v = step 2 of v and with2[i]     to2[i] = v   if to2 is not 0
+//
+// A step is the operation of sum.cu or activation.cu of its name, with the same rounding after each: the bits are those
+// of one launch after the other.
+#pragma once
+
+// StepKind has the values of stepKind in cuda_fuse.go.
+enum StepKind { STEP_NONE = 0, STEP_ADD = 1, STEP_ELU = 2, STEP_ELU_GRAD = 3 };
+
+// Steps is what a launch is told of them, for results that memory holds as T; kinds has four bits for each step, the first
+// lowest.
+template <typename T> struct Steps {
+    T *y;
+    const T *with1;
+    T *to1;
+    const T *with2;
+    T *to2;
+    int kinds;
+};
+
+// as_stored rounds v as memory does.
+template <typename T> __device__ __forceinline__ void as_stored(Quad &v)
+{
+#pragma unroll
+    for (int e = 0; e < 4; e++) v.v[e] = widen(narrow<T>(v.v[e]));
+}
+
+// take_steps takes the first count of four results, those of place i on, through the steps, and stores what is needed.
+template <typename T> __device__ __forceinline__ void take_steps(const Steps<T> &s, Quad v, i64 i, i64 count)
+{
+    if (s.y) store4(s.y + i, v, count);
+#pragma unroll 1
+    for (int k = 0; k < 2; k++) {
+        int kind = s.kinds >> 4 * k & 15;
+        if (kind == STEP_NONE) break;
+        as_stored<T>(v);
+        const T *with = k == 0 ? s.with1 : s.with2;
+        T *to = k == 0 ? s.to1 : s.to2;
+        Quad w = {{0, 0, 0, 0}};
+        if (kind != STEP_ELU) w = load4(with + i, count);
+        // Products are rounded before they are added in the next step.
+#pragma unroll
+        for (int e = 0; e < 4; e++)
+            if (kind == STEP_ADD)
+                v.v[e] = __fadd_rn(v.v[e], w.v[e]);
+            else if (kind == STEP_ELU)
+                v.v[e] = v.v[e] > 0.0f ? v.v[e] : expm1f(v.v[e]);
+            else
+                v.v[e] = w.v[e] > 0.0f ? v.v[e] : __fmul_rn(v.v[e], w.v[e] + 1.0f);
+        if (to) store4(to + i, v, count);
+    }
+}
+
+// take_steps does the same for V = 1 or 4 results.
+template <int V, typename T> __device__ __forceinline__ void take_steps(const Steps<T> &s, const float *v, i64 i)
+{
+    Quad q = {{0, 0, 0, 0}};
+#pragma unroll
+    for (int e = 0; e < V; e++) q.v[e] = v[e];
+    take_steps(s, q, i, V);
+}

@@ -1,0 +1,203 @@
+// The roofline of a training step, docs/roofline.md: bytes and FLOP of its launches, and the time that they take at
+// least on an H200, if neither its multiply-adds nor its memory ever waits.
+
+//go:build cgo && !nocuda
+
+package train
+
+import (
+	"bytes"
+	"cmp"
+	"flag"
+	"fmt"
+	"maps"
+	"os"
+	"slices"
+	"strings"
+	"testing"
+
+	"sigmaz/kernels"
+)
+
+var update = flag.Bool("update", false, "write docs/roofline.md anew")
+
+// The ceilings of an H200 SXM by its data sheet, without sparsity.
+const (
+	h200Multiprocessors = 132
+	h200Bytes           = 4.8e12 // a second
+	h200Float32         = 67e12  // FLOP a second
+	h200TF32            = 494e12
+	h200BF16            = 989e12
+)
+
+// cifar10Launches counts the launches of a step of the published network on CIFAR-10.
+func cifar10Launches(t *testing.T, precision kernels.Precision) []kernels.LaunchCount {
+	t.Helper()
+	preset, err := FindPreset("cifar10")
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := preset.Config
+	tr := &Trainer{c: TrainerConfig{Network: c.Network, Precision: precision, Multiprocessors: h200Multiprocessors,
+		Batch: c.Batch, Sigmas: make([]float32, c.Sigma.Levels), AnnealPower: c.Loss.AnnealPower, EMARate: c.EMA.Rate,
+		Data: &kernels.Data{N: 50_000, H: 32, W: 32, C: 3}}}
+	p, err := newPlans(tr.c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	tr.layout, tr.net, tr.plan = p.layout, p.net, p.train
+	ops, after := tr.aroundStep(p)
+	ops = append(append(ops, p.train.Ops...), after...)
+	counts, err := kernels.CountLaunches(ops, h200Multiprocessors)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return counts
+}
+
+// A step has so many launches, and moves so many bytes beside what its convolutions must.
+func TestStepTraffic(t *testing.T) {
+	for _, c := range []struct {
+		precision kernels.Precision
+		launches  int
+		beside    int // bytes
+	}{
+		{kernels.Float32, 454, 22_621_890_448},
+		{kernels.TF32, 454, 19_542_517_648},
+		{kernels.BF16, 461, 12_562_404_496},
+	} {
+		beside := 0
+		counts := cifar10Launches(t, c.precision)
+		for _, l := range counts {
+			beside += l.Beside
+		}
+		if len(counts) != c.launches || beside != c.beside {
+			t.Errorf("%s: %d launches and %d bytes beside the convolutions, expected %d and %d", c.precision, len(counts),
+				beside, c.launches, c.beside)
+		}
+	}
+}
+
+// rooflineRow is all launches of one kernel.
+type rooflineRow struct {
+	calls int
+	kernels.LaunchCount
+	arithmetic, memory float64 // seconds
+}
+
+// add adds another row's figures.
+func (r *rooflineRow) add(o *rooflineRow) {
+	r.calls += o.calls
+	r.Read += o.Read
+	r.Written += o.Written
+	r.Beside += o.Beside
+	r.Asked += o.Asked
+	r.FLOP += o.FLOP
+	r.arithmetic += o.arithmetic
+	r.memory += o.memory
+}
+
+// rooflineTable counts by kernel, the longest first, and returns the sums.
+func rooflineTable(counts []kernels.LaunchCount) (rows []*rooflineRow, all rooflineRow, seconds float64) {
+	by := map[string]*rooflineRow{}
+	for _, c := range counts {
+		r := by[c.Kernel]
+		if r == nil {
+			r = &rooflineRow{}
+			r.Kernel = c.Kernel
+			by[c.Kernel] = r
+		}
+		peak := h200Float32
+		switch {
+		case strings.HasSuffix(c.Kernel, "_tf32"):
+			peak = h200TF32
+		case strings.HasPrefix(c.Kernel, "conv_") && strings.Contains(c.Kernel, "bf16"):
+			peak = h200BF16
+		}
+		arithmetic, memory := float64(c.FLOP)/peak, float64(c.Read+c.Written)/h200Bytes
+		seconds += max(arithmetic, memory)
+		one := &rooflineRow{1, c, arithmetic, memory}
+		r.add(one)
+		all.add(one)
+	}
+	rows = slices.SortedFunc(maps.Values(by), func(a, b *rooflineRow) int {
+		return cmp.Or(cmp.Compare(max(b.arithmetic, b.memory), max(a.arithmetic, a.memory)), cmp.Compare(a.Kernel, b.Kernel))
+	})
+	return rows, all, seconds
+}
+
+// roofline is the page.
+func roofline(t *testing.T) []byte {
+	var b bytes.Buffer
+	b.WriteString(`# What a training step costs, and what an H200 allows
+
+Counted, not measured: no figure here comes from a GPU. Bytes and FLOP are counted from the arguments of the launches that one training step makes, and
+the times are what these would take if nothing ever waited, at the ceilings of NVIDIA's data sheet for the H200 SXM (dense, without sparsity): 4.8 TB/s of
+memory, 67 TFLOP/s in float32, 494 in TF32, 989 in bf16. A real step takes longer. What was measured is in [speed.md](speed.md).
+
+The step is that of the preset cifar10 (NCSNv2, ngf 128, 32x32x3, batch 128) on 132 multiprocessors. A test fails where this page is stale; it is
+written by
+
+    go test ./train -run Roofline -args -update
+
+- **GB** every operand of a launch once, read or written. What a kernel reads several times is meant to come from the caches from the second time on.
+- **asked** what the threads of a kernel read, in GB: the same byte as often as they do. The tiles of a convolution share pixels and weights; the windows
+  of a pooling overlap 25 times.
+- **beside** the part of GB that has nothing to do with the convolutions: all of it, but of a convolution only what it moves beside its two factors and
+  one result.
+- **GFLOP** a multiply-add is 2, every other operation on a value 1. Kernels that work on a few values of each channel or image count as 0.
+- **ms** the longer of the two times. In the last row it is the sum over the launches.
+`)
+	for _, precision := range kernels.Precisions {
+		rows, all, seconds := rooflineTable(cifar10Launches(t, precision))
+		fmt.Fprintf(&b, `
+## %s
+
+%d launches, %.2f TFLOP, %.1f GB, %.1f GB of them beside the convolutions; at least %.1f ms a step, which is %.0f images/s.
+
+| kernel | calls | GFLOP | GB | beside | asked | FLOP/byte | ms, arithmetic | ms, memory | ms |
+|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|
+`, precision, all.calls, float64(all.FLOP)/1e12, float64(all.Read+all.Written)/1e9, float64(all.Beside)/1e9,
+			1e3*seconds, 128/seconds)
+		all.Kernel = "all"
+		// Kernels that take next to nothing share a row.
+		const least = 5e-6
+		others := rooflineRow{}
+		shown := slices.DeleteFunc(rows, func(r *rooflineRow) bool {
+			small := max(r.arithmetic, r.memory) < least
+			if small {
+				others.add(r)
+			}
+			return small
+		})
+		others.Kernel = "others"
+		for _, r := range append(shown, &others, &all) {
+			ms := 1e3 * max(r.arithmetic, r.memory)
+			if r == &all {
+				ms = 1e3 * seconds
+			}
+			fmt.Fprintf(&b, "| %s | %d | %.1f | %.3f | %.3f | %.2f | %.1f | %.3f | %.3f | %.3f |\n", r.Kernel, r.calls,
+				float64(r.FLOP)/1e9, float64(r.Read+r.Written)/1e9, float64(r.Beside)/1e9, float64(r.Asked)/1e9,
+				float64(r.FLOP)/float64(r.Read+r.Written), 1e3*r.arithmetic, 1e3*r.memory, ms)
+		}
+	}
+	return b.Bytes()
+}
+
+// The page docs/roofline.md is what the program launches.
+func TestRoofline(t *testing.T) {
+	const page = "../docs/roofline.md"
+	want := roofline(t)
+	if *update {
+		if err := os.WriteFile(page, want, 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	got, err := os.ReadFile(page)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !bytes.Equal(got, want) {
+		t.Errorf("%s is stale: go test ./train -run Roofline -args -update", page)
+	}
+}
