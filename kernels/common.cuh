@@ -5,12 +5,6 @@
 // here and wherever else a result must have the bits of the CPU's. Everywhere else a*b + c is written plainly and fused.
 #pragma once
 
-#ifdef SIGMAZ_SIM
-#include "sim.h"
-#else
-#define SIGMAZ_DYNAMIC_SHARED(type, name) extern __shared__ type name[]
-#endif
-
 typedef unsigned int u32;
 typedef unsigned long long u64;
 typedef long long i64;
@@ -33,13 +27,6 @@ enum StateWord { STATE_STEP = 0, STATE_STEP_HI = 1, STATE_IMAGE = 2 };
 __device__ __forceinline__ u64 step_of(const u32 *state)
 {
     return (u64)state[STATE_STEP_HI] << 32 | state[STATE_STEP];
-}
-
-// level_of is the level of sampling step k: k/t, and the last level once the annealing is over.
-__device__ __forceinline__ int level_of(u32 k, int t, int levels)
-{
-    u32 level = k / (u32)t;
-    return level < (u32)levels ? (int)level : levels - 1;
 }
 
 // float64 makes a double of its bits: parameters of kernels are words.

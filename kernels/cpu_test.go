@@ -68,7 +68,7 @@ func TestSpecialValues(t *testing.T) {
 		d := s.H * s.W * s.C
 		all, at, words := s.N*d, 0, 0
 		take := func(k int) kernels.Buf { b := kernels.Buf{Off: at, N: k}; at += k; return b }
-		x, y, sigma, one := take(all), take(all), take(s.N), take(1)
+		x, y, sigma, one, table := take(all), take(all), take(s.N), take(1), take(2*kernels.StepWords)
 		alpha, gamma, beta, state := take(s.C), take(s.C), take(s.C), take(kernels.StateWords)
 		words = at // those that are read
 		out, index, small := take(all), take(s.IndexWords()), take(all/4)
@@ -76,14 +76,17 @@ func TestSpecialValues(t *testing.T) {
 		m, v, ema := take(all), take(all), take(all)
 		up := kernels.ResizeShape{N: s.N, H: s.H / 2, W: s.W / 2, HOut: s.H, WOut: s.W, C: s.C}
 		half := x.Slice(0, all/4)
+		update := func(table kernels.Buf) kernels.Op {
+			return kernels.SamplerUpdate{SamplerStep: kernels.SamplerStep{Table: table, State: state, Repeat: 4}, X: x, S: y,
+				D: d, Seed: 3}
+		}
 		ops := []kernels.Op{
 			kernels.Add{N: s.N, A: x, B: y, Dst: out}, kernels.Affine{N: s.N, X: x, Y: out, Scale: -2, Shift: 1},
 			kernels.DivSigma{N: s.N, X: x, Sigma: sigma, Y: out},
 			kernels.Loss{N: s.N, S: x, Z: y, Sigma: sigma,
 				Mean: small.Slice(0, 1), PerRow: small.Slice(1, s.N), Power: 2},
 			kernels.LossGrad{N: s.N, S: x, Z: y, Sigma: sigma, DMean: one, DS: out, Power: 2},
-			kernels.Langevin{X: x, S: y, Alpha: sigma, State: state, T: 4, D: d, Seed: 3},
-			kernels.Denoise{X: x, S: y, Sigma: sigma},
+			update(table.Slice(0, kernels.StepWords)), update(table.Slice(kernels.StepWords, kernels.StepWords)),
 			kernels.Adam{Param: x, Grad: y, M: m, V: v, EMA: ema, State: state,
 				LR: 1e-3, Beta1: 0.9, Beta2: 0.999, Eps: 1e-8, Rate: 0.9},
 			kernels.MaxPool5{PoolShape: s, X: x, Y: out, Index: index}, kernels.AvgPool5{PoolShape: s, X: x, Y: out},
@@ -114,6 +117,9 @@ func TestSpecialValues(t *testing.T) {
 			sigma.Of(init)[i] = w*w + 0.1
 		}
 		clear(state.Of(init))
+		clear(table.Of(init))
+		copy(table.Of(init)[kernels.StepX:], []float32{1, 0.3, 0, 0.7})                 // Langevin's
+		copy(table.Of(init)[kernels.StepWords+kernels.StepX:], []float32{1, 0.3, 0, 0}) // a step without noise
 		for i := range all {
 			switch i % 97 {
 			case 11:

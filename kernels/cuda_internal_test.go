@@ -409,15 +409,15 @@ func TestTileKernels(t *testing.T) {
 	}
 }
 
-// A quarter of a million normals have the CPU's bits: x = 0 and a = 1/2 make the Langevin update z itself.
+// A quarter of a million normals have the CPU's bits: with the factors 0, 0, 0 and 1 the samplers' update is z itself.
 func TestNormalsCUDA(t *testing.T) {
 	b := openCUDA(t)
 	const rows, d = 4, 1 << 16
 	var o operands
-	op := Langevin{X: o.out(rows * d), S: o.out(rows * d), Alpha: o.out(1), State: o.out(StateWords), T: 1, D: d,
-		Seed: 0x0123456789abcdef}
+	op := SamplerUpdate{SamplerStep: SamplerStep{Table: o.out(StepWords), State: o.out(StateWords), Repeat: 1},
+		X: o.out(rows * d), S: o.out(rows * d), D: d, Seed: 0x0123456789abcdef}
 	clear(o.mem)
-	op.Alpha.Of(o.mem)[0] = 0.5
+	op.Table.Of(o.mem)[StepX+3] = 1
 	SetWord(o.mem, op.State, StateImage, 42)
 	got := o.run(t, b, op)
 	op.Ref(o.mem)

@@ -72,10 +72,6 @@ var kernelList = []kernel{
 	{"conv_tensor", "conv_grad_weight_bf16_128x128", "u64 u64 u64 u64 u64 u64 u64 u32 u32 u32 u32 u32 u32"},
 	{"conv_tensor", "conv_grad_weight_bf16_64x64", "u64 u64 u64 u64 u64 u64 u64 u32 u32 u32 u32 u32 u32"},
 	{"conv_tensor", "conv_grad_weight_bf16_32x128", "u64 u64 u64 u64 u64 u64 u64 u32 u32 u32 u32 u32 u32"},
-	{"langevin", "langevin", "u64 u64 u64 u64 u64 u32 u32 u32 u32"},
-	{"langevin", "denoise", "u64 u64 u64 u32 u32"},
-	{"langevin", "set_sigma", "u64 u64 u64 u64 u32 u32 u32"},
-	{"langevin", "tick", "u64"},
 	{"loss", "loss", "u64 u64 u64 u64 u64 u32 u32"},
 	{"loss", "loss_mean", "u64 u64 u32"},
 	{"loss", "loss_grad", "u64 u64 u64 u64 u64 u64 u32 u32"},
@@ -118,6 +114,7 @@ var kernelList = []kernel{
 	{"sum", "fill", "u64 f32 u64"},
 	{"sum", "narrow", "u64 u64 u64"},
 	{"sum", "widen", "u64 u64 u64"},
+	{"tick", "tick", "u64"},
 }
 
 // activateKernel is a kernel that takes activateArgs.
@@ -546,82 +543,6 @@ func (l *launcher) bfConvGradWeight(k bfConvGradWeightKernel, grid gridDim, bloc
 		I32(l.int32(k.name, "cout", a.cout)).
 		I32(l.int32(k.name, "k", a.k)).
 		I32(l.int32(k.name, "dilation", a.dilation)))
-}
-
-// langevinArgs has the parameters of kernel langevin.
-type langevinArgs struct {
-	x      pointer // float *
-	s      pointer // const float *
-	alpha  pointer // const float *
-	state  pointer // const u32 *
-	seed   uint64
-	rows   int
-	d      int
-	t      int
-	levels int
-}
-
-func (l *launcher) langevin(grid gridDim, block blockDim, a langevinArgs) {
-	l.launch("langevin", grid, block, cuda.NewArgs().
-		Ptr(l.write("langevin", "x", Words, a.x)).
-		Ptr(l.read("langevin", "s", Words, a.s)).
-		Ptr(l.read("langevin", "alpha", Words, a.alpha)).
-		Ptr(l.read("langevin", "state", Words, a.state)).
-		U64(a.seed).
-		I32(l.int32("langevin", "rows", a.rows)).
-		I32(l.int32("langevin", "d", a.d)).
-		I32(l.int32("langevin", "t", a.t)).
-		I32(l.int32("langevin", "levels", a.levels)))
-}
-
-// denoiseArgs has the parameters of kernel denoise.
-type denoiseArgs struct {
-	x     pointer // float *
-	s     pointer // const float *
-	sigma pointer // const float *
-	rows  int
-	d     int
-}
-
-func (l *launcher) denoise(grid gridDim, block blockDim, a denoiseArgs) {
-	l.launch("denoise", grid, block, cuda.NewArgs().
-		Ptr(l.write("denoise", "x", Words, a.x)).
-		Ptr(l.read("denoise", "s", Words, a.s)).
-		Ptr(l.read("denoise", "sigma", Words, a.sigma)).
-		I32(l.int32("denoise", "rows", a.rows)).
-		I32(l.int32("denoise", "d", a.d)))
-}
-
-// setSigmaArgs has the parameters of kernel set_sigma.
-type setSigmaArgs struct {
-	sigma  pointer // float *
-	level  pointer // u32 *
-	ladder pointer // const float *
-	state  pointer // const u32 *
-	rows   int
-	t      int
-	levels int
-}
-
-func (l *launcher) setSigma(grid gridDim, block blockDim, a setSigmaArgs) {
-	l.launch("set_sigma", grid, block, cuda.NewArgs().
-		Ptr(l.write("set_sigma", "sigma", Words, a.sigma)).
-		Ptr(l.write("set_sigma", "level", Words, a.level)).
-		Ptr(l.read("set_sigma", "ladder", Words, a.ladder)).
-		Ptr(l.read("set_sigma", "state", Words, a.state)).
-		I32(l.int32("set_sigma", "rows", a.rows)).
-		I32(l.int32("set_sigma", "t", a.t)).
-		I32(l.int32("set_sigma", "levels", a.levels)))
-}
-
-// tickArgs has the parameters of kernel tick.
-type tickArgs struct {
-	state pointer // u32 *
-}
-
-func (l *launcher) tick(grid gridDim, block blockDim, a tickArgs) {
-	l.launch("tick", grid, block, cuda.NewArgs().
-		Ptr(l.write("tick", "state", Words, a.state)))
 }
 
 // lossArgs has the parameters of kernel loss.
@@ -1393,4 +1314,14 @@ func (l *launcher) widen(grid gridDim, block blockDim, a widenArgs) {
 		Ptr(l.write("widen", "dst", Words, a.dst)).
 		Ptr(l.read("widen", "src", BFloat16, a.src)).
 		U64(a.n))
+}
+
+// tickArgs has the parameters of kernel tick.
+type tickArgs struct {
+	state pointer // u32 *
+}
+
+func (l *launcher) tick(grid gridDim, block blockDim, a tickArgs) {
+	l.launch("tick", grid, block, cuda.NewArgs().
+		Ptr(l.write("tick", "state", Words, a.state)))
 }

@@ -1,7 +1,7 @@
 // Package kernels holds every numeric operation of sigmaz: its contract, its plain Go reference, and the backends
 // that run lists of operations.
 //
-// An operation is a value: a struct such as [Conv] or [Langevin] that names the windows of memory it reads and writes
+// An operation is a value: a struct such as [Conv] or [Perturb] that names the windows of memory it reads and writes
 // and the constants it needs. A list of operations is a program. A [Backend] compiles a program once and runs it many
 // times: the CPU backend shares it out over goroutines, the CUDA backend captures it as one graph. What changes from
 // run to run (the step, the level) lies in memory too, so a compiled program never has to be built again.

@@ -87,9 +87,6 @@ var Operations = []Operation{
 	{Record{}, float32Only},
 	{Adam{}, float32Only},
 	// sampling
-	{SetSigma{}, float32Only},
-	{Langevin{}, float32Only},
-	{Denoise{}, float32Only},
 	{SamplerSigma{}, float32Only},
 	{SamplerGain{}, float32Only},
 	{SamplerUpdate{}, float32Only},
@@ -129,7 +126,7 @@ var Exceptions = []Exception{
 	{Gradient, "comes before all parameters: nobody asks for its gradient", []string{"perturb", "mlp_input"}},
 	{Gradient, "only the optimiser runs it", []string{"adam"}},
 	{Gradient, "only sampling runs it", []string{
-		"set_sigma", "langevin", "denoise", "sampler_sigma", "sampler_gain", "sampler_update"}},
+		"sampler_sigma", "sampler_gain", "sampler_update"}},
 	{Gradient, "sets or keeps numbers beside the network", []string{"record", "fill", "tick"}},
 	{CPULowering, "the CPU computes in float32 only", []string{"narrow"}},
 	{Gradient, "its gradient is dy itself: there is nothing to compute", []string{"narrow"}},

@@ -11,6 +11,13 @@
 // Words of a step in the table, as in sampler.go.
 enum StepWord { STEP_SIGMA = 0, STEP_LEVEL = 1, STEP_DRAW = 2, STEP_GAIN = 3, STEP_X = 4, STEP_Y = 8, STEP_WORDS = 12 };
 
+// level_of is the row of step k where each serves t steps, and the last one all that follow too.
+__device__ __forceinline__ int level_of(u32 k, int t, int rows)
+{
+    u32 row = k / (u32)t;
+    return row < (u32)rows ? (int)row : rows - 1;
+}
+
 // step_row is the row of the step at hand, and where it stands in that row.
 __device__ __forceinline__ const float *step_row(const float *table, const u32 *state, int steps, int repeat, u32 &within)
 {

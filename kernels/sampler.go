@@ -25,6 +25,9 @@ const (
 	StepWords = 12
 )
 
+// levelOf returns the row of step k where each serves t steps, and the last one all that follow too.
+func levelOf(k uint32, t, rows int) int { return min(int(k)/t, rows-1) }
+
 // SamplerStep says which row of a table of steps is at hand. Each row serves Repeat steps, the last one all that
 // follow too: step k is in row k/Repeat, and its noise is draw StepDraw + k mod Repeat.
 type SamplerStep struct {

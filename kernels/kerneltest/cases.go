@@ -23,7 +23,7 @@ func Cases(precisions ...kernels.Precision) []Case {
 		(*list).add, (*list).affine, (*list).fill, (*list).narrow,
 		(*list).divSigma, (*list).mlpInput,
 		(*list).perturb, (*list).loss, (*list).lossGrad, (*list).record, (*list).adam,
-		(*list).setSigma, (*list).langevin, (*list).denoise, (*list).tick,
+		(*list).tick,
 		(*list).samplerSigma, (*list).samplerGain, (*list).samplerUpdate,
 	} {
 		f(&l)
@@ -500,30 +500,6 @@ func (l *list) adam() {
 		l.approximate("adam/"+m.String(), &b, kernels.Adam{Param: b.normals(m.words()), Grad: b.normals(m.words()),
 			M: b.normals(m.words()), V: b.positive(m.words()), EMA: b.normals(m.words()), State: b.bits(9, 0, 0, 0),
 			LR: 1e-3, Beta1: 0.9, Beta2: 0.999, Eps: 1e-8, Rate: 0.999, Warmup: m.rows == 3})
-	}
-}
-
-func (l *list) setSigma() {
-	for _, step := range []uint32{0, 11, 12, 40} {
-		var b builder
-		l.exact(fmt.Sprintf("set_sigma/step %d", step), &b, kernels.SetSigma{
-			Sigma: b.out(5), Level: b.out(5), Ladder: b.positive(3), State: b.bits(step, 0, 0, 0), T: 4})
-	}
-}
-
-func (l *list) langevin() {
-	for _, m := range matrices {
-		var b builder
-		l.exact("langevin/"+m.String(), &b, kernels.Langevin{X: b.normals(m.words()), S: b.normals(m.words()),
-			Alpha: b.positive(3), State: b.bits(7, 0, 5, 0), T: 4, D: m.d, Seed: 3})
-	}
-}
-
-func (l *list) denoise() {
-	for _, m := range matrices {
-		var b builder
-		l.exact("denoise/"+m.String(), &b, kernels.Denoise{
-			X: b.normals(m.words()), S: b.normals(m.words()), Sigma: b.positive(m.rows)})
 	}
 }
 

@@ -55,8 +55,9 @@ func (b *bench) compared(name string, got, want []float32, tol approx.Tol) error
 	return nil
 }
 
-// agrees runs an operation on the backend and in the reference, from the same memory.
-func (b *bench) agrees(op kernels.Op, words int, tol approx.Tol) error {
+// agrees runs an operation on the backend and in the reference, from the same memory: normals, state blocks of zeros, and
+// what fill sets, which may be nil.
+func (b *bench) agrees(op kernels.Op, words int, tol approx.Tol, fill func(mem []float32)) error {
 	all := kernels.Buf{Off: 0, N: words}
 	init := make([]float32, words)
 	kernels.Stream{Seed: 5, Purpose: kernels.PurposeData}.Normals(init)
@@ -70,6 +71,9 @@ func (b *bench) agrees(op kernels.Op, words int, tol approx.Tol) error {
 			kernels.Stream{Seed: 5, Purpose: kernels.PurposeData, N: uint64(r.Off)}.Normals(values)
 			r.Store(init, values)
 		}
+	}
+	if fill != nil {
+		fill(init)
 	}
 	var results [2][]float32
 	for i, backend := range []kernels.Backend{b.backend, reference{}} {
@@ -110,13 +114,13 @@ func (b *bench) agrees(op kernels.Op, words int, tol approx.Tol) error {
 func (b *bench) checkAll() error {
 	for _, n := range []int{1, 5} {
 		e := newElementwise(n, 32, 32, 3, testImages(7, 32, 32, 3))
-		if err := b.agrees(e.perturb, e.words, approx.Tol{}); err != nil {
+		if err := b.agrees(e.perturb, e.words, approx.Tol{}, nil); err != nil {
 			return err
 		}
-		if err := b.agrees(e.langevin, e.words, approx.Tol{}); err != nil {
+		if err := b.agrees(e.langevin, e.words, approx.Tol{}, e.fill); err != nil {
 			return err
 		}
-		if err := b.agrees(e.copy, e.words, approx.Tol{}); err != nil {
+		if err := b.agrees(e.copy, e.words, approx.Tol{}, nil); err != nil {
 			return err
 		}
 	}

@@ -53,7 +53,7 @@ func (b *bench) newConvolution(s kernels.ConvShape) *convolution {
 func (b *bench) checkConv(s kernels.ConvShape) error {
 	c := b.newConvolution(s)
 	for _, op := range c.ops {
-		if err := b.agrees(op, c.words, approx.RelMax(tolerance)); err != nil {
+		if err := b.agrees(op, c.words, approx.RelMax(tolerance), nil); err != nil {
 			return fmt.Errorf("%s: %w", shapeText(s), err)
 		}
 	}

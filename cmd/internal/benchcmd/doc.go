@@ -8,7 +8,7 @@
 // reference, at sizes that the reference can do. A wrong one ends the command. Then, each number the median of
 // several repetitions, with the one furthest from it:
 //
-//	memory       perturb, langevin and copies where no cache holds the data
+//	memory       perturb, the update of Langevin dynamics and copies where no cache holds the data
 //	training     whole steps of NCSNv2: perturbation, forward, loss, backward, Adam, moving average
 //	sampling     steps of annealed Langevin dynamics: one evaluation of the network and one update for each image
 //	kernels      each kernel of a training step of the largest network measured, by itself: the bytes that it must read

@@ -1,42 +1,81 @@
-// The table of perturb, langevin and copies, where memory is the limit.
+// The table of perturb, the update of Langevin dynamics and copies, where memory is the limit.
 
 package benchcmd
 
-import "sigmaz/kernels"
+import (
+	"errors"
+	"math"
 
-// elementwise is an arena for perturb, langevin and a copy on n images:
+	"sigmaz/kernels"
+)
+
+// elementwise is an arena for perturb, the update of Langevin dynamics and a copy on n images:
 //
-//	state | levels | step sizes | sigma of each image | level of each image | x | z
+//	state | levels | steps | sigma of each image | level of each image | x | z
 type elementwise struct {
 	words    int
 	values   int // of x
 	state    kernels.Buf
 	ladder   kernels.Buf
-	alpha    kernels.Buf
+	steps    kernels.Buf
 	x        kernels.Buf
 	perturb  kernels.Perturb
-	langevin kernels.Langevin
+	langevin kernels.SamplerUpdate
 	copy     kernels.Affine
 }
 
 func newElementwise(n, h, w, c int, data *kernels.Data) *elementwise {
-	const levels = 40
 	e := &elementwise{values: n * h * w * c}
 	take := func(n int) kernels.Buf {
 		b := kernels.Buf{Off: e.words, N: n}
 		e.words += (n + 15) / 16 * 16
 		return b
 	}
-	e.state, e.ladder, e.alpha = take(kernels.StateWords), take(levels), take(levels)
+	e.state, e.ladder, e.steps = take(kernels.StateWords), take(elementwiseLevels),
+		take(elementwiseLevels*kernels.StepWords)
 	sigma, level := take(n), take(n)
 	x, z := take(e.values), take(e.values)
 	e.x = x
 	e.perturb = kernels.Perturb{N: n, XTilde: x, Z: z, Sigma: sigma, Level: level, Ladder: e.ladder, State: e.state,
 		Data: data, Seed: 3, Flip: true}
-	e.langevin = kernels.Langevin{X: x, S: z, Alpha: e.alpha, State: e.state, T: 5, D: h * w * c, Seed: 4}
+	e.langevin = kernels.SamplerUpdate{SamplerStep: kernels.SamplerStep{Table: e.steps, State: e.state, Repeat: 5},
+		X: x, S: z, D: h * w * c, Seed: 4}
 	// A copy as a kernel: y = 1 x + 0.
 	e.copy = kernels.Affine{N: n, Y: z, X: x, Scale: 1}
 	return e
+}
+
+// elementwiseLevels is the number of noise levels of [elementwise].
+const elementwiseLevels = 40
+
+// constants returns the ladder, and the table of steps of Langevin dynamics on it.
+func (e *elementwise) constants() (ladder, steps []float32) {
+	for i := range elementwiseLevels {
+		ladder = append(ladder, 1/float32(i+1))
+	}
+	return ladder, langevinSteps(ladder, 1)
+}
+
+// fill sets them in the arena's memory.
+func (e *elementwise) fill(mem []float32) {
+	ladder, steps := e.constants()
+	copy(e.ladder.Of(mem), ladder)
+	copy(e.steps.Of(mem), steps)
+}
+
+// langevinSteps is the table of steps of annealed Langevin dynamics for kernels.SamplerUpdate:
+//
+//	x <- x + a s + sqrt(2 a) z,   a = q sigma^2
+func langevinSteps(ladder []float32, q float32) []float32 {
+	words := make([]float32, len(ladder)*kernels.StepWords)
+	for i, sigma := range ladder {
+		row := words[i*kernels.StepWords:][:kernels.StepWords]
+		a := q * sigma * sigma
+		row[kernels.StepSigma] = sigma
+		kernels.SetWord(row, kernels.Buf{N: kernels.StepWords}, kernels.StepLevel, uint32(i))
+		copy(row[kernels.StepX:], []float32{1, a, 0, float32(math.Sqrt(float64(2 * a)))})
+	}
+	return words
 }
 
 // measureMemory measures how fast data moves. The images are so many that no cache holds them.
@@ -57,14 +96,9 @@ func (b *bench) measureMemory() (table, error) {
 	if err != nil {
 		return t, err
 	}
-	constants := make([]float32, e.ladder.N)
-	for i := range constants {
-		constants[i] = 1 / float32(i+1)
-	}
-	for _, w := range []kernels.Buf{e.ladder, e.alpha} {
-		if err := a.Write(w, constants); err != nil {
-			return t, err
-		}
+	ladder, steps := e.constants()
+	if err := errors.Join(a.Write(e.ladder, ladder), a.Write(e.steps, steps)); err != nil {
+		return t, err
 	}
 	for _, m := range []struct {
 		name  string

@@ -121,7 +121,8 @@ func (b *bench) measureTraining(n network) (Row, table, []model.Named, error) {
 func (b *bench) measureSampling(n network, weights []model.Named) (Row, []kernels.Conv, error) {
 	const levels = 8
 	b.backend.reset()
-	work := kernels.StateWords + 2*levels
+	const stateAt, tableAt = 0, kernels.StateWords
+	work := tableAt + levels*kernels.StepWords
 	score, err := model.NewScore(b.backend, n.config(), n.precision, n.batch, work)
 	if err != nil {
 		return Row{}, nil, err
@@ -129,30 +130,21 @@ func (b *bench) measureSampling(n network, weights []model.Named) (Row, []kernel
 	if err := score.Load(weights, "param."); err != nil {
 		return Row{}, nil, err
 	}
-	state := score.Work.Slice(0, kernels.StateWords)
-	alpha, ladder := score.Work.Slice(kernels.StateWords, levels), score.Work.Slice(kernels.StateWords+levels, levels)
+	step := kernels.SamplerStep{State: score.Work.Slice(stateAt, kernels.StateWords),
+		Table: score.Work.Slice(tableAt, levels*kernels.StepWords), Repeat: 5}
 	sigmas, err := model.Geometric(1, 0.1, levels)
 	if err != nil {
 		return Row{}, nil, err
 	}
-	steps := make([]float32, levels)
-	for i, sigma := range sigmas {
-		steps[i] = 1e-3 * sigma * sigma
-	}
-	for _, w := range []struct {
-		b kernels.Buf
-		v []float32
-	}{{alpha, steps}, {ladder, sigmas}} {
-		if err := score.Arena.Write(w.b, w.v); err != nil {
-			return Row{}, nil, err
-		}
+	if err := score.Arena.Write(step.Table, langevinSteps(sigmas, 1e-3)); err != nil {
+		return Row{}, nil, err
 	}
 	if err := normals(score.Arena, score.X); err != nil {
 		return Row{}, nil, err
 	}
-	setSigma := kernels.SetSigma{Sigma: score.Sigma, Level: score.Level, Ladder: ladder, State: state, T: 5}
-	langevin := kernels.Langevin{X: score.X, S: score.S, Alpha: alpha, State: state, T: 5, D: score.D, Seed: 1}
-	ops := slices.Concat([]kernels.Op{setSigma}, score.Ops, []kernels.Op{langevin, kernels.Tick{State: state}})
+	setSigma := kernels.SamplerSigma{SamplerStep: step, Sigma: score.Sigma, Level: score.Level}
+	langevin := kernels.SamplerUpdate{SamplerStep: step, X: score.X, S: score.S, D: score.D, Seed: 1}
+	ops := slices.Concat([]kernels.Op{setSigma}, score.Ops, []kernels.Op{langevin, kernels.Tick{State: step.State}})
 	p, err := b.backend.Compile(score.Arena, ops)
 	if err != nil {
 		return Row{}, nil, err
