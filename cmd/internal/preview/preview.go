@@ -13,7 +13,7 @@ import (
 )
 
 // SamplerFor returns the sampler of a run where nobody names one: what the run says, and else the network's usual one.
-// imported says that the weights are another program's; a run that began from weights may go back to such.
+// imported says that the weights are another program's; a run begun by -init or -continue may go back to such.
 func SamplerFor(c *train.Config, sigmas model.Ladder, imported bool) string {
 	if c.Sampling.Sampler != "" {
 		return c.Sampling.Sampler

@@ -69,7 +69,7 @@ func newOptions() *options {
 			{Name: "Sampler", Note: "Each takes the flags that name it, and -sampler -anyway -v are for all.", Flags: []cli.Flag{
 				{Name: "sampler", Arg: "NAME", Help: "one of " + strings.Join(sample.SamplerNames(), ", "), Value: &o.set.Sampler,
 					Default: "dpm++-2m-sde for runs of ncsnv2, ncsnv2deeper and ncsnv2deepest; langevin for other networks, for weights of " +
-						"other programs and what began from them, and with -T, -epsilon or -denoise",
+						"other programs and runs begun by -init or -continue, and with -T, -epsilon or -denoise",
 					Known: sample.SamplerNames()},
 				{Name: "anyway", Help: "take a sampler that does not suit the network, and say how much noise is predicted to stay",
 					Value: &o.anyway},

@@ -65,12 +65,15 @@ func (o *options) checkSampler() error {
 				users = append(users, u.Name)
 			}
 		}
-		if !o.Given("sampler") {
-			return cli.Usagef("-%s is of the samplers %s, and the sampler is %s: name one of them with -sampler, or leave -%s out",
-				f.name, strings.Join(users, ", "), o.set.Sampler, f.name)
+		owners, one := "the samplers "+strings.Join(users, ", "), "one of them"
+		if len(users) == 1 {
+			owners, one = "sampler "+users[0], "it"
 		}
-		return cli.Usagef("-%s is of the samplers %s, and -sampler is %s: leave one of the two out",
-			f.name, strings.Join(users, ", "), o.set.Sampler)
+		if !o.Given("sampler") {
+			return cli.Usagef("-%s is of %s, and the sampler is %s: name %s with -sampler, or leave -%s out",
+				f.name, owners, o.set.Sampler, one, f.name)
+		}
+		return cli.Usagef("-%s is of %s, and -sampler is %s: leave one of the two out", f.name, owners, o.set.Sampler)
 	}
 	switch {
 	case o.Given("nfe") && o.set.NFE < 1:
