@@ -36,7 +36,7 @@ func TestSigmaz(t *testing.T) {
 		{"help sample", "", 0, "usage: sigmaz sample [flags] RUN\n"},
 		{"sample -h", "", 0, "\n  sigmaz sample runs/glyphs-1 -n 100"},
 		{"help sampel", "", 2, `unknown command "sampel"; did you mean sample? (-h lists the commands)`},
-		{"help sample train", "", 2, "2 arguments of help"},
+		{"help sample train", "", 2, `2 arguments of help ("sample", "train")`},
 		{"trian -steps 5", "", 2, `unknown command "trian"; did you mean train? (-h lists the commands)`},
 		{"hepl", "", 2, "did you mean help?"},
 		{"xyzzy", "", 2, `unknown command "xyzzy"; -h lists the commands`},

@@ -67,6 +67,7 @@ var wrongPyTorch = []wrong{
 	{args: "train -init torch/none.pth", code: 1, offender: "torch/none.pth", advice: "expected a run folder", prepare: torchFiles},
 	{args: "train -continue torch/sgd.pth", code: 1, offender: "torch/sgd.pth", advice: "with -init", prepare: torchFiles},
 	{args: "train -continue torch/good.pth -init torch/good.pth", code: 2, offender: "-init and -continue", advice: "expected one", prepare: torchFiles},
+	{args: "train -resume runs/toy -init torch/good.pth -batch 4", code: 2, offender: "-batch, -init cannot be changed with -resume", advice: "leave them out"},
 	{args: "train -resume runs/toy -init torch/good.pth", code: 2, offender: "-init cannot be changed with -resume", advice: "leave it out"},
 	{args: "train -init torch/good.pth -net ncsnv2", code: 1, offender: "torch/good.pth holds network ncsn", advice: "leave -net out", prepare: torchFiles},
 	{args: "export", code: 2, offender: "no RUN given", advice: "expected a run folder"},

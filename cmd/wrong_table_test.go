@@ -279,6 +279,7 @@ var wrongCalls = []wrong{
 	{args: "train -resume runs/emptied", code: 1, offender: "runs/emptied/checkpoints/step-0000004.safetensors", advice: "step-0000002"},
 	{args: "train -resume runs/header", code: 1, offender: "runs/header/checkpoints/step-0000004.safetensors", advice: "step-0000002"},
 	{args: "train -resume runs/edited", code: 1, offender: "differ in network.hidden", advice: "put the checkpoint's value back"},
+	{args: "train -resume runs/added", code: 1, offender: "differ in sampling.sampler (none and langevin)", advice: "put the checkpoint's value back"},
 	{args: "train -resume runs/misspelt", code: 1, offender: `runs/misspelt/config.yaml: unknown key "bacth"`, advice: "did you mean batch?"},
 	{args: "train -resume runs/nonsense", code: 1, offender: "runs/nonsense/config.yaml: batch is -4", advice: "mend it"},
 	{args: "sample runs/cut", code: 1, offender: "runs/cut/checkpoints/step-0000004.safetensors", advice: "earlier checkpoint"},

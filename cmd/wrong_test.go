@@ -505,6 +505,7 @@ func furnish(dir string) error {
 		"edited":   {"hidden: 4", "hidden: 5"},
 		"misspelt": {"batch:", "bacth:"},
 		"nonsense": {"batch: 4", "batch: -4"},
+		"added":    {"  denoise:", "  sampler: langevin\n  denoise:"},
 	} {
 		if err := os.CopyFS(at("runs/"+name), os.DirFS(at("runs/toy"))); err != nil {
 			return err

@@ -68,8 +68,16 @@ func (c *Config) Differs(d *Config) string {
 	for _, f := range fields {
 		x, y := reflect.ValueOf(c).Elem().FieldByIndex(f.index), reflect.ValueOf(d).Elem().FieldByIndex(f.index)
 		if f.resume == "fixed" && !reflect.DeepEqual(x.Interface(), y.Interface()) {
-			return fmt.Sprintf("%s (%v and %v)", f.key, x.Interface(), y.Interface())
+			return fmt.Sprintf("%s (%s and %s)", f.key, shown(x), shown(y))
 		}
 	}
 	return ""
+}
+
+// shown writes a setting's value for a sentence.
+func shown(v reflect.Value) string {
+	if text := fmt.Sprint(v.Interface()); text != "" {
+		return text
+	}
+	return "none"
 }

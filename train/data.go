@@ -88,8 +88,12 @@ func (c *Config) split(set *dataset.Set, events Events) (*Splits, *dataset.Set, 
 		return s, set, nil
 	}
 	if 2*c.HeldOut >= set.N {
-		return nil, nil, setting.Errorf("held-out", "is %d: expected less than half of the %d images; 0 keeps "+
-			"none", c.HeldOut, set.N)
+		what := "images"
+		if !c.Network.TakesImages() {
+			what = "rows"
+		}
+		return nil, nil, setting.Errorf("held-out", "is %d: expected less than half of the %d %s; `held-out` 0 keeps "+
+			"none", c.HeldOut, set.N, what)
 	}
 	train, held := set.Split(c.Seed, c.HeldOut)
 	s.Train, s.HeldOut = &train.Data, &held.Data

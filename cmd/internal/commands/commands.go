@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 
 	"sigmaz/cmd/internal/benchcmd"
@@ -128,7 +129,11 @@ func choose(b versioncmd.Build, args []string, standard string) (c *cli.Command,
 		case len(rest) == 0 || rest[0] == help.name || slices.Contains(own, undashed(rest[0])):
 			return top, nil, flag.ErrHelp
 		case len(rest) > 1:
-			return usage("%d arguments of help (%q): expected one command", len(rest), rest)
+			quoted := make([]string, len(rest))
+			for i, word := range rest {
+				quoted[i] = strconv.Quote(word)
+			}
+			return usage("%d arguments of help (%s): expected one command", len(rest), strings.Join(quoted, ", "))
 		}
 		word, rest = rest[0], []string{"-h"}
 	}

@@ -292,6 +292,10 @@ func (f *flags) checkResume() error {
 	if len(refused) == 0 {
 		return nil
 	}
-	return cli.Usagef("%s cannot be changed with -resume, which goes on with the stored configuration: leave it out, "+
-		"or start a new run with -config RUN/config.yaml", strings.Join(refused, ", "))
+	it := "it"
+	if len(refused) > 1 {
+		it = "them"
+	}
+	return cli.Usagef("%s cannot be changed with -resume, which goes on with the stored configuration: leave %s out, "+
+		"or start a new run with -config RUN/config.yaml", strings.Join(refused, ", "), it)
 }

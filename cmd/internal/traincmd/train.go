@@ -22,6 +22,7 @@ import (
 	"sigmaz/cmd/internal/progress"
 	"sigmaz/internal/memory"
 	"sigmaz/internal/picture"
+	"sigmaz/internal/setting"
 	"sigmaz/kernels"
 	"sigmaz/model"
 	"sigmaz/sample"
@@ -100,7 +101,7 @@ func begin(ctx context.Context, f *flags, s cli.Streams, out io.Writer) error {
 	warnLock(lock, out)
 	display := progress.New(out)
 	defer display.Close()
-	data, err := c.Resolve(ctx, display.Event, epsilon)
+	data, err := f.resolve(ctx, c, display)
 	if err == nil {
 		err = c.ChoosePrecision(f.device.GPU)
 	}
@@ -113,6 +114,17 @@ func begin(ctx context.Context, f *flags, s cli.Streams, out io.Writer) error {
 		lock.Discard() // nothing, once there is anything in the folder
 	}
 	return err
+}
+
+// resolve reads the data and settles what depends on it. A setting that does not go with the data is named by its flag,
+// if that was given.
+func (f *flags) resolve(ctx context.Context, c *train.Config, display *progress.Display) (*train.Splits, error) {
+	data, err := c.Resolve(ctx, display.Event, epsilon)
+	var bad *setting.Error
+	if errors.As(err, &bad) && f.Given(bad.Key) && err.Error() == bad.Error() {
+		return nil, fmt.Errorf("-%w", err)
+	}
+	return data, err
 }
 
 // noData is the error for data that neither the flag names nor is where the preset or the configuration says.
@@ -177,7 +189,7 @@ func resume(ctx context.Context, f *flags, s cli.Streams, out io.Writer) error {
 	}
 	display := progress.New(out)
 	defer display.Close()
-	data, err := c.Resolve(ctx, display.Event, epsilon)
+	data, err := f.resolve(ctx, c, display)
 	if err == nil {
 		err = c.ChoosePrecision(f.device.GPU)
 	}
@@ -485,7 +497,7 @@ func dryRun(ctx context.Context, f *flags, b kernels.Backend, c *train.Config, p
 	} else {
 		display := progress.New(out)
 		defer display.Close()
-		data, err = c.Resolve(ctx, display.Event, epsilon)
+		data, err = f.resolve(ctx, c, display)
 	}
 	if err == nil {
 		err = c.ChoosePrecision(f.device.GPU)
