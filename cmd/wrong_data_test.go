@@ -193,6 +193,7 @@ var wrongData = []wrong{
 	{args: "train -data pictures/good/a.png,tables/good.csv", code: 1, offender: "tables/good.csv: expected pictures", advice: "files of one kind"},
 	{args: "train -data pictures/good,pictures/nowhere", code: 1, offender: "pictures/nowhere", advice: "check the path"},
 	{args: "train -data pictures/good", code: 1, offender: "held-out is 64", advice: "-held-out 0 keeps none"},
+	{args: "train -data glyphs,toy:moons", code: 1, offender: "glyphs: expected files between the commas", advice: "give it alone"},
 	{args: "train -data tables/good.csv", code: 1, offender: "held-out is 64", advice: "rows; -held-out 0 keeps none"},
 	{args: "train -data pictures/good -held-out 9", code: 1, offender: "-held-out is 9", advice: "-held-out 0 keeps none"},
 	{args: "train -data pictures/good -cache bad/text.txt", code: 1, offender: "cache is bad/text.txt", advice: "choose another, or none"},

@@ -250,6 +250,7 @@ func TestOpenBadFiles(t *testing.T) {
 		{"toy misspelt", nil, "toy:swisroll", `toy:swisroll: expected one of swissroll, checkerboard, gaussians, moons, found "swisroll"; did you mean "toy:swissroll"?`},
 		{"toy unknown", nil, "toy:x", `toy:x: expected one of swissroll, checkerboard, gaussians, moons, found "x"; choose one of them`},
 		{"toy without toy", nil, "moons", `moons: expected a file, a folder or one of glyphs, toy:swissroll, toy:checkerboard, toy:gaussians, toy:moons, found nothing of that name; did you mean "toy:moons"?`},
+		{"made data in a list", nil, "glyphs,toy:moons", "glyphs: expected files between the commas, found data that is made: give it alone, or a file of that name as ./glyphs"},
 		{"home", nil, "~/pictures", `~/pictures: expected a file, a folder or one of glyphs, toy:swissroll, toy:checkerboard, toy:gaussians, toy:moons, found nothing of that name; the shell puts the home folder for ~ only where a word begins: write $HOME, or the whole path`},
 		{"glyphs misspelt", nil, "Glyph", `Glyph: expected a file, a folder or one of glyphs, toy:swissroll, toy:checkerboard, toy:gaussians, toy:moons, found nothing of that name; did you mean "glyphs"?`},
 	}

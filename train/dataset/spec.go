@@ -96,6 +96,10 @@ func MadeSpecs() []string {
 // nothingThere is the error for a path where nothing is. It suggests the nearest specification of made data, since
 // that may be what was meant.
 func nothingThere(path string) error {
+	if slices.Contains(MadeSpecs(), path) { // as one of several: alone it is no path
+		return fmt.Errorf("%s: expected files between the commas, found data that is made: give it alone, or a file of "+
+			"that name as ./%[1]s", path)
+	}
 	hint := "check the path"
 	if near := nearest.Word(path, MadeSpecs()); near != "" {
 		hint = fmt.Sprintf("did you mean %q?", near)

@@ -385,9 +385,9 @@ func draw(ctx context.Context, o *options, streams cli.Streams) error {
 	p.StartSampling(batches * j.work())
 	film := newFilm(j, s)
 	start := time.Now()
-	done, finished := 0, 0 // evaluations, in all and of the batches before
+	done, finished, most := 0, 0, 0 // evaluations: in all, of the batches before, and the most of a batch
 	x, err := s.Draw(ctx, j.n, func(b preview.Batch) error {
-		done = finished + b.NFE
+		done, most = finished+b.NFE, max(most, b.NFE)
 		p.Sampled(b.First/batch*j.work() + j.worked(b))
 		if b.Last {
 			finished = done
@@ -404,8 +404,12 @@ func draw(ctx context.Context, o *options, streams cli.Streams) error {
 	}
 	interrupted := err != nil
 	took := time.Since(start)
-	fmt.Fprintf(stdout, "%s in %s, %.3g evaluations a second\n", count(drawn, "sample"), took.Round(10*time.Millisecond),
+	fmt.Fprintf(stdout, "%s in %s, %.3g evaluations a second", count(drawn, "sample"), took.Round(10*time.Millisecond),
 		float64(done*batch)/took.Seconds())
+	if j.plan.Adaptive() {
+		fmt.Fprintf(stdout, ", up to %d a sample", most)
+	}
+	fmt.Fprintln(stdout)
 	if err := j.write(s, x, film, stdout, stderr); err != nil {
 		return err
 	}

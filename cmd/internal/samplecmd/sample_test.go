@@ -283,6 +283,7 @@ func TestSamplers(t *testing.T) {
 		"pc -corrector-steps 0":                                "no corrector = 3 evaluations",
 		"euler -churn 4 -churn-min 0.6 -schedule geometric":    "35 noise levels (geometric), churn 4 = 35 evaluations",
 		"rk45 -tolerance 1e-3 -denoise=false":                  "by rk45: tolerance 0.001; sigma",
+		"rk45 -tolerance 1e-2":                                 " a sample\n",
 		"langevin -T 2":                                        "3 levels x T 2 + 1 = 7 evaluations",
 		"dpm++-sde -nfe 9 -schedule karras -rho 5 -eta 0.5 -v": "mlp sees sigma",
 	} {
