@@ -221,7 +221,11 @@ func learn(ctx context.Context, c *train.Config, data *train.Splits, b kernels.B
 		return err
 	}
 	if c.Precision != "" {
-		fmt.Fprintf(out, "compute  convolutions in %s\n", c.Precision)
+		info, err := model.Describe(c.Network)
+		if err != nil {
+			return err
+		}
+		fmt.Fprintf(out, "compute  %s\n", precisionText(c.Precision, info.TensorMACs > 0))
 	}
 	fmt.Fprintf(out, "ladder   %s\n", ladderText(c, sigmas))
 	average := "no moving average of the weights"
@@ -305,6 +309,14 @@ func profile(to cli.Output, s cli.Streams) (stop func() error, err error) {
 		pprof.StopCPUProfile()
 		return to.Write(s, func(w io.Writer) error { _, err := b.WriteTo(w); return err })
 	}, nil
+}
+
+// precisionText says what a precision other than float32 is used for: convolutions for tensor cores, if there are any.
+func precisionText(p kernels.Precision, used bool) string {
+	if !used {
+		return fmt.Sprintf("float32: no convolution has channels in multiples of 32, so -precision %s changes nothing", p)
+	}
+	return fmt.Sprintf("convolutions in %s", p)
 }
 
 // trainerWords returns the memory in four-byte words that training with a configuration takes.

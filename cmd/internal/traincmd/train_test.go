@@ -545,3 +545,13 @@ func TestDataCountsFromWhereTheRunStarted(t *testing.T) {
 		}
 	}
 }
+
+// A precision that no convolution of the network can have is said to change nothing.
+func TestPrecisionText(t *testing.T) {
+	if s := precisionText("bf16", true); s != "convolutions in bf16" {
+		t.Errorf("used: %q", s)
+	}
+	if s := precisionText("bf16", false); !strings.HasPrefix(s, "float32: ") || !strings.Contains(s, "-precision bf16 changes nothing") {
+		t.Errorf("not used: %q", s)
+	}
+}
