@@ -7,6 +7,7 @@ import (
 	"bytes"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 )
 
@@ -27,6 +28,10 @@ func torchFiles(t *testing.T, dir string) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	// The rate of Adam in the pickle, a float64 behind its key: at 0, as a schedule may leave it.
+	zero := bytes.Clone(legacy)
+	key := bytes.Index(zero, []byte("X\x02\x00\x00\x00lr"))
+	clear(zero[key+bytes.IndexByte(zero[key:], 'G')+1:][:8])
 	var evil bytes.Buffer
 	w := zip.NewWriter(&evil)
 	e, err := w.CreateHeader(&zip.FileHeader{Name: "a/data.pkl", Method: zip.Store})
@@ -42,7 +47,7 @@ func torchFiles(t *testing.T, dir string) {
 		t.Fatal(err)
 	}
 	for name, b := range map[string][]byte{"good.pth": good, "cut.pth": good[:len(good)/2],
-		"cut-legacy.pth": legacy[:len(legacy)-1], "evil.pth": evil.Bytes(),
+		"cut-legacy.pth": legacy[:len(legacy)-1], "evil.pth": evil.Bytes(), "zero.pth": zero,
 		"sgd.pth": sgd, "x.npy": []byte("\x93NUMPY\x01\x00\x76\x00" + "{'descr': '<f4', 'fortran_order': False, 'shape': (2, 2)}"), "text.npy": []byte("0.5, 0.5\n")} {
 		if err := os.WriteFile(filepath.Join(dir, "torch", name), b, 0o666); err != nil {
 			t.Fatal(err)
@@ -66,6 +71,7 @@ var wrongPyTorch = []wrong{
 	{args: "train -init torch/evil.pth", code: 1, offender: "torch/evil.pth holds an object of posix.system", advice: "save its state_dict() instead", prepare: torchFiles},
 	{args: "train -init torch/none.pth", code: 1, offender: "torch/none.pth", advice: "expected a run folder", prepare: torchFiles},
 	{args: "train -continue torch/sgd.pth", code: 1, offender: "torch/sgd.pth", advice: "with -init", prepare: torchFiles},
+	{args: "train -continue torch/zero.pth", code: 1, offender: "torch/zero.pth was saved with Adam's learning rate at 0", advice: "give -lr", prepare: torchFiles},
 	{args: "train -continue torch/good.pth -init torch/good.pth", code: 2, offender: "-init and -continue", advice: "expected one", prepare: torchFiles},
 	{args: "train -resume runs/toy -init torch/good.pth -batch 4", code: 2, offender: "-batch, -init cannot be changed with -resume", advice: "leave them out"},
 	{args: "train -resume runs/toy -init torch/good.pth", code: 2, offender: "-init cannot be changed with -resume", advice: "leave it out"},
@@ -80,4 +86,14 @@ var wrongPyTorch = []wrong{
 	{args: "score runs/toy -input torch/text.npy -level 0 -o s.npy", code: 1, offender: "torch/text.npy is no NPY array", advice: "numpy.save", prepare: torchFiles},
 	{args: "score -checkpoint runs/toy -input torch/x.npy -levle 0 -o s.npy", code: 2, offender: "unknown flag -levle", advice: "did you mean -level?"},
 	{args: "score runs/toy -input torch -level 0 -o s.npy", code: 1, offender: "torch is a folder", advice: "expected an NPY array", prepare: torchFiles},
+}
+
+// A learning rate that is given takes the place of one of 0 in the file.
+func TestRateInPlaceOfZero(t *testing.T) {
+	dir := world(t)
+	torchFiles(t, dir)
+	out := must(t, dir, "train", "-continue", "torch/zero.pth", "-lr", "0.003", "-steps", "9", "-dry-run")
+	if !strings.Contains(out, "lr: 0.003\n") {
+		t.Errorf("the rate is not the one given:\n%s", out)
+	}
 }

@@ -15,3 +15,6 @@ func ToFloat32(h uint16) float32 {
 	}
 	return math.Float32frombits(sign | (e+127-15)<<23 | m<<13)
 }
+
+// FromBFloat16 converts a bfloat16, the upper half of a float32, exactly.
+func FromBFloat16(v uint16) float32 { return math.Float32frombits(uint32(v) << 16) }

@@ -268,7 +268,7 @@ func decode[V Value](dst []V, b []byte, t DType, o binary.ByteOrder) {
 		case "float16":
 			dst[i] = V(float16.ToFloat32(o.Uint16(p)))
 		case "bfloat16":
-			dst[i] = V(math.Float32frombits(uint32(o.Uint16(p)) << 16))
+			dst[i] = V(float16.FromBFloat16(o.Uint16(p)))
 		case "int64":
 			dst[i] = V(int64(o.Uint64(p)))
 		case "int32":

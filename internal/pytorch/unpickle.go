@@ -315,15 +315,11 @@ func (u *unpickler) do(op byte) error {
 		return malformed("it asks for a value that it did not store")
 
 	case 'c': // GLOBAL
-		module, err := u.line()
+		class, err := u.class()
 		if err != nil {
 			return err
 		}
-		name, err := u.line()
-		if err != nil {
-			return err
-		}
-		return u.push(global(module + "." + name))
+		return u.push(class)
 	case 0x93: // STACK_GLOBAL
 		name, err := u.pop()
 		if err != nil {
@@ -374,11 +370,7 @@ func (u *unpickler) do(op byte) error {
 		}
 		return u.push(v)
 	case 'i': // INST: the class on two lines, its arguments above the mark
-		module, err := u.line()
-		if err != nil {
-			return err
-		}
-		name, err := u.line()
+		class, err := u.class()
 		if err != nil {
 			return err
 		}
@@ -386,7 +378,7 @@ func (u *unpickler) do(op byte) error {
 		if err != nil {
 			return err
 		}
-		return u.push(opaque(global(module+"."+name), args))
+		return u.push(opaque(class, args))
 	case 'o': // OBJ: the class and its arguments above the mark
 		items, err := u.toMark()
 		if err != nil {
@@ -482,6 +474,16 @@ func (u *unpickler) line() (string, error) {
 		}
 		b.WriteByte(c)
 	}
+}
+
+// class reads the name of a class or function on two lines: its module, and its name there.
+func (u *unpickler) class() (global, error) {
+	module, err := u.line()
+	if err != nil {
+		return "", err
+	}
+	name, err := u.line()
+	return global(module + "." + name), err
 }
 
 // place reads the number of a place in the memo: little-endian in the given width, or as digits on a line if the

@@ -395,16 +395,17 @@ func (w *Weights) addMoments(a *AdamState, states *pytorch.Dict, groups []any, n
 // read reads Adam's settings from a group of its parameters. Those that are not there are listed; one that is no
 // number is an error.
 func (a *AdamState) read(group *pytorch.Dict) error {
-	a.Absent = nil
-	betas := []*float64{&a.Beta1, &a.Beta2}
-	for key, to := range map[string][]*float64{"lr": {&a.LR}, "betas": betas, "eps": {&a.Eps}} {
-		v, ok := group.Get(key)
+	for _, s := range []struct {
+		key string
+		to  []*float64
+	}{{"lr", []*float64{&a.LR}}, {"betas", []*float64{&a.Beta1, &a.Beta2}}, {"eps", []*float64{&a.Eps}}} {
+		v, ok := group.Get(s.key)
 		if !ok {
-			a.Absent = append(a.Absent, key)
+			a.Absent = append(a.Absent, s.key)
 			continue
 		}
 		values := []any{v}
-		if key == "betas" {
+		if s.key == "betas" {
 			switch v := v.(type) {
 			case pytorch.Tuple:
 				values = v
@@ -412,16 +413,15 @@ func (a *AdamState) read(group *pytorch.Dict) error {
 				values = v.Items
 			}
 		}
-		if len(values) != len(to) {
-			return fmt.Errorf("its optimiser has %d %s: expected %d", len(values), key, len(to))
+		if len(values) != len(s.to) {
+			return fmt.Errorf("its optimiser has %d %s: expected %d", len(values), s.key, len(s.to))
 		}
 		for i, v := range values {
-			if *to[i], ok = number(v); !ok {
-				return fmt.Errorf("its optimiser has %s as %s: expected a number", pytorch.Kind(v), key)
+			if *s.to[i], ok = number(v); !ok {
+				return fmt.Errorf("its optimiser has %s as %s: expected a number", pytorch.Kind(v), s.key)
 			}
 		}
 	}
-	slices.Sort(a.Absent)
 	for _, key := range []string{"amsgrad", "maximize", "weight_decay"} {
 		v, _ := group.Get(key)
 		if n, ok := number(v); v == true || ok && n != 0 {

@@ -240,7 +240,7 @@ func (h *header) tensor(r io.ReaderAt, w io.Writer, i tensorInfo, chunk []byte) 
 	case safetensors.F16:
 		t, err = decodeHalf(in, i, chunk, float16.ToFloat32)
 	case safetensors.BF16:
-		t, err = decodeHalf(in, i, chunk, func(b uint16) float32 { return math.Float32frombits(uint32(b) << 16) })
+		t, err = decodeHalf(in, i, chunk, float16.FromBFloat16)
 	default:
 		err = fmt.Errorf("it is %s: expected numbers with a fraction", dtypeNames[i.dtype])
 	}
@@ -252,36 +252,25 @@ func (h *header) tensor(r io.ReaderAt, w io.Writer, i tensorInfo, chunk []byte) 
 
 // decodeHalf reads the values of one tensor of 16-bit numbers through chunk, and widens them.
 func decodeHalf(r io.Reader, i tensorInfo, chunk []byte, widen func(uint16) float32) (*tensor.Dense, error) {
-	bits, err := decodeValues[uint16](r, i, chunk)
-	if err != nil {
-		return nil, err
-	}
-	values := make([]float32, i.count)
-	for k, b := range bits {
-		values[k] = widen(b)
-	}
-	return newDense(values, i.shape), nil
+	return decodeValues(r, i, chunk, func(dst []float32, b []byte) error {
+		for k := range dst {
+			dst[k] = widen(binary.LittleEndian.Uint16(b[2*k:]))
+		}
+		return nil
+	})
 }
 
 // decode reads the values of one tensor through chunk.
 func decode[V float32 | float64 | int64](r io.Reader, i tensorInfo, chunk []byte) (*tensor.Dense, error) {
-	values, err := decodeValues[V](r, i, chunk)
-	if err != nil {
-		return nil, err
-	}
-	return newDense(values, i.shape), nil
+	return decodeValues(r, i, chunk, func(dst []V, b []byte) error {
+		_, err := binary.Decode(b, binary.LittleEndian, dst)
+		return err
+	})
 }
 
-// newDense returns values as a tensor of that shape.
-func newDense[V float32 | float64 | int64](values []V, shape []int) *tensor.Dense {
-	if len(shape) == 0 {
-		return tensor.New(tensor.FromScalar(values[0]))
-	}
-	return tensor.New(tensor.WithShape(shape...), tensor.WithBacking(values))
-}
-
-// decodeValues reads the values of one tensor through chunk.
-func decodeValues[V float32 | float64 | int64 | uint16](r io.Reader, i tensorInfo, chunk []byte) ([]V, error) {
+// decodeValues reads the values of one tensor through chunk, whose bytes convert makes values of.
+func decodeValues[V float32 | float64 | int64](r io.Reader, i tensorInfo, chunk []byte,
+	convert func(dst []V, b []byte) error) (*tensor.Dense, error) {
 	values := make([]V, i.count)
 	size := int(i.dtype.Size())
 	for done := 0; done < i.count; {
@@ -289,12 +278,15 @@ func decodeValues[V float32 | float64 | int64 | uint16](r io.Reader, i tensorInf
 		if _, err := io.ReadFull(r, chunk[:m*size]); err != nil {
 			return nil, err
 		}
-		if _, err := binary.Decode(chunk[:m*size], binary.LittleEndian, values[done:done+m]); err != nil {
+		if err := convert(values[done:done+m], chunk[:m*size]); err != nil {
 			return nil, err
 		}
 		done += m
 	}
-	return values, nil
+	if len(i.shape) == 0 {
+		return tensor.New(tensor.FromScalar(values[0])), nil
+	}
+	return tensor.New(tensor.WithShape(i.shape...), tensor.WithBacking(values)), nil
 }
 
 // view is one tensor as safetensors' writer asks for it.
