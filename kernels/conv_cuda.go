@@ -51,8 +51,20 @@ func (s ConvShape) tiles(l *launcher, t cudaTile, channels int) (grid gridDim, b
 	return gridDim{blocks, 1, 1}, blockDim{t.threads, 1, 1}
 }
 
-// testTile, where it is set, is the tile that tests ask for, and benchmarks (tune_cuda.go).
-var testTile *cudaTile
+// tile returns the tile of a kernel on windows like x that writes the given channels of every pixel. With wide it can read
+// 16 bytes at a time.
+func (s ConvShape) tile(l *launcher, tensorCores bool, x Buf, wide bool, channels int) cudaTile {
+	tiles := anyTiles
+	switch {
+	case l.tile != nil:
+		return *l.tile
+	case tensorCores:
+		tiles = tensorTiles[x.Element]
+	case wide:
+		tiles = wideTiles
+	}
+	return tileOf(tiles, l.multiprocessors, s.N*s.H*s.W, channels)
+}
 
 // checkElements wants the windows of weights and bias to hold what the kernels take.
 func (s ConvShape) checkElements(tensorCores bool, x, y, w, b Buf) {
@@ -121,17 +133,7 @@ func (o Conv) launch(l *launcher) { o.launchWith(l, cudaEpilogue{y: o.Y}) }
 func (o Conv) launchWith(l *launcher, e cudaEpilogue) {
 	o.check(o.X, o.Y, o.Weight, o.Bias)
 	o.checkElements(o.OnTensorCores(), o.X, o.Y, o.Weight, o.Bias)
-	tiles := anyTiles
-	switch {
-	case o.OnTensorCores():
-		tiles = tensorTiles[o.X.Element]
-	case o.Cin%4 == 0 && aligned(o.X):
-		tiles = wideTiles
-	}
-	t := tileOf(tiles, l.multiprocessors, o.N*o.H*o.W, o.Cout)
-	if testTile != nil {
-		t = *testTile
-	}
+	t := o.tile(l, o.OnTensorCores(), o.X, o.Cin%4 == 0 && aligned(o.X), o.Cout)
 	grid, block := o.tiles(l, t, o.Cout)
 	if o.OnTensorCores() && o.X.Element == BFloat16 {
 		l.bfConv(bf16Kernels[t].conv, grid, block, bfConvArgs{
@@ -170,17 +172,7 @@ func (o ConvGradInput) launch(l *launcher) { o.launchWith(l, cudaEpilogue{y: o.D
 func (o ConvGradInput) launchWith(l *launcher, e cudaEpilogue) {
 	o.check(o.DX, o.DY, o.Weight, Buf{})
 	o.checkElements(o.OnTensorCores(), o.DX, o.DY, o.Weight, Buf{})
-	tiles := anyTiles
-	switch {
-	case o.OnTensorCores():
-		tiles = tensorTiles[o.DY.Element]
-	case o.Cin%4 == 0 && o.Cout%4 == 0 && aligned(o.DY):
-		tiles = wideTiles
-	}
-	t := tileOf(tiles, l.multiprocessors, o.N*o.H*o.W, o.Cin)
-	if testTile != nil {
-		t = *testTile
-	}
+	t := o.tile(l, o.OnTensorCores(), o.DY, o.Cin%4 == 0 && o.Cout%4 == 0 && aligned(o.DY), o.Cin)
 	grid, block := o.tiles(l, t, o.Cin)
 	if o.OnTensorCores() && o.DY.Element == BFloat16 {
 		l.bfConvGradInput(bf16Kernels[t].gradInput, grid, block, bfConvGradInputArgs{
@@ -221,8 +213,8 @@ func (o ConvGradWeight) launch(l *launcher) {
 	o.check(o.X, o.DY, o.DWeight, o.DBias)
 	o.checkElements(false, o.X, o.DY, o.DWeight, o.DBias)
 	s := o.cudaSplit()
-	if testTile != nil && (tileKernels[*testTile].gradWeight.name != "" || bf16Kernels[*testTile].gradWeight.name != "") {
-		s.tile = *testTile
+	if l.tile != nil {
+		s.tile = *l.tile
 	}
 	columns := o.K * o.K * o.Cin
 	l.small((o.H*o.W+64)*o.Cin, (o.H*o.W+64)*o.Cout, (o.Cout+128)*(columns+128), s.part)

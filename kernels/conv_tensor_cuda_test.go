@@ -34,7 +34,6 @@ func tileNames(tile cudaTile) (conv, gradInput, gradWeight string) {
 // Every tile computes forward convolutions and input gradients, with the same bits.
 func TestTensorTiles(t *testing.T) {
 	b := openCUDA(t)
-	defer func() { testTile = nil }()
 	for _, g := range []ConvShape{
 		{N: 1, H: 9, W: 15, Cin: 32, Cout: 64, K: 3, Dilation: 2},
 		{N: 1, H: 5, W: 9, Cin: 32, Cout: 160, K: 1, Dilation: 1},
@@ -50,14 +49,13 @@ func TestTensorTiles(t *testing.T) {
 					continue
 				}
 				t.Run(fmt.Sprintf("%dx%dx%d-%d/%s/%d", g.H, g.W, g.Cin, g.Cout, tile.name, k%2), func(t *testing.T) {
-					testTile = &tile
 					var o operands
 					x, dy, y, dx := o.of(e, nx), o.of(e, px*g.Cout), o.of(e, px*g.Cout), o.of(e, nx)
 					o.out(k % 2) // weights need not be aligned
 					w := o.of(e, nw)
 					ops := []Op{Conv{ConvShape: g, X: x, Weight: w, Bias: o.normals(g.Cout), Y: y, Precision: p},
 						ConvGradInput{ConvShape: g, DY: dy, Weight: w, DX: dx, Precision: p}}
-					got := o.run(t, b, ops...)
+					got := o.run(t, b, inTile(tile, ops...)...)
 					for _, op := range ops {
 						Reference(op, o.mem)
 					}

@@ -278,26 +278,22 @@ func (b *cudaBackend) resident(d *Data) (_ address, err error) {
 	if err != nil {
 		return 0, err
 	}
-	all := d.U8
-	if d.F32 != nil {
-		all = bytesOf(d.F32)
-	}
-	if err = writeRows(buf, d, all, int(d.Size())/d.N); err != nil {
+	if err = writeRows(buf, d); err != nil {
 		return 0, errors.Join(err, buf.Free())
 	}
 	b.data[d] = buf
 	return address(buf.Addr()), nil
 }
 
-// writeRows copies rows of n bytes to the device, where they lie one after the other; a write takes many rows. They go
-// through memory of our own, since a mapped file may be cut short, which the driver could not say.
-func writeRows(buf *cuda.Buffer, d *Data, all []byte, n int) error {
+// writeRows copies the rows to the device, where they lie one after the other; a write takes many rows. They go through
+// memory of our own, since a mapped file may be cut short, which the driver could not say.
+func writeRows(buf *cuda.Buffer, d *Data) error {
 	const blockBytes = 16 << 20
+	n := int(d.rowSize())
 	block := make([]byte, 0, max(blockBytes, n))
 	off := int64(0)
 	for i := range d.N {
-		r := d.Row(i)
-		block = append(block, all[r*n:(r+1)*n]...)
+		block = append(block, d.raw(i)...)
 		if len(block)+n > cap(block) || i == d.N-1 {
 			if err := buf.Write(off, block); err != nil {
 				return err

@@ -92,6 +92,10 @@ var flopOfValue = map[string]int{
 	"conv_grad_weight_sum": 1,
 }
 
+// stepless lists the kernels of fused operations that take no steps: those of statistics, and of copies in words.
+var stepless = []string{"norm_sums", "norm_finish", "norm_grad_sums", "norm_grad_finish", "norm_grad_params",
+	"widen", "narrow"}
+
 // convolution is an operation that multiplies matrices.
 type convolution interface {
 	geometry() ConvShape
@@ -112,9 +116,8 @@ func (l launch) count() LaunchCount {
 	of, operands := l.op, 0 // bytes of what the steps read
 	if f, ok := of.(fused); ok {
 		of = f.cudaFinisher
-		_, norm := of.(cudaWorkspacer) // several launches, of which one takes the steps
 		for _, s := range f.steps {
-			if s.op == nil || norm && !strings.Contains(l.kernel, "_apply") {
+			if s.op == nil || slices.Contains(stepless, strings.TrimSuffix(l.kernel, "_bf16")) {
 				continue
 			}
 			operands += s.with.N * s.with.Element.Size()
@@ -129,7 +132,7 @@ func (l launch) count() LaunchCount {
 		s := op.geometry()
 		c.FLOP += 2 * s.N * int(s.MACs())
 		// A tile reads its rows of the one factor and its columns of the other, for every term of its sums.
-		tile := l.tile()
+		tile, size := l.tile()
 		terms := s.K * s.K
 		switch {
 		case strings.HasPrefix(l.kernel, "conv_grad_weight"):
@@ -139,7 +142,7 @@ func (l launch) count() LaunchCount {
 		default:
 			terms *= s.Cin
 		}
-		c.Asked = operands + 4*l.grid[0]*terms*(tile.rows+tile.cols)
+		c.Asked = operands + size*l.grid[0]*terms*(tile.rows+tile.cols)
 		factors, _ := of.Operands()
 		for _, b := range slices.Concat(factors, op.results()) {
 			c.Beside -= b.Element.Size() * b.N
@@ -148,16 +151,16 @@ func (l launch) count() LaunchCount {
 	return c
 }
 
-// tile returns the tile of a convolution's kernel.
-func (l launch) tile() cudaTile {
+// tile returns the tile of a convolution's kernel, and the bytes of a value of its factors.
+func (l launch) tile() (t cudaTile, size int) {
 	for t, k := range tileKernels {
 		if l.kernel == k.conv.name || l.kernel == k.gradInput.name || l.kernel == k.gradWeight.name {
-			return t
+			return t, Words.Size()
 		}
 	}
 	for t, k := range bf16Kernels {
 		if l.kernel == k.conv.name || l.kernel == k.gradInput.name || l.kernel == k.gradWeight.name {
-			return t
+			return t, BFloat16.Size()
 		}
 	}
 	panic("kernels: " + l.kernel + " has no tile")

@@ -24,6 +24,7 @@ type launcher struct {
 	workspace       uint64
 	// data returns the address of a data set, or that of the slots to which its rows are streamed, with their number.
 	data func(Perturb) (at address, slots int, err error)
+	tile *cudaTile // that convolutions take in place of the rule's, if there is one
 
 	launches []launch
 	err      error // the first one

@@ -200,8 +200,6 @@ func (o *operands) aligned(b Buf) Buf {
 // run compiles and runs the case. With narrow, blocks are left with all rows. It says what the memory holds afterwards
 // and which kernels there were.
 func (c *barrierCase) run(b Backend, narrow bool) (memory []float32, names []string, err error) {
-	testTile = c.tile
-	defer func() { testTile = nil }()
 	a, err := b.Alloc(len(c.mem))
 	if err != nil {
 		return nil, nil, err
@@ -209,7 +207,11 @@ func (c *barrierCase) run(b Backend, narrow bool) (memory []float32, names []str
 	if err := a.Write(Buf{Off: 0, N: len(c.mem)}, c.mem); err != nil {
 		return nil, nil, err
 	}
-	p, err := b.Compile(a, c.ops)
+	ops := c.ops
+	if c.tile != nil {
+		ops = inTile(*c.tile, ops...)
+	}
+	p, err := b.Compile(a, ops)
 	if err != nil {
 		return nil, nil, err
 	}

@@ -20,10 +20,9 @@ type tuned struct {
 
 // launch lists the operation's own launches, with the given tile in place of the rule's.
 func (o tuned) launch(l *launcher) {
-	before := testTile
-	testTile = &o.tile
+	l.tile = &o.tile
 	o.Op.(cudaOp).launch(l)
-	testTile = before
+	l.tile = nil
 }
 
 func (o tuned) cudaWorkspace() int {
@@ -101,7 +100,7 @@ func (b *cudaBackend) Choices(a Arena, op Op) ([]Choice, error) {
 	return all, nil
 }
 
-// CompileWith refuses a tile that has no kernel for the operation. Nothing else may be compiled meanwhile.
+// CompileWith refuses a tile that has no kernel for the operation.
 func (b *cudaBackend) CompileWith(a Arena, op Op, c Choice) (Program, error) {
 	if o, ok := op.(ConvGradWeight); ok {
 		o.Parts = c.Parts

@@ -1,0 +1,48 @@
+//go:build cgo && !nocuda
+
+package kernels
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+)
+
+// What an operation does with steps is counted at the kernel that takes them, and factors with the bytes that they have.
+func TestCountedSteps(t *testing.T) {
+	const n, h, w, c = 2, 16, 16, 64 // 512 pixels, 32,768 values
+	for _, e := range []Element{Words, BFloat16} {
+		at := func(i int) Buf { return Buf{Off: i * n * h * w * c, N: n * h * w * c, Element: e} }
+		precision := TF32
+		if e == BFloat16 {
+			precision = BF16
+		}
+		s := ConvShape{N: n, H: h, W: w, Cin: c, Cout: c, K: 1, Dilation: 1}
+		stats := Buf{Off: 10 * at(0).N, N: n * c}
+		counts, err := CountLaunches([]Op{
+			Conv{ConvShape: s, X: at(0), Y: at(1), Weight: Buf{Off: 9 * at(0).N, N: c * c, Element: e}, Precision: precision},
+			Add{N: n, Dst: at(2), A: at(1), B: at(3)},
+			Norm{NormShape: NormShape{n, h * w, c}, X: at(2), Y: at(4), NormStats: NormStats{Mean: stats, Rstd: stats,
+				MuHat: stats, Q: Buf{Off: 11 * at(0).N, N: n}}},
+			Activate{F: ELU, N: n, Y: at(5), X: at(4)},
+		}, 8)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var got []string
+		for _, l := range counts {
+			got = append(got, fmt.Sprintf("%s %d %d", l.Kernel, l.FLOP, l.Asked))
+		}
+		// 2 x 512 x 64 x 64 and a sum of 32,768; 8 blocks x 64 terms x (64 + 64) factors and the sum's other operand. The
+		// norm's 6 x 32,768, and 2 x 32,768 for the ELU.
+		want := map[Element]string{
+			Words: "conv_64x64_tf32 4227072 393216, norm_sums 131072 131072, norm_finish 0 2560, " +
+				"norm_apply 262144 132608",
+			BFloat16: "conv_bf16_64x64 4227072 196608, norm_sums_bf16 131072 65536, norm_finish_bf16 0 2304, " +
+				"norm_apply_bf16 262144 67072",
+		}[e]
+		if got := strings.Join(got, ", "); got != want {
+			t.Errorf("%v: %s, expected %s", e, got, want)
+		}
+	}
+}
