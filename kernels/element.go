@@ -15,6 +15,8 @@ import (
 	"reflect"
 	"slices"
 	"unsafe"
+
+	"sigmaz/internal/float16"
 )
 
 // Element is the kind of a window's values. A new kind is a line of each method here.
@@ -38,7 +40,7 @@ func (b Buf) Load(mem []float32) []float32 {
 		copy(values, b.Of(mem))
 	case BFloat16:
 		for i, v := range halves(b, mem) {
-			values[i] = FromBFloat16(v)
+			values[i] = float16.FromBFloat16(v)
 		}
 	}
 	return values
@@ -70,9 +72,6 @@ func ToBFloat16(v float32) uint16 {
 	}
 	return uint16((bits + 0x7fff + bits>>16&1) >> 16)
 }
-
-// FromBFloat16 is exact.
-func FromBFloat16(v uint16) float32 { return math.Float32frombits(uint32(v) << 16) }
 
 // Moved returns an operation whose windows, absent ones excepted, are those that f returns for them. Windows are
 // exported fields.

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"sigmaz/internal/float16"
 	"sigmaz/kernels"
 )
 
@@ -28,7 +29,7 @@ func TestBFloat16(t *testing.T) {
 		if got := kernels.ToBFloat16(c.value); got != c.bits {
 			t.Errorf("%x becomes %x, expected %x", math.Float32bits(c.value), got, c.bits)
 		}
-		back := kernels.FromBFloat16(c.bits)
+		back := float16.FromBFloat16(c.bits)
 		if again := kernels.ToBFloat16(back); again != c.bits {
 			t.Errorf("%x is %g, which becomes %x", c.bits, back, again)
 		}
