@@ -72,9 +72,9 @@ var kernelList = []kernel{
 	{"conv_tensor", "conv_grad_weight_bf16_128x128", "u64 u64 u64 u64 u64 u64 u64 u32 u32 u32 u32 u32 u32"},
 	{"conv_tensor", "conv_grad_weight_bf16_64x64", "u64 u64 u64 u64 u64 u64 u64 u32 u32 u32 u32 u32 u32"},
 	{"conv_tensor", "conv_grad_weight_bf16_32x128", "u64 u64 u64 u64 u64 u64 u64 u32 u32 u32 u32 u32 u32"},
-	{"loss", "loss", "u64 u64 u64 u64 u64 u32 u32"},
+	{"loss", "loss", "u64 u64 u64 u64 u64 u64 u32 u32"},
 	{"loss", "loss_mean", "u64 u64 u32"},
-	{"loss", "loss_grad", "u64 u64 u64 u64 u64 u64 u32 u32"},
+	{"loss", "loss_grad", "u64 u64 u64 u64 u64 u64 u64 u32 u32"},
 	{"loss", "record", "u64 u64 u64 u64 u32 u32"},
 	{"norm", "norm_sums", "u64 u64 u32 u32 u32 u32 u32"},
 	{"norm", "norm_sums_bf16", "u64 u64 u32 u32 u32 u32 u32"},
@@ -88,7 +88,7 @@ var kernelList = []kernel{
 	{"norm", "norm_grad_apply", "u64 u64 u64 u64 u64 u32 u32 u32 u32 u32 u64 u64 u64 u64 u32"},
 	{"norm", "norm_grad_apply_bf16", "u64 u64 u64 u64 u64 u32 u32 u32 u32 u32 u64 u64 u64 u64 u32"},
 	{"norm", "norm_grad_params", "u64 u64 u64 u64 u64 u32 u32 u32 u32"},
-	{"perturb", "perturb", "u64 u64 u64 u64 u64 u64 u64 u64 u64 u64 u32 u32 u32 u32 u32 u32 u32 u32 u32 u32 u32 u32 u32"},
+	{"perturb", "perturb", "u64 u64 u64 u64 u64 u64 u64 u64 u64 u64 u32 u32 u32 u32 u32 u32 u32 u32 u32 u32 u32 u32 u32 u32 u32 u64 u64"},
 	{"pool", "maxpool5", "u64 u64 u64 u32 u32 u32 u32 u32"},
 	{"pool", "maxpool5_bf16", "u64 u64 u64 u32 u32 u32 u32 u32"},
 	{"pool", "maxpool5_grad", "u64 u64 u64 u32 u32 u32 u32 u32 u64 u64 u64 u64 u32"},
@@ -552,6 +552,7 @@ type lossArgs struct {
 	z      pointer // const float *
 	sigma  pointer // const float *
 	power  uint64
+	sd     uint64
 	rows   int
 	d      int
 }
@@ -563,6 +564,7 @@ func (l *launcher) loss(grid gridDim, block blockDim, a lossArgs) {
 		Ptr(l.read("loss", "z", Words, a.z)).
 		Ptr(l.read("loss", "sigma", Words, a.sigma)).
 		U64(a.power).
+		U64(a.sd).
 		I32(l.int32("loss", "rows", a.rows)).
 		I32(l.int32("loss", "d", a.d)))
 }
@@ -589,6 +591,7 @@ type lossGradArgs struct {
 	sigma pointer // const float *
 	dmean pointer // const float *
 	power uint64
+	sd    uint64
 	rows  int
 	d     int
 }
@@ -601,6 +604,7 @@ func (l *launcher) lossGrad(grid gridDim, block blockDim, a lossGradArgs) {
 		Ptr(l.read("loss_grad", "sigma", Words, a.sigma)).
 		Ptr(l.read("loss_grad", "dmean", Words, a.dmean)).
 		U64(a.power).
+		U64(a.sd).
 		I32(l.int32("loss_grad", "rows", a.rows)).
 		I32(l.int32("loss_grad", "d", a.d)))
 }
@@ -881,6 +885,10 @@ type perturbArgs struct {
 	levelsPerStep int
 	stratified    int
 	every         int
+	density       int
+	normal        int
+	shift         uint64
+	scale         uint64
 }
 
 func (l *launcher) perturb(grid gridDim, block blockDim, a perturbArgs) {
@@ -907,7 +915,11 @@ func (l *launcher) perturb(grid gridDim, block blockDim, a perturbArgs) {
 		I32(l.int32("perturb", "rescale", a.rescale)).
 		I32(l.int32("perturb", "levels_per_step", a.levelsPerStep)).
 		I32(l.int32("perturb", "stratified", a.stratified)).
-		I32(l.int32("perturb", "every", a.every)))
+		I32(l.int32("perturb", "every", a.every)).
+		I32(l.int32("perturb", "density", a.density)).
+		I32(l.int32("perturb", "normal", a.normal)).
+		U64(a.shift).
+		U64(a.scale))
 }
 
 // maxpool5Args has the parameters of kernel maxpool5.

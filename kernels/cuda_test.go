@@ -122,7 +122,7 @@ func TestFusedNetworksCUDA(t *testing.T) {
 	} {
 		for _, precision := range kernels.Precisions {
 			t.Run(fmt.Sprint(c.Net, c.NGF, precision), func(t *testing.T) {
-				net, err := model.Build(c, 3, model.Gradients, 2)
+				net, err := model.Build(c, 3, model.Gradients, kernels.Weight{Power: 2})
 				if err != nil {
 					t.Fatal(err)
 				}

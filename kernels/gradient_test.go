@@ -160,13 +160,13 @@ func divSigmaGradients() []gradientCheck {
 }
 
 func lossGradients() (list []gradientCheck) {
-	for _, power := range []float64{2, 1.5} {
+	for _, w := range []kernels.Weight{{Power: 2}, {Power: 1.5}, {Power: 2, SD: 0.25}} {
 		var m memory
 		f := kernels.Loss{N: 4, S: m.normals(40), Z: m.normals(40), Sigma: m.positive(4),
-			Mean: m.normals(1), PerRow: m.normals(4), Power: power}
+			Mean: m.normals(1), PerRow: m.normals(4), Weight: w}
 		b := kernels.LossGrad{N: 4, S: f.S, Z: f.Z, Sigma: f.Sigma,
-			DMean: m.normals(1), DS: m.normals(40), Power: power}
-		list = append(list, gradientCheck{name: fmt.Sprintf("loss %g", power),
+			DMean: m.normals(1), DS: m.normals(40), Weight: w}
+		list = append(list, gradientCheck{name: fmt.Sprintf("loss %v", w),
 			forward: f, backward: []kernels.Op{b}, mem: m.words, y: f.Mean, dy: b.DMean, inputs: []input{{f.S, b.DS}}})
 	}
 	return list

@@ -1,15 +1,25 @@
 // The denoising score matching loss, partner of loss.go:
 //
-//	loss       per_row_n = 1/2 sigma_n^p sum over values of (s + z / sigma_n)^2
+//	loss       per_row_n = 1/2 lambda(sigma_n) sum over values of (s + z / sigma_n)^2
 //	loss_mean  mean = mean over rows of per_row, summed in their order
-//	loss_grad  ds_n = dmean / N sigma_n^p (s + z / sigma_n)          (ds may be s or z)
+//	loss_grad  ds_n = dmean / N lambda(sigma_n) (s + z / sigma_n)          (ds may be s or z)
 //	record     ring[step mod slots] = per_row, level
 //
-// power is a double by its bits.
+// lambda(sigma) = sigma^power (1 + (sigma/sd)^2), without the second factor where sd is 0; both are doubles by their bits.
 #include "common.cuh"
 
+__device__ __forceinline__ double weight(float sigma, u64 power, u64 sd)
+{
+    double lambda = pow((double)sigma, float64(power));
+    if (sd) {
+        double t = sigma / float64(sd);
+        lambda *= 1 + t * t;
+    }
+    return lambda;
+}
+
 // One block of 2^k threads, at most 256, for a row.
-extern "C" __global__ void loss(float *per_row, const float *s, const float *z, const float *sigma, u64 power, int rows, int d)
+extern "C" __global__ void loss(float *per_row, const float *s, const float *z, const float *sigma, u64 power, u64 sd, int rows, int d)
 {
     __shared__ double sums[256];
     for (int n = blockIdx.x; n < rows; n += gridDim.x) {
@@ -30,7 +40,7 @@ extern "C" __global__ void loss(float *per_row, const float *s, const float *z, 
             if ((int)threadIdx.x < half) sums[threadIdx.x] += sums[threadIdx.x + half];
             __syncthreads();
         }
-        if (threadIdx.x == 0) per_row[n] = (float)(0.5 * pow((double)sigma[n], float64(power)) * sums[0]);
+        if (threadIdx.x == 0) per_row[n] = (float)(0.5 * weight(sigma[n], power, sd) * sums[0]);
         __syncthreads();
     }
 }
@@ -55,7 +65,7 @@ extern "C" __global__ void loss_mean(float *mean, const float *per_row, int rows
 struct RowScale { float inv, k; };
 
 // A block has up to 256 rows.
-extern "C" __global__ void loss_grad(float *ds, const float *s, const float *z, const float *sigma, const float *dmean, u64 power, int rows, int d)
+extern "C" __global__ void loss_grad(float *ds, const float *s, const float *z, const float *sigma, const float *dmean, u64 power, u64 sd, int rows, int d)
 {
     __shared__ RowScale shared[256];
     // All threads of the block go round together: they meet at the barriers.
@@ -64,7 +74,7 @@ extern "C" __global__ void loss_grad(float *ds, const float *s, const float *z, 
         if (threadIdx.x == 0 && n < rows) {
             RowScale r;
             r.inv = __fdiv_rn(1.0f, sigma[n]);
-            r.k = (float)((double)*dmean / rows * pow((double)sigma[n], float64(power)));
+            r.k = (float)((double)*dmean / rows * weight(sigma[n], power, sd));
             shared[threadIdx.y] = r;
         }
         __syncthreads();

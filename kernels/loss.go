@@ -1,15 +1,28 @@
 // The denoising score matching loss (Vincent 2011; Song and Ermon 2019, equations 5 and 6), D values a row:
 //
-//	loss_n = 1/2 sigma_n^p sum over values of (s + z / sigma_n)^2        loss = mean over rows of loss_n
+//	loss_n = 1/2 lambda(sigma_n) sum over values of (s + z / sigma_n)^2        loss = mean over rows of loss_n
 //
-// z / sigma is minus the score of the perturbation q(x~ | x) at x~ = x + sigma z. With p = 2 the loss is
+// z / sigma is minus the score of the perturbation q(x~ | x) at x~ = x + sigma z. With lambda = sigma^2 the loss is
 // 1/2 |sigma s + z|^2, about D/2 for a network that knows nothing. Its gradient, for a gradient g of the mean:
 //
-//	ds_n = g / N sigma_n^p (s + z / sigma_n)
+//	ds_n = g / N lambda(sigma_n) (s + z / sigma_n)
 
 package kernels
 
 import "math"
+
+// Weight is lambda(sigma) = sigma^Power (1 + (sigma/SD)^2), without the second factor where SD is 0. With Power 2 and SD
+// the deviation of the data it is the weight of Karras et al. 2022: (sigma^2 + SD^2) / SD^2 on |sigma s + z|^2.
+type Weight struct{ Power, SD float64 }
+
+// At returns lambda(sigma).
+func (w Weight) At(sigma float64) float64 {
+	lambda := math.Pow(sigma, w.Power)
+	if w.SD != 0 {
+		lambda *= 1 + (sigma/w.SD)*(sigma/w.SD)
+	}
+	return lambda
+}
 
 // Loss writes the loss of every row and their mean.
 type Loss struct {
@@ -18,7 +31,7 @@ type Loss struct {
 	PerRow Buf // (N)
 	S, Z   Buf // (N, D)
 	Sigma  Buf // (N)
-	Power  float64
+	Weight Weight
 }
 
 func (o Loss) Name() string { return "loss" }
@@ -45,7 +58,7 @@ func (o Loss) rows(mem []float32, lo, hi int, sumSquares func(s, z []float32, in
 	for n := lo; n < hi; n++ {
 		sigma := o.Sigma.Of(mem)[n]
 		sum := sumSquares(row(mem, o.S, o.N, n), row(mem, o.Z, o.N, n), 1/sigma)
-		o.PerRow.Of(mem)[n] = float32(0.5 * math.Pow(float64(sigma), o.Power) * sum)
+		o.PerRow.Of(mem)[n] = float32(0.5 * o.Weight.At(float64(sigma)) * sum)
 	}
 }
 
@@ -60,12 +73,12 @@ func (o Loss) mean(mem []float32) {
 
 // LossGrad writes the gradient with respect to the score, given the gradient of the mean. DS may be S or Z.
 type LossGrad struct {
-	N     int
-	DS    Buf // (N, D)
-	S, Z  Buf // (N, D)
-	Sigma Buf // (N)
-	DMean Buf // (1)
-	Power float64
+	N      int
+	DS     Buf // (N, D)
+	S, Z   Buf // (N, D)
+	Sigma  Buf // (N)
+	DMean  Buf // (1)
+	Weight Weight
 }
 
 func (o LossGrad) Name() string { return "loss_grad" }
@@ -87,7 +100,7 @@ func (o LossGrad) rows(mem []float32, lo, hi int, scaledSum func(ds, s, z []floa
 	g := float64(o.DMean.Of(mem)[0]) / float64(o.N)
 	for n := lo; n < hi; n++ {
 		sigma := o.Sigma.Of(mem)[n]
-		k := float32(g * math.Pow(float64(sigma), o.Power))
+		k := float32(g * o.Weight.At(float64(sigma)))
 		scaledSum(row(mem, o.DS, o.N, n), row(mem, o.S, o.N, n), row(mem, o.Z, o.N, n), 1/sigma, k)
 	}
 }

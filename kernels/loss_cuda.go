@@ -10,7 +10,8 @@ func (o Loss) launch(l *launcher) {
 	d := o.S.N / o.N
 	l.small(d)
 	l.loss(gridDim{o.N, 1, 1}, blockDim{min(256, powerOf2(ceil(d, 4))), 1, 1}, lossArgs{
-		perRow: o.PerRow, s: o.S, z: o.Z, sigma: o.Sigma, power: math.Float64bits(o.Power), rows: o.N, d: d,
+		perRow: o.PerRow, s: o.S, z: o.Z, sigma: o.Sigma, power: math.Float64bits(o.Weight.Power), sd: math.Float64bits(o.Weight.SD),
+		rows: o.N, d: d,
 	})
 	l.lossMean(gridDim{1, 1, 1}, blockDim{min(256, powerOf2(o.N)), 1, 1}, lossMeanArgs{
 		mean: o.Mean, perRow: o.PerRow, rows: o.N,
@@ -22,7 +23,8 @@ func (o LossGrad) launch(l *launcher) {
 	l.small(d)
 	grid, block := byRow(o.N, d, 4)
 	l.lossGrad(grid, block, lossGradArgs{
-		ds: o.DS, s: o.S, z: o.Z, sigma: o.Sigma, dmean: o.DMean, power: math.Float64bits(o.Power), rows: o.N, d: d,
+		ds: o.DS, s: o.S, z: o.Z, sigma: o.Sigma, dmean: o.DMean, power: math.Float64bits(o.Weight.Power), sd: math.Float64bits(o.Weight.SD),
+		rows: o.N, d: d,
 	})
 }
 

@@ -1,8 +1,8 @@
 // The perturbation, partner of perturb.go: from the data set in device memory to the network's input in one pass,
 //
-//	x~ = x + sigma_i z,   z ~ N(0, I)
+//	x~ = x + sigma z,   z ~ N(0, I)
 //
-// Row r of step k is sample q = k*N + r. What a row needs once (image, level, flip) is drawn by one thread of the row and
+// Row r of step k is sample q = k*N + r. What a row needs once (image, level or sigma, flip) is drawn by one thread of the row and
 // handed to the others; pixels and normals are drawn where they are used.
 #include "common.cuh"
 
@@ -31,20 +31,89 @@ __device__ u64 permutation(u64 seed, u64 rows, int half, u64 q)
     return i;
 }
 
-// draw_level is the level of row r.
-__device__ int draw_level(u64 seed, u64 step, u64 q, int r, int rows, int levels, int levels_per_step, int stratified)
+// Draw is what the noise of a row is drawn with: word / 2^32 is uniform in [0, 1), and the row is draw j of k.
+struct Draw {
+    u64 word, j, k;
+};
+
+// draw_of is the draw of row r.
+__device__ Draw draw_of(u64 seed, u64 step, u64 q, int r, int rows, int levels_per_step)
 {
-    u64 k = rows, j = r, n = q;
+    Draw d = {0, (u64)r, (u64)rows};
+    u64 n = q;
     u32 element = 0;
     if (levels_per_step > 0) {
-        k = levels_per_step;
-        j = r % levels_per_step;
+        d.k = levels_per_step;
+        d.j = r % levels_per_step;
         n = step;
-        element = (u32)j;
+        element = (u32)d.j;
     }
-    u64 u = random_block(seed, PURPOSE_LEVEL, n, element / 4).v[element % 4]; // u / 2^32 is uniform in [0, 1)
-    if (stratified) return (int)((u64)levels * ((j << 32) + u) / k >> 32);    // floor(L (j + u/2^32) / K), in integers
-    return (int)((u64)levels * u >> 32);
+    d.word = random_block(seed, PURPOSE_LEVEL, n, element / 4).v[element % 4];
+    return d;
+}
+
+// level_of is the level of a draw.
+__device__ int level_of(Draw d, int levels, int stratified)
+{
+    if (stratified) return (int)((u64)levels * ((d.j << 32) + d.word) / d.k >> 32); // floor(L (j + u) / K), in integers
+    return (int)((u64)levels * d.word >> 32);
+}
+
+// then is a step of Horner's scheme.
+__device__ __forceinline__ double then(double p, double x, double c) { return __dadd_rn(__dmul_rn(p, x), c); }
+
+// ln is ln x of x in (0, 1), see density.go.
+__device__ double ln(double x)
+{
+    u64 bits = (u64)__double_as_longlong(x);
+    double e = (double)((int)(bits >> 52) - 1022);
+    double m = float64((bits & (((u64)1 << 52) - 1)) | (u64)1022 << 52);
+    if (m < 0.70710678118654752440) {
+        m = __dadd_rn(m, m);
+        e = __dadd_rn(e, -1.0);
+    }
+    double s = __ddiv_rn(__dadd_rn(m, -1.0), __dadd_rn(m, 1.0)), t = __dmul_rn(s, s);
+    double p = then(then(then(2.0 / 15, t, 2.0 / 13), t, 2.0 / 11), t, 2.0 / 9);
+    p = then(then(then(then(p, t, 2.0 / 7), t, 2.0 / 5), t, 2.0 / 3), t, 2.0);
+    return __dadd_rn(__dmul_rn(p, s), __dmul_rn(e, 0.693147180559945309417));
+}
+
+// exp_of is e^x of |x| < 700.
+__device__ double exp_of(double x)
+{
+    double k = floor(__dadd_rn(__dmul_rn(x, 1.44269504088896340736), 0.5));
+    double r = __dadd_rn(__dadd_rn(x, -__dmul_rn(k, 6.93147180369123816490e-01)), -__dmul_rn(k, 1.90821492927058770002e-10));
+    double p = then(then(then(1.0 / 3628800, r, 1.0 / 362880), r, 1.0 / 40320), r, 1.0 / 5040);
+    p = then(then(then(p, r, 1.0 / 720), r, 1.0 / 120), r, 1.0 / 24);
+    p = then(then(then(then(p, r, 1.0 / 6), r, 0.5), r, 1.0), r, 1.0);
+    return __dmul_rn(p, float64((u64)(1023 + (int)k) << 52));
+}
+
+// normal_quantile is the quantile of the normal distribution at u.
+__device__ double normal_quantile(double u)
+{
+    double q = __dadd_rn(u, -0.5);
+    if (fabs(q) <= 0.425) {
+        double r = __dadd_rn(0.180625, -__dmul_rn(q, q));
+        double above = then(then(then(59.109374720, r, 159.29113202), r, 50.434271938), r, 3.3871327179);
+        double below = then(then(then(67.187563600, r, 78.757757664), r, 17.895169469), r, 1.0);
+        return __ddiv_rn(__dmul_rn(q, above), below);
+    }
+    double tail = q < 0 ? u : __dadd_rn(1.0, -u);
+    double r = __dadd_rn(__dsqrt_rn(-ln(tail)), -1.6);
+    double above = then(then(then(0.17023821103, r, 1.3067284816), r, 2.7568153900), r, 1.4234372777);
+    double below = then(then(0.12021132975, r, 0.73700164250), r, 1.0);
+    double z = __ddiv_rn(above, below);
+    return q < 0 ? -z : z;
+}
+
+// sigma_of is the sigma of a draw by a density: e^(shift + scale q(u)), u = (w + 1/2) / 2^32.
+__device__ float sigma_of(Draw d, int stratified, int normal, double shift, double scale)
+{
+    u32 w = stratified ? (u32)(((d.j << 32) + d.word) / d.k) : (u32)d.word;
+    double q = __dmul_rn(__dadd_rn((double)w, 0.5), 2.3283064365386962890625e-10);
+    if (normal) q = normal_quantile(q);
+    return __double2float_rn(exp_of(__dadd_rn(shift, __dmul_rn(scale, q))));
 }
 
 // byte_at is the byte of element i of an image, mirrored left to right with flip.
@@ -58,10 +127,12 @@ __device__ __forceinline__ unsigned char byte_at(const unsigned char *src, int i
 }
 
 // A block has up to 256 rows. u8 or f32 is the data set of data_rows rows, half the bits of its permutation. Or, with
-// slots, the host has chosen the rows and copied those of step k to slot k mod slots of u8 or f32, in their order.
+// slots, the host has chosen the rows and copied those of step k to slot k mod slots of u8 or f32, in their order. With
+// density, which is never with every, sigma is drawn by it and level is its bits; shift and scale are doubles by their bits.
 extern "C" __global__ void perturb(float *x_tilde, float *z, float *sigma, u32 *level, const float *ladder, const u32 *state,
     const unsigned char *u8, const float *f32, u64 seed, u64 data_rows, int half, int slots, int rows, int d, int w, int c,
-    int levels, int flip, int dequantize, int rescale, int levels_per_step, int stratified, int every)
+    int levels, int flip, int dequantize, int rescale, int levels_per_step, int stratified, int every, int density, int normal,
+    u64 shift, u64 scale)
 {
     __shared__ Row shared[256];
     u64 step = step_of(state);
@@ -71,22 +142,24 @@ extern "C" __global__ void perturb(float *x_tilde, float *z, float *sigma, u32 *
         u64 q = step * (u64)rows + (u64)n;
         if (threadIdx.x == 0 && n < rows) {
             Row row;
-            int l;
+            int l = 0;
             if (every) {
                 l = (int)(q % (u64)levels);
                 row.flip = 0;
             } else {
-                l = draw_level(seed, step, q, n, rows, levels, levels_per_step, stratified);
+                Draw drawn = draw_of(seed, step, q, n, rows, levels_per_step);
+                if (density) row.sigma = sigma_of(drawn, stratified, normal, float64(shift), float64(scale));
+                else l = level_of(drawn, levels, stratified);
                 row.flip = flip && random_block(seed, PURPOSE_FLIP, q, 0).v[0] >> 31;
             }
             if (slots) row.image = step % (u64)slots * (u64)rows + (u64)n;
             else if (every) row.image = q / (u64)levels % data_rows;
             else row.image = permutation(seed, data_rows, half, q);
-            row.sigma = ladder[l];
+            if (!density) row.sigma = ladder[l];
             shared[threadIdx.y] = row;
             if (blockIdx.x == 0) {
                 sigma[n] = row.sigma;
-                level[n] = (u32)l;
+                level[n] = density ? __float_as_uint(row.sigma) : (u32)l;
             }
         }
         __syncthreads();

@@ -1,12 +1,13 @@
 // The perturbation, one launch from the data set to the network's input:
 //
-//	x~ = x + sigma_i z,   z ~ N(0, I),   i a random level
+//	x~ = x + sigma z,   z ~ N(0, I),   sigma that of a random level i, or drawn by a density
 //
 // (Song and Ermon 2019, equation 5.) Row r of step k is sample q = k*N + r of the run. Everything random about it is a
 // function of (seed, q), or of (seed, k) where the rows of a step share a draw:
 //
 //	image      permutation of epoch q / rows at q mod rows (keyed Feistel network)
 //	level      floor(L u), u uniform; K levels a step with LevelsPerStep; stratified: floor(L (j + u) / K) for draw j
+//	sigma      that of the level; with a density its quantile at u, stratified: at (j + u)/K for draw j (density.go)
 //	flip       one bit
 //	pixel      byte/255, or with uniform dequantisation (byte + u)/256; rescaled to [-1, 1], twice that less 1
 //	z          normals of (PurposeNoise, q)
@@ -14,6 +15,7 @@
 package kernels
 
 import (
+	"math"
 	"math/bits"
 
 	"sigmaz/kernels/internal/philox"
@@ -36,8 +38,10 @@ type Perturb struct {
 	Rescale    bool // images in [-1, 1]: 2x - 1
 	// LevelsPerStep is the number K of levels drawn each step; row r gets draw r mod K. 0: one for each row (K = N).
 	LevelsPerStep int
-	// Stratified draws one level from each of K equal parts of the ladder.
+	// Stratified draws one level from each of K equal parts of the ladder, or of the density.
 	Stratified bool
+	// Density draws sigma instead of a level, where there is one. Level is then sigma by its bits, for [Record].
+	Density Density
 
 	// Streamed leaves the data set with the host: a device with memory of its own gets the rows of each step as they are
 	// needed, instead of all rows once. The bits are the same.
@@ -58,9 +62,9 @@ func (o Perturb) RefRows(mem []float32, lo, hi int) {
 	step := stepOf(mem, o.State)
 	for r := lo; r < hi; r++ {
 		d := o.draw(step, r)
-		sigma := o.Ladder.Of(mem)[d.level]
+		sigma := o.sigma(mem, d)
 		o.Sigma.Of(mem)[r] = sigma
-		SetWord(mem, o.Level, r, uint32(d.level))
+		SetWord(mem, o.Level, r, o.levelWord(d))
 		x, z := row(mem, o.XTilde, o.N, r), row(mem, o.Z, o.N, r)
 		o.pixels(x, d)
 		o.rescale(x)
@@ -86,7 +90,8 @@ func (o Perturb) rescale(x []float32) {
 
 // draw is what is drawn for a row.
 type draw struct {
-	q            uint64 // sample
+	q            uint64  // sample
+	sigma        float32 // with a density
 	level, image int
 	flip         bool
 	noise        Stream
@@ -101,9 +106,39 @@ func (o Perturb) draw(step uint64, r int) draw {
 		return draw{q: q, level: int(q % levels), image: int(q / levels % rows), noise: noise}
 	}
 	s, element := o.levelStream(step, r)
-	return draw{q: q, level: o.level(r, s.Word(element)), image: Permutation(o.Seed, uint64(o.Data.N), q),
+	d := draw{q: q, image: Permutation(o.Seed, uint64(o.Data.N), q),
 		flip: o.Flip && o.flipStream(q).Word(0)>>31 == 1, noise: Stream{o.Seed, PurposeNoise, q}}
+	o.drawNoise(&d, r, s.Word(element))
+	return d
 }
+
+// drawNoise turns a random word into the level of row r, or into its sigma.
+func (o Perturb) drawNoise(d *draw, r int, word uint32) {
+	if o.byDensity() {
+		d.sigma = o.Density.Sigma(o.stratum(r, word))
+	} else {
+		d.level = o.level(r, word)
+	}
+}
+
+// sigma returns the noise of what was drawn.
+func (o Perturb) sigma(mem []float32, d draw) float32 {
+	if o.byDensity() {
+		return d.sigma
+	}
+	return o.Ladder.Of(mem)[d.level]
+}
+
+// levelWord returns what stands for the level of what was drawn.
+func (o Perturb) levelWord(d draw) uint32 {
+	if o.byDensity() {
+		return math.Float32bits(d.sigma)
+	}
+	return uint32(d.level)
+}
+
+// byDensity says whether sigma is drawn by the density, not from the ladder.
+func (o Perturb) byDensity() bool { return o.Density != Density{} && !o.Every }
 
 func (o Perturb) flipStream(q uint64) Stream { return Stream{o.Seed, PurposeFlip, q} }
 
@@ -121,12 +156,27 @@ func (o Perturb) level(r int, word uint32) int {
 	if !o.Stratified {
 		return int(levels * u >> 32)
 	}
-	j, k := r, o.N
-	if o.LevelsPerStep > 0 {
-		j, k = r%o.LevelsPerStep, o.LevelsPerStep
-	}
+	j, k := o.strata(r)
 	// floor(L (j + u) / K), in integers
-	return int(levels * (uint64(j)<<32 + u) / uint64(k) >> 32)
+	return int(levels * (j<<32 + u) / k >> 32)
+}
+
+// stratum turns a random word into one of the row's own part of all words where draws are stratified:
+// floor((j 2^32 + word) / K).
+func (o Perturb) stratum(r int, word uint32) uint32 {
+	if !o.Stratified {
+		return word
+	}
+	j, k := o.strata(r)
+	return uint32((j<<32 + uint64(word)) / k)
+}
+
+// strata returns which draw of a step row r gets, and how many there are.
+func (o Perturb) strata(r int) (j, k uint64) {
+	if o.LevelsPerStep > 0 {
+		return uint64(r % o.LevelsPerStep), uint64(o.LevelsPerStep)
+	}
+	return uint64(r), uint64(o.N)
 }
 
 // pixels writes a row of the data to x.

@@ -27,8 +27,8 @@ func (o Perturb) rows(mem []float32, step uint64, lo, hi int, mirrored []byte) {
 	o.drawRows(draws, step, lo)
 	for i, d := range draws {
 		r := lo + i
-		o.Sigma.Of(mem)[r] = o.Ladder.Of(mem)[d.level]
-		SetWord(mem, o.Level, r, uint32(d.level))
+		o.Sigma.Of(mem)[r] = o.sigma(mem, d)
+		SetWord(mem, o.Level, r, o.levelWord(d))
 		x := row(mem, o.XTilde, o.N, r)
 		o.fastPixels(x, d, mirrored)
 		if o.Rescale && o.Data.F32 == nil {
@@ -75,7 +75,8 @@ func (o Perturb) drawRows(draws []draw, step uint64, lo int) {
 	for i := range draws {
 		_, element := o.levelStream(step, lo+i)
 		q := first + uint64(i)
-		draws[i] = draw{q: q, level: o.level(lo+i, words[i][element%4]), noise: Stream{o.Seed, PurposeNoise, q}}
+		draws[i] = draw{q: q, noise: Stream{o.Seed, PurposeNoise, q}}
+		o.drawNoise(&draws[i], lo+i, words[i][element%4])
 	}
 	if o.Flip && o.Data.U8 != nil {
 		for i := range draws {

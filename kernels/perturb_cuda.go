@@ -4,6 +4,8 @@
 
 package kernels
 
+import "math"
+
 func (o Perturb) launch(l *launcher) {
 	data, slots, err := l.data(o)
 	if err != nil {
@@ -27,5 +29,7 @@ func (o Perturb) launch(l *launcher) {
 		rows: o.N, d: d, w: o.Data.W, c: o.Data.C, levels: o.Ladder.N,
 		flip: flag(o.Flip), dequantize: flag(o.Dequantize), rescale: flag(o.Rescale),
 		levelsPerStep: o.LevelsPerStep, stratified: flag(o.Stratified), every: flag(o.Every),
+		density: flag(o.byDensity()), normal: flag(o.Density.Normal),
+		shift: math.Float64bits(o.Density.Shift), scale: math.Float64bits(o.Density.Scale),
 	})
 }

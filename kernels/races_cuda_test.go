@@ -139,8 +139,8 @@ func barrierCases() []*barrierCase {
 			sigma.Of(c.mem)[i] = 1 + float32(i)/rows
 		}
 		mean := c.out(1)
-		return []Op{Loss{N: rows, S: s, Z: z, Sigma: sigma, Mean: mean, PerRow: c.out(rows), Power: 2},
-			LossGrad{N: rows, S: s, Z: z, Sigma: sigma, DMean: mean, DS: c.out(rows * d), Power: 2}}
+		return []Op{Loss{N: rows, S: s, Z: z, Sigma: sigma, Mean: mean, PerRow: c.out(rows), Weight: Weight{Power: 2}},
+			LossGrad{N: rows, S: s, Z: z, Sigma: sigma, DMean: mean, DS: c.out(rows * d), Weight: Weight{Power: 2}}}
 	})
 	add("perturb", func(c *barrierCase) []Op {
 		const rows = 70

@@ -9,6 +9,7 @@ import (
 	"gorgonia.org/gorgonia"
 	"gorgonia.org/tensor"
 
+	"sigmaz/kernels"
 	"sigmaz/model/graph"
 )
 
@@ -34,18 +35,17 @@ const (
 	Gradients           // and its gradient for every parameter
 )
 
-// Build builds the graph for batches of the given size. power is the exponent p of the loss weight sigma^p, see
-// [graph.Loss].
-func Build(c Config, batch int, objective Objective, power float64) (net *Network, err error) {
+// Build builds the graph for batches of the given size. weight is that of the loss, see [graph.Loss].
+func Build(c Config, batch int, objective Objective, weight kernels.Weight) (net *Network, err error) {
 	err = graph.Build(func() (err error) {
-		net, err = build(c, batch, objective, power)
+		net, err = build(c, batch, objective, weight)
 		return err
 	})
 	return net, err
 }
 
 // build builds while no other graph is built.
-func build(c Config, batch int, objective Objective, power float64) (net *Network, err error) {
+func build(c Config, batch int, objective Objective, weight kernels.Weight) (net *Network, err error) {
 	params, err := c.Params()
 	if err != nil {
 		return nil, err
@@ -85,7 +85,7 @@ func build(c Config, batch int, objective Objective, power float64) (net *Networ
 		return net, nil
 	}
 	net.Z = net.input("z", shape)
-	net.Loss = b.node(graph.Loss{Power: power}, "loss", net.Score, net.Z, net.Sigma)
+	net.Loss = b.node(graph.Loss{Weight: weight}, "loss", net.Score, net.Z, net.Sigma)
 	if objective == LossOnly {
 		return net, nil
 	}

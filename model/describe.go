@@ -23,7 +23,7 @@ type Info struct {
 
 // Describe counts a network's parameters and work.
 func Describe(c Config) (Info, error) {
-	net, err := Build(c, 1, ScoreOnly, 0)
+	net, err := Build(c, 1, ScoreOnly, kernels.Weight{})
 	if err != nil {
 		return Info{}, err
 	}

@@ -52,7 +52,7 @@ func TestThreeFormsOfTheLossAgree(t *testing.T) {
 			p.Ladder.Of(mem)[0] = sigma32
 			p.Ref(mem)
 			loss := kernels.Loss{N: n, S: take(n * d), Z: p.Z, Sigma: p.Sigma, Mean: take(1), PerRow: take(n),
-				Power: power}
+				Weight: kernels.Weight{Power: power}}
 			x, score := p.XTilde.Of(mem), loss.S.Of(mem)
 			c := 1 / (s*s + sigma*sigma)
 			for name, f := range map[string]func(){

@@ -8,6 +8,8 @@ import (
 	"os"
 	"strings"
 	"testing"
+
+	"sigmaz/kernels"
 )
 
 // The published networks, as a PyTorch twin lists them (testdata/golden/golden.py): every name, shape and place of
@@ -110,7 +112,7 @@ func TestBadNetworks(t *testing.T) {
 		{Config{Net: "mlp", Height: 4, Width: 4, Channels: 1, Hidden: 4, DataSD: 1}, "use `net` ncsnv2"},
 		{Config{Net: "mlp", Height: 1, Width: 1, Channels: 2, Hidden: 4}, "data_sd"},
 	} {
-		if _, err := Build(c.cfg, 2, Gradients, 2); err == nil || !strings.Contains(err.Error(), c.want) {
+		if _, err := Build(c.cfg, 2, Gradients, kernels.Weight{Power: 2}); err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%+v: error %v, expected %q", c.cfg, err, c.want)
 		}
 	}
@@ -128,7 +130,7 @@ func TestSizes(t *testing.T) {
 					t.Errorf("%s at %d x %d: error %v", net, h, w, err)
 				}
 				if want && h <= 16 {
-					if _, err := Build(c, 1, ScoreOnly, 0); err != nil {
+					if _, err := Build(c, 1, ScoreOnly, kernels.Weight{}); err != nil {
 						t.Errorf("%s at %d x %d: %v", net, h, w, err)
 					}
 				}

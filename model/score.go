@@ -85,7 +85,7 @@ func ScoreWords(b kernels.Backend, c Config, precision kernels.Precision, batch,
 
 // newScore lays out the memory of a Score and returns its size in words, without taking it.
 func newScore(b kernels.Backend, c Config, precision kernels.Precision, batch, work int) (*Score, int, error) {
-	net, err := Build(c, batch, ScoreOnly, 0)
+	net, err := Build(c, batch, ScoreOnly, kernels.Weight{})
 	if err != nil {
 		return nil, 0, err
 	}

@@ -46,7 +46,7 @@ func TestTableOfNetworks(t *testing.T) {
 		if (c.NGF == 0) == (c.Hidden == 0) || c.Uses("ngf") != (c.NGF > 0) || c.Uses("hidden") != (c.Hidden > 0) {
 			t.Errorf("%s: ngf %d and hidden %d by default: expected one of them", row.name, c.NGF, c.Hidden)
 		}
-		net, err := Build(c, 2, ScoreOnly, 0)
+		net, err := Build(c, 2, ScoreOnly, kernels.Weight{})
 		if err != nil {
 			t.Errorf("%s: %v", row.name, err)
 			continue

@@ -472,19 +472,23 @@ func (l *list) mlpInput() {
 
 func (l *list) loss() {
 	for _, m := range matrices {
-		var b builder
-		l.approximate("loss/"+m.String(), &b, kernels.Loss{N: m.rows,
-			S: b.normals(m.words()), Z: b.normals(m.words()), Sigma: b.positive(m.rows),
-			Mean: b.out(1), PerRow: b.out(m.rows), Power: 2})
+		for _, w := range []kernels.Weight{{Power: 2}, {Power: 2, SD: 0.25}} {
+			var b builder
+			l.approximate(fmt.Sprintf("loss/%v sd %g", m, w.SD), &b, kernels.Loss{N: m.rows,
+				S: b.normals(m.words()), Z: b.normals(m.words()), Sigma: b.positive(m.rows),
+				Mean: b.out(1), PerRow: b.out(m.rows), Weight: w})
+		}
 	}
 }
 
 func (l *list) lossGrad() {
 	for _, m := range matrices {
-		var b builder
-		l.approximate("loss_grad/"+m.String(), &b, kernels.LossGrad{N: m.rows,
-			S: b.normals(m.words()), Z: b.normals(m.words()), Sigma: b.positive(m.rows),
-			DMean: b.positive(1), DS: b.out(m.words()), Power: 1.5})
+		for _, w := range []kernels.Weight{{Power: 1.5}, {Power: 2, SD: 0.25}} {
+			var b builder
+			l.approximate(fmt.Sprintf("loss_grad/%v sd %g", m, w.SD), &b, kernels.LossGrad{N: m.rows,
+				S: b.normals(m.words()), Z: b.normals(m.words()), Sigma: b.positive(m.rows),
+				DMean: b.positive(1), DS: b.out(m.words()), Weight: w})
+		}
 	}
 }
 
@@ -629,6 +633,14 @@ func (l *list) perturb() {
 		{"colour", kernels.Perturb{Data: images(2, 33, 47, 3), Flip: true}},
 		{"pixel", kernels.Perturb{Data: images(5, 1, 1, 1), Flip: true, Dequantize: true}},
 		{"wide pixels", kernels.Perturb{Data: images(2, 1, 3, 31), Flip: true}},
+		{"uniform sigma", kernels.Perturb{Data: bytes, Density: kernels.Density{Shift: 2.5, Scale: -7}}},
+		{"uniform sigma, stratified", kernels.Perturb{Data: vectors, Stratified: true, Flip: true, Dequantize: true,
+			Density: kernels.Density{Shift: 2.5, Scale: -7}}},
+		{"normal sigma", kernels.Perturb{Data: bytes, Density: kernels.Density{Normal: true, Shift: -1.9, Scale: -1.2}}},
+		{"normal sigma, stratified", kernels.Perturb{Data: vectors, Stratified: true, LevelsPerStep: 3,
+			Density: kernels.Density{Normal: true, Shift: -1.9, Scale: -1.2}}},
+		{"streamed sigma", kernels.Perturb{Data: some, Streamed: true, Stratified: true,
+			Density: kernels.Density{Normal: true, Shift: -1.9, Scale: -1.2}}},
 		{"vectors of 3", kernels.Perturb{Data: vectorsOf(100, 3)}},
 		{"vectors of 17", kernels.Perturb{Data: vectorsOf(4, 17)}},
 	} {

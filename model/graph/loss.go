@@ -12,12 +12,17 @@ import (
 
 // Loss is the weighted denoising score matching loss of the score s and the noise z (N, ...) at sigma (N), a scalar:
 //
-//	1/N sum_n  1/2 sigma_n^Power |s_n + z_n/sigma_n|^2
+//	1/N sum_n  1/2 lambda(sigma_n) |s_n + z_n/sigma_n|^2
 //
 // Its hidden buffer 0 is the loss of each row (N).
-type Loss struct{ Power float64 }
+type Loss struct{ Weight kernels.Weight }
 
-func (l Loss) String() string { return fmt.Sprintf("loss sigma^%g", l.Power) }
+func (l Loss) String() string {
+	if l.Weight.SD != 0 {
+		return fmt.Sprintf("loss sigma^%g (1 + (sigma/%g)^2)", l.Weight.Power, l.Weight.SD)
+	}
+	return fmt.Sprintf("loss sigma^%g", l.Weight.Power)
+}
 
 func (l Loss) output(in shapes) (tensor.Shape, error) {
 	if !in[0].Eq(in[1]) {
@@ -31,10 +36,10 @@ func (l Loss) gradients() []gradient     { return []gradient{computed, none, non
 
 func (l Loss) forward(in shapes, w windows) []kernels.Op {
 	return []kernels.Op{kernels.Loss{N: in.rows(), Mean: w.out, PerRow: w.hidden[0], S: w.in[0], Z: w.in[1],
-		Sigma: w.in[2], Power: l.Power}}
+		Sigma: w.in[2], Weight: l.Weight}}
 }
 
 func (l Loss) backward(in shapes, w windows) []kernels.Op {
 	return []kernels.Op{kernels.LossGrad{N: in.rows(), DS: w.din[0], S: w.in[0], Z: w.in[1], Sigma: w.in[2],
-		DMean: w.dout, Power: l.Power}}
+		DMean: w.dout, Weight: l.Weight}}
 }
