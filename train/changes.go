@@ -76,6 +76,9 @@ func (c *Config) Differs(d *Config) string {
 
 // shown writes a setting's value for a sentence.
 func shown(v reflect.Value) string {
+	if v.Type() == reflect.TypeFor[*float64]() && !v.IsNil() {
+		v = v.Elem()
+	}
 	if text := fmt.Sprint(v.Interface()); text != "" {
 		return text
 	}

@@ -35,6 +35,7 @@ type Config struct {
 
 	Network model.Config `yaml:"network" resume:"fixed"`
 	Sigma   Sigma        `yaml:"sigma"`
+	Noise   model.Noise  `yaml:"noise,omitempty" resume:"fixed"` // how sigma is drawn; empty: from the ladder
 	Loss    Loss         `yaml:"loss" resume:"fixed"`
 	Adam    Adam         `yaml:"adam" resume:"fixed"`
 	EMA     EMA          `yaml:"ema" resume:"fixed"`
@@ -89,11 +90,11 @@ type Sigma struct {
 	Distances *dataset.Distances `yaml:"distances,omitempty" resume:"note"`
 }
 
-// Loss is lambda(sigma) = sigma^AnnealPower and how levels are drawn.
+// Loss is lambda(sigma) = sigma^AnnealPower of levels, and how levels are drawn. Other noise has a weight of its own.
 type Loss struct {
 	AnnealPower   float64 `yaml:"anneal_power"`    // p; 2 weighs all levels alike
 	LevelsPerStep int     `yaml:"levels_per_step"` // levels drawn each step and shared out over the batch; 0: one an image
-	Stratified    bool    `yaml:"stratified"`      // draws spread evenly over the ladder
+	Stratified    bool    `yaml:"stratified"`      // draws spread evenly over the ladder; those of a density always are
 }
 
 // Adam is the optimiser's settings.
@@ -141,6 +142,14 @@ func (c *Config) Rows() string {
 
 // Unit returns the name of the loss of zero weights, to which shown losses are compared.
 func (c *Config) Unit() string {
+	if c.Noise.Density == model.LogNormal {
+		return "zero weights'"
+	}
+	return c.HeldOutUnit()
+}
+
+// HeldOutUnit is Unit for held-out losses, which are of the levels of the ladder whatever training draws.
+func (c *Config) HeldOutUnit() string {
 	if c.Loss.AnnealPower == 2 {
 		return "D/2"
 	}

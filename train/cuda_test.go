@@ -35,8 +35,12 @@ func TestTrainingAgreesWithCPU(t *testing.T) {
 			Batch: 4, Data: images, HeldOut: images, Dequantize: true},
 		{Network: model.Config{Net: "mlp", Height: 1, Width: 1, Channels: 2, Hidden: 32, DataSD: 1}, Batch: 33,
 			Data: vectors, HeldOut: vectors, Stratified: true},
+		{Network: model.Config{Net: "mlp", Height: 1, Width: 1, Channels: 2, Hidden: 32, DataSD: 1}, Batch: 33,
+			Data: vectors, HeldOut: vectors, Stratified: true, Noise: lognormal(1)},
+		{Network: model.Config{Net: "ncsnv2", Height: 8, Width: 8, Channels: 1, NGF: 8}, Batch: 4, Data: images,
+			HeldOut: images, Stratified: true, Noise: model.Noise{Density: model.LogUniform}},
 	} {
-		t.Run(c.Network.Net, func(t *testing.T) {
+		t.Run(c.Network.Net+c.Noise.Density, func(t *testing.T) {
 			const steps, lr = 50, 1e-3
 			c.Sigmas, c.AnnealPower, c.Seed, c.Ring = model.Ladder{1, 0.5, 0.2, 0.1}, 2, 3, 10
 			c.Adam = Adam{LR: lr, Beta1: 0.9, Beta2: 0.999, Eps: 1e-8}
@@ -75,6 +79,9 @@ func TestTrainingAgreesWithCPU(t *testing.T) {
 				if fmt.Sprint(got[i].Level) != fmt.Sprint(want[i].Level) {
 					t.Fatalf("step %d: levels %v, expected %v", i, got[i].Level, want[i].Level)
 				}
+				if !sameBits(got[i].Sigma, want[i].Sigma) || c.Noise.Continuous() != (len(got[i].Sigma) == c.Batch) {
+					t.Fatalf("step %d: sigmas %v, expected %v", i, got[i].Sigma, want[i].Sigma)
+				}
 				worst = math.Max(worst, math.Abs(got[i].Mean()/want[i].Mean()-1))
 			}
 			worst = math.Max(worst, math.Abs(held/wantHeld-1))
@@ -93,6 +100,15 @@ func TestTrainingAgreesWithCPU(t *testing.T) {
 				worst, off/lr)
 		})
 	}
+}
+
+// lognormal is that noise for data of deviation sd, with its defaults.
+func lognormal(sd float64) model.Noise {
+	n := model.Noise{Density: model.LogNormal, SigmaData: sd}
+	if err := n.Complete(model.Config{}); err != nil {
+		panic(err)
+	}
+	return n
 }
 
 // Data that stays with the host gives the bits of data on the device: losses, held-out loss and all that a checkpoint
@@ -116,6 +132,10 @@ func TestStreamedTraining(t *testing.T) {
 			Batch: 3, Data: images(41), HeldOut: images(2), Flip: true, Dequantize: true},
 		"vectors": {Network: model.Config{Net: "mlp", Height: 1, Width: 1, Channels: 2, Hidden: 16, DataSD: 1}, Batch: 5,
 			Data: vectors, HeldOut: vectors, Stratified: true},
+		"lognormal": {Network: model.Config{Net: "mlp", Height: 1, Width: 1, Channels: 2, Hidden: 16, DataSD: 1}, Batch: 5,
+			Data: vectors, HeldOut: vectors, Stratified: true, Noise: lognormal(1)},
+		"loguniform": {Network: model.Config{Net: "ncsnv2", Height: 4, Width: 4, Channels: 1, NGF: 4}, Batch: 3,
+			Data: images(41), HeldOut: images(2), Stratified: true, Noise: model.Noise{Density: model.LogUniform}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			const steps = 11
@@ -157,7 +177,7 @@ func TestStreamedTraining(t *testing.T) {
 				}
 				var text strings.Builder
 				for _, r := range records[len(records)-4:] {
-					fmt.Fprintln(&text, r.Step, r.Loss, r.Level)
+					fmt.Fprintln(&text, r.Step, r.Loss, r.Level, r.Sigma)
 				}
 				state, err := tr.State()
 				if err != nil {

@@ -62,7 +62,7 @@ func newPlans(c TrainerConfig) (*plans, error) {
 	}
 	p := &plans{}
 	var err error
-	if p.net, err = model.Build(c.Network, c.Batch, model.Gradients, kernels.Weight{Power: c.AnnealPower}); err != nil {
+	if p.net, err = model.Build(c.Network, c.Batch, model.Gradients, c.Noise.Weight(c.AnnealPower)); err != nil {
 		return nil, err
 	}
 	l := &p.layout
@@ -139,7 +139,8 @@ func (p *plans) planTraining(c TrainerConfig, base int) (err error) {
 // which training uses too.
 func (p *plans) planHeldOut(c TrainerConfig) (err error) {
 	l := &p.layout
-	if p.heldOutNet, err = model.Build(c.Network, c.Batch, model.LossOnly, kernels.Weight{Power: c.AnnealPower}); err != nil {
+	weight := kernels.Weight{Power: c.AnnealPower}
+	if p.heldOutNet, err = model.Build(c.Network, c.Batch, model.LossOnly, weight); err != nil {
 		return err
 	}
 	placed := map[*gorgonia.Node]kernels.Buf{p.heldOutNet.Level: l.level}

@@ -27,45 +27,76 @@ import (
 	"sigmaz/model"
 )
 
-// lossWindow is the losses since the last line of metrics.jsonl.
+// lossWindow is the losses since the last line of metrics.jsonl. Where sigma is drawn by a density, bins of ln sigma stand
+// in place of the levels.
 type lossWindow struct {
-	lossSum    float64   // of the steps' losses
-	lossSteps  int64     // steps in it
-	levelSum   []float64 // (L) of the images' losses at each level
-	levelCount []int64   // (L) images at each level
+	lossSum    float64      // of the steps' losses
+	lossSteps  int64        // steps in it
+	levelSum   []float64    // (L) of the images' losses at each level
+	levelCount []int64      // (L) images at each level
+	sigmas     model.Ladder // (L); nil with bins
+	firstBin   int          // with bins: that of levelSum[0], see binOf
 }
 
-func newLossWindow(levels int) *lossWindow {
-	return &lossWindow{levelSum: make([]float64, levels), levelCount: make([]int64, levels)}
+func newLossWindow(n model.Noise, sigmas model.Ladder) *lossWindow {
+	w := &lossWindow{sigmas: sigmas}
+	levels := len(sigmas)
+	if n.Continuous() {
+		least, most := n.Range(sigmas)
+		w.sigmas, w.firstBin = nil, binOf(least)
+		levels = binOf(most) - w.firstBin + 1
+	}
+	w.levelSum, w.levelCount = make([]float64, levels), make([]int64, levels)
+	return w
+}
+
+// binWidth is the width of a bin in ln sigma.
+const binWidth = 0.5
+
+// binOf returns the bin of sigma: bin b is of ln sigma from b binWidth on.
+func binOf(sigma float64) int { return int(math.Floor(math.Log(sigma) / binWidth)) }
+
+// place returns where the loss of row i is added, and the row's level, -1 with bins, and sigma.
+func (w *lossWindow) place(r LossRecord, i int) (at, level int, sigma float64) {
+	if w.sigmas != nil {
+		level = int(r.Level[i])
+		return level, level, float64(w.sigmas[level])
+	}
+	sigma = float64(r.Sigma[i])
+	return min(max(binOf(sigma)-w.firstBin, 0), len(w.levelSum)-1), -1, sigma
 }
 
 // NonFiniteError is a loss that is NaN or infinite, or a number beyond it that such a step made.
 type NonFiniteError struct {
 	Step  uint64
 	What  string  // "loss", "held-out loss" or the name of a tensor
-	Level int     // noise level of the image; -1 for a tensor
-	Sigma float64 // of that level
+	Level int     // noise level of the image; -1 for a tensor, and where there are none
+	Sigma float64 // of the image; 0 for a tensor
 	Value float64
 }
 
 func (e *NonFiniteError) Error() string {
-	if e.Level < 0 {
+	switch {
+	case e.Sigma == 0:
 		return fmt.Sprintf("%s is %v after step %d", e.What, e.Value, e.Step)
+	case e.Level < 0:
+		return fmt.Sprintf("the %s is %v at step %d, sigma %.4g", e.What, e.Value, e.Step, e.Sigma)
 	}
 	return fmt.Sprintf("the %s is %v at step %d, level %d (sigma %.4g)", e.What, e.Value, e.Step, e.Level, e.Sigma)
 }
 
 // add takes in one step and returns its loss.
-func (w *lossWindow) add(r LossRecord, sigmas model.Ladder) (float64, error) {
+func (w *lossWindow) add(r LossRecord) (float64, error) {
 	sum := 0.0
 	for i, l := range r.Loss {
-		level, v := int(r.Level[i]), float64(l)
+		at, level, sigma := w.place(r, i)
+		v := float64(l)
 		if math.IsNaN(v) || math.IsInf(v, 0) {
-			return 0, &NonFiniteError{r.Step, "loss", level, float64(sigmas[level]), v}
+			return 0, &NonFiniteError{r.Step, "loss", level, sigma, v}
 		}
 		sum += v
-		w.levelSum[level] += v
-		w.levelCount[level]++
+		w.levelSum[at] += v
+		w.levelCount[at]++
 	}
 	loss := sum / float64(len(r.Loss))
 	w.lossSum += loss
@@ -144,17 +175,23 @@ func (w *lossWindow) restore(all []model.Named) (rest []model.Named, err error) 
 	return rest, err
 }
 
-// levelMeans is the loss of each level that the window met, as three columns.
+// levelMeans is the loss of each level that the window met, or of each bin, as columns.
 type levelMeans struct {
-	Level []int     `json:"level"`
-	Count []int64   `json:"count"`
-	Loss  []float64 `json:"loss"`
+	Level   []int     `json:"level,omitempty"`
+	LnSigma []float64 `json:"ln_sigma,omitempty"` // where a bin of binWidth begins
+	Count   []int64   `json:"count"`
+	Loss    []float64 `json:"loss"`
 }
 
-func (w *lossWindow) levels() (m levelMeans) {
+func (w *lossWindow) levels() *levelMeans {
+	m := &levelMeans{}
 	for i, n := range w.levelCount {
 		if n > 0 {
-			m.Level = append(m.Level, i)
+			if w.sigmas != nil {
+				m.Level = append(m.Level, i)
+			} else {
+				m.LnSigma = append(m.LnSigma, binWidth*float64(w.firstBin+i))
+			}
 			m.Count = append(m.Count, n)
 			m.Loss = append(m.Loss, w.levelSum[i]/float64(n))
 		}
@@ -165,13 +202,14 @@ func (w *lossWindow) levels() (m levelMeans) {
 // lossLine is a line of metrics.jsonl about training. End marks the line that a run adds at its last step when no line
 // was due there; it goes when the run is resumed with more steps.
 type lossLine struct {
-	Step         uint64     `json:"step"`
-	Loss         float64    `json:"loss"`
-	LossRelative float64    `json:"loss_relative"` // to the loss of zero weights, D/2 for p = 2
-	LossPerLevel levelMeans `json:"loss_per_level"`
-	ImagesPerS   float64    `json:"images_per_s"`
-	Time         string     `json:"time"`
-	End          bool       `json:"end,omitempty"`
+	Step         uint64      `json:"step"`
+	Loss         float64     `json:"loss"`
+	LossRelative float64     `json:"loss_relative"` // to the loss of zero weights, D/2 for p = 2
+	LossPerLevel *levelMeans `json:"loss_per_level,omitempty"`
+	LossPerBin   *levelMeans `json:"loss_per_bin,omitempty"` // in its place where sigma is drawn by a density
+	ImagesPerS   float64     `json:"images_per_s"`
+	Time         string      `json:"time"`
+	End          bool        `json:"end,omitempty"`
 }
 
 // evalLine is a line of metrics.jsonl about the held-out images.

@@ -72,12 +72,12 @@ func TestCutBack(t *testing.T) {
 
 func TestWindow(t *testing.T) {
 	sigmas := model.Ladder{4, 2, 1}
-	w := newLossWindow(3)
+	w := newLossWindow(model.Noise{}, sigmas)
 	for i, r := range []LossRecord{
 		{Step: 1, Loss: []float32{1, 2, 3}, Level: []uint32{0, 2, 0}},
 		{Step: 2, Loss: []float32{5, 6, 7}, Level: []uint32{2, 2, 0}},
 	} {
-		loss, err := w.add(r, sigmas)
+		loss, err := w.add(r)
 		if want := []float64{2, 6}[i]; err != nil || loss != want {
 			t.Errorf("loss of step %d is %g, error %v, expected %g", i+1, loss, err, want)
 		}
@@ -94,16 +94,16 @@ func TestWindow(t *testing.T) {
 
 	// through a checkpoint's tensors
 	stored := append([]model.Named{{Name: "param.x"}}, w.tensors()...)
-	back := newLossWindow(3)
+	back := newLossWindow(model.Noise{}, sigmas)
 	rest, err := back.restore(stored)
 	if err != nil || len(rest) != 1 || rest[0].Name != "param.x" {
 		t.Fatalf("restore left %v, error %v", rest, err)
 	}
 	check(back)
-	if _, err := newLossWindow(4).restore(stored); err == nil {
+	if _, err := newLossWindow(model.Noise{}, model.Ladder{8, 4, 2, 1}).restore(stored); err == nil {
 		t.Error("another number of levels: expected an error")
 	}
-	if _, err := newLossWindow(3).restore(nil); err == nil {
+	if _, err := newLossWindow(model.Noise{}, sigmas).restore(nil); err == nil {
 		t.Error("no tensors: expected an error")
 	}
 
@@ -111,7 +111,7 @@ func TestWindow(t *testing.T) {
 	check(back) // a copy
 	var bad *NonFiniteError
 	for _, v := range []float64{math.NaN(), math.Inf(1)} {
-		_, err = back.add(LossRecord{Step: 9, Loss: []float32{1, float32(v)}, Level: []uint32{0, 1}}, sigmas)
+		_, err = back.add(LossRecord{Step: 9, Loss: []float32{1, float32(v)}, Level: []uint32{0, 1}})
 		if !errors.As(err, &bad) || bad.Step != 9 || bad.Level != 1 || bad.Sigma != 2 {
 			t.Errorf("loss %g: error %v, expected step 9, level 1, sigma 2", v, err)
 		}

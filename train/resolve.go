@@ -154,6 +154,10 @@ func (c *Config) complete(epsilon EpsilonRule) error {
 	if err := c.Network.Validate(); err != nil {
 		return err
 	}
+	if err := c.Noise.Complete(c.Network); err != nil {
+		return err
+	}
+	c.Loss.Stratified = c.Loss.Stratified || c.Noise.Continuous()
 	ladder, err := c.Ladder()
 	if err != nil {
 		return err
@@ -178,6 +182,13 @@ func (c *Config) checkLoss(ladder model.Ladder) error {
 			return setting.Errorf("anneal-power", "is %g: with it the loss at sigma %.4g is about %.3g, and "+
 				"float32 holds it with its squares "+
 				"from %g to %g: expected a number about 2, which weighs all levels alike", p, s, loss, least, most)
+		}
+	}
+	if w := c.Noise.Weight(p); w.SD != 0 {
+		_, s := c.Noise.Range(ladder)
+		if loss := 0.5 * float64(c.Network.D()) * w.At(s) / (s * s); !(loss <= most) {
+			return setting.Errorf("sigma-data", "is %g: with it the loss at sigma %.4g is about %.3g, and float32 holds it with "+
+				"its squares up to %g: expected the deviation of the data, or a lower `P-std`", w.SD, s, loss, most)
 		}
 	}
 	return nil
@@ -238,7 +249,7 @@ func (c *Config) Trainer(s *Splits) (TrainerConfig, error) {
 	}
 	t := TrainerConfig{
 		Network: c.Network, Precision: c.Precision, Multiprocessors: c.Multiprocessors,
-		Batch: c.Batch, Sigmas: ladder, AnnealPower: c.Loss.AnnealPower,
+		Batch: c.Batch, Sigmas: ladder, Noise: c.Noise, AnnealPower: c.Loss.AnnealPower,
 		Adam:    c.Adam,
 		EMARate: c.EMA.Rate, EMAWarmup: c.EMA.Warmup, Seed: c.Seed, Flip: c.Flip, Dequantize: c.Dequantize,
 		LevelsPerStep: c.Loss.LevelsPerStep, Stratified: c.Loss.Stratified, Ring: ringSteps,

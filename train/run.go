@@ -3,7 +3,8 @@
 //
 //	mean over the batch of 0.5 sigma_i^p |s(x~, sigma_i) + z/sigma_i|^2
 //
-// after which the moving average of the weights follows. p = 2 (anneal-power) makes it 0.5 |sigma_i s + z|^2.
+// after which the moving average of the weights follows. p = 2 (anneal-power) makes it 0.5 |sigma_i s + z|^2. Where sigma
+// is drawn by a density, model/noise.go has its weight.
 
 package train
 
@@ -108,6 +109,7 @@ type run struct {
 	smooth   float64       // running mean of the loss, for Progress
 	res      Result
 	baseline float64 // loss of zero weights
+	heldOut  float64 // held-out loss of zero weights
 }
 
 // never is the step of what was not done yet.
@@ -126,9 +128,13 @@ func openRun(c *Config, s *Splits, o Options) (*run, error) {
 	tc.DataMemory = o.DataMemory
 	r.sigmas = tc.Sigmas
 	for _, s := range r.sigmas { // E 0.5 sigma^p |z/sigma|^2 = D/2 sigma^(p-2)
-		r.baseline += 0.5 * float64(c.Network.D()) * math.Pow(float64(s), c.Loss.AnnealPower-2) / float64(len(r.sigmas))
+		r.heldOut += 0.5 * float64(c.Network.D()) * math.Pow(float64(s), c.Loss.AnnealPower-2) / float64(len(r.sigmas))
 	}
-	r.window = newLossWindow(len(r.sigmas))
+	r.baseline = r.heldOut
+	if c.Noise.Continuous() {
+		r.baseline = 0.5 * float64(c.Network.D()) * c.Noise.MeanWeight()
+	}
+	r.window = newLossWindow(c.Noise, r.sigmas)
 	if r.trainer, err = NewTrainer(o.Backend, tc); err != nil {
 		return nil, err
 	}
@@ -212,7 +218,7 @@ func (r *run) readLosses() (err error) {
 		return err
 	}
 	for _, rec := range r.records {
-		loss, err := r.window.add(rec, r.sigmas)
+		loss, err := r.window.add(rec)
 		if err != nil {
 			return err
 		}
@@ -258,7 +264,12 @@ func (r *run) progress() Progress {
 // when the run is resumed with more steps.
 func (r *run) log(end bool) error {
 	line := lossLine{Step: r.step(), Loss: r.window.loss(), LossRelative: r.window.loss() / r.baseline,
-		LossPerLevel: r.window.levels(), ImagesPerS: math.Round(10*r.rate()) / 10, Time: now(), End: end}
+		ImagesPerS: math.Round(10*r.rate()) / 10, Time: now(), End: end}
+	if r.c.Noise.Continuous() {
+		line.LossPerBin = r.window.levels()
+	} else {
+		line.LossPerLevel = r.window.levels()
+	}
 	if err := r.write(line); err != nil {
 		return err
 	}
@@ -294,7 +305,7 @@ func (r *run) evaluate(ctx context.Context, end bool) error {
 	if err := r.write(line); err != nil {
 		return err
 	}
-	r.o.Events.report(HeldOut{r.step(), full, full / r.baseline, r.c.Unit()})
+	r.o.Events.report(HeldOut{r.step(), full, full / r.heldOut, r.c.HeldOutUnit()})
 	r.res.HeldOut, r.evaluatedAt = full, r.step()
 	return nil
 }

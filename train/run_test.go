@@ -60,6 +60,15 @@ func tiny(net string) (*Config, *Splits) {
 	return c, &Splits{Name: "test", Train: data(11, 0), HeldOut: data(4, 1)}
 }
 
+// withNoise makes a configuration draw sigma by a density, as it is resolved.
+func withNoise(t *testing.T, c *Config, density string) {
+	t.Helper()
+	c.Noise.Density = density
+	if err := c.complete(nil); err != nil {
+		t.Fatal(err)
+	}
+}
+
 // trial runs c in folder, or goes on with the run there, until a step at which it is stopped (0: to the end).
 func trial(t *testing.T, c *Config, d *Splits, folder string, resume bool, stopAt uint64, workers int) *Result {
 	t.Helper()
@@ -159,9 +168,13 @@ func sameBits(a, b any) bool {
 
 // A run that is stopped and goes on is the run that was never stopped.
 func TestStopAndResume(t *testing.T) {
-	for _, net := range []string{"ncsnv2", "ncsn", "mlp"} {
-		t.Run(net, func(t *testing.T) {
-			c, d := tiny(net)
+	for _, r := range []struct{ name, net, noise string }{
+		{"ncsnv2", "ncsnv2", ""}, {"ncsn", "ncsn", ""}, {"mlp", "mlp", ""},
+		{"ncsnv2 loguniform", "ncsnv2", model.LogUniform}, {"mlp lognormal", "mlp", model.LogNormal},
+	} {
+		t.Run(r.name, func(t *testing.T) {
+			c, d := tiny(r.net)
+			withNoise(t, c, r.noise)
 			whole := t.TempDir()
 			if r := trial(t, c, d, whole, false, 0, 1); r.Stopped || r.Step != 100 {
 				t.Fatalf("the unbroken run ended at %+v", r)

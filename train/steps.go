@@ -29,11 +29,13 @@ func (t *Trainer) Step() error {
 // StepsDone returns the number of optimiser steps done.
 func (t *Trainer) StepsDone() uint64 { return t.steps }
 
-// LossRecord is the loss of one step: of each row, 1/2 sigma^p |s + z/sigma|^2, with the row's level.
+// LossRecord is the loss of one step: of each row, 1/2 lambda(sigma) |s + z/sigma|^2, with the row's level, or its sigma
+// where that was drawn by a density.
 type LossRecord struct {
 	Step  uint64 // counted from 1: the number of steps done after it
 	Loss  []float32
-	Level []uint32
+	Level []uint32  // nil with a density
+	Sigma []float32 // nil without
 }
 
 // Mean returns the step's loss, summed in the order of the rows.
@@ -58,7 +60,13 @@ func (t *Trainer) Losses(dst []LossRecord) ([]LossRecord, error) {
 	for ; t.read < t.steps; t.read++ {
 		slot := int(t.read % uint64(max(1, t.c.Ring)))
 		words := ring[slot*2*n : (slot+1)*2*n : (slot+1)*2*n]
-		dst = append(dst, LossRecord{t.read + 1, words[:n:n], bitsOf(words[n:])})
+		r := LossRecord{Step: t.read + 1, Loss: words[:n:n]}
+		if t.c.Noise.Continuous() {
+			r.Sigma = words[n:]
+		} else {
+			r.Level = bitsOf(words[n:])
+		}
+		dst = append(dst, r)
 	}
 	return dst, nil
 }

@@ -24,7 +24,8 @@ type TrainerConfig struct {
 	Multiprocessors int               // see Config
 	Batch           int
 	Sigmas          model.Ladder
-	AnnealPower     float64 // p of the loss weight sigma^p
+	Noise           model.Noise // how training draws sigma; held out are the levels
+	AnnealPower     float64     // p of the levels' loss weight sigma^p
 	Adam            Adam
 	EMARate         float64 // 0: no average is kept, and samples and the held-out loss are those of the parameters
 	EMAWarmup       bool    // rate min(EMARate, (1+n)/(10+n))
@@ -145,7 +146,7 @@ func (t *Trainer) aroundStep(p *plans) (before, after []kernels.Op) {
 	c, l := &t.c, &t.layout
 	draw := t.perturb(p.net, p.train, c.Data, l.state)
 	draw.Flip, draw.Dequantize = c.Flip, c.Dequantize
-	draw.LevelsPerStep, draw.Stratified = c.LevelsPerStep, c.Stratified
+	draw.LevelsPerStep, draw.Stratified, draw.Density = c.LevelsPerStep, c.Stratified, c.Noise.DensityOf(c.Sigmas)
 	record := kernels.Record{Ring: l.ring, PerRow: p.train.Hidden(p.net.Loss, 0), Level: l.level, State: l.state}
 	return []kernels.Op{draw}, []kernels.Op{t.adam(), record, kernels.Tick{State: l.state}}
 }

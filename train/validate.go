@@ -29,6 +29,7 @@ func (c *Config) Validate() error {
 		c.validateMultiprocessors(),
 		c.validateSteps(),
 		c.Loss.validate(c.Batch),
+		c.validateNoise(),
 		c.Adam.validate(),
 		c.EMA.validate(),
 		model.CheckT(c.Sampling.T),
@@ -107,6 +108,26 @@ func (l *Loss) validate(batch int) error {
 	case l.LevelsPerStep > batch:
 		return setting.Errorf("levels-per-step", "is %d, more than the %d images of a batch: lower it or "+
 			"raise `batch`", l.LevelsPerStep, batch)
+	}
+	return nil
+}
+
+// validateNoise judges how sigma is drawn against the settings that are about the levels of the ladder.
+func (c *Config) validateNoise() error {
+	n := &c.Noise
+	if err := cmp.Or(n.Check(), n.CheckFor(c.Network)); err != nil || !n.Continuous() {
+		return err
+	}
+	switch {
+	case c.Loss.LevelsPerStep > 0:
+		return setting.Errorf("levels-per-step", "is %d, and `noise` %s draws a sigma for each image: leave it at 0",
+			c.Loss.LevelsPerStep, n.Density)
+	case c.Loss.AnnealPower != 2:
+		return setting.Errorf("anneal-power", "is %g, and `noise` %s has a weight of its own: leave it at 2",
+			c.Loss.AnnealPower, n.Density)
+	case n.Density == model.LogUniform && c.Sigma.Levels == 1:
+		return setting.Errorf("levels", "is 1, and `noise` %s draws sigma between both ends of the ladder: give 2 or more",
+			n.Density)
 	}
 	return nil
 }

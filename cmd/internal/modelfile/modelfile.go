@@ -482,7 +482,7 @@ func Prepare(c *train.Config, path string, s Start) (ours bool, err error) {
 				return false, err
 			}
 		case w.Config != "":
-			c.Adam, c.EMA, c.Seed = of.Adam, of.EMA, of.Seed
+			c.Adam, c.EMA, c.Seed, c.Noise = of.Adam, of.EMA, of.Seed, of.Noise
 			c.Precision, c.Multiprocessors = of.StoredPrecision(), of.Multiprocessors
 		}
 	}

@@ -4,6 +4,7 @@
 package traincmd
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"iter"
@@ -208,6 +209,32 @@ var groups = []struct {
 				Field:   func(c *train.Config) any { return &c.Sigma.Spacing },
 			},
 			{
+				Name: "noise", Arg: "HOW",
+				Help: "what sigma is drawn from: the levels of the ladder, or a density of ln sigma, stratified over the " +
+					"batch: loguniform over the ladder's range, lognormal with the weight of EDM",
+				Default: model.Densities()[0],
+				Known:   model.Densities(),
+				Field:   func(c *train.Config) any { return density{&c.Noise.Density} },
+			},
+			{
+				Name: "P-mean", Arg: "MEAN",
+				Help:    "of lognormal: the mean of ln sigma",
+				Default: "-1.2 + ln(sigma-data/0.5)",
+				Field:   func(c *train.Config) any { return optional{&c.Noise.PMean} },
+			},
+			{
+				Name: "P-std", Arg: "SD",
+				Help:    "of lognormal: the deviation of ln sigma",
+				Default: "1.2",
+				Field:   func(c *train.Config) any { return &c.Noise.PStd },
+			},
+			{
+				Name: "sigma-data", Arg: "SD",
+				Help:    "of lognormal: the deviation of the data, in the weight (sigma^2 + SD^2)/SD^2",
+				Default: "0.25 for images, that of the vectors",
+				Field:   func(c *train.Config) any { return &c.Noise.SigmaData },
+			},
+			{
 				Name: "anneal-power", Arg: "P",
 				Help:  "P in the weight sigma^P of each level's loss; 2 weighs all alike",
 				Field: func(c *train.Config) any { return &c.Loss.AnnealPower },
@@ -221,6 +248,10 @@ var groups = []struct {
 				Name:  "stratified",
 				Help:  "draw the levels evenly over the ladder",
 				Field: func(c *train.Config) any { return &c.Loss.Stratified },
+				Unused: func(c *train.Config) string {
+					return when(c.Noise.Continuous() && !c.Loss.Stratified,
+						"is for levels of the ladder, and draws of -noise "+c.Noise.Density+" are always stratified")
+				},
 			},
 		},
 	},
@@ -396,6 +427,40 @@ type (
 )
 
 const auto = "auto"
+
+// density is what sigma is drawn from; the ladder, the usual one, is the empty string in the configuration.
+type density struct{ to *string }
+
+func (d density) String() string { return cmp.Or(*d.to, model.LadderNoise) }
+
+func (d density) Set(text string) error {
+	if err := (cli.Choice{To: d.to, Words: model.Densities()}).Set(text); err != nil {
+		return err
+	}
+	if text == model.LadderNoise {
+		*d.to = ""
+	}
+	return nil
+}
+
+// optional is a number that need not be there.
+type optional struct{ to **float64 }
+
+func (o optional) String() string {
+	if *o.to == nil {
+		return ""
+	}
+	return cli.Text(*o.to)
+}
+
+func (o optional) Set(text string) error {
+	var v float64
+	if err := cli.Set(&v, text); err != nil {
+		return err
+	}
+	*o.to = &v
+	return nil
+}
 
 // word is one of some words with commas between; auto is the empty string in the configuration.
 type word struct {

@@ -228,6 +228,9 @@ func learn(ctx context.Context, c *train.Config, data *train.Splits, b kernels.B
 		fmt.Fprintf(out, "compute  %s\n", precisionText(c.Precision, info.TensorMACs > 0))
 	}
 	fmt.Fprintf(out, "ladder   %s\n", ladderText(c, sigmas))
+	if c.Noise.Continuous() {
+		fmt.Fprintf(out, "noise    %s\n", noiseText(c, sigmas))
+	}
 	average := "no moving average of the weights"
 	if c.EMA.Rate > 0 {
 		average = fmt.Sprintf("moving average of the weights %g%s", c.EMA.Rate,
@@ -459,6 +462,17 @@ func ladderText(c *train.Config, sigmas model.Ladder) string {
 	return text
 }
 
+// noiseText says what sigma is drawn from where that is not the ladder.
+func noiseText(c *train.Config, sigmas model.Ladder) string {
+	n := c.Noise
+	if n.Density == model.LogUniform {
+		return fmt.Sprintf("%s between both ends of the ladder, stratified over the batch", n.Density)
+	}
+	above, below := n.Outside(sigmas)
+	return fmt.Sprintf("%s, P_mean %.4g, P_std %.4g, stratified over the batch: %.2g %% of the draws above the ladder, %.2g %% "+
+		"below; weight (sigma^2 + s^2)/s^2, s = %.4g", n.Density, *n.PMean, n.PStd, 100*above, 100*below, n.SigmaData)
+}
+
 // warnMargin warns where sampling from a network that does not see sigma would run away or nearly so.
 func warnMargin(c *train.Config, sigmas model.Ladder, out io.Writer) {
 	verdict, margin := sample.JudgeStability(c.Network.SeesSigma(), sigmas, c.Sampling.T, c.Sampling.Epsilon)
@@ -576,6 +590,9 @@ func dryRun(ctx context.Context, f *flags, b kernels.Backend, c *train.Config, p
 	fmt.Fprintf(out, "\ncheckpoint  %s\n", cli.Bytes(16*float64(info.Parameters)))
 	fmt.Fprintf(out, "loss        D/2 = %g with zero weights (anneal-power 2)\n", float64(n.D())/2)
 	fmt.Fprintf(out, "ladder      %s\n", ladderText(c, sigmas))
+	if c.Noise.Continuous() {
+		fmt.Fprintf(out, "noise       %s\n", noiseText(c, sigmas))
+	}
 	if c.Network.SeesSigma() {
 		fmt.Fprintf(out, "stability   the network sees sigma: no condition on T\n")
 	} else {
