@@ -7,6 +7,7 @@
 package train
 
 import (
+	"cmp"
 	"fmt"
 
 	"gorgonia.org/gorgonia"
@@ -101,6 +102,12 @@ func (c *TrainerConfig) validate() error {
 	}
 	if len(c.Sigmas) < 1 {
 		return fmt.Errorf("the noise ladder is empty: expected at least one level")
+	}
+	if err := cmp.Or(c.Noise.Check(), c.Noise.CheckFor(c.Network)); err != nil {
+		return err
+	}
+	if c.Noise.Density == model.LogNormal && (c.Noise.PMean == nil || c.Noise.PStd == 0) {
+		return fmt.Errorf("the noise is %s without P_mean and P_std: expected both, as Noise.Complete finds them", c.Noise.Density)
 	}
 	if err := c.DataMemory.validate(); err != nil {
 		return err

@@ -224,14 +224,14 @@ var groups = []struct {
 			},
 			{
 				Name: "P-std", Arg: "SD",
-				Help:    "of lognormal: the deviation of ln sigma",
+				Help:    "of lognormal: the deviation of ln sigma; 0: the default",
 				Default: "1.2",
 				Field:   func(c *train.Config) any { return &c.Noise.PStd },
 			},
 			{
 				Name: "sigma-data", Arg: "SD",
-				Help:    "of lognormal: the deviation of the data, in the weight (sigma^2 + SD^2)/SD^2",
-				Default: "0.25 for images, that of the vectors",
+				Help:    "of lognormal: the deviation of the data, in the weight (sigma^2 + SD^2)/SD^2; 0: the default",
+				Default: "0.25 of images, 0.5 with -rescaled, that of the vectors",
 				Field:   func(c *train.Config) any { return &c.Noise.SigmaData },
 			},
 			{
