@@ -97,10 +97,14 @@ func (n Noise) CheckFor(c Config) error {
 	return nil
 }
 
-// Complete names what was left open: for lognormal the data's deviation, which networks for vectors know and which images
+// Complete names what was left open in a valid value: for lognormal the data's deviation, which networks for vectors know and which images
 // are taken to have as published, and with it P_mean and P_std. It judges what is drawn then.
 func (n *Noise) Complete(c Config) error {
-	if n.Density != LogNormal {
+	switch n.Density {
+	case LadderNoise:
+		n.Density = "" // as runs of before have it
+		return nil
+	case "", LogUniform:
 		return nil
 	}
 	if n.SigmaData == 0 {

@@ -62,8 +62,12 @@ func TestNoiseMoments(t *testing.T) {
 	}
 }
 
-// What is left open is as published, for data of any deviation.
+// What is left open is as published, for data of any deviation. The ladder by its name is the ladder.
 func TestNoiseDefaults(t *testing.T) {
+	named := Noise{Density: LadderNoise}
+	if err := named.Complete(Config{}); err != nil || named != (Noise{}) {
+		t.Errorf("the ladder is stored as %+v, error %v", named, err)
+	}
 	given := -1.0
 	for _, c := range []struct {
 		noise   Noise

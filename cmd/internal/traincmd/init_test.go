@@ -112,8 +112,15 @@ func TestInit(t *testing.T) {
 	}
 }
 
-// Going on in a new run from a checkpoint of this program gives the bits of the run that was never stopped.
+// Going on in a new run from a checkpoint of this program gives the bits of the run that was never stopped, whatever
+// its noise.
 func TestContinueOurs(t *testing.T) {
+	for _, noise := range model.Densities() {
+		t.Run(noise, func(t *testing.T) { continueOurs(t, noise) })
+	}
+}
+
+func continueOurs(t *testing.T, noise string) {
 	runs := t.TempDir()
 	must := func(args ...string) {
 		t.Helper()
@@ -121,7 +128,7 @@ func TestContinueOurs(t *testing.T) {
 			t.Fatalf("%v: exit code %d, %s", args, code, stderr)
 		}
 	}
-	must(quick(runs, "-steps", "20", "-checkpoint-every", "10", "-preview-n", "0", "-name", "whole")...)
+	must(quick(runs, "-steps", "20", "-checkpoint-every", "10", "-preview-n", "0", "-name", "whole", "-noise", noise)...)
 	must("-data", "toy:moons", "-runs", runs, "-batch", "4", "-held-out", "5", "-steps", "20", "-preview-n", "0",
 		"-name", "second",
 		"-continue", filepath.Join(runs, "whole", "checkpoints", "step-0000010.safetensors"))
@@ -134,6 +141,10 @@ func TestContinueOurs(t *testing.T) {
 	}
 	// The new run goes on like any other.
 	must("-resume", "second", "-runs", runs, "-steps", "22")
+	// Other noise is another run, with its own numbers.
+	for _, other := range model.Densities() {
+		must("-config", filepath.Join(runs, "whole", "config.yaml"), "-runs", runs, "-noise", other, "-steps", "2", "-preview-n", "0")
+	}
 }
 
 func TestInitRefused(t *testing.T) {

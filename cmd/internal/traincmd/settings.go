@@ -214,7 +214,7 @@ var groups = []struct {
 					"batch: loguniform over the ladder's range, lognormal with the weight of EDM",
 				Default: model.Densities()[0],
 				Known:   model.Densities(),
-				Field:   func(c *train.Config) any { return density{&c.Noise.Density} },
+				Field:   func(c *train.Config) any { return density{&c.Noise} },
 			},
 			{
 				Name: "P-mean", Arg: "MEAN",
@@ -428,17 +428,23 @@ type (
 
 const auto = "auto"
 
-// density is what sigma is drawn from; the ladder, the usual one, is the empty string in the configuration.
-type density struct{ to *string }
+// density is what sigma is drawn from; the ladder, the usual one, is the empty string in the configuration. Another one
+// leaves what a configuration says about its own behind.
+type density struct{ of *model.Noise }
 
-func (d density) String() string { return cmp.Or(*d.to, model.LadderNoise) }
+func (d density) String() string { return cmp.Or(d.of.Density, model.LadderNoise) }
 
 func (d density) Set(text string) error {
-	if err := (cli.Choice{To: d.to, Words: model.Densities()}).Set(text); err != nil {
+	was, now := d.String(), ""
+	if err := (cli.Choice{To: &now, Words: model.Densities()}).Set(text); err != nil {
 		return err
 	}
-	if text == model.LadderNoise {
-		*d.to = ""
+	switch now {
+	case was:
+	case model.LadderNoise:
+		*d.of = model.Noise{}
+	default:
+		*d.of = model.Noise{Density: now}
 	}
 	return nil
 }
