@@ -182,3 +182,82 @@ func TestScoreBetweenLevels(t *testing.T) {
 		}
 	}
 }
+
+// The trainer draws by the density, one sigma from each of B equal parts, and weighs by the table: zero weights have the
+// loss 1/2 w |z|^2. The draws of a step are the same in a trainer that begins there.
+func TestTrainerDrawsByDensity(t *testing.T) {
+	const batch, steps = 16, 5
+	c, d := tiny("mlp")
+	ladder, err := c.Ladder()
+	if err != nil {
+		t.Fatal(err)
+	}
+	mean := -0.3
+	for _, n := range []model.Noise{
+		{Density: model.LogUniform}, {Density: model.LogNormal, PMean: &mean, PStd: 0.8, SigmaData: 0.7},
+	} {
+		tc := TrainerConfig{Network: c.Network, Batch: batch, Sigmas: ladder, Noise: n, AnnealPower: 2, Data: d.Train, HeldOut: d.HeldOut,
+			Seed: 9, Stratified: true, Ring: steps, Adam: Adam{LR: 1e-30, Beta1: 0.9, Beta2: 0.999, Eps: 1e-8}}
+		b := kernels.NewCPU(2)
+		defer b.Close()
+		tr, err := NewTrainer(b, tc)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := tr.arena.Write(tr.layout.params, make([]float32, tr.layout.params.N)); err != nil {
+			t.Fatal(err)
+		}
+		for range steps {
+			if err := tr.Step(); err != nil {
+				t.Fatal(err)
+			}
+		}
+		records, err := tr.Losses(nil)
+		if err != nil || len(records) != steps {
+			t.Fatalf("%d records, error %v", len(records), err)
+		}
+		state, err := tr.State()
+		if err != nil {
+			t.Fatal(err)
+		}
+		again, err := NewTrainer(b, tc)
+		if err == nil {
+			err = again.Restore(steps-1, state)
+		}
+		if err == nil {
+			err = again.Step()
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		if last, err := again.Losses(nil); err != nil || !sameBits(last[0].Sigma, records[steps-1].Sigma) {
+			t.Errorf("%s: a trainer that begins at the last step draws %v, error %v; expected %v", n.Density, last[0].Sigma, err,
+				records[steps-1].Sigma)
+		}
+		for k, r := range records {
+			for row, sigma := range r.Sigma {
+				s := float64(sigma)
+				u := math.Log(s/ladder.Begin()) / math.Log(ladder.End()/ladder.Begin())
+				w := 1.0
+				if n.Density == model.LogNormal {
+					u = 0.5 * math.Erfc((math.Log(s)-mean)/0.8/math.Sqrt2)
+					w = (s*s + 0.49) / 0.49
+				}
+				if u *= batch; u < float64(row)-1e-4 || u > float64(row+1)+1e-4 {
+					t.Errorf("%s: row %d of step %d has sigma %g of part %.3f", n.Density, row, k, s, u)
+				}
+				var z [2]float32
+				kernels.Stream{Seed: 9, Purpose: kernels.PurposeNoise, N: uint64(k*batch + row)}.Normals(z[:])
+				want := 0.5 * w * (float64(z[0])*float64(z[0]) + float64(z[1])*float64(z[1]))
+				if math.Abs(float64(r.Loss[row])/want-1) > 1e-5 {
+					t.Errorf("%s: row %d of step %d at sigma %g has loss %.7g, expected %.7g", n.Density, row, k, s, r.Loss[row], want)
+				}
+			}
+		}
+		// Held out are the levels, with weight 1.
+		full, perLevel, err := tr.HeldOutLoss(t.Context())
+		if err != nil || len(perLevel) != len(ladder) || !(full > 0.4 && full < 2.5) {
+			t.Errorf("%s: the held-out loss is %g, %v, error %v", n.Density, full, perLevel, err)
+		}
+	}
+}
