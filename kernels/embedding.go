@@ -43,14 +43,28 @@ func (o Embedding) RefRows(mem []float32, lo, hi int) {
 	}
 }
 
-// PositionalFrequencies returns the w of a positional embedding of so many values, at least 4, computed in float32 as in
-// score_sde_pytorch.
+// PositionalFrequencies returns the w of a positional embedding of so many values, at least 4, with the bits of PyTorch's on
+// x86: at 1000 a last bit of a frequency is 3e-5 in the result.
 func PositionalFrequencies(values int) []float32 {
 	half := values / 2
 	w := make([]float32, half)
 	step := float32(math.Log(10000) / float64(half-1))
 	for j := range w {
-		w[j] = float32(math.Exp(float64(float32(j) * -step)))
+		w[j] = expOfVectors(float32(j) * -step)
 	}
 	return w
+}
+
+// expOfVectors is e^x to about the last bit of float32, as PyTorch's vectors have it (the method of SLEEF's expf with an
+// error of 1.0 units): x = q ln 2 + r, a polynomial in r, each product and sum rounded once.
+func expOfVectors(x float32) float32 {
+	fma := func(a, b, c float32) float32 { return float32(math.FMA(float64(a), float64(b), float64(c))) }
+	q := float32(math.RoundToEven(float64(x * float32(math.Log2E))))
+	r := fma(q, -1.428606765330187045e-06, fma(q, -0.693145751953125, x)) // ln 2 in two parts
+	p := float32(0.000198527617612853646278381)
+	for _, c := range []float32{0.00139304355252534151077271, 0.00833336077630519866943359, 0.0416664853692054748535156,
+		0.166666671633720397949219, 0.5} {
+		p = fma(p, r, c)
+	}
+	return float32(math.Ldexp(float64(1+fma(r*r, p, r)), int(q)))
 }
