@@ -83,12 +83,15 @@ func (l *launcher) traffic() (t traffic) {
 var flopOfValue = map[string]int{
 	"elu": 2, "relu": 1, "lrelu": 2, "swish": 4, "softplus": 6,
 	"elu_grad": 3, "relu_grad": 1, "lrelu_grad": 2, "swish_grad": 8, "softplus_grad": 2,
-	"add": 1, "affine": 2, "div_sigma": 1,
+	"add": 1, "scaled_sum": 3, "affine": 2, "div_sigma": 1,
 	"norm_sums": 4, "norm_apply": 6, "norm_grad_sums": 4, "norm_grad_apply": 7,
 	"maxpool5": 25, "maxpool5_grad": 26, "avgpool5": 26, "meanpool2": 1, "meanpool2_grad": 1,
+	"nearest2_grad": 1, "patches_grad": 1, "add_row": 1, "add_row_grad": 1,
+	"dropout": 2, "embedding": 20, // without the random words, as everywhere
 	"resize": 7, "resize_grad": 8,
 	"loss": 4, "loss_grad": 3,
 	"adam":                 20,
+	"grad_norm":            2,
 	"conv_grad_weight_sum": 1,
 }
 

@@ -28,7 +28,17 @@ var kernelList = []kernel{
 	{"activation", "softplus_bf16", "u64 u64 u64"},
 	{"activation", "softplus_grad", "u64 u64 u64 u64"},
 	{"activation", "softplus_grad_bf16", "u64 u64 u64 u64"},
-	{"adam", "adam", "u64 u64 u64 u64 u64 u64 u64 u64 u64 u64 u64 u64 u32"},
+	{"adam", "adam", "u64 u64 u64 u64 u64 u64 u64 u64 u64 u64 u64 u64 u32 u64 u64 u64"},
+	{"adam", "grad_norm", "u64 u64 u64"},
+	{"adam", "grad_norm_finish", "u64 u64 u32"},
+	{"addrow", "add_row", "u64 u64 u64 u32 u32 u32 u32"},
+	{"addrow", "add_row_bf16", "u64 u64 u64 u32 u32 u32 u32"},
+	{"addrow", "add_row_grad", "u64 u64 u32 u32 u32"},
+	{"addrow", "add_row_grad_bf16", "u64 u64 u32 u32 u32"},
+	{"concat", "concat", "u64 u64 u64 u32 u32 u32 u32 u32"},
+	{"concat", "concat_bf16", "u64 u64 u64 u32 u32 u32 u32 u32"},
+	{"concat", "split", "u64 u64 u64 u32 u32 u32 u32 u32"},
+	{"concat", "split_bf16", "u64 u64 u64 u32 u32 u32 u32 u32"},
 	{"conv", "conv_grad_weight_sum", "u64 u64 u64 u32 u64 u64 u64"},
 	{"conv", "conv_128x128", "u64 u64 u64 u64 u64 u32 u32 u32 u32 u32 u32 u64 u64 u64 u64 u32"},
 	{"conv", "conv_128x64", "u64 u64 u64 u64 u64 u32 u32 u32 u32 u32 u32 u64 u64 u64 u64 u32"},
@@ -72,6 +82,9 @@ var kernelList = []kernel{
 	{"conv_tensor", "conv_grad_weight_bf16_128x128", "u64 u64 u64 u64 u64 u64 u64 u32 u32 u32 u32 u32 u32"},
 	{"conv_tensor", "conv_grad_weight_bf16_64x64", "u64 u64 u64 u64 u64 u64 u64 u32 u32 u32 u32 u32 u32"},
 	{"conv_tensor", "conv_grad_weight_bf16_32x128", "u64 u64 u64 u64 u64 u64 u64 u32 u32 u32 u32 u32 u32"},
+	{"dropout", "dropout", "u64 u64 u64 f32 f32 u64 u32 u32 u32"},
+	{"dropout", "dropout_bf16", "u64 u64 u64 f32 f32 u64 u32 u32 u32"},
+	{"embedding", "embedding", "u64 u64 u64 u32 u32 u32 u32"},
 	{"loss", "loss", "u64 u64 u64 u64 u64 u64 u32 u32"},
 	{"loss", "loss_mean", "u64 u64 u32"},
 	{"loss", "loss_grad", "u64 u64 u64 u64 u64 u64 u64 u32 u32"},
@@ -88,6 +101,10 @@ var kernelList = []kernel{
 	{"norm", "norm_grad_apply", "u64 u64 u64 u64 u64 u32 u32 u32 u32 u32 u64 u64 u64 u64 u32"},
 	{"norm", "norm_grad_apply_bf16", "u64 u64 u64 u64 u64 u32 u32 u32 u32 u32 u64 u64 u64 u64 u32"},
 	{"norm", "norm_grad_params", "u64 u64 u64 u64 u64 u32 u32 u32 u32"},
+	{"patches", "patches", "u64 u64 u32 u32 u32 u32 u32"},
+	{"patches", "patches_bf16", "u64 u64 u32 u32 u32 u32 u32"},
+	{"patches", "patches_grad", "u64 u64 u32 u32 u32 u32 u32 u64 u64 u64 u64 u32"},
+	{"patches", "patches_grad_bf16", "u64 u64 u32 u32 u32 u32 u32 u64 u64 u64 u64 u32"},
 	{"perturb", "perturb", "u64 u64 u64 u64 u64 u64 u64 u64 u64 u64 u32 u32 u32 u32 u32 u32 u32 u32 u32 u32 u32 u32 u32 u32 u32 u64 u64"},
 	{"pool", "maxpool5", "u64 u64 u64 u32 u32 u32 u32 u32"},
 	{"pool", "maxpool5_bf16", "u64 u64 u64 u32 u32 u32 u32 u32"},
@@ -99,6 +116,10 @@ var kernelList = []kernel{
 	{"pool", "meanpool2_bf16", "u64 u64 u32 u32 u32 u32 u32 u64 u64 u64 u64 u32"},
 	{"pool", "meanpool2_grad", "u64 u64 u32 u32 u32 u32 u32"},
 	{"pool", "meanpool2_grad_bf16", "u64 u64 u32 u32 u32 u32 u32"},
+	{"pool", "nearest2", "u64 u64 u32 u32 u32 u32 u32"},
+	{"pool", "nearest2_bf16", "u64 u64 u32 u32 u32 u32 u32"},
+	{"pool", "nearest2_grad", "u64 u64 u32 u32 u32 u32 u32 u64 u64 u64 u64 u32"},
+	{"pool", "nearest2_grad_bf16", "u64 u64 u32 u32 u32 u32 u32 u64 u64 u64 u64 u32"},
 	{"resize", "resize", "u64 u64 u32 u32 u32 u32 u32 u32 u32 u64 u64 u64 u64 u32"},
 	{"resize", "resize_bf16", "u64 u64 u32 u32 u32 u32 u32 u32 u32 u64 u64 u64 u64 u32"},
 	{"resize", "resize_grad", "u64 u64 u32 u32 u32 u32 u32 u32 u32"},
@@ -110,6 +131,8 @@ var kernelList = []kernel{
 	{"sigma", "mlp_input", "u64 u64 u64 u64 u32 u32"},
 	{"sum", "add", "u64 u64 u64 u64"},
 	{"sum", "add_bf16", "u64 u64 u64 u64"},
+	{"sum", "scaled_sum", "u64 u64 u64 f32 f32 u64"},
+	{"sum", "scaled_sum_bf16", "u64 u64 u64 f32 f32 u64"},
 	{"sum", "affine", "u64 u64 f32 f32 u64"},
 	{"sum", "fill", "u64 f32 u64"},
 	{"sum", "narrow", "u64 u64 u64"},
@@ -189,19 +212,22 @@ func (l *launcher) swishGrad(grid gridDim, block blockDim, a swishGradArgs) {
 
 // adamArgs has the parameters of kernel adam.
 type adamArgs struct {
-	param  pointer // float *
-	grad   pointer // const float *
-	m      pointer // float *
-	v      pointer // float *
-	ema    pointer // float *
-	state  pointer // const u32 *
-	n      uint64
-	lr     uint64
-	beta1  uint64
-	beta2  uint64
-	eps    uint64
-	rate   uint64
-	warmup int
+	param    pointer // float *
+	grad     pointer // const float *
+	m        pointer // float *
+	v        pointer // float *
+	ema      pointer // float *
+	state    pointer // const u32 *
+	n        uint64
+	lr       uint64
+	beta1    uint64
+	beta2    uint64
+	eps      uint64
+	rate     uint64
+	warmup   int
+	norm     pointer // const float *
+	clip     uint64
+	lrWarmup uint64
 }
 
 func (l *launcher) adam(grid gridDim, block blockDim, a adamArgs) {
@@ -218,7 +244,130 @@ func (l *launcher) adam(grid gridDim, block blockDim, a adamArgs) {
 		U64(a.beta2).
 		U64(a.eps).
 		U64(a.rate).
-		I32(l.int32("adam", "warmup", a.warmup)))
+		I32(l.int32("adam", "warmup", a.warmup)).
+		Ptr(l.read("adam", "norm", Words, a.norm)).
+		U64(a.clip).
+		U64(a.lrWarmup))
+}
+
+// gradNormArgs has the parameters of kernel grad_norm.
+type gradNormArgs struct {
+	sums pointer // float *
+	grad pointer // const float *
+	n    uint64
+}
+
+func (l *launcher) gradNorm(grid gridDim, block blockDim, a gradNormArgs) {
+	l.launch("grad_norm", grid, block, cuda.NewArgs().
+		Ptr(l.write("grad_norm", "sums", Words, a.sums)).
+		Ptr(l.read("grad_norm", "grad", Words, a.grad)).
+		U64(a.n))
+}
+
+// gradNormFinishArgs has the parameters of kernel grad_norm_finish.
+type gradNormFinishArgs struct {
+	norm   pointer // float *
+	sums   pointer // const float *
+	blocks int
+}
+
+func (l *launcher) gradNormFinish(grid gridDim, block blockDim, a gradNormFinishArgs) {
+	l.launch("grad_norm_finish", grid, block, cuda.NewArgs().
+		Ptr(l.write("grad_norm_finish", "norm", Words, a.norm)).
+		Ptr(l.read("grad_norm_finish", "sums", Words, a.sums)).
+		I32(l.int32("grad_norm_finish", "blocks", a.blocks)))
+}
+
+// addRowArgs has the parameters of kernel add_row.
+type addRowArgs struct {
+	y      pointer // float * or bf16 *
+	x      pointer // const float * or const bf16 *
+	e      pointer // const float *
+	v      int
+	images int
+	p      int
+	c      int
+}
+
+func (l *launcher) addRow(grid gridDim, block blockDim, a addRowArgs) {
+	name, element := l.twin("add_row", a.y, a.x)
+	l.launch(name, grid, block, cuda.NewArgs().
+		Ptr(l.write(name, "y", element, a.y)).
+		Ptr(l.read(name, "x", element, a.x)).
+		Ptr(l.read(name, "e", Words, a.e)).
+		I32(l.int32(name, "v", a.v)).
+		I32(l.int32(name, "images", a.images)).
+		I32(l.int32(name, "p", a.p)).
+		I32(l.int32(name, "c", a.c)))
+}
+
+// addRowGradArgs has the parameters of kernel add_row_grad.
+type addRowGradArgs struct {
+	de     pointer // float *
+	dy     pointer // const float * or const bf16 *
+	images int
+	p      int
+	c      int
+}
+
+func (l *launcher) addRowGrad(grid gridDim, block blockDim, a addRowGradArgs) {
+	name, element := l.twin("add_row_grad", a.dy)
+	l.launch(name, grid, block, cuda.NewArgs().
+		Ptr(l.write(name, "de", Words, a.de)).
+		Ptr(l.read(name, "dy", element, a.dy)).
+		I32(l.int32(name, "images", a.images)).
+		I32(l.int32(name, "p", a.p)).
+		I32(l.int32(name, "c", a.c)))
+}
+
+// concatArgs has the parameters of kernel concat.
+type concatArgs struct {
+	y      pointer // float * or bf16 *
+	a      pointer // const float * or const bf16 *
+	b      pointer // const float * or const bf16 *
+	v      int
+	images int
+	p      int
+	ca     int
+	cb     int
+}
+
+func (l *launcher) concat(grid gridDim, block blockDim, a concatArgs) {
+	name, element := l.twin("concat", a.y, a.a, a.b)
+	l.launch(name, grid, block, cuda.NewArgs().
+		Ptr(l.write(name, "y", element, a.y)).
+		Ptr(l.read(name, "a", element, a.a)).
+		Ptr(l.read(name, "b", element, a.b)).
+		I32(l.int32(name, "v", a.v)).
+		I32(l.int32(name, "images", a.images)).
+		I32(l.int32(name, "p", a.p)).
+		I32(l.int32(name, "ca", a.ca)).
+		I32(l.int32(name, "cb", a.cb)))
+}
+
+// splitArgs has the parameters of kernel split.
+type splitArgs struct {
+	a      pointer // float * or bf16 *
+	b      pointer // float * or bf16 *
+	y      pointer // const float * or const bf16 *
+	v      int
+	images int
+	p      int
+	ca     int
+	cb     int
+}
+
+func (l *launcher) split(grid gridDim, block blockDim, a splitArgs) {
+	name, element := l.twin("split", a.a, a.b, a.y)
+	l.launch(name, grid, block, cuda.NewArgs().
+		Ptr(l.write(name, "a", element, a.a)).
+		Ptr(l.write(name, "b", element, a.b)).
+		Ptr(l.read(name, "y", element, a.y)).
+		I32(l.int32(name, "v", a.v)).
+		I32(l.int32(name, "images", a.images)).
+		I32(l.int32(name, "p", a.p)).
+		I32(l.int32(name, "ca", a.ca)).
+		I32(l.int32(name, "cb", a.cb)))
 }
 
 // convGradWeightSumArgs has the parameters of kernel conv_grad_weight_sum.
@@ -545,6 +694,55 @@ func (l *launcher) bfConvGradWeight(k bfConvGradWeightKernel, grid gridDim, bloc
 		I32(l.int32(k.name, "dilation", a.dilation)))
 }
 
+// dropoutArgs has the parameters of kernel dropout.
+type dropoutArgs struct {
+	y       pointer // float * or bf16 *
+	x       pointer // const float * or const bf16 *
+	state   pointer // const u32 *
+	p       float32
+	scale   float32
+	seed    uint64
+	purpose uint32
+	rows    int
+	d       int
+}
+
+func (l *launcher) dropout(grid gridDim, block blockDim, a dropoutArgs) {
+	name, element := l.twin("dropout", a.y, a.x)
+	l.launch(name, grid, block, cuda.NewArgs().
+		Ptr(l.write(name, "y", element, a.y)).
+		Ptr(l.read(name, "x", element, a.x)).
+		Ptr(l.read(name, "state", Words, a.state)).
+		F32(a.p).
+		F32(a.scale).
+		U64(a.seed).
+		U32(a.purpose).
+		I32(l.int32(name, "rows", a.rows)).
+		I32(l.int32(name, "d", a.d)))
+}
+
+// embeddingArgs has the parameters of kernel embedding.
+type embeddingArgs struct {
+	y       pointer // float *
+	cond    pointer // const float *
+	freq    pointer // const float *
+	n       int
+	d       int
+	f       int
+	fourier int
+}
+
+func (l *launcher) embedding(grid gridDim, block blockDim, a embeddingArgs) {
+	l.launch("embedding", grid, block, cuda.NewArgs().
+		Ptr(l.write("embedding", "y", Words, a.y)).
+		Ptr(l.read("embedding", "cond", Words, a.cond)).
+		Ptr(l.read("embedding", "freq", Words, a.freq)).
+		I32(l.int32("embedding", "n", a.n)).
+		I32(l.int32("embedding", "d", a.d)).
+		I32(l.int32("embedding", "f", a.f)).
+		I32(l.int32("embedding", "fourier", a.fourier)))
+}
+
 // lossArgs has the parameters of kernel loss.
 type lossArgs struct {
 	perRow pointer // float *
@@ -860,6 +1058,62 @@ func (l *launcher) normGradParams(grid gridDim, block blockDim, a normGradParams
 		I32(l.int32("norm_grad_params", "levels", a.levels)))
 }
 
+// patchesArgs has the parameters of kernel patches.
+type patchesArgs struct {
+	y      pointer // float * or bf16 *
+	x      pointer // const float * or const bf16 *
+	v      int
+	images int
+	h      int
+	w      int
+	c      int
+}
+
+func (l *launcher) patches(grid gridDim, block blockDim, a patchesArgs) {
+	name, element := l.twin("patches", a.y, a.x)
+	l.launch(name, grid, block, cuda.NewArgs().
+		Ptr(l.write(name, "y", element, a.y)).
+		Ptr(l.read(name, "x", element, a.x)).
+		I32(l.int32(name, "v", a.v)).
+		I32(l.int32(name, "images", a.images)).
+		I32(l.int32(name, "h", a.h)).
+		I32(l.int32(name, "w", a.w)).
+		I32(l.int32(name, "c", a.c)))
+}
+
+// patchesGradArgs has the parameters of kernel patches_grad.
+type patchesGradArgs struct {
+	dx     pointer // float * or bf16 *
+	dy     pointer // const float * or const bf16 *
+	v      int
+	images int
+	h      int
+	w      int
+	c      int
+	with1  pointer // const float * or const bf16 *
+	to1    pointer // float * or bf16 *
+	with2  pointer // const float * or const bf16 *
+	to2    pointer // float * or bf16 *
+	kinds  int
+}
+
+func (l *launcher) patchesGrad(grid gridDim, block blockDim, a patchesGradArgs) {
+	name, element := l.twin("patches_grad", a.dx, a.dy, a.with1, a.to1, a.with2, a.to2)
+	l.launch(name, grid, block, cuda.NewArgs().
+		Ptr(l.write(name, "dx", element, a.dx)).
+		Ptr(l.read(name, "dy", element, a.dy)).
+		I32(l.int32(name, "v", a.v)).
+		I32(l.int32(name, "images", a.images)).
+		I32(l.int32(name, "h", a.h)).
+		I32(l.int32(name, "w", a.w)).
+		I32(l.int32(name, "c", a.c)).
+		Ptr(l.read(name, "with1", element, a.with1)).
+		Ptr(l.write(name, "to1", element, a.to1)).
+		Ptr(l.read(name, "with2", element, a.with2)).
+		Ptr(l.write(name, "to2", element, a.to2)).
+		I32(l.int32(name, "kinds", a.kinds)))
+}
+
 // perturbArgs has the parameters of kernel perturb.
 type perturbArgs struct {
 	xTilde        pointer // float *
@@ -1071,6 +1325,62 @@ func (l *launcher) meanpool2Grad(grid gridDim, block blockDim, a meanpool2GradAr
 		I32(l.int32(name, "c", a.c)))
 }
 
+// nearest2Args has the parameters of kernel nearest2.
+type nearest2Args struct {
+	y      pointer // float * or bf16 *
+	x      pointer // const float * or const bf16 *
+	v      int
+	images int
+	h      int
+	w      int
+	c      int
+}
+
+func (l *launcher) nearest2(grid gridDim, block blockDim, a nearest2Args) {
+	name, element := l.twin("nearest2", a.y, a.x)
+	l.launch(name, grid, block, cuda.NewArgs().
+		Ptr(l.write(name, "y", element, a.y)).
+		Ptr(l.read(name, "x", element, a.x)).
+		I32(l.int32(name, "v", a.v)).
+		I32(l.int32(name, "images", a.images)).
+		I32(l.int32(name, "h", a.h)).
+		I32(l.int32(name, "w", a.w)).
+		I32(l.int32(name, "c", a.c)))
+}
+
+// nearest2GradArgs has the parameters of kernel nearest2_grad.
+type nearest2GradArgs struct {
+	dx     pointer // float * or bf16 *
+	dy     pointer // const float * or const bf16 *
+	v      int
+	images int
+	h      int
+	w      int
+	c      int
+	with1  pointer // const float * or const bf16 *
+	to1    pointer // float * or bf16 *
+	with2  pointer // const float * or const bf16 *
+	to2    pointer // float * or bf16 *
+	kinds  int
+}
+
+func (l *launcher) nearest2Grad(grid gridDim, block blockDim, a nearest2GradArgs) {
+	name, element := l.twin("nearest2_grad", a.dx, a.dy, a.with1, a.to1, a.with2, a.to2)
+	l.launch(name, grid, block, cuda.NewArgs().
+		Ptr(l.write(name, "dx", element, a.dx)).
+		Ptr(l.read(name, "dy", element, a.dy)).
+		I32(l.int32(name, "v", a.v)).
+		I32(l.int32(name, "images", a.images)).
+		I32(l.int32(name, "h", a.h)).
+		I32(l.int32(name, "w", a.w)).
+		I32(l.int32(name, "c", a.c)).
+		Ptr(l.read(name, "with1", element, a.with1)).
+		Ptr(l.write(name, "to1", element, a.to1)).
+		Ptr(l.read(name, "with2", element, a.with2)).
+		Ptr(l.write(name, "to2", element, a.to2)).
+		I32(l.int32(name, "kinds", a.kinds)))
+}
+
 // resizeArgs has the parameters of kernel resize.
 type resizeArgs struct {
 	y      pointer // float * or bf16 *
@@ -1265,6 +1575,27 @@ func (l *launcher) add(grid gridDim, block blockDim, a addArgs) {
 		Ptr(l.write(name, "dst", element, a.dst)).
 		Ptr(l.read(name, "a", element, a.a)).
 		Ptr(l.read(name, "b", element, a.b)).
+		U64(a.n))
+}
+
+// scaledSumArgs has the parameters of kernel scaled_sum.
+type scaledSumArgs struct {
+	dst   pointer // float * or bf16 *
+	a     pointer // const float * or const bf16 *
+	b     pointer // const float * or const bf16 *
+	inner float32
+	outer float32
+	n     uint64
+}
+
+func (l *launcher) scaledSum(grid gridDim, block blockDim, a scaledSumArgs) {
+	name, element := l.twin("scaled_sum", a.dst, a.a, a.b)
+	l.launch(name, grid, block, cuda.NewArgs().
+		Ptr(l.write(name, "dst", element, a.dst)).
+		Ptr(l.read(name, "a", element, a.a)).
+		Ptr(l.read(name, "b", element, a.b)).
+		F32(a.inner).
+		F32(a.outer).
 		U64(a.n))
 }
 

@@ -28,6 +28,7 @@ func gradientChecks() []gradientCheck {
 	var list []gradientCheck
 	for _, f := range []func() []gradientCheck{
 		convGradients, normGradients, activationGradients, maxPool5Gradients, avgPool5Gradients, meanPool2Gradients,
+		nearest2Gradients, patchesGradients, concatGradients, addRowGradients, dropoutGradients, scaledSumGradients,
 		resizeGradients, affineGradients, divSigmaGradients, lossGradients,
 	} {
 		list = append(list, f()...)
@@ -143,6 +144,79 @@ func resizeGradients() (list []gradientCheck) {
 	return list
 }
 
+func nearest2Gradients() []gradientCheck {
+	var m memory
+	s := kernels.PoolShape{N: 2, H: 3, W: 2, C: 3}
+	n := s.N * s.H * s.W * s.C
+	f := kernels.Nearest2{PoolShape: s, X: m.normals(n), Y: m.normals(4 * n)}
+	b := kernels.Nearest2Grad{PoolShape: s, DY: m.normals(4 * n), DX: m.normals(n)}
+	return []gradientCheck{{name: "nearest2", forward: f, backward: []kernels.Op{b}, mem: m.words,
+		y: f.Y, dy: b.DY, inputs: []input{{f.X, b.DX}}}}
+}
+
+func patchesGradients() (list []gradientCheck) {
+	for _, s := range []kernels.PatchShape{{N: 2, H: 4, W: 5, C: 2}, {N: 1, H: 5, W: 6, C: 3}} {
+		var m memory
+		n := s.N * s.H * s.W * s.C
+		f := kernels.Patches{PatchShape: s, X: m.normals(n), Y: m.normals(s.Words())}
+		b := kernels.PatchesGrad{PatchShape: s, DY: m.normals(s.Words()), DX: m.normals(n)}
+		list = append(list, gradientCheck{name: fmt.Sprintf("patches %+v", s), forward: f, backward: []kernels.Op{b},
+			mem: m.words, y: f.Y, dy: b.DY, inputs: []input{{f.X, b.DX}}})
+	}
+	return list
+}
+
+func concatGradients() (list []gradientCheck) {
+	s := kernels.ConcatShape{N: 2, P: 3, CA: 2, CB: 5}
+	all := s.N * s.P * (s.CA + s.CB)
+	var m, d memory
+	f := kernels.Concat{ConcatShape: s, A: m.normals(12), B: m.normals(30), Y: m.normals(all)}
+	b := kernels.Split{ConcatShape: s, Y: m.normals(all), A: m.normals(12), B: m.normals(30)}
+	g := kernels.Split{ConcatShape: s, Y: d.normals(all), B: d.normals(30)} // one side alone
+	c := kernels.Concat{ConcatShape: s, A: d.add(make([]float32, 12)), B: d.normals(30), Y: d.normals(all)}
+	return []gradientCheck{
+		{name: "concat", forward: f, backward: []kernels.Op{b}, mem: m.words, y: f.Y, dy: b.Y,
+			inputs: []input{{f.A, b.A}, {f.B, b.B}}},
+		{name: "split", forward: g, backward: []kernels.Op{c}, mem: d.words, y: g.B, dy: c.B,
+			inputs: []input{{g.Y, c.Y}}},
+	}
+}
+
+func addRowGradients() []gradientCheck {
+	var m memory
+	s := kernels.NormShape{N: 2, P: 5, C: 3}
+	f := kernels.AddRow{NormShape: s, X: m.normals(30), E: m.normals(6), Y: m.normals(30)}
+	b := kernels.AddRowGrad{NormShape: s, DY: m.normals(30), DE: m.normals(6)}
+	return []gradientCheck{{name: "add_row", forward: f, backward: []kernels.Op{b}, mem: m.words,
+		y: f.Y, dy: b.DY, inputs: []input{{f.E, b.DE}, {f.X, b.DY}}}}
+}
+
+func dropoutGradients() []gradientCheck {
+	var m memory
+	f := kernels.Dropout{N: 4, X: m.normals(40), Y: m.normals(40), State: m.add(make([]float32, kernels.StateWords)),
+		P: 0.3, Layer: 2, Seed: 5}
+	b := f
+	b.X, b.Y = m.normals(40), m.normals(40)
+	return []gradientCheck{{name: "dropout", forward: f, backward: []kernels.Op{b}, mem: m.words,
+		y: f.Y, dy: b.X, inputs: []input{{f.X, b.Y}}}}
+}
+
+func scaledSumGradients() []gradientCheck {
+	const root = 0.70710678
+	var m memory
+	f := kernels.ScaledSum{N: 4, A: m.normals(40), B: m.normals(40), Dst: m.normals(40), Inner: 1, Outer: root}
+	b := kernels.ScaledSum{N: 4, A: m.normals(40), Dst: m.normals(40), Outer: root}
+	var d memory // added to a gradient that is there: of y = a + root b
+	g := kernels.ScaledSum{N: 4, A: d.normals(40), B: d.normals(40), Dst: d.normals(40), Inner: root, Outer: 1}
+	c := kernels.ScaledSum{N: 4, A: d.add(make([]float32, 40)), B: d.normals(40), Dst: d.normals(40), Inner: root, Outer: 1}
+	return []gradientCheck{
+		{name: "scaled_sum", forward: f, backward: []kernels.Op{b}, mem: m.words, y: f.Dst, dy: b.A,
+			inputs: []input{{f.A, b.Dst}, {f.B, b.Dst}}},
+		{name: "scaled_sum onto", forward: g, backward: []kernels.Op{c}, mem: d.words, y: g.Dst, dy: c.B,
+			inputs: []input{{g.A, c.B}, {g.B, c.Dst}}},
+	}
+}
+
 func affineGradients() []gradientCheck {
 	var m memory
 	f := kernels.Affine{N: 4, X: m.normals(40), Y: m.normals(40), Scale: 2, Shift: -1}
@@ -182,8 +256,13 @@ func (m *memory) normals(n int) kernels.Buf {
 	v := make([]float32, n)
 	m.streams++
 	kernels.Stream{Seed: 6, Purpose: kernels.PurposeData, N: m.streams}.Normals(v)
-	m.words = append(m.words, v...)
-	return kernels.Buf{Off: len(m.words) - n, N: n}
+	return m.add(v)
+}
+
+// add appends a window with these values.
+func (m *memory) add(values []float32) kernels.Buf {
+	m.words = append(m.words, values...)
+	return kernels.Buf{Off: len(m.words) - len(values), N: len(values)}
 }
 
 // positive appends n values from 0.5 up.

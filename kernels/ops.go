@@ -76,7 +76,18 @@ var Operations = []Operation{
 	{MeanPool2Grad{}, stored},
 	{Resize{}, stored},
 	{ResizeGrad{}, stored},
+	{Nearest2{}, stored},
+	{Nearest2Grad{}, stored},
+	{Patches{}, stored},
+	{PatchesGrad{}, stored},
+	{Concat{}, stored},
+	{Split{}, stored},
+	{AddRow{}, stored},
+	{AddRowGrad{}, stored},
+	{Dropout{}, stored},
+	{Embedding{}, float32Only},
 	{Add{}, stored},
+	{ScaledSum{}, stored},
 	{Affine{}, float32Only},
 	{DivSigma{}, float32Only},
 	{MLPInput{}, float32Only},
@@ -85,6 +96,7 @@ var Operations = []Operation{
 	{Loss{}, float32Only},
 	{LossGrad{}, float32Only},
 	{Record{}, float32Only},
+	{GradNorm{}, float32Only},
 	{Adam{}, float32Only},
 	// sampling
 	{SamplerSigma{}, float32Only},
@@ -121,10 +133,10 @@ type Exception struct {
 
 // Exceptions lists all of them. One that is not needed any more must go.
 var Exceptions = []Exception{
-	{CPULowering, "less than 1 % of a step: the reference will do", []string{"mlp_input", "record", "fill", "tick"}},
+	{CPULowering, "less than 1 % of a step: the reference will do", []string{"mlp_input", "embedding", "record", "fill", "tick"}},
 	{Gradient, "its gradient is dy itself: there is nothing to compute", []string{"add"}},
-	{Gradient, "comes before all parameters: nobody asks for its gradient", []string{"perturb", "mlp_input"}},
-	{Gradient, "only the optimiser runs it", []string{"adam"}},
+	{Gradient, "comes before all parameters: nobody asks for its gradient", []string{"perturb", "mlp_input", "embedding"}},
+	{Gradient, "only the optimiser runs it", []string{"grad_norm", "adam"}},
 	{Gradient, "only sampling runs it", []string{
 		"sampler_sigma", "sampler_gain", "sampler_update"}},
 	{Gradient, "sets or keeps numbers beside the network", []string{"record", "fill", "tick"}},

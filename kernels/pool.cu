@@ -187,8 +187,8 @@ extern "C" __global__ void __launch_bounds__(256) avgpool5_bf16(bf16 *y, const b
     avgpool5_of(e, x, v, images, h, w, c);
 }
 
-// mean_pool halves height and width; h and w are those of y.
-template <int V, typename T> __device__ __forceinline__ void mean_pool(const Steps<T> &s, const T *x, int images, int h, int w, int c)
+// block_sum is the sum of 2 x 2 pixels times a weight; h and w are those of y.
+template <int V, typename T> __device__ __forceinline__ void block_sum(const Steps<T> &s, const T *x, float weight, int images, int h, int w, int c)
 {
     Pixel p;
     if (!pixel<V>(p, h, w, c)) return;
@@ -204,33 +204,33 @@ template <int V, typename T> __device__ __forceinline__ void mean_pool(const Ste
         for (int e = 0; e < V; e++) a[e] += b[e];
         read<V>(b, from + (i64)2 * w * c + c);
 #pragma unroll
-        for (int e = 0; e < V; e++) a[e] = (a[e] + b[e]) * 0.25f;
+        for (int e = 0; e < V; e++) a[e] = (a[e] + b[e]) * weight;
         take_steps<V>(s, a, (i64)n * h * w * c + p.i);
     }
 }
 
-template <typename T> static __device__ __forceinline__ void meanpool2_of(const Steps<T> &s, const T *x, int v, int images, int h, int w, int c)
+template <typename T> static __device__ __forceinline__ void block_sum_of(const Steps<T> &s, const T *x, float weight, int v, int images, int h, int w, int c)
 {
     if (v == 4)
-        mean_pool<4>(s, x, images, h, w, c);
+        block_sum<4>(s, x, weight, images, h, w, c);
     else
-        mean_pool<1>(s, x, images, h, w, c);
+        block_sum<1>(s, x, weight, images, h, w, c);
 }
 
 extern "C" __global__ void __launch_bounds__(256) meanpool2(float *y, const float *x, int v, int images, int h, int w, int c, const float *with1, float *to1, const float *with2, float *to2, int kinds)
 {
     Steps<float> e = {y, with1, to1, with2, to2, kinds};
-    meanpool2_of(e, x, v, images, h, w, c);
+    block_sum_of(e, x, 0.25f, v, images, h, w, c);
 }
 
 extern "C" __global__ void __launch_bounds__(256) meanpool2_bf16(bf16 *y, const bf16 *x, int v, int images, int h, int w, int c, const bf16 *with1, bf16 *to1, const bf16 *with2, bf16 *to2, int kinds)
 {
     Steps<bf16> e = {y, with1, to1, with2, to2, kinds};
-    meanpool2_of(e, x, v, images, h, w, c);
+    block_sum_of(e, x, 0.25f, v, images, h, w, c);
 }
 
-// mean_pool_grad spreads a quarter of dy; h and w are those of dx.
-template <int V, typename T> __device__ __forceinline__ void mean_pool_grad(T *dx, const T *dy, int images, int h, int w, int c)
+// spread gives each of 2 x 2 pixels a value times a weight; h and w are those of dx.
+template <int V, typename T> __device__ __forceinline__ void spread(T *dx, const T *dy, float weight, int images, int h, int w, int c)
 {
     Pixel p;
     if (!pixel<V>(p, h, w, c)) return;
@@ -238,25 +238,47 @@ template <int V, typename T> __device__ __forceinline__ void mean_pool_grad(T *d
         float g[V];
         read<V>(g, dy + (i64)n * (h / 2) * (w / 2) * c + ((i64)(p.row / 2) * (w / 2) + p.col / 2) * c + p.c);
 #pragma unroll
-        for (int e = 0; e < V; e++) g[e] *= 0.25f;
+        for (int e = 0; e < V; e++) g[e] *= weight;
         write<V>(dx + (i64)n * h * w * c + p.i, g);
     }
 }
 
-template <typename T> static __device__ __forceinline__ void meanpool2_grad_of(T *dx, const T *dy, int v, int images, int h, int w, int c)
+template <typename T> static __device__ __forceinline__ void spread_of(T *dx, const T *dy, float weight, int v, int images, int h, int w, int c)
 {
     if (v == 4)
-        mean_pool_grad<4>(dx, dy, images, h, w, c);
+        spread<4>(dx, dy, weight, images, h, w, c);
     else
-        mean_pool_grad<1>(dx, dy, images, h, w, c);
+        spread<1>(dx, dy, weight, images, h, w, c);
 }
 
 extern "C" __global__ void __launch_bounds__(256) meanpool2_grad(float *dx, const float *dy, int v, int images, int h, int w, int c)
 {
-    meanpool2_grad_of(dx, dy, v, images, h, w, c);
+    spread_of(dx, dy, 0.25f, v, images, h, w, c);
 }
 
 extern "C" __global__ void __launch_bounds__(256) meanpool2_grad_bf16(bf16 *dx, const bf16 *dy, int v, int images, int h, int w, int c)
 {
-    meanpool2_grad_of(dx, dy, v, images, h, w, c);
+    spread_of(dx, dy, 0.25f, v, images, h, w, c);
+}
+
+extern "C" __global__ void __launch_bounds__(256) nearest2(float *y, const float *x, int v, int images, int h, int w, int c)
+{
+    spread_of(y, x, 1.0f, v, images, h, w, c);
+}
+
+extern "C" __global__ void __launch_bounds__(256) nearest2_bf16(bf16 *y, const bf16 *x, int v, int images, int h, int w, int c)
+{
+    spread_of(y, x, 1.0f, v, images, h, w, c);
+}
+
+extern "C" __global__ void __launch_bounds__(256) nearest2_grad(float *dx, const float *dy, int v, int images, int h, int w, int c, const float *with1, float *to1, const float *with2, float *to2, int kinds)
+{
+    Steps<float> e = {dx, with1, to1, with2, to2, kinds};
+    block_sum_of(e, dy, 1.0f, v, images, h, w, c);
+}
+
+extern "C" __global__ void __launch_bounds__(256) nearest2_grad_bf16(bf16 *dx, const bf16 *dy, int v, int images, int h, int w, int c, const bf16 *with1, bf16 *to1, const bf16 *with2, bf16 *to2, int kinds)
+{
+    Steps<bf16> e = {dx, with1, to1, with2, to2, kinds};
+    block_sum_of(e, dy, 1.0f, v, images, h, w, c);
 }

@@ -3,9 +3,10 @@
 //	maxpool5   y[i,j,c] = max of x over the 5x5 window around (i,j), stride 1, outside counts as minus infinity
 //	avgpool5   y[i,j,c] = sum of x over the same window / 25, outside counts as 0
 //	meanpool2  y[i,j,c] = mean of x[2i,2j,c], x[2i+1,2j,c], x[2i,2j+1,c], x[2i+1,2j+1,c]
+//	nearest2   y[i,j,c] = x[i/2,j/2,c]: each pixel twice along both axes
 //
 // (torch.nn.MaxPool2d(5, 1, 2) of NCSNv2 and AvgPool2d(5, 1, 2) of NCSN; the mean of the four 2x2 phases of
-// ConvMeanPool.) The gradient of a maximum goes to the first largest value of the window in row-major order, as in
+// ConvMeanPool; torch.nn.functional.interpolate, mode nearest.) The gradient of a maximum goes to the first largest value of the window in row-major order, as in
 // PyTorch; a NaN counts as largest.
 
 package kernels
@@ -176,6 +177,51 @@ func (o MeanPool2Grad) RefRows(mem []float32, lo, hi int) {
 			c := p % o.C
 			i, j := p/o.C/o.W, p/o.C%o.W
 			dx[p] = dy[((i/2)*(o.W/2)+j/2)*o.C+c] * 0.25
+		}
+	}
+}
+
+// Nearest2 doubles height and width.
+type Nearest2 struct {
+	PoolShape
+	Y Buf // (N, 2H, 2W, C)
+	X Buf // (N, H, W, C)
+}
+
+func (o Nearest2) Name() string                    { return "nearest2" }
+func (o Nearest2) Operands() (reads, writes []Buf) { return []Buf{o.X}, []Buf{o.Y} }
+func (o Nearest2) Rows() int                       { return o.N }
+func (o Nearest2) Ref(mem []float32)               { o.RefRows(mem, 0, o.N) }
+func (o Nearest2) RefRows(mem []float32, lo, hi int) {
+	for n := lo; n < hi; n++ {
+		x, y := row(mem, o.X, o.N, n), row(mem, o.Y, o.N, n)
+		for p := range y {
+			c := p % o.C
+			i, j := p/o.C/(2*o.W), p/o.C%(2*o.W)
+			y[p] = x[((i/2)*o.W+j/2)*o.C+c]
+		}
+	}
+}
+
+// Nearest2Grad sums DY over the four pixels that each pixel became.
+type Nearest2Grad struct {
+	PoolShape
+	DX Buf // (N, H, W, C)
+	DY Buf // (N, 2H, 2W, C)
+}
+
+func (o Nearest2Grad) Name() string                    { return "nearest2_grad" }
+func (o Nearest2Grad) Operands() (reads, writes []Buf) { return []Buf{o.DY}, []Buf{o.DX} }
+func (o Nearest2Grad) Rows() int                       { return o.N }
+func (o Nearest2Grad) Ref(mem []float32)               { o.RefRows(mem, 0, o.N) }
+func (o Nearest2Grad) RefRows(mem []float32, lo, hi int) {
+	for n := lo; n < hi; n++ {
+		dx, dy := row(mem, o.DX, o.N, n), row(mem, o.DY, o.N, n)
+		for p := range dx {
+			c := p % o.C
+			i, j := p/o.C/o.W, p/o.C%o.W
+			at := func(u, v int) float32 { return dy[((2*i+u)*2*o.W+2*j+v)*o.C+c] }
+			dx[p] = at(0, 0) + at(1, 0) + at(0, 1) + at(1, 1)
 		}
 	}
 }

@@ -73,3 +73,33 @@ func (o MeanPool2Grad) lower(mem []float32) stage {
 		}
 	})
 }
+
+// A row of the image becomes two: the second is a copy of the first.
+func (o Nearest2) lower(mem []float32) stage {
+	return byRows(o.N, nil, func(lo, hi int) {
+		for n := lo; n < hi; n++ {
+			x, y := row(mem, o.X, o.N, n), row(mem, o.Y, o.N, n)
+			for i := range o.H {
+				from, to := part(x, i, o.H), part(y, i, o.H)
+				first, second := part(to, 0, 2), part(to, 1, 2)
+				for j := range o.W {
+					pixel := part(from, j, o.W)
+					copy(part(first, 2*j, 2*o.W), pixel)
+					copy(part(first, 2*j+1, 2*o.W), pixel)
+				}
+				copy(second, first)
+			}
+		}
+	})
+}
+
+// The sum is four times the mean.
+func (o Nearest2Grad) lower(mem []float32) stage {
+	return byRows(o.N, nil, func(lo, hi int) {
+		for n := lo; n < hi; n++ {
+			dx := row(mem, o.DX, o.N, n)
+			vec.MeanPool2(dx, row(mem, o.DY, o.N, n), 2*o.H, 2*o.W, o.C)
+			vec.Affine(dx, dx, 4, 0)
+		}
+	})
+}

@@ -64,3 +64,22 @@ func (o MeanPool2Grad) launch(l *launcher) {
 	grid, block := byPixel(o.N, o.H*o.W*o.C, v)
 	l.meanpool2Grad(grid, block, meanpool2GradArgs{dx: o.DX, dy: o.DY, v: v, images: o.N, h: o.H, w: o.W, c: o.C})
 }
+
+func (o Nearest2) launch(l *launcher) {
+	l.small(4 * o.H * o.W * o.C)
+	v := wide(o.C, o.X, o.Y)
+	grid, block := byPixel(o.N, 4*o.H*o.W*o.C, v)
+	l.nearest2(grid, block, nearest2Args{y: o.Y, x: o.X, v: v, images: o.N, h: 2 * o.H, w: 2 * o.W, c: o.C})
+}
+
+func (o Nearest2Grad) result() Buf        { return o.DX }
+func (o Nearest2Grad) launch(l *launcher) { o.launchWith(l, cudaEpilogue{y: o.DX}) }
+
+func (o Nearest2Grad) launchWith(l *launcher, e cudaEpilogue) {
+	l.small(4 * o.H * o.W * o.C)
+	v := wide(o.C, o.DX, o.DY)
+	grid, block := byPixel(o.N, o.H*o.W*o.C, v)
+	l.nearest2Grad(grid, block, nearest2GradArgs{dx: e.y, dy: o.DY, v: v, images: o.N, h: o.H, w: o.W, c: o.C,
+		with1: e.steps[0].with, to1: e.steps[0].to, with2: e.steps[1].with, to2: e.steps[1].to, kinds: e.kinds(),
+	})
+}

@@ -45,6 +45,7 @@ func TestRacesCUDA(t *testing.T) {
 // rowDimension is the dimension of a kernel's grid that shares out rows, images or levels. The kernel goes on to the
 // next row where a block is left with several, which happens in a program only where the grid's limit forces it.
 var rowDimension = map[string]int{
+	"add_row_grad": 1, "add_row_grad_bf16": 1, "dropout": 1, "dropout_bf16": 1,
 	"loss": 0, "loss_grad": 1, "perturb": 1, "sampler_gain": 0, "sampler_update": 1,
 	"norm_sums": 1, "norm_sums_bf16": 1, "norm_finish": 0, "norm_finish_bf16": 0, "norm_apply": 1, "norm_apply_bf16": 1,
 	"norm_grad_sums": 1, "norm_grad_sums_bf16": 1, "norm_grad_finish": 0, "norm_grad_apply": 1, "norm_grad_apply_bf16": 1, "norm_grad_params": 2,
@@ -158,6 +159,16 @@ func barrierCases() []*barrierCase {
 		s, gain := c.normals(rows*d), c.out(rows)
 		return []Op{SamplerGain{SamplerStep: step, S: s, Gain: gain, D: d},
 			SamplerUpdate{SamplerStep: step, X: c.normals(rows * d), S: s, Y: c.normals(rows * d), Gain: gain, D: d, Seed: 3}}
+	})
+	// Three images, in each of which all threads of a channel have pixels.
+	for _, e := range []Element{Words, BFloat16} {
+		add(fmt.Sprintf("add_row_grad of %v", e), func(c *barrierCase) []Op {
+			s := NormShape{N: 3, P: 20, C: 36}
+			return []Op{AddRowGrad{NormShape: s, DY: c.of(e, s.N*s.P*s.C), DE: c.out(s.N * s.C)}}
+		})
+	}
+	add("grad_norm", func(c *barrierCase) []Op { // more blocks than the last kernel has threads
+		return []Op{GradNorm{Grad: c.normals(300*normBlock + 5), Norm: c.out(1)}}
 	})
 	add("adam", func(c *barrierCase) []Op {
 		const n = 300

@@ -1,9 +1,10 @@
 // Sums and maps, element by element.
 //
-//	add     dst = a + b
-//	affine  y = Scale x + Shift
-//	fill    dst = Value
-//	narrow  dst = src
+//	add         dst = a + b
+//	scaled_sum  dst = Outer (a + Inner b), without b: dst = Outer a
+//	affine      y = Scale x + Shift
+//	fill        dst = Value
+//	narrow      dst = src
 
 package kernels
 
@@ -22,6 +23,39 @@ func (o Add) RefRows(mem []float32, lo, hi int) {
 	dst, a, b := rowsOf(mem, o.Dst, o.N, lo, hi), rowsOf(mem, o.A, o.N, lo, hi), rowsOf(mem, o.B, o.N, lo, hi)
 	for i := range dst {
 		dst[i] = a[i] + b[i]
+	}
+}
+
+// ScaledSum is Dst = Outer (A + Inner B) over N rows, or Outer A where B is absent. With Inner 1 it joins two branches,
+// (a + b)/sqrt 2; without B it is the gradient of that, and with Outer 1 it adds this gradient to another. Dst may be A or B.
+type ScaledSum struct {
+	N            int
+	Dst, A       Buf
+	B            Buf // may be absent
+	Inner, Outer float32
+}
+
+func (o ScaledSum) Name() string                    { return "scaled_sum" }
+func (o ScaledSum) Operands() (reads, writes []Buf) { return present(o.A, o.B), []Buf{o.Dst} }
+func (o ScaledSum) InPlace() [][2]Buf {
+	if o.B.N == 0 {
+		return [][2]Buf{{o.Dst, o.A}}
+	}
+	return [][2]Buf{{o.Dst, o.A}, {o.Dst, o.B}}
+}
+func (o ScaledSum) Rows() int         { return o.N }
+func (o ScaledSum) Ref(mem []float32) { o.RefRows(mem, 0, o.N) }
+func (o ScaledSum) RefRows(mem []float32, lo, hi int) {
+	dst, a := rowsOf(mem, o.Dst, o.N, lo, hi), rowsOf(mem, o.A, o.N, lo, hi)
+	if o.B.N == 0 {
+		for i, v := range a {
+			dst[i] = float32(o.Outer*v) + 0 // as an affine map without a shift
+		}
+		return
+	}
+	b := rowsOf(mem, o.B, o.N, lo, hi)
+	for i := range dst {
+		dst[i] = o.Outer * (a[i] + float32(o.Inner*b[i]))
 	}
 }
 

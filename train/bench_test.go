@@ -28,7 +28,7 @@ func BenchmarkStep(b *testing.B) {
 			}
 			t, err := NewTrainer(kernels.NewCPU(0), TrainerConfig{
 				Network: cfg, Batch: c.batch, Sigmas: sigmas, AnnealPower: 2,
-				Adam: Adam{1e-3, 0.9, 0.999, 1e-8}, EMARate: 0.999, Data: data, Ring: 1})
+				Adam: Adam{LR: 1e-3, Beta1: 0.9, Beta2: 0.999, Eps: 1e-8}, EMARate: 0.999, Data: data, Ring: 1})
 			if err != nil {
 				b.Fatal(err)
 			}

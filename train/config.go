@@ -97,12 +97,16 @@ type Loss struct {
 	Stratified    bool    `yaml:"stratified"`      // draws spread evenly over the ladder; those of a density always are
 }
 
-// Adam is the optimiser's settings.
+// Adam is the optimiser's settings: the learning rate of step n, counted from 0, is LR min(n/Warmup, 1), and gradients are
+// scaled by min(1, Clip/(norm + 1e-6)), the norm being that of all of them together.
 type Adam struct {
 	LR    float64 `yaml:"lr"`
 	Beta1 float64 `yaml:"beta1"`
 	Beta2 float64 `yaml:"beta2"`
 	Eps   float64 `yaml:"eps" name:"adam-eps"`
+
+	Clip   float64 `yaml:"clip,omitempty"`                 // largest norm of the gradients; 0: any
+	Warmup uint64  `yaml:"warmup,omitempty" name:"warmup"` // steps until the rate is LR; 0: from the first
 }
 
 // EMA is the exponential moving average of the weights: ema <- r ema + (1-r) w, with r = Rate or, with Warmup,

@@ -71,8 +71,8 @@ func TestPyTorchCheckpoints(t *testing.T) {
 			if err := w.CheckAdam(); err != nil {
 				t.Fatal(err)
 			}
-			want := Adam{LR: g.Number(t, "lr"), Beta1: 0.9, Beta2: 0.999, Eps: g.Number(t, "adam_eps")}
-			got := Adam(w.Adam.AdamSettings)
+			want := checkpoint.AdamSettings{LR: g.Number(t, "lr"), Beta1: 0.9, Beta2: 0.999, Eps: g.Number(t, "adam_eps")}
+			got := w.Adam.AdamSettings
 			if got != want || w.Step != uint64(g.Number(t, "adam_steps")) || !w.Stepped {
 				t.Errorf("step %d, %+v, expected %v, %+v", w.Step, got, g.Meta["adam_steps"], want)
 			}

@@ -295,7 +295,7 @@ func (g goldenFile) adamSteps(t *testing.T, tr *Trainer, backend kernels.Backend
 	compare func(losses []float32) error) (starts int) {
 	t.Helper()
 	l := &tr.layout
-	first, err := backend.Compile(tr.arena, []kernels.Op{tr.adam(), kernels.Tick{State: l.state}})
+	first, err := backend.Compile(tr.arena, append(tr.optimiser(), kernels.Tick{State: l.state}))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,6 +1,6 @@
 // Where a trainer's memory lies: one arena, known in size before a word of it is allocated. In words,
 //
-//	state | held-out state | ladder | parameters | gradients | m | v | ema | ring | level | memory of the plans
+//	state | held-out state | ladder | parameters | gradients | m | v | ema | norm | ring | level | memory of the plans
 //
 // The plans of training and of the held-out loss share their memory, since they never run at the same time.
 
@@ -22,6 +22,7 @@ import (
 type layout struct {
 	state, heldOutState, ladder kernels.Buf
 	params, grads, m, v, ema    kernels.Buf // groups; ema is absent where no average is kept
+	norm                        kernels.Buf // (1) of all gradients; absent where they are not clipped
 	ring, level                 kernels.Buf
 	heldOutRing                 kernels.Buf   // (2 Batch) losses and levels of one held-out batch, if there are any
 	words                       int           // size of the arena
@@ -83,6 +84,9 @@ func newPlans(c TrainerConfig) (*plans, error) {
 	l.params, l.grads, l.m, l.v = take(count), take(count), take(count), take(count)
 	if c.EMARate > 0 {
 		l.ema = take(count)
+	}
+	if c.Adam.Clip > 0 {
+		l.norm = take(1)
 	}
 	l.ring, l.level = take(max(1, c.Ring)*2*c.Batch), take(c.Batch)
 
@@ -162,12 +166,24 @@ func (p *plans) planHeldOut(c TrainerConfig) (err error) {
 	return nil
 }
 
-// programs lists the plans' operations.
-func (p *plans) programs() [][]kernels.Op {
-	if p.heldOut == nil {
-		return [][]kernels.Op{p.train.Ops}
+// gradNorm is the operation that a step begins its optimiser with where gradients are clipped, nil where they are not.
+func (l *layout) gradNorm() []kernels.Op {
+	if l.norm.N == 0 {
+		return nil
 	}
-	return [][]kernels.Op{p.train.Ops, p.heldOut.Ops}
+	return []kernels.Op{kernels.GradNorm{Norm: l.norm, Grad: l.grads}}
+}
+
+// programs lists the operations that take memory beside the arena: those of the plans, and the norm of gradients.
+func (p *plans) programs() [][]kernels.Op {
+	list := [][]kernels.Op{p.train.Ops}
+	if p.heldOut != nil {
+		list = append(list, p.heldOut.Ops)
+	}
+	if norm := p.layout.gradNorm(); norm != nil {
+		list = append(list, norm)
+	}
+	return list
 }
 
 // TrainerWords returns the memory in four-byte words that a trainer takes on a backend: its one arena, and what the

@@ -1,6 +1,6 @@
 // The trainer: everything between two optimiser steps as programs on one arena.
 //
-//	step      perturb, forward, loss, backward, Adam and EMA, record, tick
+//	step      perturb, forward, loss, backward, norm of the gradients where they are clipped, Adam and EMA, record, tick
 //	held out  perturb with every level in turn, forward with the averaged weights (or, where no average is kept, with
 //	          the parameters), loss, record, tick
 //
@@ -126,7 +126,7 @@ func (t *Trainer) compile(b kernels.Backend, p *plans) (err error) {
 		return m
 	}
 	t.gradients = machine(nil, p.train)
-	t.fixed = machine(nil, p.train, t.adam(), kernels.Tick{State: l.state})
+	t.fixed = machine(nil, p.train, append(t.optimiser(), kernels.Tick{State: l.state})...)
 	if c.Data != nil {
 		before, after := t.aroundStep(p)
 		t.step = machine(before, p.train, after...)
@@ -148,7 +148,7 @@ func (t *Trainer) aroundStep(p *plans) (before, after []kernels.Op) {
 	draw.Flip, draw.Dequantize = c.Flip, c.Dequantize
 	draw.LevelsPerStep, draw.Stratified, draw.Density = c.LevelsPerStep, c.Stratified, c.Noise.DensityOf(c.Sigmas)
 	record := kernels.Record{Ring: l.ring, PerRow: p.train.Hidden(p.net.Loss, 0), Level: l.level, State: l.state}
-	return []kernels.Op{draw}, []kernels.Op{t.adam(), record, kernels.Tick{State: l.state}}
+	return []kernels.Op{draw}, append(t.optimiser(), record, kernels.Tick{State: l.state})
 }
 
 // perturb draws a batch for a plan.
@@ -158,11 +158,12 @@ func (t *Trainer) perturb(net *model.Network, plan *graph.Plan, data *kernels.Da
 		Streamed: t.placement.Host, Seed: t.c.Seed, Rescale: t.c.Network.Rescaled}
 }
 
-// adam is the step of the optimiser and of the average.
-func (t *Trainer) adam() kernels.Adam {
+// optimiser is the step of Adam and of the average, after the norm of the gradients where they are clipped.
+func (t *Trainer) optimiser() []kernels.Op {
 	c, l := &t.c, &t.layout
-	return kernels.Adam{Param: l.params, Grad: l.grads, M: l.m, V: l.v, EMA: l.ema, State: l.state,
-		LR: c.Adam.LR, Beta1: c.Adam.Beta1, Beta2: c.Adam.Beta2, Eps: c.Adam.Eps, Rate: c.EMARate, Warmup: c.EMAWarmup}
+	return append(l.gradNorm(), kernels.Adam{Param: l.params, Grad: l.grads, M: l.m, V: l.v, EMA: l.ema, State: l.state,
+		LR: c.Adam.LR, Beta1: c.Adam.Beta1, Beta2: c.Adam.Beta2, Eps: c.Adam.Eps, Rate: c.EMARate, Warmup: c.EMAWarmup,
+		Norm: l.norm, Clip: c.Adam.Clip, LRWarmup: c.Adam.Warmup})
 }
 
 // Init draws initial weights from the seed and starts the run anew.

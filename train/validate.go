@@ -143,6 +143,10 @@ func (a *Adam) validate() error {
 		return setting.Errorf("beta2", "is %g: expected a number in [0, 1)", a.Beta2)
 	case !(a.Eps > 0 && finite(a.Eps)):
 		return setting.Errorf("adam-eps", "is %g: expected a positive number, such as 1e-8", a.Eps)
+	case !(a.Clip >= 0 && finite(a.Clip)):
+		return setting.Errorf("clip", "is %g: expected a positive norm, such as 1, or 0 to leave gradients as they are", a.Clip)
+	case a.Warmup > 1<<53:
+		return setting.Errorf("warmup", "is %d: expected at most 2^53 steps", a.Warmup)
 	}
 	return nil
 }

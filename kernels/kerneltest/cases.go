@@ -20,9 +20,11 @@ func Cases(precisions ...kernels.Precision) []Case {
 		(*list).activate, (*list).activateGrad,
 		(*list).maxPool5, (*list).maxPool5Grad, (*list).avgPool5, (*list).meanPool2, (*list).meanPool2Grad,
 		(*list).resize, (*list).resizeGrad,
+		(*list).nearest2, (*list).nearest2Grad, (*list).patches, (*list).patchesGrad, (*list).concat, (*list).split,
+		(*list).addRow, (*list).addRowGrad, (*list).dropout, (*list).embedding, (*list).scaledSum,
 		(*list).add, (*list).affine, (*list).fill, (*list).narrow,
 		(*list).divSigma, (*list).mlpInput,
-		(*list).perturb, (*list).loss, (*list).lossGrad, (*list).record, (*list).adam,
+		(*list).perturb, (*list).loss, (*list).lossGrad, (*list).record, (*list).gradNorm, (*list).adam,
 		(*list).tick,
 		(*list).samplerSigma, (*list).samplerGain, (*list).samplerUpdate,
 	} {
@@ -424,6 +426,149 @@ func (l *list) resizeGrad() {
 	}
 }
 
+func (l *list) nearest2() {
+	for _, m := range images {
+		var b builder
+		l.exact("nearest2/"+m.String(), &b, kernels.Nearest2{PoolShape: m.pool(),
+			X: b.normals(m.words()), Y: b.out(4 * m.words())})
+	}
+}
+
+func (l *list) nearest2Grad() {
+	for _, m := range images {
+		var b builder
+		l.approximate("nearest2_grad/"+m.String(), &b, kernels.Nearest2Grad{PoolShape: m.pool(),
+			DY: b.normals(4 * m.words()), DX: b.out(m.words())})
+	}
+}
+
+// patched lists the images that have patches of a convolution with stride 2: odd and even sides.
+func patched() (list []kernels.PatchShape) {
+	for _, m := range append(images, image{2, 3, 2, 4}, image{1, 2, 17, 5}) {
+		if m.h > 1 && m.w > 1 {
+			list = append(list, kernels.PatchShape{N: m.n, H: m.h, W: m.w, C: m.c})
+		}
+	}
+	return list
+}
+
+func (l *list) patches() {
+	for _, s := range patched() {
+		var b builder
+		l.exact(fmt.Sprintf("patches/%+v", s), &b, kernels.Patches{PatchShape: s,
+			X: b.normals(s.N * s.H * s.W * s.C), Y: b.out(s.Words())})
+	}
+}
+
+func (l *list) patchesGrad() {
+	for _, s := range patched() {
+		var b builder
+		l.exact(fmt.Sprintf("patches_grad/%+v", s), &b, kernels.PatchesGrad{PatchShape: s,
+			DY: b.normals(s.Words()), DX: b.out(s.N * s.H * s.W * s.C)})
+	}
+}
+
+// sides lists the two channel counts of each image joined with another.
+func (m image) sides() (list []kernels.ConcatShape) {
+	for _, other := range []int{m.c, 1, 12} {
+		list = append(list, kernels.ConcatShape{N: m.n, P: m.h * m.w, CA: m.c, CB: other})
+	}
+	return list
+}
+
+func (l *list) concat() {
+	for _, m := range images {
+		for _, s := range m.sides() {
+			var b builder
+			a, c := s.N*s.P*s.CA, s.N*s.P*s.CB
+			l.exact(fmt.Sprintf("concat/%+v", s), &b, kernels.Concat{ConcatShape: s,
+				A: b.normals(a), B: b.normals(c), Y: b.out(a + c)})
+		}
+	}
+}
+
+func (l *list) split() {
+	for _, m := range images {
+		for i, s := range m.sides() {
+			var b builder
+			a, c := s.N*s.P*s.CA, s.N*s.P*s.CB
+			op := kernels.Split{ConcatShape: s, Y: b.normals(a + c), A: b.out(a), B: b.out(c)}
+			switch i { // one side alone
+			case 1:
+				op.A = kernels.Buf{}
+			case 2:
+				op.B = kernels.Buf{}
+			}
+			l.exact(fmt.Sprintf("split/%+v", s), &b, op)
+		}
+	}
+}
+
+func (l *list) addRow() {
+	for _, m := range images {
+		var b, c builder
+		l.exact("add_row/"+m.String(), &b, kernels.AddRow{NormShape: m.norm(),
+			X: b.normals(m.words()), E: b.normals(m.n * m.c), Y: b.out(m.words())})
+		x := c.normals(m.words())
+		l.exact("add_row-in-place/"+m.String(), &c, kernels.AddRow{NormShape: m.norm(), X: x, E: c.normals(m.n * m.c), Y: x})
+	}
+}
+
+func (l *list) addRowGrad() {
+	for _, m := range images {
+		var b builder
+		l.approximate("add_row_grad/"+m.String(), &b, kernels.AddRowGrad{NormShape: m.norm(),
+			DY: b.normals(m.words()), DE: b.out(m.n * m.c)})
+	}
+}
+
+func (l *list) dropout() {
+	for _, m := range append(matrices, matrix{70000, 2}) {
+		var b, c builder
+		l.exact("dropout/"+m.String(), &b, kernels.Dropout{N: m.rows, X: b.normals(m.words()), Y: b.out(m.words()),
+			State: b.bits(0xfffffff0, 1, 0, 0), P: 0.1, Layer: 7, Seed: 0x123456789abcdef})
+		x := c.normals(m.words())
+		l.exact("dropout-in-place/"+m.String(), &c, kernels.Dropout{N: m.rows, X: x, Y: x, State: c.bits(3, 0, 0, 0), P: 0.5})
+	}
+}
+
+func (l *list) embedding() {
+	for _, values := range []int{4, 8, 9, 33, 256} {
+		for _, rows := range []int{1, 3, 33} {
+			for _, fourier := range []bool{false, true} {
+				var b builder
+				op := kernels.Embedding{N: rows, Cond: b.positive(rows), Y: b.out(rows * values), Fourier: fourier,
+					Freq: b.add(kernels.PositionalFrequencies(values))}
+				for i, v := range op.Cond.Of(b.mem) { // levels up to 1000, or sigmas and large frequencies
+					if fourier {
+						op.Freq.Of(b.mem)[i%op.Freq.N] = 16 * float32(i-rows/2)
+					} else {
+						op.Cond.Of(b.mem)[i] = 900 * v
+					}
+				}
+				l.approximate(fmt.Sprintf("embedding/%dx%d fourier %t", rows, values, fourier), &b, op)
+			}
+		}
+	}
+}
+
+func (l *list) scaledSum() {
+	const root = 0.70710678
+	for _, m := range images {
+		var a, b, c, d builder
+		l.exact("scaled_sum/"+m.String(), &a, kernels.ScaledSum{N: m.n, A: a.normals(m.words()), B: a.normals(m.words()),
+			Dst: a.out(m.words()), Inner: 1, Outer: root})
+		l.exact("scaled_sum-one/"+m.String(), &b, kernels.ScaledSum{N: m.n, A: b.normals(m.words()),
+			Dst: b.out(m.words()), Outer: root})
+		x := c.normals(m.words())
+		l.exact("scaled_sum-onto/"+m.String(), &c, kernels.ScaledSum{N: m.n, A: x, B: c.normals(m.words()),
+			Dst: x, Inner: root, Outer: 1})
+		y := d.normals(m.words())
+		l.exact("scaled_sum-onto-second/"+m.String(), &d, kernels.ScaledSum{N: m.n, A: d.normals(m.words()), B: y,
+			Dst: y, Inner: root, Outer: 0.3})
+	}
+}
+
 func (l *list) add() {
 	for _, m := range images {
 		var b builder
@@ -498,12 +643,27 @@ func (l *list) record() {
 		PerRow: b.normals(5), Level: b.bits(4, 3, 2, 1, 0), State: b.bits(7, 0, 0, 0)})
 }
 
+func (l *list) gradNorm() {
+	for _, n := range []int{1, 3, 1023, 1 << 13, 1<<13 + 1, 3<<13 + 5, 301 << 13} {
+		var b builder
+		l.approximate(fmt.Sprintf("grad_norm/%d", n), &b, kernels.GradNorm{Grad: b.normals(n), Norm: b.out(1)})
+	}
+}
+
 func (l *list) adam() {
 	for _, m := range matrices {
 		var b builder
 		l.approximate("adam/"+m.String(), &b, kernels.Adam{Param: b.normals(m.words()), Grad: b.normals(m.words()),
 			M: b.normals(m.words()), V: b.positive(m.words()), EMA: b.normals(m.words()), State: b.bits(9, 0, 0, 0),
 			LR: 1e-3, Beta1: 0.9, Beta2: 0.999, Eps: 1e-8, Rate: 0.999, Warmup: m.rows == 3})
+	}
+	for _, norm := range []float32{0, 0.5, 40} { // below and above what is allowed, in a warm-up and after it
+		for _, warmup := range []uint64{0, 5, 20} {
+			var b builder
+			l.approximate(fmt.Sprintf("adam-clipped/norm %g warm-up %d", norm, warmup), &b, kernels.Adam{
+				Param: b.normals(99), Grad: b.normals(99), M: b.normals(99), V: b.positive(99), State: b.bits(9, 0, 0, 0),
+				LR: 1e-3, Beta1: 0.9, Beta2: 0.999, Eps: 1e-8, Norm: b.add([]float32{norm}), Clip: 2, LRWarmup: warmup})
+		}
 	}
 }
 

@@ -14,6 +14,8 @@ import (
 //
 //	inputs   x (N, H, W, Cin), w (Cout, K, K, Cin) and, with Bias, b (Cout); linear: x (N, Cin), w (Cout, Cin), b (Cout)
 //	output   (N, H, W, Cout); linear: (N, Cout)
+//
+// The weights of a pixel may have any shape of as many values: with K = 1 on [Patches], (Cout, 3, 3, C) for 9C channels.
 type Conv struct {
 	K, Dilation int
 	Bias        bool
@@ -45,7 +47,7 @@ func (l Conv) precision(in shapes, w windows) kernels.Precision {
 
 func (l Conv) output(in shapes) (tensor.Shape, error) {
 	x, w := in[0], in[1]
-	if w[len(w)-1] != x[len(x)-1] {
+	if c := x[len(x)-1]; w.TotalSize() != w[0]*c*l.K*l.K {
 		return nil, fmt.Errorf("%v: input %v does not fit weights %v", l, x, w)
 	}
 	out := x.Clone()

@@ -26,7 +26,7 @@ func (l Norm) String() string {
 }
 
 func (Norm) shape(in shapes) kernels.NormShape {
-	return kernels.NormShape{N: in.rows(), P: in[0][1] * in[0][2], C: in[0][3]}
+	return pixels(in[0])
 }
 
 func (l Norm) output(in shapes) (tensor.Shape, error) {

@@ -69,6 +69,25 @@ func (MeanPool) backward(in shapes, w windows) []kernels.Op {
 	return []kernels.Op{kernels.MeanPool2Grad{PoolShape: poolShape(in[0]), DX: w.din[0], DY: w.dout}}
 }
 
+// Nearest doubles height and width: each pixel twice along both.
+type Nearest struct{ noHidden }
+
+func (Nearest) String() string        { return "nearest2" }
+func (Nearest) gradients() []gradient { return []gradient{computed} }
+
+func (Nearest) output(in shapes) (tensor.Shape, error) {
+	x := in[0]
+	return tensor.Shape{x[0], 2 * x[1], 2 * x[2], x[3]}, nil
+}
+
+func (Nearest) forward(in shapes, w windows) []kernels.Op {
+	return []kernels.Op{kernels.Nearest2{PoolShape: poolShape(in[0]), Y: w.out, X: w.in[0]}}
+}
+
+func (Nearest) backward(in shapes, w windows) []kernels.Op {
+	return []kernels.Op{kernels.Nearest2Grad{PoolShape: poolShape(in[0]), DX: w.din[0], DY: w.dout}}
+}
+
 // poolShape returns the shape of an image that is pooled.
 func poolShape(s tensor.Shape) kernels.PoolShape {
 	return kernels.PoolShape{N: s[0], H: s[1], W: s[2], C: s[3]}

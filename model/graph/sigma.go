@@ -49,3 +49,29 @@ func (MLPInput) output(in shapes) (tensor.Shape, error) {
 func (l MLPInput) forward(in shapes, w windows) []kernels.Op {
 	return []kernels.Op{kernels.MLPInput{N: in.rows(), Y: w.out, X: w.in[0], Sigma: w.in[1], SD: l.SD}}
 }
+
+// Embedding is the sines and cosines of the phases of a noise level; its inputs are the level, a number for each row (N),
+// and the frequencies (F), which are not trained either. See [kernels.Embedding] for the phases.
+type Embedding struct {
+	Fourier bool // else positional
+	Values  int  // of a row: 2F, or 2F+1 of which the last is 0
+
+	noHidden
+	noBackward
+}
+
+func (l Embedding) String() string {
+	return fmt.Sprintf("embedding fourier=%t values=%d", l.Fourier, l.Values)
+}
+func (Embedding) gradients() []gradient { return []gradient{none, none} }
+
+func (l Embedding) output(in shapes) (tensor.Shape, error) {
+	if f := in[1][0]; l.Values/2 != f {
+		return nil, fmt.Errorf("%d frequencies do not make %d values", f, l.Values)
+	}
+	return tensor.Shape{in[0][0], l.Values}, nil
+}
+
+func (l Embedding) forward(in shapes, w windows) []kernels.Op {
+	return []kernels.Op{kernels.Embedding{N: in.rows(), Y: w.out, Cond: w.in[0], Freq: w.in[1], Fourier: l.Fourier}}
+}

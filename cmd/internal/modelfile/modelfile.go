@@ -491,7 +491,8 @@ func Prepare(c *train.Config, path string, s Start) (ours bool, err error) {
 
 // takeAdam sets Adam's settings to those of the file w. What it does not name stays as it is.
 func takeAdam(a *train.Adam, w *checkpoint.Weights, lr bool) error {
-	of := train.Adam(w.Adam.AdamSettings)
+	saved, of := w.Adam.AdamSettings, *a
+	of.LR, of.Beta1, of.Beta2, of.Eps = saved.LR, saved.Beta1, saved.Beta2, saved.Eps
 	for _, key := range w.Adam.Absent {
 		switch key {
 		case "lr":

@@ -287,7 +287,12 @@ func TestPrepare(t *testing.T) {
 // What a file says about Adam comes before the run's own settings, what it does not say leaves them, and a rate of 0 is
 // not taken for none.
 func TestTakeAdam(t *testing.T) {
-	run := train.Adam{LR: 5e-4, Beta1: 0.8, Beta2: 0.99, Eps: 1e-7}
+	run := train.Adam{LR: 5e-4, Beta1: 0.8, Beta2: 0.99, Eps: 1e-7, Clip: 2, Warmup: 3}
+	with := func(lr, beta1, beta2, eps float64) train.Adam {
+		a := run
+		a.LR, a.Beta1, a.Beta2, a.Eps = lr, beta1, beta2, eps
+		return a
+	}
 	of := checkpoint.AdamSettings{LR: 1e-3, Beta1: 0, Beta2: 0.9, Eps: 1e-8}
 	zero := of
 	zero.LR = 0
@@ -299,11 +304,11 @@ func TestTakeAdam(t *testing.T) {
 		want   train.Adam
 		err    string
 	}{
-		{"all", of, nil, false, train.Adam(of), ""},
-		{"without lr", of, []string{"lr"}, false, train.Adam{LR: 5e-4, Beta1: 0, Beta2: 0.9, Eps: 1e-8}, ""},
-		{"without betas and eps", of, []string{"betas", "eps"}, false, train.Adam{LR: 1e-3, Beta1: 0.8, Beta2: 0.99, Eps: 1e-7}, ""},
+		{"all", of, nil, false, with(1e-3, 0, 0.9, 1e-8), ""},
+		{"without lr", of, []string{"lr"}, false, with(5e-4, 0, 0.9, 1e-8), ""},
+		{"without betas and eps", of, []string{"betas", "eps"}, false, with(1e-3, 0.8, 0.99, 1e-7), ""},
 		{"lr 0", zero, nil, false, run, "a.pth was saved with Adam's learning rate at 0, as at the end of a schedule: give `lr`"},
-		{"lr 0, and one asked for", zero, nil, true, train.Adam(zero), ""},
+		{"lr 0, and one asked for", zero, nil, true, with(0, 0, 0.9, 1e-8), ""},
 	} {
 		got := run
 		w := &checkpoint.Weights{Path: "a.pth", Adam: &checkpoint.AdamState{AdamSettings: c.of, Absent: c.absent}}

@@ -290,6 +290,18 @@ var groups = []struct {
 				Field: func(c *train.Config) any { return &c.Adam.Eps },
 			},
 			{
+				Name: "clip", Arg: "NORM",
+				Help:    "scale gradients down to NORM where that of all together is larger; 0: leave them",
+				Default: "0",
+				Field:   func(c *train.Config) any { return &c.Adam.Clip },
+			},
+			{
+				Name: "warmup", Arg: "N", Unit: "steps",
+				Help:    "the learning rate of step n is LR min(n/N, 1), n from 0; 0: LR from the first step",
+				Default: "0",
+				Field:   func(c *train.Config) any { return &c.Adam.Warmup },
+			},
+			{
 				Name: "ema", Arg: "RATE",
 				Help:  "rate of the moving average of the weights (EMA), in [0, 1); 0: none",
 				Field: func(c *train.Config) any { return &c.EMA.Rate },

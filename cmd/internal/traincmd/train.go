@@ -236,7 +236,7 @@ func learn(ctx context.Context, c *train.Config, data *train.Splits, b kernels.B
 		average = fmt.Sprintf("moving average of the weights %g%s", c.EMA.Rate,
 			map[bool]string{true: ", warmed up"}[c.EMA.Warmup])
 	}
-	fmt.Fprintf(out, "adam     learning rate %.4g; %s\n", c.Adam.LR, average)
+	fmt.Fprintf(out, "adam     learning rate %.4g%s; %s\n", c.Adam.LR, limitsText(c.Adam), average)
 	warnMargin(c, sigmas, out)
 	warnAverage(c, out)
 	o.Backend, o.Events = b, display.Event
@@ -485,6 +485,17 @@ func warnMargin(c *train.Config, sigmas model.Ladder, out io.Writer) {
 	}
 	fmt.Fprintf(out, "warning  T q / (4(g-1)) = %.2f: below 1 samples of a network that does not see sigma run away, "+
 		"and this %s; use more levels or a larger T (%.1f is safe)\n", margin, what, sample.SafeMargin)
+}
+
+// limitsText says what keeps Adam's steps small, if anything does.
+func limitsText(a train.Adam) (text string) {
+	if a.Warmup > 0 {
+		text += fmt.Sprintf(", warmed up over %d steps", a.Warmup)
+	}
+	if a.Clip > 0 {
+		text += fmt.Sprintf(", gradients clipped at %g", a.Clip)
+	}
+	return text
 }
 
 // warnAverage warns where samples, which are drawn with the moving average of the weights, will show the weights that
