@@ -84,6 +84,7 @@ var flopOfValue = map[string]int{
 	"elu": 2, "relu": 1, "lrelu": 2, "swish": 4, "softplus": 6,
 	"elu_grad": 3, "relu_grad": 1, "lrelu_grad": 2, "swish_grad": 8, "softplus_grad": 2,
 	"add": 1, "affine": 2, "div_sigma": 1,
+	"group_norm_apply": 4, "group_norm_grad_sums": 4, "group_norm_grad_apply": 7,
 	"norm_sums": 4, "norm_apply": 6, "norm_grad_sums": 4, "norm_grad_apply": 7,
 	"maxpool5": 25, "maxpool5_grad": 26, "avgpool5": 26, "meanpool2": 1, "meanpool2_grad": 1,
 	"resize": 7, "resize_grad": 8,
@@ -113,6 +114,9 @@ func (l launch) count() LaunchCount {
 	t := l.traffic
 	c := LaunchCount{Kernel: l.kernel, Read: t.read, Written: t.written, Beside: t.read + t.written, Asked: t.read,
 		FLOP: flopOfValue[strings.TrimSuffix(l.kernel, "_bf16")] * t.values}
+	if swish := swishOf(l.op, l.kernel); swish != "" {
+		c.FLOP += flopOfValue[swish] * t.values
+	}
 	of, operands := l.op, 0 // bytes of what the steps read
 	if f, ok := of.(fused); ok {
 		of = f.cudaFinisher
@@ -149,6 +153,22 @@ func (l launch) count() LaunchCount {
 		}
 	}
 	return c
+}
+
+// swishOf names what a kernel of a group norm does beside the norm with each value, the swish or its gradient of a norm
+// that it computes again; "" where it does neither.
+func swishOf(op cudaOp, kernel string) string {
+	switch o := op.(type) {
+	case GroupNorm:
+		if o.Swish && strings.HasPrefix(kernel, "group_norm_apply") {
+			return "swish"
+		}
+	case GroupNormGrad:
+		if o.Swish && (strings.HasPrefix(kernel, "group_norm_grad_sums") || strings.HasPrefix(kernel, "group_norm_grad_apply")) {
+			return "swish_grad"
+		}
+	}
+	return ""
 }
 
 // tile returns the tile of a convolution's kernel, and the bytes of a value of its factors.

@@ -72,6 +72,15 @@ var kernelList = []kernel{
 	{"conv_tensor", "conv_grad_weight_bf16_128x128", "u64 u64 u64 u64 u64 u64 u64 u32 u32 u32 u32 u32 u32"},
 	{"conv_tensor", "conv_grad_weight_bf16_64x64", "u64 u64 u64 u64 u64 u64 u64 u32 u32 u32 u32 u32 u32"},
 	{"conv_tensor", "conv_grad_weight_bf16_32x128", "u64 u64 u64 u64 u64 u64 u64 u32 u32 u32 u32 u32 u32"},
+	{"group_norm", "group_norm_finish", "u64 u64 u64 u64 u64 u32 u32 u32 u32 u32 u32"},
+	{"group_norm", "group_norm_finish_bf16", "u64 u64 u64 u64 u64 u32 u32 u32 u32 u32 u32"},
+	{"group_norm", "group_norm_apply", "u64 u64 u64 u64 u64 u64 u32 u32 u32 u32 u32 u32 u32 u32"},
+	{"group_norm", "group_norm_apply_bf16", "u64 u64 u64 u64 u64 u64 u32 u32 u32 u32 u32 u32 u32 u32"},
+	{"group_norm", "group_norm_grad_sums", "u64 u64 u64 u64 u64 u64 u64 u32 u32 u32 u32 u32 u32 u32 u32"},
+	{"group_norm", "group_norm_grad_sums_bf16", "u64 u64 u64 u64 u64 u64 u64 u32 u32 u32 u32 u32 u32 u32 u32"},
+	{"group_norm", "group_norm_grad_finish", "u64 u64 u64 u64 u64 u32 u32 u32 u32 u32 u32"},
+	{"group_norm", "group_norm_grad_apply", "u64 u64 u64 u64 u64 u64 u64 u64 u32 u32 u32 u32 u32 u32 u32 u32"},
+	{"group_norm", "group_norm_grad_apply_bf16", "u64 u64 u64 u64 u64 u64 u64 u64 u32 u32 u32 u32 u32 u32 u32 u32"},
 	{"loss", "loss", "u64 u64 u64 u64 u64 u32 u32"},
 	{"loss", "loss_mean", "u64 u64 u32"},
 	{"loss", "loss_grad", "u64 u64 u64 u64 u64 u64 u32 u32"},
@@ -543,6 +552,184 @@ func (l *launcher) bfConvGradWeight(k bfConvGradWeightKernel, grid gridDim, bloc
 		I32(l.int32(k.name, "cout", a.cout)).
 		I32(l.int32(k.name, "k", a.k)).
 		I32(l.int32(k.name, "dilation", a.dilation)))
+}
+
+// groupNormFinishArgs has the parameters of kernel group_norm_finish.
+type groupNormFinishArgs struct {
+	mean   pointer // float *
+	rstd   pointer // float *
+	parts  pointer // const float *
+	x      pointer // const float * or const bf16 *
+	eps    uint64
+	images int
+	p      int
+	c      int
+	groups int
+	width  int
+	chunks int
+}
+
+func (l *launcher) groupNormFinish(grid gridDim, block blockDim, a groupNormFinishArgs) {
+	name, element := l.twin("group_norm_finish", a.x)
+	l.launch(name, grid, block, cuda.NewArgs().
+		Ptr(l.write(name, "mean", Words, a.mean)).
+		Ptr(l.write(name, "rstd", Words, a.rstd)).
+		Ptr(l.read(name, "parts", Words, a.parts)).
+		Ptr(l.read(name, "x", element, a.x)).
+		U64(a.eps).
+		I32(l.int32(name, "images", a.images)).
+		I32(l.int32(name, "p", a.p)).
+		I32(l.int32(name, "c", a.c)).
+		I32(l.int32(name, "groups", a.groups)).
+		I32(l.int32(name, "width", a.width)).
+		I32(l.int32(name, "chunks", a.chunks)))
+}
+
+// groupNormApplyArgs has the parameters of kernel group_norm_apply.
+type groupNormApplyArgs struct {
+	y      pointer // float * or bf16 *
+	x      pointer // const float * or const bf16 *
+	gamma  pointer // const float *
+	beta   pointer // const float *
+	mean   pointer // const float *
+	rstd   pointer // const float *
+	swish  int
+	v      int
+	images int
+	p      int
+	c      int
+	groups int
+	width  int
+	chunk  int
+}
+
+func (l *launcher) groupNormApply(grid gridDim, block blockDim, a groupNormApplyArgs) {
+	name, element := l.twin("group_norm_apply", a.y, a.x)
+	l.launch(name, grid, block, cuda.NewArgs().
+		Ptr(l.write(name, "y", element, a.y)).
+		Ptr(l.read(name, "x", element, a.x)).
+		Ptr(l.read(name, "gamma", Words, a.gamma)).
+		Ptr(l.read(name, "beta", Words, a.beta)).
+		Ptr(l.read(name, "mean", Words, a.mean)).
+		Ptr(l.read(name, "rstd", Words, a.rstd)).
+		I32(l.int32(name, "swish", a.swish)).
+		I32(l.int32(name, "v", a.v)).
+		I32(l.int32(name, "images", a.images)).
+		I32(l.int32(name, "p", a.p)).
+		I32(l.int32(name, "c", a.c)).
+		I32(l.int32(name, "groups", a.groups)).
+		I32(l.int32(name, "width", a.width)).
+		I32(l.int32(name, "chunk", a.chunk)))
+}
+
+// groupNormGradSumsArgs has the parameters of kernel group_norm_grad_sums.
+type groupNormGradSumsArgs struct {
+	parts  pointer // float *
+	x      pointer // const float * or const bf16 *
+	dy     pointer // const float * or const bf16 *
+	gamma  pointer // const float *
+	beta   pointer // const float *
+	mean   pointer // const float *
+	rstd   pointer // const float *
+	swish  int
+	v      int
+	images int
+	p      int
+	c      int
+	groups int
+	width  int
+	chunk  int
+}
+
+func (l *launcher) groupNormGradSums(grid gridDim, block blockDim, a groupNormGradSumsArgs) {
+	name, element := l.twin("group_norm_grad_sums", a.x, a.dy)
+	l.launch(name, grid, block, cuda.NewArgs().
+		Ptr(l.write(name, "parts", Words, a.parts)).
+		Ptr(l.read(name, "x", element, a.x)).
+		Ptr(l.read(name, "dy", element, a.dy)).
+		Ptr(l.read(name, "gamma", Words, a.gamma)).
+		Ptr(l.read(name, "beta", Words, a.beta)).
+		Ptr(l.read(name, "mean", Words, a.mean)).
+		Ptr(l.read(name, "rstd", Words, a.rstd)).
+		I32(l.int32(name, "swish", a.swish)).
+		I32(l.int32(name, "v", a.v)).
+		I32(l.int32(name, "images", a.images)).
+		I32(l.int32(name, "p", a.p)).
+		I32(l.int32(name, "c", a.c)).
+		I32(l.int32(name, "groups", a.groups)).
+		I32(l.int32(name, "width", a.width)).
+		I32(l.int32(name, "chunk", a.chunk)))
+}
+
+// groupNormGradFinishArgs has the parameters of kernel group_norm_grad_finish.
+type groupNormGradFinishArgs struct {
+	coef   pointer // float *
+	params pointer // float *
+	parts  pointer // const float *
+	gamma  pointer // const float *
+	rstd   pointer // const float *
+	images int
+	p      int
+	c      int
+	groups int
+	width  int
+	chunks int
+}
+
+func (l *launcher) groupNormGradFinish(grid gridDim, block blockDim, a groupNormGradFinishArgs) {
+	l.launch("group_norm_grad_finish", grid, block, cuda.NewArgs().
+		Ptr(l.write("group_norm_grad_finish", "coef", Words, a.coef)).
+		Ptr(l.write("group_norm_grad_finish", "params", Words, a.params)).
+		Ptr(l.read("group_norm_grad_finish", "parts", Words, a.parts)).
+		Ptr(l.read("group_norm_grad_finish", "gamma", Words, a.gamma)).
+		Ptr(l.read("group_norm_grad_finish", "rstd", Words, a.rstd)).
+		I32(l.int32("group_norm_grad_finish", "images", a.images)).
+		I32(l.int32("group_norm_grad_finish", "p", a.p)).
+		I32(l.int32("group_norm_grad_finish", "c", a.c)).
+		I32(l.int32("group_norm_grad_finish", "groups", a.groups)).
+		I32(l.int32("group_norm_grad_finish", "width", a.width)).
+		I32(l.int32("group_norm_grad_finish", "chunks", a.chunks)))
+}
+
+// groupNormGradApplyArgs has the parameters of kernel group_norm_grad_apply.
+type groupNormGradApplyArgs struct {
+	dx     pointer // float * or bf16 *
+	x      pointer // const float * or const bf16 *
+	dy     pointer // const float * or const bf16 *
+	gamma  pointer // const float *
+	beta   pointer // const float *
+	mean   pointer // const float *
+	rstd   pointer // const float *
+	coef   pointer // const float *
+	swish  int
+	v      int
+	images int
+	p      int
+	c      int
+	groups int
+	width  int
+	chunk  int
+}
+
+func (l *launcher) groupNormGradApply(grid gridDim, block blockDim, a groupNormGradApplyArgs) {
+	name, element := l.twin("group_norm_grad_apply", a.dx, a.x, a.dy)
+	l.launch(name, grid, block, cuda.NewArgs().
+		Ptr(l.write(name, "dx", element, a.dx)).
+		Ptr(l.read(name, "x", element, a.x)).
+		Ptr(l.read(name, "dy", element, a.dy)).
+		Ptr(l.read(name, "gamma", Words, a.gamma)).
+		Ptr(l.read(name, "beta", Words, a.beta)).
+		Ptr(l.read(name, "mean", Words, a.mean)).
+		Ptr(l.read(name, "rstd", Words, a.rstd)).
+		Ptr(l.read(name, "coef", Words, a.coef)).
+		I32(l.int32(name, "swish", a.swish)).
+		I32(l.int32(name, "v", a.v)).
+		I32(l.int32(name, "images", a.images)).
+		I32(l.int32(name, "p", a.p)).
+		I32(l.int32(name, "c", a.c)).
+		I32(l.int32(name, "groups", a.groups)).
+		I32(l.int32(name, "width", a.width)).
+		I32(l.int32(name, "chunk", a.chunk)))
 }
 
 // lossArgs has the parameters of kernel loss.

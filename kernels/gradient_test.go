@@ -27,7 +27,7 @@ type input struct{ x, dx kernels.Buf }
 func gradientChecks() []gradientCheck {
 	var list []gradientCheck
 	for _, f := range []func() []gradientCheck{
-		convGradients, normGradients, activationGradients, maxPool5Gradients, avgPool5Gradients, meanPool2Gradients,
+		convGradients, normGradients, groupNormGradients, activationGradients, maxPool5Gradients, avgPool5Gradients, meanPool2Gradients,
 		resizeGradients, affineGradients, divSigmaGradients, lossGradients,
 	} {
 		list = append(list, f()...)
@@ -80,6 +80,27 @@ func normGradients() (list []gradientCheck) {
 		}
 		list = append(list, gradientCheck{name: fmt.Sprintf("norm %d", width),
 			forward: f, backward: []kernels.Op{b}, mem: m.words, y: y, dy: dy, inputs: inputs})
+	}
+	return list
+}
+
+func groupNormGradients() (list []gradientCheck) {
+	for _, s := range []kernels.GroupNormShape{
+		{N: 2, P: 6, C: 6, Groups: 2}, {N: 3, P: 5, C: 4, Groups: 1}, {N: 2, P: 1, C: 10, Groups: 2},
+	} {
+		for _, swish := range []bool{false, true} {
+			var m memory
+			all := s.N * s.P * s.C
+			x, y, dy, dx := m.normals(all), m.normals(all), m.normals(all), m.normals(all)
+			stats := kernels.GroupStats{Mean: m.normals(s.N * s.Groups), Rstd: m.normals(s.N * s.Groups)}
+			f := kernels.GroupNorm{GroupNormShape: s, Swish: swish, X: x, Y: y, GroupStats: stats,
+				Gamma: m.normals(s.C), Beta: m.normals(s.C)}
+			b := kernels.GroupNormGrad{GroupNormShape: s, Swish: swish, X: x, DY: dy, DX: dx, GroupStats: stats,
+				Gamma: f.Gamma, Beta: f.Beta, DGamma: m.normals(s.C), DBeta: m.normals(s.C)}
+			list = append(list, gradientCheck{name: fmt.Sprintf("group_norm %+v, swish %t", s, swish),
+				forward: f, backward: []kernels.Op{b}, mem: m.words, y: y, dy: dy,
+				inputs: []input{{x, dx}, {f.Gamma, b.DGamma}, {f.Beta, b.DBeta}}})
+		}
 	}
 	return list
 }

@@ -59,6 +59,8 @@ var Operations = []Operation{
 	{ConvGradWeight{}, []Precision{Float32, TF32, BF16}},
 	{Norm{}, stored},
 	{NormGrad{}, stored},
+	{GroupNorm{}, stored},
+	{GroupNormGrad{}, stored},
 	{Activate{F: ELU}, stored},
 	{Activate{F: ReLU}, stored},
 	{Activate{F: LReLU}, stored},
