@@ -86,6 +86,7 @@ var flopOfValue = map[string]int{
 	"add": 1, "affine": 2, "div_sigma": 1,
 	"group_norm_apply": 4, "group_norm_grad_sums": 4, "group_norm_grad_apply": 7,
 	"norm_sums": 4, "norm_apply": 6, "norm_grad_sums": 4, "norm_grad_apply": 7,
+	"softmax": 5, "softmax_grad": 4,
 	"maxpool5": 25, "maxpool5_grad": 26, "avgpool5": 26, "meanpool2": 1, "meanpool2_grad": 1,
 	"resize": 7, "resize_grad": 8,
 	"loss": 4, "loss_grad": 3,
@@ -128,6 +129,11 @@ func (l launch) count() LaunchCount {
 			c.FLOP += flopOfValue[s.op.Name()] * f.result().N
 		}
 	}
+	if s, terms, ok := attentionProduct(of); ok { // a tile reads its rows of both factors, for every term of its sums
+		c.FLOP += 2 * s.N * int(s.MACs())
+		factors, _ := of.Operands()
+		c.Asked = s.N * l.grid[0] * l.grid[1] * terms * attentionTile * (factors[0].Element.Size() + factors[1].Element.Size())
+	}
 	switch op, ok := of.(convolution); {
 	case strings.HasPrefix(l.kernel, "maxpool5") || strings.HasPrefix(l.kernel, "avgpool5"):
 		c.Asked = 25*(t.read-operands) + operands // less at the borders
@@ -153,6 +159,17 @@ func (l launch) count() LaunchCount {
 		}
 	}
 	return c
+}
+
+// attentionProduct returns the geometry of a product of attention, and the terms of its sums.
+func attentionProduct(op cudaOp) (s AttentionShape, terms int, ok bool) {
+	switch o := op.(type) {
+	case AttentionScores:
+		return o.AttentionShape, o.C, true
+	case AttentionMix:
+		return o.AttentionShape, o.P, true
+	}
+	return s, 0, false
 }
 
 // swishOf names what a kernel of a group norm does beside the norm with each value, the swish or its gradient of a norm

@@ -29,6 +29,14 @@ var kernelList = []kernel{
 	{"activation", "softplus_grad", "u64 u64 u64 u64"},
 	{"activation", "softplus_grad_bf16", "u64 u64 u64 u64"},
 	{"adam", "adam", "u64 u64 u64 u64 u64 u64 u64 u64 u64 u64 u64 u64 u32"},
+	{"attention", "attention_scores", "u64 u64 u64 f32 u32 u32 u32"},
+	{"attention", "attention_scores_bf16", "u64 u64 u64 f32 u32 u32 u32"},
+	{"attention", "attention_mix", "u64 u64 u64 f32 u32 u32 u32"},
+	{"attention", "attention_mix_bf16", "u64 u64 u64 f32 u32 u32 u32"},
+	{"attention", "attention_mix_transposed", "u64 u64 u64 f32 u32 u32 u32"},
+	{"attention", "attention_mix_transposed_bf16", "u64 u64 u64 f32 u32 u32 u32"},
+	{"attention", "softmax", "u64 u64 u64 u32"},
+	{"attention", "softmax_grad", "u64 u64 u64 u64 u32"},
 	{"conv", "conv_grad_weight_sum", "u64 u64 u64 u32 u64 u64 u64"},
 	{"conv", "conv_128x128", "u64 u64 u64 u64 u64 u32 u32 u32 u32 u32 u32 u64 u64 u64 u64 u32"},
 	{"conv", "conv_128x64", "u64 u64 u64 u64 u64 u32 u32 u32 u32 u32 u32 u64 u64 u64 u64 u32"},
@@ -228,6 +236,109 @@ func (l *launcher) adam(grid gridDim, block blockDim, a adamArgs) {
 		U64(a.eps).
 		U64(a.rate).
 		I32(l.int32("adam", "warmup", a.warmup)))
+}
+
+// attentionScoresArgs has the parameters of kernel attention_scores.
+type attentionScoresArgs struct {
+	s      pointer // float *
+	a      pointer // const float * or const bf16 *
+	b      pointer // const float * or const bf16 *
+	scale  float32
+	images int
+	p      int
+	c      int
+}
+
+func (l *launcher) attentionScores(grid gridDim, block blockDim, a attentionScoresArgs) {
+	name, element := l.twin("attention_scores", a.a, a.b)
+	l.launch(name, grid, block, cuda.NewArgs().
+		Ptr(l.write(name, "s", Words, a.s)).
+		Ptr(l.read(name, "a", element, a.a)).
+		Ptr(l.read(name, "b", element, a.b)).
+		F32(a.scale).
+		I32(l.int32(name, "images", a.images)).
+		I32(l.int32(name, "p", a.p)).
+		I32(l.int32(name, "c", a.c)))
+}
+
+// attentionMixArgs has the parameters of kernel attention_mix.
+type attentionMixArgs struct {
+	y      pointer // float * or bf16 *
+	s      pointer // const float *
+	x      pointer // const float * or const bf16 *
+	scale  float32
+	images int
+	p      int
+	c      int
+}
+
+func (l *launcher) attentionMix(grid gridDim, block blockDim, a attentionMixArgs) {
+	name, element := l.twin("attention_mix", a.y, a.x)
+	l.launch(name, grid, block, cuda.NewArgs().
+		Ptr(l.write(name, "y", element, a.y)).
+		Ptr(l.read(name, "s", Words, a.s)).
+		Ptr(l.read(name, "x", element, a.x)).
+		F32(a.scale).
+		I32(l.int32(name, "images", a.images)).
+		I32(l.int32(name, "p", a.p)).
+		I32(l.int32(name, "c", a.c)))
+}
+
+// attentionMixTransposedArgs has the parameters of kernel attention_mix_transposed.
+type attentionMixTransposedArgs struct {
+	y      pointer // float * or bf16 *
+	s      pointer // const float *
+	x      pointer // const float * or const bf16 *
+	scale  float32
+	images int
+	p      int
+	c      int
+}
+
+func (l *launcher) attentionMixTransposed(grid gridDim, block blockDim, a attentionMixTransposedArgs) {
+	name, element := l.twin("attention_mix_transposed", a.y, a.x)
+	l.launch(name, grid, block, cuda.NewArgs().
+		Ptr(l.write(name, "y", element, a.y)).
+		Ptr(l.read(name, "s", Words, a.s)).
+		Ptr(l.read(name, "x", element, a.x)).
+		F32(a.scale).
+		I32(l.int32(name, "images", a.images)).
+		I32(l.int32(name, "p", a.p)).
+		I32(l.int32(name, "c", a.c)))
+}
+
+// softmaxArgs has the parameters of kernel softmax.
+type softmaxArgs struct {
+	y    pointer // float *
+	x    pointer // const float *
+	rows uint64
+	d    int
+}
+
+func (l *launcher) softmax(grid gridDim, block blockDim, a softmaxArgs) {
+	l.launch("softmax", grid, block, cuda.NewArgs().
+		Ptr(l.write("softmax", "y", Words, a.y)).
+		Ptr(l.read("softmax", "x", Words, a.x)).
+		U64(a.rows).
+		I32(l.int32("softmax", "d", a.d)))
+}
+
+// softmaxGradArgs has the parameters of kernel softmax_grad.
+type softmaxGradArgs struct {
+	dx   pointer // float *
+	dy   pointer // const float *
+	y    pointer // const float *
+	rows uint64
+	d    int
+}
+
+func (l *launcher) softmaxGrad(grid gridDim, block blockDim, a softmaxGradArgs) {
+	l.launch("softmax_grad", grid, block, cuda.NewArgs().
+		Ptr(l.write("softmax_grad", "dx", Words, a.dx)).
+		Ptr(l.read("softmax_grad", "dy", Words, a.dy)).
+		Ptr(l.read("softmax_grad", "y", Words, a.y)).
+		U64(a.rows).
+		I32(l.int32("softmax_grad", "d", a.d)))
 }
 
 // convGradWeightSumArgs has the parameters of kernel conv_grad_weight_sum.

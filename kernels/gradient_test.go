@@ -27,7 +27,7 @@ type input struct{ x, dx kernels.Buf }
 func gradientChecks() []gradientCheck {
 	var list []gradientCheck
 	for _, f := range []func() []gradientCheck{
-		convGradients, normGradients, groupNormGradients, activationGradients, maxPool5Gradients, avgPool5Gradients, meanPool2Gradients,
+		convGradients, normGradients, groupNormGradients, attentionGradients, activationGradients, maxPool5Gradients, avgPool5Gradients, meanPool2Gradients,
 		resizeGradients, affineGradients, divSigmaGradients, lossGradients,
 	} {
 		list = append(list, f()...)
@@ -103,6 +103,35 @@ func groupNormGradients() (list []gradientCheck) {
 		}
 	}
 	return list
+}
+
+// attentionGradients are those of the two products and of the softmax between them, as each needs the others.
+func attentionGradients() (list []gradientCheck) {
+	s := kernels.AttentionShape{N: 2, P: 5, C: 3}
+	pixels, pairs, scale := s.N*s.P*s.C, s.N*s.P*s.P, float32(0.6)
+	{
+		var m memory
+		f := kernels.AttentionScores{AttentionShape: s, A: m.normals(pixels), B: m.normals(pixels), S: m.normals(pairs), Scale: scale}
+		ds, da, db := m.normals(pairs), m.normals(pixels), m.normals(pixels)
+		list = append(list, gradientCheck{name: "attention_scores", forward: f, backward: []kernels.Op{
+			kernels.AttentionMix{AttentionShape: s, S: ds, X: f.B, Y: da, Scale: scale},
+			kernels.AttentionMix{AttentionShape: s, S: ds, X: f.A, Y: db, Transposed: true, Scale: scale},
+		}, mem: m.words, y: f.S, dy: ds, inputs: []input{{f.A, da}, {f.B, db}}})
+	}
+	{
+		var m memory
+		f := kernels.AttentionMix{AttentionShape: s, S: m.normals(pairs), X: m.normals(pixels), Y: m.normals(pixels), Scale: scale}
+		dy, ds, dx := m.normals(pixels), m.normals(pairs), m.normals(pixels)
+		list = append(list, gradientCheck{name: "attention_mix", forward: f, backward: []kernels.Op{
+			kernels.AttentionScores{AttentionShape: s, A: dy, B: f.X, S: ds, Scale: scale},
+			kernels.AttentionMix{AttentionShape: s, S: f.S, X: dy, Y: dx, Transposed: true, Scale: scale},
+		}, mem: m.words, y: f.Y, dy: dy, inputs: []input{{f.S, ds}, {f.X, dx}}})
+	}
+	var m memory
+	f := kernels.Softmax{N: s.N, D: s.P, X: m.normals(pairs), Y: m.normals(pairs)}
+	b := kernels.SoftmaxGrad{N: s.N, D: s.P, DY: m.normals(pairs), Y: f.Y, DX: m.normals(pairs)}
+	return append(list, gradientCheck{name: "softmax", forward: f, backward: []kernels.Op{b}, mem: m.words,
+		y: f.Y, dy: b.DY, inputs: []input{{f.X, b.DX}}})
 }
 
 func activationGradients() (list []gradientCheck) {

@@ -45,6 +45,8 @@ func TestRacesCUDA(t *testing.T) {
 // rowDimension is the dimension of a kernel's grid that shares out rows, images or levels. The kernel goes on to the
 // next row where a block is left with several, which happens in a program only where the grid's limit forces it.
 var rowDimension = map[string]int{
+	"attention_scores": 2, "attention_scores_bf16": 2, "attention_mix": 2, "attention_mix_bf16": 2,
+	"attention_mix_transposed": 2, "attention_mix_transposed_bf16": 2,
 	"loss": 0, "loss_grad": 1, "perturb": 1, "sampler_gain": 0, "sampler_update": 1,
 	"group_norm_finish": 1, "group_norm_finish_bf16": 1, "group_norm_apply": 1, "group_norm_apply_bf16": 1,
 	"group_norm_grad_sums": 1, "group_norm_grad_sums_bf16": 1, "group_norm_grad_finish": 1, "group_norm_grad_apply": 1,
@@ -145,6 +147,18 @@ func barrierCases() []*barrierCase {
 					Y: c.aligned(c.of(e, all))},
 				GroupNormGrad{GroupNormShape: s, Swish: true, X: x, DY: dy, Gamma: gamma, Beta: beta, GroupStats: stats,
 					DX: c.aligned(c.of(e, all)), DGamma: c.out(s.C), DBeta: c.out(s.C)},
+			}
+		})
+	}
+	// Products of several steps, of two images and of results for all threads.
+	for _, e := range []Element{Words, BFloat16} {
+		s := AttentionShape{N: 2, P: 64, C: 64}
+		add(fmt.Sprintf("attention of %v", e), func(c *barrierCase) []Op {
+			a, b, weights := c.of(e, s.N*s.P*s.C), c.of(e, s.N*s.P*s.C), c.normals(s.N*s.P*s.P)
+			return []Op{
+				AttentionScores{AttentionShape: s, A: a, B: b, S: c.out(s.N * s.P * s.P), Scale: 1},
+				AttentionMix{AttentionShape: s, S: weights, X: a, Y: c.of(e, s.N*s.P*s.C), Scale: 1},
+				AttentionMix{AttentionShape: s, S: weights, X: a, Y: c.of(e, s.N*s.P*s.C), Transposed: true, Scale: 1},
 			}
 		})
 	}

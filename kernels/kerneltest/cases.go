@@ -18,6 +18,7 @@ func Cases(precisions ...kernels.Precision) []Case {
 		(*list).conv, (*list).convGradInput, (*list).convGradWeight,
 		(*list).norm, (*list).normGrad,
 		(*list).groupNorm, (*list).groupNormGrad,
+		(*list).attentionScores, (*list).attentionMix, (*list).softmax, (*list).softmaxGrad,
 		(*list).activate, (*list).activateGrad,
 		(*list).maxPool5, (*list).maxPool5Grad, (*list).avgPool5, (*list).meanPool2, (*list).meanPool2Grad,
 		(*list).resize, (*list).resizeGrad,
@@ -386,6 +387,64 @@ func (l *list) groupNormGrad() {
 					Y: y}.Ref(b.mem)
 				l.approximate("group_norm_grad"+what+"/"+groupNormName(s, swish), &b, grad)
 			}
+		}
+	}
+}
+
+// attentions lists geometries: one pixel, fewer than a tile, more than one, no multiples of anything.
+var attentions = []kernels.AttentionShape{
+	{N: 3, P: 1, C: 4}, {N: 2, P: 12, C: 8}, {N: 5, P: 2, C: 1}, {N: 1, P: 35, C: 18}, {N: 2, P: 16, C: 32}, {N: 1, P: 77, C: 96},
+	{N: 2, P: 64, C: 64}, {N: 1, P: 129, C: 31}, {N: 3, P: 5, C: 130},
+}
+
+func (l *list) attentionScores() {
+	for _, s := range attentions {
+		var b builder
+		l.approximate(fmt.Sprintf("attention_scores/%dx%dx%d", s.N, s.P, s.C), &b, kernels.AttentionScores{AttentionShape: s,
+			A: b.normals(s.N * s.P * s.C), B: b.normals(s.N * s.P * s.C), S: b.out(s.N * s.P * s.P), Scale: 0.3})
+	}
+}
+
+func (l *list) attentionMix() {
+	for _, s := range attentions {
+		for _, transposed := range []bool{false, true} {
+			for _, scale := range []float32{1, 0.3} {
+				var b builder
+				l.approximate(fmt.Sprintf("attention_mix/%dx%dx%d-transposed=%t-scale=%g", s.N, s.P, s.C, transposed, scale), &b,
+					kernels.AttentionMix{AttentionShape: s, S: b.normals(s.N * s.P * s.P), X: b.normals(s.N * s.P * s.C),
+						Y: b.out(s.N * s.P * s.C), Transposed: transposed, Scale: scale})
+			}
+		}
+	}
+}
+
+// softmax has one and more rows an image, some with the largest value far below 0.
+func (l *list) softmax() {
+	for _, m := range matrices {
+		for _, perImage := range []int{1, 2} {
+			for _, inPlace := range []bool{false, true} {
+				var b builder
+				all := m.words() * perImage
+				op := kernels.Softmax{N: m.rows, D: m.d, X: b.around(-20, all)}
+				if op.Y = op.X; !inPlace {
+					op.Y = b.out(all)
+				}
+				l.approximate(fmt.Sprintf("softmax/%dx%v-in-place=%t", perImage, m, inPlace), &b, op)
+			}
+		}
+	}
+}
+
+func (l *list) softmaxGrad() {
+	for _, m := range matrices {
+		for _, inPlace := range []bool{false, true} {
+			var b builder
+			op := kernels.SoftmaxGrad{N: m.rows, D: m.d, Y: b.normals(m.words()), DY: b.normals(m.words())}
+			kernels.Softmax{N: m.rows, D: m.d, X: op.Y, Y: op.Y}.Ref(b.mem)
+			if op.DX = op.DY; !inPlace {
+				op.DX = b.out(m.words())
+			}
+			l.approximate(fmt.Sprintf("softmax_grad/%v-in-place=%t", m, inPlace), &b, op)
 		}
 	}
 }
