@@ -88,7 +88,7 @@ var flopOfValue = map[string]int{
 	"norm_sums": 4, "norm_apply": 6, "norm_grad_sums": 4, "norm_grad_apply": 7,
 	"softmax": 5, "softmax_grad": 4,
 	"maxpool5": 25, "maxpool5_grad": 26, "avgpool5": 26, "meanpool2": 1, "meanpool2_grad": 1,
-	"resize": 7, "resize_grad": 8,
+	"fir": 16, "resize": 7, "resize_grad": 8,
 	"loss": 4, "loss_grad": 3,
 	"adam":                 20,
 	"conv_grad_weight_sum": 1,

@@ -80,6 +80,8 @@ var kernelList = []kernel{
 	{"conv_tensor", "conv_grad_weight_bf16_128x128", "u64 u64 u64 u64 u64 u64 u64 u32 u32 u32 u32 u32 u32"},
 	{"conv_tensor", "conv_grad_weight_bf16_64x64", "u64 u64 u64 u64 u64 u64 u64 u32 u32 u32 u32 u32 u32"},
 	{"conv_tensor", "conv_grad_weight_bf16_32x128", "u64 u64 u64 u64 u64 u64 u64 u32 u32 u32 u32 u32 u32"},
+	{"fir", "fir", "u64 u64 f32 f32 f32 f32 u32 u32 u32 u32 u32 u32 u32 u32 u32 u32"},
+	{"fir", "fir_bf16", "u64 u64 f32 f32 f32 f32 u32 u32 u32 u32 u32 u32 u32 u32 u32 u32"},
 	{"group_norm", "group_norm_finish", "u64 u64 u64 u64 u64 u32 u32 u32 u32 u32 u32"},
 	{"group_norm", "group_norm_finish_bf16", "u64 u64 u64 u64 u64 u32 u32 u32 u32 u32 u32"},
 	{"group_norm", "group_norm_apply", "u64 u64 u64 u64 u64 u64 u32 u32 u32 u32 u32 u32 u32 u32"},
@@ -663,6 +665,47 @@ func (l *launcher) bfConvGradWeight(k bfConvGradWeightKernel, grid gridDim, bloc
 		I32(l.int32(k.name, "cout", a.cout)).
 		I32(l.int32(k.name, "k", a.k)).
 		I32(l.int32(k.name, "dilation", a.dilation)))
+}
+
+// firArgs has the parameters of kernel fir.
+type firArgs struct {
+	y      pointer // float * or bf16 *
+	x      pointer // const float * or const bf16 *
+	w0     float32
+	w1     float32
+	w2     float32
+	w3     float32
+	v      int
+	images int
+	h      int
+	width  int
+	hout   int
+	wout   int
+	c      int
+	up     int
+	down   int
+	pad    int
+}
+
+func (l *launcher) fir(grid gridDim, block blockDim, a firArgs) {
+	name, element := l.twin("fir", a.y, a.x)
+	l.launch(name, grid, block, cuda.NewArgs().
+		Ptr(l.write(name, "y", element, a.y)).
+		Ptr(l.read(name, "x", element, a.x)).
+		F32(a.w0).
+		F32(a.w1).
+		F32(a.w2).
+		F32(a.w3).
+		I32(l.int32(name, "v", a.v)).
+		I32(l.int32(name, "images", a.images)).
+		I32(l.int32(name, "h", a.h)).
+		I32(l.int32(name, "width", a.width)).
+		I32(l.int32(name, "hout", a.hout)).
+		I32(l.int32(name, "wout", a.wout)).
+		I32(l.int32(name, "c", a.c)).
+		I32(l.int32(name, "up", a.up)).
+		I32(l.int32(name, "down", a.down)).
+		I32(l.int32(name, "pad", a.pad)))
 }
 
 // groupNormFinishArgs has the parameters of kernel group_norm_finish.

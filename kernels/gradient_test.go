@@ -27,7 +27,7 @@ type input struct{ x, dx kernels.Buf }
 func gradientChecks() []gradientCheck {
 	var list []gradientCheck
 	for _, f := range []func() []gradientCheck{
-		convGradients, normGradients, groupNormGradients, attentionGradients, activationGradients, maxPool5Gradients, avgPool5Gradients, meanPool2Gradients,
+		convGradients, normGradients, groupNormGradients, attentionGradients, firGradients, activationGradients, maxPool5Gradients, avgPool5Gradients, meanPool2Gradients,
 		resizeGradients, affineGradients, divSigmaGradients, lossGradients,
 	} {
 		list = append(list, f()...)
@@ -132,6 +132,22 @@ func attentionGradients() (list []gradientCheck) {
 	b := kernels.SoftmaxGrad{N: s.N, D: s.P, DY: m.normals(pairs), Y: f.Y, DX: m.normals(pairs)}
 	return append(list, gradientCheck{name: "softmax", forward: f, backward: []kernels.Op{b}, mem: m.words,
 		y: f.Y, dy: b.DY, inputs: []input{{f.X, b.DX}}})
+}
+
+func firGradients() (list []gradientCheck) {
+	kernel := [4]float32{1, 2, 4, 3}
+	for _, s := range []kernels.FIRShape{
+		kernels.FIRDown(2, 4, 6, 2, kernel), kernels.FIRDown(1, 5, 3, 2, kernel), kernels.FIRUp(2, 3, 2, 2, kernel),
+		kernels.FIRUp(1, 1, 1, 3, kernel), kernels.FIRFilter(2, 3, 4, 2, kernel), kernels.FIRFilter(1, 1, 2, 1, kernel),
+	} {
+		var m memory
+		in, out := s.N*s.H*s.W*s.C, s.N*s.HOut*s.WOut*s.C
+		f := kernels.FIR{FIRShape: s, X: m.normals(in), Y: m.normals(out)}
+		dy, dx := m.normals(out), m.normals(in)
+		list = append(list, gradientCheck{name: fmt.Sprintf("fir %+v", s),
+			forward: f, backward: []kernels.Op{s.Grad(dx, dy)}, mem: m.words, y: f.Y, dy: dy, inputs: []input{{f.X, dx}}})
+	}
+	return list
 }
 
 func activationGradients() (list []gradientCheck) {

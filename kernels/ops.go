@@ -65,6 +65,7 @@ var Operations = []Operation{
 	{AttentionMix{}, stored},
 	{Softmax{}, float32Only},
 	{SoftmaxGrad{}, float32Only},
+	{FIR{}, stored},
 	{Activate{F: ELU}, stored},
 	{Activate{F: ReLU}, stored},
 	{Activate{F: LReLU}, stored},

@@ -19,6 +19,7 @@ func Cases(precisions ...kernels.Precision) []Case {
 		(*list).norm, (*list).normGrad,
 		(*list).groupNorm, (*list).groupNormGrad,
 		(*list).attentionScores, (*list).attentionMix, (*list).softmax, (*list).softmaxGrad,
+		(*list).fir,
 		(*list).activate, (*list).activateGrad,
 		(*list).maxPool5, (*list).maxPool5Grad, (*list).avgPool5, (*list).meanPool2, (*list).meanPool2Grad,
 		(*list).resize, (*list).resizeGrad,
@@ -445,6 +446,26 @@ func (l *list) softmaxGrad() {
 				op.DX = b.out(m.words())
 			}
 			l.approximate(fmt.Sprintf("softmax_grad/%v-in-place=%t", m, inPlace), &b, op)
+		}
+	}
+}
+
+// fir has a kernel that is not the same turned around. Of an image of a row or column nothing is left by halving.
+func (l *list) fir() {
+	kernel := [4]float32{1, 2, 4, 3}
+	for _, m := range images {
+		for _, f := range []struct {
+			name string
+			of   func(n, h, w, c int, kernel [4]float32) kernels.FIRShape
+		}{{"down", kernels.FIRDown}, {"up", kernels.FIRUp}, {"filter", kernels.FIRFilter}} {
+			s := f.of(m.n, m.h, m.w, m.c, kernel)
+			out := s.N * s.HOut * s.WOut * s.C
+			if out == 0 {
+				continue
+			}
+			var a, b builder
+			l.approximate(fmt.Sprintf("fir-%s/%s", f.name, m), &a, kernels.FIR{FIRShape: s, X: a.normals(m.words()), Y: a.out(out)})
+			l.approximate(fmt.Sprintf("fir-%s-grad/%s", f.name, m), &b, s.Grad(b.out(m.words()), b.normals(out)))
 		}
 	}
 }
