@@ -23,9 +23,6 @@ const groupNormEpsilon = 1e-6
 // GroupNormShape is the geometry of a group norm: N images of P pixels and C channels, which Groups divides.
 type GroupNormShape struct{ N, P, C, Groups int }
 
-// norm is the geometry without groups.
-func (s GroupNormShape) norm() NormShape { return NormShape{s.N, s.P, s.C} }
-
 // width returns the channels of a group.
 func (s GroupNormShape) width() int {
 	if s.Groups < 1 || s.C%s.Groups != 0 {

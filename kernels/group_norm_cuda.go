@@ -6,6 +6,9 @@ package kernels
 
 import "math"
 
+// norm is the geometry without groups.
+func (s GroupNormShape) norm() NormShape { return NormShape{s.N, s.P, s.C} }
+
 // blocks returns the grid of a kernel with one block for each group of each image.
 func (s GroupNormShape) blocks() (grid gridDim, block blockDim) {
 	return gridDim{s.Groups, min(maxGrid, s.N), 1}, blockDim{min(256, powerOf2(s.width())), 1, 1}
