@@ -6,7 +6,7 @@
 //	lrelu     y = x > 0 ? x : 0.2 x         dx = dy (y > 0 ? 1 : 0.2)
 //	swish     y = x s, s = 1/(1 + e^-x)     dx = dy s (1 + x (1 - s))
 //	softplus  y = ln(1 + e^x)               dx = dy (1 - e^-y)
-#include "common.cuh"
+#include "swish.cuh"
 
 // What an activation is: its value at x, and its derivative times g, from y or for swish from x.
 struct Elu {
@@ -22,15 +22,6 @@ struct Relu {
 struct Lrelu {
     static __device__ __forceinline__ float value(float x) { return x < 0.0f ? 0.2f * x : x; }
     static __device__ __forceinline__ float grad(float g, float y) { return y > 0.0f ? g : 0.2f * g; }
-};
-
-struct Swish {
-    static __device__ __forceinline__ float value(float x) { return x / (1.0f + expf(-x)); }
-    static __device__ __forceinline__ float grad(float g, float x)
-    {
-        float s = 1.0f / (1.0f + expf(-x));
-        return g * s * (1.0f + x * (1.0f - s));
-    }
 };
 
 struct Softplus {

@@ -84,11 +84,13 @@ var flopOfValue = map[string]int{
 	"elu": 2, "relu": 1, "lrelu": 2, "swish": 4, "softplus": 6,
 	"elu_grad": 3, "relu_grad": 1, "lrelu_grad": 2, "swish_grad": 8, "softplus_grad": 2,
 	"add": 1, "scaled_sum": 3, "affine": 2, "div_sigma": 1,
+	"group_norm_apply": 4, "group_norm_grad_sums": 4, "group_norm_grad_apply": 7,
 	"norm_sums": 4, "norm_apply": 6, "norm_grad_sums": 4, "norm_grad_apply": 7,
+	"softmax": 5, "softmax_grad": 4,
 	"maxpool5": 25, "maxpool5_grad": 26, "avgpool5": 26, "meanpool2": 1, "meanpool2_grad": 1,
 	"nearest2_grad": 1, "patches_grad": 1, "add_row": 1, "add_row_grad": 1,
 	"dropout": 2, "embedding": 20, // without the random words, as everywhere
-	"resize": 7, "resize_grad": 8,
+	"fir": 16, "resize": 7, "resize_grad": 8,
 	"loss": 4, "loss_grad": 3,
 	"adam":                 20,
 	"grad_norm":            2,
@@ -116,6 +118,9 @@ func (l launch) count() LaunchCount {
 	t := l.traffic
 	c := LaunchCount{Kernel: l.kernel, Read: t.read, Written: t.written, Beside: t.read + t.written, Asked: t.read,
 		FLOP: flopOfValue[strings.TrimSuffix(l.kernel, "_bf16")] * t.values}
+	if swish := swishOf(l.op, l.kernel); swish != "" {
+		c.FLOP += flopOfValue[swish] * t.values
+	}
 	of, operands := l.op, 0 // bytes of what the steps read
 	if f, ok := of.(fused); ok {
 		of = f.cudaFinisher
@@ -126,6 +131,11 @@ func (l launch) count() LaunchCount {
 			operands += s.with.N * s.with.Element.Size()
 			c.FLOP += flopOfValue[s.op.Name()] * f.result().N
 		}
+	}
+	if s, terms, ok := attentionProduct(of); ok { // a tile reads its rows of both factors, for every term of its sums
+		c.FLOP += 2 * s.N * int(s.MACs())
+		factors, _ := of.Operands()
+		c.Asked = s.N * l.grid[0] * l.grid[1] * terms * attentionTile * (factors[0].Element.Size() + factors[1].Element.Size())
 	}
 	switch op, ok := of.(convolution); {
 	case strings.HasPrefix(l.kernel, "maxpool5") || strings.HasPrefix(l.kernel, "avgpool5"):
@@ -152,6 +162,33 @@ func (l launch) count() LaunchCount {
 		}
 	}
 	return c
+}
+
+// attentionProduct returns the geometry of a product of attention, and the terms of its sums.
+func attentionProduct(op cudaOp) (s AttentionShape, terms int, ok bool) {
+	switch o := op.(type) {
+	case AttentionScores:
+		return o.AttentionShape, o.C, true
+	case AttentionMix:
+		return o.AttentionShape, o.P, true
+	}
+	return s, 0, false
+}
+
+// swishOf names what a kernel of a group norm does beside the norm with each value, the swish or its gradient of a norm
+// that it computes again; "" where it does neither.
+func swishOf(op cudaOp, kernel string) string {
+	switch o := op.(type) {
+	case GroupNorm:
+		if o.Swish && strings.HasPrefix(kernel, "group_norm_apply") {
+			return "swish"
+		}
+	case GroupNormGrad:
+		if o.Swish && (strings.HasPrefix(kernel, "group_norm_grad_sums") || strings.HasPrefix(kernel, "group_norm_grad_apply")) {
+			return "swish_grad"
+		}
+	}
+	return ""
 }
 
 // tile returns the tile of a convolution's kernel, and the bytes of a value of its factors.

@@ -35,6 +35,14 @@ var kernelList = []kernel{
 	{"addrow", "add_row_bf16", "u64 u64 u64 u32 u32 u32 u32"},
 	{"addrow", "add_row_grad", "u64 u64 u32 u32 u32"},
 	{"addrow", "add_row_grad_bf16", "u64 u64 u32 u32 u32"},
+	{"attention", "attention_scores", "u64 u64 u64 f32 u32 u32 u32"},
+	{"attention", "attention_scores_bf16", "u64 u64 u64 f32 u32 u32 u32"},
+	{"attention", "attention_mix", "u64 u64 u64 f32 u32 u32 u32"},
+	{"attention", "attention_mix_bf16", "u64 u64 u64 f32 u32 u32 u32"},
+	{"attention", "attention_mix_transposed", "u64 u64 u64 f32 u32 u32 u32"},
+	{"attention", "attention_mix_transposed_bf16", "u64 u64 u64 f32 u32 u32 u32"},
+	{"attention", "softmax", "u64 u64 u64 u32"},
+	{"attention", "softmax_grad", "u64 u64 u64 u64 u32"},
 	{"concat", "concat", "u64 u64 u64 u32 u32 u32 u32 u32"},
 	{"concat", "concat_bf16", "u64 u64 u64 u32 u32 u32 u32 u32"},
 	{"concat", "split", "u64 u64 u64 u32 u32 u32 u32 u32"},
@@ -85,6 +93,17 @@ var kernelList = []kernel{
 	{"dropout", "dropout", "u64 u64 u64 f32 f32 u64 u32 u32 u32"},
 	{"dropout", "dropout_bf16", "u64 u64 u64 f32 f32 u64 u32 u32 u32"},
 	{"embedding", "embedding", "u64 u64 u64 u32 u32 u32 u32"},
+	{"fir", "fir", "u64 u64 f32 f32 f32 f32 u32 u32 u32 u32 u32 u32 u32 u32 u32 u32"},
+	{"fir", "fir_bf16", "u64 u64 f32 f32 f32 f32 u32 u32 u32 u32 u32 u32 u32 u32 u32 u32"},
+	{"group_norm", "group_norm_finish", "u64 u64 u64 u64 u64 u32 u32 u32 u32 u32 u32"},
+	{"group_norm", "group_norm_finish_bf16", "u64 u64 u64 u64 u64 u32 u32 u32 u32 u32 u32"},
+	{"group_norm", "group_norm_apply", "u64 u64 u64 u64 u64 u64 u32 u32 u32 u32 u32 u32 u32 u32"},
+	{"group_norm", "group_norm_apply_bf16", "u64 u64 u64 u64 u64 u64 u32 u32 u32 u32 u32 u32 u32 u32"},
+	{"group_norm", "group_norm_grad_sums", "u64 u64 u64 u64 u64 u64 u64 u32 u32 u32 u32 u32 u32 u32 u32"},
+	{"group_norm", "group_norm_grad_sums_bf16", "u64 u64 u64 u64 u64 u64 u64 u32 u32 u32 u32 u32 u32 u32 u32"},
+	{"group_norm", "group_norm_grad_finish", "u64 u64 u64 u64 u64 u32 u32 u32 u32 u32 u32"},
+	{"group_norm", "group_norm_grad_apply", "u64 u64 u64 u64 u64 u64 u64 u64 u32 u32 u32 u32 u32 u32 u32 u32"},
+	{"group_norm", "group_norm_grad_apply_bf16", "u64 u64 u64 u64 u64 u64 u64 u64 u32 u32 u32 u32 u32 u32 u32 u32"},
 	{"loss", "loss", "u64 u64 u64 u64 u64 u64 u32 u32"},
 	{"loss", "loss_mean", "u64 u64 u32"},
 	{"loss", "loss_grad", "u64 u64 u64 u64 u64 u64 u64 u32 u32"},
@@ -318,6 +337,109 @@ func (l *launcher) addRowGrad(grid gridDim, block blockDim, a addRowGradArgs) {
 		I32(l.int32(name, "images", a.images)).
 		I32(l.int32(name, "p", a.p)).
 		I32(l.int32(name, "c", a.c)))
+}
+
+// attentionScoresArgs has the parameters of kernel attention_scores.
+type attentionScoresArgs struct {
+	s      pointer // float *
+	a      pointer // const float * or const bf16 *
+	b      pointer // const float * or const bf16 *
+	scale  float32
+	images int
+	p      int
+	c      int
+}
+
+func (l *launcher) attentionScores(grid gridDim, block blockDim, a attentionScoresArgs) {
+	name, element := l.twin("attention_scores", a.a, a.b)
+	l.launch(name, grid, block, cuda.NewArgs().
+		Ptr(l.write(name, "s", Words, a.s)).
+		Ptr(l.read(name, "a", element, a.a)).
+		Ptr(l.read(name, "b", element, a.b)).
+		F32(a.scale).
+		I32(l.int32(name, "images", a.images)).
+		I32(l.int32(name, "p", a.p)).
+		I32(l.int32(name, "c", a.c)))
+}
+
+// attentionMixArgs has the parameters of kernel attention_mix.
+type attentionMixArgs struct {
+	y      pointer // float * or bf16 *
+	s      pointer // const float *
+	x      pointer // const float * or const bf16 *
+	scale  float32
+	images int
+	p      int
+	c      int
+}
+
+func (l *launcher) attentionMix(grid gridDim, block blockDim, a attentionMixArgs) {
+	name, element := l.twin("attention_mix", a.y, a.x)
+	l.launch(name, grid, block, cuda.NewArgs().
+		Ptr(l.write(name, "y", element, a.y)).
+		Ptr(l.read(name, "s", Words, a.s)).
+		Ptr(l.read(name, "x", element, a.x)).
+		F32(a.scale).
+		I32(l.int32(name, "images", a.images)).
+		I32(l.int32(name, "p", a.p)).
+		I32(l.int32(name, "c", a.c)))
+}
+
+// attentionMixTransposedArgs has the parameters of kernel attention_mix_transposed.
+type attentionMixTransposedArgs struct {
+	y      pointer // float * or bf16 *
+	s      pointer // const float *
+	x      pointer // const float * or const bf16 *
+	scale  float32
+	images int
+	p      int
+	c      int
+}
+
+func (l *launcher) attentionMixTransposed(grid gridDim, block blockDim, a attentionMixTransposedArgs) {
+	name, element := l.twin("attention_mix_transposed", a.y, a.x)
+	l.launch(name, grid, block, cuda.NewArgs().
+		Ptr(l.write(name, "y", element, a.y)).
+		Ptr(l.read(name, "s", Words, a.s)).
+		Ptr(l.read(name, "x", element, a.x)).
+		F32(a.scale).
+		I32(l.int32(name, "images", a.images)).
+		I32(l.int32(name, "p", a.p)).
+		I32(l.int32(name, "c", a.c)))
+}
+
+// softmaxArgs has the parameters of kernel softmax.
+type softmaxArgs struct {
+	y    pointer // float *
+	x    pointer // const float *
+	rows uint64
+	d    int
+}
+
+func (l *launcher) softmax(grid gridDim, block blockDim, a softmaxArgs) {
+	l.launch("softmax", grid, block, cuda.NewArgs().
+		Ptr(l.write("softmax", "y", Words, a.y)).
+		Ptr(l.read("softmax", "x", Words, a.x)).
+		U64(a.rows).
+		I32(l.int32("softmax", "d", a.d)))
+}
+
+// softmaxGradArgs has the parameters of kernel softmax_grad.
+type softmaxGradArgs struct {
+	dx   pointer // float *
+	dy   pointer // const float *
+	y    pointer // const float *
+	rows uint64
+	d    int
+}
+
+func (l *launcher) softmaxGrad(grid gridDim, block blockDim, a softmaxGradArgs) {
+	l.launch("softmax_grad", grid, block, cuda.NewArgs().
+		Ptr(l.write("softmax_grad", "dx", Words, a.dx)).
+		Ptr(l.read("softmax_grad", "dy", Words, a.dy)).
+		Ptr(l.read("softmax_grad", "y", Words, a.y)).
+		U64(a.rows).
+		I32(l.int32("softmax_grad", "d", a.d)))
 }
 
 // concatArgs has the parameters of kernel concat.
@@ -741,6 +863,225 @@ func (l *launcher) embedding(grid gridDim, block blockDim, a embeddingArgs) {
 		I32(l.int32("embedding", "d", a.d)).
 		I32(l.int32("embedding", "f", a.f)).
 		I32(l.int32("embedding", "fourier", a.fourier)))
+}
+
+// firArgs has the parameters of kernel fir.
+type firArgs struct {
+	y      pointer // float * or bf16 *
+	x      pointer // const float * or const bf16 *
+	w0     float32
+	w1     float32
+	w2     float32
+	w3     float32
+	v      int
+	images int
+	h      int
+	width  int
+	hout   int
+	wout   int
+	c      int
+	up     int
+	down   int
+	pad    int
+}
+
+func (l *launcher) fir(grid gridDim, block blockDim, a firArgs) {
+	name, element := l.twin("fir", a.y, a.x)
+	l.launch(name, grid, block, cuda.NewArgs().
+		Ptr(l.write(name, "y", element, a.y)).
+		Ptr(l.read(name, "x", element, a.x)).
+		F32(a.w0).
+		F32(a.w1).
+		F32(a.w2).
+		F32(a.w3).
+		I32(l.int32(name, "v", a.v)).
+		I32(l.int32(name, "images", a.images)).
+		I32(l.int32(name, "h", a.h)).
+		I32(l.int32(name, "width", a.width)).
+		I32(l.int32(name, "hout", a.hout)).
+		I32(l.int32(name, "wout", a.wout)).
+		I32(l.int32(name, "c", a.c)).
+		I32(l.int32(name, "up", a.up)).
+		I32(l.int32(name, "down", a.down)).
+		I32(l.int32(name, "pad", a.pad)))
+}
+
+// groupNormFinishArgs has the parameters of kernel group_norm_finish.
+type groupNormFinishArgs struct {
+	mean   pointer // float *
+	rstd   pointer // float *
+	parts  pointer // const float *
+	x      pointer // const float * or const bf16 *
+	eps    uint64
+	images int
+	p      int
+	c      int
+	groups int
+	width  int
+	chunks int
+}
+
+func (l *launcher) groupNormFinish(grid gridDim, block blockDim, a groupNormFinishArgs) {
+	name, element := l.twin("group_norm_finish", a.x)
+	l.launch(name, grid, block, cuda.NewArgs().
+		Ptr(l.write(name, "mean", Words, a.mean)).
+		Ptr(l.write(name, "rstd", Words, a.rstd)).
+		Ptr(l.read(name, "parts", Words, a.parts)).
+		Ptr(l.read(name, "x", element, a.x)).
+		U64(a.eps).
+		I32(l.int32(name, "images", a.images)).
+		I32(l.int32(name, "p", a.p)).
+		I32(l.int32(name, "c", a.c)).
+		I32(l.int32(name, "groups", a.groups)).
+		I32(l.int32(name, "width", a.width)).
+		I32(l.int32(name, "chunks", a.chunks)))
+}
+
+// groupNormApplyArgs has the parameters of kernel group_norm_apply.
+type groupNormApplyArgs struct {
+	y      pointer // float * or bf16 *
+	x      pointer // const float * or const bf16 *
+	gamma  pointer // const float *
+	beta   pointer // const float *
+	mean   pointer // const float *
+	rstd   pointer // const float *
+	swish  int
+	v      int
+	images int
+	p      int
+	c      int
+	groups int
+	width  int
+	chunk  int
+}
+
+func (l *launcher) groupNormApply(grid gridDim, block blockDim, a groupNormApplyArgs) {
+	name, element := l.twin("group_norm_apply", a.y, a.x)
+	l.launch(name, grid, block, cuda.NewArgs().
+		Ptr(l.write(name, "y", element, a.y)).
+		Ptr(l.read(name, "x", element, a.x)).
+		Ptr(l.read(name, "gamma", Words, a.gamma)).
+		Ptr(l.read(name, "beta", Words, a.beta)).
+		Ptr(l.read(name, "mean", Words, a.mean)).
+		Ptr(l.read(name, "rstd", Words, a.rstd)).
+		I32(l.int32(name, "swish", a.swish)).
+		I32(l.int32(name, "v", a.v)).
+		I32(l.int32(name, "images", a.images)).
+		I32(l.int32(name, "p", a.p)).
+		I32(l.int32(name, "c", a.c)).
+		I32(l.int32(name, "groups", a.groups)).
+		I32(l.int32(name, "width", a.width)).
+		I32(l.int32(name, "chunk", a.chunk)))
+}
+
+// groupNormGradSumsArgs has the parameters of kernel group_norm_grad_sums.
+type groupNormGradSumsArgs struct {
+	parts  pointer // float *
+	x      pointer // const float * or const bf16 *
+	dy     pointer // const float * or const bf16 *
+	gamma  pointer // const float *
+	beta   pointer // const float *
+	mean   pointer // const float *
+	rstd   pointer // const float *
+	swish  int
+	v      int
+	images int
+	p      int
+	c      int
+	groups int
+	width  int
+	chunk  int
+}
+
+func (l *launcher) groupNormGradSums(grid gridDim, block blockDim, a groupNormGradSumsArgs) {
+	name, element := l.twin("group_norm_grad_sums", a.x, a.dy)
+	l.launch(name, grid, block, cuda.NewArgs().
+		Ptr(l.write(name, "parts", Words, a.parts)).
+		Ptr(l.read(name, "x", element, a.x)).
+		Ptr(l.read(name, "dy", element, a.dy)).
+		Ptr(l.read(name, "gamma", Words, a.gamma)).
+		Ptr(l.read(name, "beta", Words, a.beta)).
+		Ptr(l.read(name, "mean", Words, a.mean)).
+		Ptr(l.read(name, "rstd", Words, a.rstd)).
+		I32(l.int32(name, "swish", a.swish)).
+		I32(l.int32(name, "v", a.v)).
+		I32(l.int32(name, "images", a.images)).
+		I32(l.int32(name, "p", a.p)).
+		I32(l.int32(name, "c", a.c)).
+		I32(l.int32(name, "groups", a.groups)).
+		I32(l.int32(name, "width", a.width)).
+		I32(l.int32(name, "chunk", a.chunk)))
+}
+
+// groupNormGradFinishArgs has the parameters of kernel group_norm_grad_finish.
+type groupNormGradFinishArgs struct {
+	coef   pointer // float *
+	params pointer // float *
+	parts  pointer // const float *
+	gamma  pointer // const float *
+	rstd   pointer // const float *
+	images int
+	p      int
+	c      int
+	groups int
+	width  int
+	chunks int
+}
+
+func (l *launcher) groupNormGradFinish(grid gridDim, block blockDim, a groupNormGradFinishArgs) {
+	l.launch("group_norm_grad_finish", grid, block, cuda.NewArgs().
+		Ptr(l.write("group_norm_grad_finish", "coef", Words, a.coef)).
+		Ptr(l.write("group_norm_grad_finish", "params", Words, a.params)).
+		Ptr(l.read("group_norm_grad_finish", "parts", Words, a.parts)).
+		Ptr(l.read("group_norm_grad_finish", "gamma", Words, a.gamma)).
+		Ptr(l.read("group_norm_grad_finish", "rstd", Words, a.rstd)).
+		I32(l.int32("group_norm_grad_finish", "images", a.images)).
+		I32(l.int32("group_norm_grad_finish", "p", a.p)).
+		I32(l.int32("group_norm_grad_finish", "c", a.c)).
+		I32(l.int32("group_norm_grad_finish", "groups", a.groups)).
+		I32(l.int32("group_norm_grad_finish", "width", a.width)).
+		I32(l.int32("group_norm_grad_finish", "chunks", a.chunks)))
+}
+
+// groupNormGradApplyArgs has the parameters of kernel group_norm_grad_apply.
+type groupNormGradApplyArgs struct {
+	dx     pointer // float * or bf16 *
+	x      pointer // const float * or const bf16 *
+	dy     pointer // const float * or const bf16 *
+	gamma  pointer // const float *
+	beta   pointer // const float *
+	mean   pointer // const float *
+	rstd   pointer // const float *
+	coef   pointer // const float *
+	swish  int
+	v      int
+	images int
+	p      int
+	c      int
+	groups int
+	width  int
+	chunk  int
+}
+
+func (l *launcher) groupNormGradApply(grid gridDim, block blockDim, a groupNormGradApplyArgs) {
+	name, element := l.twin("group_norm_grad_apply", a.dx, a.x, a.dy)
+	l.launch(name, grid, block, cuda.NewArgs().
+		Ptr(l.write(name, "dx", element, a.dx)).
+		Ptr(l.read(name, "x", element, a.x)).
+		Ptr(l.read(name, "dy", element, a.dy)).
+		Ptr(l.read(name, "gamma", Words, a.gamma)).
+		Ptr(l.read(name, "beta", Words, a.beta)).
+		Ptr(l.read(name, "mean", Words, a.mean)).
+		Ptr(l.read(name, "rstd", Words, a.rstd)).
+		Ptr(l.read(name, "coef", Words, a.coef)).
+		I32(l.int32(name, "swish", a.swish)).
+		I32(l.int32(name, "v", a.v)).
+		I32(l.int32(name, "images", a.images)).
+		I32(l.int32(name, "p", a.p)).
+		I32(l.int32(name, "c", a.c)).
+		I32(l.int32(name, "groups", a.groups)).
+		I32(l.int32(name, "width", a.width)).
+		I32(l.int32(name, "chunk", a.chunk)))
 }
 
 // lossArgs has the parameters of kernel loss.

@@ -27,7 +27,8 @@ type input struct{ x, dx kernels.Buf }
 func gradientChecks() []gradientCheck {
 	var list []gradientCheck
 	for _, f := range []func() []gradientCheck{
-		convGradients, normGradients, activationGradients, maxPool5Gradients, avgPool5Gradients, meanPool2Gradients,
+		convGradients, normGradients, groupNormGradients, attentionGradients, firGradients, activationGradients,
+		maxPool5Gradients, avgPool5Gradients, meanPool2Gradients,
 		nearest2Gradients, patchesGradients, concatGradients, addRowGradients, dropoutGradients, scaledSumGradients,
 		resizeGradients, affineGradients, divSigmaGradients, lossGradients,
 	} {
@@ -81,6 +82,72 @@ func normGradients() (list []gradientCheck) {
 		}
 		list = append(list, gradientCheck{name: fmt.Sprintf("norm %d", width),
 			forward: f, backward: []kernels.Op{b}, mem: m.words, y: y, dy: dy, inputs: inputs})
+	}
+	return list
+}
+
+func groupNormGradients() (list []gradientCheck) {
+	for _, s := range []kernels.GroupNormShape{
+		{N: 2, P: 6, C: 6, Groups: 2}, {N: 3, P: 5, C: 4, Groups: 1}, {N: 2, P: 1, C: 10, Groups: 2},
+	} {
+		for _, swish := range []bool{false, true} {
+			var m memory
+			all := s.N * s.P * s.C
+			x, y, dy, dx := m.normals(all), m.normals(all), m.normals(all), m.normals(all)
+			stats := kernels.GroupStats{Mean: m.normals(s.N * s.Groups), Rstd: m.normals(s.N * s.Groups)}
+			f := kernels.GroupNorm{GroupNormShape: s, Swish: swish, X: x, Y: y, GroupStats: stats,
+				Gamma: m.normals(s.C), Beta: m.normals(s.C)}
+			b := kernels.GroupNormGrad{GroupNormShape: s, Swish: swish, X: x, DY: dy, DX: dx, GroupStats: stats,
+				Gamma: f.Gamma, Beta: f.Beta, DGamma: m.normals(s.C), DBeta: m.normals(s.C)}
+			list = append(list, gradientCheck{name: fmt.Sprintf("group_norm %+v, swish %t", s, swish),
+				forward: f, backward: []kernels.Op{b}, mem: m.words, y: y, dy: dy,
+				inputs: []input{{x, dx}, {f.Gamma, b.DGamma}, {f.Beta, b.DBeta}}})
+		}
+	}
+	return list
+}
+
+// attentionGradients are those of the two products and of the softmax between them, as each needs the others.
+func attentionGradients() (list []gradientCheck) {
+	s := kernels.AttentionShape{N: 2, P: 5, C: 3}
+	pixels, pairs, scale := s.N*s.P*s.C, s.N*s.P*s.P, float32(0.6)
+	{
+		var m memory
+		f := kernels.AttentionScores{AttentionShape: s, A: m.normals(pixels), B: m.normals(pixels), S: m.normals(pairs), Scale: scale}
+		ds, da, db := m.normals(pairs), m.normals(pixels), m.normals(pixels)
+		list = append(list, gradientCheck{name: "attention_scores", forward: f, backward: []kernels.Op{
+			kernels.AttentionMix{AttentionShape: s, S: ds, X: f.B, Y: da, Scale: scale},
+			kernels.AttentionMix{AttentionShape: s, S: ds, X: f.A, Y: db, Transposed: true, Scale: scale},
+		}, mem: m.words, y: f.S, dy: ds, inputs: []input{{f.A, da}, {f.B, db}}})
+	}
+	{
+		var m memory
+		f := kernels.AttentionMix{AttentionShape: s, S: m.normals(pairs), X: m.normals(pixels), Y: m.normals(pixels), Scale: scale}
+		dy, ds, dx := m.normals(pixels), m.normals(pairs), m.normals(pixels)
+		list = append(list, gradientCheck{name: "attention_mix", forward: f, backward: []kernels.Op{
+			kernels.AttentionScores{AttentionShape: s, A: dy, B: f.X, S: ds, Scale: scale},
+			kernels.AttentionMix{AttentionShape: s, S: f.S, X: dy, Y: dx, Transposed: true, Scale: scale},
+		}, mem: m.words, y: f.Y, dy: dy, inputs: []input{{f.S, ds}, {f.X, dx}}})
+	}
+	var m memory
+	f := kernels.Softmax{N: s.N, D: s.P, X: m.normals(pairs), Y: m.normals(pairs)}
+	b := kernels.SoftmaxGrad{N: s.N, D: s.P, DY: m.normals(pairs), Y: f.Y, DX: m.normals(pairs)}
+	return append(list, gradientCheck{name: "softmax", forward: f, backward: []kernels.Op{b}, mem: m.words,
+		y: f.Y, dy: b.DY, inputs: []input{{f.X, b.DX}}})
+}
+
+func firGradients() (list []gradientCheck) {
+	kernel := [4]float32{1, 2, 4, 3}
+	for _, s := range []kernels.FIRShape{
+		kernels.FIRDown(2, 4, 6, 2, kernel), kernels.FIRDown(1, 5, 3, 2, kernel), kernels.FIRUp(2, 3, 2, 2, kernel),
+		kernels.FIRUp(1, 1, 1, 3, kernel), kernels.FIRFilter(2, 3, 4, 2, kernel), kernels.FIRFilter(1, 1, 2, 1, kernel),
+	} {
+		var m memory
+		in, out := s.N*s.H*s.W*s.C, s.N*s.HOut*s.WOut*s.C
+		f := kernels.FIR{FIRShape: s, X: m.normals(in), Y: m.normals(out)}
+		dy, dx := m.normals(out), m.normals(in)
+		list = append(list, gradientCheck{name: fmt.Sprintf("fir %+v", s),
+			forward: f, backward: []kernels.Op{s.Grad(dx, dy)}, mem: m.words, y: f.Y, dy: dy, inputs: []input{{f.X, dx}}})
 	}
 	return list
 }

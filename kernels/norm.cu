@@ -11,25 +11,9 @@
 // gamma, alpha and beta are C values each that all images share, or with level (one for each image) rows of a table: those
 // of image n are level[n]*stride values behind the pointers. Absent (0) they are 1, 0 and 0.
 //
-// In sums and apply a block has blockDim.x lanes, each with v = 1 or 4 successive channels (4: aligned, C a multiple of 4),
-// and blockDim.y pixels at a time; the grid is (chunks of pixels, images, tiles of channels).
-#include "common.cuh"
+// Blocks and grids of sums and apply are those of columns.cuh.
+#include "columns.cuh"
 #include "epilogue.cuh"
-
-// Place is what a thread of sums and apply works on.
-struct Place {
-    int c;        // first channel
-    int from, to; // pixels of the block's chunk
-};
-
-template <int V> __device__ __forceinline__ Place place(int p, int chunk)
-{
-    Place a;
-    a.c = V * (blockIdx.z * blockDim.x + threadIdx.x);
-    a.from = blockIdx.x * chunk;
-    a.to = a.from + chunk < p ? a.from + chunk : p;
-    return a;
-}
 
 // column_sums writes the chunk's sums of each channel to parts[n][chunk][2][c]: of x - a and its square about pixel 0, or
 // with GRAD of dy and dy (x - mean). Blocks have at most 256 threads.
@@ -38,8 +22,6 @@ static __device__ __forceinline__ void column_sums(float *parts, const T *x, con
 {
     alignas(16) __shared__ float red[2][256 * V];
     Place at = place<V>(p, chunk);
-    float *mine[2];
-    for (int s = 0; s < 2; s++) mine[s] = &red[s][(threadIdx.y * blockDim.x + threadIdx.x) * V];
     for (int n = blockIdx.y; n < images; n += gridDim.y) {
         const T *xn = x + (i64)n * p * c + at.c;
         const T *dyn = GRAD ? dy + (i64)n * p * c + at.c : 0;
@@ -64,30 +46,7 @@ static __device__ __forceinline__ void column_sums(float *parts, const T *x, con
                 }
             }
         }
-#pragma unroll
-        for (int e = 0; e < V; e++) {
-            mine[0][e] = sum[e];
-            mine[1][e] = sum2[e];
-        }
-        __syncthreads();
-        for (int half = blockDim.y / 2; half > 0; half /= 2) {
-            if ((int)threadIdx.y < half)
-#pragma unroll
-                for (int e = 0; e < V; e++) {
-                    mine[0][e] += mine[0][half * blockDim.x * V + e];
-                    mine[1][e] += mine[1][half * blockDim.x * V + e];
-                }
-            __syncthreads();
-        }
-        if (threadIdx.y == 0 && at.c < c) {
-            float *out = parts + ((i64)n * gridDim.x + blockIdx.x) * 2 * c + at.c;
-#pragma unroll
-            for (int e = 0; e < V; e++) {
-                out[e] = mine[0][e];
-                out[c + e] = mine[1][e];
-            }
-        }
-        __syncthreads();
+        add_up<V>(parts, red, sum, sum2, at, n, c);
     }
 }
 
@@ -127,35 +86,6 @@ extern "C" __global__ void __launch_bounds__(256) norm_grad_sums(float *parts, c
 extern "C" __global__ void __launch_bounds__(256) norm_grad_sums_bf16(float *parts, const bf16 *x, const bf16 *dy, const float *mean, int v, int images, int p, int c, int chunk)
 {
     norm_grad_sums_of(parts, x, dy, mean, v, images, p, c, chunk);
-}
-
-// Sums are those of one channel of an image.
-struct Sums { double a, b; };
-
-// total adds a channel's sums over the chunks, in their order.
-__device__ __forceinline__ Sums total(const float *parts, int n, int chunks, int c, int channel)
-{
-    const float *p = parts + (i64)n * chunks * 2 * c + channel;
-    Sums s = {0, 0};
-    for (int i = 0; i < chunks; i++) {
-        s.a += p[(i64)i * 2 * c];
-        s.b += p[(i64)i * 2 * c + c];
-    }
-    return s;
-}
-
-// block_sum adds v over the threads of a block, 2^k and at most 256 of them.
-__device__ __forceinline__ double block_sum(double v, double *red)
-{
-    red[threadIdx.x] = v;
-    __syncthreads();
-    for (int half = blockDim.x / 2; half > 0; half /= 2) {
-        if ((int)threadIdx.x < half) red[threadIdx.x] += red[threadIdx.x + half];
-        __syncthreads();
-    }
-    v = red[0];
-    __syncthreads();
-    return v;
 }
 
 // params_at is how far the parameters of image n are behind the pointers.

@@ -46,8 +46,13 @@ func TestRacesCUDA(t *testing.T) {
 // next row where a block is left with several, which happens in a program only where the grid's limit forces it.
 var rowDimension = map[string]int{
 	"add_row_grad": 1, "add_row_grad_bf16": 1, "dropout": 1, "dropout_bf16": 1,
+	"attention_scores": 2, "attention_scores_bf16": 2, "attention_mix": 2, "attention_mix_bf16": 2,
+	"attention_mix_transposed": 2, "attention_mix_transposed_bf16": 2,
 	"loss": 0, "loss_grad": 1, "perturb": 1, "sampler_gain": 0, "sampler_update": 1,
-	"norm_sums": 1, "norm_sums_bf16": 1, "norm_finish": 0, "norm_finish_bf16": 0, "norm_apply": 1, "norm_apply_bf16": 1,
+	"group_norm_finish": 1, "group_norm_finish_bf16": 1, "group_norm_apply": 1, "group_norm_apply_bf16": 1,
+	"group_norm_grad_sums": 1, "group_norm_grad_sums_bf16": 1, "group_norm_grad_finish": 1, "group_norm_grad_apply": 1,
+	"group_norm_grad_apply_bf16": 1,
+	"norm_sums":                  1, "norm_sums_bf16": 1, "norm_finish": 0, "norm_finish_bf16": 0, "norm_apply": 1, "norm_apply_bf16": 1,
 	"norm_grad_sums": 1, "norm_grad_sums_bf16": 1, "norm_grad_finish": 0, "norm_grad_apply": 1, "norm_grad_apply_bf16": 1, "norm_grad_params": 2,
 }
 
@@ -129,6 +134,32 @@ func barrierCases() []*barrierCase {
 					Y: c.aligned(c.of(e, all))},
 				NormGrad{NormShape: s, X: x, DY: dy, Embed: table, Level: level, Levels: levels, NormStats: stats,
 					DX: c.aligned(c.of(e, all)), DEmbed: c.out(levels * 3 * s.C)},
+			}
+		})
+	}
+	for i, channels := range []int{6, 8, 6, 8} {
+		s, e := GroupNormShape{N: 3, P: 64, C: channels, Groups: 2}, Element(i/2)
+		add(fmt.Sprintf("group norm of %d channels of %v", channels, e), func(c *barrierCase) []Op {
+			all := s.N * s.P * s.C
+			x, dy, gamma, beta := c.of(e, all), c.of(e, all), c.aligned(c.normals(s.C)), c.aligned(c.normals(s.C))
+			stats := GroupStats{Mean: c.out(s.N * s.Groups), Rstd: c.aligned(c.out(s.N * s.Groups))}
+			return []Op{
+				GroupNorm{GroupNormShape: s, Swish: true, X: x, Gamma: gamma, Beta: beta, GroupStats: stats,
+					Y: c.aligned(c.of(e, all))},
+				GroupNormGrad{GroupNormShape: s, Swish: true, X: x, DY: dy, Gamma: gamma, Beta: beta, GroupStats: stats,
+					DX: c.aligned(c.of(e, all)), DGamma: c.out(s.C), DBeta: c.out(s.C)},
+			}
+		})
+	}
+	// Products of several steps, of two images and of results for all threads.
+	for _, e := range []Element{Words, BFloat16} {
+		s := AttentionShape{N: 2, P: 64, C: 64}
+		add(fmt.Sprintf("attention of %v", e), func(c *barrierCase) []Op {
+			a, b, weights := c.of(e, s.N*s.P*s.C), c.of(e, s.N*s.P*s.C), c.normals(s.N*s.P*s.P)
+			return []Op{
+				AttentionScores{AttentionShape: s, A: a, B: b, S: c.out(s.N * s.P * s.P), Scale: 1},
+				AttentionMix{AttentionShape: s, S: weights, X: a, Y: c.of(e, s.N*s.P*s.C), Scale: 1},
+				AttentionMix{AttentionShape: s, S: weights, X: a, Y: c.of(e, s.N*s.P*s.C), Transposed: true, Scale: 1},
 			}
 		})
 	}
@@ -249,7 +280,8 @@ type barrier struct {
 // needless is the barriers by which no race is prevented: at the end of a row, behind the last barrier of a sum by
 // halves, a thread has read nothing but what it wrote itself.
 var needless = map[string][]int{"loss": {2}, "norm_sums": {2, 5}, "norm_sums_bf16": {2, 5},
-	"norm_grad_sums": {2, 5}, "norm_grad_sums_bf16": {2, 5}}
+	"norm_grad_sums": {2, 5}, "norm_grad_sums_bf16": {2, 5},
+	"group_norm_grad_sums": {2, 5}, "group_norm_grad_sums_bf16": {2, 5}}
 
 func barriers(t *testing.T) []barrier {
 	t.Helper()

@@ -17,6 +17,9 @@ func Cases(precisions ...kernels.Precision) []Case {
 	for _, f := range []func(*list){
 		(*list).conv, (*list).convGradInput, (*list).convGradWeight,
 		(*list).norm, (*list).normGrad,
+		(*list).groupNorm, (*list).groupNormGrad,
+		(*list).attentionScores, (*list).attentionMix, (*list).softmax, (*list).softmaxGrad,
+		(*list).fir,
 		(*list).activate, (*list).activateGrad,
 		(*list).maxPool5, (*list).maxPool5Grad, (*list).avgPool5, (*list).meanPool2, (*list).meanPool2Grad,
 		(*list).resize, (*list).resizeGrad,
@@ -324,6 +327,147 @@ func (l *list) normGrad() {
 			kernels.Norm{NormShape: m.norm(), X: grad.X, Embed: grad.Embed, Level: grad.Level, Levels: levels,
 				NormStats: grad.NormStats, Y: grad.DX}.Ref(b.mem)
 			l.approximate(fmt.Sprintf("norm_grad-conditional-%d/%s", parts, name), &b, grad)
+		}
+	}
+}
+
+// groupNorms lists geometries: groups of every kind, a pixel, a row, sizes that are no multiples of anything.
+var groupNorms = []kernels.GroupNormShape{
+	{N: 2, P: 12, C: 12, Groups: 3}, {N: 3, P: 4, C: 20, Groups: 5}, {N: 2, P: 2, C: 192, Groups: 32},
+	{N: 5, P: 1, C: 4, Groups: 1}, {N: 1, P: 1, C: 128, Groups: 32}, {N: 1, P: 35, C: 18, Groups: 2},
+	{N: 17, P: 7, C: 33, Groups: 3}, {N: 2, P: 289, C: 6, Groups: 1}, {N: 1, P: 130, C: 31, Groups: 31},
+	{N: 3, P: 64, C: 32, Groups: 8}, {N: 1, P: 1600, C: 8, Groups: 2}, {N: 2, P: 256, C: 128, Groups: 32},
+	{N: 1, P: 9, C: 300, Groups: 1},
+}
+
+func groupNormName(s kernels.GroupNormShape, swish bool) string {
+	return fmt.Sprintf("%dx%dx%d-%d-swish=%t", s.N, s.P, s.C, s.Groups, swish)
+}
+
+func (b *builder) groupStats(s kernels.GroupNormShape) kernels.GroupStats {
+	return kernels.GroupStats{Mean: b.out(s.N * s.Groups), Rstd: b.out(s.N * s.Groups)}
+}
+
+func (l *list) groupNorm() {
+	for _, s := range groupNorms {
+		all := s.N * s.P * s.C
+		for _, swish := range []bool{false, true} {
+			var b builder
+			l.approximate("group_norm/"+groupNormName(s, swish), &b, kernels.GroupNorm{GroupNormShape: s, Swish: swish,
+				X: b.around(1, all), Gamma: b.normals(s.C), Beta: b.normals(s.C), GroupStats: b.groupStats(s), Y: b.out(all)})
+		}
+		var b builder
+		x := b.around(8, all)
+		l.approximate("group_norm-in-place/"+groupNormName(s, true), &b, kernels.GroupNorm{GroupNormShape: s, Swish: true,
+			X: x, Gamma: b.normals(s.C), Beta: b.normals(s.C), GroupStats: b.groupStats(s), Y: x})
+	}
+}
+
+func (l *list) groupNormGrad() {
+	for _, s := range groupNorms {
+		for _, swish := range []bool{false, true} {
+			// of all; in the place of dy; of the parameters alone; of the input alone
+			for _, what := range []string{"", "-in-place", "-parameters", "-input"} {
+				var b builder
+				all := s.N * s.P * s.C
+				grad := kernels.GroupNormGrad{GroupNormShape: s, Swish: swish, X: b.normals(all), DY: b.normals(all),
+					Gamma: b.normals(s.C), GroupStats: b.groupStats(s)}
+				beta, y := b.normals(s.C), b.out(all)
+				if swish {
+					grad.Beta = beta
+				}
+				switch what {
+				case "-in-place":
+					grad.DX = grad.DY
+				case "-parameters":
+				default:
+					grad.DX = b.out(all)
+				}
+				if what != "-input" {
+					grad.DGamma, grad.DBeta = b.out(s.C), b.out(s.C)
+				}
+				kernels.GroupNorm{GroupNormShape: s, X: grad.X, Gamma: grad.Gamma, Beta: beta, GroupStats: grad.GroupStats,
+					Y: y}.Ref(b.mem)
+				l.approximate("group_norm_grad"+what+"/"+groupNormName(s, swish), &b, grad)
+			}
+		}
+	}
+}
+
+// attentions lists geometries: one pixel, fewer than a tile, more than one, no multiples of anything.
+var attentions = []kernels.AttentionShape{
+	{N: 3, P: 1, C: 4}, {N: 2, P: 12, C: 8}, {N: 5, P: 2, C: 1}, {N: 1, P: 35, C: 18}, {N: 2, P: 16, C: 32}, {N: 1, P: 77, C: 96},
+	{N: 2, P: 64, C: 64}, {N: 1, P: 129, C: 31}, {N: 3, P: 5, C: 130},
+}
+
+func (l *list) attentionScores() {
+	for _, s := range attentions {
+		var b builder
+		l.approximate(fmt.Sprintf("attention_scores/%dx%dx%d", s.N, s.P, s.C), &b, kernels.AttentionScores{AttentionShape: s,
+			A: b.normals(s.N * s.P * s.C), B: b.normals(s.N * s.P * s.C), S: b.out(s.N * s.P * s.P), Scale: 0.3})
+	}
+}
+
+func (l *list) attentionMix() {
+	for _, s := range attentions {
+		for _, transposed := range []bool{false, true} {
+			for _, scale := range []float32{1, 0.3} {
+				var b builder
+				l.approximate(fmt.Sprintf("attention_mix/%dx%dx%d-transposed=%t-scale=%g", s.N, s.P, s.C, transposed, scale), &b,
+					kernels.AttentionMix{AttentionShape: s, S: b.normals(s.N * s.P * s.P), X: b.normals(s.N * s.P * s.C),
+						Y: b.out(s.N * s.P * s.C), Transposed: transposed, Scale: scale})
+			}
+		}
+	}
+}
+
+// softmax has one and more rows an image, some with the largest value far below 0.
+func (l *list) softmax() {
+	for _, m := range matrices {
+		for _, perImage := range []int{1, 2} {
+			for _, inPlace := range []bool{false, true} {
+				var b builder
+				all := m.words() * perImage
+				op := kernels.Softmax{N: m.rows, D: m.d, X: b.around(-20, all)}
+				if op.Y = op.X; !inPlace {
+					op.Y = b.out(all)
+				}
+				l.approximate(fmt.Sprintf("softmax/%dx%v-in-place=%t", perImage, m, inPlace), &b, op)
+			}
+		}
+	}
+}
+
+func (l *list) softmaxGrad() {
+	for _, m := range matrices {
+		for _, inPlace := range []bool{false, true} {
+			var b builder
+			op := kernels.SoftmaxGrad{N: m.rows, D: m.d, Y: b.normals(m.words()), DY: b.normals(m.words())}
+			kernels.Softmax{N: m.rows, D: m.d, X: op.Y, Y: op.Y}.Ref(b.mem)
+			if op.DX = op.DY; !inPlace {
+				op.DX = b.out(m.words())
+			}
+			l.approximate(fmt.Sprintf("softmax_grad/%v-in-place=%t", m, inPlace), &b, op)
+		}
+	}
+}
+
+// fir has a kernel that is not the same turned around. Of an image of a row or column nothing is left by halving.
+func (l *list) fir() {
+	kernel := [4]float32{1, 2, 4, 3}
+	for _, m := range images {
+		for _, f := range []struct {
+			name string
+			of   func(n, h, w, c int, kernel [4]float32) kernels.FIRShape
+		}{{"down", kernels.FIRDown}, {"up", kernels.FIRUp}, {"filter", kernels.FIRFilter}} {
+			s := f.of(m.n, m.h, m.w, m.c, kernel)
+			out := s.N * s.HOut * s.WOut * s.C
+			if out == 0 {
+				continue
+			}
+			var a, b builder
+			l.approximate(fmt.Sprintf("fir-%s/%s", f.name, m), &a, kernels.FIR{FIRShape: s, X: a.normals(m.words()), Y: a.out(out)})
+			l.approximate(fmt.Sprintf("fir-%s-grad/%s", f.name, m), &b, s.Grad(b.out(m.words()), b.normals(out)))
 		}
 	}
 }

@@ -119,6 +119,15 @@ func (b *builder) normals(n int) kernels.Buf {
 	return b.add(v)
 }
 
+// around appends a window of n normals with another mean, so that it is not small against them.
+func (b *builder) around(mean float32, n int) kernels.Buf {
+	w := b.normals(n)
+	for i := range w.Of(b.mem) {
+		w.Of(b.mem)[i] += mean
+	}
+	return w
+}
+
 // out appends a window of n values that must not be read.
 func (b *builder) out(n int) kernels.Buf {
 	v := make([]float32, n)

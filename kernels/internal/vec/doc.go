@@ -35,3 +35,4 @@ package vec
 //go:generate go run ./gen -part noise -dispatch noise_dispatch -out noise_amd64.s -stubs noise_stubs_amd64.go -pkg vec
 //go:generate go run ./gen -part adam -dispatch adam_dispatch -out adam_amd64.s -stubs adam_stubs_amd64.go -pkg vec
 //go:generate go run ./gen -part taps -dispatch taps_dispatch -out taps_amd64.s -stubs taps_stubs_amd64.go -pkg vec
+//go:generate go run ./gen -part softmax -dispatch softmax_dispatch -out softmax_amd64.s -stubs softmax_stubs_amd64.go -pkg vec

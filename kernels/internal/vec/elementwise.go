@@ -221,6 +221,49 @@ func NormalizeELU(y, x, mean, scale, shift []float32) {
 	rowPieces(len(y), period, func(i, n int) { normalizeELUKernel(&y[i], &x[i], k[0], k[1], k[2], n, period) })
 }
 
+// NormalizeSwish computes Normalize and the swish of its result in one pass.
+func NormalizeSwish(y, x, mean, scale, shift []float32) {
+	checkRows("NormalizeSwish", len(y), len(x), mean, scale, shift)
+	if isa == plainGo {
+		normalizeGo(y, x, mean, scale, shift)
+		swishGo(y, y)
+		return
+	}
+	var room [3*patternLen + lanes]float32
+	k, period := repeat(room[:], len(y), mean, scale, shift)
+	rowPieces(len(y), period, func(i, n int) { normalizeSwishKernel(&y[i], &x[i], k[0], k[1], k[2], n, period) })
+}
+
+// NormalizeSwishBackward computes dh = dy s (1 + h (1 - s)), s = 1/(1 + exp(-h)), of the h that Normalize makes of x.
+func NormalizeSwishBackward(dh, dy, x, mean, scale, shift []float32) {
+	checkRows("NormalizeSwishBackward", len(dh), len(dy), mean, scale, shift)
+	checkLen("NormalizeSwishBackward: x", len(x), len(dh))
+	if isa == plainGo {
+		normalizeSwishBackwardGo(dh, dy, x, mean, scale, shift)
+		return
+	}
+	var room [3*patternLen + lanes]float32
+	k, period := repeat(room[:], len(dh), mean, scale, shift)
+	rowPieces(len(dh), period, func(i, n int) {
+		normalizeSwishBackwardKernel(&dh[i], &dy[i], &x[i], k[0], k[1], k[2], n, period)
+	})
+}
+
+// GroupNormBackward computes dx[p,c] = rstd[c] (gamma[c] dh[p,c] - m1[c] - k[c] (x[p,c] - mean[c])), C = len(gamma).
+func GroupNormBackward(dx, dh, x, gamma, m1, mean, k, rstd []float32) {
+	checkRows("GroupNormBackward", len(dx), len(dh), gamma, m1, mean, k, rstd)
+	checkLen("GroupNormBackward: x", len(x), len(dx))
+	if isa == plainGo {
+		groupNormBackwardGo(dx, dh, x, gamma, m1, mean, k, rstd)
+		return
+	}
+	var room [5*patternLen + lanes]float32
+	p, period := repeat(room[:], len(dx), gamma, m1, mean, k, rstd)
+	rowPieces(len(dx), period, func(i, n int) {
+		groupNormBackwardKernel(&dx[i], &dh[i], &x[i], p[0], p[1], p[2], p[3], p[4], n, period)
+	})
+}
+
 // NormBackward computes dx[p,c] = ka[c] * (dy[p,c] - meanDY[c]) + kb[c] * (x[p,c] - mean[c]) + kc[c], C = len(ka).
 func NormBackward(dx, dy, x, meanDY, mean, ka, kb, kc []float32) {
 	checkRows("NormBackward", len(dx), len(dy), meanDY, mean, ka, kb, kc)

@@ -1511,6 +1511,334 @@ next:
 	VZEROUPPER
 	RET
 
+// func normalizeSwishAVX512(dst *float32, x *float32, mean *float32, scale *float32, shift *float32, n int, period int)
+// Requires: AVX, AVX512DQ, AVX512F, BMI2, CMOV
+TEXT ·normalizeSwishAVX512(SB), NOSPLIT, $0-56
+	MOVQ    dst+0(FP), DI
+	MOVQ    x+8(FP), SI
+	MOVQ    mean+16(FP), R8
+	MOVQ    scale+24(FP), R9
+	MOVQ    shift+32(FP), R10
+	MOVQ    n+40(FP), CX
+	VMOVUPS expLow<>+0(SB), Z31
+	VMOVUPS signBit<>+0(SB), Z30
+	VMOVUPS one<>+0(SB), Z29
+	VMOVUPS log2e<>+0(SB), Z28
+	VMOVUPS ln2Hi<>+0(SB), Z27
+	VMOVUPS ln2Lo<>+0(SB), Z26
+	VMOVUPS exp2<>+0(SB), Z25
+	VMOVUPS exp3<>+0(SB), Z24
+	VMOVUPS exp4<>+0(SB), Z23
+	VMOVUPS exp5<>+0(SB), Z22
+	VMOVUPS exp6<>+0(SB), Z21
+	VMOVUPS exp7<>+0(SB), Z20
+	MOVQ    period+48(FP), R11
+
+repeat:
+	MOVQ    R11, BX
+	CMPQ    CX, BX
+	CMOVQLT CX, BX
+	SUBQ    BX, CX
+	XORQ    AX, AX
+	SUBQ    $0x10, BX
+	JLT     tail
+
+whole:
+	VMOVUPS      (SI)(AX*1), Z0
+	VMOVUPS      (R8)(AX*1), Z1
+	VMOVUPS      (R9)(AX*1), Z2
+	VMOVUPS      (R10)(AX*1), Z3
+	VSUBPS       Z1, Z0, Z0
+	VFMADD213PS  Z3, Z2, Z0
+	VORPS        Z30, Z0, Z1
+	VMAXPS       Z1, Z31, Z1
+	VMULPS       Z28, Z1, Z3
+	VRNDSCALEPS  $0x08, Z3, Z3
+	VFNMADD231PS Z27, Z3, Z1
+	VFNMADD231PS Z26, Z3, Z1
+	VMOVUPS      Z20, Z5
+	VFMADD213PS  Z21, Z1, Z5
+	VFMADD213PS  Z22, Z1, Z5
+	VFMADD213PS  Z23, Z1, Z5
+	VFMADD213PS  Z24, Z1, Z5
+	VFMADD213PS  Z25, Z1, Z5
+	VMULPS       Z1, Z1, Z4
+	VFMADD213PS  Z1, Z5, Z4
+	VCVTPS2DQ    Z3, Z3
+	VPSRAD       $0x01, Z3, Z5
+	VPSUBD       Z5, Z3, Z3
+	VPSLLD       $0x17, Z3, Z3
+	VPADDD       Z29, Z3, Z3
+	VPSLLD       $0x17, Z5, Z5
+	VPADDD       Z29, Z5, Z5
+	VFMADD213PS  Z3, Z3, Z4
+	VMULPS       Z5, Z4, Z4
+	VADDPS       Z29, Z4, Z1
+	VPMOVD2M     Z0, K7
+	VMOVAPS      Z29, Z2
+	VMOVAPS      Z4, K7, Z2
+	VDIVPS       Z1, Z2, Z1
+	VMULPS       Z1, Z0, Z0
+	VMOVUPS      Z0, (DI)(AX*1)
+	ADDQ         $0x40, AX
+	SUBQ         $0x10, BX
+	JGE          whole
+
+tail:
+	ADDQ         $0x10, BX
+	JEQ          next
+	MOVQ         $-1, R12
+	BZHIQ        BX, R12, R12
+	KMOVW        R12, K1
+	VMOVUPS.Z    (SI)(AX*1), K1, Z0
+	VMOVUPS.Z    (R8)(AX*1), K1, Z1
+	VMOVUPS.Z    (R9)(AX*1), K1, Z2
+	VMOVUPS.Z    (R10)(AX*1), K1, Z3
+	VSUBPS       Z1, Z0, Z0
+	VFMADD213PS  Z3, Z2, Z0
+	VORPS        Z30, Z0, Z1
+	VMAXPS       Z1, Z31, Z1
+	VMULPS       Z28, Z1, Z3
+	VRNDSCALEPS  $0x08, Z3, Z3
+	VFNMADD231PS Z27, Z3, Z1
+	VFNMADD231PS Z26, Z3, Z1
+	VMOVUPS      Z20, Z5
+	VFMADD213PS  Z21, Z1, Z5
+	VFMADD213PS  Z22, Z1, Z5
+	VFMADD213PS  Z23, Z1, Z5
+	VFMADD213PS  Z24, Z1, Z5
+	VFMADD213PS  Z25, Z1, Z5
+	VMULPS       Z1, Z1, Z4
+	VFMADD213PS  Z1, Z5, Z4
+	VCVTPS2DQ    Z3, Z3
+	VPSRAD       $0x01, Z3, Z5
+	VPSUBD       Z5, Z3, Z3
+	VPSLLD       $0x17, Z3, Z3
+	VPADDD       Z29, Z3, Z3
+	VPSLLD       $0x17, Z5, Z5
+	VPADDD       Z29, Z5, Z5
+	VFMADD213PS  Z3, Z3, Z4
+	VMULPS       Z5, Z4, Z4
+	VADDPS       Z29, Z4, Z1
+	VPMOVD2M     Z0, K7
+	VMOVAPS      Z29, Z2
+	VMOVAPS      Z4, K7, Z2
+	VDIVPS       Z1, Z2, Z1
+	VMULPS       Z1, Z0, Z0
+	VMOVUPS      Z0, K1, (DI)(AX*1)
+
+next:
+	LEAQ  (DI)(R11*4), DI
+	LEAQ  (SI)(R11*4), SI
+	TESTQ CX, CX
+	JNE   repeat
+	VZEROUPPER
+	RET
+
+// func normalizeSwishBackwardAVX512(dst *float32, dy *float32, x *float32, mean *float32, scale *float32, shift *float32, n int, period int)
+// Requires: AVX, AVX512DQ, AVX512F, BMI2, CMOV
+TEXT ·normalizeSwishBackwardAVX512(SB), NOSPLIT, $0-64
+	MOVQ    dst+0(FP), DI
+	MOVQ    dy+8(FP), SI
+	MOVQ    x+16(FP), DX
+	MOVQ    mean+24(FP), R8
+	MOVQ    scale+32(FP), R9
+	MOVQ    shift+40(FP), R10
+	MOVQ    n+48(FP), CX
+	VMOVUPS expLow<>+0(SB), Z31
+	VMOVUPS signBit<>+0(SB), Z30
+	VMOVUPS one<>+0(SB), Z29
+	VMOVUPS log2e<>+0(SB), Z28
+	VMOVUPS ln2Hi<>+0(SB), Z27
+	VMOVUPS ln2Lo<>+0(SB), Z26
+	VMOVUPS exp2<>+0(SB), Z25
+	VMOVUPS exp3<>+0(SB), Z24
+	VMOVUPS exp4<>+0(SB), Z23
+	VMOVUPS exp5<>+0(SB), Z22
+	VMOVUPS exp6<>+0(SB), Z21
+	VMOVUPS exp7<>+0(SB), Z20
+	MOVQ    period+56(FP), R11
+
+repeat:
+	MOVQ    R11, BX
+	CMPQ    CX, BX
+	CMOVQLT CX, BX
+	SUBQ    BX, CX
+	XORQ    AX, AX
+	SUBQ    $0x10, BX
+	JLT     tail
+
+whole:
+	VMOVUPS      (SI)(AX*1), Z0
+	VMOVUPS      (DX)(AX*1), Z1
+	VMOVUPS      (R8)(AX*1), Z2
+	VMOVUPS      (R9)(AX*1), Z3
+	VMOVUPS      (R10)(AX*1), Z4
+	VSUBPS       Z2, Z1, Z6
+	VFMADD213PS  Z4, Z3, Z6
+	VORPS        Z30, Z6, Z1
+	VMAXPS       Z1, Z31, Z1
+	VMULPS       Z28, Z1, Z3
+	VRNDSCALEPS  $0x08, Z3, Z3
+	VFNMADD231PS Z27, Z3, Z1
+	VFNMADD231PS Z26, Z3, Z1
+	VMOVUPS      Z20, Z5
+	VFMADD213PS  Z21, Z1, Z5
+	VFMADD213PS  Z22, Z1, Z5
+	VFMADD213PS  Z23, Z1, Z5
+	VFMADD213PS  Z24, Z1, Z5
+	VFMADD213PS  Z25, Z1, Z5
+	VMULPS       Z1, Z1, Z4
+	VFMADD213PS  Z1, Z5, Z4
+	VCVTPS2DQ    Z3, Z3
+	VPSRAD       $0x01, Z3, Z5
+	VPSUBD       Z5, Z3, Z3
+	VPSLLD       $0x17, Z3, Z3
+	VPADDD       Z29, Z3, Z3
+	VPSLLD       $0x17, Z5, Z5
+	VPADDD       Z29, Z5, Z5
+	VFMADD213PS  Z3, Z3, Z4
+	VMULPS       Z5, Z4, Z4
+	VADDPS       Z29, Z4, Z1
+	VPMOVD2M     Z6, K7
+	VMOVAPS      Z29, Z2
+	VMOVAPS      Z4, K7, Z2
+	VDIVPS       Z1, Z2, Z1
+	VMOVAPS      Z29, Z2
+	VSUBPS       Z1, Z2, Z2
+	VFMADD213PS  Z29, Z6, Z2
+	VMULPS       Z1, Z0, Z0
+	VMULPS       Z2, Z0, Z0
+	VMOVUPS      Z0, (DI)(AX*1)
+	ADDQ         $0x40, AX
+	SUBQ         $0x10, BX
+	JGE          whole
+
+tail:
+	ADDQ         $0x10, BX
+	JEQ          next
+	MOVQ         $-1, R12
+	BZHIQ        BX, R12, R12
+	KMOVW        R12, K1
+	VMOVUPS.Z    (SI)(AX*1), K1, Z0
+	VMOVUPS.Z    (DX)(AX*1), K1, Z1
+	VMOVUPS.Z    (R8)(AX*1), K1, Z2
+	VMOVUPS.Z    (R9)(AX*1), K1, Z3
+	VMOVUPS.Z    (R10)(AX*1), K1, Z4
+	VSUBPS       Z2, Z1, Z6
+	VFMADD213PS  Z4, Z3, Z6
+	VORPS        Z30, Z6, Z1
+	VMAXPS       Z1, Z31, Z1
+	VMULPS       Z28, Z1, Z3
+	VRNDSCALEPS  $0x08, Z3, Z3
+	VFNMADD231PS Z27, Z3, Z1
+	VFNMADD231PS Z26, Z3, Z1
+	VMOVUPS      Z20, Z5
+	VFMADD213PS  Z21, Z1, Z5
+	VFMADD213PS  Z22, Z1, Z5
+	VFMADD213PS  Z23, Z1, Z5
+	VFMADD213PS  Z24, Z1, Z5
+	VFMADD213PS  Z25, Z1, Z5
+	VMULPS       Z1, Z1, Z4
+	VFMADD213PS  Z1, Z5, Z4
+	VCVTPS2DQ    Z3, Z3
+	VPSRAD       $0x01, Z3, Z5
+	VPSUBD       Z5, Z3, Z3
+	VPSLLD       $0x17, Z3, Z3
+	VPADDD       Z29, Z3, Z3
+	VPSLLD       $0x17, Z5, Z5
+	VPADDD       Z29, Z5, Z5
+	VFMADD213PS  Z3, Z3, Z4
+	VMULPS       Z5, Z4, Z4
+	VADDPS       Z29, Z4, Z1
+	VPMOVD2M     Z6, K7
+	VMOVAPS      Z29, Z2
+	VMOVAPS      Z4, K7, Z2
+	VDIVPS       Z1, Z2, Z1
+	VMOVAPS      Z29, Z2
+	VSUBPS       Z1, Z2, Z2
+	VFMADD213PS  Z29, Z6, Z2
+	VMULPS       Z1, Z0, Z0
+	VMULPS       Z2, Z0, Z0
+	VMOVUPS      Z0, K1, (DI)(AX*1)
+
+next:
+	LEAQ  (DI)(R11*4), DI
+	LEAQ  (SI)(R11*4), SI
+	LEAQ  (DX)(R11*4), DX
+	TESTQ CX, CX
+	JNE   repeat
+	VZEROUPPER
+	RET
+
+// func groupNormBackwardAVX512(dst *float32, dh *float32, x *float32, gamma *float32, m1 *float32, mean *float32, k *float32, rstd *float32, n int, period int)
+// Requires: AVX, AVX512F, BMI2, CMOV
+TEXT ·groupNormBackwardAVX512(SB), NOSPLIT, $0-80
+	MOVQ dst+0(FP), DI
+	MOVQ dh+8(FP), SI
+	MOVQ x+16(FP), DX
+	MOVQ gamma+24(FP), R8
+	MOVQ m1+32(FP), R9
+	MOVQ mean+40(FP), R10
+	MOVQ k+48(FP), R13
+	MOVQ rstd+56(FP), R15
+	MOVQ n+64(FP), CX
+	MOVQ period+72(FP), R11
+
+repeat:
+	MOVQ    R11, BX
+	CMPQ    CX, BX
+	CMOVQLT CX, BX
+	SUBQ    BX, CX
+	XORQ    AX, AX
+	SUBQ    $0x10, BX
+	JLT     tail
+
+whole:
+	VMOVUPS      (SI)(AX*1), Z0
+	VMOVUPS      (DX)(AX*1), Z1
+	VMOVUPS      (R8)(AX*1), Z2
+	VMOVUPS      (R9)(AX*1), Z3
+	VMOVUPS      (R10)(AX*1), Z4
+	VMOVUPS      (R13)(AX*1), Z5
+	VMOVUPS      (R15)(AX*1), Z6
+	VSUBPS       Z4, Z1, Z1
+	VFMSUB213PS  Z3, Z2, Z0
+	VFNMADD231PS Z5, Z1, Z0
+	VMULPS       Z6, Z0, Z0
+	VMOVUPS      Z0, (DI)(AX*1)
+	ADDQ         $0x40, AX
+	SUBQ         $0x10, BX
+	JGE          whole
+
+tail:
+	ADDQ         $0x10, BX
+	JEQ          next
+	MOVQ         $-1, R12
+	BZHIQ        BX, R12, R12
+	KMOVW        R12, K1
+	VMOVUPS.Z    (SI)(AX*1), K1, Z0
+	VMOVUPS.Z    (DX)(AX*1), K1, Z1
+	VMOVUPS.Z    (R8)(AX*1), K1, Z2
+	VMOVUPS.Z    (R9)(AX*1), K1, Z3
+	VMOVUPS.Z    (R10)(AX*1), K1, Z4
+	VMOVUPS.Z    (R13)(AX*1), K1, Z5
+	VMOVUPS.Z    (R15)(AX*1), K1, Z6
+	VSUBPS       Z4, Z1, Z1
+	VFMSUB213PS  Z3, Z2, Z0
+	VFNMADD231PS Z5, Z1, Z0
+	VMULPS       Z6, Z0, Z0
+	VMOVUPS      Z0, K1, (DI)(AX*1)
+
+next:
+	LEAQ  (DI)(R11*4), DI
+	LEAQ  (SI)(R11*4), SI
+	LEAQ  (DX)(R11*4), DX
+	TESTQ CX, CX
+	JNE   repeat
+	VZEROUPPER
+	RET
+
 // func normBackwardAVX512(dst *float32, dy *float32, x *float32, meanDY *float32, mean *float32, ka *float32, kb *float32, kc *float32, n int, period int)
 // Requires: AVX, AVX512F, BMI2, CMOV
 TEXT ·normBackwardAVX512(SB), NOSPLIT, $0-80
@@ -2697,6 +3025,314 @@ tail:
 next:
 	LEAQ  (DI)(R11*4), DI
 	LEAQ  (SI)(R11*4), SI
+	TESTQ CX, CX
+	JNE   repeat
+	VZEROUPPER
+	RET
+
+// func normalizeSwishAVX2(dst *float32, x *float32, mean *float32, scale *float32, shift *float32, n int, period int)
+// Requires: AVX, AVX2, CMOV, FMA3
+TEXT ·normalizeSwishAVX2(SB), NOSPLIT, $0-56
+	MOVQ    dst+0(FP), DI
+	MOVQ    x+8(FP), SI
+	MOVQ    mean+16(FP), R8
+	MOVQ    scale+24(FP), R9
+	MOVQ    shift+32(FP), R10
+	MOVQ    n+40(FP), CX
+	VMOVUPS expLow<>+0(SB), Y14
+	VMOVUPS signBit<>+0(SB), Y13
+	VMOVUPS one<>+0(SB), Y12
+	VMOVUPS log2e<>+0(SB), Y11
+	VMOVUPS ln2Hi<>+0(SB), Y10
+	VMOVUPS ln2Lo<>+0(SB), Y9
+	MOVQ    period+48(FP), R11
+
+repeat:
+	MOVQ    R11, BX
+	CMPQ    CX, BX
+	CMOVQLT CX, BX
+	SUBQ    BX, CX
+	XORQ    AX, AX
+	SUBQ    $0x08, BX
+	JLT     tail
+
+whole:
+	VMOVUPS      (SI)(AX*1), Y0
+	VMOVUPS      (R8)(AX*1), Y1
+	VMOVUPS      (R9)(AX*1), Y2
+	VMOVUPS      (R10)(AX*1), Y3
+	VSUBPS       Y1, Y0, Y0
+	VFMADD213PS  Y3, Y2, Y0
+	VORPS        Y13, Y0, Y1
+	VMAXPS       Y1, Y14, Y1
+	VMULPS       Y11, Y1, Y3
+	VROUNDPS     $0x08, Y3, Y3
+	VFNMADD231PS Y10, Y3, Y1
+	VFNMADD231PS Y9, Y3, Y1
+	VMOVUPS      exp7<>+0(SB), Y5
+	VFMADD213PS  exp6<>+0(SB), Y1, Y5
+	VFMADD213PS  exp5<>+0(SB), Y1, Y5
+	VFMADD213PS  exp4<>+0(SB), Y1, Y5
+	VFMADD213PS  exp3<>+0(SB), Y1, Y5
+	VFMADD213PS  exp2<>+0(SB), Y1, Y5
+	VMULPS       Y1, Y1, Y4
+	VFMADD213PS  Y1, Y5, Y4
+	VCVTPS2DQ    Y3, Y3
+	VPSRAD       $0x01, Y3, Y5
+	VPSUBD       Y5, Y3, Y3
+	VPSLLD       $0x17, Y3, Y3
+	VPADDD       Y12, Y3, Y3
+	VPSLLD       $0x17, Y5, Y5
+	VPADDD       Y12, Y5, Y5
+	VFMADD213PS  Y3, Y3, Y4
+	VMULPS       Y5, Y4, Y4
+	VADDPS       Y12, Y4, Y1
+	VBLENDVPS    Y0, Y4, Y12, Y4
+	VDIVPS       Y1, Y4, Y1
+	VMULPS       Y1, Y0, Y0
+	VMOVUPS      Y0, (DI)(AX*1)
+	ADDQ         $0x20, AX
+	SUBQ         $0x08, BX
+	JGE          whole
+
+tail:
+	ADDQ         $0x08, BX
+	JEQ          next
+	NEGQ         BX
+	LEAQ         slidingMask<>+0(SB), R12
+	VMOVUPS      32(R12)(BX*4), Y15
+	VMASKMOVPS   (SI)(AX*1), Y15, Y0
+	VMASKMOVPS   (R8)(AX*1), Y15, Y1
+	VMASKMOVPS   (R9)(AX*1), Y15, Y2
+	VMASKMOVPS   (R10)(AX*1), Y15, Y3
+	VSUBPS       Y1, Y0, Y0
+	VFMADD213PS  Y3, Y2, Y0
+	VORPS        Y13, Y0, Y1
+	VMAXPS       Y1, Y14, Y1
+	VMULPS       Y11, Y1, Y3
+	VROUNDPS     $0x08, Y3, Y3
+	VFNMADD231PS Y10, Y3, Y1
+	VFNMADD231PS Y9, Y3, Y1
+	VMOVUPS      exp7<>+0(SB), Y5
+	VFMADD213PS  exp6<>+0(SB), Y1, Y5
+	VFMADD213PS  exp5<>+0(SB), Y1, Y5
+	VFMADD213PS  exp4<>+0(SB), Y1, Y5
+	VFMADD213PS  exp3<>+0(SB), Y1, Y5
+	VFMADD213PS  exp2<>+0(SB), Y1, Y5
+	VMULPS       Y1, Y1, Y4
+	VFMADD213PS  Y1, Y5, Y4
+	VCVTPS2DQ    Y3, Y3
+	VPSRAD       $0x01, Y3, Y5
+	VPSUBD       Y5, Y3, Y3
+	VPSLLD       $0x17, Y3, Y3
+	VPADDD       Y12, Y3, Y3
+	VPSLLD       $0x17, Y5, Y5
+	VPADDD       Y12, Y5, Y5
+	VFMADD213PS  Y3, Y3, Y4
+	VMULPS       Y5, Y4, Y4
+	VADDPS       Y12, Y4, Y1
+	VBLENDVPS    Y0, Y4, Y12, Y4
+	VDIVPS       Y1, Y4, Y1
+	VMULPS       Y1, Y0, Y0
+	VMASKMOVPS   Y0, Y15, (DI)(AX*1)
+
+next:
+	LEAQ  (DI)(R11*4), DI
+	LEAQ  (SI)(R11*4), SI
+	TESTQ CX, CX
+	JNE   repeat
+	VZEROUPPER
+	RET
+
+// func normalizeSwishBackwardAVX2(dst *float32, dy *float32, x *float32, mean *float32, scale *float32, shift *float32, n int, period int)
+// Requires: AVX, AVX2, CMOV, FMA3
+TEXT ·normalizeSwishBackwardAVX2(SB), NOSPLIT, $0-64
+	MOVQ    dst+0(FP), DI
+	MOVQ    dy+8(FP), SI
+	MOVQ    x+16(FP), DX
+	MOVQ    mean+24(FP), R8
+	MOVQ    scale+32(FP), R9
+	MOVQ    shift+40(FP), R10
+	MOVQ    n+48(FP), CX
+	VMOVUPS expLow<>+0(SB), Y14
+	VMOVUPS signBit<>+0(SB), Y13
+	VMOVUPS one<>+0(SB), Y12
+	VMOVUPS log2e<>+0(SB), Y11
+	VMOVUPS ln2Hi<>+0(SB), Y10
+	VMOVUPS ln2Lo<>+0(SB), Y9
+	MOVQ    period+56(FP), R11
+
+repeat:
+	MOVQ    R11, BX
+	CMPQ    CX, BX
+	CMOVQLT CX, BX
+	SUBQ    BX, CX
+	XORQ    AX, AX
+	SUBQ    $0x08, BX
+	JLT     tail
+
+whole:
+	VMOVUPS      (SI)(AX*1), Y0
+	VMOVUPS      (DX)(AX*1), Y1
+	VMOVUPS      (R8)(AX*1), Y2
+	VMOVUPS      (R9)(AX*1), Y3
+	VMOVUPS      (R10)(AX*1), Y4
+	VSUBPS       Y2, Y1, Y6
+	VFMADD213PS  Y4, Y3, Y6
+	VORPS        Y13, Y6, Y1
+	VMAXPS       Y1, Y14, Y1
+	VMULPS       Y11, Y1, Y3
+	VROUNDPS     $0x08, Y3, Y3
+	VFNMADD231PS Y10, Y3, Y1
+	VFNMADD231PS Y9, Y3, Y1
+	VMOVUPS      exp7<>+0(SB), Y5
+	VFMADD213PS  exp6<>+0(SB), Y1, Y5
+	VFMADD213PS  exp5<>+0(SB), Y1, Y5
+	VFMADD213PS  exp4<>+0(SB), Y1, Y5
+	VFMADD213PS  exp3<>+0(SB), Y1, Y5
+	VFMADD213PS  exp2<>+0(SB), Y1, Y5
+	VMULPS       Y1, Y1, Y4
+	VFMADD213PS  Y1, Y5, Y4
+	VCVTPS2DQ    Y3, Y3
+	VPSRAD       $0x01, Y3, Y5
+	VPSUBD       Y5, Y3, Y3
+	VPSLLD       $0x17, Y3, Y3
+	VPADDD       Y12, Y3, Y3
+	VPSLLD       $0x17, Y5, Y5
+	VPADDD       Y12, Y5, Y5
+	VFMADD213PS  Y3, Y3, Y4
+	VMULPS       Y5, Y4, Y4
+	VADDPS       Y12, Y4, Y1
+	VBLENDVPS    Y6, Y4, Y12, Y4
+	VDIVPS       Y1, Y4, Y1
+	VMOVAPS      Y12, Y2
+	VSUBPS       Y1, Y2, Y2
+	VFMADD213PS  Y12, Y6, Y2
+	VMULPS       Y1, Y0, Y0
+	VMULPS       Y2, Y0, Y0
+	VMOVUPS      Y0, (DI)(AX*1)
+	ADDQ         $0x20, AX
+	SUBQ         $0x08, BX
+	JGE          whole
+
+tail:
+	ADDQ         $0x08, BX
+	JEQ          next
+	NEGQ         BX
+	LEAQ         slidingMask<>+0(SB), R12
+	VMOVUPS      32(R12)(BX*4), Y15
+	VMASKMOVPS   (SI)(AX*1), Y15, Y0
+	VMASKMOVPS   (DX)(AX*1), Y15, Y1
+	VMASKMOVPS   (R8)(AX*1), Y15, Y2
+	VMASKMOVPS   (R9)(AX*1), Y15, Y3
+	VMASKMOVPS   (R10)(AX*1), Y15, Y4
+	VSUBPS       Y2, Y1, Y6
+	VFMADD213PS  Y4, Y3, Y6
+	VORPS        Y13, Y6, Y1
+	VMAXPS       Y1, Y14, Y1
+	VMULPS       Y11, Y1, Y3
+	VROUNDPS     $0x08, Y3, Y3
+	VFNMADD231PS Y10, Y3, Y1
+	VFNMADD231PS Y9, Y3, Y1
+	VMOVUPS      exp7<>+0(SB), Y5
+	VFMADD213PS  exp6<>+0(SB), Y1, Y5
+	VFMADD213PS  exp5<>+0(SB), Y1, Y5
+	VFMADD213PS  exp4<>+0(SB), Y1, Y5
+	VFMADD213PS  exp3<>+0(SB), Y1, Y5
+	VFMADD213PS  exp2<>+0(SB), Y1, Y5
+	VMULPS       Y1, Y1, Y4
+	VFMADD213PS  Y1, Y5, Y4
+	VCVTPS2DQ    Y3, Y3
+	VPSRAD       $0x01, Y3, Y5
+	VPSUBD       Y5, Y3, Y3
+	VPSLLD       $0x17, Y3, Y3
+	VPADDD       Y12, Y3, Y3
+	VPSLLD       $0x17, Y5, Y5
+	VPADDD       Y12, Y5, Y5
+	VFMADD213PS  Y3, Y3, Y4
+	VMULPS       Y5, Y4, Y4
+	VADDPS       Y12, Y4, Y1
+	VBLENDVPS    Y6, Y4, Y12, Y4
+	VDIVPS       Y1, Y4, Y1
+	VMOVAPS      Y12, Y2
+	VSUBPS       Y1, Y2, Y2
+	VFMADD213PS  Y12, Y6, Y2
+	VMULPS       Y1, Y0, Y0
+	VMULPS       Y2, Y0, Y0
+	VMASKMOVPS   Y0, Y15, (DI)(AX*1)
+
+next:
+	LEAQ  (DI)(R11*4), DI
+	LEAQ  (SI)(R11*4), SI
+	LEAQ  (DX)(R11*4), DX
+	TESTQ CX, CX
+	JNE   repeat
+	VZEROUPPER
+	RET
+
+// func groupNormBackwardAVX2(dst *float32, dh *float32, x *float32, gamma *float32, m1 *float32, mean *float32, k *float32, rstd *float32, n int, period int)
+// Requires: AVX, CMOV, FMA3
+TEXT ·groupNormBackwardAVX2(SB), NOSPLIT, $0-80
+	MOVQ dst+0(FP), DI
+	MOVQ dh+8(FP), SI
+	MOVQ x+16(FP), DX
+	MOVQ gamma+24(FP), R8
+	MOVQ m1+32(FP), R9
+	MOVQ mean+40(FP), R10
+	MOVQ k+48(FP), R13
+	MOVQ rstd+56(FP), R15
+	MOVQ n+64(FP), CX
+	MOVQ period+72(FP), R11
+
+repeat:
+	MOVQ    R11, BX
+	CMPQ    CX, BX
+	CMOVQLT CX, BX
+	SUBQ    BX, CX
+	XORQ    AX, AX
+	SUBQ    $0x08, BX
+	JLT     tail
+
+whole:
+	VMOVUPS      (SI)(AX*1), Y0
+	VMOVUPS      (DX)(AX*1), Y1
+	VMOVUPS      (R8)(AX*1), Y2
+	VMOVUPS      (R9)(AX*1), Y3
+	VMOVUPS      (R10)(AX*1), Y4
+	VMOVUPS      (R13)(AX*1), Y5
+	VMOVUPS      (R15)(AX*1), Y6
+	VSUBPS       Y4, Y1, Y1
+	VFMSUB213PS  Y3, Y2, Y0
+	VFNMADD231PS Y5, Y1, Y0
+	VMULPS       Y6, Y0, Y0
+	VMOVUPS      Y0, (DI)(AX*1)
+	ADDQ         $0x20, AX
+	SUBQ         $0x08, BX
+	JGE          whole
+
+tail:
+	ADDQ         $0x08, BX
+	JEQ          next
+	NEGQ         BX
+	LEAQ         slidingMask<>+0(SB), R12
+	VMOVUPS      32(R12)(BX*4), Y15
+	VMASKMOVPS   (SI)(AX*1), Y15, Y0
+	VMASKMOVPS   (DX)(AX*1), Y15, Y1
+	VMASKMOVPS   (R8)(AX*1), Y15, Y2
+	VMASKMOVPS   (R9)(AX*1), Y15, Y3
+	VMASKMOVPS   (R10)(AX*1), Y15, Y4
+	VMASKMOVPS   (R13)(AX*1), Y15, Y5
+	VMASKMOVPS   (R15)(AX*1), Y15, Y6
+	VSUBPS       Y4, Y1, Y1
+	VFMSUB213PS  Y3, Y2, Y0
+	VFNMADD231PS Y5, Y1, Y0
+	VMULPS       Y6, Y0, Y0
+	VMASKMOVPS   Y0, Y15, (DI)(AX*1)
+
+next:
+	LEAQ  (DI)(R11*4), DI
+	LEAQ  (SI)(R11*4), SI
+	LEAQ  (DX)(R11*4), DX
 	TESTQ CX, CX
 	JNE   repeat
 	VZEROUPPER

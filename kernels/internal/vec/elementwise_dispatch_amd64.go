@@ -138,6 +138,30 @@ func normalizeELUKernel(dst, x, mean, scale, shift *float32, n, period int) {
 	}
 }
 
+func normalizeSwishKernel(dst, x, mean, scale, shift *float32, n, period int) {
+	if isa == avx512 {
+		normalizeSwishAVX512(dst, x, mean, scale, shift, n, period)
+	} else {
+		normalizeSwishAVX2(dst, x, mean, scale, shift, n, period)
+	}
+}
+
+func normalizeSwishBackwardKernel(dst, dy, x, mean, scale, shift *float32, n, period int) {
+	if isa == avx512 {
+		normalizeSwishBackwardAVX512(dst, dy, x, mean, scale, shift, n, period)
+	} else {
+		normalizeSwishBackwardAVX2(dst, dy, x, mean, scale, shift, n, period)
+	}
+}
+
+func groupNormBackwardKernel(dst, dh, x, gamma, m1, mean, k, rstd *float32, n, period int) {
+	if isa == avx512 {
+		groupNormBackwardAVX512(dst, dh, x, gamma, m1, mean, k, rstd, n, period)
+	} else {
+		groupNormBackwardAVX2(dst, dh, x, gamma, m1, mean, k, rstd, n, period)
+	}
+}
+
 func normBackwardKernel(dst, dy, x, meanDY, mean, ka, kb, kc *float32, n, period int) {
 	if isa == avx512 {
 		normBackwardAVX512(dst, dy, x, meanDY, mean, ka, kb, kc, n, period)

@@ -42,6 +42,18 @@ func normalizeELUKernel(dst, x, mean, scale, shift *float32, n, period int) {
 	panic("vec: no assembly")
 }
 
+func normalizeSwishKernel(dst, x, mean, scale, shift *float32, n, period int) {
+	panic("vec: no assembly")
+}
+
+func normalizeSwishBackwardKernel(dst, dy, x, mean, scale, shift *float32, n, period int) {
+	panic("vec: no assembly")
+}
+
+func groupNormBackwardKernel(dst, dh, x, gamma, m1, mean, k, rstd *float32, n, period int) {
+	panic("vec: no assembly")
+}
+
 func normBackwardKernel(dst, dy, x, meanDY, mean, ka, kb, kc *float32, n, period int) {
 	panic("vec: no assembly")
 }

@@ -125,6 +125,24 @@ func normalizeGo(y, x, mean, scale, shift []float32) {
 	}
 }
 
+func normalizeSwishBackwardGo(dh, dy, x, mean, scale, shift []float32) {
+	for p := 0; p < len(x); p += len(mean) {
+		for c, m := range mean {
+			h := float64((x[p+c]-m)*scale[c] + shift[c])
+			s := 1 / (1 + math.Exp(-h))
+			dh[p+c] = float32(float64(dy[p+c]) * s * (1 + h*(1-s)))
+		}
+	}
+}
+
+func groupNormBackwardGo(dx, dh, x, gamma, m1, mean, k, rstd []float32) {
+	for p := 0; p < len(dx); p += len(gamma) {
+		for c, g := range gamma {
+			dx[p+c] = rstd[c] * (g*dh[p+c] - m1[c] - k[c]*(x[p+c]-mean[c]))
+		}
+	}
+}
+
 func normBackwardGo(dx, dy, x, meanDY, mean, ka, kb, kc []float32) {
 	for p := 0; p < len(dx); p += len(ka) {
 		for c, k := range ka {

@@ -89,6 +89,21 @@ func normalizeAVX512(dst *float32, x *float32, mean *float32, scale *float32, sh
 //go:noescape
 func normalizeELUAVX512(dst *float32, x *float32, mean *float32, scale *float32, shift *float32, n int, period int)
 
+// normalizeSwishAVX512 computes dst = h / (1 + exp(-h)), h = (x - mean) * scale + shift for n values; the last operands repeat after period values.
+//
+//go:noescape
+func normalizeSwishAVX512(dst *float32, x *float32, mean *float32, scale *float32, shift *float32, n int, period int)
+
+// normalizeSwishBackwardAVX512 computes dst = dy s (1 + h (1 - s)), s = 1 / (1 + exp(-h)), h = (x - mean) * scale + shift for n values; the last operands repeat after period values.
+//
+//go:noescape
+func normalizeSwishBackwardAVX512(dst *float32, dy *float32, x *float32, mean *float32, scale *float32, shift *float32, n int, period int)
+
+// groupNormBackwardAVX512 computes dst = rstd * (gamma * dh - m1 - k * (x - mean)) for n values; the last operands repeat after period values.
+//
+//go:noescape
+func groupNormBackwardAVX512(dst *float32, dh *float32, x *float32, gamma *float32, m1 *float32, mean *float32, k *float32, rstd *float32, n int, period int)
+
 // normBackwardAVX512 computes dst = ka * (dy - meanDY) + kb * (x - mean) + kc for n values; the last operands repeat after period values.
 //
 //go:noescape
@@ -188,6 +203,21 @@ func normalizeAVX2(dst *float32, x *float32, mean *float32, scale *float32, shif
 //
 //go:noescape
 func normalizeELUAVX2(dst *float32, x *float32, mean *float32, scale *float32, shift *float32, n int, period int)
+
+// normalizeSwishAVX2 computes dst = h / (1 + exp(-h)), h = (x - mean) * scale + shift for n values; the last operands repeat after period values.
+//
+//go:noescape
+func normalizeSwishAVX2(dst *float32, x *float32, mean *float32, scale *float32, shift *float32, n int, period int)
+
+// normalizeSwishBackwardAVX2 computes dst = dy s (1 + h (1 - s)), s = 1 / (1 + exp(-h)), h = (x - mean) * scale + shift for n values; the last operands repeat after period values.
+//
+//go:noescape
+func normalizeSwishBackwardAVX2(dst *float32, dy *float32, x *float32, mean *float32, scale *float32, shift *float32, n int, period int)
+
+// groupNormBackwardAVX2 computes dst = rstd * (gamma * dh - m1 - k * (x - mean)) for n values; the last operands repeat after period values.
+//
+//go:noescape
+func groupNormBackwardAVX2(dst *float32, dh *float32, x *float32, gamma *float32, m1 *float32, mean *float32, k *float32, rstd *float32, n int, period int)
 
 // normBackwardAVX2 computes dst = ka * (dy - meanDY) + kb * (x - mean) + kc for n values; the last operands repeat after period values.
 //

@@ -265,16 +265,22 @@ func TestRows(t *testing.T) {
 	eachISA(t, func(t *testing.T) {
 		for _, c := range channelCounts {
 			ka, kb, kc, mean, meanDY := normals(1, c), normals(2, c), normals(3, c), normals(6, c), normals(7, c)
+			rstd := normals(8, c)
 			for _, rows := range rowCounts {
 				n := rows * c
 				x, dy := normals(4, n), normals(5, n)
 				normal, activated, grad := make([]float64, n), make([]float64, n), make([]float64, n)
+				swished, slope, group := make([]float64, n), make([]float64, n), make([]float64, n)
 				for i := range n {
 					j := i % c
 					centred := float64(x[i] - mean[j])
 					normal[i] = centred*float64(ka[j]) + float64(kb[j])
 					activated[i] = elu64(normal[i])
 					grad[i] = float64(ka[j])*float64(dy[i]-meanDY[j]) + float64(kb[j])*centred + float64(kc[j])
+					s := 1 / (1 + math.Exp(-normal[i]))
+					swished[i] = normal[i] * s
+					slope[i] = float64(dy[i]) * s * (1 + normal[i]*(1-s))
+					group[i] = float64(rstd[j]) * (float64(ka[j])*float64(dy[i]) - float64(kb[j]) - float64(kc[j])*centred)
 				}
 				name := fmt.Sprintf("%d rows of %d", rows, c)
 				y := guard(name, n, float32(math.NaN()))
@@ -284,6 +290,12 @@ func TestRows(t *testing.T) {
 				closeTo(t, "NormalizeELU "+name, y.v, activated, 3e-7)
 				NormBackward(y.v, dy, x, meanDY, mean, ka, kb, kc)
 				closeTo(t, "NormBackward "+name, y.v, grad, 3e-7)
+				NormalizeSwish(y.v, x, mean, ka, kb)
+				closeTo(t, "NormalizeSwish "+name, y.v, swished, 3e-7)
+				NormalizeSwishBackward(y.v, dy, x, mean, ka, kb)
+				closeTo(t, "NormalizeSwishBackward "+name, y.v, slope, 5e-7)
+				GroupNormBackward(y.v, dy, x, ka, kb, mean, kc, rstd)
+				closeTo(t, "GroupNormBackward "+name, y.v, group, 3e-7)
 				y.check(t)
 				copy(y.v, x)
 				NormalizeELU(y.v, y.v, mean, ka, kb)
@@ -291,6 +303,12 @@ func TestRows(t *testing.T) {
 				copy(y.v, dy)
 				NormBackward(y.v, y.v, x, meanDY, mean, ka, kb, kc)
 				closeTo(t, "NormBackward in place "+name, y.v, grad, 3e-7)
+				copy(y.v, dy)
+				NormalizeSwishBackward(y.v, y.v, x, mean, ka, kb)
+				closeTo(t, "NormalizeSwishBackward in place "+name, y.v, slope, 5e-7)
+				copy(y.v, dy)
+				GroupNormBackward(y.v, y.v, x, ka, kb, mean, kc, rstd)
+				closeTo(t, "GroupNormBackward in place "+name, y.v, group, 3e-7)
 				y.check(t)
 			}
 		}
@@ -375,6 +393,8 @@ func TestElementwiseAllocatesNothing(t *testing.T) {
 			SumSquares(y, x, 2)
 			NormalizeELU(y, x, sum, sq, sum)
 			NormBackward(y, x, x, sum, sq, sq, sum, sum)
+			NormalizeSwishBackward(y, x, x, sum, sq, sq)
+			GroupNormBackward(y, x, x, sum, sq, sq, sum, sum)
 			ColumnMoments(sum, sq, x, sum)
 			ColumnDots(sum, sq, x, x, sum)
 			MaxPool5(y, index, x, h, w, c)
@@ -429,6 +449,9 @@ func BenchmarkElementwise(b *testing.B) {
 			{"Normalize", 2 * n, func() { Normalize(y, x, ka, kb, kc) }},
 			{"NormalizeELU", 2 * n, func() { NormalizeELU(y, x, ka, kb, kc) }},
 			{"NormBackward", 3 * n, func() { NormBackward(y, dy, x, ka, kb, kc, ka, kb) }},
+			{"NormalizeSwish", 2 * n, func() { NormalizeSwish(y, x, ka, kb, kc) }},
+			{"NormalizeSwishBackward", 3 * n, func() { NormalizeSwishBackward(y, dy, x, ka, kb, kc) }},
+			{"GroupNormBackward", 3 * n, func() { GroupNormBackward(y, dy, x, ka, kb, kc, ka, kb) }},
 			{"ReLU", 2 * n, func() { ReLU(y, x) }},
 			{"LReLUBackward", 3 * n, func() { LReLUBackward(y, x, dy) }},
 			{"Swish", 2 * n, func() { Swish(y, x) }},

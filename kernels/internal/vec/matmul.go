@@ -25,16 +25,82 @@ func (p *Packed) Pack(b []float32, ldb, n, k int) {
 		panic("vec: Pack: negative size or stride below the row's length")
 	}
 	checkLast("Pack: b", len(b), n, k, ldb)
-	p.n, p.k = n, k
+	p.resize(n, k)
 	rows := p.rows()
-	if len(p.v) < rows*k {
-		v := make([]float32, rows*k+lanes)
-		p.v = v[int(-uintptr(unsafe.Pointer(unsafe.SliceData(v)))%64/4):]
-	}
 	for k0 := 0; k0 < k; k0 += blockK {
 		depth := min(blockK, k-k0)
 		for first := 0; first < n; first += lanes {
 			packPanel(p.v[rows*k0+first*depth:][:depth*lanes], b[first*ldb+k0:], ldb, min(lanes, n-first), depth)
+		}
+	}
+}
+
+// resize makes p one of n rows and k columns, with memory for them.
+func (p *Packed) resize(n, k int) {
+	p.n, p.k = n, k
+	if len(p.v) < p.rows()*k {
+		p.Lend(make([]float32, PackedWords(n, k)))
+	}
+}
+
+// PackedWords returns the words that a matrix of n rows and k columns takes when it is packed.
+func PackedWords(n, k int) int { return (n+lanes-1)/lanes*lanes*k + lanes }
+
+// Lend gives p the memory, of [PackedWords], that it packs matrices into from now on.
+func (p *Packed) Lend(v []float32) {
+	p.v = v[int(-uintptr(unsafe.Pointer(unsafe.SliceData(v)))%64/4):]
+}
+
+// PackTransposed packs the matrix b (n,k) that is given as its transpose, whose row i, of n values, starts at i*ldt. It
+// uses the memory as Pack does.
+func (p *Packed) PackTransposed(t []float32, ldt, n, k int) {
+	if n < 0 || k < 0 || ldt < n {
+		panic("vec: PackTransposed: negative size or stride below the row's length")
+	}
+	checkLast("PackTransposed: t", len(t), k, n, ldt)
+	p.resize(n, k)
+	rows := p.rows()
+	for k0 := 0; k0 < k; k0 += blockK {
+		depth := min(blockK, k-k0)
+		for first := 0; first < n; first += lanes {
+			to := p.v[rows*k0+first*depth:][:depth*lanes]
+			whole := first+lanes <= n
+			if !whole {
+				clear(to) // lanes past the last row are zero
+			}
+			for i := range depth {
+				from := t[(k0+i)*ldt+first:]
+				if whole { // a copy of known size is no call
+					*(*[lanes]float32)(to[i*lanes:]) = *(*[lanes]float32)(from)
+				} else {
+					copy(to[i*lanes:], from[:n-first])
+				}
+			}
+		}
+	}
+}
+
+// TransposeScratch is the words of scratch that Transpose needs for rows of n values.
+func TransposeScratch(n int) int { return n * lanes }
+
+// Transpose writes dst (n,m) from src (m,n); row i starts at i*ldd in dst and at i*lds in src.
+func Transpose(dst []float32, ldd int, src []float32, lds, m, n int, scratch []float32) {
+	if m < 0 || n < 0 || lds < n || ldd < m {
+		panic("vec: Transpose: negative size or stride below the row's length")
+	}
+	checkLast("Transpose: dst", len(dst), n, m, ldd)
+	checkLast("Transpose: src", len(src), m, n, lds)
+	for first := 0; first < m; first += lanes {
+		panel := scratch[:n*lanes]
+		count := min(lanes, m-first)
+		packPanel(panel, src[first*lds:], lds, count, n)
+		for j := range n {
+			to := dst[j*ldd+first:]
+			if count == lanes {
+				*(*[lanes]float32)(to) = *(*[lanes]float32)(panel[j*lanes:])
+			} else {
+				copy(to[:count], panel[j*lanes:])
+			}
 		}
 	}
 }

@@ -39,6 +39,46 @@ func TestMatMulT(t *testing.T) {
 	}
 }
 
+// A matrix that is packed from its transpose has the bits of one packed as it is, in memory that is lent, too.
+func TestPackTransposed(t *testing.T) {
+	for _, n := range []int{1, 3, 16, 17, 31, 32, 33, 96} {
+		for _, k := range []int{1, 3, 4, 17, 33, 515} {
+			b, a := normals(1, n*(k+2)), normals(2, 2*k)
+			const gap = 3
+			eachISA(t, func(t *testing.T) {
+				turned := guard("transpose", k*(n+gap), 7)
+				Transpose(turned.v, n+gap, b, k+2, n, k, make([]float32, TransposeScratch(k)))
+				turned.check(t)
+				for i := range k {
+					for j := range n + gap {
+						want := float32(7)
+						if j < n {
+							want = b[j*(k+2)+i]
+						}
+						if got := turned.v[i*(n+gap)+j]; got != want {
+							t.Fatalf("%d rows of %d: transpose has %g at %d,%d, want %g", n, k, got, i, j, want)
+						}
+					}
+				}
+				memory := guard("memory", PackedWords(n, k), float32(math.NaN()))
+				var plain, lent Packed
+				lent.Lend(memory.v)
+				plain.Pack(b, k+2, n, k)
+				lent.PackTransposed(turned.v, n+gap, n, k)
+				got, want := make([]float32, 2*n), make([]float32, 2*n)
+				plain.MatMulT(want, n, a, k, 2)
+				lent.MatMulT(got, n, a, k, 2)
+				memory.check(t)
+				for i := range got {
+					if got[i] != want[i] {
+						t.Fatalf("%d rows of %d: at %d have %g, want %g", n, k, i, got[i], want[i])
+					}
+				}
+			})
+		}
+	}
+}
+
 // The products must not depend on what was packed before, at any size of a panel.
 func TestPackAgain(t *testing.T) {
 	for _, n := range []int{1, 3, 16, 17, 31, 32, 33, 96} {

@@ -168,6 +168,16 @@ func (k *kernel) sigmoid(x, dst int) {
 	VDIVPS(v(1), v(4), v(dst))
 }
 
+// swishSlope computes the sigmoid s of register x in register 1, and (1 - s) x + 1 in register dst: their product is the
+// derivative of swish. It uses 1 to 5.
+func (k *kernel) swishSlope(x, dst int) {
+	v := k.vec
+	k.sigmoid(x, 1)
+	VMOVAPS(k.r("one"), v(dst))
+	VSUBPS(v(1), v(dst), v(dst))
+	VFMADD213PS(k.c("one"), v(x), v(dst))
+}
+
 // positive makes the mask of the lanes of register r that are above 0, with AVX-512 in K7, with AVX2 in register mask.
 func (k *kernel) positive(r, mask int) {
 	if k.wide() {
@@ -258,10 +268,7 @@ var elementwiseKernels = []elementwise{
 		body: func(k *kernel) {
 			v := k.vec
 			VMOVAPS(v(1), v(6))
-			k.sigmoid(6, 1)
-			VMOVAPS(k.r("one"), v(2))
-			VSUBPS(v(1), v(2), v(2))
-			VFMADD213PS(k.c("one"), v(6), v(2)) // (1 - s) x + 1
+			k.swishSlope(6, 2)
 			VMULPS(v(1), v(0), v(0))
 			VMULPS(v(2), v(0), v(0))
 		}},
@@ -333,6 +340,34 @@ var elementwiseKernels = []elementwise{
 			VSUBPS(k.vec(1), k.vec(0), k.vec(0))
 			VFMADD213PS(k.vec(3), k.vec(2), k.vec(0))
 			k.elu()
+		}},
+	{name: "normalizeSwish", doc: "dst = h / (1 + exp(-h)), h = (x - mean) * scale + shift",
+		flat: []string{"x"}, patterns: []string{"mean", "scale", "shift"},
+		use: func(k *kernel) { k.use(sigmoidInRegisters, expOthers...) },
+		body: func(k *kernel) {
+			VSUBPS(k.vec(1), k.vec(0), k.vec(0))
+			VFMADD213PS(k.vec(3), k.vec(2), k.vec(0))
+			k.sigmoid(0, 1)
+			VMULPS(k.vec(1), k.vec(0), k.vec(0))
+		}},
+	{name: "normalizeSwishBackward", doc: "dst = dy s (1 + h (1 - s)), s = 1 / (1 + exp(-h)), h = (x - mean) * scale + shift",
+		flat: []string{"dy", "x"}, patterns: []string{"mean", "scale", "shift"},
+		use: func(k *kernel) { k.use(sigmoidInRegisters, expOthers...) },
+		body: func(k *kernel) {
+			v := k.vec
+			VSUBPS(v(2), v(1), v(6))
+			VFMADD213PS(v(4), v(3), v(6))
+			k.swishSlope(6, 2)
+			VMULPS(v(1), v(0), v(0))
+			VMULPS(v(2), v(0), v(0))
+		}},
+	{name: "groupNormBackward", doc: "dst = rstd * (gamma * dh - m1 - k * (x - mean))", flat: []string{"dh", "x"},
+		patterns: []string{"gamma", "m1", "mean", "k", "rstd"},
+		body: func(k *kernel) {
+			VSUBPS(k.vec(4), k.vec(1), k.vec(1))
+			VFMSUB213PS(k.vec(3), k.vec(2), k.vec(0))
+			VFNMADD231PS(k.vec(5), k.vec(1), k.vec(0))
+			VMULPS(k.vec(6), k.vec(0), k.vec(0))
 		}},
 	{name: "normBackward", doc: "dst = ka * (dy - meanDY) + kb * (x - mean) + kc", flat: []string{"dy", "x"},
 		patterns: []string{"meanDY", "mean", "ka", "kb", "kc"},

@@ -36,6 +36,8 @@ func main() {
 	case "wino":
 		genWino()
 		writeWinoDispatch(*dispatch)
+	case "softmax":
+		genSoftmax()
 	case "taps":
 		genTaps()
 	case "matmul":
