@@ -143,7 +143,8 @@ func continueOurs(t *testing.T, noise string) {
 	must("-resume", "second", "-runs", runs, "-steps", "22")
 	// Other noise is another run, with its own numbers.
 	for _, other := range model.Densities() {
-		must("-config", filepath.Join(runs, "whole", "config.yaml"), "-runs", runs, "-noise", other, "-steps", "2", "-preview-n", "0")
+		must("-config", filepath.Join(runs, "whole", "config.yaml"), "-runs", runs, "-noise", other, "-steps", "2",
+			"-preview-n", "0")
 	}
 }
 
