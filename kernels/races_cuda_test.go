@@ -46,6 +46,7 @@ func TestRacesCUDA(t *testing.T) {
 // next row where a block is left with several, which happens in a program only where the grid's limit forces it.
 var rowDimension = map[string]int{
 	"loss": 0, "loss_grad": 1, "perturb": 1, "sampler_gain": 0, "sampler_update": 1,
+	"sampler_misfit": 1, "sampler_fit": 1,
 	"norm_sums": 1, "norm_sums_bf16": 1, "norm_finish": 0, "norm_finish_bf16": 0, "norm_apply": 1, "norm_apply_bf16": 1,
 	"norm_grad_sums": 1, "norm_grad_sums_bf16": 1, "norm_grad_finish": 0, "norm_grad_apply": 1, "norm_grad_apply_bf16": 1, "norm_grad_params": 2,
 }
