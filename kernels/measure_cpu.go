@@ -3,7 +3,7 @@
 package kernels
 
 func (o SamplerMisfit) lower(mem []float32) stage {
-	whole := append([]Buf{o.State}, o.bufs()...)
+	whole := append([]Buf{o.Table, o.State}, o.bufs()...)
 	if o.Draws.N > 0 {
 		whole = append(whole, o.Draws)
 	}

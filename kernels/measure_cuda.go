@@ -1,6 +1,6 @@
 //go:build cgo && !nocuda
 
-// Launches of what conditions samplers on a measurement, see measure.cu.
+// Launches of what conditions samplers on a measurement, see sampler.cu.
 
 package kernels
 
@@ -13,8 +13,8 @@ func (o SamplerMisfit) launch(l *launcher) {
 	}
 	v := o.ByDirection
 	l.samplerMisfit(grid, block, samplerMisfitArgs{misfit: o.Misfit, x: o.X, target: o.Target, noise: o.Noise,
-		start: v.Start, index: v.Index, weight: v.Weight, draws: o.Draws, sigma: o.Sigma, state: o.State, seed: o.Seed,
-		exact: exact, rows: o.Rows(), d: o.D, r: o.Len()})
+		start: v.Start, index: v.Index, weight: v.Weight, draws: o.Draws, table: o.Table, state: o.State, seed: o.Seed,
+		exact: exact, steps: o.Table.N / StepWords, repeat: o.Repeat, rows: o.Rows(), d: o.D, r: o.Len()})
 }
 
 func (o SamplerFit) launch(l *launcher) {

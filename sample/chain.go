@@ -88,7 +88,7 @@ func newChain(s *model.Score, p *Plan, ladder model.Ladder, z noise) (*Chain, er
 	}
 	ops := []kernels.Op{kernels.SamplerSigma{SamplerStep: step, Sigma: s.Sigma, Level: s.Level}}
 	if p.known != nil {
-		fit, finish, err := p.fit(s, l, z)
+		fit, finish, err := p.fit(s, l, step, z)
 		if err != nil {
 			return nil, err
 		}
@@ -116,13 +116,12 @@ func newChain(s *model.Score, p *Plan, ladder model.Ladder, z noise) (*Chain, er
 
 // fit brings what is known to the device, and returns the operations that make x hold it: at the noise level of a step,
 // and without noise.
-func (p *Plan) fit(s *model.Score, l layout, z noise) (noisy, exact []kernels.Op, err error) {
+func (p *Plan) fit(s *model.Score, l layout, step kernels.SamplerStep, z noise) (noisy, exact []kernels.Op, err error) {
 	known := l.known.moved(s.Work)
 	if err := p.known.write(s.Arena, known); err != nil {
 		return nil, nil, err
 	}
-	misfit := kernels.SamplerMisfit{Directions: known.Directions, X: s.X, Sigma: s.Sigma, State: l.state, Misfit: known.misfit,
-		Seed: z.seed}
+	misfit := kernels.SamplerMisfit{SamplerStep: step, Directions: known.Directions, X: s.X, Misfit: known.misfit, Seed: z.seed}
 	fit := kernels.SamplerFit{Directions: known.Directions, X: s.X, Misfit: known.misfit}
 	last := misfit
 	last.Exact = true

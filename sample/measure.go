@@ -10,8 +10,8 @@
 //	any matrix       V of its singular value decomposition
 //
 // Before each evaluation at the noise level sigma the coordinates are set to what x would hold there, t and noise of the
-// size sigma in all (Song et al. 2021, Kawar et al. 2021); where tau is above sigma the score decides alone. At the end
-// the coordinates without noise are put back exactly.
+// size sigma in all (Song et al. 2021); where tau is above sigma they are drawn to t as by the gradient of the likelihood
+// (Kawar et al. 2021). At the end the coordinates without noise are put back exactly.
 
 package sample
 

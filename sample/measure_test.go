@@ -3,10 +3,13 @@ package sample
 import (
 	"math"
 	"slices"
+	"strings"
 	"testing"
 
+	"gonum.org/v1/gonum/dsp/fourier"
 	"gonum.org/v1/gonum/mat"
 
+	"sigmaz/kernels"
 	"sigmaz/model"
 )
 
@@ -29,8 +32,8 @@ type gaussian struct {
 	cov  *mat.Dense
 }
 
-// posterior is the Gaussian given rows of A and what was measured, with noise of variance noise.
-func (m *mixture) posterior(rows []Terms, y []float64, noise float64) gaussian {
+// posterior is the Gaussian given rows of A and what was measured, with noise of a deviation for each.
+func (m *mixture) posterior(rows []Terms, y, noise []float64) gaussian {
 	d := len(m.means[0])
 	c := mat.NewDense(d, d, nil)
 	for i := range d {
@@ -47,7 +50,7 @@ func (m *mixture) posterior(rows []Terms, y []float64, noise float64) gaussian {
 	ca.Mul(c, a.T())
 	s.Mul(a, &ca)
 	for j := range rows {
-		s.Set(j, j, s.At(j, j)+noise)
+		s.Set(j, j, s.At(j, j)+noise[j]*noise[j])
 	}
 	var inverse mat.Dense
 	if err := inverse.Inverse(&s); err != nil {
@@ -230,7 +233,7 @@ func newKnown(t *testing.T) (*Measurement, gaussian) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return m, correlated().posterior(rows, y, 0).part([]int{2, 3, 4, 6})
+	return m, correlated().posterior(rows, y, make([]float64, len(y))).part([]int{2, 3, 4, 6})
 }
 
 func langevinOn(ladder []float64, T int, q float64, denoise bool) *Plan {
@@ -316,5 +319,213 @@ func TestKnownValues(t *testing.T) {
 		if onCUDA != nil && c.nfe < 2000 {
 			check("cuda", onCUDA)
 		}
+	}
+}
+
+// seen is a Gaussian along the columns of a basis.
+func (g gaussian) seen(basis mat.Matrix) gaussian {
+	var mean mat.VecDense
+	var half, cov mat.Dense
+	mean.MulVec(basis.T(), g.mean.SliceVec(0, 8))
+	half.Mul(basis.T(), g.cov.Slice(0, 8, 0, 8))
+	cov.Mul(&half, basis)
+	return gaussian{&mean, &cov}
+}
+
+// The posterior of a correlated Gaussian for every kind of measurement, without noise and with it.
+func TestMeasurements(t *testing.T) {
+	x := []float64{0.9, 0.7, 0.8, 0.5, 0.3, 0.2, 0.4, 0.1}
+	mixed := make([]Terms, 3)
+	w := make([]float32, 24)
+	kernels.Stream{Seed: 5, Purpose: kernels.PurposeData}.Normals(w)
+	for i, v := range w {
+		mixed[i/8] = append(mixed[i/8], Term{i % 8, float64(v)})
+	}
+	onCUDA := toCUDA(t)
+	for _, c := range []struct {
+		name string
+		rows []Terms
+		r    int
+		of   func(d int, rows []Terms, y []float64, sigma float64) (*Measurement, error)
+	}{
+		{"grey", GreyRows(4, 2), 4, Linear},
+		{"blocks", BlockRows(2, 4, 1, 2), 2, Linear},
+		{"matrix", mixed, 3, Linear},
+		{"matrix with a row twice", append(mixed, mixed[1]), 3, Linear},
+		{"frequencies of real values", FourierRows(2, 4, 1, []bool{0: true, 1: true, 3: true, 6: true, 7: false}), 4, Linear},
+		{"frequencies of complex values", FourierRows(2, 2, 2, []bool{true, false, true, false}), 4, Orthogonal},
+	} {
+		y := make([]float64, len(c.rows))
+		for j, row := range c.rows {
+			for _, e := range row {
+				y[j] += e.Weight * x[e.At]
+			}
+		}
+		for _, sigma := range []float64{0, 0.2} {
+			m, err := c.of(8, c.rows, y, sigma)
+			if err != nil {
+				t.Fatal(c.name, err)
+			}
+			if m.Len() != c.r {
+				t.Errorf("%s: %d directions, expected %d", c.name, m.Len(), c.r)
+			}
+			exact := correlated().posterior(m.directions, m.target, m.noise)
+			directions := mat.NewDense(8, m.Len(), nil)
+			for j, row := range m.directions {
+				for _, e := range row {
+					directions.Set(e.At, j, e.Weight)
+				}
+			}
+			var qr mat.QR
+			var basis mat.Dense
+			qr.Factorize(directions)
+			qr.QTo(&basis)
+			free := mat.Matrix(&basis)
+			if sigma == 0 { // the other directions have no variance
+				free = basis.Slice(0, 8, m.Len(), 8)
+			}
+			check := func(device string, T int, most float64, move func(t *testing.T, s *model.Score)) {
+				p := langevinOn(geometric(15, 0.01, 99), T, 0.1069, true)
+				p.Given(m)
+				got := affine(t, p, correlated().score, 1, wide(8, 15), move)
+				if d := kl(got.seen(free), exact.seen(free)); !(d <= most) {
+					t.Errorf("%s, noise %g, %s: KL %.5f, expected %g at most", c.name, sigma, device, d, most)
+				}
+				for j, row := range c.rows {
+					ax := 0.0
+					for _, e := range row {
+						ax += e.Weight * got.mean.AtVec(e.At)
+					}
+					if sigma == 0 && !(math.Abs(ax-y[j]) <= 1e-5) {
+						t.Errorf("%s, %s: the samples' mean has A x = %.7f, expected %.7f", c.name, device, ax, y[j])
+					}
+				}
+			}
+			most := 0.002
+			if sigma > 0 {
+				most = 0.01
+			}
+			check("cpu", 100, most, nil)
+			if onCUDA != nil {
+				check("cuda", 5, 1, onCUDA)
+			}
+		}
+	}
+}
+
+// The rows of the Fourier transform are those of another implementation.
+func TestFourierRows(t *testing.T) {
+	const h, w = 3, 4
+	z := make([]complex128, h*w)
+	x := make([]float64, 0, 2*h*w)
+	for i := range z {
+		z[i] = complex(math.Sin(float64(3*i)), math.Cos(float64(i*i)))
+		x = append(x, real(z[i]), imag(z[i]))
+	}
+	for y := range h {
+		fourier.NewCmplxFFT(w).Coefficients(z[y*w:(y+1)*w], z[y*w:(y+1)*w])
+	}
+	for c := range w {
+		column := make([]complex128, h)
+		for y := range h {
+			column[y] = z[y*w+c]
+		}
+		for y, v := range fourier.NewCmplxFFT(h).Coefficients(nil, column) {
+			z[y*w+c] = v / complex(math.Sqrt(h*w), 0)
+		}
+	}
+	rows := FourierRows(h, w, 2, slices.Repeat([]bool{true}, h*w))
+	for i, row := range rows {
+		sum := 0.0
+		for _, e := range row {
+			sum += e.Weight * x[e.At]
+		}
+		if want := []float64{real(z[i/2]), imag(z[i/2])}[i%2]; !(math.Abs(sum-want) <= 1e-13) {
+			t.Errorf("part %d of frequency %d is %g, expected %g", i%2, i/2, sum, want)
+		}
+	}
+	for _, row := range FourierRows(h, w, 1, slices.Repeat([]bool{true}, h*w))[:2*h*w] {
+		for _, e := range row {
+			if e.At >= h*w {
+				t.Fatalf("value %d of %d", e.At, h*w)
+			}
+		}
+	}
+}
+
+// Sample k is the same for any batch and any number of workers; what is known comes back to the bit.
+func TestKnownInAnyBatch(t *testing.T) {
+	const d = 8
+	rows := append(KnownRows([]bool{0: true, 5: true, 7: false}), Terms{{1, 0.5}, {2, 0.5}})
+	m, err := Linear(d, rows, []float64{0.123, -3.7, 0.4}, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	l := ladder(t, 3, 0.1, 8)
+	for _, method := range Methods() {
+		o := Defaults(method, true)
+		o.T, o.NFE = 3, 0
+		draw := func(first, n, workers int) []float32 {
+			p, err := NewPlan(o, l)
+			if err != nil {
+				t.Fatal(err)
+			}
+			p.Given(m)
+			s := scoreOn(t, kernels.NewCPU(workers), n, d, p.WorkWords(n, d), gaussianScore(0.5, 0.3))
+			if err := Start(s, l, 7, uint32(first), Gaussian); err != nil {
+				t.Fatal(err)
+			}
+			c, err := NewChain(s, p, l, 7)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := c.Run(uint32(first), nil); err != nil {
+				t.Fatal(err)
+			}
+			return readX(t, s)
+		}
+		var want []float32
+		for k := range 7 {
+			want = append(want, draw(k, 1, 1)...)
+		}
+		got := draw(0, 7, 3)
+		if !slices.Equal(got, want) {
+			t.Errorf("%s: a batch of 7 gives other samples than batches of 1", method)
+		}
+		for k := range 7 {
+			x := got[k*d : (k+1)*d]
+			if x[0] != 0.123 || x[5] != -3.7 || !(math.Abs(float64(x[1]+x[2])-0.8) <= 1e-6) {
+				t.Errorf("%s: sample %d has %g, %g, %g: expected 0.123, -3.7, 0.8", method, k, x[0], x[5], x[1]+x[2])
+			}
+		}
+		if slices.Equal(got[:d], got[d:2*d]) {
+			t.Errorf("%s: two samples are the same", method)
+		}
+	}
+}
+
+// Measurements that cannot be are refused.
+func TestMeasurementRefuses(t *testing.T) {
+	two := []Terms{{{0, 1}, {1, 1}}, {{0, 2}, {1, 2}}}
+	for _, c := range []struct {
+		rows []Terms
+		y    []float64
+		want string
+	}{
+		{two, []float64{1}, "has 2 rows for 1 measured values"},
+		{two, []float64{1, math.NaN()}, "has the measured value NaN at 1"},
+		{two, []float64{1, 3}, "cannot give what was measured: 0.14"},
+	} {
+		if _, err := Linear(3, c.rows, c.y, 0); err == nil || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%v: %v, expected %q", c.y, err, c.want)
+		}
+	}
+	m, err := Linear(3, two, []float64{1, 3}, 0.1) // with noise it is the mean of both, by their sizes
+	if err != nil || m.Len() != 1 || !(math.Abs(math.Abs(m.target[0])-(1+2*3)/(5*math.Sqrt2)) <= 1e-12) ||
+		!(math.Abs(m.noise[0]-0.1/math.Sqrt(10)) <= 1e-12) {
+		t.Errorf("%+v, %v", m, err)
+	}
+	if m, err := Linear(3, []Terms{{}, {{0, 0}}}, []float64{0, 0}, 0); err != nil || m.Len() != 0 {
+		t.Errorf("rows of zeros: %+v, %v", m, err)
 	}
 }

@@ -52,6 +52,14 @@ type Plan struct {
 // Given makes the plan draw samples of which a measurement is known.
 func (p *Plan) Given(m *Measurement) { p.known = m }
 
+// Known returns how many coordinates of the samples are known.
+func (p *Plan) Known() int {
+	if p.known == nil {
+		return 0
+	}
+	return p.known.Len()
+}
+
 // normKind is which norms a corrector compares with that of the score.
 type normKind int
 

@@ -611,7 +611,7 @@ func (b *builder) directions(r, d int) kernels.Directions {
 	}
 	noise := make([]float32, r)
 	for j := range noise {
-		noise[j] = float32(j%4) * 0.4
+		noise[j] = float32(j%4) * 0.4 // the table has the sigma 1
 	}
 	return kernels.Directions{Target: b.normals(r), Noise: b.add(noise), ByDirection: sparse(byDirection), ByValue: sparse(byValue), D: d}
 }
@@ -626,8 +626,8 @@ func (l *list) samplerMisfit() {
 	for _, kind := range []string{"noise", "given noise", "exact"} {
 		for _, m := range measured {
 			var b builder
-			op := kernels.SamplerMisfit{Directions: b.directions(m.r, m.d), X: b.normals(m.words()), Sigma: b.positive(m.rows),
-				State: b.bits(2, 0, 5, 0), Misfit: b.out(2 * m.rows * m.r), Seed: 3, Exact: kind == "exact"}
+			op := kernels.SamplerMisfit{SamplerStep: kernels.SamplerStep{Table: b.samplerTable(samplerStep{}, samplerStep{}, samplerStep{x: [4]float32{1, 0.3}}),
+				State: b.bits(2, 0, 5, 0), Repeat: 1}, Directions: b.directions(m.r, m.d), X: b.normals(m.words()), Misfit: b.out(2 * m.rows * m.r), Seed: 3, Exact: kind == "exact"}
 			if kind == "given noise" {
 				op.Draws = b.normals(3 * m.rows * m.r)
 			}
