@@ -83,6 +83,18 @@ var wrongKnown = []wrong{
 	{args: "sample runs/images -known known/a.png", code: 1, offender: "-known is an image, and nothing says what of it is known", advice: "give -mask FILE"},
 	{args: "sample runs/images -n 1 -deviation d.png", code: 1, offender: "-n is 1", advice: "expected 2 samples or more"},
 	{args: "sample runs/images -mean m.jpg -o m.jpg", code: 2, offender: "-o is m.jpg", advice: "a file name that ends in .png"},
+	// images to begin at
+	{args: "sample runs/images -denoise-image known/a.png -from known/a.png", code: 2, offender: "-denoise-image and -from both are the image to begin at", advice: "leave one of the two out"},
+	{args: "sample runs/images -from known/a.png -level 1 -known known/a.png -mask known/half.png", code: 2, offender: "-from gives samples to begin at", advice: "leave one of the two out"},
+	{args: "sample runs/images -sigma 1", code: 2, offender: "-sigma is the noise of -denoise-image", advice: "give that image"},
+	{args: "sample runs/images -denoise-image known/a.png", code: 2, offender: "-sigma is 0", advice: "expected the deviation of the noise"},
+	{args: "sample runs/images -denoise-image known/a.png -sigma 1 -n 4", code: 2, offender: "-n is of drawn samples, and -denoise-image draws none", advice: "leave one of the two out"},
+	{args: "sample runs/images -denoise-image known/a.png -sigma 1000", code: 1, offender: "-sigma is 1000", advice: "expected noise of the run's ladder"},
+	{args: "sample runs/images -denoise-image known/wide.png -sigma 1", code: 1, offender: "-denoise-image known/wide.png is an image of 8x12", advice: "expected 8x8"},
+	{args: "sample runs/images -from known/a.png", code: 2, offender: "-from is the image to begin at and -level the noise level", advice: "give both"},
+	{args: "sample runs/images -from known/a.png -level 3", code: 1, offender: "-level is 3", advice: "expected 0 to 2, one of the run's 3 levels"},
+	{args: "sample runs/images -from known/a.png -level 2", code: 1, offender: "-level is the last", advice: "use -denoise-image"},
+	{args: "sample runs/toy -from known/a.png -level 1", code: 1, offender: "-from: the samples are vectors", advice: "leave it out"},
 	// images and masks
 	{args: "sample runs/images -known known/gone.png -mask known/half.png", code: 1, offender: "known/gone.png", advice: "cannot read the image"},
 	{args: "sample runs/images -known known/wide.png -mask known/half.png", code: 1, offender: "-known known/wide.png is an image of 8x12", advice: "expected 8x8, the size of the samples"},

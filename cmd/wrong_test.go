@@ -285,6 +285,8 @@ func TestRightCallsAreNotWrong(t *testing.T) {
 		"sample runs/images -n 2 -known known/a.png -mask known/half.png -method repaint -nfe 11 -mean m.png":                   "m.png is new",
 		"sample runs/images -n 1 -operator known/three.npy -measurement known/y3.npy -measurement-sigma 1 -T 128 -epsilon 9e-5": "sample-0000004-seed0.png is new",
 		"sample runs/images -n 1 -known known/small.png -upscale 2 -truth known/a.png -epsilon 9e-5 -T 128":                     "sample-0000004-seed0.png is new",
+		"sample runs/images -denoise-image known/a.png -sigma 1 -npy d.npy":                                                     "d.npy is new",
+		"sample runs/images -n 2 -from known/a.png -level 1 -npy f.npy -T 128 -epsilon 9e-5":                                    "f.npy is new",
 		"sample runs/toy -n 2 -known known/row.csv -csv new.csv":                                                                "new.csv is new",
 	} {
 		all := judge(t, world(t), wrong{args: args, code: 1, offender: "nothing", advice: "nothing"})

@@ -49,6 +49,7 @@ type options struct {
 	out, images, npy, csv, gif string
 
 	given knownOptions
+	guide guideOptions
 	file  modelfile.Options
 }
 
@@ -101,6 +102,7 @@ func newOptions() *options {
 				{Name: "tolerance", Arg: "TOL", Help: "of rk45: error of a step, relative and absolute", Value: &o.set.Tolerance},
 			}},
 			{Name: "Known parts", Note: "Samples of which something is known, y = A x + noise: docs/known-parts.md.", Flags: o.knownFlags()},
+			{Name: "From an image", Flags: o.guideFlags()},
 			{Name: "Output", Note: "Files that are there already are replaced, once the new ones are whole. - stands for standard output.", Flags: []cli.Flag{
 				{Name: "o", Arg: "FILE.png", Help: "picture of all samples; for points in the plane two more beside it, " +
 					"FILE-fields.png and FILE-noise.png, show the score", Value: &o.out, Default: "RUN/samples/sample-STEP-seedS.png"},
@@ -172,6 +174,9 @@ func (o *options) checkFlags() error {
 	if err := o.set.Check(); err != nil {
 		return cli.UsageOf(err)
 	}
+	if err := o.checkGuide(); err != nil {
+		return err
+	}
 	if err := o.checkKnown(); err != nil {
 		return err
 	}
@@ -197,10 +202,11 @@ type job struct {
 	cfg     *train.Config
 	sigmas  model.Ladder
 	plan    *sample.Plan
-	stays   float64 // predicted noise that stays in a sample, as a multiple of sigma_L; 0: none is predicted
-	unfit   error   // why the sampler should not be used
-	chosen  bool    // the sampler is the default, and it is another than it was once
-	truth   []float64
+	stays   float64   // predicted noise that stays in a sample, as a multiple of sigma_L; 0: none is predicted
+	unfit   error     // why the sampler should not be used
+	chosen  bool      // the sampler is the default, and it is another than it was once
+	truth   []float64 // the whole image, where it is given
+	begin   []float32 // the image that samples begin at, in the network's units; nil: none
 	n       int
 	out     string // the picture
 }
@@ -227,7 +233,13 @@ func (j *job) settle() error {
 			return fmt.Errorf("%s: %w", j.in.Path, err)
 		}
 	}
+	if err := j.checkLevel(); err != nil {
+		return err
+	}
 	if err := j.settleSampler(); err != nil {
+		return err
+	}
+	if err := j.settleGuide(); err != nil {
 		return err
 	}
 
@@ -235,6 +247,9 @@ func (j *job) settle() error {
 		if j.n = 64; j.vectors() {
 			j.n = 2000
 		}
+	}
+	if o.guide.denoise != "" {
+		j.n = 1
 	}
 	if err := j.settleKnown(); err != nil {
 		return err
@@ -335,6 +350,11 @@ func (j *job) check() error {
 		inputs = append(inputs, spec.Paths...)
 	}
 	inputs = append(inputs, j.given.inputs()...)
+	for _, path := range []string{j.guide.denoise, j.guide.from} {
+		if path != "" {
+			inputs = append(inputs, path)
+		}
+	}
 	for _, o := range outputs {
 		if err := o.Check(j.streams, inputs...); err != nil {
 			return err
@@ -366,7 +386,13 @@ func draw(ctx context.Context, o *options, streams cli.Streams) error {
 	}
 	fmt.Fprintf(stdout, "%s: %s%s, %dx%dx%d, %s, on %s\n", j.in.Path, j.in.At(), net.Net, net.Height, net.Width,
 		net.Channels, j.in.Which(), b.Name())
+	if o.guide.denoise != "" {
+		return j.denoiseImage(b, precision, stdout, stderr)
+	}
 	fmt.Fprintln(stdout, j.says())
+	if j.guide.from != "" {
+		fmt.Fprintf(stdout, "from %s with noise of level %d, sigma %.3g\n", j.guide.from, j.guide.level, j.sigmas[j.guide.level])
+	}
 	if j.chosen {
 		fmt.Fprintln(stdout, j.choice())
 	}
@@ -396,6 +422,7 @@ func draw(ctx context.Context, o *options, streams cli.Streams) error {
 		return err
 	}
 
+	s.Guide = j.begin
 	batches := (j.n + batch - 1) / batch
 	p := progress.New(stderr)
 	p.StartSampling(batches * j.work())
@@ -433,6 +460,26 @@ func draw(ctx context.Context, o *options, streams cli.Streams) error {
 		return fmt.Errorf("interrupted: %s finished and written, %d missing", count(drawn, "sample"), j.n-drawn)
 	}
 	return nil
+}
+
+// denoiseImage takes the noise off an image and writes it.
+func (j *job) denoiseImage(b kernels.Backend, precision kernels.Precision, stdout, stderr io.Writer) error {
+	s, err := preview.NewSampler(b, j.cfg.Network, precision, j.sigmas, j.plan, j.seed, 1)
+	if err != nil {
+		return err
+	}
+	if err := s.LoadFrom(j.in, j.in.Prefix()); err != nil {
+		return fmt.Errorf("%s: %w", j.in.Path, err)
+	}
+	if err := j.in.Close(); err != nil {
+		return err
+	}
+	fmt.Fprintf(stdout, "%s without noise of sigma %g, by one evaluation of the network\n", j.guide.denoise, j.guide.sigma)
+	x, err := s.Denoised(j.begin, j.sigmaOfNoise(), j.nearest(j.sigmaOfNoise()))
+	if err != nil {
+		return err
+	}
+	return j.write(s, x, newFilm(j, s), stdout, stderr)
 }
 
 // count writes a number with its noun: "1 sample", "2 samples".

@@ -125,7 +125,7 @@ func (j *job) settleSampler() error {
 		}
 	}
 	var err error
-	if j.plan, err = sample.NewPlan(set, j.sigmas); err != nil {
+	if j.plan, err = sample.NewPlan(set, j.sigmas[j.guide.level:]); err != nil {
 		return flagged(err)
 	}
 	if j.stays, j.unfit = sample.Judge(net, j.plan, j.sigmas); j.unfit != nil && !o.anyway {
@@ -146,7 +146,8 @@ func flagged(err error) error {
 // says is the line about what is drawn.
 func (j *job) says() string {
 	o, nfe := &j.plan.Settings, j.plan.NFE()
-	sigmas := fmt.Sprintf("sigma %.3g to %.3g", j.sigmas.Begin(), j.sigmas.End())
+	levels := len(j.plan.Sigmas)
+	sigmas := fmt.Sprintf("sigma %.3g to %.3g", j.plan.Sigmas[0], j.plan.Sigmas[levels-1])
 	switch {
 	case o.Sampler == sample.Langevin:
 		denoise := ""
@@ -154,7 +155,7 @@ func (j *job) says() string {
 			denoise = " + 1"
 		}
 		return fmt.Sprintf("%s at %s x T %d%s = %d evaluations of the network each, %d in all; %s, epsilon %.3g, seed %d",
-			count(j.n, "sample"), count(len(j.sigmas), "level"), o.T, denoise, nfe, int64(nfe)*int64(j.n), sigmas, o.Epsilon, j.seed)
+			count(j.n, "sample"), count(levels, "level"), o.T, denoise, nfe, int64(nfe)*int64(j.n), sigmas, o.Epsilon, j.seed)
 	case j.plan.Adaptive():
 		return fmt.Sprintf("%s by %s; %s, seed %d", count(j.n, "sample"), j.plan, sigmas, j.seed)
 	}
