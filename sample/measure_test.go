@@ -98,12 +98,12 @@ func kl(q, p gaussian) float64 {
 }
 
 // apartFrom is how far the mean is off, the most over the mean deviation of p, and the ratios of the variances.
-func (q gaussian) apartFrom(p gaussian) (off float64, ratios []float64) {
+func (g gaussian) apartFrom(p gaussian) (off float64, ratios []float64) {
 	sd := 0.0
-	for i := range q.mean.Len() {
-		off = max(off, math.Abs(q.mean.AtVec(i)-p.mean.AtVec(i)))
-		sd += math.Sqrt(p.cov.At(i, i)) / float64(q.mean.Len())
-		ratios = append(ratios, q.cov.At(i, i)/p.cov.At(i, i))
+	for i := range g.mean.Len() {
+		off = max(off, math.Abs(g.mean.AtVec(i)-p.mean.AtVec(i)))
+		sd += math.Sqrt(p.cov.At(i, i)) / float64(g.mean.Len())
+		ratios = append(ratios, g.cov.At(i, i)/p.cov.At(i, i))
 	}
 	return off / sd, ratios
 }
@@ -463,7 +463,7 @@ func TestMeasurements(t *testing.T) {
 			}
 			check("cpu", 100, most, nil)
 			if onCUDA != nil {
-				check("cuda", 5, 1, onCUDA)
+				check("cuda", 5, 0.16, onCUDA) // 0.146 is the most on the CPU
 			}
 		}
 	}

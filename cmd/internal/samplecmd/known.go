@@ -209,7 +209,8 @@ func (j *job) settleKnown() error {
 
 // inNetworkUnits makes a measurement of the data one of what the network has for it: x = shift + scale x'.
 func (j *job) inNetworkUnits(rows []sample.Terms, y []float64) ([]sample.Terms, []float64) {
-	shift, scale := func(int) float64 { return 0 }, func(i int) sample.Terms { return sample.Terms{{At: i, Weight: 1}} }
+	var shift func(i int) float64
+	var scale func(i int) sample.Terms
 	switch s := j.cfg.Scaler; {
 	case s != nil:
 		shift = func(i int) float64 { return s.Mean[i] }
