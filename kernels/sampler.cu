@@ -1,4 +1,4 @@
-// What samplers run beside the network, partner of sampler.go and measure.go:
+// What samplers run beside the network, partner of sampler.go:
 //
 //	sampler_sigma   sigma_n = sigma of the step, level_n = its level
 //	sampler_gain    g_n = sqrt(D) / |s_n|                   in steps that ask for it
