@@ -230,7 +230,7 @@ func judge(t *testing.T, dir string, w wrong) (all []string) {
 }
 
 func TestWrongCalls(t *testing.T) {
-	wrongCalls := slices.Concat(wrongCalls, wrongData, wrongWeights)
+	wrongCalls := slices.Concat(wrongCalls, wrongData, wrongWeights, wrongKnown)
 	if len(wrongCalls) < 120 {
 		t.Errorf("%d rows", len(wrongCalls))
 	}
@@ -276,12 +276,18 @@ func TestWrongCalls(t *testing.T) {
 func TestRightCallsAreNotWrong(t *testing.T) {
 	for args, want := range map[string]string{
 		"train -data data/tiny-images-idx3-ubyte -ngf 2 -batch 2 -steps 1 -levels 2 -held-out 0 -preview-n 0": "runs/tiny-images-idx3-ubyte-1/config.yaml is new",
-		"train -resume runs/toy -steps 5":                                      "runs/toy/metrics.jsonl has changed",
-		"sample runs/toy -n 3":                                                 "runs/toy/samples/sample-0000004-seed0.png is new",
-		"score runs/images -input x/images.npy -level 0 -o s.npy":              "s.npy is new",
-		"score -checkpoint runs/images -input x/images.npy -sigma 50 -o s.npy": "s.npy is new",
-		"export runs/images -o a.safetensors":                                  "a.safetensors is new",
-		"sample runs/images -n 1 -T 128 -epsilon 9e-5 -images folder":          "folder/00000.png is new",
+		"train -resume runs/toy -steps 5":                                                                                       "runs/toy/metrics.jsonl has changed",
+		"sample runs/toy -n 3":                                                                                                  "runs/toy/samples/sample-0000004-seed0.png is new",
+		"score runs/images -input x/images.npy -level 0 -o s.npy":                                                               "s.npy is new",
+		"score -checkpoint runs/images -input x/images.npy -sigma 50 -o s.npy":                                                  "s.npy is new",
+		"export runs/images -o a.safetensors":                                                                                   "a.safetensors is new",
+		"sample runs/images -n 1 -T 128 -epsilon 9e-5 -images folder":                                                           "folder/00000.png is new",
+		"sample runs/images -n 2 -known known/a.png -mask known/half.png -method repaint -nfe 11 -mean m.png":                   "m.png is new",
+		"sample runs/images -n 1 -operator known/three.npy -measurement known/y3.npy -measurement-sigma 1 -T 128 -epsilon 9e-5": "sample-0000004-seed0.png is new",
+		"sample runs/images -n 1 -known known/small.png -upscale 2 -truth known/a.png -epsilon 9e-5 -T 128":                     "sample-0000004-seed0.png is new",
+		"sample runs/images -denoise-image known/a.png -sigma 1 -npy d.npy":                                                     "d.npy is new",
+		"sample runs/images -n 2 -from known/a.png -level 1 -npy f.npy -T 128 -epsilon 9e-5":                                    "f.npy is new",
+		"sample runs/toy -n 2 -known known/row.csv -csv new.csv":                                                                "new.csv is new",
 	} {
 		all := judge(t, world(t), wrong{args: args, code: 1, offender: "nothing", advice: "nothing"})
 		for _, w := range []string{"exit code 0, expected 1", "it is not exactly one line", "does not say", want} {
@@ -462,6 +468,9 @@ func furnish(dir string) error {
 		}
 	}
 	if err := furnishData(at, picture); err != nil {
+		return err
+	}
+	if err := furnishKnown(at); err != nil {
 		return err
 	}
 	for link, to := range map[string]string{"bad/loop": "loop", "bad/dangling": "nowhere", "pictures/endless/b/back": "..",

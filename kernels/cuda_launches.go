@@ -146,6 +146,8 @@ var kernelList = []kernel{
 	{"sampler", "sampler_sigma", "u64 u64 u64 u64 u32 u32 u32"},
 	{"sampler", "sampler_gain", "u64 u64 u64 u64 u32 u32 u32 u32"},
 	{"sampler", "sampler_update", "u64 u64 u64 u64 u64 u64 u64 u64 u32 u32 u32 u32"},
+	{"sampler", "sampler_misfit", "u64 u64 u64 u64 u64 u64 u64 u64 u64 u64 u64 u32 u32 u32 u32 u32 u32"},
+	{"sampler", "sampler_fit", "u64 u64 u64 u64 u64 u32 u32 u32"},
 	{"sigma", "div_sigma", "u64 u64 u64 u32 u32"},
 	{"sigma", "mlp_input", "u64 u64 u64 u64 u32 u32"},
 	{"sum", "add", "u64 u64 u64 u64"},
@@ -1862,6 +1864,72 @@ func (l *launcher) samplerUpdate(grid gridDim, block blockDim, a samplerUpdateAr
 		I32(l.int32("sampler_update", "repeat", a.repeat)).
 		I32(l.int32("sampler_update", "rows", a.rows)).
 		I32(l.int32("sampler_update", "d", a.d)))
+}
+
+// samplerMisfitArgs has the parameters of kernel sampler_misfit.
+type samplerMisfitArgs struct {
+	misfit pointer // float *
+	x      pointer // const float *
+	target pointer // const float *
+	noise  pointer // const float *
+	start  pointer // const u32 *
+	index  pointer // const u32 *
+	weight pointer // const float *
+	draws  pointer // const float *
+	table  pointer // const float *
+	state  pointer // const u32 *
+	seed   uint64
+	exact  int
+	steps  int
+	repeat int
+	rows   int
+	d      int
+	r      int
+}
+
+func (l *launcher) samplerMisfit(grid gridDim, block blockDim, a samplerMisfitArgs) {
+	l.launch("sampler_misfit", grid, block, cuda.NewArgs().
+		Ptr(l.write("sampler_misfit", "misfit", Words, a.misfit)).
+		Ptr(l.read("sampler_misfit", "x", Words, a.x)).
+		Ptr(l.read("sampler_misfit", "target", Words, a.target)).
+		Ptr(l.read("sampler_misfit", "noise", Words, a.noise)).
+		Ptr(l.read("sampler_misfit", "start", Words, a.start)).
+		Ptr(l.read("sampler_misfit", "index", Words, a.index)).
+		Ptr(l.read("sampler_misfit", "weight", Words, a.weight)).
+		Ptr(l.read("sampler_misfit", "draws", Words, a.draws)).
+		Ptr(l.read("sampler_misfit", "table", Words, a.table)).
+		Ptr(l.read("sampler_misfit", "state", Words, a.state)).
+		U64(a.seed).
+		I32(l.int32("sampler_misfit", "exact", a.exact)).
+		I32(l.int32("sampler_misfit", "steps", a.steps)).
+		I32(l.int32("sampler_misfit", "repeat", a.repeat)).
+		I32(l.int32("sampler_misfit", "rows", a.rows)).
+		I32(l.int32("sampler_misfit", "d", a.d)).
+		I32(l.int32("sampler_misfit", "r", a.r)))
+}
+
+// samplerFitArgs has the parameters of kernel sampler_fit.
+type samplerFitArgs struct {
+	x      pointer // float *
+	misfit pointer // const float *
+	start  pointer // const u32 *
+	index  pointer // const u32 *
+	weight pointer // const float *
+	rows   int
+	d      int
+	r      int
+}
+
+func (l *launcher) samplerFit(grid gridDim, block blockDim, a samplerFitArgs) {
+	l.launch("sampler_fit", grid, block, cuda.NewArgs().
+		Ptr(l.write("sampler_fit", "x", Words, a.x)).
+		Ptr(l.read("sampler_fit", "misfit", Words, a.misfit)).
+		Ptr(l.read("sampler_fit", "start", Words, a.start)).
+		Ptr(l.read("sampler_fit", "index", Words, a.index)).
+		Ptr(l.read("sampler_fit", "weight", Words, a.weight)).
+		I32(l.int32("sampler_fit", "rows", a.rows)).
+		I32(l.int32("sampler_fit", "d", a.d)).
+		I32(l.int32("sampler_fit", "r", a.r)))
 }
 
 // divSigmaArgs has the parameters of kernel div_sigma.

@@ -33,6 +33,7 @@ const (
 	PurposeData     Purpose = 10 // data made from the seed: toys and glyphs
 	PurposeSplit    Purpose = 11 // which images are held out
 	PurposeDropout  Purpose = 12 // which values a layer drops; the layer stands above the lowest eight bits
+	PurposeKnown    Purpose = 14 // z of what a sampler knows of its samples
 )
 
 // Philox returns the four random words of Philox4x32-10 for a key and a counter.

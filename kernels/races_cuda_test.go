@@ -49,6 +49,7 @@ var rowDimension = map[string]int{
 	"attention_scores": 2, "attention_scores_bf16": 2, "attention_mix": 2, "attention_mix_bf16": 2,
 	"attention_mix_transposed": 2, "attention_mix_transposed_bf16": 2,
 	"loss": 0, "loss_grad": 1, "perturb": 1, "sampler_gain": 0, "sampler_update": 1,
+	"sampler_misfit": 1, "sampler_fit": 1,
 	"group_norm_finish": 1, "group_norm_finish_bf16": 1, "group_norm_apply": 1, "group_norm_apply_bf16": 1,
 	"group_norm_grad_sums": 1, "group_norm_grad_sums_bf16": 1, "group_norm_grad_finish": 1, "group_norm_grad_apply": 1,
 	"group_norm_grad_apply_bf16": 1,

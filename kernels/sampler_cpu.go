@@ -85,3 +85,15 @@ func (o SamplerUpdate) shortRows(mem []float32, lo, hi int, _ []float32) {
 		}
 	}
 }
+
+func (o SamplerMisfit) lower(mem []float32) stage {
+	whole := append([]Buf{o.Table, o.State}, o.bufs()...)
+	if o.Draws.N > 0 {
+		whole = append(whole, o.Draws)
+	}
+	return byRows(o.Rows(), whole, func(lo, hi int) { o.RefRows(mem, lo, hi) })
+}
+
+func (o SamplerFit) lower(mem []float32) stage {
+	return byRows(o.Rows(), o.bufs(), func(lo, hi int) { o.RefRows(mem, lo, hi) })
+}

@@ -5,7 +5,6 @@ package sample
 
 import (
 	"fmt"
-	"slices"
 
 	"sigmaz/kernels"
 	"sigmaz/model"
@@ -37,6 +36,7 @@ type Chain struct {
 	work   []float32       // what the score's Work holds before the first step
 	step   kernels.Program // set sigma, score, update, step+1
 	kick   kernels.Program // update, step+1; nil where every step evaluates the score
+	finish kernels.Program // put back what is known; nil where nothing is
 }
 
 // NewChain compiles a plan. The ladder is the one that the network was trained on. The score's Work must have
@@ -49,6 +49,7 @@ func NewChain(s *model.Score, p *Plan, ladder model.Ladder, seed uint64) (*Chain
 type noise struct {
 	seed  uint64
 	given []float32 // (draws, N, D) in place of what the seed gives, behind the plan's words in Work
+	known []float32 // the same for what is known, (steps, N, directions), behind given
 	// gain takes the place of the operation that computes gains.
 	gain func(l layout, given kernels.Buf) kernels.Op
 }
@@ -61,8 +62,8 @@ func newChain(s *model.Score, p *Plan, ladder model.Ladder, z noise) (*Chain, er
 		return c, err
 	}
 	l := p.layout(s.N, s.D)
-	if s.Work.N < l.words+len(z.given) {
-		panic(fmt.Sprintf("sample: the score has %d words of work memory, the plan needs %d", s.Work.N, l.words+len(z.given)))
+	if need := l.words + len(z.given) + len(z.known); s.Work.N < need {
+		panic(fmt.Sprintf("sample: the score has %d words of work memory, the plan needs %d", s.Work.N, need))
 	}
 	table := p.table(ladder, s.ByLevel)
 	for _, b := range []*kernels.Buf{&l.state, &l.table, &l.y, &l.gain} {
@@ -85,7 +86,18 @@ func newChain(s *model.Score, p *Plan, ladder model.Ladder, z noise) (*Chain, er
 		kernels.SamplerUpdate{SamplerStep: step, X: s.X, S: s.S, Y: l.y, Gain: l.gain, Draws: draws, D: s.D, Seed: z.seed},
 		kernels.Tick{State: l.state},
 	}
-	ops := slices.Concat([]kernels.Op{kernels.SamplerSigma{SamplerStep: step, Sigma: s.Sigma, Level: s.Level}}, s.Ops)
+	ops := []kernels.Op{kernels.SamplerSigma{SamplerStep: step, Sigma: s.Sigma, Level: s.Level}}
+	if p.known != nil {
+		fit, finish, err := p.fit(s, l, step, z)
+		if err != nil {
+			return nil, err
+		}
+		if c.finish, err = s.Backend.Compile(s.Arena, finish); err != nil {
+			return nil, err
+		}
+		ops = append(ops, fit...)
+	}
+	ops = append(ops, s.Ops...)
 	switch {
 	case z.gain != nil:
 		ops = append(ops, z.gain(l, draws))
@@ -100,6 +112,26 @@ func newChain(s *model.Score, p *Plan, ladder model.Ladder, z noise) (*Chain, er
 		c.kick, err = s.Backend.Compile(s.Arena, update)
 	}
 	return c, err
+}
+
+// fit brings what is known to the device, and returns the operations that make x hold it: at the noise level of a step,
+// and without noise.
+func (p *Plan) fit(s *model.Score, l layout, step kernels.SamplerStep, z noise) (noisy, exact []kernels.Op, err error) {
+	known := l.known.moved(s.Work)
+	if err := p.known.write(s.Arena, known); err != nil {
+		return nil, nil, err
+	}
+	misfit := kernels.SamplerMisfit{SamplerStep: step, Directions: known.Directions, X: s.X, Misfit: known.misfit, Seed: z.seed}
+	fit := kernels.SamplerFit{Directions: known.Directions, X: s.X, Misfit: known.misfit}
+	last := misfit
+	last.Exact = true
+	if z.known != nil {
+		misfit.Draws = s.Work.Slice(l.words+len(z.given), len(z.known))
+		if err := s.Arena.Write(misfit.Draws, z.known); err != nil {
+			return nil, nil, err
+		}
+	}
+	return []kernels.Op{misfit, fit}, []kernels.Op{last, fit}, nil
 }
 
 // Run takes x through all steps. It starts from what is in the score's X, whose rows are the images firstImage,
@@ -124,6 +156,11 @@ func (c *Chain) Run(firstImage uint32, each func(Step) error) error {
 		}
 		if err := program.Run(); err != nil {
 			return err
+		}
+		if k+1 == c.plan.steps && c.finish != nil {
+			if err := c.finish.Run(); err != nil {
+				return err
+			}
 		}
 		if each == nil || r.mid {
 			continue

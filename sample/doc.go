@@ -16,6 +16,7 @@
 //	plan.go       a sampler as a list of steps, known before it starts
 //	chain.go      a plan on a device: NewChain and Chain.Run, for many batches
 //	rk45.go       the sampler that chooses its steps as it goes
+//	measure.go    what is known of samples, y = A x + n
 //	settings.go   what can be set, its judge, and schedules of noise levels
 //	law.go        which sampler suits which network
 //	annealed.go   annealed Langevin dynamics at once: Anneal

@@ -11,16 +11,19 @@ import (
 )
 
 // testDevices runs a traced plan on CUDA: the updates are the device's, the score is computed on the host.
-func testDevices(t *testing.T, c *traced) {
+func testDevices(t *testing.T, c *traced) { c.onDevice(t, "cuda", toCUDA(t)) }
+
+// toCUDA returns what moves a score of the host to CUDA.
+func toCUDA(t *testing.T) func(t *testing.T, s *model.Score) {
 	b := kerneltest.OpenCUDA(t)
-	c.onDevice(t, "cuda", func(t *testing.T, s *model.Score) {
+	return func(t *testing.T, s *model.Score) {
 		split := hostFuncs{b}
 		a, err := split.Alloc(s.Arena.Words())
 		if err != nil {
 			t.Fatal(err)
 		}
 		s.Backend, s.Arena = split, a
-	})
+	}
 }
 
 // hostFuncs is a backend whose programs may have functions in Go: for them the arena goes to the host and back.

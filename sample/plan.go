@@ -45,6 +45,19 @@ type Plan struct {
 	rows          []row
 	repeat, steps int
 	norms         normKind // of gains
+
+	known *Measurement // nil: nothing is known of the samples
+}
+
+// Given makes the plan draw samples of which a measurement is known.
+func (p *Plan) Given(m *Measurement) { p.known = m }
+
+// Known returns how many coordinates of the samples are known.
+func (p *Plan) Known() int {
+	if p.known == nil {
+		return 0
+	}
+	return p.known.Len()
 }
 
 // normKind is which norms a corrector compares with that of the score.
@@ -113,6 +126,7 @@ func (p *Plan) WorkWords(n, d int) int { return p.layout(n, d).words }
 // layout is where a plan's memory lies within a score's Work.
 type layout struct {
 	state, table, y, gain kernels.Buf
+	known                 directionsLayout
 	words                 int
 }
 
@@ -129,6 +143,9 @@ func (p *Plan) layout(n, d int) (l layout) {
 	}
 	if p.gains() {
 		l.gain = take(n)
+	}
+	if p.known != nil {
+		l.known = p.known.layout(n, take)
 	}
 	return l
 }

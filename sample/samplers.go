@@ -12,11 +12,12 @@
 //	dpm++-2m         D, extrapolated through the one of the step before
 //	dpm++-2m-sde     the same with noise
 //	dpm++-sde        2s with noise in both stages, on one Brownian path
+//	repaint          euler-ancestral, R times for each level, from the second time on after noise back up to sigma
 //	rk45             Dormand and Prince's 5(4) in ln sigma, each row of the batch with a step of its own: rk45.go
 //
 // The last step of all goes to sigma 0 and is D. Sources: Song and Ermon 2019 and 2020 (langevin); Jolicoeur-Martineau
 // et al. 2020 (consistent); Song et al. 2021 (pc); Karras et al. 2022 (euler, heun, churn, the schedule); Lu et al.
-// 2022 (dpm++); Dormand and Prince 1980.
+// 2022 (dpm++); Lugmayr et al. 2022 (repaint); Dormand and Prince 1980.
 
 package sample
 
@@ -38,10 +39,12 @@ type Sampler struct {
 	Steps    int
 	// Eta is the usual eta for networks that see sigma, BlindEta for those that do not.
 	Eta, BlindEta float64
+	// Conditional says that it is for samples of which something is known: see [Plan.Given].
+	Conditional bool
 
 	// onLevels says that a network which knows only the levels of a ladder is enough for it.
 	onLevels bool
-	stages   int // evaluations of a step, the last one excepted, which has one; 0: see levels
+	stages   int // evaluations of a step, the last one excepted, which has one; 0: see stagesOf
 	// rows makes the plan's rows; nil for an adaptive sampler.
 	rows func(o *Settings, sigmas []float64) []row
 }
@@ -74,6 +77,9 @@ var Samplers = []Sampler{
 	{Name: "dpm++-sde", About: "two-stage with noise, both stages on one path",
 		Uses: []string{"nfe", "schedule", "rho", "eta"}, Schedule: KarrasSchedule, Steps: 18, Eta: 1, BlindEta: 1, stages: 2,
 		rows: dpmSDESteps},
+	{Name: Repaint, About: "ancestral steps to the next level and back, R times, for what is known of the samples",
+		Uses: []string{"nfe", "schedule", "rho", "resample"}, Schedule: KarrasSchedule, Steps: 35, onLevels: true, rows: repaintSteps,
+		Conditional: true},
 	{Name: "rk45", About: "adaptive Runge-Kutta on the ODE, a step size for each sample", Uses: []string{"tolerance", "denoise"},
 		Schedule: KarrasSchedule},
 }
@@ -81,10 +87,26 @@ var Samplers = []Sampler{
 // Langevin is the name of annealed Langevin dynamics.
 const Langevin = model.Langevin
 
-// SamplerNames lists the names of the samplers.
+// Repaint is the name of ancestral steps that are taken several times.
+const Repaint = "repaint"
+
+// SamplerNames lists the names of the samplers of which nothing need be known.
 func SamplerNames() (names []string) {
 	for _, s := range Samplers {
-		names = append(names, s.Name)
+		if !s.Conditional {
+			names = append(names, s.Name)
+		}
+	}
+	return names
+}
+
+// Methods lists the samplers for samples of which something is known.
+func Methods() []string {
+	names := []string{Langevin}
+	for _, s := range Samplers {
+		if s.Conditional {
+			names = append(names, s.Name)
+		}
 	}
 	return names
 }
@@ -314,6 +336,27 @@ func twoStageSDE(sigmas []float64, eta float64, shared func(sigma, mid, to float
 				y: line{x: down2 / sigma, z: up2 * math.Sqrt(part)}},
 			row{sigma: mid, draw: 2*i + 1, level: i, ends: true, left: to,
 				x: line{x: c, s: c * mid * mid, y: 1, z: up2 * math.Sqrt(1-part)}})
+	}
+	return rows
+}
+
+func repaintSteps(o *Settings, sigmas []float64) (rows []row) {
+	draw := 0
+	for i, sigma := range sigmas {
+		to := next(sigmas, i)
+		if to == 0 {
+			return append(rows, denoised(sigma, i))
+		}
+		down, up := ancestral(sigma, to, 1)
+		for k := range o.Resample {
+			if k > 0 {
+				rows = append(rows, row{draw: draw, level: i, mid: true, x: line{x: 1, z: math.Sqrt(sigma*sigma - to*to)}})
+				draw++
+			}
+			rows = append(rows, row{sigma: sigma, draw: draw, level: i, ends: k+1 == o.Resample, left: to,
+				x: line{x: 1, s: (sigma - down) * sigma, z: up}})
+			draw++
+		}
 	}
 	return rows
 }

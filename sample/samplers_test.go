@@ -456,6 +456,34 @@ func TestEverySampler(t *testing.T) {
 	}
 }
 
+// Chains that begin at a guide hold it and noise of sigma, the same in any batch.
+func TestStartAt(t *testing.T) {
+	const d, sigma = 5, 0.25
+	guide := []float32{1, -2, 3, 0, 0.5}
+	at := func(first, n int) []float32 {
+		s := scoreOn(t, kernels.NewCPU(1), n, d, 0, gaussianScore(0, 1))
+		if err := StartAt(s, guide, sigma, 9, uint32(first)); err != nil {
+			t.Fatal(err)
+		}
+		return readX(t, s)
+	}
+	const n = 2000
+	x := at(0, n)
+	if !slices.Equal(at(3, 4), x[3*d:7*d]) {
+		t.Error("images 3 to 6 begin elsewhere in a batch of their own")
+	}
+	for i, g := range guide {
+		mean, square := 0.0, 0.0
+		for k := range n {
+			off := float64(x[k*d+i] - g)
+			mean, square = mean+off/n, square+off*off/n
+		}
+		if !(math.Abs(mean) <= 5*sigma/math.Sqrt(n) && math.Abs(math.Sqrt(square)/sigma-1) <= 0.08) {
+			t.Errorf("value %d begins %.4f off its guide, deviation %.4f, expected %g", i, mean, math.Sqrt(square), sigma)
+		}
+	}
+}
+
 // Plans that cannot be are refused by the name of the setting.
 func TestNewPlanRefuses(t *testing.T) {
 	l := ladder(t, 15, 0.01, 99)

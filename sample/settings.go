@@ -49,13 +49,15 @@ type Settings struct {
 	Churn, ChurnMin, ChurnMax, ChurnNoise float64
 
 	Tolerance float64 // of rk45, relative and absolute
+
+	Resample int // of repaint: times that each level is left
 }
 
 // Defaults returns the usual settings of a sampler, for networks that see sigma or for those that do not. T and Epsilon
 // are a run's own and stay 0.
 func Defaults(sampler string, seesSigma bool) Settings {
 	o := Settings{Sampler: sampler, Rho: 7, Denoise: true, SNR: 0.16, Predictor: ReversePredictor, CorrectorSteps: 1,
-		ChurnMax: math.Inf(1), ChurnNoise: 1, Tolerance: 1e-5}
+		ChurnMax: math.Inf(1), ChurnNoise: 1, Tolerance: 1e-5, Resample: 5}
 	if s := SamplerOf(sampler); s != nil {
 		o.Eta = s.Eta
 		if !seesSigma {
@@ -74,8 +76,10 @@ func (o *Settings) Check() error {
 		}
 		return setting.Errorf(key, "is %q: expected one of %s%s", value, strings.Join(words, ", "), nearest.DidYouMean(value, words))
 	}
-	if err := word("sampler", o.Sampler, SamplerNames()); err != nil {
-		return err
+	if s := SamplerOf(o.Sampler); s == nil || !s.Conditional {
+		if err := word("sampler", o.Sampler, SamplerNames()); err != nil {
+			return err
+		}
 	}
 	if o.Schedule != "" {
 		if err := word("schedule", o.Schedule, Schedules()); err != nil {
@@ -106,6 +110,8 @@ func (o *Settings) Check() error {
 		return setting.Errorf("churn-max", "is %g: expected a noise level above `churn-min` %g", o.ChurnMax, o.ChurnMin)
 	case !(o.ChurnNoise > 0 && o.ChurnNoise <= 2):
 		return setting.Errorf("churn-noise", "is %g: expected a factor above 0 and up to 2; 1 to 1.007 is usual", o.ChurnNoise)
+	case o.Resample < 1 || o.Resample > 1000:
+		return setting.Errorf("resample", "is %d: expected between 1 and 1000 times that each level is left; 5 is usual", o.Resample)
 	case !(o.Tolerance >= 1e-7 && o.Tolerance <= 1):
 		return setting.Errorf("tolerance", "is %g: expected a number from 1e-07, what float32 can hold, to 1; 1e-05 is "+
 			"usual and 1e-03 enough for pictures", o.Tolerance)
@@ -151,15 +157,20 @@ func newPlan(o Settings, sigmas []float64, rows []row) *Plan {
 	return &Plan{Settings: o, Sigmas: sigmas, rows: rows, repeat: 1, steps: len(rows)}
 }
 
+// stagesOf returns the evaluations of a step, the last one excepted; 0 for pc, whose levels are all alike.
+func (o *Settings) stagesOf(s *Sampler) int {
+	if s.Name == Repaint {
+		return o.Resample
+	}
+	return s.stages
+}
+
 // levelsFor returns how many noise levels a number of evaluations is enough for.
 func (o *Settings) levelsFor(s *Sampler) int {
-	switch {
-	case s.stages == 0: // of pc
-		return o.NFE / (1 + o.CorrectorSteps)
-	case s.stages == 2:
-		return (o.NFE + 1) / 2
+	if stages := o.stagesOf(s); stages > 0 {
+		return 1 + (o.NFE-1)/stages
 	}
-	return o.NFE
+	return o.NFE / (1 + o.CorrectorSteps)
 }
 
 // sigmas returns the noise levels of the schedule.
@@ -189,10 +200,10 @@ func (o *Settings) sigmas(s *Sampler, ladder model.Ladder) ([]float64, error) {
 
 // leastNFE returns the evaluations that two noise levels take.
 func (o *Settings) leastNFE(s *Sampler) int {
-	if s.stages == 0 {
-		return 2 * (1 + o.CorrectorSteps)
+	if stages := o.stagesOf(s); stages > 0 {
+		return 1 + stages
 	}
-	return 1 + s.stages
+	return 2 * (1 + o.CorrectorSteps)
 }
 
 func geometric(begin, end float64, n int) []float64 {
@@ -242,6 +253,8 @@ func (p *Plan) String() string {
 			if o.Churn > 0 {
 				add("churn %g", o.Churn)
 			}
+		case "resample":
+			add("each left %d times", o.Resample)
 		case "tolerance":
 			add("tolerance %g", o.Tolerance)
 		}

@@ -2,6 +2,7 @@
 //
 //	images    x_0 ~ U[0,1]^D             (NCSN and NCSNv2; U[-1,1]^D where the data is rescaled to that)
 //	vectors   x_0 ~ N(0, sigma_1^2 I)
+//	guided    x_0 ~ N(guide, sigma^2 I)   (Meng et al. 2022)
 
 package sample
 
@@ -68,6 +69,19 @@ func Start(s *model.Score, sigmas model.Ladder, seed uint64, firstImage uint32, 
 			}
 		default:
 			panic(fmt.Sprintf("sample: unknown start %d", kind))
+		}
+	}
+	return s.Arena.Write(s.X, x)
+}
+
+// StartAt writes a guide of D values with noise of sigma to s.X, for the images firstImage, firstImage+1, and so on.
+func StartAt(s *model.Score, guide []float32, sigma float64, seed uint64, firstImage uint32) error {
+	x := make([]float32, s.N*s.D)
+	for n := range s.N {
+		row := x[n*s.D : (n+1)*s.D]
+		kernels.ImageStream(seed, kernels.PurposeStart, firstImage+uint32(n), 0).Normals(row)
+		for i, z := range row {
+			row[i] = guide[i] + float32(float32(sigma)*z)
 		}
 	}
 	return s.Arena.Write(s.X, x)

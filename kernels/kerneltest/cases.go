@@ -30,6 +30,7 @@ func Cases(precisions ...kernels.Precision) []Case {
 		(*list).perturb, (*list).loss, (*list).lossGrad, (*list).record, (*list).gradNorm, (*list).adam,
 		(*list).tick,
 		(*list).samplerSigma, (*list).samplerGain, (*list).samplerUpdate,
+		(*list).samplerMisfit, (*list).samplerFit,
 	} {
 		f(&l)
 	}
@@ -896,6 +897,58 @@ func (l *list) samplerUpdate() {
 			}
 			l.exact(fmt.Sprintf("sampler_update/%s %v", c.name, m), &b, op)
 		}
+	}
+}
+
+// directions appends r sparse directions of d values, the first ones of a single value, with tau of 0 and above it.
+func (b *builder) directions(r, d int) kernels.Directions {
+	byDirection, byValue := make([][]uint32, r), make([][]uint32, d)
+	for j := range r {
+		for e := range j/2 + 1 {
+			i := (5*j + 3*e) % d
+			byDirection[j], byValue[i] = append(byDirection[j], uint32(i)), append(byValue[i], uint32(j))
+		}
+	}
+	sparse := func(rows [][]uint32) kernels.Sparse {
+		start, index := []uint32{0}, []uint32(nil)
+		for _, row := range rows {
+			index = append(index, row...)
+			start = append(start, uint32(len(index)))
+		}
+		return kernels.Sparse{Start: b.bits(start...), Index: b.bits(index...), Weight: b.normals(len(index))}
+	}
+	noise := make([]float32, r)
+	for j := range noise {
+		noise[j] = float32(j%4) * 0.4 // the table has the sigma 1
+	}
+	return kernels.Directions{Target: b.normals(r), Noise: b.add(noise), ByDirection: sparse(byDirection), ByValue: sparse(byValue), D: d}
+}
+
+// measured are batches, and how many of their directions are measured.
+var measured = []struct {
+	matrix
+	r int
+}{{matrix{1, 1}, 1}, {matrix{3, 5}, 2}, {matrix{5, 12}, 9}, {matrix{130, 37}, 6}, {matrix{3, 300}, 70}}
+
+func (l *list) samplerMisfit() {
+	for _, kind := range []string{"noise", "given noise", "exact"} {
+		for _, m := range measured {
+			var b builder
+			op := kernels.SamplerMisfit{SamplerStep: kernels.SamplerStep{Table: b.samplerTable(samplerStep{}, samplerStep{}, samplerStep{x: [4]float32{1, 0.3}}),
+				State: b.bits(2, 0, 5, 0), Repeat: 1}, Directions: b.directions(m.r, m.d), X: b.normals(m.words()), Misfit: b.out(2 * m.rows * m.r), Seed: 3, Exact: kind == "exact"}
+			if kind == "given noise" {
+				op.Draws = b.normals(3 * m.rows * m.r)
+			}
+			l.exact(fmt.Sprintf("sampler_misfit/%s %v, %d directions", kind, m.matrix, m.r), &b, op)
+		}
+	}
+}
+
+func (l *list) samplerFit() {
+	for _, m := range measured {
+		var b builder
+		l.exact(fmt.Sprintf("sampler_fit/%v, %d directions", m.matrix, m.r), &b, kernels.SamplerFit{
+			Directions: b.directions(m.r, m.d), X: b.normals(m.words()), Misfit: b.normals(2 * m.rows * m.r)})
 	}
 }
 

@@ -18,6 +18,8 @@ type Sampler struct {
 	Sigmas model.Ladder // that the network was trained on
 	Plan   *sample.Plan
 	Seed   uint64
+	// Guide is an image in the network's units that samples begin at, with noise of the plan's first level; nil: none.
+	Guide []float32
 
 	score *model.Score
 	chain *sample.Chain
@@ -97,10 +99,14 @@ func (s *Sampler) Draw(ctx context.Context, n int, each func(Batch) error) ([]fl
 	for first := 0; first < n; first += s.score.N {
 		rows := min(s.score.N, n-first)
 		image := uint32(first)
-		if err := sample.Start(s.score, s.Sigmas, s.Seed, image, kind); err != nil {
+		err := sample.Start(s.score, s.Sigmas, s.Seed, image, kind)
+		if s.Guide != nil {
+			err = sample.StartAt(s.score, s.Guide, s.Plan.Sigmas[0], s.Seed, image)
+		}
+		if err != nil {
 			return out, err
 		}
-		err := s.chain.Run(image, func(st sample.Step) error {
+		err = s.chain.Run(image, func(st sample.Step) error {
 			if err := ctx.Err(); err != nil {
 				return err
 			}
@@ -125,4 +131,21 @@ func (s *Sampler) Draw(ctx context.Context, n int, each func(Batch) error) ([]fl
 		out = append(out, x[:rows*d]...)
 	}
 	return out, nil
+}
+
+// Denoised returns images (n, D) in the network's units without noise of sigma, as Draw gives them: Tweedie's mean
+// x + sigma^2 s. level is that of sigma in the ladder, for networks that are told levels.
+func (s *Sampler) Denoised(x []float32, sigma float64, level int) ([]float32, error) {
+	score, err := sample.EvaluateField(s.score, x, float32(sigma), level)
+	if err != nil {
+		return nil, err
+	}
+	for i, v := range score {
+		score[i] = x[i] + float32(sigma*sigma*float64(v))
+		if math.IsNaN(float64(score[i])) || math.IsInf(float64(score[i]), 0) {
+			return nil, fmt.Errorf("the image became %g: the weights are not finite", score[i])
+		}
+	}
+	s.unscale(score)
+	return score, nil
 }

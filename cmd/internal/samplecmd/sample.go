@@ -48,7 +48,9 @@ type options struct {
 
 	out, images, npy, csv, gif string
 
-	file modelfile.Options
+	given knownOptions
+	guide guideOptions
+	file  modelfile.Options
 }
 
 // newOptions makes the command line, before it is parsed.
@@ -99,6 +101,8 @@ func newOptions() *options {
 				{Name: "churn-noise", Arg: "F", Help: "of -churn: factor of that noise", Value: &o.set.ChurnNoise},
 				{Name: "tolerance", Arg: "TOL", Help: "of rk45: error of a step, relative and absolute", Value: &o.set.Tolerance},
 			}},
+			{Name: "Known parts", Note: "Samples of which something is known, y = A x + noise: docs/known-parts.md.", Flags: o.knownFlags()},
+			{Name: "From an image", Flags: o.guideFlags()},
 			{Name: "Output", Note: "Files that are there already are replaced, once the new ones are whole. - stands for standard output.", Flags: []cli.Flag{
 				{Name: "o", Arg: "FILE.png", Help: "picture of all samples; for points in the plane two more beside it, " +
 					"FILE-fields.png and FILE-noise.png, show the score", Value: &o.out, Default: "RUN/samples/sample-STEP-seedS.png"},
@@ -126,6 +130,8 @@ func newOptions() *options {
 				What: "from one checkpoint, with its raw weights"},
 			{Line: "sample checkpoint_300000.pth -net ncsnv2 -size 32",
 				What: "from a checkpoint of the original repository, with its moving average"},
+			{Line: "sample runs/glyphs-1 -known digit.png -mask half.png -mean mean.png",
+				What: "what may stand where the mask is black, and the mean of it"},
 			{Line: "sample runs/swissroll-1 -n 10000 -npy points.npy", What: "numbers for numpy.load"},
 			{Line: "sample runs/iris-1 -n 500 -csv new.csv", What: "rows like those of the table that was learned"},
 		},
@@ -168,6 +174,12 @@ func (o *options) checkFlags() error {
 	if err := o.set.Check(); err != nil {
 		return cli.UsageOf(err)
 	}
+	if err := o.checkGuide(); err != nil {
+		return err
+	}
+	if err := o.checkKnown(); err != nil {
+		return err
+	}
 	if o.chooseLangevin() {
 		if err := o.checkSampler(); err != nil {
 			return err
@@ -190,9 +202,11 @@ type job struct {
 	cfg     *train.Config
 	sigmas  model.Ladder
 	plan    *sample.Plan
-	stays   float64 // predicted noise that stays in a sample, as a multiple of sigma_L; 0: none is predicted
-	unfit   error   // why the sampler should not be used
-	chosen  bool    // the sampler is the default, and it is another than it was once
+	stays   float64   // predicted noise that stays in a sample, as a multiple of sigma_L; 0: none is predicted
+	unfit   error     // why the sampler should not be used
+	chosen  bool      // the sampler is the default, and it is another than it was once
+	truth   []float64 // the whole image, where it is given
+	begin   []float32 // the image that samples begin at, in the network's units; nil: none
 	n       int
 	out     string // the picture
 }
@@ -219,7 +233,13 @@ func (j *job) settle() error {
 			return fmt.Errorf("%s: %w", j.in.Path, err)
 		}
 	}
+	if err := j.checkLevel(); err != nil {
+		return err
+	}
 	if err := j.settleSampler(); err != nil {
+		return err
+	}
+	if err := j.settleGuide(); err != nil {
 		return err
 	}
 
@@ -227,6 +247,12 @@ func (j *job) settle() error {
 		if j.n = 64; j.vectors() {
 			j.n = 2000
 		}
+	}
+	if o.guide.denoise != "" {
+		j.n = 1
+	}
+	if err := j.settleKnown(); err != nil {
+		return err
 	}
 	if int64(j.n)*int64(j.cfg.Network.D()) > math.MaxInt32 {
 		return fmt.Errorf("-n is %d: expected at most %d samples of %d values, which are held in memory; "+
@@ -265,7 +291,7 @@ func (j *job) outputs() []cli.Output {
 		o = "the default of -o"
 	}
 	all := []cli.Output{{Flag: o, Path: j.out}, {Flag: "-npy", Path: j.npy}, {Flag: "-csv", Path: j.csv},
-		{Flag: "-gif", Path: j.gif}}
+		{Flag: "-gif", Path: j.gif}, {Flag: "-mean", Path: j.given.mean}, {Flag: "-deviation", Path: j.given.deviation}}
 	if j.fields() {
 		all = append(all, cli.Output{Flag: "the -fields.png beside " + o, Path: j.beside("fields")})
 		if len(j.sigmas) >= 3 {
@@ -323,6 +349,12 @@ func (j *job) check() error {
 	if spec, err := dataset.ParseSpec(j.cfg.Data); err == nil {
 		inputs = append(inputs, spec.Paths...)
 	}
+	inputs = append(inputs, j.given.inputs()...)
+	for _, path := range []string{j.guide.denoise, j.guide.from} {
+		if path != "" {
+			inputs = append(inputs, path)
+		}
+	}
 	for _, o := range outputs {
 		if err := o.Check(j.streams, inputs...); err != nil {
 			return err
@@ -333,7 +365,8 @@ func (j *job) check() error {
 
 // draw does the work of the command: it opens the checkpoint, draws and writes.
 func draw(ctx context.Context, o *options, streams cli.Streams) error {
-	stdout, stderr := streams.Messages(o.out, o.npy, o.csv, o.gif), streams.Err
+	stdout, stderr := streams.Messages(o.out, o.npy, o.csv, o.gif, o.given.mean, o.given.deviation),
+		streams.Err
 	b, err := kernels.Open(o.device.GPU, o.device.N, o.workers)
 	if err != nil {
 		return err
@@ -353,9 +386,18 @@ func draw(ctx context.Context, o *options, streams cli.Streams) error {
 	}
 	fmt.Fprintf(stdout, "%s: %s%s, %dx%dx%d, %s, on %s\n", j.in.Path, j.in.At(), net.Net, net.Height, net.Width,
 		net.Channels, j.in.Which(), b.Name())
+	if o.guide.denoise != "" {
+		return j.denoiseImage(b, precision, stdout, stderr)
+	}
 	fmt.Fprintln(stdout, j.says())
+	if j.guide.from != "" {
+		fmt.Fprintf(stdout, "from %s with noise of level %d, sigma %.3g\n", j.guide.from, j.guide.level, j.sigmas[j.guide.level])
+	}
 	if j.chosen {
 		fmt.Fprintln(stdout, j.choice())
+	}
+	if j.plan.Known() > 0 {
+		fmt.Fprintln(stdout, j.saysKnown())
 	}
 	for _, w := range j.warnings() {
 		fmt.Fprintf(stderr, "warning: %s\n", w)
@@ -380,6 +422,7 @@ func draw(ctx context.Context, o *options, streams cli.Streams) error {
 		return err
 	}
 
+	s.Guide = j.begin
 	batches := (j.n + batch - 1) / batch
 	p := progress.New(stderr)
 	p.StartSampling(batches * j.work())
@@ -417,6 +460,26 @@ func draw(ctx context.Context, o *options, streams cli.Streams) error {
 		return fmt.Errorf("interrupted: %s finished and written, %d missing", count(drawn, "sample"), j.n-drawn)
 	}
 	return nil
+}
+
+// denoiseImage takes the noise off an image and writes it.
+func (j *job) denoiseImage(b kernels.Backend, precision kernels.Precision, stdout, stderr io.Writer) error {
+	s, err := preview.NewSampler(b, j.cfg.Network, precision, j.sigmas, j.plan, j.seed, 1)
+	if err != nil {
+		return err
+	}
+	if err := s.LoadFrom(j.in, j.in.Prefix()); err != nil {
+		return fmt.Errorf("%s: %w", j.in.Path, err)
+	}
+	if err := j.in.Close(); err != nil {
+		return err
+	}
+	fmt.Fprintf(stdout, "%s without noise of sigma %g, by one evaluation of the network\n", j.guide.denoise, j.guide.sigma)
+	x, err := s.Denoised(j.begin, j.sigmaOfNoise(), j.nearest(j.sigmaOfNoise()))
+	if err != nil {
+		return err
+	}
+	return j.write(s, x, newFilm(j, s), stdout, stderr)
 }
 
 // count writes a number with its noun: "1 sample", "2 samples".
@@ -469,6 +532,11 @@ func (j *job) write(s *preview.Sampler, x []float32, film *film, stdout, stderr 
 			return err
 		}
 		say(j.images, fmt.Sprintf("%d images%s", n, channels))
+	}
+	if err := j.writeMoments(x, stdout, func(path string, m picture.Images) error {
+		return put(path, func(w io.Writer) error { return png.Encode(w, picture.Grid(m, 1, 0)) })
+	}); err != nil {
+		return err
 	}
 	var data []float32
 	if j.vectors() {

@@ -36,12 +36,13 @@ var samplerFlags = []struct {
 	{"churn-max", func(to, from *sample.Settings) { to.ChurnMax = from.ChurnMax }},
 	{"churn-noise", func(to, from *sample.Settings) { to.ChurnNoise = from.ChurnNoise }},
 	{"tolerance", func(to, from *sample.Settings) { to.Tolerance = from.Tolerance }},
+	{"resample", func(to, from *sample.Settings) { to.Resample = from.Resample }},
 }
 
 // chooseLangevin takes annealed Langevin dynamics where only its own flags are given, and tells whether it is now known
 // which sampler is meant.
 func (o *options) chooseLangevin() (known bool) {
-	if o.Given("sampler") {
+	if o.Given("sampler") || o.measures() {
 		return true
 	}
 	if o.Given("T") || o.Given("epsilon") || o.Given("denoise") {
@@ -59,21 +60,23 @@ func (o *options) checkSampler() error {
 		if !o.Given(f.name) || uses(s, f.name) {
 			continue
 		}
-		var users []string
-		for i := range sample.Samplers {
-			if u := &sample.Samplers[i]; uses(u, f.name) {
-				users = append(users, u.Name)
-			}
+		chosen, names := "sampler", sample.SamplerNames()
+		if o.measures() {
+			chosen, names = "method", sample.Methods()
 		}
-		owners, one := "the samplers "+strings.Join(users, ", "), "one of them"
-		if len(users) == 1 {
-			owners, one = "sampler "+users[0], "it"
+		users := slices.DeleteFunc(names, func(name string) bool { return !uses(sample.SamplerOf(name), f.name) })
+		owners, one := "the "+chosen+"s "+strings.Join(users, ", "), "one of them"
+		switch len(users) {
+		case 0:
+			return cli.Usagef("-%s has no use where something is known of the samples: leave it out", f.name)
+		case 1:
+			owners, one = chosen+" "+users[0], "it"
 		}
-		if !o.Given("sampler") {
-			return cli.Usagef("-%s is of %s, and the sampler is %s: name %s with -sampler, or leave -%s out",
-				f.name, owners, o.set.Sampler, one, f.name)
+		if !o.Given(chosen) {
+			return cli.Usagef("-%s is of %s, and the %s is %s: name %s with -%s, or leave -%s out",
+				f.name, owners, chosen, o.set.Sampler, one, chosen, f.name)
 		}
-		return cli.Usagef("-%s is of %s, and -sampler is %s: leave one of the two out", f.name, owners, o.set.Sampler)
+		return cli.Usagef("-%s is of %s, and -%s is %s: leave one of the two out", f.name, owners, chosen, o.set.Sampler)
 	}
 	switch {
 	case o.Given("nfe") && o.set.NFE < 1:
@@ -106,6 +109,12 @@ func (j *job) settleSampler() error {
 	set := sample.Defaults(o.set.Sampler, net.SeesSigma())
 	if set.Sampler == sample.Langevin {
 		set.T, set.Epsilon, set.Denoise = run.T, run.Epsilon, run.Denoise
+		if o.measures() && !o.Given("T") {
+			// Technique 4 lowers epsilon where T grows, which would undo it: the run's stays.
+			if set.T = max(knownT, run.T); set.Epsilon == 0 {
+				set.Epsilon = sample.Epsilon(j.sigmas, run.T)
+			}
+		}
 		if o.Given("T") && o.set.T != run.T {
 			set.Epsilon = 0 // the run's was chosen for its T
 		}
@@ -116,7 +125,7 @@ func (j *job) settleSampler() error {
 		}
 	}
 	var err error
-	if j.plan, err = sample.NewPlan(set, j.sigmas); err != nil {
+	if j.plan, err = sample.NewPlan(set, j.sigmas[j.guide.level:]); err != nil {
 		return flagged(err)
 	}
 	if j.stays, j.unfit = sample.Judge(net, j.plan, j.sigmas); j.unfit != nil && !o.anyway {
@@ -137,7 +146,8 @@ func flagged(err error) error {
 // says is the line about what is drawn.
 func (j *job) says() string {
 	o, nfe := &j.plan.Settings, j.plan.NFE()
-	sigmas := fmt.Sprintf("sigma %.3g to %.3g", j.sigmas.Begin(), j.sigmas.End())
+	levels := len(j.plan.Sigmas)
+	sigmas := fmt.Sprintf("sigma %.3g to %.3g", j.plan.Sigmas[0], j.plan.Sigmas[levels-1])
 	switch {
 	case o.Sampler == sample.Langevin:
 		denoise := ""
@@ -145,7 +155,7 @@ func (j *job) says() string {
 			denoise = " + 1"
 		}
 		return fmt.Sprintf("%s at %s x T %d%s = %d evaluations of the network each, %d in all; %s, epsilon %.3g, seed %d",
-			count(j.n, "sample"), count(len(j.sigmas), "level"), o.T, denoise, nfe, int64(nfe)*int64(j.n), sigmas, o.Epsilon, j.seed)
+			count(j.n, "sample"), count(levels, "level"), o.T, denoise, nfe, int64(nfe)*int64(j.n), sigmas, o.Epsilon, j.seed)
 	case j.plan.Adaptive():
 		return fmt.Sprintf("%s by %s; %s, seed %d", count(j.n, "sample"), j.plan, sigmas, j.seed)
 	}

@@ -1,0 +1,319 @@
+// Measurements: what is known of a sample, y = A x + n with n ~ N(0, sigma_y^2 I). With A = U S V^T all that the samplers
+// need is a coordinate along each direction of V whose singular value is not 0:
+//
+//	t = S^-1 U^T y,   tau = sigma_y/S the noise in it      (y is of V^T x = t + tau n)
+//
+//	known values     a direction a value
+//	colours          their mean: (1, ..., 1)/sqrt(C) at each pixel, t = sqrt(C) y
+//	means of blocks  1/K at each of K x K pixels, t = K y
+//	frequencies      the rows of the unitary Fourier transform, two for a complex number
+//	any matrix       V of its singular value decomposition
+//
+// Before each evaluation at the noise level sigma the coordinates are set to what x would hold there, t and noise of the
+// size sigma in all (Song et al. 2021); where tau is above sigma they are drawn to t as by the gradient of the likelihood
+// (Kawar et al. 2021). At the end the coordinates without noise are put back exactly.
+
+package sample
+
+import (
+	"errors"
+	"fmt"
+	"math"
+
+	"gonum.org/v1/gonum/mat"
+
+	"sigmaz/kernels"
+)
+
+// Term is an entry of a row of A.
+type Term struct {
+	At     int // index of the value of x
+	Weight float64
+}
+
+// Terms is a row of A; values that it does not name do not count.
+type Terms []Term
+
+// Measurement is what is known of x: its coordinates along orthonormal directions, and the noise in each.
+type Measurement struct {
+	D             int
+	directions    []Terms
+	target, noise []float64
+}
+
+// Len returns the number of directions that are known.
+func (m *Measurement) Len() int { return len(m.directions) }
+
+// maxEntries bounds the entries of the directions, which are kept four times: by direction and by value.
+const maxEntries = 1 << 25
+
+// minSingular is the least singular value, as a part of the largest, whose direction counts as measured. What a float32
+// matrix has below it is rounding.
+const minSingular = 1e-6
+
+// maxContradiction is how far from all A x a measurement without noise may be, as a part of its length.
+const maxContradiction = 1e-3
+
+// Orthogonal returns the measurement of rows that are orthogonal to each other, none of them 0.
+func Orthogonal(d int, rows []Terms, y []float64, sigma float64) (*Measurement, error) {
+	if err := checkRows(d, rows, y); err != nil {
+		return nil, err
+	}
+	m := &Measurement{D: d}
+	for j, row := range rows {
+		m.add(row, y[j], sigma)
+	}
+	return m, nil
+}
+
+// add takes a row that is orthogonal to those that are there.
+func (m *Measurement) add(row Terms, y, sigma float64) {
+	s := 0.0
+	for _, e := range row {
+		s += e.Weight * e.Weight
+	}
+	s = math.Sqrt(s)
+	direction := make(Terms, len(row))
+	for i, e := range row {
+		direction[i] = Term{e.At, e.Weight / s}
+	}
+	m.directions = append(m.directions, direction)
+	m.target, m.noise = append(m.target, y/s), append(m.noise, sigma/s)
+}
+
+// checkRows finds rows and measurements that do not fit, or are too many.
+func checkRows(d int, rows []Terms, y []float64) error {
+	entries := 0
+	for _, row := range rows {
+		entries += len(row)
+	}
+	switch {
+	case len(rows) != len(y):
+		return fmt.Errorf("has %d rows for %d measured values: expected as many", len(rows), len(y))
+	case entries > maxEntries:
+		return fmt.Errorf("has %d entries that are not 0: expected at most %d; measure less, or smaller images", entries, maxEntries)
+	}
+	for j, v := range y {
+		if math.IsNaN(v) || math.IsInf(v, 0) {
+			return fmt.Errorf("has the measured value %g at %d: expected numbers", v, j)
+		}
+	}
+	return nil
+}
+
+// Linear returns the measurement of any rows, by a singular value decomposition where they have values in common. Rows
+// that say nothing are left out; measurements without noise that contradict each other are an error.
+func Linear(d int, rows []Terms, y []float64, sigma float64) (*Measurement, error) {
+	if err := checkRows(d, rows, y); err != nil {
+		return nil, err
+	}
+	if disjoint(rows, d) {
+		return Orthogonal(d, rows, y, sigma)
+	}
+	if n := min(len(rows), d); float64(len(rows))*float64(d)*float64(n) > maxSVD {
+		return nil, fmt.Errorf("is a matrix of %d x %d values, too large for its singular value decomposition: expected rows of "+
+			"which each value is in one alone, or fewer", len(rows), d)
+	}
+	a := mat.NewDense(len(rows), d, nil)
+	for j, row := range rows {
+		for _, e := range row {
+			a.Set(j, e.At, a.At(j, e.At)+e.Weight)
+		}
+	}
+	var svd mat.SVD
+	if !svd.Factorize(a, mat.SVDThin) {
+		return nil, errors.New("has no singular value decomposition that can be computed: are all its values finite?")
+	}
+	var u, v mat.Dense
+	svd.UTo(&u)
+	svd.VTo(&v)
+	values := svd.Values(nil)
+	m := &Measurement{D: d}
+	rest := append([]float64(nil), y...) // of y outside the range of A
+	for k, s := range values {
+		if s <= minSingular*values[0] {
+			break
+		}
+		uy := 0.0
+		for j := range y {
+			uy += u.At(j, k) * y[j]
+		}
+		for j := range y {
+			rest[j] -= u.At(j, k) * uy
+		}
+		row := make(Terms, 0, d)
+		for i := range d {
+			if w := v.At(i, k); w != 0 {
+				row = append(row, Term{i, s * w})
+			}
+		}
+		m.add(row, uy, sigma)
+	}
+	if off, all := length(rest), length(y); sigma == 0 && off > maxContradiction*all {
+		return nil, fmt.Errorf("cannot give what was measured: %.2g of its length lies outside the matrix's range; say how much "+
+			"noise it holds, or mend one of the two", off/all)
+	}
+	return m, nil
+}
+
+// maxSVD bounds the multiply-adds of a decomposition: some minutes.
+const maxSVD = 1 << 35
+
+func length(v []float64) float64 {
+	sum := 0.0
+	for _, e := range v {
+		sum += e * e
+	}
+	return math.Sqrt(sum)
+}
+
+// disjoint tells whether no value is in two rows, and none in one twice, and no row is empty.
+func disjoint(rows []Terms, d int) bool {
+	seen := make([]bool, d)
+	for _, row := range rows {
+		size := 0.0
+		for _, e := range row {
+			if seen[e.At] {
+				return false
+			}
+			seen[e.At] = true
+			size += e.Weight * e.Weight
+		}
+		if size == 0 {
+			return false
+		}
+	}
+	return true
+}
+
+// KnownRows returns a row for each value that is known.
+func KnownRows(known []bool) (rows []Terms) {
+	for i, k := range known {
+		if k {
+			rows = append(rows, Terms{{i, 1}})
+		}
+	}
+	return rows
+}
+
+// GreyRows returns the mean of the c channels of each of n pixels.
+func GreyRows(n, c int) (rows []Terms) {
+	for p := range n {
+		var row Terms
+		for k := range c {
+			row = append(row, Term{p*c + k, 1 / float64(c)})
+		}
+		rows = append(rows, row)
+	}
+	return rows
+}
+
+// BlockRows returns the means of the k x k blocks of an image (h, w, c), in the order of an image of h/k x w/k pixels.
+func BlockRows(h, w, c, k int) (rows []Terms) {
+	for y := range h / k {
+		for x := range w / k {
+			for ch := range c {
+				var row Terms
+				for i := range k * k {
+					row = append(row, Term{((y*k+i/k)*w+x*k+i%k)*c + ch, 1 / float64(k*k)})
+				}
+				rows = append(rows, row)
+			}
+		}
+	}
+	return rows
+}
+
+// FourierRows returns the real and the imaginary part of the measured frequencies of an image (h, w, c), c = 1 of real
+// and c = 2 of complex values: sum of x exp(-2 pi i (u y/h + v x/w))/sqrt(h w) over its pixels. The frequency (u, v) is
+// measured[u*w+v], (0, 0) first, as fast Fourier transforms have it.
+func FourierRows(h, w, c int, measured []bool) (rows []Terms) {
+	scale := 1 / math.Sqrt(float64(h*w))
+	for f, m := range measured {
+		if !m {
+			continue
+		}
+		re, im := make(Terms, 0, h*w*c), make(Terms, 0, h*w*c)
+		for p := range h * w {
+			// the turns are reduced first, in whole numbers: the rows are orthogonal to float64's digits
+			turn := float64(f/w*(p/w)%h)/float64(h) + float64(f%w*(p%w)%w)/float64(w)
+			sin, cos := math.Sincos(2 * math.Pi * turn)
+			re, im = append(re, Term{p * c, scale * cos}), append(im, Term{p * c, -scale * sin})
+			if c == 2 {
+				re, im = append(re, Term{p*c + 1, scale * sin}), append(im, Term{p*c + 1, scale * cos})
+			}
+		}
+		rows = append(rows, re, im)
+	}
+	return rows
+}
+
+// directionsLayout is where a measurement lies in a chain's memory.
+type directionsLayout struct {
+	kernels.Directions
+	misfit kernels.Buf
+}
+
+// layout takes memory for batches of n rows.
+func (m *Measurement) layout(n int, take func(words int) kernels.Buf) (l directionsLayout) {
+	entries := 0
+	for _, row := range m.directions {
+		entries += len(row)
+	}
+	l.D = m.D
+	l.Target, l.Noise = take(m.Len()), take(m.Len())
+	l.ByDirection = kernels.Sparse{Start: take(m.Len() + 1), Index: take(entries), Weight: take(entries)}
+	l.ByValue = kernels.Sparse{Start: take(m.D + 1), Index: take(entries), Weight: take(entries)}
+	l.misfit = take(2 * n * m.Len())
+	return l
+}
+
+// moved returns the layout as it lies within another window.
+func (l directionsLayout) moved(within kernels.Buf) directionsLayout {
+	for _, b := range []*kernels.Buf{&l.Target, &l.Noise, &l.ByDirection.Start, &l.ByDirection.Index, &l.ByDirection.Weight,
+		&l.ByValue.Start, &l.ByValue.Index, &l.ByValue.Weight, &l.misfit} {
+		*b = within.Slice(b.Off, b.N)
+	}
+	return l
+}
+
+// write brings the measurement to the device.
+func (m *Measurement) write(a kernels.Arena, l directionsLayout) error {
+	byValue := make([]Terms, m.D)
+	for j, row := range m.directions {
+		for _, e := range row {
+			byValue[e.At] = append(byValue[e.At], Term{j, e.Weight})
+		}
+	}
+	var failed error
+	put := func(b kernels.Buf, words []float32) {
+		if failed == nil {
+			failed = a.Write(b, words)
+		}
+	}
+	sparse := func(s kernels.Sparse, rows []Terms) {
+		start, index, weight := []float32{0}, make([]float32, 0, s.Index.N), make([]float32, 0, s.Index.N)
+		for _, row := range rows {
+			for _, e := range row {
+				index, weight = append(index, math.Float32frombits(uint32(e.At))), append(weight, float32(e.Weight))
+			}
+			start = append(start, math.Float32frombits(uint32(len(index))))
+		}
+		put(s.Start, start)
+		put(s.Index, index)
+		put(s.Weight, weight)
+	}
+	put(l.Target, single32(m.target))
+	put(l.Noise, single32(m.noise))
+	sparse(l.ByDirection, m.directions)
+	sparse(l.ByValue, byValue)
+	return failed
+}
+
+func single32(v []float64) []float32 {
+	out := make([]float32, len(v))
+	for i, e := range v {
+		out[i] = float32(e)
+	}
+	return out
+}
