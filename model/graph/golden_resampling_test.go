@@ -1,4 +1,4 @@
-// Layers that resample, join and embed against PyTorch: testdata/golden/README.md of package model says what the file holds.
+// Layers that resample, join and embed against PyTorch: testdata/README.md says what the file holds.
 
 package graph_test
 
@@ -7,6 +7,7 @@ import (
 	"maps"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -104,7 +105,7 @@ func eachBackend(t *testing.T, f func(t *testing.T, b kernels.Backend)) {
 }
 
 func TestGoldenResampling(t *testing.T) {
-	file := golden.Read(t, golden.Path("layers-ncsnpp.safetensors"))
+	file := golden.Read(t, filepath.Join("testdata", "layers-ncsnpp.safetensors"))
 	eachBackend(t, func(t *testing.T, backend kernels.Backend) {
 		for _, name := range slices.Sorted(maps.Keys(resamplingCases)) {
 			t.Run(name, func(t *testing.T) {
