@@ -69,6 +69,7 @@ func wholeLines(words int) int { return (words + 15) / 16 * 16 }
 func compile(mem []float32, ops []Op, workers int) *layout {
 	l := &layout{workers: workers}
 	var c chain
+	ops = withoutDiscards(ops)
 	for len(ops) > 0 {
 		op, n := fuseCPU(ops)
 		ops = ops[n:]

@@ -6,7 +6,7 @@
 //
 // An operation is taken along if it works on the kernel's result alone, but for one more operand, and can be moved up to
 // it past what is between. A result in between is stored only if an operation after it reads it, or if the program ends
-// with it in memory. So every word that can be seen afterwards has the bits of the operations one after the other; a
+// with it in memory that is not discarded. So every word that can be seen afterwards has the bits of the operations one after the other; a
 // test compares the whole arena. The kernels' part is epilogue.cuh.
 
 package kernels
@@ -93,7 +93,7 @@ func fuseCUDA(ops []Op) ([]cudaOp, error) {
 	var list []cudaOp
 	taken := make([]bool, len(ops)) // by an operation before
 	for i, o := range ops {
-		if taken[i] {
+		if _, discard := o.(Discard); discard || taken[i] {
 			continue
 		}
 		op, ok := o.(cudaOp)
@@ -236,7 +236,7 @@ func (f fused) allows(s step, made []Buf) bool {
 	return !anyOverlap(s.to, present(with...), true)
 }
 
-// overwritten says whether the operations that are left write all of b before any of them reads a part of it.
+// overwritten says whether the operations that are left write or discard all of b before any of them reads a part of it.
 func overwritten(b Buf, next []Op, taken []bool) bool {
 	for i, op := range next {
 		if taken[i] {

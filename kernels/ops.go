@@ -30,7 +30,8 @@ type preciser interface{ precision() Precision }
 
 // precisionOf returns the precision of an operation.
 func precisionOf(op Op) Precision {
-	if _, ok := op.(HostFunc); ok { // of the host, whatever its windows hold
+	switch op.(type) {
+	case HostFunc, Discard: // of the host, or of nobody, whatever their windows hold
 		return Float32
 	}
 	reads, writes := op.Operands()
@@ -115,6 +116,7 @@ var Operations = []Operation{
 	{Fill{}, float32Only},
 	{Narrow{}, []Precision{BF16}},
 	{Tick{}, float32Only},
+	{Discard{}, float32Only},
 	{HostFunc{Label: "host_func"}, float32Only},
 }
 
@@ -151,6 +153,10 @@ var Exceptions = []Exception{
 	{Gradient, "sets or keeps numbers beside the network", []string{"record", "fill", "tick"}},
 	{CPULowering, "the CPU computes in float32 only", []string{"narrow"}},
 	{Gradient, "its gradient is dy itself: there is nothing to compute", []string{"narrow"}},
+	{CPULowering, "does nothing", []string{"discard"}},
+	{CUDALaunch, "does nothing", []string{"discard"}},
+	{Cases, "does nothing", []string{"discard"}},
+	{Gradient, "does nothing", []string{"discard"}},
 	{CPULowering, "a function of the caller", []string{"host_func"}},
 	{CUDALaunch, "a function of the caller, in Go", []string{"host_func"}},
 	{Cases, "a function of the caller", []string{"host_func"}},

@@ -174,6 +174,9 @@ func (b roundingCPU) Alloc(words int, programs ...[]kernels.Op) (kernels.Arena, 
 	more := 0
 	for _, ops := range programs {
 		for _, op := range ops {
+			if _, discard := op.(kernels.Discard); discard {
+				continue
+			}
 			need := 0
 			reads, writes := op.Operands()
 			for _, w := range append(reads, writes...) {
@@ -210,6 +213,9 @@ func inFloat32(op kernels.Op) kernels.Op {
 func (b roundingCPU) Compile(a kernels.Arena, ops []kernels.Op) (kernels.Program, error) {
 	var all []kernels.Op
 	for _, op := range ops {
+		if _, discard := op.(kernels.Discard); discard {
+			continue
+		}
 		if kept := narrowWindows(op); len(kept) > 0 {
 			all = append(all, throughWords(op, kept, a.(roundingArena).scratch)...)
 			continue

@@ -62,9 +62,9 @@ func TestStepTraffic(t *testing.T) {
 		launches  int
 		beside    int // bytes
 	}{
-		{kernels.Float32, 454, 22_621_890_448},
-		{kernels.TF32, 454, 19_542_517_648},
-		{kernels.BF16, 461, 12_562_404_496},
+		{kernels.Float32, 454, 22_101_796_752},
+		{kernels.TF32, 454, 19_022_423_952},
+		{kernels.BF16, 461, 12_302_357_648},
 	} {
 		beside := 0
 		counts := cifar10Launches(t, c.precision)

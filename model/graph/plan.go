@@ -8,6 +8,8 @@
 //	4  giveUnused   memory for values that no operation uses
 //	5  lower        the final lowering, to the memory given
 //
+// What shares memory is discarded at the end, so that a backend need not store what nobody reads.
+//
 // Memory is handed on only between buffers of exactly the same size and kind. Row n of the new value then lies on row n
 // of the old one, and a backend may run one row of the batch through many operations before it turns to the next.
 
@@ -61,9 +63,12 @@ func NewPlan(outputs gorgonia.Nodes, placed map[*gorgonia.Node]kernels.Buf, base
 		return nil, err
 	}
 	p.end = base
-	p.give(p.uses())
+	uses := p.uses()
+	shared := p.shared()
+	p.give(uses)
 	p.giveUnused()
-	return &Plan{Ops: p.lower(), End: p.end, values: p.values, hiddens: p.hiddens}, nil
+	ops := append(p.lower(), discard(shared))
+	return &Plan{Ops: ops, End: p.end, values: p.values, hiddens: p.hiddens}, nil
 }
 
 // planner is a plan that is being made.
@@ -301,6 +306,16 @@ func (p *planner) imagine() (owner func(kernels.Buf) *buffer) {
 	}
 }
 
+// shared lists the buffers whose memory may be handed on, to them or from them.
+func (p *planner) shared() (list []*buffer) {
+	for _, b := range p.buffers {
+		if !b.own && b.n > 0 {
+			list = append(list, b)
+		}
+	}
+	return list
+}
+
 // Stage 3.
 
 // give gives memory to the buffers that the operations use, in their order.
@@ -379,6 +394,17 @@ func (p *planner) lower() []kernels.Op {
 		}
 	}
 	return ops
+}
+
+// discard discards the memory of buffers.
+func discard(buffers []*buffer) kernels.Discard {
+	var d kernels.Discard
+	for _, b := range buffers {
+		if !slices.Contains(d.Windows, b.buf) {
+			d.Windows = append(d.Windows, b.buf)
+		}
+	}
+	return d
 }
 
 // outputs lists the memory of a call's outputs, absent where nobody asked for one.
