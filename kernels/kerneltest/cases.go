@@ -21,7 +21,7 @@ func Cases(precisions ...kernels.Precision) []Case {
 		(*list).maxPool5, (*list).maxPool5Grad, (*list).avgPool5, (*list).meanPool2, (*list).meanPool2Grad,
 		(*list).resize, (*list).resizeGrad,
 		(*list).add, (*list).affine, (*list).fill, (*list).narrow,
-		(*list).divSigma, (*list).mlpInput,
+		(*list).divSigma, (*list).mlpInput, (*list).mlpInputGrad,
 		(*list).perturb, (*list).loss, (*list).lossGrad, (*list).record, (*list).adam,
 		(*list).tick,
 		(*list).samplerSigma, (*list).samplerGain, (*list).samplerUpdate,
@@ -467,6 +467,14 @@ func (l *list) mlpInput() {
 		var b builder
 		l.approximate("mlp_input/"+m.String(), &b, kernels.MLPInput{N: m.rows,
 			X: b.normals(m.words()), Sigma: b.positive(m.rows), Y: b.out(m.words() + m.rows), SD: 0.5})
+	}
+}
+
+func (l *list) mlpInputGrad() {
+	for _, m := range matrices {
+		var b builder
+		l.approximate("mlp_input_grad/"+m.String(), &b, kernels.MLPInputGrad{N: m.rows,
+			DY: b.normals(m.words() + m.rows), Sigma: b.positive(m.rows), DX: b.out(m.words()), SD: 0.5})
 	}
 }
 
