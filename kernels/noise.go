@@ -32,6 +32,7 @@ const (
 	PurposeInit     Purpose = 9  // initial weights
 	PurposeData     Purpose = 10 // data made from the seed: toys and glyphs
 	PurposeSplit    Purpose = 11 // which images are held out
+	PurposeProbe    Purpose = 12 // probes of the likelihood, and dequantisation for it
 )
 
 // Philox returns the four random words of Philox4x32-10 for a key and a counter.

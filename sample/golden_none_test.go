@@ -2,7 +2,15 @@
 
 package sample
 
-import "testing"
+import (
+	"testing"
 
-// testDevices has no further device here.
-func testDevices(*testing.T, *traced) {}
+	"sigmaz/kernels"
+	"sigmaz/model"
+)
+
+// There is no further device here.
+var (
+	devices     = map[string]func(t *testing.T, s *model.Score){}
+	openDevices = map[string]func(t *testing.T) kernels.Backend{}
+)
