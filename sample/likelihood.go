@@ -317,9 +317,13 @@ type Summary struct {
 	OfProbe float64 // the part of it that is of the probes, from how much a row's probes differ; NaN of one probe
 }
 
-// Summarize returns the summary of values (rows, probes). Hadamard probes are orthogonal, so that the part of theirs is
-// less than what is returned.
-func Summarize(values []float64, probes int) Summary {
+// Summarize returns the summary of values (rows, probes) for rows of d values. Of the rows of a Hadamard matrix the part of
+// the probes is that of draws without replacement, since all of them together leave none.
+func (o *LikelihoodSettings) Summarize(values []float64, d int) Summary {
+	probes, left := o.Probes, 1.0
+	if o.Probe == HadamardProbe {
+		left = 1 - float64(probes)/float64(hadamardOrder(d))
+	}
 	s := Summary{Rows: len(values) / probes, Probes: probes, OfRows: math.NaN(), OfProbe: math.NaN()}
 	means := RowMeans(values, probes)
 	var within float64
@@ -338,7 +342,7 @@ func Summarize(values []float64, probes int) Summary {
 		s.OfRows = math.Sqrt(sum / (n - 1) / n)
 	}
 	if probes > 1 {
-		s.OfProbe = math.Sqrt(within/float64(probes-1)/float64(probes)) / n
+		s.OfProbe = math.Sqrt(left*within/float64(probes-1)/float64(probes)) / n
 	}
 	return s
 }

@@ -412,7 +412,8 @@ func TestBitsPerDim(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := Summarize(r.LogP, 1)
+	o := DefaultLikelihood(d)
+	s := o.Summarize(r.LogP, d)
 	got, e := BitsPerDim(s.Mean, d, 1), s.OfRows/(d*math.Ln2)
 	want := math.Log2(sd*math.Sqrt(2*math.Pi*math.E)) + 8
 	t.Logf("%.3f +- %.3f bits a value, expected %.3f", got, e, want)
@@ -426,11 +427,17 @@ func TestBitsPerDim(t *testing.T) {
 }
 
 func TestSummarize(t *testing.T) {
-	s := Summarize([]float64{1, 3, 5, 7}, 2) // rows 2 and 6
+	o := LikelihoodSettings{Probe: RademacherProbe, Probes: 2}
+	s := o.Summarize([]float64{1, 3, 5, 7}, 4) // rows 2 and 6
 	if s.Mean != 4 || s.Rows != 2 || s.OfRows != 2 || math.Abs(s.OfProbe-math.Sqrt(2)/2) > 1e-15 {
 		t.Errorf("%+v", s)
 	}
-	if s := Summarize([]float64{1}, 1); !math.IsNaN(s.OfRows) || !math.IsNaN(s.OfProbe) {
+	o.Probe = HadamardProbe
+	if s := o.Summarize([]float64{1, 3, 5, 7}, 4); math.Abs(s.OfProbe-0.5) > 1e-15 {
+		t.Errorf("2 of 4 orthogonal probes: %+v", s)
+	}
+	o.Probes = 1
+	if s := o.Summarize([]float64{1}, 4); !math.IsNaN(s.OfRows) || !math.IsNaN(s.OfProbe) {
 		t.Errorf("%+v", s)
 	}
 }
