@@ -18,6 +18,7 @@ enum Purpose {
     PURPOSE_NOISE = 5,
     PURPOSE_HELD_OUT = 6,
     PURPOSE_LANGEVIN = 8,
+    PURPOSE_KNOWN = 14,
 };
 
 // Words of a state block, as in kernels.go.

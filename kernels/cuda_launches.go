@@ -150,6 +150,7 @@ var kernelList = []kernel{
 	{"sampler", "sampler_fit", "u64 u64 u64 u64 u64 u32 u32 u32"},
 	{"sigma", "div_sigma", "u64 u64 u64 u32 u32"},
 	{"sigma", "mlp_input", "u64 u64 u64 u64 u32 u32"},
+	{"sigma", "mlp_input_grad", "u64 u64 u64 u64 u32 u32"},
 	{"sum", "add", "u64 u64 u64 u64"},
 	{"sum", "add_bf16", "u64 u64 u64 u64"},
 	{"sum", "scaled_sum", "u64 u64 u64 f32 f32 u64"},
@@ -1968,6 +1969,26 @@ func (l *launcher) mlpInput(grid gridDim, block blockDim, a mlpInputArgs) {
 		U64(a.sd).
 		I32(l.int32("mlp_input", "rows", a.rows)).
 		I32(l.int32("mlp_input", "d", a.d)))
+}
+
+// mlpInputGradArgs has the parameters of kernel mlp_input_grad.
+type mlpInputGradArgs struct {
+	dx    pointer // float *
+	dy    pointer // const float *
+	sigma pointer // const float *
+	sd    uint64
+	rows  int
+	d     int
+}
+
+func (l *launcher) mlpInputGrad(grid gridDim, block blockDim, a mlpInputGradArgs) {
+	l.launch("mlp_input_grad", grid, block, cuda.NewArgs().
+		Ptr(l.write("mlp_input_grad", "dx", Words, a.dx)).
+		Ptr(l.read("mlp_input_grad", "dy", Words, a.dy)).
+		Ptr(l.read("mlp_input_grad", "sigma", Words, a.sigma)).
+		U64(a.sd).
+		I32(l.int32("mlp_input_grad", "rows", a.rows)).
+		I32(l.int32("mlp_input_grad", "d", a.d)))
 }
 
 // addArgs has the parameters of kernel add.

@@ -30,7 +30,7 @@ func gradientChecks() []gradientCheck {
 		convGradients, normGradients, groupNormGradients, attentionGradients, firGradients, activationGradients,
 		maxPool5Gradients, avgPool5Gradients, meanPool2Gradients,
 		nearest2Gradients, patchesGradients, concatGradients, addRowGradients, dropoutGradients, scaledSumGradients,
-		resizeGradients, affineGradients, divSigmaGradients, lossGradients,
+		resizeGradients, affineGradients, divSigmaGradients, mlpInputGradients, lossGradients,
 	} {
 		list = append(list, f()...)
 	}
@@ -298,6 +298,14 @@ func divSigmaGradients() []gradientCheck {
 	b := kernels.DivSigma{N: 4, X: m.normals(40), Sigma: f.Sigma, Y: m.normals(40)}
 	return []gradientCheck{{name: "div_sigma", forward: f, backward: []kernels.Op{b}, mem: m.words,
 		y: f.Y, dy: b.X, inputs: []input{{f.X, b.Y}}}}
+}
+
+func mlpInputGradients() []gradientCheck {
+	var m memory
+	f := kernels.MLPInput{N: 4, X: m.normals(40), Sigma: m.positive(4), Y: m.normals(44), SD: 0.5}
+	b := kernels.MLPInputGrad{N: 4, DY: m.normals(44), Sigma: f.Sigma, DX: m.normals(40), SD: 0.5}
+	return []gradientCheck{{name: "mlp_input", forward: f, backward: []kernels.Op{b}, mem: m.words,
+		y: f.Y, dy: b.DY, inputs: []input{{f.X, b.DX}}}}
 }
 
 func lossGradients() (list []gradientCheck) {

@@ -33,6 +33,7 @@ const (
 	PurposeData     Purpose = 10 // data made from the seed: toys and glyphs
 	PurposeSplit    Purpose = 11 // which images are held out
 	PurposeDropout  Purpose = 12 // which values a layer drops; the layer stands above the lowest eight bits
+	PurposeProbe    Purpose = 13 // probes of the likelihood, and dequantisation for it
 	PurposeKnown    Purpose = 14 // z of what a sampler knows of its samples
 )
 

@@ -116,9 +116,6 @@ extern "C" __global__ void sampler_update(float *x, float *y, const float *s, co
     }
 }
 
-// The purpose of the noise of what is known, as in noise.go.
-enum { PURPOSE_KNOWN = 14 };
-
 // A thread has four directions of a row, or four values of it, whose terms it adds one after the other: directions are
 // short, or few.
 extern "C" __global__ void sampler_misfit(float *misfit, const float *x, const float *target, const float *noise, const u32 *start, const u32 *index, const float *weight, const float *draws, const float *table, const u32 *state, u64 seed, int exact, int steps, int repeat, int rows, int d, int r)

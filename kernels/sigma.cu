@@ -2,6 +2,7 @@
 //
 //	div_sigma  y_n = x_n / sigma_n                                (y may be x)
 //	mlp_input  y_n = [x_n / sqrt(sigma_n^2 + sd^2), ln sigma_n]
+//	mlp_input_grad  dx_n = dy_n without its last value / sqrt(sigma_n^2 + sd^2)
 #include "common.cuh"
 
 extern "C" __global__ void div_sigma(float *y, const float *x, const float *sigma, int rows, int d)
@@ -18,13 +19,27 @@ extern "C" __global__ void div_sigma(float *y, const float *x, const float *sigm
     }
 }
 
+static __device__ float mlp_scale(float sigma, u64 sd)
+{
+    double s = sigma, t = float64(sd);
+    return (float)(1 / sqrt(s * s + t * t));
+}
+
 // Rows are short here (vectors of the toys), so a thread takes an element; sd is a double by its bits.
 extern "C" __global__ void mlp_input(float *y, const float *x, const float *sigma, u64 sd, int rows, int d)
 {
     for (int n = first_row(); n < rows; n += row_stride()) {
-        double s = sigma[n], t = float64(sd);
-        float scale = (float)(1 / sqrt(s * s + t * t));
+        float scale = mlp_scale(sigma[n], sd);
         for (int i = blockIdx.x * blockDim.x + threadIdx.x; i <= d; i += gridDim.x * blockDim.x)
             y[(i64)n * (d + 1) + i] = i < d ? x[(i64)n * d + i] * scale : logf(sigma[n]);
+    }
+}
+
+extern "C" __global__ void mlp_input_grad(float *dx, const float *dy, const float *sigma, u64 sd, int rows, int d)
+{
+    for (int n = first_row(); n < rows; n += row_stride()) {
+        float scale = mlp_scale(sigma[n], sd);
+        for (int i = blockIdx.x * blockDim.x + threadIdx.x; i < d; i += gridDim.x * blockDim.x)
+            dx[(i64)n * d + i] = dy[(i64)n * (d + 1) + i] * scale;
     }
 }

@@ -2,6 +2,7 @@
 //
 //	div_sigma  y_n = x_n / sigma_n                                    (NCSNv2, technique 3: s(x, sigma) = f(x) / sigma)
 //	mlp_input  y_n = [x_n / sqrt(sigma_n^2 + sd^2), ln sigma_n]       (the input of the network for vectors)
+//	mlp_input_grad  dx_n = dy_n without its last value / sqrt(sigma_n^2 + sd^2)
 
 package kernels
 
@@ -44,11 +45,39 @@ func (o MLPInput) Ref(mem []float32)               { o.RefRows(mem, 0, o.N) }
 func (o MLPInput) RefRows(mem []float32, lo, hi int) {
 	for n := lo; n < hi; n++ {
 		x, y := row(mem, o.X, o.N, n), row(mem, o.Y, o.N, n)
-		sigma := float64(o.Sigma.Of(mem)[n])
-		scale := float32(1 / math.Sqrt(sigma*sigma+o.SD*o.SD))
+		sigma := o.Sigma.Of(mem)[n]
+		scale := mlpScale(sigma, o.SD)
 		for i, v := range x {
 			y[i] = v * scale
 		}
-		y[len(x)] = float32(math.Log(sigma))
+		y[len(x)] = float32(math.Log(float64(sigma)))
 	}
+}
+
+// MLPInputGrad is the gradient of MLPInput with respect to X. Training has no use for it: the likelihood has, which
+// asks for the divergence of the score.
+type MLPInputGrad struct {
+	N     int
+	DX    Buf // (N, D)
+	DY    Buf // (N, D+1)
+	Sigma Buf // (N)
+	SD    float64
+}
+
+func (o MLPInputGrad) Name() string                    { return "mlp_input_grad" }
+func (o MLPInputGrad) Operands() (reads, writes []Buf) { return []Buf{o.DY, o.Sigma}, []Buf{o.DX} }
+func (o MLPInputGrad) Rows() int                       { return o.N }
+func (o MLPInputGrad) Ref(mem []float32)               { o.RefRows(mem, 0, o.N) }
+func (o MLPInputGrad) RefRows(mem []float32, lo, hi int) {
+	for n := lo; n < hi; n++ {
+		dx, dy, scale := row(mem, o.DX, o.N, n), row(mem, o.DY, o.N, n), mlpScale(o.Sigma.Of(mem)[n], o.SD)
+		for i := range dx {
+			dx[i] = dy[i] * scale
+		}
+	}
+}
+
+// mlpScale brings data of deviation sd with the noise sigma to unit size.
+func mlpScale(sigma float32, sd float64) float32 {
+	return float32(1 / math.Sqrt(float64(sigma)*float64(sigma)+sd*sd))
 }

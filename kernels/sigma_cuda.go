@@ -19,3 +19,11 @@ func (o MLPInput) launch(l *launcher) {
 	grid, block := byRow(o.N, 4*(d+1), 1) // an element a thread
 	l.mlpInput(grid, block, mlpInputArgs{y: o.Y, x: o.X, sigma: o.Sigma, sd: math.Float64bits(o.SD), rows: o.N, d: d})
 }
+
+func (o MLPInputGrad) launch(l *launcher) {
+	d := o.DX.N / o.N
+	l.small(d)
+	grid, block := byRow(o.N, 4*d, 1) // an element a thread
+	l.mlpInputGrad(grid, block, mlpInputGradArgs{dx: o.DX, dy: o.DY, sigma: o.Sigma, sd: math.Float64bits(o.SD), rows: o.N,
+		d: d})
+}

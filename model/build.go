@@ -18,6 +18,7 @@ type Network struct {
 	Graph  *gorgonia.ExprGraph
 	XTilde *gorgonia.Node // (N, H, W, C), vectors (N, D)
 	Z      *gorgonia.Node // like XTilde; nil without a loss
+	V, VJ  *gorgonia.Node // like XTilde; nil but with a Jacobian
 	Sigma  *gorgonia.Node // (N)
 	Level  *gorgonia.Node // (N) uint32 by bit pattern, the noise level; nil for networks that do not read it
 	Score  *gorgonia.Node // like XTilde
@@ -33,6 +34,7 @@ const (
 	ScoreOnly Objective = iota
 	LossOnly            // the loss as well
 	Gradients           // and its gradient for every parameter
+	Jacobian            // the score and the product V^T d score / d XTilde, of networks that are told sigma
 )
 
 // Build builds the graph for batches of the given size. weight is that of the loss, see [graph.Loss].
@@ -81,8 +83,16 @@ func build(c Config, batch int, objective Objective, weight kernels.Weight) (net
 			return nil, fmt.Errorf("parameter %s is not used", p.Name)
 		}
 	}
-	if objective == ScoreOnly {
+	switch objective {
+	case ScoreOnly:
 		return net, nil
+	case Jacobian:
+		if row.noise != bySigma {
+			return nil, errors.New("it is not told sigma, and its Jacobian is not that of the score of one density")
+		}
+		net.V = net.input("v", shape)
+		net.VJ, err = graph.VectorJacobian(net.Score, net.V, net.XTilde)
+		return net, err
 	}
 	net.Z = net.input("z", shape)
 	net.Loss = b.node(graph.Loss{Weight: weight}, "loss", net.Score, net.Z, net.Sigma)

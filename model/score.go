@@ -23,7 +23,9 @@ type Score struct {
 	Sigma   kernels.Buf // (N)
 	Level   kernels.Buf // (N) uint32
 	Work    kernels.Buf
-	N, D    int
+	// V and VJ (N, D) are of a Score that was made with its Jacobian: Ops then fill VJ, too, with V^T ds/dx.
+	V, VJ kernels.Buf
+	N, D  int
 	// ByLevel says that the network reads Level and knows no noise between two levels.
 	ByLevel bool
 
@@ -63,20 +65,31 @@ func ScoreFunc(n, d, work int, f func(dst, x []float32, sigma float32)) (*Score,
 // weights are to be loaded with LoadFrom. Its convolutions compute in the given precision. Where the device has too
 // little memory, the error says which batch would fit.
 func NewScore(b kernels.Backend, c Config, precision kernels.Precision, batch, work int) (*Score, error) {
-	s, words, err := newScore(b, c, precision, batch, work)
+	return NewScoreFor(b, c, ScoreOnly, precision, batch, work)
+}
+
+// NewScoreFor is NewScore for an objective: [ScoreOnly], or [Jacobian] for a Score with V and VJ.
+func NewScoreFor(b kernels.Backend, c Config, objective Objective, precision kernels.Precision, batch, work int) (*Score,
+	error) {
+	s, words, err := newScore(b, c, objective, precision, batch, work)
 	if err != nil {
 		return nil, err
 	}
 	if s.Arena, err = b.Alloc(words, s.Ops); err != nil {
 		return nil, WithFittingBatch(err, 0, batch,
-			func(batch int) (int, error) { return ScoreWords(b, c, precision, batch, work) })
+			func(batch int) (int, error) { return scoreWords(b, c, objective, precision, batch, work) })
 	}
 	return s, nil
 }
 
 // ScoreWords returns the memory in four-byte words that [NewScore] takes.
 func ScoreWords(b kernels.Backend, c Config, precision kernels.Precision, batch, work int) (int, error) {
-	s, words, err := newScore(b, c, precision, batch, work)
+	return scoreWords(b, c, ScoreOnly, precision, batch, work)
+}
+
+func scoreWords(b kernels.Backend, c Config, objective Objective, precision kernels.Precision, batch, work int) (int,
+	error) {
+	s, words, err := newScore(b, c, objective, precision, batch, work)
 	if err != nil {
 		return 0, err
 	}
@@ -84,8 +97,9 @@ func ScoreWords(b kernels.Backend, c Config, precision kernels.Precision, batch,
 }
 
 // newScore lays out the memory of a Score and returns its size in words, without taking it.
-func newScore(b kernels.Backend, c Config, precision kernels.Precision, batch, work int) (*Score, int, error) {
-	net, err := Build(c, batch, ScoreOnly, kernels.Weight{})
+func newScore(b kernels.Backend, c Config, objective Objective, precision kernels.Precision, batch, work int) (*Score,
+	int, error) {
+	net, err := Build(c, batch, objective, kernels.Weight{})
 	if err != nil {
 		return nil, 0, err
 	}
@@ -104,11 +118,18 @@ func newScore(b kernels.Backend, c Config, precision kernels.Precision, batch, w
 		words += p.Shape.TotalSize()
 	}
 	s.weights.N = words - s.weights.Off
-	plan, err := graph.NewPlan(gorgonia.Nodes{net.Score}, placed, (words+15)/16*16, precision)
+	outputs := gorgonia.Nodes{net.Score}
+	if objective == Jacobian {
+		outputs = append(outputs, net.VJ)
+	}
+	plan, err := graph.NewPlan(outputs, placed, (words+15)/16*16, precision)
 	if err != nil {
 		return nil, 0, err
 	}
 	s.Ops, s.X, s.S = plan.Ops, plan.Buf(net.XTilde), plan.Buf(net.Score)
+	if objective == Jacobian {
+		s.V, s.VJ = plan.Buf(net.V), plan.Buf(net.VJ)
+	}
 	return s, plan.End, nil
 }
 

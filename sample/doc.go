@@ -23,6 +23,7 @@
 //	schedule.go   its step sizes, and whether they are stable
 //	start.go      where a chain starts
 //	field.go      the score at given points
+//	likelihood.go the log density of data: LogLikelihood
 //
 // Begin with [Anneal], and its example for a whole program; then [Samplers].
 package sample

@@ -10,21 +10,19 @@ import (
 	"sigmaz/model"
 )
 
-// testDevices runs a traced plan on CUDA: the updates are the device's, the score is computed on the host.
-func testDevices(t *testing.T, c *traced) { c.onDevice(t, "cuda", toCUDA(t)) }
-
-// toCUDA returns what moves a score of the host to CUDA.
-func toCUDA(t *testing.T) func(t *testing.T, s *model.Score) {
-	b := kerneltest.OpenCUDA(t)
-	return func(t *testing.T, s *model.Score) {
-		split := hostFuncs{b}
-		a, err := split.Alloc(s.Arena.Words())
-		if err != nil {
-			t.Fatal(err)
-		}
-		s.Backend, s.Arena = split, a
+// devices move a score function to other devices than the CPU: it is computed on the host still, and all else there.
+var devices = map[string]func(t *testing.T, s *model.Score){"cuda": func(t *testing.T, s *model.Score) {
+	b := openDevices["cuda"](t)
+	split := hostFuncs{b}
+	a, err := split.Alloc(s.Arena.Words())
+	if err != nil {
+		t.Fatal(err)
 	}
-}
+	s.Backend, s.Arena = split, a
+}}
+
+// openDevices open devices for networks, but for the CPU.
+var openDevices = map[string]func(t *testing.T) kernels.Backend{"cuda": kerneltest.OpenCUDA}
 
 // hostFuncs is a backend whose programs may have functions in Go: for them the arena goes to the host and back.
 type hostFuncs struct{ kernels.Backend }

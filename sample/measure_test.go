@@ -275,7 +275,7 @@ func TestKnownValues(t *testing.T) {
 		return planOn(Repaint, karrasLevels(n), func(o *Settings) { o.Resample = resample })
 	}
 	ancestral := func(n int) *Plan { return planOn("euler-ancestral", geometric(15, 0.01, n), nil) }
-	onCUDA := toCUDA(t)
+	onCUDA := devices["cuda"]
 	for _, c := range []struct {
 		name      string
 		plan      *Plan
@@ -397,7 +397,7 @@ func TestMeasurements(t *testing.T) {
 	for i, v := range w {
 		mixed[i/8] = append(mixed[i/8], Term{i % 8, float64(v)})
 	}
-	onCUDA := toCUDA(t)
+	onCUDA := devices["cuda"]
 	for _, c := range []struct {
 		name string
 		rows []Terms

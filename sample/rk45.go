@@ -45,10 +45,29 @@ type trial struct {
 	x         []float64 // at the steps' ends
 }
 
-// rungeKutta integrates rows of d values from sigma begin to sigma end. score writes s of every row, each at its own
-// sigma, to dst; x holds the rows and then the result. size is the first step's, 0 for the rule's. It returns -sigma^2 s at the end, and how often score was called.
-func rungeKutta(score func(dst, x, sigma []float64) error, x []float64, d int, begin, end, tol, size float64,
-	each func(nfe int, t trial, last bool) error) (slope []float64, nfe int, err error) {
+// field writes the slopes dx/du of rows x to dst, each at its own sigma.
+type field func(dst, x, sigma []float64) error
+
+// flow is the field of the probability flow ODE. score writes s of every row, each at its own sigma.
+func flow(score field) field {
+	return func(dst, x, sigma []float64) error {
+		if err := score(dst, x, sigma); err != nil {
+			return err
+		}
+		d := len(x) / len(sigma)
+		for i := range dst {
+			s := sigma[i/d]
+			dst[i] *= -s * s
+		}
+		return nil
+	}
+}
+
+// rungeKutta integrates rows of d values in u = ln sigma from sigma begin to sigma end, down or up. x holds the rows and
+// then the result. size is the first step's, 0 for the rule's. It returns the slope at the end, and how often slope was
+// called.
+func rungeKutta(slope field, x []float64, d int, begin, end, tol, size float64,
+	each func(nfe int, t trial, last bool) error) (last []float64, nfe int, err error) {
 	rows := len(x) / d
 	row := func(v []float64, n int) []float64 { return v[n*d : (n+1)*d] }
 	sigma := make([]float64, rows)
@@ -57,14 +76,7 @@ func rungeKutta(score func(dst, x, sigma []float64) error, x []float64, d int, b
 			sigma[n] = math.Exp(u[n])
 		}
 		nfe++
-		if err := score(dst, x, sigma); err != nil {
-			return err
-		}
-		for i := range dst {
-			s := sigma[i/d]
-			dst[i] *= -s * s
-		}
-		return nil
+		return slope(dst, x, sigma)
 	}
 	var k [7][]float64
 	for i := range k {
@@ -72,7 +84,10 @@ func rungeKutta(score func(dst, x, sigma []float64) error, x []float64, d int, b
 	}
 	at, u, h := make([]float64, len(x)), make([]float64, rows), make([]float64, rows)
 	uAt, rejected := make([]float64, rows), make([]bool, rows)
-	to := math.Log(end)
+	to, way := math.Log(end), 1.0 // h is a size: u changes by way h
+	if end < begin {
+		way = -1
+	}
 	for n := range u {
 		u[n] = math.Log(begin)
 	}
@@ -92,9 +107,9 @@ func rungeKutta(score func(dst, x, sigma []float64) error, x []float64, d int, b
 			if d0 >= 1e-5 && d1[n] >= 1e-5 {
 				first[n] = 0.01 * d0 / d1[n]
 			}
-			uAt[n] = u[n] - first[n]
+			uAt[n] = u[n] + way*first[n]
 			for i, v := range row(x, n) {
-				row(at, n)[i] = v - first[n]*row(k[0], n)[i]
+				row(at, n)[i] = v + way*first[n]*row(k[0], n)[i]
 			}
 		}
 		if err := evaluate(k[1], at, uAt); err != nil {
@@ -117,25 +132,25 @@ func rungeKutta(score func(dst, x, sigma []float64) error, x []float64, d int, b
 	for trials := 0; ; trials++ {
 		if trials == maxTrials {
 			return nil, nfe, fmt.Errorf("rk45 is at sigma %.3g after %d steps and comes no further: the score is too rough "+
-				"for the tolerance; raise it, or use another sampler", math.Exp(u[0]), trials)
+				"for the tolerance; raise it", math.Exp(u[0]), trials)
 		}
 		t := trial{u: append([]float64(nil), u...), h: make([]float64, rows), err: make([]float64, rows),
 			accepted: make([]bool, rows), x: make([]float64, len(x))}
 		for n := range u {
-			if u[n]-h[n] < to {
-				h[n] = u[n] - to
+			if way*(u[n]+way*h[n]-to) > 0 {
+				h[n] = way * (to - u[n])
 			}
-			t.h[n] = -h[n]
+			t.h[n] = way * h[n]
 		}
 		for stage := 1; stage < 7; stage++ {
 			for n := range u {
-				uAt[n] = u[n] - rkNodes[stage]*h[n]
+				uAt[n] = u[n] + rkNodes[stage]*t.h[n]
 				for i, v := range row(x, n) {
 					sum := 0.0
 					for j, a := range rkStages[stage][:stage] {
 						sum += a * row(k[j], n)[i]
 					}
-					row(at, n)[i] = v - h[n]*sum
+					row(at, n)[i] = v + t.h[n]*sum
 				}
 			}
 			if err := evaluate(k[stage], at, uAt); err != nil {
@@ -173,8 +188,8 @@ func rungeKutta(score func(dst, x, sigma []float64) error, x []float64, d int, b
 				factor = min(1, factor)
 			}
 			rejected[n] = false
-			u[n] -= h[n]
-			if u[n] <= to+1e-14 { // what rounding leaves
+			u[n] += t.h[n]
+			if way*(u[n]-to) >= -1e-14 { // what rounding leaves
 				u[n] = to
 			}
 			h[n] *= factor
@@ -256,7 +271,7 @@ func (c *Chain) adaptive(each func(Step) error) error {
 	o := &c.plan.Settings
 	begin, end := c.plan.Sigmas[0], c.plan.Sigmas[1]
 	step := Step{Sigma: begin, score: s}
-	slope, nfe, err := rungeKutta(c.evaluate, x, s.D, begin, end, o.Tolerance, 0, func(nfe int, t trial, last bool) error {
+	slope, nfe, err := rungeKutta(flow(c.evaluate), x, s.D, begin, end, o.Tolerance, 0, func(nfe int, t trial, last bool) error {
 		if each == nil || last {
 			return nil
 		}

@@ -26,7 +26,7 @@ func Cases(precisions ...kernels.Precision) []Case {
 		(*list).nearest2, (*list).nearest2Grad, (*list).patches, (*list).patchesGrad, (*list).concat, (*list).split,
 		(*list).addRow, (*list).addRowGrad, (*list).dropout, (*list).embedding, (*list).scaledSum,
 		(*list).add, (*list).affine, (*list).fill, (*list).narrow,
-		(*list).divSigma, (*list).mlpInput,
+		(*list).divSigma, (*list).mlpInput, (*list).mlpInputGrad,
 		(*list).perturb, (*list).loss, (*list).lossGrad, (*list).record, (*list).gradNorm, (*list).adam,
 		(*list).tick,
 		(*list).samplerSigma, (*list).samplerGain, (*list).samplerUpdate,
@@ -757,6 +757,14 @@ func (l *list) mlpInput() {
 		var b builder
 		l.approximate("mlp_input/"+m.String(), &b, kernels.MLPInput{N: m.rows,
 			X: b.normals(m.words()), Sigma: b.positive(m.rows), Y: b.out(m.words() + m.rows), SD: 0.5})
+	}
+}
+
+func (l *list) mlpInputGrad() {
+	for _, m := range matrices {
+		var b builder
+		l.approximate("mlp_input_grad/"+m.String(), &b, kernels.MLPInputGrad{N: m.rows,
+			DY: b.normals(m.words() + m.rows), Sigma: b.positive(m.rows), DX: b.out(m.words()), SD: 0.5})
 	}
 }
 

@@ -24,11 +24,28 @@ func Build(f func() error) error {
 //
 // It fails where Gorgonia merged nodes: the gradient then has fewer sums than it must have.
 func Gradients(loss *gorgonia.Node, wrt gorgonia.Nodes) (gorgonia.Nodes, error) {
-	expected, err := sumsExpected(loss, wrt)
+	return checked(loss, wrt, func() (gorgonia.Nodes, error) { return gorgonia.Grad(loss, wrt...) })
+}
+
+// VectorJacobian adds to the graph the product v^T dy/dx, which has x's shape, for v of y's shape. It fails as
+// [Gradients] does.
+func VectorJacobian(y, v, x *gorgonia.Node) (*gorgonia.Node, error) {
+	products, err := checked(y, gorgonia.Nodes{x}, func() (gorgonia.Nodes, error) {
+		return gorgonia.Backpropagate(gorgonia.Nodes{y}, gorgonia.Nodes{v}, gorgonia.Nodes{x})
+	})
 	if err != nil {
 		return nil, err
 	}
-	grads, err := gorgonia.Grad(loss, wrt...)
+	return products[0], nil
+}
+
+// checked differentiates y and fails where the result has not as many sums as it must have.
+func checked(y *gorgonia.Node, wrt gorgonia.Nodes, differentiate func() (gorgonia.Nodes, error)) (gorgonia.Nodes, error) {
+	expected, err := sumsExpected(y, wrt)
+	if err != nil {
+		return nil, err
+	}
+	grads, err := differentiate()
 	if err != nil {
 		return nil, err
 	}

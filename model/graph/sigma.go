@@ -31,16 +31,15 @@ func (DivSigma) backward(in shapes, w windows) []kernels.Op {
 //
 //	h = [x / sqrt(sigma^2 + SD^2), ln sigma]
 //
-// Nothing upstream is trained, so it has no gradient.
+// Nothing upstream is trained: its gradient by x is for vector-Jacobian products.
 type MLPInput struct {
 	SD float64
 
 	noHidden
-	noBackward
 }
 
 func (l MLPInput) String() string      { return fmt.Sprintf("mlp_input sd=%g", l.SD) }
-func (MLPInput) gradients() []gradient { return []gradient{none, none} }
+func (MLPInput) gradients() []gradient { return []gradient{computed, none} }
 
 func (MLPInput) output(in shapes) (tensor.Shape, error) {
 	return tensor.Shape{in[0][0], in[0][1] + 1}, nil
@@ -48,6 +47,10 @@ func (MLPInput) output(in shapes) (tensor.Shape, error) {
 
 func (l MLPInput) forward(in shapes, w windows) []kernels.Op {
 	return []kernels.Op{kernels.MLPInput{N: in.rows(), Y: w.out, X: w.in[0], Sigma: w.in[1], SD: l.SD}}
+}
+
+func (l MLPInput) backward(in shapes, w windows) []kernels.Op {
+	return []kernels.Op{kernels.MLPInputGrad{N: in.rows(), DX: w.din[0], DY: w.dout, Sigma: w.in[1], SD: l.SD}}
 }
 
 // Embedding is the sines and cosines of the phases of a noise level; its inputs are the level, a number for each row (N),

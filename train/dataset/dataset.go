@@ -30,6 +30,8 @@ type Source struct {
 	Spec string // a specification, as [Spec] describes it; "" means glyphs
 	Seed uint64 // of data that is made
 	Settings
+	// Scaler, unless nil, standardises vectors as other data was, in place of the setting standardize.
+	Scaler *Scaler
 	// Cache is the folder for decoded images. "": the folder sigmaz in the user's cache folder; "none": none is kept.
 	Cache string
 	// Progress, unless nil, is told how many images of how many have been read. While files are still looked for, done

@@ -14,6 +14,7 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"strings"
 
 	"gonum.org/v1/gonum/mat"
 )
@@ -141,4 +142,49 @@ func (s *Scaler) whiten(x []float64, d int) error {
 		copy(x[i:i+d], y.RawVector().Data)
 	}
 	return nil
+}
+
+// suits fails where vectors of d values, with these names or nil, are others than the scaler was made of.
+func (s *Scaler) suits(names []string, d int) error {
+	switch {
+	case d != len(s.Mean):
+		return fmt.Errorf("expected rows of %d values, as the run was trained on, found %d", len(s.Mean), d)
+	case names != nil && s.Columns != nil && !slices.Equal(names, s.Columns):
+		return fmt.Errorf("expected the columns %s, as the run was trained on, found %s", oneLine(strings.Join(s.Columns, ", ")),
+			oneLine(strings.Join(names, ", ")))
+	}
+	return nil
+}
+
+// apply standardises vectors (n, D) in place.
+func (s *Scaler) apply(x []float64) {
+	d := len(s.Mean)
+	for i, v := range x {
+		x[i] = (v - s.Mean[i%d]) / s.SD[i%d]
+	}
+	if s.Root == nil {
+		return
+	}
+	var lu mat.LU
+	lu.Factorize(mat.NewDense(d, d, s.Root))
+	y := mat.NewVecDense(d, nil)
+	for i := 0; i < len(x); i += d {
+		if lu.SolveVecTo(y, false, mat.NewVecDense(d, x[i:i+d])) == nil { // its condition is 1e3 at most, see standardize
+			copy(x[i:i+d], y.RawVector().Data)
+		}
+	}
+}
+
+// LogVolume returns the logarithm of the volume in the data's own units of a unit of volume in standardised ones: what a log
+// density in these exceeds that in the data's own by.
+func (s *Scaler) LogVolume() float64 {
+	sum := 0.0
+	for _, sd := range s.SD {
+		sum += math.Log(sd)
+	}
+	if s.Root != nil {
+		log, _ := mat.LogDet(mat.NewDense(len(s.SD), len(s.SD), s.Root))
+		sum += log
+	}
+	return sum
 }

@@ -70,7 +70,14 @@ func (o *opener) readVectors(in *inputs) (*Set, error) {
 		set.hashes[i] = hashFloats(t.x[i*d : (i+1)*d])
 	}
 	set.Name = fmt.Sprintf("%s: %s, %d rows of %d values", in.title, what, n, d)
-	if o.Standardize != "none" {
+	switch {
+	case o.Scaler != nil:
+		if err := o.Scaler.suits(t.names, d); err != nil {
+			return nil, fmt.Errorf("%s: %w", o.Spec, err)
+		}
+		o.Scaler.apply(t.x)
+		set.Scaler = o.Scaler
+	case o.Standardize != "none":
 		var err error
 		set.Scaler, err = standardize(t.x, d, t.names, o.Standardize == "whiten",
 			func(k int) string { return o.Spec + ": " + t.column(k) })

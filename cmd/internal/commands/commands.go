@@ -14,6 +14,7 @@ import (
 	"sigmaz/cmd/internal/benchcmd"
 	"sigmaz/cmd/internal/cli"
 	"sigmaz/cmd/internal/exportcmd"
+	"sigmaz/cmd/internal/likelihoodcmd"
 	"sigmaz/cmd/internal/samplecmd"
 	"sigmaz/cmd/internal/scorecmd"
 	"sigmaz/cmd/internal/traincmd"
@@ -42,6 +43,7 @@ func table(b versioncmd.Build) []entry {
 		{name: "train", what: "trains a network and leaves it in a run folder", new: traincmd.New},
 		{name: "sample", what: "draws samples from a trained network", new: samplecmd.New},
 		{name: "score", what: "evaluates a network as a function, from NumPy array to NumPy array", new: scorecmd.New},
+		{name: "likelihood", what: "computes how probable data is under a network that is told sigma", new: likelihoodcmd.New},
 		{name: "export", what: "writes a network's weights as a PyTorch state_dict", new: exportcmd.New},
 		{name: "bench", what: "measures how fast a device trains, samples and moves memory", new: benchcmd.New},
 		{name: "version", what: "prints version, commit, Go, build tags and instruction set",

@@ -1,0 +1,347 @@
+// Likelihood: from a run and data to the mean log density.
+
+package likelihoodcmd
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"math"
+	"strings"
+	"time"
+
+	"sigmaz/cmd/internal/cli"
+	"sigmaz/cmd/internal/modelfile"
+	"sigmaz/cmd/internal/preview"
+	"sigmaz/internal/setting"
+	"sigmaz/kernels"
+	"sigmaz/model"
+	"sigmaz/sample"
+	"sigmaz/train"
+	"sigmaz/train/dataset"
+)
+
+// New makes the command.
+func New() *cli.Command { return newOptions().Command }
+
+// options is what the command line sets.
+type options struct {
+	*cli.Command
+	set            sample.LikelihoodSettings
+	split, json    string
+	n              int
+	batch, workers int
+	device         cli.Device
+	file           modelfile.Options
+}
+
+// The parts of a run's own data.
+const (
+	heldOut  = "held-out"
+	training = "train"
+	all      = "all"
+)
+
+func newOptions() *options {
+	o := &options{set: sample.DefaultLikelihood(1), n: 1000}
+	o.set.Probe, o.set.Probes = "", 0
+	parts := []string{heldOut, training, all}
+	o.Command = &cli.Command{
+		Name: "likelihood",
+		About: "Computes how probable data is under a network that is told sigma: the mean log density of the rows, in nats, by " +
+			"the probability flow ODE. It is the density of data with noise sigma_L, the ladder's last. Compare networks of " +
+			"one sigma_L on the same rows.",
+		Args: []cli.Arg{modelfile.Arg, {Name: "DATA", Help: "vectors as the network was trained on: toy:NAME, a table (CSV) or an " +
+			"NPY array; it is read and standardised as the run's own data was"}},
+		Groups: []cli.Group{
+			{Name: "Weights", Flags: o.file.WeightFlags()},
+			{Name: "Rows", Flags: []cli.Flag{
+				{Name: "n", Arg: "N", Unit: "rows", Help: "the first rows to take, at most; 0: all", Value: &o.n},
+				{Name: "split", Arg: "PART", Help: "of the run's own data: " + strings.Join(parts, ", "),
+					Value: cli.Choice{To: &o.split, Words: parts}, Known: parts,
+					Default: "held-out where the run holds rows out, else all"},
+			}},
+			{Name: "Method", Flags: []cli.Flag{
+				{Name: "probe", Arg: "NAME", Help: "the trace of ds/dx: exact, with D products an evaluation, or an estimate from " +
+					"rademacher (random signs) or hadamard (orthogonal ones)",
+					Value: cli.Choice{To: &o.set.Probe, Words: sample.Probes()}, Known: sample.Probes(),
+					Default: "exact up to 64 values, else hadamard"},
+				{Name: "probes", Arg: "N", Help: "probes of each row, for an estimate", Value: &o.set.Probes, Default: "4"},
+				{Name: "tolerance", Arg: "TOL", Help: "of the adaptive Runge-Kutta method, relative and absolute",
+					Value: &o.set.Tolerance},
+				{Name: "seed", Arg: "SEED", Help: "of the probes; row k has the same at any -n and -batch", Value: &o.set.Seed},
+			}},
+			{Name: "Output", Flags: []cli.Flag{
+				{Name: "json", Arg: "FILE", Help: "write the numbers, and those of each row, to this file as well; one that is " +
+					"there is replaced", Value: &o.json},
+			}},
+			o.file.Group(),
+			{Name: "Machine", Flags: append(o.device.Flags("run"),
+				cli.Flag{Name: "batch", Arg: "B", Unit: "rows", Help: "rows that go through the network together", Value: &o.batch,
+					Default: "by their size"},
+				cli.Flag{Name: "workers", Arg: "W", Unit: "goroutines",
+					Help: "worker goroutines on the CPU, which change no result; 0: one a core", Value: &o.workers})},
+		},
+		Examples: []cli.Example{
+			{Line: "likelihood runs/moons-1 toy:moons", What: "the points that the training held out"},
+			{Line: "likelihood runs/iris-1 new.csv -json new.json", What: "rows of another table with the same columns"},
+			{Line: "likelihood runs/moons-1 toy:moons -split train -n 0 -probe rademacher -probes 1",
+				What: "all rows that it was trained on, with one product an evaluation"},
+		},
+		Notes: []string{"Networks that do not see sigma (ncsnv2) or know it only as a level (ncsn) have no likelihood.",
+			"Exit codes: 0 done; 1 failed or interrupted; 2 wrong usage; 130 quit by a second Ctrl-C."},
+		Stopping: cli.Stops,
+		Check:    o.checkFlags,
+		Run:      func(ctx context.Context, s cli.Streams) error { return likelihood(ctx, o, s) },
+	}
+	return o
+}
+
+// checkFlags finds what is wrong as far as that is known without the files.
+func (o *options) checkFlags() error {
+	switch {
+	case o.n < 0:
+		return cli.Usagef("-n is %d: expected a number of rows, or 0 for all", o.n)
+	case o.Given("batch") && o.batch < 1:
+		return cli.Usagef("-batch is %d: expected at least 1 row at a time", o.batch)
+	case o.Given("probes") && o.set.Probe == "":
+		return cli.Usagef("-probes is for estimates: expected -probe rademacher or hadamard beside it")
+	}
+	set := o.set // the number of values is not known yet
+	if set.Probes == 0 && !o.Given("probes") {
+		set.Probes = 1
+	}
+	if err := set.Check(math.MaxInt32); err != nil {
+		return cli.UsageOf(err)
+	}
+	if err := o.file.Check(); err != nil {
+		return err
+	}
+	if err := cli.CheckWorkers(o.workers); err != nil {
+		return err
+	}
+	return o.device.Check(o.Command)
+}
+
+// settle fills in what the command line left open, for rows of d values.
+func (o *options) settle(d int) error {
+	usual := sample.DefaultLikelihood(d)
+	switch {
+	case o.set.Probe == "":
+		o.set.Probe, o.set.Probes = usual.Probe, usual.Probes
+	case o.set.Probe == sample.ExactTrace:
+		o.set.Probes = 1
+	case !o.Given("probes"):
+		o.set.Probes = min(4, max(1, d))
+	}
+	return cli.UsageOf(o.set.Check(d))
+}
+
+// Report is what -json writes.
+type Report struct {
+	Run       string    `json:"run"`
+	Step      uint64    `json:"step"`
+	Weights   string    `json:"weights"`
+	Data      string    `json:"data"`
+	Split     string    `json:"split"`
+	Rows      int       `json:"rows"`
+	Values    int       `json:"values"`
+	Nats      float64   `json:"nats"`
+	OfRows    *float64  `json:"standard_error_rows,omitempty"`
+	OfProbes  *float64  `json:"standard_error_probes,omitempty"`
+	Probe     string    `json:"probe"`
+	Probes    int       `json:"probes"`
+	Seed      uint64    `json:"seed"`
+	NFE       int       `json:"nfe"`
+	Tolerance float64   `json:"tolerance"`
+	SigmaL    float64   `json:"sigma_end"`
+	Sigma1    float64   `json:"sigma_begin"`
+	Device    string    `json:"device"`
+	Seconds   float64   `json:"seconds"`
+	LogP      []float64 `json:"log_p"`
+}
+
+// likelihood does the work of the command.
+func likelihood(ctx context.Context, o *options, s cli.Streams) error {
+	messages, out := s.Messages(o.json), cli.Output{Flag: "-json", Path: o.json}
+	if o.json != "" {
+		if err := out.Check(s, o.Operands...); err != nil {
+			return err
+		}
+	}
+	f, err := modelfile.Open(o.Operands[0], &o.file, o.Command)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	net := f.Config.Network
+	if err := sample.JudgeLikelihood(net, f.Sigmas); err != nil {
+		return fmt.Errorf("%s: %w", f.Path, err)
+	}
+	if f.Config.Scaler != nil {
+		if err := f.Config.Scaler.Check(net.D()); err != nil {
+			return fmt.Errorf("%s: %w", f.Path, err)
+		}
+	}
+	if err := o.settle(net.D()); err != nil {
+		return err
+	}
+	set, split, err := o.open(ctx, f.Config)
+	if err != nil {
+		return err
+	}
+	rows := set.N
+	if o.n > 0 {
+		rows = min(rows, o.n)
+	}
+	x := make([]float32, 0, rows*net.D())
+	for i := range rows {
+		x = append(x, set.Floats(i)...)
+	}
+	b, err := kernels.Open(o.device.GPU, o.device.N, o.workers)
+	if err != nil {
+		return err
+	}
+	defer b.Close()
+	batch := o.batch
+	if batch == 0 {
+		batch = preview.BatchFor(net)
+	}
+	score, err := model.NewScoreFor(b, net, model.Jacobian, kernels.Float32, min(batch, rows*o.set.Probes), 0)
+	if err != nil {
+		return err
+	}
+	if err := score.LoadFrom(f, f.Prefix()); err != nil {
+		return fmt.Errorf("%s: %w", f.Path, err)
+	}
+	start := time.Now()
+	r, err := sample.LogLikelihood(score, f.Sigmas, x, 0, o.set, func(int) error {
+		if ctx.Err() != nil {
+			return errors.New("interrupted")
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	if f.Config.Scaler != nil {
+		for i := range r.LogP {
+			r.LogP[i] -= f.Config.Scaler.LogVolume()
+		}
+	}
+	sum := o.set.Summarize(r.LogP, net.D())
+	report := Report{Run: o.Operands[0], Step: f.Step, Weights: f.Which(), Data: o.Operands[1], Split: split, Rows: rows,
+		Values: net.D(), Nats: sum.Mean, OfRows: number(sum.OfRows), OfProbes: number(sum.OfProbe), Probe: o.set.Probe,
+		Probes: o.set.Probes, Seed: o.set.Seed, NFE: r.NFE, Tolerance: o.set.Tolerance, SigmaL: f.Sigmas.End(),
+		Sigma1: f.Sigmas.Begin(), Device: b.Name(), Seconds: time.Since(start).Seconds(),
+		LogP: sample.RowMeans(r.LogP, o.set.Probes)}
+	if o.json != "" {
+		err := out.Write(s, func(w io.Writer) error {
+			e := json.NewEncoder(w)
+			e.SetIndent("", "  ")
+			return e.Encode(report)
+		})
+		if err != nil {
+			return err
+		}
+	}
+	fmt.Fprintf(messages, "log p %s; %d rows (%s) of %d values, %s, seed %d, NFE %d at tolerance %g\n", report.meanText(), rows, split,
+		net.D(), report.probeText(), report.Seed, report.NFE, report.Tolerance)
+	fmt.Fprintf(messages, "of data with noise sigma_L = %.4g, from N(0, sigma_1^2) with sigma_1 = %.4g; %s, %s%s, on %s, %s\n",
+		report.SigmaL, report.Sigma1, net.Net, f.At(), f.Which(), b.Name(), time.Since(start).Round(time.Millisecond))
+	return nil
+}
+
+// number returns nil for what is not known.
+func number(v float64) *float64 {
+	if math.IsNaN(v) {
+		return nil
+	}
+	return &v
+}
+
+// meanText is "-3.1410 +- 0.0120 nats (standard error over rows; 0.0030 over probes)".
+func (r *Report) meanText() string {
+	text := fmt.Sprintf("%.4f", r.Nats)
+	var errs []string
+	if r.OfRows != nil {
+		text += fmt.Sprintf(" +- %.4f", *r.OfRows)
+		errs = append(errs, "standard error over rows")
+	}
+	if r.OfProbes != nil {
+		errs = append(errs, fmt.Sprintf("%.4f over probes", *r.OfProbes))
+	}
+	text += " nats"
+	if len(errs) > 0 {
+		text += " (" + strings.Join(errs, "; ") + ")"
+	}
+	return text
+}
+
+func (r *Report) probeText() string {
+	switch {
+	case r.Probe == sample.ExactTrace:
+		return "exact trace"
+	case r.Probes == 1:
+		return "1 " + r.Probe + " probe"
+	}
+	return fmt.Sprintf("%d %s probes", r.Probes, r.Probe)
+}
+
+// open opens DATA as the run opened its own, and takes the part of it that is asked for.
+func (o *options) open(ctx context.Context, cfg *train.Config) (set *dataset.Set, split string, err error) {
+	spec := o.Operands[1]
+	source := cfg.Source()
+	own := spec == cfg.Data
+	source.Spec = spec
+	if parsed, err := dataset.ParseSpec(spec); err == nil && parsed.Kind != dataset.Files {
+		source.Settings = dataset.Settings{}
+	} else if !own {
+		if source.Scaler = cfg.Scaler; source.Scaler == nil {
+			source.Standardize = "none"
+		}
+	}
+	set, err = source.Open(ctx)
+	var bad *setting.Error
+	switch {
+	case errors.As(err, &bad):
+		return nil, "", fmt.Errorf("DATA is read as the run's own data was, and %w: give data of the same format", bad)
+	case err != nil:
+		return nil, "", err
+	}
+	d := cfg.Network.D()
+	if set.F32 == nil || set.D() != d {
+		return nil, "", fmt.Errorf("%s: expected vectors of %d values, as the network takes, found %s", cli.Line(spec), d, set.Name)
+	}
+	own = own || set.Sum == cfg.DataSum
+	switch {
+	case !own && o.split != "":
+		return nil, "", cli.Usagef("-split is of the run's own data, %s, and DATA is other: leave it out", cli.Line(cfg.Data))
+	case !own:
+		return set, "all of other data than the run's", nil
+	case set.Sum != cfg.DataSum:
+		return nil, "", fmt.Errorf("%s is not what the run was trained on (checksum %s, expected %s): give a copy under another "+
+			"name to take it as other data", cli.Line(spec), set.Sum, cfg.DataSum)
+	}
+	parts := cfg.HeldOut > 0 && cfg.Split == train.SplitByContent
+	split = o.split
+	if split == "" {
+		if split = all; parts {
+			split = heldOut
+		}
+	}
+	if split == all {
+		return set, "all of the run's data", nil
+	}
+	if !parts {
+		return nil, "", fmt.Errorf("-split is %s, and it is not known which rows the run held out, if any: expected -split all",
+			split)
+	}
+	rest, held := set.Split(cfg.Seed, cfg.HeldOut)
+	if split == training {
+		return rest, "trained on", nil
+	}
+	return held, "held out", nil
+}
