@@ -187,7 +187,7 @@ var groups = []struct {
 			},
 			{
 				Name: "sigma-end", Arg: "SIGMA",
-				Help:  "smallest noise: a number, data (d_min/(2 sqrt D)) or data-literal (d_min)",
+				Help:  "smallest noise: a number, data (d_min/(2 sqrt D), for images from 0.004 to 0.03) or data-literal (d_min)",
 				Known: []string{train.RuleData, train.RuleLiteral},
 				Field: func(c *train.Config) any { return &c.Sigma.End },
 				Unused: func(c *train.Config) string {
