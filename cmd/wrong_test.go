@@ -281,6 +281,7 @@ func TestRightCallsAreNotWrong(t *testing.T) {
 		"score runs/images -input x/images.npy -level 0 -o s.npy":              "s.npy is new",
 		"score -checkpoint runs/images -input x/images.npy -sigma 50 -o s.npy": "s.npy is new",
 		"export runs/images -o a.safetensors":                                  "a.safetensors is new",
+		"sigmas data/tiny-images-idx3-ubyte -yaml noise.yaml":                  "noise.yaml is new",
 		"sample runs/images -n 1 -T 128 -epsilon 9e-5 -images folder":          "folder/00000.png is new",
 	} {
 		all := judge(t, world(t), wrong{args: args, code: 1, offender: "nothing", advice: "nothing"})

@@ -34,7 +34,7 @@ func (c *Config) Resolve(ctx context.Context, events Events, epsilon EpsilonRule
 	if err := c.checkSame(set); err != nil {
 		return nil, err
 	}
-	if err := c.takeSize(&set.Data); err != nil {
+	if err := c.TakeSize(&set.Data); err != nil {
 		return nil, err
 	}
 	splits, train, err := c.split(set, events)
@@ -109,8 +109,8 @@ func (c *Config) settleNetwork() {
 	c.Network.DropUnused()
 }
 
-// takeSize takes the network's size from the data and refuses data that the network cannot take.
-func (c *Config) takeSize(d *kernels.Data) error {
+// TakeSize takes the network's size from the data and refuses data that the network cannot take.
+func (c *Config) TakeSize(d *kernels.Data) error {
 	vectors := d.U8 == nil
 	switch {
 	case vectors && c.Network.TakesImages():
