@@ -81,7 +81,7 @@ func newOptions() *options {
 				{Name: "yaml", Arg: "FILE.yaml", Help: "write the settings for train -config", Value: &o.yaml, Default: "none"},
 				{Name: "json", Arg: "FILE", Help: "write all numbers; images are counted from 0", Value: &o.json, Default: "none"},
 			}},
-			{Name: "Machine", Flags: o.device.Flags("look")},
+			{Name: "Machine", Flags: o.device.Flags("time the network")},
 		},
 		Examples: []cli.Example{
 			{Line: "sigmas data/mnist", What: "the noise for MNIST"},
