@@ -288,6 +288,7 @@ func TestRightCallsAreNotWrong(t *testing.T) {
 		"sample runs/images -denoise-image known/a.png -sigma 1 -npy d.npy":                                                     "d.npy is new",
 		"sample runs/images -n 2 -from known/a.png -level 1 -npy f.npy -T 128 -epsilon 9e-5":                                    "f.npy is new",
 		"sample runs/toy -n 2 -known known/row.csv -csv new.csv":                                                                "new.csv is new",
+		"sigmas data/tiny-images-idx3-ubyte -yaml noise.yaml":                                                                   "noise.yaml is new",
 	} {
 		all := judge(t, world(t), wrong{args: args, code: 1, offender: "nothing", advice: "nothing"})
 		for _, w := range []string{"exit code 0, expected 1", "it is not exactly one line", "does not say", want} {

@@ -18,8 +18,8 @@ import (
 // Technique2C is the overlap of neighbouring levels in the published ladders.
 const Technique2C = 0.567
 
-// overlap returns C for the ratio g and the dimension d. It is written with erfc so that nothing cancels.
-func overlap(g float64, d int) float64 {
+// Overlap returns C for the ratio g and the dimension d. It is written with erfc so that nothing cancels.
+func Overlap(g float64, d int) float64 {
 	a := math.Sqrt(2*float64(d)) * (g - 1)
 	phi := func(x float64) float64 { return 0.5 * math.Erfc(-x/math.Sqrt2) }
 	return phi(a+3*g) - phi(a-3*g)
@@ -31,13 +31,13 @@ func overlap(g float64, d int) float64 {
 func Technique2(begin, end float64, d int) (levels int, g float64, err error) {
 	// The overlap falls with g as long as sqrt(2D) > 3. Where it never falls to C, there is nothing to solve.
 	low, high := 1.0, 16.0
-	if overlap(high, d) > Technique2C {
+	if Overlap(high, d) > Technique2C {
 		return 0, 0, setting.Errorf("levels", "is auto, but in %d dimensions neighbouring levels overlap at every "+
 			"ratio, so Technique 2 has no answer; give a number, such as 20", d)
 	}
 	for range 100 { // halves the interval to the last bit
 		g = (low + high) / 2
-		if overlap(g, d) > Technique2C {
+		if Overlap(g, d) > Technique2C {
 			low = g
 		} else {
 			high = g

@@ -28,12 +28,12 @@ func TestTechnique2(t *testing.T) {
 			t.Errorf("%s: %d levels, ratio %.6f, error %v; expected %d, %.6f", test.name, levels, g, err,
 				test.levels, test.g)
 		}
-		if c := overlap(g, test.d); math.Abs(c-Technique2C) > 1e-9 {
+		if c := Overlap(g, test.d); math.Abs(c-Technique2C) > 1e-9 {
 			t.Errorf("%s: overlap %g at the ratio found, expected %g", test.name, c, Technique2C)
 		}
 	}
 	// The overlap that the published CIFAR-10 ratio implies.
-	if c := overlap(1.037559, 3072); math.Abs(c-0.567) > 5e-4 {
+	if c := Overlap(1.037559, 3072); math.Abs(c-0.567) > 5e-4 {
 		t.Errorf("overlap of CIFAR-10 %g, expected 0.567", c)
 	}
 	if _, _, err := Technique2(4, 0.01, 2); err == nil {

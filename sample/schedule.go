@@ -124,6 +124,28 @@ func SafeSteps(sigmas model.Ladder, T int, eps float64) (moreT int, largerEps fl
 	return moreT, largerEps
 }
 
+// StepsFor returns the T that a budget of nfe evaluations of the score is enough for, with the denoising step: nfe =
+// L T + 1. It is 0 where a step at each level is too much.
+func StepsFor(levels, nfe int) int { return max(0, nfe-1) / levels }
+
+// LeastSteps returns the smallest T that is stable with the step size that Technique 4 gives for it, on a network that
+// does not see sigma. Technique 4 lowers the step size as T grows, and slower than T grows: the margin rises with T. On a
+// ladder so coarse that 1,000 steps a level are not enough it is 0.
+func LeastSteps(sigmas model.Ladder) int {
+	for t := 1; t <= 1000; t++ {
+		if verdict, _ := JudgeStability(false, sigmas, t, Epsilon(sigmas, t)); verdict == Stable {
+			return t
+		}
+	}
+	return 0
+}
+
+// EndVariance returns r of Technique 4 (see [Epsilon]): the variance at the end of a level, in units of sigma_i^2, of a
+// chain on a point mass.
+func EndVariance(sigmas model.Ladder, T int, eps float64) float64 {
+	return 1 + excess(sigmas.Ratio(), T, eps/(sigmas.End()*sigmas.End()))
+}
+
 // StabilityMargin returns T q / (4 (g - 1)), or +Inf for one level. Where it is below 1, samples of a network that
 // does not see sigma (every NCSNv2) run away. The reason: such a network predicts noise of unit size however far x is
 // from the data. With rho = residual / sigma,

@@ -57,6 +57,79 @@ func TestPublishedSchedules(t *testing.T) {
 	}
 }
 
+// The margin of Technique 4's step size by T, on the ladders of 784 and 3,072 values that Technique 2 gives, and the T
+// from which on a chain is stable.
+func TestMarginsByT(t *testing.T) {
+	for _, test := range []struct {
+		begin   float64
+		levels  int
+		margins map[int]float64
+		least   int
+	}{
+		{16.8758, 101, map[int]float64{1: 0.45, 2: 0.83, 3: 1.17, 4: 1.47, 5: 1.73, 6: 1.96, 8: 2.36, 10: 2.70}, 5},
+		{53.4150, 234, map[int]float64{1: 0.47, 2: 0.91, 3: 1.32, 4: 1.70, 5: 2.06, 6: 2.39, 8: 3.00, 10: 3.53}, 4},
+	} {
+		l := ladder(t, test.begin, 0.01, test.levels)
+		for steps, want := range test.margins {
+			if got := StabilityMargin(l, steps, Epsilon(l, steps)); math.Abs(got-want) > 0.0101 {
+				t.Errorf("%d levels, T = %d: margin %.4f, want %.2f", test.levels, steps, got, want)
+			}
+		}
+		if got := LeastSteps(l); got != test.least {
+			t.Errorf("%d levels: T = %d is the least stable one, want %d", test.levels, got, test.least)
+		}
+	}
+	if got := LeastSteps(ladder(t, 50, 0.01, 2)); got != 0 {
+		t.Errorf("two levels: T = %d is said to be stable", got)
+	}
+}
+
+// What budgets of evaluations are enough for: T, q and r by Technique 4, margin and verdict.
+func TestBudgets(t *testing.T) {
+	mnist, cifar := ladder(t, 16.8758, 0.01, 101), ladder(t, 53.4150, 0.01, 234)
+	for _, test := range []struct {
+		ladder    model.Ladder
+		nfe, T    int
+		q, r      float64 // 0: not listed
+		margin    float64
+		stability Stability
+	}{
+		{mnist, 100, 0, 0, 0, 0, 0},
+		{mnist, 102, 1, 0, 0, 0.45, Unstable},
+		{mnist, 250, 2, 0.129, 0, 0.83, Unstable},
+		{mnist, 500, 4, 0.113, 1.098, 1.47, Marginal},
+		{mnist, 506, 5, 0.1066, 0, 1.73, Stable},
+		{mnist, 1000, 9, 0.0869, 1.068, 2.54, Stable},
+		{mnist, 2500, 24, 0.0532, 1.037, 4.14, Stable},
+		{cifar, 100, 0, 0, 0, 0, 0},
+		{cifar, 250, 1, 0.071, 0, 0.47, Unstable},
+		{cifar, 500, 2, 0.069, 0, 0.91, Unstable},
+		{cifar, 1000, 4, 0.0639, 1.059, 1.70, Stable},
+		{cifar, 2500, 10, 0.0530, 1.044, 3.53, Stable},
+	} {
+		got := StepsFor(len(test.ladder), test.nfe)
+		if got != test.T {
+			t.Errorf("%d levels, %d evaluations: T = %d, want %d", len(test.ladder), test.nfe, got, test.T)
+		}
+		if test.T == 0 {
+			continue
+		}
+		eps := Epsilon(test.ladder, got)
+		end := test.ladder.End()
+		verdict, margin := JudgeStability(false, test.ladder, got, eps)
+		if math.Abs(margin-test.margin) > 0.0051 || verdict != test.stability {
+			t.Errorf("%d levels, T = %d: margin %.4f (%v), want %.2f (%v)", len(test.ladder), got, margin, verdict, test.margin,
+				test.stability)
+		}
+		if q := eps / (end * end); test.q > 0 && math.Abs(q-test.q) > 5.1e-4 {
+			t.Errorf("%d levels, T = %d: q = %.5f, want %g", len(test.ladder), got, q, test.q)
+		}
+		if r := EndVariance(test.ladder, got, eps); test.r > 0 && math.Abs(r-test.r) > 5.1e-4 {
+			t.Errorf("%d levels, T = %d: r = %.5f, want %g", len(test.ladder), got, r, test.r)
+		}
+	}
+}
+
 // For T = 1, r = (1-q)^2 g^2 + 2q exactly and its minimum is q = 1 - 1/g^2.
 func TestEpsilonClosedForm(t *testing.T) {
 	for _, g := range []float64{1.0001, 1.03, 1.5, 4, 100} {

@@ -399,10 +399,69 @@ func TestSigmaFromData(t *testing.T) {
 			t.Errorf("unit %g: reported %+v, expected %+v and %v", unit, told, *s.Distances, s.End)
 		}
 		max, min := unit*math.Sqrt(1.04), unit*0.2
-		if math.Abs(s.Begin.Value-max) > 1e-6 || math.Abs(s.End.Value-min/(2*math.Sqrt2)) > 1e-6 ||
+		touch := min / (2 * math.Sqrt2) // 0.07 of the range, more than the bound
+		if math.Abs(s.Begin.Value-max) > 1e-6 || s.End.Value != 0.03*unit || math.Abs(told.Touch-touch) > 1e-6 ||
 			math.Abs(s.Distances.Min-min) > 1e-6 {
-			t.Errorf("unit %g: sigma %v to %v, %+v; expected %g to %g", unit, s.Begin, s.End, s.Distances, max,
-				min/(2*math.Sqrt2))
+			t.Errorf("unit %g: sigma %v to %v, %+v; expected %g to %g", unit, s.Begin, s.End, s.Distances, max, 0.03*unit)
+		}
+	}
+
+	// Of vectors the rule has no bounds, and data-literal is told of.
+	vectors := &dataset.Set{Data: kernels.Data{N: 3, H: 1, W: 1, C: 2, F32: []float32{0, 0, 3, 4, 0, 1}}}
+	s := Sigma{Begin: SigmaEnd{Rule: RuleData}, End: SigmaEnd{Rule: RuleData}}
+	if err := s.takeFromData(t.Context(), nil, vectors, 1); err != nil || math.Abs(s.End.Value-1/(2*math.Sqrt2)) > 1e-12 {
+		t.Errorf("vectors: %+v, %v", s, err)
+	}
+	warned := ""
+	s = Sigma{Begin: SigmaEnd{Rule: RuleData}, End: SigmaEnd{Rule: RuleLiteral}}
+	err := s.takeFromData(t.Context(), func(e Event) {
+		if w, ok := e.(Warning); ok {
+			warned = w.Text
+		}
+	}, set, 1)
+	if err != nil || math.Abs(s.End.Value-0.2) > 1e-12 || !strings.Contains(warned, "1.41 times as long as the distance") {
+		t.Errorf("data-literal: %+v, %q, %v", s, warned, err)
+	}
+}
+
+// A run from before the rule had bounds keeps its sigma_L, and a line says so.
+func TestEarlierSigmaEnd(t *testing.T) {
+	set := &dataset.Set{Data: kernels.Data{N: 2, H: 28, W: 28, C: 1, U8: make([]byte, 2*784)}}
+	said := func(s Sigma) (text string) {
+		s.noteEarlierRule(func(e Event) { text = e.(DataNote).Text }, set, 1)
+		return text
+	}
+	d := &dataset.Distances{Max: 20, Min: 0.0736}
+	_, touch := SigmaEndOf(d.Min, 784, true, 1)
+	if text := said(Sigma{End: SigmaEnd{Value: touch}, Distances: d}); !strings.Contains(text, "stays 0.00131429,") ||
+		!strings.Contains(text, "gives 0.004") {
+		t.Errorf("an old run: %q", text)
+	}
+	for _, s := range []Sigma{{End: SigmaEnd{Value: 0.004}, Distances: d}, {End: SigmaEnd{Value: touch}},
+		{End: SigmaEnd{Value: 0.01}, Distances: &dataset.Distances{Max: 20}}} {
+		if text := said(s); text != "" {
+			t.Errorf("%+v: %q", s, text)
+		}
+	}
+}
+
+// The three data sets of which the distances are known, and the bounds.
+func TestSigmaEndOf(t *testing.T) {
+	for _, test := range []struct {
+		min        float64
+		d          int
+		unit       float64
+		end, touch float64
+	}{
+		{0.8218, 784, 1, 0.01467, 0.01467},   // MNIST
+		{0.0736, 784, 1, 0.004, 0.00131},     // Fashion-MNIST: two images that are nearly the same
+		{2.7506, 3072, 1, 0.02481, 0.02481},  // CIFAR-10
+		{2 * 0.0736, 784, 2, 0.008, 0.00263}, // in [-1, 1]
+		{20, 784, 1, 0.03, 0.35714},
+	} {
+		end, touch := SigmaEndOf(test.min, test.d, true, test.unit)
+		if math.Abs(end-test.end) > 1e-5 || math.Abs(touch-test.touch) > 1e-5 {
+			t.Errorf("%+v: %g, %g", test, end, touch)
 		}
 	}
 }

@@ -73,7 +73,8 @@ type (
 	// PairDistances is what the comparison of all pairs found.
 	PairDistances struct {
 		dataset.Distances
-		End float64 // sigma_L by RuleData, d_min/(2 sqrt D)
+		End   float64 // sigma_L by RuleData
+		Touch float64 // d_min/(2 sqrt D), which End is but for the bounds of [SigmaEndOf]
 	}
 )
 

@@ -34,7 +34,7 @@ func (c *Config) Resolve(ctx context.Context, events Events, epsilon EpsilonRule
 	if err := c.checkSame(set); err != nil {
 		return nil, err
 	}
-	if err := c.takeSize(&set.Data); err != nil {
+	if err := c.TakeSize(&set.Data); err != nil {
 		return nil, err
 	}
 	splits, train, err := c.split(set, events)
@@ -44,14 +44,16 @@ func (c *Config) Resolve(ctx context.Context, events Events, epsilon EpsilonRule
 	if c.Network.NeedsDataSD() && c.Network.DataSD == 0 {
 		c.Network.DataSD = deviation(splits.Train)
 	}
+	unit := 1.0 // of the data as the network sees it
+	if c.Network.Rescaled {
+		unit = 2
+	}
 	if c.Sigma.Begin.Rule != "" || c.Sigma.End.Rule != "" {
-		unit := 1.0 // of the data as the network sees it
-		if c.Network.Rescaled {
-			unit = 2
-		}
 		if err := c.Sigma.takeFromData(ctx, events, train, unit); err != nil {
 			return nil, err
 		}
+	} else {
+		c.Sigma.noteEarlierRule(events, train, unit)
 	}
 	if err := ctx.Err(); err != nil {
 		return nil, err
@@ -107,8 +109,8 @@ func (c *Config) settleNetwork() {
 	c.Network.DropUnused()
 }
 
-// takeSize takes the network's size from the data and refuses data that the network cannot take.
-func (c *Config) takeSize(d *kernels.Data) error {
+// TakeSize takes the network's size from the data and refuses data that the network cannot take.
+func (c *Config) TakeSize(d *kernels.Data) error {
 	vectors := d.U8 == nil
 	switch {
 	case vectors && c.Network.TakesImages():
@@ -224,8 +226,8 @@ func (s *Sigma) takeFromData(ctx context.Context, events Events, set *dataset.Se
 	}
 	dist.Max, dist.Min = unit*dist.Max, unit*dist.Min
 	s.Distances = &dist
-	end := s.Distances.Min / (2 * math.Sqrt(float64(set.D())))
-	events.report(PairDistances{*s.Distances, end})
+	end, touch := SigmaEndOf(s.Distances.Min, set.D(), set.U8 != nil, unit)
+	events.report(PairDistances{*s.Distances, end, touch})
 	if s.Begin.Rule == RuleData {
 		s.Begin = SigmaEnd{Value: s.Distances.Max}
 	}
@@ -234,8 +236,22 @@ func (s *Sigma) takeFromData(ctx context.Context, events Events, set *dataset.Se
 		s.End = SigmaEnd{Value: end}
 	case RuleLiteral:
 		s.End = SigmaEnd{Value: s.Distances.Min}
+		events.report(Warning{fmt.Sprintf("`sigma-end` %s is a distance used as a deviation per value: noise of that deviation is "+
+			"%.3g times as long as the distance, and what samples end in is hidden by it; `sigma-end` %s, or 0.01, is for use",
+			RuleLiteral, math.Sqrt(float64(set.D())), RuleData)})
 	}
 	return nil
+}
+
+// noteEarlierRule says where the sigma_L of a run is that of RuleData from before it had bounds.
+func (s *Sigma) noteEarlierRule(events Events, set *dataset.Set, unit float64) {
+	if s.Distances == nil || s.Distances.Min == 0 {
+		return
+	}
+	if end, touch := SigmaEndOf(s.Distances.Min, set.D(), set.U8 != nil, unit); s.End.Value == touch && end != touch {
+		events.report(DataNote{fmt.Sprintf("sigma    `sigma-end` stays %.6g, as this run was begun; in a new one the rule data "+
+			"gives %.6g", touch, end)})
+	}
 }
 
 // ringSteps is how many steps' losses the device holds before the host has to read them.

@@ -4,6 +4,7 @@ package train
 
 import (
 	"fmt"
+	"math"
 	"strconv"
 	"strings"
 )
@@ -16,14 +17,27 @@ type SigmaEnd struct {
 
 // The rules for an end of the ladder.
 //
-// RuleData is the largest pairwise distance for sigma_1 (Technique 1 of Song and Ermon 2020) and d_min/(2 sqrt D) for
-// sigma_L: noise of standard deviation sigma per value has the length sigma sqrt D, so at that sigma the balls of
-// noise about the two nearest images just touch. RuleLiteral takes d_min itself as sigma_L, a distance between whole
+// RuleData is the largest pairwise distance for sigma_1 (Technique 1 of Song and Ermon 2020) and, within bounds, see
+// [SigmaEndOf], d_min/(2 sqrt D) for sigma_L: noise of standard deviation sigma per value has the length sigma sqrt D,
+// so at that sigma the balls of noise about the two nearest images just touch. RuleLiteral takes d_min itself as sigma_L, a distance between whole
 // images used as a deviation per value: on images it leaves far too much noise, and is there to be compared with.
 const (
 	RuleData    = "data"
 	RuleLiteral = "data-literal"
 )
+
+// SigmaEndOf returns sigma_L by RuleData: touch = d_min/(2 sqrt D), and for images what that is within their bounds. The
+// rule rests on one pair of images, and two that are nearly the same break it: below 0.004, a grey level, noise is finer
+// than the images' own steps, and above 0.03 it can be seen. Images in [0, unit] have unit times these bounds; vectors
+// have none.
+func SigmaEndOf(min float64, d int, images bool, unit float64) (end, touch float64) {
+	const least, most = 0.004, 0.03
+	touch = min / (2 * math.Sqrt(float64(d)))
+	if !images {
+		return touch, touch
+	}
+	return math.Min(math.Max(touch, least*unit), most*unit), touch
+}
 
 // ParseSigmaEnd reads a number or a rule.
 func ParseSigmaEnd(s string) (SigmaEnd, error) {

@@ -7,7 +7,7 @@
 //	|x-y|^2 = |a|^2 + |b|^2 - 2 a.b,   a = x - m,  b = y - m
 //
 // This is off by at most a bound E ([gramError]). Only where it is so large or so small that, give or take E, the
-// pair could beat the largest or the smallest distance so far, is the exact distance computed, and such pairs are
+// pair could reach the largest or the smallest distance so far, is the exact distance computed, and such pairs are
 // few. For images m is rounded to whole bytes: then a and b are integers, and as long as |a||b| <= 2^24 every partial
 // sum of a.b is an integer that float32 holds, so that E is rounding alone.
 
@@ -33,9 +33,18 @@ import (
 type Distances struct {
 	Max        float64 `yaml:"max"`                  // largest
 	Min        float64 `yaml:"min,omitempty"`        // smallest between rows that differ; 0: not looked for
+	Farthest   Pair    `yaml:"-"`                    // the rows with the largest distance
+	Nearest    Pair    `yaml:"-"`                    // those with the smallest
 	Pairs      int64   `yaml:"-"`                    // pairs of distinct rows compared: all of them
 	Duplicates int     `yaml:"duplicates,omitempty"` // rows equal to an earlier row
 }
+
+// Pair is two rows of a data set, I before J. Where several pairs have the same distance, it is the one with the lowest
+// I, and among those the one with the lowest J.
+type Pair struct{ I, J int }
+
+// before tells whether p comes before q.
+func (p Pair) before(q Pair) bool { return p.I < q.I || p.I == q.I && p.J < q.J }
 
 const (
 	// A block of pairs in products is rowBlock rows times columnBlock columns. The columns, half a MiB at 512 values
@@ -68,9 +77,8 @@ func (s *Set) Distances(ctx context.Context, progress func(done, total int64)) (
 	}
 
 	e := extremes{total: d.Pairs, progress: progress}
-	e.min = math.Inf(1)
-	d2 := s.squaredDistance(rows[0], rows[1])
-	e.merge(d2, d2, 0)
+	first := squared{s.squaredDistance(rows[0], rows[1]), Pair{rows[0], rows[1]}}
+	e.far, e.near = first, first
 	if s.D() <= directValues {
 		err = s.compareDirectly(ctx, rows, &e)
 	} else {
@@ -79,7 +87,7 @@ func (s *Set) Distances(ctx context.Context, progress func(done, total int64)) (
 	if err != nil {
 		return Distances{}, err
 	}
-	d.Max, d.Min = math.Sqrt(e.max), math.Sqrt(e.min)
+	d.Max, d.Min, d.Farthest, d.Nearest = math.Sqrt(e.far.d2), math.Sqrt(e.near.d2), e.far.pair, e.near.pair
 	if s.U8 != nil {
 		d.Max, d.Min = d.Max/255, d.Min/255
 	}
@@ -146,25 +154,54 @@ func (s *Set) Diameter(ctx context.Context) (_ float64, err error) {
 	return best, nil
 }
 
+// squared is a squared distance and the pair that has it.
+type squared struct {
+	d2   float64
+	pair Pair
+}
+
 // extremes are the largest and the smallest squared distance that all workers have found so far, and how many pairs
 // are done.
 type extremes struct {
 	mu          sync.Mutex
-	max, min    float64
+	far, near   squared
 	done, total int64
 	progress    func(done, total int64)
 }
 
-// merge adds the extremes of one worker, over n more pairs, and returns those of all workers.
-func (e *extremes) merge(max2, min2 float64, n int64) (float64, float64) {
+// found is the extremes as one worker knows them.
+type found struct{ far, near squared }
+
+// add looks at one more pair. Of equal ones the first pair counts, so that the result does not depend on the order in
+// which the workers find them.
+func (f *found) add(s squared) {
+	if s.d2 > f.far.d2 || s.d2 == f.far.d2 && s.pair.before(f.far.pair) {
+		f.far = s
+	}
+	if s.d2 < f.near.d2 || s.d2 == f.near.d2 && s.pair.before(f.near.pair) {
+		f.near = s
+	}
+}
+
+// begin returns the extremes of all workers, from which one goes on.
+func (e *extremes) begin() found {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	e.max, e.min = max(e.max, max2), min(e.min, min2)
+	return found{e.far, e.near}
+}
+
+// merge adds what one worker has found in n more pairs.
+func (e *extremes) merge(f found, n int64) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	all := found{e.far, e.near}
+	all.add(f.far)
+	all.add(f.near)
+	e.far, e.near = all.far, all.near
 	e.done += n
-	if n > 0 && e.progress != nil {
+	if e.progress != nil {
 		e.progress(e.done, e.total)
 	}
-	return e.max, e.min
 }
 
 // listDistinct returns the rows that equal no row before them. For vectors 0 and -0 are equal.
@@ -266,13 +303,14 @@ func (s *Set) compareDirectly(ctx context.Context, rows []int, e *extremes) erro
 		block := blocks - 1 - task // those with the most pairs first, so that the workers end together
 		i0, i1 := block*directBlock, min(len(rows), (block+1)*directBlock)
 		for j0 := 0; j0 < i1 && ctx.Err() == nil; j0 += directBlock {
-			hi, lo := e.merge(0, math.Inf(1), 0)
+			f := e.begin()
+			hi, lo := f.far.d2, f.near.d2
 			count := int64(0)
 			for i := i0; i < i1; i++ {
 				a := x[i*d : (i+1)*d]
 				j1 := min(i, j0+directBlock)
 				count += int64(j1 - j0)
-				for b := x[j0*d : j1*d]; len(b) >= d; b = b[d:] {
+				for j, b := j0, x[j0*d:j1*d]; len(b) >= d; j, b = j+1, b[d:] {
 					sum := 0.0
 					if d == 2 { // the toys: a loop would take three times as long
 						t0, t1 := a[0]-b[0], a[1]-b[1]
@@ -283,15 +321,13 @@ func (s *Set) compareDirectly(ctx context.Context, rows []int, e *extremes) erro
 							sum += float64(t * t)
 						}
 					}
-					if sum > hi {
-						hi = sum
-					}
-					if sum < lo {
-						lo = sum
+					if sum >= hi || sum <= lo {
+						f.add(squared{sum, Pair{rows[j], rows[i]}})
+						hi, lo = f.far.d2, f.near.d2
 					}
 				}
 			}
-			e.merge(hi, lo, count)
+			e.merge(f, count)
 		}
 	})
 }
@@ -356,15 +392,15 @@ func (w *gramWorker) compareColumns(ctx context.Context, s *Set, c *centre, rows
 		a := held.part(i0, i1)
 		w.packed.MatMulT(w.gram[:(i1-i0)*n], n, a.x, a.stride, i1-i0)
 
-		hi, lo := e.merge(0, math.Inf(1), 0)
+		f := e.begin()
 		slack := gramError(d, a.norm(), normB, c.whole)
 		count := int64(0)
 		for i := i0; i < i1; i++ {
 			// |a-b|^2 = |a|^2 + 2 (h - a.b) with h = |b|^2/2. A pair is computed exactly if h - a.b is not between
 			// the two.
 			bounds := func() (above, below float32) {
-				above = float32((hi*unit - slack - a.squares[i-i0]) / 2)
-				below = float32((lo*unit + slack - a.squares[i-i0]) / 2)
+				above = float32((f.far.d2*unit - slack - a.squares[i-i0]) / 2)
+				below = float32((f.near.d2*unit + slack - a.squares[i-i0]) / 2)
 				return above, below
 			}
 			above, below := bounds()
@@ -376,14 +412,11 @@ func (w *gramWorker) compareColumns(ctx context.Context, s *Set, c *centre, rows
 				if j == len(g) {
 					break
 				}
-				d2 := s.squaredDistance(rows[i], rows[j0+j])
-				if d2 > hi || d2 < lo {
-					hi, lo = max(hi, d2), min(lo, d2)
-					above, below = bounds()
-				}
+				f.add(squared{s.squaredDistance(rows[i], rows[j0+j]), Pair{rows[j0+j], rows[i]}})
+				above, below = bounds()
 			}
 		}
-		e.merge(hi, lo, count)
+		e.merge(f, count)
 	}
 }
 

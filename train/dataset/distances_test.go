@@ -18,7 +18,8 @@ import (
 // bruteForce is Distances as its contract says it, in integers or float64.
 func bruteForce(s *Set) Distances {
 	d := s.D()
-	out := Distances{Min: math.Inf(1)}
+	var out Distances
+	far, near := 0.0, math.Inf(1) // squared
 	value := func(i, k int) float64 {
 		if s.U8 != nil {
 			return float64(s.U8[i*d+k])
@@ -41,12 +42,20 @@ func bruteForce(s *Set) Distances {
 				duplicate = true
 				continue
 			}
-			out.Max, out.Min = max(out.Max, math.Sqrt(sum)/unit), min(out.Min, math.Sqrt(sum)/unit)
+			// Of equal distances, the pair with the lowest first row, then with the lowest second one.
+			pair := Pair{j, i}
+			if sum > far || sum == far && pair.before(out.Farthest) {
+				far, out.Farthest = sum, pair
+			}
+			if sum < near || sum == near && pair.before(out.Nearest) {
+				near, out.Nearest = sum, pair
+			}
 		}
 		if duplicate {
 			out.Duplicates++
 		}
 	}
+	out.Max, out.Min = math.Sqrt(far)/unit, math.Sqrt(near)/unit
 	m := int64(s.N - out.Duplicates)
 	out.Pairs = m * (m - 1) / 2
 	return out

@@ -17,6 +17,7 @@ import (
 	"sigmaz/cmd/internal/likelihoodcmd"
 	"sigmaz/cmd/internal/samplecmd"
 	"sigmaz/cmd/internal/scorecmd"
+	"sigmaz/cmd/internal/sigmascmd"
 	"sigmaz/cmd/internal/traincmd"
 	"sigmaz/cmd/internal/versioncmd"
 	"sigmaz/internal/nearest"
@@ -40,6 +41,7 @@ type entry struct {
 // table lists all commands.
 func table(b versioncmd.Build) []entry {
 	return []entry{
+		{name: "sigmas", what: "chooses the noise of a training from its data", new: sigmascmd.New},
 		{name: "train", what: "trains a network and leaves it in a run folder", new: traincmd.New},
 		{name: "sample", what: "draws samples from a trained network", new: samplecmd.New},
 		{name: "score", what: "evaluates a network as a function, from NumPy array to NumPy array", new: scorecmd.New},

@@ -85,7 +85,8 @@ func TestPlainData(t *testing.T) {
 	d.Event(train.Compared{Done: 1, Total: 1770, Left: time.Second}) // not long enough
 	d.pairs = time.Now().Add(-2 * pairsTime)
 	d.Event(train.Compared{Done: 177, Total: 1770, Left: time.Minute})
-	d.Event(train.PairDistances{Distances: dataset.Distances{Max: 14.9, Min: 0.25, Duplicates: 2}, End: 0.0125})
+	d.Event(train.PairDistances{Distances: dataset.Distances{Max: 14.9, Min: 0.25, Duplicates: 2}, End: 0.0125, Touch: 0.0125})
+	d.Event(train.PairDistances{Distances: dataset.Distances{Max: 14.9, Min: 0.25, Duplicates: 2}, End: 0.004, Touch: 0.001})
 	d.Event(train.Diameter{Max: 7.5, N: 60})
 	d.Event(train.Warning{Text: "take `net` mlp"})
 	d.Event(train.StartedFrom{Path: "a.pth", Kind: "PyTorch checkpoint", Step: 7, Stepped: true,
@@ -102,6 +103,9 @@ sigma    distances between all pairs of 60 ...
          10 % of the pairs, 1m00s left
          sigma-begin data = 14.9: d_max, the largest distance between two of them
          sigma-end data = 0.0125: d_min/(2 sqrt D), where noise about the two nearest (d_min = 0.25, over distinct ones; 2 duplicates) just touches
+         sigma-end data-literal = 0.25: d_min itself, a distance used as a deviation per value
+         sigma-begin data = 14.9: d_max, the largest distance between two of them
+         sigma-end data = 0.004: d_min/(2 sqrt D), where noise about the two nearest (d_min = 0.25, over distinct ones; 2 duplicates) just touches; that is 0.001, kept within 0.004 and 0.03 of the images' range
          sigma-end data-literal = 0.25: d_min itself, a distance used as a deviation per value
 sigma    sigma-begin data = 7.5: d_max, the largest distance between two of 60
 warning  take -net mlp

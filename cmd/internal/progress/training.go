@@ -52,8 +52,12 @@ func (d *Display) Event(event train.Event) {
 		d.line("sigma    sigma-begin data = %.6g: d_max, the largest distance between two of %d", e.Max, e.N)
 	case train.PairDistances:
 		d.line("         sigma-begin data = %.6g: d_max, the largest distance between two of them", e.Max)
+		bounded := ""
+		if e.End != e.Touch {
+			bounded = fmt.Sprintf("; that is %.4g, kept within 0.004 and 0.03 of the images' range", e.Touch)
+		}
 		d.line("         sigma-end data = %.6g: d_min/(2 sqrt D), where noise about the two nearest (d_min = "+
-			"%.6g, over distinct ones; %d duplicates) just touches", e.End, e.Min, e.Duplicates)
+			"%.6g, over distinct ones; %d duplicates) just touches%s", e.End, e.Min, e.Duplicates, bounded)
 		d.line("         sigma-end data-literal = %.6g: d_min itself, a distance used as a deviation per value", e.Min)
 
 	case train.DataOnHost:

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -188,7 +189,7 @@ var groups = []struct {
 			},
 			{
 				Name: "sigma-end", Arg: "SIGMA",
-				Help:  "smallest noise: a number, data (d_min/(2 sqrt D)) or data-literal (d_min)",
+				Help:  "smallest noise: a number, data (d_min/(2 sqrt D), for images from 0.004 to 0.03) or data-literal (d_min)",
 				Known: []string{train.RuleData, train.RuleLiteral},
 				Field: func(c *train.Config) any { return &c.Sigma.End },
 				Unused: func(c *train.Config) string {
@@ -402,6 +403,36 @@ var groups = []struct {
 			},
 		},
 	},
+}
+
+// reading are the settings of how data is read or made, those of another command that reads what train does.
+var reading = []string{"crop", "size", "channels", "white", "damaged", "layout", "columns", "header", "standardize", "cache", "seed"}
+
+// ReadingFlags makes the flags by which train reads data. They set c.
+func ReadingFlags(c *train.Config) (flags []cli.Flag) {
+	for s := range settings() {
+		if slices.Contains(reading, s.Name) {
+			known := s.Known
+			if w, ok := s.Field(c).(word); ok {
+				known = w.all()
+			}
+			flags = append(flags, cli.Flag{Name: s.Name, Arg: s.Arg, Unit: s.Unit, Help: s.Help, Value: s.Field(c), Default: s.Default,
+				Known: known})
+		}
+	}
+	return flags
+}
+
+// CopyReading sets in c what was given by [ReadingFlags], which from has.
+func CopyReading(c, from *train.Config, given func(name string) bool) error {
+	for s := range settings() {
+		if slices.Contains(reading, s.Name) && given(s.Name) {
+			if err := cli.Set(s.Field(c), cli.Text(s.Field(from))); err != nil {
+				return cli.Usagef("-%s %v", s.Name, err)
+			}
+		}
+	}
+	return nil
 }
 
 // imagesOnly makes the reason for a setting that networks for images use alone.
