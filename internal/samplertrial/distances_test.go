@@ -131,15 +131,24 @@ func noisyImages(n int, sigma float64) picture.Images {
 	return m
 }
 
+// Both estimators find noise that is known, the one by pixels that should be black, the other between the edges.
 func TestNoise(t *testing.T) {
-	near(t, "the noise of a clean image", noise(noisyImages(1, 0), 0), 0, 0)
+	square := noisyImages(3, 0)
+	blocks := &reference{}
+	near(t, "the noise of a clean image", blocks.noise(square, 0), 0, 0)
+	still := newReference(matrix(picture.Images{N: 2, H: 28, W: 28, C: 1, Pix: append(square.Pix[:784:784], make([]float32, 784)...)}))
+	if want := 784 - 11*11; len(still.still) != want {
+		t.Fatalf("%d values are the same in all images, expected %d", len(still.still), want)
+	}
 	for _, sigma := range []float64{0.01, 0.05, 0.3} {
 		m := noisyImages(60, sigma)
-		mean := 0.0
-		for n := range m.N {
-			mean += noise(m, n) / float64(m.N)
+		for name, r := range map[string]*reference{"between edges": blocks, "where it should be black": still} {
+			mean := 0.0
+			for n := range m.N {
+				mean += r.noise(m, n) / float64(m.N)
+			}
+			near(t, "the noise "+name, mean, sigma, 0.04*sigma)
 		}
-		near(t, "the mean noise", mean, sigma, 0.04*sigma)
 	}
 }
 
@@ -151,7 +160,7 @@ func TestJackknife(t *testing.T) {
 	var group [groups]float64
 	for i := range x {
 		x[i] = random.NormFloat64()
-		group[i%groups] += x[i] / (n / groups)
+		group[i*groups/n] += x[i] / (n / groups)
 	}
 	mean := func(use func(int) bool) float64 {
 		sum, count := 0.0, 0.0
