@@ -10,17 +10,18 @@ import (
 	"sigmaz/model"
 )
 
-// testDevices runs a traced plan on CUDA: the updates are the device's, the score is computed on the host.
-func testDevices(t *testing.T, c *traced) {
+// onDevices runs a test on the CPU and on CUDA, where the updates are the device's and the score is computed on the host.
+func onDevices(t *testing.T, run func(t *testing.T, on device)) {
+	run(t, cpu)
 	b := kerneltest.OpenCUDA(t)
-	c.onDevice(t, "cuda", func(t *testing.T, s *model.Score) {
+	run(t, device{"cuda", func(t *testing.T, s *model.Score) {
 		split := hostFuncs{b}
 		a, err := split.Alloc(s.Arena.Words())
 		if err != nil {
 			t.Fatal(err)
 		}
 		s.Backend, s.Arena = split, a
-	})
+	}})
 }
 
 // hostFuncs is a backend whose programs may have functions in Go: for them the arena goes to the host and back.

@@ -4,5 +4,5 @@ package sample
 
 import "testing"
 
-// testDevices has no further device here.
-func testDevices(*testing.T, *traced) {}
+// onDevices runs a test on the CPU.
+func onDevices(t *testing.T, run func(t *testing.T, on device)) { run(t, cpu) }

@@ -78,12 +78,21 @@ func (c *traced) check(t *testing.T) {
 	if c.run == 0 {
 		return
 	}
-	c.onDevice(t, "cpu", nil)
-	testDevices(t, c)
+	onDevices(t, c.onDevice)
 }
 
-// onDevice runs the plan on a backend, nil for the CPU, first as a whole, then each step from the trace's x.
-func (c *traced) onDevice(t *testing.T, name string, move func(t *testing.T, s *model.Score)) {
+// device is where a plan runs, with its score in Go.
+type device struct {
+	name string
+	// move takes a score of [model.ScoreFunc] there.
+	move func(t *testing.T, s *model.Score)
+}
+
+// cpu is where model.ScoreFunc makes scores.
+var cpu = device{"cpu", func(*testing.T, *model.Score) {}}
+
+// onDevice runs the plan on a device, first as a whole, then each step from the trace's x.
+func (c *traced) onDevice(t *testing.T, on device) {
 	n := len(c.x0) / c.d
 	draws := 0
 	for k := range c.plan.steps {
@@ -99,9 +108,7 @@ func (c *traced) onDevice(t *testing.T, name string, move func(t *testing.T, s *
 	if err != nil {
 		t.Fatal(err)
 	}
-	if move != nil {
-		move(t, s)
-	}
+	on.move(t, s)
 	z := noise{given: given}
 	if c.plan.norms != expectedNorm && c.plan.gains() {
 		z.gain = c.gainOp(s)
@@ -132,7 +139,7 @@ func (c *traced) onDevice(t *testing.T, name string, move func(t *testing.T, s *
 		}
 		d := apart(t, model.Ladder(got).Float64s(), want)
 		if bound := c.run; !(d <= bound) {
-			t.Errorf("%s: step %d of the run is off by %.3g, allowed %.3g", name, st.K, d, bound)
+			t.Errorf("%s: step %d of the run is off by %.3g, allowed %.3g", on.name, st.K, d, bound)
 		}
 		worst = max(worst, d)
 		return nil
@@ -140,9 +147,9 @@ func (c *traced) onDevice(t *testing.T, name string, move func(t *testing.T, s *
 		t.Fatal(err)
 	}
 	if d := apart(t, model.Ladder(readX(t, s)).Float64s(), c.result); !(d <= c.run) {
-		t.Errorf("%s: the result is off by %.3g, allowed %.3g", name, d, c.run)
+		t.Errorf("%s: the result is off by %.3g, allowed %.3g", on.name, d, c.run)
 	}
-	t.Logf("%s: worst of a run %.2g", name, worst)
+	t.Logf("%s: worst of a run %.2g", on.name, worst)
 
 	worst = 0 // now every step begins where the trace does: errors do not add up
 	start(c.x0)
@@ -159,7 +166,7 @@ func (c *traced) onDevice(t *testing.T, name string, move func(t *testing.T, s *
 		}
 		d := apart(t, model.Ladder(got).Float64s(), want)
 		if !(d <= c.step) {
-			t.Errorf("%s: step %d is off by %.3g, allowed %.3g", name, st.K, d, c.step)
+			t.Errorf("%s: step %d is off by %.3g, allowed %.3g", on.name, st.K, d, c.step)
 		}
 		worst = max(worst, d)
 		start(want)
@@ -167,7 +174,7 @@ func (c *traced) onDevice(t *testing.T, name string, move func(t *testing.T, s *
 	}); err != nil {
 		t.Fatal(err)
 	}
-	t.Logf("%s: worst of a step %.2g", name, worst)
+	t.Logf("%s: worst of a step %.2g", on.name, worst)
 }
 
 // gainOp computes gains by norms that a sampler here does not use.
@@ -471,20 +478,23 @@ func (f *oracles) rk45(t *testing.T, name string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := scoreFunc(t, rows, d, 0, field64(f.mix.score).float32s())
-	if err := s.Arena.Write(s.X, float32s(f.Tensors["x0"].Data)); err != nil {
-		t.Fatal(err)
-	}
-	c, err := NewChain(s, p, model.Ladder{float32(begin), float32(end)}, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := c.Run(0, nil); err != nil {
-		t.Fatal(err)
-	}
-	if e := apart(t, model.Ladder(readX(t, s)).Float64s(), f.Tensors[name+".result"].Data); !(e <= 10*tol) {
-		t.Errorf("the result on the device is off by %g", e)
-	}
+	onDevices(t, func(t *testing.T, on device) {
+		s := scoreFunc(t, rows, d, 0, field64(f.mix.score).float32s())
+		on.move(t, s)
+		if err := s.Arena.Write(s.X, float32s(f.Tensors["x0"].Data)); err != nil {
+			t.Fatal(err)
+		}
+		c, err := NewChain(s, p, model.Ladder{float32(begin), float32(end)}, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := c.Run(0, nil); err != nil {
+			t.Fatal(err)
+		}
+		if e := apart(t, model.Ladder(readX(t, s)).Float64s(), f.Tensors[name+".result"].Data); !(e <= 10*tol) {
+			t.Errorf("%s: the result is off by %g", on.name, e)
+		}
+	})
 }
 
 // traces is a file of traces of score_sde, float32, or of the formulas of Karras et al. 2022, float64.
