@@ -154,6 +154,8 @@ func (o *options) checkFlags() error {
 		return bad("batch", o.batch, "at least 1 sample at a time")
 	case o.Given("o") && o.out != cli.Stdout && !strings.EqualFold(filepath.Ext(o.out), ".png"):
 		return bad("o", o.out, "a file name that ends in .png, or - for standard output")
+	case o.Given("gif") && o.gif != cli.Stdout && !strings.EqualFold(filepath.Ext(o.gif), ".gif"):
+		return bad("gif", o.gif, "a file name that ends in .gif, or - for standard output")
 	case o.images == cli.Stdout:
 		return bad("images", o.images, "a folder: one stream holds no folder")
 	}
@@ -404,7 +406,7 @@ func draw(ctx context.Context, o *options, streams cli.Streams) error {
 	}
 	interrupted := err != nil
 	took := time.Since(start)
-	fmt.Fprintf(stdout, "%s in %s, %.3g evaluations a second", count(drawn, "sample"), took.Round(10*time.Millisecond),
+	fmt.Fprintf(stdout, "%s in %s, %.3g evaluations a second", cli.Count(drawn, "sample"), took.Round(10*time.Millisecond),
 		float64(done*batch)/took.Seconds())
 	if j.plan.Adaptive() {
 		fmt.Fprintf(stdout, ", up to %d a sample", most)
@@ -414,17 +416,9 @@ func draw(ctx context.Context, o *options, streams cli.Streams) error {
 		return err
 	}
 	if interrupted {
-		return fmt.Errorf("interrupted: %s finished and written, %d missing", count(drawn, "sample"), j.n-drawn)
+		return fmt.Errorf("interrupted: %s finished and written, %d missing", cli.Count(drawn, "sample"), j.n-drawn)
 	}
 	return nil
-}
-
-// count writes a number with its noun: "1 sample", "2 samples".
-func count(n int, what string) string {
-	if n != 1 {
-		what += "s"
-	}
-	return fmt.Sprintf("%d %s", n, what)
 }
 
 // gridMax is how many images the picture shows at most: more cannot be looked at in one.
@@ -462,13 +456,13 @@ func (j *job) write(s *preview.Sampler, x []float32, film *film, stdout, stderr 
 		if err := put(j.csv, func(w io.Writer) error { return j.table(w, x) }); err != nil {
 			return err
 		}
-		say(j.csv, fmt.Sprintf("a table of %d rows and %d columns%s", n, net.D(), j.units()))
+		say(j.csv, fmt.Sprintf("a table of %s and %s%s", cli.Count(n, "row"), cli.Count(net.D(), "column"), j.units()))
 	}
 	if j.images != "" {
 		if err := picture.WriteImages(j.images, preview.Images(net, x), 0); err != nil {
 			return err
 		}
-		say(j.images, fmt.Sprintf("%d images%s", n, channels))
+		say(j.images, cli.Count(n, "image")+channels)
 	}
 	var data []float32
 	if j.vectors() {

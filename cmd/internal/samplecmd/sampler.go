@@ -117,6 +117,10 @@ func (j *job) settleSampler() error {
 	}
 	var err error
 	if j.plan, err = sample.NewPlan(set, j.sigmas); err != nil {
+		var bad *setting.Error
+		if errors.As(err, &bad) && bad.Key == "nfe" {
+			return cli.UsageOf(err)
+		}
 		return flagged(err)
 	}
 	if j.stays, j.unfit = sample.Judge(net, j.plan, j.sigmas); j.unfit != nil && !o.anyway {
@@ -145,11 +149,11 @@ func (j *job) says() string {
 			denoise = " + 1"
 		}
 		return fmt.Sprintf("%s at %s x T %d%s = %d evaluations of the network each, %d in all; %s, epsilon %.3g, seed %d",
-			count(j.n, "sample"), count(len(j.sigmas), "level"), o.T, denoise, nfe, int64(nfe)*int64(j.n), sigmas, o.Epsilon, j.seed)
+			cli.Count(j.n, "sample"), cli.Count(len(j.sigmas), "level"), o.T, denoise, nfe, int64(nfe)*int64(j.n), sigmas, o.Epsilon, j.seed)
 	case j.plan.Adaptive():
-		return fmt.Sprintf("%s by %s; %s, seed %d", count(j.n, "sample"), j.plan, sigmas, j.seed)
+		return fmt.Sprintf("%s by %s; %s, seed %d", cli.Count(j.n, "sample"), j.plan, sigmas, j.seed)
 	}
-	return fmt.Sprintf("%s by %s = %d evaluations of the network each, %d in all; %s, seed %d", count(j.n, "sample"), j.plan,
+	return fmt.Sprintf("%s by %s = %d evaluations of the network each, %d in all; %s, seed %d", cli.Count(j.n, "sample"), j.plan,
 		nfe, int64(nfe)*int64(j.n), sigmas, j.seed)
 }
 
