@@ -373,6 +373,25 @@ func TestDefaultSampler(t *testing.T) {
 	}
 }
 
+// Large images on networks that do not see sigma have a larger eta; what sees sigma keeps its own.
+func TestDefaultsFor(t *testing.T) {
+	small := model.Config{Net: "ncsnv2", Height: 28, Width: 28, Channels: 1, NGF: 8}
+	large := model.Config{Net: "ncsnv2", Height: 32, Width: 32, Channels: 3, NGF: 8}
+	points := model.Config{Net: "mlp", Height: 1, Width: 1, Channels: 3072, Hidden: 8, DataSD: 1}
+	for _, c := range []struct {
+		cfg     model.Config
+		sampler string
+		eta     float64
+	}{{small, Recommended, 3}, {large, Recommended, 6}, {large, "consistent", 2}, {points, Recommended, 1}} {
+		if got := DefaultsFor(c.sampler, c.cfg).Eta; got != c.eta {
+			t.Errorf("%s of %d values by %s has eta %g, expected %g", c.cfg.Net, c.cfg.D(), c.sampler, got, c.eta)
+		}
+	}
+	if stays, err := judged(t, large, ladder(t, 50, 0.01, 232), Recommended, func(o *Settings) { o.Eta = manyValuesEta }); err != nil {
+		t.Errorf("%g stays: %v", stays, err)
+	}
+}
+
 // chainOf runs a sampler on images first to first+n-1 of 5 values, from N(0, 9).
 func chainOf(t *testing.T, sampler string, first, n, workers int, each func(Step) error) ([]float32, error) {
 	t.Helper()

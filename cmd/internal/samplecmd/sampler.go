@@ -103,7 +103,7 @@ func (j *job) settleSampler() error {
 		}
 		j.chosen = o.set.Sampler != sample.Langevin
 	}
-	set := sample.Defaults(o.set.Sampler, net.SeesSigma())
+	set := sample.DefaultsFor(o.set.Sampler, net)
 	if set.Sampler == sample.Langevin {
 		set.T, set.Epsilon, set.Denoise = run.T, run.Epsilon, run.Denoise
 		if o.Given("T") && o.set.T != run.T {
