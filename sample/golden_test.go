@@ -78,14 +78,30 @@ func (c *traced) check(t *testing.T) {
 	if c.run == 0 {
 		return
 	}
-	c.onDevice(t, "cpu", nil)
+	onDevices(t, c.onDevice)
+}
+
+// device is where a plan runs, with its score in Go.
+type device struct {
+	name string
+	// move takes a score of [model.ScoreFunc] there.
+	move func(t *testing.T, s *model.Score)
+}
+
+// cpu is where model.ScoreFunc makes scores.
+var cpu = device{"cpu", func(*testing.T, *model.Score) {}}
+
+// onDevices runs a test on the CPU and on other devices, where the updates are the device's and the score is computed on
+// the host.
+func onDevices(t *testing.T, run func(t *testing.T, on device)) {
+	run(t, cpu)
 	for name, move := range devices {
-		c.onDevice(t, name, move)
+		run(t, device{name, move})
 	}
 }
 
-// onDevice runs the plan on a backend, nil for the CPU, first as a whole, then each step from the trace's x.
-func (c *traced) onDevice(t *testing.T, name string, move func(t *testing.T, s *model.Score)) {
+// onDevice runs the plan on a device, first as a whole, then each step from the trace's x.
+func (c *traced) onDevice(t *testing.T, on device) {
 	n := len(c.x0) / c.d
 	draws := 0
 	for k := range c.plan.steps {
@@ -101,9 +117,7 @@ func (c *traced) onDevice(t *testing.T, name string, move func(t *testing.T, s *
 	if err != nil {
 		t.Fatal(err)
 	}
-	if move != nil {
-		move(t, s)
-	}
+	on.move(t, s)
 	z := noise{given: given}
 	if c.plan.norms != expectedNorm && c.plan.gains() {
 		z.gain = c.gainOp(s)
@@ -134,7 +148,7 @@ func (c *traced) onDevice(t *testing.T, name string, move func(t *testing.T, s *
 		}
 		d := apart(t, model.Ladder(got).Float64s(), want)
 		if bound := c.run; !(d <= bound) {
-			t.Errorf("%s: step %d of the run is off by %.3g, allowed %.3g", name, st.K, d, bound)
+			t.Errorf("%s: step %d of the run is off by %.3g, allowed %.3g", on.name, st.K, d, bound)
 		}
 		worst = max(worst, d)
 		return nil
@@ -142,9 +156,9 @@ func (c *traced) onDevice(t *testing.T, name string, move func(t *testing.T, s *
 		t.Fatal(err)
 	}
 	if d := apart(t, model.Ladder(readX(t, s)).Float64s(), c.result); !(d <= c.run) {
-		t.Errorf("%s: the result is off by %.3g, allowed %.3g", name, d, c.run)
+		t.Errorf("%s: the result is off by %.3g, allowed %.3g", on.name, d, c.run)
 	}
-	t.Logf("%s: worst of a run %.2g", name, worst)
+	t.Logf("%s: worst of a run %.2g", on.name, worst)
 
 	worst = 0 // now every step begins where the trace does: errors do not add up
 	start(c.x0)
@@ -161,7 +175,7 @@ func (c *traced) onDevice(t *testing.T, name string, move func(t *testing.T, s *
 		}
 		d := apart(t, model.Ladder(got).Float64s(), want)
 		if !(d <= c.step) {
-			t.Errorf("%s: step %d is off by %.3g, allowed %.3g", name, st.K, d, c.step)
+			t.Errorf("%s: step %d is off by %.3g, allowed %.3g", on.name, st.K, d, c.step)
 		}
 		worst = max(worst, d)
 		start(want)
@@ -169,7 +183,7 @@ func (c *traced) onDevice(t *testing.T, name string, move func(t *testing.T, s *
 	}); err != nil {
 		t.Fatal(err)
 	}
-	t.Logf("%s: worst of a step %.2g", name, worst)
+	t.Logf("%s: worst of a step %.2g", on.name, worst)
 }
 
 // gainOp computes gains by norms that a sampler here does not use.
@@ -477,20 +491,23 @@ func (f *oracles) rk45(t *testing.T, name string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := scoreFunc(t, rows, d, 0, field64(f.mix.score).float32s())
-	if err := s.Arena.Write(s.X, float32s(f.Tensors["x0"].Data)); err != nil {
-		t.Fatal(err)
-	}
-	c, err := NewChain(s, p, model.Ladder{float32(begin), float32(end)}, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := c.Run(0, nil); err != nil {
-		t.Fatal(err)
-	}
-	if e := apart(t, model.Ladder(readX(t, s)).Float64s(), f.Tensors[name+".result"].Data); !(e <= 10*tol) {
-		t.Errorf("the result on the device is off by %g", e)
-	}
+	onDevices(t, func(t *testing.T, on device) {
+		s := scoreFunc(t, rows, d, 0, field64(f.mix.score).float32s())
+		on.move(t, s)
+		if err := s.Arena.Write(s.X, float32s(f.Tensors["x0"].Data)); err != nil {
+			t.Fatal(err)
+		}
+		c, err := NewChain(s, p, model.Ladder{float32(begin), float32(end)}, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := c.Run(0, nil); err != nil {
+			t.Fatal(err)
+		}
+		if e := apart(t, model.Ladder(readX(t, s)).Float64s(), f.Tensors[name+".result"].Data); !(e <= 10*tol) {
+			t.Errorf("%s: the result is off by %g", on.name, e)
+		}
+	})
 }
 
 // traces is a file of traces of score_sde, float32, or of the formulas of Karras et al. 2022, float64.

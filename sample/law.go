@@ -124,6 +124,23 @@ func DefaultSampler(cfg model.Config, ladder model.Ladder, imported bool) string
 	return Recommended
 }
 
+// Networks that do not see sigma carry errors of the start in what pixels have in common, such as brightness, the further
+// the larger the image is. They need a larger eta: measured at 3,072 values, where 3 is too little, and at 784, where 3 is
+// enough (docs/noise.md).
+const (
+	manyValues    = 1024
+	manyValuesEta = 6
+)
+
+// DefaultsFor returns the usual settings of a sampler for a network. T and Epsilon are a run's own and stay 0.
+func DefaultsFor(sampler string, cfg model.Config) Settings {
+	o := Defaults(sampler, cfg.SeesSigma())
+	if sampler == Recommended && !cfg.SeesSigma() && cfg.D() > manyValues {
+		o.Eta = manyValuesEta
+	}
+	return o
+}
+
 // judgeLevels judges a plan for a network that knows the noise only as a level.
 func judgeLevels(cfg model.Config, p *Plan, ladder model.Ladder) error {
 	name := p.Settings.Sampler

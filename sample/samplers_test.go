@@ -54,6 +54,23 @@ func TestOrders(t *testing.T) {
 	}
 }
 
+// On a device each sampler of TestOrders takes the steps of its float64 twin, as float32 can.
+func TestOrdersOnDevices(t *testing.T) {
+	f := readOracles(t, "testdata/sampler-oracles.json")
+	x0, d := f.Tensors["x0"].Data, f.Tensors["x0"].Shape[1]
+	for _, sampler := range []string{"euler", "heun", "dpm++-2s", "dpm++-2m"} {
+		t.Run(sampler, func(t *testing.T) {
+			p := planOn(sampler, karras(10, 0.02, 20, 7), func(o *Settings) { o.Eta = 0 })
+			x := append([]float64(nil), x0...)
+			var steps [][]float64
+			p.run(f.mix.score, x, d, nil, func(int, *row) { steps = append(steps, append([]float64(nil), x...)) })
+			c := &traced{plan: p, score: f.mix.score, d: d, x0: x0, x: func(step int) []float64 { return steps[step] }, result: x,
+				step: 2e-5, run: 1e-4}
+			c.check(t)
+		})
+	}
+}
+
 // For Gaussian data every sampler is affine in its start and its noise, so that mean and variance follow from the
 // responses to one of them alone: to 0, to a start of 1, and to each draw of 1.
 func TestMoments(t *testing.T) {
@@ -126,59 +143,64 @@ func TestMoments(t *testing.T) {
 		{"sde 18", karras("dpm++-sde", 18, 1), 35, 0.4998, 0.085275, 0},
 		{"sde 35", karras("dpm++-sde", 35, 1), 69, 0.4998, 0.088788, 0},
 	} {
-		if c.off == 0 {
-			c.off = 6e-6
-		}
-		if c.plan.NFE() != c.nfe {
-			t.Errorf("%s: %d evaluations, expected %d", c.name, c.plan.NFE(), c.nfe)
-		}
-		// row 0: nothing; row 1: the start; row 2+k: draw k
-		draws := 0
-		for k := range c.plan.steps {
-			if r, draw := c.plan.at(k); r.x.z != 0 || r.y.z != 0 {
-				draws = max(draws, draw+1)
+		t.Run(c.name, func(t *testing.T) {
+			if c.off == 0 {
+				c.off = 6e-6
 			}
-		}
-		n := 2 + draws
-		x0 := make([]float64, n)
-		x0[1] = begin
-		one := func(k int) []float64 {
-			z := make([]float64, n)
-			z[2+k] = 1
-			return z
-		}
-		check := func(where string, x []float64, off float64) {
-			v := 0.0
-			for _, e := range x[1:] {
-				v += (e - x[0]) * (e - x[0])
+			if c.plan.NFE() != c.nfe {
+				t.Errorf("%d evaluations, expected %d", c.plan.NFE(), c.nfe)
 			}
-			if !(math.Abs(x[0]-c.m) <= 6e-6 && math.Abs(v-c.v) <= off) {
-				t.Errorf("%s, %s: mean %.6f, variance %.6f, expected %.5f, %.6f", c.name, where, x[0], v, c.m, c.v)
+			// row 0: nothing; row 1: the start; row 2+k: draw k
+			draws := 0
+			for k := range c.plan.steps {
+				if r, draw := c.plan.at(k); r.x.z != 0 || r.y.z != 0 {
+					draws = max(draws, draw+1)
+				}
 			}
-		}
-		x := append([]float64(nil), x0...)
-		c.plan.run(score, x, 1, one, nil)
-		check("float64", x, c.off)
+			n := 2 + draws
+			x0 := make([]float64, n)
+			x0[1] = begin
+			one := func(k int) []float64 {
+				z := make([]float64, n)
+				z[2+k] = 1
+				return z
+			}
+			check := func(where string, x []float64, off float64) {
+				v := 0.0
+				for _, e := range x[1:] {
+					v += (e - x[0]) * (e - x[0])
+				}
+				if !(math.Abs(x[0]-c.m) <= 6e-6 && math.Abs(v-c.v) <= off) {
+					t.Errorf("%s: mean %.6f, variance %.6f, expected %.5f, %.6f", where, x[0], v, c.m, c.v)
+				}
+			}
+			x := append([]float64(nil), x0...)
+			c.plan.run(score, x, 1, one, nil)
+			check("float64", x, c.off)
 
-		var given []float32
-		for k := range draws {
-			given = append(given, float32s(one(k))...)
-		}
-		s, err := model.ScoreFunc(n, 1, c.plan.WorkWords(n, 1)+len(given), field64(score).float32s())
-		if err != nil {
-			t.Fatal(err)
-		}
-		chain, err := newChain(s, c.plan, model.Ladder(float32s(c.plan.Sigmas)), noise{given: given})
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := s.Arena.Write(s.X, float32s(x0)); err != nil {
-			t.Fatal(err)
-		}
-		if err := chain.Run(0, nil); err != nil {
-			t.Fatal(err)
-		}
-		check("device", model.Ladder(readX(t, s)).Float64s(), c.off+1e-5)
+			var given []float32
+			for k := range draws {
+				given = append(given, float32s(one(k))...)
+			}
+			onDevices(t, func(t *testing.T, on device) {
+				s, err := model.ScoreFunc(n, 1, c.plan.WorkWords(n, 1)+len(given), field64(score).float32s())
+				if err != nil {
+					t.Fatal(err)
+				}
+				on.move(t, s)
+				chain, err := newChain(s, c.plan, model.Ladder(float32s(c.plan.Sigmas)), noise{given: given})
+				if err != nil {
+					t.Fatal(err)
+				}
+				if err := s.Arena.Write(s.X, float32s(x0)); err != nil {
+					t.Fatal(err)
+				}
+				if err := chain.Run(0, nil); err != nil {
+					t.Fatal(err)
+				}
+				check(on.name, model.Ladder(readX(t, s)).Float64s(), c.off+1e-5)
+			})
+		})
 	}
 }
 
@@ -348,6 +370,25 @@ func TestDefaultSampler(t *testing.T) {
 		if DefaultSampler(cfg, l, true) != Langevin || DefaultSampler(cfg, l[:1], false) != Langevin {
 			t.Errorf("%s: imported weights, or one level, have another default", net)
 		}
+	}
+}
+
+// Large images on networks that do not see sigma have a larger eta; what sees sigma keeps its own.
+func TestDefaultsFor(t *testing.T) {
+	small := model.Config{Net: "ncsnv2", Height: 28, Width: 28, Channels: 1, NGF: 8}
+	large := model.Config{Net: "ncsnv2", Height: 32, Width: 32, Channels: 3, NGF: 8}
+	points := model.Config{Net: "mlp", Height: 1, Width: 1, Channels: 3072, Hidden: 8, DataSD: 1}
+	for _, c := range []struct {
+		cfg     model.Config
+		sampler string
+		eta     float64
+	}{{small, Recommended, 3}, {large, Recommended, 6}, {large, "consistent", 2}, {points, Recommended, 1}} {
+		if got := DefaultsFor(c.sampler, c.cfg).Eta; got != c.eta {
+			t.Errorf("%s of %d values by %s has eta %g, expected %g", c.cfg.Net, c.cfg.D(), c.sampler, got, c.eta)
+		}
+	}
+	if stays, err := judged(t, large, ladder(t, 50, 0.01, 232), Recommended, func(o *Settings) { o.Eta = manyValuesEta }); err != nil {
+		t.Errorf("%g stays: %v", stays, err)
 	}
 }
 

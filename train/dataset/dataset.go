@@ -139,7 +139,11 @@ func (o *opener) open() (*Set, error) {
 	if note := p.Values.note(); note != "" {
 		set.Notes = append(set.Notes, note)
 	}
-	set.Name = fmt.Sprintf("%s: %s, %d images %s", in.title, p.Kind, set.N, shape(&set.Data))
+	images := "images"
+	if set.N == 1 {
+		images = "image"
+	}
+	set.Name = fmt.Sprintf("%s: %s, %d %s %s", in.title, p.Kind, set.N, images, shape(&set.Data))
 	return set, nil
 }
 

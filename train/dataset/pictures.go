@@ -174,6 +174,8 @@ func (g *gallery) survey() error {
 	switch {
 	case len(g.damaged) > 0:
 		return g.damage(0)
+	case len(g.skipped) == 0 && strings.HasSuffix(strings.ToLower(g.o.Spec), ".npz"):
+		return fmt.Errorf("%s: expected an array, found none; save it again with numpy.savez", g.o.Spec)
 	case len(g.skipped) == 0:
 		return fmt.Errorf("%s: expected %s pictures, found no file; copy the pictures into it", g.o.Spec,
 			encodingNames("or"))

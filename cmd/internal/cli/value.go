@@ -179,3 +179,11 @@ func (d *Device) Check(c *Command) error {
 	}
 	return nil
 }
+
+// Count writes a number with its noun: "1 sample", "2 samples".
+func Count(n int, what string) string {
+	if n != 1 {
+		what += "s"
+	}
+	return fmt.Sprintf("%d %s", n, what)
+}

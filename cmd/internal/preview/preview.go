@@ -26,7 +26,7 @@ const previewNFE = 18
 
 // PlanFor returns the plan of a run's previews.
 func PlanFor(c *train.Config, sigmas model.Ladder) (*sample.Plan, error) {
-	o := sample.Defaults(SamplerFor(c, sigmas, false), c.Network.SeesSigma())
+	o := sample.DefaultsFor(SamplerFor(c, sigmas, false), c.Network)
 	if o.Sampler == sample.Langevin {
 		o.T, o.Epsilon, o.Denoise = c.Sampling.T, c.Sampling.Epsilon, c.Sampling.Denoise
 	} else {

@@ -561,7 +561,7 @@ func (j *job) knownColumns() ([]sample.Terms, []float64, error) {
 
 // saysKnown is the line about what is known.
 func (j *job) saysKnown() string {
-	what := fmt.Sprintf("known: %s of %d values", count(j.plan.Known(), "coordinate"), j.cfg.Network.D())
+	what := fmt.Sprintf("known: %s of %d values", cli.Count(j.plan.Known(), "coordinate"), j.cfg.Network.D())
 	if j.given.sigma > 0 {
 		what += fmt.Sprintf(", noise %g", j.given.sigma)
 	}

@@ -84,7 +84,7 @@ func newOptions() *options {
 					Default: "karras; of consistent and pc ladder, or with -nfe geometric"},
 				{Name: "rho", Arg: "R", Help: "of -schedule karras: how many of the levels are small", Value: &o.set.Rho},
 				{Name: "eta", Arg: "E", Help: "of consistent, euler-ancestral, dpm++-2s, dpm++-2m-sde, dpm++-sde: how much of the noise is " +
-					"drawn anew; 0: none", Value: &o.set.Eta, Default: "by the sampler"},
+					"drawn anew; 0: none", Value: &o.set.Eta, Default: "by the sampler and the network"},
 				{Name: "T", Arg: "T", Unit: "steps", Help: "of langevin: steps at each noise level", Value: &o.set.T, Default: "the run's"},
 				{Name: "epsilon", Arg: "E", Help: "of langevin: step size at the last level, in a_i = E sigma_i^2/sigma_L^2; 0: by " +
 					"Technique 4 of Song and Ermon 2020", Value: &o.set.Epsilon, Default: "the run's; with another -T than the run's, 0"},
@@ -160,6 +160,8 @@ func (o *options) checkFlags() error {
 		return bad("batch", o.batch, "at least 1 sample at a time")
 	case o.Given("o") && o.out != cli.Stdout && !strings.EqualFold(filepath.Ext(o.out), ".png"):
 		return bad("o", o.out, "a file name that ends in .png, or - for standard output")
+	case o.Given("gif") && o.gif != cli.Stdout && !strings.EqualFold(filepath.Ext(o.gif), ".gif"):
+		return bad("gif", o.gif, "a file name that ends in .gif, or - for standard output")
 	case o.images == cli.Stdout:
 		return bad("images", o.images, "a folder: one stream holds no folder")
 	}
@@ -447,7 +449,7 @@ func draw(ctx context.Context, o *options, streams cli.Streams) error {
 	}
 	interrupted := err != nil
 	took := time.Since(start)
-	fmt.Fprintf(stdout, "%s in %s, %.3g evaluations a second", count(drawn, "sample"), took.Round(10*time.Millisecond),
+	fmt.Fprintf(stdout, "%s in %s, %.3g evaluations a second", cli.Count(drawn, "sample"), took.Round(10*time.Millisecond),
 		float64(done*batch)/took.Seconds())
 	if j.plan.Adaptive() {
 		fmt.Fprintf(stdout, ", up to %d a sample", most)
@@ -457,7 +459,7 @@ func draw(ctx context.Context, o *options, streams cli.Streams) error {
 		return err
 	}
 	if interrupted {
-		return fmt.Errorf("interrupted: %s finished and written, %d missing", count(drawn, "sample"), j.n-drawn)
+		return fmt.Errorf("interrupted: %s finished and written, %d missing", cli.Count(drawn, "sample"), j.n-drawn)
 	}
 	return nil
 }
@@ -480,14 +482,6 @@ func (j *job) denoiseImage(b kernels.Backend, precision kernels.Precision, stdou
 		return err
 	}
 	return j.write(s, x, newFilm(j, s), stdout, stderr)
-}
-
-// count writes a number with its noun: "1 sample", "2 samples".
-func count(n int, what string) string {
-	if n != 1 {
-		what += "s"
-	}
-	return fmt.Sprintf("%d %s", n, what)
 }
 
 // gridMax is how many images the picture shows at most: more cannot be looked at in one.
@@ -525,13 +519,13 @@ func (j *job) write(s *preview.Sampler, x []float32, film *film, stdout, stderr 
 		if err := put(j.csv, func(w io.Writer) error { return j.table(w, x) }); err != nil {
 			return err
 		}
-		say(j.csv, fmt.Sprintf("a table of %d rows and %d columns%s", n, net.D(), j.units()))
+		say(j.csv, fmt.Sprintf("a table of %s and %s%s", cli.Count(n, "row"), cli.Count(net.D(), "column"), j.units()))
 	}
 	if j.images != "" {
 		if err := picture.WriteImages(j.images, preview.Images(net, x), 0); err != nil {
 			return err
 		}
-		say(j.images, fmt.Sprintf("%d images%s", n, channels))
+		say(j.images, cli.Count(n, "image")+channels)
 	}
 	if err := j.writeMoments(x, stdout, func(path string, m picture.Images) error {
 		return put(path, func(w io.Writer) error { return png.Encode(w, picture.Grid(m, 1, 0)) })

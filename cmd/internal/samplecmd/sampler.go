@@ -106,7 +106,7 @@ func (j *job) settleSampler() error {
 		}
 		j.chosen = o.set.Sampler != sample.Langevin
 	}
-	set := sample.Defaults(o.set.Sampler, net.SeesSigma())
+	set := sample.DefaultsFor(o.set.Sampler, net)
 	if set.Sampler == sample.Langevin {
 		set.T, set.Epsilon, set.Denoise = run.T, run.Epsilon, run.Denoise
 		if o.measures() && !o.Given("T") {
@@ -126,6 +126,10 @@ func (j *job) settleSampler() error {
 	}
 	var err error
 	if j.plan, err = sample.NewPlan(set, j.sigmas[j.guide.level:]); err != nil {
+		var bad *setting.Error
+		if errors.As(err, &bad) && bad.Key == "nfe" {
+			return cli.UsageOf(err)
+		}
 		return flagged(err)
 	}
 	if j.stays, j.unfit = sample.Judge(net, j.plan, j.sigmas); j.unfit != nil && !o.anyway {
@@ -155,11 +159,12 @@ func (j *job) says() string {
 			denoise = " + 1"
 		}
 		return fmt.Sprintf("%s at %s x T %d%s = %d evaluations of the network each, %d in all; %s, epsilon %.3g, seed %d",
-			count(j.n, "sample"), count(levels, "level"), o.T, denoise, nfe, int64(nfe)*int64(j.n), sigmas, o.Epsilon, j.seed)
+			cli.Count(j.n, "sample"), cli.Count(levels, "level"), o.T, denoise, nfe, int64(nfe)*int64(j.n), sigmas, o.Epsilon,
+			j.seed)
 	case j.plan.Adaptive():
-		return fmt.Sprintf("%s by %s; %s, seed %d", count(j.n, "sample"), j.plan, sigmas, j.seed)
+		return fmt.Sprintf("%s by %s; %s, seed %d", cli.Count(j.n, "sample"), j.plan, sigmas, j.seed)
 	}
-	return fmt.Sprintf("%s by %s = %d evaluations of the network each, %d in all; %s, seed %d", count(j.n, "sample"), j.plan,
+	return fmt.Sprintf("%s by %s = %d evaluations of the network each, %d in all; %s, seed %d", cli.Count(j.n, "sample"), j.plan,
 		nfe, int64(nfe)*int64(j.n), sigmas, j.seed)
 }
 

@@ -148,6 +148,16 @@ func newFlags() *flags {
 	return f
 }
 
+// setsNothing tells whether a configuration has blank lines and comments alone.
+func setsNothing(text string) bool {
+	for line := range strings.Lines(text) {
+		if line = strings.TrimSpace(line); line != "" && line[0] != '#' {
+			return false
+		}
+	}
+	return true
+}
+
 // configuration builds the settings of a new run: the preset, then the configuration file, then the flags.
 func (f *flags) configuration() (*train.Config, train.Preset, error) {
 	var file string
@@ -159,6 +169,10 @@ func (f *flags) configuration() (*train.Config, train.Preset, error) {
 		}
 		if err := wish.Merge(file); err != nil {
 			return nil, train.Preset{}, fmt.Errorf("%s: %w", f.config, err)
+		}
+		if setsNothing(file) {
+			return nil, train.Preset{}, fmt.Errorf("%s sets nothing: expected settings in YAML, such as steps: 2000; leave -config "+
+				"out to train without", f.config)
 		}
 	}
 	data := wish.Data

@@ -81,7 +81,7 @@ var groups = []struct {
 				Name: "damaged", Arg: "WHAT",
 				Help:    "what becomes of damaged pictures: stop lists them all and stops, skip passes them over",
 				Default: "stop",
-				Field:   func(c *train.Config) any { return word{&c.Reading.Damaged, "skip,stop"} },
+				Field:   func(c *train.Config) any { return cli.Choice{To: &c.Reading.Damaged, Words: []string{"stop", "skip"}} },
 			},
 			{
 				Name: "layout", Arg: "ORDER",

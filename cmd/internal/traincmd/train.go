@@ -251,7 +251,7 @@ func learn(ctx context.Context, c *train.Config, data *train.Splits, b kernels.B
 		return err
 	}
 	defer func() { err = cmp.Or(err, stop()) }()
-	fmt.Fprintf(out, "training %d steps of %d; Ctrl-C saves and stops\n", c.Steps, c.Batch)
+	fmt.Fprintf(out, "training %s of %d; Ctrl-C saves and stops\n", cli.Count(int(c.Steps), "step"), c.Batch)
 	r, err := train.Run(ctx, c, data, o)
 	display.Close()
 	if err != nil {
@@ -269,7 +269,7 @@ func learn(ctx context.Context, c *train.Config, data *train.Splits, b kernels.B
 	if o.From != nil && o.From.Step() == r.Step {
 		fmt.Fprintf(out, "the run is at its last step, %d; %s -steps %d trains on\n", r.Step, again, 2*r.Step)
 	} else {
-		fmt.Fprintf(out, "done     %d steps in %s, %.0f %s/s\n", r.Step, r.Elapsed.Round(100*time.Millisecond),
+		fmt.Fprintf(out, "done     %s in %s, %.0f %s/s\n", cli.Count(int(r.Step), "step"), r.Elapsed.Round(100*time.Millisecond),
 			r.ImagesPerS, c.Rows())
 	}
 	if r.Loss == r.Loss {
@@ -452,9 +452,9 @@ func moved(folder, data string) error {
 }
 
 func ladderText(c *train.Config, sigmas model.Ladder) string {
-	text := fmt.Sprintf("%d levels, sigma %.4g to %.4g, ratio g = %.6g; T = %d, epsilon = %.4g, "+
+	text := fmt.Sprintf("%s, sigma %.4g to %.4g, ratio g = %.6g; T = %d, epsilon = %.4g, "+
 		"%d score evaluations a sample",
-		len(sigmas), sigmas.Begin(), sigmas.End(), sigmas.Ratio(), c.Sampling.T, c.Sampling.Epsilon,
+		cli.Count(len(sigmas), "level"), sigmas.Begin(), sigmas.End(), sigmas.Ratio(), c.Sampling.T, c.Sampling.Epsilon,
 		sampling(c).NFE(len(sigmas)))
 	if nfe, sampler := evaluations(c, sigmas); sampler != sample.Langevin {
 		text += fmt.Sprintf(" by %s, %d by %s, the default", sample.Langevin, nfe, sampler)
