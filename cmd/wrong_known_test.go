@@ -71,7 +71,7 @@ var wrongKnown = []wrong{
 	{args: "sample runs/images -known known/a.png -mask known/half.png -resample 3", code: 2, offender: "-resample is of method repaint, and the method is langevin", advice: "name it with -method"},
 	{args: "sample runs/images -known known/a.png -mask known/half.png -eta 1", code: 2, offender: "-eta has no use where something is known", advice: "leave it out"},
 	{args: "sample runs/images -known known/a.png -mask known/half.png -method repaint -resample 0", code: 2, offender: "-resample is 0", advice: "expected between 1 and 1000 times"},
-	{args: "sample runs/images -known known/a.png -mask known/half.png -method repaint -nfe 5", code: 1, offender: "-nfe is 5", advice: "expected enough for two noise levels of repaint, 6 or more"},
+	{args: "sample runs/images -known known/a.png -mask known/half.png -method repaint -nfe 5", code: 2, offender: "-nfe is 5", advice: "expected enough for two noise levels of repaint, 6 or more"},
 	{args: "sample runs/images -known known/a.png -mask known/half.png -measurement-sigma -1", code: 2, offender: "-measurement-sigma is -1", advice: "expected 0, no noise, or a positive deviation"},
 	{args: "sample runs/images -known known/a.png -mask known/half.png -measurement known/y3.npy", code: 2, offender: "-measurement is of -operator and -fourier", advice: "give one of them"},
 	{args: "sample runs/images -known known/a.png -operator known/three.npy -measurement known/y3.npy", code: 2, offender: "-measurement and -known both are what is measured", advice: "leave one of the two out"},

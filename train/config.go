@@ -105,8 +105,8 @@ type Adam struct {
 	Beta2 float64 `yaml:"beta2"`
 	Eps   float64 `yaml:"eps" name:"adam-eps"`
 
-	Clip   float64 `yaml:"clip,omitempty"`                 // largest norm of the gradients; 0: any
-	Warmup uint64  `yaml:"warmup,omitempty" name:"warmup"` // steps until the rate is LR; 0: from the first
+	Clip   float64 `yaml:"clip,omitempty" name:"grad-clip"`   // largest norm of the gradients; 0: any
+	Warmup uint64  `yaml:"warmup,omitempty" name:"lr-warmup"` // steps until the rate is LR; 0: from the first
 }
 
 // EMA is the exponential moving average of the weights: ema <- r ema + (1-r) w, with r = Rate or, with Warmup,

@@ -144,9 +144,9 @@ func (a *Adam) validate() error {
 	case !(a.Eps > 0 && finite(a.Eps)):
 		return setting.Errorf("adam-eps", "is %g: expected a positive number, such as 1e-8", a.Eps)
 	case !(a.Clip >= 0 && finite(a.Clip)):
-		return setting.Errorf("clip", "is %g: expected a positive norm, such as 1, or 0 to leave gradients as they are", a.Clip)
+		return setting.Errorf("grad-clip", "is %g: expected a positive norm, such as 1, or 0 to leave gradients as they are", a.Clip)
 	case a.Warmup > 1<<53:
-		return setting.Errorf("warmup", "is %d: expected at most 2^53 steps", a.Warmup)
+		return setting.Errorf("lr-warmup", "is %d: expected at most 2^53 steps", a.Warmup)
 	}
 	return nil
 }

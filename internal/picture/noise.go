@@ -181,6 +181,17 @@ func (counts) Ticks(_, hi float64) (ticks []plot.Tick) {
 	return ticks
 }
 
+// ratioTicks are the usual ticks with all the digits that tell ratios near 1 apart: the usual labels have two.
+func ratioTicks(min, max float64) []plot.Tick {
+	ticks := plot.DefaultTicks{}.Ticks(min, max)
+	for i, t := range ticks {
+		if t.Label != "" {
+			ticks[i].Label = fmt.Sprintf("%.4g", t.Value)
+		}
+	}
+	return ticks
+}
+
 // overlap plots C against g.
 func (l *Ladder) overlap() (*plot.Plot, error) {
 	p := plot.New()
@@ -218,6 +229,7 @@ func (l *Ladder) overlap() (*plot.Plot, error) {
 	}
 	p.Add(only{label{hi, l.Usual, -0.4, fmt.Sprintf("C = %g ", l.Usual), 1, dataColor}})
 	p.X.Min, p.X.Max, p.Y.Min, p.Y.Max = 1, hi, 0, 1.08
+	p.X.Tick.Marker = plot.TickerFunc(ratioTicks)
 	return p, nil
 }
 

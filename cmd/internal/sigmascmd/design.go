@@ -235,7 +235,7 @@ func (r *Report) chooseSampler(c *train.Config) error {
 	if r.Sampling.Sampler == sample.Langevin {
 		return nil
 	}
-	plan, err := sample.NewPlan(sample.Defaults(r.Sampling.Sampler, c.Network.SeesSigma()), sigmas)
+	plan, err := sample.NewPlan(sample.DefaultsFor(r.Sampling.Sampler, c.Network), sigmas)
 	if err != nil {
 		return err
 	}

@@ -291,13 +291,13 @@ var groups = []struct {
 				Field: func(c *train.Config) any { return &c.Adam.Eps },
 			},
 			{
-				Name: "clip", Arg: "NORM",
+				Name: "grad-clip", Arg: "NORM",
 				Help:    "scale gradients down to NORM where that of all together is larger; 0: leave them",
 				Default: "0",
 				Field:   func(c *train.Config) any { return &c.Adam.Clip },
 			},
 			{
-				Name: "warmup", Arg: "N", Unit: "steps",
+				Name: "lr-warmup", Arg: "N", Unit: "steps",
 				Help:    "the learning rate of step n is LR min(n/N, 1), n from 0; 0: LR from the first step",
 				Default: "0",
 				Field:   func(c *train.Config) any { return &c.Adam.Warmup },

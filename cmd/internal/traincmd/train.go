@@ -238,6 +238,7 @@ func learn(ctx context.Context, c *train.Config, data *train.Splits, b kernels.B
 	}
 	fmt.Fprintf(out, "adam     learning rate %.4g%s; %s\n", c.Adam.LR, limitsText(c.Adam), average)
 	warnMargin(c, sigmas, out)
+	warnWarmup(c, out)
 	warnAverage(c, out)
 	o.Backend, o.Events = b, display.Event
 	if o.Hooks.Preview, err = previews(c, data, sigmas, b); err != nil {
@@ -496,6 +497,14 @@ func limitsText(a train.Adam) (text string) {
 		text += fmt.Sprintf(", gradients clipped at %g", a.Clip)
 	}
 	return text
+}
+
+// warnWarmup warns of a learning rate that is never reached.
+func warnWarmup(c *train.Config, out io.Writer) {
+	if w := c.Adam.Warmup; w >= c.Steps {
+		fmt.Fprintf(out, "warning  the learning rate rises over %d steps and the run has %d: its last step has %.2g of it\n",
+			w, c.Steps, float64(c.Steps-1)/float64(w))
+	}
 }
 
 // warnAverage warns where samples, which are drawn with the moving average of the weights, will show the weights that
