@@ -22,8 +22,8 @@ func clipped() TrainerConfig {
 		Adam: Adam{LR: 1e-2, Beta1: 0.9, Beta2: 0.999, Eps: 1e-8, Clip: 20, Warmup: 4}}
 }
 
-// all returns the values of a group.
-func (tr *Trainer) all(t *testing.T, b kernels.Buf) []float32 {
+// windowOf returns the values of a window of a trainer.
+func windowOf(t *testing.T, tr *Trainer, b kernels.Buf) []float32 {
 	t.Helper()
 	v := make([]float32, b.N)
 	if err := tr.arena.Read(v, b); err != nil {
@@ -55,25 +55,25 @@ func TestClipAndWarmup(t *testing.T) {
 			tr := steps(t, b.open(t), c, 0)
 			l, a := &tr.layout, c.Adam
 			var theta, ema []float64
-			for _, p := range tr.all(t, l.params) {
+			for _, p := range windowOf(t, tr, l.params) {
 				theta, ema = append(theta, float64(p)), append(ema, float64(p))
 			}
-			first := tr.all(t, l.params)
+			first := windowOf(t, tr, l.params)
 			m, v := make([]float64, len(theta)), make([]float64, len(theta))
 			above, below := 0, 0
 			for n := range 12 {
 				if err := tr.Step(); err != nil {
 					t.Fatal(err)
 				}
-				if n == 0 && !slices.Equal(tr.all(t, l.params), first) {
+				if n == 0 && !slices.Equal(windowOf(t, tr, l.params), first) {
 					t.Error("the first step of a warm-up moved a parameter: its rate is 0")
 				}
-				grads, sum := tr.all(t, l.grads), 0.0
+				grads, sum := windowOf(t, tr, l.grads), 0.0
 				for _, g := range grads {
 					sum += float64(g) * float64(g)
 				}
 				norm := math.Sqrt(sum)
-				if got := float64(tr.all(t, l.norm)[0]); math.Abs(got-norm) > 1e-6*norm {
+				if got := float64(windowOf(t, tr, l.norm)[0]); math.Abs(got-norm) > 1e-6*norm {
 					t.Errorf("step %d: norm %g, expected %g", n, got, norm)
 				}
 				if norm > a.Clip {
@@ -94,10 +94,10 @@ func TestClipAndWarmup(t *testing.T) {
 				}
 			}
 			worst := 0.0
-			for i, p := range tr.all(t, l.params) {
+			for i, p := range windowOf(t, tr, l.params) {
 				worst = max(worst, math.Abs(float64(p)-theta[i])/a.LR)
 			}
-			for i, p := range tr.all(t, l.ema) {
+			for i, p := range windowOf(t, tr, l.ema) {
 				worst = max(worst, math.Abs(float64(p)-ema[i])/a.LR)
 			}
 			t.Logf("%d steps clipped, %d not; worst error %.2g learning rates", above, below, worst)
@@ -117,7 +117,7 @@ func TestClipBits(t *testing.T) {
 			want := steps(t, b.open(t), c, 6)
 			state := func(tr *Trainer) [][]float32 {
 				l := &tr.layout
-				return [][]float32{tr.all(t, l.params), tr.all(t, l.m), tr.all(t, l.v), tr.all(t, l.ema)}
+				return [][]float32{windowOf(t, tr, l.params), windowOf(t, tr, l.m), windowOf(t, tr, l.v), windowOf(t, tr, l.ema)}
 			}
 			same := func(what string, a, b *Trainer) {
 				t.Helper()
