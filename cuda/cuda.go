@@ -507,7 +507,7 @@ func (e *Event) Synchronize() error {
 		if e.d.owned[e] == nil {
 			return errors.New("Synchronize of an event that was destroyed")
 		}
-		event = *(*unsafe.Pointer)(unsafe.Pointer(&e.event)) // as in SetSharedMemory
+		event = *(*unsafe.Pointer)(unsafe.Pointer(&e.event)) // as in handle
 		return nil
 	})
 	if err != nil {
@@ -579,57 +579,30 @@ func (m *Module) Function(name string) (*Function, error) {
 	return f, nil
 }
 
+// handle returns the driver's own: cu.Function holds it and nothing else, and has no accessor for it.
+func (f *Function) handle() unsafe.Pointer { return *(*unsafe.Pointer)(unsafe.Pointer(&f.function)) }
+
 // SetSharedMemory raises the dynamic shared memory that launches of f may ask for to a number of bytes. Without it
 // they get at most 48 KiB.
 func (f *Function) SetSharedMemory(bytes int) error {
 	return f.d.outsideCapture("SetSharedMemory", func() error {
-		// cu.Function holds the driver's handle and nothing else, and has no accessor for it.
-		handle := *(*unsafe.Pointer)(unsafe.Pointer(&f.function))
-		if err := result("cuFuncSetAttribute", C.sigmaz_set_dynamic_shared(handle, C.int(bytes))); err != nil {
+		if err := result("cuFuncSetAttribute", C.sigmaz_set_dynamic_shared(f.handle(), C.int(bytes))); err != nil {
 			return fmt.Errorf("kernel %s with %s of shared memory: %w", f.name, size(int64(bytes)), err)
 		}
 		return nil
 	})
 }
 
-// Args holds the arguments of one launch, in the order of the kernel's parameters. Each lies in a cell of 8 bytes of C
-// memory, because cu reads 8 bytes of every argument, whatever its size. A launch copies them: Args may be changed,
-// used again or freed right after it. The garbage collector frees what the program does not.
-type Args struct {
-	cells *cells
-	n     int
-}
-
-// cells is the C memory of Args.
-type cells struct {
-	p      unsafe.Pointer
-	length int
-}
-
-func (c *cells) free() {
-	C.free(c.p)
-	c.p, c.length = nil, 0
-}
+// Args holds the arguments of one launch, in the order of the kernel's parameters, each in a cell of 8 bytes. A launch
+// copies them: Args may be changed or used again right after it.
+type Args struct{ cells []uint64 }
 
 // NewArgs returns an empty list of arguments.
-func NewArgs() *Args {
-	a := &Args{cells: &cells{}}
-	runtime.AddCleanup(a, (*cells).free, a.cells)
-	return a
-}
+func NewArgs() *Args { return &Args{} }
 
 // add appends a cell. The value is in its low bytes, which come first on the host and the device alike.
 func (a *Args) add(v uint64) *Args {
-	if a.n == a.cells.length {
-		length := max(16, 2*a.cells.length)
-		p := C.realloc(a.cells.p, C.size_t(8*length))
-		if p == nil {
-			panic("cuda: no host memory for a kernel's arguments")
-		}
-		a.cells.p, a.cells.length = p, length
-	}
-	*(*uint64)(unsafe.Add(a.cells.p, 8*a.n)) = v
-	a.n++
+	a.cells = append(a.cells, v)
 	return a
 }
 
@@ -648,33 +621,27 @@ func (a *Args) U64(v uint64) *Args { return a.add(v) }
 // F32 appends a float.
 func (a *Args) F32(v float32) *Args { return a.add(uint64(math.Float32bits(v))) }
 
-// Free releases the cells and leaves an empty list.
-func (a *Args) Free() {
-	a.cells.free()
-	a.n = 0
-}
-
 // Launch queues one run of f: grid blocks of block threads each, with shared bytes of dynamic shared memory.
+//
+// The list of pointers that the driver takes is made in C. cu makes it in Go, in memory fresh from malloc: the garbage
+// collector, when it is at work, looks at what such memory held before, and ends the process over an old pointer.
 func (d *Device) Launch(f *Function, grid, block [3]int, shared int, a *Args) error {
 	if min(grid[0], grid[1], grid[2], block[0], block[1], block[2]) < 1 {
 		return fmt.Errorf("launching %s: a grid of %v and blocks of %v", f.name, grid, block)
 	}
-	err := d.do(func() error {
-		var params []unsafe.Pointer
-		if a != nil {
-			params = make([]unsafe.Pointer, a.n)
-			for i := range params {
-				params[i] = unsafe.Add(a.cells.p, 8*i)
-			}
+	return d.do(func() error {
+		var cells *C.uint64_t
+		n := 0
+		if a != nil && len(a.cells) > 0 {
+			cells, n = (*C.uint64_t)(&a.cells[0]), len(a.cells)
 		}
-		err := f.function.Launch(grid[0], grid[1], grid[2], block[0], block[1], block[2], shared, d.stream, params)
-		if err != nil {
-			return fmt.Errorf("launching %s, grid %v, block %v: %w", f.name, grid, block, check("cuLaunchKernel", err))
+		code := C.sigmaz_launch(f.handle(), C.uint(grid[0]), C.uint(grid[1]), C.uint(grid[2]), C.uint(block[0]),
+			C.uint(block[1]), C.uint(block[2]), C.uint(shared), d.streamHandle(), cells, C.int(n))
+		if err := result("cuLaunchKernel", code); err != nil {
+			return fmt.Errorf("launching %s, grid %v, block %v: %w", f.name, grid, block, err)
 		}
 		return nil
 	})
-	runtime.KeepAlive(a)
-	return err
 }
 
 // Graph is a captured list of launches, which one call launches again.

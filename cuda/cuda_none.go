@@ -148,9 +148,6 @@ func (a *Args) U64(v uint64) *Args { return a }
 // F32 appends a float.
 func (a *Args) F32(v float32) *Args { return a }
 
-// Free releases the arguments.
-func (a *Args) Free() {}
-
 // Launch queues one run of f.
 func (d *Device) Launch(f *Function, grid, block [3]int, shared int, a *Args) error {
 	return ErrNotBuilt

@@ -17,6 +17,5 @@ func TestNotBuilt(t *testing.T) {
 	if d, err := Open(0); d != nil || !errors.Is(err, ErrNotBuilt) {
 		t.Errorf("Open: %v, %v", d, err)
 	}
-	a := NewArgs().Ptr(1).I32(2).U32(3).U64(4).F32(5)
-	a.Free()
+	_ = NewArgs().Ptr(1).I32(2).U32(3).U64(4).F32(5)
 }

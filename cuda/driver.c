@@ -59,6 +59,14 @@ int sigmaz_event_wait(void *context, void *event) {
 	return r;
 }
 
+int sigmaz_launch(void *function, unsigned gx, unsigned gy, unsigned gz, unsigned bx, unsigned by, unsigned bz,
+    unsigned shared, void *stream, uint64_t *cells, int n) {
+	void *params[n + 1]; // an array has one element at least
+	for (int i = 0; i < n; i++)
+		params[i] = &cells[i];
+	return cuLaunchKernel((CUfunction)function, gx, gy, gz, bx, by, bz, shared, (CUstream)stream, params, NULL);
+}
+
 int sigmaz_set_dynamic_shared(void *function, int bytes) {
 	return cuFuncSetAttribute((CUfunction)function, CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES, bytes);
 }

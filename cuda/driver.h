@@ -24,6 +24,10 @@ void *sigmaz_context(void);
 // Waits until an event has passed, on any thread, whose current context stays what it was.
 int sigmaz_event_wait(void *context, void *event);
 
+// Queues one run of a function, whose n arguments lie in a cell of 8 bytes each.
+int sigmaz_launch(void *function, unsigned gx, unsigned gy, unsigned gz, unsigned bx, unsigned by, unsigned bz,
+    unsigned shared, void *stream, uint64_t *cells, int n);
+
 // Sets the most dynamic shared memory that a launch of the function may ask for.
 int sigmaz_set_dynamic_shared(void *function, int bytes);
 

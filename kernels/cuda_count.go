@@ -46,7 +46,6 @@ func CountLaunches(ops []Op, multiprocessors int) ([]LaunchCount, error) {
 	var counts []LaunchCount
 	for _, launch := range l.launches {
 		counts = append(counts, launch.count())
-		launch.args.Free()
 	}
 	return counts, nil
 }

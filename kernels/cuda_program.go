@@ -175,9 +175,6 @@ func (p *cudaProgram) Run() error {
 		}
 		runtime.AddCleanup(p, func(g *cuda.Graph) { g.Destroy() }, g)
 		p.graph = g
-		for _, l := range p.launches {
-			l.args.Free()
-		}
 	}
 	if err := p.start(); err != nil {
 		return fmt.Errorf("running %s: %w", p.name, err)
