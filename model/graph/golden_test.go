@@ -24,58 +24,62 @@ import (
 
 // The tolerances of the networks' golden files: of a tensor's largest element.
 const (
-	outputTol   = 1e-5
-	gradientTol = 1e-4
+	layerTol     = 1e-5
+	layerGradTol = 1e-4
 )
 
-// builder makes the graph of a case: its result from the images that come in.
-type builder struct {
+// layerGraph is the graph of a case.
+type layerGraph struct {
 	*testing.T
-	file       *golden.File
-	name       string
-	g          *gorgonia.ExprGraph
-	parameters map[string]*gorgonia.Node // by their names in the file
-	values     map[*gorgonia.Node][]float32
+	file   *golden.File
+	name   string
+	g      *gorgonia.ExprGraph
+	leaves map[string]*gorgonia.Node // by their names in the file: x, x1, param.NAME
+	values map[*gorgonia.Node][]float32
 }
 
-func (b *builder) layer(l graph.Layer, path string, in ...*gorgonia.Node) *gorgonia.Node {
+func newLayerGraph(t *testing.T, file *golden.File, name string) *layerGraph {
+	return &layerGraph{T: t, file: file, name: name, g: gorgonia.NewGraph(), leaves: map[string]*gorgonia.Node{},
+		values: map[*gorgonia.Node][]float32{}}
+}
+
+// tensor reads a tensor of the case as the layers have it: images and weights of convolutions with the channels last, and
+// a matrix, which the file has as (in, out), as a convolution of one tap.
+func (b *layerGraph) tensor(name string) ([]float32, tensor.Shape) {
 	b.Helper()
-	n, err := graph.Apply(l, path, in...)
-	if err != nil {
-		b.Fatal(err)
+	t := b.file.Tensor(b.T, b.name+"."+name)
+	switch s := t.Shape(); len(s) {
+	case 4:
+		return b.file.NHWC(b.T, b.name+"."+name), tensor.Shape{s[0], s[2], s[3], s[1]}
+	case 2:
+		return turned(t.Float32s(), s[0], s[1]), tensor.Shape{s[1], 1, 1, s[0]}
+	default:
+		return t.Float32s(), s
 	}
+}
+
+// leaf is an input of the case whose gradient the file has.
+func (b *layerGraph) leaf(name string) *gorgonia.Node {
+	b.Helper()
+	values, shape := b.tensor(name)
+	n := b.node(name, values, shape...)
+	b.leaves[name] = n
 	return n
 }
 
-func (b *builder) input(name string, values []float32, shape ...int) *gorgonia.Node {
+func (b *layerGraph) node(name string, values []float32, shape ...int) *gorgonia.Node {
 	n := gorgonia.NewTensor(b.g, gorgonia.Float32, len(shape), gorgonia.WithShape(shape...), gorgonia.WithName(name))
 	b.values[n] = values
 	return n
 }
 
-// vector is a parameter of a value a channel.
-func (b *builder) vector(name string) *gorgonia.Node {
-	v := b.file.Floats(b.T, b.name+".param."+name)
-	n := b.input(name, v, len(v))
-	b.parameters[name] = n
+func (b *layerGraph) apply(l graph.Layer, in ...*gorgonia.Node) *gorgonia.Node {
+	b.Helper()
+	n, err := graph.Apply(l, fmt.Sprint(l), in...)
+	if err != nil {
+		b.Fatal(err)
+	}
 	return n
-}
-
-// conv is a convolution of 3x3 taps that keeps the size. The file has its weights as (out, in, 3, 3).
-func (b *builder) conv(name string, x *gorgonia.Node) *gorgonia.Node {
-	s := b.file.Tensor(b.T, b.name+".param."+name+".weight").Shape()
-	w := b.input(name+".weight", b.file.NHWC(b.T, b.name+".param."+name+".weight"), s[0], s[2], s[3], s[1])
-	b.parameters[name+".weight"] = w
-	return b.layer(graph.Conv{K: 3, Dilation: 1, Bias: true}, name, x, w, b.vector(name+".bias"))
-}
-
-// nin is a linear map of every pixel. The file has its matrix as (in, out).
-func (b *builder) nin(name string, x *gorgonia.Node) *gorgonia.Node {
-	t := b.file.Tensor(b.T, b.name+".param."+name+".W")
-	in, out := t.Shape()[0], t.Shape()[1]
-	w := b.input(name+".W", turned(t.Float32s(), in, out), out, 1, 1, in)
-	b.parameters[name+".W"] = w
-	return b.layer(graph.Conv{K: 1, Dilation: 1, Bias: true}, name, x, w, b.vector(name+".b"))
 }
 
 // turned is a matrix of m rows of n values with rows and columns exchanged.
@@ -89,74 +93,115 @@ func turned(v []float32, m, n int) []float32 {
 	return t
 }
 
-func (b *builder) groupNorm(path, prefix string, l graph.GroupNorm, x *gorgonia.Node) *gorgonia.Node {
-	return b.layer(l, path, x, b.vector(prefix+"weight"), b.vector(prefix+"bias"))
+// conv is a convolution that keeps the size, with its weights and bias.
+func (b *layerGraph) conv(k int, x *gorgonia.Node, weight, bias string) *gorgonia.Node {
+	b.Helper()
+	return b.apply(graph.Conv{K: k, Dilation: 1, Bias: true}, x, b.leaf("param."+weight), b.leaf("param."+bias))
 }
 
-func (b *builder) attention(x *gorgonia.Node, scale float32) *gorgonia.Node {
-	h := b.groupNorm("norm", "GroupNorm_0.", graph.GroupNorm{}, x)
-	h = b.layer(graph.Attention{}, "attention", b.nin("NIN_0", h), b.nin("NIN_1", h), b.nin("NIN_2", h))
-	sum := b.layer(graph.Sum{}, "sum", x, b.nin("NIN_3", h))
-	return b.layer(graph.Affine{Scale: scale}, "join", sum)
-}
-
-// cases are those that the layers here make.
-var cases = map[string]struct {
-	build func(b *builder, x *gorgonia.Node) *gorgonia.Node
-	idle  string // a gradient that is 0 but for rounding
-	odd   bool   // the file has the odd rows and columns of the output
-}{
-	"groupnorm12": {build: func(b *builder, x *gorgonia.Node) *gorgonia.Node {
-		return b.groupNorm("norm", "", graph.GroupNorm{}, x)
-	}},
-	"groupnorm20": {build: func(b *builder, x *gorgonia.Node) *gorgonia.Node {
-		return b.groupNorm("norm", "", graph.GroupNorm{}, x)
-	}},
-	"groupnorm192": {build: func(b *builder, x *gorgonia.Node) *gorgonia.Node {
-		return b.groupNorm("norm", "", graph.GroupNorm{}, x)
-	}},
-	"fir_down":     {build: fir(graph.FIRDown, 1, 3, 3, 1)},
-	"fir_down_2x2": {build: fir(graph.FIRDown, 1, 3, 3, 1)},
-	"fir_up":       {build: fir(graph.FIRUp, 1, 3, 3, 1)},
-	"fir_up_1x1":   {build: fir(graph.FIRUp, 1, 3, 3, 1)},
-
-	"fir_down_kernel_1_2_3_4": {build: fir(graph.FIRDown, 1, 2, 3, 4)},
-	"fir_up_kernel_1_2_3_4":   {build: fir(graph.FIRUp, 1, 2, 3, 4)},
-
-	// A convolution of stride 2 without padding, of whose outputs the one that keeps the size has others between and beside.
-	"fir_conv_down": {build: func(b *builder, x *gorgonia.Node) *gorgonia.Node {
-		return b.conv("Conv2d_0", fir(graph.FIRFilter, 1, 3, 3, 1)(b, x))
-	}, odd: true},
-
-	"attention": {build: func(b *builder, x *gorgonia.Node) *gorgonia.Node { return b.attention(x, 0.70710678) },
-		idle: "NIN_1.b"},
-	"attention_no_rescale": {build: func(b *builder, x *gorgonia.Node) *gorgonia.Node { return b.attention(x, 1) },
-		idle: "NIN_1.b"},
-}
-
-func fir(kind graph.FIRKind, kernel ...float32) func(b *builder, x *gorgonia.Node) *gorgonia.Node {
-	return func(b *builder, x *gorgonia.Node) *gorgonia.Node {
-		return b.layer(graph.FIR{Kind: kind, Kernel: [4]float32(kernel)}, "fir", x)
+// strided is a 3x3 convolution of stride 2.
+func (b *layerGraph) strided(x *gorgonia.Node, name string) *gorgonia.Node {
+	b.Helper()
+	n, err := graph.ApplyStrided("conv", x, b.leaf("param."+name+".weight"), b.leaf("param."+name+".bias"))
+	if err != nil {
+		b.Fatal(err)
 	}
+	return n
 }
 
-// backends are those that the layers are tested on.
-var backends = map[string]func(t *testing.T) kernels.Backend{
-	"cpu":  func(*testing.T) kernels.Backend { return kernels.NewCPU(0) },
-	"cuda": kerneltest.OpenCUDA,
+// nin is a linear map of every pixel.
+func (b *layerGraph) nin(name string, x *gorgonia.Node) *gorgonia.Node {
+	return b.conv(1, x, name+".W", name+".b")
+}
+
+func (b *layerGraph) groupNorm(prefix string, x *gorgonia.Node) *gorgonia.Node {
+	return b.apply(graph.GroupNorm{}, x, b.leaf("param."+prefix+"weight"), b.leaf("param."+prefix+"bias"))
+}
+
+func (b *layerGraph) attention(scale float32) *gorgonia.Node {
+	x := b.leaf("x")
+	h := b.groupNorm("GroupNorm_0.", x)
+	h = b.apply(graph.Attention{}, b.nin("NIN_0", h), b.nin("NIN_1", h), b.nin("NIN_2", h))
+	return b.apply(graph.Join{Scale: scale}, x, b.nin("NIN_3", h))
+}
+
+func (b *layerGraph) fir(kind graph.FIRKind, kernel ...float32) *gorgonia.Node {
+	return b.apply(graph.FIR{Kind: kind, Kernel: [4]float32(kernel)}, b.leaf("x"))
+}
+
+// layerCases make the output of each case.
+var layerCases = map[string]func(b *layerGraph) *gorgonia.Node{
+	"groupnorm12":  func(b *layerGraph) *gorgonia.Node { return b.groupNorm("", b.leaf("x")) },
+	"groupnorm20":  func(b *layerGraph) *gorgonia.Node { return b.groupNorm("", b.leaf("x")) },
+	"groupnorm192": func(b *layerGraph) *gorgonia.Node { return b.groupNorm("", b.leaf("x")) },
+
+	"attention":            func(b *layerGraph) *gorgonia.Node { return b.attention(0.70710678) },
+	"attention_no_rescale": func(b *layerGraph) *gorgonia.Node { return b.attention(1) },
+
+	"fir_down":     func(b *layerGraph) *gorgonia.Node { return b.fir(graph.FIRDown, 1, 3, 3, 1) },
+	"fir_down_2x2": func(b *layerGraph) *gorgonia.Node { return b.fir(graph.FIRDown, 1, 3, 3, 1) },
+	"fir_up":       func(b *layerGraph) *gorgonia.Node { return b.fir(graph.FIRUp, 1, 3, 3, 1) },
+	"fir_up_1x1":   func(b *layerGraph) *gorgonia.Node { return b.fir(graph.FIRUp, 1, 3, 3, 1) },
+
+	"fir_down_kernel_1_2_3_4": func(b *layerGraph) *gorgonia.Node { return b.fir(graph.FIRDown, 1, 2, 3, 4) },
+	"fir_up_kernel_1_2_3_4":   func(b *layerGraph) *gorgonia.Node { return b.fir(graph.FIRUp, 1, 2, 3, 4) },
+
+	"fir_conv_down": func(b *layerGraph) *gorgonia.Node {
+		return b.strided(b.fir(graph.FIRFilter, 1, 3, 3, 1), "Conv2d_0")
+	},
+	"conv_down":  func(b *layerGraph) *gorgonia.Node { return b.strided(b.leaf("x"), "Conv_0") },
+	"nearest_up": func(b *layerGraph) *gorgonia.Node { return b.apply(graph.Nearest{}, b.leaf("x")) },
+	"conv_up": func(b *layerGraph) *gorgonia.Node {
+		return b.conv(3, b.apply(graph.Nearest{}, b.leaf("x")), "Conv_0.weight", "Conv_0.bias")
+	},
+	"combine_sum": func(b *layerGraph) *gorgonia.Node {
+		return b.apply(graph.Sum{}, b.conv(1, b.leaf("x"), "Conv_0.weight", "Conv_0.bias"), b.leaf("x1"))
+	},
+	"combine_cat": func(b *layerGraph) *gorgonia.Node {
+		return b.apply(graph.Concat{}, b.conv(1, b.leaf("x"), "Conv_0.weight", "Conv_0.bias"), b.leaf("x1"))
+	},
+}
+
+// idle are gradients that are 0 but for rounding.
+var idle = map[string]string{"attention": "param.NIN_1.b", "attention_no_rescale": "param.NIN_1.b"}
+
+var embeddingCases = map[string]graph.Embedding{
+	"positional8": {Values: 8}, "positional9": {Values: 9}, "positional32": {Values: 32},
+	"fourier": {Values: 16, Fourier: true},
+}
+
+// eachBackend runs f on the CPU and on CUDA.
+func eachBackend(t *testing.T, f func(t *testing.T, b kernels.Backend)) {
+	t.Run("cpu", func(t *testing.T) {
+		b := kernels.NewCPU(0)
+		t.Logf("on %s", b.Name())
+		f(t, b)
+	})
+	t.Run("cuda", func(t *testing.T) { f(t, kerneltest.OpenCUDA(t)) })
 }
 
 func TestGoldenLayers(t *testing.T) {
 	file := golden.Read(t, filepath.Join("testdata", "layers-ncsnpp.safetensors"))
-	for _, backend := range slices.Sorted(maps.Keys(backends)) {
-		t.Run(backend, func(t *testing.T) {
-			b := backends[backend](t)
-			t.Logf("on %s", b.Name())
-			for _, name := range slices.Sorted(maps.Keys(cases)) {
-				t.Run(name, func(t *testing.T) { compareLayer(t, b, file, name) })
-			}
-		})
-	}
+	eachBackend(t, func(t *testing.T, backend kernels.Backend) {
+		for _, name := range slices.Sorted(maps.Keys(layerCases)) {
+			t.Run(name, func(t *testing.T) {
+				b := newLayerGraph(t, file, name)
+				b.compare(backend, layerCases[name](b))
+			})
+		}
+		for _, name := range slices.Sorted(maps.Keys(embeddingCases)) {
+			t.Run(name, func(t *testing.T) {
+				b := newLayerGraph(t, file, name)
+				l, cond := embeddingCases[name], "t"
+				w := kernels.PositionalFrequencies(l.Values)
+				if l.Fourier {
+					cond, w = "sigma", file.Floats(t, name+".param.W")
+				}
+				y := b.apply(l, b.leaf(cond), b.node("frequencies", w, len(w)))
+				b.near("y", b.run(backend, y, y)[0], file.Floats(t, name+".y"), layerTol)
+			})
+		}
+	})
 }
 
 // The layers on the CPU with the other instruction sets.
@@ -176,122 +221,90 @@ func TestGoldenLayersISA(t *testing.T) {
 	}
 }
 
-// compareLayer runs a case forward and backward. A loss has the gradient dy in y where its noise is N dy - y:
+// compare compares a case's output and gradients with the file's. A loss has the gradient dy in y where its noise is
+// N dy - y:
 //
 //	1/N sum 1/2 |y + z|^2      d/dy = (y + z)/N
-func compareLayer(t *testing.T, backend kernels.Backend, file *golden.File, name string) {
-	b := &builder{T: t, file: file, name: name, g: gorgonia.NewGraph(), parameters: map[string]*gorgonia.Node{},
-		values: map[*gorgonia.Node][]float32{}}
-	nhwc := func(of string) (values []float32, shape tensor.Shape) {
-		s := file.Tensor(t, name+"."+of).Shape()
-		return file.NHWC(t, name+"."+of), tensor.Shape{s[0], s[2], s[3], s[1]}
+func (b *layerGraph) compare(backend kernels.Backend, y *gorgonia.Node) {
+	names := slices.Sorted(maps.Keys(b.leaves))
+	var wrt gorgonia.Nodes
+	for _, name := range names {
+		wrt = append(wrt, b.leaves[name])
 	}
-	values, shape := nhwc("x")
-	x := b.input("x", values, shape...)
-	y := cases[name].build(b, x)
-	want, outShape := nhwc("y")
-	dy, _ := nhwc("dy")
-	at := places(y.Shape(), cases[name].odd)
-	if len(at) != len(want) {
-		t.Fatalf("the output has shape %v, the file %v", y.Shape(), outShape)
+	rows := y.Shape()[0]
+	ones := make([]float32, rows)
+	for i := range ones {
+		ones[i] = 1
 	}
-	z := b.input("z", make([]float32, y.Shape().TotalSize()), y.Shape()...)
-	sigma := b.input("sigma", make([]float32, shape[0]), shape[0])
-	for i := range b.values[sigma] {
-		b.values[sigma][i] = 1
-	}
-	loss := b.layer(graph.Loss{Weight: kernels.Weight{Power: 2}}, "loss", y, z, sigma)
-	wrt, names := gorgonia.Nodes{x}, slices.Sorted(maps.Keys(b.parameters))
-	for _, p := range names {
-		wrt = append(wrt, b.parameters[p])
-	}
+	z, sigma := b.node("z", make([]float32, y.Shape().TotalSize()), y.Shape()...), b.node("sigma", ones, rows)
+	loss := b.apply(graph.Loss{Weight: kernels.Weight{Power: 2}}, y, z, sigma)
 	grads, err := graph.Gradients(loss, wrt)
 	if err != nil {
-		t.Fatal(err)
+		b.Fatal(err)
 	}
-	plan, err := graph.NewPlan(append(gorgonia.Nodes{y, loss}, grads...), nil, 0, kernels.Float32)
-	if err != nil {
-		t.Fatal(err)
+	of := append(append(gorgonia.Nodes{}, grads...), y)
+	dy, _ := b.tensor("dy")
+	got := b.run(backend, loss, of...)
+	for i, v := range got[len(grads)] {
+		b.values[z][i] = float32(rows)*dy[i] - v
 	}
-	arena, err := backend.Alloc(plan.End, plan.Ops)
-	if err != nil {
-		t.Fatal(err)
-	}
-	m, err := graph.NewMachine(backend, arena, nil, plan, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	run := func() {
-		for n, v := range b.values {
-			if err := arena.Write(plan.Buf(n), v); err != nil {
-				t.Fatal(err)
-			}
+	got = b.run(backend, loss, of...)
+	want, _ := b.tensor("y")
+	b.near("y", got[len(grads)], want, layerTol)
+	for i, name := range names {
+		of := "d" + name
+		if param, ok := strings.CutPrefix(name, "param."); ok {
+			of = "grad." + param
 		}
-		if err := m.RunAll(); err != nil {
-			t.Fatal(err)
-		}
-	}
-	value := func(n *gorgonia.Node) []float32 {
-		v, err := m.Value(n)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return v.Float32s()
-	}
-	compare := func(what string, got, want []float32, tol float64) {
-		if err := approx.Compare(what, got, want, approx.RelMax(tol)); err != nil {
-			t.Error(err)
-		}
-		t.Logf("%s: %.1e", what, approx.WorstRel(got, want))
-	}
-	run()
-	noise, got := b.values[z], make([]float32, len(want))
-	for i, v := range value(y) {
-		noise[i] = -v
-	}
-	for i, p := range at {
-		noise[p] += float32(shape[0]) * dy[i]
-	}
-	run()
-	for i, p := range at {
-		got[i] = value(y)[p]
-	}
-	compare("y", got, want, outputTol)
-	dx, _ := nhwc("dx")
-	compare("dx", value(grads[0]), dx, gradientTol)
-	for i, p := range names {
-		want := file.Tensor(t, name+".grad."+p)
-		got, of := value(grads[1+i]), want.Float32s()
-		switch s := want.Shape(); len(s) {
-		case 2:
-			of = turned(of, s[0], s[1])
-		case 4:
-			of = file.NHWC(t, name+".grad."+p)
-		}
-		if p == cases[name].idle {
-			if a := approx.WorstAbs(got, make([]float32, len(got))); a > 1e-5 {
-				t.Errorf("the gradient of %s is %g, expected 0 but for rounding", p, a)
+		want, _ := b.tensor(of)
+		if name == idle[b.name] {
+			if a := approx.WorstAbs(got[i], make([]float32, len(want))); a > 1e-5 {
+				b.Errorf("the gradient of %s is %g, expected 0 but for rounding", name, a)
 			}
 			continue
 		}
-		compare(p, got, of, gradientTol)
+		b.near(of, got[i], want, layerGradTol)
 	}
 }
 
-// places lists where in an output (N, H, W, C) the values of the file are: all of them, or those of odd rows and columns.
-func places(output tensor.Shape, odd bool) (list []int) {
-	step, first := 1, 0
-	if odd {
-		step, first = 2, 1
+// run returns the values of nodes that a plan of them and of one more node computes.
+func (b *layerGraph) run(backend kernels.Backend, also *gorgonia.Node, nodes ...*gorgonia.Node) (values [][]float32) {
+	plan, err := graph.NewPlan(append(gorgonia.Nodes{also}, nodes...), nil, 0, kernels.Float32)
+	if err != nil {
+		b.Fatal(err)
 	}
-	for n := range output[0] {
-		for i := first; i < output[1]; i += step {
-			for j := first; j < output[2]; j += step {
-				for c := range output[3] {
-					list = append(list, ((n*output[1]+i)*output[2]+j)*output[3]+c)
-				}
+	arena, err := backend.Alloc(plan.End, plan.Ops)
+	if err != nil {
+		b.Fatal(err)
+	}
+	m, err := graph.NewMachine(backend, arena, nil, plan, nil)
+	if err != nil {
+		b.Fatal(err)
+	}
+	for n, v := range b.values {
+		if at := plan.Buf(n); at.N > 0 {
+			if err := arena.Write(at, v); err != nil {
+				b.Fatal(err)
 			}
 		}
 	}
-	return list
+	if err := m.RunAll(); err != nil {
+		b.Fatal(err)
+	}
+	for _, n := range nodes {
+		v, err := m.Value(n)
+		if err != nil {
+			b.Fatal(err)
+		}
+		values = append(values, slices.Clone(v.Float32s()))
+	}
+	return values
+}
+
+func (b *layerGraph) near(what string, got, want []float32, tol float64) {
+	b.Helper()
+	if err := approx.Compare(what, got, want, approx.RelMax(tol)); err != nil {
+		b.Error(err)
+	}
+	b.Logf("%s: %.1e", what, approx.WorstRel(got, want))
 }
