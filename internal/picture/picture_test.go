@@ -178,3 +178,19 @@ func TestPlots(t *testing.T) {
 		}
 	}
 }
+
+// Ticks of ratios near 1 have labels of their own.
+func TestRatioTicks(t *testing.T) {
+	for _, most := range []float64{1.2, 1.0976, 1.011} {
+		seen := map[string]bool{}
+		for _, tick := range ratioTicks(1, most) {
+			if tick.Label != "" && seen[tick.Label] {
+				t.Errorf("up to %g two ticks are called %s", most, tick.Label)
+			}
+			seen[tick.Label] = true
+		}
+		if len(seen) < 3 {
+			t.Errorf("up to %g there are the labels %v", most, seen)
+		}
+	}
+}

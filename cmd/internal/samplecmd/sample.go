@@ -413,14 +413,8 @@ func draw(ctx context.Context, o *options, streams cli.Streams) error {
 		batch = preview.BatchFor(net)
 	}
 	batch = min(batch, j.n)
-	s, err := preview.NewSampler(b, net, precision, j.sigmas, j.plan, o.seed, batch)
+	s, err := j.sampler(b, precision, batch)
 	if err != nil {
-		return err
-	}
-	if err := s.LoadFrom(j.in, j.in.Prefix()); err != nil {
-		return fmt.Errorf("%s: %w", j.in.Path, err)
-	}
-	if err := j.in.Close(); err != nil {
 		return err
 	}
 
@@ -464,16 +458,22 @@ func draw(ctx context.Context, o *options, streams cli.Streams) error {
 	return nil
 }
 
-// denoiseImage takes the noise off an image and writes it.
-func (j *job) denoiseImage(b kernels.Backend, precision kernels.Precision, stdout, stderr io.Writer) error {
-	s, err := preview.NewSampler(b, j.cfg.Network, precision, j.sigmas, j.plan, j.seed, 1)
+// sampler makes the job's sampler of the weights that were given, whose file it closes.
+func (j *job) sampler(b kernels.Backend, precision kernels.Precision, batch int) (*preview.Sampler, error) {
+	s, err := preview.NewSampler(b, j.cfg.Network, precision, j.sigmas, j.plan, j.seed, batch)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	if err := s.LoadFrom(j.in, j.in.Prefix()); err != nil {
-		return fmt.Errorf("%s: %w", j.in.Path, err)
+		return nil, fmt.Errorf("%s: %w", j.in.Path, err)
 	}
-	if err := j.in.Close(); err != nil {
+	return s, j.in.Close()
+}
+
+// denoiseImage takes the noise off an image and writes it.
+func (j *job) denoiseImage(b kernels.Backend, precision kernels.Precision, stdout, stderr io.Writer) error {
+	s, err := j.sampler(b, precision, 1)
+	if err != nil {
 		return err
 	}
 	fmt.Fprintf(stdout, "%s without noise of sigma %g, by one evaluation of the network\n", j.guide.denoise, j.guide.sigma)

@@ -356,6 +356,19 @@ func TestTrain(t *testing.T) {
 	}
 }
 
+// Clipping and warm-up are told, and a rate that the run never reaches is warned of.
+func TestWarmupIsTold(t *testing.T) {
+	const warning = "the learning rate rises over 10 steps and the run has 3: its last step has 0.2 of it"
+	for steps, warned := range map[string]bool{"10": true, "2": false} {
+		code, stdout, stderr := command(t, "-data", "toy:moons", "-steps", "3", "-batch", "4", "-preview-n", "0", "-held-out", "0",
+			"-grad-clip", "1.5", "-lr-warmup", steps, "-runs", t.TempDir())
+		told := ", warmed up over " + steps + " steps, gradients clipped at 1.5; "
+		if code != 0 || !strings.Contains(stdout, told) || strings.Contains(stdout, warning) != warned {
+			t.Errorf("%s steps: code %d, %s\n%s", steps, code, stderr, stdout)
+		}
+	}
+}
+
 // SIGTERM finishes the step, saves and exits with 0; the resumed run ends with the weights of an unbroken one.
 func TestSignal(t *testing.T) {
 	if runtime.GOOS == "windows" {
