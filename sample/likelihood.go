@@ -117,7 +117,9 @@ func LogLikelihood(s *model.Score, ladder model.Ladder, x []float32, first uint3
 	if err := o.Check(s.D); err != nil {
 		return nil, err
 	}
-	p := &productScore{score: s, v: make([]float32, s.N*s.D), exact: o.Probe == ExactTrace}
+	values := func() []float32 { return make([]float32, s.N*s.D) }
+	p := &productScore{score: s, exact: o.Probe == ExactTrace, x: values(), v: values(), read: values(),
+		sigma: make([]float32, s.N)}
 	var err error
 	if p.program, err = s.Backend.Compile(s.Arena, s.Ops); err != nil {
 		return nil, err
@@ -224,18 +226,19 @@ type productScore struct {
 	score   *model.Score
 	program kernels.Program
 	exact   bool
-	v       []float32 // the probes (N, D)
+
+	x, v, read []float32 // the rows, the probes, and what comes back (N, D)
+	sigma      []float32 // (N)
 }
 
 // evaluate is a [tracedScore].
 func (p *productScore) evaluate(dst, trace, x, sigma []float64) error {
 	s := p.score
-	words, sigmas := make([]float32, len(x)), make([]float32, s.N)
 	for i, v := range x {
-		words[i] = float32(v)
+		p.x[i] = float32(v)
 	}
 	for n, v := range sigma {
-		sigmas[n] = float32(v)
+		p.sigma[n] = float32(v)
 	}
 	clear(trace)
 	products := 1
@@ -253,7 +256,7 @@ func (p *productScore) evaluate(dst, trace, x, sigma []float64) error {
 		for _, w := range []struct {
 			to   kernels.Buf
 			from []float32
-		}{{s.X, words}, {s.Sigma, sigmas}, {s.V, p.v}} {
+		}{{s.X, p.x}, {s.Sigma, p.sigma}, {s.V, p.v}} {
 			if err := s.Arena.Write(w.to, w.from); err != nil {
 				return err
 			}
@@ -261,19 +264,17 @@ func (p *productScore) evaluate(dst, trace, x, sigma []float64) error {
 		if err := p.program.Run(); err != nil {
 			return err
 		}
-		product := make([]float32, len(x))
-		if err := s.Arena.Read(product, s.VJ); err != nil {
+		if err := s.Arena.Read(p.read, s.VJ); err != nil {
 			return err
 		}
-		for i, v := range product {
+		for i, v := range p.read {
 			trace[i/s.D] += float64(v) * float64(p.v[i])
 		}
 	}
-	score := make([]float32, len(x))
-	if err := s.Arena.Read(score, s.S); err != nil {
+	if err := s.Arena.Read(p.read, s.S); err != nil {
 		return err
 	}
-	for i, v := range score {
+	for i, v := range p.read {
 		dst[i] = float64(v)
 	}
 	return nil

@@ -20,6 +20,7 @@ import (
 	"fmt"
 	"math"
 
+	"gonum.org/v1/gonum/floats"
 	"gonum.org/v1/gonum/mat"
 
 	"sigmaz/kernels"
@@ -149,7 +150,7 @@ func Linear(d int, rows []Terms, y []float64, sigma float64) (*Measurement, erro
 		}
 		m.add(row, uy, sigma)
 	}
-	if off, all := length(rest), length(y); sigma == 0 && off > maxContradiction*all {
+	if off, all := floats.Norm(rest, 2), floats.Norm(y, 2); sigma == 0 && off > maxContradiction*all {
 		return nil, fmt.Errorf("cannot give what was measured: %.2g of its length lies outside the matrix's range; say how much "+
 			"noise it holds, or mend one of the two", off/all)
 	}
@@ -158,14 +159,6 @@ func Linear(d int, rows []Terms, y []float64, sigma float64) (*Measurement, erro
 
 // maxSVD bounds the multiply-adds of a decomposition: some minutes.
 const maxSVD = 1 << 35
-
-func length(v []float64) float64 {
-	sum := 0.0
-	for _, e := range v {
-		sum += e * e
-	}
-	return math.Sqrt(sum)
-}
 
 // disjoint tells whether no value is in two rows, and none in one twice, and no row is empty.
 func disjoint(rows []Terms, d int) bool {
