@@ -124,6 +124,17 @@ func (l Ladder) Begin() float64 { return float64(l[0]) }
 // End returns the smallest sigma.
 func (l Ladder) End() float64 { return float64(l[len(l)-1]) }
 
+// Nearest returns the level whose sigma is nearest to the given one in ln sigma, the larger sigma of two.
+func (l Ladder) Nearest(sigma float64) int {
+	best, least := 0, math.Inf(1)
+	for i, s := range l {
+		if d := math.Abs(math.Log(float64(s) / sigma)); d < least {
+			best, least = i, d
+		}
+	}
+	return best
+}
+
 // Float64s returns the levels in float64.
 func (l Ladder) Float64s() []float64 {
 	sigmas := make([]float64, len(l))

@@ -144,7 +144,7 @@ func DefaultsFor(sampler string, cfg model.Config) Settings {
 // judgeLevels judges a plan for a network that knows the noise only as a level.
 func judgeLevels(cfg model.Config, p *Plan, ladder model.Ladder) error {
 	name := p.Settings.Sampler
-	between := func(r *row) bool { return r.sigma > 0 && float32(r.sigma) != ladder[nearestLevel(ladder, r.sigma)] }
+	between := func(r *row) bool { return r.sigma > 0 && float32(r.sigma) != ladder[ladder.Nearest(r.sigma)] }
 	switch {
 	case !SamplerOf(name).onLevels:
 		return setting.Errorf("sampler", "is %s: %s knows noise only as one of the %d levels of its ladder, and %s needs its "+

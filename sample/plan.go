@@ -161,7 +161,7 @@ func (p *Plan) table(ladder model.Ladder, byLevel bool) []float32 {
 		x, y := r.x, r.y
 		level := 0
 		if r.sigma > 0 {
-			level = nearestLevel(ladder, r.sigma)
+			level = ladder.Nearest(r.sigma)
 			if byLevel && float32(r.sigma) != ladder[level] {
 				x.s *= float64(ladder[level]) / r.sigma
 				y.s *= float64(ladder[level]) / r.sigma
@@ -181,15 +181,4 @@ func (p *Plan) table(ladder model.Ladder, byLevel bool) []float32 {
 		}
 	}
 	return words
-}
-
-// nearestLevel returns the level of a ladder that is nearest to sigma, in ln sigma.
-func nearestLevel(ladder model.Ladder, sigma float64) int {
-	best, least := 0, math.Inf(1)
-	for i, s := range ladder {
-		if d := math.Abs(math.Log(float64(s) / sigma)); d < least {
-			best, least = i, d
-		}
-	}
-	return best
 }

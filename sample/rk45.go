@@ -227,7 +227,7 @@ func (c *Chain) evaluate(dst, x, sigma []float64) error {
 		words[i] = float32(v)
 	}
 	for n, v := range sigma {
-		level := nearestLevel(c.ladder, v)
+		level := c.ladder.Nearest(v)
 		sigmas[n], scale[n] = float32(v), 1
 		kernels.SetWord(levels, kernels.Buf{N: s.N}, n, uint32(level))
 		if s.ByLevel { // see Plan.table

@@ -88,7 +88,7 @@ func (j *job) settleGuide() error {
 			g.sigma*begin/sigma)
 	}
 	if net.TakesLevels() {
-		if at := float64(j.sigmas[j.nearest(sigma)]); math.Abs(math.Log(at/sigma)) > 0.05 {
+		if at := float64(j.sigmas[j.sigmas.Nearest(sigma)]); math.Abs(math.Log(at/sigma)) > 0.05 {
 			return fmt.Errorf("-sigma is %g: %s knows noise only as one of its levels, of which the nearest is %.3g; expected one of them",
 				g.sigma, net.Net, g.sigma*at/sigma)
 		}
@@ -102,16 +102,6 @@ func (j *job) sigmaOfNoise() float64 {
 		return 2 * j.guide.sigma
 	}
 	return j.guide.sigma
-}
-
-// nearest returns the level that is nearest to sigma, in ln sigma.
-func (j *job) nearest(sigma float64) (best int) {
-	for i, s := range j.sigmas {
-		if math.Abs(math.Log(float64(s)/sigma)) < math.Abs(math.Log(float64(j.sigmas[best])/sigma)) {
-			best = i
-		}
-	}
-	return best
 }
 
 // checkLevel finds a level that the ladder does not have, or from which no sampler goes.

@@ -477,7 +477,7 @@ func (j *job) denoiseImage(b kernels.Backend, precision kernels.Precision, stdou
 		return err
 	}
 	fmt.Fprintf(stdout, "%s without noise of sigma %g, by one evaluation of the network\n", j.guide.denoise, j.guide.sigma)
-	x, err := s.Denoised(j.begin, j.sigmaOfNoise(), j.nearest(j.sigmaOfNoise()))
+	x, err := s.Denoised(j.begin, j.sigmaOfNoise(), j.sigmas.Nearest(j.sigmaOfNoise()))
 	if err != nil {
 		return err
 	}

@@ -268,13 +268,8 @@ func (o *options) noiseText(f *modelfile.File) string {
 
 // nearest finds the level whose sigma is nearest in ratio, and tells whether it is the same to one part in a million.
 func nearest(sigmas model.Ladder, sigma float64) (level int, exact bool) {
-	best := math.Inf(1)
-	for i, s := range sigmas {
-		if d := math.Abs(math.Log(float64(s) / sigma)); d < best {
-			level, best = i, d
-		}
-	}
-	return level, best <= 1e-6
+	level = sigmas.Nearest(sigma)
+	return level, math.Abs(math.Log(float64(sigmas[level])/sigma)) <= 1e-6
 }
 
 // evaluator is a network with its memory.
