@@ -42,6 +42,7 @@ func unetPresets() []Preset {
 	}
 	const square = " as image files, ZIP or TAR; each is scaled to 256 pixels on its shorter side and cut to a square"
 	return []Preset{
+		digits(),
 		onCIFAR10("ncsnpp-cifar10", "the published NCSN++", "cifar10_ncsnpp_continuous.py", cifar10, 1_300_001),
 		onCIFAR10("ncsnpp-cifar10-deep", "the published NCSN++, deep,", "cifar10_ncsnpp_deep_continuous.py", deep, 950_001),
 		at256("ncsnpp-bedroom", "LSUN bedroom", "bedroom_ncsnpp_continuous.py", "data/bedroom_train",
@@ -55,7 +56,44 @@ func unetPresets() []Preset {
 		at1024("ncsnpp-ffhq", "FFHQ", "ffhq_ncsnpp_continuous.py", "data/ffhq", "FFHQ's images as files, ZIP or TAR"),
 		at1024("ncsnpp-celebahq", "CelebA-HQ", "celebahq_ncsnpp_continuous.py", "data/celebahq",
 			"CelebA-HQ's images as files, ZIP or TAR"),
+		smallCIFAR10(cifar10),
 	}
+}
+
+// digits is a U-Net for two cores.
+func digits() Preset {
+	return Preset{
+		Name: "digits",
+		What: "digits drawn from fonts, a small NCSN++, at most ten minutes on two cores",
+		Source: "NCSN++ (Song et al. 2021) at an eighth of its width, one block a level instead of four and self-attention at 7x7: 59 M " +
+			"multiply-adds an image, twice those of the network of preset glyphs; sigma, its ends and the data as there, sigma " +
+			"drawn between them; gradients clipped and learning rate warmed up as published, in proportion to the steps",
+		Config: Config{
+			Data: "glyphs", Seed: 1,
+			Network: model.Config{Net: "ncsnpp", Height: 28, Width: 28, Channels: 1, NGF: 16, UNet: model.UNet{
+				ChMult: "1,2,2", ResBlocks: 1, Attention: "7", FIR: true, SkipRescale: true, ProgressiveInput: "residual",
+				ScaleBySigma: true}},
+			Sigma: Sigma{Begin: SigmaEnd{Value: 15}, End: SigmaEnd{Value: 0.01}, Levels: auto},
+			Noise: model.Noise{Density: model.LogUniform},
+			Loss:  Loss{AnnealPower: 2},
+			Adam:  Adam{LR: 1e-3, Beta1: 0.9, Beta2: 0.999, Eps: 1e-8, Clip: 1, Warmup: 200},
+			EMA:   EMA{Rate: 0.999, Warmup: true},
+			Batch: 16, Steps: 10_000, HeldOut: 64,
+			Sampling: Sampling{T: 5, Epsilon: auto, Denoise: true},
+			LogEvery: 100, EvalEvery: 5000, PreviewEvery: 5000, PreviewN: 36, CheckpointEvery: 1000,
+		},
+	}
+}
+
+// smallCIFAR10 is the published network at half its width, for a shorter time.
+func smallCIFAR10(u model.UNet) Preset {
+	p := scoreSDE("ncsnpp-cifar10-small", "NCSN++ at half its width on CIFAR-10: for one GPU", "ve/cifar10_ncsnpp_continuous.py",
+		"CIFAR-10's binary version, data_batch_1.bin to data_batch_5.bin",
+		Config{Data: "data/cifar-10-batches-bin", Network: model.Config{Height: 32, Width: 32, NGF: 64, UNet: u},
+			Sigma: Sigma{Begin: SigmaEnd{Value: 50}, Levels: 1000}, EMA: EMA{Rate: 0.999}, Batch: 128, Steps: 200_000, HeldOut: 64})
+	p.Source = "counted, not tried: ncsnpp-cifar10 with 64 channels, 2.76 G multiply-adds an image and 15.7 M parameters, so " +
+		"200,000 steps of 128 are 4.2e17 FLOP; everything else from " + p.Source
+	return p
 }
 
 // scoreSDE completes a preset with what all of those published configurations share.
