@@ -12,8 +12,21 @@ import (
 	"sigmaz/model"
 )
 
-// anySize is a height and width that every network for images takes: its parameters do not depend on them.
-const anySize = 64
+// anySize is a height and width that every network for images takes, of as many levels as there may be: its parameters do
+// not depend on them.
+const anySize = 1 << 15
+
+// Infer returns the network that a file without a configuration holds, which its weights called prefix+NAME tell where it
+// does not say: see [Infer].
+func (w *Weights) Infer(prefix, net string) (model.Config, error) {
+	switch {
+	case w.Network == nil:
+		return Infer(w, prefix, net, len(w.Ladder.Sigmas))
+	case net != "" && net != w.Network.Net:
+		return model.Config{}, fmt.Errorf("it holds network %s, and not %s: leave `net` out", w.Network.Net, net)
+	}
+	return *w.Network, nil
+}
 
 // Infer finds the network that the tensors called prefix+NAME are the parameters of: which one, unless net says so, its
 // channels, width and norm. levels is the number of noise levels where it is known, or 0.
