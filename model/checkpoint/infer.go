@@ -3,6 +3,7 @@
 package checkpoint
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -50,11 +51,13 @@ func Infer(set model.TensorSet, prefix, net string, levels int) (model.Config, e
 	// The network asked for, or that with the fewest names amiss.
 	var best model.Config
 	var params []*model.Param
+	var invalid error
 	fewest := -1
 	for _, c := range candidates {
 		p, err := paramsOf(c)
-		if err != nil {
-			return model.Config{}, err
+		if err != nil { // it is not one of these
+			invalid = cmp.Or(invalid, err)
+			continue
 		}
 		wrong := len(shapes)
 		for _, p := range p {
@@ -72,6 +75,9 @@ func Infer(set model.TensorSet, prefix, net string, levels int) (model.Config, e
 		case fewest < 0 || wrong < fewest:
 			best, params, fewest = c, p, wrong
 		}
+	}
+	if fewest < 0 && invalid != nil {
+		return model.Config{}, invalid
 	}
 	if err := model.Fit(params, set, prefix); err != nil {
 		if net == "" {
