@@ -175,16 +175,16 @@ func (w *lossWindow) restore(all []model.Named) (rest []model.Named, err error) 
 	return rest, err
 }
 
-// levelMeans is the loss of each level that the window met, or of each bin, as columns.
-type levelMeans struct {
+// LevelMeans is the loss of each level that a window met, or of each bin of ln sigma, as columns.
+type LevelMeans struct {
 	Level   []int     `json:"level,omitempty"`
 	LnSigma []float64 `json:"ln_sigma,omitempty"` // where a bin of binWidth begins
 	Count   []int64   `json:"count"`
 	Loss    []float64 `json:"loss"`
 }
 
-func (w *lossWindow) levels() *levelMeans {
-	m := &levelMeans{}
+func (w *lossWindow) levels() *LevelMeans {
+	m := &LevelMeans{}
 	for i, n := range w.levelCount {
 		if n > 0 {
 			if w.sigmas != nil {
@@ -205,8 +205,8 @@ type lossLine struct {
 	Step         uint64      `json:"step"`
 	Loss         float64     `json:"loss"`
 	LossRelative float64     `json:"loss_relative"` // to the loss of zero weights, D/2 for p = 2
-	LossPerLevel *levelMeans `json:"loss_per_level,omitempty"`
-	LossPerBin   *levelMeans `json:"loss_per_bin,omitempty"` // in its place where sigma is drawn by a density
+	LossPerLevel *LevelMeans `json:"loss_per_level,omitempty"`
+	LossPerBin   *LevelMeans `json:"loss_per_bin,omitempty"` // in its place where sigma is drawn by a density
 	ImagesPerS   float64     `json:"images_per_s"`
 	Time         string      `json:"time"`
 	End          bool        `json:"end,omitempty"`
