@@ -50,11 +50,11 @@ func newLossWindow(n model.Noise, sigmas model.Ladder) *lossWindow {
 	return w
 }
 
-// binWidth is the width of a bin in ln sigma.
-const binWidth = 0.5
+// BinWidth is the width of the bins of a [Line] in ln sigma.
+const BinWidth = 0.5
 
-// binOf returns the bin of sigma: bin b is of ln sigma from b binWidth on.
-func binOf(sigma float64) int { return int(math.Floor(math.Log(sigma) / binWidth)) }
+// binOf returns the bin of sigma: bin b is of ln sigma from b BinWidth on.
+func binOf(sigma float64) int { return int(math.Floor(math.Log(sigma) / BinWidth)) }
 
 // place returns where the loss of row i is added, and the row's level, -1 with bins, and sigma.
 func (w *lossWindow) place(r LossRecord, i int) (at, level int, sigma float64) {
@@ -178,7 +178,7 @@ func (w *lossWindow) restore(all []model.Named) (rest []model.Named, err error) 
 // LevelMeans is the loss of each level that a window met, or of each bin of ln sigma, as columns.
 type LevelMeans struct {
 	Level   []int     `json:"level,omitempty"`
-	LnSigma []float64 `json:"ln_sigma,omitempty"` // where a bin of binWidth begins
+	LnSigma []float64 `json:"ln_sigma,omitempty"` // where a bin of BinWidth begins
 	Count   []int64   `json:"count"`
 	Loss    []float64 `json:"loss"`
 }
@@ -190,7 +190,7 @@ func (w *lossWindow) levels() *LevelMeans {
 			if w.sigmas != nil {
 				m.Level = append(m.Level, i)
 			} else {
-				m.LnSigma = append(m.LnSigma, binWidth*float64(w.firstBin+i))
+				m.LnSigma = append(m.LnSigma, BinWidth*float64(w.firstBin+i))
 			}
 			m.Count = append(m.Count, n)
 			m.Loss = append(m.Loss, w.levelSum[i]/float64(n))

@@ -43,7 +43,10 @@ func start(ctx context.Context, f *flags, s cli.Streams) error {
 	if f.listPresets {
 		return listPresets(f, out)
 	}
-	f.watch = watch.Start(f.watching)
+	if err := f.startWatching(out); err != nil {
+		return err
+	}
+	defer f.watch.Close()
 	if f.resume != "" {
 		return resume(ctx, f, s, out)
 	}
@@ -243,8 +246,7 @@ func learn(ctx context.Context, c *train.Config, data *train.Splits, b kernels.B
 	warnWarmup(c, out)
 	warnAverage(c, out)
 	o.Backend, o.Events = b, f.watch.Events(display.Event)
-	f.watch.Begin(watch.Run{Folder: o.Folder, Config: c, Sigmas: sigmas})
-	defer f.watch.End()
+	f.watch.Begin(watch.Run{Folder: o.Folder, Config: c, Sigmas: sigmas, About: aboutText(c, sigmas, b), FreeMemory: b.FreeMemory})
 	if o.Hooks.Preview, err = previews(c, data, sigmas, b); err != nil {
 		return err
 	}
@@ -259,6 +261,7 @@ func learn(ctx context.Context, c *train.Config, data *train.Splits, b kernels.B
 	fmt.Fprintf(out, "training %s of %d; Ctrl-C saves and stops\n", cli.Count(int(c.Steps), "step"), c.Batch)
 	r, err := train.Run(ctx, c, data, o)
 	display.Close()
+	defer func() { err = f.stopWatching(r, err, out) }()
 	if err != nil {
 		return err
 	}

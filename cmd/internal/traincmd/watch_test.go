@@ -50,10 +50,39 @@ func TestWatchingChangesNothing(t *testing.T) {
 	if names, _ := filepath.Glob(filepath.Join(runs, "watched", "events.out.tfevents.*")); len(names) != 1 {
 		t.Errorf("event files %v", names)
 	}
+	if _, err := os.Stat(train.ReportPath(filepath.Join(runs, "watched"))); err != nil {
+		t.Error(err)
+	}
+}
+
+// The lines say where the page and the report are, and how to go on; a run that cannot go on leaves a report that says so.
+func TestWatchingSays(t *testing.T) {
+	t.Parallel()
+	runs := t.TempDir()
+	out := trains(t, runs, append(slices.Clone(shortRun), "-name", "a", "-listen", "0", "-report")...)
+	for _, want := range []string{"page     http://127.0.0.1:", "\nreport   " + filepath.Join(runs, "a", "report.html") + "\n"} {
+		if !strings.Contains(out, want) {
+			t.Errorf("%q is not in\n%s", want, out)
+		}
+	}
+	out = trains(t, runs, "-resume", filepath.Join(runs, "a"), "-report")
+	if !strings.Contains(out, "-report -resume ") {
+		t.Errorf("it does not say how to go on:\n%s", out)
+	}
+	if out := trains(t, runs, append(slices.Clone(shortRun), "-name", "dry", "-listen", "0", "-dry-run")...); strings.Contains(out, "page ") {
+		t.Errorf("a dry run serves a page:\n%s", out)
+	}
+	var said bytes.Buffer
+	code := New().Execute(context.Background(), append(slices.Clone(shortRun), "-runs", runs, "-name", "bad", "-report", "-lr", "1e30"),
+		cli.Streams{Out: &said, Err: &said})
+	page, err := os.ReadFile(train.ReportPath(filepath.Join(runs, "bad")))
+	if code != 1 || err != nil || !bytes.Contains(page, []byte(`"phase":"failed: training stopped because`)) {
+		t.Errorf("exit code %d, %v\n%s", code, err, &said)
+	}
 }
 
 // watchedBy is the flags of everybody who watches.
-var watchedBy = []string{"-tensorboard"}
+var watchedBy = []string{"-tensorboard", "-listen", "0"}
 
 // TensorBoard reads what metrics.jsonl holds, of a run that was gone on with from an earlier checkpoint, and of one that
 // was watched from its second process on.
