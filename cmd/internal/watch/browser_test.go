@@ -198,10 +198,10 @@ func eval[T any](b *browser, expression string) (v T) {
 	return v
 }
 
-// until waits until an expression is true.
+// until waits until an expression is true. While the page is loading, it may be an error.
 func (b *browser) until(expression string) {
 	b.t.Helper()
-	for end := time.Now().Add(30 * time.Second); !eval[bool](b, "Boolean("+expression+")"); {
+	for end := time.Now().Add(30 * time.Second); !eval[bool](b, "(() => { try { return Boolean("+expression+") } catch { return false } })()"); {
 		if time.Now().After(end) {
 			b.t.Fatalf("waited in vain for %s; the page says %q, complaints %q", expression,
 				eval[string](b, "document.body ? document.body.innerText.slice(0, 300) : ''"), b.complained())
