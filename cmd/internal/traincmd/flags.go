@@ -13,6 +13,7 @@ import (
 
 	"sigmaz/cmd/internal/cli"
 	"sigmaz/cmd/internal/modelfile"
+	"sigmaz/cmd/internal/watch"
 	"sigmaz/internal/setting"
 	"sigmaz/model"
 	"sigmaz/train"
@@ -32,6 +33,8 @@ type flags struct {
 	device                 cli.Device
 	dataMemory             train.DataMemory
 	cpuProfile             string
+	watching               watch.Options
+	watch                  *watch.Watch // from start on
 }
 
 // value is a setting as the parser sees it: it checks that the text can be parsed, and keeps it.
@@ -113,6 +116,7 @@ func newFlags() *flags {
 		presets.Rows = append(presets.Rows, [2]string{p.Name, p.What})
 	}
 	c.Lists = []cli.List{presets}
+	c.Groups = append(c.Groups, watchGroup(&f.watching))
 	c.Groups = append([]cli.Group{{Name: "Run", Flags: []cli.Flag{
 		{Name: "preset", Arg: "NAME", Help: "settings to start from", Value: &f.preset, Default: "by -data", Known: names},
 		{Name: "list-presets", Help: "print the presets with the sources of their numbers and the data they expect, and stop",
@@ -292,7 +296,7 @@ func (f *flags) validate(c *train.Config) error {
 
 // checkResume refuses flags that would make the resumed run another one.
 func (f *flags) checkResume() error {
-	allowed := []string{"resume", "runs", "gpu", "device", "data-memory", "cpuprofile", "dry-run"}
+	allowed := append([]string{"resume", "runs", "gpu", "device", "data-memory", "cpuprofile", "dry-run"}, watchFlags()...)
 	for s := range settings() {
 		if may, _ := train.MayChange(s.Name); may {
 			allowed = append(allowed, s.Name)
