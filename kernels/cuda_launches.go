@@ -146,8 +146,9 @@ var kernelList = []kernel{
 	{"sampler", "sampler_sigma", "u64 u64 u64 u64 u32 u32 u32"},
 	{"sampler", "sampler_gain", "u64 u64 u64 u64 u32 u32 u32 u32"},
 	{"sampler", "sampler_update", "u64 u64 u64 u64 u64 u64 u64 u64 u32 u32 u32 u32"},
-	{"sampler", "sampler_misfit", "u64 u64 u64 u64 u64 u64 u64 u64 u64 u64 u64 u32 u32 u32 u32 u32 u32"},
-	{"sampler", "sampler_fit", "u64 u64 u64 u64 u64 u32 u32 u32"},
+	{"sampler", "sampler_misfit", "u64 u64 u64 u64 u64 u64 u64 u64 u64 u64 u64 u64 f32 u32 u32 u32 u32 u32 u32"},
+	{"sampler", "sampler_fit", "u64 u64 u64 u64 u64 u32 u32 u32 u32"},
+	{"sampler", "sampler_guide", "u64 u64 u64 u64 u64 u32 u32 u32 u32"},
 	{"sigma", "div_sigma", "u64 u64 u64 u32 u32"},
 	{"sigma", "mlp_input", "u64 u64 u64 u64 u32 u32"},
 	{"sigma", "mlp_input_grad", "u64 u64 u64 u64 u32 u32"},
@@ -1871,6 +1872,7 @@ func (l *launcher) samplerUpdate(grid gridDim, block blockDim, a samplerUpdateAr
 type samplerMisfitArgs struct {
 	misfit pointer // float *
 	x      pointer // const float *
+	s      pointer // const float *
 	target pointer // const float *
 	noise  pointer // const float *
 	start  pointer // const u32 *
@@ -1880,6 +1882,7 @@ type samplerMisfitArgs struct {
 	table  pointer // const float *
 	state  pointer // const u32 *
 	seed   uint64
+	prior  float32
 	exact  int
 	steps  int
 	repeat int
@@ -1892,6 +1895,7 @@ func (l *launcher) samplerMisfit(grid gridDim, block blockDim, a samplerMisfitAr
 	l.launch("sampler_misfit", grid, block, cuda.NewArgs().
 		Ptr(l.write("sampler_misfit", "misfit", Words, a.misfit)).
 		Ptr(l.read("sampler_misfit", "x", Words, a.x)).
+		Ptr(l.read("sampler_misfit", "s", Words, a.s)).
 		Ptr(l.read("sampler_misfit", "target", Words, a.target)).
 		Ptr(l.read("sampler_misfit", "noise", Words, a.noise)).
 		Ptr(l.read("sampler_misfit", "start", Words, a.start)).
@@ -1901,6 +1905,7 @@ func (l *launcher) samplerMisfit(grid gridDim, block blockDim, a samplerMisfitAr
 		Ptr(l.read("sampler_misfit", "table", Words, a.table)).
 		Ptr(l.read("sampler_misfit", "state", Words, a.state)).
 		U64(a.seed).
+		F32(a.prior).
 		I32(l.int32("sampler_misfit", "exact", a.exact)).
 		I32(l.int32("sampler_misfit", "steps", a.steps)).
 		I32(l.int32("sampler_misfit", "repeat", a.repeat)).
@@ -1916,6 +1921,7 @@ type samplerFitArgs struct {
 	start  pointer // const u32 *
 	index  pointer // const u32 *
 	weight pointer // const float *
+	alone  int
 	rows   int
 	d      int
 	r      int
@@ -1928,9 +1934,36 @@ func (l *launcher) samplerFit(grid gridDim, block blockDim, a samplerFitArgs) {
 		Ptr(l.read("sampler_fit", "start", Words, a.start)).
 		Ptr(l.read("sampler_fit", "index", Words, a.index)).
 		Ptr(l.read("sampler_fit", "weight", Words, a.weight)).
+		I32(l.int32("sampler_fit", "alone", a.alone)).
 		I32(l.int32("sampler_fit", "rows", a.rows)).
 		I32(l.int32("sampler_fit", "d", a.d)).
 		I32(l.int32("sampler_fit", "r", a.r)))
+}
+
+// samplerGuideArgs has the parameters of kernel sampler_guide.
+type samplerGuideArgs struct {
+	s      pointer // float *
+	v      pointer // const float *
+	vj     pointer // const float *
+	table  pointer // const float *
+	state  pointer // const u32 *
+	steps  int
+	repeat int
+	rows   int
+	d      int
+}
+
+func (l *launcher) samplerGuide(grid gridDim, block blockDim, a samplerGuideArgs) {
+	l.launch("sampler_guide", grid, block, cuda.NewArgs().
+		Ptr(l.write("sampler_guide", "s", Words, a.s)).
+		Ptr(l.read("sampler_guide", "v", Words, a.v)).
+		Ptr(l.read("sampler_guide", "vj", Words, a.vj)).
+		Ptr(l.read("sampler_guide", "table", Words, a.table)).
+		Ptr(l.read("sampler_guide", "state", Words, a.state)).
+		I32(l.int32("sampler_guide", "steps", a.steps)).
+		I32(l.int32("sampler_guide", "repeat", a.repeat)).
+		I32(l.int32("sampler_guide", "rows", a.rows)).
+		I32(l.int32("sampler_guide", "d", a.d)))
 }
 
 // divSigmaArgs has the parameters of kernel div_sigma.

@@ -5,6 +5,7 @@
 //	sampler_update  x <- a x + b s + c y + d z,   y <- e x + f s + g y + h z,   z ~ N(0, I)
 //	sampler_misfit  m_nj = w_j (t_j + b_j z_nj - v_j x_n)
 //	sampler_fit     x_n <- x_n + sum over j of m_nj v_j
+//	sampler_guide   s <- s + v + sigma^2 vj
 //
 // The step is read from the state block and its numbers from the table, so one captured graph serves all steps. z is
 // drawn in registers, and only where a factor of it is not 0.
@@ -118,28 +119,41 @@ extern "C" __global__ void sampler_update(float *x, float *y, const float *s, co
 
 // A thread has four directions of a row, or four values of it, whose terms it adds one after the other: directions are
 // short, or few.
-extern "C" __global__ void sampler_misfit(float *misfit, const float *x, const float *target, const float *noise, const u32 *start, const u32 *index, const float *weight, const float *draws, const float *table, const u32 *state, u64 seed, int exact, int steps, int repeat, int rows, int d, int r)
+extern "C" __global__ void sampler_misfit(float *misfit, const float *x, const float *s, const float *target, const float *noise, const u32 *start, const u32 *index, const float *weight, const float *draws, const float *table, const u32 *state, u64 seed, float prior, int exact, int steps, int repeat, int rows, int d, int r)
 {
     u32 within, k = state[STATE_STEP], image = state[STATE_IMAGE];
     const float *step = step_row(table, state, steps, repeat, within);
     double sigma = exact ? 0.0 : (double)step[STEP_SIGMA], a = exact ? 0.0 : (double)step[STEP_X + 1];
+    bool guided = s != 0;
+    double sigma2 = sigma * sigma, prior2 = (double)prior * (double)prior, r2 = 0; // squares are exact
+    if (guided) r2 = __ddiv_rn(__dmul_rn(prior2, sigma2), prior2 + sigma2);
     for (int n = first_row(); n < rows; n += row_stride()) {
         const float *xn = x + (i64)n * d;
         u64 stream = (u64)k << 32 | (image + (u32)n);
         for (int i = first_quad(); i < r; i += quad_stride()) {
             Quad z = {{0.0f, 0.0f, 0.0f, 0.0f}};
-            if (sigma != 0 && draws != 0)
+            if (sigma != 0 && !guided && draws != 0)
                 z = load4(draws + ((i64)k * rows + n) * r + i, r - i);
-            else if (sigma != 0)
+            else if (sigma != 0 && !guided)
                 z = normals(random_block(seed, PURPOSE_KNOWN, stream, (u32)i / 4));
             for (int j = 0; j < 4 && i + j < r; j++) {
                 double tau = (double)noise[i + j], w = 1, m = 0;
                 float b = 0;
-                if (tau == 0 || tau < sigma)
+                if (guided)
+                    w = 0;
+                else if (tau == 0 || tau < sigma)
                     b = (float)sqrt(sigma * sigma - tau * tau); // the products are exact
                 else
                     w = a / (a + (tau * tau - sigma * sigma));
-                if (w != 0) {
+                if (guided) {
+                    m = (double)target[i + j];
+                    for (u32 e = start[i + j]; e < start[i + j + 1]; e++) {
+                        u32 at = index[e];
+                        double denoised = __dadd_rn((double)xn[at], __dmul_rn(sigma2, (double)s[(i64)n * d + at]));
+                        m = __dsub_rn(m, __dmul_rn((double)weight[e], denoised));
+                    }
+                    m = __ddiv_rn(m, tau * tau + r2);
+                } else if (w != 0) {
                     m = (double)target[i + j];
                     if (b != 0) m = __dadd_rn(m, __dmul_rn((double)b, (double)z.v[j]));
                     for (u32 e = start[i + j]; e < start[i + j + 1]; e++)
@@ -155,14 +169,15 @@ extern "C" __global__ void sampler_misfit(float *misfit, const float *x, const f
     }
 }
 
-extern "C" __global__ void sampler_fit(float *x, const float *misfit, const u32 *start, const u32 *index, const float *weight, int rows, int d, int r)
+extern "C" __global__ void sampler_fit(float *x, const float *misfit, const u32 *start, const u32 *index, const float *weight, int alone, int rows, int d, int r)
 {
     for (int n = first_row(); n < rows; n += row_stride()) {
         const float *mn = misfit + 2 * (i64)n * r;
         for (int i = first_quad(); i < d; i += quad_stride()) {
             for (int j = i; j < i + 4 && j < d; j++) {
-                if (start[j] == start[j + 1]) continue;
                 i64 at = (i64)n * d + j;
+                if (alone) x[at] = 0;
+                if (start[j] == start[j + 1]) continue;
                 double sum = (double)x[at];
                 for (u32 e = start[j]; e < start[j + 1]; e++) {
                     const float *m = mn + 2 * index[e];
@@ -170,6 +185,23 @@ extern "C" __global__ void sampler_fit(float *x, const float *misfit, const u32 
                 }
                 x[at] = (float)sum;
             }
+        }
+    }
+}
+
+extern "C" __global__ void sampler_guide(float *s, const float *v, const float *vj, const float *table, const u32 *state, int steps, int repeat, int rows, int d)
+{
+    u32 within;
+    const float *step = step_row(table, state, steps, repeat, within);
+    double sigma2 = (double)step[STEP_SIGMA] * (double)step[STEP_SIGMA];
+    for (int n = first_row(); n < rows; n += row_stride()) {
+        for (int i = first_quad(); i < d; i += quad_stride()) {
+            i64 at = (i64)n * d + i;
+            Quad sq = load4(s + at, d - i), vq = load4(v + at, d - i), pq = load4(vj + at, d - i);
+#pragma unroll
+            for (int j = 0; j < 4; j++)
+                sq.v[j] = (float)__dadd_rn((double)sq.v[j], __dadd_rn((double)vq.v[j], __dmul_rn(sigma2, (double)pq.v[j])));
+            store4(s + at, sq, d - i);
         }
     }
 }

@@ -6,13 +6,14 @@
 //	                y <- e x + f s + g y + h z                         all from the old x and y, z ~ N(0, I)
 //	sampler_misfit  m_nj = w_j (t_j + b_j z_nj - v_j x_n)              what is missing of what is known, z ~ N(0, 1)
 //	sampler_fit     x_n <- x_n + sum over j of m_nj v_j
+//	sampler_guide   s <- s + v + sigma^2 (v^T ds/dx)                   v is what sampler_fit makes of another m, see below
 //
 // y is the memory that two-stage and multistep samplers need: an x, half a sum, or a denoised image of the step before.
 // With Langevin's numbers (1, alpha, 0, sqrt(2 alpha)) this is annealed Langevin dynamics, with others it is any solver
 // whose steps are known beforehand; package sample has the numbers. The step k is read from the state block, so one
 // compiled program serves every step and nothing goes to the device between steps.
 //
-// The last two are for samples of which a measurement y = A x + n is known. The v_j are orthonormal, each of a few or many
+// The last three are for samples of which a measurement y = A x + n is known. The v_j are orthonormal, each of a few or many
 // entries: one pixel of a mask, the three colours of a pixel, a block of pixels, a row of V of a singular value
 // decomposition. t_j is the measured coordinate and tau_j the noise in it. At the noise level sigma, in a step that takes
 // a s(x, sigma),
@@ -21,7 +22,13 @@
 //	sigma < tau_j   b_j = 0 and w_j = a/(a + tau_j^2 - sigma^2): it is drawn to t_j as by the gradient of the likelihood,
 //	                (t_j - v_j x)/(tau_j^2 - sigma^2), without stepping over
 //
-// Both sums are in float64, one term after the other with every product rounded, and m is kept to twice float32's digits,
+// or, where the score is guided instead (Pseudo-inverse guided diffusion, Song et al. 2023), by the denoised image
+// D = x + sigma^2 s, from whose truth it takes each value to be r off, r^2 = p^2 sigma^2/(p^2 + sigma^2) for data of the
+// deviation p,
+//
+//	m_nj = (t_j - v_j D_n)/(tau_j^2 + r^2),   v_n = sum over j of m_nj v_j,   s <- s + (dD/dx)^T v
+//
+// All sums are in float64, one term after the other with every product rounded, and m is kept to twice float32's digits,
 // so that a value that is put back at sigma 0 is t to the bit.
 
 package kernels
@@ -271,6 +278,9 @@ type SamplerMisfit struct {
 	Draws  Buf // (draws, N, r) or absent: noise that is given
 	Seed   uint64
 	Exact  bool
+	// S (N, D), where it is there, makes it the m of a guided score, for data of the deviation Prior.
+	S     Buf
+	Prior float32
 }
 
 func (o SamplerMisfit) Name() string { return "sampler_misfit" }
@@ -279,11 +289,18 @@ func (o SamplerMisfit) Operands() (reads, writes []Buf) {
 	if o.Draws.N > 0 {
 		reads = append(reads, o.Draws)
 	}
+	if o.S.N > 0 {
+		reads = append(reads, o.S)
+	}
 	return reads, []Buf{o.Misfit}
 }
 func (o SamplerMisfit) Rows() int         { return o.X.N / o.D }
 func (o SamplerMisfit) Ref(mem []float32) { o.RefRows(mem, 0, o.Rows()) }
 func (o SamplerMisfit) RefRows(mem []float32, lo, hi int) {
+	if o.S.N > 0 {
+		o.guided(mem, lo, hi)
+		return
+	}
 	k, image := word(mem, o.State, StateStep), word(mem, o.State, StateImage)
 	step, _ := o.at(mem)
 	sigma, a := float64(step[StepSigma]), float64(step[StepX+1])
@@ -328,16 +345,45 @@ func (o SamplerMisfit) RefRows(mem []float32, lo, hi int) {
 	}
 }
 
-// SamplerFit adds to X what SamplerMisfit has found.
+// guided is RefRows for a guided score.
+func (o SamplerMisfit) guided(mem []float32, lo, hi int) {
+	step, _ := o.at(mem)
+	sigma, prior := float64(step[StepSigma]), float64(o.Prior)
+	sigma2, prior2 := sigma*sigma, prior*prior // exact, as every square here
+	r2 := float64(prior2*sigma2) / (prior2 + sigma2)
+	v := o.ByDirection
+	start, index, weight := words(v.Start.Of(mem)), words(v.Index.Of(mem)), v.Weight.Of(mem)
+	target, noise := o.Target.Of(mem), o.Noise.Of(mem)
+	for n := lo; n < hi; n++ {
+		x, s, out := row(mem, o.X, o.Rows(), n), row(mem, o.S, o.Rows(), n), row(mem, o.Misfit, o.Rows(), n)
+		for j, t := range target {
+			tau, m := float64(noise[j]), float64(t)
+			for e := start[j]; e < start[j+1]; e++ {
+				denoised := float64(x[index[e]]) + float64(sigma2*float64(s[index[e]]))
+				m -= float64(float64(weight[e]) * denoised)
+			}
+			m /= tau*tau + r2
+			out[2*j] = float32(m)
+			out[2*j+1] = float32(m - float64(out[2*j]))
+		}
+	}
+}
+
+// SamplerFit adds to X what SamplerMisfit has found, or with Alone sets X to it.
 type SamplerFit struct {
 	Directions
 	X      Buf // (N, D)
 	Misfit Buf // (N, r, 2)
+	Alone  bool
 }
 
 func (o SamplerFit) Name() string { return "sampler_fit" }
 func (o SamplerFit) Operands() (reads, writes []Buf) {
-	return append([]Buf{o.X, o.Misfit}, o.bufs()...), []Buf{o.X}
+	reads = append([]Buf{o.Misfit}, o.bufs()...)
+	if !o.Alone {
+		reads = append(reads, o.X)
+	}
+	return reads, []Buf{o.X}
 }
 func (o SamplerFit) Rows() int         { return o.X.N / o.D }
 func (o SamplerFit) Ref(mem []float32) { o.RefRows(mem, 0, o.Rows()) }
@@ -347,6 +393,9 @@ func (o SamplerFit) RefRows(mem []float32, lo, hi int) {
 	for n := lo; n < hi; n++ {
 		x, misfit := row(mem, o.X, o.Rows(), n), row(mem, o.Misfit, o.Rows(), n)
 		for i := range x {
+			if o.Alone {
+				x[i] = 0
+			}
 			if start[i] == start[i+1] {
 				continue
 			}
@@ -356,6 +405,31 @@ func (o SamplerFit) RefRows(mem []float32, lo, hi int) {
 				sum += float64(float64(weight[e]) * (float64(m[0]) + float64(m[1])))
 			}
 			x[i] = float32(sum)
+		}
+	}
+}
+
+// SamplerGuide adds to a score S what pulls the denoised image towards what is known: V and sigma^2 VJ, with VJ the
+// product V^T ds/dx.
+type SamplerGuide struct {
+	SamplerStep
+	S, V, VJ Buf // (N, D)
+	D        int
+}
+
+func (o SamplerGuide) Name() string { return "sampler_guide" }
+func (o SamplerGuide) Operands() (reads, writes []Buf) {
+	return []Buf{o.S, o.V, o.VJ, o.Table, o.State}, []Buf{o.S}
+}
+func (o SamplerGuide) Rows() int         { return o.S.N / o.D }
+func (o SamplerGuide) Ref(mem []float32) { o.RefRows(mem, 0, o.Rows()) }
+func (o SamplerGuide) RefRows(mem []float32, lo, hi int) {
+	step, _ := o.at(mem)
+	sigma2 := float64(step[StepSigma]) * float64(step[StepSigma])
+	for n := lo; n < hi; n++ {
+		s, v, vj := row(mem, o.S, o.Rows(), n), row(mem, o.V, o.Rows(), n), row(mem, o.VJ, o.Rows(), n)
+		for i := range s {
+			s[i] = float32(float64(s[i]) + (float64(v[i]) + float64(sigma2*float64(vj[i]))))
 		}
 	}
 }

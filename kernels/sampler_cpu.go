@@ -97,3 +97,7 @@ func (o SamplerMisfit) lower(mem []float32) stage {
 func (o SamplerFit) lower(mem []float32) stage {
 	return byRows(o.Rows(), o.bufs(), func(lo, hi int) { o.RefRows(mem, lo, hi) })
 }
+
+func (o SamplerGuide) lower(mem []float32) stage {
+	return byRows(o.Rows(), []Buf{o.Table, o.State}, func(lo, hi int) { o.RefRows(mem, lo, hi) })
+}

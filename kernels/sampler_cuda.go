@@ -26,14 +26,10 @@ func (o SamplerUpdate) launch(l *launcher) {
 func (o SamplerMisfit) launch(l *launcher) {
 	l.small(max(o.D, 2*o.Len()))
 	grid, block := byRow(o.Rows(), o.Len(), 1)
-	exact := 0
-	if o.Exact {
-		exact = 1
-	}
 	v := o.ByDirection
-	l.samplerMisfit(grid, block, samplerMisfitArgs{misfit: o.Misfit, x: o.X, target: o.Target, noise: o.Noise,
+	l.samplerMisfit(grid, block, samplerMisfitArgs{misfit: o.Misfit, x: o.X, s: o.S, target: o.Target, noise: o.Noise,
 		start: v.Start, index: v.Index, weight: v.Weight, draws: o.Draws, table: o.Table, state: o.State, seed: o.Seed,
-		exact: exact, steps: o.Table.N / StepWords, repeat: o.Repeat, rows: o.Rows(), d: o.D, r: o.Len()})
+		prior: o.Prior, exact: flag(o.Exact), steps: o.Table.N / StepWords, repeat: o.Repeat, rows: o.Rows(), d: o.D, r: o.Len()})
 }
 
 func (o SamplerFit) launch(l *launcher) {
@@ -41,5 +37,12 @@ func (o SamplerFit) launch(l *launcher) {
 	grid, block := byRow(o.Rows(), o.D, 1)
 	v := o.ByValue
 	l.samplerFit(grid, block, samplerFitArgs{x: o.X, misfit: o.Misfit, start: v.Start, index: v.Index, weight: v.Weight,
-		rows: o.Rows(), d: o.D, r: o.Len()})
+		alone: flag(o.Alone), rows: o.Rows(), d: o.D, r: o.Len()})
+}
+
+func (o SamplerGuide) launch(l *launcher) {
+	l.small(o.D)
+	grid, block := byRow(o.Rows(), o.D, 1)
+	l.samplerGuide(grid, block, samplerGuideArgs{s: o.S, v: o.V, vj: o.VJ, table: o.Table, state: o.State,
+		steps: o.Table.N / StepWords, repeat: o.Repeat, rows: o.Rows(), d: o.D})
 }

@@ -88,16 +88,17 @@ func newChain(s *model.Score, p *Plan, ladder model.Ladder, z noise) (*Chain, er
 	}
 	ops := []kernels.Op{kernels.SamplerSigma{SamplerStep: step, Sigma: s.Sigma, Level: s.Level}}
 	if p.known != nil {
-		fit, finish, err := p.fit(s, l, step, z)
+		score, finish, err := p.knownScore(s, l, step, z)
 		if err != nil {
 			return nil, err
 		}
 		if c.finish, err = s.Backend.Compile(s.Arena, finish); err != nil {
 			return nil, err
 		}
-		ops = append(ops, fit...)
+		ops = append(ops, score...)
+	} else {
+		ops = append(ops, s.Ops...)
 	}
-	ops = append(ops, s.Ops...)
 	switch {
 	case z.gain != nil:
 		ops = append(ops, z.gain(l, draws))
@@ -114,9 +115,9 @@ func newChain(s *model.Score, p *Plan, ladder model.Ladder, z noise) (*Chain, er
 	return c, err
 }
 
-// fit brings what is known to the device, and returns the operations that make x hold it: at the noise level of a step,
-// and without noise.
-func (p *Plan) fit(s *model.Score, l layout, step kernels.SamplerStep, z noise) (noisy, exact []kernels.Op, err error) {
+// knownScore brings what is known to the device. It returns the operations of a score that agrees with it at a step's
+// noise level, and those that make x hold it at the end, without noise.
+func (p *Plan) knownScore(s *model.Score, l layout, step kernels.SamplerStep, z noise) (score, finish []kernels.Op, err error) {
 	known := l.known.moved(s.Work)
 	if err := p.known.write(s.Arena, known); err != nil {
 		return nil, nil, err
@@ -125,13 +126,25 @@ func (p *Plan) fit(s *model.Score, l layout, step kernels.SamplerStep, z noise) 
 	fit := kernels.SamplerFit{Directions: known.Directions, X: s.X, Misfit: known.misfit}
 	last := misfit
 	last.Exact = true
+	finish = []kernels.Op{last, fit}
+	if p.guided {
+		if s.V.N == 0 {
+			panic("sample: a guided plan needs a score with its Jacobian: see Plan.Objective")
+		}
+		ops, product := s.Parts()
+		misfit.S, misfit.Prior = s.S, float32(p.Settings.SigmaData)
+		fit.X, fit.Alone = s.V, true
+		score = append(append(score, ops...), misfit, fit)
+		score = append(append(score, product...), kernels.SamplerGuide{SamplerStep: step, S: s.S, V: s.V, VJ: s.VJ, D: s.D})
+		return score, finish, nil
+	}
 	if z.known != nil {
 		misfit.Draws = s.Work.Slice(l.words+len(z.given), len(z.known))
 		if err := s.Arena.Write(misfit.Draws, z.known); err != nil {
 			return nil, nil, err
 		}
 	}
-	return []kernels.Op{misfit, fit}, []kernels.Op{last, fit}, nil
+	return append([]kernels.Op{misfit, fit}, s.Ops...), finish, nil
 }
 
 // Run takes x through all steps. It starts from what is in the score's X, whose rows are the images firstImage,

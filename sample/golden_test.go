@@ -252,7 +252,7 @@ func readOracles(t *testing.T, path string) *oracles {
 }
 
 // laterCases are of parts that do not exist here yet: known parts.
-var laterCases = map[string]bool{"inpaint-ald": true, "inpaint-heun": true, "inverse": true}
+var laterCases = map[string]bool{"inpaint-ald": true, "inpaint-heun": true}
 
 func (f *oracles) run(t *testing.T) {
 	t.Run("eval", f.checkScore)
@@ -276,6 +276,9 @@ func (f *oracles) run(t *testing.T) {
 				return
 			case name == "likelihood":
 				f.likelihood(t)
+				return
+			case name == "inverse":
+				f.inverse(t)
 				return
 			}
 			f.traced(t, name).check(t)
@@ -508,6 +511,57 @@ func (f *oracles) rk45(t *testing.T, name string) {
 			t.Errorf("%s: the result is off by %g", on.name, e)
 		}
 	})
+}
+
+// inverse compares what guides a score to a measurement of each row, in float64 and on devices.
+func (f *oracles) inverse(t *testing.T) {
+	x, a, y, all := f.Tensors["eval.x"].Data, f.Tensors["inverse.A"], f.Tensors["inverse.y"].Data, f.Tensors["inverse.pigdm-gradient"].Data
+	d, r := a.Shape[1], a.Shape[0]
+	rows := make([]Terms, r)
+	for i, w := range a.Data {
+		rows[i/d] = append(rows[i/d], Term{i % d, w})
+	}
+	for n := range len(x) / d {
+		m, err := Linear(d, rows, y[n*r:(n+1)*r], f.Cases["inverse"]["sigma_y"].(float64))
+		if err != nil {
+			t.Fatal(err)
+		}
+		at := x[n*d : (n+1)*d]
+		for j, sigma := range f.Tensors["eval.sigma"].Data {
+			want := all[j*len(x)+n*d : j*len(x)+(n+1)*d]
+			s, guided := make([]float64, d), make([]float64, d)
+			f.mix.score(s, at, sigma, 0)
+			copy(guided, s)
+			w := &knownTwin{of: []*Measurement{m}, product: f.mix.product}
+			w.guide(guided, at, sigma, 1)
+			got := make([]float64, d)
+			for i := range got {
+				got[i] = guided[i] - s[i]
+			}
+			if e := apart(t, got, want) * largest(want); !(e <= 1e-12*largest(guided)) {
+				t.Errorf("row %d, sigma %g: the twin is off by %g of %g", n, sigma, e, largest(guided))
+			}
+			p := newPlan(Settings{SigmaData: 1}, []float64{sigma}, []row{{sigma: sigma, ends: true, x: line{s: 1}}})
+			p.guided = true
+			p.Given(m)
+			onDevices(t, func(t *testing.T, on device) {
+				score := f.mix.withProduct(t, 1, d, p.WorkWords(1, d), on.move)
+				c, err := NewChain(score, p, model.Ladder{float32(sigma)}, 0)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if err := score.Arena.Write(score.X, float32s(at)); err != nil {
+					t.Fatal(err)
+				}
+				if err := c.Run(0, nil); err != nil {
+					t.Fatal(err)
+				}
+				if e := apart(t, model.Ladder(readX(t, score)).Float64s(), guided); !(e <= 2e-5) {
+					t.Errorf("%s: row %d, sigma %g: the guided score is off by %g", on.name, n, sigma, e)
+				}
+			})
+		}
+	}
 }
 
 // traces is a file of traces of score_sde, float32, or of the formulas of Karras et al. 2022, float64.

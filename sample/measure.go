@@ -11,7 +11,14 @@
 //
 // Before each evaluation at the noise level sigma the coordinates are set to what x would hold there, t and noise of the
 // size sigma in all (Song et al. 2021); where tau is above sigma they are drawn to t as by the gradient of the likelihood
-// (Kawar et al. 2021). At the end the coordinates without noise are put back exactly.
+// (Kawar et al. 2021). Or x is left alone and the score guided to what is known (Pseudo-inverse guided diffusion, Song et
+// al. 2023): with D = x + sigma^2 s, taken to be r off in each value, r^2 = sd^2 sigma^2/(sd^2 + sigma^2) for data of the
+// deviation sd,
+//
+//	s <- s + (dD/dx)^T A^T (sigma_y^2 I + r^2 A A^T)^-1 (y - A D)
+//	   = s + (dD/dx)^T sum over j of (t_j - v_j D)/(tau_j^2 + r^2) v_j
+//
+// At the end the coordinates without noise are put back exactly.
 
 package sample
 

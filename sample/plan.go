@@ -46,7 +46,16 @@ type Plan struct {
 	repeat, steps int
 	norms         normKind // of gains
 
-	known *Measurement // nil: nothing is known of the samples
+	known  *Measurement // nil: nothing is known of the samples
+	guided bool         // by the score, not by setting x
+}
+
+// Objective returns what a score needs to have for the plan: see [model.NewScoreFor].
+func (p *Plan) Objective() model.Objective {
+	if p.guided {
+		return model.Jacobian
+	}
+	return model.ScoreOnly
 }
 
 // Given makes the plan draw samples of which a measurement is known.

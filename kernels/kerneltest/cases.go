@@ -30,7 +30,7 @@ func Cases(precisions ...kernels.Precision) []Case {
 		(*list).perturb, (*list).loss, (*list).lossGrad, (*list).record, (*list).gradNorm, (*list).adam,
 		(*list).tick,
 		(*list).samplerSigma, (*list).samplerGain, (*list).samplerUpdate,
-		(*list).samplerMisfit, (*list).samplerFit,
+		(*list).samplerMisfit, (*list).samplerFit, (*list).samplerGuide,
 	} {
 		f(&l)
 	}
@@ -939,13 +939,16 @@ var measured = []struct {
 }{{matrix{1, 1}, 1}, {matrix{3, 5}, 2}, {matrix{5, 12}, 9}, {matrix{130, 37}, 6}, {matrix{3, 300}, 70}}
 
 func (l *list) samplerMisfit() {
-	for _, kind := range []string{"noise", "given noise", "exact"} {
+	for _, kind := range []string{"noise", "given noise", "exact", "guided"} {
 		for _, m := range measured {
 			var b builder
 			op := kernels.SamplerMisfit{SamplerStep: kernels.SamplerStep{Table: b.samplerTable(samplerStep{}, samplerStep{}, samplerStep{x: [4]float32{1, 0.3}}),
 				State: b.bits(2, 0, 5, 0), Repeat: 1}, Directions: b.directions(m.r, m.d), X: b.normals(m.words()), Misfit: b.out(2 * m.rows * m.r), Seed: 3, Exact: kind == "exact"}
-			if kind == "given noise" {
+			switch kind {
+			case "given noise":
 				op.Draws = b.normals(3 * m.rows * m.r)
+			case "guided":
+				op.S, op.Prior = b.normals(m.words()), 0.3
 			}
 			l.exact(fmt.Sprintf("sampler_misfit/%s %v, %d directions", kind, m.matrix, m.r), &b, op)
 		}
@@ -954,9 +957,20 @@ func (l *list) samplerMisfit() {
 
 func (l *list) samplerFit() {
 	for _, m := range measured {
+		for _, alone := range []bool{false, true} {
+			var b builder
+			l.exact(fmt.Sprintf("sampler_fit/%v, %d directions, alone %t", m.matrix, m.r, alone), &b, kernels.SamplerFit{
+				Directions: b.directions(m.r, m.d), X: b.normals(m.words()), Misfit: b.normals(2 * m.rows * m.r), Alone: alone})
+		}
+	}
+}
+
+func (l *list) samplerGuide() {
+	for _, m := range matrices {
 		var b builder
-		l.exact(fmt.Sprintf("sampler_fit/%v, %d directions", m.matrix, m.r), &b, kernels.SamplerFit{
-			Directions: b.directions(m.r, m.d), X: b.normals(m.words()), Misfit: b.normals(2 * m.rows * m.r)})
+		l.exact(fmt.Sprintf("sampler_guide/%v", m), &b, kernels.SamplerGuide{
+			SamplerStep: kernels.SamplerStep{Table: b.samplerTable(samplerStep{}, samplerStep{}), State: b.bits(1, 0, 5, 0), Repeat: 1},
+			S:           b.normals(m.words()), V: b.normals(m.words()), VJ: b.normals(m.words()), D: m.d})
 	}
 }
 

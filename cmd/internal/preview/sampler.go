@@ -38,7 +38,7 @@ func BatchFor(cfg model.Config) int {
 // gives it weights.
 func NewSampler(b kernels.Backend, cfg model.Config, precision kernels.Precision, sigmas model.Ladder,
 	plan *sample.Plan, seed uint64, batch int) (*Sampler, error) {
-	score, err := model.NewScore(b, cfg, precision, batch, plan.WorkWords(batch, cfg.D()))
+	score, err := model.NewScoreFor(b, cfg, plan.Objective(), precision, batch, plan.WorkWords(batch, cfg.D()))
 	if err != nil {
 		return nil, err
 	}

@@ -62,9 +62,11 @@ func (o *options) knownFlags() []cli.Flag {
 		{Name: "measurement", Arg: "y.npy", Help: "what was measured: with -operator (M), with -fourier (H, W, 2), real and imaginary",
 			Value: &k.measurement},
 		{Name: "measurement-sigma", Arg: "S", Help: "noise in what is known, a deviation in the data's units", Value: &k.sigma},
-		{Name: "method", Arg: "NAME", Help: "langevin, with -T 20 at the epsilon of the run's own T, or repaint, which is faster; both " +
-			"are approximate", Value: &k.method, Known: sample.Methods()},
+		{Name: "method", Arg: "NAME", Help: "langevin, with -T 20 at the epsilon of the run's own T; repaint, which is faster; or pigdm, " +
+			"for networks that are told sigma. All are approximate", Value: &k.method, Known: sample.Methods()},
 		{Name: "resample", Arg: "R", Unit: "times", Help: "of -method repaint: how often each level is left", Value: &o.set.Resample},
+		{Name: "sigma-data", Arg: "S", Help: "of -method pigdm: deviation of the data, in the units that the network has them in",
+			Value: &o.set.SigmaData, Default: "of vectors as measured, of images 0.25, or 0.5 in [-1, 1]"},
 		{Name: "truth", Arg: "FILE", Help: "the whole image, for PSNR and SSIM of the samples", Value: &k.truth},
 		{Name: "mean", Arg: "FILE.png", Help: "picture of the mean of all samples", Value: &k.mean},
 		{Name: "deviation", Arg: "FILE.png", Help: "picture of their deviation, white at the largest", Value: &k.deviation},
@@ -88,7 +90,7 @@ func (o *options) measures() bool { return o.Given("known") || len(o.kinds()) > 
 func (o *options) checkKnown() error {
 	k, kinds := &o.given, o.kinds()
 	if !o.measures() {
-		for _, name := range []string{"measurement", "measurement-sigma", "method", "resample", "truth"} {
+		for _, name := range []string{"measurement", "measurement-sigma", "method", "resample", "sigma-data", "truth"} {
 			if o.Given(name) {
 				return cli.Usagef("-%s is for samples of which something is known: give -known with -mask or -upscale, -colourise, "+
 					"-operator or -fourier, or leave -%s out", name, name)

@@ -83,7 +83,7 @@ func newOptions() *options {
 					"not of langevin and rk45", Value: &o.set.Schedule, Known: sample.Schedules(),
 					Default: "karras; of consistent and pc ladder, or with -nfe geometric"},
 				{Name: "rho", Arg: "R", Help: "of -schedule karras: how many of the levels are small", Value: &o.set.Rho},
-				{Name: "eta", Arg: "E", Help: "of consistent, euler-ancestral, dpm++-2s, dpm++-2m-sde, dpm++-sde: how much of the noise is " +
+				{Name: "eta", Arg: "E", Help: "of consistent, euler-ancestral, dpm++-2s, dpm++-2m-sde, dpm++-sde, pigdm: how much of the noise is " +
 					"drawn anew; 0: none", Value: &o.set.Eta, Default: "by the sampler and the network"},
 				{Name: "T", Arg: "T", Unit: "steps", Help: "of langevin: steps at each noise level", Value: &o.set.T, Default: "the run's"},
 				{Name: "epsilon", Arg: "E", Help: "of langevin: step size at the last level, in a_i = E sigma_i^2/sigma_L^2; 0: by " +
