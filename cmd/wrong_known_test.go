@@ -9,6 +9,7 @@ import (
 	"image/png"
 	"math"
 	"os"
+	"slices"
 
 	"sigmaz/internal/npy"
 )
@@ -49,7 +50,9 @@ func furnishKnown(at func(string) string) error {
 		"known/twice.npy": array([]int{2, 2}, 1, 1, 1, 1),
 		"known/y3.npy":    array([]int{3}, 1, 2, 3), "known/y2.npy": array([]int{2}, 1, 5),
 		"known/row.csv": []byte("0.5,\n"), "known/full.csv": []byte("0.5,0.25\n"), "known/blank.csv": []byte(",\n"),
-		"known/long.csv": []byte("1,,2\n"), "known/word.csv": []byte("0.5,x\n"), "known/two.csv": []byte("1,\n2,\n3,\n"),
+		"known/long.csv": []byte("1,,2\n"), "known/word.csv": []byte("0.5,x\n"), "known/two.csv": []byte("1,\n2,3\n"),
+		"known/masks.npy": array([]int{2, 8, 8}, 1), "known/mask3.npy": array([]int{3, 8, 8, 1}, slices.Repeat([]float64{1, 0}, 96)...),
+		"known/y23.npy":   array([]int{2, 3, 1}),
 		"known/names.csv": []byte("height,\n0.5,\n"),
 	} {
 		if err := os.WriteFile(at(name), b, 0o666); err != nil {
@@ -109,7 +112,14 @@ var wrongKnown = []wrong{
 	{args: "sample runs/images -known known/a.png -mask known/black.png", code: 1, offender: "-mask known/black.png is all black", advice: "expected white where something is known"},
 	{args: "sample runs/images -known known/a.png -mask known/white.png", code: 1, offender: "-mask known/white.png is all white", advice: "expected black where samples may differ"},
 	{args: "sample runs/images -known bad/text.txt -mask known/half.png", code: 1, offender: "bad/text.txt", advice: "expected"},
-	{args: "sample runs/images -known data/tiny-images-idx3-ubyte -mask known/half.png", code: 1, offender: "16 images", advice: "expected a single image"},
+	{args: "sample runs/images -from data/tiny-images-idx3-ubyte -level 1", code: 1, offender: "16 images", advice: "expected a single image"},
+	{args: "sample runs/images -known data/tiny-images-idx3-ubyte -mask known/mask3.npy", code: 1, offender: "-mask known/mask3.npy holds 3 masks, and -known data/tiny-images-idx3-ubyte 16 images", advice: "expected one mask, or one for each image"},
+	{args: "sample runs/images -known known/a.png -mask known/masks.npy", code: 1, offender: "-mask known/masks.npy (mask 1) is all black", advice: "expected white where something is known"},
+	{args: "sample runs/images -known known/a.png -mask known/mask3.npy -truth data/tiny-images-idx3-ubyte", code: 1, offender: "-truth data/tiny-images-idx3-ubyte holds 16 images, and 3 images known in part", advice: "expected one, or one for each"},
+	{args: "sample runs/images -known known/a.png -mask known/half.png -truth data/tiny-images-idx3-ubyte", code: 1, offender: "-truth data/tiny-images-idx3-ubyte holds 16 images, and 1 image known in part", advice: "expected one, or one for each"},
+	{args: "sample runs/images -known known/a.png -mask known/mask3.npy -mean m.png", code: 1, offender: "-n is 3", advice: "expected 2 samples of each of the 3 images or more, 6"},
+	{args: "sample runs/images -fourier known/mask3.npy -known known/a.png", code: 1, offender: "-fourier known/mask3.npy holds 3 pictures", advice: "expected one"},
+	{args: "sample runs/images -operator known/three.npy -measurement known/y23.npy", code: 1, offender: "-measurement known/y23.npy has the shape (2, 3, 1)", advice: "or (N, 3)"},
 	{args: "sample runs/images -known known/three.npy -mask known/half.png", code: 1, offender: "-known known/three.npy is", advice: "expected 8x8"},
 	{args: "sample runs/images -known known/y3.npy -mask known/half.png", code: 1, offender: "-known known/y3.npy is an array of shape (3,)", advice: "expected (H, W, 1)"},
 	{args: "sample runs/images -colourise known/a.png", code: 1, offender: "the samples are grey and have no colours to draw", advice: "take a run of colour images"},
@@ -130,7 +140,7 @@ var wrongKnown = []wrong{
 	{args: "sample runs/toy -known known/blank.csv", code: 1, offender: "known/blank.csv is all blank", advice: "expected a number for one column or more"},
 	{args: "sample runs/toy -known known/long.csv", code: 1, offender: "known/long.csv has 3 values", advice: "expected 2"},
 	{args: "sample runs/toy -known known/word.csv", code: 1, offender: `known/word.csv has "x" in column 2`, advice: "expected a number"},
-	{args: "sample runs/toy -known known/two.csv", code: 1, offender: "known/two.csv has 3 lines", advice: "expected one row of 2 values"},
+	{args: "sample runs/toy -known known/two.csv", code: 1, offender: "known/two.csv has a number for each of the 2 columns in row 2", advice: "leave blank what samples may differ in"},
 	{args: "sample runs/toy -known known/names.csv", code: 1, offender: `known/names.csv names the column "height"`, advice: "expected some of those of the run"},
 	{args: "sample runs/toy -known known/row.csv -truth known/a.png", code: 1, offender: "-truth: vectors have no picture", advice: "leave it out"},
 }

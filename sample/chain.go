@@ -123,7 +123,7 @@ func (p *Plan) knownScore(s *model.Score, l layout, step kernels.SamplerStep, z 
 		return nil, nil, err
 	}
 	misfit := kernels.SamplerMisfit{SamplerStep: step, Directions: known.Directions, X: s.X, Misfit: known.misfit, Seed: z.seed}
-	fit := kernels.SamplerFit{Directions: known.Directions, X: s.X, Misfit: known.misfit}
+	fit := kernels.SamplerFit{Directions: known.Directions, State: l.state, X: s.X, Misfit: known.misfit}
 	last := misfit
 	last.Exact = true
 	finish = []kernels.Op{last, fit}

@@ -113,7 +113,7 @@ func (g gaussian) apartFrom(p gaussian) (off float64, ratios []float64) {
 // stays for. gains must not depend on x, and no step may use more than one row.
 func affine(t *testing.T, p *Plan, m *mixture, held int, start gaussian, move func(t *testing.T, s *model.Score)) gaussian {
 	t.Helper()
-	d, r := p.known.D, p.known.Len()
+	d, r := p.known[0].D, p.known[0].Len()
 	n := 1 + 2*d + r
 	units := make([]float32, n*d)
 	draw, known := make([]float32, n*d), make([]float32, n*r)
@@ -212,6 +212,16 @@ func wide(d int, sigma float64) gaussian {
 	return g
 }
 
+// measured is a measurement alone.
+func measured(t *testing.T, d int, rows []Terms, y []float64, sigma float64) *Measurement {
+	t.Helper()
+	all, err := Linear(d, rows, [][]float64{y}, sigma)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return all[0]
+}
+
 func newKnown(t *testing.T) (*Measurement, gaussian) {
 	t.Helper()
 	known := make([]bool, 8)
@@ -223,10 +233,7 @@ func newKnown(t *testing.T) (*Measurement, gaussian) {
 		known[e.at], y = true, append(y, e.y)
 	}
 	rows := KnownRows(known)
-	m, err := Orthogonal(8, rows, y, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
+	m := measured(t, 8, rows, y, 0)
 	return m, correlated().posterior(rows, y, make([]float64, len(y))).part([]int{2, 3, 4, 6})
 }
 
@@ -428,7 +435,7 @@ func TestMeasurements(t *testing.T) {
 		name string
 		rows []Terms
 		r    int
-		of   func(d int, rows []Terms, y []float64, sigma float64) (*Measurement, error)
+		of   func(d int, rows []Terms, y [][]float64, sigma float64) ([]*Measurement, error)
 	}{
 		{"grey", GreyRows(4, 2), 4, Linear},
 		{"blocks", BlockRows(2, 4, 1, 2), 2, Linear},
@@ -444,10 +451,11 @@ func TestMeasurements(t *testing.T) {
 			}
 		}
 		for _, sigma := range []float64{0, 0.2} {
-			m, err := c.of(8, c.rows, y, sigma)
+			all, err := c.of(8, c.rows, [][]float64{y}, sigma)
 			if err != nil {
 				t.Fatal(c.name, err)
 			}
+			m := all[0]
 			if m.Len() != c.r {
 				t.Errorf("%s: %d directions, expected %d", c.name, m.Len(), c.r)
 			}
@@ -539,10 +547,11 @@ func TestFourierRows(t *testing.T) {
 func TestKnownInAnyBatch(t *testing.T) {
 	const d = 8
 	rows := append(KnownRows([]bool{0: true, 5: true, 7: false}), Terms{{1, 0.5}, {2, 0.5}})
-	m, err := Linear(d, rows, []float64{0.123, -3.7, 0.4}, 0)
+	m, err := Linear(d, rows, [][]float64{{0.123, -3.7, 0.4}, {0.25, 1.5, 0.2}}, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
+	m = append(m, measured(t, d, []Terms{{{7, 1}}}, []float64{0.9}, 0))
 	l := ladder(t, 3, 0.1, 8)
 	for _, method := range Methods() {
 		o := Defaults(method, true)
@@ -552,7 +561,10 @@ func TestKnownInAnyBatch(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			p.Given(m)
+			p.Given(m...)
+			if least, most := p.Known(); least != 1 || most != 3 {
+				t.Fatalf("%d to %d coordinates are known", least, most)
+			}
 			s := correlated().withProduct(t, n, d, p.WorkWords(n, d), func(t *testing.T, s *model.Score) {
 				s.Backend = kernels.NewCPU(workers)
 			})
@@ -578,12 +590,19 @@ func TestKnownInAnyBatch(t *testing.T) {
 		}
 		for k := range 7 {
 			x := got[k*d : (k+1)*d]
-			if x[0] != 0.123 || x[5] != -3.7 || !(math.Abs(float64(x[1]+x[2])-0.8) <= 1e-6) {
-				t.Errorf("%s: sample %d has %g, %g, %g: expected 0.123, -3.7, 0.8", method, k, x[0], x[5], x[1]+x[2])
+			if k%3 == 2 {
+				if x[7] != 0.9 || x[0] == 0.25 {
+					t.Errorf("%s: sample %d has %g, %g: expected 0.9", method, k, x[7], x[0])
+				}
+				continue
+			}
+			want := [][]float32{{0.123, -3.7, 0.8}, {0.25, 1.5, 0.4}}[k%3]
+			if x[0] != want[0] || x[5] != want[1] || !(math.Abs(float64(x[1]+x[2]-want[2])) <= 1e-6) {
+				t.Errorf("%s: sample %d has %g, %g, %g: expected %g", method, k, x[0], x[5], x[1]+x[2], want)
 			}
 		}
-		if slices.Equal(got[:d], got[d:2*d]) {
-			t.Errorf("%s: two samples are the same", method)
+		if slices.Equal(got[:d], got[3*d:4*d]) {
+			t.Errorf("%s: two samples of one measurement are the same", method)
 		}
 	}
 }
@@ -594,10 +613,7 @@ func TestGuidedNetwork(t *testing.T) {
 	cfg := model.Config{Net: "mlp", Height: 1, Width: 1, Channels: 6, Hidden: 24, DataSD: 0.5}
 	weights := initialWeights(t, cfg, 0.5)
 	l := ladder(t, 3, 0.1, 8)
-	m, err := Linear(6, []Terms{{{0, 1}}, {{1, 0.5}, {2, 0.5}}}, []float64{0.4, -0.3}, 0.05)
-	if err != nil {
-		t.Fatal(err)
-	}
+	m := measured(t, 6, []Terms{{{0, 1}}, {{1, 0.5}, {2, 0.5}}}, []float64{0.4, -0.3}, 0.05)
 	draw := func(b kernels.Backend, sampler string, first, n int) []float32 {
 		p, err := NewPlan(DefaultsFor(sampler, cfg), l)
 		if err != nil {
@@ -676,16 +692,19 @@ func TestMeasurementRefuses(t *testing.T) {
 		{two, []float64{1, math.NaN()}, "has the measured value NaN at 1"},
 		{two, []float64{1, 3}, "cannot give what was measured: 0.14"},
 	} {
-		if _, err := Linear(3, c.rows, c.y, 0); err == nil || !strings.Contains(err.Error(), c.want) {
+		if _, err := Linear(3, c.rows, [][]float64{c.y}, 0); err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%v: %v, expected %q", c.y, err, c.want)
 		}
 	}
-	m, err := Linear(3, two, []float64{1, 3}, 0.1) // with noise it is the mean of both, by their sizes
-	if err != nil || m.Len() != 1 || !(math.Abs(math.Abs(m.target[0])-(1+2*3)/(5*math.Sqrt2)) <= 1e-12) ||
+	m := measured(t, 3, two, []float64{1, 3}, 0.1) // with noise it is the mean of both, by their sizes
+	if m.Len() != 1 || !(math.Abs(math.Abs(m.target[0])-(1+2*3)/(5*math.Sqrt2)) <= 1e-12) ||
 		!(math.Abs(m.noise[0]-0.1/math.Sqrt(10)) <= 1e-12) {
-		t.Errorf("%+v, %v", m, err)
+		t.Errorf("%+v", m)
 	}
-	if m, err := Linear(3, []Terms{{}, {{0, 0}}}, []float64{0, 0}, 0); err != nil || m.Len() != 0 {
-		t.Errorf("rows of zeros: %+v, %v", m, err)
+	if m := measured(t, 3, []Terms{{}, {{0, 0}}}, []float64{0, 0}, 0); m.Len() != 0 {
+		t.Errorf("rows of zeros: %+v", m)
+	}
+	if _, err := Linear(3, two, [][]float64{{1, 2}, {1, 3}}, 0); err == nil || !strings.Contains(err.Error(), "(measurement 1)") {
+		t.Errorf("the second of two measurements: %v", err)
 	}
 }

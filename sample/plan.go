@@ -46,8 +46,8 @@ type Plan struct {
 	repeat, steps int
 	norms         normKind // of gains
 
-	known  *Measurement // nil: nothing is known of the samples
-	guided bool         // by the score, not by setting x
+	known  knowns // nil: nothing is known of the samples
+	guided bool   // by the score, not by setting x
 }
 
 // Objective returns what a score needs to have for the plan: see [model.NewScoreFor].
@@ -58,15 +58,17 @@ func (p *Plan) Objective() model.Objective {
 	return model.ScoreOnly
 }
 
-// Given makes the plan draw samples of which a measurement is known.
-func (p *Plan) Given(m *Measurement) { p.known = m }
+// Given makes the plan draw samples of which measurements are known, of image k number k mod their number.
+func (p *Plan) Given(m ...*Measurement) { p.known = m }
 
-// Known returns how many coordinates of the samples are known.
-func (p *Plan) Known() int {
-	if p.known == nil {
-		return 0
+// Known returns how many coordinates of the samples are known, of the one of which least is, and most.
+func (p *Plan) Known() (least, most int) {
+	for i, m := range p.known {
+		if least, most = min(least, m.Len()), max(most, m.Len()); i == 0 {
+			least = most
+		}
 	}
-	return p.known.Len()
+	return least, most
 }
 
 // normKind is which norms a corrector compares with that of the score.

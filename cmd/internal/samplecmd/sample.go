@@ -64,7 +64,7 @@ func newOptions() *options {
 		Groups: []cli.Group{
 			{Name: "Samples", Flags: []cli.Flag{
 				{Name: "n", Arg: "N", Unit: "samples", Help: "how many to draw", Value: &o.n,
-					Default: "64 images, or 2,000 points"},
+					Default: "64 images, or 2,000 points; one for each of several images that are known in part"},
 				{Name: "seed", Arg: "S", Help: "seed of the start and of the noise", Value: &o.seed},
 			}},
 			{Name: "Weights", Flags: o.file.WeightFlags()},
@@ -204,11 +204,12 @@ type job struct {
 	cfg     *train.Config
 	sigmas  model.Ladder
 	plan    *sample.Plan
-	stays   float64   // predicted noise that stays in a sample, as a multiple of sigma_L; 0: none is predicted
-	unfit   error     // why the sampler should not be used
-	chosen  bool      // the sampler is the default, and it is another than it was once
-	truth   []float64 // the whole image, where it is given
-	begin   []float32 // the image that samples begin at, in the network's units; nil: none
+	stays   float64               // predicted noise that stays in a sample, as a multiple of sigma_L; 0: none is predicted
+	unfit   error                 // why the sampler should not be used
+	chosen  bool                  // the sampler is the default, and it is another than it was once
+	known   []*sample.Measurement // what is known of samples, of each in turn
+	truth   [][]float64           // the whole images, where they are given
+	begin   []float32             // the image that samples begin at, in the network's units; nil: none
 	n       int
 	out     string // the picture
 }
@@ -245,15 +246,21 @@ func (j *job) settle() error {
 		return err
 	}
 
+	if err := j.settleKnown(); err != nil {
+		return err
+	}
 	if j.n = o.n; j.n == 0 {
 		if j.n = 64; j.vectors() {
 			j.n = 2000
+		}
+		if len(j.known) > 1 {
+			j.n = len(j.known)
 		}
 	}
 	if o.guide.denoise != "" {
 		j.n = 1
 	}
-	if err := j.settleKnown(); err != nil {
+	if err := j.checkMoments(); err != nil {
 		return err
 	}
 	if int64(j.n)*int64(j.cfg.Network.D()) > math.MaxInt32 {
@@ -398,7 +405,7 @@ func draw(ctx context.Context, o *options, streams cli.Streams) error {
 	if j.chosen {
 		fmt.Fprintln(stdout, j.choice())
 	}
-	if j.plan.Known() > 0 {
+	if len(j.known) > 0 {
 		fmt.Fprintln(stdout, j.saysKnown())
 	}
 	for _, w := range j.warnings() {
