@@ -66,7 +66,7 @@ func newChain(s *model.Score, p *Plan, ladder model.Ladder, z noise) (*Chain, er
 		panic(fmt.Sprintf("sample: the score has %d words of work memory, the plan needs %d", s.Work.N, need))
 	}
 	table := p.table(ladder, s.ByLevel)
-	for _, b := range []*kernels.Buf{&l.state, &l.table, &l.y, &l.gain} {
+	for _, b := range []*kernels.Buf{&l.state, &l.table, &l.y, &l.gain, &l.blend} {
 		if b.N > 0 {
 			*b = s.Work.Slice(b.Off, b.N)
 		}
@@ -81,9 +81,15 @@ func newChain(s *model.Score, p *Plan, ladder model.Ladder, z noise) (*Chain, er
 			return nil, err
 		}
 	}
+	if p.blend != nil {
+		if err := s.Arena.Write(l.blend, p.blend); err != nil {
+			return nil, err
+		}
+	}
 	step := kernels.SamplerStep{Table: l.table, State: l.state, Repeat: p.repeat}
 	update := []kernels.Op{
-		kernels.SamplerUpdate{SamplerStep: step, X: s.X, S: s.S, Y: l.y, Gain: l.gain, Draws: draws, D: s.D, Seed: z.seed},
+		kernels.SamplerUpdate{SamplerStep: step, X: s.X, S: s.S, Y: l.y, Gain: l.gain, Draws: draws, Blend: l.blend,
+			D: s.D, Seed: z.seed},
 		kernels.Tick{State: l.state},
 	}
 	ops := []kernels.Op{kernels.SamplerSigma{SamplerStep: step, Sigma: s.Sigma, Level: s.Level}}

@@ -48,6 +48,10 @@ type Plan struct {
 
 	known  knowns // nil: nothing is known of the samples
 	guided bool   // by the score, not by setting x
+
+	// Of frames between two samples, rows of [kernels.SamplerUpdate.Blend] for the start and for the steps; nil: samples
+	// have noise of their own.
+	start, blend []float32
 }
 
 // Objective returns what a score needs to have for the plan: see [model.NewScoreFor].
@@ -136,9 +140,9 @@ func (p *Plan) WorkWords(n, d int) int { return p.layout(n, d).words }
 
 // layout is where a plan's memory lies within a score's Work.
 type layout struct {
-	state, table, y, gain kernels.Buf
-	known                 directionsLayout
-	words                 int
+	state, table, y, gain, blend kernels.Buf
+	known                        directionsLayout
+	words                        int
 }
 
 func (p *Plan) layout(n, d int) (l layout) {
@@ -155,6 +159,7 @@ func (p *Plan) layout(n, d int) (l layout) {
 	if p.gains() {
 		l.gain = take(n)
 	}
+	l.blend = take(len(p.blend))
 	if p.known != nil {
 		l.known = p.known.layout(n, take)
 	}
