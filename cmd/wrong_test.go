@@ -230,7 +230,7 @@ func judge(t *testing.T, dir string, w wrong) (all []string) {
 }
 
 func TestWrongCalls(t *testing.T) {
-	wrongCalls := slices.Concat(wrongCalls, wrongData, wrongWeights, wrongKnown)
+	wrongCalls := slices.Concat(wrongCalls, wrongData, wrongWeights, wrongKnown, wrongWatch)
 	if len(wrongCalls) < 120 {
 		t.Errorf("%d rows", len(wrongCalls))
 	}
