@@ -120,6 +120,10 @@ var kernelList = []kernel{
 	{"norm", "norm_grad_apply", "u64 u64 u64 u64 u64 u32 u32 u32 u32 u32 u64 u64 u64 u64 u32"},
 	{"norm", "norm_grad_apply_bf16", "u64 u64 u64 u64 u64 u32 u32 u32 u32 u32 u64 u64 u64 u64 u32"},
 	{"norm", "norm_grad_params", "u64 u64 u64 u64 u64 u32 u32 u32 u32"},
+	{"ode", "ode_point", "u64 u64 u64 u64 u64 u64 u64 u64 u64 u64 u64 u64 u32 u32 u32 u32"},
+	{"ode", "ode_slope", "u64 u64 u64 u64 u64 u64 u64 u64 u64 u32 u32 u32 u32 u32"},
+	{"ode", "ode_norm", "u64 u64 u64 u64 u64 u64 u64 u32 u32 u32"},
+	{"ode", "ode_accept", "u64 u64 u64 u64 u64 u32 u32 u32 u32"},
 	{"patches", "patches", "u64 u64 u32 u32 u32 u32 u32"},
 	{"patches", "patches_bf16", "u64 u64 u32 u32 u32 u32 u32"},
 	{"patches", "patches_grad", "u64 u64 u32 u32 u32 u32 u32 u64 u64 u64 u64 u32"},
@@ -1401,6 +1405,136 @@ func (l *launcher) normGradParams(grid gridDim, block blockDim, a normGradParams
 		I32(l.int32("norm_grad_params", "images", a.images)).
 		I32(l.int32("norm_grad_params", "c", a.c)).
 		I32(l.int32("norm_grad_params", "levels", a.levels)))
+}
+
+// odePointArgs has the parameters of kernel ode_point.
+type odePointArgs struct {
+	point  pointer // float *
+	sigma  pointer // float *
+	level  pointer // u32 *
+	v      pointer // float *
+	at     pointer // float *
+	x      pointer // const float *
+	k      pointer // const float *
+	h      pointer // const float *
+	sigmas pointer // const float *
+	levels pointer // const u32 *
+	table  pointer // const float *
+	state  pointer // const u32 *
+	repeat int
+	rows   int
+	d      int
+	e      int
+}
+
+func (l *launcher) odePoint(grid gridDim, block blockDim, a odePointArgs) {
+	l.launch("ode_point", grid, block, cuda.NewArgs().
+		Ptr(l.write("ode_point", "point", Words, a.point)).
+		Ptr(l.write("ode_point", "sigma", Words, a.sigma)).
+		Ptr(l.write("ode_point", "level", Words, a.level)).
+		Ptr(l.write("ode_point", "v", Words, a.v)).
+		Ptr(l.write("ode_point", "at", Words, a.at)).
+		Ptr(l.read("ode_point", "x", Words, a.x)).
+		Ptr(l.read("ode_point", "k", Words, a.k)).
+		Ptr(l.read("ode_point", "h", Words, a.h)).
+		Ptr(l.read("ode_point", "sigmas", Words, a.sigmas)).
+		Ptr(l.read("ode_point", "levels", Words, a.levels)).
+		Ptr(l.read("ode_point", "table", Words, a.table)).
+		Ptr(l.read("ode_point", "state", Words, a.state)).
+		I32(l.int32("ode_point", "repeat", a.repeat)).
+		I32(l.int32("ode_point", "rows", a.rows)).
+		I32(l.int32("ode_point", "d", a.d)).
+		I32(l.int32("ode_point", "e", a.e)))
+}
+
+// odeSlopeArgs has the parameters of kernel ode_slope.
+type odeSlopeArgs struct {
+	k      pointer // float *
+	trace  pointer // float *
+	s      pointer // const float *
+	v      pointer // const float *
+	vj     pointer // const float *
+	sigmas pointer // const float *
+	scale  pointer // const float *
+	table  pointer // const float *
+	state  pointer // const u32 *
+	units  int
+	repeat int
+	rows   int
+	d      int
+	e      int
+}
+
+func (l *launcher) odeSlope(grid gridDim, block blockDim, a odeSlopeArgs) {
+	l.launch("ode_slope", grid, block, cuda.NewArgs().
+		Ptr(l.write("ode_slope", "k", Words, a.k)).
+		Ptr(l.write("ode_slope", "trace", Words, a.trace)).
+		Ptr(l.read("ode_slope", "s", Words, a.s)).
+		Ptr(l.read("ode_slope", "v", Words, a.v)).
+		Ptr(l.read("ode_slope", "vj", Words, a.vj)).
+		Ptr(l.read("ode_slope", "sigmas", Words, a.sigmas)).
+		Ptr(l.read("ode_slope", "scale", Words, a.scale)).
+		Ptr(l.read("ode_slope", "table", Words, a.table)).
+		Ptr(l.read("ode_slope", "state", Words, a.state)).
+		I32(l.int32("ode_slope", "units", a.units)).
+		I32(l.int32("ode_slope", "repeat", a.repeat)).
+		I32(l.int32("ode_slope", "rows", a.rows)).
+		I32(l.int32("ode_slope", "d", a.d)).
+		I32(l.int32("ode_slope", "e", a.e)))
+}
+
+// odeNormArgs has the parameters of kernel ode_norm.
+type odeNormArgs struct {
+	err   pointer // float *
+	x     pointer // const float *
+	at    pointer // const float *
+	k     pointer // const float *
+	h     pointer // const float *
+	table pointer // const float *
+	tol   pointer // const float *
+	of    int
+	rows  int
+	e     int
+}
+
+func (l *launcher) odeNorm(grid gridDim, block blockDim, a odeNormArgs) {
+	l.launch("ode_norm", grid, block, cuda.NewArgs().
+		Ptr(l.write("ode_norm", "err", Words, a.err)).
+		Ptr(l.read("ode_norm", "x", Words, a.x)).
+		Ptr(l.read("ode_norm", "at", Words, a.at)).
+		Ptr(l.read("ode_norm", "k", Words, a.k)).
+		Ptr(l.read("ode_norm", "h", Words, a.h)).
+		Ptr(l.read("ode_norm", "table", Words, a.table)).
+		Ptr(l.read("ode_norm", "tol", Words, a.tol)).
+		I32(l.int32("ode_norm", "of", a.of)).
+		I32(l.int32("ode_norm", "rows", a.rows)).
+		I32(l.int32("ode_norm", "e", a.e)))
+}
+
+// odeAcceptArgs has the parameters of kernel ode_accept.
+type odeAcceptArgs struct {
+	point   pointer // float *
+	x       pointer // float *
+	k       pointer // float *
+	at      pointer // const float *
+	taken   pointer // const u32 *
+	denoise int
+	rows    int
+	d       int
+	e       int
+}
+
+func (l *launcher) odeAccept(grid gridDim, block blockDim, a odeAcceptArgs) {
+	l.launch("ode_accept", grid, block, cuda.NewArgs().
+		Ptr(l.write("ode_accept", "point", Words, a.point)).
+		Ptr(l.write("ode_accept", "x", Words, a.x)).
+		Ptr(l.write("ode_accept", "k", Words, a.k)).
+		Ptr(l.read("ode_accept", "at", Words, a.at)).
+		Ptr(l.read("ode_accept", "taken", Words, a.taken)).
+		I32(l.int32("ode_accept", "denoise", a.denoise)).
+		I32(l.int32("ode_accept", "rows", a.rows)).
+		I32(l.int32("ode_accept", "d", a.d)).
+		I32(l.int32("ode_accept", "e", a.e)))
 }
 
 // patchesArgs has the parameters of kernel patches.

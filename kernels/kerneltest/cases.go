@@ -4,6 +4,7 @@ package kerneltest
 
 import (
 	"fmt"
+	"math"
 	"reflect"
 	"slices"
 	"strings"
@@ -30,7 +31,7 @@ func Cases(precisions ...kernels.Precision) []Case {
 		(*list).perturb, (*list).loss, (*list).lossGrad, (*list).record, (*list).gradNorm, (*list).adam,
 		(*list).tick,
 		(*list).samplerSigma, (*list).samplerGain, (*list).samplerUpdate,
-		(*list).samplerMisfit, (*list).samplerFit, (*list).samplerGuide,
+		(*list).samplerMisfit, (*list).samplerFit, (*list).samplerGuide, (*list).ode,
 	} {
 		f(&l)
 	}
@@ -997,6 +998,82 @@ func (l *list) samplerGuide() {
 		l.exact(fmt.Sprintf("sampler_guide/%v", m), &b, kernels.SamplerGuide{
 			SamplerStep: kernels.SamplerStep{Table: b.samplerTable(samplerStep{}, samplerStep{}), State: b.bits(1, 0, 5, 0), Repeat: 1},
 			S:           b.normals(m.words()), V: b.normals(m.words()), VJ: b.normals(m.words()), D: m.d})
+	}
+}
+
+// float64s appends numbers of two words each.
+func (b *builder) float64s(values []float64) kernels.Buf {
+	words := make([]float32, kernels.Float64Words*len(values))
+	for i, v := range values {
+		kernels.SetFloat64(words, kernels.Buf{N: len(words)}, i, v)
+	}
+	return b.add(words)
+}
+
+// doubles appends n normal numbers with the digits of a float64.
+func (b *builder) doubles(n int) kernels.Buf {
+	z := make([]float32, 2*n)
+	kernels.Stream{Seed: uint64(len(b.mem)), Purpose: kernels.PurposeData}.Normals(z)
+	values := make([]float64, n)
+	for i := range values {
+		values[i] = float64(z[2*i]) + 1e-8*float64(z[2*i+1])
+	}
+	return b.float64s(values)
+}
+
+// ode is the operations of the adaptive solver, with the trace and without it.
+func (l *list) ode() {
+	const stages = 9
+	for _, m := range append(matrices, matrix{3, 300}) {
+		for _, trace := range []string{"none", "probe", "units"} {
+			var b builder
+			table := make([]float64, stages*kernels.ODEWidth)
+			for i := range table {
+				table[i] = math.Sin(float64(1 + i))
+			}
+			for stage := range stages {
+				table[stage*kernels.ODEWidth+kernels.ODEOther] = float64(min(stage, kernels.ODESlots-1))
+			}
+			e := m.d
+			if trace != "none" {
+				e++
+			}
+			o := kernels.ODE{Table: b.float64s(table), State: b.bits(4, 0, 0, 0), Repeat: 1, X: b.doubles(m.rows * e), At: b.doubles(m.rows * e),
+				K: b.doubles(m.rows * kernels.ODESlots * e), H: b.doubles(m.rows), D: m.d, E: e}
+			sigmas, point := b.doubles(stages*m.rows), b.out(m.words())
+			levels := make([]uint32, stages*m.rows)
+			taken := make([]uint32, m.rows)
+			for i := range levels {
+				levels[i] = uint32(i)
+			}
+			for n := range taken {
+				taken[n] = uint32(n % 2)
+			}
+			at := kernels.ODEPoint{ODE: o, Point: point, Sigma: b.out(m.rows), Level: b.out(m.rows), Sigmas: sigmas, Levels: b.bits(levels...)}
+			slope := kernels.ODESlope{ODE: o, S: b.normals(m.words()), Sigmas: sigmas, Scale: b.doubles(stages * m.rows)}
+			if trace != "none" {
+				slope.V, slope.VJ, slope.Trace = b.normals(m.words()), b.normals(m.words()), b.doubles(m.rows)
+			}
+			last := slope
+			if trace == "units" { // products 4 m.d and on are of stage 4
+				at.V, at.Repeat, slope.Repeat, slope.Units = slope.V, m.d, m.d, true
+				at.State, last = b.bits(uint32(4*m.d+m.d/2), 0, 0, 0), slope
+				slope.State, last.State = at.State, b.bits(uint32(5*m.d-1), 0, 0, 0)
+				last.Repeat, last.Units = m.d, true
+			}
+			name := fmt.Sprintf("%v, trace %s", m, trace)
+			l.exact("ode_point/"+name, &b, at)
+			l.exact("ode_slope/"+name, &b, slope)
+			l.exact("ode_slope/"+name+", last", &b, last)
+			for _, of := range []int{-1, 0, 8} {
+				l.exact(fmt.Sprintf("ode_norm/%s of %d", name, of), &b, kernels.ODENorm{ODE: o, Of: of, Tol: b.float64s([]float64{1e-3}),
+					Err: b.out(kernels.Float64Words * m.rows)})
+			}
+			for _, denoise := range []bool{false, true} {
+				l.exact(fmt.Sprintf("ode_accept/%s, denoise %t", name, denoise), &b, kernels.ODEAccept{ODE: o, Taken: b.bits(taken...),
+					Point: point, Denoise: denoise})
+			}
+		}
 	}
 }
 
