@@ -263,3 +263,23 @@ func TestRefuses(t *testing.T) {
 		t.Errorf("stopped: %v", err)
 	}
 }
+
+// Points that are chosen are those of no period of the data.
+func TestChoose(t *testing.T) {
+	chosen := Choose(200, 20_000, 0)
+	digits := map[int]int{}
+	for i, n := range chosen {
+		digits[n%10]++
+		if i > 0 && n <= chosen[i-1] || n < 0 || n >= 20_000 {
+			t.Fatalf("%d after %d", n, chosen[i-1])
+		}
+	}
+	for d := range 10 {
+		if n := digits[d]; n < 8 || n > 35 {
+			t.Errorf("%d of 200 end in %d", n, d)
+		}
+	}
+	if got := Choose(9, 5, 3); !reflect.DeepEqual(got, []int{0, 1, 2, 3, 4}) {
+		t.Errorf("all of 5: %v", got)
+	}
+}

@@ -15,12 +15,9 @@ package eval
 import (
 	"errors"
 	"math"
-	"slices"
 
 	"gonum.org/v1/gonum/mat"
 	"gonum.org/v1/gonum/stat"
-
-	"sigmaz/kernels"
 )
 
 // Moments are the mean and the covariance of a set.
@@ -154,15 +151,8 @@ func FrechetInfinity(w Workers, samples Rows, reference Moments, seed uint64) (E
 
 // shuffled returns the points in an order drawn from seed.
 func shuffled(r Rows, seed uint64) Rows {
-	words := kernels.Stream{Seed: seed, Purpose: kernels.PurposeEval}
-	order := make([]int, r.N)
-	key := make([]uint32, r.N)
-	for i := range order {
-		order[i], key[i] = i, words.Word(i)
-	}
-	slices.SortStableFunc(order, func(a, b int) int { return int(int64(key[a]) - int64(key[b])) })
 	out := Rows{r.N, r.D, make([]float32, 0, len(r.X))}
-	for _, i := range order {
+	for _, i := range order(r.N, seed) {
 		out.X = append(out.X, r.Row(i)...)
 	}
 	return out

@@ -64,9 +64,9 @@ func EnergyDistance(w Workers, x, y Rows) (Estimate, error) {
 	return all[0], nil
 }
 
-// MedianDistance returns the median distance between the first 1,000 points of a set: the usual middle of the widths.
+// MedianDistance returns the median distance between up to 1,000 points of a set: the usual middle of the widths.
 func MedianDistance(r Rows) float64 {
-	r = r.First(1000)
+	r = shuffled(r, 0).First(1000)
 	var all []float64
 	for i := range r.N {
 		for j := range i {

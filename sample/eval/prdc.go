@@ -11,10 +11,13 @@
 
 package eval
 
-import "fmt"
+import (
+	"fmt"
+	"math"
+)
 
 // PRDC is the four numbers. Their errors are those of the means over the points that they count; the balls are taken as
-// given.
+// given. A part p of n points has the error of (p n + 1)/(n + 2), so that none or all of them is no certainty.
 type PRDC struct{ Precision, Recall, Density, Coverage Estimate }
 
 // PRDCOf computes them for k neighbours.
@@ -76,5 +79,12 @@ func PRDCOf(w Workers, data, samples Rows, k int) (PRDC, error) {
 		precise[i] = min(n, 1)
 		balls[i] /= float64(k)
 	}
-	return PRDC{mean(precise), mean(recalled), mean(balls), mean(covered)}, nil
+	return PRDC{part(precise), part(recalled), mean(balls), part(covered)}, nil
+}
+
+// part estimates which part of the points are ones, not zeros.
+func part(x []float64) Estimate {
+	n, p := float64(len(x)), mean(x).Value
+	q := (p*n + 1) / (n + 2)
+	return Estimate{p, math.Sqrt(q * (1 - q) / n)}
 }

@@ -3,12 +3,16 @@
 package eval
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"math"
 	"runtime"
+	"slices"
 	"sync"
 	"sync/atomic"
+
+	"sigmaz/kernels"
 )
 
 // Rows is a set of N points of D values each.
@@ -24,6 +28,29 @@ func (r Rows) Row(i int) []float32 { return r.X[i*r.D : (i+1)*r.D] }
 func (r Rows) First(n int) Rows {
 	n = min(n, r.N)
 	return Rows{n, r.D, r.X[:n*r.D]}
+}
+
+// Choose draws n of the numbers 0 to of-1 from seed and returns them in rising order. Rows of data often come in an order
+// that repeats, so every k-th of them would be another distribution.
+func Choose(n, of int, seed uint64) []int {
+	chosen := order(of, seed)[:min(n, of)]
+	slices.Sort(chosen)
+	return chosen
+}
+
+// order draws an order of 0 to n-1 from seed.
+func order(n int, seed uint64) []int {
+	words := kernels.Stream{Seed: seed, Purpose: kernels.PurposeEval}
+	key, all := make([]uint32, n), make([]int, n)
+	for i := range all {
+		if i%4 == 0 {
+			block := words.Block(uint32(i / 4))
+			copy(key[i:], block[:])
+		}
+		all[i] = i
+	}
+	slices.SortStableFunc(all, func(a, b int) int { return cmp.Compare(key[a], key[b]) })
+	return all
 }
 
 // Estimate is a number with its standard error, which is NaN where it is not known.
