@@ -122,7 +122,7 @@ func FrechetInfinity(w Workers, samples Rows, reference Moments, seed uint64) (E
 	}
 	mixed := shuffled(samples, seed)
 	x, y := make([]float64, infinityParts), make([]float64, infinityParts)
-	err = w.run(infinityParts, func(i int) {
+	err = w.Run(infinityParts, func(i int) {
 		n := samples.N/2 + i*(samples.N-samples.N/2)/(infinityParts-1)
 		m, err := MomentsOf(mixed.First(n))
 		if err != nil {

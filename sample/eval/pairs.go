@@ -36,7 +36,7 @@ func newSide(w Workers, r Rows, centre []float32) (*side, error) {
 	s.x, s.squares = make([]float32, r.N*s.stride), make([]float64, r.N)
 	blocks := (r.N + columnBlock - 1) / columnBlock
 	s.packed = make([]kernels.Packed, blocks)
-	err := w.run(blocks, func(b int) {
+	err := w.Run(blocks, func(b int) {
 		lo, hi := b*columnBlock, min(r.N, (b+1)*columnBlock)
 		for i := lo; i < hi; i++ {
 			x := s.x[i*s.stride:][:r.D]
@@ -77,7 +77,7 @@ func centreOf(r Rows) []float32 {
 // products calls visit for every row i of a with its products with rows j, j+1, ... of b, block after block in this
 // order. All calls for one i are made by one goroutine.
 func products(w Workers, a, b *side, visit func(i, j int, dots []float32)) error {
-	return w.run((a.N+rowBlock-1)/rowBlock, func(task int) {
+	return w.Run((a.N+rowBlock-1)/rowBlock, func(task int) {
 		lo, hi := task*rowBlock, min(a.N, (task+1)*rowBlock)
 		gram := make([]float32, rowBlock*columnBlock)
 		for block := range b.packed {

@@ -82,8 +82,8 @@ type Workers struct {
 	N   int
 }
 
-// run calls f for tasks 0 to n-1, each once.
-func (w Workers) run(n int, f func(task int)) error {
+// Run calls f for tasks 0 to n-1, each once.
+func (w Workers) Run(n int, f func(task int)) error {
 	workers := w.N
 	if workers <= 0 {
 		workers = runtime.GOMAXPROCS(0)

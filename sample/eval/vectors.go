@@ -28,7 +28,7 @@ func SlicedWasserstein(w Workers, x, y Rows, seed uint64) (Estimate, error) {
 	}
 	// w1[p][0] is the distance on direction p, [1+g] that without group g of x, [1+groups+g] that without group g of y.
 	w1 := make([][1 + 2*groups]float64, directions)
-	err := w.run(directions, func(p int) {
+	err := w.Run(directions, func(p int) {
 		v := direction(x.D, seed, p)
 		a, b := sorted(x, v), sorted(y, v)
 		ax, bx := values(a, -1), values(b, -1)
