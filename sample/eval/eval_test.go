@@ -91,6 +91,35 @@ func TestGaussians(t *testing.T) {
 	within(t, "KID", kid, 3/float64(d)*(s*s*s*s+u*u*u*u-2*s*s*u*u))
 }
 
+func TestWasserstein1(t *testing.T) {
+	for _, c := range []struct {
+		a, b []float64
+		want float64
+	}{
+		{[]float64{0, 1, 2}, []float64{3, 4, 5}, 3},
+		{[]float64{3, 4, 5}, []float64{0, 1, 2}, 3},
+		{[]float64{0}, []float64{0, 2}, 1},
+		{[]float64{0, 0, 6}, []float64{0, 3}, 1.5}, // between 1/2 and 2/3 of the mass 3 apart, above 3 apart: 3/6 + 3/3
+		{[]float64{1, 2}, []float64{1, 2}, 0},
+	} {
+		near(t, "the distance", Wasserstein1(c.a, c.b), c.want, 1, 1e-12)
+	}
+}
+
+// Of two values, tr (AB)^1/2 is (tr AB + 2 (det AB)^1/2)^1/2, also where A and B do not commute.
+func TestFrechetOfTwo(t *testing.T) {
+	a := mat.NewSymDense(2, []float64{2, 0.7, 0.7, 1})
+	b := mat.NewSymDense(2, []float64{1, -0.5, -0.5, 3})
+	var ab mat.Dense
+	ab.Mul(a, b)
+	want := 4 + 9 + mat.Trace(a) + mat.Trace(b) - 2*math.Sqrt(mat.Trace(&ab)+2*math.Sqrt(mat.Det(&ab)))
+	got, err := Frechet(Moments{[]float64{1, 2}, a}, Moments{[]float64{3, 5}, b})
+	if err != nil {
+		t.Fatal(err)
+	}
+	near(t, "the distance", got, want, 1, 1e-12)
+}
+
 // Exactly known: diagonal covariances, which need no sampling.
 func TestFrechetExact(t *testing.T) {
 	a := Moments{[]float64{0, 1, 2}, mat.NewSymDense(3, []float64{4, 0, 0, 0, 9, 0, 0, 0, 0})}
