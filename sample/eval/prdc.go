@@ -20,6 +20,13 @@ import (
 // given. A part p of n points has the error of (p n + 1)/(n + 2), so that none or all of them is no certainty.
 type PRDC struct{ Precision, Recall, Density, Coverage Estimate }
 
+// Balanced returns as many points of both sets, drawn by [Choose]. Recall and coverage fall with fewer samples than data:
+// they are usually taken of as many.
+func Balanced(a, b Rows) (Rows, Rows) {
+	n := min(a.N, b.N)
+	return a.Some(n), b.Some(n)
+}
+
 // PRDCOf computes them for k neighbours.
 func PRDCOf(w Workers, data, samples Rows, k int) (PRDC, error) {
 	if err := check(2, data, samples); err != nil {

@@ -30,6 +30,18 @@ func (r Rows) First(n int) Rows {
 	return Rows{n, r.D, r.X[:n*r.D]}
 }
 
+// Some returns n of the points, drawn by [Choose].
+func (r Rows) Some(n int) Rows {
+	if n >= r.N {
+		return r
+	}
+	out := Rows{N: n, D: r.D}
+	for _, i := range Choose(n, r.N, 0) {
+		out.X = append(out.X, r.Row(i)...)
+	}
+	return out
+}
+
 // Choose draws n of the numbers 0 to of-1 from seed and returns them in rising order. Rows of data often come in an order
 // that repeats, so every k-th of them would be another distribution.
 func Choose(n, of int, seed uint64) []int {

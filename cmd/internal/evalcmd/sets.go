@@ -19,6 +19,7 @@ import (
 	"sigmaz/cmd/internal/progress"
 	"sigmaz/cmd/internal/traincmd"
 	"sigmaz/internal/npy"
+	"sigmaz/internal/picture"
 	"sigmaz/internal/setting"
 	"sigmaz/internal/terminal"
 	"sigmaz/model"
@@ -348,19 +349,10 @@ func (j *job) openUnclamped(spec, split string, most int) (*set, error) {
 	}
 	s := &set{spec: spec, what: "NPY of " + a.Type(), split: split, n: min(a.Shape[0], most), h: a.Shape[1], w: a.Shape[2], c: a.Shape[3]}
 	for _, row := range eval.Choose(s.n, a.Shape[0], chooseSeed) {
-		s.bytes = append(s.bytes, bytesOf(x[row*s.d():(row+1)*s.d()])...)
+		s.bytes = append(s.bytes, picture.Bytes(x[row*s.d():(row+1)*s.d()])...)
 	}
 	j.report.note(j.messages, "%s: values from %.3g to %.3g are brought into 0 to 1, as a picture has them", cli.Line(spec), low, high)
 	return s, nil
-}
-
-// bytesOf rounds images in [0, 1] to bytes, as a picture of them has.
-func bytesOf(x []float32) []byte {
-	b := make([]byte, len(x))
-	for i, v := range x {
-		b[i] = byte(255*min(1, max(0, v)) + 0.5)
-	}
-	return b
 }
 
 // prepareDraw settles how samples are drawn.
@@ -430,7 +422,7 @@ func (j *job) prepareDraw(ctx context.Context, f *modelfile.File) error {
 		if net.Vectors() {
 			s.floats = x
 		} else {
-			s.bytes = bytesOf(x)
+			s.bytes = picture.Bytes(x)
 		}
 		return nil
 	}
