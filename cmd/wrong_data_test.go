@@ -345,6 +345,11 @@ var wrongWeights = []wrong{
 	{args: "train -normalization Batch", code: 2, offender: `-normalization is "Batch"`, advice: "expected InstanceNorm++"},
 	{args: "train -spacing log", code: 2, offender: `-spacing is "log"`, advice: "expected geometric or linear"},
 
+	{args: "train -eval-metric fid", code: 2, offender: "-eval-metric is \"fid\"", advice: "kid-digits, none"},
+	{args: "train -eval-metric kid-digits -eval-samples 5", code: 2, offender: "-eval-samples is 5", advice: "expected 20 to"},
+	{args: "train -eval-samples 50", code: 2, offender: "-eval-samples", advice: "give -eval-metric kid-digits too"},
+	{args: "train -data toy:moons -eval-metric kid-digits", code: 1, offender: "-eval-metric is kid-digits", advice: "grey images of 28x28"},
+	{args: "train -data data/tiny-images-idx3-ubyte -eval-metric kid-digits", code: 1, offender: "-eval-metric is kid-digits", advice: "8x8x1: leave it out"},
 	{args: "eval", code: 2, offender: "no SAMPLES given", advice: "expected a run or a checkpoint"},
 	{args: "eval runs/images", code: 2, offender: "no REFERENCE given", advice: "data as train -data takes it"},
 	{args: "eval runs/images glyphs -n 5", code: 2, offender: "-n is 5", advice: "at least 20 samples"},

@@ -14,7 +14,8 @@ import (
 //	Comparing, Compared, Diameter, PairDistances    a rule asks for its distances   Config.Resolve
 //	DataOnHost, StartedFrom, SetAside, Training     the run starts                  Run
 //	Progress, Logged                                it trains                       Run
-//	Evaluating, HeldOut; Drawing, Picture; Saved    something is due at a step      Run
+//	Evaluating, HeldOut; Measuring, Measured;
+//	Drawing, Picture; Saved                         something is due at a step      Run
 //	Warning                                         at any time
 type Event interface{ event() }
 
@@ -142,6 +143,18 @@ type (
 		Unit           string
 	}
 
+	// Measuring comes before a measure of quality is taken, Measured after it.
+	Measuring struct {
+		Step   uint64
+		Metric string
+	}
+
+	// Measured is a measure of quality.
+	Measured struct {
+		Step uint64
+		Quality
+	}
+
 	// Saved says that a checkpoint was written.
 	Saved struct {
 		Step uint64
@@ -175,6 +188,8 @@ func (Progress) event()      {}
 func (Logged) event()        {}
 func (Evaluating) event()    {}
 func (HeldOut) event()       {}
+func (Measuring) event()     {}
+func (Measured) event()      {}
 func (Saved) event()         {}
 func (Drawing) event()       {}
 func (Picture) event()       {}
