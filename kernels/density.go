@@ -43,7 +43,7 @@ func normalQuantile(u float64) float64 {
 	return z
 }
 
-// ln computes ln x of x in (0, 1) to 14 digits: x = m 2^e with m in [sqrt(1/2), sqrt(2)), and with s = (m-1)/(m+1)
+// ln computes ln x of a positive x to 14 digits: x = m 2^e with m in [sqrt(1/2), sqrt(2)), and with s = (m-1)/(m+1)
 //
 //	ln x = e ln 2 + 2 (s + s^3/3 + s^5/5 + ...)
 func ln(x float64) float64 {

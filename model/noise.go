@@ -36,6 +36,7 @@ const (
 	LadderNoise = "ladder"
 	LogUniform  = "loguniform"
 	LogNormal   = "lognormal"
+	UniformTime = "uniform-t"
 )
 
 // Densities lists them, the usual one first.

@@ -139,7 +139,7 @@ func LogLikelihood(s *model.Score, ladder model.Ladder, x []float32, first uint3
 				o.signs(p.v[i*s.D:(i+1)*s.D], first+uint32(row), probe)
 			}
 		}
-		logp, nfe, err := logLikelihood(p.evaluate, rows, s.D, ladder.End(), ladder.Begin(), o.Tolerance)
+		logp, nfe, err := logLikelihood(p.evaluate, rows, s.D, ladder.End(), ladder.Begin(), ladder.Begin(), o.Tolerance)
 		if err != nil {
 			return nil, err
 		}
@@ -175,8 +175,9 @@ func (o *LikelihoodSettings) signs(v []float32, image uint32, probe int) {
 // tracedScore writes s of every row and the trace of ds/dx, or an estimate, each at its own sigma.
 type tracedScore func(s, trace, x, sigma []float64) error
 
-// logLikelihood takes rows x of d values, in place, from sigma low to sigma high, and returns their log densities.
-func logLikelihood(score tracedScore, x []float64, d int, low, high, tol float64) (logp []float64, nfe int, err error) {
+// logLikelihood takes rows x of d values, in place, from sigma low to sigma high, where they are taken to be from
+// N(0, prior^2), and returns their log densities.
+func logLikelihood(score tracedScore, x []float64, d int, low, high, prior, tol float64) (logp []float64, nfe int, err error) {
 	rows := len(x) / d
 	// The pair (x, integral) is a row of d+1 values.
 	pairs := make([]float64, rows*(d+1))
@@ -207,7 +208,7 @@ func logLikelihood(score tracedScore, x []float64, d int, low, high, tol float64
 	for n := range logp {
 		row := pairs[n*(d+1) : (n+1)*(d+1)]
 		copy(x[n*d:(n+1)*d], row)
-		logp[n] = logPrior(row[:d], high) + row[d]
+		logp[n] = logPrior(row[:d], prior) + row[d]
 	}
 	return logp, nfe, nil
 }

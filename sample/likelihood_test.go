@@ -107,7 +107,7 @@ func (f *oracles) likelihood(t *testing.T) {
 	ladder := f.Tensors["ladder"].Data
 	low, high := ladder[len(ladder)-1], f.Cases["likelihood"]["sigma_max"].(float64)
 	end := append([]float64(nil), x...)
-	got, nfe, err := logLikelihood(f.mix.traced, end, d, low, high, 1e-9)
+	got, nfe, err := logLikelihood(f.mix.traced, end, d, low, high, high, 1e-9)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -172,7 +172,7 @@ func (f *traces) likelihood(t *testing.T, name string) {
 		return nil
 	}
 	end := append([]float64(nil), images...)
-	got, _, err := logLikelihood(score, end, d, low, high, f.number(t, name+".rtol"))
+	got, _, err := logLikelihood(score, end, d, low, high, high, f.number(t, name+".rtol"))
 	if err != nil {
 		t.Fatal(err)
 	}

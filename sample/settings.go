@@ -51,6 +51,8 @@ type Settings struct {
 	Tolerance float64 // of rk45, relative and absolute
 
 	Resample int // of repaint: times that each level is left
+
+	SDE model.SDE // the network's process, not to be chosen: [DefaultsFor] sets it
 }
 
 // Defaults returns the usual settings of a sampler, for networks that see sigma or for those that do not. T and Epsilon
@@ -139,6 +141,9 @@ func NewPlan(o Settings, ladder model.Ladder) (*Plan, error) {
 	if s.rows == nil {
 		p := &Plan{Settings: o, Sigmas: []float64{ladder.Begin(), ladder.End()}, repeat: 1}
 		return p, nil
+	}
+	if s.inTime != nil && o.SDE.Preserving() {
+		return planInTime(o, s, ladder)
 	}
 	if o.Schedule == "" {
 		if o.Schedule = s.Schedule; o.NFE > 0 && o.Schedule == LadderSchedule {
@@ -231,6 +236,9 @@ func (p *Plan) String() string {
 	s := SamplerOf(o.Sampler)
 	if !p.Adaptive() {
 		schedule := o.Schedule
+		if schedule == "" {
+			schedule = "equal steps of t"
+		}
 		if schedule == KarrasSchedule {
 			schedule += fmt.Sprintf(" rho %g", o.Rho)
 		}
