@@ -5,7 +5,7 @@
 //	subvp   sigma = e^B - e^-B            B = asinh(sigma/2)           m = 2/(sqrt(sigma^2 + 4) + sigma)
 //
 // All is computed in float64 by the exponential and the logarithm of density.go, every product rounded before it is added, so
-// that the bits are the same on every machine and device (process.cuh).
+// that the bits are the same on every machine and device (perturb.cu).
 
 package kernels
 

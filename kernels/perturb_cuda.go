@@ -31,5 +31,17 @@ func (o Perturb) launch(l *launcher) {
 		levelsPerStep: o.LevelsPerStep, stratified: flag(o.Stratified), every: flag(o.Every),
 		density: flag(o.byDensity()), normal: flag(o.Density.Normal),
 		shift: math.Float64bits(o.Density.Shift), scale: math.Float64bits(o.Density.Scale),
+		betas: o.Density.Betas.kind(), betaMin: math.Float64bits(o.Density.Betas.Min), betaMax: math.Float64bits(o.Density.Betas.Max),
 	})
+}
+
+// kind is what the kernels take: 0 for none, 1 for vp, 2 for subvp.
+func (b Betas) kind() int {
+	switch {
+	case b == Betas{}:
+		return 0
+	case b.Sub:
+		return 2
+	}
+	return 1
 }
