@@ -20,7 +20,7 @@ func smallest(net string) Config {
 	if c.TakesImages() {
 		c.Height, c.Width = 16, 8
 	}
-	c.SetDefaultWidth()
+	c.SetDefaults()
 	c.DropUnused()
 	return c
 }

@@ -226,7 +226,7 @@ func (c *Config) takeRecipe() {
 func (c *Config) SetNetwork(net string) {
 	was := c.Network
 	c.Network.Net = net
-	c.Network.SetDefaultWidth()
+	c.Network.SetDefaults()
 	switch {
 	case net == was.Net:
 	case c.Network.Recipe() != nil:
