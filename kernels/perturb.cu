@@ -5,7 +5,7 @@
 // Row r of step k is sample q = k*N + r. What a row needs once (image, level or sigma, flip) is drawn by one thread of the row and
 // handed to the others; pixels and normals are drawn where they are used.
 //
-// precondition, partner of precondition.go, is here too, for the functions of sigma that both have of density.go and betas.go.
+// precondition writes what a network is given of a row and how its output becomes the score.
 #include "common.cuh"
 
 // Row is what the threads of a row share.

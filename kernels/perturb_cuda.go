@@ -45,3 +45,10 @@ func (b Betas) kind() int {
 	}
 	return 1
 }
+
+func (o Precondition) launch(l *launcher) {
+	grid, block := each(o.N)
+	l.precondition(grid, block, preconditionArgs{y: o.Y, sigma: o.Sigma, level: o.Level, table: o.Table, steps: o.Table.N,
+		betas: o.Betas.kind(), betaMin: math.Float64bits(o.Betas.Min), betaMax: math.Float64bits(o.Betas.Max),
+		sd: math.Float64bits(o.SD), root: flag(o.Root), weighted: flag(o.Weighted), rows: o.N})
+}

@@ -3,7 +3,7 @@
 //	div_sigma  y_n = x_n / sigma_n                                (y may be x)
 //	mlp_input  y_n = [x_n / sqrt(sigma_n^2 + sd^2), ln sigma_n]
 //	mlp_input_grad  dx_n = dy_n without its last value / sqrt(sigma_n^2 + sd^2)
-//	row_mix    y_n = a_n x_n + b_n f_n                            (y may be x or f)       precondition.go
+//	row_mix    y_n = a_n x_n + b_n f_n                            (y may be x or f) 
 #include "common.cuh"
 
 extern "C" __global__ void div_sigma(float *y, const float *x, const float *sigma, int rows, int d)
