@@ -13,8 +13,11 @@ import "math"
 
 // Weight is lambda(sigma) = sigma^Power (1 + (sigma/SD)^2), without the second factor where SD is 0. With Power 2 and SD
 // the deviation of the data it is the weight of Karras et al. 2022: (sigma^2 + SD^2) / SD^2 on |sigma s + z|^2. Scale
-// multiplies it where it is not 0.
-type Weight struct{ Power, SD, Scale float64 }
+// multiplies it where it is not 0, and with Factors so do the factors that the loss is given.
+type Weight struct {
+	Power, SD, Scale float64
+	Factors          bool
+}
 
 // At returns lambda(sigma).
 func (w Weight) At(sigma float64) float64 {

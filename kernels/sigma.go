@@ -99,7 +99,14 @@ func (o RowMix) Operands() (reads, writes []Buf) {
 	}
 	return reads, []Buf{o.Y}
 }
-func (o RowMix) InPlace() [][2]Buf { return [][2]Buf{{o.Y, o.X}, {o.Y, o.F}} }
+func (o RowMix) InPlace() (pairs [][2]Buf) {
+	for _, b := range []Buf{o.X, o.F} {
+		if b.N > 0 {
+			pairs = append(pairs, [2]Buf{o.Y, b})
+		}
+	}
+	return pairs
+}
 func (o RowMix) Rows() int         { return o.N }
 func (o RowMix) Ref(mem []float32) { o.RefRows(mem, 0, o.N) }
 func (o RowMix) RefRows(mem []float32, lo, hi int) {

@@ -80,7 +80,7 @@ func (s SDE) Check() error {
 		}
 		return nil
 	}
-	whole := s.complete()
+	whole := s.Completed()
 	switch low, high := whole.BetaMin, whole.BetaMax; {
 	case s.Kind == SubVP && s.Discrete:
 		return setting.Errorf("sde", "is %s, which is not defined on a table of steps: use `noise` %s", SubVP, UniformTime)
@@ -96,8 +96,8 @@ func (s SDE) Check() error {
 	return nil
 }
 
-// complete returns the process with the usual numbers where none are given.
-func (s SDE) complete() SDE {
+// Completed returns the process with the usual numbers where none are given.
+func (s SDE) Completed() SDE {
 	if s.Kind == VE {
 		s.Kind = "" // as runs of before have it
 	}
@@ -243,6 +243,12 @@ func (p Process) Least() float64 {
 		return p.Sigma(trainingTime)
 	}
 	return p.End
+}
+
+// SamplingEnds returns the largest and the smallest noise that samplers of vp and subvp go through.
+func (s SDE) SamplingEnds() (begin, end float64) {
+	p := Process{SDE: s}
+	return p.Sigma(1), p.Sigma(samplingTime)
 }
 
 // SamplingTime returns the t at which samplers end that go through t, and Steps the equal steps that they take of 1/Steps.

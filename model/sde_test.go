@@ -19,7 +19,7 @@ func TestProcess(t *testing.T) {
 		}
 	}
 	for _, s := range []SDE{{}, {Kind: VP}, {Kind: SubVP}, {Kind: VP, BetaMin: 4, BetaMax: 4}} {
-		p := s.complete().On(Ladder{50, 0.01})
+		p := s.Completed().On(Ladder{50, 0.01})
 		for _, at := range []float64{1e-5, 1e-3, 0.02, 0.3, 0.77, 1} {
 			sigma, m, std := p.Sigma(at), p.Mean(at), p.Std(at)
 			near("sigma", at, sigma, std/m, 1e-13)
@@ -37,7 +37,7 @@ func TestProcess(t *testing.T) {
 		}
 	}
 	// The numbers of DDPM.
-	p := SDE{Kind: VP}.complete()
+	p := SDE{Kind: VP}.Completed()
 	table := p.Table(DefaultSteps)
 	near("m^2 of the last step", 1, 1/(1+table[999]*table[999]), 4.03583e-5, 1e-5)
 	near("std of the first step", 0, table[0]*p.MeanAt(table[0]), 0.01, 1e-12)

@@ -14,7 +14,7 @@ import (
 func TestBins(t *testing.T) {
 	mean := 0.0
 	n := model.Noise{Density: model.LogNormal, PMean: &mean, PStd: 0.1, SigmaData: 1}
-	w := newLossWindow(n, model.Ladder{2, 1})
+	w := newLossWindow(n, model.SDE{}, model.Ladder{2, 1})
 	// ln sigma of 1, 1.6, 1.7, 0.99 is 0, 0.47, 0.53, -0.01
 	if loss, err := w.add(LossRecord{Step: 1, Loss: []float32{1, 2, 6, 7}, Sigma: []float32{1, 1.6, 1.7, 0.99}}); loss != 4 || err != nil {
 		t.Errorf("the loss is %g, error %v: expected 4", loss, err)
@@ -33,7 +33,7 @@ func TestBins(t *testing.T) {
 	// A window of other bins is not taken.
 	wide := n
 	wide.PStd = 0.5
-	if _, err := newLossWindow(wide, nil).restore(w.tensors()); err == nil {
+	if _, err := newLossWindow(wide, model.SDE{}, nil).restore(w.tensors()); err == nil {
 		t.Error("bins of another density were taken")
 	}
 }

@@ -14,11 +14,8 @@ import (
 //
 //	1/N sum_n  1/2 lambda(sigma_n) |s_n + z_n/sigma_n|^2
 //
-// Where Factors is set a fourth input (N) is factors of lambda. Its hidden buffer 0 is the loss of each row (N).
-type Loss struct {
-	Weight  kernels.Weight
-	Factors bool
-}
+// A fourth input (N) is the factors of a weight that has some. Its hidden buffer 0 is the loss of each row (N).
+type Loss struct{ Weight kernels.Weight }
 
 func (l Loss) String() string {
 	text := fmt.Sprintf("loss sigma^%g", l.Weight.Power)
@@ -28,7 +25,7 @@ func (l Loss) String() string {
 	if l.Weight.Scale != 0 {
 		text += fmt.Sprintf(" %g", l.Weight.Scale)
 	}
-	if l.Factors {
+	if l.Weight.Factors {
 		text += " factors"
 	}
 	return text
@@ -44,7 +41,7 @@ func (l Loss) output(in shapes) (tensor.Shape, error) {
 func (l Loss) hidden(in shapes) []hidden { return []hidden{{words: in.rows(), kept: true}} }
 
 func (l Loss) gradients() []gradient {
-	if l.Factors {
+	if l.Weight.Factors {
 		return []gradient{computed, none, none, none}
 	}
 	return []gradient{computed, none, none}
@@ -52,7 +49,7 @@ func (l Loss) gradients() []gradient {
 
 // factor returns the window of factors, absent where there are none.
 func (l Loss) factor(w windows) kernels.Buf {
-	if l.Factors {
+	if l.Weight.Factors {
 		return w.in[3]
 	}
 	return kernels.Buf{}
