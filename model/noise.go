@@ -176,9 +176,10 @@ func (n Noise) Weight(power float64) kernels.Weight {
 	return kernels.Weight{Power: power}
 }
 
-// MeanWeight returns the mean of w over the draws of a density.
-func (n Noise) MeanWeight() float64 {
-	if n.Density != LogNormal {
+// MeanWeight returns the loss of a network of zero weights in units of D/2: the mean of w over the draws of a density, and 1 where
+// it is made for what the network is wrapped in.
+func (n Noise) MeanWeight(c Config) float64 {
+	if n.Density != LogNormal || c.edm() {
 		return 1
 	}
 	return 1 + math.Exp(2**n.PMean+2*n.PStd*n.PStd)/(n.SigmaData*n.SigmaData)

@@ -51,7 +51,7 @@ func TestNoiseMoments(t *testing.T) {
 			below += 1.0 / steps
 		}
 	}
-	if got := n.MeanWeight(); math.Abs(got/mean-1) > 1e-4 {
+	if got := n.MeanWeight(Config{}); math.Abs(got/mean-1) > 1e-4 {
 		t.Errorf("the mean weight is %.6g, a sum over the draws gives %.6g", got, mean)
 	}
 	if a, b := n.Outside(ladder); math.Abs(a-above) > 2e-6 || math.Abs(b-below) > 2e-6 {

@@ -82,6 +82,9 @@ func (c Config) sigmaData() float64 {
 // CompleteWrap names what was left open of process and parameterization, for noise of the given density.
 func (c *Config) CompleteWrap(density string) {
 	c.SDE = c.SDE.Completed()
+	if c.Uses("unet") && c.SDE.Preserving() && c.UNet.Embedding == "" {
+		c.UNet.Embedding = positional // as published
+	}
 	// A table is what training on it alone has been told: DDPM's, or, of images, SMLD's.
 	c.SDE.Discrete = density == LadderNoise && c.SDE.Kind == VP ||
 		(density == "" || density == LadderNoise) && !c.SDE.Preserving() && !c.edm() && c.toldLevels()
@@ -90,6 +93,9 @@ func (c *Config) CompleteWrap(density string) {
 	}
 	if c.edm() {
 		c.SigmaData = c.sigmaData()
+	}
+	if c.Preconditioned() {
+		c.UNet.ScaleBySigma = false // the score is made of the output here
 	}
 }
 

@@ -3,7 +3,8 @@
 //
 //	log p(x) = log N(x(sigma_1); 0, sigma_1^2 I) + integral from ln sigma_L to ln sigma_1 of  -sigma^2 tr(ds/dx) du
 //
-// along dx/du = -sigma^2 s(x, sigma) from x at sigma_L upwards. p is the density of data with noise sigma_L; N stands for
+// along dx/du = -sigma^2 s(x, sigma) from x at sigma_L upwards, for every process in its coordinates x/m (model/sde.go), in which
+// the deviation of N at t = 1 is 1/m for vp and subvp. p is the density of data with noise sigma_L; N stands for
 // that of data with noise sigma_1, and x and its integral are one run of rk45.
 //
 // The trace is v^T (ds/dx) v for a probe v of random signs, one for a whole path, whose mean over probes is the trace
@@ -105,11 +106,11 @@ type Likelihood struct {
 	NFE    int       // evaluations of score and product of the row that took most; the exact trace has D products in each
 }
 
-// LogLikelihood returns the log density of rows x (n, D), which are the images first, first+1, and so on, for the counter of
+// LogLikelihood returns the log density, with the least noise that the process is trained at, of rows x (n, D), which are the images first, first+1, and so on, for the counter of
 // their probes. s must have V and VJ, which [model.NewScoreFor] gives it; its X, Sigma, V, S and VJ are overwritten. Each
 // probe of a row is a row of the batch, so a result depends on no other row. each, unless nil, is called after each batch
 // with the number of paths done; its error ends the work and is returned as it is.
-func LogLikelihood(s *model.Score, ladder model.Ladder, x []float32, first uint32, o LikelihoodSettings,
+func LogLikelihood(s *model.Score, p model.Process, x []float32, first uint32, o LikelihoodSettings,
 	each func(paths int) error) (*Likelihood, error) {
 	if len(x)%s.D != 0 {
 		panic(fmt.Sprintf("sample: %d values are no whole number of rows of %d values", len(x), s.D))
@@ -118,10 +119,10 @@ func LogLikelihood(s *model.Score, ladder model.Ladder, x []float32, first uint3
 		return nil, err
 	}
 	values := func() []float32 { return make([]float32, s.N*s.D) }
-	p := &productScore{score: s, exact: o.Probe == ExactTrace, x: values(), v: values(), read: values(),
+	of := &productScore{score: s, exact: o.Probe == ExactTrace, x: values(), v: values(), read: values(),
 		sigma: make([]float32, s.N)}
 	var err error
-	if p.program, err = s.Backend.Compile(s.Arena, s.Ops); err != nil {
+	if of.program, err = s.Backend.Compile(s.Arena, s.Ops); err != nil {
 		return nil, err
 	}
 	paths := len(x) / s.D * o.Probes
@@ -135,11 +136,11 @@ func LogLikelihood(s *model.Score, ladder model.Ladder, x []float32, first uint3
 			for j, v := range x[row*s.D : (row+1)*s.D] {
 				rows[i*s.D+j] = float64(v)
 			}
-			if !p.exact {
-				o.signs(p.v[i*s.D:(i+1)*s.D], first+uint32(row), probe)
+			if !of.exact {
+				o.signs(of.v[i*s.D:(i+1)*s.D], first+uint32(row), probe)
 			}
 		}
-		logp, nfe, err := logLikelihood(p.evaluate, rows, s.D, ladder.End(), ladder.Begin(), ladder.Begin(), o.Tolerance)
+		logp, nfe, err := logLikelihood(of.evaluate, rows, s.D, p.Least(), p.Begin, p.Prior(), o.Tolerance)
 		if err != nil {
 			return nil, err
 		}

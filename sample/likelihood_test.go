@@ -135,7 +135,7 @@ func (f *oracles) likelihood(t *testing.T) {
 	onAll(t, func(t *testing.T, move func(*testing.T, *model.Score)) {
 		s := f.mix.withProduct(t, len(x)/d, d, move)
 		o := DefaultLikelihood(d)
-		r, err := LogLikelihood(s, model.Ladder{float32(high), float32(low)}, float32s(x), 0, o, nil)
+		r, err := LogLikelihood(s, model.SDE{}.On(model.Ladder{float32(high), float32(low)}), float32s(x), 0, o, nil)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -195,7 +195,7 @@ func TestLikelihoodOfGaussian(t *testing.T) {
 		s := m.withProduct(t, 4, 2, move)
 		o := DefaultLikelihood(2)
 		o.Tolerance = 1e-6
-		r, err := LogLikelihood(s, model.Ladder{100, 0.01}, x, 0, o, nil)
+		r, err := LogLikelihood(s, model.SDE{}.On(model.Ladder{100, 0.01}), x, 0, o, nil)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -223,7 +223,7 @@ func TestProbes(t *testing.T) {
 	ladder := model.Ladder{float32(f.Cases["likelihood"]["sigma_max"].(float64)), 0.02}
 	run := func(batch int, x []float32, first uint32, o LikelihoodSettings) []float64 {
 		t.Helper()
-		r, err := LogLikelihood(f.mix.withProduct(t, batch, d, nil), ladder, x, first, o, nil)
+		r, err := LogLikelihood(f.mix.withProduct(t, batch, d, nil), model.SDE{}.On(ladder), x, first, o, nil)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -408,7 +408,7 @@ func TestBitsPerDim(t *testing.T) {
 	}
 	m := &mixture{weights: []float64{1}, means: [][]float64{{0.5, 0.5, 0.5, 0.5}},
 		cov: [][][]float64{diagonal([]float64{sd * sd, sd * sd, sd * sd, sd * sd})}}
-	r, err := LogLikelihood(m.withProduct(t, 50, d, nil), model.Ladder{50, 0.001}, x, 0, DefaultLikelihood(d), nil)
+	r, err := LogLikelihood(m.withProduct(t, 50, d, nil), model.SDE{}.On(model.Ladder{50, 0.001}), x, 0, DefaultLikelihood(d), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -472,7 +472,7 @@ func TestLikelihoodRefusals(t *testing.T) {
 	}
 	stop := fmt.Errorf("stop")
 	m := &mixture{weights: []float64{1}, means: [][]float64{{0, 0}}, cov: [][][]float64{diagonal([]float64{1, 1})}}
-	if _, err := LogLikelihood(m.withProduct(t, 1, 2, nil), ladder, make([]float32, 4), 0, DefaultLikelihood(2),
+	if _, err := LogLikelihood(m.withProduct(t, 1, 2, nil), model.SDE{}.On(ladder), make([]float32, 4), 0, DefaultLikelihood(2),
 		func(int) error { return stop }); err != stop {
 		t.Errorf("the callback's error became %v", err)
 	}

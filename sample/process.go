@@ -92,7 +92,14 @@ func pcInTime(o *Settings, p model.Process, n int) (sigmas []float64, rows []row
 // planInTime makes the plan of a sampler that goes through t.
 func planInTime(o Settings, s *Sampler, ladder model.Ladder) (*Plan, error) {
 	p := o.SDE.On(ladder)
+	begin, _ := p.SamplingEnds()
+	if p.Discrete {
+		begin = float64(p.Ladder(len(ladder))[0])
+	}
 	switch {
+	case math.Abs(ladder.Begin()/begin-1) > 1e-5:
+		return nil, setting.Errorf("sampler", "is %s, which goes through all the time of `sde` %s, and this begins at noise %.3g: use "+
+			"another `sampler`", o.Sampler, p.Kind, ladder.Begin())
 	case o.Schedule != "":
 		return nil, setting.Errorf("schedule", "is %s, and %s goes through the time of `sde` %s in equal steps: leave it out, or "+
 			"use another `sampler`", o.Schedule, o.Sampler, p.Kind)

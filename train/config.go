@@ -153,7 +153,7 @@ func (c *Config) Rows() string {
 
 // Unit returns the name of the loss of zero weights, to which shown losses are compared.
 func (c *Config) Unit() string {
-	if c.Noise.Density == model.LogNormal {
+	if c.Noise.Density == model.LogNormal || c.Loss.Likelihood || c.Loss.ReduceMean {
 		return "zero weights'"
 	}
 	return c.HeldOutUnit()

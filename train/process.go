@@ -17,6 +17,9 @@ func (c *Config) settleProcess() {
 	if n.SDE.Preserving() && c.Noise.Density == "" {
 		c.Noise.Density = model.UniformTime
 	}
+	if n.Parameterization == model.EDM && n.SigmaData == 0 {
+		n.SigmaData = c.Noise.SigmaData
+	}
 	n.CompleteWrap(c.Noise.Density)
 	if !n.SDE.Preserving() {
 		return

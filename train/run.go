@@ -132,7 +132,7 @@ func openRun(c *Config, s *Splits, o Options) (*run, error) {
 	}
 	r.baseline = r.heldOut
 	if c.Noise.Continuous() {
-		r.baseline = 0.5 * float64(c.Network.D()) * c.Noise.MeanWeight()
+		r.baseline = 0.5 * float64(c.Network.D()) * c.Noise.MeanWeight(c.Network)
 	}
 	if c.Loss.Likelihood {
 		r.baseline *= c.Noise.MeanLikelihoodWeight(c.Network.SDE.On(r.sigmas))
