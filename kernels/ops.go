@@ -113,6 +113,8 @@ var Operations = []Operation{
 	{SamplerUpdate{}, float32Only},
 	{SamplerMisfit{}, float32Only},
 	{SamplerFit{}, float32Only},
+	// data
+	{PairExtremes{}, float32Only},
 	// both
 	{Fill{}, float32Only},
 	{Narrow{}, []Precision{BF16}},
@@ -152,6 +154,8 @@ var Exceptions = []Exception{
 	{Gradient, "only the optimiser runs it", []string{"grad_norm", "adam"}},
 	{Gradient, "only sampling runs it", []string{
 		"sampler_sigma", "sampler_gain", "sampler_update", "sampler_misfit", "sampler_fit"}},
+	{Gradient, "looks at data, which nobody trains", []string{"pair_extremes"}},
+	{CPULowering, "only a GPU runs it: on the CPU package dataset searches otherwise", []string{"pair_extremes"}},
 	{Gradient, "sets or keeps numbers beside the network", []string{"record", "fill", "tick"}},
 	{CPULowering, "the CPU computes in float32 only", []string{"narrow"}},
 	{Gradient, "its gradient is dy itself: there is nothing to compute", []string{"narrow"}},
