@@ -110,16 +110,22 @@ func Judge(cfg model.Config, p *Plan, ladder model.Ladder) (stays float64, err e
 		o.Sampler, cfg.Net, why, stays, Recommended)
 }
 
-// Recommended is the sampler to use with networks that do not see sigma.
-const Recommended = "dpm++-2m-sde"
+// Recommended is the sampler to use with networks that do not see sigma, RecommendedSeeing with those that do.
+const (
+	Recommended       = "dpm++-2m-sde"
+	RecommendedSeeing = "dpm++-2m"
+)
 
-// DefaultSampler returns the sampler that a network is sampled by where nobody names one: the recommended one for
-// networks that do not see sigma, where its 35 evaluations match some 500 of annealed Langevin dynamics in every distance
-// that was measured. It is annealed Langevin dynamics where no such measurement is known: for other networks, for weights
-// that another program has trained, and on a ladder of one level, which leaves no other.
+// DefaultSampler returns the sampler that a network is sampled by where nobody names one: the recommended one, whose 35
+// evaluations were measured against hundreds of annealed Langevin dynamics (docs/noise.md). It is annealed Langevin
+// dynamics where no such measurement is known: for networks that know levels alone, for weights that another program has
+// trained, and on a ladder of one level, which leaves no other.
 func DefaultSampler(cfg model.Config, ladder model.Ladder, imported bool) string {
-	if cfg.SeesSigma() || imported || len(ladder) < 2 {
+	switch {
+	case cfg.TakesLevels() || imported || len(ladder) < 2:
 		return Langevin
+	case cfg.SeesSigma():
+		return RecommendedSeeing
 	}
 	return Recommended
 }
