@@ -175,6 +175,39 @@ func onBoth(t *testing.T, dir string, tol float64, args ...string) {
 	}
 }
 
+// Both devices find the same pairs, and design the same noise for them.
+func TestSigmasOnGPU(t *testing.T) {
+	device(t)
+	dir := t.TempDir()
+	tiny(t, dir)
+	report := func(more ...string) (device string, text []byte) {
+		var r map[string]any
+		out := must(t, dir, append([]string{"sigmas", "tiny-images-idx3-ubyte", "-ngf", "4", "-json", "-"}, more...)...)
+		if err := json.Unmarshal([]byte(out), &r); err != nil {
+			t.Fatal(err)
+		}
+		d := r["distances"].(map[string]any)
+		device = d["device"].(string)
+		// What was timed, and where, is not the same.
+		delete(d, "device")
+		delete(d, "seconds")
+		delete(r["sampling"].(map[string]any), "cost")
+		text, err := json.MarshalIndent(r, "", " ")
+		if err != nil {
+			t.Fatal(err)
+		}
+		return device, text
+	}
+	onCPU, cpu := report()
+	onGPU, gpu := report("-gpu")
+	if !strings.HasPrefix(onCPU, "cpu") || !strings.HasPrefix(onGPU, "cuda") {
+		t.Errorf("compared on %q and on %q", onCPU, onGPU)
+	}
+	if !bytes.Equal(cpu, gpu) {
+		t.Errorf("CPU\n%s\nGPU\n%s", cpu, gpu)
+	}
+}
+
 // A network with 32 channels trains in TF32 on a GPU, and its run says so. The CPU goes on with it, and samples from
 // it, in float32 alone, when asked to.
 func TestPrecisionOnGPU(t *testing.T) {

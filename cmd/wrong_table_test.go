@@ -120,6 +120,8 @@ var wrongCalls = []wrong{
 	{args: "bench -tables tune", code: 2, offender: "-tables tune", advice: "give -gpu too"},
 	{args: "bench -size 8,28", code: 2, offender: `-size is "8,28"`, advice: "four whole numbers, such as 128,32,3,128"},
 	{args: "bench -size 8,13,1,1", code: 2, offender: `-size is "8,13,1,1"`, advice: "such as 14 x 14"},
+	{args: "bench -rows 500", code: 2, offender: "-rows is of -data", advice: "give that, or leave -rows out"},
+	{args: "bench -data glyphs -rows 1", code: 2, offender: "-rows is 1", advice: "at least 2 rows"},
 	{args: "bench -precision tf32", code: 2, offender: "-precision is tf32", advice: "give -gpu, or -precision float32"},
 	{args: "train -workers -1", code: 2, offender: "-workers is -1", advice: "0 for one a core"},
 	{args: "train -seed -1", code: 2, offender: "-seed is -1", advice: "not negative"},

@@ -136,6 +136,12 @@ func (l launch) count() LaunchCount {
 		factors, _ := of.Operands()
 		c.Asked = s.N * l.grid[0] * l.grid[1] * terms * attentionTile * (factors[0].Element.Size() + factors[1].Element.Size())
 	}
+	if op, ok := of.(PairExtremes); ok {
+		a, b := op.Tiles()
+		for t := range a * b {
+			c.FLOP += 2 * op.Counting(t/b, t%b) * op.K
+		}
+	}
 	switch op, ok := of.(convolution); {
 	case strings.HasPrefix(l.kernel, "maxpool5") || strings.HasPrefix(l.kernel, "avgpool5"):
 		c.Asked = 25*(t.read-operands) + operands // less at the borders

@@ -124,6 +124,8 @@ var kernelList = []kernel{
 	{"ode", "ode_slope", "u64 u64 u64 u64 u64 u64 u64 u64 u64 u32 u32 u32 u32 u32"},
 	{"ode", "ode_norm", "u64 u64 u64 u64 u64 u64 u64 u32 u32 u32"},
 	{"ode", "ode_accept", "u64 u64 u64 u64 u64 u32 u32 u32 u32"},
+	{"pairs", "pair_extremes", "u64 u64 u64 u64 u64 u32 u32 u32 u32"},
+	{"pairs", "pair_extremes_any", "u64 u64 u64 u64 u64 u32 u32 u32 u32"},
 	{"patches", "patches", "u64 u64 u32 u32 u32 u32 u32"},
 	{"patches", "patches_bf16", "u64 u64 u32 u32 u32 u32 u32"},
 	{"patches", "patches_grad", "u64 u64 u32 u32 u32 u32 u32 u64 u64 u64 u64 u32"},
@@ -1545,6 +1547,58 @@ func (l *launcher) odeAccept(grid gridDim, block blockDim, a odeAcceptArgs) {
 		I32(l.int32("ode_accept", "rows", a.rows)).
 		I32(l.int32("ode_accept", "d", a.d)).
 		I32(l.int32("ode_accept", "e", a.e)))
+}
+
+// pairExtremesArgs has the parameters of kernel pair_extremes.
+type pairExtremesArgs struct {
+	out    pointer // float *
+	a      pointer // const float *
+	b      pointer // const float *
+	halfA  pointer // const float *
+	halfB  pointer // const float *
+	m      int
+	n      int
+	k      int
+	before int
+}
+
+func (l *launcher) pairExtremes(grid gridDim, block blockDim, a pairExtremesArgs) {
+	l.launch("pair_extremes", grid, block, cuda.NewArgs().
+		Ptr(l.write("pair_extremes", "out", Words, a.out)).
+		Ptr(l.read("pair_extremes", "a", Words, a.a)).
+		Ptr(l.read("pair_extremes", "b", Words, a.b)).
+		Ptr(l.read("pair_extremes", "half_a", Words, a.halfA)).
+		Ptr(l.read("pair_extremes", "half_b", Words, a.halfB)).
+		I32(l.int32("pair_extremes", "m", a.m)).
+		I32(l.int32("pair_extremes", "n", a.n)).
+		I32(l.int32("pair_extremes", "k", a.k)).
+		I32(l.int32("pair_extremes", "before", a.before)))
+}
+
+// pairExtremesAnyArgs has the parameters of kernel pair_extremes_any.
+type pairExtremesAnyArgs struct {
+	out    pointer // float *
+	a      pointer // const float *
+	b      pointer // const float *
+	halfA  pointer // const float *
+	halfB  pointer // const float *
+	m      int
+	n      int
+	k      int
+	before int
+}
+
+func (l *launcher) pairExtremesAny(grid gridDim, block blockDim, a pairExtremesAnyArgs) {
+	l.launch("pair_extremes_any", grid, block, cuda.NewArgs().
+		Ptr(l.write("pair_extremes_any", "out", Words, a.out)).
+		Ptr(l.read("pair_extremes_any", "a", Words, a.a)).
+		Ptr(l.read("pair_extremes_any", "b", Words, a.b)).
+		Ptr(l.read("pair_extremes_any", "half_a", Words, a.halfA)).
+		Ptr(l.read("pair_extremes_any", "half_b", Words, a.halfB)).
+		I32(l.int32("pair_extremes_any", "m", a.m)).
+		I32(l.int32("pair_extremes_any", "n", a.n)).
+		I32(l.int32("pair_extremes_any", "k", a.k)).
+		I32(l.int32("pair_extremes_any", "before", a.before)))
 }
 
 // patchesArgs has the parameters of kernel patches.

@@ -120,6 +120,8 @@ var Operations = []Operation{
 	{ODESlope{}, float32Only},
 	{ODENorm{}, float32Only},
 	{ODEAccept{}, float32Only},
+	// data
+	{PairExtremes{}, float32Only},
 	// both
 	{Fill{}, float32Only},
 	{Narrow{}, []Precision{BF16}},
@@ -160,6 +162,8 @@ var Exceptions = []Exception{
 	{Gradient, "only sampling runs it", []string{
 		"sampler_sigma", "sampler_gain", "sampler_update", "sampler_misfit", "sampler_fit", "sampler_guide",
 		"ode_point", "ode_slope", "ode_norm", "ode_accept"}},
+	{Gradient, "looks at data, which nobody trains", []string{"pair_extremes"}},
+	{CPULowering, "only a GPU runs it: on the CPU package dataset searches otherwise", []string{"pair_extremes"}},
 	{Gradient, "sets or keeps numbers beside the network", []string{"record", "fill", "tick"}},
 	{CPULowering, "the CPU computes in float32 only", []string{"narrow"}},
 	{Gradient, "its gradient is dy itself: there is nothing to compute", []string{"narrow"}},

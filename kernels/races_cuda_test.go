@@ -202,6 +202,13 @@ func barrierCases() []*barrierCase {
 	add("grad_norm", func(c *barrierCase) []Op { // more blocks than the last kernel has threads
 		return []Op{GradNorm{Grad: c.normals(300*normBlock + 5), Norm: c.out(1)}}
 	})
+	for _, k := range []int{36, 37} { // read 16 bytes at a time, and one by one
+		add(fmt.Sprintf("pairs of %d columns", k), func(c *barrierCase) []Op {
+			const m, n = 140, 132
+			return []Op{PairExtremes{A: c.normals(m * k), B: c.normals(n * k), HalfA: c.normals(m), HalfB: c.normals(n),
+				Out: c.out(2 * 2 * 2), K: k, FirstA: 60}}
+		})
+	}
 	add("adam", func(c *barrierCase) []Op {
 		const n = 300
 		v := c.out(n)

@@ -352,7 +352,8 @@ func TestJudge(t *testing.T) {
 	}
 }
 
-// Networks that do not see sigma have a default of their own, which the judge takes; others have Langevin.
+// Networks that see sigma and those that do not have defaults of their own, which the judge takes; what knows levels has
+// Langevin.
 func TestDefaultSampler(t *testing.T) {
 	l := ladder(t, 15, 0.01, 99)
 	for _, net := range []string{"ncsnv2", "ncsnv2deeper", "ncsnv2deepest", "ncsn", "mlp"} {
@@ -360,6 +361,8 @@ func TestDefaultSampler(t *testing.T) {
 		want := Langevin
 		if strings.HasPrefix(net, "ncsnv2") {
 			want = Recommended
+		} else if net == "mlp" {
+			want = RecommendedSeeing
 		}
 		if got := DefaultSampler(cfg, l, false); got != want {
 			t.Errorf("%s: %s", net, got)

@@ -186,15 +186,32 @@ type estimate struct{ value, err float64 }
 
 // jackknife estimates a function of n samples, of which it uses some.
 func jackknife(n int, of func(use func(row int) bool) float64) estimate {
-	whole := of(func(int) bool { return true })
+	return jackknifeGroups(func(out int) float64 { return of(func(row int) bool { return row*groups/n != out }) })
+}
+
+// jackknifeGroups estimates a function of all groups but one; -1: of all.
+func jackknifeGroups(of func(out int) float64) estimate {
+	whole := of(-1)
 	sum, squares := 0.0, 0.0
 	for g := range groups {
-		v := of(func(row int) bool { return row*groups/n != g })
+		v := of(g)
 		sum += v
 		squares += v * v
 	}
 	spread := max(0, squares-sum*sum/groups)
 	return estimate{whole, math.Sqrt(spread * (groups - 1) / groups)}
+}
+
+// sliced estimates the sliced Wasserstein distance of what is projected on the lines.
+func (r *reference) sliced(projected *mat.Dense) estimate {
+	n, _ := projected.Dims()
+	return jackknife(n, func(use func(int) bool) float64 {
+		sum := 0.0
+		for p, column := range sortedColumns(projected, use) {
+			sum += wasserstein(column, r.projected[p])
+		}
+		return sum / directions
+	})
 }
 
 // comparison is a row of the table.
@@ -231,13 +248,7 @@ func (r *reference) compare(m picture.Images) comparison {
 		})
 	}
 	return comparison{
-		sliced: jackknife(m.N, func(use func(int) bool) float64 {
-			sum := 0.0
-			for p, column := range sortedColumns(projected, use) {
-				sum += eval.Wasserstein1(column, r.projected[p])
-			}
-			return sum / directions
-		}),
+		sliced:  r.sliced(projected),
 		frechet: jackknife(m.N, func(use func(int) bool) float64 { return frechet(momentsOf(at, use), r.moments) }),
 		noise:   quantile(0.5), most: quantile(0.99), noisy: float64(noisy) / float64(m.N),
 	}

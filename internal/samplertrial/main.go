@@ -3,6 +3,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"flag"
@@ -33,19 +34,33 @@ type trial struct {
 	n             int
 }
 
+// imageSamplers are those that are compared where none are named.
+const imageSamplers = "langevin, dpm++-2m-sde, dpm++-2m-sde -nfe 18, heun -anyway, consistent, pc"
+
 func main() {
 	var t trial
 	flag.StringVar(&t.bin, "bin", "./sigmaz", "the program sigmaz")
 	flag.StringVar(&t.run, "run", "", "run, or checkpoint, to draw from")
 	flag.StringVar(&t.out, "out", "", "folder for the samples")
-	flag.IntVar(&t.n, "n", 1500, "samples of each sampler")
-	samplers := flag.String("samplers", "langevin, dpm++-2m-sde, dpm++-2m-sde -nfe 18, heun -anyway, consistent, pc",
-		"samplers with their flags, commas between")
+	flag.IntVar(&t.n, "n", 0, "samples of each sampler (default 1500, of vectors 2000)")
+	samplers := flag.String("samplers", "", "samplers with their flags, commas between (default: "+imageSamplers+
+		"; of vectors: "+vectorSamplers+")")
 	learned := flag.String("learned", "glyphs", "the data that was learned")
 	fresh := flag.String("fresh", "glyphs", "the same kind of data, not learned; data that is made has another seed")
 	file := flag.String("picture", "", "picture of the first samples of each, side by side")
+	vectors := flag.Bool("vectors", false, "the trial of vectors, which trains by itself")
+	sets := flag.String("sets", allSets(), "of -vectors: the sets that are learned, commas between")
+	seeds := flag.Int("seeds", 3, "of -vectors: runs of each set")
 	flag.Parse()
-	if err := t.do(strings.Split(*samplers, ","), *learned, *fresh, *file); err != nil {
+	do := func() error {
+		if !*vectors {
+			t.n = cmp.Or(t.n, 1500)
+			return t.do(strings.Split(cmp.Or(*samplers, imageSamplers), ","), *learned, *fresh, *file)
+		}
+		t.n = cmp.Or(t.n, 2000)
+		return t.vectors(strings.Split(cmp.Or(*samplers, vectorSamplers), ","), strings.Split(*sets, ","), *seeds)
+	}
+	if err := do(); err != nil {
 		fmt.Fprintln(os.Stderr, "samplertrial:", err)
 		os.Exit(1)
 	}
@@ -79,7 +94,7 @@ func (t *trial) do(samplers []string, learned, fresh, file string) error {
 	var panels []panel
 	for _, s := range samplers {
 		flags := strings.Fields(s)
-		m, nfe, err := t.draw(flags)
+		m, nfe, err := t.drawImages(flags)
 		if err != nil {
 			return fmt.Errorf("%s: %w", strings.Join(flags, " "), err)
 		}
@@ -129,19 +144,31 @@ func readImages(spec string, seed uint64, n int) (picture.Images, error) {
 // nfeOf finds in the program's output how often the network was evaluated for a sample.
 var nfeOf = regexp.MustCompile(`= (\d+) evaluations of the network each|, up to (\d+) a sample`)
 
-// draw draws samples into the folder, unless they are there, and reads them.
-func (t *trial) draw(flags []string) (m picture.Images, nfe int, err error) {
+// drawImages draws images from the run.
+func (t *trial) drawImages(flags []string) (m picture.Images, nfe int, err error) {
 	base := filepath.Join(t.out, strings.Join(flags, "_"))
+	shape, x, nfe, err := t.draw(base, flags)
+	if err != nil {
+		return m, 0, err
+	}
+	if len(shape) != 4 {
+		return m, 0, fmt.Errorf("%s.npy has the shape %v: expected images", base, shape)
+	}
+	return picture.Images{N: t.n, H: shape[1], W: shape[2], C: shape[3], Pix: x}, nfe, nil
+}
+
+// draw draws samples into files that begin with base, unless they are there, and reads them.
+func (t *trial) draw(base string, flags []string) (shape []int, x []float32, nfe int, err error) {
 	text, err := os.ReadFile(base + ".log")
 	if errors.Is(err, fs.ErrNotExist) {
 		args := append([]string{"sample", t.run, "-n", strconv.Itoa(t.n), "-npy", base + ".npy", "-o", base + ".png", "-sampler"}, flags...)
 		if text, err = exec.Command(t.bin, args...).CombinedOutput(); err != nil {
-			return m, 0, fmt.Errorf("%w\n%s", err, text)
+			return nil, nil, 0, fmt.Errorf("%w\n%s", err, text)
 		}
 		err = os.WriteFile(base+".log", text, 0o666)
 	}
 	if err != nil {
-		return m, 0, err
+		return nil, nil, 0, err
 	}
 	for _, number := range nfeOf.FindStringSubmatch(string(text)) {
 		if v, err := strconv.Atoi(number); err == nil {
@@ -150,22 +177,21 @@ func (t *trial) draw(flags []string) (m picture.Images, nfe int, err error) {
 	}
 	f, err := os.Open(base + ".npy")
 	if err != nil {
-		return m, 0, err
+		return nil, nil, 0, err
 	}
 	defer f.Close()
 	a, err := npy.NewReader(f.Name(), f, -1)
 	if err != nil {
-		return m, 0, err
+		return nil, nil, 0, err
 	}
-	if len(a.Shape) != 4 || a.Shape[0] < t.n {
-		return m, 0, fmt.Errorf("%s has the shape %v: expected %d images or more; empty the folder of -out, or give -n", f.Name(), a.Shape, t.n)
+	if len(a.Shape) < 2 || a.Shape[0] < t.n {
+		return nil, nil, 0, fmt.Errorf("%s has the shape %v: expected %d samples or more; empty the folder of -out, or give -n", f.Name(),
+			a.Shape, t.n)
 	}
-	m = picture.Images{N: t.n, H: a.Shape[1], W: a.Shape[2], C: a.Shape[3]}
-	if m.Pix, err = npy.ReadAll[float32](a); err != nil {
-		return m, 0, err
+	if x, err = npy.ReadAll[float32](a); err != nil {
+		return nil, nil, 0, err
 	}
-	m.Pix = m.Pix[:m.N*m.H*m.W*m.C]
-	return m, nfe, nil
+	return a.Shape, x[:t.n*len(x)/a.Shape[0]], nfe, nil
 }
 
 // panel is a grid of samples with a line above it.

@@ -32,6 +32,7 @@ func Cases(precisions ...kernels.Precision) []Case {
 		(*list).tick,
 		(*list).samplerSigma, (*list).samplerGain, (*list).samplerUpdate,
 		(*list).samplerMisfit, (*list).samplerFit, (*list).samplerGuide, (*list).ode,
+		(*list).pairExtremes,
 	} {
 		f(&l)
 	}
@@ -912,6 +913,30 @@ func (l *list) samplerSigma() {
 		l.exact(fmt.Sprintf("sampler_sigma/step %d", step), &b, kernels.SamplerSigma{
 			SamplerStep: kernels.SamplerStep{Table: b.samplerTable(make([]samplerStep, 3)...), State: b.bits(step, 0, 0, 0),
 				Repeat: 4}, Sigma: b.out(5), Level: b.out(5)})
+	}
+}
+
+func (l *list) pairExtremes() {
+	for _, c := range []struct {
+		m, n, k        int
+		firstA, firstB int
+	}{{1, 1, 1, 1, 0}, {3, 2, 5, 9, 4}, {128, 128, 16, 128, 0}, {130, 130, 18, 0, 0}, {129, 300, 40, 171, 0}, {260, 40, 35, 20, 3},
+		{64, 200, 8, 0, 100}} { // of the last one, no pair counts
+		var b builder
+		op := kernels.PairExtremes{A: b.normals(c.m * c.k), B: b.normals(c.n * c.k), K: c.k, FirstA: c.firstA, FirstB: c.firstB}
+		half := func(w kernels.Buf, rows int) kernels.Buf {
+			x, h := w.Of(b.mem), make([]float32, rows)
+			for i := range h {
+				for _, v := range x[i*c.k : (i+1)*c.k] {
+					h[i] += v * v / 2
+				}
+			}
+			return b.add(h)
+		}
+		op.HalfA, op.HalfB = half(op.A, c.m), half(op.B, c.n)
+		tilesA, tilesB := op.Tiles()
+		op.Out = b.out(2 * tilesA * tilesB)
+		l.approximate(fmt.Sprintf("pair_extremes/%dx%dx%d from %d and %d", c.m, c.n, c.k, c.firstA, c.firstB), &b, op)
 	}
 }
 

@@ -65,6 +65,16 @@ var heldFloats = 64 << 20
 // when a vector is not finite.
 func (s *Set) Distances(ctx context.Context, progress func(done, total int64)) (_ Distances, err error) {
 	defer mapped.Guard(&err)()
+	return s.distances(progress, func(rows []int, e *extremes) error {
+		if s.D() <= directValues {
+			return s.compareDirectly(ctx, rows, e)
+		}
+		return s.compareByProducts(ctx, rows, e)
+	})
+}
+
+// distances compares all pairs of distinct rows by compare.
+func (s *Set) distances(progress func(done, total int64), compare func(rows []int, e *extremes) error) (Distances, error) {
 	rows, err := s.listDistinct()
 	if err != nil {
 		return Distances{}, fmt.Errorf("dataset: %s: %w", s.Name, err)
@@ -79,12 +89,7 @@ func (s *Set) Distances(ctx context.Context, progress func(done, total int64)) (
 	e := extremes{total: d.Pairs, progress: progress}
 	first := squared{s.squaredDistance(rows[0], rows[1]), Pair{rows[0], rows[1]}}
 	e.far, e.near = first, first
-	if s.D() <= directValues {
-		err = s.compareDirectly(ctx, rows, &e)
-	} else {
-		err = s.compareByProducts(ctx, rows, &e)
-	}
-	if err != nil {
+	if err := compare(rows, &e); err != nil {
 		return Distances{}, err
 	}
 	d.Max, d.Min, d.Farthest, d.Nearest = math.Sqrt(e.far.d2), math.Sqrt(e.near.d2), e.far.pair, e.near.pair
@@ -513,8 +518,8 @@ func (p *panel) load(s *Set, c *centre, rows []int, from, to int) {
 	}
 }
 
-// gramError bounds the difference between |a|^2 + 2 (h - a.b) as computed and |x-y|^2, for rows of d values with |a|
-// <= na and |b| <= nb. With u = 2^-24 these errors add up:
+// gramError bounds the difference between |x-y|^2 and what stands for it: |a|^2 + 2 (h - a.b) of the CPU, and 2 (h' + h -
+// a.b) of [kernels.PairExtremes], for rows of d values with |a| <= na and |b| <= nb. With u = 2^-24 these errors add up:
 //
 //	a.b        d u / (1 - d u) |a||b|, in any order of summation, fused or not (Higham, "Accuracy and stability of
 //	           numerical algorithms", eq. 3.5); 0 for whole numbers with |a||b| <= 2^24
@@ -522,6 +527,8 @@ func (p *panel) load(s *Set, c *centre, rows []int, from, to int) {
 //	h - a.b    u |h - a.b| <= u (|b|^2/2 + |a||b|)
 //	bounds     the float32 that h - a.b is compared with, rounded from float64: at most u (|a|^2 + |b|^2), because a
 //	           squared distance is at most (|a|+|b|)^2
+//	h' + h     in the place of these three: u (|a|^2 + |b|^2)/2 of the halves, as much of their sum, and u (|a|+|b|)^2/2
+//	           of the difference. The three are at most 2 u (|a|+|b|)^2, and so are these
 //	a, b       a is x - m rounded, off by at most u |a|; so the distance is off by u (|a|+|b|) and its square by
 //	           2 u (|a|+|b|)^2; 0 for whole numbers
 //	underflow  2^-149 for each of d products and sums
@@ -530,7 +537,7 @@ func (p *panel) load(s *Set, c *centre, rows []int, from, to int) {
 func gramError(d int, na, nb float64, whole bool) float64 {
 	const u = 1.0 / (1 << 24)
 	sum := na + nb
-	e := 2*(u*nb*nb/2+u*(nb*nb/2+na*nb)+u*sum*sum) + float64(d)*0x1p-140
+	e := 2*2*u*sum*sum + float64(d)*0x1p-140
 	if !whole {
 		e += 2 * u * sum * sum
 	}

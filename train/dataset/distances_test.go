@@ -5,6 +5,7 @@ package dataset
 import (
 	"context"
 	"errors"
+	"fmt"
 	"math"
 	"os"
 	"path/filepath"
@@ -61,6 +62,9 @@ func bruteForce(s *Set) Distances {
 	return out
 }
 
+// searchBackends are what DistancesOn is tested on: the CPU, by the kernel's reference, and a GPU where one is built in.
+var searchBackends = []func(*testing.T) kernels.Backend{func(*testing.T) kernels.Backend { return kernels.NewCPU(2) }}
+
 func images(n, h, w int, value func(i, k int) byte) *Set {
 	s := &Set{Data: kernels.Data{N: n, H: h, W: w, C: 1, U8: make([]byte, n*h*w)}, Name: "images"}
 	for i := range s.U8 {
@@ -115,14 +119,36 @@ func TestDistances(t *testing.T) {
 			defer func(before int) { heldFloats = before }(heldFloats)
 			heldFloats = 0
 			checkDistances(t, s, want)
+
+			// On a device that holds all rows, some, and few; in one strip and in several.
+			defer func(floats, tiles int) { deviceFloats, stripTiles = floats, tiles }(deviceFloats, stripTiles)
+			for _, open := range searchBackends {
+				b := open(t)
+				for _, c := range [][2]int{{4 << 30, 64}, {900 * s.D(), 2}, {0, 1}} {
+					deviceFloats, stripTiles = c[0], c[1]
+					checkDistancesOn(t, s, b, want)
+				}
+			}
 		})
 	}
 }
 
 func checkDistances(t *testing.T, s *Set, want Distances) {
 	t.Helper()
+	checkSearch(t, "cpu", s.Distances, want)
+}
+
+func checkDistancesOn(t *testing.T, s *Set, b kernels.Backend, want Distances) {
+	t.Helper()
+	checkSearch(t, fmt.Sprintf("kernel on %s, %d floats", b.Name(), deviceFloats), func(ctx context.Context, progress func(done, total int64)) (Distances, error) {
+		return s.DistancesOn(ctx, b, progress)
+	}, want)
+}
+
+func checkSearch(t *testing.T, name string, search func(context.Context, func(done, total int64)) (Distances, error), want Distances) {
+	t.Helper()
 	var last, calls int64
-	got, err := s.Distances(context.Background(), func(done, total int64) {
+	got, err := search(context.Background(), func(done, total int64) {
 		if done < last || done > total {
 			t.Errorf("progress went from %d to %d of %d", last, done, total)
 		}
@@ -133,7 +159,7 @@ func checkDistances(t *testing.T, s *Set, want Distances) {
 		t.Fatal(err)
 	}
 	if got != want {
-		t.Errorf("got  %+v\nwant %+v", got, want)
+		t.Errorf("%s: got  %+v\nwant %+v", name, got, want)
 	}
 	if last != got.Pairs || calls == 0 {
 		t.Errorf("progress ended at %d of %d pairs after %d calls", last, got.Pairs, calls)

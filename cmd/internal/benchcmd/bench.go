@@ -31,6 +31,7 @@ type options struct {
 	quick, check, info bool
 	stdin              bool
 	json, data         string
+	mostRows           int // of the data; 0: as many as are usual
 	sizeText, tables   string
 	size               network // of sizeText; zero: those of networks
 }
@@ -69,8 +70,10 @@ func newOptions() *options {
 			}},
 			{Name: "Data", Flags: []cli.Flag{
 				{Name: "data", Arg: "SPEC",
-					Help:    "data set whose distances are measured, at most 10,000 rows of it, as train -data takes it",
+					Help:    "data set whose distances are measured, as train -data takes it",
 					Default: "made images", Value: &o.data},
+				{Name: "rows", Arg: "N", Unit: "rows", Help: "compare the first N rows of -data, or all where it has fewer",
+					Default: "10,000, with -quick 2,500", Value: &o.mostRows},
 			}},
 			{Name: "Output", Flags: []cli.Flag{
 				{Name: "json", Arg: "FILE", Help: "write the numbers to this file as well; one that is there is replaced",
@@ -85,6 +88,7 @@ func newOptions() *options {
 			{Line: "bench -quick", What: "the CPU, in short"},
 			{Line: "bench -gpu -json gpu.json", What: "a GPU, with the numbers in a file"},
 			{Line: "bench -check -workers 1", What: "are the results right on one core?"},
+			{Line: "bench -tables distances -data data/mnist -rows 60000", What: "how fast sigmas compares all of MNIST"},
 		},
 		Notes: []string{"Exit codes: 0 done; 1 failed; 2 wrong usage."},
 		Check: o.checkFlags,
@@ -112,6 +116,12 @@ func (o *options) checkFlags() error {
 		if _, err := model.Describe(n.config()); err != nil {
 			return cli.Usagef("-size is %q: %v", o.sizeText, err)
 		}
+	}
+	switch {
+	case o.Given("rows") && o.data == "":
+		return cli.Usagef("-rows is of -data: give that, or leave -rows out")
+	case o.Given("rows") && o.mostRows < 2:
+		return cli.Usagef("-rows is %d: expected at least 2 rows", o.mostRows)
 	}
 	if err := cli.CheckWorkers(o.workers); err != nil {
 		return err

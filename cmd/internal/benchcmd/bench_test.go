@@ -14,6 +14,7 @@ import (
 	"sigmaz/cmd/internal/cli"
 	"sigmaz/cmd/internal/cli/clitest"
 	"sigmaz/kernels"
+	"sigmaz/train/dataset"
 )
 
 // dry is a bench on the CPU that runs everything once and small.
@@ -45,6 +46,25 @@ func TestEverythingRuns(t *testing.T) {
 	}
 	if b.report.Checked < 20 || !(b.report.Worst < 1e-4) {
 		t.Errorf("%d results checked, worst error %g", b.report.Checked, b.report.Worst)
+	}
+}
+
+// Of the data as many rows are compared as were asked for, all where it has fewer.
+func TestRows(t *testing.T) {
+	for asked, want := range map[int]string{0: "300 rows of 2", 500: "500 rows of 2", 70_000: "50000 rows of 2"} {
+		b := dry(kernels.NewCPU(0), io.Discard)
+		b.mostRows = asked
+		var err error
+		if b.set, err = dataset.Open("toy:moons", 1); err != nil {
+			t.Fatal(err)
+		}
+		table, err := b.measureDistances()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if name := table.rows[0].Name; !strings.HasSuffix(name, want) {
+			t.Errorf("-rows %d: %q, expected %s", asked, name, want)
+		}
 	}
 }
 

@@ -10,8 +10,8 @@ import (
 	"sigmaz/train/dataset"
 )
 
-// mostRows of a data set are compared with each other.
-const mostRows = 10_000
+// usualRows of a data set are compared with each other.
+const usualRows = 10_000
 
 // rows returns up to n rows of the data set that was given, or makes images, for the distances.
 func (b *bench) rows(n int) *dataset.Set {
@@ -31,7 +31,7 @@ func (b *bench) rows(n int) *dataset.Set {
 // checkDistances compares the largest and the smallest distance of some rows with those of all pairs one by one.
 func (b *bench) checkDistances() error {
 	s := &dataset.Set{Data: *testImages(300, 32, 32, 3), Name: "made images"}
-	got, err := s.Distances(context.Background(), nil)
+	got, err := b.search(s)
 	if err != nil {
 		return err
 	}
@@ -55,21 +55,33 @@ func (b *bench) checkDistances() error {
 	return b.compared("distances of all pairs", squared, want[:], approx.Rel(1e-6))
 }
 
-// measureDistances measures the comparison of all pairs of rows, which the CPU does beside every device: two FLOP for
-// each value of each pair. Reading the rows, the search for duplicates and the exact check of what is left open are
-// part of it.
+// search compares all pairs of rows on the device.
+func (b *bench) search(s *dataset.Set) (dataset.Distances, error) {
+	if b.device.GPU {
+		return s.DistancesOn(context.Background(), b.backend, nil)
+	}
+	return s.Distances(context.Background(), nil)
+}
+
+// measureDistances measures the comparison of all pairs of rows: two FLOP for each value of each pair. Reading the rows,
+// the search for duplicates and the exact check of what is left open are part of it.
 func (b *bench) measureDistances() (table, error) {
 	t := table{title: "distances of all pairs"}
-	n := mostRows
+	n, watch := usualRows, b.watch
 	switch {
+	case b.mostRows > 0:
+		n = b.mostRows
 	case b.watch.dry:
 		n = 300
 	case b.quick:
 		n /= 4
 	}
 	s := b.rows(n)
-	took, err := b.watch.time(func() error {
-		_, err := s.Distances(context.Background(), nil)
+	if s.N > usualRows { // long enough for once to tell
+		watch.reps = 1
+	}
+	took, err := watch.time(func() error {
+		_, err := b.search(s)
 		return err
 	}, func() error { return nil })
 	if err != nil {

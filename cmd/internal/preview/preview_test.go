@@ -60,7 +60,7 @@ func TestPreviewer(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if want := map[bool]int{true: 13, false: 18}[cfg.Vectors()]; plan.NFE() != want {
+		if want := 18; plan.NFE() != want {
 			t.Errorf("%s: %d evaluations, expected %d", cfg.Net, plan.NFE(), want)
 		}
 		p, err := New(kernels.NewCPU(0), cfg, kernels.Float32, geometric(t, 4), plan, 5, 5)
@@ -153,7 +153,8 @@ func TestPlanFor(t *testing.T) {
 		{func(c *train.Config) { c.Sampling.Sampler = sample.Langevin }, sample.Langevin},
 		{func(c *train.Config) { c.Init = "a.pth" }, sample.Langevin},
 		{func(c *train.Config) { c.Continue = "a.pth" }, sample.Langevin},
-		{func(c *train.Config) { c.Network = points }, sample.Langevin},
+		{func(c *train.Config) { c.Network = points }, sample.RecommendedSeeing},
+		{func(c *train.Config) { c.Network, c.Sampling.Sampler = points, sample.Langevin }, sample.Langevin},
 		{func(c *train.Config) { c.Network.Net, c.Network.Levels = "ncsn", 4 }, sample.Langevin},
 	} {
 		cfg := &train.Config{Network: images, Sampling: train.Sampling{T: 3}}
@@ -169,7 +170,8 @@ func TestPlanFor(t *testing.T) {
 	for _, c := range []struct {
 		s    train.Sampling
 		want string
-	}{{train.Sampling{}, "T is 0"}, {train.Sampling{T: 1, Epsilon: -1}, "epsilon is -1"}} {
+	}{{train.Sampling{Sampler: sample.Langevin}, "T is 0"},
+		{train.Sampling{Sampler: sample.Langevin, T: 1, Epsilon: -1}, "epsilon is -1"}} {
 		if _, err := PlanFor(&train.Config{Network: points, Sampling: c.s}, geometric(t, 3)); err == nil ||
 			!strings.Contains(err.Error(), c.want) {
 			t.Errorf("%+v: error %v, want one with %q", c.s, err, c.want)

@@ -71,8 +71,9 @@ func newOptions() *options {
 			{Name: "Weights", Flags: o.file.WeightFlags()},
 			{Name: "Sampler", Note: "Each takes the flags that name it, and -sampler -anyway -v are for all.", Flags: []cli.Flag{
 				{Name: "sampler", Arg: "NAME", Help: "one of " + strings.Join(sample.SamplerNames(), ", "), Value: &o.set.Sampler,
-					Default: "dpm++-2m-sde for runs of ncsnv2, ncsnv2deeper and ncsnv2deepest; langevin for other networks, for weights of " +
-						"other programs and runs begun by -init or -continue, and with -T, -epsilon or -denoise",
+					Default: sample.Recommended + " for runs of ncsnv2, ncsnv2deeper and ncsnv2deepest, " + sample.RecommendedSeeing +
+						" for mlp; langevin for ncsn, for weights of other programs and runs begun by -init or -continue, and with -T, " +
+						"-epsilon or -denoise",
 					Known: sample.SamplerNames()},
 				{Name: "anyway", Help: "take a sampler that does not suit the network, and say how much noise is predicted to stay",
 					Value: &o.anyway},

@@ -334,7 +334,8 @@ func TestSamplers(t *testing.T) {
 // Which sampler is taken where nobody names one.
 func TestDefaultSampler(t *testing.T) {
 	blind, begun, levels, single, named := imageConfig(), imageConfig(), imageConfig(), imageConfig(), imageConfig()
-	named.Sampling.Sampler = "langevin"
+	seen := toyConfig()
+	named.Sampling.Sampler, seen.Sampling.Sampler = "langevin", "langevin"
 	begun.Init = "checkpoint.pth"
 	levels.Network.Net, levels.Network.Levels = "ncsn", 3
 	single.Sigma.Levels, single.Sampling.T = 1, 20
@@ -349,18 +350,20 @@ func TestDefaultSampler(t *testing.T) {
 		{blind, []string{"-sampler", "langevin"}, "3 levels x T 4 + 1 = 13 evaluations of the network each, 65 in all; sigma 1 to 0.5, epsilon 0.16"},
 		{blind, []string{"-T", "4"}, langevin}, {blind, []string{"-epsilon", "0.1"}, langevin},
 		{blind, []string{"-denoise=false"}, "x T 4 = 12"},
-		{begun, nil, langevin}, {levels, nil, langevin}, {single, nil, langevin}, {named, nil, langevin}, {toyConfig(), nil, langevin},
+		{begun, nil, langevin}, {levels, nil, langevin}, {single, nil, langevin}, {named, nil, langevin},
+		{toyConfig(), nil, "5 samples by dpm++-2m: 35 noise levels (karras rho 7) = 35 evaluations"},
+		{toyConfig(), []string{"-T", "4"}, langevin}, {seen, nil, langevin},
 	} {
 		stdout, _ := mustRun(t, append(c.args, writeRun(t, c.run, "param."), "-n", "5")...)
 		if !strings.Contains(stdout, c.want) {
 			t.Errorf("%s %v: no %q in %s", c.run.Network.Net, c.args, c.want, stdout)
 		}
-		if said := strings.Contains(stdout, "is the default sampler"); said != strings.HasPrefix(c.want, new) {
+		if said := strings.Contains(stdout, "is the default sampler"); said != strings.HasPrefix(c.want, "5 samples by ") {
 			t.Errorf("%v: it says which sampler is the default: %t", c.args, said)
 		}
 	}
-	if code, _, stderr := command(writeRun(t, toyConfig(), "ema."), "-eta", "1"); code != 2 || !strings.Contains(stderr, "and the sampler is langevin") {
-		t.Errorf("-eta for langevin: %d %s", code, stderr)
+	if code, _, stderr := command(writeRun(t, toyConfig(), "ema."), "-eta", "1"); code != 2 || !strings.Contains(stderr, "and the sampler is dpm++-2m") {
+		t.Errorf("-eta for dpm++-2m: %d %s", code, stderr)
 	}
 }
 

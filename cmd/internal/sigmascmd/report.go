@@ -146,7 +146,11 @@ func (r *Report) printSampling(w io.Writer) {
 	if s.Sampler == sample.Langevin {
 		line(w, "sampling", "%s: %s evaluations %s", title(s.Sampler), grouped(int64(s.NFE)), row)
 	} else {
-		line(w, "sampling", "%s, eta %g: %d evaluations %s; %s %s", title(s.Sampler), s.Eta, s.NFE, row, title(sample.Langevin),
+		eta := ""
+		if s.Eta > 0 {
+			eta = fmt.Sprintf(", eta %g", s.Eta)
+		}
+		line(w, "sampling", "%s%s: %d evaluations %s; %s %s", title(s.Sampler), eta, s.NFE, row, title(sample.Langevin),
 			grouped(int64(r.Langevin.NFE)))
 	}
 	c := s.Cost

@@ -81,7 +81,7 @@ func newOptions() *options {
 				{Name: "yaml", Arg: "FILE.yaml", Help: "write the settings for train -config", Value: &o.yaml, Default: "none"},
 				{Name: "json", Arg: "FILE", Help: "write all numbers; images are counted from 0", Value: &o.json, Default: "none"},
 			}},
-			{Name: "Machine", Flags: o.device.Flags("time the network")},
+			{Name: "Machine", Flags: o.device.Flags("compare the rows and time the network")},
 		},
 		Examples: []cli.Example{
 			{Line: "sigmas data/mnist", What: "the noise for MNIST"},
@@ -272,15 +272,22 @@ func look(ctx context.Context, o *options, s cli.Streams) error {
 
 // look takes the distances and the moments of the data, and the network's size.
 func (r *Report) look(ctx context.Context, c *train.Config, set *dataset.Set, b kernels.Backend, display *progress.Display) (
-	spread dataset.Spread, err error) {
+	spread dataset.Spread, _ error) {
 	if err := c.TakeSize(&set.Data); err != nil {
 		return spread, flagged(err)
 	}
 	display.Event(train.Comparing{N: set.N})
 	start := time.Now()
-	d, err := set.Distances(ctx, func(done, total int64) {
+	compared := func(done, total int64) {
 		display.Event(train.Compared{Done: done, Total: total, Left: timeLeft(start, done, total)})
-	})
+	}
+	var d dataset.Distances
+	var err error
+	if b.Multiprocessors() > 0 {
+		d, err = set.DistancesOn(ctx, b, compared)
+	} else {
+		d, err = set.Distances(ctx, compared)
+	}
 	if err != nil {
 		return spread, err
 	}
@@ -291,7 +298,7 @@ func (r *Report) look(ctx context.Context, c *train.Config, set *dataset.Set, b 
 	r.Data = Data{Spec: c.Data, Name: set.Name, Images: set.U8 != nil, Rows: set.N, Height: set.H, Width: set.W, Channels: set.C,
 		D: set.D(), SD: spread.SD, Duplicates: d.Duplicates}
 	r.Distances = Distances{Largest: d.Max, Farthest: [2]int{d.Farthest.I, d.Farthest.J}, Smallest: d.Min,
-		Nearest: [2]int{d.Nearest.I, d.Nearest.J}, Pairs: d.Pairs, Seconds: took.Seconds(), Device: "cpu", Sampled: spread.Rows,
+		Nearest: [2]int{d.Nearest.I, d.Nearest.J}, Pairs: d.Pairs, Seconds: took.Seconds(), Device: b.Name(), Sampled: spread.Rows,
 		Median: spread.Quantile(0.5), Most: spread.Quantile(0.999)}
 	if c.Network.NeedsDataSD() {
 		c.Network.DataSD = spread.SD

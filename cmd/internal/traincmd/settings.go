@@ -378,8 +378,7 @@ var groups = []settingGroup{
 		Settings: []settingFlag{
 			{
 				Name: "sampler", Arg: "NAME",
-				Help: "langevin for annealed Langevin dynamics, which -T and -epsilon ask for too, and which networks other than ncsnv2 and " +
-					"its larger forms have anyway",
+				Help:    "langevin for annealed Langevin dynamics, which -T and -epsilon ask for too, and which ncsn has anyway",
 				Default: "by the network",
 				Known:   []string{model.Langevin},
 				Field:   func(c *train.Config) any { return &c.Sampling.Sampler },
