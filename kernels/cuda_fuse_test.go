@@ -198,6 +198,10 @@ func TestFusion(t *testing.T) {
 		{"its operand is still written", []Op{conv(w(0), w(1)), conv(w(0), w(2)), add(w(3), w(1), w(2))},
 			"conv 1; conv, add 2 3"},
 		{"the value is gone", []Op{conv(w(0), w(1)), conv(w(2), w(1)), add(w(3), w(3), w(1))}, "conv 1; conv, add 1 3"},
+		{"its place was that of a result that is not stored", []Op{conv(w(0), w(1)), add(w(1), w(1), w(2)), conv(w(3), w(4)),
+			add(w(5), w(5), w(4)), elu(w(4), w(1))}, "conv, add, elu 1 4; conv, add 5"},
+		{"its place is that of a result that is stored", []Op{conv(w(0), w(1)), add(w(1), w(1), w(2)), conv(w(3), w(4)),
+			add(w(5), w(5), w(4)), conv(w(4), w(6)), elu(w(4), w(1))}, "conv, add 1; conv, add 4 5; conv 6; elu 4"},
 		{"windows that share words", []Op{conv(w(0), w(1)), add(Buf{Off: 2*word + 4, N: word}, w(2), w(1))},
 			"conv 1; add 2"},
 	} {
