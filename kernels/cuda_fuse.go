@@ -6,8 +6,8 @@
 //
 // An operation is taken along if it works on the kernel's result alone, but for one more operand, and can be moved up to
 // it past what is between. A result in between is stored only if an operation after it reads it, or if the program ends
-// with it in memory that is not discarded. So every word that can be seen afterwards has the bits of the operations one after the other; a
-// test compares the whole arena. The kernels' part is epilogue.cuh.
+// with it in memory that is not discarded. So every word that can be seen afterwards has the bits of the operations one
+// after the other; a test compares the whole arena. The kernels' part is epilogue.cuh.
 
 package kernels
 
