@@ -13,6 +13,9 @@
 // so the choice of tile does not show in the bits. Sums over the batch are split in parts of equal length, whose results
 // are added in their order.
 //
+// At the ends of a network in bf16, the convolution's input (x, dx: kernels named bf16in) or its output (y, dy: bf16out) is
+// bf16 in memory, and float in registers. Weights and all sums are float.
+//
 // Kernels that end in _any make no assumption on alignment and channel counts; the others read 16 bytes at a time: images
 // are aligned and channel counts are multiples of 4.
 #include "common.cuh"
@@ -98,11 +101,25 @@ template <int BM, int BN, int TM, int TN> struct Tile {
     }
 };
 
+// read_if reads four values, which are 0 without in.
+__device__ __forceinline__ void read_if(bool in, float *v, const float *p)
+{
+    float4 q = make_float4(0, 0, 0, 0);
+    if (in) q = *(const float4 *)p;
+    v[0] = q.x, v[1] = q.y, v[2] = q.z, v[3] = q.w;
+}
+
+__device__ __forceinline__ void read_if(bool in, float *v, const bf16 *p)
+{
+    v[0] = v[1] = v[2] = v[3] = 0;
+    if (in) read<4>(v, p);
+}
+
 // conv_tile is the forward convolution and the gradient of the input. With GRAD, x is dy, channels are swapped, the dilation
 // is negative (the taps look the other way) and the weights of a term are a column of w in place of a row. V is the width of
 // accesses in words, 4 or 1.
-template <int BM, int BN, int TM, int TN, int V, bool GRAD>
-static __device__ __forceinline__ void conv_tile(const Steps<float> &steps, const float *x, const float *w, const float *bias, ConvShape s)
+template <int BM, int BN, int TM, int TN, int V, bool GRAD, typename X, typename Y>
+static __device__ __forceinline__ void conv_tile(const Steps<Y> &steps, const X *x, const float *w, const float *bias, ConvShape s)
 {
     typedef Tile<BM, BN, TM, TN> Tile;
     const int T = Tile::THREADS;
@@ -167,14 +184,11 @@ static __device__ __forceinline__ void conv_tile(const Steps<float> &steps, cons
 #pragma unroll
             for (int r = 0; r < RA; r++) {
                 bool in = t.tap < s.taps() && (u32)(pi[r] + down) < (u32)s.h && (u32)(pj[r] + right) < (u32)s.w;
-                const float *p = x + (line + r * (T / 4) + shift) * s.cin + t.c;
-                if (V == 4) {
-                    float4 v = make_float4(0, 0, 0, 0);
-                    if (in) v = *(const float4 *)p;
-                    ra[r].v[0] = v.x, ra[r].v[1] = v.y, ra[r].v[2] = v.z, ra[r].v[3] = v.w;
-                } else {
-                    ra[r].v[e] = in ? *p : 0.0f;
-                }
+                const X *p = x + (line + r * (T / 4) + shift) * s.cin + t.c;
+                if (V == 4)
+                    read_if(in, ra[r].v, p);
+                else
+                    ra[r].v[e] = in ? widen(*p) : 0.0f;
             }
         }
 #pragma unroll
@@ -191,9 +205,7 @@ static __device__ __forceinline__ void conv_tile(const Steps<float> &steps, cons
                 for (int e = 0; e < 4; e++) in[e] = o < s.cout && at + e < terms;
             }
             if (V == 4 && wideW) {
-                float4 v = make_float4(0, 0, 0, 0);
-                if (in[0]) v = *(const float4 *)p;
-                rb[r].v[0] = v.x, rb[r].v[1] = v.y, rb[r].v[2] = v.z, rb[r].v[3] = v.w;
+                read_if(in[0], rb[r].v, p);
             } else {
 #pragma unroll
                 for (int e = 0; e < 4; e++) rb[r].v[e] = in[e] ? p[e] : 0.0f;
@@ -261,8 +273,8 @@ static __device__ __forceinline__ void conv_tile(const Steps<float> &steps, cons
 
 // weight_tile is the gradient of the weights and, where db is not 0, of the bias, summed over the pixels of part
 // blockIdx.z. Parts are `words` words apart in dw and in db.
-template <int BM, int BN, int TM, int TN, int V>
-static __device__ __forceinline__ void weight_tile(float *dw, float *db, const float *x, const float *dy, i64 part, i64 words, ConvShape s)
+template <int BM, int BN, int TM, int TN, int V, typename X, typename Y>
+static __device__ __forceinline__ void weight_tile(float *dw, float *db, const X *x, const Y *dy, i64 part, i64 words, ConvShape s)
 {
     typedef Tile<BM, BN, TM, TN> Tile;
     const int T = Tile::THREADS;
@@ -307,14 +319,12 @@ static __device__ __forceinline__ void weight_tile(float *dw, float *db, const f
 #pragma unroll
         for (int r = 0; r < RA; r++) {
             bool in = firstA + r * TA < left;
-            const float *p = dy + r * TA * s.cout;
+            const Y *p = dy + r * TA * s.cout;
             if (V == 4) {
-                float4 v = make_float4(0, 0, 0, 0);
-                if (in && o < s.cout) v = *(const float4 *)p;
-                ra[r].v[0] = v.x, ra[r].v[1] = v.y, ra[r].v[2] = v.z, ra[r].v[3] = v.w;
+                read_if(in && o < s.cout, ra[r].v, p);
             } else {
 #pragma unroll
-                for (int e = 0; e < 4; e++) ra[r].v[e] = in && o + e < s.cout ? p[e] : 0.0f;
+                for (int e = 0; e < 4; e++) ra[r].v[e] = in && o + e < s.cout ? widen(p[e]) : 0.0f;
             }
         }
 #pragma unroll
@@ -322,14 +332,11 @@ static __device__ __forceinline__ void weight_tile(float *dw, float *db, const f
 #pragma unroll
             for (int e = 0; e < 4; e += V) {
                 bool in = firstB + r * TB < left && inside[e] && (u32)(pi[r] + down[e]) < (u32)s.h && (u32)(pj[r] + right[e]) < (u32)s.w;
-                const float *p = x + (r * TB * s.cin + shift[e]);
-                if (V == 4) {
-                    float4 v = make_float4(0, 0, 0, 0);
-                    if (in) v = *(const float4 *)p;
-                    rb[r].v[0] = v.x, rb[r].v[1] = v.y, rb[r].v[2] = v.z, rb[r].v[3] = v.w;
-                } else {
-                    rb[r].v[e] = in ? *p : 0.0f;
-                }
+                const X *p = x + (r * TB * s.cin + shift[e]);
+                if (V == 4)
+                    read_if(in, rb[r].v, p);
+                else
+                    rb[r].v[e] = in ? widen(*p) : 0.0f;
             }
             pj[r] += stepJ;
             pi[r] += stepI;
@@ -560,6 +567,100 @@ extern "C" __global__ void __launch_bounds__(128) conv_grad_weight_64x64_any(flo
 }
 
 extern "C" __global__ void __launch_bounds__(64, 8) conv_grad_weight_32x32_any(float *dweight, float *dbias, const float *x, const float *dy, u64 part, u64 words, u64 pixels, int h, int w, int cin, int cout, int k, int dilation)
+{
+    ConvShape s = {(i64)pixels, h, w, cin, cout, k, dilation};
+    weight_tile<32, 32, 4, 4, 1>(dweight, dbias, x, dy, (i64)part, (i64)words, s);
+}
+
+extern "C" __global__ void __launch_bounds__(128, 4) conv_bf16in_128x32(float *y, const bf16 *x, const float *weight, const float *bias, u64 pixels, int h, int w, int cin, int cout, int k, int dilation, const float *with1, float *to1, const float *with2, float *to2, int kinds)
+{
+    ConvShape s = {(i64)pixels, h, w, cin, cout, k, dilation};
+    Steps<float> e = {y, with1, to1, with2, to2, kinds};
+    conv_tile<128, 32, 8, 4, 4, false>(e, x, weight, bias, s);
+}
+
+extern "C" __global__ void __launch_bounds__(64) conv_bf16in_32x32(float *y, const bf16 *x, const float *weight, const float *bias, u64 pixels, int h, int w, int cin, int cout, int k, int dilation, const float *with1, float *to1, const float *with2, float *to2, int kinds)
+{
+    ConvShape s = {(i64)pixels, h, w, cin, cout, k, dilation};
+    Steps<float> e = {y, with1, to1, with2, to2, kinds};
+    conv_tile<32, 32, 4, 4, 4, false>(e, x, weight, bias, s);
+}
+
+extern "C" __global__ void __launch_bounds__(128) conv_bf16in_64x64_any(float *y, const bf16 *x, const float *weight, const float *bias, u64 pixels, int h, int w, int cin, int cout, int k, int dilation, const float *with1, float *to1, const float *with2, float *to2, int kinds)
+{
+    ConvShape s = {(i64)pixels, h, w, cin, cout, k, dilation};
+    Steps<float> e = {y, with1, to1, with2, to2, kinds};
+    conv_tile<64, 64, 8, 4, 1, false>(e, x, weight, bias, s);
+}
+
+extern "C" __global__ void __launch_bounds__(64) conv_bf16in_32x32_any(float *y, const bf16 *x, const float *weight, const float *bias, u64 pixels, int h, int w, int cin, int cout, int k, int dilation, const float *with1, float *to1, const float *with2, float *to2, int kinds)
+{
+    ConvShape s = {(i64)pixels, h, w, cin, cout, k, dilation};
+    Steps<float> e = {y, with1, to1, with2, to2, kinds};
+    conv_tile<32, 32, 4, 4, 1, false>(e, x, weight, bias, s);
+}
+
+extern "C" __global__ void __launch_bounds__(128) conv_bf16out_64x64_any(bf16 *y, const float *x, const float *weight, const float *bias, u64 pixels, int h, int w, int cin, int cout, int k, int dilation, const bf16 *with1, bf16 *to1, const bf16 *with2, bf16 *to2, int kinds)
+{
+    ConvShape s = {(i64)pixels, h, w, cin, cout, k, dilation};
+    Steps<bf16> e = {y, with1, to1, with2, to2, kinds};
+    conv_tile<64, 64, 8, 4, 1, false>(e, x, weight, bias, s);
+}
+
+extern "C" __global__ void __launch_bounds__(64) conv_bf16out_32x32_any(bf16 *y, const float *x, const float *weight, const float *bias, u64 pixels, int h, int w, int cin, int cout, int k, int dilation, const bf16 *with1, bf16 *to1, const bf16 *with2, bf16 *to2, int kinds)
+{
+    ConvShape s = {(i64)pixels, h, w, cin, cout, k, dilation};
+    Steps<bf16> e = {y, with1, to1, with2, to2, kinds};
+    conv_tile<32, 32, 4, 4, 1, false>(e, x, weight, bias, s);
+}
+
+extern "C" __global__ void __launch_bounds__(128) conv_grad_input_bf16in_64x64_any(bf16 *dx, const float *dy, const float *weight, u64 pixels, int h, int w, int cin, int cout, int k, int dilation, const bf16 *with1, bf16 *to1, const bf16 *with2, bf16 *to2, int kinds)
+{
+    ConvShape s = {(i64)pixels, h, w, cout, cin, k, -dilation};
+    Steps<bf16> e = {dx, with1, to1, with2, to2, kinds};
+    conv_tile<64, 64, 8, 4, 1, true>(e, dy, weight, 0, s);
+}
+
+extern "C" __global__ void __launch_bounds__(64, 8) conv_grad_input_bf16in_32x32_any(bf16 *dx, const float *dy, const float *weight, u64 pixels, int h, int w, int cin, int cout, int k, int dilation, const bf16 *with1, bf16 *to1, const bf16 *with2, bf16 *to2, int kinds)
+{
+    ConvShape s = {(i64)pixels, h, w, cout, cin, k, -dilation};
+    Steps<bf16> e = {dx, with1, to1, with2, to2, kinds};
+    conv_tile<32, 32, 4, 4, 1, true>(e, dy, weight, 0, s);
+}
+
+extern "C" __global__ void __launch_bounds__(128) conv_grad_input_bf16out_64x64_any(float *dx, const bf16 *dy, const float *weight, u64 pixels, int h, int w, int cin, int cout, int k, int dilation, const float *with1, float *to1, const float *with2, float *to2, int kinds)
+{
+    ConvShape s = {(i64)pixels, h, w, cout, cin, k, -dilation};
+    Steps<float> e = {dx, with1, to1, with2, to2, kinds};
+    conv_tile<64, 64, 8, 4, 1, true>(e, dy, weight, 0, s);
+}
+
+extern "C" __global__ void __launch_bounds__(64, 8) conv_grad_input_bf16out_32x32_any(float *dx, const bf16 *dy, const float *weight, u64 pixels, int h, int w, int cin, int cout, int k, int dilation, const float *with1, float *to1, const float *with2, float *to2, int kinds)
+{
+    ConvShape s = {(i64)pixels, h, w, cout, cin, k, -dilation};
+    Steps<float> e = {dx, with1, to1, with2, to2, kinds};
+    conv_tile<32, 32, 4, 4, 1, true>(e, dy, weight, 0, s);
+}
+
+extern "C" __global__ void __launch_bounds__(128, 3) conv_grad_weight_bf16in_64x64_any(float *dweight, float *dbias, const bf16 *x, const float *dy, u64 part, u64 words, u64 pixels, int h, int w, int cin, int cout, int k, int dilation)
+{
+    ConvShape s = {(i64)pixels, h, w, cin, cout, k, dilation};
+    weight_tile<64, 64, 8, 4, 1>(dweight, dbias, x, dy, (i64)part, (i64)words, s);
+}
+
+extern "C" __global__ void __launch_bounds__(64, 8) conv_grad_weight_bf16in_32x32_any(float *dweight, float *dbias, const bf16 *x, const float *dy, u64 part, u64 words, u64 pixels, int h, int w, int cin, int cout, int k, int dilation)
+{
+    ConvShape s = {(i64)pixels, h, w, cin, cout, k, dilation};
+    weight_tile<32, 32, 4, 4, 1>(dweight, dbias, x, dy, (i64)part, (i64)words, s);
+}
+
+extern "C" __global__ void __launch_bounds__(128) conv_grad_weight_bf16out_64x64_any(float *dweight, float *dbias, const float *x, const bf16 *dy, u64 part, u64 words, u64 pixels, int h, int w, int cin, int cout, int k, int dilation)
+{
+    ConvShape s = {(i64)pixels, h, w, cin, cout, k, dilation};
+    weight_tile<64, 64, 8, 4, 1>(dweight, dbias, x, dy, (i64)part, (i64)words, s);
+}
+
+extern "C" __global__ void __launch_bounds__(64, 8) conv_grad_weight_bf16out_32x32_any(float *dweight, float *dbias, const float *x, const bf16 *dy, u64 part, u64 words, u64 pixels, int h, int w, int cin, int cout, int k, int dilation)
 {
     ConvShape s = {(i64)pixels, h, w, cin, cout, k, dilation};
     weight_tile<32, 32, 4, 4, 1>(dweight, dbias, x, dy, (i64)part, (i64)words, s);

@@ -40,6 +40,28 @@ var bf16Kernels = map[cudaTile]struct {
 	tile32x128bf16:  {gradWeight: bfConvGradWeight32x128},
 }
 
+// inKernels and outKernels list those of the convolutions at the ends of a network in bf16: the input is bf16, or the
+// output.
+var inKernels = map[cudaTile]struct {
+	conv       inConvKernel
+	gradInput  inConvGradInputKernel
+	gradWeight inConvGradWeightKernel
+}{
+	tile128x32in: {conv: inConv128x32},
+	tile32x32in:  {conv: inConv32x32},
+	tile64x64inN: {inConv64x64Any, inConvGradInput64x64Any, inConvGradWeight64x64Any},
+	tile32x32inN: {inConv32x32Any, inConvGradInput32x32Any, inConvGradWeight32x32Any},
+}
+
+var outKernels = map[cudaTile]struct {
+	conv       outConvKernel
+	gradInput  outConvGradInputKernel
+	gradWeight outConvGradWeightKernel
+}{
+	tile64x64outN: {outConv64x64Any, outConvGradInput64x64Any, outConvGradWeight64x64Any},
+	tile32x32outN: {outConv32x32Any, outConvGradInput32x32Any, outConvGradWeight32x32Any},
+}
+
 // pixels returns the number of pixels of all images.
 func (s ConvShape) pixels() uint64 { return uint64(s.N) * uint64(s.H) * uint64(s.W) }
 
@@ -51,199 +73,158 @@ func (s ConvShape) tiles(l *launcher, t cudaTile, channels int) (grid gridDim, b
 	return gridDim{blocks, 1, 1}, blockDim{t.threads, 1, 1}
 }
 
-// tile returns the tile of a kernel on windows like x that writes the given channels of every pixel. With wide it can read
-// 16 bytes at a time.
-func (s ConvShape) tile(l *launcher, tensorCores bool, x Buf, wide bool, channels int) cudaTile {
+// convEnds is what memory holds of a convolution's input and of its output, or of their gradients.
+type convEnds struct{ in, out Element }
+
+func endsOf(in, out Buf) convEnds { return convEnds{in.Element, out.Element} }
+
+// mixed says whether the convolution is at an end of a network that keeps its activations in bf16.
+func (e convEnds) mixed() bool { return e.in != e.out }
+
+// tile returns the tile of a kernel that writes the given channels of every pixel. With wide it can read 16 bytes at a
+// time.
+func (s ConvShape) tile(l *launcher, ends convEnds, tensorCores, wide bool, channels int) cudaTile {
 	tiles := anyTiles
 	switch {
 	case l.tile != nil:
 		return *l.tile
 	case tensorCores:
-		tiles = tensorTiles[x.Element]
+		tiles = tensorTiles[ends.in]
+	case ends.mixed() && wide:
+		tiles = wideEndTiles[ends]
+	case ends.mixed():
+		tiles = anyEndTiles[ends]
 	case wide:
 		tiles = wideTiles
 	}
 	return tileOf(tiles, l.multiprocessors, s.N*s.H*s.W, channels)
 }
 
-// checkElements wants the windows of weights and bias to hold what the kernels take.
-func (s ConvShape) checkElements(tensorCores bool, x, y, w, b Buf) {
-	want := Words
-	if tensorCores && x.Element == BFloat16 {
-		want = BFloat16
-		if s.Cin%tensorChannels != 0 || s.Cout%tensorChannels != 0 {
-			panic(fmt.Sprintf("kernels: conv %+v: tensor cores take channels by %d", s, tensorChannels))
-		}
-	}
-	if w.Element != want || b.Element != Words {
-		panic(fmt.Sprintf("kernels: conv %+v: x, y, w, b are of %v, %v, %v, %v", s, x.Element, y.Element, w.Element, b.Element))
-	}
-}
-
-// copies counts the words of working memory for copies of windows that are not of words.
-func copies(windows ...Buf) (words int) {
-	for _, b := range windows {
-		if b.Element != Words {
-			words += 4 * ceil(b.N, 4)
-		}
-	}
-	return words
-}
-
-// inWords returns where a kernel that takes words reads the values of b: in b itself, or in a copy in the working memory
-// from word off on.
-func (l *launcher) inWords(b Buf, off int) pointer {
-	if b.Element == Words {
-		return b
-	}
-	grid, block := flat(b.N)
-	l.widen(grid, block, widenArgs{dst: work{off, b.N}, src: b, n: uint64(b.N)})
-	return work{off, b.N}
-}
-
-// outWords returns where a kernel that writes words writes the values of b, in the same way. It must be followed by
-// store.
-func (l *launcher) outWords(b Buf, off int) (at pointer, store func()) {
-	if b.Element == Words {
-		return b, func() {}
-	}
-	return work{off, b.N}, func() {
-		grid, block := flat(b.N)
-		l.narrow(grid, block, narrowArgs{dst: b, src: work{off, b.N}, n: uint64(b.N)})
+// checkElements wants windows of bf16 in that precision alone, between two of them channels that tensor cores take, and
+// weights of the given kind.
+func (s ConvShape) checkElements(p Precision, x, y Buf, weights Element, w, b Buf) {
+	ends := endsOf(x, y)
+	switch {
+	case ends != convEnds{Words, Words} && p != BF16:
+		panic(fmt.Sprintf("kernels: conv %+v: x is of %v and y of %v, which takes precision %s", s, ends.in, ends.out, BF16))
+	case ends == convEnds{BFloat16, BFloat16} && (s.Cin%tensorChannels != 0 || s.Cout%tensorChannels != 0):
+		panic(fmt.Sprintf("kernels: conv %+v: x and y are of %v, which takes channels by %d", s, BFloat16, tensorChannels))
+	case w.Element != weights || b.Element != Words:
+		panic(fmt.Sprintf("kernels: conv %+v: weights are of %v and biases of %v, expected %v and %v",
+			s, w.Element, b.Element, weights, Words))
 	}
 }
 
-func (o Conv) cudaWorkspace() int {
-	if o.OnTensorCores() {
-		return 0
+// weights returns what the weights of products must hold.
+func (e convEnds) weights() Element {
+	if e == (convEnds{BFloat16, BFloat16}) {
+		return BFloat16
 	}
-	return copies(o.X, o.Y)
+	return Words
 }
 
-// result is absent where a copy of the results is rounded to what memory holds: no steps then.
-func (o Conv) result() Buf {
-	if !o.OnTensorCores() && o.Y.Element != Words {
-		return Buf{}
-	}
-	return o.Y
-}
-
+func (o Conv) result() Buf        { return o.Y }
 func (o Conv) launch(l *launcher) { o.launchWith(l, cudaEpilogue{y: o.Y}) }
 
 func (o Conv) launchWith(l *launcher, e cudaEpilogue) {
 	o.check(o.X, o.Y, o.Weight, o.Bias)
-	o.checkElements(o.OnTensorCores(), o.X, o.Y, o.Weight, o.Bias)
-	t := o.tile(l, o.OnTensorCores(), o.X, o.Cin%4 == 0 && aligned(o.X), o.Cout)
+	ends := endsOf(o.X, o.Y)
+	o.checkElements(o.Precision, o.X, o.Y, ends.weights(), o.Weight, o.Bias)
+	wide := o.Cin%4 == 0 && aligned(o.X) && (!ends.mixed() || wideEndTiles[ends] != nil)
+	t := o.tile(l, ends, o.OnTensorCores(), wide, o.Cout)
 	grid, block := o.tiles(l, t, o.Cout)
-	if o.OnTensorCores() && o.X.Element == BFloat16 {
-		l.bfConv(bf16Kernels[t].conv, grid, block, bfConvArgs{
-			y: e.y, x: o.X, weight: o.Weight, bias: o.Bias,
-			pixels: o.pixels(), h: o.H, w: o.W, cin: o.Cin, cout: o.Cout, k: o.K, dilation: o.Dilation,
-			with1: e.steps[0].with, to1: e.steps[0].to, with2: e.steps[1].with, to2: e.steps[1].to, kinds: e.kinds(),
-		})
-		return
-	}
-	x := l.inWords(o.X, 0)
-	y, store := l.outWords(e.y, copies(o.X))
-	l.conv(tileKernels[t].conv, grid, block, convArgs{
-		y: y, x: x, weight: o.Weight, bias: o.Bias,
+	a := convArgs{
+		y: e.y, x: o.X, weight: o.Weight, bias: o.Bias,
 		pixels: o.pixels(), h: o.H, w: o.W, cin: o.Cin, cout: o.Cout, k: o.K, dilation: o.Dilation,
 		with1: e.steps[0].with, to1: e.steps[0].to, with2: e.steps[1].with, to2: e.steps[1].to, kinds: e.kinds(),
-	})
-	store()
-}
-
-func (o ConvGradInput) cudaWorkspace() int {
-	if o.OnTensorCores() {
-		return 0
 	}
-	return copies(o.DY, o.DX)
-}
-
-func (o ConvGradInput) result() Buf {
-	if !o.OnTensorCores() && o.DX.Element != Words {
-		return Buf{}
+	switch ends {
+	case convEnds{BFloat16, BFloat16}:
+		l.bfConv(bf16Kernels[t].conv, grid, block, bfConvArgs(a))
+	case convEnds{BFloat16, Words}:
+		l.inConv(inKernels[t].conv, grid, block, inConvArgs(a))
+	case convEnds{Words, BFloat16}:
+		l.outConv(outKernels[t].conv, grid, block, outConvArgs(a))
+	default:
+		l.conv(tileKernels[t].conv, grid, block, a)
 	}
-	return o.DX
 }
 
+func (o ConvGradInput) result() Buf        { return o.DX }
 func (o ConvGradInput) launch(l *launcher) { o.launchWith(l, cudaEpilogue{y: o.DX}) }
 
 func (o ConvGradInput) launchWith(l *launcher, e cudaEpilogue) {
 	o.check(o.DX, o.DY, o.Weight, Buf{})
-	o.checkElements(o.OnTensorCores(), o.DX, o.DY, o.Weight, Buf{})
-	t := o.tile(l, o.OnTensorCores(), o.DY, o.Cin%4 == 0 && o.Cout%4 == 0 && aligned(o.DY), o.Cin)
+	ends := endsOf(o.DX, o.DY)
+	o.checkElements(o.Precision, o.DX, o.DY, ends.weights(), o.Weight, Buf{})
+	wide := o.Cin%4 == 0 && o.Cout%4 == 0 && aligned(o.DY) && !ends.mixed()
+	t := o.tile(l, ends, o.OnTensorCores(), wide, o.Cin)
 	grid, block := o.tiles(l, t, o.Cin)
-	if o.OnTensorCores() && o.DY.Element == BFloat16 {
-		l.bfConvGradInput(bf16Kernels[t].gradInput, grid, block, bfConvGradInputArgs{
-			dx: e.y, dy: o.DY, weight: o.Weight,
-			pixels: o.pixels(), h: o.H, w: o.W, cin: o.Cin, cout: o.Cout, k: o.K, dilation: o.Dilation,
-			with1: e.steps[0].with, to1: e.steps[0].to, with2: e.steps[1].with, to2: e.steps[1].to, kinds: e.kinds(),
-		})
-		return
-	}
-	dy := l.inWords(o.DY, 0)
-	dx, store := l.outWords(e.y, copies(o.DY))
-	l.convGradInput(tileKernels[t].gradInput, grid, block, convGradInputArgs{
-		dx: dx, dy: dy, weight: o.Weight,
+	a := convGradInputArgs{
+		dx: e.y, dy: o.DY, weight: o.Weight,
 		pixels: o.pixels(), h: o.H, w: o.W, cin: o.Cin, cout: o.Cout, k: o.K, dilation: o.Dilation,
 		with1: e.steps[0].with, to1: e.steps[0].to, with2: e.steps[1].with, to2: e.steps[1].to, kinds: e.kinds(),
-	})
-	store()
-}
-
-// copies counts the words for copies of X and DY in words.
-func (o ConvGradWeight) copies() int {
-	if o.OnTensorCores() {
-		return 0
 	}
-	return copies(o.X, o.DY)
+	switch ends {
+	case convEnds{BFloat16, BFloat16}:
+		l.bfConvGradInput(bf16Kernels[t].gradInput, grid, block, bfConvGradInputArgs(a))
+	case convEnds{BFloat16, Words}:
+		l.inConvGradInput(inKernels[t].gradInput, grid, block, inConvGradInputArgs(a))
+	case convEnds{Words, BFloat16}:
+		l.outConvGradInput(outKernels[t].gradInput, grid, block, outConvGradInputArgs(a))
+	default:
+		l.convGradInput(tileKernels[t].gradInput, grid, block, a)
+	}
 }
 
-// cudaWorkspace is for copies in words, then for the gradients of each part: the weights', then the biases'.
+// cudaWorkspace is for the gradients of each part: the weights', then the biases'.
 func (o ConvGradWeight) cudaWorkspace() int {
-	words := o.copies()
 	if s := o.cudaSplit(); s.parts > 1 {
-		words += s.parts * s.words
+		return s.parts * s.words
 	}
-	return words
+	return 0
 }
 
 func (o ConvGradWeight) launch(l *launcher) {
 	o.check(o.X, o.DY, o.DWeight, o.DBias)
-	o.checkElements(false, o.X, o.DY, o.DWeight, o.DBias)
-	s := o.cudaSplit()
-	if l.tile != nil {
+	o.checkElements(o.Precision, o.X, o.DY, Words, o.DWeight, o.DBias)
+	s, ends := o.cudaSplit(), endsOf(o.X, o.DY)
+	switch {
+	case l.tile != nil:
 		s.tile = *l.tile
+	case ends.mixed(): // of a network: the cut is the rule's, the tile one of those that there are
+		s.tile = tileOf(anyEndTiles[ends], l.multiprocessors, o.Cout, o.K*o.K*o.Cin)
 	}
 	columns := o.K * o.K * o.Cin
 	l.small((o.H*o.W+64)*o.Cin, (o.H*o.W+64)*o.Cout, (o.Cout+128)*(columns+128), s.part)
 	grid := gridDim{s.tile.blocks(o.Cout, columns), 1, s.parts}
 	block := blockDim{s.tile.threads, 1, 1}
 	var dweight, dbias pointer = o.DWeight, o.DBias
-	words, parts := uint64(0), o.copies()
+	words := uint64(0)
 	if s.parts > 1 { // each part to the working memory
-		dweight, words = work{parts, s.parts * o.DWeight.N}, uint64(s.words)
+		dweight, words = work{0, s.parts * o.DWeight.N}, uint64(s.words)
 		if o.DBias.N > 0 {
-			dbias = work{parts + o.DWeight.N, s.parts * o.DBias.N}
+			dbias = work{o.DWeight.N, s.parts * o.DBias.N}
 		}
 	}
-	if o.OnTensorCores() && o.X.Element == BFloat16 {
-		l.bfConvGradWeight(bf16Kernels[s.tile].gradWeight, grid, block, bfConvGradWeightArgs{
-			dweight: dweight, dbias: dbias, x: o.X, dy: o.DY, part: uint64(s.part), words: words,
-			pixels: o.pixels(), h: o.H, w: o.W, cin: o.Cin, cout: o.Cout, k: o.K, dilation: o.Dilation,
-		})
-	} else {
-		l.convGradWeight(tileKernels[s.tile].gradWeight, grid, block, convGradWeightArgs{
-			dweight: dweight, dbias: dbias, x: l.inWords(o.X, 0), dy: l.inWords(o.DY, copies(o.X)),
-			part: uint64(s.part), words: words,
-			pixels: o.pixels(), h: o.H, w: o.W, cin: o.Cin, cout: o.Cout, k: o.K, dilation: o.Dilation,
-		})
+	a := convGradWeightArgs{
+		dweight: dweight, dbias: dbias, x: o.X, dy: o.DY, part: uint64(s.part), words: words,
+		pixels: o.pixels(), h: o.H, w: o.W, cin: o.Cin, cout: o.Cout, k: o.K, dilation: o.Dilation,
+	}
+	switch ends {
+	case convEnds{BFloat16, BFloat16}:
+		l.bfConvGradWeight(bf16Kernels[s.tile].gradWeight, grid, block, bfConvGradWeightArgs(a))
+	case convEnds{BFloat16, Words}:
+		l.inConvGradWeight(inKernels[s.tile].gradWeight, grid, block, inConvGradWeightArgs(a))
+	case convEnds{Words, BFloat16}:
+		l.outConvGradWeight(outKernels[s.tile].gradWeight, grid, block, outConvGradWeightArgs(a))
+	default:
+		l.convGradWeight(tileKernels[s.tile].gradWeight, grid, block, a)
 	}
 	if s.parts > 1 {
 		grid, block = each(o.DWeight.N + o.DBias.N)
 		l.convGradWeightSum(grid, block, convGradWeightSumArgs{
-			dw: o.DWeight, db: o.DBias, parts: work{parts, s.parts * (o.DWeight.N + o.DBias.N)}, count: s.parts,
+			dw: o.DWeight, db: o.DBias, parts: work{0, s.parts * (o.DWeight.N + o.DBias.N)}, count: s.parts,
 			words: uint64(s.words), nw: uint64(o.DWeight.N), nb: uint64(o.DBias.N),
 		})
 	}

@@ -44,6 +44,23 @@ var (
 	anyTiles        = []cudaTile{tile64x64n, tile32x32n}
 )
 
+// The tiles of convolutions at the ends of a network in bf16, by what their input and output hold. There the images have
+// a few channels on one side, so that 16 bytes at a time can be read of the other side alone.
+var (
+	tile128x32in  = cudaTile{"bf16in_128x32", 128, 32, 128, 4, 150} // of the forward convolution alone
+	tile32x32in   = cudaTile{"bf16in_32x32", 32, 32, 64, 9, 200}    // of it alone
+	tile64x64inN  = cudaTile{"bf16in_64x64_any", 64, 64, 128, 4, 191}
+	tile32x32inN  = cudaTile{"bf16in_32x32_any", 32, 32, 64, 9, 276}
+	tile64x64outN = cudaTile{"bf16out_64x64_any", 64, 64, 128, 4, 191}
+	tile32x32outN = cudaTile{"bf16out_32x32_any", 32, 32, 64, 9, 276}
+
+	wideEndTiles = map[convEnds][]cudaTile{{BFloat16, Words}: {tile128x32in, tile32x32in}}
+	anyEndTiles  = map[convEnds][]cudaTile{
+		{BFloat16, Words}: {tile64x64inN, tile32x32inN},
+		{Words, BFloat16}: {tile64x64outN, tile32x32outN},
+	}
+)
+
 func (t cudaTile) blocks(rows, cols int) int { return ceil(rows, t.rows) * ceil(cols, t.cols) }
 
 // time estimates the time of the busiest multiprocessor for each term of the tile's sums, in hundredths of a

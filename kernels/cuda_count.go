@@ -96,9 +96,8 @@ var flopOfValue = map[string]int{
 	"conv_grad_weight_sum": 1,
 }
 
-// stepless lists the kernels of fused operations that take no steps: those of statistics, and of copies in words.
-var stepless = []string{"norm_sums", "norm_finish", "norm_grad_sums", "norm_grad_finish", "norm_grad_params",
-	"widen", "narrow"}
+// stepless lists the kernels of fused operations that take no steps: those of statistics.
+var stepless = []string{"norm_sums", "norm_finish", "norm_grad_sums", "norm_grad_finish", "norm_grad_params"}
 
 // convolution is an operation that multiplies matrices.
 type convolution interface {
@@ -145,22 +144,24 @@ func (l launch) count() LaunchCount {
 	switch op, ok := of.(convolution); {
 	case strings.HasPrefix(l.kernel, "maxpool5") || strings.HasPrefix(l.kernel, "avgpool5"):
 		c.Asked = 25*(t.read-operands) + operands // less at the borders
-	case !ok || l.kernel == "conv_grad_weight_sum" || l.kernel == "widen" || l.kernel == "narrow":
+	case !ok || l.kernel == "conv_grad_weight_sum":
 	default:
 		s := op.geometry()
 		c.FLOP += 2 * s.N * int(s.MACs())
 		// A tile reads its rows of the one factor and its columns of the other, for every term of its sums.
-		tile, size := l.tile()
-		terms := s.K * s.K
+		tile, ends := l.tile()
+		in, out := ends.in.Size(), ends.out.Size()
+		weight := max(in, out) // bf16 between bf16 alone
+		terms, rows, columns := s.K*s.K, 0, weight
 		switch {
 		case strings.HasPrefix(l.kernel, "conv_grad_weight"):
-			terms = s.N * s.H * s.W
+			terms, rows, columns = s.N*s.H*s.W, out, in
 		case strings.HasPrefix(l.kernel, "conv_grad_input"):
-			terms *= s.Cout
+			terms, rows = terms*s.Cout, out
 		default:
-			terms *= s.Cin
+			terms, rows = terms*s.Cin, in
 		}
-		c.Asked = operands + size*l.grid[0]*terms*(tile.rows+tile.cols)
+		c.Asked = operands + l.grid[0]*terms*(rows*tile.rows+columns*tile.cols)
 		factors, _ := of.Operands()
 		for _, b := range slices.Concat(factors, op.results()) {
 			c.Beside -= b.Element.Size() * b.N
@@ -196,16 +197,15 @@ func swishOf(op cudaOp, kernel string) string {
 	return ""
 }
 
-// tile returns the tile of a convolution's kernel, and the bytes of a value of its factors.
-func (l launch) tile() (t cudaTile, size int) {
-	for t, k := range tileKernels {
-		if l.kernel == k.conv.name || l.kernel == k.gradInput.name || l.kernel == k.gradWeight.name {
-			return t, Words.Size()
-		}
+// tile returns the tile of a convolution's kernel, and what memory holds of the convolution's input and output.
+func (l launch) tile() (cudaTile, convEnds) {
+	op := l.op
+	if f, ok := op.(fused); ok {
+		op = f.cudaFinisher
 	}
-	for t, k := range bf16Kernels {
-		if l.kernel == k.conv.name || l.kernel == k.gradInput.name || l.kernel == k.gradWeight.name {
-			return t, BFloat16.Size()
+	for t, ends := range convTiles() {
+		if l.kernel == kernelOf(op, t) {
+			return t, ends
 		}
 	}
 	panic("kernels: " + l.kernel + " has no tile")

@@ -6,8 +6,8 @@
 //
 // An operation is taken along if it works on the kernel's result alone, but for one more operand, and can be moved up to
 // it past what is between. A result in between is stored only if an operation after it reads it, or if the program ends
-// with it in memory that is not discarded. So every word that can be seen afterwards has the bits of the operations one after the other; a
-// test compares the whole arena. The kernels' part is epilogue.cuh.
+// with it in memory that is not discarded. So every word that can be seen afterwards has the bits of the operations one
+// after the other; a test compares the whole arena. The kernels' part is epilogue.cuh.
 
 package kernels
 
@@ -15,6 +15,12 @@ import (
 	"fmt"
 	"slices"
 )
+
+// operation is an [Op], or several that are fused.
+type operation interface {
+	Name() string
+	Operands() (reads, writes []Buf)
+}
 
 // stepKind has the values of StepKind in epilogue.cuh.
 type stepKind int
@@ -30,7 +36,7 @@ type step struct {
 	kind stepKind
 	with Buf // the other operand
 	to   Buf // absent where nobody needs the result
-	op   Op
+	op   operation
 }
 
 // cudaEpilogue is what a kernel does with its results.
@@ -90,10 +96,23 @@ var testUnfused bool
 
 // fuseCUDA returns operations as CUDA runs them.
 func fuseCUDA(ops []Op) ([]cudaOp, error) {
-	var list []cudaOp
-	taken := make([]bool, len(ops)) // by an operation before
-	for i, o := range ops {
-		if _, discard := o.(Discard); discard || taken[i] {
+	var list []operation
+	for _, op := range ops {
+		list = append(list, op)
+	}
+	// Where a result is not stored any more, an operation that would have written over it can be moved up: again, until
+	// nothing more is taken along.
+	for again := !testUnfused; again; {
+		again = false
+		for i := 0; i < len(list); i++ {
+			if f, next, ok := fuse(list[i], list[i+1:]); ok {
+				list, again = append(append(list[:i:i], f), next...), true
+			}
+		}
+	}
+	var all []cudaOp
+	for _, o := range list {
+		if _, discard := o.(Discard); discard {
 			continue
 		}
 		op, ok := o.(cudaOp)
@@ -102,32 +121,40 @@ func fuseCUDA(ops []Op) ([]cudaOp, error) {
 		} else if !ok {
 			return nil, fmt.Errorf("kernels: operation %s has no CUDA kernel", o.Name())
 		}
-		if e, ok := op.(cudaFinisher); ok && e.result().N > 0 && !testUnfused {
-			op = fuse(e, ops[i+1:], taken[i+1:])
-		}
-		list = append(list, op)
+		all = append(all, op)
 	}
-	return list, nil
+	return all, nil
 }
 
-// fuse takes along what it can of next, the operations after op, and marks it as taken.
-func fuse(op cudaFinisher, next []Op, taken []bool) cudaOp {
-	f := fused{op, cudaEpilogue{y: op.result()}}
-	made := []Buf{f.y} // the results so far
+// fuse takes along what op can of next, the operations after it, and returns those that are left. It is not ok where
+// there is nothing to take.
+func fuse(op operation, next []operation) (f fused, left []operation, ok bool) {
+	if f, ok = op.(fused); !ok {
+		e, finisher := op.(cudaFinisher)
+		if !finisher || e.result().N == 0 {
+			return f, nil, false
+		}
+		f = fused{e, cudaEpilogue{y: e.result()}}
+	}
+	left, ok = next, false
 	for i := range f.steps {
-		s, at := f.nextStep(made, next, taken)
+		if f.steps[i].op != nil {
+			continue
+		}
+		s, at := f.nextStep(left)
 		if at < 0 {
 			break
 		}
-		f.steps[i], taken[at] = s, true
-		made = append(made, s.to)
+		f.steps[i], ok = s, true
+		left = slices.Delete(slices.Clone(left), at, at+1)
 	}
-	if len(made) == 1 {
-		return op
+	if !ok {
+		return f, nil, false
 	}
 	// What nobody needs is not stored. The last result is: it is what the operations were for.
+	made := f.made()
 	for i, b := range made[:len(made)-1] {
-		if slices.Contains(made[i+1:], b) || overwritten(b, next, taken) {
+		if slices.Contains(made[i+1:], b) || overwritten(b, left) {
 			if i == 0 {
 				f.y = Buf{}
 			} else {
@@ -135,18 +162,28 @@ func fuse(op cudaFinisher, next []Op, taken []bool) cudaOp {
 			}
 		}
 	}
-	return f
+	return f, left, true
 }
 
-// nextStep finds the next operation on the last of the results made, and its place in next: -1 if there is none.
-func (f fused) nextStep(made []Buf, next []Op, taken []bool) (step, int) {
-	value := made[len(made)-1]
-	var passed []Op // that the operation would be moved past
-	for i, op := range next {
-		if taken[i] {
-			continue
+// made lists the kernel's result and those of the steps, absent where they are not stored. The last one is the value
+// that the next step works on.
+func (f fused) made() []Buf {
+	made := []Buf{f.y}
+	for _, s := range f.steps {
+		if s.op != nil {
+			made = append(made, s.to)
 		}
-		if s, ok := asStep(op, value); ok && movable(op, passed) && f.allows(s, made) {
+	}
+	return made
+}
+
+// nextStep finds the next operation on the last result, and its place in next: -1 if there is none.
+func (f fused) nextStep(next []operation) (step, int) {
+	made := f.made()
+	value := made[len(made)-1]
+	var passed []operation // that the operation would be moved past
+	for i, op := range next {
+		if s, ok := asStep(op, value); ok && movable(op, passed) && f.allows(s) {
 			return s, i
 		}
 		passed = append(passed, op)
@@ -158,7 +195,7 @@ func (f fused) nextStep(made []Buf, next []Op, taken []bool) (step, int) {
 }
 
 // asStep returns op as a step on a value.
-func asStep(op Op, value Buf) (s step, ok bool) {
+func asStep(op operation, value Buf) (s step, ok bool) {
 	switch o := op.(type) {
 	case Add:
 		switch {
@@ -186,7 +223,7 @@ func asStep(op Op, value Buf) (s step, ok bool) {
 
 // movable says whether op may run before the operations in passed: they neither touch what it writes nor write what it
 // reads.
-func movable(op Op, passed []Op) bool {
+func movable(op operation, passed []operation) bool {
 	reads, writes := op.Operands()
 	for _, p := range passed {
 		r, w := p.Operands()
@@ -206,7 +243,7 @@ func movable(op Op, passed []Op) bool {
 
 // allows says whether the kernel may do a step after those before it. Blocks run in any order, so what the kernel reads
 // must stay as it is while it runs, unless the thread that reads a value is the one that stores a result in its place.
-func (f fused) allows(s step, made []Buf) bool {
+func (f fused) allows(s step) bool {
 	reads, writes := f.cudaFinisher.Operands()
 	var own []Buf // in whose place the result may lie
 	if p, ok := f.cudaFinisher.(InPlacer); ok {
@@ -219,12 +256,12 @@ func (f fused) allows(s step, made []Buf) bool {
 			return false
 		}
 	}
-	for _, w := range without(writes, made[:1]) { // statistics
+	for _, w := range without(writes, []Buf{f.result()}) { // statistics
 		if s.to.overlaps(w) || s.with.overlaps(w) {
 			return false
 		}
 	}
-	for _, m := range made {
+	for _, m := range f.made() {
 		if s.with.overlaps(m) || s.to.overlaps(m) && s.to != m {
 			return false
 		}
@@ -237,11 +274,8 @@ func (f fused) allows(s step, made []Buf) bool {
 }
 
 // overwritten says whether the operations that are left write or discard all of b before any of them reads a part of it.
-func overwritten(b Buf, next []Op, taken []bool) bool {
-	for i, op := range next {
-		if taken[i] {
-			continue
-		}
+func overwritten(b Buf, next []operation) bool {
+	for _, op := range next {
 		reads, writes := op.Operands()
 		if anyOverlap(b, reads, false) {
 			return false

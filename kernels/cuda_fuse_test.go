@@ -66,9 +66,11 @@ func TestFused(t *testing.T) {
 			windows[i] = o.of(element, words)
 		}
 		o.out(16) // up to 16 words behind are read
-		weights := element
-		if s.Cin%tensorChannels != 0 { // no tensor cores
-			precision, weights = Float32, Words
+		// Between windows of bf16, convolutions are for tensor cores. Others have words on one side.
+		weights, atEnds := element, element == BFloat16 && s.Cin%tensorChannels != 0
+		var ends [2]Buf
+		if atEnds {
+			weights, ends = Words, [2]Buf{o.normals(words), o.normals(words)}
 		}
 		weight, bias, index := o.of(weights, s.Cout*s.K*s.K*s.Cin), o.normals(s.Cout), o.out(pool.IndexWords())
 		for i := range index.N {
@@ -93,8 +95,22 @@ func TestFused(t *testing.T) {
 			y := other(x)
 			switch r.IntN(14) {
 			case 0:
+				if atEnds && r.IntN(2) == 0 {
+					ops = append(ops, Conv{ConvShape: s, X: x, Y: ends[0], Weight: weight, Bias: bias, Precision: precision},
+						Add{N: s.N, A: ends[0], B: ends[1], Dst: ends[r.IntN(2)]})
+					break
+				} else if atEnds {
+					x = ends[1]
+				}
 				ops = append(ops, Conv{ConvShape: s, X: x, Y: y, Weight: weight, Bias: bias, Precision: precision})
 			case 1:
+				if atEnds && r.IntN(2) == 0 {
+					ops = append(ops, ConvGradInput{ConvShape: s, DY: x, DX: ends[0], Weight: weight, Precision: precision},
+						Add{N: s.N, A: ends[1], B: ends[0], Dst: ends[r.IntN(2)]})
+					break
+				} else if atEnds {
+					x = ends[1]
+				}
 				ops = append(ops, ConvGradInput{ConvShape: s, DY: x, DX: y, Weight: weight, Precision: precision})
 			case 2:
 				ops = append(ops, Norm{NormShape: norm, X: x, Y: []Buf{x, y}[r.IntN(2)], NormStats: stats})
@@ -122,11 +138,21 @@ func TestFused(t *testing.T) {
 			for _, op := range FusedAndNot(t, b, o.mem, ops) {
 				if f, ok := op.(fused); ok {
 					kinds[fmt.Sprintf("%s of %v", f.cudaFinisher.Name(), element)]++
+					if reads, _ := f.cudaFinisher.Operands(); atEnds && reads[0].Element != f.result().Element {
+						kinds[fmt.Sprintf("%s from %v to %v", f.cudaFinisher.Name(), reads[0].Element, f.result().Element)]++
+					}
 				}
 			}
 		})
 	}
 	t.Log(kinds)
+	for _, name := range []string{"conv", "conv_grad_input"} {
+		for _, ends := range []string{"bf16 to float32", "float32 to bf16"} {
+			if n := kinds[name+" from "+ends]; n < 3 {
+				t.Errorf("%s from %s was fused %d times", name, ends, n)
+			}
+		}
+	}
 	for _, name := range []string{"conv", "conv_grad_input", "norm", "norm_grad", "maxpool5_grad", "avgpool5", "resize"} {
 		for _, e := range []Element{Words, BFloat16} {
 			if n := kinds[fmt.Sprintf("%s of %v", name, e)]; n < 3 {
@@ -172,6 +198,10 @@ func TestFusion(t *testing.T) {
 		{"its operand is still written", []Op{conv(w(0), w(1)), conv(w(0), w(2)), add(w(3), w(1), w(2))},
 			"conv 1; conv, add 2 3"},
 		{"the value is gone", []Op{conv(w(0), w(1)), conv(w(2), w(1)), add(w(3), w(3), w(1))}, "conv 1; conv, add 1 3"},
+		{"its place was that of a result that is not stored", []Op{conv(w(0), w(1)), add(w(1), w(1), w(2)), conv(w(3), w(4)),
+			add(w(5), w(5), w(4)), elu(w(4), w(1))}, "conv, add, elu 1 4; conv, add 5"},
+		{"its place is that of a result that is stored", []Op{conv(w(0), w(1)), add(w(1), w(1), w(2)), conv(w(3), w(4)),
+			add(w(5), w(5), w(4)), conv(w(4), w(6)), elu(w(4), w(1))}, "conv, add 1; conv, add 4 5; conv 6; elu 4"},
 		{"windows that share words", []Op{conv(w(0), w(1)), add(Buf{Off: 2*word + 4, N: word}, w(2), w(1))},
 			"conv 1; add 2"},
 	} {

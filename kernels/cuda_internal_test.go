@@ -164,6 +164,112 @@ func TestTiles(t *testing.T) {
 	}
 }
 
+// At the ends of a network in bf16, every tile has the bits of a convolution of words that were bf16, with its results
+// rounded to what memory holds.
+func TestEndTiles(t *testing.T) {
+	b := openCUDA(t)
+	for _, g := range []ConvShape{
+		{N: 2, H: 9, W: 15, Cin: 36, Cout: 132, K: 3, Dilation: 2},
+		{N: 2, H: 24, W: 15, Cin: 32, Cout: 3, K: 3, Dilation: 1}, // gradients of weights in parts
+		{N: 2, H: 24, W: 15, Cin: 3, Cout: 32, K: 3, Dilation: 1},
+		{N: 150, H: 1, W: 1, Cin: 20, Cout: 68, K: 1, Dilation: 1},
+	} {
+		px, nw := g.N*g.H*g.W, g.Cout*g.K*g.K*g.Cin
+		for ends, tiles := range anyEndTiles {
+			for k, tile := range slices.Concat(tiles, tiles, wideEndTiles[ends]) {
+				unaligned := k / len(tiles) % 2
+				t.Run(fmt.Sprintf("%dx%dx%d-%d/%s/%d", g.H, g.W, g.Cin, g.Cout, tile.name, unaligned), func(t *testing.T) {
+					if slices.Contains(wideEndTiles[ends], tile) && g.Cin%4 != 0 {
+						t.Skip("this tile reads channels by 4")
+					}
+					// The same operations on windows of these kinds, and on windows of words with what these hold.
+					var o operands
+					program := func(in, out Element, p Precision) (ops []Op, results []Buf) {
+						o.n = 0 // the same values
+						if rest := len(o.mem) % 4; rest > 0 {
+							o.out(4 - rest)
+						}
+						x, dy := o.of(in, px*g.Cin), o.of(out, px*g.Cout)
+						x.Store(o.mem, inBF16(x.Load(o.mem)))
+						dy.Store(o.mem, inBF16(dy.Load(o.mem)))
+						results = []Buf{o.of(out, px*g.Cout), o.of(in, px*g.Cin), o.out(nw), o.out(g.Cout)}
+						o.out(unaligned)
+						w := o.normals(nw)
+						return []Op{
+							Conv{ConvShape: g, X: x, Weight: w, Bias: o.normals(g.Cout), Y: results[0], Precision: p},
+							ConvGradInput{ConvShape: g, DY: dy, Weight: w, DX: results[1], Precision: p},
+							ConvGradWeight{ConvShape: g, X: x, DY: dy, DWeight: results[2], DBias: results[3], Precision: p},
+						}, results
+					}
+					exact, want := program(Words, Words, Float32)
+					ops, got := program(ends.in, ends.out, BF16)
+					mem := o.run(t, b, append(exact, inTile(tile, ops...)...)...)
+					for i, name := range []string{"y", "dx", "dw", "db"} {
+						w := want[i].Load(mem)
+						if got[i].Element == BFloat16 {
+							w = inBF16(w)
+						}
+						for k, v := range got[i].Load(mem) {
+							if math.Float32bits(v) != math.Float32bits(w[k]) {
+								t.Fatalf("%s, value %d: %g, expected %g", name, k, v, w[k])
+							}
+						}
+					}
+				})
+			}
+		}
+	}
+}
+
+// inBF16 returns values as bf16 holds them.
+func inBF16(values []float32) []float32 {
+	w := Buf{N: len(values), Element: BFloat16}
+	mem := make([]float32, w.Words())
+	w.Store(mem, values)
+	return w.Load(mem)
+}
+
+// A convolution on windows that no kernel takes is refused in a sentence.
+func TestElementsOfConvolutions(t *testing.T) {
+	s := ConvShape{N: 1, H: 2, W: 2, Cin: 36, Cout: 32, K: 1, Dilation: 1}
+	half := func(b Buf) Buf { b.Element = BFloat16; return b }
+	x, y, w := Buf{N: 4 * 36}, Buf{Off: 200, N: 4 * 32}, Buf{Off: 400, N: 32 * 36}
+	const shape = "kernels: conv {N:1 H:2 W:2 Cin:36 Cout:32 K:1 Dilation:1}: "
+	for _, c := range []struct {
+		x, y, w   Buf
+		precision Precision
+		want      string
+	}{
+		{x, y, w, Float32, ""},
+		{half(x), y, w, BF16, ""},
+		{half(x), half(y), w, Float32, shape + "x is of bf16 and y of bf16, which takes precision bf16"},
+		{half(x), y, w, TF32, shape + "x is of bf16 and y of float32, which takes precision bf16"},
+		{half(x), half(y), half(w), BF16, shape + "x and y are of bf16, which takes channels by 32"},
+		{x, half(y), half(w), BF16, shape + "weights are of bf16 and biases of float32, expected float32 and float32"},
+	} {
+		for _, op := range []Op{
+			Conv{ConvShape: s, X: c.x, Y: c.y, Weight: c.w, Precision: c.precision},
+			ConvGradInput{ConvShape: s, DX: c.x, DY: c.y, Weight: c.w, Precision: c.precision},
+			ConvGradWeight{ConvShape: s, X: c.x, DY: c.y, DWeight: c.w, Precision: c.precision, Multiprocessors: 4},
+		} {
+			got := func() (said string) {
+				defer func() {
+					if p := recover(); p != nil {
+						said = fmt.Sprint(p)
+					}
+				}()
+				if _, err := CountLaunches([]Op{op}, 4); err != nil {
+					return err.Error()
+				}
+				return ""
+			}()
+			if got != c.want {
+				t.Errorf("%s: %q, expected %q", op.Name(), got, c.want)
+			}
+		}
+	}
+}
+
 // The gradient of the weights with more than one part, for every tile that its shapes lead to.
 func TestSplitSums(t *testing.T) {
 	b := openCUDA(t)
@@ -343,8 +449,9 @@ func TestLaunchErrors(t *testing.T) {
 		{"kernels: test: kernel narrow writes dst of bf16, and is given a window of float32", func(l *launcher) {
 			l.narrow(grid, block, narrowArgs{dst: y, src: x, n: 16})
 		}},
-		{"kernels: test: kernel widen reads src of bf16, and is given a window of float32", func(l *launcher) {
-			l.widen(grid, block, widenArgs{dst: y, src: x, n: 16})
+		{"kernels: test: kernel conv_bf16in_32x32 reads x of bf16, and is given a window of float32", func(l *launcher) {
+			l.inConv(inConv32x32, grid, block, inConvArgs(convArgs{y: y, x: x, weight: x, bias: x, pixels: 1, h: 1, w: 1,
+				cin: 4, cout: 4, k: 1, dilation: 1, with1: Buf{}, to1: Buf{}, with2: Buf{}, to2: Buf{}, kinds: 0}))
 		}},
 		{"kernels: test: kernel add is given windows of float32 and of bf16", func(l *launcher) {
 			l.add(grid, block, addArgs{dst: y, a: x, b: half(x), n: 16})

@@ -68,6 +68,20 @@ var kernelList = []kernel{
 	{"conv", "conv_grad_weight_32x32", "u64 u64 u64 u64 u64 u64 u64 u32 u32 u32 u32 u32 u32"},
 	{"conv", "conv_grad_weight_64x64_any", "u64 u64 u64 u64 u64 u64 u64 u32 u32 u32 u32 u32 u32"},
 	{"conv", "conv_grad_weight_32x32_any", "u64 u64 u64 u64 u64 u64 u64 u32 u32 u32 u32 u32 u32"},
+	{"conv", "conv_bf16in_128x32", "u64 u64 u64 u64 u64 u32 u32 u32 u32 u32 u32 u64 u64 u64 u64 u32"},
+	{"conv", "conv_bf16in_32x32", "u64 u64 u64 u64 u64 u32 u32 u32 u32 u32 u32 u64 u64 u64 u64 u32"},
+	{"conv", "conv_bf16in_64x64_any", "u64 u64 u64 u64 u64 u32 u32 u32 u32 u32 u32 u64 u64 u64 u64 u32"},
+	{"conv", "conv_bf16in_32x32_any", "u64 u64 u64 u64 u64 u32 u32 u32 u32 u32 u32 u64 u64 u64 u64 u32"},
+	{"conv", "conv_bf16out_64x64_any", "u64 u64 u64 u64 u64 u32 u32 u32 u32 u32 u32 u64 u64 u64 u64 u32"},
+	{"conv", "conv_bf16out_32x32_any", "u64 u64 u64 u64 u64 u32 u32 u32 u32 u32 u32 u64 u64 u64 u64 u32"},
+	{"conv", "conv_grad_input_bf16in_64x64_any", "u64 u64 u64 u64 u32 u32 u32 u32 u32 u32 u64 u64 u64 u64 u32"},
+	{"conv", "conv_grad_input_bf16in_32x32_any", "u64 u64 u64 u64 u32 u32 u32 u32 u32 u32 u64 u64 u64 u64 u32"},
+	{"conv", "conv_grad_input_bf16out_64x64_any", "u64 u64 u64 u64 u32 u32 u32 u32 u32 u32 u64 u64 u64 u64 u32"},
+	{"conv", "conv_grad_input_bf16out_32x32_any", "u64 u64 u64 u64 u32 u32 u32 u32 u32 u32 u64 u64 u64 u64 u32"},
+	{"conv", "conv_grad_weight_bf16in_64x64_any", "u64 u64 u64 u64 u64 u64 u64 u32 u32 u32 u32 u32 u32"},
+	{"conv", "conv_grad_weight_bf16in_32x32_any", "u64 u64 u64 u64 u64 u64 u64 u32 u32 u32 u32 u32 u32"},
+	{"conv", "conv_grad_weight_bf16out_64x64_any", "u64 u64 u64 u64 u64 u64 u64 u32 u32 u32 u32 u32 u32"},
+	{"conv", "conv_grad_weight_bf16out_32x32_any", "u64 u64 u64 u64 u64 u64 u64 u32 u32 u32 u32 u32 u32"},
 	{"conv_tensor", "conv_128x128_tf32", "u64 u64 u64 u64 u64 u32 u32 u32 u32 u32 u32 u64 u64 u64 u64 u32"},
 	{"conv_tensor", "conv_128x64_tf32", "u64 u64 u64 u64 u64 u32 u32 u32 u32 u32 u32 u64 u64 u64 u64 u32"},
 	{"conv_tensor", "conv_64x64_tf32", "u64 u64 u64 u64 u64 u32 u32 u32 u32 u32 u32 u64 u64 u64 u64 u32"},
@@ -167,7 +181,6 @@ var kernelList = []kernel{
 	{"sum", "affine", "u64 u64 f32 f32 u64"},
 	{"sum", "fill", "u64 f32 u64"},
 	{"sum", "narrow", "u64 u64 u64"},
-	{"sum", "widen", "u64 u64 u64"},
 	{"tick", "tick", "u64"},
 }
 
@@ -676,6 +689,280 @@ func (l *launcher) convGradWeight(k convGradWeightKernel, grid gridDim, block bl
 		Ptr(l.write(k.name, "dbias", Words, a.dbias)).
 		Ptr(l.read(k.name, "x", Words, a.x)).
 		Ptr(l.read(k.name, "dy", Words, a.dy)).
+		U64(a.part).
+		U64(a.words).
+		U64(a.pixels).
+		I32(l.int32(k.name, "h", a.h)).
+		I32(l.int32(k.name, "w", a.w)).
+		I32(l.int32(k.name, "cin", a.cin)).
+		I32(l.int32(k.name, "cout", a.cout)).
+		I32(l.int32(k.name, "k", a.k)).
+		I32(l.int32(k.name, "dilation", a.dilation)))
+}
+
+// inConvKernel is a kernel that takes inConvArgs.
+type inConvKernel struct{ name string }
+
+var (
+	inConv128x32   = inConvKernel{"conv_bf16in_128x32"}
+	inConv32x32    = inConvKernel{"conv_bf16in_32x32"}
+	inConv64x64Any = inConvKernel{"conv_bf16in_64x64_any"}
+	inConv32x32Any = inConvKernel{"conv_bf16in_32x32_any"}
+)
+
+// inConvArgs has the parameters of the kernels of a inConvKernel.
+type inConvArgs struct {
+	y        pointer // float *
+	x        pointer // const bf16 *
+	weight   pointer // const float *
+	bias     pointer // const float *
+	pixels   uint64
+	h        int
+	w        int
+	cin      int
+	cout     int
+	k        int
+	dilation int
+	with1    pointer // const float *
+	to1      pointer // float *
+	with2    pointer // const float *
+	to2      pointer // float *
+	kinds    int
+}
+
+func (l *launcher) inConv(k inConvKernel, grid gridDim, block blockDim, a inConvArgs) {
+	l.launch(k.name, grid, block, cuda.NewArgs().
+		Ptr(l.write(k.name, "y", Words, a.y)).
+		Ptr(l.read(k.name, "x", BFloat16, a.x)).
+		Ptr(l.read(k.name, "weight", Words, a.weight)).
+		Ptr(l.read(k.name, "bias", Words, a.bias)).
+		U64(a.pixels).
+		I32(l.int32(k.name, "h", a.h)).
+		I32(l.int32(k.name, "w", a.w)).
+		I32(l.int32(k.name, "cin", a.cin)).
+		I32(l.int32(k.name, "cout", a.cout)).
+		I32(l.int32(k.name, "k", a.k)).
+		I32(l.int32(k.name, "dilation", a.dilation)).
+		Ptr(l.read(k.name, "with1", Words, a.with1)).
+		Ptr(l.write(k.name, "to1", Words, a.to1)).
+		Ptr(l.read(k.name, "with2", Words, a.with2)).
+		Ptr(l.write(k.name, "to2", Words, a.to2)).
+		I32(l.int32(k.name, "kinds", a.kinds)))
+}
+
+// outConvKernel is a kernel that takes outConvArgs.
+type outConvKernel struct{ name string }
+
+var (
+	outConv64x64Any = outConvKernel{"conv_bf16out_64x64_any"}
+	outConv32x32Any = outConvKernel{"conv_bf16out_32x32_any"}
+)
+
+// outConvArgs has the parameters of the kernels of a outConvKernel.
+type outConvArgs struct {
+	y        pointer // bf16 *
+	x        pointer // const float *
+	weight   pointer // const float *
+	bias     pointer // const float *
+	pixels   uint64
+	h        int
+	w        int
+	cin      int
+	cout     int
+	k        int
+	dilation int
+	with1    pointer // const bf16 *
+	to1      pointer // bf16 *
+	with2    pointer // const bf16 *
+	to2      pointer // bf16 *
+	kinds    int
+}
+
+func (l *launcher) outConv(k outConvKernel, grid gridDim, block blockDim, a outConvArgs) {
+	l.launch(k.name, grid, block, cuda.NewArgs().
+		Ptr(l.write(k.name, "y", BFloat16, a.y)).
+		Ptr(l.read(k.name, "x", Words, a.x)).
+		Ptr(l.read(k.name, "weight", Words, a.weight)).
+		Ptr(l.read(k.name, "bias", Words, a.bias)).
+		U64(a.pixels).
+		I32(l.int32(k.name, "h", a.h)).
+		I32(l.int32(k.name, "w", a.w)).
+		I32(l.int32(k.name, "cin", a.cin)).
+		I32(l.int32(k.name, "cout", a.cout)).
+		I32(l.int32(k.name, "k", a.k)).
+		I32(l.int32(k.name, "dilation", a.dilation)).
+		Ptr(l.read(k.name, "with1", BFloat16, a.with1)).
+		Ptr(l.write(k.name, "to1", BFloat16, a.to1)).
+		Ptr(l.read(k.name, "with2", BFloat16, a.with2)).
+		Ptr(l.write(k.name, "to2", BFloat16, a.to2)).
+		I32(l.int32(k.name, "kinds", a.kinds)))
+}
+
+// inConvGradInputKernel is a kernel that takes inConvGradInputArgs.
+type inConvGradInputKernel struct{ name string }
+
+var (
+	inConvGradInput64x64Any = inConvGradInputKernel{"conv_grad_input_bf16in_64x64_any"}
+	inConvGradInput32x32Any = inConvGradInputKernel{"conv_grad_input_bf16in_32x32_any"}
+)
+
+// inConvGradInputArgs has the parameters of the kernels of a inConvGradInputKernel.
+type inConvGradInputArgs struct {
+	dx       pointer // bf16 *
+	dy       pointer // const float *
+	weight   pointer // const float *
+	pixels   uint64
+	h        int
+	w        int
+	cin      int
+	cout     int
+	k        int
+	dilation int
+	with1    pointer // const bf16 *
+	to1      pointer // bf16 *
+	with2    pointer // const bf16 *
+	to2      pointer // bf16 *
+	kinds    int
+}
+
+func (l *launcher) inConvGradInput(k inConvGradInputKernel, grid gridDim, block blockDim, a inConvGradInputArgs) {
+	l.launch(k.name, grid, block, cuda.NewArgs().
+		Ptr(l.write(k.name, "dx", BFloat16, a.dx)).
+		Ptr(l.read(k.name, "dy", Words, a.dy)).
+		Ptr(l.read(k.name, "weight", Words, a.weight)).
+		U64(a.pixels).
+		I32(l.int32(k.name, "h", a.h)).
+		I32(l.int32(k.name, "w", a.w)).
+		I32(l.int32(k.name, "cin", a.cin)).
+		I32(l.int32(k.name, "cout", a.cout)).
+		I32(l.int32(k.name, "k", a.k)).
+		I32(l.int32(k.name, "dilation", a.dilation)).
+		Ptr(l.read(k.name, "with1", BFloat16, a.with1)).
+		Ptr(l.write(k.name, "to1", BFloat16, a.to1)).
+		Ptr(l.read(k.name, "with2", BFloat16, a.with2)).
+		Ptr(l.write(k.name, "to2", BFloat16, a.to2)).
+		I32(l.int32(k.name, "kinds", a.kinds)))
+}
+
+// outConvGradInputKernel is a kernel that takes outConvGradInputArgs.
+type outConvGradInputKernel struct{ name string }
+
+var (
+	outConvGradInput64x64Any = outConvGradInputKernel{"conv_grad_input_bf16out_64x64_any"}
+	outConvGradInput32x32Any = outConvGradInputKernel{"conv_grad_input_bf16out_32x32_any"}
+)
+
+// outConvGradInputArgs has the parameters of the kernels of a outConvGradInputKernel.
+type outConvGradInputArgs struct {
+	dx       pointer // float *
+	dy       pointer // const bf16 *
+	weight   pointer // const float *
+	pixels   uint64
+	h        int
+	w        int
+	cin      int
+	cout     int
+	k        int
+	dilation int
+	with1    pointer // const float *
+	to1      pointer // float *
+	with2    pointer // const float *
+	to2      pointer // float *
+	kinds    int
+}
+
+func (l *launcher) outConvGradInput(k outConvGradInputKernel, grid gridDim, block blockDim, a outConvGradInputArgs) {
+	l.launch(k.name, grid, block, cuda.NewArgs().
+		Ptr(l.write(k.name, "dx", Words, a.dx)).
+		Ptr(l.read(k.name, "dy", BFloat16, a.dy)).
+		Ptr(l.read(k.name, "weight", Words, a.weight)).
+		U64(a.pixels).
+		I32(l.int32(k.name, "h", a.h)).
+		I32(l.int32(k.name, "w", a.w)).
+		I32(l.int32(k.name, "cin", a.cin)).
+		I32(l.int32(k.name, "cout", a.cout)).
+		I32(l.int32(k.name, "k", a.k)).
+		I32(l.int32(k.name, "dilation", a.dilation)).
+		Ptr(l.read(k.name, "with1", Words, a.with1)).
+		Ptr(l.write(k.name, "to1", Words, a.to1)).
+		Ptr(l.read(k.name, "with2", Words, a.with2)).
+		Ptr(l.write(k.name, "to2", Words, a.to2)).
+		I32(l.int32(k.name, "kinds", a.kinds)))
+}
+
+// inConvGradWeightKernel is a kernel that takes inConvGradWeightArgs.
+type inConvGradWeightKernel struct{ name string }
+
+var (
+	inConvGradWeight64x64Any = inConvGradWeightKernel{"conv_grad_weight_bf16in_64x64_any"}
+	inConvGradWeight32x32Any = inConvGradWeightKernel{"conv_grad_weight_bf16in_32x32_any"}
+)
+
+// inConvGradWeightArgs has the parameters of the kernels of a inConvGradWeightKernel.
+type inConvGradWeightArgs struct {
+	dweight  pointer // float *
+	dbias    pointer // float *
+	x        pointer // const bf16 *
+	dy       pointer // const float *
+	part     uint64
+	words    uint64
+	pixels   uint64
+	h        int
+	w        int
+	cin      int
+	cout     int
+	k        int
+	dilation int
+}
+
+func (l *launcher) inConvGradWeight(k inConvGradWeightKernel, grid gridDim, block blockDim, a inConvGradWeightArgs) {
+	l.launch(k.name, grid, block, cuda.NewArgs().
+		Ptr(l.write(k.name, "dweight", Words, a.dweight)).
+		Ptr(l.write(k.name, "dbias", Words, a.dbias)).
+		Ptr(l.read(k.name, "x", BFloat16, a.x)).
+		Ptr(l.read(k.name, "dy", Words, a.dy)).
+		U64(a.part).
+		U64(a.words).
+		U64(a.pixels).
+		I32(l.int32(k.name, "h", a.h)).
+		I32(l.int32(k.name, "w", a.w)).
+		I32(l.int32(k.name, "cin", a.cin)).
+		I32(l.int32(k.name, "cout", a.cout)).
+		I32(l.int32(k.name, "k", a.k)).
+		I32(l.int32(k.name, "dilation", a.dilation)))
+}
+
+// outConvGradWeightKernel is a kernel that takes outConvGradWeightArgs.
+type outConvGradWeightKernel struct{ name string }
+
+var (
+	outConvGradWeight64x64Any = outConvGradWeightKernel{"conv_grad_weight_bf16out_64x64_any"}
+	outConvGradWeight32x32Any = outConvGradWeightKernel{"conv_grad_weight_bf16out_32x32_any"}
+)
+
+// outConvGradWeightArgs has the parameters of the kernels of a outConvGradWeightKernel.
+type outConvGradWeightArgs struct {
+	dweight  pointer // float *
+	dbias    pointer // float *
+	x        pointer // const float *
+	dy       pointer // const bf16 *
+	part     uint64
+	words    uint64
+	pixels   uint64
+	h        int
+	w        int
+	cin      int
+	cout     int
+	k        int
+	dilation int
+}
+
+func (l *launcher) outConvGradWeight(k outConvGradWeightKernel, grid gridDim, block blockDim, a outConvGradWeightArgs) {
+	l.launch(k.name, grid, block, cuda.NewArgs().
+		Ptr(l.write(k.name, "dweight", Words, a.dweight)).
+		Ptr(l.write(k.name, "dbias", Words, a.dbias)).
+		Ptr(l.read(k.name, "x", Words, a.x)).
+		Ptr(l.read(k.name, "dy", BFloat16, a.dy)).
 		U64(a.part).
 		U64(a.words).
 		U64(a.pixels).
@@ -2377,20 +2664,6 @@ func (l *launcher) narrow(grid gridDim, block blockDim, a narrowArgs) {
 	l.launch("narrow", grid, block, cuda.NewArgs().
 		Ptr(l.write("narrow", "dst", BFloat16, a.dst)).
 		Ptr(l.read("narrow", "src", Words, a.src)).
-		U64(a.n))
-}
-
-// widenArgs has the parameters of kernel widen.
-type widenArgs struct {
-	dst pointer // float *
-	src pointer // const bf16 *
-	n   uint64
-}
-
-func (l *launcher) widen(grid gridDim, block blockDim, a widenArgs) {
-	l.launch("widen", grid, block, cuda.NewArgs().
-		Ptr(l.write("widen", "dst", Words, a.dst)).
-		Ptr(l.read("widen", "src", BFloat16, a.src)).
 		U64(a.n))
 }
 

@@ -41,7 +41,7 @@ func TestBitsCUDA(t *testing.T) {
 		name string
 		run  func(*testing.T)
 	}{
-		{"Tiles", kernels.TestTiles}, {"SplitSums", kernels.TestSplitSums}, {"NormELU", kernels.TestNormELU},
+		{"Tiles", kernels.TestTiles}, {"EndTiles", kernels.TestEndTiles}, {"SplitSums", kernels.TestSplitSums}, {"NormELU", kernels.TestNormELU},
 		{"NormCancellation", kernels.TestNormCancellation}, {"BatchSize", kernels.TestBatchSize},
 		{"TensorTiles", kernels.TestTensorTiles}, {"TensorSplits", kernels.TestTensorSplits},
 		{"Fused", kernels.TestFused},

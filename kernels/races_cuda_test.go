@@ -93,6 +93,22 @@ func barrierCases() []*barrierCase {
 		})
 		c.tile = &tile
 	}
+	// The same at the ends of a network in bf16.
+	for _, ends := range []convEnds{{BFloat16, Words}, {Words, BFloat16}} {
+		for _, tile := range slices.Concat(wideEndTiles[ends], anyEndTiles[ends]) {
+			s := ConvShape{N: 1, H: 16, W: 8, Cin: 36, Cout: 36, K: 1, Dilation: 1}
+			c := add("conv "+tile.name, func(c *barrierCase) []Op {
+				n := s.N * s.H * s.W
+				x, dy, w := c.of(ends.in, n*s.Cin), c.of(ends.out, n*s.Cout), c.normals(s.Cout*s.Cin)
+				return []Op{
+					Conv{ConvShape: s, X: x, Weight: w, Bias: c.normals(s.Cout), Y: c.of(ends.out, n*s.Cout), Precision: BF16},
+					ConvGradInput{ConvShape: s, DY: dy, Weight: w, DX: c.of(ends.in, n*s.Cin), Precision: BF16},
+					ConvGradWeight{ConvShape: s, X: x, DY: dy, DWeight: c.out(s.Cout * s.Cin), DBias: c.out(s.Cout), Precision: BF16,
+						Parts: 1}}
+			})
+			c.tile = &tile
+		}
+	}
 	// Sums of four steps on tensor cores: stages are filled again.
 	for _, e := range []Element{Words, BFloat16} {
 		p, channels := TF32, 64

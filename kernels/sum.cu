@@ -5,7 +5,6 @@
 //	affine      y = scale x + shift          (y may be x)
 //	fill        dst = value
 //	narrow      dst = src, rounded to bf16
-//	widen       dst = src, from bf16
 #include "common.cuh"
 
 template <typename T> static __device__ __forceinline__ void sum(T *dst, const T *a, const T *b, u64 n)
@@ -65,12 +64,9 @@ extern "C" __global__ void fill(float *dst, float value, u64 n)
     store4(dst + i, q, (i64)n - i);
 }
 
-template <typename T, typename S> static __device__ __forceinline__ void convert(T *dst, const S *src, u64 n)
+extern "C" __global__ void narrow(bf16 *dst, const float *src, u64 n)
 {
     i64 i = flat_quad();
     if (i >= (i64)n) return;
     store4(dst + i, load4(src + i, (i64)n - i), (i64)n - i);
 }
-
-extern "C" __global__ void narrow(bf16 *dst, const float *src, u64 n) { convert(dst, src, n); }
-extern "C" __global__ void widen(float *dst, const bf16 *src, u64 n) { convert(dst, src, n); }

@@ -7,7 +7,6 @@ package kernels
 import (
 	"cmp"
 	"fmt"
-	"maps"
 	"slices"
 	"strings"
 )
@@ -38,11 +37,11 @@ func (t cudaTile) family() string {
 }
 
 // kernelOf returns the name of a tile's kernel for an operation, which is that of both.
-func kernelOf(op Op, t cudaTile) string { return op.Name() + "_" + t.name }
+func kernelOf(op interface{ Name() string }, t cudaTile) string { return op.Name() + "_" + t.name }
 
 // allTiles lists the tiles that have a kernel for an operation, the largest first.
 func allTiles(op Op) (tiles []cudaTile) {
-	for _, t := range slices.AppendSeq(slices.Collect(maps.Keys(tileKernels)), maps.Keys(bf16Kernels)) {
+	for t := range convTiles() {
 		if slices.ContainsFunc(kernelList, func(k kernel) bool { return k.name == kernelOf(op, t) }) {
 			tiles = append(tiles, t)
 		}
@@ -51,6 +50,24 @@ func allTiles(op Op) (tiles []cudaTile) {
 		return cmp.Or(cmp.Compare(t.rows*t.cols, s.rows*s.cols), cmp.Compare(s.name, t.name))
 	})
 	return tiles
+}
+
+// convTiles is all tiles, and what memory holds of the inputs and outputs of their convolutions.
+func convTiles() map[cudaTile]convEnds {
+	all := map[cudaTile]convEnds{}
+	for t := range tileKernels {
+		all[t] = convEnds{Words, Words}
+	}
+	for t := range bf16Kernels {
+		all[t] = convEnds{BFloat16, BFloat16}
+	}
+	for t := range inKernels {
+		all[t] = convEnds{BFloat16, Words}
+	}
+	for t := range outKernels {
+		all[t] = convEnds{Words, BFloat16}
+	}
+	return all
 }
 
 // ruleOf reads the rule's choice off the launches of the compiled operation.

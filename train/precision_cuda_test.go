@@ -5,6 +5,7 @@ package train
 import (
 	"math"
 	"slices"
+	"strings"
 	"testing"
 
 	"sigmaz/kernels"
@@ -32,11 +33,15 @@ func TestTF32OnCUDA(t *testing.T) {
 }
 
 // The same in BF16, for one step. Which way a value of bfloat16 is rounded near a tie hangs on the order of its sum, and
-// what is rounded otherwise moves what comes after it: gradients of four rows agree with those that the CPU rounds as
-// they do with those of float32. (TestBF16Training compares at a batch of 128.) A second training has the same bits.
+// what is rounded otherwise moves what comes after it, maxima of pools too: gradients of four rows agree with those that
+// the CPU rounds as they do with those of float32 (see TestBF16PoolPlaces). A device takes the batch of
+// TestBF16Training, and its bound. A second training has the same bits.
 func TestBF16OnCUDA(t *testing.T) {
-	const batch = 4
 	b, cpu := kerneltest.OpenCUDA(t), kernels.NewCPU(0)
+	batch, cosine := 128, 0.999
+	if strings.Contains(b.Name(), "stand-in") { // which takes minutes for that
+		batch, cosine = 4, 0.98
+	}
 	losses, tr := tensorTraining(t, b, kernels.BF16, batch, 1)
 	rounded, other := tensorTraining(t, roundingCPU{cpu}, kernels.BF16, batch, 1)
 	_, exact := tensorTraining(t, cpu, kernels.Float32, batch, 1)
@@ -44,7 +49,7 @@ func TestBF16OnCUDA(t *testing.T) {
 		t.Errorf("loss %g, rounded on the CPU %g: off by %.1e", losses[0], rounded[0], e)
 	}
 	for name, with := range map[string]*Trainer{"rounded on the CPU": other, "in float32": exact} {
-		t.Logf("%s: least cosine of a gradient 1 - %.1e", name, 1-sameDirection(t, tr, with, 0.98))
+		t.Logf("%s: least cosine of a gradient 1 - %.1e", name, 1-sameDirection(t, tr, with, cosine))
 	}
 	_, again := tensorTraining(t, b, kernels.BF16, batch, 1)
 	first, err := tr.Named("param.")

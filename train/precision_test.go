@@ -3,6 +3,7 @@
 package train
 
 import (
+	"encoding/binary"
 	"fmt"
 	"math"
 	"slices"
@@ -299,6 +300,28 @@ func throughWords(op kernels.Op, kept []kernels.Buf, at int) []kernels.Op {
 	}
 }
 
+// poolCPU shows what each max pool of a program found, the places of its maxima, and takes others in their stead.
+type poolCPU struct {
+	kernels.Backend
+	visit func(pool int, places []float32)
+}
+
+func (b poolCPU) Compile(a kernels.Arena, ops []kernels.Op) (kernels.Program, error) {
+	var all []kernels.Op
+	pools := 0
+	for _, op := range ops {
+		all = append(all, op)
+		if o, ok := op.(kernels.MaxPool5); ok {
+			pool, index := pools, []kernels.Buf{o.Index}
+			pools++
+			all = append(all, kernels.HostFunc{Label: "visit", Reads: index, Writes: index, F: func(mem []float32) {
+				b.visit(pool, o.Index.Of(mem))
+			}})
+		}
+	}
+	return b.Backend.Compile(a, all)
+}
+
 // bars is 64 images of bars.
 func bars() *kernels.Data {
 	d := &kernels.Data{N: 64, H: 8, W: 8, C: 1, U8: make([]byte, 64*64)}
@@ -367,10 +390,48 @@ func sameDirection(t *testing.T, got, want *Trainer, least float64) float64 {
 // Training in TF32 and in BF16 goes as in float32: the gradients point the same way, and after 200 steps the loss is
 // within 1 %. The CPU rounds here as tensor cores do, and as activations in bf16 are.
 //
-// The gradients of BF16 are compared at the batch that is trained with. What rounding does to one row's gradient, a
-// maximum of a pool that moves to a neighbour for one, is chance: it goes down with the batch, by its root.
+// The gradients of BF16 are compared at the batch that is trained with, for maxima of pools move: see
+// TestBF16PoolPlaces.
 func TestTF32Training(t *testing.T) { testTraining(t, kernels.TF32, 4) }
 func TestBF16Training(t *testing.T) { testTraining(t, kernels.BF16, 128) }
+
+// What turns the gradients of BF16 away from those of float32 is the max pools. Rounded values order otherwise, or are
+// the same where they were not, so that about one maximum in a hundred is found at another place of its window, and the
+// gradient goes there: a jump for that pixel, whatever the size of the error. The jumps of different rows have nothing
+// to do with each other, so they cancel in larger batches. With the places that float32 finds, all gradients point the
+// same way, down to a single row.
+func TestBF16PoolPlaces(t *testing.T) {
+	cpu := kernels.NewCPU(0)
+	for _, batch := range []int{1, 4} {
+		places := map[int][]byte{} // of each pool's maxima: a byte for each of its values
+		read := func(index []float32) (all []byte) {
+			for _, word := range index {
+				all = binary.LittleEndian.AppendUint32(all, math.Float32bits(word))
+			}
+			return all
+		}
+		_, want := tensorTraining(t, poolCPU{cpu, func(pool int, index []float32) {
+			places[pool] = read(index)
+		}}, kernels.Float32, batch, 1)
+		values, moved := 0, 0
+		_, got := tensorTraining(t, poolCPU{roundingCPU{cpu}, func(pool int, index []float32) {
+			for i, place := range read(index) {
+				values++
+				if place != places[pool][i] {
+					moved++
+				}
+			}
+			for i := range index {
+				index[i] = math.Float32frombits(binary.LittleEndian.Uint32(places[pool][4*i:]))
+			}
+		}}, kernels.BF16, batch, 1)
+		cosine := sameDirection(t, got, want, 0.999)
+		t.Logf("batch %d: %d of %d maxima move; without, the least cosine of a gradient is 1 - %.1e", batch, moved, values, 1-cosine)
+		if len(places) != 8 || moved == 0 {
+			t.Errorf("batch %d: %d pools, of which %d maxima move", batch, len(places), moved)
+		}
+	}
+}
 
 func testTraining(t *testing.T, precision kernels.Precision, batch int) {
 	const steps, window = 200, 50

@@ -11,11 +11,15 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 	"unicode/utf8"
+
+	"sigmaz/kernels"
+	"sigmaz/kernels/kerneltest"
 )
 
 // testCheck is a check with folders of its own.
@@ -179,6 +183,63 @@ func TestMonitor(t *testing.T) {
 }
 
 // The lines are compute-sanitizer's own.
+// The sanitizer follows every operation that has a kernel, and looks for races in every one that has a barrier.
+func TestSanitizerCases(t *testing.T) {
+	followed := func(operations, names string) map[string]bool {
+		operation, shape := regexp.MustCompile(operations), regexp.MustCompile("^("+names+")")
+		all, cases := map[string]bool{}, 0
+		defer func() { t.Logf("%d cases of %d operations", cases, len(all)) }()
+		for _, c := range kerneltest.Cases() {
+			kind, name, sizes := strings.Cut(c.Name, "/") // of those without sizes there is one case
+			if operation.MatchString(kind) && (!sizes || shape.MatchString(strings.ReplaceAll(name, " ", "_"))) {
+				all[fmt.Sprint(c.Op.Name(), " in ", c.Precision)] = true
+				cases++
+			}
+		}
+		return all
+	}
+	memcheck := followed(memcheckOperations, memcheckCases)
+	racecheck := followed(racecheckOperations, racecheckCases)
+
+	files, err := filepath.Glob("../../../kernels/ptx/*.ptx")
+	if err != nil || len(files) == 0 {
+		t.Fatal(err, len(files))
+	}
+	barriers := map[string]bool{} // operations
+	for _, file := range files {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, kernel := range strings.Split(string(text), ".visible .entry ")[1:] {
+			operation := ""
+			for _, o := range kernels.Operations {
+				if name := o.Op.Name(); strings.HasPrefix(kernel, name) && len(name) > len(operation) {
+					operation = name
+				}
+			}
+			if strings.Contains(kernel, "bar.sync") {
+				barriers[operation] = true
+			}
+		}
+	}
+	if len(barriers) < 10 {
+		t.Errorf("operations with barriers: %v", barriers)
+	}
+	for _, o := range kernels.Operations {
+		for _, precision := range o.Precisions {
+			what := fmt.Sprint(o.Op.Name(), " in ", precision)
+			switch {
+			case o.Op.Name() == "host_func" || o.Op.Name() == "discard": // no kernels
+			case !memcheck[what]:
+				t.Errorf("memcheck has no case of %s", what)
+			case barriers[o.Op.Name()] && !racecheck[what]:
+				t.Errorf("racecheck has no case of %s", what)
+			}
+		}
+	}
+}
+
 func TestJudge(t *testing.T) {
 	for _, c := range []struct {
 		out  output

@@ -30,6 +30,12 @@ var families = []family{
 	{"bfConv", regexp.MustCompile(`^conv_bf16_(\d+x\d+)$`)}, // they take other tiles: no twins
 	{"bfConvGradInput", regexp.MustCompile(`^conv_grad_input_bf16_(\d+x\d+)$`)},
 	{"bfConvGradWeight", regexp.MustCompile(`^conv_grad_weight_bf16_(\d+x\d+)$`)},
+	{"inConv", regexp.MustCompile(`^conv_bf16in_(\d+x\d+\w*)$`)},
+	{"inConvGradInput", regexp.MustCompile(`^conv_grad_input_bf16in_(\d+x\d+\w*)$`)},
+	{"inConvGradWeight", regexp.MustCompile(`^conv_grad_weight_bf16in_(\d+x\d+\w*)$`)},
+	{"outConv", regexp.MustCompile(`^conv_bf16out_(\d+x\d+\w*)$`)},
+	{"outConvGradInput", regexp.MustCompile(`^conv_grad_input_bf16out_(\d+x\d+\w*)$`)},
+	{"outConvGradWeight", regexp.MustCompile(`^conv_grad_weight_bf16out_(\d+x\d+\w*)$`)},
 }
 
 func main() {
