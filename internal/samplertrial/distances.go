@@ -208,7 +208,7 @@ func (r *reference) sliced(projected *mat.Dense) estimate {
 	return jackknife(n, func(use func(int) bool) float64 {
 		sum := 0.0
 		for p, column := range sortedColumns(projected, use) {
-			sum += wasserstein(column, r.projected[p])
+			sum += eval.Wasserstein1(column, r.projected[p])
 		}
 		return sum / directions
 	})
