@@ -113,6 +113,7 @@ var Operations = []Operation{
 	{SamplerUpdate{}, float32Only},
 	{SamplerMisfit{}, float32Only},
 	{SamplerFit{}, float32Only},
+	{SamplerGuide{}, float32Only},
 	// data
 	{PairExtremes{}, float32Only},
 	// both
@@ -153,7 +154,7 @@ var Exceptions = []Exception{
 	{Gradient, "comes before all parameters: nobody asks for its gradient", []string{"perturb", "embedding"}},
 	{Gradient, "only the optimiser runs it", []string{"grad_norm", "adam"}},
 	{Gradient, "only sampling runs it", []string{
-		"sampler_sigma", "sampler_gain", "sampler_update", "sampler_misfit", "sampler_fit"}},
+		"sampler_sigma", "sampler_gain", "sampler_update", "sampler_misfit", "sampler_fit", "sampler_guide"}},
 	{Gradient, "looks at data, which nobody trains", []string{"pair_extremes"}},
 	{CPULowering, "only a GPU runs it: on the CPU package dataset searches otherwise", []string{"pair_extremes"}},
 	{Gradient, "sets or keeps numbers beside the network", []string{"record", "fill", "tick"}},
