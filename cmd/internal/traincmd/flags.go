@@ -123,7 +123,8 @@ func newFlags() *flags {
 			Value: &f.listPresets},
 		{Name: "config", Arg: "FILE", Help: "settings in YAML, over the preset's and under the flags'", Value: &f.config},
 		{Name: "init", Arg: "FILE", Help: "start from the weights of a run or a file: a checkpoint, " +
-			"a state_dict (.safetensors) or one of PyTorch (.pth); network and width are the file's", Value: &f.init},
+			"a state_dict (.safetensors), one of PyTorch (.pth) or a folder of diffusers; network and width are the file's",
+			Value: &f.init},
 		{Name: "continue", Arg: "FILE", Help: "go on from a checkpoint of PyTorch or of another run in a new run: weights, " +
 			"moving average, Adam's moments and settings, step and ladder", Value: &f.goOn},
 		{Name: "name", Arg: "NAME", Help: "name of this run's folder", Value: &f.name,
