@@ -209,7 +209,7 @@ func TestSweep(t *testing.T) {
 	defer b.Close()
 	dir := begin(t, b, c, d)
 	at := func(name string) string { return filepath.Join(dir, filepath.FromSlash(name)) }
-	goes := []string{".config.yaml.00ff00ff.tmp", "config.yaml.tmp", ".metrics.jsonl.aside-2.00000000.tmp",
+	goes := []string{".config.yaml.00ff00ff.tmp", ".report.html.00ff00ff.tmp", "config.yaml.tmp", ".metrics.jsonl.aside-2.00000000.tmp",
 		"checkpoints/step-0000007.safetensors.tmp", "checkpoints/.latest.12345678.tmp", "samples/.step-0000005.png.0badf00d.tmp"}
 	stays := []string{"thesis.tmp", "checkpoints/mine.tmp", "samples/.sample-0000005-seed0.png.0badf00d.tmp",
 		"samples/.step-0000005.png.tmp", ".config.yaml.tmp"}

@@ -39,6 +39,7 @@ type server struct {
 	http    *http.Server
 	readers chan struct{} // a token for each that follows the run
 	conns   atomic.Int64
+	patient time.Duration // patience, but for tests
 	page    []byte
 	closing chan struct{}
 }
@@ -49,7 +50,7 @@ func serve(h *history, a Address, l net.Listener) (*server, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &server{h: h, hosts: hostsOf(a, l), l: l, page: page, readers: make(chan struct{}, maxReaders),
+	s := &server{h: h, hosts: hostsOf(a, l), l: l, page: page, readers: make(chan struct{}, maxReaders), patient: patience,
 		closing: make(chan struct{})}
 	mux := http.NewServeMux()
 	mux.HandleFunc("/{$}", s.servePage)
@@ -102,7 +103,7 @@ func (s *server) guard(next http.Handler) http.Handler {
 			h.Set("Allow", "GET, HEAD")
 			http.Error(w, "This page can only be read.", http.StatusMethodNotAllowed)
 		default:
-			http.NewResponseController(w).SetWriteDeadline(time.Now().Add(patience))
+			http.NewResponseController(w).SetWriteDeadline(time.Now().Add(s.patient))
 			next.ServeHTTP(w, r)
 		}
 	})
@@ -148,7 +149,7 @@ func (s *server) serveEvents(w http.ResponseWriter, r *http.Request) {
 	}
 	c := http.NewResponseController(w)
 	send := func(text string) bool {
-		c.SetWriteDeadline(time.Now().Add(patience))
+		c.SetWriteDeadline(time.Now().Add(s.patient))
 		_, err := io.WriteString(w, text)
 		return err == nil && c.Flush() == nil
 	}

@@ -240,6 +240,8 @@ func TestUpdates(t *testing.T) {
 func TestSlowReaders(t *testing.T) {
 	t.Parallel()
 	w, to, url := watched(t)
+	w.server.patient = time.Hour // so that what waits for a reader is not what waits for a busy machine
+	const busy = time.Minute
 	r := testRun(t, 400)
 	w.Begin(r)
 	to(train.Training{Steps: 100_000})
@@ -278,14 +280,14 @@ func TestSlowReaders(t *testing.T) {
 		t.Errorf("%d readers wait for their update, expected 4: the test shows nothing", len(w.server.readers))
 	}
 	t.Logf("at most %v for a line", longest)
-	if longest > patience/2 {
+	if longest > busy {
 		t.Errorf("%v for a line: the readers hold it up", longest)
 	}
 	start := time.Now()
 	if _, err := w.End("done"); err != nil {
 		t.Error(err)
 	}
-	if took := time.Since(start); took > patience/2 {
+	if took := time.Since(start); took > busy {
 		t.Errorf("the end took %v", took)
 	}
 }
