@@ -18,6 +18,8 @@ type Config struct {
 	Normalization string `yaml:"normalization,omitempty"` // one of Normalizations; "": InstanceNorm++
 	Nonlinearity  string `yaml:"nonlinearity,omitempty"`  // one of Nonlinearities; "": elu
 	Rescaled      bool   `yaml:"rescaled,omitempty"`      // the data is in [-1, 1] and not, as usual, in [0, 1]
+
+	UNet UNet `yaml:"unet,omitempty"` // networks ncsnpp and ddpm
 }
 
 // D returns the number of values of one row; 0 while the data is not known.
