@@ -14,8 +14,9 @@ import (
 //	Comparing, Compared, Diameter, PairDistances    a rule asks for its distances   Config.Resolve
 //	DataOnHost, StartedFrom, SetAside, Training     the run starts                  Run
 //	Progress, Wrote, Logged                         it trains                       Run
-//	Evaluating, Wrote, HeldOut; Measuring,          something is due at a step      Run
-//	Measured; Drawing, Picture; Saved
+//	Evaluating, Wrote, HeldOut;                     something is due at a step      Run
+//	Measuring, Wrote, Measured;
+//	Drawing, Picture; Saved
 //	Warning                                         at any time
 type Event interface{ event() }
 

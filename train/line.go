@@ -16,7 +16,8 @@ import (
 	"sigmaz/internal/ownfile"
 )
 
-// Line is a line of metrics.jsonl: about training, with Loss, or about the held-out images, with HeldOutLoss.
+// Line is a line of metrics.jsonl: about training, with Loss, about the held-out images, with HeldOutLoss, or about samples,
+// with Metric.
 type Line struct {
 	Step uint64    `json:"step"`
 	Time time.Time `json:"time"`
@@ -29,6 +30,8 @@ type Line struct {
 
 	HeldOutLoss     *float64  `json:"held_out_loss"`
 	HeldOutPerLevel []float64 `json:"held_out_per_level"`
+
+	Quality
 }
 
 // ParseLine reads a line of metrics.jsonl.
@@ -37,8 +40,8 @@ func ParseLine(line []byte) (*Line, error) {
 	if err := json.Unmarshal(line, l); err != nil {
 		return nil, err
 	}
-	if l.Loss == nil && l.HeldOutLoss == nil {
-		return nil, errors.New("expected loss or held_out_loss")
+	if l.Loss == nil && l.HeldOutLoss == nil && l.Metric == "" {
+		return nil, errors.New("expected loss, held_out_loss or metric")
 	}
 	for _, m := range []*LevelMeans{l.LossPerLevel, l.LossPerBin} {
 		if m != nil && (len(m.Count) != len(m.Loss) || len(m.Level)+len(m.LnSigma) != len(m.Loss)) {

@@ -25,6 +25,10 @@ func TestQuality(t *testing.T) {
 		defer cancel()
 		o := Options{Backend: b, Folder: dir, From: from, Events: func(e Event) {
 			switch e := e.(type) {
+			case Wrote: // whoever reads lines reads this one
+				if l, err := ParseLine(e.Line); err != nil || l.Loss == nil && (l.Metric != KIDDigits || l.SE != 0.5) {
+					t.Errorf("line %s: %v", e.Line, err)
+				}
 			case Measured:
 				events += fmt.Sprintf("M%d ", e.Step)
 			case Saved:

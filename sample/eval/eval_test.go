@@ -244,7 +244,11 @@ func TestBound(t *testing.T) {
 		most := 0.0
 		err = products(Workers{context.Background(), 1}, pairs.a, pairs.b, func(i, j int, dots []float32) {
 			for k, dot := range dots {
-				most = max(most, math.Abs(pairs.about(i, j+k, dot)-pairs.exact(i, j+k)))
+				exact := pairs.exact(i, j+k)
+				most = max(most, math.Abs(pairs.about(i, j+k, dot)-exact))
+				if pairs.below(i, j+k, dot, exact) || !pairs.below(i, j+k, dot, math.Nextafter(exact, math.Inf(1))) {
+					t.Fatalf("%d values: the distance of pair %d, %d is on the wrong side", d, i, j+k)
+				}
 			}
 		})
 		if err != nil || most > pairs.off {

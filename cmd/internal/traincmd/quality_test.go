@@ -26,7 +26,15 @@ func TestQuality(t *testing.T) {
 		return out.String() + errs.String()
 	}
 	short := []string{"-ngf", "2", "-batch", "4", "-steps", "4", "-levels", "4", "-preview-n", "0", "-checkpoint-every", "2"}
-	out := call(append(short, "-name", "with", "-eval-metric", "kid-digits", "-eval-samples", "20")...)
+	out := call(append(short, "-name", "with", "-eval-metric", "kid-digits", "-eval-samples", "20", "-tensorboard")...)
+	if strings.Contains(out, "warning  -tensorboard") {
+		t.Errorf("the event file ends at the measure:\n%s", out)
+	}
+	if files, err := filepath.Glob(filepath.Join(dir, "with", "events.out.tfevents.*")); err != nil || len(files) != 1 {
+		t.Fatalf("event files %v (%v)", files, err)
+	} else if b, err := os.ReadFile(files[0]); err != nil || bytes.Count(b, []byte("quality/kid-digits")) != 2 {
+		t.Errorf("the event file has not both measures (%v)", err)
+	}
 	cost, first := strings.Index(out, "20 samples by dpm++-2m-sde: 700 evaluations of the network"), strings.Index(out, "step 2  kid-digits")
 	if cost < 0 || first < cost {
 		t.Errorf("the cost is not said before the first measure:\n%s", out)

@@ -1,6 +1,6 @@
 // TensorBoard's event files: every line of metrics.jsonl and every preview of a run.
 //
-//	loss/train   loss/held-out   loss/level/017   loss/ln_sigma/-0.5   images_per_s   learning_rate   samples
+//	loss/train   loss/held-out   loss/level/017   loss/ln_sigma/-0.5   images_per_s   learning_rate   quality/kid-digits   samples
 //
 // Where a run that has none is gone on with, what its folder holds comes first.
 
@@ -87,6 +87,9 @@ func (f *eventFiles) line(l *train.Line) error {
 	}
 	if l.HeldOutLoss != nil {
 		add(*l.HeldOutLoss, "loss/held-out")
+	}
+	if l.Metric != "" {
+		add(l.Value, "quality/%s", l.Metric)
 	}
 	if l.Loss != nil {
 		add(*l.Loss, "loss/train")

@@ -187,6 +187,10 @@ func (h *history) event(e train.Event) {
 			h.now.held = e
 			h.now.HeldOut = fmt.Sprintf("%s (%.3f of %s)", progress.Number(e.Loss), e.Relative, e.Unit)
 		})
+	case train.Measuring:
+		h.phase(e.Metric + " ...")
+	case train.Measured:
+		h.phase(training)
 	case train.Drawing:
 		h.phase("preview ...")
 	case train.Picture:
