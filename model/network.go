@@ -32,8 +32,10 @@ type network struct {
 
 	// What it takes.
 
-	vectors bool  // a row is a vector (N, D), not an image (N, H, W, C)
-	noise   noise // how it is told the noise of a row
+	vectors bool // a row is a vector (N, D), not an image (N, H, W, C)
+	// scalesInput says that it brings its input to unit size itself.
+	scalesInput bool
+	noise       noise // how it is told the noise of a row
 	// settings are the keys of Config that it has a use for, beside those of every network and levels.
 	settings []string
 	// needsLevels says whether it depends on the number of levels L; nil: never.
@@ -42,6 +44,8 @@ type network struct {
 	// Its defaults.
 
 	width        int                    // ngf or hidden, whichever is among its settings
+	unet         UNet                   // where that is among its settings
+	named        func(u UNet) UNet      // names the choices that such settings leave to the network
 	learningRate func(c Config) float64 // Adam's
 	steps        int                    // T, Langevin steps a level, as published
 	denoise      bool                   // whether its samples end with a denoising step, as published
@@ -97,9 +101,15 @@ func init() {
 		refineNet{"ncsnv2deepest", deepestStages, deepestRefine, false}.row(network{
 			learningRate: rateByWidth, steps: 3, denoise: true,
 		}),
+		ncsnpp.row(network{
+			width: 16,
+			unet: UNet{ChMult: "1,2,2", ResBlocks: 1, FIR: true, SkipRescale: true, ProgressiveInput: residualPyramid,
+				ScaleBySigma: true},
+		}),
+		ddpm.row(network{width: 32, unet: UNet{ChMult: "1,2,2", ResBlocks: 1, ResampWithConv: true, ScaleBySigma: true}}),
 		{
 			name: "mlp", validate: validateMLP, params: paramsMLP, score: scoreMLP,
-			vectors: true, noise: bySigma, settings: []string{"hidden", "data_sd"},
+			vectors: true, noise: bySigma, scalesInput: true, settings: []string{"hidden", "data_sd"},
 			width: 128, learningRate: func(Config) float64 { return 2e-3 }, steps: 20, denoise: true,
 		},
 	}
@@ -175,6 +185,9 @@ func (c Config) ValidateSettings() error {
 	case c.Hidden > maxWidth:
 		return setting.Errorf("hidden", "is %d: expected at most %d units a layer", c.Hidden, maxWidth)
 	}
+	if err := c.checkWrap(); err != nil {
+		return err
+	}
 	c.Height, c.Width, c.Channels = 0, 0, 0 // not known
 	return c.row().validate(c)
 }
@@ -197,18 +210,20 @@ func (c Config) Vectors() bool { return c.row().vectors }
 // TakesImages says whether the network is one for images (N, H, W, C).
 func (c Config) TakesImages() bool { n := c.row(); return n.name != "" && !n.vectors }
 
-// SeesSigma says whether the network is told the noise, as sigma or as a level. One that is not, such as NCSNv2, bounds
-// the step sizes that sampling survives: T q >= 4(g-1), see package sample.
-func (c Config) SeesSigma() bool { return c.row().noise != blind }
+// SeesSigma says whether the network is told the noise, as sigma or as a level, or sees it by the size of its input. One that
+// does not, such as NCSNv2, bounds the step sizes that sampling survives: T q >= 4(g-1), see package sample.
+func (c Config) SeesSigma() bool { return c.row().noise != blind || c.Preconditioned() }
 
 // TakesLevels says whether the network is told the noise as a level of the ladder, and so has no score between two
 // levels.
-func (c Config) TakesLevels() bool { return c.row().noise == byLevel }
+func (c Config) TakesLevels() bool {
+	return c.row().noise == byLevel || c.SDE.Discrete && !c.SDE.Preserving()
+}
 
 // NeedsLevels says whether the network depends on the number of noise levels, Levels.
 func (c Config) NeedsLevels() bool {
 	n := c.row()
-	return n.needsLevels != nil && n.needsLevels(c)
+	return c.SDE.Discrete || n.needsLevels != nil && n.needsLevels(c)
 }
 
 // NeedsDataSD says whether the network depends on the standard deviation of the data, DataSD.
@@ -219,7 +234,7 @@ func (c Config) NeedsDataSD() bool { return c.Uses("data_sd") }
 func (c Config) HasSigmas() bool { return c.row().sigmas }
 
 // Uses says whether the network has a use for a setting of its own, by the setting's key: ngf, hidden, data_sd,
-// normalization, nonlinearity or rescaled. All networks use net, height, width and channels; for levels see
+// normalization, nonlinearity, rescaled or unet, which is all of UNet. All networks use net, height, width and channels; for levels see
 // NeedsLevels.
 func (c Config) Uses(key string) bool { return slices.Contains(c.row().settings, key) }
 
@@ -238,6 +253,8 @@ func (c *Config) DropUnused() {
 			*v = ""
 		case *bool:
 			*v = false
+		case *UNet:
+			*v = UNet{}
 		}
 	}
 	clear("ngf", &c.NGF)
@@ -246,16 +263,30 @@ func (c *Config) DropUnused() {
 	clear("normalization", &c.Normalization)
 	clear("nonlinearity", &c.Nonlinearity)
 	clear("rescaled", &c.Rescaled)
+	clear("unet", &c.UNet)
 }
 
-// SetDefaultWidth gives the network its own default for ngf or hidden where it has that setting and it is 0.
-func (c *Config) SetDefaultWidth() {
+// SetDefaults gives the network its own default for ngf, hidden or all of unet where it has that setting and it is 0.
+func (c *Config) SetDefaults() {
+	if c.UNet == (UNet{}) && c.Uses("unet") {
+		c.UNet = c.row().unet
+	}
 	if c.NGF == 0 && c.Uses("ngf") {
 		c.NGF = c.row().width
 	}
 	if c.Hidden == 0 && c.Uses("hidden") {
 		c.Hidden = c.row().width
 	}
+}
+
+// NameChoices names the choices that a configuration leaves to its network, so that a stored one says what they are, and
+// clears the settings that the network has no use for.
+func (c *Config) NameChoices() {
+	c.Normalization, c.Nonlinearity = c.normalization(), c.nonlinearity()
+	if named := c.row().named; named != nil {
+		c.UNet = named(c.UNet)
+	}
+	c.DropUnused()
 }
 
 // LearningRate returns Adam's learning rate that suits the network where none is given. The configuration must be

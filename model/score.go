@@ -3,6 +3,8 @@
 package model
 
 import (
+	"slices"
+
 	"gorgonia.org/gorgonia"
 
 	"sigmaz/kernels"
@@ -31,6 +33,13 @@ type Score struct {
 
 	params  []*Param
 	weights kernels.Buf // all parameters
+	inputs  []constant  // that always have the same values
+}
+
+// constant is an input of a network and where it lies.
+type constant struct {
+	at     kernels.Buf
+	values []float32
 }
 
 // ScoreFunc makes a Score of a function known in closed form: f writes s(x, sigma) of one row of d values to dst. The
@@ -79,6 +88,11 @@ func NewScoreFor(b kernels.Backend, c Config, objective Objective, precision ker
 		return nil, WithFittingBatch(err, 0, batch,
 			func(batch int) (int, error) { return scoreWords(b, c, objective, precision, batch, work) })
 	}
+	for _, in := range s.inputs {
+		if err := s.Arena.Write(in.at, in.values); err != nil {
+			return nil, err
+		}
+	}
 	return s, nil
 }
 
@@ -112,6 +126,10 @@ func newScore(b kernels.Backend, c Config, objective Objective, precision kernel
 	}
 	s.Work, s.Sigma, s.Level = take(work), take(batch), take(batch)
 	placed := map[*gorgonia.Node]kernels.Buf{net.Sigma: s.Sigma, net.Level: s.Level}
+	for _, c := range net.Constants {
+		placed[c.Node] = take(len(c.Values))
+		s.inputs = append(s.inputs, constant{placed[c.Node], c.Values})
+	}
 	s.weights.Off = words
 	for _, p := range net.Params {
 		placed[p.Node] = kernels.Buf{Off: words, N: p.Shape.TotalSize()}
@@ -131,6 +149,16 @@ func newScore(b kernels.Backend, c Config, objective Objective, precision kernel
 		s.V, s.VJ = plan.Buf(net.V), plan.Buf(net.VJ)
 	}
 	return s, plan.End, nil
+}
+
+// Parts returns the operations that fill S, and those behind them that fill VJ from what V holds by then.
+func (s *Score) Parts() (score, product []kernels.Op) {
+	readsV := func(op kernels.Op) bool {
+		reads, _ := op.Operands()
+		return slices.Contains(reads, s.V)
+	}
+	at := slices.IndexFunc(s.Ops, readsV)
+	return s.Ops[:at], s.Ops[at:]
 }
 
 // Load sets the weights to the tensors called prefix+NAME; in a checkpoint the prefix is "ema." or "param.".

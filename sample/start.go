@@ -1,14 +1,12 @@
 // Where a chain starts, x_0 of every row from the stream (seed, PurposeStart, image, step 0):
 //
 //	images    x_0 ~ U[0,1]^D             (NCSN and NCSNv2; U[-1,1]^D where the data is rescaled to that)
-//	vectors   x_0 ~ N(0, sigma_1^2 I)
+//	vectors   x_0 ~ N(0, sigma_1^2 I)       (and vp, subvp)
 //	guided    x_0 ~ N(guide, sigma^2 I)   (Meng et al. 2022)
 
 package sample
 
 import (
-	"fmt"
-
 	"sigmaz/kernels"
 	"sigmaz/model"
 )
@@ -27,11 +25,11 @@ const (
 	Symmetric
 )
 
-// StartFor returns the start for a network: Gaussian for vectors, Uniform for images, Symmetric for
-// images that are rescaled to [-1, 1].
+// StartFor returns the start for a network: Gaussian for vectors and for processes whose noise is the largest that there is,
+// Uniform for images, Symmetric for images that are rescaled to [-1, 1].
 func StartFor(cfg model.Config) StartKind {
 	switch {
-	case cfg.Vectors():
+	case cfg.Vectors(), cfg.SDE.Preserving():
 		return Gaussian
 	case cfg.Rescaled:
 		return Symmetric
@@ -48,27 +46,26 @@ func (p *Plan) Start(cfg model.Config) StartKind {
 	return Gaussian
 }
 
+// Begin writes x_0 of the plan's images firstImage, firstImage+1, and so on to s.X.
+func (p *Plan) Begin(s *model.Score, sigmas model.Ladder, seed uint64, firstImage uint32, kind StartKind) error {
+	if p.start != nil {
+		return p.startBetween(s, sigmas, seed, firstImage, kind)
+	}
+	return Start(s, sigmas, seed, firstImage, kind)
+}
+
 // Start writes x_0 of the images firstImage, firstImage+1, and so on to s.X.
 func Start(s *model.Score, sigmas model.Ladder, seed uint64, firstImage uint32, kind StartKind) error {
 	x := make([]float32, s.N*s.D)
 	for n := range s.N {
 		row := x[n*s.D : (n+1)*s.D]
-		stream := kernels.ImageStream(seed, kernels.PurposeStart, firstImage+uint32(n), 0)
-		switch kind {
-		case Uniform:
-			stream.Uniforms(row)
-		case Symmetric:
-			stream.Uniforms(row)
-			for i, u := range row {
-				row[i] = 2*u - 1
-			}
-		case Gaussian:
-			stream.Normals(row)
-			for i := range row {
-				row[i] *= sigmas[0]
-			}
-		default:
-			panic(fmt.Sprintf("sample: unknown start %d", kind))
+		if kind != Gaussian {
+			uniform(row, seed, firstImage+uint32(n), kind)
+			continue
+		}
+		kernels.ImageStream(seed, kernels.PurposeStart, firstImage+uint32(n), 0).Normals(row)
+		for i := range row {
+			row[i] *= sigmas[0]
 		}
 	}
 	return s.Arena.Write(s.X, x)

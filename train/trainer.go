@@ -26,6 +26,8 @@ type TrainerConfig struct {
 	Sigmas          model.Ladder
 	Noise           model.Noise // how training draws sigma; held out are the levels
 	AnnealPower     float64     // p of the levels' loss weight sigma^p
+	Likelihood      bool        // the weight of the loss is that which bounds the likelihood, in the place of the noise's own
+	ReduceMean      bool        // the loss is a mean over values, not half their sum
 	Adam            Adam
 	EMARate         float64 // 0: no average is kept, and samples and the held-out loss are those of the parameters
 	EMAWarmup       bool    // rate min(EMARate, (1+n)/(10+n))
@@ -109,6 +111,11 @@ func newTrainer(b kernels.Backend, c TrainerConfig) (*Trainer, error) {
 	if err := t.arena.Write(t.layout.ladder, c.Sigmas); err != nil {
 		return t, err
 	}
+	for i, c := range t.net.Constants {
+		if err := t.arena.Write(t.layout.constants[i], c.Values); err != nil {
+			return t, err
+		}
+	}
 	if err := t.compile(b, p); err != nil {
 		return t, err
 	}
@@ -146,7 +153,7 @@ func (t *Trainer) aroundStep(p *plans) (before, after []kernels.Op) {
 	c, l := &t.c, &t.layout
 	draw := t.perturb(p.net, p.train, c.Data, l.state)
 	draw.Flip, draw.Dequantize = c.Flip, c.Dequantize
-	draw.LevelsPerStep, draw.Stratified, draw.Density = c.LevelsPerStep, c.Stratified, c.Noise.DensityOf(c.Sigmas)
+	draw.LevelsPerStep, draw.Stratified, draw.Density = c.LevelsPerStep, c.Stratified, c.Noise.DensityOf(c.Network.SDE.On(c.Sigmas))
 	record := kernels.Record{Ring: l.ring, PerRow: p.train.Hidden(p.net.Loss, 0), Level: l.level, State: l.state}
 	return []kernels.Op{draw}, append(t.optimiser(), record, kernels.Tick{State: l.state})
 }
@@ -170,8 +177,18 @@ func (t *Trainer) optimiser() []kernels.Op {
 func (t *Trainer) Init(seed uint64) error {
 	l := &t.layout
 	weights := make([]float32, l.params.N)
+	frozen := make([]float32, l.frozen.N)
 	for i, p := range t.net.Params {
-		p.Init(l.param[i].Of(weights), kernels.Stream{Seed: seed, Purpose: kernels.PurposeInit, N: uint64(i)})
+		words := weights
+		if p.Frozen {
+			words = frozen
+		}
+		p.Init(l.param[i].Of(words), kernels.Stream{Seed: seed, Purpose: kernels.PurposeInit, N: uint64(i)})
+	}
+	if len(frozen) > 0 {
+		if err := t.arena.Write(l.frozen, frozen); err != nil {
+			return err
+		}
 	}
 	for _, b := range []kernels.Buf{l.params, l.ema} {
 		if b.N == 0 {
