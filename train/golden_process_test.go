@@ -24,8 +24,8 @@ func (g goldenFile) sigmas(t *testing.T) (ladder model.Ladder) {
 	return ladder
 }
 
-// runProcess compares the output of the network alone, and where training has the file's process the loss, the gradients
-// and steps of Adam with a warm-up, clipped gradients and an average that warms up.
+// runProcess compares the output of the network alone, and where training has the file's process the loss, the
+// gradients and steps of Adam with a warm-up, clipped gradients and an average that warms up.
 func (g goldenFile) runProcess(t *testing.T, backend kernels.Backend, file, name string) goldenErrors {
 	e := goldenErrors{file: file, backend: name}
 	e.score = g.checkOutput(t, backend)
@@ -103,8 +103,8 @@ func (g goldenFile) runProcess(t *testing.T, backend kernels.Backend, file, name
 	return e
 }
 
-// checkOutput compares the network's output for the file's images, told what the file says it is told. A division by the
-// sigmas of a table that the network looks up by a label is done here.
+// checkOutput compares the network's output for the file's images, told what the file says it is told. A division by
+// the sigmas of a table that the network looks up by a label is done here.
 func (g goldenFile) checkOutput(t *testing.T, backend kernels.Backend) float64 {
 	t.Helper()
 	c, n := g.Network(t), g.Int(t, "batch")

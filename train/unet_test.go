@@ -29,8 +29,8 @@ func branchTrainer(t *testing.T, b kernels.Backend, c model.Config) *Trainer {
 	return tr
 }
 
-// The gradient of each branch, on every backend, against central differences of the loss along directions in which it has
-// an effect: of all parameters together, and of one tensor after the other of those that lie a prime number apart.
+// The gradient of each branch, on every backend, against central differences of the loss along directions in which it
+// has an effect: of all parameters together, and of one tensor after the other of those that lie a prime number apart.
 func TestUNetBranches(t *testing.T) {
 	for i, u := range golden.UNetBranches() {
 		c := model.Config{Net: "ncsnpp", Height: 8, Width: 8, Channels: 1 + i%2, NGF: 4, Nonlinearity: "swish", UNet: u}
