@@ -113,6 +113,7 @@ var Operations = []Operation{
 	{SamplerUpdate{}, float32Only},
 	{SamplerMisfit{}, float32Only},
 	{SamplerFit{}, float32Only},
+	{SamplerGuide{}, float32Only},
 	// both
 	{Fill{}, float32Only},
 	{Narrow{}, []Precision{BF16}},
@@ -151,7 +152,7 @@ var Exceptions = []Exception{
 	{Gradient, "comes before all parameters: nobody asks for its gradient", []string{"perturb", "embedding"}},
 	{Gradient, "only the optimiser runs it", []string{"grad_norm", "adam"}},
 	{Gradient, "only sampling runs it", []string{
-		"sampler_sigma", "sampler_gain", "sampler_update", "sampler_misfit", "sampler_fit"}},
+		"sampler_sigma", "sampler_gain", "sampler_update", "sampler_misfit", "sampler_fit", "sampler_guide"}},
 	{Gradient, "sets or keeps numbers beside the network", []string{"record", "fill", "tick"}},
 	{CPULowering, "the CPU computes in float32 only", []string{"narrow"}},
 	{Gradient, "its gradient is dy itself: there is nothing to compute", []string{"narrow"}},
