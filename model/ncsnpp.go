@@ -52,7 +52,8 @@ func (n uNet) named(u UNet) UNet {
 func (n uNet) row(r network) network {
 	r.name, r.validate, r.params, r.score = n.name, n.validate, n.params, n.score
 	r.settings, r.steps, r.denoise = []string{"ngf", "nonlinearity", "rescaled", "unet"}, 5, true
-	// The published rate at the published width, in proportion to 1/width as rateByWidth says, as far as norms let it grow.
+	// The published rate at the published width, in proportion to 1/width as rateByWidth says, as far as norms let it
+	// grow.
 	r.learningRate = func(c Config) float64 { return min(2e-4*128/float64(c.NGF), 1e-3) }
 	r.noise, r.sigmas = bySigma, true
 	r.named, r.recognise, r.mark = n.named, n.recognise, "all_modules.0 with weight or W"

@@ -1,5 +1,5 @@
-// The blocks and layers of the U-Nets in ncsnpp.go. Each declares its parameters under the names of the original and, where
-// there is a builder, adds its layers.
+// The blocks and layers of the U-Nets in ncsnpp.go. Each declares its parameters under the names of the original and,
+// where there is a builder, adds its layers.
 
 package model
 
@@ -32,8 +32,8 @@ func (s size) of(x value) value {
 	return x
 }
 
-// block is a residual block to so many channels: join(x, conv1(dropout(act(norm1(conv0(act(norm0(x))) + dense(temb)))))).
-// Where it changes the size, it does so before both branches' convolutions.
+// block is a residual block to so many channels: join(x, conv1(dropout(act(norm1(conv0(act(norm0(x))) +
+// dense(temb)))))). Where it changes the size, it does so before both branches' convolutions.
 func (p *uNetPass) block(path string, x value, out int, to size) value {
 	in := x.c
 	h := p.normAct(path+".GroupNorm_0", x)
@@ -67,8 +67,8 @@ func (p *uNetPass) attention(path string, x value) value {
 	return p.join(path, x, p.nin(path+".NIN_3", h, x.c, p.u.InitScale))
 }
 
-// addNoise adds what a linear layer makes of the embedded noise to the channels. A network that is not told the noise has
-// the layer's parameters all the same.
+// addNoise adds what a linear layer makes of the embedded noise to the channels. A network that is not told the noise
+// has the layer's parameters all the same.
 func (p *uNetPass) addNoise(path string, h value) value {
 	if p.u.Unconditional {
 		in, out := 4*p.c.NGF, h.c
@@ -92,9 +92,9 @@ func (p *uNetPass) resample(path string, x value, to size) value {
 	return p.layer(graph.Nearest{}, path+".up", to.of(x), x)
 }
 
-// convolved halves or doubles the image by a convolution to so many channels, with the filter before a smaller image or as
-// one with a larger: that is a transposed convolution whose result is filtered, so the convolution sees the filtered image
-// beyond its edges.
+// convolved halves or doubles the image by a convolution to so many channels, with the filter before a smaller image or
+// as one with a larger: that is a transposed convolution whose result is filtered, so the convolution sees the filtered
+// image beyond its edges.
 func (p *uNetPass) convolved(path string, x value, out int, to size) value {
 	at := path + ".Conv_0"
 	if p.u.FIR {

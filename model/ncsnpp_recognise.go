@@ -185,7 +185,8 @@ func (n uNet) recogniseUp(m *unetModules, c Config) []Config {
 	return []Config{c}
 }
 
-// SameParameters says whether two networks have the same parameters, by names and shapes, at the first one's image size.
+// SameParameters says whether two networks have the same parameters, by names and shapes, at the first one's image
+// size.
 func SameParameters(a, b Config) bool {
 	b.Height, b.Width = a.Height, a.Width
 	p, err := a.Params()

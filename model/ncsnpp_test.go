@@ -53,8 +53,8 @@ func publishedUNets() map[string]model.Config {
 	}
 }
 
-// What running the original constructors gave: modules, trained parameters and their tensors, keys of the state_dict, and
-// work.
+// What running the original constructors gave: modules, trained parameters and their tensors, keys of the state_dict,
+// and work.
 func TestPublishedUNets(t *testing.T) {
 	want := map[string]struct {
 		modules, parameters, tensors, keys int
@@ -148,10 +148,10 @@ func TestBadUNets(t *testing.T) {
 			"ngf is 3: expected at least 4 channels, which the embedding of the noise needs"},
 		{ddpm, func(c *model.Config) { c.NGF = 48 }, "ngf is 48: a group norm of 48 channels has 32 groups, which must divide them " +
 			"and be at least 1: expected a width such as 64"},
-		{good, func(c *model.Config) { c.Height = 17 }, "ch-mult is 1,2, of 2 levels that halve the images 1 times, and images of 17 x " +
+		{good, func(c *model.Config) { c.Height = 17 }, "`ch-mult` is 1,2, of 2 levels that halve the images 1 times, and images of 17 x " +
 			"16 (height x width) cannot be: expected fewer levels, or multiples of 2 such as 18 x 16"},
 		{good, func(c *model.Config) { c.Height = 24 }, ""},
-		{good, func(c *model.Config) { c.Width = 24 }, "attn-resolutions is 8, and the levels of images of 16 x 24 (height x width) " +
+		{good, func(c *model.Config) { c.Width = 24 }, "`attn-resolutions` is 8, and the levels of images of 16 x 24 (height x width) " +
 			"are 24, 12 wide: expected one of these, or none"},
 		{good, func(c *model.Config) { c.UNet.Attention = "8,4" }, ""},
 		{good, func(c *model.Config) { c.UNet.Attention = "none" }, ""},

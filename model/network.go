@@ -234,8 +234,8 @@ func (c Config) NeedsDataSD() bool { return c.Uses("data_sd") }
 func (c Config) HasSigmas() bool { return c.row().sigmas }
 
 // Uses says whether the network has a use for a setting of its own, by the setting's key: ngf, hidden, data_sd,
-// normalization, nonlinearity, rescaled or unet, which is all of UNet. All networks use net, height, width and channels; for levels see
-// NeedsLevels.
+// normalization, nonlinearity, rescaled or unet, which is all of UNet. All networks use net, height, width and
+// channels; for levels see NeedsLevels.
 func (c Config) Uses(key string) bool { return slices.Contains(c.row().settings, key) }
 
 // DropUnused clears the settings that the network has no use for.
@@ -279,8 +279,8 @@ func (c *Config) SetDefaults() {
 	}
 }
 
-// NameChoices names the choices that a configuration leaves to its network, so that a stored one says what they are, and
-// clears the settings that the network has no use for.
+// NameChoices names the choices that a configuration leaves to its network, so that a stored one says what they are,
+// and clears the settings that the network has no use for.
 func (c *Config) NameChoices() {
 	c.Normalization, c.Nonlinearity = c.normalization(), c.nonlinearity()
 	if named := c.row().named; named != nil {

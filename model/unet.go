@@ -20,8 +20,8 @@ type UNet struct {
 	ChMult string `yaml:"ch_mult,omitempty"`
 	// ResBlocks is n, the blocks of a level on the way down; on the way up there are n+1.
 	ResBlocks int `yaml:"num_res_blocks,omitempty"`
-	// Attention is the widths of images whose levels have self-attention, beside the middle, which always has: in pixels, or
-	// as a part of the network's input, such as 1/2.
+	// Attention is the widths of images whose levels have self-attention, beside the middle, which always has: in
+	// pixels, or as a part of the network's input, such as 1/2.
 	Attention string `yaml:"attn_resolutions,omitempty"`
 	// Dropout is its probability in training.
 	Dropout float64 `yaml:"dropout,omitempty"`
@@ -70,8 +70,8 @@ func ProgressiveInputs() []string { return []string{noPyramid, inputSkip, residu
 // Combines lists how an input in a smaller size joins what the network has: by sum, or as more channels.
 func Combines() []string { return []string{combineSum, combineCat} }
 
-// Embeddings lists the embeddings of the noise level: sines of its logarithm at random frequencies, or of itself at fixed
-// ones.
+// Embeddings lists the embeddings of the noise level: sines of its logarithm at random frequencies, or of itself at
+// fixed ones.
 func Embeddings() []string { return []string{fourier, positional} }
 
 // ddpm keeps what network ddpm has a choice in, and sets the rest as it has that.
@@ -181,7 +181,8 @@ func (u UNet) attention(input int) (widths []int, err error) {
 	return widths, nil
 }
 
-// attends says whether the levels with images of that width have attention, where the input is so wide, of valid settings.
+// attends says whether the levels with images of that width have attention, where the input is so wide, of valid
+// settings.
 func (u UNet) attends(width, input int) bool {
 	widths, _ := u.attention(input)
 	return width > 0 && slices.Contains(widths, width)
@@ -243,7 +244,7 @@ func (n uNet) validate(c Config) error {
 		return nil
 	}
 	if c.Height%unit != 0 || c.Width%unit != 0 {
-		return setting.Errorf("ch-mult", "is %s, of %d levels that halve the images %d times, and images of %d x %d (height x "+
+		return fmt.Errorf("`ch-mult` is %s, of %d levels that halve the images %d times, and images of %d x %d (height x "+
 			"width) cannot be: expected fewer levels, or multiples of %d such as %d x %d", u.ChMult, levels, levels-1, c.Height,
 			c.Width, unit, nearestMultiple(c.Height, unit), nearestMultiple(c.Width, unit))
 	}
@@ -255,7 +256,7 @@ func (n uNet) validate(c Config) error {
 		widths = append(widths, strconv.Itoa(c.Width>>l))
 	}
 	if u.Attention != "" && u.Attention != noPyramid {
-		return setting.Errorf("attn-resolutions", "is %s, and the levels of images of %d x %d (height x width) are %s wide: "+
+		return fmt.Errorf("`attn-resolutions` is %s, and the levels of images of %d x %d (height x width) are %s wide: "+
 			"expected one of these, or none for attention in the middle alone", u.Attention, c.Height, c.Width,
 			strings.Join(widths, ", "))
 	}

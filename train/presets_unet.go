@@ -65,9 +65,9 @@ func digits() Preset {
 	return Preset{
 		Name: "digits",
 		What: "digits drawn from fonts, a small NCSN++, at most ten minutes on two cores",
-		Source: "NCSN++ (Song et al. 2021) at an eighth of its width, one block a level instead of four and self-attention at 7x7: 59 M " +
-			"multiply-adds an image, twice those of the network of preset glyphs; sigma, its ends and the data as there, sigma " +
-			"drawn between them; gradients clipped and learning rate warmed up as published, in proportion to the steps",
+		Source: "NCSN++ (Song et al. 2021) at an eighth of its width, one block a level instead of four and " +
+			"self-attention at 7x7: 59 M multiply-adds an image, twice those of the network of preset glyphs; data and " +
+			"ends of sigma as there, sigma drawn between them; gradients clipped as published, a shorter warm-up",
 		Config: Config{
 			Data: "glyphs", Seed: 1,
 			Network: model.Config{Net: "ncsnpp", Height: 28, Width: 28, Channels: 1, NGF: 16, UNet: model.UNet{
@@ -87,12 +87,14 @@ func digits() Preset {
 
 // smallCIFAR10 is the published network at half its width, for a shorter time.
 func smallCIFAR10(u model.UNet) Preset {
-	p := scoreSDE("ncsnpp-cifar10-small", "NCSN++ at half its width on CIFAR-10: for one GPU", "ve/cifar10_ncsnpp_continuous.py",
+	p := scoreSDE("ncsnpp-cifar10-small", "NCSN++ at half its width on CIFAR-10: for one GPU",
+		"ve/cifar10_ncsnpp_continuous.py",
 		"CIFAR-10's binary version, data_batch_1.bin to data_batch_5.bin",
 		Config{Data: "data/cifar-10-batches-bin", Network: model.Config{Height: 32, Width: 32, NGF: 64, UNet: u},
-			Sigma: Sigma{Begin: SigmaEnd{Value: 50}, Levels: 1000}, EMA: EMA{Rate: 0.999}, Batch: 128, Steps: 200_000, HeldOut: 64})
-	p.Source = "counted, not tried: ncsnpp-cifar10 with 64 channels, 2.76 G multiply-adds an image and 15.7 M parameters, so " +
-		"200,000 steps of 128 are 4.2e17 FLOP; everything else from " + p.Source
+			Sigma: Sigma{Begin: SigmaEnd{Value: 50}, Levels: 1000}, EMA: EMA{Rate: 0.999}, Batch: 128, Steps: 200_000,
+			HeldOut: 64})
+	p.Source = "counted, not tried: ncsnpp-cifar10 with 64 channels, 2.76 G multiply-adds an image and 15.7 M " +
+		"parameters, so 200,000 steps of 128 are 4.2e17 FLOP; everything else from " + p.Source
 	return p
 }
 
@@ -105,9 +107,9 @@ func scoreSDE(name, what, config, files string, c Config) Preset {
 	c.EMA.Warmup, c.Flip = true, true
 	c.Sampling = Sampling{T: 5, Epsilon: auto, Denoise: true}
 	c.LogEvery, c.EvalEvery, c.PreviewEvery, c.PreviewN, c.CheckpointEvery = 100, 50_000, 10_000, 36, 10_000
-	source := "Song et al. 2021 and yang-song/score_sde_pytorch configs/" + config + ": the network, the noise and its ends, " +
-		"batch, steps and dropout; Adam 2e-4 after a warm-up of 5,000 steps (at other widths than the published in proportion " +
-		"to 1/ngf where that is 128), gradients clipped at 1, EMA with warm-up, flip, no dequantisation; sampled there by 2 " +
-		"evaluations a level, here by the recommended sampler"
+	source := "Song et al. 2021 and yang-song/score_sde_pytorch configs/" + config + ": the network, the noise and " +
+		"its ends, batch, steps and dropout; Adam 2e-4 after a warm-up of 5,000 steps (at other widths than the published " +
+		"in proportion to 1/ngf where that is 128), gradients clipped at 1, EMA with warm-up, flip, no dequantisation; " +
+		"sampled there by 2 evaluations a level, one of them a corrector's"
 	return Preset{Name: name, What: what, Source: source, Files: files, Config: c}
 }

@@ -29,8 +29,8 @@ func branchTrainer(t *testing.T, b kernels.Backend, c model.Config) *Trainer {
 	return tr
 }
 
-// The gradient of each branch, on every backend, against central differences of the loss along directions in which it has
-// an effect: of all parameters together, and of one tensor after the other of those that lie a prime number apart.
+// The gradient of each branch, on every backend, against central differences of the loss along directions in which it
+// has an effect: of all parameters together, and of one tensor after the other of those that lie a prime number apart.
 func TestUNetBranches(t *testing.T) {
 	for i, u := range golden.UNetBranches() {
 		c := model.Config{Net: "ncsnpp", Height: 8, Width: 8, Channels: 1 + i%2, NGF: 4, Nonlinearity: "swish", UNet: u}
@@ -148,5 +148,59 @@ func TestUNetISA(t *testing.T) {
 func TestISA(t *testing.T) {
 	if want := os.Getenv("SIGMAZ_TEST_ISA"); want != "" && kernels.ISA() != want {
 		t.Errorf("instruction set %s, expected %s", kernels.ISA(), want)
+	}
+}
+
+// What is dropped depends on the run's seed and on the step, and a network that is not trained drops nothing.
+func TestUNetDropout(t *testing.T) {
+	c := model.Config{Net: "ncsnpp", Height: 8, Width: 8, Channels: 1, NGF: 8, UNet: model.UNet{ChMult: "1,2", ResBlocks: 1,
+		Dropout: 0.4, SkipRescale: true, InitScale: 1, ScaleBySigma: true}}
+	var first []model.Named
+	loss := func(c model.Config, seed, step uint64) float64 {
+		tr, err := NewTrainer(kernels.NewCPU(1), TrainerConfig{Network: c, Batch: 2, Sigmas: smallLadder, AnnealPower: 2, Seed: seed})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if first == nil {
+			first, err = tr.Named("param.")
+		}
+		batchFor(t, tr, 2, c.D())
+		if err := errors.Join(err, tr.Load(first, "param."), tr.setStep(step)); err != nil {
+			t.Fatal(err)
+		}
+		l, err := tr.Gradients()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return l
+	}
+	whole := c
+	whole.UNet.Dropout = 0
+	dropped := loss(c, 1, 0)
+	for what, other := range map[string]float64{"with another seed": loss(c, 2, 0), "at another step": loss(c, 1, 1),
+		"without dropout": loss(whole, 1, 0)} {
+		if other == dropped {
+			t.Errorf("%s the loss is the same, %g", what, other)
+		}
+	}
+	if again := loss(c, 1, 0); again != dropped {
+		t.Errorf("the loss is %g, and then %g", dropped, again)
+	}
+	score := func(c model.Config) []float32 {
+		s, err := model.NewScore(kernels.NewCPU(1), c, kernels.Float32, 1, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		p, err := s.Backend.Compile(s.Arena, s.Ops)
+		x, out := make([]float32, s.D), make([]float32, s.D)
+		kernels.Stream{Seed: 1}.Normals(x)
+		if err := errors.Join(err, s.Load(first, "param."), s.Arena.Write(s.X, x), s.Arena.Write(s.Sigma, []float32{0.5}),
+			p.Run(), s.Arena.Read(out, s.S)); err != nil {
+			t.Fatal(err)
+		}
+		return out
+	}
+	if !sameBits(score(c), score(whole)) {
+		t.Error("a score drops values")
 	}
 }

@@ -4,8 +4,8 @@ package golden
 
 import "sigmaz/model"
 
-// UNetBranches lists U-Nets of two levels that go through every branch of their class: blocks, resampling and pyramids in
-// all combinations, other choices in turns.
+// UNetBranches lists U-Nets of two levels that go through every branch of their class: blocks, resampling and pyramids
+// in all combinations, other choices in turns.
 func UNetBranches() (list []model.UNet) {
 	type block struct {
 		name string

@@ -157,8 +157,8 @@ func (f *File) Group(from, to string) []model.Named {
 	return list
 }
 
-// Process returns the process that a file of Song et al. 2021 noises its images by: vesde, vpsde or subvpsde; "" for the
-// other files, which have the levels of a ladder.
+// Process returns the process that a file of Song et al. 2021 noises its images by: vesde, vpsde or subvpsde; "" for
+// the other files, which have the levels of a ladder.
 func (f *File) Process() string { return f.Meta["sde"] }
 
 // Bool returns a choice of the metadata; keys that belong to other networks are false.

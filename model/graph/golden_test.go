@@ -44,8 +44,8 @@ func newLayerGraph(t *testing.T, file *golden.File, name string) *layerGraph {
 		values: map[*gorgonia.Node][]float32{}}
 }
 
-// tensor reads a tensor of the case as the layers have it: images and weights of convolutions with the channels last, and
-// the matrix W of pixels, which the file has as (in, out), as a convolution of one tap.
+// tensor reads a tensor of the case as the layers have it: images and weights of convolutions with the channels last,
+// and the matrix W of pixels, which the file has as (in, out), as a convolution of one tap.
 func (b *layerGraph) tensor(name string) ([]float32, tensor.Shape) {
 	b.Helper()
 	t := b.file.Tensor(b.T, b.name+"."+name)
