@@ -29,21 +29,33 @@ type uNet struct {
 	name string
 	// fixedGroups is the number of groups of all norms; 0: by the channels, see [graph.Groups].
 	fixedGroups int
-	// settings returns the network's settings, all choices by name.
-	settings func(c Config) UNet
+	// published sets what the network has no choice in; nil: it has all of them.
+	published func(u UNet) UNet
 }
 
 var (
-	ncsnpp = uNet{name: "ncsnpp", settings: func(c Config) UNet { return c.UNet.named() }}
-	ddpm   = uNet{name: "ddpm", fixedGroups: 32, settings: func(c Config) UNet { return c.UNet.ddpmUNet().named() }}
+	ncsnpp = uNet{name: "ncsnpp"}
+	ddpm   = uNet{name: "ddpm", fixedGroups: 32, published: UNet.ddpm}
 )
+
+// settings returns the network's settings, all choices by name.
+func (n uNet) settings(c Config) UNet { return n.named(c.UNet) }
+
+func (n uNet) named(u UNet) UNet {
+	if n.published != nil {
+		u = n.published(u)
+	}
+	return u.named()
+}
 
 // row completes a network's row of the table.
 func (n uNet) row(r network) network {
 	r.name, r.validate, r.params, r.score = n.name, n.validate, n.params, n.score
 	r.settings, r.steps, r.denoise = []string{"ngf", "nonlinearity", "rescaled", "unet"}, 5, true
-	r.learningRate = func(c Config) float64 { return 2e-4 * 128 / float64(c.NGF) }
+	// The published rate at the published width, in proportion to 1/width as rateByWidth says, as far as norms let it grow.
+	r.learningRate = func(c Config) float64 { return min(2e-4*128/float64(c.NGF), 1e-3) }
 	r.noise, r.sigmas = bySigma, true
+	r.named, r.recognise, r.mark = n.named, n.recognise, "all_modules.0 with weight or W"
 	return r
 }
 
@@ -103,7 +115,7 @@ func (p *uNetPass) run(x value) value {
 	for l, m := range mult {
 		for range u.ResBlocks {
 			h = p.block(p.module(), h, m*p.c.NGF, sameSize)
-			if u.attends(h.w) {
+			if u.attends(h.w, p.c.Width) {
 				h = p.attention(p.module(), h)
 			}
 			kept = append(kept, h)
@@ -127,7 +139,7 @@ func (p *uNetPass) run(x value) value {
 			joined.c += last.c
 			h = p.block(path, p.layer(graph.Concat{}, path+".concat", joined, h, last), mult[l]*p.c.NGF, sameSize)
 		}
-		if u.attends(h.w) {
+		if u.attends(h.w, p.c.Width) {
 			h = p.attention(p.module(), h)
 		}
 		h, images = p.outputPyramid(h, images, l == len(mult)-1)

@@ -45,6 +45,7 @@ type network struct {
 
 	width        int                    // ngf or hidden, whichever is among its settings
 	unet         UNet                   // where that is among its settings
+	named        func(u UNet) UNet      // names the choices that such settings leave to the network
 	learningRate func(c Config) float64 // Adam's
 	steps        int                    // T, Langevin steps a level, as published
 	denoise      bool                   // whether its samples end with a denoising step, as published
@@ -276,6 +277,16 @@ func (c *Config) SetDefaults() {
 	if c.Hidden == 0 && c.Uses("hidden") {
 		c.Hidden = c.row().width
 	}
+}
+
+// NameChoices names the choices that a configuration leaves to its network, so that a stored one says what they are, and
+// clears the settings that the network has no use for.
+func (c *Config) NameChoices() {
+	c.Normalization, c.Nonlinearity = c.normalization(), c.nonlinearity()
+	if named := c.row().named; named != nil {
+		c.UNet = named(c.UNet)
+	}
+	c.DropUnused()
 }
 
 // LearningRate returns Adam's learning rate that suits the network where none is given. The configuration must be

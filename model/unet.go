@@ -16,25 +16,30 @@ import (
 
 // UNet is the settings of the networks ncsnpp and ddpm beside ngf and nonlinearity. Lists are numbers with commas.
 type UNet struct {
-	ChMult    string  `yaml:"ch_mult,omitempty"`          // channels of each level in units of ngf; each halves the image but the first
-	ResBlocks int     `yaml:"num_res_blocks,omitempty"`   // n, blocks of a level on the way down; up there are n+1
-	Attention string  `yaml:"attn_resolutions,omitempty"` // widths of images whose levels have self-attention; the middle always has
-	Dropout   float64 `yaml:"dropout,omitempty"`          // probability, in training
+	// ChMult is the channels of each level in units of ngf. Each level but the last halves the image.
+	ChMult string `yaml:"ch_mult,omitempty"`
+	// ResBlocks is n, the blocks of a level on the way down; on the way up there are n+1.
+	ResBlocks int `yaml:"num_res_blocks,omitempty"`
+	// Attention is the widths of images whose levels have self-attention, beside the middle, which always has: in pixels, or
+	// as a part of the network's input, such as 1/2.
+	Attention string `yaml:"attn_resolutions,omitempty"`
+	// Dropout is its probability in training.
+	Dropout float64 `yaml:"dropout,omitempty"`
 
 	ResBlock       string `yaml:"resblock_type,omitempty"`    // one of ResBlocks; "": biggan
-	ResampWithConv bool   `yaml:"resamp_with_conv,omitempty"` // blocks of type ddpm: images are halved and doubled by convolutions
+	ResampWithConv bool   `yaml:"resamp_with_conv,omitempty"` // ddpm blocks: images are halved and doubled by convolutions
 	FIR            bool   `yaml:"fir,omitempty"`              // images are halved and doubled with a filter of four taps
 	FIRKernel      string `yaml:"fir_kernel,omitempty"`       // its taps, of any sum; "": 1,3,3,1
 	SkipRescale    bool   `yaml:"skip_rescale,omitempty"`     // sums of two branches are divided by sqrt 2
 
-	Progressive      string `yaml:"progressive,omitempty"`         // images of each level on the way up: one of Progressives; "": none
-	ProgressiveInput string `yaml:"progressive_input,omitempty"`   // and of the input on the way down: one of ProgressiveInputs
-	Combine          string `yaml:"progressive_combine,omitempty"` // how input_skip brings them in: one of Combines; "": sum
+	Progressive      string `yaml:"progressive,omitempty"`         // images on the way up, one of Progressives; "": none
+	ProgressiveInput string `yaml:"progressive_input,omitempty"`   // and on the way down, one of ProgressiveInputs; "": none
+	Combine          string `yaml:"progressive_combine,omitempty"` // how input_skip joins, one of Combines; "": sum
 
 	Unconditional bool    `yaml:"unconditional,omitempty"`  // the network is not told sigma
-	Embedding     string  `yaml:"embedding_type,omitempty"` // of the noise level: one of Embeddings; "": fourier
+	Embedding     string  `yaml:"embedding_type,omitempty"` // of the noise level, one of Embeddings; "": fourier
 	FourierScale  float64 `yaml:"fourier_scale,omitempty"`  // deviation of its frequencies; 0: 16
-	InitScale     float64 `yaml:"init_scale,omitempty"`     // of the variance of initial weights that end a branch; 0: 1e-10
+	InitScale     float64 `yaml:"init_scale,omitempty"`     // of initial weights that end a branch; 0: 1e-10
 	ScaleBySigma  bool    `yaml:"scale_by_sigma,omitempty"` // the output is divided by sigma
 }
 
@@ -69,11 +74,17 @@ func Combines() []string { return []string{combineSum, combineCat} }
 // ones.
 func Embeddings() []string { return []string{fourier, positional} }
 
-// ddpmUNet keeps of the settings what network ddpm has a choice in, and sets the others as it has them.
-func (u UNet) ddpmUNet() UNet {
+// ddpm keeps what network ddpm has a choice in, and sets the rest as it has that.
+func (u UNet) ddpm() UNet {
 	return UNet{ChMult: u.ChMult, ResBlocks: u.ResBlocks, Attention: u.Attention, Dropout: u.Dropout,
 		ResampWithConv: u.ResampWithConv, Unconditional: u.Unconditional, InitScale: u.InitScale, ScaleBySigma: u.ScaleBySigma,
 		ResBlock: ddpmBlock, Embedding: positional}
+}
+
+// Fixed says whether network ddpm has no choice in a setting of UNet that ncsnpp has, by the setting's key.
+func Fixed(key string) bool {
+	return slices.Contains([]string{"resblock_type", "fir", "fir_kernel", "skip_rescale", "progressive", "progressive_input",
+		"progressive_combine", "embedding_type", "fourier_scale"}, key)
 }
 
 // named returns the settings with the names of those that "" stands for.
@@ -115,7 +126,7 @@ func (u UNet) validate() error {
 		return setting.Errorf("ch-mult", "is %q: expected the channels of 1 to %d levels in units of `ngf`, such as 1,2,2,2",
 			u.ChMult, mostLevels)
 	}
-	if at, err := wholeNumbers(u.Attention); err != nil || len(at) > 0 && slices.Min(at) < 1 {
+	if _, err := u.attention(1 << 20); err != nil {
 		return setting.Errorf("attn-resolutions", "is %q: expected widths of images, such as 16, or none for attention in the "+
 			"middle alone", u.Attention)
 	}
@@ -150,10 +161,30 @@ func (u UNet) mult() []int {
 	return list
 }
 
-// attends says whether the levels with images of that width have attention, of valid settings.
-func (u UNet) attends(width int) bool {
-	list, _ := wholeNumbers(u.Attention)
-	return slices.Contains(list, width)
+// attention returns the widths of images whose levels have attention, where the input is so wide.
+func (u UNet) attention(input int) (widths []int, err error) {
+	if u.Attention == "" || u.Attention == noPyramid {
+		return nil, nil
+	}
+	for _, word := range strings.Split(u.Attention, ",") {
+		part, ok := strings.CutPrefix(strings.TrimSpace(word), "1/")
+		n, err := strconv.Atoi(part)
+		switch {
+		case err != nil || n < 1:
+			return nil, fmt.Errorf("%q is no width", word)
+		case !ok:
+			widths = append(widths, n)
+		case input%n == 0:
+			widths = append(widths, input/n)
+		}
+	}
+	return widths, nil
+}
+
+// attends says whether the levels with images of that width have attention, where the input is so wide, of valid settings.
+func (u UNet) attends(width, input int) bool {
+	widths, _ := u.attention(input)
+	return width > 0 && slices.Contains(widths, width)
 }
 
 // kernel returns the taps of the filter, of valid settings.
@@ -165,11 +196,8 @@ func (u UNet) kernel() (taps [4]float32) {
 	return taps
 }
 
-// wholeNumbers reads numbers with commas; "" and "none" are none.
+// wholeNumbers reads numbers with commas.
 func wholeNumbers(text string) (list []int, err error) {
-	if text == "" || text == noPyramid {
-		return nil, nil
-	}
 	for _, word := range strings.Split(text, ",") {
 		n, err := strconv.Atoi(strings.TrimSpace(word))
 		if err != nil {
@@ -221,12 +249,12 @@ func (n uNet) validate(c Config) error {
 	}
 	var widths []string
 	for l := range levels {
-		if u.attends(c.Width >> l) {
+		if u.attends(c.Width>>l, c.Width) {
 			return nil
 		}
 		widths = append(widths, strconv.Itoa(c.Width>>l))
 	}
-	if at, _ := wholeNumbers(u.Attention); len(at) > 0 {
+	if u.Attention != "" && u.Attention != noPyramid {
 		return setting.Errorf("attn-resolutions", "is %s, and the levels of images of %d x %d (height x width) are %s wide: "+
 			"expected one of these, or none for attention in the middle alone", u.Attention, c.Height, c.Width,
 			strings.Join(widths, ", "))

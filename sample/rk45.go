@@ -105,7 +105,7 @@ func rungeKutta(slope field, x []float64, d int, begin, end, tol, size float64,
 			d1[n] = norm(row(k[0], n), row(x, n), row(x, n), tol)
 			first[n] = 1e-6
 			if d0 >= 1e-5 && d1[n] >= 1e-5 {
-				first[n] = 0.01 * d0 / d1[n]
+				first[n] = min(0.01*d0/d1[n], math.Abs(to-u[n])) // where slopes are small, the rule looks beyond the end
 			}
 			uAt[n] = u[n] + way*first[n]
 			for i, v := range row(x, n) {

@@ -34,7 +34,7 @@ var smallConfigs = []model.Config{
 	{Net: "ncsnpp", Height: 4, Width: 8, Channels: 1, NGF: 4, Nonlinearity: "elu", Rescaled: true,
 		UNet: model.UNet{ChMult: "1,2", ResBlocks: 1, Dropout: 0.3, ResBlock: "ddpm", ResampWithConv: true,
 			Progressive: "output_skip", ProgressiveInput: "input_skip", Combine: "cat", Embedding: "positional", InitScale: 1}},
-	{Net: "ddpm", Height: 2, Width: 4, Channels: 1, NGF: 32, UNet: model.UNet{ChMult: "1,1", ResBlocks: 1,
+	{Net: "ddpm", Height: 8, Width: 8, Channels: 1, NGF: 32, UNet: model.UNet{ChMult: "1,1", ResBlocks: 1,
 		ResampWithConv: true, InitScale: 1}},
 	{Net: "mlp", Height: 1, Width: 1, Channels: 3, Hidden: 7, DataSD: 0.8},
 }

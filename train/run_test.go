@@ -57,6 +57,11 @@ func tiny(net string) (*Config, *Splits) {
 	if net == "ncsn" { // without a moving average, on images in [-1, 1]
 		c.Network.Levels, c.Network.Rescaled, c.EMA = 5, true, EMA{}
 	}
+	if net == "ncsnpp" { // with all that an original has in training
+		c.Network.NGF, c.Adam.Clip, c.Adam.Warmup = 4, 1, 10
+		c.Network.UNet = model.UNet{ChMult: "1,2", ResBlocks: 1, Attention: "4", Dropout: 0.2, FIR: true, SkipRescale: true,
+			ProgressiveInput: "residual", ScaleBySigma: true}
+	}
 	return c, &Splits{Name: "test", Train: data(11, 0), HeldOut: data(4, 1)}
 }
 
@@ -179,6 +184,8 @@ func TestStopAndResume(t *testing.T) {
 		{name: "ncsnv2 vp", net: "ncsnv2", sde: model.SDE{Kind: model.VP}},
 		{name: "mlp ddpm", net: "mlp", noise: model.LadderNoise, sde: model.SDE{Kind: model.VP}},
 		{name: "mlp subvp", net: "mlp", sde: model.SDE{Kind: model.SubVP}},
+		{name: "ncsnpp", net: "ncsnpp", noise: model.LogUniform},
+		{name: "ncsnpp vp", net: "ncsnpp", sde: model.SDE{Kind: model.VP}},
 	} {
 		t.Run(r.name, func(t *testing.T) {
 			c, d := tiny(r.net)
