@@ -120,6 +120,10 @@ var kernelList = []kernel{
 	{"norm", "norm_grad_apply", "u64 u64 u64 u64 u64 u32 u32 u32 u32 u32 u64 u64 u64 u64 u32"},
 	{"norm", "norm_grad_apply_bf16", "u64 u64 u64 u64 u64 u32 u32 u32 u32 u32 u64 u64 u64 u64 u32"},
 	{"norm", "norm_grad_params", "u64 u64 u64 u64 u64 u32 u32 u32 u32"},
+	{"ode", "ode_point", "u64 u64 u64 u64 u64 u64 u64 u64 u64 u64 u64 u64 u32 u32 u32 u32"},
+	{"ode", "ode_slope", "u64 u64 u64 u64 u64 u64 u64 u64 u64 u32 u32 u32 u32 u32"},
+	{"ode", "ode_norm", "u64 u64 u64 u64 u64 u64 u64 u32 u32 u32"},
+	{"ode", "ode_accept", "u64 u64 u64 u64 u64 u32 u32 u32 u32"},
 	{"patches", "patches", "u64 u64 u32 u32 u32 u32 u32"},
 	{"patches", "patches_bf16", "u64 u64 u32 u32 u32 u32 u32"},
 	{"patches", "patches_grad", "u64 u64 u32 u32 u32 u32 u32 u64 u64 u64 u64 u32"},
@@ -146,9 +150,10 @@ var kernelList = []kernel{
 	{"resize", "resize_grad_bf16", "u64 u64 u32 u32 u32 u32 u32 u32 u32"},
 	{"sampler", "sampler_sigma", "u64 u64 u64 u64 u32 u32 u32"},
 	{"sampler", "sampler_gain", "u64 u64 u64 u64 u32 u32 u32 u32"},
-	{"sampler", "sampler_update", "u64 u64 u64 u64 u64 u64 u64 u64 u32 u32 u32 u32"},
-	{"sampler", "sampler_misfit", "u64 u64 u64 u64 u64 u64 u64 u64 u64 u64 u64 u32 u32 u32 u32 u32 u32"},
-	{"sampler", "sampler_fit", "u64 u64 u64 u64 u64 u32 u32 u32"},
+	{"sampler", "sampler_update", "u64 u64 u64 u64 u64 u64 u64 u64 u64 u32 u32 u32 u32 u32"},
+	{"sampler", "sampler_misfit", "u64 u64 u64 u64 u64 u64 u64 u64 u64 u64 u64 u64 u64 f32 u32 u32 u32 u32 u32 u32 u32"},
+	{"sampler", "sampler_fit", "u64 u64 u64 u64 u64 u64 u64 u32 u32 u32 u32 u32"},
+	{"sampler", "sampler_guide", "u64 u64 u64 u64 u64 u32 u32 u32 u32"},
 	{"sigma", "div_sigma", "u64 u64 u64 u32 u32"},
 	{"sigma", "mlp_input", "u64 u64 u64 u64 u32 u32"},
 	{"sigma", "mlp_input_grad", "u64 u64 u64 u64 u32 u32"},
@@ -1412,6 +1417,136 @@ func (l *launcher) normGradParams(grid gridDim, block blockDim, a normGradParams
 		I32(l.int32("norm_grad_params", "levels", a.levels)))
 }
 
+// odePointArgs has the parameters of kernel ode_point.
+type odePointArgs struct {
+	point  pointer // float *
+	sigma  pointer // float *
+	level  pointer // u32 *
+	v      pointer // float *
+	at     pointer // float *
+	x      pointer // const float *
+	k      pointer // const float *
+	h      pointer // const float *
+	sigmas pointer // const float *
+	levels pointer // const u32 *
+	table  pointer // const float *
+	state  pointer // const u32 *
+	repeat int
+	rows   int
+	d      int
+	e      int
+}
+
+func (l *launcher) odePoint(grid gridDim, block blockDim, a odePointArgs) {
+	l.launch("ode_point", grid, block, cuda.NewArgs().
+		Ptr(l.write("ode_point", "point", Words, a.point)).
+		Ptr(l.write("ode_point", "sigma", Words, a.sigma)).
+		Ptr(l.write("ode_point", "level", Words, a.level)).
+		Ptr(l.write("ode_point", "v", Words, a.v)).
+		Ptr(l.write("ode_point", "at", Words, a.at)).
+		Ptr(l.read("ode_point", "x", Words, a.x)).
+		Ptr(l.read("ode_point", "k", Words, a.k)).
+		Ptr(l.read("ode_point", "h", Words, a.h)).
+		Ptr(l.read("ode_point", "sigmas", Words, a.sigmas)).
+		Ptr(l.read("ode_point", "levels", Words, a.levels)).
+		Ptr(l.read("ode_point", "table", Words, a.table)).
+		Ptr(l.read("ode_point", "state", Words, a.state)).
+		I32(l.int32("ode_point", "repeat", a.repeat)).
+		I32(l.int32("ode_point", "rows", a.rows)).
+		I32(l.int32("ode_point", "d", a.d)).
+		I32(l.int32("ode_point", "e", a.e)))
+}
+
+// odeSlopeArgs has the parameters of kernel ode_slope.
+type odeSlopeArgs struct {
+	k      pointer // float *
+	trace  pointer // float *
+	s      pointer // const float *
+	v      pointer // const float *
+	vj     pointer // const float *
+	sigmas pointer // const float *
+	scale  pointer // const float *
+	table  pointer // const float *
+	state  pointer // const u32 *
+	units  int
+	repeat int
+	rows   int
+	d      int
+	e      int
+}
+
+func (l *launcher) odeSlope(grid gridDim, block blockDim, a odeSlopeArgs) {
+	l.launch("ode_slope", grid, block, cuda.NewArgs().
+		Ptr(l.write("ode_slope", "k", Words, a.k)).
+		Ptr(l.write("ode_slope", "trace", Words, a.trace)).
+		Ptr(l.read("ode_slope", "s", Words, a.s)).
+		Ptr(l.read("ode_slope", "v", Words, a.v)).
+		Ptr(l.read("ode_slope", "vj", Words, a.vj)).
+		Ptr(l.read("ode_slope", "sigmas", Words, a.sigmas)).
+		Ptr(l.read("ode_slope", "scale", Words, a.scale)).
+		Ptr(l.read("ode_slope", "table", Words, a.table)).
+		Ptr(l.read("ode_slope", "state", Words, a.state)).
+		I32(l.int32("ode_slope", "units", a.units)).
+		I32(l.int32("ode_slope", "repeat", a.repeat)).
+		I32(l.int32("ode_slope", "rows", a.rows)).
+		I32(l.int32("ode_slope", "d", a.d)).
+		I32(l.int32("ode_slope", "e", a.e)))
+}
+
+// odeNormArgs has the parameters of kernel ode_norm.
+type odeNormArgs struct {
+	err   pointer // float *
+	x     pointer // const float *
+	at    pointer // const float *
+	k     pointer // const float *
+	h     pointer // const float *
+	table pointer // const float *
+	tol   pointer // const float *
+	of    int
+	rows  int
+	e     int
+}
+
+func (l *launcher) odeNorm(grid gridDim, block blockDim, a odeNormArgs) {
+	l.launch("ode_norm", grid, block, cuda.NewArgs().
+		Ptr(l.write("ode_norm", "err", Words, a.err)).
+		Ptr(l.read("ode_norm", "x", Words, a.x)).
+		Ptr(l.read("ode_norm", "at", Words, a.at)).
+		Ptr(l.read("ode_norm", "k", Words, a.k)).
+		Ptr(l.read("ode_norm", "h", Words, a.h)).
+		Ptr(l.read("ode_norm", "table", Words, a.table)).
+		Ptr(l.read("ode_norm", "tol", Words, a.tol)).
+		I32(l.int32("ode_norm", "of", a.of)).
+		I32(l.int32("ode_norm", "rows", a.rows)).
+		I32(l.int32("ode_norm", "e", a.e)))
+}
+
+// odeAcceptArgs has the parameters of kernel ode_accept.
+type odeAcceptArgs struct {
+	point   pointer // float *
+	x       pointer // float *
+	k       pointer // float *
+	at      pointer // const float *
+	taken   pointer // const u32 *
+	denoise int
+	rows    int
+	d       int
+	e       int
+}
+
+func (l *launcher) odeAccept(grid gridDim, block blockDim, a odeAcceptArgs) {
+	l.launch("ode_accept", grid, block, cuda.NewArgs().
+		Ptr(l.write("ode_accept", "point", Words, a.point)).
+		Ptr(l.write("ode_accept", "x", Words, a.x)).
+		Ptr(l.write("ode_accept", "k", Words, a.k)).
+		Ptr(l.read("ode_accept", "at", Words, a.at)).
+		Ptr(l.read("ode_accept", "taken", Words, a.taken)).
+		I32(l.int32("ode_accept", "denoise", a.denoise)).
+		I32(l.int32("ode_accept", "rows", a.rows)).
+		I32(l.int32("ode_accept", "d", a.d)).
+		I32(l.int32("ode_accept", "e", a.e)))
+}
+
 // patchesArgs has the parameters of kernel patches.
 type patchesArgs struct {
 	y      pointer // float * or bf16 *
@@ -1890,9 +2025,11 @@ type samplerUpdateArgs struct {
 	s      pointer // const float *
 	gain   pointer // const float *
 	draws  pointer // const float *
+	blend  pointer // const float *
 	table  pointer // const float *
 	state  pointer // const u32 *
 	seed   uint64
+	images int
 	steps  int
 	repeat int
 	rows   int
@@ -1906,9 +2043,11 @@ func (l *launcher) samplerUpdate(grid gridDim, block blockDim, a samplerUpdateAr
 		Ptr(l.read("sampler_update", "s", Words, a.s)).
 		Ptr(l.read("sampler_update", "gain", Words, a.gain)).
 		Ptr(l.read("sampler_update", "draws", Words, a.draws)).
+		Ptr(l.read("sampler_update", "blend", Words, a.blend)).
 		Ptr(l.read("sampler_update", "table", Words, a.table)).
 		Ptr(l.read("sampler_update", "state", Words, a.state)).
 		U64(a.seed).
+		I32(l.int32("sampler_update", "images", a.images)).
 		I32(l.int32("sampler_update", "steps", a.steps)).
 		I32(l.int32("sampler_update", "repeat", a.repeat)).
 		I32(l.int32("sampler_update", "rows", a.rows)).
@@ -1917,29 +2056,35 @@ func (l *launcher) samplerUpdate(grid gridDim, block blockDim, a samplerUpdateAr
 
 // samplerMisfitArgs has the parameters of kernel sampler_misfit.
 type samplerMisfitArgs struct {
-	misfit pointer // float *
-	x      pointer // const float *
-	target pointer // const float *
-	noise  pointer // const float *
-	start  pointer // const u32 *
-	index  pointer // const u32 *
-	weight pointer // const float *
-	draws  pointer // const float *
-	table  pointer // const float *
-	state  pointer // const u32 *
-	seed   uint64
-	exact  int
-	steps  int
-	repeat int
-	rows   int
-	d      int
-	r      int
+	misfit       pointer // float *
+	x            pointer // const float *
+	s            pointer // const float *
+	parts        pointer // const u32 *
+	target       pointer // const float *
+	noise        pointer // const float *
+	start        pointer // const u32 *
+	index        pointer // const u32 *
+	weight       pointer // const float *
+	draws        pointer // const float *
+	table        pointer // const float *
+	state        pointer // const u32 *
+	seed         uint64
+	prior        float32
+	exact        int
+	measurements int
+	steps        int
+	repeat       int
+	rows         int
+	d            int
+	most         int
 }
 
 func (l *launcher) samplerMisfit(grid gridDim, block blockDim, a samplerMisfitArgs) {
 	l.launch("sampler_misfit", grid, block, cuda.NewArgs().
 		Ptr(l.write("sampler_misfit", "misfit", Words, a.misfit)).
 		Ptr(l.read("sampler_misfit", "x", Words, a.x)).
+		Ptr(l.read("sampler_misfit", "s", Words, a.s)).
+		Ptr(l.read("sampler_misfit", "parts", Words, a.parts)).
 		Ptr(l.read("sampler_misfit", "target", Words, a.target)).
 		Ptr(l.read("sampler_misfit", "noise", Words, a.noise)).
 		Ptr(l.read("sampler_misfit", "start", Words, a.start)).
@@ -1949,36 +2094,72 @@ func (l *launcher) samplerMisfit(grid gridDim, block blockDim, a samplerMisfitAr
 		Ptr(l.read("sampler_misfit", "table", Words, a.table)).
 		Ptr(l.read("sampler_misfit", "state", Words, a.state)).
 		U64(a.seed).
+		F32(a.prior).
 		I32(l.int32("sampler_misfit", "exact", a.exact)).
+		I32(l.int32("sampler_misfit", "measurements", a.measurements)).
 		I32(l.int32("sampler_misfit", "steps", a.steps)).
 		I32(l.int32("sampler_misfit", "repeat", a.repeat)).
 		I32(l.int32("sampler_misfit", "rows", a.rows)).
 		I32(l.int32("sampler_misfit", "d", a.d)).
-		I32(l.int32("sampler_misfit", "r", a.r)))
+		I32(l.int32("sampler_misfit", "most", a.most)))
 }
 
 // samplerFitArgs has the parameters of kernel sampler_fit.
 type samplerFitArgs struct {
-	x      pointer // float *
-	misfit pointer // const float *
-	start  pointer // const u32 *
-	index  pointer // const u32 *
-	weight pointer // const float *
-	rows   int
-	d      int
-	r      int
+	x            pointer // float *
+	misfit       pointer // const float *
+	parts        pointer // const u32 *
+	start        pointer // const u32 *
+	index        pointer // const u32 *
+	weight       pointer // const float *
+	state        pointer // const u32 *
+	alone        int
+	measurements int
+	rows         int
+	d            int
+	most         int
 }
 
 func (l *launcher) samplerFit(grid gridDim, block blockDim, a samplerFitArgs) {
 	l.launch("sampler_fit", grid, block, cuda.NewArgs().
 		Ptr(l.write("sampler_fit", "x", Words, a.x)).
 		Ptr(l.read("sampler_fit", "misfit", Words, a.misfit)).
+		Ptr(l.read("sampler_fit", "parts", Words, a.parts)).
 		Ptr(l.read("sampler_fit", "start", Words, a.start)).
 		Ptr(l.read("sampler_fit", "index", Words, a.index)).
 		Ptr(l.read("sampler_fit", "weight", Words, a.weight)).
+		Ptr(l.read("sampler_fit", "state", Words, a.state)).
+		I32(l.int32("sampler_fit", "alone", a.alone)).
+		I32(l.int32("sampler_fit", "measurements", a.measurements)).
 		I32(l.int32("sampler_fit", "rows", a.rows)).
 		I32(l.int32("sampler_fit", "d", a.d)).
-		I32(l.int32("sampler_fit", "r", a.r)))
+		I32(l.int32("sampler_fit", "most", a.most)))
+}
+
+// samplerGuideArgs has the parameters of kernel sampler_guide.
+type samplerGuideArgs struct {
+	s      pointer // float *
+	v      pointer // const float *
+	vj     pointer // const float *
+	table  pointer // const float *
+	state  pointer // const u32 *
+	steps  int
+	repeat int
+	rows   int
+	d      int
+}
+
+func (l *launcher) samplerGuide(grid gridDim, block blockDim, a samplerGuideArgs) {
+	l.launch("sampler_guide", grid, block, cuda.NewArgs().
+		Ptr(l.write("sampler_guide", "s", Words, a.s)).
+		Ptr(l.read("sampler_guide", "v", Words, a.v)).
+		Ptr(l.read("sampler_guide", "vj", Words, a.vj)).
+		Ptr(l.read("sampler_guide", "table", Words, a.table)).
+		Ptr(l.read("sampler_guide", "state", Words, a.state)).
+		I32(l.int32("sampler_guide", "steps", a.steps)).
+		I32(l.int32("sampler_guide", "repeat", a.repeat)).
+		I32(l.int32("sampler_guide", "rows", a.rows)).
+		I32(l.int32("sampler_guide", "d", a.d)))
 }
 
 // divSigmaArgs has the parameters of kernel div_sigma.

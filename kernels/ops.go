@@ -115,6 +115,11 @@ var Operations = []Operation{
 	{SamplerUpdate{}, float32Only},
 	{SamplerMisfit{}, float32Only},
 	{SamplerFit{}, float32Only},
+	{SamplerGuide{}, float32Only},
+	{ODEPoint{}, float32Only},
+	{ODESlope{}, float32Only},
+	{ODENorm{}, float32Only},
+	{ODEAccept{}, float32Only},
 	// both
 	{Fill{}, float32Only},
 	{Narrow{}, []Precision{BF16}},
@@ -153,7 +158,8 @@ var Exceptions = []Exception{
 	{Gradient, "comes before all parameters: nobody asks for its gradient", []string{"perturb", "embedding", "precondition"}},
 	{Gradient, "only the optimiser runs it", []string{"grad_norm", "adam"}},
 	{Gradient, "only sampling runs it", []string{
-		"sampler_sigma", "sampler_gain", "sampler_update", "sampler_misfit", "sampler_fit"}},
+		"sampler_sigma", "sampler_gain", "sampler_update", "sampler_misfit", "sampler_fit", "sampler_guide",
+		"ode_point", "ode_slope", "ode_norm", "ode_accept"}},
 	{Gradient, "sets or keeps numbers beside the network", []string{"record", "fill", "tick"}},
 	{CPULowering, "the CPU computes in float32 only", []string{"narrow"}},
 	{Gradient, "its gradient is dy itself: there is nothing to compute", []string{"narrow"}},

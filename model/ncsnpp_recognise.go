@@ -178,10 +178,10 @@ func (n uNet) recogniseUp(m *unetModules, c Config) []Config {
 	}
 	u.ScaleBySigma = u.Embedding == fourier
 	u.FIR = m.filtered(u.ProgressiveInput != "" || u.Progressive != "" || u.Embedding == fourier)
-	c.UNet = n.named(*u)
 	if n.published != nil && u.ResBlock != ddpmBlock {
 		return nil
 	}
+	c.UNet = n.named(*u)
 	return []Config{c}
 }
 

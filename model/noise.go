@@ -116,14 +116,7 @@ func (n *Noise) Complete(c Config) error {
 		return nil
 	}
 	if n.SigmaData == 0 {
-		switch {
-		case c.NeedsDataSD():
-			n.SigmaData = c.DataSD
-		case c.Rescaled:
-			n.SigmaData = publishedSD
-		default:
-			n.SigmaData = publishedSD / 2
-		}
+		n.SigmaData = c.DataDeviation()
 	}
 	if n.PMean == nil {
 		mean := math.Round(1e4*(publishedPMean+math.Log(n.SigmaData/publishedSD))) / 1e4

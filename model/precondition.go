@@ -66,8 +66,9 @@ func (c Config) Preconditioned() bool { return c.edm() || c.SDE.Preserving() }
 // centres says whether the network begins by bringing images from [0, 1] to [-1, 1]. An input that is scaled has unit size.
 func (c Config) centres() bool { return !c.Rescaled && !c.Preconditioned() }
 
-// sigmaData returns the deviation of the data that edm takes: that of the configuration, or by the kind of the data.
-func (c Config) sigmaData() float64 {
+// DataDeviation returns the deviation of the data in the network's units: that of the configuration, or of a network for
+// vectors, which knows it, or of images the published one.
+func (c Config) DataDeviation() float64 {
 	switch {
 	case c.SigmaData != 0:
 		return c.SigmaData
@@ -92,7 +93,7 @@ func (c *Config) CompleteWrap(density string) {
 		c.Parameterization = ""
 	}
 	if c.edm() {
-		c.SigmaData = c.sigmaData()
+		c.SigmaData = c.DataDeviation()
 	}
 	if c.Preconditioned() {
 		c.UNet.ScaleBySigma = false // the score is made of the output here
@@ -113,7 +114,7 @@ func (b *builder) precondition(c Config, weighted bool) *gorgonia.Node {
 			in = append(in, b.constant("table", c.SDE.Ladder(c.Levels)))
 		}
 	case c.edm():
-		l.SD = c.sigmaData()
+		l.SD = c.DataDeviation()
 		l.Root = c.Uses("unet") && !c.toldLevels()
 	case c.SDE.Discrete:
 		l.Level = true

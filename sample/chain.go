@@ -1,5 +1,5 @@
 // Chains: a plan on a device. One program does every step: the state and the table of steps lie in the score's arena,
-// so that nothing goes to the device between steps. (An adaptive sampler's steps go through the host: rk45.go.)
+// so that nothing goes to the device between steps. (An adaptive sampler's steps are chosen by the host: rk45.go.)
 
 package sample
 
@@ -32,11 +32,11 @@ func (s Step) Read(dst []float32) error { return s.score.Arena.Read(dst, s.score
 type Chain struct {
 	score  *model.Score
 	plan   *Plan
-	ladder model.Ladder
 	work   []float32       // what the score's Work holds before the first step
 	step   kernels.Program // set sigma, score, update, step+1
 	kick   kernels.Program // update, step+1; nil where every step evaluates the score
 	finish kernels.Program // put back what is known; nil where nothing is
+	ode    *deviceSolver   // of an adaptive plan, which has none of these
 }
 
 // NewChain compiles a plan. The ladder is the one that the network was trained on. The score's Work must have
@@ -55,10 +55,10 @@ type noise struct {
 }
 
 func newChain(s *model.Score, p *Plan, ladder model.Ladder, z noise) (*Chain, error) {
-	c := &Chain{score: s, plan: p, ladder: ladder}
+	c := &Chain{score: s, plan: p}
 	if p.Adaptive() {
 		var err error
-		c.step, err = s.Backend.Compile(s.Arena, s.Ops)
+		c.ode, err = newDeviceSolver(s, ladder, p.Settings.Tolerance, noTrace)
 		return c, err
 	}
 	l := p.layout(s.N, s.D)
@@ -66,7 +66,7 @@ func newChain(s *model.Score, p *Plan, ladder model.Ladder, z noise) (*Chain, er
 		panic(fmt.Sprintf("sample: the score has %d words of work memory, the plan needs %d", s.Work.N, need))
 	}
 	table := p.table(ladder, s.ByLevel)
-	for _, b := range []*kernels.Buf{&l.state, &l.table, &l.y, &l.gain} {
+	for _, b := range []*kernels.Buf{&l.state, &l.table, &l.y, &l.gain, &l.blend} {
 		if b.N > 0 {
 			*b = s.Work.Slice(b.Off, b.N)
 		}
@@ -81,23 +81,30 @@ func newChain(s *model.Score, p *Plan, ladder model.Ladder, z noise) (*Chain, er
 			return nil, err
 		}
 	}
+	if p.blend != nil {
+		if err := s.Arena.Write(l.blend, p.blend); err != nil {
+			return nil, err
+		}
+	}
 	step := kernels.SamplerStep{Table: l.table, State: l.state, Repeat: p.repeat}
 	update := []kernels.Op{
-		kernels.SamplerUpdate{SamplerStep: step, X: s.X, S: s.S, Y: l.y, Gain: l.gain, Draws: draws, D: s.D, Seed: z.seed},
+		kernels.SamplerUpdate{SamplerStep: step, X: s.X, S: s.S, Y: l.y, Gain: l.gain, Draws: draws, Blend: l.blend,
+			D: s.D, Seed: z.seed},
 		kernels.Tick{State: l.state},
 	}
 	ops := []kernels.Op{kernels.SamplerSigma{SamplerStep: step, Sigma: s.Sigma, Level: s.Level}}
 	if p.known != nil {
-		fit, finish, err := p.fit(s, l, step, z)
+		score, finish, err := p.knownScore(s, l, step, z)
 		if err != nil {
 			return nil, err
 		}
 		if c.finish, err = s.Backend.Compile(s.Arena, finish); err != nil {
 			return nil, err
 		}
-		ops = append(ops, fit...)
+		ops = append(ops, score...)
+	} else {
+		ops = append(ops, s.Ops...)
 	}
-	ops = append(ops, s.Ops...)
 	switch {
 	case z.gain != nil:
 		ops = append(ops, z.gain(l, draws))
@@ -114,24 +121,36 @@ func newChain(s *model.Score, p *Plan, ladder model.Ladder, z noise) (*Chain, er
 	return c, err
 }
 
-// fit brings what is known to the device, and returns the operations that make x hold it: at the noise level of a step,
-// and without noise.
-func (p *Plan) fit(s *model.Score, l layout, step kernels.SamplerStep, z noise) (noisy, exact []kernels.Op, err error) {
+// knownScore brings what is known to the device. It returns the operations of a score that agrees with it at a step's
+// noise level, and those that make x hold it at the end, without noise.
+func (p *Plan) knownScore(s *model.Score, l layout, step kernels.SamplerStep, z noise) (score, finish []kernels.Op, err error) {
 	known := l.known.moved(s.Work)
 	if err := p.known.write(s.Arena, known); err != nil {
 		return nil, nil, err
 	}
 	misfit := kernels.SamplerMisfit{SamplerStep: step, Directions: known.Directions, X: s.X, Misfit: known.misfit, Seed: z.seed}
-	fit := kernels.SamplerFit{Directions: known.Directions, X: s.X, Misfit: known.misfit}
+	fit := kernels.SamplerFit{Directions: known.Directions, State: l.state, X: s.X, Misfit: known.misfit}
 	last := misfit
 	last.Exact = true
+	finish = []kernels.Op{last, fit}
+	if p.guided {
+		if s.V.N == 0 {
+			panic("sample: a guided plan needs a score with its Jacobian: see Plan.Objective")
+		}
+		ops, product := s.Parts()
+		misfit.S, misfit.Prior = s.S, float32(p.Settings.SigmaData)
+		fit.X, fit.Alone = s.V, true
+		score = append(append(score, ops...), misfit, fit)
+		score = append(append(score, product...), kernels.SamplerGuide{SamplerStep: step, S: s.S, V: s.V, VJ: s.VJ, D: s.D})
+		return score, finish, nil
+	}
 	if z.known != nil {
 		misfit.Draws = s.Work.Slice(l.words+len(z.given), len(z.known))
 		if err := s.Arena.Write(misfit.Draws, z.known); err != nil {
 			return nil, nil, err
 		}
 	}
-	return []kernels.Op{misfit, fit}, []kernels.Op{last, fit}, nil
+	return append([]kernels.Op{misfit, fit}, s.Ops...), finish, nil
 }
 
 // Run takes x through all steps. It starts from what is in the score's X, whose rows are the images firstImage,

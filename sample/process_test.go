@@ -208,7 +208,7 @@ func (f *traces) odeInTime(t *testing.T, name string) {
 	points, ends := f.steps(name+".y"), f.tensors[name+".t"]
 	for i, to := range ends[1:] {
 		at := append([]float64(nil), points(i)...)
-		_, nfe, err := rungeKutta(drift, at, len(at), math.Exp(ends[i]), math.Exp(to), 1, ends[i]-to, nil)
+		nfe, err := rungeKutta(newTwinSolver(drift, at, len(at), 1), 1, math.Exp(ends[i]), math.Exp(to), ends[i]-to, nil)
 		if err != nil || nfe != 7 {
 			t.Errorf("step %d took %d evaluations: %v", i+1, nfe, err)
 		}
@@ -217,7 +217,7 @@ func (f *traces) odeInTime(t *testing.T, name string) {
 		}
 	}
 	first := ends[0] - ends[1]
-	_, nfe, err := rungeKutta(drift, x, len(x), math.E, math.Exp(eps), f.number(t, name+".rtol"), first, nil)
+	nfe, err := rungeKutta(newTwinSolver(drift, x, len(x), f.number(t, name+".rtol")), 1, math.E, math.Exp(eps), first, nil)
 	if want := int(f.number(t, name+".nfe")); err != nil || math.Abs(float64(nfe+1-want)) > 12 {
 		t.Errorf("%d evaluations, expected %d but for two steps: %v", nfe+1, want, err)
 	}
@@ -232,7 +232,7 @@ func (f *traces) odeInTime(t *testing.T, name string) {
 		}
 		return nil
 	}
-	_, nfe, err = rungeKutta(flow(score), y, len(y), p.Sigma(1), p.Sigma(eps), f.number(t, name+".rtol"), 0, nil)
+	nfe, err = rungeKutta(newTwinSolver(flow(score), y, len(y), f.number(t, name+".rtol")), 1, p.Sigma(1), p.Sigma(eps), 0, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -266,7 +266,7 @@ func (f *traces) likelihoodInTime(t *testing.T, name string) {
 	for i := range y {
 		y[i] /= p.Mean(eps)
 	}
-	got, nfe, err := logLikelihood(score, y, d, p.Sigma(eps), p.Sigma(1), p.Prior(), f.number(t, name+".rtol"))
+	got, nfe, err := twinLikelihood(score, y, d, p.Sigma(eps), p.Sigma(1), p.Prior(), f.number(t, name+".rtol"))
 	if err != nil {
 		t.Fatal(err)
 	}

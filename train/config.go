@@ -72,8 +72,14 @@ type Config struct {
 	PreviewN        int    `yaml:"preview_n" resume:"change"`        // samples in a preview; 0: no previews
 	CheckpointEvery uint64 `yaml:"checkpoint_every" resume:"change"` // steps between checkpoints; 0: only at the end
 	KeepCheckpoints int    `yaml:"keep_checkpoints" resume:"change"` // newest checkpoints kept; 0: all
-	Workers         int    `yaml:"workers" resume:"change"`          // worker goroutines of the CPU; 0: one a core
-	Cache           string `yaml:"cache,omitempty" resume:"change"`  // folder for decoded images; "": the user's; "none"
+
+	// EvalMetric is a measure of samples that is taken at each checkpoint, one of [EvalMetrics]; "": none. EvalSamples is
+	// how many samples it is taken of; 0: defaultEvalSamples.
+	EvalMetric  string `yaml:"eval_metric,omitempty" resume:"change"`
+	EvalSamples int    `yaml:"eval_samples,omitempty" resume:"change"`
+
+	Workers int    `yaml:"workers" resume:"change"`         // worker goroutines of the CPU; 0: one a core
+	Cache   string `yaml:"cache,omitempty" resume:"change"` // folder for decoded images; "": the user's; "none"
 }
 
 // SplitByContent is the rule of [dataset.Set.Split].
@@ -111,6 +117,14 @@ type Adam struct {
 
 	Clip   float64 `yaml:"clip,omitempty" name:"grad-clip"`   // largest norm of the gradients; 0: any
 	Warmup uint64  `yaml:"warmup,omitempty" name:"lr-warmup"` // steps until the rate is LR; 0: from the first
+}
+
+// Rate returns the learning rate with which a run comes to a step: that of the update before it.
+func (a *Adam) Rate(step uint64) float64 {
+	if a.Warmup == 0 {
+		return a.LR
+	}
+	return a.LR * min((float64(step)-1)/float64(a.Warmup), 1)
 }
 
 // EMA is the exponential moving average of the weights: ema <- r ema + (1-r) w, with r = Rate or, with Warmup,

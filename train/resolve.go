@@ -126,6 +126,9 @@ func (c *Config) TakeSize(d *kernels.Data) error {
 	}
 	c.Network.Height, c.Network.Width, c.Network.Channels = d.H, d.W, d.C
 	c.settleNetwork()
+	if err := c.checkQuality(d); err != nil {
+		return err
+	}
 	if vectors {
 		return nil // whose deviation is still to be found
 	}

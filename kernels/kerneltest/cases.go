@@ -4,6 +4,7 @@ package kerneltest
 
 import (
 	"fmt"
+	"math"
 	"reflect"
 	"slices"
 	"strings"
@@ -30,7 +31,7 @@ func Cases(precisions ...kernels.Precision) []Case {
 		(*list).perturb, (*list).loss, (*list).lossGrad, (*list).record, (*list).gradNorm, (*list).adam,
 		(*list).tick,
 		(*list).samplerSigma, (*list).samplerGain, (*list).samplerUpdate,
-		(*list).samplerMisfit, (*list).samplerFit,
+		(*list).samplerMisfit, (*list).samplerFit, (*list).samplerGuide, (*list).ode,
 	} {
 		f(&l)
 	}
@@ -932,9 +933,9 @@ func (l *list) samplerGain() {
 
 func (l *list) samplerUpdate() {
 	for _, c := range []struct {
-		name         string
-		step         samplerStep
-		y, gain, own bool // own: the noise is given
+		name                string
+		step                samplerStep
+		y, gain, own, blend bool // own: the noise is given; blend: it is that of two images
 	}{
 		{name: "langevin", step: samplerStep{x: [4]float32{1, 0.3, 0, 0.7}}},
 		{name: "denoise", step: samplerStep{x: [4]float32{1, 0.3}}},
@@ -946,6 +947,9 @@ func (l *list) samplerUpdate() {
 		{name: "gain of both", step: samplerStep{gain: 1, x: [4]float32{1, 0.3, 0.1, 0.7}, y: [4]float32{0.5, 0.2, 0.3, 0.4}},
 			y: true, gain: true},
 		{name: "given noise", step: samplerStep{draw: 1, x: [4]float32{1, 0.3, 0, 0.7}}, own: true},
+		{name: "blended noise", step: samplerStep{draw: 1, x: [4]float32{1, 0.3, 0, 0.7}}, blend: true},
+		{name: "blended noise, all", step: samplerStep{draw: 2, x: [4]float32{1.2, 0.3, -0.4, 0.5}, y: [4]float32{1, 0.2, 0.6, 0.8}},
+			y: true, blend: true},
 		{name: "given noise, all", step: samplerStep{draw: 2, x: [4]float32{1.2, 0.3, -0.4, 0.5}, y: [4]float32{1, 0.2, 0.6, 0.8}},
 			y: true, own: true},
 	} {
@@ -962,60 +966,173 @@ func (l *list) samplerUpdate() {
 			if c.own {
 				op.Draws = b.normals(4 * m.words())
 			}
+			if c.blend { // images 5 to 8: A alone, both, B alone, which all that follow have, too
+				op.Blend = b.add(make([]float32, 8*kernels.BlendWords))
+				for i, f := range [][2]float32{{1, 0}, {0.8, 0.6}, {0, 1}} {
+					at := (5 + i) * kernels.BlendWords
+					kernels.SetWord(b.mem, op.Blend, at+kernels.BlendA, 3)
+					kernels.SetWord(b.mem, op.Blend, at+kernels.BlendB, 77)
+					copy(op.Blend.Of(b.mem)[at+kernels.BlendFA:], f[:])
+				}
+			}
 			l.exact(fmt.Sprintf("sampler_update/%s %v", c.name, m), &b, op)
 		}
 	}
 }
 
-// directions appends r sparse directions of d values, the first ones of a single value, with tau of 0 and above it.
-func (b *builder) directions(r, d int) kernels.Directions {
-	byDirection, byValue := make([][]uint32, r), make([][]uint32, d)
-	for j := range r {
-		for e := range j/2 + 1 {
-			i := (5*j + 3*e) % d
-			byDirection[j], byValue[i] = append(byDirection[j], uint32(i)), append(byValue[i], uint32(j))
+// directions appends measurements along sets of sparse directions of d values, the first ones of a single value, with tau
+// of 0 and above it: along sets of r directions and fewer, the last set twice.
+func (b *builder) directions(r, d, sets int) kernels.Directions {
+	v := kernels.Directions{D: d, Most: r}
+	var parts, starts, indices, valueStarts, valueIndices []uint32
+	starts, valueStarts = append(starts, 0), append(valueStarts, 0)
+	var noise []float32
+	targets := 0
+	for set := range sets {
+		r := max(1, r-2*set)
+		part := []uint32{uint32(len(starts) - 1), uint32(r), uint32(set * d), uint32(targets)}
+		parts, targets = append(parts, part...), targets+r
+		if sets > 1 && set == sets-1 {
+			part[kernels.PartTarget] = uint32(targets)
+			parts, targets = append(parts, part...), targets+r
+		}
+		byValue := make([][]uint32, d)
+		for j := range r {
+			for e := range j/2 + 1 {
+				i := (5*j + 3*e + set) % d
+				indices, byValue[i] = append(indices, uint32(i)), append(byValue[i], uint32(j))
+			}
+			starts = append(starts, uint32(len(indices)))
+			noise = append(noise, float32(j%4)*0.4) // the table has the sigma 1
+		}
+		for _, of := range byValue {
+			valueIndices = append(valueIndices, of...)
+			valueStarts = append(valueStarts, uint32(len(valueIndices)))
 		}
 	}
-	sparse := func(rows [][]uint32) kernels.Sparse {
-		start, index := []uint32{0}, []uint32(nil)
-		for _, row := range rows {
-			index = append(index, row...)
-			start = append(start, uint32(len(index)))
-		}
-		return kernels.Sparse{Start: b.bits(start...), Index: b.bits(index...), Weight: b.normals(len(index))}
-	}
-	noise := make([]float32, r)
-	for j := range noise {
-		noise[j] = float32(j%4) * 0.4 // the table has the sigma 1
-	}
-	return kernels.Directions{Target: b.normals(r), Noise: b.add(noise), ByDirection: sparse(byDirection), ByValue: sparse(byValue), D: d}
+	v.Parts, v.Target, v.Noise = b.bits(parts...), b.normals(targets), b.add(noise)
+	v.ByDirection = kernels.Sparse{Start: b.bits(starts...), Index: b.bits(indices...), Weight: b.normals(len(indices))}
+	v.ByValue = kernels.Sparse{Start: b.bits(valueStarts...), Index: b.bits(valueIndices...), Weight: b.normals(len(valueIndices))}
+	return v
 }
 
-// measured are batches, and how many of their directions are measured.
+// measured are batches, how many directions of them are measured, and in how many sets.
 var measured = []struct {
 	matrix
-	r int
-}{{matrix{1, 1}, 1}, {matrix{3, 5}, 2}, {matrix{5, 12}, 9}, {matrix{130, 37}, 6}, {matrix{3, 300}, 70}}
+	r, sets int
+}{{matrix{1, 1}, 1, 1}, {matrix{3, 5}, 2, 1}, {matrix{5, 12}, 9, 1}, {matrix{5, 12}, 9, 3}, {matrix{130, 37}, 6, 1},
+	{matrix{3, 300}, 70, 2}}
 
 func (l *list) samplerMisfit() {
-	for _, kind := range []string{"noise", "given noise", "exact"} {
+	for _, kind := range []string{"noise", "given noise", "exact", "guided"} {
 		for _, m := range measured {
 			var b builder
 			op := kernels.SamplerMisfit{SamplerStep: kernels.SamplerStep{Table: b.samplerTable(samplerStep{}, samplerStep{}, samplerStep{x: [4]float32{1, 0.3}}),
-				State: b.bits(2, 0, 5, 0), Repeat: 1}, Directions: b.directions(m.r, m.d), X: b.normals(m.words()), Misfit: b.out(2 * m.rows * m.r), Seed: 3, Exact: kind == "exact"}
-			if kind == "given noise" {
+				State: b.bits(2, 0, 5, 0), Repeat: 1}, Directions: b.directions(m.r, m.d, m.sets), X: b.normals(m.words()), Misfit: b.out(2 * m.rows * m.r), Seed: 3, Exact: kind == "exact"}
+			switch kind {
+			case "given noise":
 				op.Draws = b.normals(3 * m.rows * m.r)
+			case "guided":
+				op.S, op.Prior = b.normals(m.words()), 0.3
 			}
-			l.exact(fmt.Sprintf("sampler_misfit/%s %v, %d directions", kind, m.matrix, m.r), &b, op)
+			l.exact(fmt.Sprintf("sampler_misfit/%s %v, %d directions, %d sets", kind, m.matrix, m.r, m.sets), &b, op)
 		}
 	}
 }
 
 func (l *list) samplerFit() {
 	for _, m := range measured {
+		for _, alone := range []bool{false, true} {
+			var b builder
+			l.exact(fmt.Sprintf("sampler_fit/%v, %d directions, %d sets, alone %t", m.matrix, m.r, m.sets, alone), &b, kernels.SamplerFit{
+				Directions: b.directions(m.r, m.d, m.sets), State: b.bits(2, 0, 5, 0),
+				X: b.normals(m.words()), Misfit: b.normals(2 * m.rows * m.r), Alone: alone})
+		}
+	}
+}
+
+func (l *list) samplerGuide() {
+	for _, m := range matrices {
 		var b builder
-		l.exact(fmt.Sprintf("sampler_fit/%v, %d directions", m.matrix, m.r), &b, kernels.SamplerFit{
-			Directions: b.directions(m.r, m.d), X: b.normals(m.words()), Misfit: b.normals(2 * m.rows * m.r)})
+		l.exact(fmt.Sprintf("sampler_guide/%v", m), &b, kernels.SamplerGuide{
+			SamplerStep: kernels.SamplerStep{Table: b.samplerTable(samplerStep{}, samplerStep{}), State: b.bits(1, 0, 5, 0), Repeat: 1},
+			S:           b.normals(m.words()), V: b.normals(m.words()), VJ: b.normals(m.words()), D: m.d})
+	}
+}
+
+// float64s appends numbers of two words each.
+func (b *builder) float64s(values []float64) kernels.Buf {
+	words := make([]float32, kernels.Float64Words*len(values))
+	for i, v := range values {
+		kernels.SetFloat64(words, kernels.Buf{N: len(words)}, i, v)
+	}
+	return b.add(words)
+}
+
+// doubles appends n normal numbers with the digits of a float64.
+func (b *builder) doubles(n int) kernels.Buf {
+	z := make([]float32, 2*n)
+	kernels.Stream{Seed: uint64(len(b.mem)), Purpose: kernels.PurposeData}.Normals(z)
+	values := make([]float64, n)
+	for i := range values {
+		values[i] = float64(z[2*i]) + 1e-8*float64(z[2*i+1])
+	}
+	return b.float64s(values)
+}
+
+// ode is the operations of the adaptive solver, with the trace and without it.
+func (l *list) ode() {
+	const stages = 9
+	for _, m := range append(matrices, matrix{3, 300}) {
+		for _, trace := range []string{"none", "probe", "units"} {
+			var b builder
+			table := make([]float64, stages*kernels.ODEWidth)
+			for i := range table {
+				table[i] = math.Sin(float64(1 + i))
+			}
+			for stage := range stages {
+				table[stage*kernels.ODEWidth+kernels.ODEOther] = float64(min(stage, kernels.ODESlots-1))
+			}
+			e := m.d
+			if trace != "none" {
+				e++
+			}
+			o := kernels.ODE{Table: b.float64s(table), State: b.bits(4, 0, 0, 0), Repeat: 1, X: b.doubles(m.rows * e), At: b.doubles(m.rows * e),
+				K: b.doubles(m.rows * kernels.ODESlots * e), H: b.doubles(m.rows), D: m.d, E: e}
+			sigmas, point := b.doubles(stages*m.rows), b.out(m.words())
+			levels := make([]uint32, stages*m.rows)
+			taken := make([]uint32, m.rows)
+			for i := range levels {
+				levels[i] = uint32(i)
+			}
+			for n := range taken {
+				taken[n] = uint32(n % 2)
+			}
+			at := kernels.ODEPoint{ODE: o, Point: point, Sigma: b.out(m.rows), Level: b.out(m.rows), Sigmas: sigmas, Levels: b.bits(levels...)}
+			slope := kernels.ODESlope{ODE: o, S: b.normals(m.words()), Sigmas: sigmas, Scale: b.doubles(stages * m.rows)}
+			if trace != "none" {
+				slope.V, slope.VJ, slope.Trace = b.normals(m.words()), b.normals(m.words()), b.doubles(m.rows)
+			}
+			last := slope
+			if trace == "units" { // products 4 m.d and on are of stage 4
+				at.V, at.Repeat, slope.Repeat, slope.Units = slope.V, m.d, m.d, true
+				at.State, last = b.bits(uint32(4*m.d+m.d/2), 0, 0, 0), slope
+				slope.State, last.State = at.State, b.bits(uint32(5*m.d-1), 0, 0, 0)
+				last.Repeat, last.Units = m.d, true
+			}
+			name := fmt.Sprintf("%v, trace %s", m, trace)
+			l.exact("ode_point/"+name, &b, at)
+			l.exact("ode_slope/"+name, &b, slope)
+			l.exact("ode_slope/"+name+", last", &b, last)
+			for _, of := range []int{-1, 0, 8} {
+				l.exact(fmt.Sprintf("ode_norm/%s of %d", name, of), &b, kernels.ODENorm{ODE: o, Of: of, Tol: b.float64s([]float64{1e-3}),
+					Err: b.out(kernels.Float64Words * m.rows)})
+			}
+			for _, denoise := range []bool{false, true} {
+				l.exact(fmt.Sprintf("ode_accept/%s, denoise %t", name, denoise), &b, kernels.ODEAccept{ODE: o, Taken: b.bits(taken...),
+					Point: point, Denoise: denoise})
+			}
+		}
 	}
 }
 

@@ -209,7 +209,8 @@ func likelihood(ctx context.Context, o *options, s cli.Streams) error {
 	if batch == 0 {
 		batch = preview.BatchFor(net)
 	}
-	score, err := model.NewScoreFor(b, net, model.Jacobian, kernels.Float32, min(batch, rows*o.set.Probes), 0)
+	batch = min(batch, rows*o.set.Probes)
+	score, err := model.NewScoreFor(b, net, model.Jacobian, kernels.Float32, batch, o.set.WorkWords(batch, net.D()))
 	if err != nil {
 		return err
 	}

@@ -38,7 +38,7 @@ func BatchFor(cfg model.Config) int {
 // gives it weights.
 func NewSampler(b kernels.Backend, cfg model.Config, precision kernels.Precision, sigmas model.Ladder,
 	plan *sample.Plan, seed uint64, batch int) (*Sampler, error) {
-	score, err := model.NewScore(b, cfg, precision, batch, plan.WorkWords(batch, cfg.D()))
+	score, err := model.NewScoreFor(b, cfg, plan.Objective(), precision, batch, plan.WorkWords(batch, cfg.D()))
 	if err != nil {
 		return nil, err
 	}
@@ -99,7 +99,7 @@ func (s *Sampler) Draw(ctx context.Context, n int, each func(Batch) error) ([]fl
 	for first := 0; first < n; first += s.score.N {
 		rows := min(s.score.N, n-first)
 		image := uint32(first)
-		err := sample.Start(s.score, s.Sigmas, s.Seed, image, kind)
+		err := s.Plan.Begin(s.score, s.Sigmas, s.Seed, image, kind)
 		if s.Guide != nil {
 			err = sample.StartAt(s.score, s.Guide, s.Plan.Sigmas[0], s.Seed, image)
 		}

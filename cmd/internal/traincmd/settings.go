@@ -431,6 +431,22 @@ var groups = []settingGroup{
 				Field: func(c *train.Config) any { return &c.CheckpointEvery },
 			},
 			{
+				Name: "eval-metric", Arg: "NAME",
+				Help: "measure of samples at each checkpoint, as eval takes it, against images that are trained on: " +
+					strings.Join(train.EvalMetrics(), ", ") + ", or none",
+				Known: append(train.EvalMetrics(), none),
+				Field: func(c *train.Config) any { return metric{&c.EvalMetric} },
+			},
+			{
+				Name: "eval-samples", Arg: "N", Unit: "samples",
+				Help:    "how many samples it is taken of",
+				Default: "500",
+				Field:   func(c *train.Config) any { return &c.EvalSamples },
+				Unused: func(c *train.Config) string {
+					return when(c.EvalMetric == "", "is how many samples a measure is taken of, and none is: give -eval-metric "+train.KIDDigits+" too")
+				},
+			},
+			{
 				Name: "keep-checkpoints", Arg: "N", Unit: "checkpoints",
 				Help:  "newest checkpoints to keep; 0: all",
 				Field: func(c *train.Config) any { return &c.KeepCheckpoints },
@@ -616,6 +632,29 @@ func (w word) Set(text string) error {
 	}
 	if text == auto {
 		*w.to = ""
+	}
+	return nil
+}
+
+// none stands for no measure of quality.
+const none = "none"
+
+// metric is a measure of quality or none, which is the empty string in the configuration.
+type metric struct{ to *string }
+
+func (m metric) String() string {
+	if m.to == nil || *m.to == "" {
+		return none
+	}
+	return *m.to
+}
+
+func (m metric) Set(text string) error {
+	if err := (cli.Choice{To: m.to, Words: append(train.EvalMetrics(), none)}).Set(text); err != nil {
+		return err
+	}
+	if text == none {
+		*m.to = ""
 	}
 	return nil
 }
