@@ -1,9 +1,13 @@
 package sample
 
 import (
+	"errors"
 	"math"
+	"strings"
 	"testing"
 
+	"sigmaz/internal/setting"
+	"sigmaz/kernels"
 	"sigmaz/model"
 )
 
@@ -277,6 +281,109 @@ func (f *traces) likelihoodInTime(t *testing.T, name string) {
 		bits := BitsPerDim(v-float64(d)*math.Log(p.Mean(eps)), d, 2)
 		if want := f.tensors[name+".bpd"][n]; !(math.Abs(bits-want) <= 1e-3) {
 			t.Errorf("image %d: %.6f bits a value, expected %.6f", n, bits, want)
+		}
+	}
+}
+
+// What samplers make of a Gaussian with the exact score in the processes that preserve the variance: its deviation, by every
+// sampler at its usual settings, and by predictors through time.
+func TestSamplersOfProcesses(t *testing.T) {
+	const rows, sd = 1500, 0.6
+	m := &mixture{weights: []float64{1}, means: [][]float64{{0.4}}, cov: [][][]float64{{{sd * sd}}}}
+	normals := func(n uint64) []float64 {
+		z := make([]float32, rows)
+		kernels.Stream{Seed: 5, Purpose: kernels.PurposeNoise, N: n}.Normals(z)
+		return model.Ladder(z).Float64s()
+	}
+	for _, sde := range []model.SDE{{Kind: model.VP}, {Kind: model.SubVP}, {Kind: model.VP, Discrete: true}} {
+		cfg := model.Config{Net: "mlp", Height: 1, Width: 1, Channels: 1, SDE: sde.Completed()}
+		begin, end := cfg.SDE.SamplingEnds()
+		ladder, err := model.Geometric(begin, end, 200)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if sde.Discrete {
+			ladder = cfg.SDE.Ladder(200)
+		}
+		// The deviation of so many samples is off by 2 % itself.
+		for _, c := range []struct {
+			sampler, predictor string
+			correctors, nfe    int
+			tol                float64 // of the deviation
+		}{
+			{"dpm++-2m-sde", "", 0, 0, 0.06}, {"dpm++-2m", "", 0, 0, 0.06}, {"heun", "", 0, 99, 0.06}, {"euler", "", 0, 200, 0.06},
+			{"consistent", "", 0, 0, 0.06}, {"pc", "", 0, 200, 0.06}, {"pc", ReversePredictor, 0, 200, 0.06},
+			{"pc", AncestralPredictor, 0, 200, 0.06}, {"pc", AncestralPredictor, 1, 400, 0.06},
+		} {
+			o := DefaultsFor(c.sampler, cfg)
+			if o.SNR = 0.01; c.predictor != "" {
+				o.Predictor, o.CorrectorSteps = c.predictor, c.correctors
+			}
+			if o.NFE = c.nfe; sde.Discrete && c.sampler == "pc" {
+				o.NFE = 0
+			}
+			p, err := NewPlan(o, ladder)
+			if refused := sde.Kind == model.SubVP && c.predictor == AncestralPredictor; (err != nil) != refused {
+				t.Errorf("%+v %s: error %v", sde, c.sampler, err)
+			}
+			if err != nil {
+				continue
+			}
+			p.norms = batchNorm // one value a row has no norm to go by
+			x := normals(1 << 40)
+			for i := range x {
+				x[i] *= p.Sigmas[0]
+			}
+			p.run(m.score, x, 1, func(k int) []float64 { return normals(uint64(k)) }, nil)
+			mean, square := 0.0, 0.0
+			for _, v := range x {
+				mean += v / rows
+			}
+			for _, v := range x {
+				square += (v - mean) * (v - mean) / rows
+			}
+			if d := math.Sqrt(square)/sd - 1; !(math.Abs(d) <= c.tol) || !(math.Abs(mean-0.4) <= 0.05) {
+				t.Errorf("%+v %s %s: mean %.3f, expected 0.4; deviation off by %.3f, allowed %.3f", sde, c.sampler, c.predictor, mean, d, c.tol)
+			}
+		}
+	}
+}
+
+// What does not fit a process is refused in one sentence.
+func TestPlanInTimeRefuses(t *testing.T) {
+	plan := func(sde model.SDE, change func(o *Settings), ladder model.Ladder) error {
+		o := DefaultsFor("pc", model.Config{Net: "mlp", SDE: sde.Completed()})
+		change(&o)
+		_, err := NewPlan(o, ladder)
+		return err
+	}
+	begin, end := model.SDE{Kind: model.VP}.Completed().SamplingEnds()
+	whole := model.Ladder{float32(begin), float32(end)}
+	begin, _ = model.SDE{Kind: model.SubVP}.Completed().SamplingEnds()
+	ofSub := model.Ladder{float32(begin), float32(end)}
+	vp, sub := model.SDE{Kind: model.VP}, model.SDE{Kind: model.SubVP}
+	table := model.SDE{Kind: model.VP, Discrete: true}
+	steps := table.Completed().Ladder(50)
+	for _, c := range []struct {
+		sde    model.SDE
+		ladder model.Ladder
+		change func(o *Settings)
+		want   string
+	}{
+		{vp, whole, func(*Settings) {}, ""},
+		{vp, whole, func(o *Settings) { o.Schedule = KarrasSchedule }, "schedule is karras"},
+		{vp, whole, func(o *Settings) { o.NFE = 20 }, "nfe is 20"},
+		{vp, model.Ladder{1, float32(end)}, func(*Settings) {}, "sampler is pc"},
+		{sub, ofSub, func(o *Settings) { o.Predictor = AncestralPredictor }, "predictor is ancestral"},
+		{sub, ofSub, func(o *Settings) { o.CorrectorSteps = 1 }, "corrector-steps is 1"},
+		{table, steps, func(*Settings) {}, ""},
+		{table, steps, func(o *Settings) { o.NFE = 30 }, "nfe is 30"},
+		{table, steps[3:], func(*Settings) {}, "sampler is pc"},
+	} {
+		err := plan(c.sde, c.change, c.ladder)
+		var bad *setting.Error
+		if (err == nil) != (c.want == "") || err != nil && (!errors.As(err, &bad) || !strings.Contains(err.Error(), c.want)) {
+			t.Errorf("%+v: error %v, expected %q", c.sde, err, c.want)
 		}
 	}
 }

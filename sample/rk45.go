@@ -132,7 +132,7 @@ func rungeKutta(s solver, rows int, begin, end, size float64, each func(nfe int,
 		for n := range u {
 			first[n] = 1e-6
 			if d0[n] >= 1e-5 && d1[n] >= 1e-5 {
-				first[n] = 0.01 * d0[n] / d1[n]
+				first[n] = min(0.01*d0[n]/d1[n], math.Abs(to-u[n])) // where slopes are small, the rule looks beyond the end
 			}
 			signed[n] = way * first[n]
 			sigmas[rkGuess][n] = math.Exp(u[n] + signed[n])

@@ -185,6 +185,7 @@ func TestStopAndResume(t *testing.T) {
 		{name: "mlp ddpm", net: "mlp", noise: model.LadderNoise, sde: model.SDE{Kind: model.VP}},
 		{name: "mlp subvp", net: "mlp", sde: model.SDE{Kind: model.SubVP}},
 		{name: "ncsnpp", net: "ncsnpp", noise: model.LogUniform},
+		{name: "ncsnpp vp", net: "ncsnpp", sde: model.SDE{Kind: model.VP}},
 	} {
 		t.Run(r.name, func(t *testing.T) {
 			c, d := tiny(r.net)

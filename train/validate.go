@@ -115,7 +115,10 @@ func (l *Loss) validate(batch int) error {
 
 // validateNoise judges how sigma is drawn against the settings that are about the levels of the ladder.
 func (c *Config) validateNoise() error {
-	n := &c.Noise
+	n := c.Noise
+	if c.Network.SDE.Preserving() && n.Density == "" {
+		n.Density = model.UniformTime // see settleProcess
+	}
 	if err := cmp.Or(n.Check(), n.CheckFor(c.Network)); err != nil || !n.Continuous() {
 		return err
 	}

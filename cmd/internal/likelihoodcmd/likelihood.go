@@ -90,7 +90,7 @@ func newOptions() *options {
 			{Line: "likelihood runs/moons-1 toy:moons -split train -n 0 -probe rademacher -probes 1",
 				What: "all rows that it was trained on, with one product an evaluation"},
 		},
-		Notes: []string{"Networks that do not see sigma (ncsnv2) or know it only as a level (ncsn) have no likelihood.",
+		Notes: []string{"Networks that do not see sigma (ncsnv2 without -parameterization edm or -sde vp) or know it only as a level (ncsn) have no likelihood.",
 			"Exit codes: 0 done; 1 failed or interrupted; 2 wrong usage; 130 quit by a second Ctrl-C."},
 		Stopping: cli.Stops,
 		Check:    o.checkFlags,
@@ -141,14 +141,17 @@ func (o *options) settle(d int) error {
 
 // Report is what -json writes.
 type Report struct {
-	Run       string    `json:"run"`
-	Step      uint64    `json:"step"`
-	Weights   string    `json:"weights"`
-	Data      string    `json:"data"`
-	Split     string    `json:"split"`
-	Rows      int       `json:"rows"`
-	Values    int       `json:"values"`
-	Nats      float64   `json:"nats"`
+	Run     string  `json:"run"`
+	Step    uint64  `json:"step"`
+	Weights string  `json:"weights"`
+	Data    string  `json:"data"`
+	Split   string  `json:"split"`
+	Rows    int     `json:"rows"`
+	Values  int     `json:"values"`
+	Nats    float64 `json:"nats"`
+
+	BitsPerDim *float64 `json:"bits_per_dim,omitempty"` // of images of 8 bits
+
 	OfRows    *float64  `json:"standard_error_rows,omitempty"`
 	OfProbes  *float64  `json:"standard_error_probes,omitempty"`
 	Probe     string    `json:"probe"`
@@ -196,10 +199,7 @@ func likelihood(ctx context.Context, o *options, s cli.Streams) error {
 	if o.n > 0 {
 		rows = min(rows, o.n)
 	}
-	x := make([]float32, 0, rows*net.D())
-	for i := range rows {
-		x = append(x, set.Floats(i)...)
-	}
+	x, span := points(set, net, rows, o.set.Seed)
 	b, err := kernels.Open(o.device.GPU, o.device.N, o.workers)
 	if err != nil {
 		return err
@@ -217,8 +217,8 @@ func likelihood(ctx context.Context, o *options, s cli.Streams) error {
 	if err := score.LoadFrom(f, f.Prefix()); err != nil {
 		return fmt.Errorf("%s: %w", f.Path, err)
 	}
-	start := time.Now()
-	r, err := sample.LogLikelihood(score, net.SDE.On(f.Sigmas), x, 0, o.set, func(int) error {
+	start, process := time.Now(), net.SDE.On(f.Sigmas)
+	r, err := sample.LogLikelihood(score, process, x, 0, o.set, func(int) error {
 		if ctx.Err() != nil {
 			return errors.New("interrupted")
 		}
@@ -235,9 +235,13 @@ func likelihood(ctx context.Context, o *options, s cli.Streams) error {
 	sum := o.set.Summarize(r.LogP, net.D())
 	report := Report{Run: o.Operands[0], Step: f.Step, Weights: f.Which(), Data: o.Operands[1], Split: split, Rows: rows,
 		Values: net.D(), Nats: sum.Mean, OfRows: number(sum.OfRows), OfProbes: number(sum.OfProbe), Probe: o.set.Probe,
-		Probes: o.set.Probes, Seed: o.set.Seed, NFE: r.NFE, Tolerance: o.set.Tolerance, SigmaL: f.Sigmas.End(),
+		Probes: o.set.Probes, Seed: o.set.Seed, NFE: r.NFE, Tolerance: o.set.Tolerance, SigmaL: process.Least(),
 		Sigma1: f.Sigmas.Begin(), Device: b.Name(), Seconds: time.Since(start).Seconds(),
 		LogP: sample.RowMeans(r.LogP, o.set.Probes)}
+	if span > 0 {
+		bits := sample.BitsPerDim(sum.Mean, net.D(), span)
+		report.BitsPerDim = &bits
+	}
 	if o.json != "" {
 		err := out.Write(s, func(w io.Writer) error {
 			e := json.NewEncoder(w)
@@ -250,9 +254,35 @@ func likelihood(ctx context.Context, o *options, s cli.Streams) error {
 	}
 	fmt.Fprintf(messages, "log p %s; %d rows (%s) of %d values, %s, seed %d, NFE %d at tolerance %g\n", report.meanText(), rows, split,
 		net.D(), report.probeText(), report.Seed, report.NFE, report.Tolerance)
+	if report.BitsPerDim != nil {
+		fmt.Fprintf(messages, "%.4f bits/dim of 8-bit images, dequantised: x = (X + u)/256\n", *report.BitsPerDim)
+	}
 	fmt.Fprintf(messages, "of data with noise sigma_L = %.4g, from N(0, sigma_1^2) with sigma_1 = %.4g; %s, %s%s, on %s, %s\n",
 		report.SigmaL, report.Sigma1, net.Net, f.At(), f.Which(), b.Name(), time.Since(start).Round(time.Millisecond))
 	return nil
+}
+
+// points returns the first rows of the data in the network's units, images as points of a density, and how far the 256 values
+// of a pixel span there; 0 for vectors.
+func points(set *dataset.Set, net model.Config, rows int, seed uint64) (x []float32, span float64) {
+	if set.F32 != nil {
+		for i := range rows {
+			x = append(x, set.Floats(i)...)
+		}
+		return x, 0
+	}
+	var pixels []uint8
+	for i := range rows {
+		pixels = append(pixels, set.Bytes(i)...)
+	}
+	x = sample.Dequantize(pixels, net.D(), 0, seed)
+	if !net.Rescaled {
+		return x, 1
+	}
+	for i, v := range x {
+		x[i] = 2*v - 1
+	}
+	return x, 2
 }
 
 // number returns nil for what is not known.
@@ -313,8 +343,12 @@ func (o *options) open(ctx context.Context, cfg *train.Config) (set *dataset.Set
 		return nil, "", err
 	}
 	d := cfg.Network.D()
-	if set.F32 == nil || set.D() != d {
+	switch n := cfg.Network; {
+	case n.Vectors() && (set.F32 == nil || set.D() != d):
 		return nil, "", fmt.Errorf("%s: expected vectors of %d values, as the network takes, found %s", cli.Line(spec), d, set.Name)
+	case !n.Vectors() && (set.U8 == nil || set.H != n.Height || set.W != n.Width || set.C != n.Channels):
+		return nil, "", fmt.Errorf("%s: expected images of %d x %d pixels and %d channels, as the network takes, found %s",
+			cli.Line(spec), n.Height, n.Width, n.Channels, set.Name)
 	}
 	own = own || set.Sum == cfg.DataSum
 	switch {
