@@ -11,6 +11,7 @@ type Config struct {
 	NGF      int     `yaml:"ngf,omitempty"`     // networks for images: channels at full resolution
 	Hidden   int     `yaml:"hidden,omitempty"`  // networks for vectors: units of each hidden layer
 	DataSD   float64 `yaml:"data_sd,omitempty"` // networks for vectors: standard deviation of all values of the data
+	Classes  int     `yaml:"classes,omitempty"` // K, of networks that are told the class of a row; 0: this one is not
 
 	// Options of the networks for images.
 
@@ -19,6 +20,9 @@ type Config struct {
 	Nonlinearity  string `yaml:"nonlinearity,omitempty"`  // one of Nonlinearities; "": elu
 	Rescaled      bool   `yaml:"rescaled,omitempty"`      // the data is in [-1, 1] and not, as usual, in [0, 1]
 }
+
+// NoClass is the class of a row of which none is known: a network of K classes has a row K of its embedding for it.
+func (c Config) NoClass() int { return c.Classes }
 
 // D returns the number of values of one row; 0 while the data is not known.
 func (c Config) D() int { return c.Height * c.Width * c.Channels }

@@ -99,7 +99,7 @@ func init() {
 		}),
 		{
 			name: "mlp", validate: validateMLP, params: paramsMLP, score: scoreMLP,
-			vectors: true, noise: bySigma, settings: []string{"hidden", "data_sd"},
+			vectors: true, noise: bySigma, settings: []string{"hidden", "data_sd", "classes"},
 			width: 128, learningRate: func(Config) float64 { return 2e-3 }, steps: 20, denoise: true,
 		},
 	}
@@ -168,12 +168,18 @@ func (c Config) ValidateSettings() error {
 		}
 	}
 	// Far above any use, so that sizes are computed without overflow. What really fits is a matter of memory.
-	const maxWidth = 1 << 14
+	const maxWidth, maxClasses = 1 << 14, 1 << 14
 	switch {
 	case c.NGF > maxWidth:
 		return setting.Errorf("ngf", "is %d: expected at most %d channels", c.NGF, maxWidth)
 	case c.Hidden > maxWidth:
 		return setting.Errorf("hidden", "is %d: expected at most %d units a layer", c.Hidden, maxWidth)
+	case c.Classes < 0 || c.Classes > maxClasses:
+		return setting.Errorf("classes", "is %d: expected 2 to %d classes", c.Classes, maxClasses)
+	case c.Classes > 0:
+		if err := c.CheckClasses(); err != nil {
+			return err
+		}
 	}
 	c.Height, c.Width, c.Channels = 0, 0, 0 // not known
 	return c.row().validate(c)
@@ -189,6 +195,15 @@ func oneOf(key, value string, words []string) error {
 		list = words[0] + " or " + words[1]
 	}
 	return setting.Errorf(key, "is %q: expected %s%s", value, list, nearest.DidYouMean(value, words))
+}
+
+// CheckClasses returns why the network cannot be told classes, as a [*setting.Error], or nil.
+func (c Config) CheckClasses() error {
+	if c.Uses("classes") {
+		return nil
+	}
+	return setting.Errorf("classes", "is for networks that are told the class of a row, and %s is none: use `net` %s", c.Net,
+		strings.Join(namesOf(func(n network) bool { return slices.Contains(n.settings, "classes") }), " or "))
 }
 
 // Vectors says whether the network is one for vectors (N, D).
@@ -218,7 +233,7 @@ func (c Config) NeedsDataSD() bool { return c.Uses("data_sd") }
 // state_dict.
 func (c Config) HasSigmas() bool { return c.row().sigmas }
 
-// Uses says whether the network has a use for a setting of its own, by the setting's key: ngf, hidden, data_sd,
+// Uses says whether the network has a use for a setting of its own, by the setting's key: ngf, hidden, data_sd, classes,
 // normalization, nonlinearity or rescaled. All networks use net, height, width and channels; for levels see
 // NeedsLevels.
 func (c Config) Uses(key string) bool { return slices.Contains(c.row().settings, key) }
@@ -243,6 +258,7 @@ func (c *Config) DropUnused() {
 	clear("ngf", &c.NGF)
 	clear("hidden", &c.Hidden)
 	clear("data_sd", &c.DataSD)
+	clear("classes", &c.Classes)
 	clear("normalization", &c.Normalization)
 	clear("nonlinearity", &c.Nonlinearity)
 	clear("rescaled", &c.Rescaled)
