@@ -203,7 +203,12 @@ func (c Config) CheckClasses() error {
 		return nil
 	}
 	return setting.Errorf("classes", "is for networks that are told the class of a row, and %s is none: use `net` %s", c.Net,
-		strings.Join(namesOf(func(n network) bool { return slices.Contains(n.settings, "classes") }), " or "))
+		strings.Join(ClassNetworks(), " or "))
+}
+
+// ClassNetworks lists the networks that can be told classes, by name.
+func ClassNetworks() []string {
+	return namesOf(func(n network) bool { return slices.Contains(n.settings, "classes") })
 }
 
 // Vectors says whether the network is one for vectors (N, D).

@@ -37,6 +37,8 @@ type Chain struct {
 	step   kernels.Program // set sigma, score, update, step+1
 	kick   kernels.Program // update, step+1; nil where every step evaluates the score
 	finish kernels.Program // put back what is known; nil where nothing is
+	guided kernels.Program // step with the guided score; nil where nothing guides
+	nfe    int             // of an adaptive sampler: evaluations in this run
 }
 
 // NewChain compiles a plan. The ladder is the one that the network was trained on. The score's Work must have
@@ -58,7 +60,9 @@ func newChain(s *model.Score, p *Plan, ladder model.Ladder, z noise) (*Chain, er
 	c := &Chain{score: s, plan: p, ladder: ladder}
 	if p.Adaptive() {
 		var err error
-		c.step, err = s.Backend.Compile(s.Arena, s.Ops)
+		if c.step, err = s.Backend.Compile(s.Arena, s.Ops); err == nil {
+			err = c.compileGuided(nil, nil)
+		}
 		return c, err
 	}
 	l := p.layout(s.N, s.D)
@@ -97,15 +101,19 @@ func newChain(s *model.Score, p *Plan, ladder model.Ladder, z noise) (*Chain, er
 		}
 		ops = append(ops, fit...)
 	}
-	ops = append(ops, s.Ops...)
+	var after []kernels.Op
 	switch {
 	case z.gain != nil:
-		ops = append(ops, z.gain(l, draws))
+		after = append(after, z.gain(l, draws))
 	case p.gains():
-		ops = append(ops, kernels.SamplerGain{SamplerStep: step, S: s.S, Gain: l.gain, D: s.D})
+		after = append(after, kernels.SamplerGain{SamplerStep: step, S: s.S, Gain: l.gain, D: s.D})
+	}
+	after = append(after, update...)
+	if err := c.compileGuided(ops, after); err != nil {
+		return nil, err
 	}
 	var err error
-	if c.step, err = s.Backend.Compile(s.Arena, append(ops, update...)); err != nil {
+	if c.step, err = s.Backend.Compile(s.Arena, append(append(ops, s.Ops...), after...)); err != nil {
 		return nil, err
 	}
 	if p.kicks() {
@@ -152,7 +160,10 @@ func (c *Chain) Run(firstImage uint32, each func(Step) error) error {
 		if r.sigma == 0 {
 			program = c.kick
 		} else {
-			s.NFE++
+			s.NFE += c.plan.evaluations(r.sigma)
+		}
+		if r.sigma != 0 && c.plan.guidance.at(r.sigma) {
+			program = c.guided
 		}
 		if err := program.Run(); err != nil {
 			return err

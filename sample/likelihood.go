@@ -43,6 +43,8 @@ type LikelihoodSettings struct {
 	Probes    int // of each row, each with a path of its own; 1 for the exact trace
 	Tolerance float64
 	Seed      uint64 // of the probes, and of what [Dequantize] adds
+
+	Classes []uint32 // of each row, for networks that are told classes; nil for others
 }
 
 // exactUpTo is the number of values up to which the trace is exact where nobody chooses.
@@ -126,7 +128,7 @@ func LogLikelihood(s *model.Score, ladder model.Ladder, x []float32, first uint3
 	}
 	paths := len(x) / s.D * o.Probes
 	r := &Likelihood{LogP: make([]float64, 0, paths), Latent: make([]float64, 0, paths*s.D)}
-	rows := make([]float64, s.N*s.D)
+	rows, classes := make([]float64, s.N*s.D), make([]uint32, s.N)
 	for done := 0; done < paths; done += s.N {
 		n := min(s.N, paths-done)
 		for i := range s.N { // those beyond n repeat the last
@@ -135,8 +137,16 @@ func LogLikelihood(s *model.Score, ladder model.Ladder, x []float32, first uint3
 			for j, v := range x[row*s.D : (row+1)*s.D] {
 				rows[i*s.D+j] = float64(v)
 			}
+			if o.Classes != nil {
+				classes[i] = o.Classes[row]
+			}
 			if !p.exact {
 				o.signs(p.v[i*s.D:(i+1)*s.D], first+uint32(row), probe)
+			}
+		}
+		if o.Classes != nil {
+			if err := s.SetClasses(classes); err != nil {
+				return nil, err
 			}
 		}
 		logp, nfe, err := logLikelihood(p.evaluate, rows, s.D, ladder.End(), ladder.Begin(), o.Tolerance)

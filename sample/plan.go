@@ -46,7 +46,8 @@ type Plan struct {
 	repeat, steps int
 	norms         normKind // of gains
 
-	known *Measurement // nil: nothing is known of the samples
+	known    *Measurement // nil: nothing is known of the samples
+	guidance *Guidance    // nil: scores are as the network has them
 }
 
 // Given makes the plan draw samples of which a measurement is known.
@@ -79,12 +80,12 @@ func (p *Plan) at(k int) (r *row, draw int) {
 // Adaptive tells whether the steps are chosen while the sampler runs.
 func (p *Plan) Adaptive() bool { return p.rows == nil }
 
-// NFE returns the number of score evaluations for one sample; for an adaptive sampler, 0.
+// NFE returns the number of score evaluations for one sample, two for a guided score; for an adaptive sampler, 0.
 func (p *Plan) NFE() int {
 	nfe := 0
 	for k := range p.steps {
 		if r, _ := p.at(k); r.sigma > 0 {
-			nfe++
+			nfe += p.evaluations(r.sigma)
 		}
 	}
 	return nfe

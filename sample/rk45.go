@@ -14,6 +14,7 @@ package sample
 import (
 	"fmt"
 	"math"
+	"slices"
 
 	"sigmaz/kernels"
 	"sigmaz/model"
@@ -242,7 +243,16 @@ func (c *Chain) evaluate(dst, x, sigma []float64) error {
 			return err
 		}
 	}
-	if err := c.step.Run(); err != nil {
+	program := c.step
+	if g := c.plan.guidance; slices.ContainsFunc(sigma, g.at) { // rows outside the interval have the weight 1
+		program = c.guided
+		if err := g.writeWeights(s, func(row int) float64 { return sigma[row] }); err != nil {
+			return err
+		}
+		c.nfe++
+	}
+	c.nfe++
+	if err := program.Run(); err != nil {
 		return err
 	}
 	if err := s.Arena.Read(words, s.S); err != nil {
@@ -271,11 +281,12 @@ func (c *Chain) adaptive(each func(Step) error) error {
 	o := &c.plan.Settings
 	begin, end := c.plan.Sigmas[0], c.plan.Sigmas[1]
 	step := Step{Sigma: begin, score: s}
-	slope, nfe, err := rungeKutta(flow(c.evaluate), x, s.D, begin, end, o.Tolerance, 0, func(nfe int, t trial, last bool) error {
+	c.nfe = 0
+	slope, _, err := rungeKutta(flow(c.evaluate), x, s.D, begin, end, o.Tolerance, 0, func(_ int, t trial, last bool) error {
 		if each == nil || last {
 			return nil
 		}
-		step.NFE, step.Left = nfe, math.Exp(t.u[0]+t.h[0])
+		step.NFE, step.Left = c.nfe, math.Exp(t.u[0]+t.h[0])
 		if err := write(x); err != nil {
 			return err
 		}
@@ -294,7 +305,7 @@ func (c *Chain) adaptive(each func(Step) error) error {
 	if err := write(x); err != nil || each == nil {
 		return err
 	}
-	step.NFE, step.Left, step.Last, step.Denoised = nfe, end, true, o.Denoise
+	step.NFE, step.Left, step.Last, step.Denoised = c.nfe, end, true, o.Denoise
 	if o.Denoise {
 		step.Left = 0
 	}
