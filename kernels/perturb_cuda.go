@@ -36,7 +36,7 @@ func (o Perturb) launch(l *launcher) {
 
 func (o DrawClasses) launch(l *launcher) {
 	grid, block := each(o.N)
-	l.drawClasses(grid, block, drawClassesArgs{class: o.Class, labels: o.Labels, state: o.State, seed: o.Seed,
+	l.drawClasses(grid, block, drawClassesArgs{classes: o.Class, labels: o.Labels, state: o.State, seed: o.Seed,
 		dataRows: uint64(o.Labels.N), threshold: o.threshold(), half: newFeistel(o.Labels.N).half, purpose: uint32(PurposeLabel),
 		none: o.None, levels: o.Levels, rows: o.N})
 }
