@@ -36,6 +36,16 @@ func (o Dropout) RefRows(mem []float32, lo, hi int) {
 	}
 }
 
+// SeedDropout sets the seed of the masks of ops.
+func SeedDropout(ops []Op, seed uint64) {
+	for i, op := range ops {
+		if d, ok := op.(Dropout); ok {
+			d.Seed = seed
+			ops[i] = d
+		}
+	}
+}
+
 // purpose is the stream's: the layer above its lowest eight bits.
 func (o Dropout) purpose() Purpose { return PurposeDropout | Purpose(o.Layer<<8) }
 

@@ -9,6 +9,7 @@
 //	[FIRDown]     Down 2, Pad 1, half the size      k = 1,3,3,1: y[i] = (x[2i-1] + 3 x[2i] + 3 x[2i+1] + x[2i+2]) / 8
 //	[FIRUp]       Up 2, Pad 2, twice the size       y[2i] = (3 x[i] + x[i-1]) / 4, y[2i+1] = (3 x[i] + x[i+1]) / 4
 //	[FIRFilter]   Pad 2, one more                   before a 3x3 convolution of stride 2 without padding
+//	[FIRUpWide]   Up 2, Pad 3, twice the size and two       before a 3x3 convolution whose result is cropped
 //
 // The transpose of such a map is one too, with Up and Down exchanged, the taps turned around and Pad' = 3 - Pad: so the
 // gradient is the same operation, see [FIR.Grad].
@@ -37,6 +38,16 @@ func FIRUp(n, h, w, c int, kernel [4]float32) FIRShape {
 // FIRFilter adds a row and a column.
 func FIRFilter(n, h, w, c int, kernel [4]float32) FIRShape {
 	return FIRShape{N: n, H: h, W: w, HOut: h + 1, WOut: w + 1, C: c, Up: 1, Down: 1, Pad: 2, Taps: firTaps(kernel, 1)}
+}
+
+// FIRUpWide is FIRUp with one row and one column more at each edge, what the filter leaves beyond the image.
+func FIRUpWide(n, h, w, c int, kernel [4]float32) FIRShape {
+	return FIRShape{N: n, H: h, W: w, HOut: 2*h + 2, WOut: 2*w + 2, C: c, Up: 2, Down: 1, Pad: 3, Taps: firTaps(kernel, 2)}
+}
+
+// Crop takes a row and a column off at each edge.
+func Crop(n, h, w, c int) FIRShape {
+	return FIRShape{N: n, H: h, W: w, HOut: h - 2, WOut: w - 2, C: c, Up: 1, Down: 1, Pad: 0, Taps: [4]float32{0, 1}}
 }
 
 func firTaps(kernel [4]float32, gain float32) (w [4]float32) {

@@ -25,7 +25,17 @@ type Network struct {
 	Score  *gorgonia.Node // like XTilde
 	Loss   *gorgonia.Node // scalar; nil without a loss
 	Params []*Param       // in the order of PyTorch's state_dict
-	Grads  gorgonia.Nodes // d loss / d parameter, in the order of Params; nil without gradients
+	Grads  gorgonia.Nodes // d loss / d parameter, in the order of Params, nil for one that is frozen; nil without gradients
+	// State is the state block of the run that it is trained in, whose step decides what is dropped; nil where nothing is.
+	State *gorgonia.Node
+	// Constants are inputs that always have the same values.
+	Constants []Constant
+}
+
+// Constant is an input of a network with its values.
+type Constant struct {
+	Node   *gorgonia.Node
+	Values []float32
 }
 
 // Objective says what is built on top of the score.
@@ -74,14 +84,14 @@ func build(c Config, batch int, objective Objective, weight kernels.Weight) (net
 	}
 	net = &Network{Graph: gorgonia.NewGraph(), Params: params}
 	net.XTilde, net.Sigma = net.input("x_tilde", shape), net.input("sigma", tensor.Shape{batch})
-	b := &builder{net: net, params: map[string]*Param{}, used: map[string]bool{}}
+	b := &builder{net: net, params: map[string]*Param{}, used: map[string]bool{}, training: objective == Gradients}
 	for _, p := range params {
 		p.Node = net.input(p.Name, p.Shape)
 		b.params[p.Name] = p
 	}
 	net.Score = row.score(b, c, net.XTilde)
 	for _, p := range params {
-		if !b.used[p.Name] {
+		if !b.used[p.Name] && !p.Frozen {
 			return nil, fmt.Errorf("parameter %s is not used", p.Name)
 		}
 	}
@@ -103,10 +113,21 @@ func build(c Config, batch int, objective Objective, weight kernels.Weight) (net
 	}
 	var nodes gorgonia.Nodes
 	for _, p := range params {
-		nodes = append(nodes, p.Node)
+		if !p.Frozen {
+			nodes = append(nodes, p.Node)
+		}
 	}
-	net.Grads, err = graph.Gradients(net.Loss, nodes)
-	return net, err
+	grads, err := graph.Gradients(net.Loss, nodes)
+	if err != nil {
+		return nil, err
+	}
+	net.Grads = make(gorgonia.Nodes, len(params))
+	for i, p := range params {
+		if !p.Frozen {
+			net.Grads[i], grads = grads[0], grads[1:]
+		}
+	}
+	return net, nil
 }
 
 // input adds an input to the graph.
@@ -124,10 +145,30 @@ type builder struct {
 	net    *Network
 	params map[string]*Param
 	used   map[string]bool
+	// training says that gradients are taken: what is there in training alone, such as dropout, is built then.
+	training bool
 }
 
 // sigma returns the node of sigma (N).
 func (b *builder) sigma() *gorgonia.Node { return b.net.Sigma }
+
+// cond returns the node of what the network is told of the noise (N).
+func (b *builder) cond() *gorgonia.Node { return b.sigma() }
+
+// state returns the node of the state block.
+func (b *builder) state() *gorgonia.Node {
+	if b.net.State == nil {
+		b.net.State = b.net.input("state", tensor.Shape{kernels.StateWords})
+	}
+	return b.net.State
+}
+
+// constant returns the node of an input that always has these values.
+func (b *builder) constant(name string, values []float32) *gorgonia.Node {
+	n := b.net.input(name, tensor.Shape{len(values)})
+	b.net.Constants = append(b.net.Constants, Constant{n, values})
+	return n
+}
 
 // level returns the node of the noise level (N), which a network that never asks for it does not have.
 func (b *builder) level() *gorgonia.Node {

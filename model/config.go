@@ -19,6 +19,8 @@ type Config struct {
 	Normalization string `yaml:"normalization,omitempty"` // one of Normalizations; "": InstanceNorm++
 	Nonlinearity  string `yaml:"nonlinearity,omitempty"`  // one of Nonlinearities; "": elu
 	Rescaled      bool   `yaml:"rescaled,omitempty"`      // the data is in [-1, 1] and not, as usual, in [0, 1]
+
+	UNet UNet `yaml:"unet,omitempty"` // networks ncsnpp and ddpm
 }
 
 // NoClass is the class of a row of which none is known: a network of K classes has a row K of its embedding for it.

@@ -15,7 +15,7 @@ import (
 
 // Info describes a network.
 type Info struct {
-	Parameters int
+	Parameters int // that are trained
 	Tensors    int
 	MACs       int64 // multiply-adds of one forward pass of one row
 	TensorMACs int64 // those of them that tensor cores do where the precision is not float32
@@ -29,18 +29,25 @@ func Describe(c Config) (Info, error) {
 	}
 	info := Info{Tensors: len(net.Params)}
 	for _, p := range net.Params {
-		info.Parameters += p.Shape.TotalSize()
+		if !p.Frozen {
+			info.Parameters += p.Shape.TotalSize()
+		}
 	}
 	plan, err := graph.NewPlan(gorgonia.Nodes{net.Score}, nil, 0, kernels.TF32)
 	if err != nil {
 		return Info{}, err
 	}
 	for _, op := range plan.Ops {
-		if conv, ok := op.(kernels.Conv); ok {
-			info.MACs += conv.MACs()
-			if conv.OnTensorCores() {
-				info.TensorMACs += conv.MACs()
+		switch op := op.(type) {
+		case kernels.Conv:
+			info.MACs += op.MACs()
+			if op.OnTensorCores() {
+				info.TensorMACs += op.MACs()
 			}
+		case kernels.AttentionScores:
+			info.MACs += op.MACs()
+		case kernels.AttentionMix:
+			info.MACs += op.MACs()
 		}
 	}
 	return info, nil

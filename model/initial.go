@@ -39,6 +39,28 @@ func normal(mean, sd float32) initial {
 // zero sets 0.
 func zero(dst []float32, _ kernels.Stream) { clear(dst) }
 
+// one sets 1.
+func one(dst []float32, _ kernels.Stream) {
+	for i := range dst {
+		dst[i] = 1
+	}
+}
+
+// scaled draws from U(-k, k) with k = sqrt(3 s / ((fan in + fan out)/2)), so that the variance is s over the mean fan. A
+// scale of 0 is one of 1e-10: weights that are next to nothing.
+func scaled(scale float64, fanIn, fanOut int) initial {
+	if scale == 0 {
+		scale = 1e-10
+	}
+	k := float32(math.Sqrt(3 * scale / (float64(fanIn+fanOut) / 2)))
+	return func(dst []float32, s kernels.Stream) {
+		s.Uniforms(dst)
+		for i, u := range dst {
+			dst[i] = k * (2*u - 1)
+		}
+	}
+}
+
 // firstOfRow draws the first n values of each row of a table by init, and sets the others to 0.
 func firstOfRow(init initial, n, row int) initial {
 	return func(dst []float32, s kernels.Stream) {

@@ -175,17 +175,21 @@ func (c Config) normalization() string {
 	return c.Normalization
 }
 
-// Nonlinearities lists the activations of the networks for images, the published one first. lrelu has slope 0.2 below
+// Nonlinearities lists the activations of the networks for images: first that of NCSN, last that of the U-Nets. lrelu has slope 0.2 below
 // 0, swish is x/(1 + e^-x).
 func Nonlinearities() []string {
 	return []string{string(kernels.ELU), string(kernels.ReLU), string(kernels.LReLU), string(kernels.Swish)}
 }
 
+// nonlinearity is the network's activation: that which it was published with where none is named.
 func (c Config) nonlinearity() string {
-	if c.Nonlinearity == "" {
-		return string(kernels.ELU)
+	switch {
+	case c.Nonlinearity != "":
+		return c.Nonlinearity
+	case c.Uses("unet"):
+		return string(kernels.Swish)
 	}
-	return c.Nonlinearity
+	return string(kernels.ELU)
 }
 
 // stageBlocks lists the residual blocks of the stages.

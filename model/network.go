@@ -42,6 +42,8 @@ type network struct {
 	// Its defaults.
 
 	width        int                    // ngf or hidden, whichever is among its settings
+	unet         UNet                   // where that is among its settings
+	named        func(u UNet) UNet      // names the choices that such settings leave to the network
 	learningRate func(c Config) float64 // Adam's
 	steps        int                    // T, Langevin steps a level, as published
 	denoise      bool                   // whether its samples end with a denoising step, as published
@@ -97,6 +99,12 @@ func init() {
 		refineNet{"ncsnv2deepest", deepestStages, deepestRefine, false}.row(network{
 			learningRate: rateByWidth, steps: 3, denoise: true,
 		}),
+		ncsnpp.row(network{
+			width: 16,
+			unet: UNet{ChMult: "1,2,2", ResBlocks: 1, FIR: true, SkipRescale: true, ProgressiveInput: residualPyramid,
+				ScaleBySigma: true},
+		}),
+		ddpm.row(network{width: 32, unet: UNet{ChMult: "1,2,2", ResBlocks: 1, ResampWithConv: true, ScaleBySigma: true}}),
 		{
 			name: "mlp", validate: validateMLP, params: paramsMLP, score: scoreMLP,
 			vectors: true, noise: bySigma, settings: []string{"hidden", "data_sd", "classes"},
@@ -239,7 +247,8 @@ func (c Config) NeedsDataSD() bool { return c.Uses("data_sd") }
 func (c Config) HasSigmas() bool { return c.row().sigmas }
 
 // Uses says whether the network has a use for a setting of its own, by the setting's key: ngf, hidden, data_sd, classes,
-// normalization, nonlinearity or rescaled. All networks use net, height, width and channels; for levels see
+// normalization, nonlinearity, rescaled or unet, which is all of UNet. All networks use net, height, width and channels;
+// for levels see
 // NeedsLevels.
 func (c Config) Uses(key string) bool { return slices.Contains(c.row().settings, key) }
 
@@ -258,6 +267,8 @@ func (c *Config) DropUnused() {
 			*v = ""
 		case *bool:
 			*v = false
+		case *UNet:
+			*v = UNet{}
 		}
 	}
 	clear("ngf", &c.NGF)
@@ -267,16 +278,30 @@ func (c *Config) DropUnused() {
 	clear("normalization", &c.Normalization)
 	clear("nonlinearity", &c.Nonlinearity)
 	clear("rescaled", &c.Rescaled)
+	clear("unet", &c.UNet)
 }
 
-// SetDefaultWidth gives the network its own default for ngf or hidden where it has that setting and it is 0.
-func (c *Config) SetDefaultWidth() {
+// SetDefaults gives the network its own default for ngf, hidden or all of unet where it has that setting and it is 0.
+func (c *Config) SetDefaults() {
+	if c.UNet == (UNet{}) && c.Uses("unet") {
+		c.UNet = c.row().unet
+	}
 	if c.NGF == 0 && c.Uses("ngf") {
 		c.NGF = c.row().width
 	}
 	if c.Hidden == 0 && c.Uses("hidden") {
 		c.Hidden = c.row().width
 	}
+}
+
+// NameChoices names the choices that a configuration leaves to its network, so that a stored one says what they are, and
+// clears the settings that the network has no use for.
+func (c *Config) NameChoices() {
+	c.Normalization, c.Nonlinearity = c.normalization(), c.nonlinearity()
+	if named := c.row().named; named != nil {
+		c.UNet = named(c.UNet)
+	}
+	c.DropUnused()
 }
 
 // LearningRate returns Adam's learning rate that suits the network where none is given. The configuration must be

@@ -9,11 +9,17 @@ import (
 	"sigmaz/kernels"
 )
 
-// Param is a parameter of a network. Name is PyTorch's; Shape is in memory order: (Cout, kH, kW, Cin) for convolutions.
+// Param is a parameter of a network. Name is PyTorch's; Shape is in memory order: (Cout, kH, kW, Cin) for convolutions,
+// (out, in) for linear maps.
 type Param struct {
 	Name  string
 	Shape tensor.Shape
 	Node  *gorgonia.Node
+
+	// Frozen says that it is not trained: it has no gradient, no moments and no average.
+	Frozen bool
+	// Transposed says that PyTorch has the two dimensions the other way around.
+	Transposed bool
 
 	// Init fills dst with the initial values, in memory order, drawn from a stream of the parameter's own.
 	Init func(dst []float32, s kernels.Stream)
@@ -21,8 +27,11 @@ type Param struct {
 
 // TorchShape returns the parameter's shape in PyTorch: (Cout, Cin, kH, kW) for convolutions.
 func (p *Param) TorchShape() tensor.Shape {
-	if len(p.Shape) == 4 {
+	switch {
+	case len(p.Shape) == 4:
 		return tensor.Shape{p.Shape[0], p.Shape[3], p.Shape[1], p.Shape[2]}
+	case p.Transposed:
+		return tensor.Shape{p.Shape[1], p.Shape[0]}
 	}
 	return p.Shape
 }
@@ -39,9 +48,18 @@ func (p *Param) fromTorch(dst, src []float32) {
 
 // permute calls f for every value with its index in memory order and in PyTorch's.
 func (p *Param) permute(f func(mem, torch int)) {
-	if len(p.Shape) != 4 {
+	if len(p.Shape) != 4 && !p.Transposed {
 		for i := range p.Shape.TotalSize() {
 			f(i, i)
+		}
+		return
+	}
+	if p.Transposed { // (out, in), in PyTorch (in, out)
+		out, in := p.Shape[0], p.Shape[1]
+		for a := range out {
+			for b := range in {
+				f(a*in+b, b*out+a)
+			}
 		}
 		return
 	}

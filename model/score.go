@@ -41,6 +41,13 @@ type Score struct {
 	weights kernels.Buf // all parameters
 	twin    kernels.Buf // the classes of the second half of a guided batch: none
 	noClass uint32
+	inputs  []constant // that always have the same values
+}
+
+// constant is an input of a network and where it lies.
+type constant struct {
+	at     kernels.Buf
+	values []float32
 }
 
 // halves are windows of a batch, and of all rows: twice as many where the batch has a twin.
@@ -165,6 +172,11 @@ func NewScoreFor(b kernels.Backend, c Config, objective Objective, precision ker
 		return nil, WithFittingBatch(err, 0, batch,
 			func(batch int) (int, error) { return scoreWords(b, c, objective, precision, batch, work) })
 	}
+	for _, in := range s.inputs {
+		if err := s.Arena.Write(in.at, in.values); err != nil {
+			return nil, err
+		}
+	}
 	return s, s.clearTwin()
 }
 
@@ -212,6 +224,11 @@ func newScore(b kernels.Backend, c Config, objective Objective, precision kernel
 		class = takeHalves(take, objective, batch, 1)
 		s.Class, s.twin = class.batch, class.twin
 	}
+	constants := make([]kernels.Buf, len(net.Constants))
+	for i, c := range net.Constants {
+		constants[i] = take(len(c.Values))
+		s.inputs = append(s.inputs, constant{constants[i], c.Values})
+	}
 	s.weights.Off = words
 	for _, p := range net.Params {
 		words += p.Shape.TotalSize()
@@ -221,6 +238,9 @@ func newScore(b kernels.Backend, c Config, objective Objective, precision kernel
 	// place says where what a network shares with others lies.
 	place := func(net *Network, sigma, level, class kernels.Buf) map[*gorgonia.Node]kernels.Buf {
 		placed := map[*gorgonia.Node]kernels.Buf{net.Sigma: sigma, net.Level: level, net.Class: class}
+		for i, c := range net.Constants {
+			placed[c.Node] = constants[i]
+		}
 		at := s.weights.Off
 		for _, p := range net.Params {
 			placed[p.Node] = kernels.Buf{Off: at, N: p.Shape.TotalSize()}

@@ -20,7 +20,7 @@ func smallest(net string) Config {
 	if c.TakesImages() {
 		c.Height, c.Width = 16, 8
 	}
-	c.SetDefaultWidth()
+	c.SetDefaults()
 	c.DropUnused()
 	return c
 }
@@ -97,7 +97,8 @@ func TestRecognise(t *testing.T) {
 		}
 	}
 	want := "the tensors are of no network that is known: they have no begin_conv.weight of four dimensions, with " +
-		"which all of them begin (ncsn, ncsnv2, ncsnv2deeper, ncsnv2deepest)"
+		"which all of them begin (ncsn, ncsnv2, ncsnv2deeper, ncsnv2deepest), and no all_modules.0 with weight or W, with which " +
+		"all of them begin (ncsnpp, ddpm)"
 	if _, err := Recognise(map[string]tensor.Shape{"a": {3}}, 0); err == nil || !strings.HasPrefix(err.Error(), want) {
 		t.Errorf("error %v, expected %s", err, want)
 	}

@@ -382,6 +382,52 @@ func TestPublishedPresets(t *testing.T) {
 	}
 }
 
+// The published settings of Song et al. 2021, against the table of the specification.
+func TestPublishedUNetPresets(t *testing.T) {
+	for _, want := range []struct {
+		name                 string
+		size, ngf, levels    int
+		begin                float64
+		batch                int
+		steps                uint64
+		lr, dropout, ema     float64
+		scale, input, output string
+	}{
+		{"ncsnpp-cifar10", 32, 128, 1000, 50, 128, 1_300_001, 2e-4, 0.1, 0.999, "", "residual", "none"},
+		{"ncsnpp-cifar10-deep", 32, 128, 1000, 50, 128, 950_001, 2e-4, 0.1, 0.999, "", "residual", "none"},
+		{"ncsnpp-bedroom", 256, 128, 2000, 378, 64, 2_400_001, 2e-4, 0, 0.999, "256", "input_skip", "output_skip"},
+		{"ncsnpp-church", 256, 128, 2000, 380, 64, 2_400_001, 2e-4, 0, 0.999, "256", "input_skip", "output_skip"},
+		{"ncsnpp-ffhq256", 256, 128, 2000, 348, 64, 2_400_001, 2e-4, 0, 0.999, "256", "input_skip", "output_skip"},
+		{"ncsnpp-celebahq256", 256, 128, 2000, 348, 64, 2_400_001, 2e-4, 0, 0.999, "256", "input_skip", "output_skip"},
+		{"ncsnpp-ffhq", 1024, 16, 2000, 1348, 8, 2_400_001, 2e-4, 0, 0.9999, "1024", "input_skip", "output_skip"},
+		{"ncsnpp-celebahq", 1024, 16, 2000, 1348, 8, 2_400_001, 2e-4, 0, 0.9999, "1024", "input_skip", "output_skip"},
+	} {
+		c := valid(t, want.name)
+		if err := c.ResolveShape(nil); err != nil {
+			t.Errorf("%s: %v", want.name, err)
+			continue
+		}
+		got, u := want, c.Network.UNet
+		got.size, got.ngf, got.levels, got.begin = c.Network.Height, c.Network.NGF, c.Sigma.Levels, c.Sigma.Begin.Value
+		got.batch, got.steps, got.lr, got.dropout, got.ema = c.Batch, c.Steps, c.Adam.LR, u.Dropout, c.EMA.Rate
+		got.scale, got.input, got.output = c.Reading.Size, u.ProgressiveInput, u.Progressive
+		if got != want {
+			t.Errorf("%s is\n%+v\nexpected\n%+v", want.name, got, want)
+		}
+		adam := Adam{LR: 2e-4, Beta1: 0.9, Beta2: 0.999, Eps: 1e-8, Clip: 1, Warmup: 5000}
+		if c.Network.Net != "ncsnpp" || c.Network.Width != want.size || c.Sigma.End.Value != 0.01 || c.Adam != adam ||
+			!c.EMA.Warmup || !c.Flip || c.Dequantize || c.Noise.Density != model.LogUniform || c.Network.Rescaled ||
+			u.Attention != "16" || !u.FIR || !u.SkipRescale || !u.ScaleBySigma || u.Embedding != "fourier" || u.InitScale != 0 ||
+			u.ResBlock != "biggan" || u.Combine != "sum" || u.Unconditional || u.FourierScale != 16 {
+			t.Errorf("%s: %+v", want.name, c)
+		}
+		if p, _ := FindPreset(want.name); !strings.Contains(p.Source, "Song et al. 2021") ||
+			!strings.Contains(p.Source, "configs/ve/") || p.Files == "" {
+			t.Errorf("%s: source %q, data %q", want.name, p.Source, p.Files)
+		}
+	}
+}
+
 // The rules for the ladder's ends count in the units that the network sees: rescaled images are twice as far apart.
 func TestSigmaFromData(t *testing.T) {
 	set := &dataset.Set{Data: kernels.Data{N: 3, H: 1, W: 2, C: 1, U8: []byte{0, 0, 0, 255, 51, 0}}} // distances 1, 0.2 and 1.02

@@ -1,7 +1,7 @@
 // Where a trainer's memory lies: one arena, known in size before a word of it is allocated. In words,
 //
-//	state | held-out state | ladder | parameters | gradients | m | v | ema | norm | ring | level | classes | labels |
-//	held-out labels | memory of the plans
+//	state | held-out state | ladder | parameters | gradients | m | v | ema | norm | what is not trained | ring | level |
+//	classes | labels | held-out labels | memory of the plans
 //
 // The plans of training and of the held-out loss share their memory, since they never run at the same time.
 
@@ -19,17 +19,20 @@ import (
 	"sigmaz/model/graph"
 )
 
-// layout is where everything lies. A group is a window of one value for each of all parameters, in their order.
+// layout is where everything lies. A group is a window of one value for each of all trained parameters, in their order.
 type layout struct {
 	state, heldOutState, ladder kernels.Buf
-	params, grads, m, v, ema    kernels.Buf // groups; ema is absent where no average is kept
-	norm                        kernels.Buf // (1) of all gradients; absent where they are not clipped
+	params, grads, m, v, ema    kernels.Buf   // groups; ema is absent where no average is kept
+	norm                        kernels.Buf   // (1) of all gradients; absent where they are not clipped
+	frozen                      kernels.Buf   // parameters that are not trained: of all groups
+	constants                   []kernels.Buf // in the order of the network's
 	ring, level                 kernels.Buf
 	class                       kernels.Buf   // (Batch) uint32; absent where the network is told no classes
 	labels, heldOutLabels       kernels.Buf   // (rows) uint32, of all rows of the data, where there are classes
 	heldOutRing                 kernels.Buf   // (2 Batch) losses and levels of one held-out batch, if there are any
 	words                       int           // size of the arena
-	param                       []kernels.Buf // of each parameter, relative to its group
+	param                       []kernels.Buf // of each parameter, relative to its group, or to frozen
+	isFrozen                    []bool        // of each parameter
 }
 
 // averaged returns the group of weights that samples and the held-out loss are taken with.
@@ -48,8 +51,11 @@ func (l *layout) group(prefix string) kernels.Buf {
 	}[prefix]
 }
 
-// at returns the window of parameter i in a group.
+// at returns the window of parameter i in a group, or where it lies once for all groups.
 func (l *layout) at(group kernels.Buf, i int) kernels.Buf {
+	if l.isFrozen[i] {
+		return l.frozen.Slice(l.param[i].Off, l.param[i].N)
+	}
 	return group.Slice(l.param[i].Off, l.param[i].N)
 }
 
@@ -78,11 +84,14 @@ func newPlans(c TrainerConfig) (*plans, error) {
 	}
 	l.state, l.heldOutState = take(kernels.StateWords), take(kernels.StateWords)
 	l.ladder = take(len(c.Sigmas))
-	count := 0
+	count, frozen := 0, 0
 	for _, p := range p.net.Params {
-		n := p.Shape.TotalSize()
-		l.param = append(l.param, kernels.Buf{Off: count, N: n})
-		count += n
+		n, end := p.Shape.TotalSize(), &count
+		if p.Frozen {
+			end = &frozen
+		}
+		l.param, l.isFrozen = append(l.param, kernels.Buf{Off: *end, N: n}), append(l.isFrozen, p.Frozen)
+		*end += n
 	}
 	l.params, l.grads, l.m, l.v = take(count), take(count), take(count), take(count)
 	if c.EMARate > 0 {
@@ -90,6 +99,10 @@ func newPlans(c TrainerConfig) (*plans, error) {
 	}
 	if c.Adam.Clip > 0 {
 		l.norm = take(1)
+	}
+	l.frozen = take(frozen)
+	for _, c := range p.net.Constants {
+		l.constants = append(l.constants, take(len(c.Values)))
 	}
 	l.ring, l.level = take(max(1, c.Ring)*2*c.Batch), take(c.Batch)
 	if c.Network.Classes > 0 {
@@ -144,12 +157,16 @@ func (c *TrainerConfig) validate() error {
 // planTraining plans score, loss and gradients, in memory from word base on.
 func (p *plans) planTraining(c TrainerConfig, base int) (err error) {
 	l := &p.layout
-	placed := map[*gorgonia.Node]kernels.Buf{p.net.Level: l.level, p.net.Class: l.class}
+	placed := map[*gorgonia.Node]kernels.Buf{p.net.Level: l.level, p.net.State: l.state, p.net.Class: l.class}
+	l.placeConstants(placed, p.net)
 	outputs := gorgonia.Nodes{p.net.Score, p.net.Loss}
 	for i, p := range p.net.Params {
 		placed[p.Node] = l.at(l.params, i)
 	}
 	for i, g := range p.net.Grads {
+		if g == nil {
+			continue
+		}
 		placed[g] = l.at(l.grads, i)
 		outputs = append(outputs, g)
 	}
@@ -157,6 +174,7 @@ func (p *plans) planTraining(c TrainerConfig, base int) (err error) {
 		return err
 	}
 	kernels.CutSums(p.train.Ops, c.Multiprocessors)
+	kernels.SeedDropout(p.train.Ops, c.Seed)
 	l.words = p.train.End
 	return nil
 }
@@ -170,6 +188,7 @@ func (p *plans) planHeldOut(c TrainerConfig) (err error) {
 		return err
 	}
 	placed := map[*gorgonia.Node]kernels.Buf{p.heldOutNet.Level: l.level, p.heldOutNet.Class: l.class}
+	l.placeConstants(placed, p.heldOutNet)
 	for i, p := range p.heldOutNet.Params {
 		placed[p.Node] = l.at(l.averaged(), i)
 	}
@@ -179,6 +198,13 @@ func (p *plans) planHeldOut(c TrainerConfig) (err error) {
 	}
 	l.words = max(p.train.End, p.heldOut.End)
 	return nil
+}
+
+// placeConstants places those of a network: all that a trainer builds have the same.
+func (l *layout) placeConstants(placed map[*gorgonia.Node]kernels.Buf, net *model.Network) {
+	for i, c := range net.Constants {
+		placed[c.Node] = l.constants[i]
+	}
 }
 
 // gradNorm is the operation that a step begins its optimiser with where gradients are clipped, nil where they are not.

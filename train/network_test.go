@@ -29,8 +29,17 @@ var smallConfigs = []model.Config{
 	{Net: "ncsn", Height: 8, Width: 12, Channels: 2, NGF: 4, Levels: 4},
 	{Net: "ncsn", Height: 4, Width: 8, Channels: 1, NGF: 3, Levels: 4, Normalization: "InstanceNorm",
 		Nonlinearity: "swish"},
+	{Net: "ncsnpp", Height: 8, Width: 4, Channels: 2, NGF: 8, UNet: model.UNet{ChMult: "1,2", ResBlocks: 1, Attention: "4",
+		FIR: true, SkipRescale: true, ProgressiveInput: "residual", ScaleBySigma: true, InitScale: 1}},
+	{Net: "ncsnpp", Height: 4, Width: 8, Channels: 1, NGF: 4, Nonlinearity: "elu", Rescaled: true,
+		UNet: model.UNet{ChMult: "1,2", ResBlocks: 1, Dropout: 0.3, ResBlock: "ddpm", ResampWithConv: true,
+			Progressive: "output_skip", ProgressiveInput: "input_skip", Combine: "cat", Embedding: "positional", InitScale: 1}},
+	{Net: "ddpm", Height: 8, Width: 8, Channels: 1, NGF: 32, UNet: model.UNet{ChMult: "1,1", ResBlocks: 1,
+		ResampWithConv: true, InitScale: 1}},
 	{Net: "mlp", Height: 1, Width: 1, Channels: 3, Hidden: 7, DataSD: 0.8},
 	{Net: "mlp", Height: 1, Width: 1, Channels: 3, Hidden: 7, DataSD: 0.8, Classes: 3},
+	{Net: "ncsnpp", Height: 4, Width: 4, Channels: 1, NGF: 4, Classes: 3, UNet: model.UNet{ChMult: "1,2", ResBlocks: 1,
+		FIR: true, SkipRescale: true, ScaleBySigma: true, InitScale: 1}},
 }
 
 // A network that no small configuration is of would go through none of the tests below.
@@ -224,6 +233,12 @@ func tapeMachineAgrees(t *testing.T, c model.Config, n int, backend kernels.Back
 		}
 		let(net.Class, words)
 	}
+	if net.State != nil {
+		let(net.State, make([]float32, kernels.StateWords))
+	}
+	for _, c := range net.Constants {
+		let(c.Node, c.Values)
+	}
 	for _, p := range net.Params {
 		data := make([]float32, p.Shape.TotalSize())
 		if err := tr.arena.Read(data, tr.plan.Buf(p.Node)); err != nil {
@@ -231,8 +246,16 @@ func tapeMachineAgrees(t *testing.T, c model.Config, n int, backend kernels.Back
 		}
 		let(p.Node, data)
 	}
-	values := make([]gorgonia.Value, len(net.Grads)+2)
-	for i, node := range append(append(gorgonia.Nodes(nil), net.Grads...), net.Score, net.Loss) {
+	var nodes gorgonia.Nodes
+	var names []string
+	for i, g := range net.Grads {
+		if g != nil {
+			nodes, names = append(nodes, g), append(names, "grad."+net.Params[i].Name)
+		}
+	}
+	nodes, names = append(nodes, net.Score), append(names, "score")
+	values := make([]gorgonia.Value, len(nodes)+1)
+	for i, node := range append(slices.Clone(nodes), net.Loss) {
 		gorgonia.Read(node, &values[i])
 	}
 	vm := gorgonia.NewTapeMachine(net.Graph)
@@ -246,21 +269,17 @@ func tapeMachineAgrees(t *testing.T, c model.Config, n int, backend kernels.Back
 	// Relative to the tensor's largest element, and of gradients to the largest of all too: that of a bias before an
 	// instance norm, which removes it, is nothing but rounding.
 	largest := 0.0
-	for i := range net.Grads {
+	for i := range nodes[1:] {
 		want := values[i].Data().([]float32)
 		largest = math.Max(largest, approx.WorstAbs(want, make([]float32, len(want))))
 	}
 	tol := approx.Tol{Max: relative, Abs: 1e-7 * largest}
-	for i, node := range append(append(gorgonia.Nodes(nil), net.Grads...), net.Score) {
+	for i, node := range nodes {
 		got := make([]float32, node.Shape().TotalSize())
 		if err := tr.arena.Read(got, tr.plan.Buf(node)); err != nil {
 			t.Fatal(err)
 		}
-		name := "score"
-		if i < len(net.Params) {
-			name = "grad." + net.Params[i].Name
-		}
-		if err := approx.Compare(name, got, values[i].Data().([]float32), tol); err != nil {
+		if err := approx.Compare(names[i], got, values[i].Data().([]float32), tol); err != nil {
 			t.Error(err)
 		}
 	}
@@ -293,7 +312,7 @@ func TestGradientsByFiniteDifferences(t *testing.T) {
 			}
 			checked, total := 0, 0
 			for i, p := range tr.net.Params {
-				if c != smallConfigs[0] && i%2 == 1 {
+				if c != smallConfigs[0] && i%2 == 1 || p.Frozen {
 					continue // every second parameter, but of the first network all: each takes many passes
 				}
 				total += 3

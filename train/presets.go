@@ -28,7 +28,7 @@ const auto = 0
 // Image sizes are those of the data that the preset is meant for; other data brings its own. EMA warm-up is on except
 // where published settings are reproduced: after n steps without it the average still holds 0.999^n of the initial
 // weights, 37 % after 1,000, and in short runs its samples are noise.
-var Presets = []Preset{
+var Presets = append([]Preset{
 	{
 		Name: "glyphs",
 		What: "digits drawn from fonts, a small NCSNv2, two to four minutes on two cores (default)",
@@ -164,7 +164,7 @@ var Presets = []Preset{
 	ncsn2019("ncsn-cifar10", "CIFAR-10", "CIFAR-10's binary version, data_batch_1.bin to data_batch_5.bin",
 		Config{Data: "data/cifar-10-batches-bin", Network: model.Config{Height: 32, Width: 32, Channels: 3, NGF: 128},
 			Flip: true}),
-}
+}, unetPresets()...)
 
 // published completes a preset of NCSNv2 or its larger forms with what all of them share.
 func published(name, what, source, files string, c Config) Preset {
@@ -226,7 +226,7 @@ func (c *Config) takeRecipe() {
 func (c *Config) SetNetwork(net string) {
 	was := c.Network
 	c.Network.Net = net
-	c.Network.SetDefaultWidth()
+	c.Network.SetDefaults()
 	switch {
 	case net == was.Net:
 	case c.Network.Recipe() != nil:

@@ -101,14 +101,10 @@ func (c *Config) ResolveShape(epsilon EpsilonRule) error {
 // leaves to their defaults, so that a stored configuration says what they are.
 func (c *Config) settleNetwork() {
 	if c.DataSum == "" {
-		orElse := func(v *string, def string) {
-			if *v == "" {
-				*v = def
-			}
+		if c.Sigma.Spacing == "" {
+			c.Sigma.Spacing = model.Spacings()[0]
 		}
-		orElse(&c.Network.Normalization, model.Normalizations()[0])
-		orElse(&c.Network.Nonlinearity, model.Nonlinearities()[0])
-		orElse(&c.Sigma.Spacing, model.Spacings()[0])
+		c.Network.NameChoices()
 	}
 	c.Network.DropUnused()
 }

@@ -57,6 +57,11 @@ func tiny(net string) (*Config, *Splits) {
 	if net == "ncsn" { // without a moving average, on images in [-1, 1]
 		c.Network.Levels, c.Network.Rescaled, c.EMA = 5, true, EMA{}
 	}
+	if net == "ncsnpp" { // with all that an original has in training
+		c.Network.NGF, c.Adam.Clip, c.Adam.Warmup = 4, 1, 10
+		c.Network.UNet = model.UNet{ChMult: "1,2", ResBlocks: 1, Attention: "4", Dropout: 0.2, FIR: true, SkipRescale: true,
+			ProgressiveInput: "residual", ScaleBySigma: true}
+	}
 	return c, &Splits{Name: "test", Train: data(11, 0), HeldOut: data(4, 1)}
 }
 
@@ -171,6 +176,7 @@ func TestStopAndResume(t *testing.T) {
 	for _, r := range []struct{ name, net, noise string }{
 		{"ncsnv2", "ncsnv2", ""}, {"ncsn", "ncsn", ""}, {"mlp", "mlp", ""},
 		{"ncsnv2 loguniform", "ncsnv2", model.LogUniform}, {"mlp lognormal", "mlp", model.LogNormal},
+		{"ncsnpp", "ncsnpp", model.LogUniform},
 	} {
 		t.Run(r.name, func(t *testing.T) {
 			c, d := tiny(r.net)

@@ -31,6 +31,11 @@ func (t *Trainer) group(prefix string) (kernels.Buf, error) {
 	return kernels.Buf{}, fmt.Errorf("trainer: no tensors are called %q", prefix)
 }
 
+// isWeights says whether the tensors with a prefix are weights: then there are those of parameters that are not trained, too.
+func isWeights(prefix string) bool {
+	return prefix == checkpoint.ParamPrefix || prefix == checkpoint.EMAPrefix
+}
+
 // Named lists a copy of the tensors of one group, "param.", "ema.", "adam_m.", "adam_v." or "grad.", in PyTorch's names
 // and layouts.
 func (t *Trainer) Named(prefix string) ([]model.Named, error) {
@@ -38,14 +43,25 @@ func (t *Trainer) Named(prefix string) ([]model.Named, error) {
 	if err != nil {
 		return nil, err
 	}
-	words := make([]float32, b.N)
+	words, frozen := make([]float32, b.N), make([]float32, t.layout.frozen.N)
 	if err := t.arena.Read(words, b); err != nil {
 		return nil, err
 	}
+	if len(frozen) > 0 {
+		if err := t.arena.Read(frozen, t.layout.frozen); err != nil {
+			return nil, err
+		}
+	}
 	var list []model.Named
 	for i, p := range t.net.Params {
+		from := words
+		if p.Frozen {
+			if from = frozen; !isWeights(prefix) {
+				continue
+			}
+		}
 		data := make([]float32, p.Shape.TotalSize())
-		p.ToTorch(data, t.layout.param[i].Of(words))
+		p.ToTorch(data, t.layout.param[i].Of(from))
 		list = append(list, model.Named{Name: prefix + p.Name,
 			T: tensor.New(tensor.WithShape(p.TorchShape()...), tensor.WithBacking(data))})
 	}
@@ -115,7 +131,14 @@ func (t *Trainer) load(set model.TensorSet, from, group string) error {
 	if err != nil {
 		return err
 	}
-	return model.ReadParams(t.net.Params, set, from, func(i int, words []float32) error {
-		return t.arena.Write(t.layout.at(b, i), words)
+	var params []*model.Param
+	var at []kernels.Buf
+	for i, p := range t.net.Params {
+		if !p.Frozen || isWeights(group) {
+			params, at = append(params, p), append(at, t.layout.at(b, i))
+		}
+	}
+	return model.ReadParams(params, set, from, func(i int, words []float32) error {
+		return t.arena.Write(at[i], words)
 	})
 }

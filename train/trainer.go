@@ -111,6 +111,11 @@ func newTrainer(b kernels.Backend, c TrainerConfig) (*Trainer, error) {
 	if err := t.arena.Write(t.layout.ladder, c.Sigmas); err != nil {
 		return t, err
 	}
+	for i, c := range t.net.Constants {
+		if err := t.arena.Write(t.layout.constants[i], c.Values); err != nil {
+			return t, err
+		}
+	}
 	if err := t.writeLabels(); err != nil {
 		return t, err
 	}
@@ -207,8 +212,18 @@ func (t *Trainer) optimiser() []kernels.Op {
 func (t *Trainer) Init(seed uint64) error {
 	l := &t.layout
 	weights := make([]float32, l.params.N)
+	frozen := make([]float32, l.frozen.N)
 	for i, p := range t.net.Params {
-		p.Init(l.param[i].Of(weights), kernels.Stream{Seed: seed, Purpose: kernels.PurposeInit, N: uint64(i)})
+		words := weights
+		if p.Frozen {
+			words = frozen
+		}
+		p.Init(l.param[i].Of(words), kernels.Stream{Seed: seed, Purpose: kernels.PurposeInit, N: uint64(i)})
+	}
+	if len(frozen) > 0 {
+		if err := t.arena.Write(l.frozen, frozen); err != nil {
+			return err
+		}
 	}
 	for _, b := range []kernels.Buf{l.params, l.ema} {
 		if b.N == 0 {

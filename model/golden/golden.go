@@ -54,10 +54,14 @@ func Module() string {
 	}
 }
 
-// Glob lists the files of all folders whose names match the pattern. A folder without one fails the test.
+// Glob lists the files of all folders whose names match the pattern, with those of the original program of Song et al.
+// 2021 in testdata/score_sde. A folder without one fails the test, but for that.
 func Glob(t testing.TB, pattern string) []string {
 	t.Helper()
-	var all []string
+	all, err := filepath.Glob(filepath.Join(Path(), "..", "score_sde", pattern))
+	if err != nil {
+		t.Fatal(err)
+	}
 	for _, dir := range Dirs(t) {
 		paths, err := filepath.Glob(filepath.Join(dir, pattern))
 		if err != nil || len(paths) == 0 {
@@ -153,9 +157,33 @@ func (f *File) Group(from, to string) []model.Named {
 	return list
 }
 
+// Process returns the process that a file of Song et al. 2021 noises its images by: vesde, vpsde or subvpsde; "" for the
+// other files, which have the levels of a ladder.
+func (f *File) Process() string { return f.Meta["sde"] }
+
+// Bool returns a choice of the metadata; keys that belong to other networks are false.
+func (f *File) Bool(key string) bool { return f.Meta[key] == "true" }
+
+// unet returns the configuration of a U-Net.
+func (f *File) unet(t testing.TB) model.Config {
+	t.Helper()
+	return model.Config{Net: f.Meta["net"], NGF: f.Int(t, "nf"), Height: f.Int(t, "height"), Width: f.Int(t, "width"),
+		Channels: f.Int(t, "channels"), Nonlinearity: f.Meta["nonlinearity"], Rescaled: f.Bool("centered"),
+		UNet: model.UNet{ChMult: f.Meta["ch_mult"], ResBlocks: f.Int(t, "num_res_blocks"), Attention: f.Meta["attn_resolutions"],
+			Dropout: f.Number(t, "dropout"), ResBlock: f.Meta["resblock_type"], ResampWithConv: f.Bool("resamp_with_conv"),
+			FIR: f.Bool("fir"), FIRKernel: f.Meta["fir_kernel"], SkipRescale: f.Bool("skip_rescale"),
+			Progressive: f.Meta["progressive"], ProgressiveInput: f.Meta["progressive_input"],
+			Combine: f.Meta["progressive_combine"], Unconditional: !f.Bool("conditional"),
+			Embedding: f.Meta["embedding_type"], FourierScale: f.Number(t, "fourier_scale"),
+			InitScale: f.Number(t, "init_scale"), ScaleBySigma: f.Bool("scale_by_sigma")}}
+}
+
 // Network returns the configuration of the file's network.
 func (f *File) Network(t testing.TB) model.Config {
 	t.Helper()
+	if f.Meta["nf"] != "" {
+		return f.unet(t)
+	}
 	c := model.Config{Net: f.Meta["net"], NGF: f.Int(t, "ngf"), Height: f.Int(t, "height"), Width: f.Int(t, "width"),
 		Channels: f.Int(t, "channels"), Hidden: f.Int(t, "hidden"), DataSD: f.Number(t, "data_sd")}
 	if c.TakesImages() {

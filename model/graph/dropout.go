@@ -13,7 +13,7 @@ import (
 type Dropout struct {
 	P     float32
 	Index uint32 // tells the layers of a network apart
-	Seed  uint64
+	Seed  uint64 // of a network in training it is the run's, see [kernels.SeedDropout]
 
 	sameShape
 	noHidden

@@ -36,6 +36,7 @@ type layerGraph struct {
 	g      *gorgonia.ExprGraph
 	leaves map[string]*gorgonia.Node // by their names in the file: x, x1, param.NAME
 	values map[*gorgonia.Node][]float32
+	layers int
 }
 
 func newLayerGraph(t *testing.T, file *golden.File, name string) *layerGraph {
@@ -44,14 +45,14 @@ func newLayerGraph(t *testing.T, file *golden.File, name string) *layerGraph {
 }
 
 // tensor reads a tensor of the case as the layers have it: images and weights of convolutions with the channels last, and
-// a matrix, which the file has as (in, out), as a convolution of one tap.
+// the matrix W of pixels, which the file has as (in, out), as a convolution of one tap.
 func (b *layerGraph) tensor(name string) ([]float32, tensor.Shape) {
 	b.Helper()
 	t := b.file.Tensor(b.T, b.name+"."+name)
-	switch s := t.Shape(); len(s) {
-	case 4:
+	switch s := t.Shape(); {
+	case len(s) == 4:
 		return b.file.NHWC(b.T, b.name+"."+name), tensor.Shape{s[0], s[2], s[3], s[1]}
-	case 2:
+	case len(s) == 2 && strings.HasSuffix(name, ".W"):
 		return turned(t.Float32s(), s[0], s[1]), tensor.Shape{s[1], 1, 1, s[0]}
 	default:
 		return t.Float32s(), s
@@ -75,7 +76,8 @@ func (b *layerGraph) node(name string, values []float32, shape ...int) *gorgonia
 
 func (b *layerGraph) apply(l graph.Layer, in ...*gorgonia.Node) *gorgonia.Node {
 	b.Helper()
-	n, err := graph.Apply(l, fmt.Sprint(l), in...)
+	b.layers++ // Gorgonia would take a layer for another of its path
+	n, err := graph.Apply(l, fmt.Sprintf("%d %v", b.layers, l), in...)
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -129,13 +131,50 @@ func (b *layerGraph) fir(kind graph.FIRKind, kernel ...float32) *gorgonia.Node {
 	return b.apply(graph.FIR{Kind: kind, Kernel: [4]float32(kernel)}, b.leaf("x"))
 }
 
+// resample halves or doubles images, with a filter or without.
+func (b *layerGraph) resample(to string, fir bool, x *gorgonia.Node) *gorgonia.Node {
+	kernel := [4]float32{1, 3, 3, 1}
+	switch {
+	case to == "down" && fir:
+		return b.apply(graph.FIR{Kind: graph.FIRDown, Kernel: kernel}, x)
+	case to == "down":
+		return b.apply(graph.MeanPool{}, x)
+	case to == "up" && fir:
+		return b.apply(graph.FIR{Kind: graph.FIRUp, Kernel: kernel}, x)
+	case to == "up":
+		return b.apply(graph.Nearest{}, x)
+	}
+	return x
+}
+
+// block is a residual block; its shortcut is a convolution, or a linear map of pixels, or "" for none.
+func (b *layerGraph) block(to string, fir bool, shortcut string, scale float32) *gorgonia.Node {
+	x, temb := b.leaf("x"), b.leaf("x1")
+	swish := graph.Activation{F: kernels.Swish}
+	h := b.resample(to, fir, b.apply(swish, b.groupNorm("GroupNorm_0.", x)))
+	x = b.resample(to, fir, x)
+	h = b.conv(3, h, "Conv_0.weight", "Conv_0.bias")
+	h = b.apply(graph.AddRow{}, h, b.conv(1, b.apply(swish, temb), "Dense_0.weight", "Dense_0.bias"))
+	h = b.apply(swish, b.groupNorm("GroupNorm_1.", h))
+	h = b.conv(3, h, "Conv_1.weight", "Conv_1.bias")
+	switch shortcut {
+	case "Conv_2":
+		x = b.conv(1, x, "Conv_2.weight", "Conv_2.bias")
+	case "NIN_0":
+		x = b.nin("NIN_0", x)
+	}
+	return b.apply(graph.Join{Scale: scale}, x, h)
+}
+
+const rescale = 0.70710678
+
 // layerCases make the output of each case.
 var layerCases = map[string]func(b *layerGraph) *gorgonia.Node{
 	"groupnorm12":  func(b *layerGraph) *gorgonia.Node { return b.groupNorm("", b.leaf("x")) },
 	"groupnorm20":  func(b *layerGraph) *gorgonia.Node { return b.groupNorm("", b.leaf("x")) },
 	"groupnorm192": func(b *layerGraph) *gorgonia.Node { return b.groupNorm("", b.leaf("x")) },
 
-	"attention":            func(b *layerGraph) *gorgonia.Node { return b.attention(0.70710678) },
+	"attention":            func(b *layerGraph) *gorgonia.Node { return b.attention(rescale) },
 	"attention_no_rescale": func(b *layerGraph) *gorgonia.Node { return b.attention(1) },
 
 	"fir_down":     func(b *layerGraph) *gorgonia.Node { return b.fir(graph.FIRDown, 1, 3, 3, 1) },
@@ -154,6 +193,19 @@ var layerCases = map[string]func(b *layerGraph) *gorgonia.Node{
 	"conv_up": func(b *layerGraph) *gorgonia.Node {
 		return b.conv(3, b.apply(graph.Nearest{}, b.leaf("x")), "Conv_0.weight", "Conv_0.bias")
 	},
+	"swish":     func(b *layerGraph) *gorgonia.Node { return b.apply(graph.Activation{F: kernels.Swish}, b.leaf("x")) },
+	"mean_down": func(b *layerGraph) *gorgonia.Node { return b.apply(graph.MeanPool{}, b.leaf("x")) },
+	"nin":       func(b *layerGraph) *gorgonia.Node { return b.conv(1, b.leaf("x"), "W", "b") },
+
+	"biggan":             func(b *layerGraph) *gorgonia.Node { return b.block("", true, "", rescale) },
+	"biggan_widen":       func(b *layerGraph) *gorgonia.Node { return b.block("", true, "Conv_2", rescale) },
+	"biggan_down":        func(b *layerGraph) *gorgonia.Node { return b.block("down", true, "Conv_2", rescale) },
+	"biggan_up":          func(b *layerGraph) *gorgonia.Node { return b.block("up", true, "Conv_2", rescale) },
+	"biggan_down_no_fir": func(b *layerGraph) *gorgonia.Node { return b.block("down", false, "Conv_2", 1) },
+	"biggan_up_no_fir":   func(b *layerGraph) *gorgonia.Node { return b.block("up", false, "Conv_2", rescale) },
+	"ddpm":               func(b *layerGraph) *gorgonia.Node { return b.block("", false, "", rescale) },
+	"ddpm_widen":         func(b *layerGraph) *gorgonia.Node { return b.block("", false, "NIN_0", 1) },
+
 	"combine_sum": func(b *layerGraph) *gorgonia.Node {
 		return b.apply(graph.Sum{}, b.conv(1, b.leaf("x"), "Conv_0.weight", "Conv_0.bias"), b.leaf("x1"))
 	},
@@ -180,8 +232,25 @@ func eachBackend(t *testing.T, f func(t *testing.T, b kernels.Backend)) {
 	t.Run("cuda", func(t *testing.T) { f(t, kerneltest.OpenCUDA(t)) })
 }
 
+// Every file of layers, in testdata and in the folder of GOLDEN_DIR: what it says that it holds, as far as it is here.
 func TestGoldenLayers(t *testing.T) {
-	file := golden.Read(t, filepath.Join("testdata", "layers-ncsnpp.safetensors"))
+	for _, dir := range append(golden.Dirs(t)[1:], "testdata") {
+		paths, err := filepath.Glob(filepath.Join(dir, "layers-*.safetensors"))
+		if err != nil || len(paths) == 0 {
+			t.Fatalf("%s holds no layers-*.safetensors: %v", dir, err)
+		}
+		for _, path := range paths {
+			t.Run(filepath.Base(path), func(t *testing.T) { goldenLayers(t, golden.Read(t, path)) })
+		}
+	}
+}
+
+func goldenLayers(t *testing.T, file *golden.File) {
+	for _, name := range strings.Split(file.Meta["cases"], ",") {
+		if _, embedding := embeddingCases[name]; layerCases[name] == nil && !embedding {
+			t.Errorf("the file's case %s is not compared", name)
+		}
+	}
 	eachBackend(t, func(t *testing.T, backend kernels.Backend) {
 		for _, name := range slices.Sorted(maps.Keys(layerCases)) {
 			t.Run(name, func(t *testing.T) {
@@ -211,7 +280,7 @@ func TestGoldenLayersISA(t *testing.T) {
 			if kernels.ISA() == "go" || kernels.ISA() == isa {
 				t.Skipf("this machine's instruction set is %s", kernels.ISA())
 			}
-			again := exec.Command(os.Args[0], "-test.run=^TestGoldenLayers$/^cpu$", "-test.v")
+			again := exec.Command(os.Args[0], "-test.run=^TestGoldenLayers$/./^cpu$", "-test.v")
 			again.Env = append(os.Environ(), "GODEBUG="+off)
 			out, err := again.CombinedOutput()
 			if err != nil || !strings.Contains(string(out), fmt.Sprintf("on cpu (%s,", isa)) {

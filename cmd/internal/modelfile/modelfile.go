@@ -277,6 +277,9 @@ func (f *File) inferConfig(o *Options, c *cli.Command) error {
 			"or -preset NAME", f.Path)
 	}
 	net.Nonlinearity, net.Rescaled = cfg.Network.Nonlinearity, cfg.Network.Rescaled
+	if net.Uses("unet") && model.SameParameters(cfg.Network, net) {
+		net.UNet = cfg.Network.UNet // with what leaves no mark on parameters
+	}
 	if o.nonlinearity != "" {
 		net.Nonlinearity = o.nonlinearity
 	}
@@ -320,6 +323,9 @@ func (f *File) preset(o *Options, net model.Config) (train.Preset, error) {
 		n := p.Config.Network
 		if err != nil || n.Net != net.Net || n.NGF != net.NGF || n.Channels != net.Channels ||
 			f.Weights.Ladder.Sigmas == nil || sigmas.DiffersFrom(f.Weights.Ladder) >= 0 {
+			continue
+		}
+		if n.Uses("unet") && !model.SameParameters(n, net) {
 			continue
 		}
 		return train.FindPreset(p.Name)

@@ -37,12 +37,15 @@ type settingFlag struct {
 	Unused func(c *train.Config) string
 }
 
-// groups are the settings in the order of the help text.
-var groups = []struct {
+// settingGroup is settings under a heading of the help text.
+type settingGroup struct {
 	Name     string
 	Note     string
 	Settings []settingFlag
-}{
+}
+
+// groups are the settings in the order of the help text.
+var groups = []settingGroup{
 	{
 		Name: "Data and network",
 		Settings: []settingFlag{
@@ -170,12 +173,17 @@ var groups = []struct {
 				Default: model.Normalizations()[0],
 				Known:   model.Normalizations(),
 				Field:   func(c *train.Config) any { return &c.Network.Normalization },
-				Unused:  imagesOnly("normalization"),
+				Unused: func(c *train.Config) string {
+					if c.Network.Uses("unet") {
+						return "is for networks with instance norms, and this is " + c.Network.Net
+					}
+					return imagesOnly("normalization")(c)
+				},
 			},
 			{
 				Name: "nonlinearity", Arg: "NAME",
 				Help:    "activation of the networks for images: " + strings.Join(model.Nonlinearities(), ", "),
-				Default: model.Nonlinearities()[0],
+				Default: model.Nonlinearities()[0] + ", of U-Nets swish",
 				Known:   model.Nonlinearities(),
 				Field:   func(c *train.Config) any { return &c.Network.Nonlinearity },
 				Unused:  imagesOnly("nonlinearity"),
@@ -199,6 +207,7 @@ var groups = []struct {
 			},
 		},
 	},
+	unetSettings,
 	{
 		Name: "Noise ladder and loss",
 		Note: "SIGMA is a standard deviation per value, in the units of the data: images are in [0, " +

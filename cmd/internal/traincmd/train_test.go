@@ -103,6 +103,13 @@ func TestPresets(t *testing.T) {
 		"bedroom":      {"83445379 parameters", "151 G multiply-adds", "= 1.48 with"},
 		"tower":        {"83445379 parameters", "151 G multiply-adds"},
 		"ffhq":         {"94132611 parameters", "419 G multiply-adds", "= 1.49 with", "6934 score evaluations"},
+
+		"ncsnpp-cifar10":       {"62758787 parameters in 571 tensors", "10.9 G multiply-adds", "the network sees sigma"},
+		"digits":               {"322945 parameters", "58.9 M multiply-adds"},
+		"ncsnpp-cifar10-small": {"15716291 parameters", "2.76 G multiply-adds"},
+		"ncsnpp-cifar10-deep":  {"107586947 parameters", "18.6 G multiply-adds"},
+		"ncsnpp-ffhq256":       {"65574421 parameters", "266 G multiply-adds"},
+		"ncsnpp-ffhq":          {"105785880 parameters", "249 G multiply-adds"},
 	} {
 		code, stdout, stderr := command(t, "-preset", preset, "-dry-run")
 		for _, w := range want {
@@ -200,7 +207,9 @@ func TestBadInput(t *testing.T) {
 		{"-sigma-begin 1 -sigma-end 1", 2, "-sigma-begin 1 is not larger than -sigma-end 1: the ladder runs from the largest noise to the smallest; raise -sigma-begin"},
 		{"-sigma-begin 0.001", 2, "-sigma-begin 0.001 is not larger than -sigma-end 0.01"},
 		{"-levels-per-step 33", 2, "-levels-per-step is 33, more than the 16"},
-		{"-preset glyph", 2, `-preset is "glyph": expected one of glyphs, toy, vectors, fashion-mnist, cifar10, celeba, church, bedroom, tower, ffhq, ncsn-mnist, ncsn-cifar10; did you mean glyphs?`},
+		{"-preset glyph", 2, `-preset is "glyph": expected one of glyphs, toy, vectors, fashion-mnist, cifar10, celeba, church, bedroom, tower, ffhq, ncsn-mnist, ncsn-cifar10, ` +
+			"digits, ncsnpp-cifar10, ncsnpp-cifar10-deep, ncsnpp-bedroom, ncsnpp-church, ncsnpp-ffhq256, ncsnpp-celebahq256, ncsnpp-ffhq, " +
+			"ncsnpp-celebahq, ncsnpp-cifar10-small; did you mean glyphs?"},
 		{"-net ncsnv3", 2, `-net is "ncsnv3": expected one of ` + strings.Join(model.Networks(), ", ") + `; did you mean ncsnv2?`},
 		{"-normalization BatchNorm", 2, `-normalization is "BatchNorm": expected InstanceNorm++ or InstanceNorm`},
 		{"-nonlinearity rellu", 2, `-nonlinearity is "rellu": expected one of elu, relu, lrelu, swish; did you mean relu?`},
