@@ -9,6 +9,7 @@ import (
 	"image/png"
 	"math"
 	"os"
+	"slices"
 
 	"sigmaz/internal/npy"
 )
@@ -49,7 +50,9 @@ func furnishKnown(at func(string) string) error {
 		"known/twice.npy": array([]int{2, 2}, 1, 1, 1, 1),
 		"known/row2.npy":  array([]int{1, 2}, 1, 2), "known/y3.npy": array([]int{3}, 1, 2, 3), "known/y2.npy": array([]int{2}, 1, 5),
 		"known/row.csv": []byte("0.5,\n"), "known/full.csv": []byte("0.5,0.25\n"), "known/blank.csv": []byte(",\n"),
-		"known/long.csv": []byte("1,,2\n"), "known/word.csv": []byte("0.5,x\n"), "known/two.csv": []byte("1,\n2,\n3,\n"),
+		"known/long.csv": []byte("1,,2\n"), "known/word.csv": []byte("0.5,x\n"), "known/two.csv": []byte("1,\n2,3\n"),
+		"known/masks.npy": array([]int{2, 8, 8}, 1), "known/mask3.npy": array([]int{3, 8, 8, 1}, slices.Repeat([]float64{1, 0}, 96)...),
+		"known/y23.npy":   array([]int{2, 3, 1}),
 		"known/names.csv": []byte("height,\n0.5,\n"),
 	} {
 		if err := os.WriteFile(at(name), b, 0o666); err != nil {
@@ -69,7 +72,14 @@ var wrongKnown = []wrong{
 	{args: "sample runs/images -known known/a.png -mask known/half.png -method repiant", code: 2, offender: `-method is "repiant"`, advice: "did you mean repaint?"},
 	{args: "sample runs/images -known known/a.png -mask known/half.png -method repaint -T 9", code: 2, offender: "-T is of method langevin, and -method is repaint", advice: "leave one of the two out"},
 	{args: "sample runs/images -known known/a.png -mask known/half.png -resample 3", code: 2, offender: "-resample is of method repaint, and the method is langevin", advice: "name it with -method"},
-	{args: "sample runs/images -known known/a.png -mask known/half.png -eta 1", code: 2, offender: "-eta has no use where something is known", advice: "leave it out"},
+	{args: "sample runs/images -known known/a.png -mask known/half.png -churn 1", code: 2, offender: "-churn has no use where something is known", advice: "leave it out"},
+	{args: "sample runs/images -known known/a.png -mask known/half.png -eta 1", code: 2, offender: "-eta is of method pigdm, and the method is langevin", advice: "name it with -method"},
+	{args: "sample runs/images -known known/a.png -mask known/half.png -method repaint -sigma-data 1", code: 2, offender: "-sigma-data is of method pigdm, and -method is repaint", advice: "leave one of the two out"},
+	{args: "sample runs/images -known known/a.png -mask known/half.png -method pigdm -sigma-data 0", code: 2, offender: "-sigma-data is 0", advice: "expected the deviation of the data"},
+	{args: "sample runs/images -known known/a.png -mask known/half.png -method pigdm -nfe 1", code: 2, offender: "-nfe is 1", advice: "expected enough for two noise levels of pigdm, 2 or more"},
+	{args: "sample runs/images -known known/a.png -mask known/half.png -method pigdm -anyway", code: 1, offender: "-method is pigdm: ncsnv2 does not see sigma", advice: "use -method langevin or repaint"},
+	{args: "sample runs/images -sampler pigdm", code: 2, offender: "-sampler is pigdm, which is for samples of which something is known", advice: "expected one of langevin"},
+	{args: "sample runs/images -sigma-data 0.3", code: 2, offender: "-sigma-data is for samples of which something is known", advice: "or leave -sigma-data out"},
 	{args: "sample runs/images -known known/a.png -mask known/half.png -method repaint -resample 0", code: 2, offender: "-resample is 0", advice: "expected between 1 and 1000 times"},
 	{args: "sample runs/images -known known/a.png -mask known/half.png -method repaint -nfe 5", code: 2, offender: "-nfe is 5", advice: "expected enough for two noise levels of repaint, 6 or more"},
 	{args: "sample runs/images -known known/a.png -mask known/half.png -measurement-sigma -1", code: 2, offender: "-measurement-sigma is -1", advice: "expected 0, no noise, or a positive deviation"},
@@ -95,6 +105,21 @@ var wrongKnown = []wrong{
 	{args: "sample runs/images -from known/a.png -level 3", code: 1, offender: "-level is 3", advice: "expected 0 to 2, one of the run's 3 levels"},
 	{args: "sample runs/images -from known/a.png -level 2", code: 1, offender: "-level is the last", advice: "use -denoise-image"},
 	{args: "sample runs/toy -from known/a.png -level 1", code: 1, offender: "-from: the samples are vectors", advice: "leave it out"},
+	// frames between two samples
+	{args: "sample runs/images -interpolate 3", code: 2, offender: `-interpolate is "3"`, advice: "expected the numbers of two samples"},
+	{args: "sample runs/images -interpolate 0:-1", code: 2, offender: `-interpolate is "0:-1"`, advice: "expected the numbers of two samples"},
+	{args: "sample runs/images -interpolate 0:3000000000", code: 2, offender: `-interpolate is "0:3000000000"`, advice: "expected the numbers of two samples"},
+	{args: "sample runs/images -interpolate 2:2", code: 2, offender: `-interpolate is "2:2", which is one sample`, advice: "expected the numbers of two"},
+	{args: "sample runs/images -interpolate 0:1 -frames 1", code: 2, offender: "-frames is 1", advice: "expected 2, both samples themselves, to 400"},
+	{args: "sample runs/images -interpolate 0:1 -frames 401", code: 2, offender: "-frames is 401", advice: "to 400"},
+	{args: "sample runs/images -interpolate 0:1 -n 3", code: 2, offender: "-n is how many samples are drawn", advice: "give -frames N instead"},
+	{args: "sample runs/images -interpolate 0:1 -known known/a.png -mask known/half.png", code: 2, offender: "-interpolate goes from one sample to another, and something is known", advice: "leave one of the two out"},
+	{args: "sample runs/images -interpolate 0:1 -from known/a.png -level 1", code: 2, offender: "-from gives an image to begin at, and -interpolate two samples", advice: "leave one of the two out"},
+	{args: "sample runs/images -interpolate 0:1 -denoise-image known/a.png -sigma 1", code: 2, offender: "-denoise-image gives an image to begin at", advice: "leave one of the two out"},
+	{args: "sample runs/images -frames 3", code: 2, offender: "-frames is of frames between two samples", advice: "give -interpolate A:B"},
+	{args: "sample runs/images -same-noise", code: 2, offender: "-same-noise is of frames between two samples", advice: "give -interpolate A:B"},
+	{args: "sample runs/images -interpolate 0:1 -sampler heun", code: 1, offender: "-sampler is heun: ncsnv2 does not see sigma", advice: "use -sampler dpm++-2m-sde"},
+	{args: "sample runs/toy -interpolate 0:1 -gif g.gif", code: 1, offender: "-gif with -interpolate", advice: "leave it out"},
 	// images and masks
 	{args: "sample runs/images -known known/gone.png -mask known/half.png", code: 1, offender: "known/gone.png", advice: "cannot read the image"},
 	{args: "sample runs/images -known known/wide.png -mask known/half.png", code: 1, offender: "-known known/wide.png is an image of 8x12", advice: "expected 8x8, the size of the samples"},
@@ -102,7 +127,14 @@ var wrongKnown = []wrong{
 	{args: "sample runs/images -known known/a.png -mask known/black.png", code: 1, offender: "-mask known/black.png is all black", advice: "expected white where something is known"},
 	{args: "sample runs/images -known known/a.png -mask known/white.png", code: 1, offender: "-mask known/white.png is all white", advice: "expected black where samples may differ"},
 	{args: "sample runs/images -known bad/text.txt -mask known/half.png", code: 1, offender: "bad/text.txt", advice: "expected"},
-	{args: "sample runs/images -known data/tiny-images-idx3-ubyte -mask known/half.png", code: 1, offender: "16 images", advice: "expected a single image"},
+	{args: "sample runs/images -from data/tiny-images-idx3-ubyte -level 1", code: 1, offender: "16 images", advice: "expected a single image"},
+	{args: "sample runs/images -known data/tiny-images-idx3-ubyte -mask known/mask3.npy", code: 1, offender: "-mask known/mask3.npy holds 3 masks, and -known data/tiny-images-idx3-ubyte 16 images", advice: "expected one mask, or one for each image"},
+	{args: "sample runs/images -known known/a.png -mask known/masks.npy", code: 1, offender: "-mask known/masks.npy (mask 1) is all black", advice: "expected white where something is known"},
+	{args: "sample runs/images -known known/a.png -mask known/mask3.npy -truth data/tiny-images-idx3-ubyte", code: 1, offender: "-truth data/tiny-images-idx3-ubyte holds 16 images, and 3 images known in part", advice: "expected one, or one for each"},
+	{args: "sample runs/images -known known/a.png -mask known/half.png -truth data/tiny-images-idx3-ubyte", code: 1, offender: "-truth data/tiny-images-idx3-ubyte holds 16 images, and 1 image known in part", advice: "expected one, or one for each"},
+	{args: "sample runs/images -known known/a.png -mask known/mask3.npy -mean m.png", code: 1, offender: "-n is 3", advice: "expected 2 samples of each of the 3 images or more, 6"},
+	{args: "sample runs/images -fourier known/mask3.npy -known known/a.png", code: 1, offender: "-fourier known/mask3.npy holds 3 pictures", advice: "expected one"},
+	{args: "sample runs/images -operator known/three.npy -measurement known/y23.npy", code: 1, offender: "-measurement known/y23.npy has the shape (2, 3, 1)", advice: "or (N, 3)"},
 	{args: "sample runs/images -known known/three.npy -mask known/half.png", code: 1, offender: "-known known/three.npy is", advice: "expected 8x8"},
 	{args: "sample runs/images -known known/y3.npy -mask known/half.png", code: 1, offender: "-known known/y3.npy is an array of shape (3,)", advice: "expected (H, W, 1)"},
 	{args: "sample runs/images -colourise known/a.png", code: 1, offender: "the samples are grey and have no colours to draw", advice: "take a run of colour images"},
@@ -123,7 +155,7 @@ var wrongKnown = []wrong{
 	{args: "sample runs/toy -known known/blank.csv", code: 1, offender: "known/blank.csv is all blank", advice: "expected a number for one column or more"},
 	{args: "sample runs/toy -known known/long.csv", code: 1, offender: "known/long.csv has 3 values", advice: "expected 2"},
 	{args: "sample runs/toy -known known/word.csv", code: 1, offender: `known/word.csv has "x" in column 2`, advice: "expected a number"},
-	{args: "sample runs/toy -known known/two.csv", code: 1, offender: "known/two.csv has 3 lines", advice: "expected one row of 2 values"},
+	{args: "sample runs/toy -known known/two.csv", code: 1, offender: "known/two.csv has a number for each of the 2 columns in row 2", advice: "leave blank what samples may differ in"},
 	{args: "sample runs/toy -known known/names.csv", code: 1, offender: `known/names.csv names the column "height"`, advice: "expected some of those of the run"},
 	{args: "sample runs/toy -known known/row.csv -truth known/a.png", code: 1, offender: "-truth: vectors have no picture", advice: "leave it out"},
 }

@@ -230,7 +230,7 @@ func judge(t *testing.T, dir string, w wrong) (all []string) {
 }
 
 func TestWrongCalls(t *testing.T) {
-	wrongCalls := slices.Concat(wrongCalls, wrongData, wrongWeights, wrongKnown, wrongClasses)
+	wrongCalls := slices.Concat(wrongCalls, wrongData, wrongWeights, wrongKnown, wrongWatch, wrongClasses)
 	if len(wrongCalls) < 120 {
 		t.Errorf("%d rows", len(wrongCalls))
 	}
@@ -283,10 +283,13 @@ func TestRightCallsAreNotWrong(t *testing.T) {
 		"export runs/images -o a.safetensors":                                                                                   "a.safetensors is new",
 		"sample runs/images -n 1 -T 128 -epsilon 9e-5 -images folder":                                                           "folder/00000.png is new",
 		"sample runs/images -n 2 -known known/a.png -mask known/half.png -method repaint -nfe 11 -mean m.png":                   "m.png is new",
+		"sample runs/images -known known/a.png -mask known/mask3.npy -method repaint -nfe 11":                                   "sample-0000004-seed0.png is new",
 		"sample runs/images -n 1 -operator known/three.npy -measurement known/y3.npy -measurement-sigma 1 -T 128 -epsilon 9e-5": "sample-0000004-seed0.png is new",
 		"sample runs/images -n 1 -known known/small.png -upscale 2 -truth known/a.png -epsilon 9e-5 -T 128":                     "sample-0000004-seed0.png is new",
 		"sample runs/images -denoise-image known/a.png -sigma 1 -npy d.npy":                                                     "d.npy is new",
 		"sample runs/images -n 2 -from known/a.png -level 1 -npy f.npy -T 128 -epsilon 9e-5":                                    "f.npy is new",
+		"sample runs/images -interpolate 0:3 -frames 3 -T 128 -epsilon 9e-5 -gif film.gif":                                      "film.gif is new",
+		"sample runs/toy -n 2 -known known/row.csv -method pigdm -npy new.npy":                                                  "new.npy is new",
 		"sample runs/toy -n 2 -known known/row.csv -csv new.csv":                                                                "new.csv is new",
 		"sigmas data/tiny-images-idx3-ubyte -yaml noise.yaml":                                                                   "noise.yaml is new",
 	} {

@@ -150,9 +150,10 @@ var kernelList = []kernel{
 	{"resize", "resize_grad_bf16", "u64 u64 u32 u32 u32 u32 u32 u32 u32"},
 	{"sampler", "sampler_sigma", "u64 u64 u64 u64 u32 u32 u32"},
 	{"sampler", "sampler_gain", "u64 u64 u64 u64 u32 u32 u32 u32"},
-	{"sampler", "sampler_update", "u64 u64 u64 u64 u64 u64 u64 u64 u32 u32 u32 u32"},
-	{"sampler", "sampler_misfit", "u64 u64 u64 u64 u64 u64 u64 u64 u64 u64 u64 u32 u32 u32 u32 u32 u32"},
-	{"sampler", "sampler_fit", "u64 u64 u64 u64 u64 u32 u32 u32"},
+	{"sampler", "sampler_update", "u64 u64 u64 u64 u64 u64 u64 u64 u64 u32 u32 u32 u32 u32"},
+	{"sampler", "sampler_misfit", "u64 u64 u64 u64 u64 u64 u64 u64 u64 u64 u64 u64 u64 f32 u32 u32 u32 u32 u32 u32 u32"},
+	{"sampler", "sampler_fit", "u64 u64 u64 u64 u64 u64 u64 u32 u32 u32 u32 u32"},
+	{"sampler", "sampler_guide", "u64 u64 u64 u64 u64 u32 u32 u32 u32"},
 	{"sigma", "div_sigma", "u64 u64 u64 u32 u32"},
 	{"sigma", "mlp_input", "u64 u64 u64 u64 u32 u32"},
 	{"sigma", "mlp_input_grad", "u64 u64 u64 u64 u32 u32"},
@@ -1957,9 +1958,11 @@ type samplerUpdateArgs struct {
 	s      pointer // const float *
 	gain   pointer // const float *
 	draws  pointer // const float *
+	blend  pointer // const float *
 	table  pointer // const float *
 	state  pointer // const u32 *
 	seed   uint64
+	images int
 	steps  int
 	repeat int
 	rows   int
@@ -1973,9 +1976,11 @@ func (l *launcher) samplerUpdate(grid gridDim, block blockDim, a samplerUpdateAr
 		Ptr(l.read("sampler_update", "s", Words, a.s)).
 		Ptr(l.read("sampler_update", "gain", Words, a.gain)).
 		Ptr(l.read("sampler_update", "draws", Words, a.draws)).
+		Ptr(l.read("sampler_update", "blend", Words, a.blend)).
 		Ptr(l.read("sampler_update", "table", Words, a.table)).
 		Ptr(l.read("sampler_update", "state", Words, a.state)).
 		U64(a.seed).
+		I32(l.int32("sampler_update", "images", a.images)).
 		I32(l.int32("sampler_update", "steps", a.steps)).
 		I32(l.int32("sampler_update", "repeat", a.repeat)).
 		I32(l.int32("sampler_update", "rows", a.rows)).
@@ -1984,29 +1989,35 @@ func (l *launcher) samplerUpdate(grid gridDim, block blockDim, a samplerUpdateAr
 
 // samplerMisfitArgs has the parameters of kernel sampler_misfit.
 type samplerMisfitArgs struct {
-	misfit pointer // float *
-	x      pointer // const float *
-	target pointer // const float *
-	noise  pointer // const float *
-	start  pointer // const u32 *
-	index  pointer // const u32 *
-	weight pointer // const float *
-	draws  pointer // const float *
-	table  pointer // const float *
-	state  pointer // const u32 *
-	seed   uint64
-	exact  int
-	steps  int
-	repeat int
-	rows   int
-	d      int
-	r      int
+	misfit       pointer // float *
+	x            pointer // const float *
+	s            pointer // const float *
+	parts        pointer // const u32 *
+	target       pointer // const float *
+	noise        pointer // const float *
+	start        pointer // const u32 *
+	index        pointer // const u32 *
+	weight       pointer // const float *
+	draws        pointer // const float *
+	table        pointer // const float *
+	state        pointer // const u32 *
+	seed         uint64
+	prior        float32
+	exact        int
+	measurements int
+	steps        int
+	repeat       int
+	rows         int
+	d            int
+	most         int
 }
 
 func (l *launcher) samplerMisfit(grid gridDim, block blockDim, a samplerMisfitArgs) {
 	l.launch("sampler_misfit", grid, block, cuda.NewArgs().
 		Ptr(l.write("sampler_misfit", "misfit", Words, a.misfit)).
 		Ptr(l.read("sampler_misfit", "x", Words, a.x)).
+		Ptr(l.read("sampler_misfit", "s", Words, a.s)).
+		Ptr(l.read("sampler_misfit", "parts", Words, a.parts)).
 		Ptr(l.read("sampler_misfit", "target", Words, a.target)).
 		Ptr(l.read("sampler_misfit", "noise", Words, a.noise)).
 		Ptr(l.read("sampler_misfit", "start", Words, a.start)).
@@ -2016,36 +2027,72 @@ func (l *launcher) samplerMisfit(grid gridDim, block blockDim, a samplerMisfitAr
 		Ptr(l.read("sampler_misfit", "table", Words, a.table)).
 		Ptr(l.read("sampler_misfit", "state", Words, a.state)).
 		U64(a.seed).
+		F32(a.prior).
 		I32(l.int32("sampler_misfit", "exact", a.exact)).
+		I32(l.int32("sampler_misfit", "measurements", a.measurements)).
 		I32(l.int32("sampler_misfit", "steps", a.steps)).
 		I32(l.int32("sampler_misfit", "repeat", a.repeat)).
 		I32(l.int32("sampler_misfit", "rows", a.rows)).
 		I32(l.int32("sampler_misfit", "d", a.d)).
-		I32(l.int32("sampler_misfit", "r", a.r)))
+		I32(l.int32("sampler_misfit", "most", a.most)))
 }
 
 // samplerFitArgs has the parameters of kernel sampler_fit.
 type samplerFitArgs struct {
-	x      pointer // float *
-	misfit pointer // const float *
-	start  pointer // const u32 *
-	index  pointer // const u32 *
-	weight pointer // const float *
-	rows   int
-	d      int
-	r      int
+	x            pointer // float *
+	misfit       pointer // const float *
+	parts        pointer // const u32 *
+	start        pointer // const u32 *
+	index        pointer // const u32 *
+	weight       pointer // const float *
+	state        pointer // const u32 *
+	alone        int
+	measurements int
+	rows         int
+	d            int
+	most         int
 }
 
 func (l *launcher) samplerFit(grid gridDim, block blockDim, a samplerFitArgs) {
 	l.launch("sampler_fit", grid, block, cuda.NewArgs().
 		Ptr(l.write("sampler_fit", "x", Words, a.x)).
 		Ptr(l.read("sampler_fit", "misfit", Words, a.misfit)).
+		Ptr(l.read("sampler_fit", "parts", Words, a.parts)).
 		Ptr(l.read("sampler_fit", "start", Words, a.start)).
 		Ptr(l.read("sampler_fit", "index", Words, a.index)).
 		Ptr(l.read("sampler_fit", "weight", Words, a.weight)).
+		Ptr(l.read("sampler_fit", "state", Words, a.state)).
+		I32(l.int32("sampler_fit", "alone", a.alone)).
+		I32(l.int32("sampler_fit", "measurements", a.measurements)).
 		I32(l.int32("sampler_fit", "rows", a.rows)).
 		I32(l.int32("sampler_fit", "d", a.d)).
-		I32(l.int32("sampler_fit", "r", a.r)))
+		I32(l.int32("sampler_fit", "most", a.most)))
+}
+
+// samplerGuideArgs has the parameters of kernel sampler_guide.
+type samplerGuideArgs struct {
+	s      pointer // float *
+	v      pointer // const float *
+	vj     pointer // const float *
+	table  pointer // const float *
+	state  pointer // const u32 *
+	steps  int
+	repeat int
+	rows   int
+	d      int
+}
+
+func (l *launcher) samplerGuide(grid gridDim, block blockDim, a samplerGuideArgs) {
+	l.launch("sampler_guide", grid, block, cuda.NewArgs().
+		Ptr(l.write("sampler_guide", "s", Words, a.s)).
+		Ptr(l.read("sampler_guide", "v", Words, a.v)).
+		Ptr(l.read("sampler_guide", "vj", Words, a.vj)).
+		Ptr(l.read("sampler_guide", "table", Words, a.table)).
+		Ptr(l.read("sampler_guide", "state", Words, a.state)).
+		I32(l.int32("sampler_guide", "steps", a.steps)).
+		I32(l.int32("sampler_guide", "repeat", a.repeat)).
+		I32(l.int32("sampler_guide", "rows", a.rows)).
+		I32(l.int32("sampler_guide", "d", a.d)))
 }
 
 // divSigmaArgs has the parameters of kernel div_sigma.

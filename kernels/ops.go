@@ -116,6 +116,7 @@ var Operations = []Operation{
 	{SamplerUpdate{}, float32Only},
 	{SamplerMisfit{}, float32Only},
 	{SamplerFit{}, float32Only},
+	{SamplerGuide{}, float32Only},
 	{Twin{}, float32Only},
 	{Guide{}, float32Only},
 	// both
@@ -156,7 +157,7 @@ var Exceptions = []Exception{
 	{Gradient, "comes before all parameters: nobody asks for its gradient", []string{"perturb", "draw_classes", "embedding"}},
 	{Gradient, "only the optimiser runs it", []string{"grad_norm", "adam"}},
 	{Gradient, "only sampling runs it", []string{
-		"sampler_sigma", "sampler_gain", "sampler_update", "sampler_misfit", "sampler_fit",
+		"sampler_sigma", "sampler_gain", "sampler_update", "sampler_misfit", "sampler_fit", "sampler_guide",
 		"twin", "guide"}},
 	{Gradient, "sets or keeps numbers beside the network", []string{"record", "fill", "tick"}},
 	{CPULowering, "the CPU computes in float32 only", []string{"narrow"}},

@@ -17,13 +17,19 @@ func (o SamplerUpdate) lower(mem []float32) stage {
 	if o.Draws.N > 0 {
 		s.readWhole = append(s.readWhole, o.Draws)
 	}
+	if o.Blend.N > 0 {
+		s.readWhole = append(s.readWhole, o.Blend)
+	}
 	update := o.rows
-	if o.D <= shortRow && o.Draws.N == 0 {
+	if o.D <= shortRow && o.ownNoise() {
 		update = o.shortRows
 	}
 	s.run = func(lo, hi, _ int, _ bool, w *worker) { update(mem, lo, hi, w.scratch[:3*o.D]) }
 	return s
 }
+
+// ownNoise tells whether the noise of a row is a stream of its own.
+func (o SamplerUpdate) ownNoise() bool { return o.Draws.N == 0 && o.Blend.N == 0 }
 
 // rows updates rows lo to hi one by one.
 func (o SamplerUpdate) rows(mem []float32, lo, hi int, scratch []float32) {
@@ -36,7 +42,7 @@ func (o SamplerUpdate) rows(mem []float32, lo, hi int, scratch []float32) {
 		case simple && u.x[3] == 0:
 			vec.AddScaled(v.x, v.x, v.s, u.x[1])
 			continue
-		case simple && o.Draws.N == 0:
+		case simple && o.ownNoise():
 			vec.Langevin(v.x, v.s, u.x[1], u.x[3], o.stream(mem, n, draw).words())
 			continue
 		}
@@ -95,5 +101,9 @@ func (o SamplerMisfit) lower(mem []float32) stage {
 }
 
 func (o SamplerFit) lower(mem []float32) stage {
-	return byRows(o.Rows(), o.bufs(), func(lo, hi int) { o.RefRows(mem, lo, hi) })
+	return byRows(o.Rows(), append(o.bufs(), o.State), func(lo, hi int) { o.RefRows(mem, lo, hi) })
+}
+
+func (o SamplerGuide) lower(mem []float32) stage {
+	return byRows(o.Rows(), []Buf{o.Table, o.State}, func(lo, hi int) { o.RefRows(mem, lo, hi) })
 }

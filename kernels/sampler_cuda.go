@@ -19,27 +19,30 @@ func (o SamplerGain) launch(l *launcher) {
 func (o SamplerUpdate) launch(l *launcher) {
 	l.small(o.D)
 	grid, block := byRow(o.Rows(), o.D, 1)
-	l.samplerUpdate(grid, block, samplerUpdateArgs{x: o.X, y: o.Y, s: o.S, gain: o.Gain, draws: o.Draws, table: o.Table,
-		state: o.State, seed: o.Seed, steps: o.Table.N / StepWords, repeat: o.Repeat, rows: o.Rows(), d: o.D})
+	l.samplerUpdate(grid, block, samplerUpdateArgs{x: o.X, y: o.Y, s: o.S, gain: o.Gain, draws: o.Draws, blend: o.Blend,
+		table: o.Table, state: o.State, seed: o.Seed, images: o.Blend.N / BlendWords, steps: o.Table.N / StepWords, repeat: o.Repeat, rows: o.Rows(), d: o.D})
 }
 
 func (o SamplerMisfit) launch(l *launcher) {
-	l.small(max(o.D, 2*o.Len()))
-	grid, block := byRow(o.Rows(), o.Len(), 1)
-	exact := 0
-	if o.Exact {
-		exact = 1
-	}
+	l.small(max(o.D, 2*o.Most))
+	grid, block := byRow(o.Rows(), o.Most, 1)
 	v := o.ByDirection
-	l.samplerMisfit(grid, block, samplerMisfitArgs{misfit: o.Misfit, x: o.X, target: o.Target, noise: o.Noise,
+	l.samplerMisfit(grid, block, samplerMisfitArgs{misfit: o.Misfit, x: o.X, s: o.S, parts: o.Parts, target: o.Target, noise: o.Noise,
 		start: v.Start, index: v.Index, weight: v.Weight, draws: o.Draws, table: o.Table, state: o.State, seed: o.Seed,
-		exact: exact, steps: o.Table.N / StepWords, repeat: o.Repeat, rows: o.Rows(), d: o.D, r: o.Len()})
+		prior: o.Prior, exact: flag(o.Exact), measurements: o.Parts.N / PartWords, steps: o.Table.N / StepWords, repeat: o.Repeat, rows: o.Rows(), d: o.D, most: o.Most})
 }
 
 func (o SamplerFit) launch(l *launcher) {
-	l.small(max(o.D, 2*o.Len()))
+	l.small(max(o.D, 2*o.Most))
 	grid, block := byRow(o.Rows(), o.D, 1)
 	v := o.ByValue
-	l.samplerFit(grid, block, samplerFitArgs{x: o.X, misfit: o.Misfit, start: v.Start, index: v.Index, weight: v.Weight,
-		rows: o.Rows(), d: o.D, r: o.Len()})
+	l.samplerFit(grid, block, samplerFitArgs{x: o.X, misfit: o.Misfit, parts: o.Parts, start: v.Start, index: v.Index,
+		weight: v.Weight, state: o.State, alone: flag(o.Alone), measurements: o.Parts.N / PartWords, rows: o.Rows(), d: o.D, most: o.Most})
+}
+
+func (o SamplerGuide) launch(l *launcher) {
+	l.small(o.D)
+	grid, block := byRow(o.Rows(), o.D, 1)
+	l.samplerGuide(grid, block, samplerGuideArgs{s: o.S, v: o.V, vj: o.VJ, table: o.Table, state: o.State,
+		steps: o.Table.N / StepWords, repeat: o.Repeat, rows: o.Rows(), d: o.D})
 }

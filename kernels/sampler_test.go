@@ -24,13 +24,13 @@ func TestSamplerMisfit(t *testing.T) {
 		var o operandsOfMeasure
 		step := make([]float32, StepWords)
 		step[StepSigma], step[StepX], step[StepX+1] = sigma, 1, a
-		v := Directions{Target: o.add(target), Noise: o.add(float32(c.tau)), D: 2,
+		v := Directions{Parts: o.words(0, 1, 0, 0), Target: o.add(target), Noise: o.add(float32(c.tau)), D: 2, Most: 1,
 			ByDirection: Sparse{o.words(0, 2), o.words(0, 1), o.add(0.6, 0.8)},
 			ByValue:     Sparse{o.words(0, 1, 2), o.words(0, 0), o.add(0.6, 0.8)}}
 		misfit := SamplerMisfit{SamplerStep: SamplerStep{Table: o.add(step...), State: o.words(0, 0, 0, 0), Repeat: 1}, Directions: v,
 			X: o.add(1, 2), Misfit: o.add(0, 0), Draws: o.add(z), Exact: c.exact}
 		misfit.Ref(o.mem)
-		SamplerFit{Directions: v, X: misfit.X, Misfit: misfit.Misfit}.Ref(o.mem)
+		SamplerFit{Directions: v, State: misfit.State, X: misfit.X, Misfit: misfit.Misfit}.Ref(o.mem)
 		x := misfit.X.Of(o.mem)
 		along, across := 0.6*float64(x[0])+0.8*float64(x[1]), 0.8*float64(x[0])-0.6*float64(x[1])
 		if want := c.want(0.6 + 1.6); !(math.Abs(along-want) <= 1e-6 && math.Abs(across-(0.8-1.2)) <= 1e-6) {

@@ -109,6 +109,9 @@ func (n uNet) recognise(shapes map[string]tensor.Shape, _ int) []Config {
 		return nil
 	}
 	c.Channels, c.NGF = in, out
+	if table := shapes[classEmbed+".weight"]; len(table) == 2 { // a row for each class and one for none
+		c.Classes = table[0] - 1
+	}
 	m.at++
 	u.SkipRescale = true
 	var mult, attention []string
@@ -178,10 +181,10 @@ func (n uNet) recogniseUp(m *unetModules, c Config) []Config {
 	}
 	u.ScaleBySigma = u.Embedding == fourier
 	u.FIR = m.filtered(u.ProgressiveInput != "" || u.Progressive != "" || u.Embedding == fourier)
-	c.UNet = n.named(*u)
 	if n.published != nil && u.ResBlock != ddpmBlock {
 		return nil
 	}
+	c.UNet = n.named(*u)
 	return []Config{c}
 }
 

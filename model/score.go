@@ -4,6 +4,7 @@ package model
 
 import (
 	"math"
+	"slices"
 
 	"gorgonia.org/gorgonia"
 
@@ -279,6 +280,16 @@ func newScore(b kernels.Backend, c Config, objective Objective, precision kernel
 		s.V, s.VJ = plan.Buf(net.V), plan.Buf(net.VJ)
 	}
 	return s, max(plan.End, end), nil
+}
+
+// Parts returns the operations that fill S, and those behind them that fill VJ from what V holds by then.
+func (s *Score) Parts() (score, product []kernels.Op) {
+	readsV := func(op kernels.Op) bool {
+		reads, _ := op.Operands()
+		return slices.Contains(reads, s.V)
+	}
+	at := slices.IndexFunc(s.Ops, readsV)
+	return s.Ops[:at], s.Ops[at:]
 }
 
 // Load sets the weights to the tensors called prefix+NAME; in a checkpoint the prefix is "ema." or "param.".

@@ -70,7 +70,7 @@ func newChain(s *model.Score, p *Plan, ladder model.Ladder, z noise) (*Chain, er
 		panic(fmt.Sprintf("sample: the score has %d words of work memory, the plan needs %d", s.Work.N, need))
 	}
 	table := p.table(ladder, s.ByLevel)
-	for _, b := range []*kernels.Buf{&l.state, &l.table, &l.y, &l.gain} {
+	for _, b := range []*kernels.Buf{&l.state, &l.table, &l.y, &l.gain, &l.blend} {
 		if b.N > 0 {
 			*b = s.Work.Slice(b.Off, b.N)
 		}
@@ -85,21 +85,28 @@ func newChain(s *model.Score, p *Plan, ladder model.Ladder, z noise) (*Chain, er
 			return nil, err
 		}
 	}
+	if p.blend != nil {
+		if err := s.Arena.Write(l.blend, p.blend); err != nil {
+			return nil, err
+		}
+	}
 	step := kernels.SamplerStep{Table: l.table, State: l.state, Repeat: p.repeat}
 	update := []kernels.Op{
-		kernels.SamplerUpdate{SamplerStep: step, X: s.X, S: s.S, Y: l.y, Gain: l.gain, Draws: draws, D: s.D, Seed: z.seed},
+		kernels.SamplerUpdate{SamplerStep: step, X: s.X, S: s.S, Y: l.y, Gain: l.gain, Draws: draws, Blend: l.blend,
+			D: s.D, Seed: z.seed},
 		kernels.Tick{State: l.state},
 	}
 	ops := []kernels.Op{kernels.SamplerSigma{SamplerStep: step, Sigma: s.Sigma, Level: s.Level}}
+	score := s.Ops
 	if p.known != nil {
-		fit, finish, err := p.fit(s, l, step, z)
+		fit, known, finish, err := p.knownScore(s, l, step, z)
 		if err != nil {
 			return nil, err
 		}
 		if c.finish, err = s.Backend.Compile(s.Arena, finish); err != nil {
 			return nil, err
 		}
-		ops = append(ops, fit...)
+		ops, score = append(ops, fit...), known
 	}
 	var after []kernels.Op
 	switch {
@@ -113,7 +120,7 @@ func newChain(s *model.Score, p *Plan, ladder model.Ladder, z noise) (*Chain, er
 		return nil, err
 	}
 	var err error
-	if c.step, err = s.Backend.Compile(s.Arena, append(append(ops, s.Ops...), after...)); err != nil {
+	if c.step, err = s.Backend.Compile(s.Arena, append(append(ops, score...), after...)); err != nil {
 		return nil, err
 	}
 	if p.kicks() {
@@ -122,24 +129,37 @@ func newChain(s *model.Score, p *Plan, ladder model.Ladder, z noise) (*Chain, er
 	return c, err
 }
 
-// fit brings what is known to the device, and returns the operations that make x hold it: at the noise level of a step,
-// and without noise.
-func (p *Plan) fit(s *model.Score, l layout, step kernels.SamplerStep, z noise) (noisy, exact []kernels.Op, err error) {
+// knownScore brings what is known to the device. It returns the operations that make x agree with it at a step's noise
+// level, those of a score that does, and those that make x hold it at the end, without noise.
+func (p *Plan) knownScore(s *model.Score, l layout, step kernels.SamplerStep, z noise) (fits, score, finish []kernels.Op,
+	err error) {
 	known := l.known.moved(s.Work)
 	if err := p.known.write(s.Arena, known); err != nil {
-		return nil, nil, err
+		return nil, nil, nil, err
 	}
 	misfit := kernels.SamplerMisfit{SamplerStep: step, Directions: known.Directions, X: s.X, Misfit: known.misfit, Seed: z.seed}
-	fit := kernels.SamplerFit{Directions: known.Directions, X: s.X, Misfit: known.misfit}
+	fit := kernels.SamplerFit{Directions: known.Directions, State: l.state, X: s.X, Misfit: known.misfit}
 	last := misfit
 	last.Exact = true
+	finish = []kernels.Op{last, fit}
+	if p.guided {
+		if s.V.N == 0 {
+			panic("sample: a guided plan needs a score with its Jacobian: see Plan.Objective")
+		}
+		ops, product := s.Parts()
+		misfit.S, misfit.Prior = s.S, float32(p.Settings.SigmaData)
+		fit.X, fit.Alone = s.V, true
+		score = append(append(score, ops...), misfit, fit)
+		score = append(append(score, product...), kernels.SamplerGuide{SamplerStep: step, S: s.S, V: s.V, VJ: s.VJ, D: s.D})
+		return nil, score, finish, nil
+	}
 	if z.known != nil {
 		misfit.Draws = s.Work.Slice(l.words+len(z.given), len(z.known))
 		if err := s.Arena.Write(misfit.Draws, z.known); err != nil {
-			return nil, nil, err
+			return nil, nil, nil, err
 		}
 	}
-	return []kernels.Op{misfit, fit}, []kernels.Op{last, fit}, nil
+	return []kernels.Op{misfit, fit}, s.Ops, finish, nil
 }
 
 // Run takes x through all steps. It starts from what is in the score's X, whose rows are the images firstImage,

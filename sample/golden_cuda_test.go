@@ -24,7 +24,7 @@ var devices = map[string]func(t *testing.T, s *model.Score){"cuda": func(t *test
 // openDevices open devices for networks, but for the CPU.
 var openDevices = map[string]func(t *testing.T) kernels.Backend{"cuda": kerneltest.OpenCUDA}
 
-// hostFuncs is a backend whose programs may have functions in Go: for them the arena goes to the host and back.
+// hostFuncs is a backend whose programs may have functions in Go: what they read and write goes to the host and back.
 type hostFuncs struct{ kernels.Backend }
 
 func (b hostFuncs) Compile(a kernels.Arena, ops []kernels.Op) (kernels.Program, error) {
@@ -46,7 +46,7 @@ func (b hostFuncs) Compile(a kernels.Arena, ops []kernels.Op) (kernels.Program, 
 		if err := device(i); err != nil {
 			return nil, err
 		}
-		all, from = append(all, onHost{a, f}), i+1
+		all, from = append(all, onHost{a, f, make([]float32, a.Words())}), i+1
 	}
 	err := device(len(ops))
 	return all, err
@@ -66,16 +66,18 @@ func (p parts) Run() error {
 type onHost struct {
 	arena kernels.Arena
 	f     kernels.HostFunc
+	mem   []float32 // of which what f reads is brought here
 }
 
 func (h onHost) Run() error {
-	mem := make([]float32, h.arena.Words())
-	if err := h.arena.Read(mem, kernels.Buf{N: len(mem)}); err != nil {
-		return err
+	for _, r := range h.f.Reads {
+		if err := h.arena.Read(r.Of(h.mem), r); err != nil {
+			return err
+		}
 	}
-	h.f.F(mem)
+	h.f.F(h.mem)
 	for _, w := range h.f.Writes {
-		if err := h.arena.Write(w, w.Of(mem)); err != nil {
+		if err := h.arena.Write(w, w.Of(h.mem)); err != nil {
 			return err
 		}
 	}

@@ -45,6 +45,8 @@ type traced struct {
 	score  field64
 	d      int
 	x0     []float64
+	known  *knownTwin                  // nil: nothing is known
+	seen   func(step int, x []float64) // makes x what the trace has of it; nil: it is
 	draws  func(k int) []float64
 	blend  func(step int, x []float64) // after each step, behind the trace; nil: none
 	x      func(step int) []float64    // the trace; nil where there is none
@@ -57,10 +59,10 @@ func (c *traced) check(t *testing.T) {
 	t.Helper()
 	x := append([]float64(nil), c.x0...)
 	worst, steps := 0.0, 0
-	c.plan.run(c.score, x, c.d, c.draws, func(step int, _ *row) {
+	c.plan.runKnown(c.score, c.known, x, c.d, c.draws, func(step int, _ *row) {
 		steps++
 		if want := c.x(step); want != nil {
-			d := apart(t, x, want)
+			d := apart(t, c.asSeen(step, x), want)
 			if !(d <= c.twin) {
 				t.Errorf("step %d of the twin is off by %.3g, allowed %.3g", step, d, c.twin)
 			}
@@ -79,6 +81,15 @@ func (c *traced) check(t *testing.T) {
 		return
 	}
 	onDevices(t, c.onDevice)
+}
+
+// asSeen is x as the trace has it.
+func (c *traced) asSeen(step int, x []float64) []float64 {
+	x = append([]float64(nil), x...)
+	if c.seen != nil {
+		c.seen(step, x)
+	}
+	return x
 }
 
 // device is where a plan runs, with its score in Go.
@@ -113,12 +124,20 @@ func (c *traced) onDevice(t *testing.T, on device) {
 	for k := range draws {
 		given = append(given, float32s(c.draws(k))...)
 	}
-	s, err := model.ScoreFunc(n, c.d, c.plan.WorkWords(n, c.d)+len(given), c.score.float32s())
+	z := noise{given: given}
+	if c.known != nil {
+		c.plan.Given(c.known.of...)
+		for k := range c.plan.steps {
+			for row := range n {
+				z.known = append(z.known, float32s(c.known.draws(k, row))...)
+			}
+		}
+	}
+	s, err := model.ScoreFunc(n, c.d, c.plan.WorkWords(n, c.d)+len(z.given)+len(z.known), c.score.float32s())
 	if err != nil {
 		t.Fatal(err)
 	}
 	on.move(t, s)
-	z := noise{given: given}
 	if c.plan.norms != expectedNorm && c.plan.gains() {
 		z.gain = c.gainOp(s)
 	}
@@ -146,7 +165,7 @@ func (c *traced) onDevice(t *testing.T, on device) {
 		if want == nil {
 			return nil
 		}
-		d := apart(t, model.Ladder(got).Float64s(), want)
+		d := apart(t, c.asSeen(st.K, model.Ladder(got).Float64s()), want)
 		if bound := c.run; !(d <= bound) {
 			t.Errorf("%s: step %d of the run is off by %.3g, allowed %.3g", on.name, st.K, d, bound)
 		}
@@ -173,7 +192,7 @@ func (c *traced) onDevice(t *testing.T, on device) {
 		if want == nil {
 			return nil
 		}
-		d := apart(t, model.Ladder(got).Float64s(), want)
+		d := apart(t, c.asSeen(st.K, model.Ladder(got).Float64s()), want)
 		if !(d <= c.step) {
 			t.Errorf("%s: step %d is off by %.3g, allowed %.3g", on.name, st.K, d, c.step)
 		}
@@ -251,9 +270,6 @@ func readOracles(t *testing.T, path string) *oracles {
 	return &f
 }
 
-// laterCases are of parts that do not exist here yet: known parts.
-var laterCases = map[string]bool{"inpaint-ald": true, "inpaint-heun": true, "inverse": true}
-
 func (f *oracles) run(t *testing.T) {
 	t.Run("eval", f.checkScore)
 	names := map[string]bool{}
@@ -267,15 +283,15 @@ func (f *oracles) run(t *testing.T) {
 	}
 	for name := range names {
 		t.Run(name, func(t *testing.T) {
-			if laterCases[name] {
-				t.Skip("this part does not exist yet")
-			}
 			switch {
 			case strings.HasPrefix(name, "rk45"):
 				f.rk45(t, name)
 				return
 			case name == "likelihood":
 				f.likelihood(t)
+				return
+			case name == "inverse":
+				f.inverse(t)
 				return
 			}
 			f.traced(t, name).check(t)
@@ -314,19 +330,31 @@ func (f *oracles) traced(t *testing.T, name string) *traced {
 	ladder := f.Tensors["ladder"].Data
 	size := len(f.Tensors["x0"].Data)
 	all := f.Tensors["noise"].Data
+	draw := func(k int) []float64 { return all[k*size : (k+1)*size] }
 	x := f.Tensors[name+".x"].Data
 	c := &traced{score: f.mix.score, d: f.Tensors["x0"].Shape[1], x0: f.Tensors["x0"].Data, result: f.Tensors[name+".result"].Data,
-		draws: func(k int) []float64 { return all[k*size : (k+1)*size] },
-		x:     func(step int) []float64 { return x[step*size : (step+1)*size] }, twin: 1e-12, step: 2e-5, run: 1e-4}
+		draws: draw,
+		x: func(step int) []float64 {
+			if step*size == len(x) {
+				return nil
+			}
+			return x[step*size : (step+1)*size]
+		}, twin: 1e-12, step: 2e-5, run: 1e-4}
 	o := Defaults(name, true)
 	sigmas := ladder
 	make1 := func(rows []row) { c.plan = newPlan(o, sigmas, rows) }
 	switch sampler := strings.Replace(name, "dpmpp", "dpm++", 1); {
-	case name == "ald" || name == "langevin-one-level":
+	case name == "ald" || name == "inpaint-ald" || name == "langevin-one-level":
 		T, denoise := 16, false
-		if name == "ald" {
+		switch name {
+		case "inpaint-ald":
+			sigmas = f.Tensors["inpaint.ladder"].Data
+			c.draws = func(k int) []float64 { return draw((2*k + 1) % 64) }
+			c.known = f.inpainted(t, func(k int) []float64 { return draw(2 * k % 64) })
+			fallthrough
+		case "ald":
 			T, denoise = int(number("T")), true
-		} else {
+		default:
 			sigmas = []float64{1}
 			c.x0 = append([]float64(nil), c.x0...)
 			for i := range c.x0 {
@@ -334,6 +362,9 @@ func (f *oracles) traced(t *testing.T, name string) *traced {
 			}
 		}
 		end := sigmas[len(sigmas)-1]
+		if name == "inpaint-ald" {
+			end = ladder[len(ladder)-1] // its step sizes are of the whole ladder
+		}
 		var alphas []float64
 		for _, s := range sigmas {
 			alphas = append(alphas, number("epsilon")*s*s/(end*end))
@@ -391,6 +422,11 @@ func (f *oracles) traced(t *testing.T, name string) *traced {
 				for i := range dst {
 					dst[i] += w * (first[i] - dst[i])
 				}
+			}
+		case "inpaint-heun":
+			sampler, c.known = "heun", f.inpainted(t, func(int) []float64 { return draw(0) })
+			c.seen = func(step int, x []float64) { // with what is known at the next step's level, which it begins with here
+				c.known.fit(x, 0, next(sigmas, step), 0, step == len(sigmas)-1)
 			}
 		case "heun-churn":
 			sampler = "heun"
@@ -508,6 +544,78 @@ func (f *oracles) rk45(t *testing.T, name string) {
 			t.Errorf("%s: the result is off by %g", on.name, e)
 		}
 	})
+}
+
+// inpainted is what is known of the rows of the cases of in-painting, with its noise in each step.
+func (f *oracles) inpainted(t *testing.T, draws func(k int) []float64) *knownTwin {
+	y, mask, d := f.Tensors["inpaint.y"].Data, f.Tensors["inpaint.mask"].Data, f.Tensors["inpaint.y"].Shape[1]
+	of := func(v []float64, n int) (known []float64) {
+		for i, m := range mask {
+			if m == 1 {
+				known = append(known, v[n*d+i])
+			}
+		}
+		return known
+	}
+	var rows []Terms
+	for i, m := range mask {
+		if m == 1 {
+			rows = append(rows, Terms{{i, 1}})
+		}
+	}
+	w := &knownTwin{draws: func(k, n int) []float64 { return of(draws(k), n) }}
+	for n := range len(y) / d { // along sets of their own, though they are all alike
+		w.of = append(w.of, measured(t, d, rows, of(y, n), 0))
+	}
+	return w
+}
+
+// inverse compares what guides a score to a measurement of each row, in float64 and on devices.
+func (f *oracles) inverse(t *testing.T) {
+	x, a, y, all := f.Tensors["eval.x"].Data, f.Tensors["inverse.A"], f.Tensors["inverse.y"].Data, f.Tensors["inverse.pigdm-gradient"].Data
+	d, r := a.Shape[1], a.Shape[0]
+	rows := make([]Terms, r)
+	for i, w := range a.Data {
+		rows[i/d] = append(rows[i/d], Term{i % d, w})
+	}
+	for n := range len(x) / d {
+		m := measured(t, d, rows, y[n*r:(n+1)*r], f.Cases["inverse"]["sigma_y"].(float64))
+		at := x[n*d : (n+1)*d]
+		for j, sigma := range f.Tensors["eval.sigma"].Data {
+			want := all[j*len(x)+n*d : j*len(x)+(n+1)*d]
+			s, guided := make([]float64, d), make([]float64, d)
+			f.mix.score(s, at, sigma, 0)
+			copy(guided, s)
+			w := &knownTwin{of: []*Measurement{m}, product: f.mix.product}
+			w.guide(guided, at, sigma, 1)
+			got := make([]float64, d)
+			for i := range got {
+				got[i] = guided[i] - s[i]
+			}
+			if e := apart(t, got, want) * largest(want); !(e <= 1e-12*largest(guided)) {
+				t.Errorf("row %d, sigma %g: the twin is off by %g of %g", n, sigma, e, largest(guided))
+			}
+			p := newPlan(Settings{SigmaData: 1}, []float64{sigma}, []row{{sigma: sigma, ends: true, x: line{s: 1}}})
+			p.guided = true
+			p.Given(m)
+			onDevices(t, func(t *testing.T, on device) {
+				score := f.mix.withProduct(t, 1, d, p.WorkWords(1, d), on.move)
+				c, err := NewChain(score, p, model.Ladder{float32(sigma)}, 0)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if err := score.Arena.Write(score.X, float32s(at)); err != nil {
+					t.Fatal(err)
+				}
+				if err := c.Run(0, nil); err != nil {
+					t.Fatal(err)
+				}
+				if e := apart(t, model.Ladder(readX(t, score)).Float64s(), guided); !(e <= 2e-5) {
+					t.Errorf("%s: row %d, sigma %g: the guided score is off by %g", on.name, n, sigma, e)
+				}
+			})
+		}
+	}
 }
 
 // traces is a file of traces of score_sde, float32, or of the formulas of Karras et al. 2022, float64.

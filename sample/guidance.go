@@ -48,14 +48,6 @@ func (g *Guidance) at(sigma float64) bool { return g != nil && sigma >= g.Low &&
 // Guide makes the plan guide the scores of networks that are told classes: those of a Score made for [model.Guided].
 func (p *Plan) Guide(g Guidance) { p.guidance = &g }
 
-// Objective returns what a Score for the plan is made for.
-func (p *Plan) Objective() model.Objective {
-	if p.guidance != nil {
-		return model.Guided
-	}
-	return model.ScoreOnly
-}
-
 // evaluations returns how often a step at sigma evaluates the network.
 func (p *Plan) evaluations(sigma float64) int {
 	if p.guidance.at(sigma) {

@@ -110,6 +110,20 @@ func Judge(cfg model.Config, p *Plan, ladder model.Ladder) (stays float64, err e
 		o.Sampler, cfg.Net, why, stays, Recommended)
 }
 
+// JudgeGuided returns why a network's score cannot be guided as the plan asks, as a [*setting.Error], or nil: networks
+// without one density have no Jacobian to guide by.
+func JudgeGuided(cfg model.Config, p *Plan) error {
+	why := "does not see sigma, so its scores at different noise are not those of one density"
+	switch {
+	case !p.guided || cfg.SeesSigma() && !cfg.TakesLevels():
+		return nil
+	case cfg.TakesLevels():
+		why = "knows noise only as one of the levels of its ladder"
+	}
+	return setting.Errorf("method", "is %s: %s %s, and %s follows the Jacobian of the denoiser at every sigma; use `method` %s or "+
+		"%s, or a network that is told sigma", p.Settings.Sampler, cfg.Net, why, p.Settings.Sampler, Langevin, Repaint)
+}
+
 // Recommended is the sampler to use with networks that do not see sigma.
 const Recommended = "dpm++-2m-sde"
 
@@ -135,6 +149,7 @@ const (
 // DefaultsFor returns the usual settings of a sampler for a network. T and Epsilon are a run's own and stay 0.
 func DefaultsFor(sampler string, cfg model.Config) Settings {
 	o := Defaults(sampler, cfg.SeesSigma())
+	o.SigmaData = cfg.SigmaData()
 	if sampler == Recommended && !cfg.SeesSigma() && cfg.D() > manyValues {
 		o.Eta = manyValuesEta
 	}

@@ -73,11 +73,14 @@ func (m *mixture) traced(s, trace, x, sigma []float64) error {
 	return nil
 }
 
-// withProduct makes a Score of the mixture with V and VJ.
-func (m *mixture) withProduct(t *testing.T, n, d int, move func(*testing.T, *model.Score)) *model.Score {
+// withProduct makes a Score of the mixture with V and VJ, and with work words for a sampler.
+func (m *mixture) withProduct(t *testing.T, n, d, work int, move func(*testing.T, *model.Score)) *model.Score {
 	t.Helper()
-	s := scoreFunc(t, n, d, 2*n*d, field64(m.score).float32s())
-	s.V, s.VJ = s.Work.Slice(0, n*d), s.Work.Slice(n*d, n*d)
+	s, err := model.ScoreFunc(n, d, work+2*n*d, field64(m.score).float32s())
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.V, s.VJ, s.Work = s.Work.Slice(work, n*d), s.Work.Slice(work+n*d, n*d), s.Work.Slice(0, work)
 	s.Ops = append(s.Ops, kernels.HostFunc{Label: "product", Reads: []kernels.Buf{s.X, s.V, s.Sigma},
 		Writes: []kernels.Buf{s.VJ}, F: func(mem []float32) {
 			product := make([]float64, d)
@@ -133,7 +136,7 @@ func (f *oracles) likelihood(t *testing.T) {
 		}
 	}
 	onAll(t, func(t *testing.T, move func(*testing.T, *model.Score)) {
-		s := f.mix.withProduct(t, len(x)/d, d, move)
+		s := f.mix.withProduct(t, len(x)/d, d, 0, move)
 		o := DefaultLikelihood(d)
 		r, err := LogLikelihood(s, model.Ladder{float32(high), float32(low)}, float32s(x), 0, o, nil)
 		if err != nil {
@@ -192,7 +195,7 @@ func TestLikelihoodOfGaussian(t *testing.T) {
 	m := &mixture{weights: []float64{1}, means: [][]float64{{0.3, -0.2}}, cov: [][][]float64{{{0.25, 0.12}, {0.12, 0.09}}}}
 	x := []float32{0.3, -0.2, 1, 0.1, -0.5, 0.4, 0, 0}
 	onAll(t, func(t *testing.T, move func(*testing.T, *model.Score)) {
-		s := m.withProduct(t, 4, 2, move)
+		s := m.withProduct(t, 4, 2, 0, move)
 		o := DefaultLikelihood(2)
 		o.Tolerance = 1e-6
 		r, err := LogLikelihood(s, model.Ladder{100, 0.01}, x, 0, o, nil)
@@ -223,7 +226,7 @@ func TestProbes(t *testing.T) {
 	ladder := model.Ladder{float32(f.Cases["likelihood"]["sigma_max"].(float64)), 0.02}
 	run := func(batch int, x []float32, first uint32, o LikelihoodSettings) []float64 {
 		t.Helper()
-		r, err := LogLikelihood(f.mix.withProduct(t, batch, d, nil), ladder, x, first, o, nil)
+		r, err := LogLikelihood(f.mix.withProduct(t, batch, d, 0, nil), ladder, x, first, o, nil)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -270,6 +273,24 @@ func TestProbes(t *testing.T) {
 	}
 }
 
+// initialWeights are a number of times the initial weights of a network.
+func initialWeights(t *testing.T, cfg model.Config, times float32) (weights model.NamedSet) {
+	t.Helper()
+	params, err := cfg.Params()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, p := range params {
+		w := make([]float32, p.Shape.TotalSize())
+		p.Init(w, kernels.Stream{Seed: 3, Purpose: kernels.PurposeInit, N: uint64(i)})
+		for j := range w {
+			w[j] *= times
+		}
+		weights = append(weights, model.Named{Name: p.Name, T: tensor.New(tensor.WithShape(p.Shape...), tensor.WithBacking(w))})
+	}
+	return weights
+}
+
 // The product that Gorgonia's gradient gives is that of finite differences, on every device.
 func TestVectorJacobian(t *testing.T) {
 	backends := map[string]func(*testing.T) kernels.Backend{
@@ -279,19 +300,7 @@ func TestVectorJacobian(t *testing.T) {
 	}
 	const n, d = 5, 3
 	cfg := model.Config{Net: "mlp", Height: 1, Width: 1, Channels: d, Hidden: 24, DataSD: 0.7}
-	params, err := cfg.Params()
-	if err != nil {
-		t.Fatal(err)
-	}
-	var weights model.NamedSet
-	for i, p := range params {
-		w := make([]float32, p.Shape.TotalSize())
-		p.Init(w, kernels.Stream{Seed: 3, Purpose: kernels.PurposeInit, N: uint64(i)})
-		for j := range w {
-			w[j] *= 3
-		}
-		weights = append(weights, model.Named{Name: p.Name, T: tensor.New(tensor.WithShape(p.Shape...), tensor.WithBacking(w))})
-	}
+	weights := initialWeights(t, cfg, 3)
 	sigmas := []float32{0.05, 0.1, 0.5, 2, 20}
 	results := map[string][]float32{}
 	for name, open := range backends {
@@ -408,7 +417,7 @@ func TestBitsPerDim(t *testing.T) {
 	}
 	m := &mixture{weights: []float64{1}, means: [][]float64{{0.5, 0.5, 0.5, 0.5}},
 		cov: [][][]float64{diagonal([]float64{sd * sd, sd * sd, sd * sd, sd * sd})}}
-	r, err := LogLikelihood(m.withProduct(t, 50, d, nil), model.Ladder{50, 0.001}, x, 0, DefaultLikelihood(d), nil)
+	r, err := LogLikelihood(m.withProduct(t, 50, d, 0, nil), model.Ladder{50, 0.001}, x, 0, DefaultLikelihood(d), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -472,7 +481,7 @@ func TestLikelihoodRefusals(t *testing.T) {
 	}
 	stop := fmt.Errorf("stop")
 	m := &mixture{weights: []float64{1}, means: [][]float64{{0, 0}}, cov: [][][]float64{diagonal([]float64{1, 1})}}
-	if _, err := LogLikelihood(m.withProduct(t, 1, 2, nil), ladder, make([]float32, 4), 0, DefaultLikelihood(2),
+	if _, err := LogLikelihood(m.withProduct(t, 1, 2, 0, nil), ladder, make([]float32, 4), 0, DefaultLikelihood(2),
 		func(int) error { return stop }); err != stop {
 		t.Errorf("the callback's error became %v", err)
 	}

@@ -11,7 +11,14 @@
 //
 // Before each evaluation at the noise level sigma the coordinates are set to what x would hold there, t and noise of the
 // size sigma in all (Song et al. 2021); where tau is above sigma they are drawn to t as by the gradient of the likelihood
-// (Kawar et al. 2021). At the end the coordinates without noise are put back exactly.
+// (Kawar et al. 2021). Or x is left alone and the score guided to what is known (Pseudo-inverse guided diffusion, Song et
+// al. 2023): with D = x + sigma^2 s, taken to be r off in each value, r^2 = sd^2 sigma^2/(sd^2 + sigma^2) for data of the
+// deviation sd,
+//
+//	s <- s + (dD/dx)^T A^T (sigma_y^2 I + r^2 A A^T)^-1 (y - A D)
+//	   = s + (dD/dx)^T sum over j of (t_j - v_j D)/(tau_j^2 + r^2) v_j
+//
+// At the end the coordinates without noise are put back exactly.
 
 package sample
 
@@ -37,9 +44,15 @@ type Terms []Term
 
 // Measurement is what is known of x: its coordinates along orthonormal directions, and the noise in each.
 type Measurement struct {
-	D             int
-	directions    []Terms
-	target, noise []float64
+	*directionSet
+	target []float64
+}
+
+// directionSet is what measurements by one matrix have in common.
+type directionSet struct {
+	D          int
+	directions []Terms
+	noise      []float64
 }
 
 // Len returns the number of directions that are known.
@@ -55,61 +68,84 @@ const minSingular = 1e-6
 // maxContradiction is how far from all A x a measurement without noise may be, as a part of its length.
 const maxContradiction = 1e-3
 
-// Orthogonal returns the measurement of rows that are orthogonal to each other, none of them 0.
-func Orthogonal(d int, rows []Terms, y []float64, sigma float64) (*Measurement, error) {
-	if err := checkRows(d, rows, y); err != nil {
+// Orthogonal returns the measurements ys, one or more, by rows that are orthogonal to each other, none of them 0.
+func Orthogonal(d int, rows []Terms, ys [][]float64, sigma float64) ([]*Measurement, error) {
+	if err := checkRows(d, rows, ys); err != nil {
 		return nil, err
 	}
-	m := &Measurement{D: d}
-	for j, row := range rows {
-		m.add(row, y[j], sigma)
+	set := &directionSet{D: d}
+	var sizes []float64
+	for _, row := range rows {
+		sizes = append(sizes, set.add(row, sigma))
 	}
-	return m, nil
+	return set.measure(ys, func(y []float64) ([]float64, error) {
+		target := make([]float64, len(y))
+		for j := range y {
+			target[j] = y[j] / sizes[j]
+		}
+		return target, nil
+	})
 }
 
-// add takes a row that is orthogonal to those that are there.
-func (m *Measurement) add(row Terms, y, sigma float64) {
-	s := 0.0
-	for _, e := range row {
-		s += e.Weight * e.Weight
+// measure makes measurements by the set. target turns a y into coordinates.
+func (s *directionSet) measure(ys [][]float64, target func(y []float64) ([]float64, error)) (all []*Measurement, err error) {
+	for i, y := range ys {
+		t, err := target(y)
+		if err != nil && len(ys) > 1 {
+			err = fmt.Errorf("%w (measurement %d)", err, i)
+		}
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, &Measurement{s, t})
 	}
-	s = math.Sqrt(s)
+	return all, nil
+}
+
+// add takes a row that is orthogonal to those that are there, and returns its length.
+func (s *directionSet) add(row Terms, sigma float64) (length float64) {
+	for _, e := range row {
+		length += e.Weight * e.Weight
+	}
+	length = math.Sqrt(length)
 	direction := make(Terms, len(row))
 	for i, e := range row {
-		direction[i] = Term{e.At, e.Weight / s}
+		direction[i] = Term{e.At, e.Weight / length}
 	}
-	m.directions = append(m.directions, direction)
-	m.target, m.noise = append(m.target, y/s), append(m.noise, sigma/s)
+	s.directions, s.noise = append(s.directions, direction), append(s.noise, sigma/length)
+	return length
 }
 
 // checkRows finds rows and measurements that do not fit, or are too many.
-func checkRows(d int, rows []Terms, y []float64) error {
+func checkRows(d int, rows []Terms, ys [][]float64) error {
 	entries := 0
 	for _, row := range rows {
 		entries += len(row)
 	}
-	switch {
-	case len(rows) != len(y):
-		return fmt.Errorf("has %d rows for %d measured values: expected as many", len(rows), len(y))
-	case entries > maxEntries:
+	if entries > maxEntries {
 		return fmt.Errorf("has %d entries that are not 0: expected at most %d; measure less, or smaller images", entries, maxEntries)
 	}
-	for j, v := range y {
-		if math.IsNaN(v) || math.IsInf(v, 0) {
-			return fmt.Errorf("has the measured value %g at %d: expected numbers", v, j)
+	for _, y := range ys {
+		if len(rows) != len(y) {
+			return fmt.Errorf("has %d rows for %d measured values: expected as many", len(rows), len(y))
+		}
+		for j, v := range y {
+			if math.IsNaN(v) || math.IsInf(v, 0) {
+				return fmt.Errorf("has the measured value %g at %d: expected numbers", v, j)
+			}
 		}
 	}
 	return nil
 }
 
-// Linear returns the measurement of any rows, by a singular value decomposition where they have values in common. Rows
-// that say nothing are left out; measurements without noise that contradict each other are an error.
-func Linear(d int, rows []Terms, y []float64, sigma float64) (*Measurement, error) {
-	if err := checkRows(d, rows, y); err != nil {
+// Linear returns the measurements ys, one or more, by any rows: by a singular value decomposition where they have values
+// in common. Rows that say nothing are left out; measurements without noise that contradict each other are an error.
+func Linear(d int, rows []Terms, ys [][]float64, sigma float64) ([]*Measurement, error) {
+	if err := checkRows(d, rows, ys); err != nil {
 		return nil, err
 	}
 	if disjoint(rows, d) {
-		return Orthogonal(d, rows, y, sigma)
+		return Orthogonal(d, rows, ys, sigma)
 	}
 	if n := min(len(rows), d); float64(len(rows))*float64(d)*float64(n) > maxSVD {
 		return nil, fmt.Errorf("is a matrix of %d x %d values, too large for its singular value decomposition: expected rows of "+
@@ -129,18 +165,11 @@ func Linear(d int, rows []Terms, y []float64, sigma float64) (*Measurement, erro
 	svd.UTo(&u)
 	svd.VTo(&v)
 	values := svd.Values(nil)
-	m := &Measurement{D: d}
-	rest := append([]float64(nil), y...) // of y outside the range of A
+	set := &directionSet{D: d}
+	var sizes []float64
 	for k, s := range values {
 		if s <= minSingular*values[0] {
 			break
-		}
-		uy := 0.0
-		for j := range y {
-			uy += u.At(j, k) * y[j]
-		}
-		for j := range y {
-			rest[j] -= u.At(j, k) * uy
 		}
 		row := make(Terms, 0, d)
 		for i := range d {
@@ -148,13 +177,26 @@ func Linear(d int, rows []Terms, y []float64, sigma float64) (*Measurement, erro
 				row = append(row, Term{i, s * w})
 			}
 		}
-		m.add(row, uy, sigma)
+		sizes = append(sizes, set.add(row, sigma))
 	}
-	if off, all := floats.Norm(rest, 2), floats.Norm(y, 2); sigma == 0 && off > maxContradiction*all {
-		return nil, fmt.Errorf("cannot give what was measured: %.2g of its length lies outside the matrix's range; say how much "+
-			"noise it holds, or mend one of the two", off/all)
-	}
-	return m, nil
+	return set.measure(ys, func(y []float64) (target []float64, err error) {
+		rest := append([]float64(nil), y...) // of y outside the range of A
+		for k, size := range sizes {
+			uy := 0.0
+			for j := range y {
+				uy += u.At(j, k) * y[j]
+			}
+			for j := range y {
+				rest[j] -= u.At(j, k) * uy
+			}
+			target = append(target, uy/size)
+		}
+		if off, all := floats.Norm(rest, 2), floats.Norm(y, 2); sigma == 0 && off > maxContradiction*all {
+			return nil, fmt.Errorf("cannot give what was measured: %.2g of its length lies outside the matrix's range; say how much "+
+				"noise it holds, or mend one of the two", off/all)
+		}
+		return target, nil
+	})
 }
 
 // maxSVD bounds the multiply-adds of a decomposition: some minutes.
@@ -241,42 +283,98 @@ func FourierRows(h, w, c int, measured []bool) (rows []Terms) {
 	return rows
 }
 
-// directionsLayout is where a measurement lies in a chain's memory.
+// CheckTogether finds measurements that are too many to be kept together.
+func CheckTogether(all []*Measurement) error {
+	sets, _ := knowns(all).sets()
+	entries := 0
+	for _, s := range sets {
+		for _, row := range s.directions {
+			entries += len(row)
+		}
+	}
+	if entries > maxEntries {
+		return fmt.Errorf("have %d entries together that are not 0: expected at most %d; measure less, or take fewer at a time", entries,
+			maxEntries)
+	}
+	return nil
+}
+
+// knowns are what is known of the samples: image k has measurement k mod their number.
+type knowns []*Measurement
+
+// sets lists the sets of directions, each once, and for each measurement which is its.
+func (m knowns) sets() (sets []*directionSet, of []int) {
+	at := map[*directionSet]int{}
+	for _, k := range m {
+		if _, ok := at[k.directionSet]; !ok {
+			at[k.directionSet] = len(sets)
+			sets = append(sets, k.directionSet)
+		}
+		of = append(of, at[k.directionSet])
+	}
+	return sets, of
+}
+
+// directionsLayout is where measurements lie in a chain's memory.
 type directionsLayout struct {
 	kernels.Directions
 	misfit kernels.Buf
 }
 
 // layout takes memory for batches of n rows.
-func (m *Measurement) layout(n int, take func(words int) kernels.Buf) (l directionsLayout) {
-	entries := 0
-	for _, row := range m.directions {
-		entries += len(row)
+func (m knowns) layout(n int, take func(words int) kernels.Buf) (l directionsLayout) {
+	sets, _ := m.sets()
+	l.D = m[0].D
+	directions, entries, targets := 0, 0, 0
+	for _, s := range sets {
+		directions, l.Most = directions+len(s.directions), max(l.Most, len(s.directions))
+		for _, row := range s.directions {
+			entries += len(row)
+		}
 	}
-	l.D = m.D
-	l.Target, l.Noise = take(m.Len()), take(m.Len())
-	l.ByDirection = kernels.Sparse{Start: take(m.Len() + 1), Index: take(entries), Weight: take(entries)}
-	l.ByValue = kernels.Sparse{Start: take(m.D + 1), Index: take(entries), Weight: take(entries)}
-	l.misfit = take(2 * n * m.Len())
+	for _, k := range m {
+		targets += len(k.target)
+	}
+	l.Parts, l.Target, l.Noise = take(kernels.PartWords*len(m)), take(targets), take(directions)
+	l.ByDirection = kernels.Sparse{Start: take(directions + 1), Index: take(entries), Weight: take(entries)}
+	l.ByValue = kernels.Sparse{Start: take(len(sets)*l.D + 1), Index: take(entries), Weight: take(entries)}
+	l.misfit = take(2 * n * l.Most)
 	return l
 }
 
 // moved returns the layout as it lies within another window.
 func (l directionsLayout) moved(within kernels.Buf) directionsLayout {
-	for _, b := range []*kernels.Buf{&l.Target, &l.Noise, &l.ByDirection.Start, &l.ByDirection.Index, &l.ByDirection.Weight,
+	for _, b := range []*kernels.Buf{&l.Parts, &l.Target, &l.Noise, &l.ByDirection.Start, &l.ByDirection.Index, &l.ByDirection.Weight,
 		&l.ByValue.Start, &l.ByValue.Index, &l.ByValue.Weight, &l.misfit} {
 		*b = within.Slice(b.Off, b.N)
 	}
 	return l
 }
 
-// write brings the measurement to the device.
-func (m *Measurement) write(a kernels.Arena, l directionsLayout) error {
-	byValue := make([]Terms, m.D)
-	for j, row := range m.directions {
-		for _, e := range row {
-			byValue[e.At] = append(byValue[e.At], Term{j, e.Weight})
+// write brings the measurements to the device.
+func (m knowns) write(a kernels.Arena, l directionsLayout) error {
+	sets, of := m.sets()
+	var first []int
+	var directions, byValue []Terms
+	var noise []float64
+	for _, s := range sets {
+		first = append(first, len(directions))
+		values := make([]Terms, l.D)
+		for j, row := range s.directions {
+			for _, e := range row {
+				values[e.At] = append(values[e.At], Term{j, e.Weight})
+			}
 		}
+		directions, noise, byValue = append(directions, s.directions...), append(noise, s.noise...), append(byValue, values...)
+	}
+	parts := make([]float32, l.Parts.N)
+	var targets []float64
+	for k, known := range m {
+		for i, v := range [kernels.PartWords]int{kernels.PartFirst: first[of[k]], kernels.PartLen: len(known.target),
+			kernels.PartValue: of[k] * l.D, kernels.PartTarget: len(targets)} {
+			kernels.SetWord(parts, kernels.Buf{N: len(parts)}, k*kernels.PartWords+i, uint32(v))
+		}
+		targets = append(targets, known.target...)
 	}
 	var failed error
 	put := func(b kernels.Buf, words []float32) {
@@ -296,9 +394,10 @@ func (m *Measurement) write(a kernels.Arena, l directionsLayout) error {
 		put(s.Index, index)
 		put(s.Weight, weight)
 	}
-	put(l.Target, single32(m.target))
-	put(l.Noise, single32(m.noise))
-	sparse(l.ByDirection, m.directions)
+	put(l.Parts, parts)
+	put(l.Target, single32(targets))
+	put(l.Noise, single32(noise))
+	sparse(l.ByDirection, directions)
 	sparse(l.ByValue, byValue)
 	return failed
 }

@@ -46,19 +46,38 @@ type Plan struct {
 	repeat, steps int
 	norms         normKind // of gains
 
-	known    *Measurement // nil: nothing is known of the samples
-	guidance *Guidance    // nil: scores are as the network has them
+	known  knowns // nil: nothing is known of the samples
+	guided bool   // by the score, not by setting x
+
+	guidance *Guidance // by a class; nil: scores are as the network has them
+
+	// Of frames between two samples, rows of [kernels.SamplerUpdate.Blend] for the start and for the steps; nil: samples
+	// have noise of their own.
+	start, blend []float32
 }
 
-// Given makes the plan draw samples of which a measurement is known.
-func (p *Plan) Given(m *Measurement) { p.known = m }
-
-// Known returns how many coordinates of the samples are known.
-func (p *Plan) Known() int {
-	if p.known == nil {
-		return 0
+// Objective returns what a score needs to have for the plan: see [model.NewScoreFor].
+func (p *Plan) Objective() model.Objective {
+	switch {
+	case p.guidance != nil:
+		return model.Guided
+	case p.guided:
+		return model.Jacobian
 	}
-	return p.known.Len()
+	return model.ScoreOnly
+}
+
+// Given makes the plan draw samples of which measurements are known, of image k number k mod their number.
+func (p *Plan) Given(m ...*Measurement) { p.known = m }
+
+// Known returns how many coordinates of the samples are known, of the one of which least is, and most.
+func (p *Plan) Known() (least, most int) {
+	for i, m := range p.known {
+		if least, most = min(least, m.Len()), max(most, m.Len()); i == 0 {
+			least = most
+		}
+	}
+	return least, most
 }
 
 // normKind is which norms a corrector compares with that of the score.
@@ -126,9 +145,9 @@ func (p *Plan) WorkWords(n, d int) int { return p.layout(n, d).words }
 
 // layout is where a plan's memory lies within a score's Work.
 type layout struct {
-	state, table, y, gain kernels.Buf
-	known                 directionsLayout
-	words                 int
+	state, table, y, gain, blend kernels.Buf
+	known                        directionsLayout
+	words                        int
 }
 
 func (p *Plan) layout(n, d int) (l layout) {
@@ -145,6 +164,7 @@ func (p *Plan) layout(n, d int) (l layout) {
 	if p.gains() {
 		l.gain = take(n)
 	}
+	l.blend = take(len(p.blend))
 	if p.known != nil {
 		l.known = p.known.layout(n, take)
 	}

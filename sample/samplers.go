@@ -13,11 +13,12 @@
 //	dpm++-2m-sde     the same with noise
 //	dpm++-sde        2s with noise in both stages, on one Brownian path
 //	repaint          euler-ancestral, R times for each level, from the second time on after noise back up to sigma
+//	pigdm            euler-ancestral with the score guided to what is known: measure.go
 //	rk45             Dormand and Prince's 5(4) in ln sigma, each row of the batch with a step of its own: rk45.go
 //
 // The last step of all goes to sigma 0 and is D. Sources: Song and Ermon 2019 and 2020 (langevin); Jolicoeur-Martineau
 // et al. 2020 (consistent); Song et al. 2021 (pc); Karras et al. 2022 (euler, heun, churn, the schedule); Lu et al.
-// 2022 (dpm++); Lugmayr et al. 2022 (repaint); Dormand and Prince 1980.
+// 2022 (dpm++); Lugmayr et al. 2022 (repaint); Song et al. 2023 (pigdm); Dormand and Prince 1980.
 
 package sample
 
@@ -42,6 +43,7 @@ type Sampler struct {
 	// Conditional says that it is for samples of which something is known: see [Plan.Given].
 	Conditional bool
 
+	guided bool // the score is guided to what is known, by the Jacobian of the denoiser
 	// onLevels says that a network which knows only the levels of a ladder is enough for it.
 	onLevels bool
 	stages   int // evaluations of a step, the last one excepted, which has one; 0: see stagesOf
@@ -80,6 +82,9 @@ var Samplers = []Sampler{
 	{Name: Repaint, About: "ancestral steps to the next level and back, R times, for what is known of the samples",
 		Uses: []string{"nfe", "schedule", "rho", "resample"}, Schedule: KarrasSchedule, Steps: 35, onLevels: true, rows: repaintSteps,
 		Conditional: true},
+	{Name: PiGDM, About: "ancestral steps whose score is guided to what is known (Pseudo-inverse guided diffusion)",
+		Uses: []string{"nfe", "schedule", "rho", "eta", "sigma-data"}, Schedule: KarrasSchedule, Steps: 100, Eta: 1, BlindEta: 1,
+		stages: 1, rows: ancestralSteps, Conditional: true, guided: true},
 	{Name: "rk45", About: "adaptive Runge-Kutta on the ODE, a step size for each sample", Uses: []string{"tolerance", "denoise"},
 		Schedule: KarrasSchedule},
 }
@@ -89,6 +94,9 @@ const Langevin = model.Langevin
 
 // Repaint is the name of ancestral steps that are taken several times.
 const Repaint = "repaint"
+
+// PiGDM is the name of ancestral steps with a guided score.
+const PiGDM = "pigdm"
 
 // SamplerNames lists the names of the samplers of which nothing need be known.
 func SamplerNames() (names []string) {

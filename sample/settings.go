@@ -51,13 +51,15 @@ type Settings struct {
 	Tolerance float64 // of rk45, relative and absolute
 
 	Resample int // of repaint: times that each level is left
+
+	SigmaData float64 // of pigdm: deviation of the data, in the network's units
 }
 
 // Defaults returns the usual settings of a sampler, for networks that see sigma or for those that do not. T and Epsilon
 // are a run's own and stay 0.
 func Defaults(sampler string, seesSigma bool) Settings {
 	o := Settings{Sampler: sampler, Rho: 7, Denoise: true, SNR: 0.16, Predictor: ReversePredictor, CorrectorSteps: 1,
-		ChurnMax: math.Inf(1), ChurnNoise: 1, Tolerance: 1e-5, Resample: 5}
+		ChurnMax: math.Inf(1), ChurnNoise: 1, Tolerance: 1e-5, Resample: 5, SigmaData: 1}
 	if s := SamplerOf(sampler); s != nil {
 		o.Eta = s.Eta
 		if !seesSigma {
@@ -112,6 +114,9 @@ func (o *Settings) Check() error {
 		return setting.Errorf("churn-noise", "is %g: expected a factor above 0 and up to 2; 1 to 1.007 is usual", o.ChurnNoise)
 	case o.Resample < 1 || o.Resample > 1000:
 		return setting.Errorf("resample", "is %d: expected between 1 and 1000 times that each level is left; 5 is usual", o.Resample)
+	case !(o.SigmaData > 0 && finite(o.SigmaData)):
+		return setting.Errorf("sigma-data", "is %g: expected the deviation of the data, a positive number, such as 0.25 for "+
+			"images in [0, 1]", o.SigmaData)
 	case !(o.Tolerance >= 1e-7 && o.Tolerance <= 1):
 		return setting.Errorf("tolerance", "is %g: expected a number from 1e-07, what float32 can hold, to 1; 1e-05 is "+
 			"usual and 1e-03 enough for pictures", o.Tolerance)
@@ -149,7 +154,9 @@ func NewPlan(o Settings, ladder model.Ladder) (*Plan, error) {
 	if err != nil {
 		return nil, err
 	}
-	return newPlan(o, sigmas, s.rows(&o, sigmas)), nil
+	p := newPlan(o, sigmas, s.rows(&o, sigmas))
+	p.guided = s.guided
+	return p, nil
 }
 
 // newPlan makes a plan of rows that serve one step each.
@@ -255,6 +262,8 @@ func (p *Plan) String() string {
 			}
 		case "resample":
 			add("each left %d times", o.Resample)
+		case "sigma-data":
+			add("data of the deviation %.3g", o.SigmaData)
 		case "tolerance":
 			add("tolerance %g", o.Tolerance)
 		}

@@ -7,8 +7,6 @@
 package sample
 
 import (
-	"fmt"
-
 	"sigmaz/kernels"
 	"sigmaz/model"
 )
@@ -48,27 +46,26 @@ func (p *Plan) Start(cfg model.Config) StartKind {
 	return Gaussian
 }
 
+// Begin writes x_0 of the plan's images firstImage, firstImage+1, and so on to s.X.
+func (p *Plan) Begin(s *model.Score, sigmas model.Ladder, seed uint64, firstImage uint32, kind StartKind) error {
+	if p.start != nil {
+		return p.startBetween(s, sigmas, seed, firstImage, kind)
+	}
+	return Start(s, sigmas, seed, firstImage, kind)
+}
+
 // Start writes x_0 of the images firstImage, firstImage+1, and so on to s.X.
 func Start(s *model.Score, sigmas model.Ladder, seed uint64, firstImage uint32, kind StartKind) error {
 	x := make([]float32, s.N*s.D)
 	for n := range s.N {
 		row := x[n*s.D : (n+1)*s.D]
-		stream := kernels.ImageStream(seed, kernels.PurposeStart, firstImage+uint32(n), 0)
-		switch kind {
-		case Uniform:
-			stream.Uniforms(row)
-		case Symmetric:
-			stream.Uniforms(row)
-			for i, u := range row {
-				row[i] = 2*u - 1
-			}
-		case Gaussian:
-			stream.Normals(row)
-			for i := range row {
-				row[i] *= sigmas[0]
-			}
-		default:
-			panic(fmt.Sprintf("sample: unknown start %d", kind))
+		if kind != Gaussian {
+			uniform(row, seed, firstImage+uint32(n), kind)
+			continue
+		}
+		kernels.ImageStream(seed, kernels.PurposeStart, firstImage+uint32(n), 0).Normals(row)
+		for i := range row {
+			row[i] *= sigmas[0]
 		}
 	}
 	return s.Arena.Write(s.X, x)

@@ -11,8 +11,73 @@ import (
 // field64 is a score in float64; row is the row's index in the batch.
 type field64 func(dst, x []float64, sigma float64, row int)
 
+// knownTwin is what is known of each row.
+type knownTwin struct {
+	of      []*Measurement
+	draws   func(k, n int) []float64                 // noise of what is known of row n in step k
+	product func(dst, x, v []float64, sigma float64) // v^T ds/dx, of a guided plan
+}
+
+// fit makes the rows hold what is known at a noise level, with exact at none; a is the step's factor of the score.
+func (w *knownTwin) fit(x []float64, k int, sigma, a float64, exact bool) {
+	d := len(x) / len(w.of)
+	for n, m := range w.of {
+		row := x[n*d : (n+1)*d]
+		move := make([]float64, d)
+		for j, v := range m.directions {
+			tau := m.noise[j]
+			off := m.target[j]
+			for _, e := range v {
+				off -= e.Weight * row[e.At]
+			}
+			switch {
+			case exact && tau > 0:
+				continue
+			case !exact && (tau == 0 || tau < sigma):
+				off += math.Sqrt(sigma*sigma-tau*tau) * w.draws(k, n)[j]
+			case !exact:
+				off *= a / (a + tau*tau - sigma*sigma)
+			}
+			for _, e := range v {
+				move[e.At] += off * e.Weight
+			}
+		}
+		for i, v := range move {
+			row[i] += v
+		}
+	}
+}
+
+// guide adds to the scores s of rows x what Pi-GDM does, for data of the deviation sd.
+func (w *knownTwin) guide(s, x []float64, sigma, sd float64) {
+	d := len(x) / len(w.of)
+	r2 := sd * sd * sigma * sigma / (sd*sd + sigma*sigma)
+	for n, m := range w.of {
+		v, vj := make([]float64, d), make([]float64, d)
+		for j, direction := range m.directions {
+			off := m.target[j]
+			for _, e := range direction {
+				off -= e.Weight * (x[n*d+e.At] + sigma*sigma*s[n*d+e.At])
+			}
+			for _, e := range direction {
+				v[e.At] += off / (m.noise[j]*m.noise[j] + r2) * e.Weight
+			}
+		}
+		w.product(vj, x[n*d:(n+1)*d], v, sigma)
+		for i := range v {
+			s[n*d+i] += v[i] + sigma*sigma*vj[i]
+		}
+	}
+}
+
 // run takes rows x of d values through the plan, in place, and calls each after every step, which may change x.
 func (p *Plan) run(score field64, x []float64, d int, draws func(k int) []float64, each func(step int, r *row)) {
+	p.runKnown(score, nil, x, d, draws, each)
+}
+
+// runKnown is run for samples of which something is known.
+func (p *Plan) runKnown(score field64, known *knownTwin, x []float64, d int, draws func(k int) []float64,
+	each func(step int, r *row)) {
 	s, y := make([]float64, len(x)), make([]float64, len(x))
 	n := len(x) / d
 	gain := make([]float64, n)
@@ -20,8 +85,14 @@ func (p *Plan) run(score field64, x []float64, d int, draws func(k int) []float6
 	for k := range p.steps {
 		r, draw := p.at(k)
 		if r.sigma > 0 {
+			if known != nil && !p.guided {
+				known.fit(x, k, r.sigma, r.x.s, false)
+			}
 			for i := range n {
 				score(s[i*d:(i+1)*d], x[i*d:(i+1)*d], r.sigma, i)
+			}
+			if known != nil && p.guided {
+				known.guide(s, x, r.sigma, p.Settings.SigmaData)
 			}
 		}
 		var z []float64
@@ -44,6 +115,9 @@ func (p *Plan) run(score field64, x []float64, d int, draws func(k int) []float6
 			if r.y != keep {
 				y[i] = sum(r.y)
 			}
+		}
+		if known != nil && k == p.steps-1 {
+			known.fit(x, k, 0, 0, true)
 		}
 		if !r.mid {
 			if each != nil {

@@ -117,6 +117,14 @@ type Adam struct {
 	Warmup uint64  `yaml:"warmup,omitempty" name:"lr-warmup"` // steps until the rate is LR; 0: from the first
 }
 
+// Rate returns the learning rate with which a run comes to a step: that of the update before it.
+func (a *Adam) Rate(step uint64) float64 {
+	if a.Warmup == 0 {
+		return a.LR
+	}
+	return a.LR * min((float64(step)-1)/float64(a.Warmup), 1)
+}
+
 // EMA is the exponential moving average of the weights: ema <- r ema + (1-r) w, with r = Rate or, with Warmup,
 // min(Rate, (1+n)/(10+n)) after step n. Rate 0 keeps none: samples and held-out loss are those of the weights
 // themselves.

@@ -13,8 +13,9 @@ import (
 //	Opening, Reading, DataNote, Opened, DataNote    the data is opened              Config.Resolve
 //	Comparing, Compared, Diameter, PairDistances    a rule asks for its distances   Config.Resolve
 //	DataOnHost, StartedFrom, SetAside, Training     the run starts                  Run
-//	Progress, Logged                                it trains                       Run
-//	Evaluating, HeldOut; Drawing, Picture; Saved    something is due at a step      Run
+//	Progress, Wrote, Logged                         it trains                       Run
+//	Evaluating, Wrote, HeldOut; Drawing, Picture;   something is due at a step      Run
+//	Saved
 //	Warning                                         at any time
 type Event interface{ event() }
 
@@ -128,6 +129,9 @@ type (
 		Left        time.Duration // that the rest will take
 	}
 
+	// Wrote is a line that metrics.jsonl got, without its check and its end, for [ParseLine].
+	Wrote struct{ Line []byte }
+
 	// Logged is a line of metrics.jsonl about training: Progress with the mean loss of the steps since the line
 	// before.
 	Logged struct{ Progress }
@@ -172,6 +176,7 @@ func (StartedFrom) event()   {}
 func (SetAside) event()      {}
 func (Training) event()      {}
 func (Progress) event()      {}
+func (Wrote) event()         {}
 func (Logged) event()        {}
 func (Evaluating) event()    {}
 func (HeldOut) event()       {}

@@ -5,6 +5,8 @@
 //	runs/NAME/samples/step-0003000.png                 previews
 //	runs/NAME/checkpoints/step-0003000.safetensors     see package checkpoint
 //	runs/NAME/checkpoints/latest                       the file name of the newest checkpoint, for other programs
+//	runs/NAME/report.html                              the page of the run, where it was asked for
+//	runs/NAME/events.out.tfevents.*                    TensorBoard's event files, where they were asked for
 //	runs/NAME/lock                                     while a process trains in it
 //
 // A file that is replaced is written under another name, synced and renamed, so at every moment it is whole. Whenever a
@@ -34,6 +36,7 @@ const (
 	samplesDir     = "samples"
 	checkpointsDir = "checkpoints"
 	latestFile     = "latest"
+	reportFile     = "report.html"
 
 	checkpointExt = ".safetensors"
 	previewExt    = ".png"
@@ -50,6 +53,23 @@ func stepOf(name, ext string) (step uint64, ok bool) {
 	}
 	step, err := strconv.ParseUint(digits, 10, 64)
 	return step, err == nil
+}
+
+// ReportPath returns the path of the page that a run's folder holds of it.
+func ReportPath(runDir string) string { return filepath.Join(runDir, reportFile) }
+
+// Previews lists the pictures of samples in a run's folder by rising step.
+func Previews(runDir string) []Picture {
+	dir := filepath.Join(runDir, samplesDir)
+	entries, _ := os.ReadDir(dir) // a folder that is not there holds none
+	var all []Picture
+	for _, e := range entries {
+		if step, ok := stepOf(e.Name(), previewExt); ok && e.Type().IsRegular() {
+			all = append(all, Picture{step, filepath.Join(dir, e.Name())})
+		}
+	}
+	slices.SortFunc(all, func(a, b Picture) int { return cmp.Compare(a.Step, b.Step) })
+	return all
 }
 
 // CreateFolder makes the folder of a new run, runs/name, and returns its path and its lock. With an empty name it
@@ -159,7 +179,7 @@ func isLeftOver(e fs.DirEntry) bool {
 	}
 	_, checkpoint := stepOf(of, checkpointExt)
 	_, preview := stepOf(of, previewExt)
-	return checkpoint || preview || of == configFile || of == latestFile || of == metricsFile ||
+	return checkpoint || preview || of == configFile || of == latestFile || of == metricsFile || of == reportFile ||
 		strings.HasPrefix(of, metricsFile+asideExt)
 }
 

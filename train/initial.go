@@ -31,7 +31,7 @@ func (r *run) takeInitial() error {
 		return err
 	}
 	defer w.Close()
-	sum, err := fileSum(path)
+	sum, err := fileSum(w.File)
 	if err != nil {
 		return err
 	}

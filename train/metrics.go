@@ -50,11 +50,11 @@ func newLossWindow(n model.Noise, sigmas model.Ladder) *lossWindow {
 	return w
 }
 
-// binWidth is the width of a bin in ln sigma.
-const binWidth = 0.5
+// BinWidth is the width of the bins of a [Line] in ln sigma.
+const BinWidth = 0.5
 
-// binOf returns the bin of sigma: bin b is of ln sigma from b binWidth on.
-func binOf(sigma float64) int { return int(math.Floor(math.Log(sigma) / binWidth)) }
+// binOf returns the bin of sigma: bin b is of ln sigma from b BinWidth on.
+func binOf(sigma float64) int { return int(math.Floor(math.Log(sigma) / BinWidth)) }
 
 // place returns where the loss of row i is added, and the row's level, -1 with bins, and sigma.
 func (w *lossWindow) place(r LossRecord, i int) (at, level int, sigma float64) {
@@ -175,22 +175,22 @@ func (w *lossWindow) restore(all []model.Named) (rest []model.Named, err error) 
 	return rest, err
 }
 
-// levelMeans is the loss of each level that the window met, or of each bin, as columns.
-type levelMeans struct {
+// LevelMeans is the loss of each level that a window met, or of each bin of ln sigma, as columns.
+type LevelMeans struct {
 	Level   []int     `json:"level,omitempty"`
-	LnSigma []float64 `json:"ln_sigma,omitempty"` // where a bin of binWidth begins
+	LnSigma []float64 `json:"ln_sigma,omitempty"` // where a bin of BinWidth begins
 	Count   []int64   `json:"count"`
 	Loss    []float64 `json:"loss"`
 }
 
-func (w *lossWindow) levels() *levelMeans {
-	m := &levelMeans{}
+func (w *lossWindow) levels() *LevelMeans {
+	m := &LevelMeans{}
 	for i, n := range w.levelCount {
 		if n > 0 {
 			if w.sigmas != nil {
 				m.Level = append(m.Level, i)
 			} else {
-				m.LnSigma = append(m.LnSigma, binWidth*float64(w.firstBin+i))
+				m.LnSigma = append(m.LnSigma, BinWidth*float64(w.firstBin+i))
 			}
 			m.Count = append(m.Count, n)
 			m.Loss = append(m.Loss, w.levelSum[i]/float64(n))
@@ -205,8 +205,8 @@ type lossLine struct {
 	Step         uint64      `json:"step"`
 	Loss         float64     `json:"loss"`
 	LossRelative float64     `json:"loss_relative"` // to the loss of zero weights, D/2 for p = 2
-	LossPerLevel *levelMeans `json:"loss_per_level,omitempty"`
-	LossPerBin   *levelMeans `json:"loss_per_bin,omitempty"` // in its place where sigma is drawn by a density
+	LossPerLevel *LevelMeans `json:"loss_per_level,omitempty"`
+	LossPerBin   *LevelMeans `json:"loss_per_bin,omitempty"` // in its place where sigma is drawn by a density
 	ImagesPerS   float64     `json:"images_per_s"`
 	Time         string      `json:"time"`
 	End          bool        `json:"end,omitempty"`

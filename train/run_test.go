@@ -554,6 +554,10 @@ func TestEvents(t *testing.T) {
 			if _, err := os.Stat(e.Path); err != nil {
 				t.Error(err)
 			}
+		case Wrote:
+			if l, err := ParseLine(e.Line); err != nil || l.Step == 0 || l.Step > 100 {
+				t.Errorf("wrote %s: %v", e.Line, err)
+			}
 		case Progress:
 			if e.Step == 0 || e.Step > 100 || e.Steps != 100 {
 				t.Errorf("progress %+v", e)

@@ -71,6 +71,7 @@ func (r *run) write(line any) error {
 		r.metrics = nil // save leaves it alone, so that at least the weights are kept
 		return fmt.Errorf("cannot write the metrics: %w; see that the run folder has room", err)
 	}
+	r.o.Events.report(Wrote{b})
 	return nil
 }
 

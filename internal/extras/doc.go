@@ -1,4 +1,4 @@
-// Package extras is for tests that need programs which the project itself does not, such as NumPy and PyTorch.
+// Package extras is for tests that need programs which the project itself does not, such as NumPy, PyTorch and Chromium.
 //
 // Such a test is called TestExtras..., asks for what it needs first, and is skipped where that is not installed:
 //

@@ -1,2 +1,2 @@
-// Package memory finds out how much memory the machine has.
+// Package memory finds out how much memory the machine has, and how much of it this process takes.
 package memory

@@ -51,3 +51,12 @@ func Limit() (limit, left float64, ok bool) {
 	}
 	return limit, left, ok
 }
+
+// Used returns how many bytes of memory this process occupies.
+func Used() float64 {
+	var size, resident float64
+	if b, err := os.ReadFile("/proc/self/statm"); err == nil {
+		fmt.Sscan(string(b), &size, &resident)
+	}
+	return resident * float64(os.Getpagesize())
+}

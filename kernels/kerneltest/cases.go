@@ -30,7 +30,7 @@ func Cases(precisions ...kernels.Precision) []Case {
 		(*list).perturb, (*list).drawClasses, (*list).loss, (*list).lossGrad, (*list).record, (*list).gradNorm, (*list).adam,
 		(*list).tick,
 		(*list).samplerSigma, (*list).samplerGain, (*list).samplerUpdate,
-		(*list).samplerMisfit, (*list).samplerFit, (*list).twin, (*list).guide,
+		(*list).samplerMisfit, (*list).samplerFit, (*list).samplerGuide, (*list).twin, (*list).guide,
 	} {
 		f(&l)
 	}
@@ -931,9 +931,9 @@ func (l *list) samplerGain() {
 
 func (l *list) samplerUpdate() {
 	for _, c := range []struct {
-		name         string
-		step         samplerStep
-		y, gain, own bool // own: the noise is given
+		name                string
+		step                samplerStep
+		y, gain, own, blend bool // own: the noise is given; blend: it is that of two images
 	}{
 		{name: "langevin", step: samplerStep{x: [4]float32{1, 0.3, 0, 0.7}}},
 		{name: "denoise", step: samplerStep{x: [4]float32{1, 0.3}}},
@@ -945,6 +945,9 @@ func (l *list) samplerUpdate() {
 		{name: "gain of both", step: samplerStep{gain: 1, x: [4]float32{1, 0.3, 0.1, 0.7}, y: [4]float32{0.5, 0.2, 0.3, 0.4}},
 			y: true, gain: true},
 		{name: "given noise", step: samplerStep{draw: 1, x: [4]float32{1, 0.3, 0, 0.7}}, own: true},
+		{name: "blended noise", step: samplerStep{draw: 1, x: [4]float32{1, 0.3, 0, 0.7}}, blend: true},
+		{name: "blended noise, all", step: samplerStep{draw: 2, x: [4]float32{1.2, 0.3, -0.4, 0.5}, y: [4]float32{1, 0.2, 0.6, 0.8}},
+			y: true, blend: true},
 		{name: "given noise, all", step: samplerStep{draw: 2, x: [4]float32{1.2, 0.3, -0.4, 0.5}, y: [4]float32{1, 0.2, 0.6, 0.8}},
 			y: true, own: true},
 	} {
@@ -961,60 +964,97 @@ func (l *list) samplerUpdate() {
 			if c.own {
 				op.Draws = b.normals(4 * m.words())
 			}
+			if c.blend { // images 5 to 8: A alone, both, B alone, which all that follow have, too
+				op.Blend = b.add(make([]float32, 8*kernels.BlendWords))
+				for i, f := range [][2]float32{{1, 0}, {0.8, 0.6}, {0, 1}} {
+					at := (5 + i) * kernels.BlendWords
+					kernels.SetWord(b.mem, op.Blend, at+kernels.BlendA, 3)
+					kernels.SetWord(b.mem, op.Blend, at+kernels.BlendB, 77)
+					copy(op.Blend.Of(b.mem)[at+kernels.BlendFA:], f[:])
+				}
+			}
 			l.exact(fmt.Sprintf("sampler_update/%s %v", c.name, m), &b, op)
 		}
 	}
 }
 
-// directions appends r sparse directions of d values, the first ones of a single value, with tau of 0 and above it.
-func (b *builder) directions(r, d int) kernels.Directions {
-	byDirection, byValue := make([][]uint32, r), make([][]uint32, d)
-	for j := range r {
-		for e := range j/2 + 1 {
-			i := (5*j + 3*e) % d
-			byDirection[j], byValue[i] = append(byDirection[j], uint32(i)), append(byValue[i], uint32(j))
+// directions appends measurements along sets of sparse directions of d values, the first ones of a single value, with tau
+// of 0 and above it: along sets of r directions and fewer, the last set twice.
+func (b *builder) directions(r, d, sets int) kernels.Directions {
+	v := kernels.Directions{D: d, Most: r}
+	var parts, starts, indices, valueStarts, valueIndices []uint32
+	starts, valueStarts = append(starts, 0), append(valueStarts, 0)
+	var noise []float32
+	targets := 0
+	for set := range sets {
+		r := max(1, r-2*set)
+		part := []uint32{uint32(len(starts) - 1), uint32(r), uint32(set * d), uint32(targets)}
+		parts, targets = append(parts, part...), targets+r
+		if sets > 1 && set == sets-1 {
+			part[kernels.PartTarget] = uint32(targets)
+			parts, targets = append(parts, part...), targets+r
+		}
+		byValue := make([][]uint32, d)
+		for j := range r {
+			for e := range j/2 + 1 {
+				i := (5*j + 3*e + set) % d
+				indices, byValue[i] = append(indices, uint32(i)), append(byValue[i], uint32(j))
+			}
+			starts = append(starts, uint32(len(indices)))
+			noise = append(noise, float32(j%4)*0.4) // the table has the sigma 1
+		}
+		for _, of := range byValue {
+			valueIndices = append(valueIndices, of...)
+			valueStarts = append(valueStarts, uint32(len(valueIndices)))
 		}
 	}
-	sparse := func(rows [][]uint32) kernels.Sparse {
-		start, index := []uint32{0}, []uint32(nil)
-		for _, row := range rows {
-			index = append(index, row...)
-			start = append(start, uint32(len(index)))
-		}
-		return kernels.Sparse{Start: b.bits(start...), Index: b.bits(index...), Weight: b.normals(len(index))}
-	}
-	noise := make([]float32, r)
-	for j := range noise {
-		noise[j] = float32(j%4) * 0.4 // the table has the sigma 1
-	}
-	return kernels.Directions{Target: b.normals(r), Noise: b.add(noise), ByDirection: sparse(byDirection), ByValue: sparse(byValue), D: d}
+	v.Parts, v.Target, v.Noise = b.bits(parts...), b.normals(targets), b.add(noise)
+	v.ByDirection = kernels.Sparse{Start: b.bits(starts...), Index: b.bits(indices...), Weight: b.normals(len(indices))}
+	v.ByValue = kernels.Sparse{Start: b.bits(valueStarts...), Index: b.bits(valueIndices...), Weight: b.normals(len(valueIndices))}
+	return v
 }
 
-// measured are batches, and how many of their directions are measured.
+// measured are batches, how many directions of them are measured, and in how many sets.
 var measured = []struct {
 	matrix
-	r int
-}{{matrix{1, 1}, 1}, {matrix{3, 5}, 2}, {matrix{5, 12}, 9}, {matrix{130, 37}, 6}, {matrix{3, 300}, 70}}
+	r, sets int
+}{{matrix{1, 1}, 1, 1}, {matrix{3, 5}, 2, 1}, {matrix{5, 12}, 9, 1}, {matrix{5, 12}, 9, 3}, {matrix{130, 37}, 6, 1},
+	{matrix{3, 300}, 70, 2}}
 
 func (l *list) samplerMisfit() {
-	for _, kind := range []string{"noise", "given noise", "exact"} {
+	for _, kind := range []string{"noise", "given noise", "exact", "guided"} {
 		for _, m := range measured {
 			var b builder
 			op := kernels.SamplerMisfit{SamplerStep: kernels.SamplerStep{Table: b.samplerTable(samplerStep{}, samplerStep{}, samplerStep{x: [4]float32{1, 0.3}}),
-				State: b.bits(2, 0, 5, 0), Repeat: 1}, Directions: b.directions(m.r, m.d), X: b.normals(m.words()), Misfit: b.out(2 * m.rows * m.r), Seed: 3, Exact: kind == "exact"}
-			if kind == "given noise" {
+				State: b.bits(2, 0, 5, 0), Repeat: 1}, Directions: b.directions(m.r, m.d, m.sets), X: b.normals(m.words()), Misfit: b.out(2 * m.rows * m.r), Seed: 3, Exact: kind == "exact"}
+			switch kind {
+			case "given noise":
 				op.Draws = b.normals(3 * m.rows * m.r)
+			case "guided":
+				op.S, op.Prior = b.normals(m.words()), 0.3
 			}
-			l.exact(fmt.Sprintf("sampler_misfit/%s %v, %d directions", kind, m.matrix, m.r), &b, op)
+			l.exact(fmt.Sprintf("sampler_misfit/%s %v, %d directions, %d sets", kind, m.matrix, m.r, m.sets), &b, op)
 		}
 	}
 }
 
 func (l *list) samplerFit() {
 	for _, m := range measured {
+		for _, alone := range []bool{false, true} {
+			var b builder
+			l.exact(fmt.Sprintf("sampler_fit/%v, %d directions, %d sets, alone %t", m.matrix, m.r, m.sets, alone), &b, kernels.SamplerFit{
+				Directions: b.directions(m.r, m.d, m.sets), State: b.bits(2, 0, 5, 0),
+				X: b.normals(m.words()), Misfit: b.normals(2 * m.rows * m.r), Alone: alone})
+		}
+	}
+}
+
+func (l *list) samplerGuide() {
+	for _, m := range matrices {
 		var b builder
-		l.exact(fmt.Sprintf("sampler_fit/%v, %d directions", m.matrix, m.r), &b, kernels.SamplerFit{
-			Directions: b.directions(m.r, m.d), X: b.normals(m.words()), Misfit: b.normals(2 * m.rows * m.r)})
+		l.exact(fmt.Sprintf("sampler_guide/%v", m), &b, kernels.SamplerGuide{
+			SamplerStep: kernels.SamplerStep{Table: b.samplerTable(samplerStep{}, samplerStep{}), State: b.bits(1, 0, 5, 0), Repeat: 1},
+			S:           b.normals(m.words()), V: b.normals(m.words()), VJ: b.normals(m.words()), D: m.d})
 	}
 }
 

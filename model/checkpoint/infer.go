@@ -3,6 +3,7 @@
 package checkpoint
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -12,8 +13,21 @@ import (
 	"sigmaz/model"
 )
 
-// anySize is a height and width that every network for images takes: its parameters do not depend on them.
-const anySize = 64
+// anySize is a height and width that every network for images takes, of as many levels as there may be: its parameters do
+// not depend on them.
+const anySize = 1 << 15
+
+// Infer returns the network that a file without a configuration holds, which its weights called prefix+NAME tell where it
+// does not say: see [Infer].
+func (w *Weights) Infer(prefix, net string) (model.Config, error) {
+	switch {
+	case w.Network == nil:
+		return Infer(w, prefix, net, len(w.Ladder.Sigmas))
+	case net != "" && net != w.Network.Net:
+		return model.Config{}, fmt.Errorf("it holds network %s, and not %s: leave `net` out", w.Network.Net, net)
+	}
+	return *w.Network, nil
+}
 
 // Infer finds the network that the tensors called prefix+NAME are the parameters of: which one, unless net says so, its
 // channels, width and norm. levels is the number of noise levels where it is known, or 0.
@@ -37,11 +51,13 @@ func Infer(set model.TensorSet, prefix, net string, levels int) (model.Config, e
 	// The network asked for, or that with the fewest names amiss.
 	var best model.Config
 	var params []*model.Param
+	var invalid error
 	fewest := -1
 	for _, c := range candidates {
 		p, err := paramsOf(c)
-		if err != nil {
-			return model.Config{}, err
+		if err != nil { // it is not one of these
+			invalid = cmp.Or(invalid, err)
+			continue
 		}
 		wrong := len(shapes)
 		for _, p := range p {
@@ -59,6 +75,9 @@ func Infer(set model.TensorSet, prefix, net string, levels int) (model.Config, e
 		case fewest < 0 || wrong < fewest:
 			best, params, fewest = c, p, wrong
 		}
+	}
+	if fewest < 0 && invalid != nil {
+		return model.Config{}, invalid
 	}
 	if err := model.Fit(params, set, prefix); err != nil {
 		if net == "" {

@@ -8,7 +8,8 @@
 //	others               a dict with such parts under the names of partKeys, or a state_dict alone
 //
 // The names of the first two's models begin with "module." (DataParallel), those of their EMA do not. Adam's state goes
-// by a parameter's place in the order of the state_dict, buffers left out.
+// by a parameter's place in the order of the state_dict, buffers left out. A Fourier embedding's frequencies are a
+// parameter that is not trained: it has a place but no state, and none in a list of averages.
 
 package checkpoint
 
@@ -277,6 +278,11 @@ func (w *Weights) addDict(d *pytorch.Dict, prefix string) (names []string, err e
 	return names, nil
 }
 
+// isFrozen says whether a parameter is the frequencies of a Fourier embedding: the only W of one dimension.
+func (w *Weights) isFrozen(name string) bool {
+	return strings.HasSuffix(name, ".W") && len(w.tensors[w.index[ParamPrefix+name]].Shape) == 1
+}
+
 // addEMA adds the moving average: a dict of tensors, or a list of them in the order of the parameters.
 func (w *Weights) addEMA(v any, names []string) error {
 	if v == nil {
@@ -286,6 +292,18 @@ func (w *Weights) addEMA(v any, names []string) error {
 	if ok {
 		if shadow, found := d.Get("shadow_params"); found {
 			list, _ := shadow.(*pytorch.List)
+			if trained := slices.DeleteFunc(slices.Clone(names), w.isFrozen); list != nil && len(list.Items) == len(trained) {
+				for _, name := range names {
+					if !w.isFrozen(name) {
+						continue
+					}
+					t := w.tensors[w.index[ParamPrefix+name]]
+					if err := w.add(EMAPrefix+name, t.DType, t.Shape, t.read); err != nil {
+						return err
+					}
+				}
+				names = trained
+			}
 			if list == nil || len(list.Items) != len(names) {
 				return fmt.Errorf("has a moving average of other tensors than its %d parameters", len(names))
 			}
@@ -361,6 +379,9 @@ func (w *Weights) addMoments(a *AdamState, states *pytorch.Dict, groups []any, n
 	step, stepped := uint64(0), false
 	for i, key := range keys {
 		v, ok := states.Get(key)
+		if !ok && w.isFrozen(names[i]) {
+			continue
+		}
 		state, isDict := v.(*pytorch.Dict)
 		if !ok || !isDict {
 			return fmt.Errorf("its optimiser holds no state of parameter %d, %s", i, names[i])
@@ -381,7 +402,7 @@ func (w *Weights) addMoments(a *AdamState, states *pytorch.Dict, groups []any, n
 		if !ok {
 			return fmt.Errorf("its optimiser has no step of parameter %d, %s", i, names[i])
 		}
-		if i > 0 && n != step {
+		if stepped && n != step {
 			return fmt.Errorf("its optimiser is at step %d with some parameters and at %d with others", step, n)
 		}
 		step, stepped = n, true

@@ -13,25 +13,38 @@ import (
 	"strings"
 
 	"github.com/nlpodyssey/safetensors"
+	"gorgonia.org/tensor"
 
 	"sigmaz/model"
 )
 
-// StateFile is what [WriteStateDict] writes.
+// StateFile is what [WriteStateDict] and [WriteDiffusers] write.
 type StateFile struct {
 	Network model.Config
 	Sigmas  model.Ladder
-	Prefix  string // before every name: "" or "module."
+	Prefix  string // before every name of a state_dict: "" or "module."
+	// Begin and End are the ladder's ends as they were given, for [WriteDiffusers].
+	Begin, End float64
 	// Config is the run's configuration, YAML, and Step the step of the weights. They stand in the file's metadata,
 	// which PyTorch passes over.
 	Config string
 	Step   uint64
 }
 
+// meta is the metadata of the file.
+func (f StateFile) meta() map[string]string {
+	meta := map[string]string{formatKey: "pt"} // as PyTorch's own writer has it
+	if f.Config != "" {
+		meta[programKey] = formatVersion
+		meta[configKey], meta[stepKey] = f.Config, strconv.FormatUint(f.Step, 10)
+	}
+	return meta
+}
+
 // WriteStateDict writes the weights called prefix+NAME in set, bit for bit where they are float32. It holds one tensor
 // at a time.
 func WriteStateDict(w io.Writer, f StateFile, set model.TensorSet, prefix string) error {
-	entries, err := f.Network.StateDict(len(f.Sigmas))
+	dict, err := f.Network.StateDict(len(f.Sigmas))
 	if err != nil {
 		return err
 	}
@@ -42,23 +55,33 @@ func WriteStateDict(w io.Writer, f StateFile, set model.TensorSet, prefix string
 	if err := model.Fit(params, set, prefix); err != nil {
 		return err
 	}
+	var entries []stateEntry
+	for _, e := range dict {
+		entry := stateEntry{f.Prefix + e.Name, e.Shape, func(dst []float32) error { return set.ReadTensor(prefix+e.Name, dst) }}
+		if e.Name == sigmasBuffer {
+			entry.read = func(dst []float32) error { copy(dst, f.Sigmas); return nil }
+		}
+		entries = append(entries, entry)
+	}
+	return writeState(w, entries, f.meta())
+}
+
+// stateEntry is a tensor to be written.
+type stateEntry struct {
+	name  string
+	shape tensor.Shape
+	read  func(dst []float32) error
+}
+
+// writeState writes tensors as a safetensors file, one at a time.
+func writeState(w io.Writer, entries []stateEntry, meta map[string]string) error {
 	views := make(map[string]lazyView, len(entries))
 	for _, e := range entries {
-		v := lazyView{shape: []uint64{}, count: e.Shape.TotalSize(),
-			read: func(dst []float32) error { return set.ReadTensor(prefix+e.Name, dst) }}
-		for _, d := range e.Shape {
+		v := lazyView{shape: []uint64{}, count: e.shape.TotalSize(), read: e.read, err: new(error)}
+		for _, d := range e.shape {
 			v.shape = append(v.shape, uint64(d))
 		}
-		if e.Name == sigmasBuffer {
-			v.read = func(dst []float32) error { copy(dst, f.Sigmas); return nil }
-		}
-		v.err = new(error)
-		views[f.Prefix+e.Name] = v
-	}
-	meta := map[string]string{formatKey: "pt"} // as PyTorch's own writer has it
-	if f.Config != "" {
-		meta[programKey] = formatVersion
-		meta[configKey], meta[stepKey] = f.Config, strconv.FormatUint(f.Step, 10)
+		views[e.name] = v
 	}
 	if err := safetensors.SerializeToWriter(views, meta, w); err != nil {
 		return err

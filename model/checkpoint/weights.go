@@ -20,6 +20,7 @@ import (
 // Weights is an open file with a network's weights. It is a [model.TensorSet].
 type Weights struct {
 	Path string
+	File string // where the weights lie: Path, or a file in that folder
 	Kind string // one of the Kind constants, for messages
 
 	Config string // the run's configuration, YAML; "" where the file has none
@@ -31,6 +32,8 @@ type Weights struct {
 	Ladder model.KeptLadder
 	// Adam is the settings of Adam in the file, nil where it has none.
 	Adam *AdamState
+	// Network is the network, where the file says so and is none of this program's; nil otherwise.
+	Network *model.Config
 	// PassedOver names what the file holds beside all this: keys, and tensors that can be no weights, because they are
 	// empty or of whole numbers.
 	PassedOver []string
@@ -45,6 +48,7 @@ const (
 	KindCheckpoint = "checkpoint"         // of this program
 	KindStateDict  = "state_dict"         // weights alone, of either program
 	KindPyTorch    = "PyTorch checkpoint" // of the original repositories
+	KindDiffusers  = "diffusers folder"   // weights alone, in the form of that library
 )
 
 // lazyTensor is a tensor that is read when its values are asked for.
@@ -59,9 +63,20 @@ var floats = map[string]int{"float64": 53, "float32": 24, "float16": 11, "bfloat
 // sigmasBuffer is the name of the ladder in the state_dict of NCSNv2's classes.
 const sigmasBuffer = "sigmas"
 
-// OpenWeights opens a file of any of the three kinds, which it tells apart by their content. An error is one sentence
-// that names the file; about the content of a safetensors file it is a [*FileError].
+// OpenWeights opens a file of any kind, or a folder of diffusers; it tells them apart by their content. An error is one
+// sentence that names the file; about the content of a safetensors file it is a [*FileError].
 func OpenWeights(path string) (*Weights, error) {
+	w, err := openWeights(path)
+	if err == nil && w.File == "" {
+		w.File = path
+	}
+	return w, err
+}
+
+func openWeights(path string) (*Weights, error) {
+	if IsDiffusers(path) {
+		return openDiffusers(path)
+	}
 	f, size, err := open(path)
 	if err != nil {
 		return nil, err

@@ -1,4 +1,4 @@
-// Export: from a run or a checkpoint to a state_dict.
+// Export: from a run or a checkpoint to a state_dict or a folder of diffusers.
 
 package exportcmd
 
@@ -6,6 +6,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"os"
 	"path/filepath"
 	"strings"
 
@@ -14,32 +15,40 @@ import (
 	"sigmaz/model/checkpoint"
 )
 
+// The formats that are written.
+const stateDict, diffusers = "state_dict", "diffusers"
+
+var formats = []string{stateDict, diffusers}
+
 // New makes the command.
 func New() *cli.Command { return newOptions().Command }
 
 // options is what the command line sets.
 type options struct {
 	*cli.Command
-	out, prefix string
-	file        modelfile.Options
+	out, prefix, format string
+	file                modelfile.Options
 }
 
 func newOptions() *options {
-	o := &options{}
+	o := &options{format: stateDict}
 	o.Command = &cli.Command{
 		Name: "export",
 		About: "Writes a network's weights as a PyTorch state_dict in safetensors, with the original class's names " +
 			"and shapes: " +
 			"net.load_state_dict(load_file(FILE), strict=True), with load_file of safetensors.torch, takes it. " +
+			"With -format diffusers it writes a folder for DiffusionPipeline.from_pretrained. " +
 			"Checkpoints of PyTorch are converted so, too.",
 		Args: []cli.Arg{modelfile.Arg},
 		Groups: []cli.Group{
 			{Name: "Weights", Flags: o.file.WeightFlags()},
 			{Name: "Output", Flags: []cli.Flag{
 				{Name: "o", Arg: "FILE.safetensors",
-					Help: "file to write; one that is there already is replaced, once the new one is whole", Value: &o.out,
-					Default: cli.Required},
-				{Name: "prefix", Arg: "TEXT", Help: "before every name, such as module. for a network in DataParallel",
+					Help: "file to write; one that is there already is replaced, once the new one is whole; with -format " +
+						diffusers + " a new folder", Value: &o.out, Default: cli.Required},
+				{Name: "format", Arg: "NAME", Help: "what to write: " + stateDict + " or " + diffusers,
+					Value: cli.Choice{To: &o.format, Words: formats}, Default: stateDict, Known: formats},
+				{Name: "prefix", Arg: "TEXT", Help: "before every name of a state_dict, such as module. for a network in DataParallel",
 					Value: &o.prefix, Default: "none"},
 			}},
 			o.file.Group(),
@@ -50,6 +59,7 @@ func newOptions() *options {
 				What: "the raw weights, for a network in DataParallel"},
 			{Line: "export checkpoint_300000.pth -preset cifar10 -o cifar10.safetensors",
 				What: "from a checkpoint of the original repository"},
+			{Line: "export runs/ffhq-1 -format diffusers -o ffhq", What: "a folder for diffusers"},
 		},
 		Notes: []string{"Exit codes: 0 done; 1 failed; 2 wrong usage."},
 		Check: o.checkFlags,
@@ -66,6 +76,15 @@ func (o *options) checkFlags() error {
 	if err := o.file.Check(); err != nil {
 		return err
 	}
+	if o.format == diffusers {
+		switch {
+		case o.out == cli.Stdout:
+			return cli.Usagef("-o - is standard output, and -format %s writes a folder: expected the name of a new one", diffusers)
+		case o.Given("prefix"):
+			return cli.Usagef("-prefix is for a state_dict: leave it out with -format %s", diffusers)
+		}
+		return nil
+	}
 	if o.out != cli.Stdout && !strings.EqualFold(filepath.Ext(o.out), ".safetensors") {
 		return cli.Usagef("-o is %s: expected a file name that ends in .safetensors, or - for standard output", cli.Line(o.out))
 	}
@@ -74,7 +93,11 @@ func (o *options) checkFlags() error {
 
 func export(o *options, s cli.Streams) error {
 	out, messages := cli.Output{Flag: "-o", Path: o.out}, s.Messages(o.out)
-	if err := out.Check(s, o.Operands[0]); err != nil {
+	if o.format == diffusers {
+		if _, err := os.Lstat(o.out); err == nil {
+			return fmt.Errorf("-o: %s exists already: expected the name of a new folder; choose another, or delete it", o.out)
+		}
+	} else if err := out.Check(s, o.Operands[0]); err != nil {
 		return err
 	}
 	f, err := modelfile.Open(o.Operands[0], &o.file, o.Command)
@@ -82,11 +105,22 @@ func export(o *options, s cli.Streams) error {
 		return err
 	}
 	defer f.Close()
+	net, sigma := f.Config.Network, f.Config.Sigma
+	state := checkpoint.StateFile{Network: net, Sigmas: f.Sigmas, Prefix: o.prefix, Begin: sigma.Begin.Value,
+		End: sigma.End.Value, Step: f.Step, Config: f.Config.YAML()}
+	if o.format == diffusers {
+		if err := checkpoint.WriteDiffusers(o.out, state, f, f.Prefix()); err != nil {
+			return fmt.Errorf("%s: %w", f.Path, err)
+		}
+		for _, note := range f.Notes {
+			fmt.Fprintf(messages, "%s: %s\n", f.Path, note)
+		}
+		fmt.Fprintf(messages, "%s: %s%s of %s, %s, as a folder of diffusers\n", o.out, f.At(), f.Which(), f.Path, net.Net)
+		return nil
+	}
 	if err := out.Check(s, f.Path); err != nil {
 		return err
 	}
-	net := f.Config.Network
-	state := checkpoint.StateFile{Network: net, Sigmas: f.Sigmas, Prefix: o.prefix, Step: f.Step, Config: f.Config.YAML()}
 	write := func(w io.Writer) error { return checkpoint.WriteStateDict(w, state, f, f.Prefix()) }
 	if err := out.Write(s, write); err != nil {
 		return err

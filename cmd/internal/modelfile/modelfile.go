@@ -21,7 +21,7 @@ import (
 
 // Arg is the argument of all commands that open a file with weights.
 var Arg = cli.Arg{Name: "RUN", Help: "a run folder, such as runs/glyphs-1, whose newest checkpoint is taken, " +
-	"or a checkpoint file, also one of PyTorch (.pth)"}
+	"or a checkpoint file, also one of PyTorch (.pth), or a folder of diffusers"}
 
 // Options is what the flags of these commands say about the file: which of its weights are taken, and what a file
 // without a configuration does not tell.
@@ -111,7 +111,8 @@ type File struct {
 	raw    bool     // the weights themselves are asked for
 }
 
-// Find returns the file with weights that path names: the newest checkpoint of a run folder, or path itself.
+// Find returns the file with weights that path names: the newest checkpoint of a run folder, or path itself, which may
+// be a folder of diffusers.
 func Find(path string) (file string, err error) {
 	info, err := os.Stat(path)
 	switch {
@@ -120,7 +121,7 @@ func Find(path string) (file string, err error) {
 			"training prints the folder of its run%s", path, train.LikeRun(path, "runs"))
 	case err != nil:
 		return "", fmt.Errorf("cannot read the run: %w", err)
-	case info.IsDir():
+	case info.IsDir() && !checkpoint.IsDiffusers(path):
 		return train.Latest(path)
 	}
 	return path, nil
@@ -189,7 +190,7 @@ func (f *File) Which() string {
 		return "EMA weights"
 	case f.raw:
 		return "raw weights"
-	case f.Kind == checkpoint.KindStateDict:
+	case f.Kind == checkpoint.KindStateDict || f.Kind == checkpoint.KindDiffusers:
 		return "weights"
 	case len(f.PassedOver) > 0: // an average may be among it
 		return "raw weights"
@@ -253,7 +254,7 @@ func (f *File) readConfig(o *Options, c *cli.Command) (err error) {
 
 // inferConfig finds out what there is to know about a file without a configuration.
 func (f *File) inferConfig(o *Options, c *cli.Command) error {
-	net, err := checkpoint.Infer(f, f.Prefix(), o.net, len(f.Weights.Ladder.Sigmas))
+	net, err := f.Infer(f.Prefix(), o.net)
 	if err != nil {
 		return fmt.Errorf("%s: %w", f.Path, err)
 	}
@@ -266,7 +267,9 @@ func (f *File) inferConfig(o *Options, c *cli.Command) error {
 		return cli.Usagef("-preset %s is of network %s, and %s holds %s; choose another, or leave it out", preset.Name,
 			cfg.Network.Net, f.Path, net.Net)
 	}
-	net.Height, net.Width = cfg.Network.Height, cfg.Network.Width
+	if f.Network == nil || net.Height == 0 {
+		net.Height, net.Width = cfg.Network.Height, cfg.Network.Width
+	}
 	if o.size != "" {
 		if net.Height, net.Width, err = dataset.ParseSize("size", o.size); err != nil {
 			return cli.Usagef("-%v", err)
@@ -276,9 +279,11 @@ func (f *File) inferConfig(o *Options, c *cli.Command) error {
 		return fmt.Errorf("%s says nothing about the size of its images: give -size HxW, such as -size 32x32, "+
 			"or -preset NAME", f.Path)
 	}
-	net.Nonlinearity, net.Rescaled = cfg.Network.Nonlinearity, cfg.Network.Rescaled
-	if net.Uses("unet") && model.SameParameters(cfg.Network, net) {
-		net.UNet = cfg.Network.UNet // with what leaves no mark on parameters
+	if f.Network == nil { // what leaves no mark on parameters
+		net.Nonlinearity, net.Rescaled = cfg.Network.Nonlinearity, cfg.Network.Rescaled
+		if net.Uses("unet") && model.SameParameters(cfg.Network, net) {
+			net.UNet = cfg.Network.UNet
+		}
 	}
 	if o.nonlinearity != "" {
 		net.Nonlinearity = o.nonlinearity
@@ -456,10 +461,12 @@ func Prepare(c *train.Config, path string, s Start) (ours bool, err error) {
 		}
 		of = *stored
 	} else {
-		if of.Network, err = checkpoint.Infer(w, checkpoint.ParamPrefix, "", len(w.Ladder.Sigmas)); err != nil {
+		if of.Network, err = w.Infer(checkpoint.ParamPrefix, ""); err != nil {
 			return false, fmt.Errorf("%s: %w", path, err)
 		}
-		of.Network.Nonlinearity, of.Network.Rescaled = c.Network.Nonlinearity, c.Network.Rescaled
+		if w.Network == nil {
+			of.Network.Nonlinearity, of.Network.Rescaled = c.Network.Nonlinearity, c.Network.Rescaled
+		}
 		of.Sigma.Levels = of.Network.Levels
 		if w.Ladder.Sigmas != nil {
 			if of.Sigma, _, err = sigmaOf(path, w.Ladder); err != nil && s.GoOn {

@@ -116,7 +116,7 @@ func (s *Sampler) Draw(ctx context.Context, n int, each func(Batch) error) ([]fl
 	for first := 0; first < n; first += s.score.N {
 		rows := min(s.score.N, n-first)
 		image := uint32(first)
-		err := sample.Start(s.score, s.Sigmas, s.Seed, image, kind)
+		err := s.Plan.Begin(s.score, s.Sigmas, s.Seed, image, kind)
 		if s.Guide != nil {
 			err = sample.StartAt(s.score, s.Guide, s.Plan.Sigmas[0], s.Seed, image)
 		}

@@ -179,10 +179,10 @@ func TestBarOnTerminal(t *testing.T) {
 	}
 }
 
-func TestShortTime(t *testing.T) {
+func TestDuration(t *testing.T) {
 	for d, want := range map[time.Duration]string{8 * time.Second: "8s", 130 * time.Second: "2m10s",
 		11100 * time.Second: "3h05m", 26 * time.Hour: "1d02h", 0: "0s"} {
-		if got := shortTime(d); got != want {
+		if got := Duration(d); got != want {
 			t.Errorf("%v is %s, expected %s", d, got, want)
 		}
 	}

@@ -29,7 +29,7 @@ func (d *Display) Event(event train.Event) {
 		if e.Total == 0 {
 			d.text("looking  at file %d", e.Done)
 		} else {
-			d.text("reading  %d %% of %d, %s left", 100*e.Done/e.Total, e.Total, shortTime(e.Left))
+			d.text("reading  %d %% of %d, %s left", 100*e.Done/e.Total, e.Total, Duration(e.Left))
 		}
 	case train.DataNote:
 		d.line("%s", cli.Flags(e.Text))
@@ -46,7 +46,7 @@ func (d *Display) Event(event train.Event) {
 	case train.Compared:
 		if time.Since(d.pairs) > pairsTime {
 			d.pairs = time.Now()
-			d.line("         %d %% of the pairs, %s left", 100*e.Done/e.Total, shortTime(e.Left))
+			d.line("         %d %% of the pairs, %s left", 100*e.Done/e.Total, Duration(e.Left))
 		}
 	case train.Diameter:
 		d.line("sigma    sigma-begin data = %.6g: d_max, the largest distance between two of %d", e.Max, e.N)
@@ -84,7 +84,7 @@ func (d *Display) Event(event train.Event) {
 	case train.Evaluating:
 		d.describe("held-out loss ...")
 	case train.HeldOut:
-		d.line("step %d  held-out loss %s (%.3f of %s)", e.Step, digits3(e.Loss), e.Relative, e.Unit)
+		d.line("step %d  held-out loss %s (%.3f of %s)", e.Step, Number(e.Loss), e.Relative, e.Unit)
 	case train.Drawing:
 		d.describe("preview ...")
 	case train.Picture:
@@ -131,14 +131,14 @@ func stepText(p train.Progress) string {
 // columns.
 func progressText(p train.Progress, cols int) string {
 	if cols < 80 {
-		return fmt.Sprintf("%s %.2f %s/s %s", digits3(p.Loss), p.Relative, digits3(p.ImagesPerS), shortTime(p.Left))
+		return fmt.Sprintf("%s %.2f %s/s %s", Number(p.Loss), p.Relative, Number(p.ImagesPerS), Duration(p.Left))
 	}
 	return fmt.Sprintf("loss %s (%.3f of %s)  %s %s/s  %s left",
-		digits3(p.Loss), p.Relative, p.Unit, digits3(p.ImagesPerS), p.Rows, shortTime(p.Left))
+		Number(p.Loss), p.Relative, p.Unit, Number(p.ImagesPerS), p.Rows, Duration(p.Left))
 }
 
-// digits3 writes v in three digits or, from 1,000 on, in all of them.
-func digits3(v float64) string {
+// Number writes v in three digits or, from 1,000 on, in all of them.
+func Number(v float64) string {
 	switch {
 	case v >= 1e7 || v <= -1e7 || v != v:
 		return fmt.Sprintf("%.2e", v)
@@ -148,8 +148,8 @@ func digits3(v float64) string {
 	return fmt.Sprintf("%.3g", v)
 }
 
-// shortTime writes a duration in its two largest units: 1d02h, 3h05m, 2m10s, 8s.
-func shortTime(d time.Duration) string {
+// Duration writes a duration in its two largest units: 1d02h, 3h05m, 2m10s, 8s.
+func Duration(d time.Duration) string {
 	s := int64(d.Round(time.Second) / time.Second)
 	switch {
 	case s >= 86400:

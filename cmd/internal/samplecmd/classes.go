@@ -12,6 +12,7 @@ import (
 	"sigmaz/cmd/internal/cli"
 	"sigmaz/cmd/internal/modelfile"
 	"sigmaz/cmd/internal/preview"
+	"sigmaz/model"
 	"sigmaz/sample"
 )
 
@@ -88,8 +89,14 @@ func (j *job) settleClasses() (err error) {
 			text = modelfile.NoClass
 		}
 	}
-	if j.classes, err = j.in.Classes(text); err != nil || g == nil {
+	if j.classes, err = j.in.Classes(text); err == nil && len(j.classes) > 1 && o.between.ends != "" {
+		err = cli.Usagef("-interpolate goes between two samples of one class: name one with -class")
+	}
+	if err != nil || g == nil {
 		return err
+	}
+	if j.plan.Objective() == model.Jacobian {
+		return cli.Usagef("-guidance by a class and -method %s both guide the score: leave one of the two out", j.plan.Settings.Sampler)
 	}
 	if err := j.in.CheckNoClass("-guidance needs the score without a class, and"); err != nil {
 		return err
@@ -106,7 +113,7 @@ func (j *job) settleClasses() (err error) {
 		j.classes = []uint32{uint32(net.NoClass())}
 		return nil
 	}
-	j.guided = g
+	j.mixed = g
 	j.plan.Guide(*g)
 	return nil
 }
@@ -125,8 +132,8 @@ func (j *job) saysClasses() string {
 		return ""
 	}
 	text := strings.TrimPrefix(j.saysRows(0), " of ")
-	if j.guided != nil {
-		text += ", " + j.guided.String()
+	if j.mixed != nil {
+		text += ", " + j.mixed.String()
 	}
 	return "; " + text
 }

@@ -28,7 +28,7 @@ type film struct {
 
 func newFilm(j *job, s *preview.Sampler) *film {
 	f := &film{job: j, frame: map[int]int{}}
-	if j.gif == "" {
+	if j.gif == "" || j.between.ends != "" {
 		return f
 	}
 	if f.keep = min(j.n, filmImages); preview.Rowed(f.keep, len(j.classes)) {

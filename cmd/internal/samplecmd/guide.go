@@ -68,7 +68,7 @@ func (j *job) settleGuide() error {
 	if j.vectors() {
 		return fmt.Errorf("-%s: the samples are vectors, not images; leave it out", flag)
 	}
-	x, err := j.readImage(flag, path, net.Height, net.Width)
+	x, err := j.readImage(flag, path)
 	if err != nil {
 		return err
 	}

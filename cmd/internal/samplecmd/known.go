@@ -16,6 +16,8 @@ import (
 	"strconv"
 	"strings"
 
+	"gonum.org/v1/gonum/stat"
+
 	"sigmaz/cmd/internal/cli"
 	"sigmaz/internal/nearest"
 	"sigmaz/internal/npy"
@@ -49,9 +51,9 @@ func (o *options) knownFlags() []cli.Flag {
 	k.method = sample.Langevin
 	return []cli.Flag{
 		{Name: "known", Arg: "FILE", Help: "the image that is known in part: with -mask where it is known, with -upscale as a small " +
-			"image, with -operator or -fourier as what is measured; NPY (H, W, C) or a picture. For vectors a table of one row with " +
-			"blanks for what is not known", Value: &k.known},
-		{Name: "mask", Arg: "FILE", Help: "picture of the images' size: white is known, black is to be drawn", Value: &k.mask},
+			"image, with -operator or -fourier as what is measured; a picture or NPY (H, W, C), or N of them, a folder or (N, H, W, C), of " +
+			"which sample k has number k mod N. For vectors a table with blanks for what is not known, a row for each sample", Value: &k.known},
+		{Name: "mask", Arg: "FILE", Help: "picture of the images' size: white is known, black is to be drawn; or one for each image of -known", Value: &k.mask},
 		{Name: "colourise", Arg: "FILE", Help: "grey image whose colours are to be drawn: it is taken for the mean of the channels",
 			Value: &k.colourise},
 		{Name: "upscale", Arg: "K", Unit: "pixels", Help: "-known is an image K times smaller, whose pixels are the means of K x K; of " +
@@ -59,14 +61,16 @@ func (o *options) knownFlags() []cli.Flag {
 		{Name: "operator", Arg: "A.npy", Help: "matrix (M, D) or (M, H, W, C) of what is measured, y = A x", Value: &k.operator},
 		{Name: "fourier", Arg: "FILE", Help: "picture of the images' size: white frequencies of the unitary Fourier transform are " +
 			"measured, (0, 0) in the upper left corner; for images of 1 channel, or of 2, which are complex", Value: &k.fourier},
-		{Name: "measurement", Arg: "y.npy", Help: "what was measured: with -operator (M), with -fourier (H, W, 2), real and imaginary",
+		{Name: "measurement", Arg: "y.npy", Help: "what was measured: with -operator (M), with -fourier (H, W, 2), real and imaginary; or N of them",
 			Value: &k.measurement},
 		{Name: "measurement-sigma", Arg: "S", Help: "noise in what is known, a deviation in the data's units", Value: &k.sigma},
-		{Name: "method", Arg: "NAME", Help: "langevin, with -T 20 at the epsilon of the run's own T, or repaint, which is faster; both " +
-			"are approximate", Value: &k.method, Known: sample.Methods()},
+		{Name: "method", Arg: "NAME", Help: "langevin, with -T 20 at the epsilon of the run's own T; repaint, which is faster; or pigdm, " +
+			"for networks that are told sigma. All are approximate", Value: &k.method, Known: sample.Methods()},
 		{Name: "resample", Arg: "R", Unit: "times", Help: "of -method repaint: how often each level is left", Value: &o.set.Resample},
-		{Name: "truth", Arg: "FILE", Help: "the whole image, for PSNR and SSIM of the samples", Value: &k.truth},
-		{Name: "mean", Arg: "FILE.png", Help: "picture of the mean of all samples", Value: &k.mean},
+		{Name: "sigma-data", Arg: "S", Help: "of -method pigdm: deviation of the data, in the units that the network has them in",
+			Value: &o.set.SigmaData, Default: "of vectors as measured, of images 0.25, or 0.5 in [-1, 1]"},
+		{Name: "truth", Arg: "FILE", Help: "the whole image, for PSNR and SSIM of the samples; or one for each that is known in part", Value: &k.truth},
+		{Name: "mean", Arg: "FILE.png", Help: "picture of the mean of all samples, of each image that is known in part", Value: &k.mean},
 		{Name: "deviation", Arg: "FILE.png", Help: "picture of their deviation, white at the largest", Value: &k.deviation},
 	}
 }
@@ -88,7 +92,7 @@ func (o *options) measures() bool { return o.Given("known") || len(o.kinds()) > 
 func (o *options) checkKnown() error {
 	k, kinds := &o.given, o.kinds()
 	if !o.measures() {
-		for _, name := range []string{"measurement", "measurement-sigma", "method", "resample", "truth"} {
+		for _, name := range []string{"measurement", "measurement-sigma", "method", "resample", "sigma-data", "truth"} {
 			if o.Given(name) {
 				return cli.Usagef("-%s is for samples of which something is known: give -known with -mask or -upscale, -colourise, "+
 					"-operator or -fourier, or leave -%s out", name, name)
@@ -137,10 +141,28 @@ func (j *job) checkPictures() error {
 			return fmt.Errorf("-%s: vectors have no picture; leave it out, and write the samples with -npy FILE or -csv FILE", f.name)
 		}
 	}
-	if (k.deviation != "" || k.mean != "") && j.n < 2 {
-		return errors.New("-n is 1: expected 2 samples or more, which have a mean and a deviation; 64 or more are better")
-	}
 	return nil
+}
+
+// checkMoments finds too few samples for a mean and a deviation of each image that is known in part.
+func (j *job) checkMoments() error {
+	if j.given.deviation == "" && j.given.mean == "" || j.n >= 2*j.parts() {
+		return nil
+	}
+	if n := j.parts(); n > 1 {
+		return fmt.Errorf("-n is %d: expected 2 samples of each of the %d images or more, %d, which have a mean and a deviation; 64 of each are "+
+			"better", j.n, n, 2*n)
+	}
+	return errors.New("-n is 1: expected 2 samples or more, which have a mean and a deviation; 64 or more are better")
+}
+
+// parts is how many images are known in part, 1 where nothing is known.
+func (j *job) parts() int { return max(1, len(j.known)) }
+
+// measuredBy is what was measured by one matrix, of one image or several.
+type measuredBy struct {
+	rows []sample.Terms
+	ys   [][]float64
 }
 
 // settleKnown reads what is known and makes it a part of the plan.
@@ -151,7 +173,7 @@ func (j *job) settleKnown() error {
 	}
 	if k.truth != "" {
 		var err error
-		if j.truth, err = j.readImage("truth", k.truth, net.Height, net.Width); err != nil {
+		if j.truth, err = j.readImages("truth", k.truth); err != nil {
 			return err
 		}
 	}
@@ -167,48 +189,60 @@ func (j *job) settleKnown() error {
 		return errors.New("-known is an image, and nothing says what of it is known: give -mask FILE with white where it is, or one of " +
 			"-upscale, -operator and -fourier")
 	}
-	var rows []sample.Terms
-	var y []float64
+	var all []measuredBy
+	var one measuredBy
 	var err error
 	file := k.known
 	switch {
 	case len(kinds) == 0:
-		rows, y, err = j.knownColumns()
+		all, err = j.knownColumns()
 	case kinds[0] == "-mask":
-		rows, y, err = j.knownPixels()
+		all, err = j.knownPixels()
 	case kinds[0] == "-colourise":
 		file = k.colourise
-		rows, y, err = j.knownGrey()
+		one, err = j.knownGrey()
 	case kinds[0] == "-upscale":
-		rows, y, err = j.knownBlocks()
+		one, err = j.knownBlocks()
 	default:
 		if file = k.operator; file == "" {
 			file = k.fourier
 		}
-		rows, y, err = j.knownProducts()
+		one, err = j.knownProducts()
 	}
 	if err != nil {
 		return err
 	}
-	sigma := k.sigma
-	rows, y = j.inNetworkUnits(rows, y)
+	if one.ys != nil {
+		all = []measuredBy{one}
+	}
 	measure := sample.Linear
 	if k.fourier != "" && net.Channels == 2 { // the rows of a unitary matrix
 		measure = sample.Orthogonal
 	}
-	m, err := measure(net.D(), rows, y, sigma)
-	if err != nil {
-		return fmt.Errorf("%s %w", file, err)
+	for _, by := range all {
+		by = j.inNetworkUnits(by)
+		m, err := measure(net.D(), by.rows, by.ys, k.sigma)
+		if err != nil {
+			return fmt.Errorf("%s %w", file, err)
+		}
+		if m[0].Len() == 0 {
+			return fmt.Errorf("%s says nothing about the samples: expected a matrix with values other than 0", file)
+		}
+		j.known = append(j.known, m...)
 	}
-	if m.Len() == 0 {
-		return fmt.Errorf("%s says nothing about the samples: expected a matrix with values other than 0", file)
+	if err := sample.CheckTogether(j.known); err != nil {
+		return fmt.Errorf("%s: its parts that are known %w", file, err)
 	}
-	j.plan.Given(m)
+	if n := len(j.truth); n > 1 && n != len(j.known) {
+		return fmt.Errorf("-truth %s holds %d images, and %s: expected one, or one for each", k.truth, n,
+			cli.Count(len(j.known), "image")+" known in part")
+	}
+	j.plan.Given(j.known...)
 	return nil
 }
 
 // inNetworkUnits makes a measurement of the data one of what the network has for it: x = shift + scale x'.
-func (j *job) inNetworkUnits(rows []sample.Terms, y []float64) ([]sample.Terms, []float64) {
+func (j *job) inNetworkUnits(by measuredBy) measuredBy {
 	var shift func(i int) float64
 	var scale func(i int) sample.Terms
 	switch s := j.cfg.Scaler; {
@@ -228,74 +262,106 @@ func (j *job) inNetworkUnits(rows []sample.Terms, y []float64) ([]sample.Terms, 
 		shift = func(int) float64 { return 0.5 }
 		scale = func(i int) sample.Terms { return sample.Terms{{At: i, Weight: 0.5}} }
 	default:
-		return rows, y
+		return by
 	}
-	out, moved := make([]sample.Terms, len(rows)), slices.Clone(y)
-	for k, row := range rows {
+	out, shifts := make([]sample.Terms, len(by.rows)), make([]float64, len(by.rows))
+	for k, row := range by.rows {
 		for _, e := range row {
-			moved[k] -= e.Weight * shift(e.At)
+			shifts[k] += e.Weight * shift(e.At)
 			for _, f := range scale(e.At) {
 				out[k] = append(out[k], sample.Term{At: f.At, Weight: e.Weight * f.Weight})
 			}
 		}
 	}
-	return out, moved
+	moved := measuredBy{rows: out}
+	for _, y := range by.ys {
+		y = slices.Clone(y)
+		for k, v := range shifts {
+			y[k] -= v
+		}
+		moved.ys = append(moved.ys, y)
+	}
+	return moved
 }
 
-// readImage reads an image of the network's channels and returns it as (H, W, C) in [0, 1]. h and w are the size that it
-// must have; 0: any.
-func (j *job) readImage(flag, path string, h, w int) ([]float64, error) {
-	x, gh, gw, err := readAnyImage(flag, path, j.cfg.Network.Channels)
-	if err == nil && (gh != h || gw != w) {
-		err = fmt.Errorf("-%s %s is an image of %dx%d: expected %dx%d, the size of the samples; scale or crop it first", flag, path, gh, gw,
-			h, w)
-	}
-	return x, err
-}
-
-// readAnyImage reads an image of c channels. Pictures become grey or coloured as c asks; arrays must have c.
-func readAnyImage(flag, path string, c int) (x []float64, h, w int, err error) {
-	if strings.EqualFold(filepath.Ext(path), ".npy") {
-		x, shape, err := readArray(flag, path)
-		if err != nil {
-			return nil, 0, 0, err
-		}
-		if len(shape) == 4 && shape[0] == 1 {
-			shape = shape[1:]
-		}
-		if len(shape) == 2 && c == 1 {
-			shape = append(shape, 1)
-		}
-		if len(shape) != 3 || shape[2] != c {
-			return nil, 0, 0, fmt.Errorf("-%s %s is an array of shape %s: expected (H, W, %d), an image of as many channels as the samples",
-				flag, path, (&npy.Header{Shape: shape}).ShapeText(), c)
-		}
-		return x, shape[0], shape[1], nil
-	}
-	set := dataset.Settings{Channels: map[int]string{1: "grey", 3: "colour"}[c]}
-	if set.Channels == "" {
-		return nil, 0, 0, fmt.Errorf("-%s %s: pictures have 1 or 3 channels, and the samples have %d; give an array (H, W, %d) of numpy.save",
-			flag, path, c, c)
-	}
-	if _, err := os.Stat(path); err != nil {
-		return nil, 0, 0, fmt.Errorf("-%s: cannot read the image: %w", flag, err)
-	}
-	data, err := dataset.Source{Spec: path, Settings: set}.Open(context.Background())
-	var unused *setting.Error
-	if errors.As(err, &unused) {
-		return nil, 0, 0, fmt.Errorf("-%s %s is no image: expected a picture, such as a PNG, or an array (H, W, %d) of numpy.save", flag, path, c)
+// readImage reads one image, as readImages does.
+func (j *job) readImage(flag, path string) ([]float64, error) {
+	all, err := j.readImages(flag, path)
+	if err == nil && len(all) > 1 {
+		err = fmt.Errorf("-%s %s holds %d images: expected a single image, such as a PNG", flag, path, len(all))
 	}
 	if err != nil {
-		return nil, 0, 0, fmt.Errorf("-%s: %w", flag, err)
+		return nil, err
 	}
-	if data.U8 == nil || data.N != 1 {
-		return nil, 0, 0, fmt.Errorf("-%s %s is %s: expected a single image, such as a PNG", flag, path, data.Name)
+	return all[0], nil
+}
+
+// readImages reads images of the samples' size and returns them as (H, W, C) in [0, 1].
+func (j *job) readImages(flag, path string) ([][]float64, error) {
+	net := j.cfg.Network
+	all, h, w, err := readAnyImages(flag, path, net.Channels)
+	if err == nil && (h != net.Height || w != net.Width) {
+		err = fmt.Errorf("-%s %s is an image of %dx%d: expected %dx%d, the size of the samples; scale or crop it first", flag, path, h, w,
+			net.Height, net.Width)
 	}
-	x = make([]float64, len(data.U8))
-	for i, v := range data.U8 {
-		x[i] = float64(v) / 255
+	return all, err
+}
+
+// maxImages is how many images may be known in part.
+const maxImages = 1 << 16
+
+// readAnyImages reads one image or more, all of one size and of c channels. Pictures become grey or coloured as c asks;
+// arrays must have c.
+func readAnyImages(flag, path string, c int) (all [][]float64, h, w int, err error) {
+	var x []float64
+	if strings.EqualFold(filepath.Ext(path), ".npy") {
+		var shape []int
+		if x, shape, err = readArray(flag, path); err != nil {
+			return nil, 0, 0, err
+		}
+		was := (&npy.Header{Shape: shape}).ShapeText()
+		if c == 1 && (len(shape) == 2 || len(shape) == 3 && shape[2] != 1) {
+			shape = append(shape, 1)
+		}
+		if len(shape) == 3 {
+			shape = append([]int{1}, shape...)
+		}
+		if len(shape) != 4 || shape[3] != c || shape[0] == 0 || shape[0] > maxImages {
+			return nil, 0, 0, fmt.Errorf("-%s %s is an array of shape %s: expected (H, W, %d), an image of as many channels as the samples, or "+
+				"(N, H, W, %d), up to %d of them", flag, path, was, c, c, maxImages)
+		}
+		h, w = shape[1], shape[2]
+	} else {
+		set := dataset.Settings{Channels: map[int]string{1: "grey", 3: "colour"}[c]}
+		if set.Channels == "" {
+			return nil, 0, 0, fmt.Errorf("-%s %s: pictures have 1 or 3 channels, and the samples have %d; give an array (H, W, %d) of numpy.save",
+				flag, path, c, c)
+		}
+		if _, err := os.Stat(path); err != nil {
+			return nil, 0, 0, fmt.Errorf("-%s: cannot read the image: %w", flag, err)
+		}
+		data, err := dataset.Source{Spec: path, Settings: set}.Open(context.Background())
+		var unused *setting.Error
+		if errors.As(err, &unused) {
+			return nil, 0, 0, fmt.Errorf("-%s %s is no image: expected a picture, such as a PNG, or an array (H, W, %d) of numpy.save", flag,
+				path, c)
+		}
+		if err != nil {
+			return nil, 0, 0, fmt.Errorf("-%s: %w", flag, err)
+		}
+		if data.U8 == nil || data.N > maxImages {
+			return nil, 0, 0, fmt.Errorf("-%s %s is %s: expected an image, such as a PNG, or up to %d of them", flag, path, data.Name, maxImages)
+		}
+		x = make([]float64, len(data.U8))
+		for i, v := range data.U8 {
+			x[i] = float64(v) / 255
+		}
+		h, w = data.H, data.W
 	}
-	return x, data.H, data.W, nil
+	for size := h * w * c; len(x) > 0; x = x[size:] {
+		all = append(all, x[:size:size])
+	}
+	return all, h, w, nil
 }
 
 // readArray reads an NPY file of finite numbers.
@@ -328,129 +394,163 @@ func readArray(flag, path string) ([]float64, []int, error) {
 	return x, a.Shape, nil
 }
 
-// readMask reads a picture of the samples' size; white is true.
-func (j *job) readMask(flag, path string) ([]bool, error) {
+// readMasks reads pictures of the samples' size; white is true.
+func (j *job) readMasks(flag, path string) (masks [][]bool, err error) {
 	net := j.cfg.Network
-	x, h, w, err := readAnyImage(flag, path, 1)
+	all, h, w, err := readAnyImages(flag, path, 1)
 	if err != nil {
 		return nil, err
 	}
 	if h != net.Height || w != net.Width {
 		return nil, fmt.Errorf("-%s %s is %dx%d: expected %dx%d, the size of the samples", flag, path, h, w, net.Height, net.Width)
 	}
-	mask := make([]bool, len(x))
-	white := 0
-	for i, v := range x {
-		if mask[i] = v >= 0.5; mask[i] {
-			white++
+	for k, x := range all {
+		mask := make([]bool, len(x))
+		white := 0
+		for i, v := range x {
+			if mask[i] = v >= 0.5; mask[i] {
+				white++
+			}
 		}
+		which := ""
+		if len(all) > 1 {
+			which = fmt.Sprintf(" (mask %d)", k)
+		}
+		switch {
+		case white == 0:
+			return nil, fmt.Errorf("-%s %s%s is all black: expected white where something is known", flag, path, which)
+		case white == len(mask) && flag == "mask":
+			return nil, fmt.Errorf("-%s %s%s is all white: nothing is left to draw; expected black where samples may differ", flag, path, which)
+		}
+		masks = append(masks, mask)
 	}
-	switch {
-	case white == 0:
-		return nil, fmt.Errorf("-%s %s is all black: expected white where something is known", flag, path)
-	case white == len(mask) && flag == "mask":
-		return nil, fmt.Errorf("-%s %s is all white: nothing is left to draw; expected black where samples may differ", flag, path)
-	}
-	return mask, nil
+	return masks, nil
 }
 
-func (j *job) knownPixels() ([]sample.Terms, []float64, error) {
-	net := j.cfg.Network
-	x, err := j.readImage("known", j.given.known, net.Height, net.Width)
+func (j *job) knownPixels() (all []measuredBy, err error) {
+	images, err := j.readImages("known", j.given.known)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
-	mask, err := j.readMask("mask", j.given.mask)
+	masks, err := j.readMasks("mask", j.given.mask)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
-	known := make([]bool, len(x))
-	var y []float64
-	for i, v := range x {
-		if known[i] = mask[i/net.Channels]; known[i] {
-			y = append(y, v)
+	n := max(len(images), len(masks))
+	if len(masks) != 1 && len(images) != 1 && len(masks) != len(images) {
+		return nil, fmt.Errorf("-mask %s holds %d masks, and -known %s %d images: expected one mask, or one for each image", j.given.mask,
+			len(masks), j.given.known, len(images))
+	}
+	c := j.cfg.Network.Channels
+	for k := range n {
+		x, mask := images[k%len(images)], masks[k%len(masks)]
+		known := make([]bool, len(x))
+		var y []float64
+		for i, v := range x {
+			if known[i] = mask[i/c]; known[i] {
+				y = append(y, v)
+			}
 		}
+		if k > 0 && len(masks) == 1 {
+			all[0].ys = append(all[0].ys, y)
+			continue
+		}
+		all = append(all, measuredBy{sample.KnownRows(known), [][]float64{y}})
 	}
-	return sample.KnownRows(known), y, nil
+	return all, nil
 }
 
-func (j *job) knownGrey() ([]sample.Terms, []float64, error) {
+func (j *job) knownGrey() (measuredBy, error) {
 	net := j.cfg.Network
 	if net.Channels < 2 {
-		return nil, nil, errors.New("-colourise: the samples are grey and have no colours to draw; take a run of colour images")
+		return measuredBy{}, errors.New("-colourise: the samples are grey and have no colours to draw; take a run of colour images")
 	}
-	x, err := j.readImage("colourise", j.given.colourise, net.Height, net.Width)
-	if err != nil {
-		return nil, nil, err
-	}
-	rows := sample.GreyRows(net.Height*net.Width, net.Channels)
-	return rows, products(rows, x), nil
+	images, err := j.readImages("colourise", j.given.colourise)
+	return productsOf(sample.GreyRows(net.Height*net.Width, net.Channels), images), err
 }
 
-func (j *job) knownBlocks() ([]sample.Terms, []float64, error) {
+func (j *job) knownBlocks() (measuredBy, error) {
 	net, k := j.cfg.Network, j.given.upscale
 	if net.Height%k != 0 || net.Width%k != 0 {
-		return nil, nil, fmt.Errorf("-upscale is %d: expected a number that divides both sides of the samples, %dx%d", k, net.Height, net.Width)
+		return measuredBy{}, fmt.Errorf("-upscale is %d: expected a number that divides both sides of the samples, %dx%d", k, net.Height,
+			net.Width)
 	}
-	x, h, w, err := readAnyImage("known", j.given.known, net.Channels)
+	images, h, w, err := readAnyImages("known", j.given.known, net.Channels)
 	if err != nil {
-		return nil, nil, err
+		return measuredBy{}, err
 	}
 	rows := sample.BlockRows(net.Height, net.Width, net.Channels, k)
 	switch {
 	case h == net.Height && w == net.Width:
-		return rows, products(rows, x), nil
+		return productsOf(rows, images), nil
 	case h*k == net.Height && w*k == net.Width:
-		return rows, x, nil
+		return measuredBy{rows, images}, nil
 	}
-	return nil, nil, fmt.Errorf("-known %s is %dx%d: with -upscale %d expected %dx%d, or %dx%d of which the means are taken", j.given.known, h,
-		w, k, net.Height/k, net.Width/k, net.Height, net.Width)
+	return measuredBy{}, fmt.Errorf("-known %s is %dx%d: with -upscale %d expected %dx%d, or %dx%d of which the means are taken",
+		j.given.known, h, w, k, net.Height/k, net.Width/k, net.Height, net.Width)
 }
 
 // knownProducts is what -operator and -fourier measure.
-func (j *job) knownProducts() (rows []sample.Terms, y []float64, err error) {
+func (j *job) knownProducts() (by measuredBy, err error) {
 	k, net := &j.given, j.cfg.Network
+	var mask []bool
 	if k.operator != "" {
-		if rows, err = j.operatorRows(); err != nil {
-			return nil, nil, err
-		}
+		by.rows, err = j.operatorRows()
 	} else {
 		if net.Channels > 2 {
-			return nil, nil, fmt.Errorf("-fourier: the samples have %d channels: expected 1, or 2, the parts of complex values", net.Channels)
+			return by, fmt.Errorf("-fourier: the samples have %d channels: expected 1, or 2, the parts of complex values", net.Channels)
 		}
-		mask, err := j.readMask("fourier", k.fourier)
-		if err != nil {
-			return nil, nil, err
+		var masks [][]bool
+		if masks, err = j.readMasks("fourier", k.fourier); len(masks) > 1 {
+			err = fmt.Errorf("-fourier %s holds %d pictures: expected one, of the frequencies that are measured of all images", k.fourier,
+				len(masks))
+		} else if err == nil {
+			mask = masks[0]
+			by.rows = sample.FourierRows(net.Height, net.Width, net.Channels, mask)
 		}
-		rows = sample.FourierRows(net.Height, net.Width, net.Channels, mask)
-		if k.measurement != "" {
-			x, shape, err := readArray("measurement", k.measurement)
-			if err != nil {
-				return nil, nil, err
-			}
-			if !slices.Equal(shape, []int{net.Height, net.Width, 2}) {
-				return nil, nil, fmt.Errorf("-measurement %s has the shape %s: expected (%d, %d, 2), real and imaginary parts of all "+
-					"frequencies, of which those of -fourier count", k.measurement, (&npy.Header{Shape: shape}).ShapeText(), net.Height,
-					net.Width)
-			}
-			for f, m := range mask {
-				if m {
-					y = append(y, x[2*f], x[2*f+1])
-				}
-			}
-			return rows, y, nil
-		}
+	}
+	if err != nil {
+		return by, err
 	}
 	if k.measurement == "" {
-		x, err := j.readImage("known", k.known, net.Height, net.Width)
-		return rows, products(rows, x), err
+		images, err := j.readImages("known", k.known)
+		return productsOf(by.rows, images), err
 	}
 	y, shape, err := readArray("measurement", k.measurement)
-	if err == nil && (len(shape) != 1 || len(y) != len(rows)) {
-		err = fmt.Errorf("-measurement %s has the shape %s: expected (%d,), a value for each row of -operator", k.measurement,
-			(&npy.Header{Shape: shape}).ShapeText(), len(rows))
+	if err != nil {
+		return by, err
 	}
-	return rows, y, err
+	one := []int{len(by.rows)}
+	if mask != nil {
+		one = []int{net.Height, net.Width, 2}
+	}
+	if rest := len(shape) - len(one); rest < 0 || rest > 1 || !slices.Equal(shape[rest:], one) || shape[0] == 0 || rest == 1 &&
+		shape[0] > maxImages {
+		expected := fmt.Sprintf("(%d,), a value for each row of -operator, or (N, %d), up to %d of them", one[0], one[0], maxImages)
+		if mask != nil {
+			expected = fmt.Sprintf("(%d, %d, 2), real and imaginary parts of all frequencies, of which those of -fourier count, or (N, %d, %d, 2), "+
+				"up to %d of them", net.Height, net.Width, net.Height, net.Width, maxImages)
+		}
+		return by, fmt.Errorf("-measurement %s has the shape %s: expected %s", k.measurement, (&npy.Header{Shape: shape}).ShapeText(),
+			expected)
+	}
+	size := 1
+	for _, n := range one {
+		size *= n
+	}
+	for ; len(y) > 0; y = y[size:] {
+		of := y[:size]
+		if mask != nil {
+			of = nil
+			for f, m := range mask {
+				if m {
+					of = append(of, y[2*f], y[2*f+1])
+				}
+			}
+		}
+		by.ys = append(by.ys, of)
+	}
+	return by, nil
 }
 
 func (j *job) operatorRows() (rows []sample.Terms, err error) {
@@ -477,45 +577,44 @@ func (j *job) operatorRows() (rows []sample.Terms, err error) {
 	return rows, nil
 }
 
-// products is A x.
-func products(rows []sample.Terms, x []float64) []float64 {
-	if x == nil {
-		return nil
-	}
-	y := make([]float64, len(rows))
-	for j, row := range rows {
-		for _, e := range row {
-			y[j] += e.Weight * x[e.At]
+// productsOf is A x of images.
+func productsOf(rows []sample.Terms, images [][]float64) (by measuredBy) {
+	by.rows = rows
+	for _, x := range images {
+		y := make([]float64, len(rows))
+		for j, row := range rows {
+			for _, e := range row {
+				y[j] += e.Weight * x[e.At]
+			}
 		}
+		by.ys = append(by.ys, y)
 	}
-	return y
+	return by
 }
 
-// knownColumns reads a table of one row: of all columns in their order, or with names above it of some. Blanks are not
-// known.
-func (j *job) knownColumns() ([]sample.Terms, []float64, error) {
+// knownColumns reads a table with a row for each sample: of all columns in their order, or with names above it of some.
+// Blanks are not known.
+func (j *job) knownColumns() (all []measuredBy, err error) {
 	path, d, names := j.given.known, j.cfg.Network.D(), j.names()
-	bad := func(format string, a ...any) ([]sample.Terms, []float64, error) {
-		return nil, nil, fmt.Errorf("-known "+path+" "+format, a...)
+	bad := func(format string, a ...any) ([]measuredBy, error) {
+		return nil, fmt.Errorf("-known "+path+" "+format, a...)
 	}
 	f, err := os.Open(path)
 	if err != nil {
-		return nil, nil, fmt.Errorf("-known: cannot read the table: %w", err)
+		return nil, fmt.Errorf("-known: cannot read the table: %w", err)
 	}
 	defer f.Close()
 	r := csv.NewReader(io.LimitReader(f, 1<<26))
 	r.FieldsPerRecord, r.TrimLeadingSpace, r.Comment = -1, true, '#'
 	records, err := r.ReadAll()
 	if err != nil {
-		return bad("is no table with commas between its values (%w): expected one row of numbers, blank where nothing is known", err)
+		return bad("is no table with commas between its values (%w): expected rows of numbers, blank where nothing is known", err)
 	}
-	columns := make([]int, 0, d)
-	switch {
-	case len(records) == 1 && len(records[0]) == d:
-		for i := range d {
-			columns = append(columns, i)
-		}
-	case len(records) == 2 && len(records[0]) == len(records[1]):
+	if len(records) == 0 {
+		return bad("is empty: expected a row of %d values, with or without names above it", d)
+	}
+	var columns []int
+	if j.namesColumns(records) {
 		for _, name := range records[0] {
 			i := slices.Index(names, strings.TrimSpace(name))
 			if i < 0 {
@@ -527,62 +626,104 @@ func (j *job) knownColumns() ([]sample.Terms, []float64, error) {
 			}
 			columns = append(columns, i)
 		}
-	case len(records) == 1:
-		return bad("has %d values: expected %d with blanks for those that are not known, or names above them", len(records[0]), d)
-	default:
-		return bad("has %d lines: expected one row of %d values, with or without names above it", len(records), d)
-	}
-	known, values := make([]bool, d), make([]float64, d)
-	for k, text := range records[len(records)-1] {
-		if text = strings.TrimSpace(text); text == "" {
-			continue
-		}
-		v, err := strconv.ParseFloat(text, 64)
-		if err != nil || math.IsNaN(v) || math.IsInf(v, 0) {
-			return bad("has %q in column %d: expected a number, or nothing where it is not known", text, k+1)
-		}
-		known[columns[k]], values[columns[k]] = true, v
-	}
-	rows := sample.KnownRows(known)
-	switch len(rows) {
-	case 0:
-		return bad("is all blank: expected a number for one column or more")
-	case d:
-		return bad("has a number for each of the %d columns: nothing is left to draw; leave blank what samples may differ in", d)
-	}
-	var y []float64
-	for i, v := range values {
-		if known[i] {
-			y = append(y, v)
+		records = records[1:]
+	} else {
+		for i := range d {
+			columns = append(columns, i)
 		}
 	}
-	return rows, y, nil
+	if len(records) == 0 || len(records) > maxImages {
+		return bad("has %s: expected 1 to %d", cli.Count(len(records), "row of values"), maxImages)
+	}
+	for n, record := range records {
+		which := ""
+		if len(records) > 1 {
+			which = fmt.Sprintf(" in row %d", n+1)
+		}
+		if len(record) != len(columns) {
+			return bad("has %d values%s: expected %d with blanks for those that are not known, or names above them", len(record), which,
+				len(columns))
+		}
+		known, values := make([]bool, d), make([]float64, d)
+		for k, text := range record {
+			if text = strings.TrimSpace(text); text == "" {
+				continue
+			}
+			if !isNumber(text) {
+				return bad("has %q in column %d%s: expected a number, or nothing where it is not known", text, k+1, which)
+			}
+			known[columns[k]] = true
+			values[columns[k]], _ = strconv.ParseFloat(text, 64)
+		}
+		rows := sample.KnownRows(known)
+		switch len(rows) {
+		case 0:
+			return bad("is all blank%s: expected a number for one column or more", which)
+		case d:
+			return bad("has a number for each of the %d columns%s: nothing is left to draw; leave blank what samples may differ in", d, which)
+		}
+		var y []float64
+		for i, v := range values {
+			if known[i] {
+				y = append(y, v)
+			}
+		}
+		all = append(all, measuredBy{rows, [][]float64{y}})
+	}
+	return all, nil
+}
+
+// namesColumns tells whether the first of the records is names: those of the run, or text without a number.
+func (j *job) namesColumns(records [][]string) bool {
+	if len(records) < 2 {
+		return false
+	}
+	names := j.names()
+	is := func(text string) bool { return slices.Contains(names, strings.TrimSpace(text)) }
+	all, text, number := true, false, false
+	for _, v := range records[0] {
+		all = all && is(v)
+		number = number || isNumber(v)
+		text = text || strings.TrimSpace(v) != ""
+	}
+	return all || text && !number
+}
+
+// isNumber tells whether a text is a finite number.
+func isNumber(text string) bool {
+	v, err := strconv.ParseFloat(strings.TrimSpace(text), 64)
+	return err == nil && !math.IsNaN(v) && !math.IsInf(v, 0)
 }
 
 // saysKnown is the line about what is known.
 func (j *job) saysKnown() string {
-	what := fmt.Sprintf("known: %s of %d values", cli.Count(j.plan.Known(), "coordinate"), j.cfg.Network.D())
+	least, most := j.plan.Known()
+	count := cli.Count(most, "coordinate")
+	if least < most {
+		count = fmt.Sprintf("%d to %s", least, count)
+	}
+	what := fmt.Sprintf("known: %s of %d values", count, j.cfg.Network.D())
+	if n := len(j.known); n > 1 {
+		what += fmt.Sprintf(", of %d in turn", n)
+	}
 	if j.given.sigma > 0 {
 		what += fmt.Sprintf(", noise %g", j.given.sigma)
 	}
 	return what + "; " + j.given.method + " draws approximately from what it leaves open"
 }
 
-// moments returns the mean and the deviation of samples (n, d).
-func moments(x []float32, d int) (mean, deviation []float32) {
-	n := len(x) / d
-	mean, deviation = make([]float32, d), make([]float32, d)
-	for i := range d {
-		var sum, square float64
-		for k := range n {
-			sum += float64(x[k*d+i])
+// moments returns the mean and the deviation of samples (n, d) of k images in turn, each (k, d).
+func moments(x []float32, d, k int) (mean, deviation []float32) {
+	mean, deviation = make([]float32, k*d), make([]float32, k*d)
+	for at := range mean {
+		var values []float64
+		for i := at; i < len(x); i += k * d {
+			values = append(values, float64(x[i]))
 		}
-		m := sum / float64(n)
-		for k := range n {
-			off := float64(x[k*d+i]) - m
-			square += off * off
+		m, sd := stat.MeanStdDev(values, nil)
+		if mean[at] = float32(m); len(values) > 1 {
+			deviation[at] = float32(sd)
 		}
-		mean[i], deviation[i] = float32(m), float32(math.Sqrt(square/float64(max(n-1, 1))))
 	}
 	return mean, deviation
 }
@@ -590,15 +731,21 @@ func moments(x []float32, d int) (mean, deviation []float32) {
 // writeMoments writes the pictures of mean and deviation, and says how near the truth the samples are.
 func (j *job) writeMoments(x []float32, stdout io.Writer, put func(path string, img picture.Images) error) error {
 	k, net := &j.given, j.cfg.Network
-	mean, deviation := moments(x, net.D())
-	one := func(v []float32) picture.Images {
-		return picture.Images{Pix: v, N: 1, H: net.Height, W: net.Width, C: net.Channels}
+	d, n := net.D(), len(x)/net.D()
+	images := min(j.parts(), n)
+	mean, deviation := moments(x, d, images)
+	of := func(v []float32) picture.Images {
+		return picture.Images{Pix: v, N: len(v) / d, H: net.Height, W: net.Width, C: net.Channels}
+	}
+	each := ""
+	if images > 1 {
+		each = fmt.Sprintf(", of each of %d images", images)
 	}
 	if k.mean != "" {
-		if err := put(k.mean, one(mean)); err != nil {
+		if err := put(k.mean, of(mean)); err != nil {
 			return err
 		}
-		fmt.Fprintf(stdout, "%s: the mean of %d samples\n", cli.Output{Path: k.mean}, len(x)/net.D())
+		fmt.Fprintf(stdout, "%s: the mean of %d samples%s\n", cli.Output{Path: k.mean}, n, each)
 	}
 	if k.deviation != "" {
 		most := slices.Max(deviation)
@@ -606,26 +753,32 @@ func (j *job) writeMoments(x []float32, stdout io.Writer, put func(path string, 
 		for i, v := range deviation {
 			shown[i] = v / max(most, 1e-12)
 		}
-		if err := put(k.deviation, one(shown)); err != nil {
+		if err := put(k.deviation, of(shown)); err != nil {
 			return err
 		}
-		fmt.Fprintf(stdout, "%s: their deviation, %.3g where it is white\n", cli.Output{Path: k.deviation}, most)
+		fmt.Fprintf(stdout, "%s: their deviation%s, %.3g where it is white\n", cli.Output{Path: k.deviation}, each, most)
 	}
 	if j.truth == nil {
 		return nil
 	}
-	truth := make([]float32, len(j.truth))
-	for i, v := range j.truth {
-		truth[i] = float32(v)
+	against := func(x []float32, i int) (psnr, ssim float64) {
+		truth := make([]float32, d)
+		for p, v := range j.truth[i%len(j.truth)] {
+			truth[p] = float32(v)
+		}
+		row := of(x[i*d : (i+1)*d])
+		return picture.PSNR(row, of(truth)), picture.SSIM(row, of(truth))
 	}
-	var psnr, ssim float64
-	n := len(x) / net.D()
-	for i := range n {
-		of := one(x[i*net.D() : (i+1)*net.D()])
-		psnr += picture.PSNR(of, one(truth)) / float64(n)
-		ssim += picture.SSIM(of, one(truth)) / float64(n)
+	average := func(x []float32, n int) (psnr, ssim float64) {
+		for i := range n {
+			p, s := against(x, i)
+			psnr, ssim = psnr+p/float64(n), ssim+s/float64(n)
+		}
+		return psnr, ssim
 	}
+	psnr, ssim := average(x, n)
+	meanPSNR, meanSSIM := average(mean, images)
 	fmt.Fprintf(stdout, "against the truth: samples PSNR %.2f dB, SSIM %.3f on average; their mean PSNR %.2f dB, SSIM %.3f\n", psnr, ssim,
-		picture.PSNR(one(mean), one(truth)), picture.SSIM(one(mean), one(truth)))
+		meanPSNR, meanSSIM)
 	return nil
 }

@@ -1,11 +1,16 @@
 package samplecmd
 
 import (
+	"errors"
+	"fmt"
 	"math"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 	"testing"
 
+	"sigmaz/internal/npy"
 	"sigmaz/model"
 	"sigmaz/sample"
 	"sigmaz/train"
@@ -27,11 +32,12 @@ func TestKnownColumns(t *testing.T) {
 		if err := os.WriteFile(j.given.known, []byte(text), 0o666); err != nil {
 			t.Fatal(err)
 		}
-		rows, y, err := j.knownColumns()
-		if err != nil {
-			t.Errorf("%q: %v", text, err)
+		all, err := j.knownColumns()
+		if err != nil || len(all) != 1 {
+			t.Errorf("%q: %d rows, %v", text, len(all), err)
 			continue
 		}
+		rows, y := all[0].rows, all[0].ys[0]
 		k := 0
 		for i, v := range want {
 			if math.IsNaN(v) {
@@ -44,7 +50,8 @@ func TestKnownColumns(t *testing.T) {
 			k++
 		}
 		// the network's values that the rows ask for give the data's
-		scaled, target := j.inNetworkUnits(rows, y)
+		inUnits := j.inNetworkUnits(all[0])
+		scaled, target := inUnits.rows, inUnits.ys[0]
 		x := []float32{0.5, -0.25, 2}
 		data := j.cfg.Scaler.Undo(x)
 		for k, row := range scaled {
@@ -60,8 +67,92 @@ func TestKnownColumns(t *testing.T) {
 }
 
 func TestMoments(t *testing.T) {
-	mean, deviation := moments([]float32{1, 0, 3, 0, 5, 3}, 2)
+	mean, deviation := moments([]float32{1, 0, 3, 0, 5, 3}, 2, 1)
 	if mean[0] != 3 || mean[1] != 1 || deviation[0] != 2 || !(math.Abs(float64(deviation[1])-math.Sqrt(3)) <= 1e-6) {
 		t.Errorf("mean %v, deviation %v", mean, deviation)
+	}
+	mean, deviation = moments([]float32{1, 7, 3, 8}, 1, 2) // of two images in turn
+	if !slices.Equal(mean, []float32{2, 7.5}) || !(math.Abs(float64(deviation[0])-math.Sqrt2) <= 1e-6) {
+		t.Errorf("of two images: mean %v, deviation %v", mean, deviation)
+	}
+	if mean, deviation = moments([]float32{1, 7}, 1, 2); !slices.Equal(mean, []float32{1, 7}) || deviation[0] != 0 {
+		t.Errorf("of a sample each: mean %v, deviation %v", mean, deviation)
+	}
+}
+
+// A table of several rows, each with its own blanks.
+func TestKnownRowsOfTable(t *testing.T) {
+	j := &job{options: newOptions(), cfg: &train.Config{Network: model.Config{Net: "mlp", Height: 1, Width: 1, Channels: 2}}}
+	for text, want := range map[string]string{
+		"1,\n,2\n-3,\n": "[{[[{0 1}]] [[1]]} {[[{1 1}]] [[2]]} {[[{0 1}]] [[-3]]}]",
+		"1,\n,\n":       "is all blank in row 2",
+		"1,\n1,2\n":     "has a number for each of the 2 columns in row 2",
+		"1,\n1\n":       "has 1 values in row 2: expected 2",
+		"1,\nNaN,\n":    `has "NaN" in column 1 in row 2`,
+		"":              "is empty",
+		"a,\n1,\n":      `names the column "a"`,
+	} {
+		j.given.known = filepath.Join(t.TempDir(), "rows.csv")
+		if err := os.WriteFile(j.given.known, []byte(text), 0o666); err != nil {
+			t.Fatal(err)
+		}
+		all, err := j.knownColumns()
+		if got := fmt.Sprint(all, err); !strings.Contains(got, want) {
+			t.Errorf("%q: %s, expected %s", text, got, want)
+		}
+	}
+}
+
+// Images with a mask each: sample k has image and mask k mod their number, as if it were drawn of them alone.
+func TestSeveralKnownImages(t *testing.T) {
+	run := writeRun(t, imageConfig(), "param.", "ema.")
+	dir := t.TempDir()
+	file := func(name string) string { return filepath.Join(dir, name) }
+	array := func(name string, shape []int, x []float64) {
+		f, err := os.Create(file(name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := errors.Join(npy.Write(f, shape, x), f.Close()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	const n, d = 3, 64
+	images, masks := make([]float64, n*d), make([]float64, n*d)
+	for i := range images {
+		images[i] = float64(float32(i%7) / 8)
+		if i%(2+i/d) == 0 {
+			masks[i] = 1
+		}
+	}
+	array("images.npy", []int{n, 8, 8, 1}, images)
+	array("masks.npy", []int{n, 8, 8}, masks)
+	method := []string{run, "-method", "repaint", "-nfe", "11"}
+	stdout, _ := mustRun(t, append(method, "-known", file("images.npy"), "-mask", file("masks.npy"), "-npy", file("x.npy"), "-n", "7",
+		"-batch", "2", "-truth", file("images.npy"), "-mean", file("mean.png"), "-deviation", file("sd.png"))...)
+	for _, want := range []string{"known: 16 to 32 coordinates of 64 values, of 3 in turn", "mean.png: the mean of 7 samples, of each of 3 images",
+		"against the truth: samples PSNR"} {
+		if !strings.Contains(stdout, want) {
+			t.Errorf("output has no %q:\n%s", want, stdout)
+		}
+	}
+	_, x := readNPY(t, file("x.npy"))
+	for k := range 7 {
+		for i := range d {
+			if at := k%n*d + i; masks[at] == 1 && x[k*d+i] != float32(images[at]) {
+				t.Fatalf("value %d of sample %d is %g: expected %g, which is known", i, k, x[k*d+i], images[at])
+			}
+		}
+	}
+	array("image.npy", []int{8, 8, 1}, images[d:2*d])
+	array("mask.npy", []int{8, 8}, masks[d:2*d])
+	mustRun(t, append(method, "-known", file("image.npy"), "-mask", file("mask.npy"), "-npy", file("one.npy"), "-n", "5")...)
+	_, one := readNPY(t, file("one.npy"))
+	if !slices.Equal(one[d:2*d], x[d:2*d]) || !slices.Equal(one[4*d:], x[4*d:5*d]) || slices.Equal(one[:d], x[:d]) {
+		t.Error("samples 1 and 4 of several images are not those of their image alone")
+	}
+	mustRun(t, append(method, "-known", file("images.npy"), "-upscale", "2", "-npy", file("x.npy"), "-o", file("x.png"))...)
+	if shape, _ := readNPY(t, file("x.npy")); shape != "(3, 8, 8, 1)" {
+		t.Errorf("three images, a sample each: shape %s", shape)
 	}
 }

@@ -51,6 +51,7 @@ type options struct {
 	given   knownOptions
 	guide   guideOptions
 	classes classOptions
+	between betweenOptions
 	file    modelfile.Options
 }
 
@@ -65,7 +66,7 @@ func newOptions() *options {
 		Groups: []cli.Group{
 			{Name: "Samples", Flags: []cli.Flag{
 				{Name: "n", Arg: "N", Unit: "samples", Help: "how many to draw", Value: &o.n,
-					Default: "64 images, or 2,000 points"},
+					Default: "64 images, or 2,000 points; one for each of several images that are known in part"},
 				{Name: "seed", Arg: "S", Help: "seed of the start and of the noise", Value: &o.seed},
 			}},
 			{Name: "Weights", Flags: o.file.WeightFlags()},
@@ -84,7 +85,7 @@ func newOptions() *options {
 					"not of langevin and rk45", Value: &o.set.Schedule, Known: sample.Schedules(),
 					Default: "karras; of consistent and pc ladder, or with -nfe geometric"},
 				{Name: "rho", Arg: "R", Help: "of -schedule karras: how many of the levels are small", Value: &o.set.Rho},
-				{Name: "eta", Arg: "E", Help: "of consistent, euler-ancestral, dpm++-2s, dpm++-2m-sde, dpm++-sde: how much of the noise is " +
+				{Name: "eta", Arg: "E", Help: "of consistent, euler-ancestral, dpm++-2s, dpm++-2m-sde, dpm++-sde, pigdm: how much of the noise is " +
 					"drawn anew; 0: none", Value: &o.set.Eta, Default: "by the sampler and the network"},
 				{Name: "T", Arg: "T", Unit: "steps", Help: "of langevin: steps at each noise level", Value: &o.set.T, Default: "the run's"},
 				{Name: "epsilon", Arg: "E", Help: "of langevin: step size at the last level, in a_i = E sigma_i^2/sigma_L^2; 0: by " +
@@ -105,6 +106,7 @@ func newOptions() *options {
 			{Name: "Known parts", Note: "Samples of which something is known, y = A x + noise: docs/known-parts.md.", Flags: o.knownFlags()},
 			{Name: "From an image", Flags: o.guideFlags()},
 			{Name: "Classes", Note: "Of networks that are told the class of a sample: docs/classes.md.", Flags: o.classFlags()},
+			{Name: "Between two samples", Flags: o.betweenFlags()},
 			{Name: "Output", Note: "Files that are there already are replaced, once the new ones are whole. - stands for standard output.", Flags: []cli.Flag{
 				{Name: "o", Arg: "FILE.png", Help: "picture of all samples; for points in the plane two more beside it, " +
 					"FILE-fields.png and FILE-noise.png, show the score", Value: &o.out, Default: "RUN/samples/sample-STEP-seedS.png"},
@@ -114,7 +116,7 @@ func newOptions() *options {
 					"vectors (N, D), as float64 in the data's own units where training standardised them", Value: &o.npy},
 				{Name: "csv", Arg: "FILE", Help: "vectors as a table in the data's own units, with its columns' names",
 					Value: &o.csv},
-				{Name: "gif", Arg: "FILE", Help: "the annealing as a film", Value: &o.gif},
+				{Name: "gif", Arg: "FILE", Help: "the annealing as a film; with -interpolate the frames", Value: &o.gif},
 			}},
 			o.file.Group(),
 			{Name: "Machine", Flags: append(o.device.Flags("run"),
@@ -134,6 +136,7 @@ func newOptions() *options {
 				What: "from a checkpoint of the original repository, with its moving average"},
 			{Line: "sample runs/glyphs-1 -known digit.png -mask half.png -mean mean.png",
 				What: "what may stand where the mask is black, and the mean of it"},
+			{Line: "sample runs/glyphs-1 -interpolate 0:5 -frames 24 -gif film.gif", What: "from one sample to another"},
 			{Line: "sample runs/swissroll-1 -n 10000 -npy points.npy", What: "numbers for numpy.load"},
 			{Line: "sample runs/iris-1 -n 500 -csv new.csv", What: "rows like those of the table that was learned"},
 		},
@@ -187,6 +190,9 @@ func (o *options) checkFlags() error {
 	if _, err := o.guidance(); err != nil {
 		return err
 	}
+	if err := o.checkBetween(); err != nil {
+		return err
+	}
 	if o.chooseLangevin() {
 		if err := o.checkSampler(); err != nil {
 			return err
@@ -209,13 +215,14 @@ type job struct {
 	cfg     *train.Config
 	sigmas  model.Ladder
 	plan    *sample.Plan
-	stays   float64   // predicted noise that stays in a sample, as a multiple of sigma_L; 0: none is predicted
-	unfit   error     // why the sampler should not be used
-	chosen  bool      // the sampler is the default, and it is another than it was once
-	truth   []float64 // the whole image, where it is given
-	classes []uint32  // of the samples, in turn; none: the network is told none
-	guided  *sample.Guidance
-	begin   []float32 // the image that samples begin at, in the network's units; nil: none
+	stays   float64               // predicted noise that stays in a sample, as a multiple of sigma_L; 0: none is predicted
+	unfit   error                 // why the sampler should not be used
+	chosen  bool                  // the sampler is the default, and it is another than it was once
+	known   []*sample.Measurement // what is known of samples, of each in turn
+	truth   [][]float64           // the whole images, where they are given
+	begin   []float32             // the image that samples begin at, in the network's units; nil: none
+	classes []uint32              // of the samples, in turn; none: the network is told none
+	mixed   *sample.Guidance      // by the class; nil: none
 	n       int
 	out     string // the picture
 }
@@ -252,16 +259,24 @@ func (j *job) settle() error {
 		return err
 	}
 
+	if err := j.settleKnown(); err != nil {
+		return err
+	}
 	if err := j.settleClasses(); err != nil {
 		return err
 	}
 	if j.n = o.n; j.n == 0 {
-		j.n = j.sampleCount()
+		if j.n = j.sampleCount(); len(j.known) > 1 {
+			j.n = len(j.known)
+		}
 	}
 	if o.guide.denoise != "" {
 		j.n = 1
 	}
-	if err := j.settleKnown(); err != nil {
+	if err := j.settleBetween(); err != nil {
+		return err
+	}
+	if err := j.checkMoments(); err != nil {
 		return err
 	}
 	if int64(j.n)*int64(j.cfg.Network.D()) > math.MaxInt32 {
@@ -269,10 +284,14 @@ func (j *job) settle() error {
 			"draw more with other seeds", j.n, math.MaxInt32/j.cfg.Network.D(), j.cfg.Network.D())
 	}
 	if j.out = o.out; j.out == "" {
-		name := fmt.Sprintf("sample-%07d-seed%d.png", j.in.Step, o.seed)
+		of := fmt.Sprintf("%07d", j.in.Step)
 		if !j.in.Stepped {
 			base := filepath.Base(j.in.Path)
-			name = fmt.Sprintf("sample-%s-seed%d.png", strings.TrimSuffix(base, filepath.Ext(base)), o.seed)
+			of = strings.TrimSuffix(base, filepath.Ext(base))
+		}
+		name := fmt.Sprintf("sample-%s-seed%d.png", of, o.seed)
+		if o.between.ends != "" {
+			name = fmt.Sprintf("between-%s-seed%d-%d-%d.png", of, o.seed, o.between.a, o.between.b)
 		}
 		if j.in.Folder != "" {
 			name = filepath.Join(o.path, "samples", name)
@@ -317,7 +336,7 @@ func (j *job) fields() bool { return j.plane() && j.out != cli.Stdout && len(j.c
 
 // check finds now what would keep the results from being written later.
 func (j *job) check() error {
-	if j.gif != "" && j.plan.Adaptive() {
+	if j.gif != "" && j.between.ends == "" && j.plan.Adaptive() {
 		return fmt.Errorf("-gif: %s chooses its steps as it goes, for each sample its own: there are no noise levels to show; "+
 			"leave it out, or use another -sampler", j.plan.Settings.Sampler)
 	}
@@ -404,10 +423,13 @@ func draw(ctx context.Context, o *options, streams cli.Streams) error {
 	if j.guide.from != "" {
 		fmt.Fprintf(stdout, "from %s with noise of level %d, sigma %.3g\n", j.guide.from, j.guide.level, j.sigmas[j.guide.level])
 	}
+	if o.between.ends != "" {
+		fmt.Fprintln(stdout, j.saysBetween())
+	}
 	if j.chosen {
 		fmt.Fprintln(stdout, j.choice())
 	}
-	if j.plan.Known() > 0 {
+	if len(j.known) > 0 {
 		fmt.Fprintln(stdout, j.saysKnown())
 	}
 	for _, w := range j.warnings() {
@@ -537,7 +559,7 @@ func (j *job) write(s *preview.Sampler, x []float32, film *film, stdout, stderr 
 		say(j.images, cli.Count(n, "image")+channels)
 	}
 	if err := j.writeMoments(x, stdout, func(path string, m picture.Images) error {
-		return put(path, func(w io.Writer) error { return png.Encode(w, picture.Grid(m, 1, 0)) })
+		return put(path, func(w io.Writer) error { return png.Encode(w, picture.Grid(m, 0, 0)) })
 	}); err != nil {
 		return err
 	}
@@ -552,6 +574,9 @@ func (j *job) write(s *preview.Sampler, x []float32, film *film, stdout, stderr 
 	img, err := preview.Picture(net, shown, data, j.names(), len(j.classes))
 	if err != nil {
 		return err
+	}
+	if j.between.ends != "" && !j.vectors() {
+		img = picture.Grid(preview.Images(net, shown), n, 0)
 	}
 	if err := put(j.out, func(w io.Writer) error { return png.Encode(w, img) }); err != nil {
 		return err
@@ -569,20 +594,25 @@ func (j *job) write(s *preview.Sampler, x []float32, film *film, stdout, stderr 
 			what += ", standardised"
 		}
 		say(j.out, what+j.saysRows(0))
+	case j.between.ends != "":
+		say(j.out, "the frames in a row"+channels)
 	case len(shown) < len(x):
 		say(j.out, fmt.Sprintf("grid of the first %d samples%s%s", gridMax, j.saysRows(gridMax), channels))
 	default:
 		say(j.out, "grid of the samples"+j.saysRows(n)+channels)
 	}
 	if j.gif != "" {
-		frames, err := film.frames(n, data)
-		if err != nil {
-			return err
+		frames, what := j.framesBetween(x), "the frames as a film"
+		if j.between.ends == "" {
+			if frames, err = film.frames(n, data); err != nil {
+				return err
+			}
+			what = "the annealing"
 		}
 		if err := put(j.gif, func(w io.Writer) error { return picture.WriteGIF(w, frames, !j.vectors()) }); err != nil {
 			return err
 		}
-		say(j.gif, "the annealing")
+		say(j.gif, what)
 	}
 	if j.fields() {
 		over := data

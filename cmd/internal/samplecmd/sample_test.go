@@ -242,6 +242,43 @@ func TestImages(t *testing.T) {
 	}
 }
 
+// Frames between two samples: the ends are the samples themselves.
+func TestInterpolate(t *testing.T) {
+	run := writeRun(t, imageConfig(), "param.", "ema.")
+	dir := t.TempDir()
+	file := func(name string) string { return filepath.Join(dir, name) }
+	mustRun(t, run, "-n", "5", "-npy", file("all.npy"))
+	_, all := readNPY(t, file("all.npy"))
+	const d = 64
+	for _, same := range []string{"-same-noise=false", "-same-noise"} {
+		images := file("images" + same)
+		stdout, _ := mustRun(t, run, "-interpolate", "4:1", "-frames", "6", "-batch", "4", "-npy", file("x.npy"), "-gif", file("x.gif"),
+			"-images", images, same)
+		picture := filepath.Join(run, "samples", "between-0000007-seed0-4-1.png")
+		for _, want := range []string{"6 samples by dpm++-2m-sde", "frame k of 0 to 5: noise of sample 4 times cos and of sample 1 times sin of 18 k degrees",
+			picture + ": the frames in a row", "x.gif: the frames as a film"} {
+			if !strings.Contains(stdout, want) {
+				t.Errorf("output has no %q:\n%s", want, stdout)
+			}
+		}
+		_, x := readNPY(t, file("x.npy"))
+		if len(x) != 6*d || !slices.Equal(x[:d], all[4*d:5*d]) || slices.Equal(x[5*d:], all[d:2*d]) != (same != "-same-noise") {
+			t.Errorf("%s: the ends are not the samples", same)
+		}
+		f, err := os.Open(file("x.gif"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer f.Close()
+		if film, err := gif.DecodeAll(f); err != nil || len(film.Image) != 6 {
+			t.Errorf("the film: %v", err)
+		}
+		if entries, err := os.ReadDir(images); err != nil || len(entries) != 6 {
+			t.Errorf("%d images, %v", len(entries), err)
+		}
+	}
+}
+
 func TestNoEMA(t *testing.T) {
 	run := writeRun(t, imageConfig(), "param.")
 	if stdout, _ := mustRun(t, run, "-n", "1"); !strings.Contains(stdout, "raw weights (it holds no EMA)") {

@@ -37,6 +37,7 @@ var samplerFlags = []struct {
 	{"churn-noise", func(to, from *sample.Settings) { to.ChurnNoise = from.ChurnNoise }},
 	{"tolerance", func(to, from *sample.Settings) { to.Tolerance = from.Tolerance }},
 	{"resample", func(to, from *sample.Settings) { to.Resample = from.Resample }},
+	{"sigma-data", func(to, from *sample.Settings) { to.SigmaData = from.SigmaData }},
 }
 
 // chooseLangevin takes annealed Langevin dynamics where only its own flags are given, and tells whether it is now known
@@ -130,6 +131,9 @@ func (j *job) settleSampler() error {
 		if errors.As(err, &bad) && bad.Key == "nfe" {
 			return cli.UsageOf(err)
 		}
+		return flagged(err)
+	}
+	if err := sample.JudgeGuided(net, j.plan); err != nil {
 		return flagged(err)
 	}
 	if j.stays, j.unfit = sample.Judge(net, j.plan, j.sigmas); j.unfit != nil && !o.anyway {

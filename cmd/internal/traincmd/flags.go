@@ -13,6 +13,7 @@ import (
 
 	"sigmaz/cmd/internal/cli"
 	"sigmaz/cmd/internal/modelfile"
+	"sigmaz/cmd/internal/watch"
 	"sigmaz/internal/setting"
 	"sigmaz/model"
 	"sigmaz/train"
@@ -32,6 +33,8 @@ type flags struct {
 	device                 cli.Device
 	dataMemory             train.DataMemory
 	cpuProfile             string
+	watching               watch.Options
+	watch                  *watch.Watch // from start on
 }
 
 // value is a setting as the parser sees it: it checks that the text can be parsed, and keeps it.
@@ -113,13 +116,15 @@ func newFlags() *flags {
 		presets.Rows = append(presets.Rows, [2]string{p.Name, p.What})
 	}
 	c.Lists = []cli.List{presets}
+	c.Groups = append(c.Groups, watchGroup(&f.watching))
 	c.Groups = append([]cli.Group{{Name: "Run", Flags: []cli.Flag{
 		{Name: "preset", Arg: "NAME", Help: "settings to start from", Value: &f.preset, Default: "by -data", Known: names},
 		{Name: "list-presets", Help: "print the presets with the sources of their numbers and the data they expect, and stop",
 			Value: &f.listPresets},
 		{Name: "config", Arg: "FILE", Help: "settings in YAML, over the preset's and under the flags'", Value: &f.config},
 		{Name: "init", Arg: "FILE", Help: "start from the weights of a run or a file: a checkpoint, " +
-			"a state_dict (.safetensors) or one of PyTorch (.pth); network and width are the file's", Value: &f.init},
+			"a state_dict (.safetensors), one of PyTorch (.pth) or a folder of diffusers; network and width are the file's",
+			Value: &f.init},
 		{Name: "continue", Arg: "FILE", Help: "go on from a checkpoint of PyTorch or of another run in a new run: weights, " +
 			"moving average, Adam's moments and settings, step and ladder", Value: &f.goOn},
 		{Name: "name", Arg: "NAME", Help: "name of this run's folder", Value: &f.name,
@@ -291,7 +296,7 @@ func (f *flags) validate(c *train.Config) error {
 
 // checkResume refuses flags that would make the resumed run another one.
 func (f *flags) checkResume() error {
-	allowed := []string{"resume", "runs", "gpu", "device", "data-memory", "cpuprofile", "dry-run"}
+	allowed := append([]string{"resume", "runs", "gpu", "device", "data-memory", "cpuprofile", "dry-run"}, watchFlags()...)
 	for s := range settings() {
 		if may, _ := train.MayChange(s.Name); may {
 			allowed = append(allowed, s.Name)

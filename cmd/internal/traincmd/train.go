@@ -20,6 +20,7 @@ import (
 	"sigmaz/cmd/internal/cli"
 	"sigmaz/cmd/internal/preview"
 	"sigmaz/cmd/internal/progress"
+	"sigmaz/cmd/internal/watch"
 	"sigmaz/internal/memory"
 	"sigmaz/internal/picture"
 	"sigmaz/internal/setting"
@@ -42,6 +43,10 @@ func start(ctx context.Context, f *flags, s cli.Streams) error {
 	if f.listPresets {
 		return listPresets(f, out)
 	}
+	if err := f.startWatching(out); err != nil {
+		return err
+	}
+	defer f.watch.Close()
 	if f.resume != "" {
 		return resume(ctx, f, s, out)
 	}
@@ -119,7 +124,7 @@ func begin(ctx context.Context, f *flags, s cli.Streams, out io.Writer) error {
 // resolve reads the data and settles what depends on it. A setting that does not go with the data is named by its flag,
 // if that was given.
 func (f *flags) resolve(ctx context.Context, c *train.Config, display *progress.Display) (*train.Splits, error) {
-	data, err := c.Resolve(ctx, display.Event, epsilon)
+	data, err := c.Resolve(ctx, f.watch.Events(display.Event), epsilon)
 	var bad *setting.Error
 	if errors.As(err, &bad) && f.Given(bad.Key) && err.Error() == bad.Error() {
 		return nil, fmt.Errorf("-%w", err)
@@ -240,7 +245,8 @@ func learn(ctx context.Context, c *train.Config, data *train.Splits, b kernels.B
 	warnMargin(c, sigmas, out)
 	warnWarmup(c, out)
 	warnAverage(c, out)
-	o.Backend, o.Events = b, display.Event
+	o.Backend, o.Events = b, f.watch.Events(display.Event)
+	f.watch.Begin(watch.Run{Folder: o.Folder, Config: c, Sigmas: sigmas, About: aboutText(c, sigmas, b), FreeMemory: b.FreeMemory})
 	if o.Hooks.Preview, err = previews(c, data, sigmas, b); err != nil {
 		return err
 	}
@@ -255,6 +261,7 @@ func learn(ctx context.Context, c *train.Config, data *train.Splits, b kernels.B
 	fmt.Fprintf(out, "training %s of %d; Ctrl-C saves and stops\n", cli.Count(int(c.Steps), "step"), c.Batch)
 	r, err := train.Run(ctx, c, data, o)
 	display.Close()
+	defer func() { err = f.stopWatching(r, err, out) }()
 	if err != nil {
 		return err
 	}
@@ -262,7 +269,7 @@ func learn(ctx context.Context, c *train.Config, data *train.Splits, b kernels.B
 	if f.Given("data-memory") {
 		again += " -data-memory " + string(f.dataMemory)
 	}
-	again += " -resume " + cli.Shell(o.Folder)
+	again += watchAgain(f) + " -resume " + cli.Shell(o.Folder)
 	if r.Stopped {
 		fmt.Fprintf(out, "stopped after step %d of %d, saved as %s\ngo on with: %s\n", r.Step, c.Steps, r.Checkpoint, again)
 		return nil

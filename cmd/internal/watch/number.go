@@ -1,0 +1,40 @@
+// Numbers for a page: four digits are more than a chart shows, and JSON has no NaN.
+
+package watch
+
+import (
+	"math"
+	"strconv"
+)
+
+// number is a number that JSON gets in four digits, and as null where it is not finite.
+type number float64
+
+func (v number) MarshalJSON() ([]byte, error) { return appendNumber(nil, float64(v)), nil }
+
+// numbers are several.
+type numbers []float32
+
+func (v numbers) MarshalJSON() ([]byte, error) {
+	b := make([]byte, 0, 2+6*len(v))
+	b = append(b, '[')
+	for i, x := range v {
+		if i > 0 {
+			b = append(b, ',')
+		}
+		b = appendNumber(b, float64(x))
+	}
+	return append(b, ']'), nil
+}
+
+func appendNumber(b []byte, v float64) []byte {
+	if math.IsNaN(v) || math.IsInf(v, 0) {
+		return append(b, "null"...)
+	}
+	// The shortest text of the rounded number, with an exponent only where that is JSON's, too.
+	r, err := strconv.ParseFloat(strconv.FormatFloat(v, 'e', 3, 64), 64)
+	if err != nil {
+		return append(b, "null"...)
+	}
+	return strconv.AppendFloat(b, r, 'g', -1, 64)
+}
