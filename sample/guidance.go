@@ -15,7 +15,6 @@ import (
 
 	"sigmaz/internal/setting"
 	"sigmaz/kernels"
-	"sigmaz/model"
 )
 
 // Guidance is w and the interval of sigma in which it counts.
@@ -45,7 +44,8 @@ func (g Guidance) String() string {
 // at tells whether the score of a step at sigma is guided.
 func (g *Guidance) at(sigma float64) bool { return g != nil && sigma >= g.Low && sigma <= g.High }
 
-// Guide makes the plan guide the scores of networks that are told classes: those of a Score made for [model.Guided].
+// Guide makes the plan guide the scores of networks that are told classes: those of a Score made for [model.Guided]. An
+// adaptive plan, whose rows are at different sigmas, cannot.
 func (p *Plan) Guide(g Guidance) { p.guidance = &g }
 
 // evaluations returns how often a step at sigma evaluates the network.
@@ -54,17 +54,6 @@ func (p *Plan) evaluations(sigma float64) int {
 		return 2
 	}
 	return 1
-}
-
-// writeWeights tells a guided Score the weight of each row, by its sigma.
-func (g *Guidance) writeWeights(s *model.Score, sigma func(row int) float64) error {
-	weights := make([]float32, s.N)
-	for n := range weights {
-		if weights[n] = 1; g.at(sigma(n)) {
-			weights[n] = float32(g.Weight)
-		}
-	}
-	return s.Arena.Write(s.Weight, weights)
 }
 
 // compileGuided compiles what a chain runs where the score is guided. It is the program of a step with plain in it, but
@@ -77,8 +66,11 @@ func (c *Chain) compileGuided(before, after []kernels.Op) (err error) {
 	if s.GuidedOps == nil {
 		panic("sample: the plan guides, and the score was not made for that")
 	}
-	inside := func(int) float64 { return g.Low }
-	if err := g.writeWeights(s, inside); err != nil {
+	weights := make([]float32, s.N)
+	for n := range weights {
+		weights[n] = float32(g.Weight)
+	}
+	if err := s.Arena.Write(s.Weight, weights); err != nil {
 		return err
 	}
 	ops := append(append(append([]kernels.Op(nil), before...), s.GuidedOps...), after...)

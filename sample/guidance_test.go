@@ -71,6 +71,9 @@ func TestGuidance(t *testing.T) {
 		x0[i] *= 3
 	}
 	for _, sampler := range Samplers {
+		if sampler.Name == "rk45" { // each of its rows is at a sigma of its own
+			continue
+		}
 		for _, g := range []*Guidance{nil, {2.5, 0, math.Inf(1)}, {2.5, 0.3, 1.5}, {0, 0.3, 1.5}, {1, 0, math.Inf(1)}, {3, 5, 9}} {
 			t.Run(fmt.Sprint(sampler.Name, " ", g), func(t *testing.T) {
 				o := Defaults(sampler.Name, true)
@@ -88,40 +91,21 @@ func TestGuidance(t *testing.T) {
 				want := model.Ladder(x0).Float64s()
 				var draws [][]float64
 				nfe := 0
-				if p.Adaptive() {
-					slope := flow(func(dst, x, sigma []float64) error {
-						for row, v := range sigma {
-							score(dst[2*row:2*row+2], x[2*row:2*row+2], v, row)
-						}
-						return nil
-					})
-					last, calls, err := rungeKutta(slope, want, 2, p.Sigmas[0], p.Sigmas[1], o.Tolerance, 0, nil)
-					if err != nil {
-						t.Fatal(err)
-					}
-					if nfe = calls; g != nil && g.Low == 0 {
-						nfe *= 2
-					}
-					for i := range want {
-						want[i] -= last[i]
-					}
-				} else {
-					for k := range p.steps {
-						z := make([]float32, 2*n)
-						kernels.Stream{Seed: 9, Purpose: kernels.PurposeData, N: uint64(k)}.Normals(z)
-						draws = append(draws, model.Ladder(z).Float64s())
-						if r, _ := p.at(k); r.sigma > 0 {
+				for k := range p.steps {
+					z := make([]float32, 2*n)
+					kernels.Stream{Seed: 9, Purpose: kernels.PurposeData, N: uint64(k)}.Normals(z)
+					draws = append(draws, model.Ladder(z).Float64s())
+					if r, _ := p.at(k); r.sigma > 0 {
+						nfe++
+						if g != nil && r.sigma >= g.Low && r.sigma <= g.High {
 							nfe++
-							if g != nil && r.sigma >= g.Low && r.sigma <= g.High {
-								nfe++
-							}
 						}
 					}
-					if p.NFE() != nfe {
-						t.Errorf("%d evaluations, expected %d", p.NFE(), nfe)
-					}
-					p.run(score, want, 2, func(k int) []float64 { return draws[k] }, nil)
 				}
+				if p.NFE() != nfe {
+					t.Errorf("%d evaluations, expected %d", p.NFE(), nfe)
+				}
+				p.run(score, want, 2, func(k int) []float64 { return draws[k] }, nil)
 				var given []float32
 				for _, z := range draws {
 					given = append(given, float32s(z)...)
@@ -135,16 +119,10 @@ func TestGuidance(t *testing.T) {
 					if err := c.Run(0, func(s Step) error { evaluations = s.NFE; return nil }); err != nil {
 						t.Fatal(err)
 					}
-					if evaluations != nfe && !(p.Adaptive() && g != nil && g.Low > 0) {
+					if evaluations != nfe {
 						t.Errorf("%s: %d evaluations, expected %d", on.name, evaluations, nfe)
 					}
 					tol := 2e-5
-					if p.Adaptive() {
-						tol = 20 * o.Tolerance // other rounding, other steps
-						if g != nil && g.Low > 0 {
-							tol = 2e-3 // the score jumps within a step at the ends of the interval
-						}
-					}
 					for i, v := range readX(t, c.score) {
 						if math.Abs(float64(v)-want[i]) > tol*(1+math.Abs(want[i])) {
 							t.Errorf("%s: value %d is %g, expected %g", on.name, i, v, want[i])

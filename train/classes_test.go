@@ -119,7 +119,7 @@ func TestClassesRefused(t *testing.T) {
 		want   string
 	}{
 		{"a network that is told none", func(c *Config) { c.Network.Net = "ncsnv2"; c.Network.NGF = 8; c.Reading.Classes = true },
-			"classes is for networks that are told the class of a row, and ncsnv2 is none: use `net` mlp"},
+			"classes is for networks that are told the class of a row, and ncsnv2 is none: use `net` ncsnpp"},
 		{"dropout without classes", func(c *Config) { c.LabelDropout = &half },
 			"label-dropout is for runs whose network is told classes: give `classes`, or leave it out"},
 		{"dropout of all", func(c *Config) { c.LabelDropout = &one; c.Reading.Label = "x" },
