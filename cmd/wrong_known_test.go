@@ -48,7 +48,7 @@ func furnishKnown(at func(string) string) error {
 		"known/three.npy": array([]int{3, 64}, 1), "known/zero.npy": array([]int{3, 64}),
 		"known/narrow.npy": array([]int{3, 63}, 1), "known/nan.npy": array([]int{3, 64}, math.NaN()),
 		"known/twice.npy": array([]int{2, 2}, 1, 1, 1, 1),
-		"known/y3.npy":    array([]int{3}, 1, 2, 3), "known/y2.npy": array([]int{2}, 1, 5),
+		"known/row2.npy":  array([]int{1, 2}, 1, 2), "known/y3.npy": array([]int{3}, 1, 2, 3), "known/y2.npy": array([]int{2}, 1, 5),
 		"known/row.csv": []byte("0.5,\n"), "known/full.csv": []byte("0.5,0.25\n"), "known/blank.csv": []byte(",\n"),
 		"known/long.csv": []byte("1,,2\n"), "known/word.csv": []byte("0.5,x\n"), "known/two.csv": []byte("1,\n2,3\n"),
 		"known/masks.npy": array([]int{2, 8, 8}, 1), "known/mask3.npy": array([]int{3, 8, 8, 1}, slices.Repeat([]float64{1, 0}, 96)...),

@@ -230,7 +230,7 @@ func judge(t *testing.T, dir string, w wrong) (all []string) {
 }
 
 func TestWrongCalls(t *testing.T) {
-	wrongCalls := slices.Concat(wrongCalls, wrongData, wrongWeights, wrongKnown, wrongWatch)
+	wrongCalls := slices.Concat(wrongCalls, wrongData, wrongWeights, wrongKnown, wrongWatch, wrongClasses)
 	if len(wrongCalls) < 120 {
 		t.Errorf("%d rows", len(wrongCalls))
 	}
@@ -477,6 +477,9 @@ func furnish(dir string) error {
 	if err := furnishKnown(at); err != nil {
 		return err
 	}
+	if err := furnishClasses(at); err != nil {
+		return err
+	}
 	for link, to := range map[string]string{"bad/loop": "loop", "bad/dangling": "nowhere", "pictures/endless/b/back": "..",
 		"pictures/broken-link/b.png": "nowhere"} {
 		if err := os.Symlink(to, at(link)); err != nil {
@@ -486,6 +489,8 @@ func furnish(dir string) error {
 	for _, args := range []string{
 		"-name toy -data toy:moons -hidden 4 -batch 4 -steps 4 -levels 3 -T 2 -held-out 0 -preview-n 0 -log-every 2 -checkpoint-every 2",
 		"-name images -data data/tiny-images-idx3-ubyte -ngf 2 -batch 2 -steps 4 -levels 3 -T 2 -held-out 2 -preview-n 0 -log-every 2 -checkpoint-every 2",
+		"-name pets -preset toy -data classes/pets.csv -label kind -hidden 4 -batch 4 -steps 4 -levels 3 -T 2 -held-out 0 -preview-n 0 -checkpoint-every 2",
+		"-name told -preset toy -data toy:moons -classes -label-dropout 0 -hidden 4 -batch 4 -steps 4 -levels 3 -T 2 -held-out 0 -preview-n 0 -checkpoint-every 2",
 	} {
 		c := exec.Command(filepath.Join(bin, "train"), strings.Fields(args)...)
 		c.Dir, c.Env = dir, bare()

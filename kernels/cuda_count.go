@@ -88,6 +88,7 @@ var flopOfValue = map[string]int{
 	"softmax": 5, "softmax_grad": 4,
 	"maxpool5": 25, "maxpool5_grad": 26, "avgpool5": 26, "meanpool2": 1, "meanpool2_grad": 1,
 	"nearest2_grad": 1, "patches_grad": 1, "add_row": 1, "add_row_grad": 1,
+	"lookup_grad": 1, "guide": 3,
 	"dropout": 2, "embedding": 20, // without the random words, as everywhere
 	"fir": 16, "resize": 7, "resize_grad": 8,
 	"loss": 4, "loss_grad": 3,

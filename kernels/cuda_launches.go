@@ -118,6 +118,10 @@ var kernelList = []kernel{
 	{"group_norm", "group_norm_grad_finish", "u64 u64 u64 u64 u64 u32 u32 u32 u32 u32 u32"},
 	{"group_norm", "group_norm_grad_apply", "u64 u64 u64 u64 u64 u64 u64 u64 u32 u32 u32 u32 u32 u32 u32 u32"},
 	{"group_norm", "group_norm_grad_apply_bf16", "u64 u64 u64 u64 u64 u64 u64 u64 u32 u32 u32 u32 u32 u32 u32 u32"},
+	{"guide", "twin_rows", "u64 u64 u64 u64 u64 u64 u32 u32"},
+	{"guide", "guide", "u64 u64 u64 u32 u32"},
+	{"lookup", "lookup", "u64 u64 u64 u32 u32"},
+	{"lookup", "lookup_grad", "u64 u64 u64 u32 u32 u32"},
 	{"loss", "loss", "u64 u64 u64 u64 u64 u64 u64 u64 u32 u32"},
 	{"loss", "loss_mean", "u64 u64 u32"},
 	{"loss", "loss_grad", "u64 u64 u64 u64 u64 u64 u64 u64 u64 u32 u32"},
@@ -145,6 +149,7 @@ var kernelList = []kernel{
 	{"patches", "patches_grad", "u64 u64 u32 u32 u32 u32 u32 u64 u64 u64 u64 u32"},
 	{"patches", "patches_grad_bf16", "u64 u64 u32 u32 u32 u32 u32 u64 u64 u64 u64 u32"},
 	{"perturb", "perturb", "u64 u64 u64 u64 u64 u64 u64 u64 u64 u64 u32 u32 u32 u32 u32 u32 u32 u32 u32 u32 u32 u32 u32 u32 u32 u64 u64 u32 u64 u64"},
+	{"perturb", "draw_classes", "u64 u64 u64 u64 u64 u64 u32 u32 u32 u32 u32"},
 	{"perturb", "precondition", "u64 u64 u64 u64 u32 u32 u64 u64 u64 u32 u32 u32"},
 	{"pool", "maxpool5", "u64 u64 u64 u32 u32 u32 u32 u32"},
 	{"pool", "maxpool5_bf16", "u64 u64 u64 u32 u32 u32 u32 u32"},
@@ -1383,6 +1388,86 @@ func (l *launcher) groupNormGradApply(grid gridDim, block blockDim, a groupNormG
 		I32(l.int32(name, "chunk", a.chunk)))
 }
 
+// twinRowsArgs has the parameters of kernel twin_rows.
+type twinRowsArgs struct {
+	xTo     pointer // float *
+	sigmaTo pointer // float *
+	levelTo pointer // u32 *
+	x       pointer // const float *
+	sigma   pointer // const float *
+	level   pointer // const u32 *
+	rows    int
+	values  int
+}
+
+func (l *launcher) twinRows(grid gridDim, block blockDim, a twinRowsArgs) {
+	l.launch("twin_rows", grid, block, cuda.NewArgs().
+		Ptr(l.write("twin_rows", "x_to", Words, a.xTo)).
+		Ptr(l.write("twin_rows", "sigma_to", Words, a.sigmaTo)).
+		Ptr(l.write("twin_rows", "level_to", Words, a.levelTo)).
+		Ptr(l.read("twin_rows", "x", Words, a.x)).
+		Ptr(l.read("twin_rows", "sigma", Words, a.sigma)).
+		Ptr(l.read("twin_rows", "level", Words, a.level)).
+		I32(l.int32("twin_rows", "rows", a.rows)).
+		I32(l.int32("twin_rows", "values", a.values)))
+}
+
+// guideArgs has the parameters of kernel guide.
+type guideArgs struct {
+	s      pointer // float *
+	u      pointer // const float *
+	weight pointer // const float *
+	d      int
+	values int
+}
+
+func (l *launcher) guide(grid gridDim, block blockDim, a guideArgs) {
+	l.launch("guide", grid, block, cuda.NewArgs().
+		Ptr(l.write("guide", "s", Words, a.s)).
+		Ptr(l.read("guide", "u", Words, a.u)).
+		Ptr(l.read("guide", "weight", Words, a.weight)).
+		I32(l.int32("guide", "d", a.d)).
+		I32(l.int32("guide", "values", a.values)))
+}
+
+// lookupArgs has the parameters of kernel lookup.
+type lookupArgs struct {
+	y     pointer // float *
+	table pointer // const float *
+	index pointer // const u32 *
+	rows  int
+	c     int
+}
+
+func (l *launcher) lookup(grid gridDim, block blockDim, a lookupArgs) {
+	l.launch("lookup", grid, block, cuda.NewArgs().
+		Ptr(l.write("lookup", "y", Words, a.y)).
+		Ptr(l.read("lookup", "table", Words, a.table)).
+		Ptr(l.read("lookup", "index", Words, a.index)).
+		I32(l.int32("lookup", "rows", a.rows)).
+		I32(l.int32("lookup", "c", a.c)))
+}
+
+// lookupGradArgs has the parameters of kernel lookup_grad.
+type lookupGradArgs struct {
+	dtable    pointer // float *
+	dy        pointer // const float *
+	index     pointer // const u32 *
+	tableRows int
+	rows      int
+	c         int
+}
+
+func (l *launcher) lookupGrad(grid gridDim, block blockDim, a lookupGradArgs) {
+	l.launch("lookup_grad", grid, block, cuda.NewArgs().
+		Ptr(l.write("lookup_grad", "dtable", Words, a.dtable)).
+		Ptr(l.read("lookup_grad", "dy", Words, a.dy)).
+		Ptr(l.read("lookup_grad", "index", Words, a.index)).
+		I32(l.int32("lookup_grad", "table_rows", a.tableRows)).
+		I32(l.int32("lookup_grad", "rows", a.rows)).
+		I32(l.int32("lookup_grad", "c", a.c)))
+}
+
 // lossArgs has the parameters of kernel loss.
 type lossArgs struct {
 	perRow pointer // float *
@@ -2010,6 +2095,36 @@ func (l *launcher) perturb(grid gridDim, block blockDim, a perturbArgs) {
 		I32(l.int32("perturb", "betas", a.betas)).
 		U64(a.betaMin).
 		U64(a.betaMax))
+}
+
+// drawClassesArgs has the parameters of kernel draw_classes.
+type drawClassesArgs struct {
+	classes   pointer // u32 *
+	labels    pointer // const u32 *
+	state     pointer // const u32 *
+	seed      uint64
+	dataRows  uint64
+	threshold uint64
+	half      int
+	purpose   uint32
+	none      uint32
+	levels    int
+	rows      int
+}
+
+func (l *launcher) drawClasses(grid gridDim, block blockDim, a drawClassesArgs) {
+	l.launch("draw_classes", grid, block, cuda.NewArgs().
+		Ptr(l.write("draw_classes", "classes", Words, a.classes)).
+		Ptr(l.read("draw_classes", "labels", Words, a.labels)).
+		Ptr(l.read("draw_classes", "state", Words, a.state)).
+		U64(a.seed).
+		U64(a.dataRows).
+		U64(a.threshold).
+		I32(l.int32("draw_classes", "half", a.half)).
+		U32(a.purpose).
+		U32(a.none).
+		I32(l.int32("draw_classes", "levels", a.levels)).
+		I32(l.int32("draw_classes", "rows", a.rows)))
 }
 
 // preconditionArgs has the parameters of kernel precondition.

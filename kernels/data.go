@@ -13,6 +13,7 @@ type Data struct {
 	U8         []byte    // (N, H, W, C), or more rows
 	F32        []float32 // (N, C), or more rows
 	Rows       []uint32  // (N); nil: the rows in order
+	Labels     []uint32  // the class of each stored row; nil: there are none
 }
 
 // D returns the number of values of one row.
@@ -25,6 +26,9 @@ func (d *Data) Row(i int) int {
 	}
 	return i
 }
+
+// Label returns the class of row i.
+func (d *Data) Label(i int) uint32 { return d.Labels[d.Row(i)] }
 
 // Bytes returns row i of images.
 func (d *Data) Bytes(i int) []byte {

@@ -29,7 +29,7 @@ func gradientChecks() []gradientCheck {
 	for _, f := range []func() []gradientCheck{
 		convGradients, normGradients, groupNormGradients, attentionGradients, firGradients, activationGradients,
 		maxPool5Gradients, avgPool5Gradients, meanPool2Gradients,
-		nearest2Gradients, patchesGradients, concatGradients, addRowGradients, dropoutGradients, scaledSumGradients,
+		nearest2Gradients, patchesGradients, concatGradients, addRowGradients, dropoutGradients, lookupGradients, scaledSumGradients,
 		resizeGradients, affineGradients, divSigmaGradients, mlpInputGradients, rowMixGradients, lossGradients,
 	} {
 		list = append(list, f()...)
@@ -266,6 +266,18 @@ func dropoutGradients() []gradientCheck {
 	b.X, b.Y = m.normals(40), m.normals(40)
 	return []gradientCheck{{name: "dropout", forward: f, backward: []kernels.Op{b}, mem: m.words,
 		y: f.Y, dy: b.X, inputs: []input{{f.X, b.Y}}}}
+}
+
+func lookupGradients() []gradientCheck {
+	var m memory
+	index := []float32{2, 0, 2, 3, 2, 0} // row 1 of the table is never looked up
+	for i, v := range index {
+		index[i] = math.Float32frombits(uint32(v))
+	}
+	f := kernels.Lookup{N: 6, Table: m.normals(4 * 5), Index: m.add(index), Y: m.normals(6 * 5)}
+	b := kernels.LookupGrad{N: 6, DTable: m.normals(4 * 5), DY: m.normals(6 * 5), Index: f.Index}
+	return []gradientCheck{{name: "lookup", forward: f, backward: []kernels.Op{b}, mem: m.words,
+		y: f.Y, dy: b.DY, inputs: []input{{f.Table, b.DTable}}}}
 }
 
 func scaledSumGradients() []gradientCheck {

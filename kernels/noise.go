@@ -36,6 +36,7 @@ const (
 	PurposeProbe    Purpose = 13 // probes of the likelihood, and dequantisation for it
 	PurposeKnown    Purpose = 14 // z of what a sampler knows of its samples
 	PurposeEval     Purpose = 15 // order of samples in measures of quality
+	PurposeLabel    Purpose = 16 // which labels training leaves out
 )
 
 // Philox returns the four random words of Philox4x32-10 for a key and a counter.

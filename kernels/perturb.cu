@@ -279,6 +279,20 @@ extern "C" __global__ void perturb(float *x_tilde, float *z, float *sigma, u32 *
     }
 }
 
+// A thread takes one row.
+extern "C" __global__ void draw_classes(u32 *classes, const u32 *labels, const u32 *state, u64 seed, u64 data_rows, u64 threshold, int half, u32 purpose, u32 none, int levels, int rows)
+{
+    int r = blockIdx.x * blockDim.x + threadIdx.x;
+    if (r >= rows) return;
+    u64 q = step_of(state) * (u64)rows + (u64)r;
+    u32 c = none;
+    if (levels > 0)
+        c = labels[q / (u64)levels % data_rows];
+    else if ((u64)random_block(seed, purpose, q, 0).v[0] >= threshold)
+        c = labels[permutation(seed, data_rows, half, q)];
+    classes[r] = c;
+}
+
 // step_of_table is the step of a table at sigma, from its largest sigma down.
 __device__ double step_of_table(const float *table, int steps, double sigma)
 {

@@ -12,6 +12,11 @@
 //	pixel      byte/255, or with uniform dequantisation (byte + u)/256; rescaled to [-1, 1], twice that less 1
 //	z          normals of (PurposeNoise, q)
 //
+// Where the network is told classes, draw_classes gives row r the label of its image. Each is left out with a probability,
+// so that one network learns both scores that guidance mixes (Ho and Salimans 2022):
+//
+//	class      none where word 0 of the stream (PurposeLabel, q) < 2^32 drop, else the label
+//
 // And what a network is given of such a row, and how its output F becomes the score (Karras et al. 2022, table 1; Song et al.
 // 2021), in numbers of each row:
 //
@@ -219,6 +224,46 @@ func (o Perturb) pixels(x []float32, r draw) {
 		x[i] = (float32(b) + philox.Fraction(block[i%4])) * (1.0 / 256)
 	}
 }
+
+// DrawClasses writes Class.
+type DrawClasses struct {
+	N      int
+	Class  Buf // (N) uint32
+	Labels Buf // (rows) uint32: the label of each row of the data set
+	State  Buf
+	Seed   uint64
+
+	None uint32  // the class of rows whose label is left out
+	Drop float64 // probability of that, in [0, 1]
+
+	// Levels is how many rows of the batch each image has in turn where the batch is that of [Perturb.Every], whose labels
+	// all stay; 0: images are drawn.
+	Levels int
+}
+
+func (o DrawClasses) Name() string { return "draw_classes" }
+func (o DrawClasses) Operands() (reads, writes []Buf) {
+	return []Buf{o.Labels, o.State}, []Buf{o.Class}
+}
+func (o DrawClasses) Rows() int         { return o.N }
+func (o DrawClasses) Ref(mem []float32) { o.RefRows(mem, 0, o.N) }
+func (o DrawClasses) RefRows(mem []float32, lo, hi int) {
+	step, rows := stepOf(mem, o.State), uint64(o.Labels.N)
+	for r := lo; r < hi; r++ {
+		q := step*uint64(o.N) + uint64(r)
+		class := o.None
+		switch {
+		case o.Levels > 0:
+			class = word(mem, o.Labels, int(q/uint64(o.Levels)%rows))
+		case uint64(Stream{o.Seed, PurposeLabel, q}.Word(0)) >= o.threshold():
+			class = word(mem, o.Labels, Permutation(o.Seed, rows, q))
+		}
+		SetWord(mem, o.Class, r, class)
+	}
+}
+
+// threshold is the number of words of 2^32 for which the label is left out.
+func (o DrawClasses) threshold() uint64 { return uint64(math.Round(o.Drop * (1 << 32))) }
 
 // Permutation returns the row of a data set of n rows that sample q of a run sees. Every epoch of n samples goes
 // through all rows once, in an order given by the seed and the epoch: a four-round Feistel network over the next even

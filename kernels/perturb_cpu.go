@@ -139,3 +139,7 @@ func (o Perturb) fastPixels(x []float32, r draw, mirrored []byte) {
 		vec.Bytes(x, src)
 	}
 }
+
+func (o DrawClasses) lower(mem []float32) stage {
+	return byRows(o.N, []Buf{o.Labels, o.State}, func(lo, hi int) { o.RefRows(mem, lo, hi) })
+}

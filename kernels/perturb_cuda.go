@@ -35,6 +35,13 @@ func (o Perturb) launch(l *launcher) {
 	})
 }
 
+func (o DrawClasses) launch(l *launcher) {
+	grid, block := each(o.N)
+	l.drawClasses(grid, block, drawClassesArgs{classes: o.Class, labels: o.Labels, state: o.State, seed: o.Seed,
+		dataRows: uint64(o.Labels.N), threshold: o.threshold(), half: newFeistel(o.Labels.N).half, purpose: uint32(PurposeLabel),
+		none: o.None, levels: o.Levels, rows: o.N})
+}
+
 // kind is what the kernels take: 0 for none, 1 for vp, 2 for subvp.
 func (b Betas) kind() int {
 	switch {

@@ -21,6 +21,7 @@ type Network struct {
 	V, VJ  *gorgonia.Node // like XTilde; nil but with a Jacobian
 	Sigma  *gorgonia.Node // (N)
 	Level  *gorgonia.Node // (N) uint32 by bit pattern, the noise level; nil for networks that do not read it
+	Class  *gorgonia.Node // (N) uint32 by bit pattern, K being no class; nil for networks that are told none
 	Score  *gorgonia.Node // like XTilde
 	Loss   *gorgonia.Node // scalar; nil without a loss
 	Params []*Param       // in the order of PyTorch's state_dict
@@ -45,6 +46,7 @@ const (
 	LossOnly            // the loss as well
 	Gradients           // and its gradient for every parameter
 	Jacobian            // the score and the product V^T d score / d XTilde, of networks that are told sigma
+	Guided              // the score with a class and without one, mixed: of a [Score] alone
 )
 
 // Build builds the graph for batches of the given size. weight is that of the loss, see [graph.Loss].
@@ -95,7 +97,7 @@ func build(c Config, batch int, objective Objective, weight kernels.Weight) (net
 		}
 	}
 	switch objective {
-	case ScoreOnly:
+	case ScoreOnly, Guided:
 		return net, nil
 	case Jacobian:
 		if !c.SeesSigma() || c.TakesLevels() {
@@ -181,6 +183,12 @@ func (b *builder) level() *gorgonia.Node {
 		b.net.Level = b.net.input("level", b.net.Sigma.Shape())
 	}
 	return b.net.Level
+}
+
+// class returns the embedding of the classes of the batch.
+func (b *builder) class() *gorgonia.Node {
+	b.net.Class = b.net.input("class", b.net.Sigma.Shape())
+	return b.node(graph.Lookup{}, classEmbed, b.param(classEmbed+".weight"), b.net.Class)
 }
 
 // node adds a layer and returns its output.

@@ -11,6 +11,7 @@ type Config struct {
 	NGF      int     `yaml:"ngf,omitempty"`     // networks for images: channels at full resolution
 	Hidden   int     `yaml:"hidden,omitempty"`  // networks for vectors: units of each hidden layer
 	DataSD   float64 `yaml:"data_sd,omitempty"` // networks for vectors: standard deviation of all values of the data
+	Classes  int     `yaml:"classes,omitempty"` // K, of networks that are told the class of a row; 0: this one is not
 
 	// Options of the networks for images.
 
@@ -27,6 +28,9 @@ type Config struct {
 	Parameterization string  `yaml:"parameterization,omitempty"` // one of Parameterizations; "": none
 	SigmaData        float64 `yaml:"sigma_data,omitempty"`       // of EDM, the deviation of the data
 }
+
+// NoClass is the class of a row of which none is known: a network of K classes has a row K of its embedding for it.
+func (c Config) NoClass() int { return c.Classes }
 
 // D returns the number of values of one row; 0 while the data is not known.
 func (c Config) D() int { return c.Height * c.Width * c.Channels }

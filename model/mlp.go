@@ -2,6 +2,8 @@
 //
 //	h = [x / sqrt(sigma^2 + sd^2), ln sigma]        s(x, sigma) = f(h) / sigma
 //
+// Where it is told classes, the embedding of the class is added in the first hidden layer, before its softplus.
+//
 // f has three hidden layers with softplus between them. The input keeps unit size at every level; sd is the standard
 // deviation of the data. (Song and Ermon 2019 use such a network, without the level, for their toy data; one that does
 // not see sigma cannot learn two-dimensional data, where the noise does not show its size.)
@@ -45,6 +47,7 @@ func paramsMLP(c Config) []*Param {
 		in = c.Hidden
 	}
 	l.linear(mlpLayer(mlpHiddenLayers), in, c.D())
+	l.classes(c, c.Hidden)
 	return l.list
 }
 
@@ -52,6 +55,9 @@ func scoreMLP(b *builder, c Config, x *gorgonia.Node) *gorgonia.Node {
 	h := b.node(graph.MLPInput{SD: c.DataSD}, "input", x, b.sigma())
 	for i := range mlpHiddenLayers {
 		h = b.conv(mlpLayer(i), 1, h)
+		if i == 0 && c.Classes > 0 {
+			h = b.add("class", h, b.class())
+		}
 		h = b.node(graph.Activation{F: kernels.Softplus}, fmt.Sprintf("act.%d", i), h)
 	}
 	h = b.conv(mlpLayer(mlpHiddenLayers), 1, h)

@@ -51,9 +51,8 @@ func (n uNet) named(u UNet) UNet {
 // row completes a network's row of the table.
 func (n uNet) row(r network) network {
 	r.name, r.validate, r.params, r.score = n.name, n.validate, n.params, n.score
-	r.settings, r.steps, r.denoise = []string{"ngf", "nonlinearity", "rescaled", "unet"}, 5, true
-	// The published rate at the published width, in proportion to 1/width as rateByWidth says, as far as norms let it
-	// grow.
+	r.settings, r.steps, r.denoise = []string{"ngf", "nonlinearity", "rescaled", "unet", "classes"}, 5, true
+	// The published rate at the published width, in proportion to 1/width as rateByWidth says, as far as norms let it grow.
 	r.learningRate = func(c Config) float64 { return min(2e-4*128/float64(c.NGF), 1e-3) }
 	r.noise, r.sigmas = bySigma, true
 	r.named, r.recognise, r.mark = n.named, n.recognise, "all_modules.0 with weight or W"
@@ -64,6 +63,7 @@ func (n uNet) row(r network) network {
 func (n uNet) params(c Config) []*Param {
 	p := &uNetPass{uNet: n, c: c, u: n.settings(c)}
 	p.run(value{h: c.Height, w: c.Width, c: c.Channels})
+	p.classes(c, 4*c.NGF) // no module of the originals
 	return p.list
 }
 
@@ -172,6 +172,9 @@ func (p *uNetPass) embed() {
 	e = p.linear(p.module(), e, 4*n)
 	e = p.act("temb.act0", e)
 	e = p.linear(p.module(), e, 4*n)
+	if p.c.Classes > 0 && p.b != nil { // added as Dhariwal and Nichol 2021 do
+		e.node = p.b.add("class", e.node, p.b.class())
+	}
 	p.temb = p.act("temb.act1", e)
 }
 

@@ -109,6 +109,9 @@ func (n uNet) recognise(shapes map[string]tensor.Shape, _ int) []Config {
 		return nil
 	}
 	c.Channels, c.NGF = in, out
+	if table := shapes[classEmbed+".weight"]; len(table) == 2 { // a row for each class and one for none
+		c.Classes = table[0] - 1
+	}
 	m.at++
 	u.SkipRescale = true
 	var mult, attention []string

@@ -109,7 +109,7 @@ func init() {
 		ddpm.row(network{width: 32, unet: UNet{ChMult: "1,2,2", ResBlocks: 1, ResampWithConv: true, ScaleBySigma: true}}),
 		{
 			name: "mlp", validate: validateMLP, params: paramsMLP, score: scoreMLP,
-			vectors: true, noise: bySigma, scalesInput: true, settings: []string{"hidden", "data_sd"},
+			vectors: true, noise: bySigma, scalesInput: true, settings: []string{"hidden", "data_sd", "classes"},
 			width: 128, learningRate: func(Config) float64 { return 2e-3 }, steps: 20, denoise: true,
 		},
 	}
@@ -178,12 +178,18 @@ func (c Config) ValidateSettings() error {
 		}
 	}
 	// Far above any use, so that sizes are computed without overflow. What really fits is a matter of memory.
-	const maxWidth = 1 << 14
+	const maxWidth, maxClasses = 1 << 14, 1 << 14
 	switch {
 	case c.NGF > maxWidth:
 		return setting.Errorf("ngf", "is %d: expected at most %d channels", c.NGF, maxWidth)
 	case c.Hidden > maxWidth:
 		return setting.Errorf("hidden", "is %d: expected at most %d units a layer", c.Hidden, maxWidth)
+	case c.Classes < 0 || c.Classes > maxClasses:
+		return setting.Errorf("classes", "is %d: expected 2 to %d classes", c.Classes, maxClasses)
+	case c.Classes > 0:
+		if err := c.CheckClasses(); err != nil {
+			return err
+		}
 	}
 	if err := c.checkWrap(); err != nil {
 		return err
@@ -202,6 +208,20 @@ func oneOf(key, value string, words []string) error {
 		list = words[0] + " or " + words[1]
 	}
 	return setting.Errorf(key, "is %q: expected %s%s", value, list, nearest.DidYouMean(value, words))
+}
+
+// CheckClasses returns why the network cannot be told classes, as a [*setting.Error], or nil.
+func (c Config) CheckClasses() error {
+	if c.Uses("classes") {
+		return nil
+	}
+	return setting.Errorf("classes", "is for networks that are told the class of a row, and %s is none: use `net` %s", c.Net,
+		strings.Join(ClassNetworks(), " or "))
+}
+
+// ClassNetworks lists the networks that can be told classes, by name.
+func ClassNetworks() []string {
+	return namesOf(func(n network) bool { return slices.Contains(n.settings, "classes") })
 }
 
 // Vectors says whether the network is one for vectors (N, D).
@@ -233,9 +253,9 @@ func (c Config) NeedsDataSD() bool { return c.Uses("data_sd") }
 // state_dict.
 func (c Config) HasSigmas() bool { return c.row().sigmas }
 
-// Uses says whether the network has a use for a setting of its own, by the setting's key: ngf, hidden, data_sd,
-// normalization, nonlinearity, rescaled or unet, which is all of UNet. All networks use net, height, width and
-// channels; for levels see NeedsLevels.
+// Uses says whether the network has a use for a setting of its own, by the setting's key: ngf, hidden, data_sd, classes,
+// normalization, nonlinearity, rescaled or unet, which is all of UNet. All networks use net, height, width and channels;
+// for levels see NeedsLevels.
 func (c Config) Uses(key string) bool { return slices.Contains(c.row().settings, key) }
 
 // DropUnused clears the settings that the network has no use for.
@@ -260,6 +280,7 @@ func (c *Config) DropUnused() {
 	clear("ngf", &c.NGF)
 	clear("hidden", &c.Hidden)
 	clear("data_sd", &c.DataSD)
+	clear("classes", &c.Classes)
 	clear("normalization", &c.Normalization)
 	clear("nonlinearity", &c.Nonlinearity)
 	clear("rescaled", &c.Rescaled)

@@ -105,6 +105,16 @@ func (l *paramList) linear(path string, in, out int) {
 	l.add(path+".bias", uniform(in), out)
 }
 
+// classEmbed is the embedding of classes, whose row K is that of no class. No network of the originals has the name.
+const classEmbed = "class_embed"
+
+// classes declares the embedding of classes in so many values, where the network is told classes.
+func (l *paramList) classes(c Config, values int) {
+	if c.Classes > 0 {
+		l.add(classEmbed+".weight", normal(0, 1), c.Classes+1, values)
+	}
+}
+
 // Entry is a tensor of a state_dict.
 type Entry struct {
 	Name  string

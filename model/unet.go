@@ -238,6 +238,9 @@ func (n uNet) validate(c Config) error {
 		return setting.Errorf("ngf", "is %d: a group norm of %d channels has %d groups, which must divide them and be at least 1: "+
 			"expected a width such as %d", c.NGF, bad, n.groups(bad), n.nearestWidth(c))
 	}
+	if c.Classes > 0 && u.Unconditional {
+		return setting.Errorf("classes", "is told a network beside the noise, which `unconditional` leaves out: leave one of the two out")
+	}
 	levels := len(u.mult())
 	unit := 1 << (levels - 1)
 	if c.D() == 0 {

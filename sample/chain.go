@@ -36,6 +36,7 @@ type Chain struct {
 	step   kernels.Program // set sigma, score, update, step+1
 	kick   kernels.Program // update, step+1; nil where every step evaluates the score
 	finish kernels.Program // put back what is known; nil where nothing is
+	guided kernels.Program // step with the guided score; nil where nothing guides
 	ode    *deviceSolver   // of an adaptive plan, which has none of these
 }
 
@@ -93,26 +94,30 @@ func newChain(s *model.Score, p *Plan, ladder model.Ladder, z noise) (*Chain, er
 		kernels.Tick{State: l.state},
 	}
 	ops := []kernels.Op{kernels.SamplerSigma{SamplerStep: step, Sigma: s.Sigma, Level: s.Level}}
+	score := s.Ops
 	if p.known != nil {
-		score, finish, err := p.knownScore(s, l, step, z)
+		fit, known, finish, err := p.knownScore(s, l, step, z)
 		if err != nil {
 			return nil, err
 		}
 		if c.finish, err = s.Backend.Compile(s.Arena, finish); err != nil {
 			return nil, err
 		}
-		ops = append(ops, score...)
-	} else {
-		ops = append(ops, s.Ops...)
+		ops, score = append(ops, fit...), known
 	}
+	var after []kernels.Op
 	switch {
 	case z.gain != nil:
-		ops = append(ops, z.gain(l, draws))
+		after = append(after, z.gain(l, draws))
 	case p.gains():
-		ops = append(ops, kernels.SamplerGain{SamplerStep: step, S: s.S, Gain: l.gain, D: s.D})
+		after = append(after, kernels.SamplerGain{SamplerStep: step, S: s.S, Gain: l.gain, D: s.D})
+	}
+	after = append(after, update...)
+	if err := c.compileGuided(ops, after); err != nil {
+		return nil, err
 	}
 	var err error
-	if c.step, err = s.Backend.Compile(s.Arena, append(ops, update...)); err != nil {
+	if c.step, err = s.Backend.Compile(s.Arena, append(append(ops, score...), after...)); err != nil {
 		return nil, err
 	}
 	if p.kicks() {
@@ -121,12 +126,13 @@ func newChain(s *model.Score, p *Plan, ladder model.Ladder, z noise) (*Chain, er
 	return c, err
 }
 
-// knownScore brings what is known to the device. It returns the operations of a score that agrees with it at a step's
-// noise level, and those that make x hold it at the end, without noise.
-func (p *Plan) knownScore(s *model.Score, l layout, step kernels.SamplerStep, z noise) (score, finish []kernels.Op, err error) {
+// knownScore brings what is known to the device. It returns the operations that make x agree with it at a step's noise
+// level, those of a score that does, and those that make x hold it at the end, without noise.
+func (p *Plan) knownScore(s *model.Score, l layout, step kernels.SamplerStep, z noise) (fits, score, finish []kernels.Op,
+	err error) {
 	known := l.known.moved(s.Work)
 	if err := p.known.write(s.Arena, known); err != nil {
-		return nil, nil, err
+		return nil, nil, nil, err
 	}
 	misfit := kernels.SamplerMisfit{SamplerStep: step, Directions: known.Directions, X: s.X, Misfit: known.misfit, Seed: z.seed}
 	fit := kernels.SamplerFit{Directions: known.Directions, State: l.state, X: s.X, Misfit: known.misfit}
@@ -142,15 +148,15 @@ func (p *Plan) knownScore(s *model.Score, l layout, step kernels.SamplerStep, z 
 		fit.X, fit.Alone = s.V, true
 		score = append(append(score, ops...), misfit, fit)
 		score = append(append(score, product...), kernels.SamplerGuide{SamplerStep: step, S: s.S, V: s.V, VJ: s.VJ, D: s.D})
-		return score, finish, nil
+		return nil, score, finish, nil
 	}
 	if z.known != nil {
 		misfit.Draws = s.Work.Slice(l.words+len(z.given), len(z.known))
 		if err := s.Arena.Write(misfit.Draws, z.known); err != nil {
-			return nil, nil, err
+			return nil, nil, nil, err
 		}
 	}
-	return append([]kernels.Op{misfit, fit}, s.Ops...), finish, nil
+	return []kernels.Op{misfit, fit}, s.Ops, finish, nil
 }
 
 // Run takes x through all steps. It starts from what is in the score's X, whose rows are the images firstImage,
@@ -171,7 +177,10 @@ func (c *Chain) Run(firstImage uint32, each func(Step) error) error {
 		if r.sigma == 0 {
 			program = c.kick
 		} else {
-			s.NFE++
+			s.NFE += c.plan.evaluations(r.sigma)
+		}
+		if r.sigma != 0 && c.plan.guidance.at(r.sigma) {
+			program = c.guided
 		}
 		if err := program.Run(); err != nil {
 			return err

@@ -44,6 +44,8 @@ type LikelihoodSettings struct {
 	Probes    int // of each row, each with a path of its own; 1 for the exact trace
 	Tolerance float64
 	Seed      uint64 // of the probes, and of what [Dequantize] adds
+
+	Classes []uint32 // of each row, for networks that are told classes; nil for others
 }
 
 // exactUpTo is the number of values up to which the trace is exact where nobody chooses.
@@ -137,6 +139,7 @@ func LogLikelihood(s *model.Score, p model.Process, x []float32, first uint32, o
 	paths := len(x) / s.D * o.Probes
 	r := &Likelihood{LogP: make([]float64, 0, paths), Latent: make([]float64, 0, paths*s.D)}
 	rows, v := make([]float64, s.N*s.D), make([]float32, s.N*s.D)
+	classes := make([]uint32, s.N)
 	for done := 0; done < paths; done += s.N {
 		n := min(s.N, paths-done)
 		for i := range s.N { // those beyond n repeat the last
@@ -145,7 +148,15 @@ func LogLikelihood(s *model.Score, p model.Process, x []float32, first uint32, o
 			for j, v := range x[row*s.D : (row+1)*s.D] {
 				rows[i*s.D+j] = float64(v)
 			}
+			if o.Classes != nil {
+				classes[i] = o.Classes[row]
+			}
 			o.signs(v[i*s.D:(i+1)*s.D], first+uint32(row), probe)
+		}
+		if o.Classes != nil {
+			if err := s.SetClasses(classes); err != nil {
+				return nil, err
+			}
 		}
 		if o.trace() == probeTrace {
 			if err := s.Arena.Write(s.V, v); err != nil {

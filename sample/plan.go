@@ -49,6 +49,8 @@ type Plan struct {
 	known  knowns // nil: nothing is known of the samples
 	guided bool   // by the score, not by setting x
 
+	guidance *Guidance // by a class; nil: scores are as the network has them
+
 	// Of frames between two samples, rows of [kernels.SamplerUpdate.Blend] for the start and for the steps; nil: samples
 	// have noise of their own.
 	start, blend []float32
@@ -56,7 +58,10 @@ type Plan struct {
 
 // Objective returns what a score needs to have for the plan: see [model.NewScoreFor].
 func (p *Plan) Objective() model.Objective {
-	if p.guided {
+	switch {
+	case p.guidance != nil:
+		return model.Guided
+	case p.guided:
 		return model.Jacobian
 	}
 	return model.ScoreOnly
@@ -94,12 +99,12 @@ func (p *Plan) at(k int) (r *row, draw int) {
 // Adaptive tells whether the steps are chosen while the sampler runs.
 func (p *Plan) Adaptive() bool { return p.rows == nil }
 
-// NFE returns the number of score evaluations for one sample; for an adaptive sampler, 0.
+// NFE returns the number of score evaluations for one sample, two for a guided score; for an adaptive sampler, 0.
 func (p *Plan) NFE() int {
 	nfe := 0
 	for k := range p.steps {
 		if r, _ := p.at(k); r.sigma > 0 {
-			nfe++
+			nfe += p.evaluations(r.sigma)
 		}
 	}
 	return nfe

@@ -27,6 +27,11 @@ type Config struct {
 	Reading dataset.Settings `yaml:"reading,omitempty" resume:"fixed"` // how data files are read
 	Scaler  *dataset.Scaler  `yaml:"scaler,omitempty" resume:"fixed"`  // how vectors were standardised; undone on samples
 
+	// Of runs whose network is told the class of a row, which Reading asks for: the names of the classes, as the data has
+	// them, and the probability with which a step leaves a label out. nil is UsualLabelDropout.
+	ClassNames   []string `yaml:"class_names,omitempty" resume:"fixed"`
+	LabelDropout *float64 `yaml:"label_dropout,omitempty" resume:"fixed"`
+
 	// Files that a run starts from instead of weights drawn from the seed; at most one of them. Init gives the
 	// weights and their moving average; Continue also Adam's moments and the step from which the run goes on.
 	Init     string `yaml:"init,omitempty" resume:"fixed"`
@@ -81,6 +86,9 @@ type Config struct {
 	Workers int    `yaml:"workers" resume:"change"`         // worker goroutines of the CPU; 0: one a core
 	Cache   string `yaml:"cache,omitempty" resume:"change"` // folder for decoded images; "": the user's; "none"
 }
+
+// UsualLabelDropout is how many labels a run leaves out where nobody says: enough to learn the score without classes.
+const UsualLabelDropout = 0.1
 
 // SplitByContent is the rule of [dataset.Set.Split].
 const SplitByContent = "content"
@@ -155,6 +163,14 @@ func (c *Config) Ladder() (model.Ladder, error) {
 		return sde.Ladder(c.Sigma.Levels), nil
 	}
 	return model.NewLadder(c.Sigma.Spacing, c.Sigma.Begin.Value, c.Sigma.End.Value, c.Sigma.Levels)
+}
+
+// LeavesOut returns the probability with which labels are left out; 0: the network has learned no score without classes.
+func (c *Config) LeavesOut() float64 {
+	if c.LabelDropout == nil {
+		return 0
+	}
+	return *c.LabelDropout
 }
 
 // Rows says what the data of the run is counted in: images or rows.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
@@ -36,7 +37,7 @@ func TestPresetsRoundTrip(t *testing.T) {
 			t.Errorf("preset %s: %v", p.Name, err)
 			continue
 		}
-		if *back != c {
+		if !reflect.DeepEqual(*back, c) {
 			t.Errorf("preset %s: read back as\n%+v\nexpected\n%+v", p.Name, *back, c)
 		}
 		if p.Source == "" || p.What == "" {
@@ -166,11 +167,11 @@ func TestParseConfigIsStrict(t *testing.T) {
 	c := valid(t, "glyphs")
 	want := c
 	want.Adam.LR, want.Sigma.Begin = 3e-4, SigmaEnd{Rule: RuleData}
-	if err := c.Merge("adam:\n  lr: 3.0e-4\nsigma:\n  begin: data\n"); err != nil || c != want {
+	if err := c.Merge("adam:\n  lr: 3.0e-4\nsigma:\n  begin: data\n"); err != nil || !reflect.DeepEqual(c, want) {
 		t.Errorf("merged to %+v, error %v, expected %+v", c, err, want)
 	}
 	for _, empty := range []string{"", "# nothing\n"} {
-		if err := c.Merge(empty); err != nil || c != want {
+		if err := c.Merge(empty); err != nil || !reflect.DeepEqual(c, want) {
 			t.Errorf("merging %q gave %+v, error %v", empty, c, err)
 		}
 	}
@@ -201,7 +202,7 @@ func TestFormsOfValues(t *testing.T) {
 		if strings.Contains(text, "batch") {
 			want.Batch, want.Adam.LR, want.Adam.Eps = 12, 1e-8, 0.5
 		}
-		if err := c.Merge(text); err != nil || c != want {
+		if err := c.Merge(text); err != nil || !reflect.DeepEqual(c, want) {
 			t.Errorf("%q: error %v, merged to\n%+v, expected\n%+v", text, err, c, want)
 		}
 	}
@@ -533,7 +534,7 @@ func TestSetNetwork(t *testing.T) {
 		t.Errorf("ncsnv2 on ncsn-mnist: %+v", n)
 	}
 	same := valid(t, "ncsn-mnist")
-	if same.SetNetwork("ncsn"); same != valid(t, "ncsn-mnist") {
+	if same.SetNetwork("ncsn"); !reflect.DeepEqual(same, valid(t, "ncsn-mnist")) {
 		t.Errorf("the preset's own network changes it to %+v", same)
 	}
 }

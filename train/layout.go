@@ -1,7 +1,7 @@
 // Where a trainer's memory lies: one arena, known in size before a word of it is allocated. In words,
 //
 //	state | held-out state | ladder | parameters | gradients | m | v | ema | norm | what is not trained | ring | level |
-//	memory of the plans
+//	classes | labels | held-out labels | memory of the plans
 //
 // The plans of training and of the held-out loss share their memory, since they never run at the same time.
 
@@ -27,6 +27,8 @@ type layout struct {
 	frozen                      kernels.Buf   // parameters that are not trained: of all groups
 	constants                   []kernels.Buf // in the order of the network's
 	ring, level                 kernels.Buf
+	class                       kernels.Buf   // (Batch) uint32; absent where the network is told no classes
+	labels, heldOutLabels       kernels.Buf   // (rows) uint32, of all rows of the data, where there are classes
 	heldOutRing                 kernels.Buf   // (2 Batch) losses and levels of one held-out batch, if there are any
 	words                       int           // size of the arena
 	param                       []kernels.Buf // of each parameter, relative to its group, or to frozen
@@ -103,6 +105,15 @@ func newPlans(c TrainerConfig) (*plans, error) {
 		l.constants = append(l.constants, take(len(c.Values)))
 	}
 	l.ring, l.level = take(max(1, c.Ring)*2*c.Batch), take(c.Batch)
+	if c.Network.Classes > 0 {
+		l.class = take(c.Batch)
+		if c.Data != nil {
+			l.labels = take(c.Data.N)
+		}
+		if c.HeldOut != nil {
+			l.heldOutLabels = take(c.HeldOut.N)
+		}
+	}
 
 	base := l.words // of both plans
 	if err := p.planTraining(c, base); err != nil || c.HeldOut == nil {
@@ -151,6 +162,9 @@ func (c *TrainerConfig) validate() error {
 			return fmt.Errorf("the data have shape %dx%dx%d, the network takes %dx%dx%d (height x width x channels)",
 				d.H, d.W, d.C, n.Height, n.Width, n.Channels)
 		}
+		if d != nil && n.Classes > 0 && d.Labels == nil {
+			return fmt.Errorf("the data have no labels, and the network is told %d classes", n.Classes)
+		}
 	}
 	return nil
 }
@@ -158,7 +172,7 @@ func (c *TrainerConfig) validate() error {
 // planTraining plans score, loss and gradients, in memory from word base on.
 func (p *plans) planTraining(c TrainerConfig, base int) (err error) {
 	l := &p.layout
-	placed := map[*gorgonia.Node]kernels.Buf{p.net.Level: l.level, p.net.State: l.state}
+	placed := map[*gorgonia.Node]kernels.Buf{p.net.Level: l.level, p.net.State: l.state, p.net.Class: l.class}
 	l.placeConstants(placed, p.net)
 	outputs := gorgonia.Nodes{p.net.Score, p.net.Loss}
 	for i, p := range p.net.Params {
@@ -188,7 +202,7 @@ func (p *plans) planHeldOut(c TrainerConfig) (err error) {
 	if p.heldOutNet, err = model.Build(c.Network, c.Batch, model.LossOnly, weight); err != nil {
 		return err
 	}
-	placed := map[*gorgonia.Node]kernels.Buf{p.heldOutNet.Level: l.level}
+	placed := map[*gorgonia.Node]kernels.Buf{p.heldOutNet.Level: l.level, p.heldOutNet.Class: l.class}
 	l.placeConstants(placed, p.heldOutNet)
 	for i, p := range p.heldOutNet.Params {
 		placed[p.Node] = l.at(l.averaged(), i)

@@ -37,6 +37,9 @@ var smallConfigs = []model.Config{
 	{Net: "ddpm", Height: 8, Width: 8, Channels: 1, NGF: 32, UNet: model.UNet{ChMult: "1,1", ResBlocks: 1,
 		ResampWithConv: true, InitScale: 1}},
 	{Net: "mlp", Height: 1, Width: 1, Channels: 3, Hidden: 7, DataSD: 0.8},
+	{Net: "mlp", Height: 1, Width: 1, Channels: 3, Hidden: 7, DataSD: 0.8, Classes: 3},
+	{Net: "ncsnpp", Height: 4, Width: 4, Channels: 1, NGF: 4, Classes: 3, UNet: model.UNet{ChMult: "1,2", ResBlocks: 1,
+		FIR: true, SkipRescale: true, ScaleBySigma: true, InitScale: 1}},
 }
 
 // A network that no small configuration is of would go through none of the tests below.
@@ -50,7 +53,11 @@ func TestEveryNetworkIsTested(t *testing.T) {
 
 // testName tells small configurations apart.
 func testName(c model.Config) string {
-	return strings.Trim(fmt.Sprintf("%s-%dx%d-%s-%s", c.Net, c.Height, c.Width, c.Normalization, c.Nonlinearity), "-")
+	name := strings.Trim(fmt.Sprintf("%s-%dx%d-%s-%s", c.Net, c.Height, c.Width, c.Normalization, c.Nonlinearity), "-")
+	if c.Classes > 0 {
+		name += fmt.Sprintf("-%d classes", c.Classes)
+	}
+	return name
 }
 
 // smallLadder is the ladder of the small configurations.
@@ -73,7 +80,21 @@ func batchFor(t *testing.T, tr *Trainer, n, d int) (x, z, sigma, level []float32
 	if err := tr.SetBatch(x, z, levels); err != nil {
 		t.Fatal(err)
 	}
+	if tr.c.Network.Classes > 0 {
+		if err := tr.SetClasses(classesOf(tr.c.Network, n)); err != nil {
+			t.Fatal(err)
+		}
+	}
 	return x, z, sigma, level
+}
+
+// classesOf is the classes of the rows of that batch: some twice, some never, and none.
+func classesOf(c model.Config, n int) []uint32 {
+	classes := make([]uint32, n)
+	for i := range classes {
+		classes[i] = uint32((2*i + 1) % (c.NoClass() + 1) / 2 * 3 % (c.NoClass() + 1))
+	}
+	return classes
 }
 
 // Training has the same bits for any number of workers, more than there are images too, and a score for any batch: the
@@ -204,6 +225,13 @@ func tapeMachineAgrees(t *testing.T, c model.Config, n int, backend kernels.Back
 	let(net.Sigma, sigma)
 	if net.Level != nil {
 		let(net.Level, level)
+	}
+	if net.Class != nil {
+		var words []float32
+		for _, class := range classesOf(c, n) {
+			words = append(words, math.Float32frombits(class))
+		}
+		let(net.Class, words)
 	}
 	if net.State != nil {
 		let(net.State, make([]float32, kernels.StateWords))

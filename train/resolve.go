@@ -6,6 +6,7 @@ import (
 	"context"
 	"fmt"
 	"math"
+	"slices"
 	"time"
 
 	"sigmaz/internal/mapped"
@@ -33,6 +34,9 @@ func (c *Config) Resolve(ctx context.Context, events Events, epsilon EpsilonRule
 		return nil, err
 	}
 	if err := c.checkSame(set); err != nil {
+		return nil, err
+	}
+	if err := c.takeClasses(set); err != nil {
 		return nil, err
 	}
 	if err := c.TakeSize(&set.Data); err != nil {
@@ -138,6 +142,29 @@ func (c *Config) TakeSize(d *kernels.Data) error {
 	n.Levels = max(1, c.Sigma.Levels)
 	if err := n.Validate(); err != nil {
 		return fmt.Errorf("%w; `size` N or `size` HxW makes image files another size", err)
+	}
+	return nil
+}
+
+// takeClasses takes the classes from the data and refuses others than the network has that the run starts from.
+func (c *Config) takeClasses(set *dataset.Set) error {
+	names := func(classes []string) string {
+		if len(classes) == 0 {
+			return "none"
+		}
+		return fmt.Sprintf("%d (%s to %s)", len(classes), classes[0], classes[len(classes)-1])
+	}
+	switch have := c.Network.Classes; {
+	case have > 0 && !slices.Equal(c.ClassNames, set.Classes):
+		return setting.Errorf("classes", "of the data are %s, and the network that the run starts from is told %s: give data of these "+
+			"classes, with `classes` or `label`", names(set.Classes), names(c.ClassNames))
+	case have == 0 && len(set.Classes) > 0 && c.Init+c.Continue != "":
+		return setting.Errorf("classes", "needs a network that is told them from its first step, and that of the file has none: leave "+
+			"it out, or start from weights of a run with classes")
+	}
+	c.Network.Classes, c.ClassNames = len(set.Classes), set.Classes
+	if usual := UsualLabelDropout; c.LabelDropout == nil && len(set.Classes) > 0 {
+		c.LabelDropout = &usual
 	}
 	return nil
 }
@@ -274,7 +301,7 @@ func (c *Config) Trainer(s *Splits) (TrainerConfig, error) {
 		Likelihood: c.Loss.Likelihood, ReduceMean: c.Loss.ReduceMean,
 		Adam:    c.Adam,
 		EMARate: c.EMA.Rate, EMAWarmup: c.EMA.Warmup, Seed: c.Seed, Flip: c.Flip, Dequantize: c.Dequantize,
-		LevelsPerStep: c.Loss.LevelsPerStep, Stratified: c.Loss.Stratified, Ring: ringSteps,
+		LabelDropout: c.LeavesOut(), LevelsPerStep: c.Loss.LevelsPerStep, Stratified: c.Loss.Stratified, Ring: ringSteps,
 	}
 	if s != nil {
 		t.Data, t.HeldOut = s.Train, s.HeldOut

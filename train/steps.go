@@ -141,6 +141,21 @@ func (t *Trainer) SetBatch(xTilde, z []float32, level []int) error {
 	return nil
 }
 
+// SetClasses gives the class of each row of a batch by hand, for networks that are told classes.
+func (t *Trainer) SetClasses(classes []uint32) error {
+	if b := t.layout.class; len(classes) != b.N {
+		return fmt.Errorf("trainer: %d classes are given, expected %d", len(classes), b.N)
+	}
+	words := make([]float32, len(classes))
+	for row, c := range classes {
+		if int(c) > t.c.Network.NoClass() {
+			return fmt.Errorf("trainer: row %d has class %d, expected 0 to %d", row, c, t.c.Network.NoClass())
+		}
+		words[row] = math.Float32frombits(c)
+	}
+	return t.arena.Write(t.layout.class, words)
+}
+
 // Gradients runs forward and backward on the batch given by SetBatch and returns the loss.
 func (t *Trainer) Gradients() (float64, error) { return t.runFixed(t.gradients) }
 

@@ -1,6 +1,6 @@
 // The trainer: everything between two optimiser steps as programs on one arena.
 //
-//	step      perturb, forward, loss, backward, norm of the gradients where they are clipped, Adam and EMA, record, tick
+//	step      perturb, draw classes where there are some, forward, loss, backward, norm of the gradients where they are clipped, Adam and EMA, record, tick
 //	held out  perturb with every level in turn, forward with the averaged weights (or, where no average is kept, with
 //	          the parameters), loss, record, tick
 //
@@ -11,6 +11,7 @@ package train
 import (
 	"errors"
 	"fmt"
+	"math"
 
 	"sigmaz/kernels"
 	"sigmaz/model"
@@ -38,6 +39,7 @@ type TrainerConfig struct {
 
 	DataMemory DataMemory // where Data and HeldOut lie on a device with memory of its own; "": AutoMemory
 
+	LabelDropout     float64 // probability that a step leaves a label out, of networks that are told classes
 	Flip, Dequantize bool
 	LevelsPerStep    int // levels drawn each step and shared out over the batch; 0: one for each row
 	Stratified       bool
@@ -116,6 +118,9 @@ func newTrainer(b kernels.Backend, c TrainerConfig) (*Trainer, error) {
 			return t, err
 		}
 	}
+	if err := t.writeLabels(); err != nil {
+		return t, err
+	}
 	if err := t.compile(b, p); err != nil {
 		return t, err
 	}
@@ -143,7 +148,8 @@ func (t *Trainer) compile(b kernels.Backend, p *plans) (err error) {
 		draw.Every = true
 		record := kernels.Record{Ring: l.heldOutRing, PerRow: p.heldOut.Hidden(p.heldOutNet.Loss, 0), Level: l.level,
 			State: l.heldOutState}
-		t.heldOut = machine([]kernels.Op{draw}, p.heldOut, record, kernels.Tick{State: l.heldOutState})
+		before := append([]kernels.Op{draw}, t.drawClasses(l.heldOutLabels, l.heldOutState, len(c.Sigmas))...)
+		t.heldOut = machine(before, p.heldOut, record, kernels.Tick{State: l.heldOutState})
 	}
 	return err
 }
@@ -155,7 +161,38 @@ func (t *Trainer) aroundStep(p *plans) (before, after []kernels.Op) {
 	draw.Flip, draw.Dequantize = c.Flip, c.Dequantize
 	draw.LevelsPerStep, draw.Stratified, draw.Density = c.LevelsPerStep, c.Stratified, c.Noise.DensityOf(c.Network.SDE.On(c.Sigmas))
 	record := kernels.Record{Ring: l.ring, PerRow: p.train.Hidden(p.net.Loss, 0), Level: l.level, State: l.state}
-	return []kernels.Op{draw}, append(t.optimiser(), record, kernels.Tick{State: l.state})
+	return append([]kernels.Op{draw}, t.drawClasses(l.labels, l.state, 0)...), append(t.optimiser(), record, kernels.Tick{State: l.state})
+}
+
+// drawClasses draws the classes of a batch beside its images, where the network is told some. levels is that of
+// [kernels.DrawClasses].
+func (t *Trainer) drawClasses(labels, state kernels.Buf, levels int) []kernels.Op {
+	c := &t.c
+	if c.Network.Classes == 0 {
+		return nil
+	}
+	return []kernels.Op{kernels.DrawClasses{N: c.Batch, Class: t.layout.class, Labels: labels, State: state, Seed: c.Seed,
+		None: uint32(c.Network.NoClass()), Drop: c.LabelDropout, Levels: levels}}
+}
+
+// writeLabels brings the labels of the data to the device, where all of them stay.
+func (t *Trainer) writeLabels() error {
+	for _, of := range []struct {
+		data *kernels.Data
+		to   kernels.Buf
+	}{{t.c.Data, t.layout.labels}, {t.c.HeldOut, t.layout.heldOutLabels}} {
+		if of.to.N == 0 {
+			continue
+		}
+		words := make([]float32, of.data.N)
+		for i := range words {
+			words[i] = math.Float32frombits(of.data.Label(i))
+		}
+		if err := t.arena.Write(of.to, words); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // perturb draws a batch for a plan.

@@ -25,6 +25,7 @@ func (c *Config) Validate() error {
 		c.Network.ValidateSettings(),
 		c.Sigma.validate(),
 		c.validateStart(),
+		c.validateClasses(),
 		c.validatePrecision(),
 		c.validateMultiprocessors(),
 		c.validateSteps(),
@@ -81,6 +82,22 @@ func (c *Config) validateStart() error {
 	if c.Init != "" && c.Continue != "" {
 		return setting.Errorf("init", "and `continue` are both given: expected one of them; `continue` takes the "+
 			"weights too")
+	}
+	return nil
+}
+
+func (c *Config) validateClasses() error {
+	p := c.LabelDropout
+	switch {
+	case c.Reading.Labelled():
+		if err := c.Network.CheckClasses(); err != nil {
+			return err
+		}
+	case p != nil:
+		return setting.Errorf("label-dropout", "is for runs whose network is told classes: give `classes`, or leave it out")
+	}
+	if p != nil && !(*p >= 0 && *p < 1) {
+		return setting.Errorf("label-dropout", "is %g: expected a probability from 0 to below 1, such as %g", *p, UsualLabelDropout)
 	}
 	return nil
 }

@@ -25,13 +25,13 @@ func Cases(precisions ...kernels.Precision) []Case {
 		(*list).maxPool5, (*list).maxPool5Grad, (*list).avgPool5, (*list).meanPool2, (*list).meanPool2Grad,
 		(*list).resize, (*list).resizeGrad,
 		(*list).nearest2, (*list).nearest2Grad, (*list).patches, (*list).patchesGrad, (*list).concat, (*list).split,
-		(*list).addRow, (*list).addRowGrad, (*list).dropout, (*list).embedding, (*list).scaledSum,
+		(*list).addRow, (*list).addRowGrad, (*list).dropout, (*list).embedding, (*list).lookup, (*list).scaledSum,
 		(*list).add, (*list).affine, (*list).fill, (*list).narrow,
 		(*list).divSigma, (*list).mlpInput, (*list).mlpInputGrad, (*list).precondition, (*list).rowMix,
-		(*list).perturb, (*list).loss, (*list).lossGrad, (*list).record, (*list).gradNorm, (*list).adam,
+		(*list).perturb, (*list).drawClasses, (*list).loss, (*list).lossGrad, (*list).record, (*list).gradNorm, (*list).adam,
 		(*list).tick,
 		(*list).samplerSigma, (*list).samplerGain, (*list).samplerUpdate,
-		(*list).samplerMisfit, (*list).samplerFit, (*list).samplerGuide, (*list).ode,
+		(*list).samplerMisfit, (*list).samplerFit, (*list).samplerGuide, (*list).ode, (*list).twin, (*list).guide,
 		(*list).pairExtremes,
 	} {
 		f(&l)
@@ -699,6 +699,23 @@ func (l *list) embedding() {
 	}
 }
 
+func (l *list) lookup() {
+	for _, m := range append(matrices, matrix{70000, 2}) {
+		for _, rows := range []int{1, 11} {
+			index := make([]uint32, m.rows)
+			for i := range index {
+				index[i] = uint32(7*i+3) % uint32(rows) / 2 * 2 // some rows never, others often
+			}
+			var b, c builder
+			name := fmt.Sprintf("%v of %d", m, rows)
+			l.exact("lookup/"+name, &b, kernels.Lookup{N: m.rows, Table: b.normals(rows * m.d), Index: b.bits(index...),
+				Y: b.out(m.words())})
+			l.exact("lookup_grad/"+name, &c, kernels.LookupGrad{N: m.rows, DTable: c.out(rows * m.d), Index: c.bits(index...),
+				DY: c.normals(m.words())})
+		}
+	}
+}
+
 func (l *list) scaledSum() {
 	const root = 0.70710678
 	for _, m := range images {
@@ -905,6 +922,47 @@ func (b *builder) samplerTable(steps ...samplerStep) kernels.Buf {
 type samplerStep struct {
 	draw, gain uint32
 	x, y       [4]float32
+}
+
+func (l *list) drawClasses() {
+	for _, rows := range []int{1, 7, 300} {
+		labels := make([]uint32, rows)
+		for i := range labels {
+			labels[i] = uint32(i * 37)
+		}
+		for _, n := range []int{1, 33, 300} {
+			for _, mode := range []struct {
+				drop   float64
+				levels int
+			}{{0, 0}, {0.25, 0}, {1, 0}, {0.25, 11}} {
+				var b builder
+				l.exact(fmt.Sprintf("draw_classes/%d of %d drop %g levels %d", n, rows, mode.drop, mode.levels), &b,
+					kernels.DrawClasses{N: n, Class: b.out(n), Labels: b.bits(labels...), State: b.bits(0xfffffff0, 1, 0, 0),
+						Seed: 0x123456789abcdef, None: 99, Drop: mode.drop, Levels: mode.levels})
+			}
+		}
+	}
+}
+
+func (l *list) twin() {
+	for _, m := range matrices {
+		var b builder
+		l.exact("twin/"+m.String(), &b, kernels.Twin{X: b.normals(m.words()), Sigma: b.positive(m.rows),
+			Level: b.bits(make([]uint32, m.rows)...), TwinX: b.out(m.words()), TwinSigma: b.out(m.rows), TwinLevel: b.out(m.rows)})
+	}
+}
+
+func (l *list) guide() {
+	for _, m := range append(matrices, matrix{70000, 2}) {
+		var b builder
+		op := kernels.Guide{S: b.normals(m.words()), U: b.normals(m.words()), Weight: b.normals(m.rows)}
+		for i := range op.Weight.Of(b.mem) {
+			if i%3 == 1 { // plain
+				op.Weight.Of(b.mem)[i] = 1
+			}
+		}
+		l.exact("guide/"+m.String(), &b, op)
+	}
 }
 
 func (l *list) samplerSigma() {

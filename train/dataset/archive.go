@@ -13,6 +13,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"path"
 	"slices"
 	"strings"
@@ -71,7 +72,8 @@ func (a archive) file(f *dataFile, m member) (*dataFile, error) {
 		return nil, err
 	}
 	d := &dataFile{path: a.path + ": " + m.name, within: a.format.name, stored: a.path, file: f.file, info: f.info,
-		size: m.size, again: func() (*dataFile, error) { return a.openMember(m.name) }}
+		size: m.size, again: func() (*dataFile, error) { return a.openMember(m.name) },
+		beside: func(name string) (*dataFile, error) { return a.openMember(path.Join(path.Dir(m.name), name)) }}
 	return d, d.begin(r)
 }
 
@@ -96,10 +98,19 @@ func (a archive) openMember(name string) (*dataFile, error) {
 		if err == nil {
 			err = sameFile(a.path, a.info, f.info)
 		}
-		return nil, cmp.Or(err, fmt.Errorf("%s: expected %s in it, as before; start again when it is complete", a.path, name))
+		return nil, cmp.Or(err, error(&notInArchive{a.path, name}))
 	}
 	return d, nil
 }
+
+// notInArchive is the error for a file that is not in an archive.
+type notInArchive struct{ path, name string }
+
+func (e *notInArchive) Error() string {
+	return fmt.Sprintf("%s: expected %s in it, as before; start again when it is complete", e.path, e.name)
+}
+
+func (e *notInArchive) Is(target error) bool { return target == fs.ErrNotExist }
 
 // chooseMembers finds the data in an archive, as [chooseFiles] does in a folder. It returns no names for an archive of
 // pictures, or of nothing that is read.

@@ -8,6 +8,7 @@
 //
 //	4096 bytes    JSON, padded with spaces: shape, what the images are, CRC-32C
 //	N*H*W*C       bytes, one image after the other
+//	              where labels are asked for, the classes and the labels as JSON
 //
 // Only these files are mapped, never the user's own. They are written under another name, renamed when they are whole,
 // and left alone from then on; when somebody cuts one short all the same, package mapped makes an error of it. At every
@@ -61,9 +62,12 @@ type pixels struct {
 	Note   string `json:"note,omitempty"` // for Source.Note, each time that they are read
 	Sum    string `json:"sum"`            // Set.Sum
 	Values values `json:"values,omitzero"`
+	// LabelBytes is the size of the labels behind the images; 0: there are none.
+	LabelBytes int64 `json:"label_bytes,omitempty"`
 
-	u8     []byte
-	mapped bool
+	labelling `json:"-"`
+	u8        []byte
+	mapped    bool
 }
 
 const cacheFormat = "sigmaz pixels 1"
@@ -176,7 +180,7 @@ func parseHeader(head []byte, bytesInAll int64) *pixels {
 	if json.Unmarshal(bytes.TrimRight(head, " "), p) != nil || p.Format != cacheFormat {
 		return nil
 	}
-	if size, ok := p.size(); !ok || bytesInAll-cacheHeader != size {
+	if size, ok := p.size(); !ok || p.LabelBytes < 0 || bytesInAll-cacheHeader-size != p.LabelBytes {
 		return nil
 	}
 	return p
@@ -189,10 +193,21 @@ func (p *pixels) take(f *os.File, path string) error {
 		return errors.New("more pixels than memory can have")
 	}
 	all, isMapped, err := mapped.File(f, cacheHeader+size, path)
-	if err == nil {
-		p.u8, p.mapped = all[cacheHeader:], isMapped
+	if err != nil {
+		return err
 	}
-	return err
+	p.u8, p.mapped = all[cacheHeader:], isMapped
+	if p.LabelBytes == 0 || p.Labels != nil {
+		return nil
+	}
+	text := make([]byte, p.LabelBytes)
+	if _, err := f.ReadAt(text, cacheHeader+size); err != nil {
+		return err
+	}
+	if err := json.Unmarshal(text, &p.labelling); err != nil {
+		return err
+	}
+	return p.labelling.check(p.N)
 }
 
 // checksum returns [Set.Sum] of the images, or "" if their file cannot be read any more.
@@ -201,7 +216,7 @@ func (p *pixels) checksum() (sum string) {
 	if guarded(func() error { sum = checksum(&d); return nil }) != nil {
 		return ""
 	}
-	return sum
+	return p.labelling.sum(sum)
 }
 
 // pixelStore is where images are put one by one: in memory, or in a file of the cache.
@@ -318,6 +333,28 @@ func (s *pixelStore) remove(places []int) error {
 	return s.to.writeError(s.file.Truncate(cacheHeader + int64(to)*int64(s.row)))
 }
 
+// classify gives the images their classes by names; nil: none are asked for. where says for an error what they are of.
+func (s *pixelStore) classify(where string, names []string) (err error) {
+	if names != nil {
+		s.labelling, err = classify(where, names)
+	}
+	return err
+}
+
+// writeLabels writes the labels, if there are any, behind the images in the file.
+func (s *pixelStore) writeLabels() error {
+	size, ok := s.size()
+	if s.Labels == nil || !ok {
+		return nil
+	}
+	text, err := json.Marshal(s.labelling)
+	if err == nil {
+		s.LabelBytes = int64(len(text))
+		_, err = s.file.WriteAt(text, cacheHeader+size)
+	}
+	return err
+}
+
 // discard removes what was stored.
 func (s *pixelStore) discard() {
 	if s.file != nil {
@@ -329,11 +366,13 @@ func (s *pixelStore) discard() {
 // finish completes the file and returns the images.
 func (s *pixelStore) finish() (*pixels, error) {
 	if s.file == nil {
-		d := s.data()
-		s.Sum = checksum(&d)
+		s.Sum = s.checksum()
 		return &s.pixels, nil
 	}
-	err := s.take(s.file, s.path)
+	err := s.writeLabels()
+	if err == nil {
+		err = s.take(s.file, s.path)
+	}
 	if err == nil {
 		s.Sum = s.checksum()
 		var head []byte

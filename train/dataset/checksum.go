@@ -56,3 +56,16 @@ func checksum(d *kernels.Data) string {
 	}
 	return fmt.Sprintf("%08x", sum)
 }
+
+// sum returns the sum of data and its labels; that of the data where there are none.
+func (l labelling) sum(sum string) string {
+	if l.Labels == nil {
+		return sum
+	}
+	crc := crc32.Checksum(fmt.Appendf(nil, "%s %q", sum, l.Classes), castagnoli)
+	b := make([]byte, 0, 4*len(l.Labels))
+	for _, c := range l.Labels {
+		b = binary.LittleEndian.AppendUint32(b, c)
+	}
+	return fmt.Sprintf("%08x", crc32.Update(crc, castagnoli, b))
+}

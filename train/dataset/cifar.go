@@ -1,7 +1,7 @@
 // CIFAR-10's binary version (https://www.cs.toronto.edu/~kriz/cifar.html): records of 3073 bytes and nothing else.
 // Those of CIFAR-100 have two labels, the coarse one of 20 and the fine one of 100, and 3074 bytes.
 //
-//	1      the label, 0 to 9, which is not used
+//	1      the label, 0 to 9, see labels.go
 //	1024   red, row by row, of 32x32 pixels
 //	1024   green
 //	1024   blue
@@ -13,6 +13,8 @@ import (
 	"io"
 	"path/filepath"
 	"strings"
+
+	"sigmaz/internal/setting"
 )
 
 const (
@@ -46,8 +48,12 @@ func promisesCIFAR(name string) bool { return strings.HasPrefix(name, "data_batc
 func isNamedCIFAR(f *dataFile) bool { return promisesCIFAR(strings.ToLower(filepath.Base(f.path))) }
 
 // openCIFAR reads a batch.
-func openCIFAR(f *dataFile, _ Settings) (*imageFile, error) {
-	return readRecords(f, "CIFAR-10", func(labels []byte) error {
+func openCIFAR(f *dataFile, set Settings) (*imageFile, error) {
+	var names []string
+	if set.Labelled() {
+		names = cifarNames(f, "batches.meta.txt", cifarLabels)
+	}
+	return readRecords(f, "CIFAR-10", names, 0, func(labels []byte) error {
 		if labels[0] >= cifarLabels {
 			return fmt.Errorf("label %d", labels[0])
 		}
@@ -68,16 +74,31 @@ func checkLabels100(labels []byte) error {
 }
 
 // openCIFAR100 reads a file of CIFAR-100.
-func openCIFAR100(f *dataFile, _ Settings) (*imageFile, error) {
-	return readRecords(f, "CIFAR-100", checkLabels100,
+func openCIFAR100(f *dataFile, set Settings) (*imageFile, error) {
+	var names []string
+	which := 1
+	switch {
+	case set.Label == "coarse":
+		which, names = 0, cifarNames(f, "coarse_label_names.txt", cifar100Coarse)
+	case set.Label != "" && set.Label != "fine":
+		return nil, setting.Errorf("label", "is %q, and %s is CIFAR-100: expected fine, which are its 100 classes, or coarse, 20",
+			set.Label, f.path)
+	case set.Labelled():
+		names = cifarNames(f, "fine_label_names.txt", cifar100Labels)
+	}
+	return readRecords(f, "CIFAR-100", names, which, checkLabels100,
 		"expected CIFAR-100 records, each with labels 0 to 19 and 0 to 99", 2)
 }
 
-// readRecords reads records of some labels and an image. The planes of colours become pixels.
-func readRecords(f *dataFile, what string, check func(labels []byte) error, expected string, labels int) (*imageFile,
-	error) {
+// readRecords reads records of some labels and an image. The planes of colours become pixels. names are those of the
+// classes that one of the labels says, which says the number of; nil where they are not asked for.
+func readRecords(f *dataFile, what string, names []string, which int, check func(labels []byte) error, expected string,
+	labels int) (*imageFile, error) {
 	record := make([]byte, labels+3*cifarPlane)
 	a := &imageFile{dataFile: f, what: what, n: int(f.size / int64(len(record))), h: cifarSide, w: cifarSide, c: 3}
+	if names != nil {
+		a.label = func(int) string { return names[record[which]] }
+	}
 	i := 0
 	a.next = func(image []byte) error {
 		if _, err := io.ReadFull(f.r, record); err != nil {

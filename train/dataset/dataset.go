@@ -16,9 +16,11 @@ type Set struct {
 	kernels.Data
 	Name   string  // what it is, for people: "fashion-mnist: IDX, 60000 images 28x28x1"
 	Source string  // the specification that was given to Open
-	Sum    string  // CRC-32C of the shape and the values, in hexadecimal
+	Sum    string  // CRC-32C of the shape and the values, and of labels, in hexadecimal
 	Scaler *Scaler // how vectors were standardised; nil: they were not
 	Mapped bool    // the images lie in a mapped file, not in memory
+	// Classes names the classes of the rows, whose labels are those of Data; nil where they are not asked for.
+	Classes []string
 	// Notes say for people, a line each, what was taken for what and what was passed over.
 	Notes []string
 
@@ -62,7 +64,7 @@ func (s Source) Open(ctx context.Context) (*Set, error) {
 	}
 	set.Source = s.Spec
 	if set.Sum == "" {
-		set.Sum = checksum(&set.Data)
+		set.Sum = labelling{set.Classes, set.Labels}.sum(checksum(&set.Data))
 	}
 	return set, nil
 }
@@ -94,13 +96,13 @@ func (o *opener) open() (*Set, error) {
 		return nil, err
 	}
 	if spec.Kind != Files {
-		if err := o.refuseUnused(nil); err != nil {
+		if err := o.refuseUnused(settingsOfMade(spec)); err != nil {
 			return nil, err
 		}
 		if spec.Kind == Toy {
-			return makeToy(spec.Toy, o.Seed)
+			return makeToy(spec.Toy, o.Seed, o.Classes)
 		}
-		return makeGlyphs(o.Seed, glyphCount)
+		return makeGlyphs(o.Seed, glyphCount, o.Classes)
 	}
 	in, err := openInputs(spec.Paths)
 	if err != nil {
@@ -144,7 +146,18 @@ func (o *opener) open() (*Set, error) {
 		images = "image"
 	}
 	set.Name = fmt.Sprintf("%s: %s, %d %s %s", in.title, p.Kind, set.N, images, shape(&set.Data))
+	if o.Labelled() {
+		set.label(p.labelling)
+	}
 	return set, nil
+}
+
+// settingsOfMade lists the settings that made data has a use for.
+func settingsOfMade(spec Spec) []string {
+	if spec.Kind == Glyphs || toyClasses[spec.Toy] != nil {
+		return []string{"classes"}
+	}
+	return nil
 }
 
 // shape is "28x28x1".

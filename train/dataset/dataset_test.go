@@ -15,7 +15,7 @@ import (
 )
 
 func TestGlyphsGolden(t *testing.T) {
-	s, err := makeGlyphs(1, 64)
+	s, err := makeGlyphs(1, 64, false)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -35,14 +35,14 @@ func TestGlyphs(t *testing.T) {
 	if s.N != 20000 || shape(&s.Data) != "28x28x1" || len(s.U8) != 20000*784 {
 		t.Fatalf("got %s", s.Name)
 	}
-	few, err := makeGlyphs(1, 37)
+	few, err := makeGlyphs(1, 37, false)
 	if err != nil {
 		t.Fatal(err)
 	}
 	if !bytes.Equal(few.U8, s.U8[:37*784]) {
 		t.Error("the first 37 glyphs depend on how many there are")
 	}
-	other, err := makeGlyphs(2, 37)
+	other, err := makeGlyphs(2, 37, false)
 	if err != nil {
 		t.Fatal(err)
 	}

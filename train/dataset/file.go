@@ -14,6 +14,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"path/filepath"
 	"syscall"
 )
 
@@ -34,6 +35,8 @@ type dataFile struct {
 	whole  bool   // head is all of it
 	format *format
 	again  func() (*dataFile, error) // opens it anew
+	// beside opens another file of the same folder, or of the same folder in an archive; fs.ErrNotExist: there is none.
+	beside func(name string) (*dataFile, error)
 }
 
 // packing is a way to compress a whole file. The zero value: the file is stored as it is.
@@ -63,7 +66,8 @@ func openFile(path string) (*dataFile, error) {
 	if err != nil {
 		return nil, unreadable(path, err)
 	}
-	f := &dataFile{path: path, stored: path, file: file, again: func() (*dataFile, error) { return openFile(path) }}
+	f := &dataFile{path: path, stored: path, file: file, again: func() (*dataFile, error) { return openFile(path) },
+		beside: func(name string) (*dataFile, error) { return openFile(filepath.Join(filepath.Dir(path), name)) }}
 	if err := f.start(); err != nil {
 		file.Close()
 		return nil, err

@@ -55,15 +55,16 @@ func (f *format) kind() kind {
 }
 
 var (
-	imageSettings   = []string{"crop", "size", "channels", "white"}
-	pictureSettings = append([]string{"damaged"}, imageSettings...)
-	tableSettings   = []string{"standardize", "columns", "header"}
+	imageSettings    = []string{"crop", "size", "channels", "white"}
+	labelledSettings = append([]string{"classes"}, imageSettings...)
+	pictureSettings  = append([]string{"damaged"}, labelledSettings...)
+	tableSettings    = []string{"standardize", "columns", "header", "classes", "label"}
 )
 
 // formats are all formats, in the order in which a file is compared with them; the last takes any file. CIFAR-10,
 // CIFAR-100 and STL-10 have no mark of their own but the size of their records, so they come after all that have one.
 var formats = []format{
-	{name: "IDX", recognise: isIDXImages, images: openIDX, settings: imageSettings,
+	{name: "IDX", recognise: isIDXImages, images: openIDX, settings: labelledSettings,
 		folder: &folderRule{dataSet: "IDX images", training: "train", promised: promisesIDX}},
 	{name: "NPY", recognise: isNPY(1, 2), vectors: readNPYVectors, settings: []string{"standardize"}, folder: alone},
 	{name: "NPY of images with channels", recognise: isNPY(4),
@@ -124,10 +125,10 @@ var formats = []format{
 	{name: "UTF-16", recognise: starts("\xff\xfe", "\xfe\xff"),
 		refuse: notRead("text in UTF-16", "save it as UTF-8")},
 	{name: "HTML or XML", recognise: isMarkup, refuse: notRead("a web page or XML", "download the file itself")},
-	{name: "CIFAR-10", recognise: isCIFAR, images: openCIFAR, settings: imageSettings,
+	{name: "CIFAR-10", recognise: isCIFAR, images: openCIFAR, settings: labelledSettings,
 		folder: &folderRule{dataSet: "CIFAR-10 batches", training: "data_batch", several: true,
 			promised: promisesCIFAR, doubt: hasBadLabel}},
-	{name: "CIFAR-100", recognise: isCIFAR100, images: openCIFAR100, settings: imageSettings,
+	{name: "CIFAR-100", recognise: isCIFAR100, images: openCIFAR100, settings: append([]string{"label"}, labelledSettings...),
 		folder: &folderRule{dataSet: "CIFAR-100 files", training: "train",
 			promised: func(string) bool { return false }}}, // train.bin may be of any other program
 

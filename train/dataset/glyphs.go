@@ -39,8 +39,8 @@ const (
 	glyphSide  = 28
 )
 
-// makeGlyphs makes the data set of n digits (n, 28, 28, 1), ink on 0.
-func makeGlyphs(seed uint64, n int) (*Set, error) {
+// makeGlyphs makes the data set of n digits (n, 28, 28, 1), ink on 0, with the digits as classes where these are asked for.
+func makeGlyphs(seed uint64, n int, classes bool) (*Set, error) {
 	faces, err := glyphFaces()
 	if err != nil {
 		return nil, err
@@ -61,6 +61,13 @@ func makeGlyphs(seed uint64, n int) (*Set, error) {
 		})
 	}
 	wg.Wait()
+	if classes {
+		l := labelling{byteNames[:10], make([]uint32, n)}
+		for i := range l.Labels {
+			l.Labels[i] = uint32(i % 10)
+		}
+		s.label(l)
+	}
 	return s, nil
 }
 

@@ -4,7 +4,7 @@
 //	N, H, W[, C]   D words of 32 bits
 //	values         row by row
 //
-// Images are unsigned bytes of 3 or 4 dimensions. Files of 1 dimension hold labels, which are not used.
+// Images are unsigned bytes of 3 or 4 dimensions. Files of 1 dimension hold labels, see labels.go.
 
 package dataset
 
@@ -74,7 +74,7 @@ func (h idxHeader) String() string {
 }
 
 // openIDX reads the header of a file of images.
-func openIDX(f *dataFile, _ Settings) (*imageFile, error) {
+func openIDX(f *dataFile, set Settings) (*imageFile, error) {
 	h, _ := parseIDX(f)
 	if h.body == 0 {
 		return nil, fmt.Errorf("%s: expected images, found a header of %s; choose another file", f.path, h)
@@ -90,6 +90,13 @@ func openIDX(f *dataFile, _ Settings) (*imageFile, error) {
 		return nil, f.damaged(err)
 	}
 	a := &imageFile{dataFile: f, what: "IDX", n: int(h.dims[0]), h: int(h.dims[1]), w: int(h.dims[2]), c: int(h.dims[3])}
+	if set.Labelled() {
+		labels, err := idxLabels(f, a.n)
+		if err != nil {
+			return nil, err
+		}
+		a.label = func(i int) string { return labels[i] }
+	}
 	read := float64(h.size)
 	a.next = func(image []byte) error {
 		n, err := io.ReadFull(f.r, image)

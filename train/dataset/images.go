@@ -16,6 +16,8 @@ type imageFile struct {
 	next func(image []byte) error
 	// has returns which values were read; nil: the bytes that next returns.
 	has func() values
+	// label names the class of image i, which next has just read; nil: it is not asked for.
+	label func(i int) string
 	// end checks what comes after the last image; nil: there is nothing to check.
 	end func() error
 }
@@ -54,6 +56,7 @@ func (o *opener) readImages(files []*dataFile) (*pixels, error) {
 		if o.White != "" {
 			key += "white " + o.White + "\n"
 		}
+		key += o.labelKey()
 		for _, a := range all {
 			key += fileIdentity(a.path, a.info)
 		}
@@ -105,6 +108,7 @@ func (o *opener) copyImages(s *pixelStore, all []*imageFile, t *transform) error
 	white := map[bool]float64{true: t.white, false: 255}[t.white > 0]
 	table := whiteTable(white)
 	at := 0
+	var names []string // of classes
 	for _, a := range all {
 		has := values{0, white} // of bytes
 		for i := range a.n {
@@ -131,6 +135,9 @@ func (o *opener) copyImages(s *pixelStore, all []*imageFile, t *transform) error
 			if err := s.put(at, row); err != nil {
 				return err
 			}
+			if a.label != nil {
+				names = append(names, a.label(i))
+			}
 			if at++; at%1000 == 0 {
 				o.reportProgress(at, s.N)
 			}
@@ -148,5 +155,5 @@ func (o *opener) copyImages(s *pixelStore, all []*imageFile, t *transform) error
 			return err
 		}
 	}
-	return nil
+	return s.classify(o.Spec, names)
 }

@@ -62,6 +62,7 @@ type surveyed struct {
 	data       string // the name of the file whose data it is, which is another where it is a link
 	size       int64
 	seq        int
+	part       int // the collection, a place in gallery.parts
 	encoding   *encoding
 	shape      size // upright
 	grey       bool
@@ -89,6 +90,7 @@ func (o *opener) readPictures(parts []collection) (*pixels, error) {
 	if o.skips() {
 		key += "damaged skip\n"
 	}
+	key += o.labelKey()
 	for _, p := range parts {
 		key += p.place() + "\n" + p.identity()
 	}
@@ -108,7 +110,14 @@ func (o *opener) readPictures(parts []collection) (*pixels, error) {
 			return err
 		}
 		s.Note = g.describePassed()
-		return nil
+		if !o.Labelled() {
+			return nil
+		}
+		names, err := g.folderLabels()
+		if err != nil {
+			return err
+		}
+		return s.classify(o.Spec, names)
 	})
 }
 
@@ -161,6 +170,7 @@ func (g *gallery) survey() error {
 		g.index = append(g.index, map[string][]int{})
 		for _, name := range slices.Sorted(maps.Keys(found)) {
 			s := found[name]
+			s.part = i
 			g.index[i][s.data] = append(g.index[i][s.data], len(g.found))
 			g.found = append(g.found, s)
 		}
@@ -397,7 +407,7 @@ func (g *gallery) describePassed() string {
 			shortNames(g.hidden)))
 	}
 	if len(g.parts) == 1 {
-		if folders := topFolders(g.found); len(folders) > 1 {
+		if folders := topFolders(g.found); len(folders) > 1 && !g.o.Labelled() {
 			name := "name one"
 			if g.parts[0].place() != "folder" {
 				name = "unpack it and name one"
@@ -409,17 +419,26 @@ func (g *gallery) describePassed() string {
 	return strings.Join(says, "; ")
 }
 
+// commonFolder returns the folder that all pictures lie below, with a slash behind it; "./" is that of the collection.
+func commonFolder(found []surveyed) string {
+	common := "./"
+	for i, s := range found {
+		if i == 0 {
+			common = path.Dir(s.name) + "/"
+		}
+		for common != "./" && !strings.HasPrefix(s.name, common) {
+			common = path.Dir(path.Dir(common)) + "/"
+		}
+	}
+	return common
+}
+
 // topFolders lists the folders that pictures are in, with their numbers: those at the first depth where they part.
 func topFolders(found []surveyed) []string {
 	if len(found) == 0 {
 		return nil
 	}
-	common := path.Dir(found[0].name) + "/"
-	for _, s := range found {
-		for common != "./" && !strings.HasPrefix(s.name, common) {
-			common = path.Dir(path.Dir(common)) + "/"
-		}
-	}
+	common := commonFolder(found)
 	count := map[string]int{}
 	for _, s := range found {
 		folder, _, ok := strings.Cut(strings.TrimPrefix(s.name, common), "/")

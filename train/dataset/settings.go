@@ -28,6 +28,10 @@ type Settings struct {
 	Columns string `yaml:"columns,omitempty"` // names, numbers from 1 and ranges, with commas; "": all
 	Header  string `yaml:"header,omitempty"`  // "yes" or "no"; "": no if the first line is all numbers
 
+	// Of data with labels, see labels.go: Classes reads them, and so does Label, which says where they are.
+	Classes bool   `yaml:"classes,omitempty"`
+	Label   string `yaml:"label,omitempty"` // the column of a table; of CIFAR-100 "fine" or "coarse", "" is "fine"
+
 	// Of vectors from files: "columns", "whiten" or "none"; "" is "columns". See [Scaler].
 	Standardize string `yaml:"standardize,omitempty"`
 }
@@ -41,6 +45,10 @@ type settingRule struct {
 
 // rules lists all settings.
 func (s Settings) rules() []settingRule {
+	classes := ""
+	if s.Classes {
+		classes = "yes"
+	}
 	return []settingRule{
 		{"crop", s.Crop, checkSize, "image files"},
 		{"size", s.Size, checkSize, "image files"},
@@ -51,6 +59,9 @@ func (s Settings) rules() []settingRule {
 		{"standardize", s.Standardize, oneOf("columns", "whiten", "none"), "vectors from files"},
 		{"columns", s.Columns, checkNothing, "tables (CSV)"},
 		{"header", s.Header, oneOf("yes", "no"), "tables (CSV)"},
+		{"classes", classes, checkNothing, "data with labels (IDX images, CIFAR, pictures in folders, tables, glyphs, " +
+			"toy:gaussians and toy:moons)"},
+		{"label", s.Label, checkNothing, "tables (CSV) and CIFAR-100"},
 	}
 }
 

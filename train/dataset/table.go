@@ -38,17 +38,22 @@ func readTable(f *dataFile, set Settings, t *table) error {
 		return rows.error(f, err)
 	}
 	first = slices.Clone(first)
-	var names []string // of all columns; nil: there is no header
-	header := set.Header == "yes" || set.Header == "" && rows.looksLikeNames(first)
+	if set.Classes && set.Label == "" {
+		return setting.Errorf("classes", "asks for labels, and %s is a table, which has them in a column (%s): name it with "+
+			"`label` COLUMN", f.path, listNames(first))
+	}
+	values := withoutLabel(first, set.Label) // by which a header is told from a row
+	var names []string                       // of all columns; nil: there is no header
+	header := set.Header == "yes" || set.Header == "" && rows.looksLikeNames(values)
 	commented := rows.split(text.last)
 	switch {
-	case set.Header != "no" && rows.allNumbers(first) && len(commented) == len(first) && !rows.allNumbers(commented):
+	case set.Header != "no" && rows.allNumbers(values) && len(commented) == len(first) && !rows.allNumbers(commented):
 		names, header = commented, false // "# a b c", as numpy.savetxt writes it
 		text.passed--
 	case header:
 		names = first
 	}
-	number, err := t.setColumns(f.path, names, len(first), set.Columns)
+	number, label, err := t.setColumns(f.path, names, len(first), set)
 	if err != nil {
 		return err
 	}
@@ -68,6 +73,14 @@ func readTable(f *dataFile, set Settings, t *table) error {
 				return fmt.Errorf("%s: line %d, %s: expected a number, found %w", f.path, rows.line(), t.column(k), err)
 			}
 			t.x = append(t.x, v)
+		}
+		if label > 0 {
+			class := oneLine(row[label-1])
+			if isMissing(class) {
+				return fmt.Errorf("%s: line %d, column %d (`label`): expected the class of the row, found %q; name it, or take the "+
+					"row out", f.path, rows.line(), label, class)
+			}
+			t.labels = append(t.labels, class)
 		}
 		if err := t.checkMemory(f.path); err != nil {
 			return err
@@ -146,9 +159,9 @@ func countsRows(x []float64, d int) bool {
 }
 
 // setColumns chooses the columns of a file of some width by the names in it, nil if there are none, and the setting
-// columns. It returns their numbers in this file, from 1. Those of another file than the first must be as many as the
-// first file has, and have the same names.
-func (t *table) setColumns(path string, names []string, width int, columns string) ([]int, error) {
+// columns. It returns their numbers in this file, from 1, and that of the column of labels, 0 where there is none. The
+// columns of another file than the first must be as many as the first file has, and have the same names.
+func (t *table) setColumns(path string, names []string, width int, set Settings) (number []int, label int, err error) {
 	names = slices.Clone(names)
 	for i, s := range names {
 		names[i] = strings.TrimSpace(s)
@@ -156,9 +169,17 @@ func (t *table) setColumns(path string, names []string, width int, columns strin
 			names[i] = strings.TrimSpace(strings.TrimPrefix(names[i], "#"))
 		}
 	}
-	number, err := chooseColumns(columns, names, width)
+	if number, err = chooseColumns("columns", set.Columns, names, width); err == nil && set.Label != "" {
+		label, err = labelColumn(set.Label, names, width)
+	}
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", path, err)
+		return nil, 0, fmt.Errorf("%s: %w", path, err)
+	}
+	if at := slices.Index(number, label); at >= 0 {
+		if number = slices.Delete(number, at, at+1); set.Columns != "" || len(number) == 0 {
+			return nil, 0, fmt.Errorf("%s: %w", path, setting.Errorf("label", "is column %s, which is among the columns to learn: "+
+				"expected others in `columns`", set.Label))
+		}
 	}
 	var chosen []string
 	if names != nil {
@@ -169,11 +190,19 @@ func (t *table) setColumns(path string, names []string, width int, columns strin
 	if t.number == nil {
 		t.number, t.names = number, chosen
 	} else if len(number) != len(t.number) || !slices.Equal(chosen, t.names) {
-		return nil, fmt.Errorf("%s: expected the %d columns of the first file (%s), found %d (%s); "+
+		return nil, 0, fmt.Errorf("%s: expected the %d columns of the first file (%s), found %d (%s); "+
 			"name only tables with the same columns",
 			path, len(t.number), listNames(t.names), len(number), listNames(chosen))
 	}
-	return number, nil
+	return number, label, nil
+}
+
+// withoutLabel leaves the column of labels out of the fields of a row, where label is its number.
+func withoutLabel(fields []string, label string) []string {
+	if c, err := strconv.Atoi(label); err == nil && c >= 1 && c <= len(fields) && !slices.Contains(fields, label) {
+		return slices.Delete(slices.Clone(fields), c-1, c)
+	}
+	return fields
 }
 
 // oneLine makes a piece of a file fit into a line: it has no line ends and no control characters.
@@ -394,9 +423,9 @@ func (r *records) line() int {
 	return r.at + r.passing
 }
 
-// chooseColumns reads the setting columns: names, numbers from 1 and ranges of numbers, with commas between. An item
+// chooseColumns reads a setting of columns: names, numbers from 1 and ranges of numbers, with commas between. An item
 // that is a name as well as a number is the name. The result is numbers from 1.
-func chooseColumns(list string, names []string, width int) ([]int, error) {
+func chooseColumns(key, list string, names []string, width int) ([]int, error) {
 	var out []int
 	if list == "" {
 		for c := range width {
@@ -408,16 +437,16 @@ func chooseColumns(list string, names []string, width int) ([]int, error) {
 	c.TrimLeadingSpace = true
 	items, err := c.Read()
 	if err != nil {
-		return nil, setting.Errorf("columns", "is %q: expected names, numbers and ranges with commas between, such as 1,3-5",
+		return nil, setting.Errorf(key, "is %q: expected names, numbers and ranges with commas between, such as 1,3-5",
 			list)
 	}
 	take := func(i int, item string) error {
 		switch {
 		case i < 1 || i > width:
-			return setting.Errorf("columns", "names column %s, but the table has columns 1 to %d%s", item, width,
+			return setting.Errorf(key, "names column %s, but the table has columns 1 to %d%s", item, width,
 				inBrackets(names))
 		case slices.Contains(out, i):
-			return setting.Errorf("columns", "names column %s twice: name each once", item)
+			return setting.Errorf(key, "names column %s twice: name each once", item)
 		}
 		out = append(out, i)
 		return nil
@@ -426,7 +455,7 @@ func chooseColumns(list string, names []string, width int) ([]int, error) {
 		item = strings.TrimSpace(item)
 		if i := slices.Index(names, item); i >= 0 && item != "" {
 			if slices.Contains(names[i+1:], item) {
-				return nil, setting.Errorf("columns", "names column %q, and the table has two of that name: give the number", item)
+				return nil, setting.Errorf(key, "names column %q, and the table has two of that name: give the number", item)
 			}
 			if err := take(i+1, item); err != nil {
 				return nil, err
@@ -444,7 +473,7 @@ func chooseColumns(list string, names []string, width int) ([]int, error) {
 			if names == nil {
 				known = "it has no header"
 			}
-			return nil, setting.Errorf("columns", "names column %q, which is neither a number nor a range such as 3-5, and %s",
+			return nil, setting.Errorf(key, "names column %q, which is neither a number nor a range such as 3-5, and %s",
 				shorten(item), known)
 		}
 		if b-a > width {

@@ -52,16 +52,40 @@ func ToySample(name string, seed uint64, n int) ([]float32, error) {
 	return points, nil
 }
 
-// makeToy makes the data set of a toy.
-func makeToy(name string, seed uint64) (*Set, error) {
+// toyClasses are the classes of the toys that have some: how many, and that of the point of two uniform numbers.
+var toyClasses = map[string]*struct {
+	n  int
+	of func(u0, u1 float64) uint32
+}{
+	"gaussians": {8, func(u, _ float64) uint32 { return uint32(gaussianOf(u)) }},
+	"moons": {2, func(_, u float64) uint32 {
+		if u > 0.5 {
+			return 1
+		}
+		return 0
+	}},
+}
+
+// makeToy makes the data set of a toy, with its classes where these are asked for.
+func makeToy(name string, seed uint64, classes bool) (*Set, error) {
 	points, err := drawToy(name, seed, toyCount)
 	if err != nil {
 		return nil, err
 	}
-	return &Set{
+	s := &Set{
 		Data: kernels.Data{N: toyCount, H: 1, W: 1, C: 2, F32: points},
 		Name: fmt.Sprintf("toy:%s: %d points in the plane from seed %d", name, toyCount, seed),
-	}, nil
+	}
+	if classes {
+		of := toyClasses[name]
+		l := labelling{byteNames[:of.n], make([]uint32, toyCount)}
+		for i := range l.Labels {
+			u := kernels.Stream{Seed: seed, Purpose: kernels.PurposeData, N: uint64(i)}.Block(0)
+			l.Labels[i] = of.of(float64(kernels.Uniform(u[0])), float64(kernels.Uniform(u[1])))
+		}
+		s.label(l)
+	}
+	return s, nil
 }
 
 func drawToy(name string, seed uint64, n int) ([]float32, error) {
@@ -111,11 +135,14 @@ func checkerboard(u0, u1, _, _ float64) (x, y float64) {
 
 // gaussians returns a point of one of the eight, which u chooses. The variance of a coordinate is 1.98/2 + 0.1^2 = 1.
 func gaussians(u, _, z0, z1 float64) (x, y float64) {
-	k := min(math.Floor(float64(8*u)), 7)
+	k := gaussianOf(u)
 	sin, cos := sinCosTurn(k / 8)
 	radius := math.Sqrt(1.98)
 	return float64(radius*cos) + float64(0.1*z0), float64(radius*sin) + float64(0.1*z1)
 }
+
+// gaussianOf returns which of the eight a uniform number chooses.
+func gaussianOf(u float64) float64 { return min(math.Floor(float64(8*u)), 7) }
 
 // moons returns a point of one of the two half circles, which u1 chooses. The mean is (1/2, 1/4). The variances are
 // 3/4 of x and 9/16 - 1/pi of y; their mean, with that of the noise, is 0.712^2.

@@ -17,6 +17,7 @@ type table struct {
 	x      []float64 // (N, D), D columns
 	notes  []string  // what was taken for what in each file that has something to say
 	judged int       // values for which there is memory
+	labels []string  // the class of each row, where a column has it
 }
 
 // checkMemory fails where the values that are read and what becomes of them will not fit in memory.
@@ -70,6 +71,13 @@ func (o *opener) readVectors(in *inputs) (*Set, error) {
 		set.hashes[i] = hashFloats(t.x[i*d : (i+1)*d])
 	}
 	set.Name = fmt.Sprintf("%s: %s, %d rows of %d values", in.title, what, n, d)
+	if t.labels != nil {
+		l, err := classify(o.Spec, t.labels)
+		if err != nil {
+			return nil, err
+		}
+		set.label(l)
+	}
 	switch {
 	case o.Scaler != nil:
 		if err := o.Scaler.suits(t.names, d); err != nil {

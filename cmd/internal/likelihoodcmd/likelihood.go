@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"math"
+	"slices"
 	"strings"
 	"time"
 
@@ -199,6 +200,13 @@ func likelihood(ctx context.Context, o *options, s cli.Streams) error {
 	if o.n > 0 {
 		rows = min(rows, o.n)
 	}
+	given := ""
+	if net.Classes > 0 {
+		if o.set.Classes, err = classesOf(f, set); err != nil {
+			return err
+		}
+		given = " given their classes"
+	}
 	x, span := points(set, net, rows, o.set.Seed)
 	b, err := kernels.Open(o.device.GPU, o.device.N, o.workers)
 	if err != nil {
@@ -252,7 +260,7 @@ func likelihood(ctx context.Context, o *options, s cli.Streams) error {
 			return err
 		}
 	}
-	fmt.Fprintf(messages, "log p %s; %d rows (%s) of %d values, %s, seed %d, NFE %d at tolerance %g\n", report.meanText(), rows, split,
+	fmt.Fprintf(messages, "log p %s; %d rows%s (%s) of %d values, %s, seed %d, NFE %d at tolerance %g\n", report.meanText(), rows, given, split,
 		net.D(), report.probeText(), report.Seed, report.NFE, report.Tolerance)
 	if report.BitsPerDim != nil {
 		fmt.Fprintf(messages, "%.4f bits/dim of 8-bit images, dequantised: x = (X + u)/256\n", *report.BitsPerDim)
@@ -321,6 +329,21 @@ func (r *Report) probeText() string {
 	return fmt.Sprintf("%d %s probes", r.Probes, r.Probe)
 }
 
+// classesOf returns the classes of rows as the run numbers them.
+func classesOf(f *modelfile.File, set *dataset.Set) ([]uint32, error) {
+	names := f.ClassNames()
+	classes := make([]uint32, set.N)
+	for i := range classes {
+		class := slices.Index(names, set.Classes[set.Label(i)])
+		if class < 0 {
+			return nil, fmt.Errorf("%s: row %d is of class %s, and the run was trained on %s: give rows of its classes", cli.Line(set.Source),
+				i, cli.Line(set.Classes[set.Label(i)]), cli.Line(strings.Join(names, ", ")))
+		}
+		classes[i] = uint32(class)
+	}
+	return classes, nil
+}
+
 // open opens DATA as the run opened its own, and takes the part of it that is asked for.
 func (o *options) open(ctx context.Context, cfg *train.Config) (set *dataset.Set, split string, err error) {
 	spec := o.Operands[1]
@@ -328,7 +351,7 @@ func (o *options) open(ctx context.Context, cfg *train.Config) (set *dataset.Set
 	own := spec == cfg.Data
 	source.Spec = spec
 	if parsed, err := dataset.ParseSpec(spec); err == nil && parsed.Kind != dataset.Files {
-		source.Settings = dataset.Settings{}
+		source.Settings = dataset.Settings{Classes: cfg.Reading.Labelled()}
 	} else if !own {
 		if source.Scaler = cfg.Scaler; source.Scaler == nil {
 			source.Standardize = "none"

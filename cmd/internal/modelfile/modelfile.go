@@ -480,7 +480,7 @@ func Prepare(c *train.Config, path string, s Start) (ours bool, err error) {
 	}
 	c.SetNetwork(of.Network.Net)
 	h, width, channels := c.Network.Height, c.Network.Width, c.Network.Channels // the data's
-	c.Network = of.Network
+	c.Network, c.ClassNames = of.Network, of.ClassNames
 	c.Network.Height, c.Network.Width, c.Network.Channels = h, width, channels
 	switch {
 	case s.GoOn && of.Sigma.Begin.Value > 0:

@@ -19,15 +19,36 @@ func Images(cfg model.Config, x []float32) picture.Images {
 }
 
 // Picture shows samples (n, D): images as a grid; points in the plane beside those of the data (m, D), which may be
-// nil; other vectors, whose columns may have names, as a matrix of such plots.
-func Picture(cfg model.Config, x, data []float32, names []string) (image.Image, error) {
+// nil; other vectors, whose columns may have names, as a matrix of such plots. Of images whose classes are so many in
+// turn, the grid has a row for each, see [Grid].
+func Picture(cfg model.Config, x, data []float32, names []string, classes int) (image.Image, error) {
 	switch {
 	case !cfg.Vectors():
-		return picture.Grid(Images(cfg, x), 0, 0), nil
+		return Grid(cfg, x, classes, 0), nil
 	case cfg.D() == 2:
 		return picture.Scatter(data, x)
 	}
 	return picture.Matrix(data, x, cfg.D(), names)
+}
+
+// Rowed tells whether a grid of n samples, whose classes are so many in turn, has a row for each class.
+func Rowed(n, classes int) bool { return classes > 1 && n >= 2*classes }
+
+// Grid shows images (n, D) as a grid, each pixel scale wide, 0 for a choice. Where their classes are so many in turn, it
+// has a row for each class, of which the last samples may be missing.
+func Grid(cfg model.Config, x []float32, classes, scale int) image.Image {
+	d := cfg.D()
+	n := len(x) / d
+	if !Rowed(n, classes) {
+		return picture.Grid(Images(cfg, x), 0, scale)
+	}
+	columns := (n + classes - 1) / classes
+	rows := make([]float32, columns*classes*d)
+	for k := range n {
+		at := k%classes*columns + k/classes
+		copy(rows[at*d:(at+1)*d], x[k*d:(k+1)*d])
+	}
+	return picture.Grid(Images(cfg, rows), columns, scale)
 }
 
 // cells is how many arrows a field has in each direction: enough to see the turns of a spiral.
@@ -37,6 +58,9 @@ const cells = 24
 // scores it is the mean of the noise -z that x holds.
 func (s *Sampler) field(b picture.Box, level int) (picture.FieldPanel, error) {
 	sigma := s.Sigmas[level]
+	if err := s.setClasses(0); err != nil {
+		return picture.FieldPanel{}, err
+	}
 	v, err := sample.EvaluateField(s.score, b.Lattice(cells), sigma, level)
 	for i := range v {
 		v[i] *= sigma

@@ -61,6 +61,9 @@ func New(b kernels.Backend, cfg model.Config, precision kernels.Precision, sigma
 	if err != nil {
 		return nil, err
 	}
+	for class := range cfg.Classes { // of a network that is told some, all in turn
+		s.Classes = append(s.Classes, uint32(class))
+	}
 	return &Previewer{sampler: s, n: n}, nil
 }
 
@@ -83,7 +86,7 @@ func (p *Previewer) Write(ctx context.Context, weights []model.Named, prefix, pa
 	if err != nil {
 		return err
 	}
-	img, err := Picture(p.sampler.Config, x, p.Data, p.Names)
+	img, err := Picture(p.sampler.Config, x, p.Data, p.Names, p.sampler.Config.Classes)
 	if err != nil {
 		return err
 	}

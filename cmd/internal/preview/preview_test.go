@@ -185,7 +185,7 @@ func TestPictureOfVectors(t *testing.T) {
 		x := make([]float32, 50*d)
 		kernels.Stream{Purpose: kernels.PurposeData}.Normals(x)
 		for _, data := range [][]float32{nil, x[:10*d]} {
-			img, err := Picture(model.Config{Net: "mlp", Height: 1, Width: 1, Channels: d}, x, data, nil)
+			img, err := Picture(model.Config{Net: "mlp", Height: 1, Width: 1, Channels: d}, x, data, nil, 0)
 			if err != nil || img.Bounds().Dx() < 100 {
 				t.Errorf("%d dimensions: %v", d, err)
 			}

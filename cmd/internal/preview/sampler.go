@@ -20,6 +20,9 @@ type Sampler struct {
 	Seed   uint64
 	// Guide is an image in the network's units that samples begin at, with noise of the plan's first level; nil: none.
 	Guide []float32
+	// Classes are those of the samples, in turn: sample k has Classes[k mod len(Classes)]. nil: none is known. Networks that
+	// are told no classes have no use for them.
+	Classes []uint32
 
 	score *model.Score
 	chain *sample.Chain
@@ -85,6 +88,20 @@ func (s *Sampler) unscale(x []float32) {
 	}
 }
 
+// setClasses tells the network the classes of the batch whose first sample is first.
+func (s *Sampler) setClasses(first int) error {
+	if s.Config.Classes == 0 {
+		return nil
+	}
+	classes := make([]uint32, s.score.N)
+	for i := range classes {
+		if classes[i] = uint32(s.Config.NoClass()); len(s.Classes) > 0 {
+			classes[i] = s.Classes[(first+i)%len(s.Classes)]
+		}
+	}
+	return s.score.SetClasses(classes)
+}
+
 // Values returns the number of values that Read needs room for.
 func (s *Sampler) Values() int { return s.score.N * s.score.D }
 
@@ -102,6 +119,9 @@ func (s *Sampler) Draw(ctx context.Context, n int, each func(Batch) error) ([]fl
 		err := s.Plan.Begin(s.score, s.Sigmas, s.Seed, image, kind)
 		if s.Guide != nil {
 			err = sample.StartAt(s.score, s.Guide, s.Plan.Sigmas[0], s.Seed, image)
+		}
+		if err == nil {
+			err = s.setClasses(first)
 		}
 		if err != nil {
 			return out, err
@@ -136,7 +156,11 @@ func (s *Sampler) Draw(ctx context.Context, n int, each func(Batch) error) ([]fl
 // Denoised returns images (n, D) in the network's units without noise of sigma, as Draw gives them: Tweedie's mean
 // x + sigma^2 s. level is that of sigma in the ladder, for networks that are told levels.
 func (s *Sampler) Denoised(x []float32, sigma float64, level int) ([]float32, error) {
-	score, err := sample.EvaluateField(s.score, x, float32(sigma), level)
+	err := s.setClasses(0)
+	var score []float32
+	if err == nil {
+		score, err = sample.EvaluateField(s.score, x, float32(sigma), level)
+	}
 	if err != nil {
 		return nil, err
 	}

@@ -31,7 +31,10 @@ func newFilm(j *job, s *preview.Sampler) *film {
 	if j.gif == "" || j.between.ends != "" {
 		return f
 	}
-	if f.keep = min(j.n, filmImages); j.vectors() {
+	if f.keep = min(j.n, filmImages); preview.Rowed(f.keep, len(j.classes)) {
+		f.keep -= f.keep % len(j.classes) // whole columns of the grid
+	}
+	if j.vectors() {
 		f.keep = min(j.n, filmPoints)
 	}
 	ends, last := j.plan.Ends(), 0
@@ -90,7 +93,7 @@ func (f *film) frames(n int, data []float32) ([]image.Image, error) {
 	for i, x := range f.x {
 		if !f.job.vectors() {
 			scale := max(1, picture.AutoScale(cfg.Height, cfg.Width)-1)
-			out = append(out, picture.Grid(preview.Images(cfg, x[:n]), 0, scale))
+			out = append(out, preview.Grid(cfg, x[:n], len(f.job.classes), scale))
 			continue
 		}
 		img, err := picture.Moment(data[:min(len(data), 2*filmPoints)], x[:n], f.sigma[i], box)

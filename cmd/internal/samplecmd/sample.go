@@ -50,6 +50,7 @@ type options struct {
 
 	given   knownOptions
 	guide   guideOptions
+	classes classOptions
 	between betweenOptions
 	file    modelfile.Options
 }
@@ -105,6 +106,7 @@ func newOptions() *options {
 			}},
 			{Name: "Known parts", Note: "Samples of which something is known, y = A x + noise: docs/known-parts.md.", Flags: o.knownFlags()},
 			{Name: "From an image", Flags: o.guideFlags()},
+			{Name: "Classes", Note: "Of networks that are told the class of a sample: docs/classes.md.", Flags: o.classFlags()},
 			{Name: "Between two samples", Flags: o.betweenFlags()},
 			{Name: "Output", Note: "Files that are there already are replaced, once the new ones are whole. - stands for standard output.", Flags: []cli.Flag{
 				{Name: "o", Arg: "FILE.png", Help: "picture of all samples; for points in the plane two more beside it, " +
@@ -186,6 +188,9 @@ func (o *options) checkFlags() error {
 	if err := o.checkKnown(); err != nil {
 		return err
 	}
+	if _, err := o.guidance(); err != nil {
+		return err
+	}
 	if err := o.checkBetween(); err != nil {
 		return err
 	}
@@ -217,6 +222,8 @@ type job struct {
 	known   []*sample.Measurement // what is known of samples, of each in turn
 	truth   [][]float64           // the whole images, where they are given
 	begin   []float32             // the image that samples begin at, in the network's units; nil: none
+	classes []uint32              // of the samples, in turn; none: the network is told none
+	mixed   *sample.Guidance      // by the class; nil: none
 	n       int
 	out     string // the picture
 }
@@ -256,11 +263,11 @@ func (j *job) settle() error {
 	if err := j.settleKnown(); err != nil {
 		return err
 	}
+	if err := j.settleClasses(); err != nil {
+		return err
+	}
 	if j.n = o.n; j.n == 0 {
-		if j.n = 64; j.vectors() {
-			j.n = 2000
-		}
-		if len(j.known) > 1 {
+		if j.n = j.sampleCount(); len(j.known) > 1 {
 			j.n = len(j.known)
 		}
 	}
@@ -325,7 +332,8 @@ func (j *job) outputs() []cli.Output {
 }
 
 // fields tells whether the score of points in the plane is drawn too, which needs a name to stand beside.
-func (j *job) fields() bool { return j.plane() && j.out != cli.Stdout }
+// They are of one class, and left out where several are drawn.
+func (j *job) fields() bool { return j.plane() && j.out != cli.Stdout && len(j.classes) < 2 }
 
 // check finds now what would keep the results from being written later.
 func (j *job) check() error {
@@ -412,7 +420,7 @@ func draw(ctx context.Context, o *options, streams cli.Streams) error {
 	if o.guide.denoise != "" {
 		return j.denoiseImage(b, precision, stdout, stderr)
 	}
-	fmt.Fprintln(stdout, j.says())
+	fmt.Fprintln(stdout, j.says()+j.saysClasses())
 	if j.guide.from != "" {
 		fmt.Fprintf(stdout, "from %s with noise of level %d, sigma %.3g\n", j.guide.from, j.guide.level, j.sigmas[j.guide.level])
 	}
@@ -442,7 +450,6 @@ func draw(ctx context.Context, o *options, streams cli.Streams) error {
 		return err
 	}
 
-	s.Guide = j.begin
 	batches := (j.n + batch - 1) / batch
 	p := progress.New(stderr)
 	p.StartSampling(batches * j.work())
@@ -491,6 +498,7 @@ func (j *job) sampler(b kernels.Backend, precision kernels.Precision, batch int)
 	if err := s.LoadFrom(j.in, j.in.Prefix()); err != nil {
 		return nil, fmt.Errorf("%s: %w", j.in.Path, err)
 	}
+	s.Guide, s.Classes = j.begin, j.classes
 	return s, j.in.Close()
 }
 
@@ -543,7 +551,7 @@ func (j *job) write(s *preview.Sampler, x []float32, film *film, stdout, stderr 
 		if err := put(j.csv, func(w io.Writer) error { return j.table(w, x) }); err != nil {
 			return err
 		}
-		say(j.csv, fmt.Sprintf("a table of %s and %s%s", cli.Count(n, "row"), cli.Count(net.D(), "column"), j.units()))
+		say(j.csv, fmt.Sprintf("a table of %s and %s%s", cli.Count(n, "row"), cli.Count(net.D()+min(1, len(j.classes)), "column"), j.units()))
 	}
 	if j.images != "" {
 		if err := picture.WriteImages(j.images, preview.Images(net, x), 0); err != nil {
@@ -564,7 +572,7 @@ func (j *job) write(s *preview.Sampler, x []float32, film *film, stdout, stderr 
 	if !j.vectors() && n > gridMax {
 		shown = x[:gridMax*net.D()]
 	}
-	img, err := preview.Picture(net, shown, data, j.names())
+	img, err := preview.Picture(net, shown, data, j.names(), len(j.classes))
 	if err != nil {
 		return err
 	}
@@ -586,13 +594,13 @@ func (j *job) write(s *preview.Sampler, x []float32, film *film, stdout, stderr 
 		if j.cfg.Scaler != nil {
 			what += ", standardised"
 		}
-		say(j.out, what)
+		say(j.out, what+j.saysRows(0))
 	case j.between.ends != "":
 		say(j.out, "the frames in a row"+channels)
 	case len(shown) < len(x):
-		say(j.out, fmt.Sprintf("grid of the first %d samples%s", gridMax, channels))
+		say(j.out, fmt.Sprintf("grid of the first %d samples%s%s", gridMax, j.saysRows(gridMax), channels))
 	default:
-		say(j.out, "grid of the samples"+channels)
+		say(j.out, "grid of the samples"+j.saysRows(n)+channels)
 	}
 	if j.gif != "" {
 		frames, what := j.framesBetween(x), "the frames as a film"
@@ -659,8 +667,13 @@ func (j *job) table(w io.Writer, x []float32) error {
 	if s == nil {
 		s = dataset.NoScaler(j.cfg.Network.D())
 	}
+	labelled := len(j.classes) > 0 // a column of them comes last
 	if len(s.Columns) > 0 {
-		if err := out.Write(s.Columns); err != nil {
+		header := s.Columns
+		if labelled {
+			header = append(slices.Clone(header), j.labelColumn())
+		}
+		if err := out.Write(header); err != nil {
 			return err
 		}
 	}
@@ -669,9 +682,12 @@ func (j *job) table(w io.Writer, x []float32) error {
 	for k := range digits { // the nine of float32, in which samples are drawn, and as many as the mean is above the spread
 		digits[k] = min(17, 9+int(max(0, math.Ceil(math.Log10(max(1, math.Abs(s.Mean[k])/s.SD[k]))))))
 	}
-	for ; len(values) >= d; values = values[d:] {
+	for i := 0; len(values) >= d; i, values = i+1, values[d:] {
 		for k, v := range values[:d] {
 			row[k] = strconv.FormatFloat(v, 'g', digits[k], 64)
+		}
+		if labelled {
+			row = append(row[:d], j.className(i))
 		}
 		if err := out.Write(row); err != nil {
 			return err
@@ -695,5 +711,11 @@ func (j *job) data(stderr io.Writer) []float32 {
 		fmt.Fprintf(stderr, "warning: the pictures go without the data: %v\n", err)
 		return nil
 	}
-	return set.F32[:d*min(set.N, shownData)]
+	var points []float32
+	for i := 0; i < set.N && len(points) < d*shownData; i++ {
+		if set.Labels == nil || j.draws(set.Label(i)) {
+			points = append(points, set.Floats(i)...)
+		}
+	}
+	return points
 }

@@ -31,7 +31,7 @@ type options struct {
 	input, out, layout string
 	level              int
 	sigma              float64
-	levelFile          string
+	levelFile, class   string
 	batch, workers     int
 	device             cli.Device
 	file               modelfile.Options
@@ -71,6 +71,10 @@ func newOptions() *options {
 					"a network that takes levels has it at those of its ladder alone", Value: &o.sigma, Default: "none"},
 				{Name: "level-file", Arg: "FILE.npy", Help: "a noise level for each row, (N) whole numbers", Value: &o.levelFile,
 					Default: "none"},
+			}},
+			{Name: "Class", Flags: []cli.Flag{
+				{Name: "class", Arg: "NAME", Help: "of networks that are told classes: the class of all rows, by name or number, or none",
+					Value: &o.class, Default: modelfile.NoClass},
 			}},
 			o.file.Group(),
 			{Name: "Machine", Flags: append(o.device.Flags("run"),
@@ -160,6 +164,10 @@ func score(ctx context.Context, o *options, s cli.Streams) error {
 	if err != nil {
 		return err
 	}
+	classes, err := o.classOf(f)
+	if err != nil {
+		return err
+	}
 	precision, err := f.Precision(o.device)
 	if err != nil {
 		return err
@@ -176,6 +184,11 @@ func score(ctx context.Context, o *options, s cli.Streams) error {
 	e, err := newEvaluator(b, f, precision, f.Prefix(), max(1, min(batch, rows.n)))
 	if err != nil {
 		return err
+	}
+	if classes != nil {
+		if err := e.SetClasses(slices.Repeat(classes, e.N)); err != nil {
+			return err
+		}
 	}
 	for _, note := range f.Notes {
 		fmt.Fprintf(messages, "%s: %s\n", f.Path, note)
@@ -206,11 +219,29 @@ func score(ctx context.Context, o *options, s cli.Streams) error {
 	if err := out.Write(s, write); err != nil {
 		return err
 	}
-	net := f.Config.Network
-	fmt.Fprintf(messages, "%s: the score of %d rows, %s, float32 %s; %s, %s%s, on %s, %s\n", out, rows.n, o.noiseText(f),
+	net, noiseOf := f.Config.Network, o.noiseText(f)
+	if classes != nil {
+		noiseOf += ", class " + f.ClassName(classes[0])
+	}
+	fmt.Fprintf(messages, "%s: the score of %d rows, %s, float32 %s; %s, %s%s, on %s, %s\n", out, rows.n, noiseOf,
 		(&npy.Header{Shape: rows.shape}).ShapeText(),
 		net.Net, f.At(), f.Which(), b.Name(), time.Since(start).Round(time.Millisecond))
 	return nil
+}
+
+// classOf returns the one class of all rows, nil where the network is told none.
+func (o *options) classOf(f *modelfile.File) ([]uint32, error) {
+	if !o.Given("class") {
+		if f.Config.Network.Classes == 0 {
+			return nil, nil
+		}
+		o.class = modelfile.NoClass
+	}
+	classes, err := f.Classes(o.class)
+	if err == nil && len(classes) != 1 {
+		err = cli.Usagef("-class is %q: expected one class for all rows", o.class)
+	}
+	return classes, err
 }
 
 // noise returns a function with the level and sigma of each row.

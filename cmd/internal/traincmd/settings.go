@@ -104,6 +104,29 @@ var groups = []settingGroup{
 				Field: func(c *train.Config) any { return word{&c.Reading.Header, "yes,no"} },
 			},
 			{
+				Name: "classes",
+				Help: "tell the network the class of each row: the digit of glyphs, the labels beside IDX images or in CIFAR, the folder " +
+					"of a picture, the -label of a table; of networks " + strings.Join(model.ClassNetworks(), ", "),
+				Field: func(c *train.Config) any { return &c.Reading.Classes },
+			},
+			{
+				Name: "label", Arg: "COLUMN",
+				Help: "column of a table that holds the class of each row, by name or number, and is then not learned; of CIFAR-100 fine " +
+					"(100 classes) or coarse (20). As -classes, it tells the network the class",
+				Default: "none; of CIFAR-100 with -classes fine",
+				Field:   func(c *train.Config) any { return &c.Reading.Label },
+			},
+			{
+				Name: "label-dropout", Arg: "P",
+				Help: "of -classes: the probability that a step leaves a label out, so that the network learns the score without a class, " +
+					"too, which sample -guidance needs",
+				Default: fmt.Sprintf("%g with -classes", train.UsualLabelDropout),
+				Field:   func(c *train.Config) any { return optional{&c.LabelDropout} },
+				Unused: func(c *train.Config) string {
+					return when(!c.Reading.Labelled(), "is for runs whose network is told classes: give -classes")
+				},
+			},
+			{
 				Name: "standardize", Arg: "HOW",
 				Help: "bring vectors from files to unit size: columns (mean 0, deviation 1), whiten (no " +
 					"correlation either) or none; undone on samples",
