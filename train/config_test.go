@@ -428,6 +428,53 @@ func TestPublishedUNetPresets(t *testing.T) {
 	}
 }
 
+// The other published settings of Song et al. 2021.
+func TestPublishedProcessPresets(t *testing.T) {
+	for _, want := range []struct {
+		name, net, kind string
+		discrete        bool
+		size, blocks    int
+		steps           uint64
+		ema             float64
+		mean, fir       bool
+	}{
+		{"ncsnpp-cifar10-smld", "ncsnpp", "", true, 32, 4, 1_300_001, 0.999, false, true},
+		{"ncsnpp-celeba", "ncsnpp", "", true, 64, 4, 1_300_001, 0.999, false, true},
+		{"ncsnpp-cifar10-vp", "ncsnpp", "vp", false, 32, 4, 1_300_001, 0.9999, true, true},
+		{"ncsnpp-cifar10-subvp", "ncsnpp", "subvp", false, 32, 4, 1_300_001, 0.9999, true, true},
+		{"ncsnpp-cifar10-ddpm", "ncsnpp", "vp", true, 32, 4, 1_300_001, 0.9999, true, true},
+		{"ncsnpp-deep-vp", "ncsnpp", "vp", false, 32, 8, 950_001, 0.9999, true, true},
+		{"ncsnpp-deep-subvp", "ncsnpp", "subvp", false, 32, 8, 950_001, 0.9999, true, true},
+		{"ddpmpp-cifar10", "ncsnpp", "vp", true, 32, 4, 1_300_001, 0.9999, true, false},
+		{"ddpmpp-cifar10-vp", "ncsnpp", "vp", false, 32, 4, 1_300_001, 0.9999, true, false},
+		{"ddpmpp-cifar10-subvp", "ncsnpp", "subvp", false, 32, 4, 1_300_001, 0.9999, true, false},
+		{"ddpmpp-deep-vp", "ncsnpp", "vp", false, 32, 8, 950_001, 0.9999, true, false},
+		{"ddpmpp-deep-subvp", "ncsnpp", "subvp", false, 32, 8, 950_001, 0.9999, true, false},
+		{"ddpm-cifar10", "ddpm", "vp", true, 32, 2, 1_300_001, 0.9999, true, false},
+		{"ddpm-cifar10-vp", "ddpm", "vp", false, 32, 2, 1_300_001, 0.9999, true, false},
+		{"ddpm-cifar10-subvp", "ddpm", "subvp", false, 32, 2, 1_300_001, 0.9999, true, false},
+		{"ddpm-cifar10-smld", "ddpm", "", true, 32, 2, 1_300_001, 0.999, false, false},
+	} {
+		c := valid(t, want.name)
+		if err := c.ResolveShape(nil); err != nil {
+			t.Errorf("%s: %v", want.name, err)
+			continue
+		}
+		got, u := want, c.Network.UNet
+		got.net, got.kind, got.discrete, got.size = c.Network.Net, c.Network.SDE.Kind, c.Network.SDE.Discrete, c.Network.Height
+		got.blocks, got.steps, got.ema, got.mean, got.fir = u.ResBlocks, c.Steps, c.EMA.Rate, c.Loss.ReduceMean, u.FIR
+		if got != want {
+			t.Errorf("%s is\n%+v\nexpected\n%+v", want.name, got, want)
+		}
+		adam := Adam{LR: 2e-4, Beta1: 0.9, Beta2: 0.999, Eps: 1e-8, Clip: 1, Warmup: 5000}
+		preserving := want.kind != ""
+		if c.Adam != adam || !c.EMA.Warmup || !c.Flip || c.Batch != 128 || c.Sigma.Levels != 1000 || u.Dropout != 0.1 ||
+			u.Embedding != "positional" || c.Network.Rescaled != preserving || u.ScaleBySigma == preserving {
+			t.Errorf("%s: %+v", want.name, c)
+		}
+	}
+}
+
 // The rules for the ladder's ends count in the units that the network sees: rescaled images are twice as far apart.
 func TestSigmaFromData(t *testing.T) {
 	set := &dataset.Set{Data: kernels.Data{N: 3, H: 1, W: 2, C: 1, U8: []byte{0, 0, 0, 255, 51, 0}}} // distances 1, 0.2 and 1.02

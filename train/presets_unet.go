@@ -8,8 +8,11 @@ import (
 	"sigmaz/train/dataset"
 )
 
-// unetPresets lists those of networks that are told sigma, which is drawn between the ends of a ladder (VE continuous).
-func unetPresets() []Preset {
+// unetPresets lists them: first those whose sigma is drawn between the ends of a ladder (VE continuous), then the others.
+func unetPresets() []Preset { return append(continuousVE(), otherProcesses()...) }
+
+// continuousVE lists the presets of networks that are told sigma.
+func continuousVE() []Preset {
 	cifar10 := model.UNet{ChMult: "1,2,2,2", ResBlocks: 4, Attention: "16", Dropout: 0.1, FIR: true, SkipRescale: true,
 		ProgressiveInput: "residual", ScaleBySigma: true}
 	deep := cifar10

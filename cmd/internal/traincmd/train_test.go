@@ -105,6 +105,9 @@ func TestPresets(t *testing.T) {
 		"ffhq":         {"94132611 parameters", "419 G multiply-adds", "= 1.49 with", "6934 score evaluations"},
 
 		"ncsnpp-cifar10":       {"62758787 parameters in 571 tensors", "10.9 G multiply-adds", "the network sees sigma"},
+		"ddpmpp-cifar10-vp":    {"61804419 parameters", "10.8 G multiply-adds"},
+		"ddpm-cifar10":         {"35218947 parameters", "6.02 G multiply-adds"},
+		"ncsnpp-celeba":        {"62693251 parameters", "42 G multiply-adds"},
 		"digits":               {"322945 parameters", "58.9 M multiply-adds"},
 		"ncsnpp-cifar10-small": {"15716291 parameters", "2.76 G multiply-adds"},
 		"ncsnpp-cifar10-deep":  {"107586947 parameters", "18.6 G multiply-adds"},
@@ -209,7 +212,11 @@ func TestBadInput(t *testing.T) {
 		{"-levels-per-step 33", 2, "-levels-per-step is 33, more than the 16"},
 		{"-preset glyph", 2, `-preset is "glyph": expected one of glyphs, toy, vectors, fashion-mnist, cifar10, celeba, church, bedroom, tower, ffhq, ncsn-mnist, ncsn-cifar10, ` +
 			"digits, ncsnpp-cifar10, ncsnpp-cifar10-deep, ncsnpp-bedroom, ncsnpp-church, ncsnpp-ffhq256, ncsnpp-celebahq256, ncsnpp-ffhq, " +
-			"ncsnpp-celebahq, ncsnpp-cifar10-small; did you mean glyphs?"},
+			"ncsnpp-celebahq, ncsnpp-cifar10-small, " +
+			"ncsnpp-cifar10-smld, ncsnpp-cifar10-vp, ncsnpp-cifar10-subvp, ncsnpp-cifar10-ddpm, " +
+			"ncsnpp-deep-vp, ncsnpp-deep-subvp, ddpmpp-cifar10, ddpmpp-cifar10-vp, " +
+			"ddpmpp-cifar10-subvp, ddpmpp-deep-vp, ddpmpp-deep-subvp, ddpm-cifar10, " +
+			"ddpm-cifar10-vp, ddpm-cifar10-subvp, ddpm-cifar10-smld, ncsnpp-celeba; did you mean glyphs?"},
 		{"-net ncsnv3", 2, `-net is "ncsnv3": expected one of ` + strings.Join(model.Networks(), ", ") + `; did you mean ncsnv2?`},
 		{"-normalization BatchNorm", 2, `-normalization is "BatchNorm": expected InstanceNorm++ or InstanceNorm`},
 		{"-nonlinearity rellu", 2, `-nonlinearity is "rellu": expected one of elu, relu, lrelu, swish; did you mean relu?`},
