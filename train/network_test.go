@@ -37,6 +37,11 @@ var smallConfigs = []model.Config{
 	{Net: "ddpm", Height: 8, Width: 8, Channels: 1, NGF: 32, UNet: model.UNet{ChMult: "1,1", ResBlocks: 1,
 		ResampWithConv: true, InitScale: 1}},
 	{Net: "mlp", Height: 1, Width: 1, Channels: 3, Hidden: 7, DataSD: 0.8},
+	// wrapped, see model/precondition.go
+	{Net: "ncsnv2", Height: 4, Width: 8, Channels: 1, NGF: 3, Parameterization: model.EDM},
+	{Net: "mlp", Height: 1, Width: 1, Channels: 3, Hidden: 7, DataSD: 0.8, Parameterization: model.EDM},
+	{Net: "ncsnpp", Height: 4, Width: 4, Channels: 1, NGF: 4, Rescaled: true, SDE: model.SDE{Kind: model.VP, BetaMin: 0.1, BetaMax: 20},
+		UNet: model.UNet{ChMult: "1,2", ResBlocks: 1, Embedding: "positional", InitScale: 1}},
 }
 
 // A network that no small configuration is of would go through none of the tests below.
@@ -50,7 +55,8 @@ func TestEveryNetworkIsTested(t *testing.T) {
 
 // testName tells small configurations apart.
 func testName(c model.Config) string {
-	return strings.Trim(fmt.Sprintf("%s-%dx%d-%s-%s", c.Net, c.Height, c.Width, c.Normalization, c.Nonlinearity), "-")
+	wrap := c.Parameterization + c.SDE.Kind
+	return strings.Trim(fmt.Sprintf("%s-%dx%d-%s-%s-%s", c.Net, c.Height, c.Width, c.Normalization, c.Nonlinearity, wrap), "-")
 }
 
 // smallLadder is the ladder of the small configurations.
