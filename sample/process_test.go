@@ -296,7 +296,7 @@ func TestSamplersOfProcesses(t *testing.T) {
 		return model.Ladder(z).Float64s()
 	}
 	for _, sde := range []model.SDE{{Kind: model.VP}, {Kind: model.SubVP}, {Kind: model.VP, Discrete: true}} {
-		cfg := model.Config{Net: "mlp", Height: 1, Width: 1, Channels: 1, SDE: sde.Completed()}
+		cfg := model.Config{Net: "mlp", Height: 1, Width: 1, Channels: 1, DataSD: 1, SDE: sde.Completed()}
 		begin, end := cfg.SDE.SamplingEnds()
 		ladder, err := model.Geometric(begin, end, 200)
 		if err != nil {
@@ -352,7 +352,7 @@ func TestSamplersOfProcesses(t *testing.T) {
 // What does not fit a process is refused in one sentence.
 func TestPlanInTimeRefuses(t *testing.T) {
 	plan := func(sde model.SDE, change func(o *Settings), ladder model.Ladder) error {
-		o := DefaultsFor("pc", model.Config{Net: "mlp", SDE: sde.Completed()})
+		o := DefaultsFor("pc", model.Config{Net: "mlp", DataSD: 1, SDE: sde.Completed()})
 		change(&o)
 		_, err := NewPlan(o, ladder)
 		return err

@@ -40,6 +40,11 @@ var smallConfigs = []model.Config{
 	{Net: "mlp", Height: 1, Width: 1, Channels: 3, Hidden: 7, DataSD: 0.8, Classes: 3},
 	{Net: "ncsnpp", Height: 4, Width: 4, Channels: 1, NGF: 4, Classes: 3, UNet: model.UNet{ChMult: "1,2", ResBlocks: 1,
 		FIR: true, SkipRescale: true, ScaleBySigma: true, InitScale: 1}},
+	// wrapped, see model/precondition.go
+	{Net: "ncsnv2", Height: 4, Width: 8, Channels: 1, NGF: 3, Parameterization: model.EDM},
+	{Net: "mlp", Height: 1, Width: 1, Channels: 3, Hidden: 7, DataSD: 0.8, Parameterization: model.EDM},
+	{Net: "ncsnpp", Height: 4, Width: 4, Channels: 1, NGF: 4, Rescaled: true, SDE: model.SDE{Kind: model.VP, BetaMin: 0.1, BetaMax: 20},
+		UNet: model.UNet{ChMult: "1,2", ResBlocks: 1, Embedding: "positional", InitScale: 1}},
 }
 
 // A network that no small configuration is of would go through none of the tests below.
@@ -53,11 +58,11 @@ func TestEveryNetworkIsTested(t *testing.T) {
 
 // testName tells small configurations apart.
 func testName(c model.Config) string {
-	name := strings.Trim(fmt.Sprintf("%s-%dx%d-%s-%s", c.Net, c.Height, c.Width, c.Normalization, c.Nonlinearity), "-")
+	wrap := c.Parameterization + c.SDE.Kind
 	if c.Classes > 0 {
-		name += fmt.Sprintf("-%d classes", c.Classes)
+		wrap = fmt.Sprintf("%d classes", c.Classes)
 	}
-	return name
+	return strings.Trim(fmt.Sprintf("%s-%dx%d-%s-%s-%s", c.Net, c.Height, c.Width, c.Normalization, c.Nonlinearity, wrap), "-")
 }
 
 // smallLadder is the ladder of the small configurations.
