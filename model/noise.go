@@ -97,18 +97,6 @@ func (n Noise) CheckFor(c Config) error {
 	return nil
 }
 
-// SigmaData returns the deviation of the data in the network's units where nobody says it: that of a network for vectors,
-// which knows it, and of images the published one.
-func (c Config) SigmaData() float64 {
-	switch {
-	case c.NeedsDataSD():
-		return c.DataSD
-	case c.Rescaled:
-		return publishedSD
-	}
-	return publishedSD / 2
-}
-
 // Complete names what was left open in a valid value: for lognormal the data's deviation, which networks for vectors know and which images
 // are taken to have as published, and with it P_mean and P_std. It judges what is drawn then.
 func (n *Noise) Complete(c Config) error {
@@ -120,7 +108,14 @@ func (n *Noise) Complete(c Config) error {
 		return nil
 	}
 	if n.SigmaData == 0 {
-		n.SigmaData = c.SigmaData()
+		switch {
+		case c.NeedsDataSD():
+			n.SigmaData = c.DataSD
+		case c.Rescaled:
+			n.SigmaData = publishedSD
+		default:
+			n.SigmaData = publishedSD / 2
+		}
 	}
 	if n.PMean == nil {
 		mean := math.Round(1e4*(publishedPMean+math.Log(n.SigmaData/publishedSD))) / 1e4

@@ -149,7 +149,6 @@ const (
 // DefaultsFor returns the usual settings of a sampler for a network. T and Epsilon are a run's own and stay 0.
 func DefaultsFor(sampler string, cfg model.Config) Settings {
 	o := Defaults(sampler, cfg.SeesSigma())
-	o.SigmaData = cfg.SigmaData()
 	if sampler == Recommended && !cfg.SeesSigma() && cfg.D() > manyValues {
 		o.Eta = manyValuesEta
 	}
