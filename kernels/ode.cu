@@ -3,7 +3,7 @@
 //	ode_point    at_n = x_n + h_n sum over j of a_j k_nj;  X_n = at_n in float32;  sigma_n, level_n
 //	ode_slope    k_n,slot = -sigma_n^2 (c_n s_n),  and its last value -sigma_n^2 sum over products of v (v^T ds/dx)
 //	ode_norm     e_n = sqrt(mean over i of (d_i/(tol + tol max(|x_i|, |at_i|)))^2),  d = x, or sum over j of w_j k_nj
-//	ode_accept   x_n <- at_n, k_n0 <- k_n6 of the rows that are taken;  X_n = x_n, or x_n - k_n0, in float32
+//	ode_accept   x_n <- at_n, k_n0 <- k_n6 of rows with h_n not 0 and e_n < 1;  X_n = x_n, or x_n - k_n0, in float32
 //
 // Sums over a row are one term after the other: a block computes the terms of a part of a row, and its first thread adds
 // them. That costs little beside a network, and the bits are those of a plain loop.
@@ -116,13 +116,14 @@ extern "C" __global__ void ode_norm(float *err, const float *x, const float *at,
     }
 }
 
-extern "C" __global__ void ode_accept(float *point, float *x, float *k, const float *at, const u32 *taken, int denoise, int rows, int d, int e)
+extern "C" __global__ void ode_accept(float *point, float *x, float *k, const float *at, const float *h, const float *err, int denoise, int rows, int d, int e)
 {
     for (int n = first_row(); n < rows; n += row_stride()) {
+        bool taken = !denoise && get(h, n) != 0 && get(err, n) < 1;
         for (int i = first_quad(); i < e; i += quad_stride()) {
             for (int j = i; j < i + 4 && j < e; j++) {
                 i64 here = (i64)n * e + j, first = (i64)n * ODE_SLOTS * e + j, last = first + (i64)(ODE_SLOTS - 1) * e;
-                if (taken[n] != 0) {
+                if (taken) {
                     put(x, here, get(at, here));
                     put(k, first, get(k, last));
                 }

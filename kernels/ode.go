@@ -5,11 +5,11 @@
 //	ode_point    at_n = x_n + h_n sum over j of a_j k_nj;  X_n = at_n in float32;  sigma_n, level_n
 //	ode_slope    k_n,slot = -sigma_n^2 (c_n s_n),  and its last value -sigma_n^2 sum over products of v (v^T ds/dx)
 //	ode_norm     e_n = sqrt(mean over i of (d_i/(tol + tol max(|x_i|, |at_i|)))^2),  d = x, or sum over j of w_j k_nj
-//	ode_accept   x_n <- at_n, k_n0 <- k_n6 of the rows that are taken;  X_n = x_n, or x_n - k_n0, in float32
+//	ode_accept   x_n <- at_n, k_n0 <- k_n6 of rows with h_n not 0 and e_n < 1;  X_n = x_n, or x_n - k_n0, in float32
 //
 // States and slopes are float64, each in two words of the arena, low and high; so are their sums, one term after the other
-// with every product rounded, and every device has the bits of a plain loop. The host chooses the steps: it writes h, sigma,
-// levels and the rows that are taken, and reads e.
+// with every product rounded, and every device has the bits of a plain loop. The host chooses the steps: it writes h, sigma
+// and levels, and reads e.
 
 package kernels
 
@@ -206,23 +206,23 @@ func (o ODENorm) RefRows(mem []float32, lo, hi int) {
 	}
 }
 
-// ODEAccept takes the steps of rows that are to be taken, and gives x to the network's X; with Denoise without the last
-// slope, which is x + sigma^2 s.
+// ODEAccept takes the steps whose error is below 1, and gives x to the network's X; or with Denoise it takes none, and
+// gives x without the slope there, which is x + sigma^2 s.
 type ODEAccept struct {
 	ODE
-	Taken   Buf // (N) uint32
+	Err     Buf // (N) float64
 	Point   Buf // (N, D)
 	Denoise bool
 }
 
 func (o ODEAccept) Name() string { return "ode_accept" }
 func (o ODEAccept) Operands() (reads, writes []Buf) {
-	return []Buf{o.Taken, o.X, o.At, o.K, o.H}, []Buf{o.X, o.K, o.Point}
+	return []Buf{o.Err, o.X, o.At, o.K, o.H}, []Buf{o.X, o.K, o.Point}
 }
 func (o ODEAccept) Ref(mem []float32) { o.RefRows(mem, 0, o.Rows()) }
 func (o ODEAccept) RefRows(mem []float32, lo, hi int) {
 	for n := lo; n < hi; n++ {
-		taken := words(o.Taken.Of(mem))[n] != 0
+		taken := !o.Denoise && Float64At(mem, o.H, n) != 0 && Float64At(mem, o.Err, n) < 1
 		for i := range o.E {
 			x, first, last := n*o.E+i, n*ODESlots*o.E+i, ((n+1)*ODESlots-1)*o.E+i
 			if taken {

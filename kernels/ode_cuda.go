@@ -35,6 +35,6 @@ func (o ODENorm) launch(l *launcher) {
 func (o ODEAccept) launch(l *launcher) {
 	l.small(o.E)
 	grid, block := byRow(o.Rows(), o.E, 1)
-	l.odeAccept(grid, block, odeAcceptArgs{point: o.Point, x: o.X, k: o.K, at: o.At, taken: o.Taken, denoise: flag(o.Denoise),
+	l.odeAccept(grid, block, odeAcceptArgs{point: o.Point, x: o.X, k: o.K, at: o.At, h: o.H, err: o.Err, denoise: flag(o.Denoise),
 		rows: o.Rows(), d: o.D, e: o.E})
 }

@@ -163,7 +163,6 @@ const (
 // DefaultsFor returns the usual settings of a sampler for a network. T and Epsilon are a run's own and stay 0.
 func DefaultsFor(sampler string, cfg model.Config) Settings {
 	o := Defaults(sampler, cfg.SeesSigma())
-	o.SigmaData = cfg.DataDeviation()
 	if o.SDE = cfg.SDE; cfg.SDE.Preserving() { // as published
 		o.Predictor, o.CorrectorSteps = EMPredictor, 0
 	}

@@ -289,7 +289,7 @@ func initialWeights(t *testing.T, cfg model.Config, times float32) (weights mode
 		for j := range w {
 			w[j] *= times
 		}
-		weights = append(weights, model.Named{Name: p.Name, T: tensor.New(tensor.WithShape(p.Shape...), tensor.WithBacking(w))})
+		weights = append(weights, model.Named{Name: p.Name, T: tensor.New(tensor.WithShape(p.TorchShape()...), tensor.WithBacking(w))})
 	}
 	return weights
 }

@@ -621,7 +621,7 @@ func TestGuidedNetwork(t *testing.T) {
 		}
 		if sampler == PiGDM {
 			p.Given(m)
-			if err := JudgeGuided(cfg, p); err != nil || p.Settings.SigmaData != 0.5 {
+			if err := JudgeGuided(cfg, p); err != nil || p.Settings.SigmaData != 1 {
 				t.Fatalf("deviation %g, %v", p.Settings.SigmaData, err)
 			}
 		}

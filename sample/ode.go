@@ -27,7 +27,7 @@ type deviceSolver struct {
 	ladder model.Ladder
 	kernels.ODE
 	layout odeLayout
-	block  []float32 // what the host writes: state, h, noise levels and which rows are taken
+	block  []float32 // what the host writes: state, h and noise levels
 
 	step, take, last kernels.Program
 	norms            map[int]kernels.Program
@@ -36,9 +36,9 @@ type deviceSolver struct {
 
 // odeLayout is where the solver's memory lies within a score's Work.
 type odeLayout struct {
-	state, h, sigmas, scale, levels, taken, table, tol kernels.Buf
-	x, at, k, trace, err                               kernels.Buf
-	block, words                                       int
+	state, h, sigmas, scale, levels, table, tol kernels.Buf
+	x, at, k, trace, err                        kernels.Buf
+	block, words                                int
 }
 
 // values is how many values the state of a row of d values has.
@@ -58,7 +58,7 @@ func newODELayout(n, d int, trace traceKind) (l odeLayout) {
 	const double = kernels.Float64Words
 	e := trace.values(d)
 	l.state, l.h, l.sigmas = take(kernels.StateWords), take(double*n), take(double*rkEvals*n)
-	l.scale, l.levels, l.taken = take(double*rkEvals*n), take(rkEvals*n), take(n)
+	l.scale, l.levels = take(double*rkEvals*n), take(rkEvals*n)
 	l.block = l.words
 	l.table, l.tol = take(double*rkRows*kernels.ODEWidth), take(double)
 	l.x, l.at, l.k, l.err = take(double*n*e), take(double*n*e), take(double*n*kernels.ODESlots*e), take(double*n)
@@ -98,7 +98,7 @@ func newDeviceSolver(s *model.Score, ladder model.Ladder, tol float64, trace tra
 	if err := s.Arena.Write(s.Work.Slice(l.block, len(constants)), constants); err != nil {
 		return nil, err
 	}
-	for _, b := range []*kernels.Buf{&l.state, &l.h, &l.sigmas, &l.scale, &l.levels, &l.taken, &l.table, &l.tol, &l.x, &l.at, &l.k,
+	for _, b := range []*kernels.Buf{&l.state, &l.h, &l.sigmas, &l.scale, &l.levels, &l.table, &l.tol, &l.x, &l.at, &l.k,
 		&l.trace, &l.err} {
 		if b.N > 0 {
 			*b = s.Work.Slice(b.Off, b.N)
@@ -116,7 +116,7 @@ func newDeviceSolver(s *model.Score, ladder model.Ladder, tol float64, trace tra
 	if trace == exactTrace {
 		point.V = s.V
 	}
-	accept := kernels.ODEAccept{ODE: p.ODE, Taken: l.taken, Point: s.X}
+	accept := kernels.ODEAccept{ODE: p.ODE, Err: l.err, Point: s.X}
 	last := accept
 	last.Denoise = true
 	compile := func(to *kernels.Program, ops ...kernels.Op) (err error) {
@@ -211,23 +211,7 @@ func (p *deviceSolver) norm(of int, dst []float64) error {
 	return nil
 }
 
-func (p *deviceSolver) accept(taken []bool) error {
-	words := make([]float32, len(taken))
-	for n, t := range taken {
-		if t {
-			kernels.SetWord(words, kernels.Buf{N: len(words)}, n, 1)
-		}
-	}
-	if err := p.score.Arena.Write(p.score.Work.Slice(p.layout.taken.Off, len(words)), words); err != nil {
-		return err
-	}
-	return p.take.Run()
-}
+func (p *deviceSolver) accept() error { return p.take.Run() }
 
 // denoise gives the network's X the state without its noise, by the slope there.
-func (p *deviceSolver) denoise() error {
-	if err := p.accept(make([]bool, p.score.N)); err != nil {
-		return err
-	}
-	return p.last.Run()
-}
+func (p *deviceSolver) denoise() error { return p.last.Run() }

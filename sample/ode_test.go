@@ -38,6 +38,7 @@ type twinSolver struct {
 	stage  int
 	h      []float64
 	sigmas *[rkEvals][]float64
+	errs   []float64
 }
 
 func newTwinSolver(slope field, x []float64, d int, tol float64) *twinSolver {
@@ -93,12 +94,13 @@ func (w *twinSolver) norm(of int, dst []float64) error {
 		}
 		dst[n] = math.Sqrt(sum / float64(w.d))
 	}
+	w.errs = dst
 	return nil
 }
 
-func (w *twinSolver) accept(taken []bool) error {
+func (w *twinSolver) accept() error {
 	for i := range w.x {
-		if taken[i/w.d] {
+		if n := i / w.d; w.h[n] != 0 && w.errs[n] < 1 {
 			w.x[i], w.k[0][i] = w.at[i], w.k[6][i]
 		}
 	}

@@ -86,8 +86,8 @@ type solver interface {
 	evaluate() error
 	// norm writes the norms of the rows of one of the table's.
 	norm(of int, dst []float64) error
-	// accept takes the steps of rows that are to be taken.
-	accept(taken []bool) error
+	// accept takes the steps of rows whose error was below 1.
+	accept() error
 }
 
 // rungeKutta integrates rows in u = ln sigma from sigma begin to sigma end, down or up. size is the first step's, 0 for the
@@ -213,7 +213,7 @@ func rungeKutta(s solver, rows int, begin, end, size float64, each func(nfe int,
 			h[n] *= factor
 			done = done && u[n] == to
 		}
-		if err := s.accept(t.accepted); err != nil {
+		if err := s.accept(); err != nil {
 			return nfe, err
 		}
 		if each != nil {

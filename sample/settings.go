@@ -52,7 +52,7 @@ type Settings struct {
 
 	Resample int // of repaint: times that each level is left
 
-	SigmaData float64 // of pigdm: deviation of the data, in the network's units
+	SigmaData float64 // of pigdm: deviation that the data is taken to have, in the network's units
 
 	SDE model.SDE // the network's process, not to be chosen: [DefaultsFor] sets it
 }
@@ -117,8 +117,7 @@ func (o *Settings) Check() error {
 	case o.Resample < 1 || o.Resample > 1000:
 		return setting.Errorf("resample", "is %d: expected between 1 and 1000 times that each level is left; 5 is usual", o.Resample)
 	case !(o.SigmaData > 0 && finite(o.SigmaData)):
-		return setting.Errorf("sigma-data", "is %g: expected the deviation of the data, a positive number, such as 0.25 for "+
-			"images in [0, 1]", o.SigmaData)
+		return setting.Errorf("sigma-data", "is %g: expected the deviation of the data, a positive number; 1 is usual", o.SigmaData)
 	case !(o.Tolerance >= 1e-7 && o.Tolerance <= 1):
 		return setting.Errorf("tolerance", "is %g: expected a number from 1e-07, what float32 can hold, to 1; 1e-05 is "+
 			"usual and 1e-03 enough for pictures", o.Tolerance)
@@ -271,7 +270,7 @@ func (p *Plan) String() string {
 		case "resample":
 			add("each left %d times", o.Resample)
 		case "sigma-data":
-			add("data of the deviation %.3g", o.SigmaData)
+			add("sigma-data %g", o.SigmaData)
 		case "tolerance":
 			add("tolerance %g", o.Tolerance)
 		}
@@ -281,7 +280,12 @@ func (p *Plan) String() string {
 
 // Tamer says what to try where the plan has run away.
 func (p *Plan) Tamer() string {
-	if o := &p.Settings; o.Sampler == Langevin {
+	o := &p.Settings
+	switch {
+	case p.guided:
+		return fmt.Sprintf("a larger sigma-data than %g, or the methods %s and %s: a network that has learned little has no Jacobian to follow",
+			o.SigmaData, Langevin, Repaint)
+	case o.Sampler == Langevin:
 		return fmt.Sprintf("a smaller epsilon than %.3g or more than T = %d steps a level", o.Epsilon, o.T)
 	}
 	return "another sampler than " + p.Settings.Sampler

@@ -1184,12 +1184,8 @@ func (l *list) ode() {
 				K: b.doubles(m.rows * kernels.ODESlots * e), H: b.doubles(m.rows), D: m.d, E: e}
 			sigmas, point := b.doubles(stages*m.rows), b.out(m.words())
 			levels := make([]uint32, stages*m.rows)
-			taken := make([]uint32, m.rows)
 			for i := range levels {
 				levels[i] = uint32(i)
-			}
-			for n := range taken {
-				taken[n] = uint32(n % 2)
 			}
 			at := kernels.ODEPoint{ODE: o, Point: point, Sigma: b.out(m.rows), Level: b.out(m.rows), Sigmas: sigmas, Levels: b.bits(levels...)}
 			slope := kernels.ODESlope{ODE: o, S: b.normals(m.words()), Sigmas: sigmas, Scale: b.doubles(stages * m.rows)}
@@ -1212,7 +1208,7 @@ func (l *list) ode() {
 					Err: b.out(kernels.Float64Words * m.rows)})
 			}
 			for _, denoise := range []bool{false, true} {
-				l.exact(fmt.Sprintf("ode_accept/%s, denoise %t", name, denoise), &b, kernels.ODEAccept{ODE: o, Taken: b.bits(taken...),
+				l.exact(fmt.Sprintf("ode_accept/%s, denoise %t", name, denoise), &b, kernels.ODEAccept{ODE: o, Err: b.doubles(m.rows),
 					Point: point, Denoise: denoise})
 			}
 		}

@@ -67,8 +67,8 @@ func (o *options) knownFlags() []cli.Flag {
 		{Name: "method", Arg: "NAME", Help: "langevin, with -T 20 at the epsilon of the run's own T; repaint, which is faster; or pigdm, " +
 			"for networks that are told sigma. All are approximate", Value: &k.method, Known: sample.Methods()},
 		{Name: "resample", Arg: "R", Unit: "times", Help: "of -method repaint: how often each level is left", Value: &o.set.Resample},
-		{Name: "sigma-data", Arg: "S", Help: "of -method pigdm: deviation of the data, in the units that the network has them in",
-			Value: &o.set.SigmaData, Default: "of vectors as measured, of images 0.25, or 0.5 in [-1, 1]"},
+		{Name: "sigma-data", Arg: "S", Help: "of -method pigdm: deviation that the data is taken to have, in the network's " +
+			"units; less follows what is known more closely, until it runs away", Value: &o.set.SigmaData},
 		{Name: "truth", Arg: "FILE", Help: "the whole image, for PSNR and SSIM of the samples; or one for each that is known in part", Value: &k.truth},
 		{Name: "mean", Arg: "FILE.png", Help: "picture of the mean of all samples, of each image that is known in part", Value: &k.mean},
 		{Name: "deviation", Arg: "FILE.png", Help: "picture of their deviation, white at the largest", Value: &k.deviation},
