@@ -22,7 +22,7 @@ func TestEverySettingSaysWhetherItMayChange(t *testing.T) {
 		}
 	}
 	for _, name := range []string{"data", "steps", "precision", "cache", "log-every", "eval-every", "preview-every",
-		"preview-n", "checkpoint-every", "keep-checkpoints", "workers"} {
+		"preview-n", "checkpoint-every", "keep-checkpoints", "eval-metric", "eval-samples", "workers"} {
 		if may, _ := MayChange(name); !may {
 			t.Errorf("%s may not change", name)
 		}
