@@ -141,7 +141,7 @@ var kernelList = []kernel{
 	{"ode", "ode_point", "u64 u64 u64 u64 u64 u64 u64 u64 u64 u64 u64 u64 u32 u32 u32 u32"},
 	{"ode", "ode_slope", "u64 u64 u64 u64 u64 u64 u64 u64 u64 u32 u32 u32 u32 u32"},
 	{"ode", "ode_norm", "u64 u64 u64 u64 u64 u64 u64 u32 u32 u32"},
-	{"ode", "ode_accept", "u64 u64 u64 u64 u64 u32 u32 u32 u32"},
+	{"ode", "ode_accept", "u64 u64 u64 u64 u64 u64 u32 u32 u32 u32"},
 	{"pairs", "pair_extremes", "u64 u64 u64 u64 u64 u32 u32 u32 u32"},
 	{"pairs", "pair_extremes_any", "u64 u64 u64 u64 u64 u32 u32 u32 u32"},
 	{"patches", "patches", "u64 u64 u32 u32 u32 u32 u32"},
@@ -1901,7 +1901,8 @@ type odeAcceptArgs struct {
 	x       pointer // float *
 	k       pointer // float *
 	at      pointer // const float *
-	taken   pointer // const u32 *
+	h       pointer // const float *
+	err     pointer // const float *
 	denoise int
 	rows    int
 	d       int
@@ -1914,7 +1915,8 @@ func (l *launcher) odeAccept(grid gridDim, block blockDim, a odeAcceptArgs) {
 		Ptr(l.write("ode_accept", "x", Words, a.x)).
 		Ptr(l.write("ode_accept", "k", Words, a.k)).
 		Ptr(l.read("ode_accept", "at", Words, a.at)).
-		Ptr(l.read("ode_accept", "taken", Words, a.taken)).
+		Ptr(l.read("ode_accept", "h", Words, a.h)).
+		Ptr(l.read("ode_accept", "err", Words, a.err)).
 		I32(l.int32("ode_accept", "denoise", a.denoise)).
 		I32(l.int32("ode_accept", "rows", a.rows)).
 		I32(l.int32("ode_accept", "d", a.d)).
