@@ -60,7 +60,7 @@ func onTerminal(t *testing.T, cols uint16, dir string, env []string, words ...st
 func TestNarrowTerminal(t *testing.T) {
 	const cols = 40
 	dir := world(t)
-	for _, program := range []string{"sigmas", "train", "sample", "score", "likelihood", "export", "bench", "sigmaz"} {
+	for _, program := range []string{"sigmas", "train", "sample", "score", "likelihood", "eval", "export", "bench", "sigmaz"} {
 		code, text := onTerminal(t, cols, dir, nil, program, "-h")
 		if code != 0 || !strings.Contains(text, "Examples:") {
 			t.Errorf("%s -h: code %d, %q", program, code, text)

@@ -162,7 +162,7 @@ func TestNothingIsLostWithTheReader(t *testing.T) {
 		t.Error(err)
 	}
 	var exit *exec.ExitError
-	for _, program := range []string{"sigmas", "train", "sample", "score", "likelihood", "export", "bench", "sigmaz"} {
+	for _, program := range []string{"sigmas", "train", "sample", "score", "likelihood", "eval", "export", "bench", "sigmaz"} {
 		full, err := os.OpenFile("/dev/full", os.O_WRONLY, 0)
 		if err != nil {
 			t.Skip(err)

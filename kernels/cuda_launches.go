@@ -104,9 +104,9 @@ var kernelList = []kernel{
 	{"group_norm", "group_norm_grad_finish", "u64 u64 u64 u64 u64 u32 u32 u32 u32 u32 u32"},
 	{"group_norm", "group_norm_grad_apply", "u64 u64 u64 u64 u64 u64 u64 u64 u32 u32 u32 u32 u32 u32 u32 u32"},
 	{"group_norm", "group_norm_grad_apply_bf16", "u64 u64 u64 u64 u64 u64 u64 u64 u32 u32 u32 u32 u32 u32 u32 u32"},
-	{"loss", "loss", "u64 u64 u64 u64 u64 u64 u32 u32"},
+	{"loss", "loss", "u64 u64 u64 u64 u64 u64 u64 u64 u32 u32"},
 	{"loss", "loss_mean", "u64 u64 u32"},
-	{"loss", "loss_grad", "u64 u64 u64 u64 u64 u64 u64 u32 u32"},
+	{"loss", "loss_grad", "u64 u64 u64 u64 u64 u64 u64 u64 u64 u32 u32"},
 	{"loss", "record", "u64 u64 u64 u64 u32 u32"},
 	{"norm", "norm_sums", "u64 u64 u32 u32 u32 u32 u32"},
 	{"norm", "norm_sums_bf16", "u64 u64 u32 u32 u32 u32 u32"},
@@ -128,7 +128,8 @@ var kernelList = []kernel{
 	{"patches", "patches_bf16", "u64 u64 u32 u32 u32 u32 u32"},
 	{"patches", "patches_grad", "u64 u64 u32 u32 u32 u32 u32 u64 u64 u64 u64 u32"},
 	{"patches", "patches_grad_bf16", "u64 u64 u32 u32 u32 u32 u32 u64 u64 u64 u64 u32"},
-	{"perturb", "perturb", "u64 u64 u64 u64 u64 u64 u64 u64 u64 u64 u32 u32 u32 u32 u32 u32 u32 u32 u32 u32 u32 u32 u32 u32 u32 u64 u64"},
+	{"perturb", "perturb", "u64 u64 u64 u64 u64 u64 u64 u64 u64 u64 u32 u32 u32 u32 u32 u32 u32 u32 u32 u32 u32 u32 u32 u32 u32 u64 u64 u32 u64 u64"},
+	{"perturb", "precondition", "u64 u64 u64 u64 u32 u32 u64 u64 u64 u32 u32 u32"},
 	{"pool", "maxpool5", "u64 u64 u64 u32 u32 u32 u32 u32"},
 	{"pool", "maxpool5_bf16", "u64 u64 u64 u32 u32 u32 u32 u32"},
 	{"pool", "maxpool5_grad", "u64 u64 u64 u32 u32 u32 u32 u32 u64 u64 u64 u64 u32"},
@@ -156,6 +157,7 @@ var kernelList = []kernel{
 	{"sigma", "div_sigma", "u64 u64 u64 u32 u32"},
 	{"sigma", "mlp_input", "u64 u64 u64 u64 u32 u32"},
 	{"sigma", "mlp_input_grad", "u64 u64 u64 u64 u32 u32"},
+	{"sigma", "row_mix", "u64 u64 u64 u64 u64 u32 u32"},
 	{"sum", "add", "u64 u64 u64 u64"},
 	{"sum", "add_bf16", "u64 u64 u64 u64"},
 	{"sum", "scaled_sum", "u64 u64 u64 f32 f32 u64"},
@@ -1098,8 +1100,10 @@ type lossArgs struct {
 	s      pointer // const float *
 	z      pointer // const float *
 	sigma  pointer // const float *
+	factor pointer // const float *
 	power  uint64
 	sd     uint64
+	scale  uint64
 	rows   int
 	d      int
 }
@@ -1110,8 +1114,10 @@ func (l *launcher) loss(grid gridDim, block blockDim, a lossArgs) {
 		Ptr(l.read("loss", "s", Words, a.s)).
 		Ptr(l.read("loss", "z", Words, a.z)).
 		Ptr(l.read("loss", "sigma", Words, a.sigma)).
+		Ptr(l.read("loss", "factor", Words, a.factor)).
 		U64(a.power).
 		U64(a.sd).
+		U64(a.scale).
 		I32(l.int32("loss", "rows", a.rows)).
 		I32(l.int32("loss", "d", a.d)))
 }
@@ -1132,15 +1138,17 @@ func (l *launcher) lossMean(grid gridDim, block blockDim, a lossMeanArgs) {
 
 // lossGradArgs has the parameters of kernel loss_grad.
 type lossGradArgs struct {
-	ds    pointer // float *
-	s     pointer // const float *
-	z     pointer // const float *
-	sigma pointer // const float *
-	dmean pointer // const float *
-	power uint64
-	sd    uint64
-	rows  int
-	d     int
+	ds     pointer // float *
+	s      pointer // const float *
+	z      pointer // const float *
+	sigma  pointer // const float *
+	dmean  pointer // const float *
+	factor pointer // const float *
+	power  uint64
+	sd     uint64
+	scale  uint64
+	rows   int
+	d      int
 }
 
 func (l *launcher) lossGrad(grid gridDim, block blockDim, a lossGradArgs) {
@@ -1150,8 +1158,10 @@ func (l *launcher) lossGrad(grid gridDim, block blockDim, a lossGradArgs) {
 		Ptr(l.read("loss_grad", "z", Words, a.z)).
 		Ptr(l.read("loss_grad", "sigma", Words, a.sigma)).
 		Ptr(l.read("loss_grad", "dmean", Words, a.dmean)).
+		Ptr(l.read("loss_grad", "factor", Words, a.factor)).
 		U64(a.power).
 		U64(a.sd).
+		U64(a.scale).
 		I32(l.int32("loss_grad", "rows", a.rows)).
 		I32(l.int32("loss_grad", "d", a.d)))
 }
@@ -1624,6 +1634,9 @@ type perturbArgs struct {
 	normal        int
 	shift         uint64
 	scale         uint64
+	betas         int
+	betaMin       uint64
+	betaMax       uint64
 }
 
 func (l *launcher) perturb(grid gridDim, block blockDim, a perturbArgs) {
@@ -1654,7 +1667,42 @@ func (l *launcher) perturb(grid gridDim, block blockDim, a perturbArgs) {
 		I32(l.int32("perturb", "density", a.density)).
 		I32(l.int32("perturb", "normal", a.normal)).
 		U64(a.shift).
-		U64(a.scale))
+		U64(a.scale).
+		I32(l.int32("perturb", "betas", a.betas)).
+		U64(a.betaMin).
+		U64(a.betaMax))
+}
+
+// preconditionArgs has the parameters of kernel precondition.
+type preconditionArgs struct {
+	y        pointer // float *
+	sigma    pointer // const float *
+	level    pointer // const u32 *
+	table    pointer // const float *
+	steps    int
+	betas    int
+	betaMin  uint64
+	betaMax  uint64
+	sd       uint64
+	root     int
+	weighted int
+	rows     int
+}
+
+func (l *launcher) precondition(grid gridDim, block blockDim, a preconditionArgs) {
+	l.launch("precondition", grid, block, cuda.NewArgs().
+		Ptr(l.write("precondition", "y", Words, a.y)).
+		Ptr(l.read("precondition", "sigma", Words, a.sigma)).
+		Ptr(l.read("precondition", "level", Words, a.level)).
+		Ptr(l.read("precondition", "table", Words, a.table)).
+		I32(l.int32("precondition", "steps", a.steps)).
+		I32(l.int32("precondition", "betas", a.betas)).
+		U64(a.betaMin).
+		U64(a.betaMax).
+		U64(a.sd).
+		I32(l.int32("precondition", "root", a.root)).
+		I32(l.int32("precondition", "weighted", a.weighted)).
+		I32(l.int32("precondition", "rows", a.rows)))
 }
 
 // maxpool5Args has the parameters of kernel maxpool5.
@@ -2172,6 +2220,28 @@ func (l *launcher) mlpInputGrad(grid gridDim, block blockDim, a mlpInputGradArgs
 		U64(a.sd).
 		I32(l.int32("mlp_input_grad", "rows", a.rows)).
 		I32(l.int32("mlp_input_grad", "d", a.d)))
+}
+
+// rowMixArgs has the parameters of kernel row_mix.
+type rowMixArgs struct {
+	y    pointer // float *
+	x    pointer // const float *
+	a    pointer // const float *
+	f    pointer // const float *
+	b    pointer // const float *
+	rows int
+	d    int
+}
+
+func (l *launcher) rowMix(grid gridDim, block blockDim, a rowMixArgs) {
+	l.launch("row_mix", grid, block, cuda.NewArgs().
+		Ptr(l.write("row_mix", "y", Words, a.y)).
+		Ptr(l.read("row_mix", "x", Words, a.x)).
+		Ptr(l.read("row_mix", "a", Words, a.a)).
+		Ptr(l.read("row_mix", "f", Words, a.f)).
+		Ptr(l.read("row_mix", "b", Words, a.b)).
+		I32(l.int32("row_mix", "rows", a.rows)).
+		I32(l.int32("row_mix", "d", a.d)))
 }
 
 // addArgs has the parameters of kernel add.

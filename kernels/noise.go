@@ -35,6 +35,7 @@ const (
 	PurposeDropout  Purpose = 12 // which values a layer drops; the layer stands above the lowest eight bits
 	PurposeProbe    Purpose = 13 // probes of the likelihood, and dequantisation for it
 	PurposeKnown    Purpose = 14 // z of what a sampler knows of its samples
+	PurposeEval     Purpose = 15 // order of samples in measures of quality
 )
 
 // Philox returns the four random words of Philox4x32-10 for a key and a counter.

@@ -671,19 +671,32 @@ func readTraces(t *testing.T, path string) *traces {
 func (f *traces) run(t *testing.T) {
 	for _, name := range strings.Split(f.meta["cases"], ",") {
 		t.Run(name, func(t *testing.T) {
-			if sde := f.meta[name+".sde"]; sde != "vesde" && sde != "" {
-				t.Skipf("%s does not exist yet", sde)
+			kind, preserving := f.meta[name+".kind"], false
+			switch sde := f.meta[name+".sde"]; sde {
+			case "vpsde", "subvpsde":
+				preserving = true
+			case "vesde", "":
+			default:
+				t.Fatalf("unknown process %q", sde)
 			}
-			switch kind := f.meta[name+".kind"]; kind {
-			case "edm":
+			switch {
+			case kind == "edm":
 				f.edm(t, name)
-			case "pc", "class", "inpaint", "colorize":
+			case kind == "pc" && preserving, kind == "inpaint" && preserving:
+				f.pcInTime(t, name, kind)
+			case kind == "pc", kind == "class", kind == "inpaint", kind == "colorize":
 				f.pc(t, name, kind)
-			case "ode":
+			case kind == "ode" && preserving:
+				f.odeInTime(t, name)
+			case kind == "ode":
 				f.ode(t, name)
-			case "table":
+			case kind == "table" && preserving:
+				f.tableInTime(t, name)
+			case kind == "table":
 				f.table(t, name)
-			case "likelihood":
+			case kind == "likelihood" && preserving:
+				f.likelihoodInTime(t, name)
+			case kind == "likelihood":
 				f.likelihood(t, name)
 			default:
 				t.Errorf("unknown kind %q", kind)

@@ -3,7 +3,8 @@
 //
 //	log p(x) = log N(x(sigma_1); 0, sigma_1^2 I) + integral from ln sigma_L to ln sigma_1 of  -sigma^2 tr(ds/dx) du
 //
-// along dx/du = -sigma^2 s(x, sigma) from x at sigma_L upwards. p is the density of data with noise sigma_L; N stands for
+// along dx/du = -sigma^2 s(x, sigma) from x at sigma_L upwards, for every process in its coordinates x/m (model/sde.go), in which
+// the deviation of N at t = 1 is 1/m for vp and subvp. p is the density of data with noise sigma_L; N stands for
 // that of data with noise sigma_1, and x and its integral are one run of rk45.
 //
 // The trace is v^T (ds/dx) v for a probe v of random signs, one for a whole path, whose mean over probes is the trace
@@ -116,11 +117,12 @@ type Likelihood struct {
 	NFE    int       // evaluations of score and product of the row that took most; the exact trace has D products in each
 }
 
-// LogLikelihood returns the log density of rows x (n, D), which are the images first, first+1, and so on, for the counter of
-// their probes. s must have V and VJ, which [model.NewScoreFor] gives it, and o.WorkWords of Work; all of them are
-// overwritten. Each probe of a row is a row of the batch, so a result depends on no other row. each, unless nil, is called after each batch
+// LogLikelihood returns the log density, with the least noise that the process is trained at, of rows x (n, D), which are
+// the images first, first+1, and so on, for the counter of their probes. s must have V and VJ, which [model.NewScoreFor]
+// gives it, and o.WorkWords of Work; all of them are overwritten. Each probe of a row is a row of the batch, so a result
+// depends on no other row. each, unless nil, is called after each batch
 // with the number of paths done; its error ends the work and is returned as it is.
-func LogLikelihood(s *model.Score, ladder model.Ladder, x []float32, first uint32, o LikelihoodSettings,
+func LogLikelihood(s *model.Score, p model.Process, x []float32, first uint32, o LikelihoodSettings,
 	each func(paths int) error) (*Likelihood, error) {
 	if len(x)%s.D != 0 {
 		panic(fmt.Sprintf("sample: %d values are no whole number of rows of %d values", len(x), s.D))
@@ -128,7 +130,7 @@ func LogLikelihood(s *model.Score, ladder model.Ladder, x []float32, first uint3
 	if err := o.Check(s.D); err != nil {
 		return nil, err
 	}
-	p, err := newDeviceSolver(s, ladder, o.Tolerance, o.trace())
+	solver, err := newDeviceSolver(s, nil, o.Tolerance, o.trace())
 	if err != nil {
 		return nil, err
 	}
@@ -150,18 +152,18 @@ func LogLikelihood(s *model.Score, ladder model.Ladder, x []float32, first uint3
 				return nil, err
 			}
 		}
-		if err := p.start(rows); err != nil {
+		if err := solver.start(rows); err != nil {
 			return nil, err
 		}
-		nfe, err := rungeKutta(p, s.N, ladder.End(), ladder.Begin(), 0, nil)
+		nfe, err := rungeKutta(solver, s.N, p.Least(), p.Begin, 0, nil)
 		if err != nil {
 			return nil, err
 		}
-		states, err := p.state()
+		states, err := solver.state()
 		if err != nil {
 			return nil, err
 		}
-		logp, latent := logDensities(states, s.D, ladder.Begin())
+		logp, latent := logDensities(states, s.D, p.Prior())
 		r.LogP, r.Latent, r.NFE = append(r.LogP, logp[:n]...), append(r.Latent, latent[:n*s.D]...), max(r.NFE, nfe)
 		if each != nil {
 			if err := each(done + n); err != nil {
@@ -191,11 +193,12 @@ func (o *LikelihoodSettings) signs(v []float32, image uint32, probe int) {
 	}
 }
 
-// logDensities returns the log densities of rows, and x at sigma, from states of d values and the integral.
-func logDensities(states []float64, d int, sigma float64) (logp, x []float64) {
+// logDensities returns the log densities of rows, and x where they are taken to be from N(0, prior^2), from states of d
+// values and the integral.
+func logDensities(states []float64, d int, prior float64) (logp, x []float64) {
 	for ; len(states) > 0; states = states[d+1:] {
 		x = append(x, states[:d]...)
-		logp = append(logp, logPrior(states[:d], sigma)+states[d])
+		logp = append(logp, logPrior(states[:d], prior)+states[d])
 	}
 	return logp, x
 }

@@ -110,8 +110,9 @@ func (w *twinSolver) accept() error {
 // tracedScore writes s of every row and the trace of ds/dx, or an estimate, each at its own sigma.
 type tracedScore func(s, trace, x, sigma []float64) error
 
-// twinLikelihood takes rows x of d values, in place, from sigma low to sigma high, and returns their log densities.
-func twinLikelihood(score tracedScore, x []float64, d int, low, high, tol float64) (logp []float64, nfe int, err error) {
+// twinLikelihood takes rows x of d values, in place, from sigma low to sigma high, where they are taken to be from
+// N(0, prior^2), and returns their log densities.
+func twinLikelihood(score tracedScore, x []float64, d int, low, high, prior, tol float64) (logp []float64, nfe int, err error) {
 	rows := len(x) / d
 	pairs := make([]float64, rows*(d+1))
 	for n := range rows {
@@ -137,7 +138,7 @@ func twinLikelihood(score tracedScore, x []float64, d int, low, high, tol float6
 	if nfe, err = rungeKutta(newTwinSolver(slope, pairs, d+1, tol), rows, low, high, 0, nil); err != nil {
 		return nil, nfe, err
 	}
-	logp, latent := logDensities(pairs, d, high)
+	logp, latent := logDensities(pairs, d, prior)
 	copy(x, latent)
 	return logp, nfe, nil
 }

@@ -14,8 +14,8 @@ import (
 //	Comparing, Compared, Diameter, PairDistances    a rule asks for its distances   Config.Resolve
 //	DataOnHost, StartedFrom, SetAside, Training     the run starts                  Run
 //	Progress, Wrote, Logged                         it trains                       Run
-//	Evaluating, Wrote, HeldOut; Drawing, Picture;   something is due at a step      Run
-//	Saved
+//	Evaluating, Wrote, HeldOut; Measuring,          something is due at a step      Run
+//	Measured; Drawing, Picture; Saved
 //	Warning                                         at any time
 type Event interface{ event() }
 
@@ -146,6 +146,18 @@ type (
 		Unit           string
 	}
 
+	// Measuring comes before a measure of quality is taken, Measured after it.
+	Measuring struct {
+		Step   uint64
+		Metric string
+	}
+
+	// Measured is a measure of quality.
+	Measured struct {
+		Step uint64
+		Quality
+	}
+
 	// Saved says that a checkpoint was written.
 	Saved struct {
 		Step uint64
@@ -180,6 +192,8 @@ func (Wrote) event()         {}
 func (Logged) event()        {}
 func (Evaluating) event()    {}
 func (HeldOut) event()       {}
+func (Measuring) event()     {}
+func (Measured) event()      {}
 func (Saved) event()         {}
 func (Drawing) event()       {}
 func (Picture) event()       {}

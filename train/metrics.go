@@ -38,11 +38,11 @@ type lossWindow struct {
 	firstBin   int          // with bins: that of levelSum[0], see binOf
 }
 
-func newLossWindow(n model.Noise, sigmas model.Ladder) *lossWindow {
+func newLossWindow(n model.Noise, sde model.SDE, sigmas model.Ladder) *lossWindow {
 	w := &lossWindow{sigmas: sigmas}
 	levels := len(sigmas)
 	if n.Continuous() {
-		least, most := n.Range(sigmas)
+		least, most := n.Range(sde.On(sigmas))
 		w.sigmas, w.firstBin = nil, binOf(least)
 		levels = binOf(most) - w.firstBin + 1
 	}
@@ -251,6 +251,7 @@ type anyLine struct {
 	Step        *uint64  `json:"step"`
 	Loss        *float64 `json:"loss"`
 	HeldOutLoss *float64 `json:"held_out_loss"`
+	Metric      *string  `json:"metric"`
 	End         bool     `json:"end"`
 }
 
@@ -259,10 +260,10 @@ const maxLine = 16 << 20
 
 // cut is what cutting the metrics back found.
 type cut struct {
-	logged, evaluated bool // the step's own two lines are there
-	windowEnds        bool // the line about training was due at the step: a new window begins after it
-	damaged           int  // lines that are no metrics, another one following
-	changed           bool // there is something to cut
+	logged, evaluated, measured bool // the step's own lines are there
+	windowEnds                  bool // the line about training was due at the step: a new window begins after it
+	damaged                     int  // lines that are no metrics, another one following
+	changed                     bool // there is something to cut
 }
 
 // cutBack makes metrics.jsonl end where a checkpoint of that step was written: later lines go, because the resumed
@@ -336,6 +337,7 @@ func scanMetrics(r io.Reader, step uint64, keepEnd bool, w io.Writer) (c cut, er
 		if *l.Step == step {
 			c.logged = c.logged || l.Loss != nil
 			c.evaluated = c.evaluated || l.HeldOutLoss != nil
+			c.measured = c.measured || l.Metric != nil
 			c.windowEnds = c.windowEnds || l.Loss != nil && !l.End
 		}
 	}

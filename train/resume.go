@@ -243,6 +243,9 @@ func (r *run) restore(from *Stored) error {
 	if cut.evaluated {
 		r.evaluatedAt = step
 	}
+	if cut.measured {
+		r.measuredAt = step
+	}
 	if path := r.picturePath(step); step > 0 {
 		if _, err := os.Stat(path); err == nil {
 			r.previewedAt, r.res.Picture = step, path

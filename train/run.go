@@ -26,6 +26,9 @@ type Hooks struct {
 	// path. The picture may only depend on the weights, never on where the training is: noise is a function of seed
 	// and image, so drawing samples does not disturb it. nil: no previews.
 	Preview func(ctx context.Context, step uint64, weights []model.Named, path string) error
+	// Quality takes the measure that the configuration names of samples with the same weights. What holds of pictures
+	// holds of it. nil: none is taken.
+	Quality func(ctx context.Context, step uint64, weights []model.Named) (Quality, error)
 }
 
 // Options are what a run needs beside its configuration.
@@ -95,8 +98,8 @@ type run struct {
 	records []LossRecord
 
 	// the last step at which each was done
-	loggedAt, evaluatedAt, savedAt, previewedAt uint64
-	saved                                       string // path of the last checkpoint, "" before the first
+	loggedAt, evaluatedAt, measuredAt, savedAt, previewedAt uint64
+	saved                                                   string // path of the last checkpoint, "" before the first
 
 	// clocks: they change nothing but what is shown
 	first    uint64        // step at which this process began
@@ -119,7 +122,7 @@ const never = math.MaxUint64
 const readEvery = 500 * time.Millisecond
 
 func openRun(c *Config, s *Splits, o Options) (*run, error) {
-	r := &run{c: c, o: o, loggedAt: never, evaluatedAt: never, savedAt: never, previewedAt: never}
+	r := &run{c: c, o: o, loggedAt: never, evaluatedAt: never, measuredAt: never, savedAt: never, previewedAt: never}
 	r.res = Result{Loss: math.NaN(), HeldOut: math.NaN()}
 	tc, err := c.Trainer(s)
 	if err != nil {
@@ -132,9 +135,15 @@ func openRun(c *Config, s *Splits, o Options) (*run, error) {
 	}
 	r.baseline = r.heldOut
 	if c.Noise.Continuous() {
-		r.baseline = 0.5 * float64(c.Network.D()) * c.Noise.MeanWeight()
+		r.baseline = 0.5 * float64(c.Network.D()) * c.Noise.MeanWeight(c.Network)
 	}
-	r.window = newLossWindow(c.Noise, r.sigmas)
+	if c.Loss.Likelihood {
+		r.baseline *= c.Noise.MeanLikelihoodWeight(c.Network.SDE.On(r.sigmas))
+	}
+	if c.Loss.ReduceMean {
+		r.baseline *= 2 / float64(c.Network.D())
+	}
+	r.window = newLossWindow(c.Noise, c.Network.SDE, r.sigmas)
 	if r.trainer, err = NewTrainer(o.Backend, tc); err != nil {
 		return nil, err
 	}
@@ -179,9 +188,10 @@ func (r *run) doWhatIsDue(ctx context.Context) error {
 	log := due(r.c.LogEvery, r.loggedAt)
 	evaluate := due(r.c.EvalEvery, r.evaluatedAt)
 	save := due(r.c.CheckpointEvery, r.savedAt)
+	measure := due(r.c.CheckpointEvery, r.measuredAt) && r.o.Hooks.Quality != nil
 	preview := due(r.c.PreviewEvery, r.previewedAt)
 
-	if !(log || evaluate || save || preview || last || step-r.readStep >= ringSteps || time.Since(r.readAt) >= readEvery) {
+	if !(log || evaluate || measure || save || preview || last || step-r.readStep >= ringSteps || time.Since(r.readAt) >= readEvery) {
 		return nil
 	}
 	if err := r.readLosses(); err != nil {
@@ -194,6 +204,11 @@ func (r *run) doWhatIsDue(ctx context.Context) error {
 	}
 	if (evaluate || last && r.evaluatedAt != step && r.c.EvalEvery > 0) && r.c.HeldOut > 0 && ctx.Err() == nil {
 		if err := r.evaluate(ctx, !evaluate); err != nil {
+			return err
+		}
+	}
+	if (measure || last && r.measuredAt != step) && r.o.Hooks.Quality != nil && ctx.Err() == nil {
+		if err := r.measure(ctx, !measure); err != nil {
 			return err
 		}
 	}
@@ -314,13 +329,9 @@ func (r *run) evaluate(ctx context.Context, end bool) error {
 func (r *run) drawPreview(ctx context.Context) error {
 	r.o.Events.report(Drawing{r.step()})
 	path := r.picturePath(r.step())
-	prefix := r.trainer.Averaged()
-	weights, err := r.trainer.Named(prefix)
+	weights, err := r.averaged()
 	if err != nil {
 		return err
-	}
-	for i := range weights {
-		weights[i].Name = strings.TrimPrefix(weights[i].Name, prefix)
 	}
 	if err := r.o.Hooks.Preview(ctx, r.step(), weights, path); err != nil {
 		if ctx.Err() != nil {
@@ -333,6 +344,16 @@ func (r *run) drawPreview(ctx context.Context) error {
 	return nil
 }
 
+// averaged returns the averaged weights, or the weights themselves where there is no average, by their plain names.
+func (r *run) averaged() ([]model.Named, error) {
+	prefix := r.trainer.Averaged()
+	weights, err := r.trainer.Named(prefix)
+	for i := range weights {
+		weights[i].Name = strings.TrimPrefix(weights[i].Name, prefix)
+	}
+	return weights, err
+}
+
 func (r *run) picturePath(step uint64) string {
 	return filepath.Join(r.o.Folder, samplesDir, stepName(step)+previewExt)
 }
@@ -341,7 +362,8 @@ func (r *run) result(ctx context.Context) *Result {
 	res := r.res
 	res.Step, res.Checkpoint, res.Elapsed = r.step(), r.saved, time.Since(r.start)
 	missesPreview := r.c.PreviewN > 0 && r.o.Hooks.Preview != nil && r.previewedAt != res.Step
-	res.Stopped = ctx.Err() != nil && (res.Step < r.c.Steps || missesPreview)
+	missesQuality := r.o.Hooks.Quality != nil && r.measuredAt != res.Step
+	res.Stopped = ctx.Err() != nil && (res.Step < r.c.Steps || missesPreview || missesQuality)
 	if steps := res.Step - r.first; steps > 0 && r.total > 0 {
 		res.ImagesPerS = float64(steps) * float64(r.c.Batch) / r.total.Seconds()
 	}

@@ -30,6 +30,7 @@ func (c *Config) Validate() error {
 		c.validateSteps(),
 		c.Loss.validate(c.Batch),
 		c.validateNoise(),
+		c.validateProcess(),
 		c.Adam.validate(),
 		c.EMA.validate(),
 		model.CheckT(c.Sampling.T),
@@ -170,7 +171,7 @@ func (c *Config) validateBookkeeping() error {
 		return setting.Errorf("keep-checkpoints", "is %d: expected a number of checkpoints to keep, or 0 for all",
 			c.KeepCheckpoints)
 	}
-	return kernels.CheckWorkers(c.Workers)
+	return cmp.Or(c.validateQuality(), kernels.CheckWorkers(c.Workers))
 }
 
 func finite(v float64) bool { return !math.IsNaN(v) && !math.IsInf(v, 0) }

@@ -40,6 +40,15 @@ func byteOf(v float32) uint8 {
 	return uint8(v)
 }
 
+// Bytes rounds values as pictures have them.
+func Bytes(x []float32) []byte {
+	b := make([]byte, len(x))
+	for i, v := range x {
+		b[i] = byteOf(v)
+	}
+	return b
+}
+
 // blank returns a picture of w x h pixels filled with grey g, in the colour model for C channels.
 func blank(w, h, c int, g uint8) interface {
 	image.Image

@@ -23,6 +23,7 @@ import (
 	"gonum.org/v1/gonum/stat"
 
 	"sigmaz/internal/picture"
+	"sigmaz/sample/eval"
 )
 
 const (
@@ -34,11 +35,11 @@ const (
 // reference is what samples are compared with.
 type reference struct {
 	mean      []float64
-	lines     *mat.Dense  // (D, P): the directions
-	projected [][]float64 // images on each direction, sorted
-	axes      *mat.Dense  // (D, K): the principal components
-	moments   moments     // of the images in them
-	still     []int       // the values that are the same in all images
+	lines     *mat.Dense   // (D, P): the directions
+	projected [][]float64  // images on each direction, sorted
+	axes      *mat.Dense   // (D, K): the principal components
+	moments   eval.Moments // of the images in them
+	still     []int        // the values that are the same in all images
 }
 
 func newReference(x *mat.Dense) *reference {
@@ -130,30 +131,8 @@ func sortedColumns(x *mat.Dense, use func(row int) bool) [][]float64 {
 	return all
 }
 
-// wasserstein is the distance W1 of two sorted sets of numbers.
-func wasserstein(a, b []float64) (area float64) {
-	i, j := 0, 0
-	at := min(a[0], b[0])
-	for i < len(a) || j < len(b) {
-		apart := math.Abs(float64(i)/float64(len(a)) - float64(j)/float64(len(b)))
-		from := at
-		if j == len(b) || i < len(a) && a[i] <= b[j] {
-			at, i = a[i], i+1
-		} else {
-			at, j = b[j], j+1
-		}
-		area += apart * (at - from)
-	}
-	return area
-}
-
-// moments are a mean and a covariance.
-type moments struct {
-	mean []float64
-	cov  *mat.SymDense
-}
-
-func momentsOf(x *mat.Dense, use func(row int) bool) moments {
+// momentsOf returns the moments of the rows that are used.
+func momentsOf(x *mat.Dense, use func(row int) bool) eval.Moments {
 	n, columns := x.Dims()
 	var rows []float64
 	for i := range n {
@@ -161,37 +140,14 @@ func momentsOf(x *mat.Dense, use func(row int) bool) moments {
 			rows = append(rows, x.RawRowView(i)...)
 		}
 	}
-	x = mat.NewDense(len(rows)/columns, columns, rows)
-	m := moments{mean: make([]float64, columns), cov: new(mat.SymDense)}
-	for j := range m.mean {
-		m.mean[j] = stat.Mean(mat.Col(nil, j, x), nil)
-	}
-	stat.CovarianceMatrix(m.cov, x, nil)
-	return m
+	return eval.MomentsOfMatrix(mat.NewDense(len(rows)/columns, columns, rows))
 }
 
 // frechet is the Frechet distance of two Gaussians.
-func frechet(a, b moments) float64 {
-	k := len(a.mean)
-	distance := mat.Trace(a.cov) + mat.Trace(b.cov)
-	for j := range k {
-		distance += (a.mean[j] - b.mean[j]) * (a.mean[j] - b.mean[j])
-	}
-	values, vectors := eigen(a.cov)
-	for i, v := range values {
-		values[i] = math.Sqrt(max(0, v))
-	}
-	root := product(product(vectors, mat.NewDiagDense(k, values)), vectors.T())
-	inner := product(product(root, b.cov), root)
-	symmetric := mat.NewSymDense(k, nil)
-	for i := range k {
-		for j := i; j < k; j++ {
-			symmetric.SetSym(i, j, (inner.At(i, j)+inner.At(j, i))/2)
-		}
-	}
-	values, _ = eigen(symmetric)
-	for _, v := range values {
-		distance -= 2 * math.Sqrt(max(0, v))
+func frechet(a, b eval.Moments) float64 {
+	distance, err := eval.Frechet(a, b)
+	if err != nil {
+		panic(err) // the images are not finite
 	}
 	return distance
 }
@@ -278,7 +234,7 @@ func (r *reference) compare(m picture.Images) comparison {
 		sliced: jackknife(m.N, func(use func(int) bool) float64 {
 			sum := 0.0
 			for p, column := range sortedColumns(projected, use) {
-				sum += wasserstein(column, r.projected[p])
+				sum += eval.Wasserstein1(column, r.projected[p])
 			}
 			return sum / directions
 		}),

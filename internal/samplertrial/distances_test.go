@@ -8,6 +8,7 @@ import (
 	"gonum.org/v1/gonum/mat"
 
 	"sigmaz/internal/picture"
+	"sigmaz/sample/eval"
 )
 
 func near(t *testing.T, what string, got, want, tolerance float64) {
@@ -18,21 +19,6 @@ func near(t *testing.T, what string, got, want, tolerance float64) {
 }
 
 func all(int) bool { return true }
-
-func TestWasserstein(t *testing.T) {
-	for _, c := range []struct {
-		a, b []float64
-		want float64
-	}{
-		{[]float64{0, 1, 2}, []float64{3, 4, 5}, 3},
-		{[]float64{3, 4, 5}, []float64{0, 1, 2}, 3},
-		{[]float64{0}, []float64{0, 2}, 1},
-		{[]float64{0, 0, 6}, []float64{0, 3}, 1.5}, // between 1/2 and 2/3 of the mass 3 apart, above 3 apart: 3/6 + 3/3
-		{[]float64{1, 2}, []float64{1, 2}, 0},
-	} {
-		near(t, "the distance", wasserstein(c.a, c.b), c.want, 1e-12)
-	}
-}
 
 // A set that is moved by m is |m v| away on each line v, and |m|^2 by Frechet's distance. 0.3 times the set about its mean
 // leaves the means and 0.49 of the variance.
@@ -55,7 +41,7 @@ func TestGaussians(t *testing.T) {
 	distances := func(x *mat.Dense) (sliced, f float64) {
 		c := r.centred(x)
 		for p, column := range sortedColumns(product(c, r.lines), all) {
-			sliced += wasserstein(column, r.projected[p]) / directions
+			sliced += eval.Wasserstein1(column, r.projected[p]) / directions
 		}
 		return sliced, frechet(momentsOf(product(c, r.axes), all), r.moments)
 	}
@@ -66,19 +52,10 @@ func TestGaussians(t *testing.T) {
 	smaller := r.centred(x)
 	smaller.Apply(func(_, j int, v float64) float64 { return 0.3*v + r.mean[j] }, smaller)
 	_, f = distances(smaller)
-	near(t, "Frechet of what is smaller", f, 0.49*mat.Trace(r.moments.cov), 1e-9)
+	near(t, "Frechet of what is smaller", f, 0.49*mat.Trace(r.moments.Cov), 1e-9)
 	if sliced, f = distances(x); sliced > 1e-12 || f > 1e-9 {
 		t.Errorf("a set is %g and %g away from itself", sliced, f)
 	}
-}
-
-// Of two values, tr (AB)^1/2 is (tr AB + 2 (det AB)^1/2)^1/2, also where A and B do not commute.
-func TestFrechet(t *testing.T) {
-	a := mat.NewSymDense(2, []float64{2, 0.7, 0.7, 1})
-	b := mat.NewSymDense(2, []float64{1, -0.5, -0.5, 3})
-	ab := product(a, b)
-	want := 4 + 9 + mat.Trace(a) + mat.Trace(b) - 2*math.Sqrt(mat.Trace(ab)+2*math.Sqrt(mat.Det(ab)))
-	near(t, "the distance", frechet(moments{[]float64{1, 2}, a}, moments{[]float64{3, 5}, b}), want, 1e-12)
 }
 
 // Data that varies along known axes has those as principal components, the largest last.

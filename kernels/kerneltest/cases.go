@@ -27,7 +27,7 @@ func Cases(precisions ...kernels.Precision) []Case {
 		(*list).nearest2, (*list).nearest2Grad, (*list).patches, (*list).patchesGrad, (*list).concat, (*list).split,
 		(*list).addRow, (*list).addRowGrad, (*list).dropout, (*list).embedding, (*list).scaledSum,
 		(*list).add, (*list).affine, (*list).fill, (*list).narrow,
-		(*list).divSigma, (*list).mlpInput, (*list).mlpInputGrad,
+		(*list).divSigma, (*list).mlpInput, (*list).mlpInputGrad, (*list).precondition, (*list).rowMix,
 		(*list).perturb, (*list).loss, (*list).lossGrad, (*list).record, (*list).gradNorm, (*list).adam,
 		(*list).tick,
 		(*list).samplerSigma, (*list).samplerGain, (*list).samplerUpdate,
@@ -769,24 +769,83 @@ func (l *list) mlpInputGrad() {
 	}
 }
 
+// precondition takes noise from less than any that is trained at to more, and in the forms of every process.
+func (l *list) precondition() {
+	var sigmas []float32
+	for sigma := float32(1e-6); sigma < 1e5; sigma *= 1.37 {
+		sigmas = append(sigmas, sigma)
+	}
+	table := []float32{152, 37.5, 6, 1.0625, 0.25, 0.01} // and some of the sigmas are on it
+	sigmas = append(sigmas, table...)
+	for _, form := range []struct {
+		name string
+		op   kernels.Precondition
+	}{
+		{"edm", kernels.Precondition{SD: 0.5}}, {"edm root", kernels.Precondition{SD: 0.25, Root: true}},
+		{"vp", kernels.Precondition{Betas: kernels.Betas{Min: 0.1, Max: 20}}},
+		{"vp weighted", kernels.Precondition{Betas: kernels.Betas{Min: 2, Max: 7}, Weighted: true}},
+		{"subvp", kernels.Precondition{Betas: kernels.Betas{Sub: true, Min: 0.1, Max: 20}, Weighted: true}},
+		{"table", kernels.Precondition{Betas: kernels.Betas{Min: 0.1, Max: 20}}},
+		{"level", kernels.Precondition{}},
+	} {
+		var b builder
+		o := form.op
+		o.N = len(sigmas)
+		o.Sigma, o.Y = b.add(sigmas), b.out(kernels.PreconditionRows*o.N)
+		switch form.name {
+		case "table":
+			o.Table = b.add(table)
+		case "level":
+			levels := make([]uint32, o.N)
+			for i := range levels {
+				levels[i] = uint32(7 * i)
+			}
+			o.Level = b.bits(levels...)
+		}
+		l.exact("precondition/"+form.name, &b, o)
+	}
+}
+
+func (l *list) rowMix() {
+	for _, m := range matrices {
+		for _, parts := range []string{"x", "f", "xf"} {
+			var b builder
+			o := kernels.RowMix{N: m.rows, Y: b.out(m.words())}
+			if parts != "f" {
+				o.X, o.A = b.normals(m.words()), b.normals(m.rows)
+			}
+			if parts != "x" {
+				o.F, o.B = b.normals(m.words()), b.normals(m.rows)
+			}
+			l.exact(fmt.Sprintf("row_mix/%v %s", m, parts), &b, o)
+		}
+	}
+}
+
 func (l *list) loss() {
 	for _, m := range matrices {
-		for _, w := range []kernels.Weight{{Power: 2}, {Power: 2, SD: 0.25}} {
+		for _, w := range []kernels.Weight{{Power: 2}, {Power: 2, SD: 0.25}, {Power: 2, Scale: 0.125}} {
 			var b builder
-			l.approximate(fmt.Sprintf("loss/%v sd %g", m, w.SD), &b, kernels.Loss{N: m.rows,
-				S: b.normals(m.words()), Z: b.normals(m.words()), Sigma: b.positive(m.rows),
-				Mean: b.out(1), PerRow: b.out(m.rows), Weight: w})
+			o := kernels.Loss{N: m.rows, S: b.normals(m.words()), Z: b.normals(m.words()), Sigma: b.positive(m.rows),
+				Mean: b.out(1), PerRow: b.out(m.rows), Weight: w}
+			if w.Scale != 0 {
+				o.Factor = b.positive(m.rows)
+			}
+			l.approximate(fmt.Sprintf("loss/%v sd %g scale %g", m, w.SD, w.Scale), &b, o)
 		}
 	}
 }
 
 func (l *list) lossGrad() {
 	for _, m := range matrices {
-		for _, w := range []kernels.Weight{{Power: 1.5}, {Power: 2, SD: 0.25}} {
+		for _, w := range []kernels.Weight{{Power: 1.5}, {Power: 2, SD: 0.25}, {Power: 2, Scale: 0.125}} {
 			var b builder
-			l.approximate(fmt.Sprintf("loss_grad/%v sd %g", m, w.SD), &b, kernels.LossGrad{N: m.rows,
-				S: b.normals(m.words()), Z: b.normals(m.words()), Sigma: b.positive(m.rows),
-				DMean: b.positive(1), DS: b.out(m.words()), Weight: w})
+			o := kernels.LossGrad{N: m.rows, S: b.normals(m.words()), Z: b.normals(m.words()), Sigma: b.positive(m.rows),
+				DMean: b.positive(1), DS: b.out(m.words()), Weight: w}
+			if w.Scale != 0 {
+				o.Factor = b.positive(m.rows)
+			}
+			l.approximate(fmt.Sprintf("loss_grad/%v sd %g scale %g", m, w.SD, w.Scale), &b, o)
 		}
 	}
 }
@@ -1119,6 +1178,10 @@ func (l *list) perturb() {
 			Density: kernels.Density{Normal: true, Shift: -1.9, Scale: -1.2}}},
 		{"streamed sigma", kernels.Perturb{Data: some, Streamed: true, Stratified: true,
 			Density: kernels.Density{Normal: true, Shift: -1.9, Scale: -1.2}}},
+		{"vp", kernels.Perturb{Data: bytes, Rescale: true,
+			Density: kernels.Density{Shift: 1, Scale: -0.99999, Betas: kernels.Betas{Min: 0.1, Max: 20}}}},
+		{"subvp, stratified", kernels.Perturb{Data: vectors, Stratified: true,
+			Density: kernels.Density{Shift: 1, Scale: -0.99999, Betas: kernels.Betas{Sub: true, Min: 0.1, Max: 20}}}},
 		{"vectors of 3", kernels.Perturb{Data: vectorsOf(100, 3)}},
 		{"vectors of 17", kernels.Perturb{Data: vectorsOf(4, 17)}},
 	} {

@@ -13,6 +13,7 @@ import (
 
 	"sigmaz/cmd/internal/benchcmd"
 	"sigmaz/cmd/internal/cli"
+	"sigmaz/cmd/internal/evalcmd"
 	"sigmaz/cmd/internal/exportcmd"
 	"sigmaz/cmd/internal/likelihoodcmd"
 	"sigmaz/cmd/internal/samplecmd"
@@ -46,6 +47,7 @@ func table(b versioncmd.Build) []entry {
 		{name: "sample", what: "draws samples from a trained network", new: samplecmd.New},
 		{name: "score", what: "evaluates a network as a function, from NumPy array to NumPy array", new: scorecmd.New},
 		{name: "likelihood", what: "computes how probable data is under a network that is told sigma", new: likelihoodcmd.New},
+		{name: "eval", what: "measures how far samples are from data, and whether they are copies", new: evalcmd.New},
 		{name: "export", what: "writes a network's weights as a PyTorch state_dict", new: exportcmd.New},
 		{name: "bench", what: "measures how fast a device trains, samples and moves memory", new: benchcmd.New},
 		{name: "version", what: "prints version, commit, Go, build tags and instruction set",

@@ -218,7 +218,7 @@ func likelihood(ctx context.Context, o *options, s cli.Streams) error {
 		return fmt.Errorf("%s: %w", f.Path, err)
 	}
 	start := time.Now()
-	r, err := sample.LogLikelihood(score, f.Sigmas, x, 0, o.set, func(int) error {
+	r, err := sample.LogLikelihood(score, net.SDE.On(f.Sigmas), x, 0, o.set, func(int) error {
 		if ctx.Err() != nil {
 			return errors.New("interrupted")
 		}

@@ -24,12 +24,19 @@ func SamplerFor(c *train.Config, sigmas model.Ladder, imported bool) string {
 // previewNFE is the evaluations for a sample of a preview: enough to see what the network has learned.
 const previewNFE = 18
 
-// PlanFor returns the plan of a run's previews.
-func PlanFor(c *train.Config, sigmas model.Ladder) (*sample.Plan, error) {
-	o := sample.DefaultsFor(SamplerFor(c, sigmas, false), c.Network)
+// SettingsFor returns the settings of a run's sampler where nobody gives any.
+func SettingsFor(c *train.Config, sigmas model.Ladder, imported bool) sample.Settings {
+	o := sample.DefaultsFor(SamplerFor(c, sigmas, imported), c.Network)
 	if o.Sampler == sample.Langevin {
 		o.T, o.Epsilon, o.Denoise = c.Sampling.T, c.Sampling.Epsilon, c.Sampling.Denoise
-	} else {
+	}
+	return o
+}
+
+// PlanFor returns the plan of a run's previews.
+func PlanFor(c *train.Config, sigmas model.Ladder) (*sample.Plan, error) {
+	o := SettingsFor(c, sigmas, false)
+	if o.Sampler != sample.Langevin {
 		o.NFE = previewNFE
 	}
 	return sample.NewPlan(o, sigmas)

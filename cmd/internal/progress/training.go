@@ -85,6 +85,11 @@ func (d *Display) Event(event train.Event) {
 		d.describe("held-out loss ...")
 	case train.HeldOut:
 		d.line("step %d  held-out loss %s (%.3f of %s)", e.Step, Number(e.Loss), e.Relative, e.Unit)
+	case train.Measuring:
+		d.describe(e.Metric + " ...")
+	case train.Measured:
+		d.line("step %d  %s %s +- %s, of %s against %d (%s)", e.Step, e.Metric, Number(e.Value), Number(e.SE),
+			cli.Count(e.Samples, "sample"), e.Reference, e.Split)
 	case train.Drawing:
 		d.describe("preview ...")
 	case train.Picture:

@@ -250,6 +250,16 @@ func learn(ctx context.Context, c *train.Config, data *train.Splits, b kernels.B
 	if o.Hooks.Preview, err = previews(c, data, sigmas, b); err != nil {
 		return err
 	}
+	if o.Hooks.Quality, err = quality(c, data, sigmas, b); err != nil {
+		return err
+	}
+	if o.Hooks.Quality != nil {
+		text, err := qualityCost(c, sigmas)
+		if err != nil {
+			return err
+		}
+		fmt.Fprintf(out, "quality  %s\n", text)
+	}
 	if text := picture.ChannelsText(c.Network.Channels); text != "" && o.Hooks.Preview != nil && !c.Network.Vectors() {
 		fmt.Fprintf(out, "previews show samples %s\n", text)
 	}
@@ -473,6 +483,12 @@ func ladderText(c *train.Config, sigmas model.Ladder) string {
 // noiseText says what sigma is drawn from where that is not the ladder.
 func noiseText(c *train.Config, sigmas model.Ladder) string {
 	n := c.Noise
+	if n.Density == model.UniformTime {
+		sde := c.Network.SDE
+		least, most := n.Range(sde.On(sigmas))
+		return fmt.Sprintf("%s of %s, beta %g to %g, stratified over the batch: sigma/m from %.3g to %.4g", n.Density, sde.Kind,
+			sde.BetaMin, sde.BetaMax, least, most)
+	}
 	if n.Density == model.LogUniform {
 		return fmt.Sprintf("%s between both ends of the ladder, stratified over the batch", n.Density)
 	}
@@ -587,6 +603,13 @@ func dryRun(ctx context.Context, f *flags, b kernels.Backend, c *train.Config, p
 	fmt.Fprintf(out, "            %s over the run, and %s a sample\n",
 		count(3*float64(info.MACs)*float64(c.Batch)*float64(c.Steps)),
 		count(float64(info.MACs)*float64(nfe)))
+	if c.EvalMetric != "" {
+		text, err := qualityCost(c, sigmas)
+		if err != nil {
+			return err
+		}
+		fmt.Fprintf(out, "quality     %s\n", text)
+	}
 	if c.Precision != "" {
 		fmt.Fprintf(out, "precision   %s for %.3g %% of them, by tensor cores\n", c.Precision,
 			100*float64(info.TensorMACs)/float64(info.MACs))

