@@ -104,9 +104,9 @@ var kernelList = []kernel{
 	{"group_norm", "group_norm_grad_finish", "u64 u64 u64 u64 u64 u32 u32 u32 u32 u32 u32"},
 	{"group_norm", "group_norm_grad_apply", "u64 u64 u64 u64 u64 u64 u64 u64 u32 u32 u32 u32 u32 u32 u32 u32"},
 	{"group_norm", "group_norm_grad_apply_bf16", "u64 u64 u64 u64 u64 u64 u64 u64 u32 u32 u32 u32 u32 u32 u32 u32"},
-	{"loss", "loss", "u64 u64 u64 u64 u64 u64 u32 u32"},
+	{"loss", "loss", "u64 u64 u64 u64 u64 u64 u64 u64 u32 u32"},
 	{"loss", "loss_mean", "u64 u64 u32"},
-	{"loss", "loss_grad", "u64 u64 u64 u64 u64 u64 u64 u32 u32"},
+	{"loss", "loss_grad", "u64 u64 u64 u64 u64 u64 u64 u64 u64 u32 u32"},
 	{"loss", "record", "u64 u64 u64 u64 u32 u32"},
 	{"norm", "norm_sums", "u64 u64 u32 u32 u32 u32 u32"},
 	{"norm", "norm_sums_bf16", "u64 u64 u32 u32 u32 u32 u32"},
@@ -120,11 +120,16 @@ var kernelList = []kernel{
 	{"norm", "norm_grad_apply", "u64 u64 u64 u64 u64 u32 u32 u32 u32 u32 u64 u64 u64 u64 u32"},
 	{"norm", "norm_grad_apply_bf16", "u64 u64 u64 u64 u64 u32 u32 u32 u32 u32 u64 u64 u64 u64 u32"},
 	{"norm", "norm_grad_params", "u64 u64 u64 u64 u64 u32 u32 u32 u32"},
+	{"ode", "ode_point", "u64 u64 u64 u64 u64 u64 u64 u64 u64 u64 u64 u64 u32 u32 u32 u32"},
+	{"ode", "ode_slope", "u64 u64 u64 u64 u64 u64 u64 u64 u64 u32 u32 u32 u32 u32"},
+	{"ode", "ode_norm", "u64 u64 u64 u64 u64 u64 u64 u32 u32 u32"},
+	{"ode", "ode_accept", "u64 u64 u64 u64 u64 u32 u32 u32 u32"},
 	{"patches", "patches", "u64 u64 u32 u32 u32 u32 u32"},
 	{"patches", "patches_bf16", "u64 u64 u32 u32 u32 u32 u32"},
 	{"patches", "patches_grad", "u64 u64 u32 u32 u32 u32 u32 u64 u64 u64 u64 u32"},
 	{"patches", "patches_grad_bf16", "u64 u64 u32 u32 u32 u32 u32 u64 u64 u64 u64 u32"},
-	{"perturb", "perturb", "u64 u64 u64 u64 u64 u64 u64 u64 u64 u64 u32 u32 u32 u32 u32 u32 u32 u32 u32 u32 u32 u32 u32 u32 u32 u64 u64"},
+	{"perturb", "perturb", "u64 u64 u64 u64 u64 u64 u64 u64 u64 u64 u32 u32 u32 u32 u32 u32 u32 u32 u32 u32 u32 u32 u32 u32 u32 u64 u64 u32 u64 u64"},
+	{"perturb", "precondition", "u64 u64 u64 u64 u32 u32 u64 u64 u64 u32 u32 u32"},
 	{"pool", "maxpool5", "u64 u64 u64 u32 u32 u32 u32 u32"},
 	{"pool", "maxpool5_bf16", "u64 u64 u64 u32 u32 u32 u32 u32"},
 	{"pool", "maxpool5_grad", "u64 u64 u64 u32 u32 u32 u32 u32 u64 u64 u64 u64 u32"},
@@ -152,6 +157,7 @@ var kernelList = []kernel{
 	{"sigma", "div_sigma", "u64 u64 u64 u32 u32"},
 	{"sigma", "mlp_input", "u64 u64 u64 u64 u32 u32"},
 	{"sigma", "mlp_input_grad", "u64 u64 u64 u64 u32 u32"},
+	{"sigma", "row_mix", "u64 u64 u64 u64 u64 u32 u32"},
 	{"sum", "add", "u64 u64 u64 u64"},
 	{"sum", "add_bf16", "u64 u64 u64 u64"},
 	{"sum", "scaled_sum", "u64 u64 u64 f32 f32 u64"},
@@ -1094,8 +1100,10 @@ type lossArgs struct {
 	s      pointer // const float *
 	z      pointer // const float *
 	sigma  pointer // const float *
+	factor pointer // const float *
 	power  uint64
 	sd     uint64
+	scale  uint64
 	rows   int
 	d      int
 }
@@ -1106,8 +1114,10 @@ func (l *launcher) loss(grid gridDim, block blockDim, a lossArgs) {
 		Ptr(l.read("loss", "s", Words, a.s)).
 		Ptr(l.read("loss", "z", Words, a.z)).
 		Ptr(l.read("loss", "sigma", Words, a.sigma)).
+		Ptr(l.read("loss", "factor", Words, a.factor)).
 		U64(a.power).
 		U64(a.sd).
+		U64(a.scale).
 		I32(l.int32("loss", "rows", a.rows)).
 		I32(l.int32("loss", "d", a.d)))
 }
@@ -1128,15 +1138,17 @@ func (l *launcher) lossMean(grid gridDim, block blockDim, a lossMeanArgs) {
 
 // lossGradArgs has the parameters of kernel loss_grad.
 type lossGradArgs struct {
-	ds    pointer // float *
-	s     pointer // const float *
-	z     pointer // const float *
-	sigma pointer // const float *
-	dmean pointer // const float *
-	power uint64
-	sd    uint64
-	rows  int
-	d     int
+	ds     pointer // float *
+	s      pointer // const float *
+	z      pointer // const float *
+	sigma  pointer // const float *
+	dmean  pointer // const float *
+	factor pointer // const float *
+	power  uint64
+	sd     uint64
+	scale  uint64
+	rows   int
+	d      int
 }
 
 func (l *launcher) lossGrad(grid gridDim, block blockDim, a lossGradArgs) {
@@ -1146,8 +1158,10 @@ func (l *launcher) lossGrad(grid gridDim, block blockDim, a lossGradArgs) {
 		Ptr(l.read("loss_grad", "z", Words, a.z)).
 		Ptr(l.read("loss_grad", "sigma", Words, a.sigma)).
 		Ptr(l.read("loss_grad", "dmean", Words, a.dmean)).
+		Ptr(l.read("loss_grad", "factor", Words, a.factor)).
 		U64(a.power).
 		U64(a.sd).
+		U64(a.scale).
 		I32(l.int32("loss_grad", "rows", a.rows)).
 		I32(l.int32("loss_grad", "d", a.d)))
 }
@@ -1403,6 +1417,136 @@ func (l *launcher) normGradParams(grid gridDim, block blockDim, a normGradParams
 		I32(l.int32("norm_grad_params", "levels", a.levels)))
 }
 
+// odePointArgs has the parameters of kernel ode_point.
+type odePointArgs struct {
+	point  pointer // float *
+	sigma  pointer // float *
+	level  pointer // u32 *
+	v      pointer // float *
+	at     pointer // float *
+	x      pointer // const float *
+	k      pointer // const float *
+	h      pointer // const float *
+	sigmas pointer // const float *
+	levels pointer // const u32 *
+	table  pointer // const float *
+	state  pointer // const u32 *
+	repeat int
+	rows   int
+	d      int
+	e      int
+}
+
+func (l *launcher) odePoint(grid gridDim, block blockDim, a odePointArgs) {
+	l.launch("ode_point", grid, block, cuda.NewArgs().
+		Ptr(l.write("ode_point", "point", Words, a.point)).
+		Ptr(l.write("ode_point", "sigma", Words, a.sigma)).
+		Ptr(l.write("ode_point", "level", Words, a.level)).
+		Ptr(l.write("ode_point", "v", Words, a.v)).
+		Ptr(l.write("ode_point", "at", Words, a.at)).
+		Ptr(l.read("ode_point", "x", Words, a.x)).
+		Ptr(l.read("ode_point", "k", Words, a.k)).
+		Ptr(l.read("ode_point", "h", Words, a.h)).
+		Ptr(l.read("ode_point", "sigmas", Words, a.sigmas)).
+		Ptr(l.read("ode_point", "levels", Words, a.levels)).
+		Ptr(l.read("ode_point", "table", Words, a.table)).
+		Ptr(l.read("ode_point", "state", Words, a.state)).
+		I32(l.int32("ode_point", "repeat", a.repeat)).
+		I32(l.int32("ode_point", "rows", a.rows)).
+		I32(l.int32("ode_point", "d", a.d)).
+		I32(l.int32("ode_point", "e", a.e)))
+}
+
+// odeSlopeArgs has the parameters of kernel ode_slope.
+type odeSlopeArgs struct {
+	k      pointer // float *
+	trace  pointer // float *
+	s      pointer // const float *
+	v      pointer // const float *
+	vj     pointer // const float *
+	sigmas pointer // const float *
+	scale  pointer // const float *
+	table  pointer // const float *
+	state  pointer // const u32 *
+	units  int
+	repeat int
+	rows   int
+	d      int
+	e      int
+}
+
+func (l *launcher) odeSlope(grid gridDim, block blockDim, a odeSlopeArgs) {
+	l.launch("ode_slope", grid, block, cuda.NewArgs().
+		Ptr(l.write("ode_slope", "k", Words, a.k)).
+		Ptr(l.write("ode_slope", "trace", Words, a.trace)).
+		Ptr(l.read("ode_slope", "s", Words, a.s)).
+		Ptr(l.read("ode_slope", "v", Words, a.v)).
+		Ptr(l.read("ode_slope", "vj", Words, a.vj)).
+		Ptr(l.read("ode_slope", "sigmas", Words, a.sigmas)).
+		Ptr(l.read("ode_slope", "scale", Words, a.scale)).
+		Ptr(l.read("ode_slope", "table", Words, a.table)).
+		Ptr(l.read("ode_slope", "state", Words, a.state)).
+		I32(l.int32("ode_slope", "units", a.units)).
+		I32(l.int32("ode_slope", "repeat", a.repeat)).
+		I32(l.int32("ode_slope", "rows", a.rows)).
+		I32(l.int32("ode_slope", "d", a.d)).
+		I32(l.int32("ode_slope", "e", a.e)))
+}
+
+// odeNormArgs has the parameters of kernel ode_norm.
+type odeNormArgs struct {
+	err   pointer // float *
+	x     pointer // const float *
+	at    pointer // const float *
+	k     pointer // const float *
+	h     pointer // const float *
+	table pointer // const float *
+	tol   pointer // const float *
+	of    int
+	rows  int
+	e     int
+}
+
+func (l *launcher) odeNorm(grid gridDim, block blockDim, a odeNormArgs) {
+	l.launch("ode_norm", grid, block, cuda.NewArgs().
+		Ptr(l.write("ode_norm", "err", Words, a.err)).
+		Ptr(l.read("ode_norm", "x", Words, a.x)).
+		Ptr(l.read("ode_norm", "at", Words, a.at)).
+		Ptr(l.read("ode_norm", "k", Words, a.k)).
+		Ptr(l.read("ode_norm", "h", Words, a.h)).
+		Ptr(l.read("ode_norm", "table", Words, a.table)).
+		Ptr(l.read("ode_norm", "tol", Words, a.tol)).
+		I32(l.int32("ode_norm", "of", a.of)).
+		I32(l.int32("ode_norm", "rows", a.rows)).
+		I32(l.int32("ode_norm", "e", a.e)))
+}
+
+// odeAcceptArgs has the parameters of kernel ode_accept.
+type odeAcceptArgs struct {
+	point   pointer // float *
+	x       pointer // float *
+	k       pointer // float *
+	at      pointer // const float *
+	taken   pointer // const u32 *
+	denoise int
+	rows    int
+	d       int
+	e       int
+}
+
+func (l *launcher) odeAccept(grid gridDim, block blockDim, a odeAcceptArgs) {
+	l.launch("ode_accept", grid, block, cuda.NewArgs().
+		Ptr(l.write("ode_accept", "point", Words, a.point)).
+		Ptr(l.write("ode_accept", "x", Words, a.x)).
+		Ptr(l.write("ode_accept", "k", Words, a.k)).
+		Ptr(l.read("ode_accept", "at", Words, a.at)).
+		Ptr(l.read("ode_accept", "taken", Words, a.taken)).
+		I32(l.int32("ode_accept", "denoise", a.denoise)).
+		I32(l.int32("ode_accept", "rows", a.rows)).
+		I32(l.int32("ode_accept", "d", a.d)).
+		I32(l.int32("ode_accept", "e", a.e)))
+}
+
 // patchesArgs has the parameters of kernel patches.
 type patchesArgs struct {
 	y      pointer // float * or bf16 *
@@ -1488,6 +1632,9 @@ type perturbArgs struct {
 	normal        int
 	shift         uint64
 	scale         uint64
+	betas         int
+	betaMin       uint64
+	betaMax       uint64
 }
 
 func (l *launcher) perturb(grid gridDim, block blockDim, a perturbArgs) {
@@ -1518,7 +1665,42 @@ func (l *launcher) perturb(grid gridDim, block blockDim, a perturbArgs) {
 		I32(l.int32("perturb", "density", a.density)).
 		I32(l.int32("perturb", "normal", a.normal)).
 		U64(a.shift).
-		U64(a.scale))
+		U64(a.scale).
+		I32(l.int32("perturb", "betas", a.betas)).
+		U64(a.betaMin).
+		U64(a.betaMax))
+}
+
+// preconditionArgs has the parameters of kernel precondition.
+type preconditionArgs struct {
+	y        pointer // float *
+	sigma    pointer // const float *
+	level    pointer // const u32 *
+	table    pointer // const float *
+	steps    int
+	betas    int
+	betaMin  uint64
+	betaMax  uint64
+	sd       uint64
+	root     int
+	weighted int
+	rows     int
+}
+
+func (l *launcher) precondition(grid gridDim, block blockDim, a preconditionArgs) {
+	l.launch("precondition", grid, block, cuda.NewArgs().
+		Ptr(l.write("precondition", "y", Words, a.y)).
+		Ptr(l.read("precondition", "sigma", Words, a.sigma)).
+		Ptr(l.read("precondition", "level", Words, a.level)).
+		Ptr(l.read("precondition", "table", Words, a.table)).
+		I32(l.int32("precondition", "steps", a.steps)).
+		I32(l.int32("precondition", "betas", a.betas)).
+		U64(a.betaMin).
+		U64(a.betaMax).
+		U64(a.sd).
+		I32(l.int32("precondition", "root", a.root)).
+		I32(l.int32("precondition", "weighted", a.weighted)).
+		I32(l.int32("precondition", "rows", a.rows)))
 }
 
 // maxpool5Args has the parameters of kernel maxpool5.
@@ -2036,6 +2218,28 @@ func (l *launcher) mlpInputGrad(grid gridDim, block blockDim, a mlpInputGradArgs
 		U64(a.sd).
 		I32(l.int32("mlp_input_grad", "rows", a.rows)).
 		I32(l.int32("mlp_input_grad", "d", a.d)))
+}
+
+// rowMixArgs has the parameters of kernel row_mix.
+type rowMixArgs struct {
+	y    pointer // float *
+	x    pointer // const float *
+	a    pointer // const float *
+	f    pointer // const float *
+	b    pointer // const float *
+	rows int
+	d    int
+}
+
+func (l *launcher) rowMix(grid gridDim, block blockDim, a rowMixArgs) {
+	l.launch("row_mix", grid, block, cuda.NewArgs().
+		Ptr(l.write("row_mix", "y", Words, a.y)).
+		Ptr(l.read("row_mix", "x", Words, a.x)).
+		Ptr(l.read("row_mix", "a", Words, a.a)).
+		Ptr(l.read("row_mix", "f", Words, a.f)).
+		Ptr(l.read("row_mix", "b", Words, a.b)).
+		I32(l.int32("row_mix", "rows", a.rows)).
+		I32(l.int32("row_mix", "d", a.d)))
 }
 
 // addArgs has the parameters of kernel add.

@@ -3,7 +3,8 @@
 //	ln sigma = Shift + Scale q(u),   u = (w + 1/2) 2^-32 of a random word w
 //
 // q(u) = u is uniform in ln sigma (VE SDE: Song et al. 2021); q = Phi^-1, the quantile of the normal distribution, is
-// normal (EDM: Karras et al. 2022). All is computed in float64 and rounded to float32 once; every product is rounded
+// normal (EDM: Karras et al. 2022). Or sigma is that of a process at a time that is uniform, t = Shift + Scale u (VP and
+// sub-VP: betas.go). All is computed in float64 and rounded to float32 once; every product is rounded
 // before it is added, so that the bits are the same on every machine and device (perturb.cu).
 
 package kernels
@@ -14,6 +15,7 @@ import "math"
 type Density struct {
 	Normal       bool // normal in ln sigma with mean Shift and deviation |Scale|; else uniform from Shift on over Scale
 	Shift, Scale float64
+	Betas        Betas // where there are any, of the time
 }
 
 // Sigma turns a random word into a noise level: the quantile at (w + 1/2) 2^-32, counted from the end Shift.
@@ -22,7 +24,11 @@ func (d Density) Sigma(w uint32) float32 {
 	if d.Normal {
 		q = normalQuantile(q)
 	}
-	return float32(exp(d.Shift + float64(d.Scale*q)))
+	v := d.Shift + float64(d.Scale*q)
+	if d.Betas != (Betas{}) {
+		return float32(d.Betas.Sigma(v))
+	}
+	return float32(exp(v))
 }
 
 // normalQuantile computes Phi^-1(u) of u from 2^-33 to 1 - 2^-33 with a relative error of 1e-7: algorithm AS 241, PPND7
@@ -43,7 +49,7 @@ func normalQuantile(u float64) float64 {
 	return z
 }
 
-// ln computes ln x of x in (0, 1) to 14 digits: x = m 2^e with m in [sqrt(1/2), sqrt(2)), and with s = (m-1)/(m+1)
+// ln computes ln x of a positive x to 14 digits: x = m 2^e with m in [sqrt(1/2), sqrt(2)), and with s = (m-1)/(m+1)
 //
 //	ln x = e ln 2 + 2 (s + s^3/3 + s^5/5 + ...)
 func ln(x float64) float64 {

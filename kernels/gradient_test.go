@@ -30,7 +30,7 @@ func gradientChecks() []gradientCheck {
 		convGradients, normGradients, groupNormGradients, attentionGradients, firGradients, activationGradients,
 		maxPool5Gradients, avgPool5Gradients, meanPool2Gradients,
 		nearest2Gradients, patchesGradients, concatGradients, addRowGradients, dropoutGradients, scaledSumGradients,
-		resizeGradients, affineGradients, divSigmaGradients, mlpInputGradients, lossGradients,
+		resizeGradients, affineGradients, divSigmaGradients, mlpInputGradients, rowMixGradients, lossGradients,
 	} {
 		list = append(list, f()...)
 	}
@@ -308,13 +308,26 @@ func mlpInputGradients() []gradientCheck {
 		y: f.Y, dy: b.DY, inputs: []input{{f.X, b.DX}}}}
 }
 
+func rowMixGradients() []gradientCheck {
+	var m memory
+	f := kernels.RowMix{N: 4, X: m.normals(40), F: m.normals(40), A: m.normals(4), B: m.normals(4), Y: m.normals(40)}
+	dx := kernels.RowMix{N: 4, X: m.normals(40), A: f.A, Y: m.normals(40)}
+	df := kernels.RowMix{N: 4, X: dx.X, A: f.B, Y: m.normals(40)}
+	return []gradientCheck{{name: "row_mix", forward: f, backward: []kernels.Op{dx, df}, mem: m.words,
+		y: f.Y, dy: dx.X, inputs: []input{{f.X, dx.Y}, {f.F, df.Y}}}}
+}
+
 func lossGradients() (list []gradientCheck) {
-	for _, w := range []kernels.Weight{{Power: 2}, {Power: 1.5}, {Power: 2, SD: 0.25}} {
+	for _, w := range []kernels.Weight{{Power: 2}, {Power: 1.5}, {Power: 2, SD: 0.25}, {Power: 2, Scale: 0.3}} {
 		var m memory
 		f := kernels.Loss{N: 4, S: m.normals(40), Z: m.normals(40), Sigma: m.positive(4),
 			Mean: m.normals(1), PerRow: m.normals(4), Weight: w}
 		b := kernels.LossGrad{N: 4, S: f.S, Z: f.Z, Sigma: f.Sigma,
 			DMean: m.normals(1), DS: m.normals(40), Weight: w}
+		if w.Scale != 0 {
+			f.Factor = m.positive(4)
+			b.Factor = f.Factor
+		}
 		list = append(list, gradientCheck{name: fmt.Sprintf("loss %v", w),
 			forward: f, backward: []kernels.Op{b}, mem: m.words, y: f.Mean, dy: b.DMean, inputs: []input{{f.S, b.DS}}})
 	}

@@ -5,21 +5,24 @@
 //	loss_grad  ds_n = dmean / N lambda(sigma_n) (s + z / sigma_n)          (ds may be s or z)
 //	record     ring[step mod slots] = per_row, level
 //
-// lambda(sigma) = sigma^power (1 + (sigma/sd)^2), without the second factor where sd is 0; both are doubles by their bits.
+// lambda(sigma_n) = scale sigma^power (1 + (sigma/sd)^2) factor_n, without the factors whose sd is 0 or whose window is absent;
+// scale, power and sd are doubles by their bits.
 #include "common.cuh"
 
-__device__ __forceinline__ double weight(float sigma, u64 power, u64 sd)
+__device__ __forceinline__ double weight(float sigma, u64 power, u64 sd, u64 scale, const float *factor, int n)
 {
     double lambda = pow((double)sigma, float64(power));
     if (sd) {
         double t = sigma / float64(sd);
         lambda *= 1 + t * t;
     }
+    if (scale) lambda *= float64(scale);
+    if (factor) lambda *= factor[n];
     return lambda;
 }
 
 // One block of 2^k threads, at most 256, for a row.
-extern "C" __global__ void loss(float *per_row, const float *s, const float *z, const float *sigma, u64 power, u64 sd, int rows, int d)
+extern "C" __global__ void loss(float *per_row, const float *s, const float *z, const float *sigma, const float *factor, u64 power, u64 sd, u64 scale, int rows, int d)
 {
     __shared__ double sums[256];
     for (int n = blockIdx.x; n < rows; n += gridDim.x) {
@@ -40,7 +43,7 @@ extern "C" __global__ void loss(float *per_row, const float *s, const float *z, 
             if ((int)threadIdx.x < half) sums[threadIdx.x] += sums[threadIdx.x + half];
             __syncthreads();
         }
-        if (threadIdx.x == 0) per_row[n] = (float)(0.5 * weight(sigma[n], power, sd) * sums[0]);
+        if (threadIdx.x == 0) per_row[n] = (float)(0.5 * weight(sigma[n], power, sd, scale, factor, n) * sums[0]);
         __syncthreads();
     }
 }
@@ -65,7 +68,8 @@ extern "C" __global__ void loss_mean(float *mean, const float *per_row, int rows
 struct RowScale { float inv, k; };
 
 // A block has up to 256 rows.
-extern "C" __global__ void loss_grad(float *ds, const float *s, const float *z, const float *sigma, const float *dmean, u64 power, u64 sd, int rows, int d)
+extern "C" __global__ void loss_grad(float *ds, const float *s, const float *z, const float *sigma, const float *dmean, const float *factor, u64 power, u64 sd, u64 scale,
+    int rows, int d)
 {
     __shared__ RowScale shared[256];
     // All threads of the block go round together: they meet at the barriers.
@@ -74,7 +78,7 @@ extern "C" __global__ void loss_grad(float *ds, const float *s, const float *z, 
         if (threadIdx.x == 0 && n < rows) {
             RowScale r;
             r.inv = __fdiv_rn(1.0f, sigma[n]);
-            r.k = (float)((double)*dmean / rows * weight(sigma[n], power, sd));
+            r.k = (float)((double)*dmean / rows * weight(sigma[n], power, sd, scale, factor, n));
             shared[threadIdx.y] = r;
         }
         __syncthreads();

@@ -12,14 +12,21 @@ package kernels
 import "math"
 
 // Weight is lambda(sigma) = sigma^Power (1 + (sigma/SD)^2), without the second factor where SD is 0. With Power 2 and SD
-// the deviation of the data it is the weight of Karras et al. 2022: (sigma^2 + SD^2) / SD^2 on |sigma s + z|^2.
-type Weight struct{ Power, SD float64 }
+// the deviation of the data it is the weight of Karras et al. 2022: (sigma^2 + SD^2) / SD^2 on |sigma s + z|^2. Scale
+// multiplies it where it is not 0, and with Factors so do the factors that the loss is given.
+type Weight struct {
+	Power, SD, Scale float64
+	Factors          bool
+}
 
 // At returns lambda(sigma).
 func (w Weight) At(sigma float64) float64 {
 	lambda := math.Pow(sigma, w.Power)
 	if w.SD != 0 {
 		lambda *= 1 + (sigma/w.SD)*(sigma/w.SD)
+	}
+	if w.Scale != 0 {
+		lambda *= w.Scale
 	}
 	return lambda
 }
@@ -31,16 +38,34 @@ type Loss struct {
 	PerRow Buf // (N)
 	S, Z   Buf // (N, D)
 	Sigma  Buf // (N)
+	Factor Buf // (N) or absent: factors of lambda, a row's own
 	Weight Weight
 }
 
 func (o Loss) Name() string { return "loss" }
 func (o Loss) Operands() (reads, writes []Buf) {
-	return []Buf{o.S, o.Z, o.Sigma}, []Buf{o.Mean, o.PerRow}
+	return withFactor([]Buf{o.S, o.Z, o.Sigma}, o.Factor), []Buf{o.Mean, o.PerRow}
 }
 func (o Loss) Ref(mem []float32) {
 	o.rows(mem, 0, o.N, sumSquares)
 	o.mean(mem)
+}
+
+// withFactor appends the window of factors where there is one.
+func withFactor(reads []Buf, factor Buf) []Buf {
+	if factor.N > 0 {
+		reads = append(reads, factor)
+	}
+	return reads
+}
+
+// lambda returns the weight of row n.
+func (w Weight) lambda(mem []float32, sigma float32, factor Buf, n int) float64 {
+	lambda := w.At(float64(sigma))
+	if factor.N > 0 {
+		lambda *= float64(factor.Of(mem)[n])
+	}
+	return lambda
 }
 
 // sumSquares returns the sum of (s + inv z)^2.
@@ -58,7 +83,7 @@ func (o Loss) rows(mem []float32, lo, hi int, sumSquares func(s, z []float32, in
 	for n := lo; n < hi; n++ {
 		sigma := o.Sigma.Of(mem)[n]
 		sum := sumSquares(row(mem, o.S, o.N, n), row(mem, o.Z, o.N, n), 1/sigma)
-		o.PerRow.Of(mem)[n] = float32(0.5 * o.Weight.At(float64(sigma)) * sum)
+		o.PerRow.Of(mem)[n] = float32(0.5 * o.Weight.lambda(mem, sigma, o.Factor, n) * sum)
 	}
 }
 
@@ -78,12 +103,13 @@ type LossGrad struct {
 	S, Z   Buf // (N, D)
 	Sigma  Buf // (N)
 	DMean  Buf // (1)
+	Factor Buf // (N) or absent, as in Loss
 	Weight Weight
 }
 
 func (o LossGrad) Name() string { return "loss_grad" }
 func (o LossGrad) Operands() (reads, writes []Buf) {
-	return []Buf{o.S, o.Z, o.Sigma, o.DMean}, []Buf{o.DS}
+	return withFactor([]Buf{o.S, o.Z, o.Sigma, o.DMean}, o.Factor), []Buf{o.DS}
 }
 func (o LossGrad) InPlace() [][2]Buf { return [][2]Buf{{o.DS, o.S}, {o.DS, o.Z}} }
 func (o LossGrad) Ref(mem []float32) { o.rows(mem, 0, o.N, scaledSum) }
@@ -100,7 +126,7 @@ func (o LossGrad) rows(mem []float32, lo, hi int, scaledSum func(ds, s, z []floa
 	g := float64(o.DMean.Of(mem)[0]) / float64(o.N)
 	for n := lo; n < hi; n++ {
 		sigma := o.Sigma.Of(mem)[n]
-		k := float32(g * o.Weight.At(float64(sigma)))
+		k := float32(g * o.Weight.lambda(mem, sigma, o.Factor, n))
 		scaledSum(row(mem, o.DS, o.N, n), row(mem, o.S, o.N, n), row(mem, o.Z, o.N, n), 1/sigma, k)
 	}
 }

@@ -10,7 +10,8 @@ func (o Loss) launch(l *launcher) {
 	d := o.S.N / o.N
 	l.small(d)
 	l.loss(gridDim{o.N, 1, 1}, blockDim{min(256, powerOf2(ceil(d, 4))), 1, 1}, lossArgs{
-		perRow: o.PerRow, s: o.S, z: o.Z, sigma: o.Sigma, power: math.Float64bits(o.Weight.Power), sd: math.Float64bits(o.Weight.SD),
+		perRow: o.PerRow, s: o.S, z: o.Z, sigma: o.Sigma, factor: o.Factor,
+		power: math.Float64bits(o.Weight.Power), sd: math.Float64bits(o.Weight.SD), scale: math.Float64bits(o.Weight.Scale),
 		rows: o.N, d: d,
 	})
 	l.lossMean(gridDim{1, 1, 1}, blockDim{min(256, powerOf2(o.N)), 1, 1}, lossMeanArgs{
@@ -23,7 +24,8 @@ func (o LossGrad) launch(l *launcher) {
 	l.small(d)
 	grid, block := byRow(o.N, d, 4)
 	l.lossGrad(grid, block, lossGradArgs{
-		ds: o.DS, s: o.S, z: o.Z, sigma: o.Sigma, dmean: o.DMean, power: math.Float64bits(o.Weight.Power), sd: math.Float64bits(o.Weight.SD),
+		ds: o.DS, s: o.S, z: o.Z, sigma: o.Sigma, dmean: o.DMean, factor: o.Factor,
+		power: math.Float64bits(o.Weight.Power), sd: math.Float64bits(o.Weight.SD), scale: math.Float64bits(o.Weight.Scale),
 		rows: o.N, d: d,
 	})
 }

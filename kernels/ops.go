@@ -100,6 +100,8 @@ var Operations = []Operation{
 	{DivSigma{}, float32Only},
 	{MLPInput{}, float32Only},
 	{MLPInputGrad{}, float32Only},
+	{Precondition{}, float32Only},
+	{RowMix{}, float32Only},
 	// training
 	{Perturb{}, float32Only},
 	{Loss{}, float32Only},
@@ -114,6 +116,10 @@ var Operations = []Operation{
 	{SamplerMisfit{}, float32Only},
 	{SamplerFit{}, float32Only},
 	{SamplerGuide{}, float32Only},
+	{ODEPoint{}, float32Only},
+	{ODESlope{}, float32Only},
+	{ODENorm{}, float32Only},
+	{ODEAccept{}, float32Only},
 	// both
 	{Fill{}, float32Only},
 	{Narrow{}, []Precision{BF16}},
@@ -147,12 +153,13 @@ type Exception struct {
 // Exceptions lists all of them. One that is not needed any more must go.
 var Exceptions = []Exception{
 	{CPULowering, "less than 1 % of a step: the reference will do", []string{"mlp_input", "mlp_input_grad",
-		"embedding", "record", "fill", "tick"}},
+		"embedding", "precondition", "record", "fill", "tick"}},
 	{Gradient, "its gradient is dy itself: there is nothing to compute", []string{"add"}},
-	{Gradient, "comes before all parameters: nobody asks for its gradient", []string{"perturb", "embedding"}},
+	{Gradient, "comes before all parameters: nobody asks for its gradient", []string{"perturb", "embedding", "precondition"}},
 	{Gradient, "only the optimiser runs it", []string{"grad_norm", "adam"}},
 	{Gradient, "only sampling runs it", []string{
-		"sampler_sigma", "sampler_gain", "sampler_update", "sampler_misfit", "sampler_fit", "sampler_guide"}},
+		"sampler_sigma", "sampler_gain", "sampler_update", "sampler_misfit", "sampler_fit", "sampler_guide",
+		"ode_point", "ode_slope", "ode_norm", "ode_accept"}},
 	{Gradient, "sets or keeps numbers beside the network", []string{"record", "fill", "tick"}},
 	{CPULowering, "the CPU computes in float32 only", []string{"narrow"}},
 	{Gradient, "its gradient is dy itself: there is nothing to compute", []string{"narrow"}},

@@ -4,6 +4,8 @@
 //
 // Row r of step k is sample q = k*N + r. What a row needs once (image, level or sigma, flip) is drawn by one thread of the row and
 // handed to the others; pixels and normals are drawn where they are used.
+//
+// precondition writes what a network is given of a row and how its output becomes the score.
 #include "common.cuh"
 
 // Row is what the threads of a row share.
@@ -62,7 +64,7 @@ __device__ int level_of(Draw d, int levels, int stratified)
 // then is a step of Horner's scheme.
 __device__ __forceinline__ double then(double p, double x, double c) { return __dadd_rn(__dmul_rn(p, x), c); }
 
-// ln is ln x of x in (0, 1), see density.go.
+// ln is ln x of a positive x, see density.go.
 __device__ double ln(double x)
 {
     u64 bits = (u64)__double_as_longlong(x);
@@ -89,6 +91,74 @@ __device__ double exp_of(double x)
     return __dmul_rn(p, float64((u64)(1023 + (int)k) << 52));
 }
 
+// expm1_of is e^x - 1 of x in [0, 700).
+__device__ double expm1_of(double x)
+{
+    if (x >= 0.5) return __dadd_rn(exp_of(x), -1.0);
+    double p = then(then(then(1.0 / 6227020800.0, x, 1.0 / 479001600), x, 1.0 / 39916800), x, 1.0 / 3628800);
+    p = then(then(then(p, x, 1.0 / 362880), x, 1.0 / 40320), x, 1.0 / 5040);
+    p = then(then(then(then(p, x, 1.0 / 720), x, 1.0 / 120), x, 1.0 / 24), x, 1.0 / 6);
+    p = then(then(p, x, 0.5), x, 1.0);
+    return __dmul_rn(x, p);
+}
+
+// Betas are the ends of b(t): kind 0 is none, 1 vp, 2 subvp.
+struct Betas {
+    int kind;
+    double min, max;
+};
+
+__device__ __forceinline__ Betas betas_of(int kind, u64 min, u64 max)
+{
+    Betas b = {kind, float64(min), float64(max)};
+    return b;
+}
+
+// sigma_at is the noise at the time t.
+__device__ double sigma_at(Betas b, double t)
+{
+    double slope = __dmul_rn(__dadd_rn(b.max, -b.min), 0.25);
+    double half = __dmul_rn(t, __dadd_rn(__dmul_rn(b.min, 0.5), __dmul_rn(t, slope)));
+    if (b.kind == 2) {
+        double e = expm1_of(half);
+        return __dadd_rn(e, __ddiv_rn(e, __dadd_rn(1.0, e)));
+    }
+    return __dsqrt_rn(expm1_of(__dadd_rn(half, half)));
+}
+
+// time_of is the time at which the noise is sigma.
+__device__ double time_of(Betas b, double sigma)
+{
+    double half;
+    if (b.kind == 2) {
+        double h = __dmul_rn(sigma, 0.5);
+        half = ln(__dadd_rn(h, __dsqrt_rn(__dadd_rn(__dmul_rn(h, h), 1.0))));
+    } else {
+        half = __dmul_rn(ln(__dadd_rn(1.0, __dmul_rn(sigma, sigma))), 0.5);
+    }
+    double slope = __dmul_rn(__dadd_rn(b.max, -b.min), 4.0);
+    double root = __dsqrt_rn(__dadd_rn(__dmul_rn(b.min, b.min), __dmul_rn(half, slope)));
+    return __ddiv_rn(__dmul_rn(half, 4.0), __dadd_rn(root, b.min));
+}
+
+// mean_of is m where the noise is sigma.
+__device__ double mean_of(Betas b, double sigma)
+{
+    double square = __dmul_rn(sigma, sigma);
+    if (b.kind == 2) return __ddiv_rn(2.0, __dadd_rn(__dsqrt_rn(__dadd_rn(square, 4.0)), sigma));
+    return __ddiv_rn(1.0, __dsqrt_rn(__dadd_rn(square, 1.0)));
+}
+
+// likelihood_weight is g^2/std^2 where the noise is sigma.
+__device__ double likelihood_weight(Betas b, double sigma)
+{
+    double t = time_of(b, sigma), m = mean_of(b, sigma);
+    double beta = __dadd_rn(b.min, __dmul_rn(t, __dadd_rn(b.max, -b.min))), std = __dmul_rn(sigma, m);
+    double w = __ddiv_rn(beta, __dmul_rn(std, std));
+    if (b.kind == 2) w = __dmul_rn(__dmul_rn(w, std), __dadd_rn(1.0, __dmul_rn(m, m)));
+    return w;
+}
+
 // normal_quantile is the quantile of the normal distribution at u.
 __device__ double normal_quantile(double u)
 {
@@ -107,13 +177,15 @@ __device__ double normal_quantile(double u)
     return q < 0 ? -z : z;
 }
 
-// sigma_of is the sigma of a draw by a density: e^(shift + scale q(u)), u = (w + 1/2) / 2^32.
-__device__ float sigma_of(Draw d, int stratified, int normal, double shift, double scale)
+// sigma_of is the sigma of a draw by a density, u = (w + 1/2) / 2^32: e^(shift + scale q(u)), or that of a process at the
+// time shift + scale u.
+__device__ float sigma_of(Draw d, int stratified, int normal, double shift, double scale, Betas b)
 {
     u32 w = stratified ? (u32)(((d.j << 32) + d.word) / d.k) : (u32)d.word;
     double q = __dmul_rn(__dadd_rn((double)w, 0.5), 2.3283064365386962890625e-10);
     if (normal) q = normal_quantile(q);
-    return __double2float_rn(exp_of(__dadd_rn(shift, __dmul_rn(scale, q))));
+    double v = __dadd_rn(shift, __dmul_rn(scale, q));
+    return __double2float_rn(b.kind ? sigma_at(b, v) : exp_of(v));
 }
 
 // byte_at is the byte of element i of an image, mirrored left to right with flip.
@@ -128,11 +200,11 @@ __device__ __forceinline__ unsigned char byte_at(const unsigned char *src, int i
 
 // A block has up to 256 rows. u8 or f32 is the data set of data_rows rows, half the bits of its permutation. Or, with
 // slots, the host has chosen the rows and copied those of step k to slot k mod slots of u8 or f32, in their order. With
-// density, which is never with every, sigma is drawn by it and level is its bits; shift and scale are doubles by their bits.
+// density, which is never with every, sigma is drawn by it and level is its bits; shift, scale and betas are doubles by their bits.
 extern "C" __global__ void perturb(float *x_tilde, float *z, float *sigma, u32 *level, const float *ladder, const u32 *state,
     const unsigned char *u8, const float *f32, u64 seed, u64 data_rows, int half, int slots, int rows, int d, int w, int c,
     int levels, int flip, int dequantize, int rescale, int levels_per_step, int stratified, int every, int density, int normal,
-    u64 shift, u64 scale)
+    u64 shift, u64 scale, int betas, u64 beta_min, u64 beta_max)
 {
     __shared__ Row shared[256];
     u64 step = step_of(state);
@@ -148,7 +220,7 @@ extern "C" __global__ void perturb(float *x_tilde, float *z, float *sigma, u32 *
                 row.flip = 0;
             } else {
                 Draw drawn = draw_of(seed, step, q, n, rows, levels_per_step);
-                if (density) row.sigma = sigma_of(drawn, stratified, normal, float64(shift), float64(scale));
+                if (density) row.sigma = sigma_of(drawn, stratified, normal, float64(shift), float64(scale), betas_of(betas, beta_min, beta_max));
                 else l = level_of(drawn, levels, stratified);
                 row.flip = flip && random_block(seed, PURPOSE_FLIP, q, 0).v[0] >> 31;
             }
@@ -205,4 +277,48 @@ extern "C" __global__ void perturb(float *x_tilde, float *z, float *sigma, u32 *
         }
         __syncthreads();
     }
+}
+
+// step_of_table is the step of a table at sigma, from its largest sigma down.
+__device__ double step_of_table(const float *table, int steps, double sigma)
+{
+    int low = 0, high = steps - 1;
+    if (sigma >= (double)table[low]) return high;
+    if (sigma <= (double)table[high]) return 0;
+    while (high - low > 1) {
+        int middle = (low + high) / 2;
+        if ((double)table[middle] >= sigma) low = middle;
+        else high = middle;
+    }
+    double top = table[low], bottom = table[high];
+    return __dadd_rn((double)(steps - 1 - low), -__ddiv_rn(ln(__ddiv_rn(top, sigma)), ln(__ddiv_rn(top, bottom))));
+}
+
+// A thread takes a row; betas and sd are doubles by their bits.
+extern "C" __global__ void precondition(float *y, const float *sigma, const u32 *level, const float *table, int steps, int betas,
+    u64 beta_min, u64 beta_max, u64 sd, int root, int weighted, int rows)
+{
+    int n = blockIdx.x * blockDim.x + threadIdx.x;
+    if (n >= rows) return;
+    double s = sigma[n], in = 1, cond, a = 0, b = 1, w = 1;
+    if (betas) {
+        Betas p = betas_of(betas, beta_min, beta_max);
+        in = mean_of(p, s);
+        b = __ddiv_rn(-1.0, s);
+        cond = table ? step_of_table(table, steps, s) : __dmul_rn(999.0, time_of(p, s));
+        if (weighted) w = likelihood_weight(p, s);
+    } else if (sd) {
+        double d = float64(sd), variance = __dadd_rn(__dmul_rn(s, s), __dmul_rn(d, d)), size = __dsqrt_rn(variance);
+        in = __ddiv_rn(1.0, size);
+        a = __ddiv_rn(-1.0, variance);
+        b = __ddiv_rn(d, __dmul_rn(s, size));
+        cond = root ? __dsqrt_rn(__dsqrt_rn(s)) : __dmul_rn(ln(s), 0.25);
+    } else {
+        cond = (double)level[n];
+    }
+    y[n] = __double2float_rn(in);
+    y[rows + n] = __double2float_rn(cond);
+    y[2 * rows + n] = __double2float_rn(a);
+    y[3 * rows + n] = __double2float_rn(b);
+    y[4 * rows + n] = __double2float_rn(w);
 }

@@ -31,5 +31,24 @@ func (o Perturb) launch(l *launcher) {
 		levelsPerStep: o.LevelsPerStep, stratified: flag(o.Stratified), every: flag(o.Every),
 		density: flag(o.byDensity()), normal: flag(o.Density.Normal),
 		shift: math.Float64bits(o.Density.Shift), scale: math.Float64bits(o.Density.Scale),
+		betas: o.Density.Betas.kind(), betaMin: math.Float64bits(o.Density.Betas.Min), betaMax: math.Float64bits(o.Density.Betas.Max),
 	})
+}
+
+// kind is what the kernels take: 0 for none, 1 for vp, 2 for subvp.
+func (b Betas) kind() int {
+	switch {
+	case b == Betas{}:
+		return 0
+	case b.Sub:
+		return 2
+	}
+	return 1
+}
+
+func (o Precondition) launch(l *launcher) {
+	grid, block := each(o.N)
+	l.precondition(grid, block, preconditionArgs{y: o.Y, sigma: o.Sigma, level: o.Level, table: o.Table, steps: o.Table.N,
+		betas: o.Betas.kind(), betaMin: math.Float64bits(o.Betas.Min), betaMax: math.Float64bits(o.Betas.Max),
+		sd: math.Float64bits(o.SD), root: flag(o.Root), weighted: flag(o.Weighted), rows: o.N})
 }

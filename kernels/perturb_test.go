@@ -72,6 +72,65 @@ func TestPerturb(t *testing.T) {
 	}
 }
 
+// The numbers of EDM by table 1 of Karras et al. 2022: D = x~ + sigma^2 s is c_skip x~ + c_out F; and those of VP and sub-VP by
+// score_sde's: the network is given m x~, told 999 t, and its output is the noise. Of a table it is told the step.
+func TestPrecondition(t *testing.T) {
+	numbers := func(o kernels.Precondition, sigmas []float32, table []float32) (rows [][]float64) {
+		o.N = len(sigmas)
+		o.Sigma, o.Y = kernels.Buf{N: o.N}, kernels.Buf{Off: o.N, N: kernels.PreconditionRows * o.N}
+		mem := append(slices.Clone(sigmas), make([]float32, o.Y.N)...)
+		if table != nil {
+			o.Table = kernels.Buf{Off: len(mem), N: len(table)}
+			mem = append(mem, table...)
+		}
+		o.Ref(mem)
+		for n := range sigmas {
+			var v []float64
+			for i := range kernels.PreconditionRows {
+				v = append(v, float64(o.Y.Of(mem)[i*o.N+n]))
+			}
+			rows = append(rows, v)
+		}
+		return rows
+	}
+	near := func(what string, sigma float32, got, want float64) {
+		t.Helper()
+		if !(math.Abs(got-want) <= 3e-7*max(1, math.Abs(want))) {
+			t.Errorf("%s at sigma %g is %.9g, expected %.9g", what, sigma, got, want)
+		}
+	}
+	sigmas := []float32{0.003, 0.1, 0.5, 1, 7, 80}
+	const sd = 0.5
+	for n, v := range numbers(kernels.Precondition{SD: sd}, sigmas, nil) {
+		s := float64(sigmas[n])
+		root := math.Sqrt(s*s + sd*sd)
+		near("c_in", sigmas[n], v[kernels.PreconditionIn], 1/root)
+		near("c_noise", sigmas[n], v[kernels.PreconditionCond], math.Log(s)/4)
+		near("c_skip", sigmas[n], 1+s*s*v[kernels.PreconditionX], sd*sd/(root*root))
+		near("c_out", sigmas[n], s*s*v[kernels.PreconditionF], s*sd/root)
+	}
+	const min, max = 0.1, 20.0
+	for _, sub := range []bool{false, true} {
+		for _, at := range []float64{0.01, 0.2, 0.9, 1} {
+			m := math.Exp(-(max-min)*at*at/4 - min*at/2)
+			std := math.Sqrt(1 - m*m)
+			if sub {
+				std = 1 - m*m
+			}
+			sigma := float32(std / m)
+			v := numbers(kernels.Precondition{Betas: kernels.Betas{Sub: sub, Min: min, Max: max}}, []float32{sigma}, nil)[0]
+			near("m", sigma, v[kernels.PreconditionIn], m)
+			near("cond", sigma, v[kernels.PreconditionCond]/999, at)
+			near("b", sigma, v[kernels.PreconditionF]*float64(sigma), -1)
+			near("a", sigma, v[kernels.PreconditionX], 0)
+		}
+	}
+	table := []float32{100, 10, 0.1}
+	for i, v := range numbers(kernels.Precondition{Betas: kernels.Betas{Min: min, Max: max}}, []float32{200, 100, 10, 1, 0.1, 0.01}, table) {
+		near("step", float32(i), v[kernels.PreconditionCond], []float64{2, 2, 1, 0.5, 0, 0}[i])
+	}
+}
+
 // With K levels a step, rows share K draws; every level comes up.
 func TestLevelsPerStep(t *testing.T) {
 	const rows, k, levels = 12, 3, 5

@@ -14,3 +14,7 @@ func (o DivSigma) lower(mem []float32) stage {
 		}
 	})
 }
+
+func (o RowMix) lower(mem []float32) stage {
+	return byRows(o.N, nil, func(lo, hi int) { o.RefRows(mem, lo, hi) })
+}

@@ -27,3 +27,10 @@ func (o MLPInputGrad) launch(l *launcher) {
 	l.mlpInputGrad(grid, block, mlpInputGradArgs{dx: o.DX, dy: o.DY, sigma: o.Sigma, sd: math.Float64bits(o.SD), rows: o.N,
 		d: d})
 }
+
+func (o RowMix) launch(l *launcher) {
+	d := o.Y.N / o.N
+	l.small(d)
+	grid, block := byRow(o.N, d, 1)
+	l.rowMix(grid, block, rowMixArgs{y: o.Y, x: o.X, a: o.A, f: o.F, b: o.B, rows: o.N, d: d})
+}

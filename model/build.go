@@ -87,7 +87,8 @@ func build(c Config, batch int, objective Objective, weight kernels.Weight) (net
 		p.Node = net.input(p.Name, p.Shape)
 		b.params[p.Name] = p
 	}
-	net.Score = row.score(b, c, net.XTilde)
+	b.numbers = b.precondition(c, weight.Factors)
+	net.Score = b.wrapped(row, c, net.XTilde)
 	for _, p := range params {
 		if !b.used[p.Name] && !p.Frozen {
 			return nil, fmt.Errorf("parameter %s is not used", p.Name)
@@ -97,7 +98,7 @@ func build(c Config, batch int, objective Objective, weight kernels.Weight) (net
 	case ScoreOnly:
 		return net, nil
 	case Jacobian:
-		if row.noise != bySigma {
+		if !c.SeesSigma() || c.TakesLevels() {
 			return nil, errors.New("it is not told sigma, and its Jacobian is not that of the score of one density")
 		}
 		net.V = net.input("v", shape)
@@ -105,7 +106,14 @@ func build(c Config, batch int, objective Objective, weight kernels.Weight) (net
 		return net, err
 	}
 	net.Z = net.input("z", shape)
-	net.Loss = b.node(graph.Loss{Weight: weight}, "loss", net.Score, net.Z, net.Sigma)
+	in := []*gorgonia.Node{net.Score, net.Z, net.Sigma}
+	if weight.Factors {
+		if !c.SDE.Preserving() {
+			return nil, errors.New("its process has no factors of the loss")
+		}
+		in = append(in, b.node(graph.PreconditionRow{Which: kernels.PreconditionWeight}, "weight", b.numbers))
+	}
+	net.Loss = b.node(graph.Loss{Weight: weight}, "loss", in...)
 	if objective == LossOnly {
 		return net, nil
 	}
@@ -145,13 +153,12 @@ type builder struct {
 	used   map[string]bool
 	// training says that gradients are taken: what is there in training alone, such as dropout, is built then.
 	training bool
+	numbers  *gorgonia.Node // by which the network is wrapped or told its level; nil where it is not
+	told     *gorgonia.Node // see cond; nil until it is asked for
 }
 
 // sigma returns the node of sigma (N).
 func (b *builder) sigma() *gorgonia.Node { return b.net.Sigma }
-
-// cond returns the node of what the network is told of the noise (N).
-func (b *builder) cond() *gorgonia.Node { return b.sigma() }
 
 // state returns the node of the state block.
 func (b *builder) state() *gorgonia.Node {

@@ -20,6 +20,12 @@ type Config struct {
 	Rescaled      bool   `yaml:"rescaled,omitempty"`      // the data is in [-1, 1] and not, as usual, in [0, 1]
 
 	UNet UNet `yaml:"unet,omitempty"` // networks ncsnpp and ddpm
+
+	// What the network is wrapped in: see precondition.go.
+
+	SDE              SDE     `yaml:"sde,omitempty"`              // how its data is noised
+	Parameterization string  `yaml:"parameterization,omitempty"` // one of Parameterizations; "": none
+	SigmaData        float64 `yaml:"sigma_data,omitempty"`       // of EDM, the deviation of the data
 }
 
 // D returns the number of values of one row; 0 while the data is not known.

@@ -55,5 +55,5 @@ func scoreMLP(b *builder, c Config, x *gorgonia.Node) *gorgonia.Node {
 		h = b.node(graph.Activation{F: kernels.Softplus}, fmt.Sprintf("act.%d", i), h)
 	}
 	h = b.conv(mlpLayer(mlpHiddenLayers), 1, h)
-	return b.node(graph.DivSigma{}, "score", h, b.sigma())
+	return b.divSigma(c, h)
 }

@@ -240,7 +240,7 @@ func (r refineNet) params(c Config) []*Param {
 
 func (r refineNet) score(base *builder, c Config, x *gorgonia.Node) *gorgonia.Node {
 	b := &refineBuilder{builder: base, norms: r.norms(c), activation: kernels.Activation(c.nonlinearity())}
-	if !c.Rescaled {
+	if c.centres() {
 		x = b.node(graph.Affine{Scale: 2, Shift: -1}, "rescale", x)
 	}
 	h := b.conv("begin_conv", 1, x)
@@ -266,7 +266,7 @@ func (r refineNet) score(base *builder, c Config, x *gorgonia.Node) *gorgonia.No
 	if r.conditional {
 		return h
 	}
-	return b.node(graph.DivSigma{}, "score", h, b.sigma())
+	return b.divSigma(c, h)
 }
 
 // norms says which norms a network has.

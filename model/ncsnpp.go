@@ -71,7 +71,7 @@ func (n uNet) score(b *builder, c Config, x *gorgonia.Node) *gorgonia.Node {
 	p := &uNetPass{uNet: n, c: c, u: n.settings(c), b: b}
 	h := p.run(value{c.Height, c.Width, c.Channels, x})
 	if p.u.ScaleBySigma {
-		return b.node(graph.DivSigma{}, "score", h.node, b.sigma())
+		return b.divSigma(c, h.node)
 	}
 	return h.node
 }
@@ -105,7 +105,7 @@ func (p *uNetPass) module() string {
 func (p *uNetPass) run(x value) value {
 	u := p.u
 	p.embed()
-	if !p.c.Rescaled {
+	if p.c.centres() {
 		x = p.layer(graph.Affine{Scale: 2, Shift: -1}, "rescale", x, x)
 	}
 	mult := u.mult()

@@ -32,8 +32,10 @@ type network struct {
 
 	// What it takes.
 
-	vectors bool  // a row is a vector (N, D), not an image (N, H, W, C)
-	noise   noise // how it is told the noise of a row
+	vectors bool // a row is a vector (N, D), not an image (N, H, W, C)
+	// scalesInput says that it brings its input to unit size itself.
+	scalesInput bool
+	noise       noise // how it is told the noise of a row
 	// settings are the keys of Config that it has a use for, beside those of every network and levels.
 	settings []string
 	// needsLevels says whether it depends on the number of levels L; nil: never.
@@ -107,7 +109,7 @@ func init() {
 		ddpm.row(network{width: 32, unet: UNet{ChMult: "1,2,2", ResBlocks: 1, ResampWithConv: true, ScaleBySigma: true}}),
 		{
 			name: "mlp", validate: validateMLP, params: paramsMLP, score: scoreMLP,
-			vectors: true, noise: bySigma, settings: []string{"hidden", "data_sd"},
+			vectors: true, noise: bySigma, scalesInput: true, settings: []string{"hidden", "data_sd"},
 			width: 128, learningRate: func(Config) float64 { return 2e-3 }, steps: 20, denoise: true,
 		},
 	}
@@ -183,6 +185,9 @@ func (c Config) ValidateSettings() error {
 	case c.Hidden > maxWidth:
 		return setting.Errorf("hidden", "is %d: expected at most %d units a layer", c.Hidden, maxWidth)
 	}
+	if err := c.checkWrap(); err != nil {
+		return err
+	}
 	c.Height, c.Width, c.Channels = 0, 0, 0 // not known
 	return c.row().validate(c)
 }
@@ -205,18 +210,20 @@ func (c Config) Vectors() bool { return c.row().vectors }
 // TakesImages says whether the network is one for images (N, H, W, C).
 func (c Config) TakesImages() bool { n := c.row(); return n.name != "" && !n.vectors }
 
-// SeesSigma says whether the network is told the noise, as sigma or as a level. One that is not, such as NCSNv2, bounds
-// the step sizes that sampling survives: T q >= 4(g-1), see package sample.
-func (c Config) SeesSigma() bool { return c.row().noise != blind }
+// SeesSigma says whether the network is told the noise, as sigma or as a level, or sees it by the size of its input. One that
+// does not, such as NCSNv2, bounds the step sizes that sampling survives: T q >= 4(g-1), see package sample.
+func (c Config) SeesSigma() bool { return c.row().noise != blind || c.Preconditioned() }
 
 // TakesLevels says whether the network is told the noise as a level of the ladder, and so has no score between two
 // levels.
-func (c Config) TakesLevels() bool { return c.row().noise == byLevel }
+func (c Config) TakesLevels() bool {
+	return c.row().noise == byLevel || c.SDE.Discrete && !c.SDE.Preserving()
+}
 
 // NeedsLevels says whether the network depends on the number of noise levels, Levels.
 func (c Config) NeedsLevels() bool {
 	n := c.row()
-	return n.needsLevels != nil && n.needsLevels(c)
+	return c.SDE.Discrete || n.needsLevels != nil && n.needsLevels(c)
 }
 
 // NeedsDataSD says whether the network depends on the standard deviation of the data, DataSD.

@@ -9,6 +9,7 @@
 //	ladder      the L levels alike                           sigma^(p-2): 1 with anneal-power p = 2
 //	loguniform  ln sigma uniform, ln sigma_L to ln sigma_1   1
 //	lognormal   ln sigma normal, mean P_mean, sd P_std       (sigma^2 + sigma_data^2) / sigma_data^2
+//	uniform-t   that of the process at a uniform time t      1
 //
 // (Song and Ermon 2019; Song et al. 2021; Karras et al. 2022.) What the network is told of sigma, and how its output
 // becomes a score, its row says (network.go); one that takes levels knows nothing between them. A run with a density
@@ -36,10 +37,11 @@ const (
 	LadderNoise = "ladder"
 	LogUniform  = "loguniform"
 	LogNormal   = "lognormal"
+	UniformTime = "uniform-t"
 )
 
 // Densities lists them, the usual one first.
-func Densities() []string { return []string{LadderNoise, LogUniform, LogNormal} }
+func Densities() []string { return []string{LadderNoise, LogUniform, LogNormal, UniformTime} }
 
 // Published are P_mean and P_std of data with deviation publishedSD; a shift of ln sigma takes them to other data. Images
 // in [-1, 1] are taken to have that deviation (Karras et al. 2022, table 1).
@@ -90,6 +92,10 @@ func (n Noise) Check() error {
 
 // CheckFor judges whether the network can be trained with the noise: one that takes levels has no score between them.
 func (n Noise) CheckFor(c Config) error {
+	if n.Density == UniformTime && !c.SDE.Preserving() {
+		return setting.Errorf("noise", "is %s, which is for `sde` %s and %s, and this is %s: use `noise` %s, which that is there",
+			n.Density, VP, SubVP, VE, LogUniform)
+	}
 	if n.Continuous() && c.TakesLevels() {
 		return setting.Errorf("noise", "is %s, which draws sigma between the levels, and network %s takes levels alone: "+
 			"use `noise` %s, or another `net`", n.Density, c.Net, LadderNoise)
@@ -97,30 +103,20 @@ func (n Noise) CheckFor(c Config) error {
 	return nil
 }
 
-// SigmaData returns the deviation of the data in the network's units where nobody says it: that of a network for vectors,
-// which knows it, and of images the published one.
-func (c Config) SigmaData() float64 {
-	switch {
-	case c.NeedsDataSD():
-		return c.DataSD
-	case c.Rescaled:
-		return publishedSD
-	}
-	return publishedSD / 2
-}
-
 // Complete names what was left open in a valid value: for lognormal the data's deviation, which networks for vectors know and which images
 // are taken to have as published, and with it P_mean and P_std. It judges what is drawn then.
 func (n *Noise) Complete(c Config) error {
 	switch n.Density {
 	case LadderNoise:
-		n.Density = "" // as runs of before have it
+		if !c.SDE.Preserving() {
+			n.Density = "" // as runs of before have it
+		}
 		return nil
-	case "", LogUniform:
+	case "", LogUniform, UniformTime:
 		return nil
 	}
 	if n.SigmaData == 0 {
-		n.SigmaData = c.SigmaData()
+		n.SigmaData = c.DataDeviation()
 	}
 	if n.PMean == nil {
 		mean := math.Round(1e4*(publishedPMean+math.Log(n.SigmaData/publishedSD))) / 1e4
@@ -129,7 +125,7 @@ func (n *Noise) Complete(c Config) error {
 	if n.PStd == 0 {
 		n.PStd = defaultPStd
 	}
-	if least, most := n.Range(nil); !(least >= leastSigma && most <= mostSigma) {
+	if least, most := n.Range(Process{}); !(least >= leastSigma && most <= mostSigma) {
 		return setting.Errorf("P-std", "is %g: with `P-mean` %g sigma is drawn from %.3g to %.3g, and float32 holds the loss "+
 			"from %g to %g: lower it, or move `P-mean`", n.PStd, *n.PMean, least, most, leastSigma, mostSigma)
 	}
@@ -138,10 +134,12 @@ func (n *Noise) Complete(c Config) error {
 
 // DensityOf returns what the kernels draw sigma by, the zero value for the ladder. The end that draws are counted from is
 // that of large sigma, as levels are.
-func (n Noise) DensityOf(l Ladder) kernels.Density {
+func (n Noise) DensityOf(p Process) kernels.Density {
 	switch n.Density {
 	case LogUniform:
-		return kernels.Density{Shift: math.Log(l.Begin()), Scale: math.Log(l.End() / l.Begin())}
+		return kernels.Density{Shift: math.Log(p.Begin), Scale: math.Log(p.End / p.Begin)}
+	case UniformTime:
+		return kernels.Density{Shift: 1, Scale: trainingTime - 1, Betas: p.betas()}
 	case LogNormal:
 		return kernels.Density{Normal: true, Shift: *n.PMean, Scale: -n.PStd}
 	}
@@ -149,8 +147,8 @@ func (n Noise) DensityOf(l Ladder) kernels.Density {
 }
 
 // Range returns the smallest and the largest sigma that a density draws. Lognormal does not look at the ladder.
-func (n Noise) Range(l Ladder) (least, most float64) {
-	d := n.DensityOf(l)
+func (n Noise) Range(p Process) (least, most float64) {
+	d := n.DensityOf(p)
 	return float64(d.Sigma(math.MaxUint32)), float64(d.Sigma(0))
 }
 
@@ -171,10 +169,36 @@ func (n Noise) Weight(power float64) kernels.Weight {
 	return kernels.Weight{Power: power}
 }
 
-// MeanWeight returns the mean of w over the draws of a density.
-func (n Noise) MeanWeight() float64 {
-	if n.Density != LogNormal {
+// MeanWeight returns the loss of a network of zero weights in units of D/2: the mean of w over the draws of a density, and 1 where
+// it is made for what the network is wrapped in.
+func (n Noise) MeanWeight(c Config) float64 {
+	if n.Density != LogNormal || c.edm() {
 		return 1
 	}
 	return 1 + math.Exp(2**n.PMean+2*n.PStd*n.PStd)/(n.SigmaData*n.SigmaData)
+}
+
+// MeanLikelihoodWeight returns the mean of g^2/std^2 over the draws of a density that is uniform in time.
+func (n Noise) MeanLikelihoodWeight(p Process) float64 {
+	if !p.Preserving() {
+		return p.likelihoodScale()
+	}
+	const parts = 1 << 14
+	d, sum := n.DensityOf(p), 0.0
+	for i := range uint32(parts) {
+		sum += p.betas().LikelihoodWeight(float64(d.Sigma(i<<18 + 1<<17)))
+	}
+	return sum / parts
+}
+
+// likelihoodScale returns g^2/std^2 of VE, which is the same at every t.
+func (p Process) likelihoodScale() float64 { return 2 * math.Log(p.Begin/p.End) }
+
+// LikelihoodWeight returns the weight of the loss that bounds the likelihood, g^2 of the process on |z/std - noise|^2 (Song et
+// al. 2021, "Maximum likelihood training of score-based diffusion models").
+func (n Noise) LikelihoodWeight(p Process) kernels.Weight {
+	if p.Preserving() {
+		return kernels.Weight{Power: 2, Factors: true}
+	}
+	return kernels.Weight{Power: 2, Scale: p.likelihoodScale()}
 }

@@ -38,7 +38,7 @@ func TestNoiseWeights(t *testing.T) {
 func TestNoiseMoments(t *testing.T) {
 	ladder := Ladder{4, 1, 0.25}
 	n := lognormal(-0.5, 0.7, 0.4)
-	d, w := n.DensityOf(ladder), n.Weight(2)
+	d, w := n.DensityOf(SDE{}.On(ladder)), n.Weight(2)
 	const steps = 1 << 20
 	var mean, above, below float64
 	for i := range uint32(steps) {
@@ -51,13 +51,13 @@ func TestNoiseMoments(t *testing.T) {
 			below += 1.0 / steps
 		}
 	}
-	if got := n.MeanWeight(); math.Abs(got/mean-1) > 1e-4 {
+	if got := n.MeanWeight(Config{}); math.Abs(got/mean-1) > 1e-4 {
 		t.Errorf("the mean weight is %.6g, a sum over the draws gives %.6g", got, mean)
 	}
 	if a, b := n.Outside(ladder); math.Abs(a-above) > 2e-6 || math.Abs(b-below) > 2e-6 {
 		t.Errorf("%.6g of the draws above the ladder and %.6g below, counted are %.6g and %.6g", a, b, above, below)
 	}
-	if least, most := (Noise{Density: LogUniform}).Range(ladder); least != 0.25 || most != 4 {
+	if least, most := (Noise{Density: LogUniform}).Range(SDE{}.On(ladder)); least != 0.25 || most != 4 {
 		t.Errorf("loguniform draws from %g to %g, expected the ladder's ends", least, most)
 	}
 }

@@ -1,5 +1,5 @@
 // Chains: a plan on a device. One program does every step: the state and the table of steps lie in the score's arena,
-// so that nothing goes to the device between steps. (An adaptive sampler's steps go through the host: rk45.go.)
+// so that nothing goes to the device between steps. (An adaptive sampler's steps are chosen by the host: rk45.go.)
 
 package sample
 
@@ -32,11 +32,11 @@ func (s Step) Read(dst []float32) error { return s.score.Arena.Read(dst, s.score
 type Chain struct {
 	score  *model.Score
 	plan   *Plan
-	ladder model.Ladder
 	work   []float32       // what the score's Work holds before the first step
 	step   kernels.Program // set sigma, score, update, step+1
 	kick   kernels.Program // update, step+1; nil where every step evaluates the score
 	finish kernels.Program // put back what is known; nil where nothing is
+	ode    *deviceSolver   // of an adaptive plan, which has none of these
 }
 
 // NewChain compiles a plan. The ladder is the one that the network was trained on. The score's Work must have
@@ -55,10 +55,10 @@ type noise struct {
 }
 
 func newChain(s *model.Score, p *Plan, ladder model.Ladder, z noise) (*Chain, error) {
-	c := &Chain{score: s, plan: p, ladder: ladder}
+	c := &Chain{score: s, plan: p}
 	if p.Adaptive() {
 		var err error
-		c.step, err = s.Backend.Compile(s.Arena, s.Ops)
+		c.ode, err = newDeviceSolver(s, ladder, p.Settings.Tolerance, noTrace)
 		return c, err
 	}
 	l := p.layout(s.N, s.D)

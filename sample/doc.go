@@ -15,7 +15,8 @@
 //	samplers.go   the table of samplers, and the steps of each
 //	plan.go       a sampler as a list of steps, known before it starts
 //	chain.go      a plan on a device: NewChain and Chain.Run, for many batches
-//	rk45.go       the sampler that chooses its steps as it goes
+//	rk45.go       the sampler that chooses its steps as it goes, and ode.go, its states on a device
+//	interpolate.go frames from one sample to another
 //	measure.go    what is known of samples, y = A x + n
 //	settings.go   what can be set, its judge, and schedules of noise levels
 //	law.go        which sampler suits which network

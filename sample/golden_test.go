@@ -482,7 +482,8 @@ func (f *oracles) rk45(t *testing.T, name string) {
 		return nil
 	}
 	rows, step, done := size/d, 0, false
-	_, nfe, err := rungeKutta(flow(score), x, rowSize, begin, end, tol, 0, func(_ int, tr trial, last bool) error {
+	twin := newTwinSolver(flow(score), x, rowSize, tol)
+	nfe, err := rungeKutta(twin, size/rowSize, begin, end, 0, func(_ int, tr trial, last bool) error {
 		done = last
 		want := func(what string, n int) float64 { return f.Tensors[name+"."+what].Data[step*rows+n] }
 		for n := range rows {
@@ -504,7 +505,7 @@ func (f *oracles) rk45(t *testing.T, name string) {
 					t.Errorf("trial %d, row %d: %s is %.12g, expected %.12g", step, n, v.what, v.got, want(v.what, n))
 				}
 			}
-			got, all := tr.x[n*d:(n+1)*d], f.Tensors[name+".x"].Data[step*size:]
+			got, all := twin.at[n*d:(n+1)*d], f.Tensors[name+".x"].Data[step*size:]
 			if e := apart(t, got, all[n*d:(n+1)*d]); !(e <= 1e-7) {
 				t.Errorf("trial %d, row %d: x is off by %g", step, n, e)
 			}
@@ -528,7 +529,10 @@ func (f *oracles) rk45(t *testing.T, name string) {
 		t.Fatal(err)
 	}
 	onDevices(t, func(t *testing.T, on device) {
-		s := scoreFunc(t, rows, d, 0, field64(f.mix.score).float32s())
+		s, err := model.ScoreFunc(rows, d, p.WorkWords(rows, d), field64(f.mix.score).float32s())
+		if err != nil {
+			t.Fatal(err)
+		}
 		on.move(t, s)
 		if err := s.Arena.Write(s.X, float32s(f.Tensors["x0"].Data)); err != nil {
 			t.Fatal(err)
@@ -667,19 +671,32 @@ func readTraces(t *testing.T, path string) *traces {
 func (f *traces) run(t *testing.T) {
 	for _, name := range strings.Split(f.meta["cases"], ",") {
 		t.Run(name, func(t *testing.T) {
-			if sde := f.meta[name+".sde"]; sde != "vesde" && sde != "" {
-				t.Skipf("%s does not exist yet", sde)
+			kind, preserving := f.meta[name+".kind"], false
+			switch sde := f.meta[name+".sde"]; sde {
+			case "vpsde", "subvpsde":
+				preserving = true
+			case "vesde", "":
+			default:
+				t.Fatalf("unknown process %q", sde)
 			}
-			switch kind := f.meta[name+".kind"]; kind {
-			case "edm":
+			switch {
+			case kind == "edm":
 				f.edm(t, name)
-			case "pc", "class", "inpaint", "colorize":
+			case kind == "pc" && preserving, kind == "inpaint" && preserving:
+				f.pcInTime(t, name, kind)
+			case kind == "pc", kind == "class", kind == "inpaint", kind == "colorize":
 				f.pc(t, name, kind)
-			case "ode":
+			case kind == "ode" && preserving:
+				f.odeInTime(t, name)
+			case kind == "ode":
 				f.ode(t, name)
-			case "table":
+			case kind == "table" && preserving:
+				f.tableInTime(t, name)
+			case kind == "table":
 				f.table(t, name)
-			case "likelihood":
+			case kind == "likelihood" && preserving:
+				f.likelihoodInTime(t, name)
+			case kind == "likelihood":
 				f.likelihood(t, name)
 			default:
 				t.Errorf("unknown kind %q", kind)
@@ -926,14 +943,15 @@ func (f *traces) ode(t *testing.T, name string) {
 	// Hairer's rule depends on the variable of integration, which is t there: its first step is taken, and the evaluation
 	// for it counted.
 	first := (f.tensors[name+".t"][0] - f.tensors[name+".t"][1]) * math.Log(high/low)
-	slope, nfe, err := rungeKutta(flow(score), x, len(x), high, end, f.number(t, name+".rtol"), first, func(_ int, tr trial, _ bool) error {
+	twin := newTwinSolver(flow(score), x, len(x), f.number(t, name+".rtol"))
+	nfe, err := rungeKutta(twin, 1, high, end, first, func(_ int, tr trial, _ bool) error {
 		if tr.accepted[0] {
 			step++
 			at := (tr.u[0] + tr.h[0] - math.Log(low)) / math.Log(high/low)
 			if want := f.tensors[name+".t"][step]; !(math.Abs(at-want) <= 1e-3*want+1e-9) {
 				return fmt.Errorf("step %d ends at t = %g, expected %g", step, at, want)
 			}
-			if e := apart(t, tr.x, points(step)); !(e <= 1e-3) {
+			if e := apart(t, twin.at, points(step)); !(e <= 1e-3) {
 				t.Errorf("step %d is off by %g", step, e)
 			}
 		}
@@ -945,7 +963,7 @@ func (f *traces) ode(t *testing.T, name string) {
 	}
 	if f.meta[name+".denoise"] == "true" { // a reverse diffusion mean with the table's first sigma
 		for i := range x {
-			x[i] -= slope[i] / (end * end) * table[0] * table[0]
+			x[i] -= twin.k[0][i] / (end * end) * table[0] * table[0]
 		}
 	}
 	if e := apart(t, x, f.tensors[name+".result"]); !(e <= 5e-5) {

@@ -13,6 +13,9 @@
 // The start alone has an error of 1/sqrt(2D), because |z|/sqrt(D) is not 1. For plans with more than one term the same is
 // followed through their own factors, with x and y as two vectors of noise, of which the score knows the first:
 // s = -x/(|x|/sqrt(D) sigma).
+//
+// A network whose input is scaled by sigma (EDM, VP: model/precondition.go) is not blind, whatever it is told: x that holds r
+// is given to it r/sigma times too large.
 
 package sample
 
@@ -129,10 +132,11 @@ const Recommended = "dpm++-2m-sde"
 
 // DefaultSampler returns the sampler that a network is sampled by where nobody names one: the recommended one for
 // networks that do not see sigma, where its 35 evaluations match some 500 of annealed Langevin dynamics in every distance
-// that was measured. It is annealed Langevin dynamics where no such measurement is known: for other networks, for weights
-// that another program has trained, and on a ladder of one level, which leaves no other.
+// that was measured, and for networks whose input and output are scaled by sigma, which are made for few steps. It is annealed
+// Langevin dynamics where no such measurement is known: for other networks, for weights that another program has trained, and
+// on a ladder of one level, which leaves no other.
 func DefaultSampler(cfg model.Config, ladder model.Ladder, imported bool) string {
-	if cfg.SeesSigma() || imported || len(ladder) < 2 {
+	if len(ladder) < 2 || !cfg.Preconditioned() && (cfg.SeesSigma() || imported) {
 		return Langevin
 	}
 	return Recommended
@@ -149,18 +153,27 @@ const (
 // DefaultsFor returns the usual settings of a sampler for a network. T and Epsilon are a run's own and stay 0.
 func DefaultsFor(sampler string, cfg model.Config) Settings {
 	o := Defaults(sampler, cfg.SeesSigma())
-	o.SigmaData = cfg.SigmaData()
+	o.SigmaData = cfg.DataDeviation()
+	if o.SDE = cfg.SDE; cfg.SDE.Preserving() { // as published
+		o.Predictor, o.CorrectorSteps = EMPredictor, 0
+	}
 	if sampler == Recommended && !cfg.SeesSigma() && cfg.D() > manyValues {
 		o.Eta = manyValuesEta
 	}
 	return o
 }
 
+// fineRatio is the ratio of neighbouring levels up to which a ladder is fine enough for sigmas between them: the thousand levels
+// of score_sde, whose own samplers round to them, have 1.01.
+const fineRatio = 1.02
+
 // judgeLevels judges a plan for a network that knows the noise only as a level.
 func judgeLevels(cfg model.Config, p *Plan, ladder model.Ladder) error {
 	name := p.Settings.Sampler
 	between := func(r *row) bool { return r.sigma > 0 && float32(r.sigma) != ladder[ladder.Nearest(r.sigma)] }
 	switch {
+	case ladder.Ratio() <= fineRatio && !p.Adaptive():
+		return nil // the nearest level is near enough
 	case !SamplerOf(name).onLevels:
 		return setting.Errorf("sampler", "is %s: %s knows noise only as one of the %d levels of its ladder, and %s needs its "+
 			"score at others; use `sampler` langevin, consistent or pc, or give `anyway` for the nearest level", name, cfg.Net,

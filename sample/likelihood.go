@@ -3,7 +3,8 @@
 //
 //	log p(x) = log N(x(sigma_1); 0, sigma_1^2 I) + integral from ln sigma_L to ln sigma_1 of  -sigma^2 tr(ds/dx) du
 //
-// along dx/du = -sigma^2 s(x, sigma) from x at sigma_L upwards. p is the density of data with noise sigma_L; N stands for
+// along dx/du = -sigma^2 s(x, sigma) from x at sigma_L upwards, for every process in its coordinates x/m (model/sde.go), in which
+// the deviation of N at t = 1 is 1/m for vp and subvp. p is the density of data with noise sigma_L; N stands for
 // that of data with noise sigma_1, and x and its integral are one run of rk45.
 //
 // The trace is v^T (ds/dx) v for a probe v of random signs, one for a whole path, whose mean over probes is the trace
@@ -98,6 +99,17 @@ func JudgeLikelihood(cfg model.Config, ladder model.Ladder) error {
 	return nil
 }
 
+// trace returns what is integrated along with x.
+func (o *LikelihoodSettings) trace() traceKind {
+	if o.Probe == ExactTrace {
+		return exactTrace
+	}
+	return probeTrace
+}
+
+// WorkWords returns how many words of [model.Score.Work] a likelihood of n rows of d values at a time needs.
+func (o *LikelihoodSettings) WorkWords(n, d int) int { return newODELayout(n, d, o.trace()).words }
+
 // Likelihood is the log density of rows, in nats, in the units that the network was trained in.
 type Likelihood struct {
 	LogP   []float64 // (rows, probes)
@@ -105,11 +117,12 @@ type Likelihood struct {
 	NFE    int       // evaluations of score and product of the row that took most; the exact trace has D products in each
 }
 
-// LogLikelihood returns the log density of rows x (n, D), which are the images first, first+1, and so on, for the counter of
-// their probes. s must have V and VJ, which [model.NewScoreFor] gives it; its X, Sigma, V, S and VJ are overwritten. Each
-// probe of a row is a row of the batch, so a result depends on no other row. each, unless nil, is called after each batch
+// LogLikelihood returns the log density, with the least noise that the process is trained at, of rows x (n, D), which are
+// the images first, first+1, and so on, for the counter of their probes. s must have V and VJ, which [model.NewScoreFor]
+// gives it, and o.WorkWords of Work; all of them are overwritten. Each probe of a row is a row of the batch, so a result
+// depends on no other row. each, unless nil, is called after each batch
 // with the number of paths done; its error ends the work and is returned as it is.
-func LogLikelihood(s *model.Score, ladder model.Ladder, x []float32, first uint32, o LikelihoodSettings,
+func LogLikelihood(s *model.Score, p model.Process, x []float32, first uint32, o LikelihoodSettings,
 	each func(paths int) error) (*Likelihood, error) {
 	if len(x)%s.D != 0 {
 		panic(fmt.Sprintf("sample: %d values are no whole number of rows of %d values", len(x), s.D))
@@ -117,16 +130,13 @@ func LogLikelihood(s *model.Score, ladder model.Ladder, x []float32, first uint3
 	if err := o.Check(s.D); err != nil {
 		return nil, err
 	}
-	values := func() []float32 { return make([]float32, s.N*s.D) }
-	p := &productScore{score: s, exact: o.Probe == ExactTrace, x: values(), v: values(), read: values(),
-		sigma: make([]float32, s.N)}
-	var err error
-	if p.program, err = s.Backend.Compile(s.Arena, s.Ops); err != nil {
+	solver, err := newDeviceSolver(s, nil, o.Tolerance, o.trace())
+	if err != nil {
 		return nil, err
 	}
 	paths := len(x) / s.D * o.Probes
 	r := &Likelihood{LogP: make([]float64, 0, paths), Latent: make([]float64, 0, paths*s.D)}
-	rows := make([]float64, s.N*s.D)
+	rows, v := make([]float64, s.N*s.D), make([]float32, s.N*s.D)
 	for done := 0; done < paths; done += s.N {
 		n := min(s.N, paths-done)
 		for i := range s.N { // those beyond n repeat the last
@@ -135,15 +145,26 @@ func LogLikelihood(s *model.Score, ladder model.Ladder, x []float32, first uint3
 			for j, v := range x[row*s.D : (row+1)*s.D] {
 				rows[i*s.D+j] = float64(v)
 			}
-			if !p.exact {
-				o.signs(p.v[i*s.D:(i+1)*s.D], first+uint32(row), probe)
+			o.signs(v[i*s.D:(i+1)*s.D], first+uint32(row), probe)
+		}
+		if o.trace() == probeTrace {
+			if err := s.Arena.Write(s.V, v); err != nil {
+				return nil, err
 			}
 		}
-		logp, nfe, err := logLikelihood(p.evaluate, rows, s.D, ladder.End(), ladder.Begin(), o.Tolerance)
+		if err := solver.start(rows); err != nil {
+			return nil, err
+		}
+		nfe, err := rungeKutta(solver, s.N, p.Least(), p.Begin, 0, nil)
 		if err != nil {
 			return nil, err
 		}
-		r.LogP, r.Latent, r.NFE = append(r.LogP, logp[:n]...), append(r.Latent, rows[:n*s.D]...), max(r.NFE, nfe)
+		states, err := solver.state()
+		if err != nil {
+			return nil, err
+		}
+		logp, latent := logDensities(states, s.D, p.Prior())
+		r.LogP, r.Latent, r.NFE = append(r.LogP, logp[:n]...), append(r.Latent, latent[:n*s.D]...), max(r.NFE, nfe)
 		if each != nil {
 			if err := each(done + n); err != nil {
 				return nil, err
@@ -172,44 +193,14 @@ func (o *LikelihoodSettings) signs(v []float32, image uint32, probe int) {
 	}
 }
 
-// tracedScore writes s of every row and the trace of ds/dx, or an estimate, each at its own sigma.
-type tracedScore func(s, trace, x, sigma []float64) error
-
-// logLikelihood takes rows x of d values, in place, from sigma low to sigma high, and returns their log densities.
-func logLikelihood(score tracedScore, x []float64, d int, low, high, tol float64) (logp []float64, nfe int, err error) {
-	rows := len(x) / d
-	// The pair (x, integral) is a row of d+1 values.
-	pairs := make([]float64, rows*(d+1))
-	for n := range rows {
-		copy(pairs[n*(d+1):], x[n*d:(n+1)*d])
+// logDensities returns the log densities of rows, and x where they are taken to be from N(0, prior^2), from states of d
+// values and the integral.
+func logDensities(states []float64, d int, prior float64) (logp, x []float64) {
+	for ; len(states) > 0; states = states[d+1:] {
+		x = append(x, states[:d]...)
+		logp = append(logp, logPrior(states[:d], prior)+states[d])
 	}
-	at, s, trace := make([]float64, len(x)), make([]float64, len(x)), make([]float64, rows)
-	slope := func(dst, pairs, sigma []float64) error {
-		for n := range rows {
-			copy(at[n*d:(n+1)*d], pairs[n*(d+1):])
-		}
-		if err := score(s, trace, at, sigma); err != nil {
-			return err
-		}
-		for n, sigma := range sigma {
-			to := dst[n*(d+1) : (n+1)*(d+1)]
-			for i, v := range s[n*d : (n+1)*d] {
-				to[i] = -sigma * sigma * v
-			}
-			to[d] = -sigma * sigma * trace[n]
-		}
-		return nil
-	}
-	if _, nfe, err = rungeKutta(slope, pairs, d+1, low, high, tol, 0, nil); err != nil {
-		return nil, nfe, err
-	}
-	logp = make([]float64, rows)
-	for n := range logp {
-		row := pairs[n*(d+1) : (n+1)*(d+1)]
-		copy(x[n*d:(n+1)*d], row)
-		logp[n] = logPrior(row[:d], high) + row[d]
-	}
-	return logp, nfe, nil
+	return logp, x
 }
 
 // logPrior returns log N(x; 0, sigma^2 I).
@@ -219,65 +210,6 @@ func logPrior(x []float64, sigma float64) float64 {
 		square += v * v
 	}
 	return -square/(2*sigma*sigma) - float64(len(x))*math.Log(sigma*math.Sqrt(2*math.Pi))
-}
-
-// productScore is a score with its vector-Jacobian product on a device.
-type productScore struct {
-	score   *model.Score
-	program kernels.Program
-	exact   bool
-
-	x, v, read []float32 // the rows, the probes, and what comes back (N, D)
-	sigma      []float32 // (N)
-}
-
-// evaluate is a [tracedScore].
-func (p *productScore) evaluate(dst, trace, x, sigma []float64) error {
-	s := p.score
-	for i, v := range x {
-		p.x[i] = float32(v)
-	}
-	for n, v := range sigma {
-		p.sigma[n] = float32(v)
-	}
-	clear(trace)
-	products := 1
-	if p.exact {
-		products = s.D
-	}
-	for k := range products {
-		if p.exact { // unit vector k
-			clear(p.v)
-			for n := range s.N {
-				p.v[n*s.D+k] = 1
-			}
-		}
-		// Operations may have overwritten x.
-		for _, w := range []struct {
-			to   kernels.Buf
-			from []float32
-		}{{s.X, p.x}, {s.Sigma, p.sigma}, {s.V, p.v}} {
-			if err := s.Arena.Write(w.to, w.from); err != nil {
-				return err
-			}
-		}
-		if err := p.program.Run(); err != nil {
-			return err
-		}
-		if err := s.Arena.Read(p.read, s.VJ); err != nil {
-			return err
-		}
-		for i, v := range p.read {
-			trace[i/s.D] += float64(v) * float64(p.v[i])
-		}
-	}
-	if err := s.Arena.Read(p.read, s.S); err != nil {
-		return err
-	}
-	for i, v := range p.read {
-		dst[i] = float64(v)
-	}
-	return nil
 }
 
 // Dequantize returns 8-bit images as points of a density: (X + u)/256 with u ~ U[0,1), drawn for the images first, first+1,

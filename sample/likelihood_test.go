@@ -73,6 +73,9 @@ func (m *mixture) traced(s, trace, x, sigma []float64) error {
 	return nil
 }
 
+// likelihoodWords are enough for any likelihood.
+func likelihoodWords(n, d int) int { return newODELayout(n, d, exactTrace).words }
+
 // withProduct makes a Score of the mixture with V and VJ, and with work words for a sampler.
 func (m *mixture) withProduct(t *testing.T, n, d, work int, move func(*testing.T, *model.Score)) *model.Score {
 	t.Helper()
@@ -110,7 +113,7 @@ func (f *oracles) likelihood(t *testing.T) {
 	ladder := f.Tensors["ladder"].Data
 	low, high := ladder[len(ladder)-1], f.Cases["likelihood"]["sigma_max"].(float64)
 	end := append([]float64(nil), x...)
-	got, nfe, err := logLikelihood(f.mix.traced, end, d, low, high, 1e-9)
+	got, nfe, err := twinLikelihood(f.mix.traced, end, d, low, high, high, 1e-9)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -136,9 +139,9 @@ func (f *oracles) likelihood(t *testing.T) {
 		}
 	}
 	onAll(t, func(t *testing.T, move func(*testing.T, *model.Score)) {
-		s := f.mix.withProduct(t, len(x)/d, d, 0, move)
+		s := f.mix.withProduct(t, len(x)/d, d, likelihoodWords(len(x)/d, d), move)
 		o := DefaultLikelihood(d)
-		r, err := LogLikelihood(s, model.Ladder{float32(high), float32(low)}, float32s(x), 0, o, nil)
+		r, err := LogLikelihood(s, model.SDE{}.On(model.Ladder{float32(high), float32(low)}), float32s(x), 0, o, nil)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -175,7 +178,7 @@ func (f *traces) likelihood(t *testing.T, name string) {
 		return nil
 	}
 	end := append([]float64(nil), images...)
-	got, _, err := logLikelihood(score, end, d, low, high, f.number(t, name+".rtol"))
+	got, _, err := twinLikelihood(score, end, d, low, high, high, f.number(t, name+".rtol"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -195,10 +198,10 @@ func TestLikelihoodOfGaussian(t *testing.T) {
 	m := &mixture{weights: []float64{1}, means: [][]float64{{0.3, -0.2}}, cov: [][][]float64{{{0.25, 0.12}, {0.12, 0.09}}}}
 	x := []float32{0.3, -0.2, 1, 0.1, -0.5, 0.4, 0, 0}
 	onAll(t, func(t *testing.T, move func(*testing.T, *model.Score)) {
-		s := m.withProduct(t, 4, 2, 0, move)
+		s := m.withProduct(t, 4, 2, likelihoodWords(4, 2), move)
 		o := DefaultLikelihood(2)
 		o.Tolerance = 1e-6
-		r, err := LogLikelihood(s, model.Ladder{100, 0.01}, x, 0, o, nil)
+		r, err := LogLikelihood(s, model.SDE{}.On(model.Ladder{100, 0.01}), x, 0, o, nil)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -226,7 +229,7 @@ func TestProbes(t *testing.T) {
 	ladder := model.Ladder{float32(f.Cases["likelihood"]["sigma_max"].(float64)), 0.02}
 	run := func(batch int, x []float32, first uint32, o LikelihoodSettings) []float64 {
 		t.Helper()
-		r, err := LogLikelihood(f.mix.withProduct(t, batch, d, 0, nil), ladder, x, first, o, nil)
+		r, err := LogLikelihood(f.mix.withProduct(t, batch, d, likelihoodWords(batch, d), nil), model.SDE{}.On(ladder), x, first, o, nil)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -417,7 +420,8 @@ func TestBitsPerDim(t *testing.T) {
 	}
 	m := &mixture{weights: []float64{1}, means: [][]float64{{0.5, 0.5, 0.5, 0.5}},
 		cov: [][][]float64{diagonal([]float64{sd * sd, sd * sd, sd * sd, sd * sd})}}
-	r, err := LogLikelihood(m.withProduct(t, 50, d, 0, nil), model.Ladder{50, 0.001}, x, 0, DefaultLikelihood(d), nil)
+	r, err := LogLikelihood(m.withProduct(t, 50, d, likelihoodWords(50, d), nil), model.SDE{}.On(model.Ladder{50, 0.001}), x, 0,
+		DefaultLikelihood(d), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -481,7 +485,7 @@ func TestLikelihoodRefusals(t *testing.T) {
 	}
 	stop := fmt.Errorf("stop")
 	m := &mixture{weights: []float64{1}, means: [][]float64{{0, 0}}, cov: [][][]float64{diagonal([]float64{1, 1})}}
-	if _, err := LogLikelihood(m.withProduct(t, 1, 2, 0, nil), ladder, make([]float32, 4), 0, DefaultLikelihood(2),
+	if _, err := LogLikelihood(m.withProduct(t, 1, 2, likelihoodWords(1, 2), nil), model.SDE{}.On(ladder), make([]float32, 4), 0, DefaultLikelihood(2),
 		func(int) error { return stop }); err != stop {
 		t.Errorf("the callback's error became %v", err)
 	}

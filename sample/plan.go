@@ -136,7 +136,12 @@ func (p *Plan) gains() bool { return p.any(func(r *row) bool { return r.gain }) 
 func (p *Plan) kicks() bool { return p.any(func(r *row) bool { return r.sigma == 0 }) }
 
 // WorkWords returns how many words of [model.Score.Work] the plan needs for batches of n rows of d values.
-func (p *Plan) WorkWords(n, d int) int { return p.layout(n, d).words }
+func (p *Plan) WorkWords(n, d int) int {
+	if p.Adaptive() {
+		return newODELayout(n, d, noTrace).words
+	}
+	return p.layout(n, d).words
+}
 
 // layout is where a plan's memory lies within a score's Work.
 type layout struct {

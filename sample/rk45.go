@@ -6,17 +6,15 @@
 //	next step       = h clamp(0.9 error^(-1/5), 0.2, 10), and no larger than h after a rejection
 //
 // Each row has its own sigma and its own steps, so that a sample does not depend on its batch; rows that are done stand
-// still. State and sums are float64 on the host, the network runs on the device. The first step is by the rule of
-// Hairer, Norsett and Wanner (Solving ordinary differential equations I, II.4).
+// still. This file chooses the steps. The states, in float64, and all arithmetic on them are a [solver]'s: ode.go has that
+// of a device. A step writes one small block to it and reads one, the errors. The first step is by the rule of Hairer,
+// Norsett and Wanner (Solving ordinary differential equations I, II.4).
 
 package sample
 
 import (
 	"fmt"
 	"math"
-
-	"sigmaz/kernels"
-	"sigmaz/model"
 )
 
 // The method: nodes, stages, the last of which are the solution's weights, and weights of the error.
@@ -37,90 +35,119 @@ var (
 // maxTrials ends a run that does not come to its end: the step sizes have become as small as the errors of the network.
 const maxTrials = 2000
 
+// The rows of the method's table: its stages, of which the first is the slope at x, and the point of the rule for the first
+// step; then what norms are taken of.
+const (
+	rkLast   = 6 // the last stage: the solution, whose slope is the next step's first
+	rkGuess  = 7
+	rkEvals  = 8           // rows that evaluate the score
+	rkErrors = rkEvals     // the error of a step
+	rkSlope  = rkEvals + 1 // the first slope
+	rkChange = rkEvals + 2 // how much the slope changes to the point of rkGuess
+	rkRows   = rkEvals + 3
+	rkState  = -1 // x itself
+)
+
+// rkRow is the coefficients of the slopes in a row of the table.
+func rkRow(i int) (of [7]float64) {
+	switch i {
+	case rkGuess, rkSlope:
+		of[0] = 1
+	case rkErrors:
+		of = rkError
+	case rkChange:
+		of[0], of[1] = -1, 1
+	default:
+		copy(of[:], rkStages[i][:])
+	}
+	return of
+}
+
+// rkSlot is where the slope of a stage is kept. It is made of the slopes before it.
+func rkSlot(stage int) int {
+	if stage == rkGuess {
+		return 1
+	}
+	return stage
+}
+
 // trial is what a step of every row was: where it began, its size, its error, and whether it was taken. A row that is
 // done has the size 0.
 type trial struct {
 	u, h, err []float64
 	accepted  []bool
-	x         []float64 // at the steps' ends
 }
 
-// field writes the slopes dx/du of rows x to dst, each at its own sigma.
-type field func(dst, x, sigma []float64) error
-
-// flow is the field of the probability flow ODE. score writes s of every row, each at its own sigma.
-func flow(score field) field {
-	return func(dst, x, sigma []float64) error {
-		if err := score(dst, x, sigma); err != nil {
-			return err
-		}
-		d := len(x) / len(sigma)
-		for i := range dst {
-			s := sigma[i/d]
-			dst[i] *= -s * s
-		}
-		return nil
-	}
+// solver has the rows' states and slopes.
+type solver interface {
+	// prepare says what comes next: evaluations from a stage on, with a step and the noise levels of the stages for each row.
+	prepare(stage int, h []float64, sigmas *[rkEvals][]float64) error
+	// evaluate keeps the slope at the point of the next stage.
+	evaluate() error
+	// norm writes the norms of the rows of one of the table's.
+	norm(of int, dst []float64) error
+	// accept takes the steps of rows that are to be taken.
+	accept(taken []bool) error
 }
 
-// rungeKutta integrates rows of d values in u = ln sigma from sigma begin to sigma end, down or up. x holds the rows and
-// then the result. size is the first step's, 0 for the rule's. It returns the slope at the end, and how often slope was
-// called.
-func rungeKutta(slope field, x []float64, d int, begin, end, tol, size float64,
-	each func(nfe int, t trial, last bool) error) (last []float64, nfe int, err error) {
-	rows := len(x) / d
-	row := func(v []float64, n int) []float64 { return v[n*d : (n+1)*d] }
-	sigma := make([]float64, rows)
-	evaluate := func(dst, x, u []float64) error {
-		for n := range sigma {
-			sigma[n] = math.Exp(u[n])
-		}
-		nfe++
-		return slope(dst, x, sigma)
+// rungeKutta integrates rows in u = ln sigma from sigma begin to sigma end, down or up. size is the first step's, 0 for the
+// rule's. It returns how often each row was evaluated.
+func rungeKutta(s solver, rows int, begin, end, size float64, each func(nfe int, t trial, last bool) error) (nfe int, err error) {
+	var sigmas [rkEvals][]float64
+	for i := range sigmas {
+		sigmas[i] = make([]float64, rows)
 	}
-	var k [7][]float64
-	for i := range k {
-		k[i] = make([]float64, len(x))
-	}
-	at, u, h := make([]float64, len(x)), make([]float64, rows), make([]float64, rows)
-	uAt, rejected := make([]float64, rows), make([]bool, rows)
+	u, h, signed, rejected := make([]float64, rows), make([]float64, rows), make([]float64, rows), make([]bool, rows)
+	errs := make([]float64, rows)
 	to, way := math.Log(end), 1.0 // h is a size: u changes by way h
 	if end < begin {
 		way = -1
 	}
 	for n := range u {
 		u[n] = math.Log(begin)
+		sigmas[0][n] = math.Exp(u[n])
 	}
-	if err := evaluate(k[0], x, u); err != nil {
-		return nil, nfe, err
+	evaluate := func() error {
+		nfe++
+		return s.evaluate()
+	}
+	if err := s.prepare(0, signed, &sigmas); err != nil {
+		return nfe, err
+	}
+	if err := evaluate(); err != nil {
+		return nfe, err
 	}
 
 	for n := range h {
 		h[n] = size
 	}
 	if size == 0 {
-		first, d1 := make([]float64, rows), make([]float64, rows)
+		first, d0, d1, d2 := make([]float64, rows), make([]float64, rows), make([]float64, rows), make([]float64, rows)
+		if err := s.norm(rkState, d0); err != nil {
+			return nfe, err
+		}
+		if err := s.norm(rkSlope, d1); err != nil {
+			return nfe, err
+		}
 		for n := range u {
-			d0 := norm(row(x, n), row(x, n), row(x, n), tol)
-			d1[n] = norm(row(k[0], n), row(x, n), row(x, n), tol)
 			first[n] = 1e-6
-			if d0 >= 1e-5 && d1[n] >= 1e-5 {
-				first[n] = 0.01 * d0 / d1[n]
+			if d0[n] >= 1e-5 && d1[n] >= 1e-5 {
+				first[n] = 0.01 * d0[n] / d1[n]
 			}
-			uAt[n] = u[n] + way*first[n]
-			for i, v := range row(x, n) {
-				row(at, n)[i] = v + way*first[n]*row(k[0], n)[i]
-			}
+			signed[n] = way * first[n]
+			sigmas[rkGuess][n] = math.Exp(u[n] + signed[n])
 		}
-		if err := evaluate(k[1], at, uAt); err != nil {
-			return nil, nfe, err
+		if err := s.prepare(rkGuess, signed, &sigmas); err != nil {
+			return nfe, err
+		}
+		if err := evaluate(); err != nil {
+			return nfe, err
+		}
+		if err := s.norm(rkChange, d2); err != nil {
+			return nfe, err
 		}
 		for n := range u {
-			change := make([]float64, d)
-			for i := range change {
-				change[i] = row(k[1], n)[i] - row(k[0], n)[i]
-			}
-			d2 := norm(change, row(x, n), row(x, n), tol) / first[n]
+			d2 := d2[n] / first[n]
 			second := max(1e-6, first[n]*1e-3)
 			if d1[n] > 1e-15 || d2 > 1e-15 {
 				second = math.Pow(0.01/max(d1[n], d2), 1./5)
@@ -131,48 +158,39 @@ func rungeKutta(slope field, x []float64, d int, begin, end, tol, size float64,
 
 	for trials := 0; ; trials++ {
 		if trials == maxTrials {
-			return nil, nfe, fmt.Errorf("rk45 is at sigma %.3g after %d steps and comes no further: the score is too rough "+
+			return nfe, fmt.Errorf("rk45 is at sigma %.3g after %d steps and comes no further: the score is too rough "+
 				"for the tolerance; raise it", math.Exp(u[0]), trials)
 		}
 		t := trial{u: append([]float64(nil), u...), h: make([]float64, rows), err: make([]float64, rows),
-			accepted: make([]bool, rows), x: make([]float64, len(x))}
+			accepted: make([]bool, rows)}
 		for n := range u {
 			if way*(u[n]+way*h[n]-to) > 0 {
 				h[n] = way * (to - u[n])
 			}
 			t.h[n] = way * h[n]
-		}
-		for stage := 1; stage < 7; stage++ {
-			for n := range u {
-				uAt[n] = u[n] + rkNodes[stage]*t.h[n]
-				for i, v := range row(x, n) {
-					sum := 0.0
-					for j, a := range rkStages[stage][:stage] {
-						sum += a * row(k[j], n)[i]
-					}
-					row(at, n)[i] = v + t.h[n]*sum
-				}
-			}
-			if err := evaluate(k[stage], at, uAt); err != nil {
-				return nil, nfe, err
+			for stage := 1; stage <= rkLast; stage++ {
+				sigmas[stage][n] = math.Exp(u[n] + rkNodes[stage]*t.h[n])
 			}
 		}
-		copy(t.x, at)
+		if err := s.prepare(1, t.h, &sigmas); err != nil {
+			return nfe, err
+		}
+		for range rkLast {
+			if err := evaluate(); err != nil {
+				return nfe, err
+			}
+		}
+		if err := s.norm(rkErrors, errs); err != nil {
+			return nfe, err
+		}
 		done := true
 		for n := range u {
 			if h[n] == 0 {
 				continue
 			}
-			wrong := make([]float64, d)
-			for i := range wrong {
-				for j, e := range rkError {
-					wrong[i] += e * row(k[j], n)[i]
-				}
-				wrong[i] *= h[n]
-			}
-			e := norm(wrong, row(x, n), row(at, n), tol)
+			e := errs[n]
 			if math.IsNaN(e) || math.IsInf(e, 0) {
-				return nil, nfe, fmt.Errorf("sample %d of a batch became %g at sigma %.3g: the weights are not finite, or rk45 "+
+				return nfe, fmt.Errorf("sample %d of a batch became %g at sigma %.3g: the weights are not finite, or rk45 "+
 					"ran away", n, e, math.Exp(u[n]))
 			}
 			t.err[n], t.accepted[n] = e, e < 1
@@ -193,105 +211,47 @@ func rungeKutta(slope field, x []float64, d int, begin, end, tol, size float64,
 				u[n] = to
 			}
 			h[n] *= factor
-			copy(row(x, n), row(at, n))
-			copy(row(k[0], n), row(k[6], n))
 			done = done && u[n] == to
+		}
+		if err := s.accept(t.accepted); err != nil {
+			return nfe, err
 		}
 		if each != nil {
 			if err := each(nfe, t, done); err != nil {
-				return nil, nfe, err
+				return nfe, err
 			}
 		}
 		if done {
-			return k[0], nfe, nil
+			return nfe, nil
 		}
 	}
-}
-
-// norm returns the root mean square of v over tol + tol max(|a|, |b|).
-func norm(v, a, b []float64, tol float64) float64 {
-	sum := 0.0
-	for i, e := range v {
-		e /= tol + tol*max(math.Abs(a[i]), math.Abs(b[i]))
-		sum += e * e
-	}
-	return math.Sqrt(sum / float64(len(v)))
-}
-
-// evaluate writes s of every row at its own sigma to dst.
-func (c *Chain) evaluate(dst, x, sigma []float64) error {
-	s := c.score
-	scale := make([]float64, s.N)
-	words, sigmas, levels := make([]float32, len(x)), make([]float32, s.N), make([]float32, s.N)
-	for i, v := range x {
-		words[i] = float32(v)
-	}
-	for n, v := range sigma {
-		level := c.ladder.Nearest(v)
-		sigmas[n], scale[n] = float32(v), 1
-		kernels.SetWord(levels, kernels.Buf{N: s.N}, n, uint32(level))
-		if s.ByLevel { // see Plan.table
-			scale[n] = float64(c.ladder[level]) / v
-		}
-	}
-	for _, w := range []struct {
-		to   kernels.Buf
-		from []float32
-	}{{s.X, words}, {s.Sigma, sigmas}, {s.Level, levels}} {
-		if err := s.Arena.Write(w.to, w.from); err != nil {
-			return err
-		}
-	}
-	if err := c.step.Run(); err != nil {
-		return err
-	}
-	if err := s.Arena.Read(words, s.S); err != nil {
-		return err
-	}
-	for i, v := range words {
-		dst[i] = scale[i/s.D] * float64(v)
-	}
-	return nil
 }
 
 // adaptive runs rk45 from what is in the score's X.
 func (c *Chain) adaptive(each func(Step) error) error {
-	s := c.score
+	s, o := c.score, &c.plan.Settings
 	words := make([]float32, s.N*s.D)
 	if err := s.Arena.Read(words, s.X); err != nil {
 		return err
 	}
-	x := model.Ladder(words).Float64s()
-	write := func(x []float64) error {
-		for i, v := range x {
-			words[i] = float32(v)
-		}
-		return s.Arena.Write(s.X, words)
-	}
-	o := &c.plan.Settings
 	begin, end := c.plan.Sigmas[0], c.plan.Sigmas[1]
+	if err := c.ode.start(float64s(words)); err != nil {
+		return err
+	}
 	step := Step{Sigma: begin, score: s}
-	slope, nfe, err := rungeKutta(flow(c.evaluate), x, s.D, begin, end, o.Tolerance, 0, func(nfe int, t trial, last bool) error {
+	nfe, err := rungeKutta(c.ode, s.N, begin, end, 0, func(nfe int, t trial, last bool) error {
 		if each == nil || last {
 			return nil
 		}
 		step.NFE, step.Left = nfe, math.Exp(t.u[0]+t.h[0])
-		if err := write(x); err != nil {
-			return err
-		}
 		err := each(step)
 		step.K, step.Sigma = step.K+1, step.Left
 		return err
 	})
-	if err != nil {
-		return err
+	if err == nil && o.Denoise {
+		err = c.ode.denoise()
 	}
-	if o.Denoise { // the slope at the end is -sigma^2 s
-		for i := range x {
-			x[i] -= slope[i]
-		}
-	}
-	if err := write(x); err != nil || each == nil {
+	if err != nil || each == nil {
 		return err
 	}
 	step.NFE, step.Left, step.Last, step.Denoised = nfe, end, true, o.Denoise
@@ -299,4 +259,12 @@ func (c *Chain) adaptive(each func(Step) error) error {
 		step.Left = 0
 	}
 	return each(step)
+}
+
+func float64s(v []float32) []float64 {
+	out := make([]float64, len(v))
+	for i, e := range v {
+		out[i] = float64(e)
+	}
+	return out
 }

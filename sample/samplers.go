@@ -49,6 +49,9 @@ type Sampler struct {
 	stages   int // evaluations of a step, the last one excepted, which has one; 0: see stagesOf
 	// rows makes the plan's rows; nil for an adaptive sampler.
 	rows func(o *Settings, sigmas []float64) []row
+	// inTime makes them for processes that preserve the variance, where the sampler goes through their time in n steps; nil
+	// where it goes through sigma as for all.
+	inTime func(o *Settings, p model.Process, n int) (sigmas []float64, rows []row)
 }
 
 // Samplers is the table.
@@ -60,7 +63,7 @@ var Samplers = []Sampler{
 		onLevels: true, rows: consistentSteps},
 	{Name: "pc", About: "a predictor and Langevin correctors at each level",
 		Uses: []string{"nfe", "schedule", "rho", "snr", "predictor", "corrector-steps"}, Schedule: LadderSchedule,
-		onLevels: true, rows: pcSteps},
+		onLevels: true, rows: pcSteps, inTime: pcInTime},
 	{Name: "euler", About: "Euler's method on the probability flow ODE",
 		Uses:     []string{"nfe", "schedule", "rho", "churn", "churn-min", "churn-max", "churn-noise"},
 		Schedule: KarrasSchedule, Steps: 35, stages: 1, rows: eulerSteps},

@@ -53,6 +53,8 @@ type Settings struct {
 	Resample int // of repaint: times that each level is left
 
 	SigmaData float64 // of pigdm: deviation of the data, in the network's units
+
+	SDE model.SDE // the network's process, not to be chosen: [DefaultsFor] sets it
 }
 
 // Defaults returns the usual settings of a sampler, for networks that see sigma or for those that do not. T and Epsilon
@@ -144,6 +146,9 @@ func NewPlan(o Settings, ladder model.Ladder) (*Plan, error) {
 	if s.rows == nil {
 		p := &Plan{Settings: o, Sigmas: []float64{ladder.Begin(), ladder.End()}, repeat: 1}
 		return p, nil
+	}
+	if s.inTime != nil && o.SDE.Preserving() {
+		return planInTime(o, s, ladder)
 	}
 	if o.Schedule == "" {
 		if o.Schedule = s.Schedule; o.NFE > 0 && o.Schedule == LadderSchedule {
@@ -238,6 +243,9 @@ func (p *Plan) String() string {
 	s := SamplerOf(o.Sampler)
 	if !p.Adaptive() {
 		schedule := o.Schedule
+		if schedule == "" {
+			schedule = "equal steps of t"
+		}
 		if schedule == KarrasSchedule {
 			schedule += fmt.Sprintf(" rho %g", o.Rho)
 		}

@@ -1,7 +1,7 @@
 // Where a chain starts, x_0 of every row from the stream (seed, PurposeStart, image, step 0):
 //
 //	images    x_0 ~ U[0,1]^D             (NCSN and NCSNv2; U[-1,1]^D where the data is rescaled to that)
-//	vectors   x_0 ~ N(0, sigma_1^2 I)
+//	vectors   x_0 ~ N(0, sigma_1^2 I)       (and vp, subvp)
 //	guided    x_0 ~ N(guide, sigma^2 I)   (Meng et al. 2022)
 
 package sample
@@ -25,11 +25,11 @@ const (
 	Symmetric
 )
 
-// StartFor returns the start for a network: Gaussian for vectors, Uniform for images, Symmetric for
-// images that are rescaled to [-1, 1].
+// StartFor returns the start for a network: Gaussian for vectors and for processes whose noise is the largest that there is,
+// Uniform for images, Symmetric for images that are rescaled to [-1, 1].
 func StartFor(cfg model.Config) StartKind {
 	switch {
-	case cfg.Vectors():
+	case cfg.Vectors(), cfg.SDE.Preserving():
 		return Gaussian
 	case cfg.Rescaled:
 		return Symmetric

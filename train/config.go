@@ -101,6 +101,10 @@ type Loss struct {
 	AnnealPower   float64 `yaml:"anneal_power"`    // p; 2 weighs all levels alike
 	LevelsPerStep int     `yaml:"levels_per_step"` // levels drawn each step and shared out over the batch; 0: one an image
 	Stratified    bool    `yaml:"stratified"`      // draws spread evenly over the ladder; those of a density always are
+
+	// Likelihood weighs by g^2, so that the loss bounds the likelihood; ReduceMean takes the mean over values, not half their sum.
+	Likelihood bool `yaml:"likelihood_weighting,omitempty" name:"likelihood-weighting"`
+	ReduceMean bool `yaml:"reduce_mean,omitempty"`
 }
 
 // Adam is the optimiser's settings: the learning rate of step n, counted from 0, is LR min(n/Warmup, 1), and gradients are
@@ -147,6 +151,9 @@ func (c *Config) Ladder() (model.Ladder, error) {
 	if c.Sigma.Begin.Rule != "" || c.Sigma.End.Rule != "" || c.Sigma.Levels < 1 {
 		return nil, errors.New("sigma: the ladder is not resolved yet: it depends on the data")
 	}
+	if sde := c.Network.SDE; sde.Preserving() && sde.Discrete {
+		return sde.Ladder(c.Sigma.Levels), nil
+	}
 	return model.NewLadder(c.Sigma.Spacing, c.Sigma.Begin.Value, c.Sigma.End.Value, c.Sigma.Levels)
 }
 
@@ -160,7 +167,7 @@ func (c *Config) Rows() string {
 
 // Unit returns the name of the loss of zero weights, to which shown losses are compared.
 func (c *Config) Unit() string {
-	if c.Noise.Density == model.LogNormal {
+	if c.Noise.Density == model.LogNormal || c.Loss.Likelihood || c.Loss.ReduceMean {
 		return "zero weights'"
 	}
 	return c.HeldOutUnit()

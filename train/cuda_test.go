@@ -39,8 +39,12 @@ func TestTrainingAgreesWithCPU(t *testing.T) {
 			Data: vectors, HeldOut: vectors, Stratified: true, Noise: lognormal(1)},
 		{Network: model.Config{Net: "ncsnv2", Height: 8, Width: 8, Channels: 1, NGF: 8}, Batch: 4, Data: images,
 			HeldOut: images, Stratified: true, Noise: model.Noise{Density: model.LogUniform}},
+		{Network: model.Config{Net: "mlp", Height: 1, Width: 1, Channels: 2, Hidden: 32, DataSD: 1, SDE: vp}, Batch: 33,
+			Data: vectors, HeldOut: vectors, Stratified: true, Noise: uniformTime, Likelihood: true},
+		{Network: model.Config{Net: "ncsnv2", Height: 8, Width: 8, Channels: 1, NGF: 8, Parameterization: model.EDM}, Batch: 4,
+			Data: images, HeldOut: images, Stratified: true, Noise: lognormal(0.25), ReduceMean: true},
 	} {
-		t.Run(c.Network.Net+c.Noise.Density, func(t *testing.T) {
+		t.Run(c.Network.Net+c.Noise.Density+c.Network.Parameterization, func(t *testing.T) {
 			const steps, lr = 50, 1e-3
 			c.Sigmas, c.AnnealPower, c.Seed, c.Ring = model.Ladder{1, 0.5, 0.2, 0.1}, 2, 3, 10
 			c.Adam = Adam{LR: lr, Beta1: 0.9, Beta2: 0.999, Eps: 1e-8}
@@ -101,6 +105,12 @@ func TestTrainingAgreesWithCPU(t *testing.T) {
 		})
 	}
 }
+
+// vp is that process, and uniformTime its noise.
+var (
+	vp          = model.SDE{Kind: model.VP}.Completed()
+	uniformTime = model.Noise{Density: model.UniformTime}
+)
 
 // lognormal is that noise for data of deviation sd, with its defaults.
 func lognormal(sd float64) model.Noise {

@@ -12,9 +12,6 @@ import (
 	"sigmaz/model"
 )
 
-// trains says whether the file's process is one that training has: variance exploding, with sigma drawn by a density.
-func (g goldenFile) trains() bool { return g.Process() == "vesde" && g.Bool("continuous") }
-
 // sigmas returns the file's table as a ladder.
 func (g goldenFile) sigmas(t *testing.T) (ladder model.Ladder) {
 	t.Helper()
@@ -24,11 +21,10 @@ func (g goldenFile) sigmas(t *testing.T) (ladder model.Ladder) {
 	return ladder
 }
 
-// runProcess compares the output of the network alone, and where training has the file's process the loss, the gradients
-// and steps of Adam with a warm-up, clipped gradients and an average that warms up.
+// runProcess compares the network's score, the loss, the gradients and steps of Adam with a warm-up, clipped gradients and an
+// average that warms up. A network is trained in y = x/m with the noise sigma = std/m, where the score is m times that of x.
 func (g goldenFile) runProcess(t *testing.T, backend kernels.Backend, file, name string) goldenErrors {
 	e := goldenErrors{file: file, backend: name}
-	e.score = g.checkOutput(t, backend)
 	x, z, xt := g.NHWC(t, "x"), g.NHWC(t, "z"), g.NHWC(t, "xt")
 	mean, std := g.Floats(t, "mean_coeff"), g.Floats(t, "std")
 	mine := make([]float32, len(x))
@@ -37,11 +33,6 @@ func (g goldenFile) runProcess(t *testing.T, backend kernels.Backend, file, name
 		mine[i] = float32(mean[row]*x[i]) + float32(std[row]*z[i])
 	}
 	check(t, "xt", mine, xt, approx.RelMax(1.2e-7))
-	if !g.trains() {
-		t.Logf("the output agrees; %s (continuous %s) is no process of training yet: loss, gradients and Adam are not compared",
-			g.Process(), g.Meta["continuous"])
-		return e
-	}
 
 	tr := g.processTrainer(t, backend)
 	loss, err := tr.Gradients()
@@ -52,7 +43,11 @@ func (g goldenFile) runProcess(t *testing.T, backend kernels.Backend, file, name
 	if err != nil {
 		t.Fatal(err)
 	}
-	check(t, "score", score, g.NHWC(t, "score"), approx.RelMax(scoreTol))
+	noise := g.noise(t)
+	for i := range score {
+		score[i] /= float32(noise[i/(len(score)/len(noise))].mean)
+	}
+	e.score = check(t, "score", score, g.NHWC(t, "score"), approx.RelMax(scoreTol))
 	e.loss = check(t, "loss", []float32{float32(loss)}, g.Floats(t, "loss"), approx.Rel(lossTol))
 	idle := map[string]bool{}
 	for _, name := range strings.Split(g.Meta["idle"], ",") {
@@ -103,44 +98,46 @@ func (g goldenFile) runProcess(t *testing.T, backend kernels.Backend, file, name
 	return e
 }
 
-// checkOutput compares the network's output for the file's images, told what the file says it is told. A division by the
-// sigmas of a table that the network looks up by a label is done here.
-func (g goldenFile) checkOutput(t *testing.T, backend kernels.Backend) float64 {
+// rowNoise is the process at a row: m, and std/m.
+type rowNoise struct{ mean, sigma float64 }
+
+// noise returns that of each row by the file's times, since its std, a difference of float32 numbers, has lost digits. On a
+// table it is by its labels.
+func (g goldenFile) noise(t *testing.T) (rows []rowNoise) {
 	t.Helper()
-	c, n := g.Network(t), g.Int(t, "batch")
-	byLabel := c.UNet.ScaleBySigma && !g.Bool("continuous")
-	c.UNet.ScaleBySigma = c.UNet.ScaleBySigma && !byLabel
-	s, err := model.NewScore(backend, c, kernels.Float32, n, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := s.Load(g.Tensors, "param."); err != nil {
-		t.Fatal(err)
-	}
-	program, err := backend.Compile(s.Arena, s.Ops)
-	if err != nil {
-		t.Fatal(err)
-	}
-	out := make([]float32, s.S.N)
-	if err := errors.Join(s.Arena.Write(s.X, g.NHWC(t, "xt")), s.Arena.Write(s.Sigma, g.Floats(t, "cond")), program.Run(),
-		s.Arena.Read(out, s.S)); err != nil {
-		t.Fatal(err)
-	}
-	if byLabel {
-		sigmas, labels := g.sigmas(t), g.Tensor(t, "labels").Int64s()
-		for i := range out {
-			out[i] /= sigmas[labels[i/s.D]]
+	sde, sigmas := g.Network(t).SDE, g.sigmas(t)
+	if sde.Discrete {
+		for _, label := range g.Tensor(t, "labels").Int64s() {
+			rows = append(rows, rowNoise{1, float64(sigmas[label])})
 		}
+		return rows
 	}
-	return check(t, "out", out, g.NHWC(t, "out"), approx.RelMax(scoreTol))
+	process, std := sde.On(sigmas), g.Floats(t, "std")
+	for i, at := range g.Floats(t, "t") {
+		r := rowNoise{process.Mean(float64(at)), process.Sigma(float64(at))}
+		if !process.Preserving() {
+			r.sigma = float64(std[i])
+		}
+		check(t, "std", []float32{float32(r.mean * r.sigma)}, std[i:i+1], approx.Rel(1e-4))
+		rows = append(rows, r)
+	}
+	return rows
 }
 
 // processTrainer has the file's parameters, its batch and its settings.
 func (g goldenFile) processTrainer(t *testing.T, backend kernels.Backend) *Trainer {
 	t.Helper()
+	network, noise := g.Network(t), model.Noise{Density: model.LogUniform}
+	switch {
+	case network.SDE.Discrete:
+		noise.Density = model.LadderNoise
+	case network.SDE.Preserving():
+		noise.Density = model.UniformTime
+	}
 	tr, err := NewTrainer(backend, TrainerConfig{
-		Network: g.Network(t),
-		Batch:   g.Int(t, "batch"), Sigmas: g.sigmas(t), AnnealPower: 2, Noise: model.Noise{Density: model.LogUniform},
+		Network: network,
+		Batch:   g.Int(t, "batch"), Sigmas: g.sigmas(t), AnnealPower: 2, Noise: noise,
+		Likelihood: g.Bool("likelihood_weighting"), ReduceMean: g.Bool("reduce_mean"),
 		Adam: Adam{LR: g.Number(t, "lr"), Beta1: g.Number(t, "adam_beta1"), Beta2: g.Number(t, "adam_beta2"),
 			Eps: g.Number(t, "adam_eps"), Clip: g.Number(t, "grad_clip"), Warmup: uint64(g.Int(t, "warmup"))},
 		EMARate: g.Number(t, "ema_rate"), EMAWarmup: g.Bool("ema_warmup"),
@@ -151,9 +148,19 @@ func (g goldenFile) processTrainer(t *testing.T, backend kernels.Backend) *Train
 	if err := tr.Load(g.Tensors, "param."); err != nil {
 		t.Fatal(err)
 	}
-	levels := make([]int, g.Int(t, "batch")) // of no meaning here
-	if err := errors.Join(tr.SetBatch(g.NHWC(t, "xt"), g.NHWC(t, "z"), levels),
-		tr.arena.Write(tr.plan.Buf(tr.net.Sigma), g.Floats(t, "std"))); err != nil {
+	rows := g.noise(t)
+	levels, sigmas, y := make([]int, len(rows)), make([]float32, len(rows)), g.NHWC(t, "xt")
+	for i, r := range rows {
+		sigmas[i] = float32(r.sigma)
+		if network.SDE.Discrete {
+			levels[i] = int(g.Tensor(t, "labels").Int64s()[i])
+		}
+	}
+	for i := range y {
+		y[i] = float32(float64(y[i]) / rows[i/(len(y)/len(rows))].mean)
+	}
+	if err := errors.Join(tr.SetBatch(y, g.NHWC(t, "z"), levels),
+		tr.arena.Write(tr.plan.Buf(tr.net.Sigma), sigmas)); err != nil {
 		t.Fatal(err)
 	}
 	return tr

@@ -58,7 +58,7 @@ func TestPyTorchCheckpoints(t *testing.T) {
 				}
 				want := g.Group(inFile, prefix)
 				for i, nt := range list { // the golden file has what is not trained once
-					if name := strings.TrimPrefix(nt.Name, prefix); !g.has(inFile+name) {
+					if name := strings.TrimPrefix(nt.Name, prefix); !g.has(inFile + name) {
 						want = slices.Insert(want, i, model.Named{Name: nt.Name, T: g.Tensor(t, "param."+name)})
 					}
 				}

@@ -71,7 +71,7 @@ func newPlans(c TrainerConfig) (*plans, error) {
 	}
 	p := &plans{}
 	var err error
-	if p.net, err = model.Build(c.Network, c.Batch, model.Gradients, c.Noise.Weight(c.AnnealPower)); err != nil {
+	if p.net, err = model.Build(c.Network, c.Batch, model.Gradients, c.weight()); err != nil {
 		return nil, err
 	}
 	l := &p.layout
@@ -111,6 +111,21 @@ func newPlans(c TrainerConfig) (*plans, error) {
 	l.words = base // the memory of the two plans overlaps
 	l.heldOutRing = take(2 * c.Batch)
 	return p, p.planHeldOut(c)
+}
+
+// weight returns lambda of the loss of training.
+func (c *TrainerConfig) weight() kernels.Weight {
+	w := c.Noise.Weight(c.AnnealPower)
+	if c.Likelihood {
+		w = c.Noise.LikelihoodWeight(c.Network.SDE.On(c.Sigmas))
+	}
+	if c.ReduceMean {
+		if w.Scale == 0 {
+			w.Scale = 1
+		}
+		w.Scale *= 2 / float64(c.Network.D())
+	}
+	return w
 }
 
 // validate refuses what no trainer can be built from; the network's configuration is judged by [model.Build].

@@ -38,11 +38,11 @@ type lossWindow struct {
 	firstBin   int          // with bins: that of levelSum[0], see binOf
 }
 
-func newLossWindow(n model.Noise, sigmas model.Ladder) *lossWindow {
+func newLossWindow(n model.Noise, sde model.SDE, sigmas model.Ladder) *lossWindow {
 	w := &lossWindow{sigmas: sigmas}
 	levels := len(sigmas)
 	if n.Continuous() {
-		least, most := n.Range(sigmas)
+		least, most := n.Range(sde.On(sigmas))
 		w.sigmas, w.firstBin = nil, binOf(least)
 		levels = binOf(most) - w.firstBin + 1
 	}

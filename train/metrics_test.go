@@ -72,7 +72,7 @@ func TestCutBack(t *testing.T) {
 
 func TestWindow(t *testing.T) {
 	sigmas := model.Ladder{4, 2, 1}
-	w := newLossWindow(model.Noise{}, sigmas)
+	w := newLossWindow(model.Noise{}, model.SDE{}, sigmas)
 	for i, r := range []LossRecord{
 		{Step: 1, Loss: []float32{1, 2, 3}, Level: []uint32{0, 2, 0}},
 		{Step: 2, Loss: []float32{5, 6, 7}, Level: []uint32{2, 2, 0}},
@@ -94,16 +94,16 @@ func TestWindow(t *testing.T) {
 
 	// through a checkpoint's tensors
 	stored := append([]model.Named{{Name: "param.x"}}, w.tensors()...)
-	back := newLossWindow(model.Noise{}, sigmas)
+	back := newLossWindow(model.Noise{}, model.SDE{}, sigmas)
 	rest, err := back.restore(stored)
 	if err != nil || len(rest) != 1 || rest[0].Name != "param.x" {
 		t.Fatalf("restore left %v, error %v", rest, err)
 	}
 	check(back)
-	if _, err := newLossWindow(model.Noise{}, model.Ladder{8, 4, 2, 1}).restore(stored); err == nil {
+	if _, err := newLossWindow(model.Noise{}, model.SDE{}, model.Ladder{8, 4, 2, 1}).restore(stored); err == nil {
 		t.Error("another number of levels: expected an error")
 	}
-	if _, err := newLossWindow(model.Noise{}, sigmas).restore(nil); err == nil {
+	if _, err := newLossWindow(model.Noise{}, model.SDE{}, sigmas).restore(nil); err == nil {
 		t.Error("no tensors: expected an error")
 	}
 

@@ -14,7 +14,7 @@ import (
 func TestBins(t *testing.T) {
 	mean := 0.0
 	n := model.Noise{Density: model.LogNormal, PMean: &mean, PStd: 0.1, SigmaData: 1}
-	w := newLossWindow(n, model.Ladder{2, 1})
+	w := newLossWindow(n, model.SDE{}, model.Ladder{2, 1})
 	// ln sigma of 1, 1.6, 1.7, 0.99 is 0, 0.47, 0.53, -0.01
 	if loss, err := w.add(LossRecord{Step: 1, Loss: []float32{1, 2, 6, 7}, Sigma: []float32{1, 1.6, 1.7, 0.99}}); loss != 4 || err != nil {
 		t.Errorf("the loss is %g, error %v: expected 4", loss, err)
@@ -33,7 +33,7 @@ func TestBins(t *testing.T) {
 	// A window of other bins is not taken.
 	wide := n
 	wide.PStd = 0.5
-	if _, err := newLossWindow(wide, nil).restore(w.tensors()); err == nil {
+	if _, err := newLossWindow(wide, model.SDE{}, model.Ladder{2, 1}).restore(w.tensors()); err == nil {
 		t.Error("bins of another density were taken")
 	}
 }
@@ -92,8 +92,11 @@ func TestScoreBetweenLevels(t *testing.T) {
 	defer b.Close()
 	clean, noise := points(test, 1), make([]float32, 2*test)
 	// errorsOf trains and returns the root mean square of sigma (s - exact) at sigmas between the levels.
-	errorsOf := func(n model.Noise) (errors []float64) {
-		c := TrainerConfig{Network: model.Config{Net: "mlp", Height: 1, Width: 1, Channels: 2, Hidden: 64, DataSD: deviation(data)},
+	errorsOf := func(n model.Noise, network model.Config) (errors []float64) {
+		network.Net, network.Height, network.Width, network.Channels, network.Hidden = "mlp", 1, 1, 2, 64
+		network.DataSD = deviation(data)
+		network.CompleteWrap(n.Density)
+		c := TrainerConfig{Network: network,
 			Batch: 256, Sigmas: ladder, Noise: n, AnnealPower: 2, Adam: Adam{LR: 2e-3, Beta1: 0.9, Beta2: 0.999, Eps: 1e-8},
 			EMARate: 0.999, EMAWarmup: true, Data: data, Seed: 1, Stratified: true, Ring: 4000}
 		if err := c.Noise.Complete(c.Network); err != nil {
@@ -157,24 +160,30 @@ func TestScoreBetweenLevels(t *testing.T) {
 		}
 		return math.Sqrt(sum)
 	}
-	levels := errorsOf(model.Noise{})
+	levels := errorsOf(model.Noise{}, model.Config{})
 	t.Logf("ladder: sigma (s - exact) between the levels %.4f, together %.4f", levels, rms(levels))
 	mean := model.Noise{Density: model.LogNormal, SigmaData: deviation(data)}
 	if err := mean.Complete(model.Config{}); err != nil {
 		t.Fatal(err)
 	}
 	for _, c := range []struct {
-		name  string
-		noise model.Noise
-		bound float64
+		name    string
+		noise   model.Noise
+		network model.Config
+		bound   float64
 	}{
-		{"loguniform", model.Noise{Density: model.LogUniform}, rms(levels)},
-		{"lognormal with weight 1", model.Noise{Density: model.LogNormal, PMean: mean.PMean, SigmaData: 1000}, rms(levels)},
+		{"loguniform", model.Noise{Density: model.LogUniform}, model.Config{}, rms(levels)},
+		{"lognormal with weight 1", model.Noise{Density: model.LogNormal, PMean: mean.PMean, SigmaData: 1000}, model.Config{},
+			rms(levels)},
+		// Processes have their noise at other sigmas, up to 152, and a network of EDM its loss where it matters.
+		{"edm", mean, model.Config{Parameterization: model.EDM}, rms(levels)},
+		{"vp", model.Noise{Density: model.UniformTime}, model.Config{SDE: model.SDE{Kind: model.VP}}, 0.06},
+		{"subvp", model.Noise{Density: model.UniformTime}, model.Config{SDE: model.SDE{Kind: model.SubVP}}, 0.06},
 		// The weight grows as sigma^2, which suits an output that is scaled down as much (Karras et al. 2022, table 1): to this
 		// one, large sigma is nearly all of the loss.
-		{"lognormal", mean, 0.25},
+		{"lognormal", mean, model.Config{}, 0.25},
 	} {
-		e := errorsOf(c.noise)
+		e := errorsOf(c.noise, c.network)
 		t.Logf("%s: %.4f, together %.4f", c.name, e, rms(e))
 		if !(rms(e) <= c.bound) {
 			t.Errorf("%s: off by %.4f of the noise's size between the levels, the ladder by %.4f: expected at most %.4f",

@@ -27,6 +27,7 @@ func (c *Config) Resolve(ctx context.Context, events Events, epsilon EpsilonRule
 	if err := c.Validate(); err != nil {
 		return nil, err
 	}
+	c.settleProcess()
 	set, err := c.openData(ctx, events)
 	if err != nil {
 		return nil, err
@@ -43,6 +44,9 @@ func (c *Config) Resolve(ctx context.Context, events Events, epsilon EpsilonRule
 	}
 	if c.Network.NeedsDataSD() && c.Network.DataSD == 0 {
 		c.Network.DataSD = deviation(splits.Train)
+	}
+	if err := c.checkCentred(splits.Train); err != nil {
+		return nil, err
 	}
 	unit := 1.0 // of the data as the network sees it
 	if c.Network.Rescaled {
@@ -79,6 +83,7 @@ func (c *Config) ResolveShape(epsilon EpsilonRule) error {
 	if err := c.Validate(); err != nil {
 		return err
 	}
+	c.settleProcess()
 	c.settleNetwork()
 	if c.Sigma.Begin.Rule != "" || c.Sigma.End.Rule != "" {
 		if c.Adam.LR == auto {
@@ -149,6 +154,7 @@ func (c *Config) complete(epsilon EpsilonRule) error {
 		}
 		c.Sigma.Levels = levels
 	}
+	c.Network.CompleteWrap(c.Noise.Density)
 	if c.Network.Levels = 0; c.Network.NeedsLevels() {
 		c.Network.Levels = c.Sigma.Levels
 	}
@@ -186,7 +192,7 @@ func (c *Config) checkLoss(ladder model.Ladder) error {
 		}
 	}
 	if w := c.Noise.Weight(p); w.SD != 0 {
-		_, s := c.Noise.Range(ladder)
+		_, s := c.Noise.Range(c.Network.SDE.On(ladder))
 		if loss := 0.5 * float64(c.Network.D()) * w.At(s) / (s * s); !(loss <= most) {
 			return setting.Errorf("sigma-data", "is %g: with it the loss at sigma %.4g is about %.3g, and float32 holds it with "+
 				"its squares up to %g: expected the deviation of the data, or a lower `P-std`", w.SD, s, loss, most)
@@ -265,6 +271,7 @@ func (c *Config) Trainer(s *Splits) (TrainerConfig, error) {
 	t := TrainerConfig{
 		Network: c.Network, Precision: c.Precision, Multiprocessors: c.Multiprocessors,
 		Batch: c.Batch, Sigmas: ladder, Noise: c.Noise, AnnealPower: c.Loss.AnnealPower,
+		Likelihood: c.Loss.Likelihood, ReduceMean: c.Loss.ReduceMean,
 		Adam:    c.Adam,
 		EMARate: c.EMA.Rate, EMAWarmup: c.EMA.Warmup, Seed: c.Seed, Flip: c.Flip, Dequantize: c.Dequantize,
 		LevelsPerStep: c.Loss.LevelsPerStep, Stratified: c.Loss.Stratified, Ring: ringSteps,

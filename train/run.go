@@ -135,9 +135,15 @@ func openRun(c *Config, s *Splits, o Options) (*run, error) {
 	}
 	r.baseline = r.heldOut
 	if c.Noise.Continuous() {
-		r.baseline = 0.5 * float64(c.Network.D()) * c.Noise.MeanWeight()
+		r.baseline = 0.5 * float64(c.Network.D()) * c.Noise.MeanWeight(c.Network)
 	}
-	r.window = newLossWindow(c.Noise, r.sigmas)
+	if c.Loss.Likelihood {
+		r.baseline *= c.Noise.MeanLikelihoodWeight(c.Network.SDE.On(r.sigmas))
+	}
+	if c.Loss.ReduceMean {
+		r.baseline *= 2 / float64(c.Network.D())
+	}
+	r.window = newLossWindow(c.Noise, c.Network.SDE, r.sigmas)
 	if r.trainer, err = NewTrainer(o.Backend, tc); err != nil {
 		return nil, err
 	}

@@ -173,14 +173,32 @@ func sameBits(a, b any) bool {
 
 // A run that is stopped and goes on is the run that was never stopped.
 func TestStopAndResume(t *testing.T) {
-	for _, r := range []struct{ name, net, noise string }{
-		{"ncsnv2", "ncsnv2", ""}, {"ncsn", "ncsn", ""}, {"mlp", "mlp", ""},
-		{"ncsnv2 loguniform", "ncsnv2", model.LogUniform}, {"mlp lognormal", "mlp", model.LogNormal},
-		{"ncsnpp", "ncsnpp", model.LogUniform},
+	for _, r := range []struct {
+		name, net, noise string
+		sde              model.SDE
+		edm              string
+	}{
+		{name: "ncsnv2", net: "ncsnv2"}, {name: "ncsn", net: "ncsn"}, {name: "mlp", net: "mlp"},
+		{name: "ncsnv2 loguniform", net: "ncsnv2", noise: model.LogUniform}, {name: "mlp lognormal", net: "mlp", noise: model.LogNormal},
+		{name: "ncsnv2 edm", net: "ncsnv2", noise: model.LogNormal, edm: model.EDM},
+		{name: "ncsnv2 vp", net: "ncsnv2", sde: model.SDE{Kind: model.VP}},
+		{name: "mlp ddpm", net: "mlp", noise: model.LadderNoise, sde: model.SDE{Kind: model.VP}},
+		{name: "mlp subvp", net: "mlp", sde: model.SDE{Kind: model.SubVP}},
+		{name: "ncsnpp", net: "ncsnpp", noise: model.LogUniform},
 	} {
 		t.Run(r.name, func(t *testing.T) {
 			c, d := tiny(r.net)
-			withNoise(t, c, r.noise)
+			if c.Network.SDE, c.Network.Parameterization = r.sde, r.edm; r.sde.Preserving() {
+				c.Network.Rescaled = c.Network.TakesImages()
+				c.Sigma.Levels = 30
+				c.Loss.ReduceMean, c.Loss.Likelihood = r.net == "ncsnv2", r.sde.Kind == model.SubVP
+			}
+			if err := c.Validate(); err != nil {
+				t.Fatal(err)
+			}
+			c.Noise.Density = r.noise
+			c.settleProcess()
+			withNoise(t, c, c.Noise.Density)
 			whole := t.TempDir()
 			if r := trial(t, c, d, whole, false, 0, 1); r.Stopped || r.Step != 100 {
 				t.Fatalf("the unbroken run ended at %+v", r)

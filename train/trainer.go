@@ -26,6 +26,8 @@ type TrainerConfig struct {
 	Sigmas          model.Ladder
 	Noise           model.Noise // how training draws sigma; held out are the levels
 	AnnealPower     float64     // p of the levels' loss weight sigma^p
+	Likelihood      bool        // the weight of the loss is that which bounds the likelihood, in the place of the noise's own
+	ReduceMean      bool        // the loss is a mean over values, not half their sum
 	Adam            Adam
 	EMARate         float64 // 0: no average is kept, and samples and the held-out loss are those of the parameters
 	EMAWarmup       bool    // rate min(EMARate, (1+n)/(10+n))
@@ -151,7 +153,7 @@ func (t *Trainer) aroundStep(p *plans) (before, after []kernels.Op) {
 	c, l := &t.c, &t.layout
 	draw := t.perturb(p.net, p.train, c.Data, l.state)
 	draw.Flip, draw.Dequantize = c.Flip, c.Dequantize
-	draw.LevelsPerStep, draw.Stratified, draw.Density = c.LevelsPerStep, c.Stratified, c.Noise.DensityOf(c.Sigmas)
+	draw.LevelsPerStep, draw.Stratified, draw.Density = c.LevelsPerStep, c.Stratified, c.Noise.DensityOf(c.Network.SDE.On(c.Sigmas))
 	record := kernels.Record{Ring: l.ring, PerRow: p.train.Hidden(p.net.Loss, 0), Level: l.level, State: l.state}
 	return []kernels.Op{draw}, append(t.optimiser(), record, kernels.Tick{State: l.state})
 }

@@ -30,6 +30,7 @@ func (c *Config) Validate() error {
 		c.validateSteps(),
 		c.Loss.validate(c.Batch),
 		c.validateNoise(),
+		c.validateProcess(),
 		c.Adam.validate(),
 		c.EMA.validate(),
 		model.CheckT(c.Sampling.T),

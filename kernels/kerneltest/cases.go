@@ -4,6 +4,7 @@ package kerneltest
 
 import (
 	"fmt"
+	"math"
 	"reflect"
 	"slices"
 	"strings"
@@ -26,11 +27,11 @@ func Cases(precisions ...kernels.Precision) []Case {
 		(*list).nearest2, (*list).nearest2Grad, (*list).patches, (*list).patchesGrad, (*list).concat, (*list).split,
 		(*list).addRow, (*list).addRowGrad, (*list).dropout, (*list).embedding, (*list).scaledSum,
 		(*list).add, (*list).affine, (*list).fill, (*list).narrow,
-		(*list).divSigma, (*list).mlpInput, (*list).mlpInputGrad,
+		(*list).divSigma, (*list).mlpInput, (*list).mlpInputGrad, (*list).precondition, (*list).rowMix,
 		(*list).perturb, (*list).loss, (*list).lossGrad, (*list).record, (*list).gradNorm, (*list).adam,
 		(*list).tick,
 		(*list).samplerSigma, (*list).samplerGain, (*list).samplerUpdate,
-		(*list).samplerMisfit, (*list).samplerFit, (*list).samplerGuide,
+		(*list).samplerMisfit, (*list).samplerFit, (*list).samplerGuide, (*list).ode,
 	} {
 		f(&l)
 	}
@@ -768,24 +769,83 @@ func (l *list) mlpInputGrad() {
 	}
 }
 
+// precondition takes noise from less than any that is trained at to more, and in the forms of every process.
+func (l *list) precondition() {
+	var sigmas []float32
+	for sigma := float32(1e-6); sigma < 1e5; sigma *= 1.37 {
+		sigmas = append(sigmas, sigma)
+	}
+	table := []float32{152, 37.5, 6, 1.0625, 0.25, 0.01} // and some of the sigmas are on it
+	sigmas = append(sigmas, table...)
+	for _, form := range []struct {
+		name string
+		op   kernels.Precondition
+	}{
+		{"edm", kernels.Precondition{SD: 0.5}}, {"edm root", kernels.Precondition{SD: 0.25, Root: true}},
+		{"vp", kernels.Precondition{Betas: kernels.Betas{Min: 0.1, Max: 20}}},
+		{"vp weighted", kernels.Precondition{Betas: kernels.Betas{Min: 2, Max: 7}, Weighted: true}},
+		{"subvp", kernels.Precondition{Betas: kernels.Betas{Sub: true, Min: 0.1, Max: 20}, Weighted: true}},
+		{"table", kernels.Precondition{Betas: kernels.Betas{Min: 0.1, Max: 20}}},
+		{"level", kernels.Precondition{}},
+	} {
+		var b builder
+		o := form.op
+		o.N = len(sigmas)
+		o.Sigma, o.Y = b.add(sigmas), b.out(kernels.PreconditionRows*o.N)
+		switch form.name {
+		case "table":
+			o.Table = b.add(table)
+		case "level":
+			levels := make([]uint32, o.N)
+			for i := range levels {
+				levels[i] = uint32(7 * i)
+			}
+			o.Level = b.bits(levels...)
+		}
+		l.exact("precondition/"+form.name, &b, o)
+	}
+}
+
+func (l *list) rowMix() {
+	for _, m := range matrices {
+		for _, parts := range []string{"x", "f", "xf"} {
+			var b builder
+			o := kernels.RowMix{N: m.rows, Y: b.out(m.words())}
+			if parts != "f" {
+				o.X, o.A = b.normals(m.words()), b.normals(m.rows)
+			}
+			if parts != "x" {
+				o.F, o.B = b.normals(m.words()), b.normals(m.rows)
+			}
+			l.exact(fmt.Sprintf("row_mix/%v %s", m, parts), &b, o)
+		}
+	}
+}
+
 func (l *list) loss() {
 	for _, m := range matrices {
-		for _, w := range []kernels.Weight{{Power: 2}, {Power: 2, SD: 0.25}} {
+		for _, w := range []kernels.Weight{{Power: 2}, {Power: 2, SD: 0.25}, {Power: 2, Scale: 0.125}} {
 			var b builder
-			l.approximate(fmt.Sprintf("loss/%v sd %g", m, w.SD), &b, kernels.Loss{N: m.rows,
-				S: b.normals(m.words()), Z: b.normals(m.words()), Sigma: b.positive(m.rows),
-				Mean: b.out(1), PerRow: b.out(m.rows), Weight: w})
+			o := kernels.Loss{N: m.rows, S: b.normals(m.words()), Z: b.normals(m.words()), Sigma: b.positive(m.rows),
+				Mean: b.out(1), PerRow: b.out(m.rows), Weight: w}
+			if w.Scale != 0 {
+				o.Factor = b.positive(m.rows)
+			}
+			l.approximate(fmt.Sprintf("loss/%v sd %g scale %g", m, w.SD, w.Scale), &b, o)
 		}
 	}
 }
 
 func (l *list) lossGrad() {
 	for _, m := range matrices {
-		for _, w := range []kernels.Weight{{Power: 1.5}, {Power: 2, SD: 0.25}} {
+		for _, w := range []kernels.Weight{{Power: 1.5}, {Power: 2, SD: 0.25}, {Power: 2, Scale: 0.125}} {
 			var b builder
-			l.approximate(fmt.Sprintf("loss_grad/%v sd %g", m, w.SD), &b, kernels.LossGrad{N: m.rows,
-				S: b.normals(m.words()), Z: b.normals(m.words()), Sigma: b.positive(m.rows),
-				DMean: b.positive(1), DS: b.out(m.words()), Weight: w})
+			o := kernels.LossGrad{N: m.rows, S: b.normals(m.words()), Z: b.normals(m.words()), Sigma: b.positive(m.rows),
+				DMean: b.positive(1), DS: b.out(m.words()), Weight: w}
+			if w.Scale != 0 {
+				o.Factor = b.positive(m.rows)
+			}
+			l.approximate(fmt.Sprintf("loss_grad/%v sd %g scale %g", m, w.SD, w.Scale), &b, o)
 		}
 	}
 }
@@ -1000,6 +1060,82 @@ func (l *list) samplerGuide() {
 	}
 }
 
+// float64s appends numbers of two words each.
+func (b *builder) float64s(values []float64) kernels.Buf {
+	words := make([]float32, kernels.Float64Words*len(values))
+	for i, v := range values {
+		kernels.SetFloat64(words, kernels.Buf{N: len(words)}, i, v)
+	}
+	return b.add(words)
+}
+
+// doubles appends n normal numbers with the digits of a float64.
+func (b *builder) doubles(n int) kernels.Buf {
+	z := make([]float32, 2*n)
+	kernels.Stream{Seed: uint64(len(b.mem)), Purpose: kernels.PurposeData}.Normals(z)
+	values := make([]float64, n)
+	for i := range values {
+		values[i] = float64(z[2*i]) + 1e-8*float64(z[2*i+1])
+	}
+	return b.float64s(values)
+}
+
+// ode is the operations of the adaptive solver, with the trace and without it.
+func (l *list) ode() {
+	const stages = 9
+	for _, m := range append(matrices, matrix{3, 300}) {
+		for _, trace := range []string{"none", "probe", "units"} {
+			var b builder
+			table := make([]float64, stages*kernels.ODEWidth)
+			for i := range table {
+				table[i] = math.Sin(float64(1 + i))
+			}
+			for stage := range stages {
+				table[stage*kernels.ODEWidth+kernels.ODEOther] = float64(min(stage, kernels.ODESlots-1))
+			}
+			e := m.d
+			if trace != "none" {
+				e++
+			}
+			o := kernels.ODE{Table: b.float64s(table), State: b.bits(4, 0, 0, 0), Repeat: 1, X: b.doubles(m.rows * e), At: b.doubles(m.rows * e),
+				K: b.doubles(m.rows * kernels.ODESlots * e), H: b.doubles(m.rows), D: m.d, E: e}
+			sigmas, point := b.doubles(stages*m.rows), b.out(m.words())
+			levels := make([]uint32, stages*m.rows)
+			taken := make([]uint32, m.rows)
+			for i := range levels {
+				levels[i] = uint32(i)
+			}
+			for n := range taken {
+				taken[n] = uint32(n % 2)
+			}
+			at := kernels.ODEPoint{ODE: o, Point: point, Sigma: b.out(m.rows), Level: b.out(m.rows), Sigmas: sigmas, Levels: b.bits(levels...)}
+			slope := kernels.ODESlope{ODE: o, S: b.normals(m.words()), Sigmas: sigmas, Scale: b.doubles(stages * m.rows)}
+			if trace != "none" {
+				slope.V, slope.VJ, slope.Trace = b.normals(m.words()), b.normals(m.words()), b.doubles(m.rows)
+			}
+			last := slope
+			if trace == "units" { // products 4 m.d and on are of stage 4
+				at.V, at.Repeat, slope.Repeat, slope.Units = slope.V, m.d, m.d, true
+				at.State, last = b.bits(uint32(4*m.d+m.d/2), 0, 0, 0), slope
+				slope.State, last.State = at.State, b.bits(uint32(5*m.d-1), 0, 0, 0)
+				last.Repeat, last.Units = m.d, true
+			}
+			name := fmt.Sprintf("%v, trace %s", m, trace)
+			l.exact("ode_point/"+name, &b, at)
+			l.exact("ode_slope/"+name, &b, slope)
+			l.exact("ode_slope/"+name+", last", &b, last)
+			for _, of := range []int{-1, 0, 8} {
+				l.exact(fmt.Sprintf("ode_norm/%s of %d", name, of), &b, kernels.ODENorm{ODE: o, Of: of, Tol: b.float64s([]float64{1e-3}),
+					Err: b.out(kernels.Float64Words * m.rows)})
+			}
+			for _, denoise := range []bool{false, true} {
+				l.exact(fmt.Sprintf("ode_accept/%s, denoise %t", name, denoise), &b, kernels.ODEAccept{ODE: o, Taken: b.bits(taken...),
+					Point: point, Denoise: denoise})
+			}
+		}
+	}
+}
+
 // perturb draws batches of images and vectors in every mode.
 func (l *list) perturb() {
 	images := func(n, h, w, c int) *kernels.Data {
@@ -1046,6 +1182,10 @@ func (l *list) perturb() {
 			Density: kernels.Density{Normal: true, Shift: -1.9, Scale: -1.2}}},
 		{"streamed sigma", kernels.Perturb{Data: some, Streamed: true, Stratified: true,
 			Density: kernels.Density{Normal: true, Shift: -1.9, Scale: -1.2}}},
+		{"vp", kernels.Perturb{Data: bytes, Rescale: true,
+			Density: kernels.Density{Shift: 1, Scale: -0.99999, Betas: kernels.Betas{Min: 0.1, Max: 20}}}},
+		{"subvp, stratified", kernels.Perturb{Data: vectors, Stratified: true,
+			Density: kernels.Density{Shift: 1, Scale: -0.99999, Betas: kernels.Betas{Sub: true, Min: 0.1, Max: 20}}}},
 		{"vectors of 3", kernels.Perturb{Data: vectorsOf(100, 3)}},
 		{"vectors of 17", kernels.Perturb{Data: vectorsOf(4, 17)}},
 	} {

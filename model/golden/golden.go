@@ -167,7 +167,7 @@ func (f *File) Bool(key string) bool { return f.Meta[key] == "true" }
 // unet returns the configuration of a U-Net.
 func (f *File) unet(t testing.TB) model.Config {
 	t.Helper()
-	return model.Config{Net: f.Meta["net"], NGF: f.Int(t, "nf"), Height: f.Int(t, "height"), Width: f.Int(t, "width"),
+	c := model.Config{Net: f.Meta["net"], NGF: f.Int(t, "nf"), Height: f.Int(t, "height"), Width: f.Int(t, "width"),
 		Channels: f.Int(t, "channels"), Nonlinearity: f.Meta["nonlinearity"], Rescaled: f.Bool("centered"),
 		UNet: model.UNet{ChMult: f.Meta["ch_mult"], ResBlocks: f.Int(t, "num_res_blocks"), Attention: f.Meta["attn_resolutions"],
 			Dropout: f.Number(t, "dropout"), ResBlock: f.Meta["resblock_type"], ResampWithConv: f.Bool("resamp_with_conv"),
@@ -176,6 +176,15 @@ func (f *File) unet(t testing.TB) model.Config {
 			Combine: f.Meta["progressive_combine"], Unconditional: !f.Bool("conditional"),
 			Embedding: f.Meta["embedding_type"], FourierScale: f.Number(t, "fourier_scale"),
 			InitScale: f.Number(t, "init_scale"), ScaleBySigma: f.Bool("scale_by_sigma")}}
+	switch f.Process() {
+	case "vpsde", "subvpsde":
+		c.SDE = model.SDE{Kind: strings.TrimSuffix(f.Process(), "sde"), BetaMin: f.Number(t, "beta_min"),
+			BetaMax: f.Number(t, "beta_max")}
+	}
+	if c.SDE.Discrete = !f.Bool("continuous"); c.SDE.Discrete {
+		c.Levels = f.Int(t, "num_scales")
+	}
+	return c
 }
 
 // Network returns the configuration of the file's network.

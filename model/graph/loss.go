@@ -14,14 +14,21 @@ import (
 //
 //	1/N sum_n  1/2 lambda(sigma_n) |s_n + z_n/sigma_n|^2
 //
-// Its hidden buffer 0 is the loss of each row (N).
+// A fourth input (N) is the factors of a weight that has some. Its hidden buffer 0 is the loss of each row (N).
 type Loss struct{ Weight kernels.Weight }
 
 func (l Loss) String() string {
+	text := fmt.Sprintf("loss sigma^%g", l.Weight.Power)
 	if l.Weight.SD != 0 {
-		return fmt.Sprintf("loss sigma^%g (1 + (sigma/%g)^2)", l.Weight.Power, l.Weight.SD)
+		text += fmt.Sprintf(" (1 + (sigma/%g)^2)", l.Weight.SD)
 	}
-	return fmt.Sprintf("loss sigma^%g", l.Weight.Power)
+	if l.Weight.Scale != 0 {
+		text += fmt.Sprintf(" %g", l.Weight.Scale)
+	}
+	if l.Weight.Factors {
+		text += " factors"
+	}
+	return text
 }
 
 func (l Loss) output(in shapes) (tensor.Shape, error) {
@@ -32,14 +39,28 @@ func (l Loss) output(in shapes) (tensor.Shape, error) {
 }
 
 func (l Loss) hidden(in shapes) []hidden { return []hidden{{words: in.rows(), kept: true}} }
-func (l Loss) gradients() []gradient     { return []gradient{computed, none, none} }
+
+func (l Loss) gradients() []gradient {
+	if l.Weight.Factors {
+		return []gradient{computed, none, none, none}
+	}
+	return []gradient{computed, none, none}
+}
+
+// factor returns the window of factors, absent where there are none.
+func (l Loss) factor(w windows) kernels.Buf {
+	if l.Weight.Factors {
+		return w.in[3]
+	}
+	return kernels.Buf{}
+}
 
 func (l Loss) forward(in shapes, w windows) []kernels.Op {
 	return []kernels.Op{kernels.Loss{N: in.rows(), Mean: w.out, PerRow: w.hidden[0], S: w.in[0], Z: w.in[1],
-		Sigma: w.in[2], Weight: l.Weight}}
+		Sigma: w.in[2], Factor: l.factor(w), Weight: l.Weight}}
 }
 
 func (l Loss) backward(in shapes, w windows) []kernels.Op {
 	return []kernels.Op{kernels.LossGrad{N: in.rows(), DS: w.din[0], S: w.in[0], Z: w.in[1], Sigma: w.in[2],
-		DMean: w.dout, Weight: l.Weight}}
+		DMean: w.dout, Factor: l.factor(w), Weight: l.Weight}}
 }

@@ -209,7 +209,8 @@ func likelihood(ctx context.Context, o *options, s cli.Streams) error {
 	if batch == 0 {
 		batch = preview.BatchFor(net)
 	}
-	score, err := model.NewScoreFor(b, net, model.Jacobian, kernels.Float32, min(batch, rows*o.set.Probes), 0)
+	batch = min(batch, rows*o.set.Probes)
+	score, err := model.NewScoreFor(b, net, model.Jacobian, kernels.Float32, batch, o.set.WorkWords(batch, net.D()))
 	if err != nil {
 		return err
 	}
@@ -217,7 +218,7 @@ func likelihood(ctx context.Context, o *options, s cli.Streams) error {
 		return fmt.Errorf("%s: %w", f.Path, err)
 	}
 	start := time.Now()
-	r, err := sample.LogLikelihood(score, f.Sigmas, x, 0, o.set, func(int) error {
+	r, err := sample.LogLikelihood(score, net.SDE.On(f.Sigmas), x, 0, o.set, func(int) error {
 		if ctx.Err() != nil {
 			return errors.New("interrupted")
 		}

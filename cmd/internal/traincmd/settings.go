@@ -192,9 +192,10 @@ var groups = []settingGroup{
 		Settings: []settingFlag{
 			{
 				Name: "sigma-begin", Arg: "SIGMA",
-				Help:  "largest noise: a number, or data: the largest distance between two images",
-				Known: []string{train.RuleData},
-				Field: func(c *train.Config) any { return &c.Sigma.Begin },
+				Help:   "largest noise: a number, or data: the largest distance between two images",
+				Known:  []string{train.RuleData},
+				Field:  func(c *train.Config) any { return &c.Sigma.Begin },
+				Unused: endsOfProcess,
 			},
 			{
 				Name: "sigma-end", Arg: "SIGMA",
@@ -202,7 +203,7 @@ var groups = []settingGroup{
 				Known: []string{train.RuleData, train.RuleLiteral},
 				Field: func(c *train.Config) any { return &c.Sigma.End },
 				Unused: func(c *train.Config) string {
-					return when(c.Sigma.Levels == 1, "has no meaning with one level, which is at sigma-begin")
+					return cmp.Or(endsOfProcess(c), when(c.Sigma.Levels == 1, "has no meaning with one level, which is at sigma-begin"))
 				},
 			},
 			{
@@ -217,12 +218,43 @@ var groups = []settingGroup{
 				Default: model.Spacings()[0],
 				Known:   model.Spacings(),
 				Field:   func(c *train.Config) any { return &c.Sigma.Spacing },
+				Unused:  endsOfProcess,
+			},
+			{
+				Name: "sde", Arg: "NAME",
+				Help: "process that noises the data: ve, x + sigma z; vp or subvp, which take it to noise of unit size (with -rescaled " +
+					"for images), at uniform times, or with -noise ladder vp in the steps of DDPM",
+				Default: model.SDEs()[0],
+				Known:   model.SDEs(),
+				Field:   func(c *train.Config) any { return choice{&c.Network.SDE.Kind, model.SDEs()} },
+			},
+			{
+				Name: "beta-min", Arg: "B",
+				Help:    "of vp and subvp: b(0); 0: the default",
+				Default: "0.1",
+				Field:   func(c *train.Config) any { return &c.Network.SDE.BetaMin },
+				Unused:  preservingOnly,
+			},
+			{
+				Name: "beta-max", Arg: "B",
+				Help:    "of vp and subvp: b(1); 0: the default",
+				Default: "20",
+				Field:   func(c *train.Config) any { return &c.Network.SDE.BetaMax },
+				Unused:  preservingOnly,
+			},
+			{
+				Name: "parameterization", Arg: "NAME",
+				Help: "edm for c_skip, c_out and c_in of Karras et al. 2022 around the network, which then sees sigma by the size of " +
+					"its input; made for -noise lognormal",
+				Default: model.PlainParameterization,
+				Known:   model.Parameterizations(),
+				Field:   func(c *train.Config) any { return choice{&c.Network.Parameterization, model.Parameterizations()} },
 			},
 			{
 				Name: "noise", Arg: "HOW",
 				Help: "what sigma is drawn from: the levels of the ladder, or a density of ln sigma, stratified over the " +
-					"batch: loguniform over the ladder's range, lognormal with the weight of EDM",
-				Default: model.Densities()[0],
+					"batch: loguniform over the ladder's range, lognormal with the weight of EDM, uniform-t for vp and subvp",
+				Default: model.Densities()[0] + ", with vp and subvp " + model.UniformTime,
 				Known:   model.Densities(),
 				Field:   func(c *train.Config) any { return density{&c.Noise} },
 			},
@@ -243,6 +275,16 @@ var groups = []settingGroup{
 				Help:    "of lognormal: the deviation of the data, in the weight (sigma^2 + SD^2)/SD^2; 0: the default",
 				Default: "0.25 of images, 0.5 with -rescaled, that of the vectors",
 				Field:   func(c *train.Config) any { return &c.Noise.SigmaData },
+			},
+			{
+				Name:  "likelihood-weighting",
+				Help:  "weigh the loss by g(t)^2, so that it bounds the likelihood",
+				Field: func(c *train.Config) any { return &c.Loss.Likelihood },
+			},
+			{
+				Name:  "reduce-mean",
+				Help:  "the loss is a mean over values, not half their sum",
+				Field: func(c *train.Config) any { return &c.Loss.ReduceMean },
 			},
 			{
 				Name: "anneal-power", Arg: "P",
@@ -496,6 +538,39 @@ type (
 
 const auto = "auto"
 
+// preservingOnly says that a setting is of vp and subvp.
+func preservingOnly(c *train.Config) string {
+	return when(!c.Network.SDE.Preserving(), "is for -sde "+model.VP+" and "+model.SubVP)
+}
+
+// endsOfProcess says that vp and subvp have their own ladder.
+func endsOfProcess(c *train.Config) string {
+	return when(c.Network.SDE.Preserving(), "is for -sde "+model.VE+": the noise of "+c.Network.SDE.Kind+" is by -beta-min and -beta-max")
+}
+
+// choice is one of some words, of which the first is the empty string in the configuration.
+type choice struct {
+	to    *string
+	words []string
+}
+
+func (c choice) String() string {
+	if c.to == nil || *c.to == "" {
+		return cmp.Or(append(c.words, "")...)
+	}
+	return *c.to
+}
+
+func (c choice) Set(text string) error {
+	if err := (cli.Choice{To: c.to, Words: c.words}).Set(text); err != nil {
+		return err
+	}
+	if text == c.words[0] {
+		*c.to = ""
+	}
+	return nil
+}
+
 // density is what sigma is drawn from; the ladder, the usual one, is the empty string in the configuration. Another one
 // leaves what a configuration says about its own behind.
 type density struct{ of *model.Noise }
@@ -507,11 +582,10 @@ func (d density) Set(text string) error {
 	if err := (cli.Choice{To: &now, Words: model.Densities()}).Set(text); err != nil {
 		return err
 	}
-	switch now {
-	case was:
-	case model.LadderNoise:
-		*d.of = model.Noise{}
-	default:
+	switch {
+	case now == model.LadderNoise:
+		*d.of = model.Noise{Density: now} // named: processes that preserve the variance have another usual one
+	case now != was:
 		*d.of = model.Noise{Density: now}
 	}
 	return nil

@@ -483,6 +483,12 @@ func ladderText(c *train.Config, sigmas model.Ladder) string {
 // noiseText says what sigma is drawn from where that is not the ladder.
 func noiseText(c *train.Config, sigmas model.Ladder) string {
 	n := c.Noise
+	if n.Density == model.UniformTime {
+		sde := c.Network.SDE
+		least, most := n.Range(sde.On(sigmas))
+		return fmt.Sprintf("%s of %s, beta %g to %g, stratified over the batch: sigma/m from %.3g to %.4g", n.Density, sde.Kind,
+			sde.BetaMin, sde.BetaMax, least, most)
+	}
 	if n.Density == model.LogUniform {
 		return fmt.Sprintf("%s between both ends of the ladder, stratified over the batch", n.Density)
 	}

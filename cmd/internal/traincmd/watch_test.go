@@ -148,3 +148,90 @@ print(json.dumps({"scalars": {t: {e.step: e.value for e in a.Scalars(t)} for t i
 		}
 	}
 }
+
+// The scripts of docs/watching.md feed the trackers that they are for.
+func TestExtrasTrackers(t *testing.T) {
+	page, err := os.ReadFile("../../../docs/watching.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	runs := t.TempDir()
+	trains(t, runs, append(slices.Clone(shortRun), "-name", "r")...)
+	for _, tracker := range []struct{ heading, module, check string }{
+		// an offline run is a file of W&B's own, with the names and values as JSON
+		{"W&B", "wandb", `
+import glob
+b, = [open(p, "rb").read() for p in glob.glob("wandb/offline-run-*/*.wandb")]
+assert b"held_out_loss" in b and b"loss_per_level/4" in b and repr(want["loss"][0][1]).encode() in b, len(b)`},
+		{"MLflow", "mlflow", `
+import mlflow
+c = mlflow.MlflowClient()
+run, = c.search_runs([c.get_experiment_by_name("sigmaz").experiment_id])
+for key in want:
+    got = [[m.step, m.value] for m in c.get_metric_history(run.info.run_id, key)]
+    assert got == want[key], (key, got, want[key])`},
+		{"trackio", "trackio", `
+import sqlite3
+got = {}
+for step, m in sqlite3.connect("trackio/sigmaz.db").execute("SELECT step, metrics FROM metrics ORDER BY id"):
+    for key, v in json.loads(m).items():
+        got.setdefault(key, []).append([step, v])
+for key in want:
+    assert got[key] == want[key], (key, got[key], want[key])`},
+	} {
+		t.Run(tracker.module, func(t *testing.T) {
+			python := extras.Python(t, tracker.module)
+			_, after, found := strings.Cut(string(page), "\n### "+tracker.heading+"\n")
+			if !found {
+				t.Fatalf("docs/watching.md has no part on %s", tracker.heading)
+			}
+			var script strings.Builder
+			for line := range strings.Lines(after) {
+				if strings.HasPrefix(line, "#") {
+					break
+				}
+				if code, ok := strings.CutPrefix(line, "    "); ok || line == "\n" {
+					script.WriteString(code)
+				}
+			}
+			if n := strings.Count(strings.TrimSpace(script.String()), "\n") + 1; n < 8 || n > 15 {
+				t.Errorf("the script has %d lines, expected at most 15", n)
+			}
+			dir := t.TempDir()
+			run := func(name, text string, args ...string) {
+				t.Helper()
+				path := filepath.Join(dir, name)
+				if err := os.WriteFile(path, []byte(text), 0o666); err != nil {
+					t.Fatal(err)
+				}
+				in, err := os.Open(filepath.Join(runs, "r", "metrics.jsonl"))
+				if err != nil {
+					t.Fatal(err)
+				}
+				defer in.Close()
+				c := exec.Command(python, append([]string{"-W", "ignore", path}, args...)...)
+				c.Dir, c.Stdin = dir, in
+				c.Env = append(os.Environ(), "HOME="+dir, "WANDB_MODE=offline", "MLFLOW_ALLOW_FILE_STORE=true",
+					"MLFLOW_TRACKING_URI=file:"+filepath.Join(dir, "mlruns"), "TRACKIO_DIR="+filepath.Join(dir, "trackio"))
+				if out, err := c.CombinedOutput(); err != nil {
+					t.Fatalf("%s: %v\n%s", name, err, out)
+				}
+			}
+			run("feed.py", script.String(), "r")
+			run("check.py", `
+import json, sys
+want = {}
+for line in sys.stdin:
+    m = json.loads(line)
+    for key in "loss", "held_out_loss", "images_per_s":
+        if key in m:
+            want.setdefault(key, []).append([m["step"], m[key]])
+    if "loss_per_level" in m:
+        p = m["loss_per_level"]
+        for level, loss in zip(p["level"], p["loss"]):
+            want.setdefault(f"loss_per_level/{level}", []).append([m["step"], loss])
+assert len(want["loss"]) == 3 and "loss_per_level/4" in want, want
+`+tracker.check)
+		})
+	}
+}

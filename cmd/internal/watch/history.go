@@ -77,14 +77,13 @@ type position struct {
 
 // about is what does not change in a run.
 type about struct {
-	Name    string      `json:"name"`
-	Folder  string      `json:"folder"`
-	Lines   [][2]string `json:"lines"` // what the run is, name and text
-	Rows    string      `json:"rows"`
-	Sigmas  numbers     `json:"sigmas"`
-	Bins    bool        `json:"bins"` // the losses are of bins of ln sigma
-	Width   float64     `json:"binWidth"`
-	Average bool        `json:"average"` // held-out losses are those of averaged weights
+	Name   string      `json:"name"`
+	Folder string      `json:"folder"`
+	Lines  [][2]string `json:"lines"` // what the run is, name and text
+	Rows   string      `json:"rows"`
+	Sigmas numbers     `json:"sigmas"`
+	Bins   bool        `json:"bins"` // the losses are of bins of ln sigma
+	Width  float64     `json:"binWidth"`
 }
 
 // history is all of it.
@@ -126,7 +125,7 @@ func (h *history) begin(r Run) {
 		h.whole++
 		h.folder, h.free = r.Folder, r.FreeMemory
 		h.about = about{Name: filepath.Base(filepath.Clean(r.Folder)), Folder: r.Folder, Lines: r.About, Rows: r.Config.Rows(),
-			Bins: r.Config.Noise.Continuous(), Width: train.BinWidth, Average: r.Config.EMA.Rate > 0}
+			Bins: r.Config.Noise.Continuous(), Width: train.BinWidth}
 		for _, s := range r.Sigmas {
 			h.about.Sigmas = append(h.about.Sigmas, float32(s))
 		}

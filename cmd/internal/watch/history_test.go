@@ -27,9 +27,11 @@ func TestHistoryIsBounded(t *testing.T) {
 	const lines = 10_000
 	at := &cursor{}
 	for i := range lines {
-		h.event(train.Wrote{Line: fmt.Appendf(nil, `{"step":%d,"loss":%d,"loss_per_level":{"level":[%d],"count":[2],"loss":[%d]},"images_per_s":8,"time":"2026-01-02T03:04:05Z"}`,
+		h.event(train.Wrote{Line: fmt.Appendf(nil, `{"step":%d,"loss":%d,"loss_per_level":{"level":[%d],"count":[2],"loss":[%d]},`+
+			`"images_per_s":8,"time":"2026-01-02T03:04:05Z"}`,
 			i+1, i%7, i%4, i%3)})
-		h.event(train.Wrote{Line: fmt.Appendf(nil, `{"step":%d,"held_out_loss":%d,"held_out_per_level":[1,2,3,4],"time":"2026-01-02T03:04:05Z"}`, i+1, i)})
+		h.event(train.Wrote{Line: fmt.Appendf(nil, `{"step":%d,"held_out_loss":%d,"held_out_per_level":[1,2,3,4],`+
+			`"time":"2026-01-02T03:04:05Z"}`, i+1, i)})
 		if i == 500 {
 			h.since(at)
 		}
@@ -100,7 +102,8 @@ func TestEarlier(t *testing.T) {
 	r := testRun(t, 4)
 	text := ""
 	for step := 10; step <= 30; step += 10 {
-		text += fmt.Sprintf(`{"step":%d,"loss":2,"loss_per_level":{"level":[1],"count":[1],"loss":[3]},"images_per_s":8,"time":"2026-01-02T03:04:05Z"}`+"\n", step)
+		text += fmt.Sprintf(`{"step":%d,"loss":2,"loss_per_level":{"level":[1],"count":[1],"loss":[3]},"images_per_s":8,`+
+			`"time":"2026-01-02T03:04:05Z"}`+"\n", step)
 	}
 	if err := os.WriteFile(filepath.Join(r.Folder, "metrics.jsonl"), []byte(text), 0o666); err != nil {
 		t.Fatal(err)

@@ -1,4 +1,4 @@
-// Numbers for a page: four digits are more than a chart shows, and JSON has no NaN.
+// Numbers for a page: few digits are more than a chart shows, and JSON has no NaN.
 
 package watch
 
@@ -7,12 +7,12 @@ import (
 	"strconv"
 )
 
-// number is a number that JSON gets in four digits, and as null where it is not finite.
+// number is a number that JSON gets in six digits, and as null where it is not finite.
 type number float64
 
-func (v number) MarshalJSON() ([]byte, error) { return appendNumber(nil, float64(v)), nil }
+func (v number) MarshalJSON() ([]byte, error) { return appendNumber(nil, float64(v), 6), nil }
 
-// numbers are several.
+// numbers are many, in four digits.
 type numbers []float32
 
 func (v numbers) MarshalJSON() ([]byte, error) {
@@ -22,17 +22,17 @@ func (v numbers) MarshalJSON() ([]byte, error) {
 		if i > 0 {
 			b = append(b, ',')
 		}
-		b = appendNumber(b, float64(x))
+		b = appendNumber(b, float64(x), 4)
 	}
 	return append(b, ']'), nil
 }
 
-func appendNumber(b []byte, v float64) []byte {
+func appendNumber(b []byte, v float64, digits int) []byte {
 	if math.IsNaN(v) || math.IsInf(v, 0) {
 		return append(b, "null"...)
 	}
 	// The shortest text of the rounded number, with an exponent only where that is JSON's, too.
-	r, err := strconv.ParseFloat(strconv.FormatFloat(v, 'e', 3, 64), 64)
+	r, err := strconv.ParseFloat(strconv.FormatFloat(v, 'e', digits-1, 64), 64)
 	if err != nil {
 		return append(b, "null"...)
 	}

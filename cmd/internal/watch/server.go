@@ -18,6 +18,7 @@ import (
 	"log"
 	"net"
 	"net/http"
+	"sync/atomic"
 	"time"
 )
 
@@ -26,6 +27,7 @@ const (
 	updateTime = 250 * time.Millisecond // between two updates
 	quietTime  = 15 * time.Second       // without news, after which a comment is sent: whoever is gone is found by it
 	maxReaders = 64
+	maxConns   = 256         // of anybody, so that the training has file descriptors left
 	farewell   = time.Second // for the last update, at the end of the run
 )
 
@@ -36,6 +38,7 @@ type server struct {
 	l       net.Listener
 	http    *http.Server
 	readers chan struct{} // a token for each that follows the run
+	conns   atomic.Int64
 	page    []byte
 	closing chan struct{}
 }
@@ -54,7 +57,7 @@ func serve(h *history, a Address, l net.Listener) (*server, error) {
 	mux.HandleFunc("/samples/{name}", s.servePicture)
 	mux.HandleFunc("/metrics", s.serveMetrics)
 	s.http = &http.Server{Handler: s.guard(mux), ReadHeaderTimeout: patience, IdleTimeout: time.Minute,
-		MaxHeaderBytes: 1 << 14, ErrorLog: log.New(io.Discard, "", 0)}
+		MaxHeaderBytes: 1 << 14, ErrorLog: log.New(io.Discard, "", 0), ConnState: s.count}
 	go s.http.Serve(l)
 	return s, nil
 }
@@ -66,6 +69,18 @@ func (s *server) close() {
 	defer cancel()
 	if s.http.Shutdown(ctx) != nil {
 		s.http.Close()
+	}
+}
+
+// count counts connections, and closes those that are too many.
+func (s *server) count(c net.Conn, state http.ConnState) {
+	switch state {
+	case http.StateNew:
+		if s.conns.Add(1) > maxConns {
+			c.Close()
+		}
+	case http.StateClosed:
+		s.conns.Add(-1)
 	}
 }
 

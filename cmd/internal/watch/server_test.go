@@ -243,7 +243,7 @@ func TestSlowReaders(t *testing.T) {
 	r := testRun(t, 400)
 	w.Begin(r)
 	to(train.Training{Steps: 100_000})
-	for step := range uint64(maxPoints) { // more than the system takes in for a reader that takes nothing
+	for step := range uint64(maxPoints) {
 		trained(to, r, step+1, 100_000)
 	}
 	at := strings.TrimSuffix(strings.TrimPrefix(url, "http://"), "/")
@@ -264,7 +264,10 @@ func TestSlowReaders(t *testing.T) {
 			t.Fatal("the readers do not come")
 		}
 	}
-	time.Sleep(2 * updateTime)
+	for range 8 { // all of it again and again, until the system takes no more of it
+		w.Begin(r)
+		time.Sleep(updateTime + updateTime/4)
+	}
 	var longest time.Duration
 	for step := range uint64(200) {
 		before := time.Now()
@@ -317,6 +320,39 @@ func TestMaxReaders(t *testing.T) {
 		}
 		if time.Now().After(end) {
 			t.Fatal("nobody gets in after all have left")
+		}
+	}
+}
+
+// Connections that ask for nothing are bounded, and when they are gone there is room again.
+func TestMaxConnections(t *testing.T) {
+	t.Parallel()
+	w, _, url := watched(t)
+	var idle []net.Conn
+	for range maxConns + 20 {
+		c, err := net.Dial("tcp", w.server.l.Addr().String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		idle = append(idle, c)
+	}
+	closed := 0
+	for _, c := range idle {
+		c.SetReadDeadline(time.Now().Add(50 * time.Millisecond))
+		if _, err := c.Read(make([]byte, 1)); err != nil && !os.IsTimeout(err) {
+			closed++
+		}
+		c.Close()
+	}
+	if closed < 20 {
+		t.Errorf("%d of %d connections were closed, expected 20", closed, len(idle))
+	}
+	for end := time.Now().Add(10 * time.Second); ; time.Sleep(20 * time.Millisecond) {
+		if r, err := http.Get(url); err == nil {
+			r.Body.Close()
+			break
+		} else if time.Now().After(end) {
+			t.Fatal(err)
 		}
 	}
 }

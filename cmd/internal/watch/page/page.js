@@ -51,7 +51,6 @@ function words() {
   const percent = now.steps ? `${Math.floor(100 * now.step / now.steps)} % ` : '';
   document.title = `${percent}${about.name || 'sigmaz'}`;
   set('n-loss', now.loss || (run.points.length ? number(last(run.points).loss) : '–'));
-  set('t-held', about.average ? 'held-out loss, averaged weights' : 'held-out loss');
   set('n-held', now.heldOut || (run.heldOut.length ? number(last(run.heldOut).loss) : '–'));
   set('n-rate', now.rate || '–');
   set('n-left', now.left || '–');
@@ -103,7 +102,8 @@ function chart(id, form, series, x, y, data) {
 function idle(c) {
   setTimeout(() => {
     const u = c.plot;
-    if (charts[u.root.parentNode?.id] === c && !(u.cursor.left >= 0)) u.setLegend({ idx: u.data[0].length - 1 });
+    if (charts[u.root.parentNode?.id] !== c || u.cursor.left >= 0) return;
+    u.setLegend({ idxs: u.data.map(values => values.findLastIndex(v => v !== null && v !== undefined)) });
   });
 }
 
@@ -170,15 +170,11 @@ function drawLevel() {
   const xs = { axis: axis(28,
     { label: bins ? 'ln sigma' : 'level (0: the largest sigma)', values: (u, all) => all.map(v => (v !== Math.round(v) ? '' : bins ? String(+(v * binWidth).toFixed(2)) : String(v))) }) };
   const series = [{ label: bins ? 'ln sigma' : 'level', value: (u, v) => (v === null ? '–' : level(v).replace(/^level /, '').replace(/^ln sigma /, '')) },
-    line(p ? `loss, step ${p.step}` : 'loss', '--one')];
+    line('loss', '--one')];
+  set('level-step', p ? `step ${p.step}` : '');
   if (!bins) series.push(line('held-out', '--two'));
   const data = bins ? [x, now] : [x, now, held];
   chart('level', `${theme}${bins}`, series, xs, linear(), data);
-  const c = charts.level;
-  if (c && p) { // the series' name has the step
-    const label = c.plot.root.querySelectorAll('.u-label')[1];
-    if (label) label.textContent = `loss, step ${p.step}`;
-  }
 }
 
 function drawRate() {
