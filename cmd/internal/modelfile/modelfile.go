@@ -281,9 +281,11 @@ func (f *File) inferConfig(o *Options, c *cli.Command) error {
 	}
 	if f.Network == nil { // what leaves no mark on parameters
 		net.Nonlinearity, net.Rescaled = cfg.Network.Nonlinearity, cfg.Network.Rescaled
+		net.SDE, net.Parameterization, net.SigmaData = cfg.Network.SDE, cfg.Network.Parameterization, cfg.Network.SigmaData
 		if net.Uses("unet") && model.SameParameters(cfg.Network, net) {
 			net.UNet = cfg.Network.UNet
 		}
+		net.CompleteWrap(cfg.Noise.Density)
 	}
 	if o.nonlinearity != "" {
 		net.Nonlinearity = o.nonlinearity
@@ -318,22 +320,34 @@ func (f *File) inferConfig(o *Options, c *cli.Command) error {
 }
 
 // preset finds the preset that was asked for, or else the one whose network and ladder the file has. Where there is
-// none the result has no name.
+// none the result has no name. A U-Net that is told steps may be of any process, which leaves no mark on the file, and
+// files of all processes keep the ladder of VE: which one it is has to be said.
 func (f *File) preset(o *Options, net model.Config) (train.Preset, error) {
 	if o.preset != "" {
 		return train.FindPreset(o.preset)
 	}
+	u, isUNet := net.NamedUNet()
+	anyProcess := isUNet && u.Embedding == model.Embeddings()[1]
+	var names []string
 	for _, p := range train.Presets {
 		sigmas, err := p.Config.Ladder()
 		n := p.Config.Network
-		if err != nil || n.Net != net.Net || n.NGF != net.NGF || n.Channels != net.Channels ||
-			f.Weights.Ladder.Sigmas == nil || sigmas.DiffersFrom(f.Weights.Ladder) >= 0 {
-			continue
+		switch {
+		case err != nil || n.Net != net.Net || n.NGF != net.NGF || n.Channels != net.Channels:
+		case isUNet && !model.SameParameters(n, net):
+		case anyProcess:
+			names = append(names, p.Name)
+		case f.Weights.Ladder.Sigmas != nil && sigmas.DiffersFrom(f.Weights.Ladder) < 0:
+			return train.FindPreset(p.Name)
 		}
-		if n.Uses("unet") && !model.SameParameters(n, net) {
-			continue
+	}
+	if anyProcess {
+		which := "expected the -preset of a network with these settings"
+		if len(names) > 0 {
+			which = "give the right -preset: " + strings.Join(names, " or ")
 		}
-		return train.FindPreset(p.Name)
+		return train.Preset{}, fmt.Errorf("%s holds a network that is told steps, and nothing in it says how its data was noised: %s",
+			f.Path, which)
 	}
 	return train.Preset{Config: train.Config{Network: model.Config{Net: net.Net}}}, nil
 }
@@ -348,6 +362,9 @@ func errNoLadder(path string) error {
 func (f *File) ladder(o *Options, c *cli.Command) (err error) {
 	s := &f.Config.Sigma
 	buffer := f.Weights.Ladder.Sigmas
+	if f.Config.Network.SDE.Preserving() { // it is that of VE all the same
+		buffer = nil
+	}
 	if !c.Given("sigma-begin") && !c.Given("sigma-end") && !c.Given("levels") && !c.Given("spacing") && o.preset == "" {
 		if buffer == nil {
 			return errNoLadder(f.Path)

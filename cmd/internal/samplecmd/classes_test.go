@@ -79,7 +79,7 @@ func TestClasses(t *testing.T) {
 		if by, _ := drawn(t, run, args("-n", "7", "-class", "1")...); !slices.Equal(by, dogs) {
 			t.Errorf("%v: class 1 is not class dog", guidance)
 		}
-		evaluations := map[int]string{0: "= 13 evaluations", 2: "= 26 evaluations", 4: "= 17 evaluations"}[len(guidance)]
+		evaluations := map[int]string{0: "= 35 evaluations", 2: "= 70 evaluations", 4: "= 55 evaluations"}[len(guidance)]
 		if !strings.Contains(stdout, evaluations) {
 			t.Errorf("%v: expected %s:\n%s", guidance, evaluations, stdout)
 		}
