@@ -52,6 +52,7 @@ func Infer(set model.TensorSet, prefix, net string, levels int) (model.Config, e
 	var best model.Config
 	var params []*model.Param
 	var invalid error
+	other := "" // a network that was not asked for, and fits
 	fewest := -1
 	for _, c := range candidates {
 		p, err := paramsOf(c)
@@ -68,13 +69,17 @@ func Infer(set model.TensorSet, prefix, net string, levels int) (model.Config, e
 			}
 		}
 		switch {
-		case net != "" && c.Net != net && wrong == 0:
-			return model.Config{}, fmt.Errorf("the tensors are not those of network %s but those of %s: give `net` "+
-				"%[2]s, or leave it out", net, c.Net)
 		case net != "" && c.Net != net:
+			if wrong == 0 {
+				other = c.Net
+			}
 		case fewest < 0 || wrong < fewest:
 			best, params, fewest = c, p, wrong
 		}
+	}
+	if fewest != 0 && other != "" {
+		return model.Config{}, fmt.Errorf("the tensors are not those of network %s but those of %s: give `net` "+
+			"%[2]s, or leave it out", net, other)
 	}
 	if fewest < 0 && invalid != nil {
 		return model.Config{}, invalid

@@ -254,7 +254,7 @@ func (f *File) readConfig(o *Options, c *cli.Command) (err error) {
 
 // inferConfig finds out what there is to know about a file without a configuration.
 func (f *File) inferConfig(o *Options, c *cli.Command) error {
-	net, err := f.Infer(f.Prefix(), o.net)
+	net, err := f.inferNetwork(o)
 	if err != nil {
 		return fmt.Errorf("%s: %w", f.Path, err)
 	}
@@ -319,6 +319,17 @@ func (f *File) inferConfig(o *Options, c *cli.Command) error {
 	return nil
 }
 
+// inferNetwork finds out the network: that of the preset that was asked for where the file can be of it, since two networks
+// may have the same parameters.
+func (f *File) inferNetwork(o *Options) (model.Config, error) {
+	if p, err := train.FindPreset(o.preset); o.net == "" && o.preset != "" && err == nil {
+		if net, err := f.Infer(f.Prefix(), p.Config.Network.Net); err == nil {
+			return net, nil
+		}
+	}
+	return f.Infer(f.Prefix(), o.net)
+}
+
 // preset finds the preset that was asked for, or else the one whose network and ladder the file has. Where there is
 // none the result has no name. A U-Net that is told steps may be of any process, which leaves no mark on the file, and
 // files of all processes keep the ladder of VE: which one it is has to be said.
@@ -333,7 +344,7 @@ func (f *File) preset(o *Options, net model.Config) (train.Preset, error) {
 		sigmas, err := p.Config.Ladder()
 		n := p.Config.Network
 		switch {
-		case err != nil || n.Net != net.Net || n.NGF != net.NGF || n.Channels != net.Channels:
+		case err != nil || n.NGF != net.NGF || n.Channels != net.Channels || n.Net != net.Net && !anyProcess:
 		case isUNet && !model.SameParameters(n, net):
 		case anyProcess:
 			names = append(names, p.Name)
