@@ -57,6 +57,8 @@ func TestDiffersByEachSetting(t *testing.T) {
 			v.SetFloat(v.Float() + 1)
 		case reflect.Pointer:
 			v.Set(reflect.New(v.Type().Elem()))
+		case reflect.Slice:
+			v.Set(reflect.MakeSlice(v.Type(), v.Len()+1, v.Len()+1))
 		default:
 			if v.Type() != reflect.TypeFor[SigmaEnd]() {
 				t.Fatalf("%s is a %v, which this test cannot change", f.key, v.Type())
