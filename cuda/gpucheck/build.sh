@@ -1,20 +1,21 @@
 #!/usr/bin/env bash
 # Builds what run.sh runs on a machine with a GPU and without Go: the programs sigmaz and gpucheck, tests and golden
-# files, packed into cuda/gpucheck/bin/gpucheck.tar.gz, which git ignores.
+# files, packed into cuda/gpucheck/bin/gpucheck.tar.xz, which git ignores.
 #
 #	bash cuda/gpucheck/build.sh [--golden DIR] [--out FILE]
 #
 #	--golden DIR    carry the golden files of a folder too, of every kind
 #	--out FILE      the archive, where it is to be another
 #
-# Needs what the default build needs: Go, a C compiler, cuda.h and a libcuda.so to link against (docs/cuda-build.md).
+# Needs xz, and what the default build needs: Go, a C compiler, cuda.h and a libcuda.so to link against
+# (docs/cuda-build.md).
 # What is built runs on any x86-64 Linux whose C library is not older than this machine's. The archive and the files of
 # the repository, which travel with it, may have LIMIT MiB together (default 64).
 set -euo pipefail
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 root=$(cd "$here/../.." && pwd)
-archive=$here/bin/gpucheck.tar.gz golden=
+archive=$here/bin/gpucheck.tar.xz golden=
 
 usage() {
 	echo "build.sh: $1; expected [--golden DIR] [--out FILE]" >&2
@@ -36,6 +37,10 @@ if [[ -n $golden ]]; then
 		usage "--golden $golden: there is no golden file, *.safetensors, in this folder"
 	golden=$(cd "$golden" && pwd)
 fi
+command -v xz >/dev/null || {
+	echo "build.sh: xz is missing, which packs the archive: install it (on Debian, xz-utils)" >&2
+	exit 2
+}
 mkdir -p "$(dirname "$archive")"
 archive=$(cd "$(dirname "$archive")" && pwd)/$(basename "$archive")
 
@@ -43,7 +48,7 @@ bin=$(mktemp -d)
 trap 'rm -rf "$bin" "$archive.tmp"' EXIT
 cd "$root"
 
-mkdir -p "$bin/kernels/ptx" "$bin/cuda" "$bin/networks" "$bin/model/testdata/golden"
+mkdir -p "$bin/kernels/ptx" "$bin/cuda" "$bin/networks" "$bin/model/testdata/golden" "$bin/model/testdata/score_sde"
 strip=-ldflags="-s -w"
 go build "$strip" -o "$bin/" ./cmd/sigmaz
 CGO_ENABLED=0 go build -tags nocuda "$strip" -o "$bin/" ./cmd/internal/gpucheck # it starts where no driver is, and says so
@@ -59,6 +64,7 @@ tests ./train networks
 cp go.mod "$bin/" # from where golden files are found
 cp kernels/ptx/sum.ptx "$bin/kernels/ptx/"
 cp model/testdata/golden/*.safetensors model/testdata/golden/golden.py "$bin/model/testdata/golden/"
+cp model/testdata/score_sde/*.safetensors "$bin/model/testdata/score_sde/"
 cp "$here/ncsnv2.py" "$bin/"
 if [[ -n $golden ]]; then
 	mkdir "$bin/golden"
@@ -71,11 +77,11 @@ fi
 	go version
 } >"$bin/version"
 
-tar -C "$bin" -c . | gzip "-${GZIP_LEVEL:-9}" >"$archive.tmp"
+tar -C "$bin" -c . | xz "-${XZ_LEVEL:-6}" -T0 >"$archive.tmp"
 mv "$archive.tmp" "$archive"
 
 kib() { du -k --apparent-size -s "$1" | cut -f1; }
-(cd "$bin" && for f in sigmaz gpucheck */*.test model/testdata/golden golden; do
+(cd "$bin" && for f in sigmaz gpucheck */*.test model/testdata/golden model/testdata/score_sde golden; do
 	[[ ! -e $f ]] || printf '%7d KiB  %s\n' "$(kib "$f")" "$f"
 done)
 tree=$(git ls-files -coz --exclude-standard 2>/dev/null | du -ck --apparent-size --files0-from=- | tail -1 | cut -f1)
