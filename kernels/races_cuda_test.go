@@ -49,7 +49,7 @@ var rowDimension = map[string]int{
 	"attention_scores": 2, "attention_scores_bf16": 2, "attention_mix": 2, "attention_mix_bf16": 2,
 	"attention_mix_transposed": 2, "attention_mix_transposed_bf16": 2,
 	"loss": 0, "loss_grad": 1, "perturb": 1, "sampler_gain": 0, "sampler_update": 1,
-	"sampler_misfit": 1, "sampler_fit": 1,
+	"sampler_misfit": 1, "sampler_fit": 1, "ode_slope": 0, "ode_norm": 0,
 	"group_norm_finish": 1, "group_norm_finish_bf16": 1, "group_norm_apply": 1, "group_norm_apply_bf16": 1,
 	"group_norm_grad_sums": 1, "group_norm_grad_sums_bf16": 1, "group_norm_grad_finish": 1, "group_norm_grad_apply": 1,
 	"group_norm_grad_apply_bf16": 1,
@@ -217,6 +217,15 @@ func barrierCases() []*barrierCase {
 	}
 	add("grad_norm", func(c *barrierCase) []Op { // more blocks than the last kernel has threads
 		return []Op{GradNorm{Grad: c.normals(300*normBlock + 5), Norm: c.out(1)}}
+	})
+	add("ode", func(c *barrierCase) []Op { // more values of a row than a block has threads
+		const rows, d, e = 3, 300, 301
+		doubles := func(n int) Buf { return c.aligned(c.normals(Float64Words * n)) }
+		o := ODE{Table: c.words(make([]uint32, Float64Words*ODEWidth)...), State: c.words(0, 0, 0, 0), Repeat: 1, X: doubles(rows * e),
+			At: doubles(rows * e), K: doubles(rows * ODESlots * e), H: doubles(rows), D: d, E: e}
+		return []Op{ODESlope{ODE: o, S: c.normals(rows * d), Sigmas: doubles(rows), Scale: doubles(rows), V: c.normals(rows * d),
+			VJ: c.normals(rows * d), Trace: doubles(rows)},
+			ODENorm{ODE: o, Of: 0, Tol: doubles(1), Err: c.aligned(c.out(Float64Words * rows))}}
 	})
 	for _, k := range []int{36, 37} { // read 16 bytes at a time, and one by one
 		add(fmt.Sprintf("pairs of %d columns", k), func(c *barrierCase) []Op {

@@ -3,6 +3,7 @@
 package sample
 
 import (
+	"errors"
 	"testing"
 
 	"sigmaz/kernels"
@@ -16,6 +17,10 @@ var devices = map[string]func(t *testing.T, s *model.Score){"cuda": func(t *test
 	split := hostFuncs{b}
 	a, err := split.Alloc(s.Arena.Words())
 	if err != nil {
+		t.Fatal(err)
+	}
+	words := make([]float32, a.Words())
+	if err := errors.Join(s.Arena.Read(words, kernels.Buf{N: len(words)}), a.Write(kernels.Buf{N: len(words)}, words)); err != nil {
 		t.Fatal(err)
 	}
 	s.Backend, s.Arena = split, a

@@ -93,11 +93,27 @@ func run(t *testing.T, c *train.Config) string {
 	return filepath.Dir(dir)
 }
 
-func toyRun(t *testing.T) string {
-	return run(t, &train.Config{Data: "toy:moons", Seed: 1, Batch: 1, Steps: 1, LogEvery: 1, HeldOut: 300,
+func toyRun(t *testing.T) string { return run(t, toyConfig()) }
+
+func toyConfig() *train.Config {
+	return &train.Config{Data: "toy:moons", Seed: 1, Batch: 1, Steps: 1, LogEvery: 1, HeldOut: 300,
 		Network:  model.Config{Net: "mlp", Height: 1, Width: 1, Channels: 2, Hidden: 8, DataSD: 1},
 		Sigma:    train.Sigma{Begin: train.SigmaEnd{Value: 10}, End: train.SigmaEnd{Value: 0.1}, Levels: 3},
-		Sampling: train.Sampling{T: 4, Epsilon: 0.01, Denoise: true}})
+		Sampling: train.Sampling{T: 4, Epsilon: 0.01, Denoise: true}}
+}
+
+// The checksum of a run that is told classes is that of rows and labels: its data is read as it was, other data without
+// labels.
+func TestRunOfClasses(t *testing.T) {
+	c := toyConfig()
+	c.Reading.Classes, c.Network.Classes, c.ClassNames = true, 2, []string{"0", "1"}
+	dir := run(t, c)
+	for reference, want := range map[string]int{dir: 300, "toy:swissroll": 400} {
+		r, _ := call(t, dir, reference, "-n", "50", "-against", "400")
+		if got := number(t, r, "energy distance").Reference; got != want {
+			t.Errorf("%s: %d points of the reference, expected %d", reference, got, want)
+		}
+	}
 }
 
 // Samples of a run against the points that it holds out: each number says of how many, of which and how they were drawn.

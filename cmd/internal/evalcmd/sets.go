@@ -180,6 +180,12 @@ func (j *job) openData(ctx context.Context, spec string, cfg *train.Config, scal
 	c := train.Config{Seed: train.Presets[0].Config.Seed}
 	if cfg != nil {
 		c = train.Config{Seed: cfg.Seed, Reading: cfg.Reading, Cache: cfg.Cache}
+		if spec != cfg.Data { // other data need not have labels, but for a table's, which are a column beside its values
+			c.Reading.Classes = false
+			if !dataset.IsVectors(spec) {
+				c.Reading.Label = ""
+			}
+		}
 	}
 	given := func(name string) bool { return name != "seed" && j.Given(name) } // -seed is that of samples
 	if err := traincmd.CopyReading(&c, &j.reading, given); err != nil {
@@ -188,7 +194,7 @@ func (j *job) openData(ctx context.Context, spec string, cfg *train.Config, scal
 	c.Data = spec
 	source := c.Source()
 	if parsed, err := dataset.ParseSpec(spec); err == nil && parsed.Kind != dataset.Files {
-		source.Settings = dataset.Settings{}
+		source.Settings = dataset.Settings{Classes: c.Reading.Labelled()}
 	} else if dataset.IsVectors(spec) {
 		switch {
 		case scaler != nil:

@@ -61,9 +61,6 @@ func New(b kernels.Backend, cfg model.Config, precision kernels.Precision, sigma
 	if err != nil {
 		return nil, err
 	}
-	for class := range cfg.Classes { // of a network that is told some, all in turn
-		s.Classes = append(s.Classes, uint32(class))
-	}
 	return &Previewer{sampler: s, n: n}, nil
 }
 

@@ -20,8 +20,8 @@ type Sampler struct {
 	Seed   uint64
 	// Guide is an image in the network's units that samples begin at, with noise of the plan's first level; nil: none.
 	Guide []float32
-	// Classes are those of the samples, in turn: sample k has Classes[k mod len(Classes)]. nil: none is known. Networks that
-	// are told no classes have no use for them.
+	// Classes are those of the samples, in turn: sample k has Classes[k mod len(Classes)]. nil: none is known. At first they
+	// are all that the network is told.
 	Classes []uint32
 
 	score *model.Score
@@ -49,7 +49,11 @@ func NewSampler(b kernels.Backend, cfg model.Config, precision kernels.Precision
 	if err != nil {
 		return nil, err
 	}
-	return &Sampler{Config: cfg, Sigmas: sigmas, Plan: plan, Seed: seed, score: score, chain: chain}, nil
+	s := &Sampler{Config: cfg, Sigmas: sigmas, Plan: plan, Seed: seed, score: score, chain: chain}
+	for class := range cfg.Classes {
+		s.Classes = append(s.Classes, uint32(class))
+	}
+	return s, nil
 }
 
 // Load takes the weights named prefix+NAME: "ema." or "param.".
