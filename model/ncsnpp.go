@@ -34,7 +34,7 @@ type uNet struct {
 }
 
 var (
-	ncsnpp = uNet{name: "ncsnpp"}
+	ncsnpp = uNet{name: NCSNPP}
 	ddpm   = uNet{name: "ddpm", fixedGroups: 32, published: UNet.ddpm}
 )
 
@@ -109,14 +109,14 @@ func (p *uNetPass) run(x value) value {
 	if p.c.centres() {
 		x = p.layer(graph.Affine{Scale: 2, Shift: -1}, "rescale", x, x)
 	}
-	mult := u.mult()
+	mult := u.Mult()
 	pyramid := x
 	h := p.conv(p.module(), x, p.c.NGF, 3, 1)
 	kept := []value{h}
 	for l, m := range mult {
 		for range u.ResBlocks {
 			h = p.block(p.module(), h, m*p.c.NGF, sameSize)
-			if u.attends(h.w, p.c.Width) {
+			if u.Attends(h.w, p.c.Width) {
 				h = p.attention(p.module(), h)
 			}
 			kept = append(kept, h)
@@ -140,7 +140,7 @@ func (p *uNetPass) run(x value) value {
 			joined.c += last.c
 			h = p.block(path, p.layer(graph.Concat{}, path+".concat", joined, h, last), mult[l]*p.c.NGF, sameSize)
 		}
-		if u.attends(h.w, p.c.Width) {
+		if u.Attends(h.w, p.c.Width) {
 			h = p.attention(p.module(), h)
 		}
 		h, images = p.outputPyramid(h, images, l == len(mult)-1)

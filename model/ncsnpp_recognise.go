@@ -171,7 +171,7 @@ func (n uNet) recogniseUp(m *unetModules, c Config) []Config {
 	u := &c.UNet
 	m.at += 3 + u.ResBlocks + 1 // the middle, and the blocks of the lowest level
 	m.is(attentionModule)
-	if m.is(normModule) && len(u.mult()) > 1 {
+	if m.is(normModule) && len(u.Mult()) > 1 {
 		switch _, in, out := m.kind(); {
 		case out == c.Channels && in != out:
 			u.Progressive = outputSkip

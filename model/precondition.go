@@ -88,7 +88,7 @@ func (c *Config) CompleteWrap(density string) {
 	}
 	// A table is what training on it alone has been told: DDPM's, or, of images, SMLD's.
 	c.SDE.Discrete = density == LadderNoise && c.SDE.Kind == VP ||
-		(density == "" || density == LadderNoise) && !c.SDE.Preserving() && !c.edm() && c.toldLevels()
+		(density == "" || density == LadderNoise) && !c.SDE.Preserving() && !c.edm() && c.ToldSteps()
 	if c.Parameterization == PlainParameterization {
 		c.Parameterization = ""
 	}
@@ -100,8 +100,8 @@ func (c *Config) CompleteWrap(density string) {
 	}
 }
 
-// toldLevels says whether the network's embedding is one for the steps of a table.
-func (c Config) toldLevels() bool { return c.Uses("unet") && c.UNet.named().Embedding == positional }
+// ToldSteps says whether the network's embedding is one for the steps of a table, which leaves its process open.
+func (c Config) ToldSteps() bool { return c.Uses("unet") && c.UNet.named().Embedding == positional }
 
 // precondition returns the numbers by which the network is wrapped or told its level, nil where it needs none.
 func (b *builder) precondition(c Config, weighted bool) *gorgonia.Node {
@@ -115,7 +115,7 @@ func (b *builder) precondition(c Config, weighted bool) *gorgonia.Node {
 		}
 	case c.edm():
 		l.SD = c.DataDeviation()
-		l.Root = c.Uses("unet") && !c.toldLevels()
+		l.Root = c.Uses("unet") && !c.ToldSteps()
 	case c.SDE.Discrete:
 		l.Level = true
 		in = append(in, b.level())

@@ -152,8 +152,8 @@ func (u UNet) validate() error {
 	return nil
 }
 
-// mult returns the channels of each level in units of ngf, of valid settings.
-func (u UNet) mult() []int {
+// Mult returns the channels of each level in units of ngf, of valid settings.
+func (u UNet) Mult() []int {
 	list, err := wholeNumbers(u.ChMult)
 	if err != nil {
 		panic(buildError{fmt.Errorf("ch_mult %q: %w", u.ChMult, err)})
@@ -181,9 +181,9 @@ func (u UNet) attention(input int) (widths []int, err error) {
 	return widths, nil
 }
 
-// attends says whether the levels with images of that width have attention, where the input is so wide, of valid
+// Attends says whether the levels with images of that width have attention, where the input is so wide, of valid
 // settings.
-func (u UNet) attends(width, input int) bool {
+func (u UNet) Attends(width, input int) bool {
 	widths, _ := u.attention(input)
 	return width > 0 && slices.Contains(widths, width)
 }
@@ -241,7 +241,7 @@ func (n uNet) validate(c Config) error {
 	if c.Classes > 0 && u.Unconditional {
 		return setting.Errorf("classes", "is told a network beside the noise, which `unconditional` leaves out: leave one of the two out")
 	}
-	levels := len(u.mult())
+	levels := len(u.Mult())
 	unit := 1 << (levels - 1)
 	if c.D() == 0 {
 		return nil
@@ -253,7 +253,7 @@ func (n uNet) validate(c Config) error {
 	}
 	var widths []string
 	for l := range levels {
-		if u.attends(c.Width>>l, c.Width) {
+		if u.Attends(c.Width>>l, c.Width) {
 			return nil
 		}
 		widths = append(widths, strconv.Itoa(c.Width>>l))

@@ -14,10 +14,3 @@ func (c Config) NamedUNet() (UNet, bool) {
 	}
 	return n.named(c.UNet), true
 }
-
-// Mult returns the channels of each level in units of ngf, of valid settings.
-func (u UNet) Mult() []int { return u.mult() }
-
-// Attends says whether level l, counted from 0 at full size, has attention, where the input has that width; of valid
-// settings.
-func (u UNet) Attends(l, input int) bool { return u.attends(input>>l, input) }

@@ -16,6 +16,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"maps"
 	"math"
 	"os"
 	"path/filepath"
@@ -339,7 +340,7 @@ func diffusersOf(c model.Config) (d diffusersConfig, err error) {
 	for l, m := range mult {
 		d.BlockOutChannels = append(d.BlockOutChannels, m*c.NGF)
 		down, up := skipDown, skipUp
-		if u.Attends(l, c.Width) {
+		if u.Attends(c.Width>>l, c.Width) {
 			down, up = attnSkipDown, attnSkipUp
 		}
 		d.DownBlockTypes, d.UpBlockTypes[len(mult)-1-l] = append(d.DownBlockTypes, down), up
@@ -493,7 +494,7 @@ func (w *Weights) addDiffusers(inner *Weights, net model.Config) error {
 			return err
 		}
 	}
-	for name := range unused {
+	for _, name := range slices.Sorted(maps.Keys(unused)) {
 		if found[name].IsFloat() {
 			return fmt.Errorf("has a tensor %s that its %s does not ask for", name, diffusersConfigFile)
 		}

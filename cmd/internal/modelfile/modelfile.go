@@ -337,15 +337,14 @@ func (f *File) preset(o *Options, net model.Config) (train.Preset, error) {
 	if o.preset != "" {
 		return train.FindPreset(o.preset)
 	}
-	u, isUNet := net.NamedUNet()
-	anyProcess := isUNet && u.Embedding == model.Embeddings()[1]
+	anyProcess := net.ToldSteps()
 	var names []string
 	for _, p := range train.Presets {
 		sigmas, err := p.Config.Ladder()
 		n := p.Config.Network
 		switch {
 		case err != nil || n.NGF != net.NGF || n.Channels != net.Channels || n.Net != net.Net && !anyProcess:
-		case isUNet && !model.SameParameters(n, net):
+		case net.Uses("unet") && !model.SameParameters(n, net):
 		case anyProcess:
 			names = append(names, p.Name)
 		case f.Weights.Ladder.Sigmas != nil && sigmas.DiffersFrom(f.Weights.Ladder) < 0:

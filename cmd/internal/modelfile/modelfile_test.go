@@ -141,7 +141,7 @@ func TestPublished(t *testing.T) {
 		f := &File{Weights: &checkpoint.Weights{}}
 		f.Weights.Ladder = kept(sigmas, model.SingleBits)
 		got, err := f.preset(&Options{}, p.Config.Network)
-		if u, _ := p.Config.Network.NamedUNet(); u.Embedding == "positional" {
+		if p.Config.Network.ToldSteps() {
 			if err == nil || !strings.Contains(err.Error(), p.Name) {
 				t.Errorf("%s is taken for %s, %v", p.Name, got.Name, err)
 			}
