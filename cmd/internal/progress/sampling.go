@@ -1,4 +1,4 @@
-// Sampling: steps of all batches.
+// Sampling and other work of a known number of steps.
 
 package progress
 
@@ -9,9 +9,12 @@ import (
 )
 
 // StartSampling shows that sampling begins, and takes the given number of steps.
-func (d *Display) StartSampling(steps int) {
+func (d *Display) StartSampling(steps int) { d.StartWork("sampling", steps) }
+
+// StartWork shows that work begins, and takes the given number of steps.
+func (d *Display) StartWork(name string, steps int) {
 	d.total, d.start = steps, time.Now()
-	d.startBar(int64(steps), progressbar.OptionSetDescription("sampling"), progressbar.OptionSetPredictTime(true),
+	d.startBar(int64(steps), progressbar.OptionSetDescription(name), progressbar.OptionSetPredictTime(true),
 		progressbar.OptionSetElapsedTime(true), progressbar.OptionClearOnFinish())
 }
 

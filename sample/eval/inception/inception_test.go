@@ -8,12 +8,16 @@ import (
 	"maps"
 	"math"
 	"os"
+	"path/filepath"
+	"runtime"
 	"slices"
 	"sort"
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
+	"sigmaz/internal/npy"
 	"sigmaz/kernels"
 	"sigmaz/sample/eval"
 	"sigmaz/sample/eval/layers"
@@ -123,23 +127,24 @@ func TestInceptionGolden(t *testing.T) {
 	for _, c := range cases {
 		seen := map[string][]float32{}
 		see := func(name string, y layers.Maps) { seen[name] = y.X }
-		var x layers.Maps
+		x := layers.Maps{N: c.N, H: c.H, W: c.W, C: c.C}
 		if c.Resized {
 			x = prepared(c.Images, c.N, c.H, c.W, c.C)
-			got, err := net.Run(all, c.Images, c.H, c.W, c.C)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if want := net.forward(x, nil); !slices.Equal(got.X, want) {
-				t.Error("Run does not do what forward does")
-			}
 		} else {
-			x = layers.Maps{N: c.N, H: c.H, W: c.W, C: c.C}
 			for _, b := range c.Images {
 				x.X = append(x.X, scaled(values[b]))
 			}
 		}
 		features := net.forward(x, see)
+		if c.Resized {
+			got, err := net.Run(all, c.Images, c.H, c.W, c.C)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if !slices.Equal(got.X, features) {
+				t.Error("Run does not do what forward does")
+			}
+		}
 		seen["features"] = features
 		seen["logits"] = net.Scores(eval.Rows{N: c.N, D: Features, X: features}).X
 		for i := range seen["logits"] { // PyTorch's have biases
@@ -229,4 +234,76 @@ func TestRefuses(t *testing.T) {
 	if _, err := Open("../../../internal/pytorch/testdata"); err == nil {
 		t.Error("a folder is taken for the weights")
 	}
+}
+
+// Against pytorch-fid, with what testdata/fid.py has left in the folder that SIGMAZ_FID names.
+func TestFID(t *testing.T) {
+	dir := os.Getenv("SIGMAZ_FID")
+	if dir == "" {
+		t.Skip("SIGMAZ_FID names no folder of testdata/fid.py")
+	}
+	net, err := Open(filepath.Join(dir, "weights.pth"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var want struct{ FID float64 }
+	text, err := os.ReadFile(filepath.Join(dir, "fid.json"))
+	if err == nil {
+		err = json.Unmarshal(text, &want)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	var moments [2]eval.Moments
+	for k, name := range []string{"a", "b"} {
+		images, shape := readNPY[uint8](t, filepath.Join(dir, name+".npy"))
+		features, _ := readNPY[float32](t, filepath.Join(dir, name+"-features.npy"))
+		start := time.Now()
+		got, err := net.Run(all, images, shape[1], shape[2], shape[3])
+		if err != nil {
+			t.Fatal(err)
+		}
+		seconds := time.Since(start).Seconds()
+		worst, largest := 0.0, 0.0
+		for i, v := range features {
+			worst, largest = max(worst, math.Abs(float64(v)-float64(got.X[i]))), max(largest, math.Abs(float64(v)))
+		}
+		if !(worst <= 1e-5*largest) {
+			t.Errorf("%s: features are off by up to %g of %g", name, worst, largest)
+		}
+		rate := float64(got.N) / seconds
+		t.Logf("%s: %d images, features off by up to %.2g of the largest; %.3g images a second, %.3g of the peak", name, got.N, worst/largest,
+			rate, 2*rate*float64(net.MACs())/kernels.PeakFLOPS(runtime.GOMAXPROCS(0), 200*time.Millisecond))
+		if moments[k], err = eval.MomentsOf(got); err != nil {
+			t.Fatal(err)
+		}
+	}
+	got, err := eval.Frechet(moments[0], moments[1])
+	if err != nil {
+		t.Fatal(err)
+	}
+	off := math.Abs(got-want.FID) / want.FID
+	t.Logf("FID %.9g, that of pytorch-fid %.9g: off by %.2g", got, want.FID, off)
+	if !(off < 1e-4) {
+		t.Error("the distances differ")
+	}
+}
+
+// readNPY reads an array.
+func readNPY[V npy.Value](t *testing.T, path string) ([]V, []int) {
+	t.Helper()
+	f, err := os.Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	a, err := npy.NewReader(path, f, -1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	x, err := npy.ReadAll[V](a)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return x, a.Shape
 }

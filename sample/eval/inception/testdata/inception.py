@@ -1,9 +1,9 @@
 """Writes inception.json: images, and what each block of pytorch-fid's network makes of them with weights by a formula.
 
-    pip install --no-deps pytorch-fid==0.3.0 torchvision==0.15.1 scipy pillow
+    pip install --no-deps pytorch-fid==0.3.0 torchvision==0.15.1        # beside NumPy, Pillow, and SciPy for fid.py
     python inception.py
 
-The wheel of torchvision is used for its Python code alone, so it need not be that of the PyTorch that is there.
+Of torchvision the Python code alone is used, so it need not be the one that belongs to the PyTorch that is there.
 """
 
 import base64
