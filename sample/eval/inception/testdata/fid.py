@@ -35,7 +35,7 @@ def main(folder, n=2048):
         images[name] = inception.smooth(rng, n, SIDE, SIDE, roughness)
         np.save(at(name + ".npy"), images[name])
         path = at(name + "-features.npy")
-        if not os.path.exists(path):
+        if not os.path.exists(path) or len(np.load(path, mmap_mode="r")) != n:
             np.save(path, np.full((n, 2048), np.nan, "f4"))
         found[name] = np.load(path, mmap_mode="r+")
     start, done = time.time(), 0
