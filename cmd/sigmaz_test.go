@@ -33,7 +33,7 @@ func TestSigmaz(t *testing.T) {
 		{"help", "", 0, list},
 		{"help -h", "", 0, list},
 		{"help help", "", 0, list},
-		{"help sample", "", 0, "usage: sigmaz sample [flags] RUN\n"},
+		{"help sample", "", 0, "usage: sigmaz sample [flags] [RUN]\n"},
 		{"sample -h", "", 0, "\n  sigmaz sample runs/glyphs-1 -n 100"},
 		{"help sampel", "", 2, `unknown command "sampel"; did you mean sample? (-h lists the commands)`},
 		{"help sample train", "", 2, `2 arguments of help ("sample", "train")`},
@@ -221,6 +221,7 @@ func TestCompletion(t *testing.T) {
 		{"sigmaz train -channels ", "grey", "nhwc"},
 		{"sigmaz score x -layout n", "nhwc", "score"},
 		{"sigmaz sample -l", "-levels", "-L"},
+		{"sigmaz sample di", "digits", "train"},
 		{"sigmaz sample -", "-csv", "-steps"},
 	}
 	for _, test := range []struct {

@@ -7,14 +7,17 @@
 package checkpoint
 
 import (
+	"encoding/binary"
 	"fmt"
 	"io"
+	"math"
 	"strconv"
 	"strings"
 
 	"github.com/nlpodyssey/safetensors"
 	"gorgonia.org/tensor"
 
+	"sigmaz/internal/float16"
 	"sigmaz/model"
 )
 
@@ -23,6 +26,8 @@ type StateFile struct {
 	Network model.Config
 	Sigmas  model.Ladder
 	Prefix  string // before every name of a state_dict: "" or "module."
+	// Half asks [WriteStateDict] for weights in float16, which keeps 11 bits of each in half the space.
+	Half bool
 	// Begin and End are the ladder's ends as they were given, for [WriteDiffusers].
 	Begin, End float64
 	// Config is the run's configuration, YAML, and Step the step of the weights. They stand in the file's metadata,
@@ -41,8 +46,8 @@ func (f StateFile) meta() map[string]string {
 	return meta
 }
 
-// WriteStateDict writes the weights called prefix+NAME in set, bit for bit where they are float32. It holds one tensor
-// at a time.
+// WriteStateDict writes the weights called prefix+NAME in set, bit for bit where they are float32, or rounded to float16.
+// It holds one tensor at a time.
 func WriteStateDict(w io.Writer, f StateFile, set model.TensorSet, prefix string) error {
 	dict, err := f.Network.StateDict(len(f.Sigmas))
 	if err != nil {
@@ -57,9 +62,9 @@ func WriteStateDict(w io.Writer, f StateFile, set model.TensorSet, prefix string
 	}
 	var entries []stateEntry
 	for _, e := range dict {
-		entry := stateEntry{f.Prefix + e.Name, e.Shape, func(dst []float32) error { return set.ReadTensor(prefix+e.Name, dst) }}
+		entry := stateEntry{f.Prefix + e.Name, e.Shape, func(dst []float32) error { return set.ReadTensor(prefix+e.Name, dst) }, f.Half}
 		if e.Name == sigmasBuffer {
-			entry.read = func(dst []float32) error { copy(dst, f.Sigmas); return nil }
+			entry.read, entry.half = func(dst []float32) error { copy(dst, f.Sigmas); return nil }, false
 		}
 		entries = append(entries, entry)
 	}
@@ -71,13 +76,17 @@ type stateEntry struct {
 	name  string
 	shape tensor.Shape
 	read  func(dst []float32) error
+	half  bool // in float16, not float32
 }
 
 // writeState writes tensors as a safetensors file, one at a time.
 func writeState(w io.Writer, entries []stateEntry, meta map[string]string) error {
 	views := make(map[string]lazyView, len(entries))
 	for _, e := range entries {
-		v := lazyView{shape: []uint64{}, count: e.shape.TotalSize(), read: e.read, err: new(error)}
+		v := lazyView{name: e.name, dtype: safetensors.F32, shape: []uint64{}, count: e.shape.TotalSize(), read: e.read, err: new(error)}
+		if e.half {
+			v.dtype = safetensors.F16
+		}
 		for _, d := range e.shape {
 			v.shape = append(v.shape, uint64(d))
 		}
@@ -96,20 +105,33 @@ func writeState(w io.Writer, entries []stateEntry, meta map[string]string) error
 
 // lazyView is one tensor as safetensors' writer asks for it, read when it is about to be written.
 type lazyView struct {
+	name  string
+	dtype safetensors.DType // F32 or F16
 	shape []uint64
 	count int
 	read  func(dst []float32) error
 	err   *error // of reading it: Data cannot return one
 }
 
-func (v lazyView) DType() safetensors.DType { return safetensors.F32 }
+func (v lazyView) DType() safetensors.DType { return v.dtype }
 func (v lazyView) Shape() []uint64          { return v.shape }
-func (v lazyView) DataLen() uint64          { return 4 * uint64(v.count) }
+func (v lazyView) DataLen() uint64          { return uint64(v.count) * v.dtype.Size() }
 
 func (v lazyView) Data() []byte {
 	values := make([]float32, v.count)
 	*v.err = v.read(values)
-	return view{dtype: safetensors.F32, values: values, count: v.count}.Data()
+	if v.dtype == safetensors.F32 {
+		return view{dtype: v.dtype, values: values, count: v.count}.Data()
+	}
+	out := make([]byte, 0, v.DataLen())
+	for _, x := range values {
+		h := float16.FromFloat32(x)
+		if math.IsInf(float64(float16.ToFloat32(h)), 0) && !math.IsInf(float64(x), 0) {
+			*v.err = fmt.Errorf("tensor %s holds %g: float16 ends at 65504; write it in float32", v.name, x)
+		}
+		out = binary.LittleEndian.AppendUint16(out, h)
+	}
+	return out
 }
 
 // addStateDict adds the tensors of a state_dict in safetensors, whose header is h, and what this program keeps in the

@@ -73,6 +73,16 @@ func OpenWeights(path string) (*Weights, error) {
 	return w, err
 }
 
+// ReadWeights opens a safetensors file of that size that need not be a file of the system; name stands for its path.
+func ReadWeights(name string, file io.ReaderAt, size int64) (*Weights, error) {
+	w, err := openSafetensors(name, file, size)
+	if err != nil {
+		return nil, err
+	}
+	w.File, w.close = name, func() error { return nil }
+	return w, nil
+}
+
 func openWeights(path string) (*Weights, error) {
 	if IsDiffusers(path) {
 		return openDiffusers(path)

@@ -38,7 +38,8 @@ type Command struct {
 	Program string   // which program this is a command of, "sigmaz"; "" where it is a program of its own
 	Others  []string // names of the other commands, for the spelling help
 
-	Operands []string // the arguments that are no flags
+	Operands []string // the arguments that are no flags, with the defaults of those that were left out
+	typed    int      // how many of them the command line held
 	given    map[string]bool
 	set      *flag.FlagSet
 }
@@ -46,12 +47,14 @@ type Command struct {
 // Title returns the command as it is typed: "sigmaz train", or "train" where it is a program of its own.
 func (c *Command) Title() string { return strings.TrimSpace(c.Program + " " + c.Name) }
 
-// Arg is an argument that is no flag. All of them must be given.
+// Arg is an argument that is no flag. Those without a default must be given.
 type Arg struct {
-	Name  string   // placeholder: RUN
-	Help  string   // what is expected: "a run folder, such as runs/glyphs-1"
-	Known []string // all that may be given, for completion; nil: a file or a folder
-	Flag  string   // a flag by which it may be given as well, as it once was; not shown; "" where there is none
+	Name string // placeholder: RUN
+	Help string // what is expected: "a run folder, such as runs/glyphs-1"
+	// Default is what is taken where the argument is left out, which the last ones may be; "" where it must be given.
+	Default string
+	Known   []string // all that may be given, for completion; nil: a file or a folder
+	Flag    string   // a flag by which it may be given as well, as it once was; not shown; "" where there is none
 
 	byFlag string
 }
@@ -122,6 +125,9 @@ func UsageOf(err error) error {
 
 // Given tells whether a flag was given.
 func (c *Command) Given(name string) bool { return c.given[name] }
+
+// Defaulted tells whether the i-th argument was left out, so that its default is taken.
+func (c *Command) Defaulted(i int) bool { return i >= c.typed }
 
 // GivenNames lists the flags that were given, in alphabetical order.
 func (c *Command) GivenNames() []string {
@@ -318,7 +324,11 @@ func (c *Command) checkOperands(hints map[int]string) error {
 		}
 		return Usagef("unexpected argument %s: everything is a flag", quoteArg(extra))
 	}
+	c.typed = len(c.Operands)
 	for i, a := range c.Args {
+		if i >= len(c.Operands) && a.Default != "" {
+			c.Operands = append(c.Operands, a.Default)
+		}
 		if i >= len(c.Operands) {
 			return Usagef("no %s given: expected %s", a.Name, a.Help)
 		}

@@ -29,6 +29,10 @@ func (c *Command) HelpText(cols int) string {
 		usage += " [flags]"
 	}
 	for _, a := range c.Args {
+		if a.Default != "" {
+			usage += " [" + a.Name + "]"
+			continue
+		}
 		usage += " " + a.Name
 	}
 	p.paragraph(0, 8, usage)
@@ -37,7 +41,11 @@ func (c *Command) HelpText(cols int) string {
 	if len(c.Args) > 0 {
 		p.blank()
 		for _, a := range c.Args {
-			p.row(a.Name, a.Help)
+			help := a.Help
+			if a.Default != "" {
+				help += " [default " + a.Default + "]"
+			}
+			p.row(a.Name, help)
 		}
 	}
 	if len(c.Examples) > 0 {

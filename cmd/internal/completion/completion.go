@@ -4,6 +4,7 @@ package completion
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"sigmaz/cmd/internal/cli"
@@ -61,7 +62,12 @@ func operand(c Command) offer {
 	if len(c.Args) == 0 {
 		return offer{}
 	}
-	return offer{words: c.Args[0].Known, files: c.Args[0].Known == nil}
+	a := c.Args[0]
+	o := offer{words: a.Known, files: a.Known == nil}
+	if a.Default != "" {
+		o.words = append(slices.Clone(o.words), a.Default)
+	}
+	return o
 }
 
 // brief returns the beginning of a help text, which says what the flag is, without quotes and brackets.

@@ -326,3 +326,17 @@ func TestEmbeddings(t *testing.T) {
 		}
 	}
 }
+
+// The name of the model in the program is a run, unless something else has it.
+func TestDigitsIsModel(t *testing.T) {
+	t.Chdir(t.TempDir())
+	if !isModel("digits") || isModel("digit") || isModel("./digits") {
+		t.Error("digits is no model, or other names are")
+	}
+	if err := os.Mkdir("digits", 0o777); err != nil {
+		t.Fatal(err)
+	}
+	if isModel("digits") {
+		t.Error("a folder of that name is a model")
+	}
+}

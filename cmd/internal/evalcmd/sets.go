@@ -23,7 +23,6 @@ import (
 	"sigmaz/internal/setting"
 	"sigmaz/internal/terminal"
 	"sigmaz/model"
-	"sigmaz/model/checkpoint"
 	"sigmaz/sample"
 	"sigmaz/sample/eval"
 	"sigmaz/train"
@@ -67,7 +66,7 @@ func (s *set) rows() eval.Rows {
 
 // isModel tells whether an argument is a run or a file with weights, not data.
 func isModel(path string) bool {
-	if train.IsRun(path) {
+	if train.IsRun(path) || modelfile.IsBuiltIn(path) {
 		return true
 	}
 	ext := strings.ToLower(filepath.Ext(path))
@@ -153,7 +152,7 @@ func (j *job) openRun(path string, o *modelfile.Options) (*modelfile.File, error
 	if err != nil {
 		return nil, err
 	}
-	w, err := checkpoint.OpenWeights(file)
+	w, err := modelfile.OpenWeights(file)
 	if err != nil {
 		return nil, err
 	}

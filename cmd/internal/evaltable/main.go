@@ -5,7 +5,9 @@
 //	go run -tags nocuda ./cmd/internal/evaltable -train TRAIN -test TEST run.json
 //
 // TRAIN and TEST are the images of MNIST's two parts. It fails where the order is not the expected one, held-out digits
-// first, then the models, then the spoilt digits and the glyphs, with gaps above two standard errors.
+// first, then the models, then the spoilt digits and the glyphs, with gaps above two standard errors: by KID, or where two
+// sets are nearer to each other than that by coverage. Models that learned other digits are given by -beside run.json, and
+// have no place in the order.
 package main
 
 import (
@@ -17,6 +19,7 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"sigmaz/kernels"
@@ -30,8 +33,13 @@ func main() {
 	test := flag.String("test", "", "images that were held out")
 	n := flag.Int("n", 1000, "samples of each set")
 	against := flag.Int("against", 10_000, "images of the reference, as of eval")
+	var beside []string
+	flag.Func("beside", "numbers of a model that learned other digits; it may be given again", func(path string) error {
+		beside = append(beside, path)
+		return nil
+	})
 	flag.Parse()
-	if err := run(*train, *test, *n, *against, flag.Args()); err != nil {
+	if err := run(*train, *test, *n, *against, flag.Args(), beside); err != nil {
 		fmt.Fprintln(os.Stderr, "evaltable:", err)
 		os.Exit(1)
 	}
@@ -46,17 +54,21 @@ type row struct {
 	class   int              // its place in the order
 }
 
+// coverage is its place in row.rest.
+const coverage = 2
+
 // The classes of sets, nearest first.
 const (
 	held = iota
 	model
 	spoilt
+	without // a place
 )
 
 // neighbours makes the balls of precision, recall and coverage, as eval does unless it is told otherwise.
 const neighbours = 5
 
-func run(train, test string, n, against int, files []string) error {
+func run(train, test string, n, against int, models, beside []string) error {
 	if train == "" || test == "" {
 		return errors.New("-train or -test is missing: expected the images of both parts of MNIST")
 	}
@@ -98,10 +110,13 @@ func run(train, test string, n, against int, files []string) error {
 	if err := add("held-out digits", held, fresh); err != nil {
 		return err
 	}
-	for _, path := range files {
+	for i, path := range slices.Concat(models, beside) {
 		r, err := written(path, reference.N)
 		if err != nil {
 			return err
+		}
+		if i >= len(models) {
+			r.class = without
 		}
 		rows = append(rows, r)
 	}
@@ -130,7 +145,14 @@ func inOrder(rows []row) error {
 	var wrong []string
 	for _, a := range rows {
 		for _, b := range rows {
-			if gap := b.kid.Value - a.kid.Value; a.class < b.class && !(gap > 2*math.Hypot(a.kid.SE, b.kid.SE)) {
+			if a.class >= b.class || b.class == without {
+				continue
+			}
+			order := compare(b.kid, a.kid)
+			if order == 0 {
+				order = compare(a.rest[coverage], b.rest[coverage])
+			}
+			if order <= 0 {
 				wrong = append(wrong, fmt.Sprintf("%s before %s", a.name, b.name))
 			}
 		}
@@ -139,6 +161,18 @@ func inOrder(rows []row) error {
 		return fmt.Errorf("expected by more than two standard errors: %s", strings.Join(wrong, "; "))
 	}
 	return nil
+}
+
+// compare returns 1 where a is larger than b by more than two standard errors of the difference, -1 where it is so much
+// smaller, and 0 where neither can be told.
+func compare(a, b eval.Estimate) int {
+	switch gap, most := a.Value-b.Value, 2*math.Hypot(a.SE, b.SE); {
+	case gap > most:
+		return 1
+	case gap < -most:
+		return -1
+	}
+	return 0
 }
 
 // read reads n images of data of digits.

@@ -27,6 +27,7 @@ func New() *cli.Command { return newOptions().Command }
 type options struct {
 	*cli.Command
 	out, prefix, format string
+	half                bool
 	file                modelfile.Options
 }
 
@@ -50,6 +51,7 @@ func newOptions() *options {
 					Value: cli.Choice{To: &o.format, Words: formats}, Default: stateDict, Known: formats},
 				{Name: "prefix", Arg: "TEXT", Help: "before every name of a state_dict, such as module. for a network in DataParallel",
 					Value: &o.prefix, Default: "none"},
+				{Name: "float16", Help: "round the values of a state_dict to float16, 11 bits each: half the size", Value: &o.half},
 			}},
 			o.file.Group(),
 		},
@@ -82,6 +84,8 @@ func (o *options) checkFlags() error {
 			return cli.Usagef("-o - is standard output, and -format %s writes a folder: expected the name of a new one", diffusers)
 		case o.Given("prefix"):
 			return cli.Usagef("-prefix is for a state_dict: leave it out with -format %s", diffusers)
+		case o.half:
+			return cli.Usagef("-float16 is for a state_dict: leave it out with -format %s", diffusers)
 		}
 		return nil
 	}
@@ -106,7 +110,7 @@ func export(o *options, s cli.Streams) error {
 	}
 	defer f.Close()
 	net, sigma := f.Config.Network, f.Config.Sigma
-	state := checkpoint.StateFile{Network: net, Sigmas: f.Sigmas, Prefix: o.prefix, Begin: sigma.Begin.Value,
+	state := checkpoint.StateFile{Network: net, Sigmas: f.Sigmas, Prefix: o.prefix, Half: o.half, Begin: sigma.Begin.Value,
 		End: sigma.End.Value, Step: f.Step, Config: f.Config.YAML()}
 	if o.format == diffusers {
 		if err := checkpoint.WriteDiffusers(o.out, state, f, f.Prefix()); err != nil {
@@ -140,7 +144,11 @@ func export(o *options, s cli.Streams) error {
 	if net.HasSigmas() {
 		buffer = fmt.Sprintf(", the buffer sigmas of %d levels among them", len(f.Sigmas))
 	}
-	fmt.Fprintf(messages, "%s: %s%s of %s, %s, as a state_dict: %d values in %d tensors%s\n", out, f.At(), f.Which(),
-		f.Path, net.Net, values, len(entries), buffer)
+	kind := "values"
+	if o.half {
+		kind = "float16 values"
+	}
+	fmt.Fprintf(messages, "%s: %s%s of %s, %s, as a state_dict: %d %s in %d tensors%s\n", out, f.At(), f.Which(),
+		f.Path, net.Net, values, kind, len(entries), buffer)
 	return nil
 }

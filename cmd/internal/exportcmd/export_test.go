@@ -14,6 +14,7 @@ import (
 
 	"sigmaz/cmd/internal/cli"
 	"sigmaz/cmd/internal/cli/clitest"
+	"sigmaz/internal/float16"
 	"sigmaz/model"
 	"sigmaz/model/checkpoint"
 	"sigmaz/model/golden"
@@ -155,6 +156,76 @@ func TestExport(t *testing.T) {
 			t.Errorf("without a moving average it said %q", said)
 		}
 	}
+}
+
+// In float16 each weight is the nearest there, the ladder stays as it is, and the file is read as any other. A weight that
+// float16 has no number for is refused, and nothing is written.
+func TestExportHalf(t *testing.T) {
+	net := model.Config{Net: "ncsnv2", Height: 8, Width: 8, Channels: 1, NGF: 2}
+	dir := t.TempDir()
+	write := func(factor float32) (run string, tensors []model.Named) {
+		_, tensors = writeRun(t, net, "ema.")
+		for k, nt := range tensors {
+			for i := range nt.T.Float32s() {
+				nt.T.Float32s()[i] = factor * float32(k+1) / float32(i+3)
+			}
+		}
+		c := &train.Config{Data: "glyphs", Network: net, Sigma: train.Sigma{Begin: train.SigmaEnd{Value: 10},
+			End: train.SigmaEnd{Value: 0.01}, Levels: 7, Spacing: "geometric"}}
+		run = filepath.Join(dir, "step-0000007.safetensors")
+		if err := (&checkpoint.Checkpoint{Step: 7, Config: c.YAML(), Tensors: tensors}).Write(run); err != nil {
+			t.Fatal(err)
+		}
+		return run, tensors
+	}
+	run, tensors := write(1)
+	half, full := filepath.Join(dir, "half.safetensors"), filepath.Join(dir, "full.safetensors")
+	if said := must(t, run, "-float16", "-o", half); !strings.Contains(said, "float16 values") {
+		t.Errorf("it said %q", said)
+	}
+	w, err := checkpoint.OpenWeights(half)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer w.Close()
+	if w.Ladder.Bits != model.SingleBits || w.Config == "" || w.Step != 7 {
+		t.Errorf("the ladder has %d bits, step %d", w.Ladder.Bits, w.Step)
+	}
+	for _, nt := range tensors {
+		name := strings.Replace(nt.Name, "ema.", "param.", 1)
+		got := make([]float32, nt.T.Shape().TotalSize())
+		if err := w.ReadTensor(name, got); err != nil {
+			t.Fatal(err)
+		}
+		for i, v := range nt.T.Float32s() {
+			if want := float16.ToFloat32(float16.FromFloat32(v)); got[i] != want {
+				t.Fatalf("%s: %g becomes %g, expected %g", name, v, got[i], want)
+			}
+		}
+	}
+	must(t, half, "-o", full) // what float16 holds, float32 holds too
+	again := filepath.Join(dir, "again.safetensors")
+	must(t, full, "-float16", "-o", again)
+	if a, b := readFile(t, half), readFile(t, again); !bytes.Equal(a, b) {
+		t.Error("by way of float32 the file is another")
+	}
+	large, _ := write(1e5)
+	refused := filepath.Join(dir, "refused.safetensors")
+	if code, _, said := command(large, "-float16", "-o", refused); code != 1 || !strings.Contains(said, "float16 ends at 65504") {
+		t.Errorf("exit code %d, %q", code, said)
+	}
+	if _, err := os.Stat(refused); err == nil {
+		t.Error("something was written")
+	}
+}
+
+func readFile(t *testing.T, path string) []byte {
+	t.Helper()
+	b, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b
 }
 
 // A checkpoint of PyTorch becomes a state_dict of the same values, from both containers.

@@ -12,6 +12,7 @@ import (
 	"strings"
 
 	"sigmaz/cmd/internal/cli"
+	"sigmaz/internal/nearest"
 	"sigmaz/kernels"
 	"sigmaz/model"
 	"sigmaz/model/checkpoint"
@@ -21,7 +22,7 @@ import (
 
 // Arg is the argument of all commands that open a file with weights.
 var Arg = cli.Arg{Name: "RUN", Help: "a run folder, such as runs/glyphs-1, whose newest checkpoint is taken, " +
-	"or a checkpoint file, also one of PyTorch (.pth), or a folder of diffusers"}
+	"or a checkpoint file, also one of PyTorch (.pth), or a folder of diffusers; " + Digits + " is a model in the program"}
 
 // Options is what the flags of these commands say about the file: which of its weights are taken, and what a file
 // without a configuration does not tell.
@@ -108,17 +109,25 @@ type File struct {
 	Config *train.Config
 	Sigmas model.Ladder
 	Notes  []string // what was found out or taken for granted, a line each
-	raw    bool     // the weights themselves are asked for
+
+	BuiltIn bool // the file is the model in the program
+	raw     bool // the weights themselves are asked for
 }
 
-// Find returns the file with weights that path names: the newest checkpoint of a run folder, or path itself, which may
-// be a folder of diffusers.
+// Find returns the file with weights that path names, for [OpenWeights]: the newest checkpoint of a run folder, or path
+// itself, which may be a folder of diffusers or the name of the model in the program.
 func Find(path string) (file string, err error) {
 	info, err := os.Stat(path)
 	switch {
+	case IsBuiltIn(path):
+		return path, nil
 	case errors.Is(err, fs.ErrNotExist):
+		like := train.LikeRun(path, "runs")
+		if like == "" {
+			like = nearest.DidYouMean(path, []string{Digits})
+		}
 		return "", fmt.Errorf("%s does not exist: expected a run folder, a checkpoint or a .pth file; "+
-			"training prints the folder of its run%s", path, train.LikeRun(path, "runs"))
+			"training prints the folder of its run%s", path, like)
 	case err != nil:
 		return "", fmt.Errorf("cannot read the run: %w", err)
 	case info.IsDir() && !checkpoint.IsDiffusers(path):
@@ -133,20 +142,25 @@ func Open(path string, o *Options, c *cli.Command) (*File, error) {
 	f := &File{}
 	file, err := Find(path)
 	if err != nil {
-		return nil, err
+		return nil, hidden(path, err)
 	}
 	if file != path {
 		f.Folder = path
 	}
-	if f.Weights, err = checkpoint.OpenWeights(file); err != nil {
-		return nil, err
+	f.BuiltIn = IsBuiltIn(file)
+	if f.Weights, err = OpenWeights(file); err != nil {
+		return nil, hidden(path, err)
 	}
 	if f.Weights.Config != "" {
 		err = f.readConfig(o, c)
 	} else {
 		err = f.inferConfig(o, c)
 	}
-	if err == nil && o.ema && !f.Has(checkpoint.EMAPrefix) {
+	switch {
+	case err != nil:
+	case f.BuiltIn && o.raw:
+		err = fmt.Errorf("%s, the model in the program, holds the moving average of its weights (EMA) alone: leave -raw out", f.Path)
+	case o.ema && !f.BuiltIn && !f.Has(checkpoint.EMAPrefix):
 		err = fmt.Errorf("%s holds no moving average (EMA): leave -ema out to take its weights", f.Path)
 	}
 	if err != nil {
@@ -154,6 +168,12 @@ func Open(path string, o *Options, c *cli.Command) (*File, error) {
 		return nil, err
 	}
 	f.raw = o.raw
+	switch {
+	case f.BuiltIn:
+		f.Notes = append(f.Notes, "the model in the program, trained on the handwritten digits of MNIST (docs/digits.md)")
+	case path == Digits:
+		f.Notes = append(f.Notes, "a file or folder of this name is here, and taken in place of the model in the program")
+	}
 	f.Notes = append(f.Notes, Notes(f.Weights)...)
 	return f, nil
 }
@@ -186,7 +206,7 @@ func (f *File) Prefix() string {
 // Which says for messages which weights those are.
 func (f *File) Which() string {
 	switch {
-	case f.Prefix() == checkpoint.EMAPrefix:
+	case f.Prefix() == checkpoint.EMAPrefix, f.BuiltIn:
 		return "EMA weights"
 	case f.raw:
 		return "raw weights"
@@ -466,6 +486,10 @@ type Start struct {
 // Prepare sets in c what a run has from the file that it starts from: the network, and where it goes on the ladder and
 // Adam's settings too. ours tells whether the file is a checkpoint of this program.
 func Prepare(c *train.Config, path string, s Start) (ours bool, err error) {
+	if IsBuiltIn(path) { // a run names the file that it starts from
+		return false, fmt.Errorf("%s is the model in the program, and a run starts from a file: write it to one by export %[1]s -o %[1]s.safetensors",
+			path)
+	}
 	w, err := checkpoint.OpenWeights(path)
 	if err != nil {
 		return false, err

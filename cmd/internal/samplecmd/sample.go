@@ -58,11 +58,13 @@ type options struct {
 // newOptions makes the command line, before it is parsed.
 func newOptions() *options {
 	o := &options{set: sample.Defaults(sample.Langevin, false)}
+	run := modelfile.Arg
+	run.Default = modelfile.Digits
 	o.Command = &cli.Command{
 		Name: "sample",
 		About: "Draws samples from a trained network and writes a picture of them. " +
 			"Sample k is the same for any -n and -batch. Ctrl-C writes the samples that are finished.",
-		Args: []cli.Arg{modelfile.Arg},
+		Args: []cli.Arg{run},
 		Groups: []cli.Group{
 			{Name: "Samples", Flags: []cli.Flag{
 				{Name: "n", Arg: "N", Unit: "samples", Help: "how many to draw", Value: &o.n,
@@ -110,7 +112,7 @@ func newOptions() *options {
 			{Name: "Between two samples", Flags: o.betweenFlags()},
 			{Name: "Output", Note: "Files that are there already are replaced, once the new ones are whole. - stands for standard output.", Flags: []cli.Flag{
 				{Name: "o", Arg: "FILE.png", Help: "picture of all samples; for points in the plane two more beside it, " +
-					"FILE-fields.png and FILE-noise.png, show the score", Value: &o.out, Default: "RUN/samples/sample-STEP-seedS.png"},
+					"FILE-fields.png and FILE-noise.png, show the score", Value: &o.out, Default: "RUN/samples/sample-STEP-seedS.png; of a file in this folder"},
 				{Name: "images", Arg: "DIR", Help: "new or empty folder for every sample as a PNG of its own, 00000.png on",
 					Value: &o.images},
 				{Name: "npy", Arg: "FILE", Help: "the samples for numpy.load: images (N, H, W, C) as float32, not clamped; " +
@@ -128,6 +130,7 @@ func newOptions() *options {
 					Help: "worker goroutines on the CPU, which change no result; 0: one a core", Value: &o.workers})},
 		},
 		Examples: []cli.Example{
+			{Line: "sample digits", What: "handwritten digits, by the model that is in the program; sample alone does the same"},
 			{Line: "sample runs/glyphs-1", What: "64 new images, as one picture in the run's folder"},
 			{Line: "sample runs/glyphs-1 -n 100 -seed 7 -images out -gif out.gif",
 				What: "others: each as a PNG, and a film of how they came to be"},
@@ -286,7 +289,7 @@ func (j *job) settle() error {
 	}
 	if j.out = o.out; j.out == "" {
 		of := fmt.Sprintf("%07d", j.in.Step)
-		if !j.in.Stepped {
+		if !j.in.Stepped || j.in.BuiltIn {
 			base := filepath.Base(j.in.Path)
 			of = strings.TrimSuffix(base, filepath.Ext(base))
 		}
@@ -412,6 +415,9 @@ func draw(ctx context.Context, o *options, streams cli.Streams) error {
 		return err
 	}
 	net := j.cfg.Network
+	if o.Defaulted(0) {
+		fmt.Fprintf(stdout, "no RUN given: %s is taken; sample runs/NAME draws from a run of yours\n", o.path)
+	}
 	for _, note := range j.in.Notes {
 		fmt.Fprintf(stdout, "%s: %s\n", j.in.Path, note)
 	}

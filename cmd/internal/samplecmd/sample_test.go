@@ -564,7 +564,6 @@ func TestWrongUse(t *testing.T) {
 		code int
 		want []string // parts of the message
 	}{
-		{"nothing", nil, 2, []string{"no RUN given", "runs/"}},
 		{"two runs", []string{run, "other"}, 2, []string{"2 arguments", "other"}},
 		{"unknown flag", []string{run, "-seeed", "1"}, 2, []string{"unknown flag -seeed", "did you mean -seed"}},
 		{"no number", []string{run, "-n", "many"}, 2, []string{"-n", "many"}},
