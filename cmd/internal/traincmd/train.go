@@ -268,7 +268,7 @@ func learn(ctx context.Context, c *train.Config, data *train.Splits, b kernels.B
 		return err
 	}
 	defer func() { err = cmp.Or(err, stop()) }()
-	fmt.Fprintf(out, "training %s of %d; Ctrl-C saves and stops\n", cli.Count(int(c.Steps), "step"), c.Batch)
+	fmt.Fprintf(out, "training %s of %d%s; Ctrl-C saves and stops\n", cli.Count(int(c.Steps), "step"), c.Batch, partsText(c))
 	r, err := train.Run(ctx, c, data, o)
 	display.Close()
 	defer func() { err = f.stopWatching(r, err, out) }()
@@ -302,6 +302,14 @@ func learn(ctx context.Context, c *train.Config, data *train.Splits, b kernels.B
 	}
 	fmt.Fprintf(out, "weights  %s\nsample   %s %s\n", r.Checkpoint, f.CommandLine("sample", f.device), cli.Shell(o.Folder))
 	return nil
+}
+
+// partsText says in how many parts a batch is done, if it is more than one.
+func partsText(c *train.Config) string {
+	if c.Shards < 2 {
+		return ""
+	}
+	return fmt.Sprintf(" in %d parts", c.Shards)
 }
 
 // checkProfile refuses a name for the profile that stands for another file. Nothing in a file says that it is an old
@@ -366,8 +374,8 @@ func checkMemory(b kernels.Backend, c *train.Config, data *train.Splits, gpu boo
 		if _, left, ok := memory.Limit(); ok && left <= have {
 			whose = "the limit of this process (ulimit) leaves"
 		}
-		return fmt.Errorf("training with batch %d and %s needs %s of memory, and %s %s: lower one of the two (-dry-run tells "+
-			"what a choice takes)", c.Batch, what, cli.Bytes(need), whose, cli.Bytes(have))
+		return fmt.Errorf("training with batch %d and %s needs %s of memory, and %s %s: lower one of the two, or do the batch in "+
+			"parts with -shards (-dry-run tells what a choice takes)", c.Batch, what, cli.Bytes(need), whose, cli.Bytes(have))
 	}
 	return nil
 }
