@@ -1,6 +1,7 @@
 // Where a trainer's memory lies: one arena, known in size before a word of it is allocated. In words,
 //
-//	state | held-out state | state of the passes | ladder | parameters | gradients | sums of gradients | m | v | ema | norm |
+//	state | held-out state | state of the passes | ladder | parameters | gradients | sums of gradients |
+//	those of other ranks | m | v | ema | norm |
 //	what is not trained | ring | level | classes | labels | held-out labels | memory of the plans
 //
 // The plans of training and of the held-out loss share their memory, since they never run at the same time.
@@ -24,6 +25,8 @@ type layout struct {
 	state, heldOutState, ladder kernels.Buf
 	passes                      kernels.Buf   // the state that counts parts of batches, see shards.go; of one part it is state
 	sums                        []kernels.Buf // of the gradients of parts, as large as grads
+	others                      kernels.Buf   // this rank's slice of all ranks' sums
+	cuts                        []int         // of the gradients into a slice for each rank
 	params, grads, m, v, ema    kernels.Buf   // groups; ema is absent where no average is kept
 	norm                        kernels.Buf   // (1) of all gradients; absent where they are not clipped
 	frozen                      kernels.Buf   // parameters that are not trained: of all groups
@@ -102,6 +105,10 @@ func newPlans(c TrainerConfig) (*plans, error) {
 	for range c.levelsOfSums() {
 		l.sums = append(l.sums, take(count))
 	}
+	if r := c.Ranks; c.ranks() > 1 {
+		l.cuts = slicesOf(count, r.Size())
+		l.others = take(r.Size() * (l.cuts[r.Rank()+1] - l.cuts[r.Rank()]))
+	}
 	if c.EMARate > 0 {
 		l.ema = take(count)
 	}
@@ -152,7 +159,7 @@ func (c *TrainerConfig) validate() error {
 	if c.Batch < 1 {
 		return fmt.Errorf("batch is %d: expected at least 1", c.Batch)
 	}
-	if err := checkShards(c.Shards, c.Batch); err != nil {
+	if err := cmp.Or(checkShards(c.Shards, c.Batch), checkRanks(c.ranks(), c.parts())); err != nil {
 		return err
 	}
 	if len(c.Sigmas) < 1 {

@@ -50,12 +50,16 @@ func (c *TrainerConfig) parts() int { return max(1, c.Shards) }
 // rows returns the rows of a part.
 func (c *TrainerConfig) rows() int { return c.Batch / c.parts() }
 
-// levelsOfSums returns log2 S.
-func (c *TrainerConfig) levelsOfSums() int { return bits.Len(uint(c.parts())) - 1 }
+// own returns how many of the parts this trainer does: all, or those of its rank.
+func (c *TrainerConfig) own() int { return c.parts() / c.ranks() }
+
+// levelsOfSums returns the height of the tree over the own parts.
+func (c *TrainerConfig) levelsOfSums() int { return bits.Len(uint(c.own())) - 1 }
 
 // parted is what a step does beside the passes of its parts.
 type parted struct {
-	folds  []kernels.Program // that after a pass whose number, within its step, ends in so many ones
+	folds  []kernels.Program // that after a pass whose number, among the own ones of its step, ends in so many ones
+	join   kernels.Program   // what adds the sums of ranks; nil without them
 	update kernels.Program   // after the last
 }
 
@@ -69,6 +73,13 @@ func (t *Trainer) newParted(b kernels.Backend) (*parted, error) {
 		}
 		p.folds = append(p.folds, fold)
 	}
+	if t.c.ranks() > 1 {
+		join, err := b.Compile(t.arena, t.layout.join(t.c.Ranks.Rank()))
+		if err != nil {
+			return nil, err
+		}
+		p.join = join
+	}
 	update, err := b.Compile(t.arena, append(t.optimiser(), kernels.Tick{State: t.layout.state}))
 	p.update = update
 	return p, err
@@ -76,13 +87,16 @@ func (t *Trainer) newParted(b kernels.Backend) (*parted, error) {
 
 // fold lists what takes the gradient of a part into the tree: the part completes as many nodes as its number ends in ones,
 // and what it completes lies where the next one to the right finds it. The root lies in grads.
+//
+// The first of two parts is multiplied by one and has zero added, which makes -0 +0. It has to be so where a rank does one part
+// only, too, since it makes a difference to the sign of a sum that is zero.
 func (l *layout) fold(ones int) (ops []kernels.Op) {
-	sum := func(dst, a, b kernels.Buf, outer float32) {
-		ops = append(ops, kernels.ScaledSum{N: max(1, dst.N/sumRow), Dst: dst, A: a, B: b, Inner: 1, Outer: outer})
-	}
 	if ones == 0 {
-		sum(whole(l.sums[0]), whole(l.grads), kernels.Buf{}, 1)
-		return ops
+		to := whole(l.grads)
+		if len(l.sums) > 0 {
+			to = whole(l.sums[0])
+		}
+		return []kernels.Op{mean(to, whole(l.grads), kernels.Buf{})}
 	}
 	right := whole(l.grads)
 	for height := range ones {
@@ -94,10 +108,19 @@ func (l *layout) fold(ones int) (ops []kernels.Op) {
 		case height+1 == ones:
 			to = whole(l.sums[ones])
 		}
-		sum(to, left, right, 0.5)
+		ops = append(ops, mean(to, left, right))
 		right = to
 	}
 	return ops
+}
+
+// mean is the operation dst = (a + b)/2, or dst = a + 0 without b.
+func mean(dst, a, b kernels.Buf) kernels.Op {
+	op := kernels.ScaledSum{N: dst.N / sumRow, Dst: dst, A: a, B: b, Inner: 1, Outer: 0.5}
+	if b.N == 0 {
+		op.Outer = 1
+	}
+	return op
 }
 
 // sumRow is the values of a row of what adds gradients: a cache line.
@@ -109,11 +132,22 @@ func whole(b kernels.Buf) kernels.Buf { b.N = (b.N + sumRow - 1) / sumRow * sumR
 
 // runParts does a step part by part.
 func (t *Trainer) runParts() error {
-	for part := range t.c.parts() {
+	if t.c.ranks() > 1 {
+		if err := t.writeStep(t.layout.passes, t.steps*uint64(t.c.parts())+uint64(t.c.Ranks.Rank()*t.c.own())); err != nil {
+			return err
+		}
+	}
+	for part := range t.c.own() {
 		if err := t.step.RunAll(); err != nil {
 			return err
 		}
 		if err := t.parted.folds[bits.TrailingZeros(^uint(part))].Run(); err != nil {
+			return err
+		}
+		t.passes++
+	}
+	if t.c.ranks() > 1 {
+		if err := t.exchange(); err != nil {
 			return err
 		}
 	}

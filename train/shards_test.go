@@ -13,7 +13,7 @@ import (
 	"sigmaz/model"
 )
 
-// parted8 are configurations with a batch of 8 and everything that depends on the place of a row in it.
+// parted8 are configurations with a batch of 8: everything that depends on the place of a row in it, and every network.
 func parted8(t *testing.T) map[string]func() (*Config, *Splits) {
 	of := func(net string, change func(c *Config, d *Splits)) func() (*Config, *Splits) {
 		return func() (*Config, *Splits) {
@@ -25,7 +25,7 @@ func parted8(t *testing.T) map[string]func() (*Config, *Splits) {
 			return c, d
 		}
 	}
-	return map[string]func() (*Config, *Splits){
+	all := map[string]func() (*Config, *Splits){
 		"ncsnv2":     of("ncsnv2", nil),
 		"ncsn":       of("ncsn", func(c *Config, d *Splits) { c.Loss.LevelsPerStep = 3 }),
 		"ncsnpp":     of("ncsnpp", func(c *Config, d *Splits) { c.Loss.Stratified = true }), // with dropout and clipping
@@ -33,6 +33,22 @@ func parted8(t *testing.T) map[string]func() (*Config, *Splits) {
 		"lognormal":  of("mlp", func(c *Config, d *Splits) { withNoise(t, c, model.LogNormal) }),
 		"levels-too": of("mlp", func(c *Config, d *Splits) { c.Loss.Stratified, c.Loss.LevelsPerStep = true, 5 }),
 	}
+	for _, small := range smallConfigs {
+		if all[small.Net] != nil {
+			continue
+		}
+		all[small.Net] = of("ncsnv2", func(c *Config, d *Splits) {
+			c.Network, c.Sigma.Levels = small, len(smallLadder)
+			for _, data := range []*kernels.Data{d.Train, d.HeldOut} {
+				data.H, data.W, data.C = small.Height, small.Width, small.Channels
+				data.U8 = make([]byte, data.N*data.D())
+				for i := range data.U8 {
+					data.U8[i] = byte(kernels.Stream{Seed: 2, Purpose: kernels.PurposeData}.Word(i) >> 24)
+				}
+			}
+		})
+	}
+	return all
 }
 
 // partedTrainer makes a trainer of c in so many parts.

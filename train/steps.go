@@ -78,6 +78,9 @@ func (t *Trainer) Losses(dst []LossRecord) ([]LossRecord, error) {
 	return dst, nil
 }
 
+// passOverLosses does without the records up to here.
+func (t *Trainer) passOverLosses() { t.read = t.steps }
+
 // bitsOf reads words as uint32.
 func bitsOf(words []float32) []uint32 {
 	out := make([]uint32, len(words))

@@ -17,6 +17,7 @@ import (
 	"sigmaz/kernels"
 	"sigmaz/model"
 	"sigmaz/model/graph"
+	"sigmaz/train/ranks"
 )
 
 // TrainerConfig is what a trainer is built from.
@@ -25,7 +26,8 @@ type TrainerConfig struct {
 	Precision       kernels.Precision // of convolutions; "": float32
 	Multiprocessors int               // see Config
 	Batch           int
-	Shards          int // equal parts that a step does its batch in, see shards.go; 0: 1
+	Shards          int          // equal parts that a step does its batch in, see shards.go; 0: 1
+	Ranks           *ranks.Group // the processes that share the parts, see exchange.go; nil: this one does all
 	Sigmas          model.Ladder
 	Noise           model.Noise // how training draws sigma; held out are the levels
 	AnnealPower     float64     // p of the levels' loss weight sigma^p
@@ -58,6 +60,7 @@ type Trainer struct {
 	plan   *graph.Plan
 	steps  uint64 // done
 	read   uint64 // steps whose losses were read
+	passes uint64 // of parts that this trainer did
 
 	placement Placement // of the data, where the device has memory of its own
 
