@@ -148,7 +148,7 @@ var kernelList = []kernel{
 	{"patches", "patches_bf16", "u64 u64 u32 u32 u32 u32 u32"},
 	{"patches", "patches_grad", "u64 u64 u32 u32 u32 u32 u32 u64 u64 u64 u64 u32"},
 	{"patches", "patches_grad_bf16", "u64 u64 u32 u32 u32 u32 u32 u64 u64 u64 u64 u32"},
-	{"perturb", "perturb", "u64 u64 u64 u64 u64 u64 u64 u64 u64 u64 u32 u32 u32 u32 u32 u32 u32 u32 u32 u32 u32 u32 u32 u32 u32 u64 u64 u32 u64 u64"},
+	{"perturb", "perturb", "u64 u64 u64 u64 u64 u64 u64 u64 u64 u64 u32 u32 u32 u32 u32 u32 u32 u32 u32 u32 u32 u32 u32 u32 u32 u32 u64 u64 u32 u64 u64"},
 	{"perturb", "draw_classes", "u64 u64 u64 u64 u64 u64 u32 u32 u32 u32 u32"},
 	{"perturb", "precondition", "u64 u64 u64 u64 u32 u32 u64 u64 u64 u32 u32 u32"},
 	{"pool", "maxpool5", "u64 u64 u64 u32 u32 u32 u32 u32"},
@@ -2046,6 +2046,7 @@ type perturbArgs struct {
 	half          int
 	slots         int
 	rows          int
+	batch         int
 	d             int
 	w             int
 	c             int
@@ -2080,6 +2081,7 @@ func (l *launcher) perturb(grid gridDim, block blockDim, a perturbArgs) {
 		I32(l.int32("perturb", "half", a.half)).
 		I32(l.int32("perturb", "slots", a.slots)).
 		I32(l.int32("perturb", "rows", a.rows)).
+		I32(l.int32("perturb", "batch", a.batch)).
 		I32(l.int32("perturb", "d", a.d)).
 		I32(l.int32("perturb", "w", a.w)).
 		I32(l.int32("perturb", "c", a.c)).

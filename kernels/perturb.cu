@@ -2,7 +2,7 @@
 //
 //	x~ = x + sigma z,   z ~ N(0, I)
 //
-// Row r of step k is sample q = k*N + r. What a row needs once (image, level or sigma, flip) is drawn by one thread of the row and
+// Row r of step k is sample q = k*N + r; where a step is done in parts, k counts them and batch is the rows of the step. What a row needs once (image, level or sigma, flip) is drawn by one thread of the row and
 // handed to the others; pixels and normals are drawn where they are used.
 //
 // precondition writes what a network is given of a row and how its output becomes the score.
@@ -38,16 +38,16 @@ struct Draw {
     u64 word, j, k;
 };
 
-// draw_of is the draw of row r.
-__device__ Draw draw_of(u64 seed, u64 step, u64 q, int r, int rows, int levels_per_step)
+// draw_of is the draw of sample q, of steps of batch rows.
+__device__ Draw draw_of(u64 seed, u64 q, u64 batch, int levels_per_step)
 {
-    Draw d = {0, (u64)r, (u64)rows};
+    Draw d = {0, q % batch, batch};
     u64 n = q;
     u32 element = 0;
     if (levels_per_step > 0) {
         d.k = levels_per_step;
-        d.j = r % levels_per_step;
-        n = step;
+        d.j %= d.k;
+        n = q / batch;
         element = (u32)d.j;
     }
     d.word = random_block(seed, PURPOSE_LEVEL, n, element / 4).v[element % 4];
@@ -202,7 +202,7 @@ __device__ __forceinline__ unsigned char byte_at(const unsigned char *src, int i
 // slots, the host has chosen the rows and copied those of step k to slot k mod slots of u8 or f32, in their order. With
 // density, which is never with every, sigma is drawn by it and level is its bits; shift, scale and betas are doubles by their bits.
 extern "C" __global__ void perturb(float *x_tilde, float *z, float *sigma, u32 *level, const float *ladder, const u32 *state,
-    const unsigned char *u8, const float *f32, u64 seed, u64 data_rows, int half, int slots, int rows, int d, int w, int c,
+    const unsigned char *u8, const float *f32, u64 seed, u64 data_rows, int half, int slots, int rows, int batch, int d, int w, int c,
     int levels, int flip, int dequantize, int rescale, int levels_per_step, int stratified, int every, int density, int normal,
     u64 shift, u64 scale, int betas, u64 beta_min, u64 beta_max)
 {
@@ -219,7 +219,7 @@ extern "C" __global__ void perturb(float *x_tilde, float *z, float *sigma, u32 *
                 l = (int)(q % (u64)levels);
                 row.flip = 0;
             } else {
-                Draw drawn = draw_of(seed, step, q, n, rows, levels_per_step);
+                Draw drawn = draw_of(seed, q, (u64)batch, levels_per_step);
                 if (density) row.sigma = sigma_of(drawn, stratified, normal, float64(shift), float64(scale), betas_of(betas, beta_min, beta_max));
                 else l = level_of(drawn, levels, stratified);
                 row.flip = flip && random_block(seed, PURPOSE_FLIP, q, 0).v[0] >> 31;

@@ -3,7 +3,8 @@
 //	x~ = x + sigma z,   z ~ N(0, I),   sigma that of a random level i, or drawn by a density
 //
 // (Song and Ermon 2019, equation 5.) Row r of step k is sample q = k*N + r of the run. Everything random about it is a
-// function of (seed, q), or of (seed, k) where the rows of a step share a draw:
+// function of (seed, q), or of (seed, k) where the rows of a step share a draw. Where a step draws its batch in parts, k counts
+// parts: q is then what it is for the whole batch, and step and place of the row in it are q / Batch and q mod Batch.
 //
 //	image      permutation of epoch q / rows at q mod rows (keyed Feistel network)
 //	level      floor(L u), u uniform; K levels a step with LevelsPerStep; stratified: floor(L (j + u) / K) for draw j
@@ -42,6 +43,7 @@ import (
 // Perturb draws a batch of N rows, their levels and their noise, and writes x~.
 type Perturb struct {
 	N      int
+	Batch  int // rows of a step, which is done in Batch/N parts; 0: N, the step is one part
 	XTilde Buf // (N, D)
 	Z      Buf // (N, D)
 	Sigma  Buf // (N)
@@ -123,19 +125,19 @@ func (o Perturb) draw(step uint64, r int) draw {
 		noise := Stream{o.Seed, PurposeHeldOut, q}
 		return draw{q: q, level: int(q % levels), image: int(q / levels % rows), noise: noise}
 	}
-	s, element := o.levelStream(step, r)
+	s, element := o.levelStream(q)
 	d := draw{q: q, image: Permutation(o.Seed, uint64(o.Data.N), q),
 		flip: o.Flip && o.flipStream(q).Word(0)>>31 == 1, noise: Stream{o.Seed, PurposeNoise, q}}
-	o.drawNoise(&d, r, s.Word(element))
+	o.drawNoise(&d, s.Word(element))
 	return d
 }
 
-// drawNoise turns a random word into the level of row r, or into its sigma.
-func (o Perturb) drawNoise(d *draw, r int, word uint32) {
+// drawNoise turns a random word into the level of a draw, or into its sigma.
+func (o Perturb) drawNoise(d *draw, word uint32) {
 	if o.byDensity() {
-		d.sigma = o.Density.Sigma(o.stratum(r, word))
+		d.sigma = o.Density.Sigma(o.stratum(d.q, word))
 	} else {
-		d.level = o.level(r, word)
+		d.level = o.level(d.q, word)
 	}
 }
 
@@ -160,41 +162,50 @@ func (o Perturb) byDensity() bool { return o.Density != Density{} && !o.Every }
 
 func (o Perturb) flipStream(q uint64) Stream { return Stream{o.Seed, PurposeFlip, q} }
 
-// levelStream returns where the random word for the level of row r lies.
-func (o Perturb) levelStream(step uint64, r int) (s Stream, element int) {
-	if k := o.LevelsPerStep; k > 0 {
-		return Stream{o.Seed, PurposeLevel, step}, r % k
+// batch returns the rows of a step.
+func (o Perturb) batch() uint64 {
+	if o.Batch > 0 {
+		return uint64(o.Batch)
 	}
-	return Stream{o.Seed, PurposeLevel, step*uint64(o.N) + uint64(r)}, 0
+	return uint64(o.N)
 }
 
-// level turns a random word into the level of row r: u = word/2^32 is uniform in [0, 1).
-func (o Perturb) level(r int, word uint32) int {
+// levelStream returns where the random word for the level of sample q lies.
+func (o Perturb) levelStream(q uint64) (s Stream, element int) {
+	if k := o.LevelsPerStep; k > 0 {
+		return Stream{o.Seed, PurposeLevel, q / o.batch()}, int(q % o.batch() % uint64(k))
+	}
+	return Stream{o.Seed, PurposeLevel, q}, 0
+}
+
+// level turns a random word into the level of sample q: u = word/2^32 is uniform in [0, 1).
+func (o Perturb) level(q uint64, word uint32) int {
 	u, levels := uint64(word), uint64(o.Ladder.N)
 	if !o.Stratified {
 		return int(levels * u >> 32)
 	}
-	j, k := o.strata(r)
+	j, k := o.strata(q)
 	// floor(L (j + u) / K), in integers
 	return int(levels * (j<<32 + u) / k >> 32)
 }
 
-// stratum turns a random word into one of the row's own part of all words where draws are stratified:
+// stratum turns a random word into one of the sample's own part of all words where draws are stratified:
 // floor((j 2^32 + word) / K).
-func (o Perturb) stratum(r int, word uint32) uint32 {
+func (o Perturb) stratum(q uint64, word uint32) uint32 {
 	if !o.Stratified {
 		return word
 	}
-	j, k := o.strata(r)
+	j, k := o.strata(q)
 	return uint32((j<<32 + uint64(word)) / k)
 }
 
-// strata returns which draw of a step row r gets, and how many there are.
-func (o Perturb) strata(r int) (j, k uint64) {
-	if o.LevelsPerStep > 0 {
-		return uint64(r % o.LevelsPerStep), uint64(o.LevelsPerStep)
+// strata returns which draw of its step sample q gets, and how many there are.
+func (o Perturb) strata(q uint64) (j, k uint64) {
+	place := q % o.batch()
+	if k = uint64(o.LevelsPerStep); k > 0 {
+		return place % k, k
 	}
-	return uint64(r), uint64(o.N)
+	return place, o.batch()
 }
 
 // pixels writes a row of the data to x.

@@ -68,15 +68,15 @@ func (o Perturb) drawRows(draws []draw, step uint64, lo int) {
 	first := step*uint64(o.N) + uint64(lo)
 	var words [drawRows][4]uint32
 	for i := range draws {
-		s, element := o.levelStream(step, lo+i)
+		s, element := o.levelStream(first + uint64(i))
 		words[i] = s.counter(uint32(element / 4))
 	}
 	vec.Words(words[:len(draws)], key)
 	for i := range draws {
-		_, element := o.levelStream(step, lo+i)
 		q := first + uint64(i)
+		_, element := o.levelStream(q)
 		draws[i] = draw{q: q, noise: Stream{o.Seed, PurposeNoise, q}}
-		o.drawNoise(&draws[i], lo+i, words[i][element%4])
+		o.drawNoise(&draws[i], words[i][element%4])
 	}
 	if o.Flip && o.Data.U8 != nil {
 		for i := range draws {

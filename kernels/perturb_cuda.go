@@ -26,7 +26,7 @@ func (o Perturb) launch(l *launcher) {
 	l.perturb(grid, block, perturbArgs{
 		xTilde: o.XTilde, z: o.Z, sigma: o.Sigma, level: o.Level, ladder: o.Ladder, state: o.State,
 		u8: u8, f32: f32, seed: o.Seed, dataRows: uint64(o.Data.N), half: newFeistel(o.Data.N).half, slots: slots,
-		rows: o.N, d: d, w: o.Data.W, c: o.Data.C, levels: o.Ladder.N,
+		rows: o.N, batch: int(o.batch()), d: d, w: o.Data.W, c: o.Data.C, levels: o.Ladder.N,
 		flip: flag(o.Flip), dequantize: flag(o.Dequantize), rescale: flag(o.Rescale),
 		levelsPerStep: o.LevelsPerStep, stratified: flag(o.Stratified), every: flag(o.Every),
 		density: flag(o.byDensity()), normal: flag(o.Density.Normal),

@@ -58,11 +58,12 @@ type Config struct {
 	// another. "" in runs of earlier versions.
 	Computed string `yaml:"computed,omitempty" resume:"note"`
 
-	Batch      int    `yaml:"batch" resume:"fixed"`      // images a step
-	Steps      uint64 `yaml:"steps" resume:"change"`     // optimiser steps of the whole run; never fewer than are done
-	Flip       bool   `yaml:"flip" resume:"fixed"`       // mirror each image left to right with probability 1/2
-	Dequantize bool   `yaml:"dequantize" resume:"fixed"` // x = (255 x + U(0,1)) / 256 on each batch
-	HeldOut    int    `yaml:"held_out" resume:"fixed"`   // images taken out of the data for the held-out loss; 0: none
+	Batch      int    `yaml:"batch" resume:"fixed"`            // images a step
+	Shards     int    `yaml:"shards,omitempty" resume:"fixed"` // equal parts that a step does its batch in, see shards.go; 0: 1
+	Steps      uint64 `yaml:"steps" resume:"change"`           // optimiser steps of the whole run; never fewer than are done
+	Flip       bool   `yaml:"flip" resume:"fixed"`             // mirror each image left to right with probability 1/2
+	Dequantize bool   `yaml:"dequantize" resume:"fixed"`       // x = (255 x + U(0,1)) / 256 on each batch
+	HeldOut    int    `yaml:"held_out" resume:"fixed"`         // images taken out of the data for the held-out loss; 0: none
 
 	// Split is the rule by which the held-out images were chosen: SplitByContent, or "" in runs older than that rule.
 	Split string `yaml:"split,omitempty" resume:"fixed"`

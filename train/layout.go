@@ -1,7 +1,8 @@
 // Where a trainer's memory lies: one arena, known in size before a word of it is allocated. In words,
 //
-//	state | held-out state | ladder | parameters | gradients | m | v | ema | norm | what is not trained | ring | level |
-//	classes | labels | held-out labels | memory of the plans
+//	state | held-out state | state of the passes | ladder | parameters | gradients | sums of gradients |
+//	those of other ranks | m | v | ema | norm |
+//	what is not trained | ring | level | classes | labels | held-out labels | memory of the plans
 //
 // The plans of training and of the held-out loss share their memory, since they never run at the same time.
 
@@ -22,14 +23,18 @@ import (
 // layout is where everything lies. A group is a window of one value for each of all trained parameters, in their order.
 type layout struct {
 	state, heldOutState, ladder kernels.Buf
+	passes                      kernels.Buf   // the state that counts parts of batches, see shards.go; of one part it is state
+	sums                        []kernels.Buf // of the gradients of parts, as large as grads
+	others                      kernels.Buf   // this rank's slice of all ranks' sums
+	cuts                        []int         // of the gradients into a slice for each rank
 	params, grads, m, v, ema    kernels.Buf   // groups; ema is absent where no average is kept
 	norm                        kernels.Buf   // (1) of all gradients; absent where they are not clipped
 	frozen                      kernels.Buf   // parameters that are not trained: of all groups
 	constants                   []kernels.Buf // in the order of the network's
 	ring, level                 kernels.Buf
-	class                       kernels.Buf   // (Batch) uint32; absent where the network is told no classes
+	class                       kernels.Buf   // (rows of a part) uint32; absent where the network is told no classes
 	labels, heldOutLabels       kernels.Buf   // (rows) uint32, of all rows of the data, where there are classes
-	heldOutRing                 kernels.Buf   // (2 Batch) losses and levels of one held-out batch, if there are any
+	heldOutRing                 kernels.Buf   // (2 rows of a part) losses and levels of one held-out batch, if there are any
 	words                       int           // size of the arena
 	param                       []kernels.Buf // of each parameter, relative to its group, or to frozen
 	isFrozen                    []bool        // of each parameter
@@ -73,7 +78,7 @@ func newPlans(c TrainerConfig) (*plans, error) {
 	}
 	p := &plans{}
 	var err error
-	if p.net, err = model.Build(c.Network, c.Batch, model.Gradients, c.weight()); err != nil {
+	if p.net, err = model.Build(c.Network, c.rows(), model.Gradients, c.weight()); err != nil {
 		return nil, err
 	}
 	l := &p.layout
@@ -83,6 +88,9 @@ func newPlans(c TrainerConfig) (*plans, error) {
 		return b
 	}
 	l.state, l.heldOutState = take(kernels.StateWords), take(kernels.StateWords)
+	if l.passes = l.state; c.parts() > 1 {
+		l.passes = take(kernels.StateWords)
+	}
 	l.ladder = take(len(c.Sigmas))
 	count, frozen := 0, 0
 	for _, p := range p.net.Params {
@@ -94,6 +102,13 @@ func newPlans(c TrainerConfig) (*plans, error) {
 		*end += n
 	}
 	l.params, l.grads, l.m, l.v = take(count), take(count), take(count), take(count)
+	for range c.levelsOfSums() {
+		l.sums = append(l.sums, take(count))
+	}
+	if r := c.Ranks; c.ranks() > 1 {
+		l.cuts = slicesOf(count, r.Size())
+		l.others = take(r.Size() * (l.cuts[r.Rank()+1] - l.cuts[r.Rank()]))
+	}
 	if c.EMARate > 0 {
 		l.ema = take(count)
 	}
@@ -104,9 +119,9 @@ func newPlans(c TrainerConfig) (*plans, error) {
 	for _, c := range p.net.Constants {
 		l.constants = append(l.constants, take(len(c.Values)))
 	}
-	l.ring, l.level = take(max(1, c.Ring)*2*c.Batch), take(c.Batch)
+	l.ring, l.level = take(max(1, c.Ring)*2*c.Batch), take(c.rows())
 	if c.Network.Classes > 0 {
-		l.class = take(c.Batch)
+		l.class = take(c.rows())
 		if c.Data != nil {
 			l.labels = take(c.Data.N)
 		}
@@ -120,7 +135,7 @@ func newPlans(c TrainerConfig) (*plans, error) {
 		return p, err
 	}
 	l.words = base // the memory of the two plans overlaps
-	l.heldOutRing = take(2 * c.Batch)
+	l.heldOutRing = take(2 * c.rows())
 	return p, p.planHeldOut(c)
 }
 
@@ -143,6 +158,9 @@ func (c *TrainerConfig) weight() kernels.Weight {
 func (c *TrainerConfig) validate() error {
 	if c.Batch < 1 {
 		return fmt.Errorf("batch is %d: expected at least 1", c.Batch)
+	}
+	if err := cmp.Or(checkShards(c.Shards, c.Batch), checkRanks(c.ranks(), c.parts())); err != nil {
+		return err
 	}
 	if len(c.Sigmas) < 1 {
 		return fmt.Errorf("the noise ladder is empty: expected at least one level")
@@ -172,7 +190,7 @@ func (c *TrainerConfig) validate() error {
 // planTraining plans score, loss and gradients, in memory from word base on.
 func (p *plans) planTraining(c TrainerConfig, base int) (err error) {
 	l := &p.layout
-	placed := map[*gorgonia.Node]kernels.Buf{p.net.Level: l.level, p.net.State: l.state, p.net.Class: l.class}
+	placed := map[*gorgonia.Node]kernels.Buf{p.net.Level: l.level, p.net.State: l.passes, p.net.Class: l.class}
 	l.placeConstants(placed, p.net)
 	outputs := gorgonia.Nodes{p.net.Score, p.net.Loss}
 	for i, p := range p.net.Params {
@@ -199,7 +217,7 @@ func (p *plans) planTraining(c TrainerConfig, base int) (err error) {
 func (p *plans) planHeldOut(c TrainerConfig) (err error) {
 	l := &p.layout
 	weight := kernels.Weight{Power: c.AnnealPower}
-	if p.heldOutNet, err = model.Build(c.Network, c.Batch, model.LossOnly, weight); err != nil {
+	if p.heldOutNet, err = model.Build(c.Network, c.rows(), model.LossOnly, weight); err != nil {
 		return err
 	}
 	placed := map[*gorgonia.Node]kernels.Buf{p.heldOutNet.Level: l.level, p.heldOutNet.Class: l.class}

@@ -161,6 +161,9 @@ func (l *Lock) Release() {
 // Discard gives up the lock of a run that came to nothing, and removes the folders that were made for it as far as
 // there is nothing in them.
 func (l *Lock) Discard() {
+	if l == nil {
+		return
+	}
 	if len(l.made) > 0 && unbegun(l.made[0]) {
 		sweep(l.made[0])
 		os.Remove(filepath.Join(l.made[0], samplesDir))

@@ -54,18 +54,18 @@ func (c *TrainerConfig) Place(free int64) Placement {
 	if p.Host = c.DataMemory == HostMemory || c.DataMemory != DeviceMemory && p.Data > p.Free; !p.Host {
 		return p
 	}
-	p.Window = c.window(c.Batch)
+	p.Window = c.window()
 	if c.Data != nil {
 		p.Step = c.Data.StreamedSize(c.Batch) / kernels.StreamedSteps
 	}
 	return p
 }
 
-// window returns the bytes of device memory through which data with the host goes, for batches of so many rows.
-func (c *TrainerConfig) window(batch int) (bytes int64) {
+// window returns the bytes of device memory through which data with the host goes.
+func (c *TrainerConfig) window() (bytes int64) {
 	for _, d := range []*kernels.Data{c.Data, c.HeldOut} {
 		if d != nil {
-			bytes += d.StreamedSize(batch)
+			bytes += d.StreamedSize(c.rows())
 		}
 	}
 	return bytes

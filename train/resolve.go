@@ -174,6 +174,9 @@ func (c *Config) complete(epsilon EpsilonRule) error {
 	if c.Adam.LR == auto {
 		c.Adam.LR = c.Network.LearningRate()
 	}
+	if c.Shards == 1 { // as every run without the setting
+		c.Shards = 0
+	}
 	if c.Sigma.Levels == auto {
 		levels, _, err := model.Technique2(c.Sigma.Begin.Value, c.Sigma.End.Value, c.Network.D())
 		if err != nil {
@@ -297,7 +300,7 @@ func (c *Config) Trainer(s *Splits) (TrainerConfig, error) {
 	}
 	t := TrainerConfig{
 		Network: c.Network, Precision: c.Precision, Multiprocessors: c.Multiprocessors,
-		Batch: c.Batch, Sigmas: ladder, Noise: c.Noise, AnnealPower: c.Loss.AnnealPower,
+		Batch: c.Batch, Shards: c.Shards, Sigmas: ladder, Noise: c.Noise, AnnealPower: c.Loss.AnnealPower,
 		Likelihood: c.Loss.Likelihood, ReduceMean: c.Loss.ReduceMean,
 		Adam:    c.Adam,
 		EMARate: c.EMA.Rate, EMAWarmup: c.EMA.Warmup, Seed: c.Seed, Flip: c.Flip, Dequantize: c.Dequantize,

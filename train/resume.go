@@ -210,8 +210,10 @@ func (r *run) restore(from *Stored) error {
 	if err := from.CheckSteps(r.c.Steps); err != nil {
 		return err
 	}
-	if err := r.setAside(from.Folder, step); err != nil {
-		return err
+	if r.leads() {
+		if err := r.setAside(from.Folder, step); err != nil {
+			return err
+		}
 	}
 	if from.Checkpoint != nil {
 		tensors, err := r.window.restore(from.Checkpoint.Tensors)
@@ -223,6 +225,9 @@ func (r *run) restore(from *Stored) error {
 				from.Path, err)
 		}
 		r.saved, r.savedAt = from.Path, step
+	}
+	if !r.leads() {
+		return nil
 	}
 	// A finished run that is resumed without more steps keeps the lines of its end.
 	ext := unusedAside(metrics)

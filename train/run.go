@@ -18,6 +18,7 @@ import (
 
 	"sigmaz/kernels"
 	"sigmaz/model"
+	"sigmaz/train/ranks"
 )
 
 // Hooks are what the loop calls but does not know.
@@ -39,6 +40,7 @@ type Options struct {
 	From       *Stored    // the run to go on with; nil for a new one
 	Events     Events     // takes progress and what was written; may be nil
 	Hooks      Hooks
+	Ranks      *ranks.Group // the processes that train the run together, see follow.go; nil: this one alone
 }
 
 // Result is where a run ended.
@@ -70,7 +72,11 @@ func (r *run) train(ctx context.Context) (_ *Result, err error) {
 	if r.step() > 0 { // what a stop kept from being done at the step where it came
 		err = r.doWhatIsDue(ctx)
 	}
-	for err == nil && r.step() < r.c.Steps && ctx.Err() == nil {
+	for err == nil && r.step() < r.c.Steps {
+		var stop bool
+		if stop, err = r.stops(ctx); stop || err != nil {
+			break
+		}
 		// Draw images and noise levels, perturb, score, loss, gradient, Adam, EMA: one program on the device.
 		if err = r.trainer.Step(); err != nil {
 			return nil, r.failed(&stepError{err})
@@ -96,6 +102,7 @@ type run struct {
 	metrics metrics // nil after an error
 	window  *lossWindow
 	records []LossRecord
+	stopped bool // by the context, of this process or of another rank
 
 	// the last step at which each was done
 	loggedAt, evaluatedAt, measuredAt, savedAt, previewedAt uint64
@@ -128,7 +135,7 @@ func openRun(c *Config, s *Splits, o Options) (*run, error) {
 	if err != nil {
 		return nil, err
 	}
-	tc.DataMemory = o.DataMemory
+	tc.DataMemory, tc.Ranks = o.DataMemory, o.Ranks
 	r.sigmas = tc.Sigmas
 	for _, s := range r.sigmas { // E 0.5 sigma^p |z/sigma|^2 = D/2 sigma^(p-2)
 		r.heldOut += 0.5 * float64(c.Network.D()) * math.Pow(float64(s), c.Loss.AnnealPower-2) / float64(len(r.sigmas))
@@ -150,7 +157,8 @@ func openRun(c *Config, s *Splits, o Options) (*run, error) {
 	if p := r.trainer.placement; p.Host {
 		o.Events.report(DataOnHost{p})
 	}
-	if o.From == nil || o.From.Checkpoint == nil {
+	err = r.compareSettings()
+	if (o.From == nil || o.From.Checkpoint == nil) && err == nil {
 		err = r.takeInitial()
 	}
 	if o.From != nil && err == nil {
@@ -158,6 +166,9 @@ func openRun(c *Config, s *Splits, o Options) (*run, error) {
 	}
 	if err == nil {
 		r.recordArithmetic()
+		err = r.compareState()
+	}
+	if err == nil && r.leads() {
 		err = r.openFolder()
 	}
 	if err != nil {
@@ -191,6 +202,13 @@ func (r *run) doWhatIsDue(ctx context.Context) error {
 	measure := due(r.c.CheckpointEvery, r.measuredAt) && r.o.Hooks.Quality != nil
 	preview := due(r.c.PreviewEvery, r.previewedAt)
 
+	if !r.leads() {
+		r.trainer.passOverLosses()
+		if save || last {
+			return r.save()
+		}
+		return nil
+	}
 	if !(log || evaluate || measure || save || preview || last || step-r.readStep >= ringSteps || time.Since(r.readAt) >= readEvery) {
 		return nil
 	}
@@ -363,7 +381,7 @@ func (r *run) result(ctx context.Context) *Result {
 	res.Step, res.Checkpoint, res.Elapsed = r.step(), r.saved, time.Since(r.start)
 	missesPreview := r.c.PreviewN > 0 && r.o.Hooks.Preview != nil && r.previewedAt != res.Step
 	missesQuality := r.o.Hooks.Quality != nil && r.measuredAt != res.Step
-	res.Stopped = ctx.Err() != nil && (res.Step < r.c.Steps || missesPreview || missesQuality)
+	res.Stopped = (r.stopped || ctx.Err() != nil) && (res.Step < r.c.Steps || missesPreview || missesQuality)
 	if steps := res.Step - r.first; steps > 0 && r.total > 0 {
 		res.ImagesPerS = float64(steps) * float64(r.c.Batch) / r.total.Seconds()
 	}

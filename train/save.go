@@ -84,6 +84,13 @@ func (r *run) save() error {
 	if r.savedAt == step {
 		return nil
 	}
+	if err := r.compareState(); err != nil {
+		return err
+	}
+	if !r.leads() {
+		r.savedAt = step
+		return nil
+	}
 	if err := r.readLosses(); err != nil {
 		return err
 	}
@@ -162,13 +169,16 @@ func (e *stepError) Error() string { return "the step failed: " + e.err.Error() 
 func (e *stepError) Unwrap() error { return e.err }
 
 // failed completes the sentence of an error that ends a run with what is safe and what to do. Where the weights are
-// sound it saves them first.
+// sound it saves them first, unless other ranks would have to agree.
 func (r *run) failed(err error) error {
 	var notFinite *NonFiniteError
 	var notSaved *saveError
 	var halfStep *stepError
 	isNotFinite := errors.As(err, &notFinite)
-	if !isNotFinite && !errors.As(err, &notSaved) && !errors.As(err, &halfStep) {
+	if !r.leads() {
+		return err
+	}
+	if r.o.Ranks == nil && !isNotFinite && !errors.As(err, &notSaved) && !errors.As(err, &halfStep) {
 		r.save() // if this fails too, the checkpoint named below is the one before
 	}
 	where := "no checkpoint was written yet"

@@ -19,7 +19,11 @@ func (t *Trainer) Step() error {
 	if t.steps-t.read >= uint64(max(1, t.c.Ring)) {
 		return fmt.Errorf("trainer: the losses of %d steps were not read", t.steps-t.read)
 	}
-	if err := t.step.RunAll(); err != nil {
+	run := t.step.RunAll
+	if t.parted != nil {
+		run = t.runParts
+	}
+	if err := run(); err != nil {
 		return err
 	}
 	t.steps++
@@ -52,24 +56,30 @@ func (t *Trainer) Losses(dst []LossRecord) ([]LossRecord, error) {
 	if t.read == t.steps {
 		return dst, nil
 	}
-	n := t.c.Batch
+	n, rows, parts := t.c.Batch, t.c.rows(), uint64(t.c.parts())
 	ring := make([]float32, t.layout.ring.N) // one copy for all steps
 	if err := t.arena.Read(ring, t.layout.ring); err != nil {
 		return dst, err
 	}
 	for ; t.read < t.steps; t.read++ {
-		slot := int(t.read % uint64(max(1, t.c.Ring)))
-		words := ring[slot*2*n : (slot+1)*2*n : (slot+1)*2*n]
-		r := LossRecord{Step: t.read + 1, Loss: words[:n:n]}
-		if t.c.Noise.Continuous() {
-			r.Sigma = words[n:]
-		} else {
-			r.Level = bitsOf(words[n:])
+		r := LossRecord{Step: t.read + 1, Loss: make([]float32, 0, n)}
+		for part := range parts {
+			slot := int((t.read*parts + part) % (uint64(max(1, t.c.Ring)) * parts))
+			words := ring[slot*2*rows : (slot+1)*2*rows]
+			r.Loss = append(r.Loss, words[:rows]...)
+			if t.c.Noise.Continuous() {
+				r.Sigma = append(r.Sigma, words[rows:]...)
+			} else {
+				r.Level = append(r.Level, bitsOf(words[rows:])...)
+			}
 		}
 		dst = append(dst, r)
 	}
 	return dst, nil
 }
+
+// passOverLosses does without the records up to here.
+func (t *Trainer) passOverLosses() { t.read = t.steps }
 
 // bitsOf reads words as uint32.
 func bitsOf(words []float32) []uint32 {
@@ -89,7 +99,7 @@ func (t *Trainer) HeldOutLoss(ctx context.Context) (full float64, perLevel []flo
 	if err := t.arena.Write(t.layout.heldOutState, make([]float32, kernels.StateWords)); err != nil {
 		return 0, nil, err
 	}
-	levels, total, n := len(t.c.Sigmas), t.c.HeldOut.N*len(t.c.Sigmas), t.c.Batch
+	levels, total, n := len(t.c.Sigmas), t.c.HeldOut.N*len(t.c.Sigmas), t.c.rows()
 	perLevel = make([]float64, levels)
 	words := make([]float32, 2*n)
 	for done := 0; done < total; done += n {
@@ -170,6 +180,9 @@ func (t *Trainer) StepFixed() (float64, error) {
 }
 
 func (t *Trainer) runFixed(m *graph.Machine) (float64, error) {
+	if m == nil {
+		return 0, fmt.Errorf("trainer: a batch in %d parts cannot be given by hand", t.c.parts())
+	}
 	if err := m.RunAll(); err != nil {
 		return 0, err
 	}

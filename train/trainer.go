@@ -1,6 +1,7 @@
 // The trainer: everything between two optimiser steps as programs on one arena.
 //
 //	step      perturb, draw classes where there are some, forward, loss, backward, norm of the gradients where they are clipped, Adam and EMA, record, tick
+//	          (a batch in parts: shards.go)
 //	held out  perturb with every level in turn, forward with the averaged weights (or, where no average is kept, with
 //	          the parameters), loss, record, tick
 //
@@ -16,6 +17,7 @@ import (
 	"sigmaz/kernels"
 	"sigmaz/model"
 	"sigmaz/model/graph"
+	"sigmaz/train/ranks"
 )
 
 // TrainerConfig is what a trainer is built from.
@@ -24,6 +26,8 @@ type TrainerConfig struct {
 	Precision       kernels.Precision // of convolutions; "": float32
 	Multiprocessors int               // see Config
 	Batch           int
+	Shards          int          // equal parts that a step does its batch in, see shards.go; 0: 1
+	Ranks           *ranks.Group // the processes that share the parts, see exchange.go; nil: this one does all
 	Sigmas          model.Ladder
 	Noise           model.Noise // how training draws sigma; held out are the levels
 	AnnealPower     float64     // p of the levels' loss weight sigma^p
@@ -56,11 +60,13 @@ type Trainer struct {
 	plan   *graph.Plan
 	steps  uint64 // done
 	read   uint64 // steps whose losses were read
+	passes uint64 // of parts that this trainer did
 
 	placement Placement // of the data, where the device has memory of its own
 
-	step      *graph.Machine // the whole step, nil without data
-	gradients *graph.Machine // forward and backward of the batch given by SetBatch
+	step      *graph.Machine // the whole step, or that of a part of its batch; nil without data
+	parted    *parted        // what a step does beside it with parts; nil where the batch is one
+	gradients *graph.Machine // forward and backward of the batch given by SetBatch; nil where batches are done in parts
 	fixed     *graph.Machine // the same, then Adam and EMA
 	heldOut   *graph.Machine // the loss of a held-out batch, nil without held-out data
 }
@@ -83,11 +89,12 @@ func NewTrainer(b kernels.Backend, c TrainerConfig) (*Trainer, error) {
 	if onDevice {
 		back -= c.Place(0).Data
 	}
+	parts := c.parts()
 	fitting := model.WithFittingBatch(err, back, c.Batch, func(batch int) (int, error) {
-		c.Batch = batch
+		c.Batch = (batch + parts - 1) / parts * parts
 		words, err := TrainerWords(b, c)
 		if !onDevice { // with a smaller batch, too, it lies with the host where it has to
-			words += int(c.window(batch) / 4)
+			words += int(c.window() / 4)
 		}
 		return words, err
 	})
@@ -137,8 +144,12 @@ func (t *Trainer) compile(b kernels.Backend, p *plans) (err error) {
 		}
 		return m
 	}
-	t.gradients = machine(nil, p.train)
-	t.fixed = machine(nil, p.train, append(t.optimiser(), kernels.Tick{State: l.state})...)
+	if c.parts() == 1 {
+		t.gradients = machine(nil, p.train)
+		t.fixed = machine(nil, p.train, append(t.optimiser(), kernels.Tick{State: l.state})...)
+	} else if err == nil {
+		t.parted, err = t.newParted(b)
+	}
 	if c.Data != nil {
 		before, after := t.aroundStep(p)
 		t.step = machine(before, p.train, after...)
@@ -154,14 +165,18 @@ func (t *Trainer) compile(b kernels.Backend, p *plans) (err error) {
 	return err
 }
 
-// aroundStep lists what a step does before and after its plan.
+// aroundStep lists what a step does before and after its plan; of a batch in parts, what each part does.
 func (t *Trainer) aroundStep(p *plans) (before, after []kernels.Op) {
 	c, l := &t.c, &t.layout
-	draw := t.perturb(p.net, p.train, c.Data, l.state)
+	draw := t.perturb(p.net, p.train, c.Data, l.passes)
+	draw.Batch = c.Batch
 	draw.Flip, draw.Dequantize = c.Flip, c.Dequantize
 	draw.LevelsPerStep, draw.Stratified, draw.Density = c.LevelsPerStep, c.Stratified, c.Noise.DensityOf(c.Network.SDE.On(c.Sigmas))
-	record := kernels.Record{Ring: l.ring, PerRow: p.train.Hidden(p.net.Loss, 0), Level: l.level, State: l.state}
-	return append([]kernels.Op{draw}, t.drawClasses(l.labels, l.state, 0)...), append(t.optimiser(), record, kernels.Tick{State: l.state})
+	record := kernels.Record{Ring: l.ring, PerRow: p.train.Hidden(p.net.Loss, 0), Level: l.level, State: l.passes}
+	if t.parted == nil {
+		after = t.optimiser()
+	}
+	return append([]kernels.Op{draw}, t.drawClasses(l.labels, l.passes, 0)...), append(after, record, kernels.Tick{State: l.passes})
 }
 
 // drawClasses draws the classes of a batch beside its images, where the network is told some. levels is that of
@@ -171,7 +186,7 @@ func (t *Trainer) drawClasses(labels, state kernels.Buf, levels int) []kernels.O
 	if c.Network.Classes == 0 {
 		return nil
 	}
-	return []kernels.Op{kernels.DrawClasses{N: c.Batch, Class: t.layout.class, Labels: labels, State: state, Seed: c.Seed,
+	return []kernels.Op{kernels.DrawClasses{N: c.rows(), Class: t.layout.class, Labels: labels, State: state, Seed: c.Seed,
 		None: uint32(c.Network.NoClass()), Drop: c.LabelDropout, Levels: levels}}
 }
 
@@ -197,7 +212,7 @@ func (t *Trainer) writeLabels() error {
 
 // perturb draws a batch for a plan.
 func (t *Trainer) perturb(net *model.Network, plan *graph.Plan, data *kernels.Data, state kernels.Buf) kernels.Perturb {
-	return kernels.Perturb{N: t.c.Batch, XTilde: plan.Buf(net.XTilde), Z: plan.Buf(net.Z), Sigma: plan.Buf(net.Sigma),
+	return kernels.Perturb{N: t.c.rows(), XTilde: plan.Buf(net.XTilde), Z: plan.Buf(net.Z), Sigma: plan.Buf(net.Sigma),
 		Level: t.layout.level, Ladder: t.layout.ladder, State: state, Data: data,
 		Streamed: t.placement.Host, Seed: t.c.Seed, Rescale: t.c.Network.Rescaled}
 }
@@ -246,7 +261,15 @@ func (t *Trainer) Init(seed uint64) error {
 
 func (t *Trainer) setStep(step uint64) error {
 	t.steps, t.read = step, step
+	if err := t.writeStep(t.layout.state, step); err != nil || t.parted == nil {
+		return err
+	}
+	return t.writeStep(t.layout.passes, step*uint64(t.c.parts()))
+}
+
+// writeStep makes a state block that of a step.
+func (t *Trainer) writeStep(b kernels.Buf, step uint64) error {
 	state := make([]float32, kernels.StateWords)
 	kernels.SetStep(state, step)
-	return t.arena.Write(t.layout.state, state)
+	return t.arena.Write(b, state)
 }

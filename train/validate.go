@@ -108,6 +108,8 @@ func (c *Config) validateSteps() error {
 		return setting.Errorf("batch", "is %d: expected at least 1 image a step", c.Batch)
 	case c.Batch > maxBatch:
 		return setting.Errorf("batch", "is %d: expected at most %d images a step", c.Batch, maxBatch)
+	case checkShards(c.Shards, c.Batch) != nil:
+		return checkShards(c.Shards, c.Batch)
 	case c.Steps < 1:
 		return setting.Errorf("steps", "is %d: expected at least 1 optimiser step", c.Steps)
 	case c.Steps > 1<<53:

@@ -2,7 +2,7 @@
 //
 //	cmd -> {train, sample} -> model -> kernels -> cuda        all of these -> internal
 //
-// Only cmd knows a terminal, only model and train know Gorgonia's graphs, only cuda the device's libraries. Every file
+// Only cmd knows a terminal, only model and train know Gorgonia's graphs, only cuda the device's libraries, and only internal/mpi that of MPI. Every file
 // counts, whatever its build tags; tests do not.
 
 package arrows
@@ -41,7 +41,7 @@ var programs = map[string][]string{
 // only has, for some packages, the folders that alone may import them. With the arrows it follows that nothing below
 // cmd reaches a terminal by any way.
 var only = map[string][]string{
-	"C":                                 {"cuda"},
+	"C":                                 {"cuda", "internal/mpi"},
 	"gorgonia.org/cu":                   {"cuda"},
 	"gorgonia.org/gorgonia":             {"model", "train"},
 	"gorgonia.org/tensor":               {"model", "train", "cmd"},

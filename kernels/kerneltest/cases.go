@@ -1215,7 +1215,7 @@ func (l *list) ode() {
 	}
 }
 
-// perturb draws batches of images and vectors in every mode.
+// perturb draws batches of images and vectors, or parts of them, in every mode.
 func (l *list) perturb() {
 	images := func(n, h, w, c int) *kernels.Data {
 		d := &kernels.Data{N: n, H: h, W: w, C: c, U8: make([]byte, n*h*w*c)}
@@ -1265,6 +1265,10 @@ func (l *list) perturb() {
 			Density: kernels.Density{Shift: 1, Scale: -0.99999, Betas: kernels.Betas{Min: 0.1, Max: 20}}}},
 		{"subvp, stratified", kernels.Perturb{Data: vectors, Stratified: true,
 			Density: kernels.Density{Shift: 1, Scale: -0.99999, Betas: kernels.Betas{Sub: true, Min: 0.1, Max: 20}}}},
+		{"a part of 4, levels-per-step", kernels.Perturb{Batch: 4, Data: bytes, LevelsPerStep: 3, Flip: true, Dequantize: true}},
+		{"a part of 2, stratified", kernels.Perturb{Batch: 2, Data: vectors, Stratified: true}},
+		{"a part of 4, streamed sigma, stratified", kernels.Perturb{Batch: 4, Data: some, Streamed: true, Stratified: true,
+			Density: kernels.Density{Normal: true, Shift: -1.9, Scale: -1.2}}},
 		{"vectors of 3", kernels.Perturb{Data: vectorsOf(100, 3)}},
 		{"vectors of 17", kernels.Perturb{Data: vectorsOf(4, 17)}},
 	} {
@@ -1273,6 +1277,7 @@ func (l *list) perturb() {
 			op := mode.op
 			d := op.Data.D()
 			op.N, op.Seed = n, 0x123456789abcdef
+			op.Batch *= n // above it counts parts
 			op.Ladder, op.State = b.positive(11), b.bits(5, 1, 0, 0)
 			op.XTilde, op.Z, op.Sigma, op.Level = b.out(n*d), b.out(n*d), b.out(n), b.out(n)
 			l.exact(fmt.Sprintf("perturb/%s-%d", mode.name, n), &b, op)

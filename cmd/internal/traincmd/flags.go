@@ -18,6 +18,7 @@ import (
 	"sigmaz/model"
 	"sigmaz/train"
 	"sigmaz/train/dataset"
+	"sigmaz/train/ranks"
 )
 
 // flags is a parsed command line.
@@ -35,6 +36,8 @@ type flags struct {
 	cpuProfile             string
 	watching               watch.Options
 	watch                  *watch.Watch // from start on
+	rank                   int          // that the process was started as
+	group                  *ranks.Group // of the processes that train together; nil: there is one
 }
 
 // value is a setting as the parser sees it: it checks that the text can be parsed, and keeps it.

@@ -344,6 +344,13 @@ var groups = []settingGroup{
 				Field: func(c *train.Config) any { return &c.Batch },
 			},
 			{
+				Name: "shards", Arg: "S", Unit: "parts",
+				Help: "do a step's batch in S equal parts, one after the other, in about 1/S of the memory: a power of two that divides " +
+					"the batch. Their gradients are added in a fixed order",
+				Default: "1",
+				Field:   func(c *train.Config) any { return &c.Shards },
+			},
+			{
 				Name: "lr", Arg: "LR",
 				Help:  "learning rate of Adam, or auto: 1e-4 at ngf 128, in proportion to 1/ngf, and 1e-3 for ncsn",
 				Known: []string{auto},

@@ -35,7 +35,24 @@ import (
 func New() *cli.Command { return newFlags().Command }
 
 // start begins a run or goes on with one.
-func start(ctx context.Context, f *flags, s cli.Streams) error {
+func start(ctx context.Context, f *flags, s cli.Streams) (err error) {
+	if err := f.join(); err != nil {
+		return err
+	}
+	if f.follows() {
+		if f.dryRun || f.listPresets { // which rank 0 does
+			return nil
+		}
+		s.Out, s.Err, f.cpuProfile, f.watching = io.Discard, io.Discard, "", watch.Options{}
+	}
+	if g := f.group; g != nil {
+		defer func() {
+			if err != nil && f.follows() {
+				err = fmt.Errorf("rank %d: %w", f.rank, err)
+			}
+			err = cmp.Or(err, g.Close(err))
+		}()
+	}
 	out := s.Messages(f.cpuProfile)
 	if err := f.checkProfile(s); err != nil {
 		return err
@@ -76,6 +93,12 @@ func begin(ctx context.Context, f *flags, s cli.Streams, out io.Writer) error {
 	if err != nil {
 		return err
 	}
+	if f.group != nil {
+		c.ShareOut(f.group.Size())
+		if err := cmp.Or(c.Validate(), c.CheckRanks(f.group.Size())); err != nil {
+			return cli.UsageOf(err)
+		}
+	}
 	absent := !f.Given("data") && missing(c.Data)
 	if absent && !f.dryRun {
 		return f.noData(c, preset)
@@ -98,12 +121,15 @@ func begin(ctx context.Context, f *flags, s cli.Streams, out io.Writer) error {
 	}
 
 	// The folder comes first: a place that cannot be written is known before the data is read.
-	folder, lock, err := train.CreateFolder(f.runs, f.name, baseName(c, preset, f.preset != ""))
-	if err != nil {
-		return cli.UsageOf(err)
+	var folder string
+	var lock *train.Lock
+	if !f.follows() {
+		if folder, lock, err = train.CreateFolder(f.runs, f.name, baseName(c, preset, f.preset != "")); err != nil {
+			return cli.UsageOf(err)
+		}
+		defer lock.Release()
+		warnLock(lock, out)
 	}
-	defer lock.Release()
-	warnLock(lock, out)
 	display := progress.New(out)
 	defer display.Close()
 	data, err := f.resolve(ctx, c, display)
@@ -153,7 +179,7 @@ func resume(ctx context.Context, f *flags, s cli.Streams, out io.Writer) error {
 		return err
 	}
 	// The lock comes before the checkpoint is chosen: another trainer could write a newer one in between.
-	if !f.dryRun && train.IsRun(folder) {
+	if !f.dryRun && !f.follows() && train.IsRun(folder) {
 		lock, err := train.LockFolder(folder)
 		if err != nil {
 			return err
@@ -176,6 +202,11 @@ func resume(ctx context.Context, f *flags, s cli.Streams, out io.Writer) error {
 	}
 	if err := stored.CheckSteps(c.Steps); err != nil {
 		return fmt.Errorf("-%w", err)
+	}
+	if f.group != nil {
+		if err := c.CheckRanks(f.group.Size()); err != nil {
+			return fmt.Errorf("%s: %w", stored.Folder, err)
+		}
 	}
 	b, err := kernels.Open(f.device.GPU, f.device.N, c.Workers)
 	if err != nil {
@@ -247,11 +278,13 @@ func learn(ctx context.Context, c *train.Config, data *train.Splits, b kernels.B
 	warnAverage(c, out)
 	o.Backend, o.Events = b, f.watch.Events(display.Event)
 	f.watch.Begin(watch.Run{Folder: o.Folder, Config: c, Sigmas: sigmas, About: aboutText(c, sigmas, b), FreeMemory: b.FreeMemory})
-	if o.Hooks.Preview, err = previews(c, data, sigmas, b); err != nil {
-		return err
-	}
-	if o.Hooks.Quality, err = quality(c, data, sigmas, b); err != nil {
-		return err
+	if o.Ranks = f.group; !f.follows() {
+		if o.Hooks.Preview, err = previews(c, data, sigmas, b); err != nil {
+			return err
+		}
+		if o.Hooks.Quality, err = quality(c, data, sigmas, b); err != nil {
+			return err
+		}
 	}
 	if o.Hooks.Quality != nil {
 		text, err := qualityCost(c, sigmas)
@@ -268,7 +301,11 @@ func learn(ctx context.Context, c *train.Config, data *train.Splits, b kernels.B
 		return err
 	}
 	defer func() { err = cmp.Or(err, stop()) }()
-	fmt.Fprintf(out, "training %s of %d; Ctrl-C saves and stops\n", cli.Count(int(c.Steps), "step"), c.Batch)
+	if g := f.group; g != nil {
+		fmt.Fprintf(out, "ranks    %d processes, which do %s of each batch each; rank 0 writes and reports\n", g.Size(),
+			cli.Count(c.Shards/g.Size(), "part"))
+	}
+	fmt.Fprintf(out, "training %s of %d%s; Ctrl-C saves and stops\n", cli.Count(int(c.Steps), "step"), c.Batch, partsText(c))
 	r, err := train.Run(ctx, c, data, o)
 	display.Close()
 	defer func() { err = f.stopWatching(r, err, out) }()
@@ -302,6 +339,14 @@ func learn(ctx context.Context, c *train.Config, data *train.Splits, b kernels.B
 	}
 	fmt.Fprintf(out, "weights  %s\nsample   %s %s\n", r.Checkpoint, f.CommandLine("sample", f.device), cli.Shell(o.Folder))
 	return nil
+}
+
+// partsText says in how many parts a batch is done, if it is more than one.
+func partsText(c *train.Config) string {
+	if c.Shards < 2 {
+		return ""
+	}
+	return fmt.Sprintf(" in %d parts", c.Shards)
 }
 
 // checkProfile refuses a name for the profile that stands for another file. Nothing in a file says that it is an old
@@ -366,8 +411,8 @@ func checkMemory(b kernels.Backend, c *train.Config, data *train.Splits, gpu boo
 		if _, left, ok := memory.Limit(); ok && left <= have {
 			whose = "the limit of this process (ulimit) leaves"
 		}
-		return fmt.Errorf("training with batch %d and %s needs %s of memory, and %s %s: lower one of the two (-dry-run tells "+
-			"what a choice takes)", c.Batch, what, cli.Bytes(need), whose, cli.Bytes(have))
+		return fmt.Errorf("training with batch %d and %s needs %s of memory, and %s %s: lower one of the two, or do the batch in "+
+			"parts with -shards (-dry-run tells what a choice takes)", c.Batch, what, cli.Bytes(need), whose, cli.Bytes(have))
 	}
 	return nil
 }

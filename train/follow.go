@@ -1,0 +1,145 @@
+// A run of several processes, as each of them sees it. Rank 0 leads: it reports, draws, evaluates and writes all files. The
+// others follow: they do their parts of each step and see to it, where the run begins and at every checkpoint, that all hold the
+// same. What decides how the run goes on (that it stops) all of them agree on, between two steps.
+
+package train
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/binary"
+	"fmt"
+	"io"
+	"math"
+	"math/bits"
+	"os"
+
+	"sigmaz/train/ranks"
+)
+
+// ShareOut completes the configuration of a new run by the number of processes that it starts on: without a number of shards it
+// gets as many, rounded up to a power of two.
+func (c *Config) ShareOut(processes int) {
+	if c.Shards == 0 && processes > 1 {
+		c.Shards = 1 << bits.Len(uint(processes-1))
+	}
+}
+
+// CheckRanks judges whether so many processes can share the parts of a batch. The error is a [*setting.Error].
+func (c *Config) CheckRanks(processes int) error { return checkRanks(processes, max(1, c.Shards)) }
+
+// leads says whether this process is the one that reports and writes.
+func (r *run) leads() bool { return r.o.Ranks == nil || r.o.Ranks.Rank() == 0 }
+
+// stops says whether the run is to stop here: where one process was asked to, all do.
+func (r *run) stops(ctx context.Context) (bool, error) {
+	asked := ctx.Err() != nil
+	if g := r.o.Ranks; g != nil {
+		flags := make([]float32, g.Size())
+		if asked {
+			flags[g.Rank()] = 1
+		}
+		if err := g.AllGather(flags, ranks.Even(1, g.Size())); err != nil {
+			return false, &ranksError{err}
+		}
+		for _, f := range flags {
+			asked = asked || f == 1
+		}
+	}
+	r.stopped = asked
+	return asked, nil
+}
+
+// ranksError is one of what ranks say to each other, or do not any more: whoever tried to save would wait for the others.
+type ranksError struct{ err error }
+
+func (e *ranksError) Error() string { return e.err.Error() }
+func (e *ranksError) Unwrap() error { return e.err }
+
+// same is something that must be the same everywhere: its SHA-256, and what to say of a rank with another.
+type same struct {
+	sum   [sha256.Size]byte
+	other string
+}
+
+// compare fails where a rank has another sum than rank 0. It also waits until all are here.
+func (r *run) compare(all ...same) error {
+	g := r.o.Ranks
+	if g == nil {
+		return nil
+	}
+	n := len(all) * sha256.Size / 4
+	words := make([]float32, n*g.Size())
+	for i, s := range all {
+		for j := range sha256.Size / 4 {
+			words[g.Rank()*n+i*sha256.Size/4+j] = math.Float32frombits(binary.LittleEndian.Uint32(s.sum[4*j:]))
+		}
+	}
+	if err := g.AllGather(words, ranks.Even(n, g.Size())); err != nil {
+		return &ranksError{err}
+	}
+	for rank := range g.Size() {
+		for j := range n {
+			if math.Float32bits(words[rank*n+j]) != math.Float32bits(words[j]) {
+				return &ranksError{fmt.Errorf("rank %d %s", rank, all[j/(sha256.Size/4)].other)}
+			}
+		}
+	}
+	return nil
+}
+
+// compareSettings fails where ranks were started with different programs, settings or data.
+func (r *run) compareSettings() error {
+	if r.o.Ranks == nil {
+		return nil
+	}
+	program := sha256.New()
+	if path, err := os.Executable(); err == nil {
+		if f, err := os.Open(path); err == nil {
+			io.Copy(program, f) // what cannot be read is told apart by what it computes
+			f.Close()
+		}
+	}
+	c := *r.c
+	c.Workers, c.Cache, c.Computed, c.Data = 0, "", "", "" // of each machine; what the data is, its checksum says
+	return r.compare(
+		same{[sha256.Size]byte(program.Sum(nil)), "runs another program than rank 0: start all ranks with the same file"},
+		same{sha256.Sum256([]byte(c.YAML())), "has other settings or other data than rank 0: start all ranks with the same, and see that " +
+			"they read the same data"},
+		same{sha256.Sum256([]byte(r.o.Backend.Arithmetic())), "computes with other instructions than rank 0 (" + r.o.Backend.Arithmetic() +
+			" here), which have other bits: use machines of one kind"},
+	)
+}
+
+// compareState fails where a rank holds other parameters, average or moments than rank 0.
+func (r *run) compareState() error {
+	if r.o.Ranks == nil {
+		return nil
+	}
+	sum, err := r.trainer.sum()
+	if err != nil {
+		return err
+	}
+	return r.compare(same{sum, fmt.Sprintf("holds other weights than rank 0 at step %d: its memory or its processor has failed", r.step())})
+}
+
+// sum returns the SHA-256 of the step and of all that a checkpoint keeps.
+func (t *Trainer) sum() (sum [sha256.Size]byte, err error) {
+	h := sha256.New()
+	binary.Write(h, binary.LittleEndian, t.steps)
+	for _, prefix := range append(t.kept(), "") {
+		b := t.layout.frozen
+		if prefix != "" {
+			b = t.layout.group(prefix)
+		}
+		words := make([]float32, b.N)
+		if b.N > 0 {
+			err = t.arena.Read(words, b)
+		}
+		if err != nil {
+			return sum, err
+		}
+		binary.Write(h, binary.LittleEndian, words)
+	}
+	return [sha256.Size]byte(h.Sum(nil)), nil
+}

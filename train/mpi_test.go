@@ -1,0 +1,55 @@
+//go:build mpi
+
+// Ranks by MPI against one process. .ci/mpi starts this test by mpirun; without it there is one rank, which is the same.
+
+package train
+
+import (
+	"maps"
+	"os"
+	"slices"
+	"testing"
+
+	"sigmaz/internal/mpi"
+	"sigmaz/train/ranks"
+)
+
+// Every network comes to the same state on as many ranks as there are, from its own passes and bytes alone, as in one process.
+func TestMPI(t *testing.T) {
+	_, size, err := ranks.FromEnvironment(os.LookupEnv)
+	if err != nil {
+		t.Fatal(err)
+	}
+	world, err := mpi.Init()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		if err := world.Close(nil); err != nil {
+			t.Error(err)
+		}
+	}()
+	if world.Size() != size {
+		t.Fatalf("MPI has %d ranks, the launcher says %d", world.Size(), size)
+	}
+	all := parted8(t)
+	for _, name := range slices.Sorted(maps.Keys(all)) {
+		c, d := all[name]()
+		c.Shards = 4
+		steps := 10
+		if name == "ncsnv2" {
+			steps = 50
+		}
+		got, err := trainRank(c, d, steps, &ranks.Group{Transport: world})
+		if err != nil {
+			t.Fatal(err)
+		}
+		want, err := trainRank(c, d, steps, &ranks.Group{Transport: ranks.Local(1)[0]})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if t.Logf("%-14s %2d steps on %d ranks: %s", name, steps, size, got); got != want {
+			t.Errorf("%s: rank %d of %d comes to %s, one process to %s", name, world.Rank(), size, got, want)
+		}
+	}
+}
