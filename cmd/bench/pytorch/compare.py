@@ -164,6 +164,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--size", action="append", metavar="[UNET,]NGF,SIZE,CHANNELS,BATCH")
     parser.add_argument("--python", action="append", metavar="PYTHON", help="an interpreter with PyTorch (default: this one)")
+    parser.add_argument("--task", action="append", choices=TASKS, dest="tasks", help="this one alone (default: both)")
     parser.add_argument("--pairs", type=int, default=7, help="windows of each side (default %(default)s)")
     parser.add_argument("--seconds", type=float, default=1.5, help="of a window (default %(default)s)")
     parser.add_argument("--low", type=float, default=0.9, help="of the highest probe: below it a window is dropped (default %(default)s)")
@@ -174,6 +175,7 @@ def main():
     if args.worker:
         worker(args.worker)
         return
+    args.tasks = args.tasks or TASKS
     try:
         sizes = [parse(s) for s in args.size or []] or SIZES
     except ValueError:
@@ -222,12 +224,12 @@ class Form:
         return p
 
 
-def trial(turns, form, size, seconds):
+def trial(turns, form, size, tasks, seconds):
     """The median of three good windows for each task, where there were so many; the process ends."""
     rates = {}
     p = form.open()
     try:
-        for task in TASKS:
+        for task in tasks:
             p.ask(task, *size, 0.001)  # what is done once
             good = []
             for _ in range(9):
@@ -248,16 +250,16 @@ def measure(turns, size, forms, sigmaz, args):
     tried = []  # form, title, rates
     for f in forms:
         try:
-            title, error, rates = trial(turns, f, size, args.seconds)
+            title, error, rates = trial(turns, f, size, args.tasks, args.seconds)
         except (RuntimeError, OSError) as e:  # a form that fails leaves the others
             print(f"  not measured: {e}", flush=True)
             continue
         tried.append((f, title, rates))
-        print(f"  {title:36}", *(f"{task} {rates[task]:7.1f} images/s  " if task in rates else f"{task} never quiet  " for task in TASKS),
+        print(f"  {title:36}", *(f"{task} {rates[task]:7.1f} images/s  " if task in rates else f"{task} never quiet  " for task in args.tasks),
               f"score off by {error:.0e}", flush=True)
     out, p, opened = [], None, None
     try:
-        for task in TASKS:
+        for task in args.tasks:
             r = {"size": name(size), "task": task}
             out.append(r)
             good = [t for t in tried if task in t[2]]

@@ -194,8 +194,8 @@ class UNet(nn.Module):
 
 
 def load(net, tensors):
-    """The parameters by their names; none may be missing, none be left over."""
-    net.load_state_dict({k: torch.from_numpy(v) for k, v in tensors.items()})
+    """The parameters by their names; none may be missing, none be left over but the table of levels, which is not used."""
+    net.load_state_dict({k: torch.from_numpy(v) for k, v in tensors.items() if k != "sigmas"})
     return net.eval()
 
 
