@@ -10,18 +10,18 @@ The first line that is written says what answers. Then each line of standard inp
 
     way HOW KIND                             how the following ones compute; networks of another KIND are forgotten
     train NGF SIZE CHANNELS BATCH SECONDS    training steps, images/s
-    score NGF SIZE CHANNELS BATCH SECONDS    evaluations of the score, images/s
+    score NGF SIZE CHANNELS BATCH SECONDS    evaluations of the score, images/s; before NGF may stand one of NETWORKS
     copy SECONDS                             a copy in the device's memory, B/s read and written
     matmul SECONDS                           a product of two large matrices, FLOP/s
 
-HOW is eager, or compile: through torch.compile. KIND is
+HOW is eager, or compile: through torch.compile; -nchw behind it takes PyTorch's usual layout. KIND is
 
     float32    every product in float32: TF32 is off
     tf32       convolutions in TF32, PyTorch's default on a GPU
     bf16       autocast to bfloat16; weights, moments and moving average in float32
 
-all with channels_last and cuDNN's benchmark mode. A request that fails, as a compiler may, is answered with its error, and
-the next one is read.
+all with cuDNN's benchmark mode, and channels_last unless HOW says otherwise. A request that fails, as a compiler may, is
+answered with its error, and the next one is read.
 
 A training step is that of `sigmaz bench`: images drawn from bytes on the device and flipped, levels, noise, forward, loss,
 backward, Adam (fused), moving average. Nothing is copied to the host, and the device is waited for a few times in a window.
@@ -59,30 +59,39 @@ def check_score(device):
     return float(abs(score - want["score"]).max() / abs(want["score"]).max())
 
 
+def ncsnv2(ngf, size, channels):
+    return golden.build({"net": "ncsnv2", "ngf": ngf, "channels": channels, "levels": 40, "normalization": "InstanceNorm++",
+                         "nonlinearity": "elu"})
+
+
+# What makes a network of NGF, SIZE and CHANNELS, called with images, labels and sigma; who imports this may add more.
+NETWORKS = {"ncsnv2": ncsnv2}
+
+
 class Case:
     """One size in one way."""
 
-    def __init__(self, device, how, kind, ngf, size, channels, batch):
+    def __init__(self, device, how, kind, name, ngf, size, channels, batch):
         self.device, self.kind, self.batch = device, kind, batch
         torch.manual_seed(1)
         torch.backends.cudnn.benchmark = True
         torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = kind == "tf32"
-        m = {"net": "ncsnv2", "ngf": ngf, "channels": channels, "levels": 40, "normalization": "InstanceNorm++", "nonlinearity": "elu"}
-        self.net = golden.build(m).to(device=device, memory_format=torch.channels_last)
-        self.params = list(self.net.parameters())
+        layout = torch.contiguous_format if how.endswith("-nchw") else torch.channels_last
+        self.net = NETWORKS[name](ngf, size, channels).to(device=device, memory_format=layout)
+        self.params = [p for p in self.net.parameters() if p.requires_grad]
         self.ema = [p.detach().clone() for p in self.params]
         try:
             self.adam = torch.optim.Adam(self.params, lr=1e-4, fused=True)
         except (RuntimeError, TypeError, ValueError):  # on a CPU before PyTorch 2.4
             self.adam = torch.optim.Adam(self.params, lr=1e-4)
         self.call = self.net
-        if how == "compile":
+        if how.startswith("compile"):
             (torch.compiler if hasattr(torch, "compiler") else torch._dynamo).reset()  # or the compiler gives up after so many versions of one function
             self.call = torch.compile(self.net, dynamic=False)
         data = torch.randint(0, 256, (max(64, 2 * batch), channels, size, size), dtype=torch.uint8, device=device)
-        self.data = data.contiguous(memory_format=torch.channels_last)
+        self.data = data.contiguous(memory_format=layout)
         self.sigmas = torch.logspace(1, -2, 40, device=device)
-        self.x = torch.randn(batch, channels, size, size, device=device).contiguous(memory_format=torch.channels_last)
+        self.x = torch.randn(batch, channels, size, size, device=device).contiguous(memory_format=layout)
         self.sigma = torch.full((batch,), 0.1, device=device)
 
     def precision(self):
@@ -172,11 +181,13 @@ class Server:
             torch.backends.cuda.matmul.allow_tf32 = self.kind == "tf32"
             a, b = (torch.randn(n, n, device=self.device, dtype=dtype) for _ in range(2))
             return self.rate(lambda: a @ b, 2 * n ** 3, seconds, 3)
-        size = tuple(map(int, size))
+        name = "ncsnv2" if size[0].isdigit() else size.pop(0)
+        size = name, *map(int, size)
         key = self.how, size
         if key not in self.cases:
             self.cases[key] = Case(self.device, self.how, self.kind, *size)
         case = self.cases[key]
+        case.net.train(what == "train")
         run = {"train": case.train, "score": case.score}[what]
         if cuda:
             torch.cuda.reset_peak_memory_stats(self.device)

@@ -8,7 +8,7 @@
 // It draws by the program itself, into the folder of -out, and prints a table in Markdown with a row for each sampler
 // and one for images of the training data, which is the floor: no sampler can be expected below it. A sampler whose
 // samples lie in the folder already is not run again. With -picture it also writes the first 64 samples of each side
-// by side.
+// by side. Several runs of one data set may be named, with commas between: each has its rows, and its folder in -out.
 //
 // With -vectors it does the same for vectors, from the training on: the toys, whose law is known, and a table of ten
 // columns that it makes (law.go), three runs of each with the program's own settings. It prints a table for each

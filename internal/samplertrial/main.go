@@ -40,7 +40,7 @@ const imageSamplers = "langevin, dpm++-2m-sde, dpm++-2m-sde -nfe 18, heun -anywa
 func main() {
 	var t trial
 	flag.StringVar(&t.bin, "bin", "./sigmaz", "the program sigmaz")
-	flag.StringVar(&t.run, "run", "", "run, or checkpoint, to draw from")
+	runs := flag.String("run", "", "run, or checkpoint, to draw from; or several, commas between, whose samples have a folder each")
 	flag.StringVar(&t.out, "out", "", "folder for the samples")
 	flag.IntVar(&t.n, "n", 0, "samples of each sampler (default 1500, of vectors 2000)")
 	samplers := flag.String("samplers", "", "samplers with their flags, commas between (default: "+imageSamplers+
@@ -55,7 +55,7 @@ func main() {
 	do := func() error {
 		if !*vectors {
 			t.n = cmp.Or(t.n, 1500)
-			return t.do(strings.Split(cmp.Or(*samplers, imageSamplers), ","), *learned, *fresh, *file)
+			return t.do(strings.Split(*runs, ","), strings.Split(cmp.Or(*samplers, imageSamplers), ","), *learned, *fresh, *file)
 		}
 		t.n = cmp.Or(t.n, 2000)
 		return t.vectors(strings.Split(cmp.Or(*samplers, vectorSamplers), ","), strings.Split(*sets, ","), *seeds)
@@ -69,15 +69,12 @@ func main() {
 // freshImages is how many images stand for the distribution that samples are compared with.
 const freshImages = 10_000
 
-func (t *trial) do(samplers []string, learned, fresh, file string) error {
-	if t.run == "" || t.out == "" {
+func (t *trial) do(runs, samplers []string, learned, fresh, file string) error {
+	if runs[0] == "" || t.out == "" {
 		return errors.New("-run or -out is missing: expected a run to draw from, and a folder for the samples")
 	}
 	if t.n < 10*groups {
 		return fmt.Errorf("-n is %d: expected at least %d samples, for errors", t.n, 10*groups)
-	}
-	if err := os.MkdirAll(t.out, 0o777); err != nil {
-		return err
 	}
 	floor, err := readImages(learned, 1, t.n)
 	if err != nil {
@@ -92,17 +89,28 @@ func (t *trial) do(samplers []string, learned, fresh, file string) error {
 	fmt.Println("|---|---|---|---|---|---|---|")
 	fmt.Println(r.compare(floor).row("images that were learned", 0))
 	var panels []panel
-	for _, s := range samplers {
-		flags := strings.Fields(s)
-		m, nfe, err := t.drawImages(flags)
-		if err != nil {
-			return fmt.Errorf("%s: %w", strings.Join(flags, " "), err)
+	out := t.out
+	for _, t.run = range runs {
+		of, title := "", "" // the run, where there are several
+		if len(runs) > 1 {
+			name := filepath.Base(t.run)
+			t.out, of, title = filepath.Join(out, name), "`"+name+"`, ", name+", "
 		}
-		if m.H*m.W*m.C != truth.H*truth.W*truth.C {
-			return fmt.Errorf("samples are %dx%dx%d, and images of -fresh %s %dx%dx%d", m.H, m.W, m.C, fresh, truth.H, truth.W, truth.C)
+		if err := os.MkdirAll(t.out, 0o777); err != nil {
+			return err
 		}
-		fmt.Println(r.compare(m).row("`"+strings.Join(flags, " ")+"`", nfe))
-		panels = append(panels, panel{fmt.Sprintf("%s: %d evaluations", flags[0], nfe), m})
+		for _, s := range samplers {
+			flags := strings.Fields(s)
+			m, nfe, err := t.drawImages(flags)
+			if err != nil {
+				return fmt.Errorf("%s, %s: %w", t.run, strings.Join(flags, " "), err)
+			}
+			if m.H*m.W*m.C != truth.H*truth.W*truth.C {
+				return fmt.Errorf("samples are %dx%dx%d, and images of -fresh %s %dx%dx%d", m.H, m.W, m.C, fresh, truth.H, truth.W, truth.C)
+			}
+			fmt.Println(r.compare(m).row(of+"`"+strings.Join(flags, " ")+"`", nfe))
+			panels = append(panels, panel{fmt.Sprintf("%s%s: %d evaluations", title, flags[0], nfe), m})
+		}
 	}
 	if file == "" {
 		return nil

@@ -1,19 +1,22 @@
-"""How many times faster than PyTorch a training step and a score evaluation of NCSNv2 are on this machine's CPU.
+"""How many times faster than PyTorch a training step and a score evaluation are on this machine's CPU: of NCSNv2, and of U-Nets.
 
-    python3 cmd/bench/pytorch/compare.py                        both sizes, some minutes
+    python3 cmd/bench/pytorch/compare.py                        two sizes of NCSNv2, some minutes
     python3 cmd/bench/pytorch/compare.py --size 64,28,1,32      ngf, size, channels, batch; may be given again
+    python3 cmd/bench/pytorch/compare.py --size digits,16,28,1,16 --size ncsnpp-cifar10,32,32,3,16
+                                                                the U-Nets of presets, at another width
     python3 cmd/bench/pytorch/compare.py --python PYTHON ...    interpreters that have PyTorch: the faster one counts
     python3 cmd/bench/pytorch/compare.py --json FILE            every window as well
 
 Needs Go, and an interpreter with numpy and PyTorch (1.13 or later; 2.0 or later for torch.compile, which needs a C++
 compiler). This script itself needs neither, so that --python may name others than the one that runs it.
 
-The network in PyTorch is that of model/testdata/golden/golden.py, its training step that of cuda/gpucheck/ncsnv2.py:
-images drawn from bytes and flipped, levels, noise, forward, loss, backward, Adam, moving average. Before anything is timed
-its score is compared with a golden file. float32, channels_last, as many threads as cores.
+The network in PyTorch is that of model/testdata/golden/golden.py, or of unet.py beside this script, its training step that of
+cuda/gpucheck/ncsnv2.py: images drawn from bytes and flipped, levels, noise, forward, loss, backward, Adam, moving average.
+Before anything is timed its score is compared with a golden file. float32, as many threads as cores.
 
 PyTorch comes in forms: eager and torch.compile, each with malloc as it is and with thresholds so high that memory freed is
-kept, as page faults may cost it a third; Adam is fused where PyTorch has it. Three windows of each find the fastest form,
+kept, as page faults may cost it a third; channels_last, of U-Nets PyTorch's usual layout (nchw) too; Adam is fused where PyTorch
+has it. Three windows of each find the fastest form,
 which then takes turns with sigmaz: both are processes that are held open, and nothing runs beside what is timed. Around each
 window the multiply-adds that the cores can do are measured for 10 ms: a window between two of which one is low (other jobs,
 a throttled core) is dropped, and with it its partner. The result is the median of the ratios of neighbouring windows, with
@@ -31,25 +34,42 @@ import time
 HERE = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.join(HERE, "..", "..", "..")
 SIZES = [(64, 28, 1, 32), (128, 32, 3, 16)]
+UNETS = ("digits", "ncsnpp-cifar10")  # those of unet.py
 TASKS = ("train", "score")
 PROBE = 0.01  # seconds
 SETTLE = 0.1  # seconds after a window: PyTorch's threads spin for a while when they have nothing more to do
 KEEP = {"MALLOC_MMAP_THRESHOLD_": str(1 << 32), "MALLOC_TRIM_THRESHOLD_": str(1 << 40)}
 
 
+def parse(text):
+    """The network of a size, "" for NCSNv2, and its four numbers as they are asked for."""
+    *network, ngf, size, channels, batch = text.split(",")
+    numbers = tuple(map(int, (ngf, size, channels, batch)))
+    if min(numbers) < 1 or network not in [[], *([n] for n in UNETS)]:
+        raise ValueError(text)
+    return (*network, *numbers)
+
+
 def name(size):
-    return "ngf %d %dx%dx%d b%d" % (size[0], size[1], size[1], size[2], size[3])
+    *network, ngf, side, channels, batch = size
+    return "%sngf %d %dx%dx%d b%d" % ("".join(n + " " for n in network), ngf, side, side, channels, batch)
 
 
 # ------------------------------------------------------------------------------------------------------- PyTorch's process
 
 def worker(how):
     """Answers the requests that cmd/bench -stdin answers, for PyTorch: train and score."""
+    import functools
     import torch
     sys.dont_write_bytecode = True
     sys.path.insert(0, os.path.join(ROOT, "cuda", "gpucheck"))
     import ncsnv2
+    import unet
     torch.set_num_threads(os.cpu_count())
+    error = unet.check()
+    if not error < 1e-5:
+        raise SystemExit(f"the score of unet.py differs from the golden file's by {error:.1e}: expected less than 1e-5")
+    ncsnv2.NETWORKS.update((n, functools.partial(unet.build, n)) for n in UNETS)
     ncsnv2.serve(torch.device("cpu"), how, tolerance=1e-5)
 
 
@@ -142,8 +162,9 @@ def ratios(turns, task, size, form, sigmaz, pairs, seconds):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--size", action="append", metavar="NGF,SIZE,CHANNELS,BATCH")
+    parser.add_argument("--size", action="append", metavar="[UNET,]NGF,SIZE,CHANNELS,BATCH")
     parser.add_argument("--python", action="append", metavar="PYTHON", help="an interpreter with PyTorch (default: this one)")
+    parser.add_argument("--task", action="append", choices=TASKS, dest="tasks", help="this one alone (default: both)")
     parser.add_argument("--pairs", type=int, default=7, help="windows of each side (default %(default)s)")
     parser.add_argument("--seconds", type=float, default=1.5, help="of a window (default %(default)s)")
     parser.add_argument("--low", type=float, default=0.9, help="of the highest probe: below it a window is dropped (default %(default)s)")
@@ -154,13 +175,14 @@ def main():
     if args.worker:
         worker(args.worker)
         return
+    args.tasks = args.tasks or TASKS
     try:
-        sizes = [tuple(map(int, s.split(","))) for s in args.size or []] or SIZES
-        assert all(len(s) == 4 and min(s) > 0 for s in sizes)
-    except (ValueError, AssertionError):
-        parser.error("--size: expected four whole numbers, ngf,size,channels,batch")
+        sizes = [parse(s) for s in args.size or []] or SIZES
+    except ValueError:
+        parser.error(f"--size: expected four whole numbers, ngf,size,channels,batch, and before them one of {', '.join(UNETS)} or nothing")
 
-    forms = [Form(python, how, keep) for python in args.python or [sys.executable] for how in ("eager", "compile") for keep in (False, True)]
+    forms = [Form(python, how, keep) for python in args.python or [sys.executable]
+             for how in ("eager", "compile", "eager-nchw", "compile-nchw") for keep in (False, True)]
     if args.forms:
         forms = [f for f in forms if any(w in f.title.split() for w in args.forms.split(","))]
     with tempfile.TemporaryDirectory() as folder:
@@ -171,8 +193,8 @@ def main():
         sigmaz = Process("sigmaz", [binary, "-stdin"])
         turns = Turns(sigmaz, args.low)
         try:
-            for size in sizes:
-                result += measure(turns, size, forms, sigmaz, args)
+            for size in sizes:  # NCSNv2 has convolutions alone, which channels_last suits
+                result += measure(turns, size, [f for f in forms if len(size) == 5 or "nchw" not in f.how], sigmaz, args)
         finally:
             sigmaz.kill()
             if args.json:
@@ -202,12 +224,12 @@ class Form:
         return p
 
 
-def trial(turns, form, size, seconds):
+def trial(turns, form, size, tasks, seconds):
     """The median of three good windows for each task, where there were so many; the process ends."""
     rates = {}
     p = form.open()
     try:
-        for task in TASKS:
+        for task in tasks:
             p.ask(task, *size, 0.001)  # what is done once
             good = []
             for _ in range(9):
@@ -228,16 +250,16 @@ def measure(turns, size, forms, sigmaz, args):
     tried = []  # form, title, rates
     for f in forms:
         try:
-            title, error, rates = trial(turns, f, size, args.seconds)
+            title, error, rates = trial(turns, f, size, args.tasks, args.seconds)
         except (RuntimeError, OSError) as e:  # a form that fails leaves the others
             print(f"  not measured: {e}", flush=True)
             continue
         tried.append((f, title, rates))
-        print(f"  {title:36}", *(f"{task} {rates[task]:7.1f} images/s  " if task in rates else f"{task} never quiet  " for task in TASKS),
+        print(f"  {title:36}", *(f"{task} {rates[task]:7.1f} images/s  " if task in rates else f"{task} never quiet  " for task in args.tasks),
               f"score off by {error:.0e}", flush=True)
     out, p, opened = [], None, None
     try:
-        for task in TASKS:
+        for task in args.tasks:
             r = {"size": name(size), "task": task}
             out.append(r)
             good = [t for t in tried if task in t[2]]

@@ -156,11 +156,11 @@ func TestRequests(t *testing.T) {
 	var out bytes.Buffer
 	b := dry(kernels.NewCPU(1), &out)
 	if err := b.requests(strings.NewReader("peak 0.001\n\ntrain 4 12 1 2 0.001\nscore 4 12 1 2 0.001\nscore 4 12 1 2 " +
-		"0.001\n")); err != nil {
+		"0.001\ntrain digits 4 28 1 2 0.001\nscore digits 4 28 1 2 0.001\n")); err != nil {
 		t.Fatal(err)
 	}
 	lines := strings.Split(strings.TrimSpace(out.String()), "\n")
-	if len(lines) != 4 {
+	if len(lines) != 6 {
 		t.Fatalf("%d answers: %s", len(lines), out.String())
 	}
 	for _, l := range lines {
@@ -170,7 +170,7 @@ func TestRequests(t *testing.T) {
 		}
 	}
 	for _, line := range []string{"peak", "peak x", "peak -1", "train 4 12 1 2", "fly 4 12 1 2 1",
-		"train 4 13 1 2 0.001"} {
+		"train 4 13 1 2 0.001", "train digit 4 28 1 2 0.001", "train digits 4 28 1 2", "score digits 4 27 1 2 0.001"} {
 		if err := b.requests(strings.NewReader(line)); err == nil {
 			t.Errorf("%q: no error", line)
 		} else {

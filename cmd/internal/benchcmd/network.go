@@ -5,24 +5,31 @@ package benchcmd
 import (
 	"fmt"
 	"slices"
+	"strings"
 
 	"sigmaz/kernels"
 	"sigmaz/model"
 	"sigmaz/train"
 )
 
-// network is NCSNv2 at one size.
+// network is NCSNv2, or the network of a preset, at one size.
 type network struct {
+	preset                     string // "": NCSNv2
 	ngf, size, channels, batch int
 	precision                  kernels.Precision
 }
 
 func (n network) String() string {
-	return fmt.Sprintf("ngf %d %dx%dx%d b%d", n.ngf, n.size, n.size, n.channels, n.batch)
+	return strings.TrimSpace(fmt.Sprintf("%s ngf %d %dx%dx%d b%d", n.preset, n.ngf, n.size, n.size, n.channels, n.batch))
 }
 
 func (n network) config() model.Config {
-	return model.Config{Net: "ncsnv2", Height: n.size, Width: n.size, Channels: n.channels, NGF: n.ngf}
+	c := model.Config{Net: "ncsnv2"}
+	if p, err := train.FindPreset(n.preset); err == nil {
+		c = p.Config.Network
+	}
+	c.Height, c.Width, c.Channels, c.NGF = n.size, n.size, n.channels, n.ngf
+	return c
 }
 
 const learningRate = 1e-4
@@ -31,19 +38,22 @@ const learningRate = 1e-4
 // published CIFAR-10 model at a small and at its own batch.
 func (b *bench) networks() []network {
 	p := b.device.Precision
+	ncsnv2 := func(ngf, size, channels, batch int) network {
+		return network{ngf: ngf, size: size, channels: channels, batch: batch, precision: p}
+	}
 	switch {
 	case b.size != (network{}):
 		n := b.size
 		n.precision = p
 		return []network{n}
 	case b.watch.dry:
-		return []network{{4, 12, 1, 2, p}}
+		return []network{ncsnv2(4, 12, 1, 2)}
 	case b.quick:
-		return []network{{8, 28, 1, 32, p}}
+		return []network{ncsnv2(8, 28, 1, 32)}
 	case b.device.GPU:
-		return []network{{8, 28, 1, 32, p}, {64, 28, 1, 32, p}, {128, 32, 3, 16, p}, {128, 32, 3, 128, p}}
+		return []network{ncsnv2(8, 28, 1, 32), ncsnv2(64, 28, 1, 32), ncsnv2(128, 32, 3, 16), ncsnv2(128, 32, 3, 128)}
 	}
-	return []network{{8, 28, 1, 32, p}, {64, 28, 1, 32, p}}
+	return []network{ncsnv2(8, 28, 1, 32), ncsnv2(64, 28, 1, 32)}
 }
 
 // trainer makes a trainer of the network on made images, with room for the losses of many steps.

@@ -8,10 +8,12 @@ import (
 	"fmt"
 	"io"
 	"runtime"
+	"strings"
 	"time"
 
 	"sigmaz/kernels"
 	"sigmaz/model"
+	"sigmaz/train"
 )
 
 // answer is a line of JSON for a request.
@@ -22,7 +24,7 @@ type answer struct {
 
 // requests measures what lines of in ask for, for as long as somebody else times something in turn with it:
 //
-//	train NGF SIZE CHANNELS BATCH SECONDS    training steps of NCSNv2
+//	train NGF SIZE CHANNELS BATCH SECONDS    training steps of NCSNv2, or of the network of the preset named before NGF
 //	score NGF SIZE CHANNELS BATCH SECONDS    evaluations of its score
 //	peak SECONDS                             multiply-adds of the host, by as many goroutines as the backend has
 //
@@ -51,9 +53,16 @@ func (b *bench) requests(in io.Reader) error {
 			}
 			out = answer{kernels.PeakFLOPS(b.cores(), time.Duration(seconds*float64(time.Second))), 1}
 		} else {
-			if _, err := fmt.Sscan(lines.Text(), &what, &n.ngf, &n.size, &n.channels, &n.batch, &seconds); err != nil ||
+			words := strings.Fields(lines.Text())[1:]
+			if len(words) > 0 {
+				if _, err := train.FindPreset(words[0]); err == nil {
+					n.preset, words = words[0], words[1:]
+				}
+			}
+			if _, err := fmt.Sscan(strings.Join(words, " "), &n.ngf, &n.size, &n.channels, &n.batch, &seconds); err != nil ||
 				!(seconds > 0) || what != "train" && what != "score" {
-				return fmt.Errorf("standard input: %q: expected train or score, NGF SIZE CHANNELS BATCH SECONDS", lines.Text())
+				return fmt.Errorf("standard input: %q: expected train or score, a preset or nothing, NGF SIZE CHANNELS BATCH SECONDS",
+					lines.Text())
 			}
 			r, ok := kept[key{what, n}]
 			together := func(times int) error {

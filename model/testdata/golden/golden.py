@@ -29,7 +29,7 @@ from torch.nn import functional as F
 
 # ---------------------------------------------------------------------------------------------------------- safetensors
 
-DTYPES = {"F32": np.dtype("<f4"), "I64": np.dtype("<i8")}
+DTYPES = {"F32": np.dtype("<f4"), "F64": np.dtype("<f8"), "I64": np.dtype("<i8")}
 
 
 def save(path, tensors, metadata):
