@@ -44,7 +44,7 @@ var wrongCalls = []wrong{
 	{args: "sample digits -raw", code: 1, offender: "digits, the model in the program", advice: "leave -raw out"},
 	{args: "sample -net ncsn", code: 2, offender: "-net: digits holds its configuration", advice: "leave the flag out"},
 	{args: "sample digits -csv a.csv", code: 1, offender: "-csv: images are no rows of a table", advice: "-npy FILE"},
-	{args: "sample digits -class eleven", code: 1, offender: "expected one of the classes of digits", advice: "a number from 0 to 9"},
+	{args: "sample digits -class eleven", code: 1, offender: `-class is "eleven"`, advice: "expected one of the classes of digits (0, 1, 2"},
 	{args: "sample digit", code: 1, offender: "digit does not exist", advice: "did you mean digits?"},
 	{args: "train -init digits", code: 1, offender: "digits is the model in the program", advice: "export digits -o digits.safetensors"},
 	{args: "sample ''", code: 2, offender: "RUN is empty", advice: "expected a run folder"},
