@@ -159,6 +159,8 @@ var wrongCalls = []wrong{
 	{args: "train -data toy:moons", code: 1, env: []string{"PMI_RANK=2", "PMI_SIZE=2"}, offender: `PMI_RANK="2"`, advice: "unset both"},
 	{args: "train -data toy:moons", code: 1, env: []string{"OMPI_COMM_WORLD_RANK=0", "OMPI_COMM_WORLD_SIZE=4"},
 		offender: "one of 4 processes", advice: `build it with -tags "nocuda mpi"`},
+	{args: "train -gpus 8", code: 2, offender: "-gpus 8 is for -dry-run", advice: "give -dry-run"},
+	{args: "train -dry-run -gpus 65", code: 2, offender: "-gpus is 65", advice: "at most 64"},
 	{args: "train -batch 12 -shards 3", code: 2, offender: "-shards is 3", advice: "such as 2 or 4"},
 	{args: "train -batch 12 -shards 8", code: 2, offender: "-shards is 8", advice: "divides the 12 of -batch, such as 4"},
 	{args: "train -shards -1", code: 2, offender: "-shards is -1", advice: "a power of two"},
