@@ -46,8 +46,8 @@ func (f StateFile) meta() map[string]string {
 	return meta
 }
 
-// WriteStateDict writes the weights called prefix+NAME in set, bit for bit where they are float32, or rounded to float16.
-// It holds one tensor at a time.
+// WriteStateDict writes the weights called prefix+NAME in set, bit for bit where they are float32, or rounded to
+// float16. It holds one tensor at a time.
 func WriteStateDict(w io.Writer, f StateFile, set model.TensorSet, prefix string) error {
 	dict, err := f.Network.StateDict(len(f.Sigmas))
 	if err != nil {
@@ -62,7 +62,8 @@ func WriteStateDict(w io.Writer, f StateFile, set model.TensorSet, prefix string
 	}
 	var entries []stateEntry
 	for _, e := range dict {
-		entry := stateEntry{f.Prefix + e.Name, e.Shape, func(dst []float32) error { return set.ReadTensor(prefix+e.Name, dst) }, f.Half}
+		entry := stateEntry{name: f.Prefix + e.Name, shape: e.Shape, half: f.Half,
+			read: func(dst []float32) error { return set.ReadTensor(prefix+e.Name, dst) }}
 		if e.Name == sigmasBuffer {
 			entry.read, entry.half = func(dst []float32) error { copy(dst, f.Sigmas); return nil }, false
 		}
@@ -83,7 +84,8 @@ type stateEntry struct {
 func writeState(w io.Writer, entries []stateEntry, meta map[string]string) error {
 	views := make(map[string]lazyView, len(entries))
 	for _, e := range entries {
-		v := lazyView{name: e.name, dtype: safetensors.F32, shape: []uint64{}, count: e.shape.TotalSize(), read: e.read, err: new(error)}
+		v := lazyView{name: e.name, dtype: safetensors.F32, shape: []uint64{}, count: e.shape.TotalSize(), read: e.read,
+			err: new(error)}
 		if e.half {
 			v.dtype = safetensors.F16
 		}

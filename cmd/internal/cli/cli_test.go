@@ -334,7 +334,8 @@ func TestCommandLine(t *testing.T) {
 }
 // An argument with a default may be left out, and it can be told that it was.
 func TestArgumentDefault(t *testing.T) {
-	for args, want := range map[string]string{"": "[digits] true", "-n 5": "[digits] true", "r": "[r] false", "digits -n 5": "[digits] false"} {
+	for args, want := range map[string]string{"": "[digits] true", "-n 5": "[digits] true", "r": "[r] false",
+		"digits -n 5": "[digits] false"} {
 		c := command(&values{}, Arg{Name: "RUN", Help: "a run folder", Default: "digits"})
 		if err := c.Parse(strings.Fields(args)); err != nil || fmt.Sprint(c.Operands, c.Defaulted(0)) != want {
 			t.Errorf("%q: %v %t, %v; expected %s", args, c.Operands, c.Defaulted(0), err, want)

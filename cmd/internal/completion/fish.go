@@ -39,10 +39,11 @@ complete -c %[1]s -f
 			}
 			fmt.Fprintf(&b, "%s %s %s%s -d '%s'\n", line, kind, f.Name, value, fishQuoted(brief(f.Help)))
 		}
-		switch o := operand(c); {
-		case o.files:
+		o := operand(c)
+		if o.files {
 			fmt.Fprintf(&b, "%s -F\n", line)
-		case len(o.words) > 0:
+		}
+		if len(o.words) > 0 {
 			fmt.Fprintf(&b, "%s -a '%s'\n", line, strings.Join(o.words, " "))
 		}
 	}

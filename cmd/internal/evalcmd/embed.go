@@ -151,8 +151,8 @@ type inceptionNetwork struct {
 }
 
 func openInception(h, w, c int, weights string) (network, error) {
-	path, err := findWeights(inceptionName, c, weights, fmt.Sprintf("the weights of FID's Inception network are not here: get %s (91 MB) from %s",
-		inception.File, inception.Source), inception.File)
+	path, err := findWeights(inceptionName, c, weights, fmt.Sprintf("the weights of FID's Inception network are not here: "+
+		"get %s (91 MB) from %s", inception.File, inception.Source), inception.File)
 	if err != nil {
 		return nil, err
 	}

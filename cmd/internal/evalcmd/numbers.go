@@ -68,11 +68,11 @@ func (j *job) announce(e network) error {
 	}
 	d = max(d, int64(values))
 	if e != nil && e.Name() == inceptionName {
-		j.report.note(j.messages, "features: FID's Inception network, images of 8 bits scaled to %dx%d by bilinear interpolation without a filter, as pytorch-fid does; "+
-			"another scaling gives another FID", inception.Side, inception.Side)
+		j.report.note(j.messages, "features: FID's Inception network, images of 8 bits scaled to %dx%d by bilinear interpolation "+
+			"without a filter, as pytorch-fid does; another scaling gives another FID", inception.Side, inception.Side)
 		if min(j.samples.n, j.reference.n) < fewestFID {
-			j.report.note(j.messages, "no number here is called FID: it is of at least %d samples and as many of the reference, and these are %d and %d",
-				fewestFID, j.samples.n, j.reference.n)
+			j.report.note(j.messages, "no number here is called FID: it is of at least %d samples and as many of the reference, "+
+				"and these are %d and %d", fewestFID, j.samples.n, j.reference.n)
 		}
 	}
 	n, m := int64(j.samples.n), int64(j.reference.n)

@@ -353,7 +353,8 @@ func (o *options) open(ctx context.Context, cfg *train.Config) (set *dataset.Set
 	if parsed, err := dataset.ParseSpec(spec); err == nil && parsed.Kind != dataset.Files {
 		source.Settings = dataset.Settings{Classes: cfg.Reading.Labelled()}
 	} else if !own {
-		if source.Scaler = cfg.Scaler; source.Scaler == nil {
+		source.Scaler = cfg.Scaler
+		if source.Scaler == nil && cfg.Network.Vectors() { // images are never standardised
 			source.Standardize = "none"
 		}
 	}

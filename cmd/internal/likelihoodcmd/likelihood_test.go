@@ -126,3 +126,25 @@ func TestRows(t *testing.T) {
 		t.Errorf("%+v", a)
 	}
 }
+
+// Images that another file holds than the one that was learned are read with their labels.
+func TestOtherImages(t *testing.T) {
+	t.Chdir(t.TempDir())
+	image := make([]byte, 28*28)
+	for i := 4; i < 24; i++ { // a one
+		image[28*i+14], image[28*i+15] = 255, 255
+	}
+	images := append([]byte{0, 0, 8, 3, 0, 0, 0, 2, 0, 0, 0, 28, 0, 0, 0, 28}, image...)
+	for name, b := range map[string][]byte{
+		"train-images-idx3-ubyte": append(images, image...),
+		"train-labels-idx1-ubyte": {0, 0, 8, 1, 0, 0, 0, 2, 1, 8},
+	} {
+		if err := os.WriteFile(name, b, 0o666); err != nil {
+			t.Fatal(err)
+		}
+	}
+	r := call(t, "digits", "train-images-idx3-ubyte", "-probes", "1", "-tolerance", "0.1")
+	if len(r.LogP) != 2 || !(r.Nats > 0) {
+		t.Errorf("log p %g: expected two rows with more than no nats", r.LogP)
+	}
+}

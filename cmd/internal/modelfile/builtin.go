@@ -1,5 +1,5 @@
-// The model that is part of the program: digits.safetensors, a state_dict in float16 that export writes of a run. Here it
-// is decided what its name means, for all commands that take a RUN.
+// The model that is part of the program: digits.safetensors, a state_dict in float16 that export writes of a run. Here
+// it is decided what its name means, for all commands that take a RUN.
 
 package modelfile
 
@@ -42,5 +42,6 @@ func hidden(path string, err error) error {
 	if err == nil || path != Digits || IsBuiltIn(path) {
 		return err
 	}
-	return fmt.Errorf("%w; what has the name %s here hides the model in the program: call from another folder for that", err, Digits)
+	return fmt.Errorf("%w; what has the name %s here hides the model in the program: call from another folder for that",
+		err, Digits)
 }

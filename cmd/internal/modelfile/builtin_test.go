@@ -31,8 +31,8 @@ func TestDigits(t *testing.T) {
 		}
 		defer f.Close()
 		n := f.Config.Network
-		if !f.BuiltIn || !f.Ours() || f.Folder != "" || n.Net != "ncsnpp" || n.D() != 784 || n.Classes != 10 || len(f.Sigmas) != f.Config.Sigma.Levels ||
-			f.Which() != "EMA weights" || f.Prefix() != checkpoint.ParamPrefix {
+		if !f.BuiltIn || !f.Ours() || f.Folder != "" || n.Net != "ncsnpp" || n.D() != 784 || n.Classes != 10 ||
+			len(f.Sigmas) != f.Config.Sigma.Levels || f.Which() != "EMA weights" || f.Prefix() != checkpoint.ParamPrefix {
 			t.Errorf("%+v", f)
 		}
 		if len(f.Notes) != 1 || !strings.Contains(f.Notes[0], "the model in the program") {
@@ -70,7 +70,8 @@ func TestDigitsHidden(t *testing.T) {
 			t.Fatalf("%s: %v", what, err)
 		}
 		defer f.Close()
-		if f.BuiltIn || f.Which() == "EMA weights" || !strings.Contains(strings.Join(f.Notes, "\n"), "taken in place of the model in the program") {
+		notes := strings.Join(f.Notes, "\n")
+		if f.BuiltIn || f.Which() == "EMA weights" || !strings.Contains(notes, "taken in place of the model in the program") {
 			t.Errorf("%s: %+v", what, f)
 		}
 	}

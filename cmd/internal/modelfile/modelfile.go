@@ -159,7 +159,8 @@ func Open(path string, o *Options, c *cli.Command) (*File, error) {
 	switch {
 	case err != nil:
 	case f.BuiltIn && o.raw:
-		err = fmt.Errorf("%s, the model in the program, holds the moving average of its weights (EMA) alone: leave -raw out", f.Path)
+		err = fmt.Errorf("%s, the model in the program, holds the moving average of its weights (EMA) alone: leave -raw out",
+			f.Path)
 	case o.ema && !f.BuiltIn && !f.Has(checkpoint.EMAPrefix):
 		err = fmt.Errorf("%s holds no moving average (EMA): leave -ema out to take its weights", f.Path)
 	}
@@ -487,8 +488,8 @@ type Start struct {
 // Adam's settings too. ours tells whether the file is a checkpoint of this program.
 func Prepare(c *train.Config, path string, s Start) (ours bool, err error) {
 	if IsBuiltIn(path) { // a run names the file that it starts from
-		return false, fmt.Errorf("%s is the model in the program, and a run starts from a file: write it to one by export %[1]s -o %[1]s.safetensors",
-			path)
+		return false, fmt.Errorf("%s is the model in the program, and a run starts from a file: write it to one by "+
+			"export %[1]s -o %[1]s.safetensors", path)
 	}
 	w, err := checkpoint.OpenWeights(path)
 	if err != nil {

@@ -14,12 +14,13 @@ import (
 	"sigmaz/sample/eval/digits"
 )
 
-// The model in the program draws a digit of each class, which the classifier of KID-digits knows again, without data and
-// without a file; the same ones whether it is named or not, and in batches of any size.
+// The model in the program draws a digit of each class, which the classifier of KID-digits knows again, without data
+// and without a file; the same ones whether it is named or not, and in batches of any size.
 func TestDigits(t *testing.T) {
 	t.Chdir(t.TempDir())
 	said, _ := mustRun(t, "-n", "10", "-nfe", "16", "-guidance", "2", "-npy", "a.npy")
-	for _, part := range []string{"no RUN given: digits is taken", "the model in the program", "EMA weights", "sample-digits-seed0.png"} {
+	for _, part := range []string{"no RUN given: digits is taken", "the model in the program", "EMA weights",
+		"sample-digits-seed0.png"} {
 		if !strings.Contains(said, part) {
 			t.Errorf("it does not say %q: %s", part, said)
 		}
@@ -50,7 +51,8 @@ func TestDigits(t *testing.T) {
 	if right < 9 {
 		t.Errorf("%d of 10 digits are known again: expected at least 9", right)
 	}
-	if again, _ := mustRun(t, "digits", "-n", "4", "-nfe", "16", "-guidance", "2", "-batch", "3", "-npy", "b.npy"); strings.Contains(again, "no RUN given") {
+	again, _ := mustRun(t, "digits", "-n", "4", "-nfe", "16", "-guidance", "2", "-batch", "3", "-npy", "b.npy")
+	if strings.Contains(again, "no RUN given") {
 		t.Errorf("with a name it says %q", again)
 	}
 	if _, y := readNPY(t, "b.npy"); !slices.Equal(x[:len(y)], y) {

@@ -112,7 +112,8 @@ func newOptions() *options {
 			{Name: "Between two samples", Flags: o.betweenFlags()},
 			{Name: "Output", Note: "Files that are there already are replaced, once the new ones are whole. - stands for standard output.", Flags: []cli.Flag{
 				{Name: "o", Arg: "FILE.png", Help: "picture of all samples; for points in the plane two more beside it, " +
-					"FILE-fields.png and FILE-noise.png, show the score", Value: &o.out, Default: "RUN/samples/sample-STEP-seedS.png; of a file in this folder"},
+					"FILE-fields.png and FILE-noise.png, show the score", Value: &o.out, Default: "RUN/samples/sample-STEP-seedS.png; " +
+					"of digits and of files in this folder"},
 				{Name: "images", Arg: "DIR", Help: "new or empty folder for every sample as a PNG of its own, 00000.png on",
 					Value: &o.images},
 				{Name: "npy", Arg: "FILE", Help: "the samples for numpy.load: images (N, H, W, C) as float32, not clamped; " +

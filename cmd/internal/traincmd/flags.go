@@ -31,6 +31,7 @@ type flags struct {
 	goesOn                 bool   // -continue goes on from a checkpoint of this program
 	runs, name             string
 	dryRun, listPresets    bool
+	gpus                   int // that -dry-run shows the gain of; 0: none
 	device                 cli.Device
 	dataMemory             train.DataMemory
 	cpuProfile             string
@@ -135,6 +136,8 @@ func newFlags() *flags {
 		{Name: "runs", Arg: "DIR", Help: "folder of all runs", Value: &f.runs},
 		{Name: "resume", Arg: "RUN", Help: "go on with a run: its folder, name, or a checkpoint", Value: &f.resume},
 		{Name: "dry-run", Help: "print the resolved settings, sizes and costs, and stop", Value: &f.dryRun},
+		{Name: "gpus", Arg: "N", Help: "of -dry-run: what up to N GPUs would gain, expected from the size of the gradient and links of usual " +
+			"speed, not measured", Value: &f.gpus, Default: "none"},
 		{Name: "cpuprofile", Arg: "FILE", Help: "write a CPU profile for go tool pprof to this new file", Value: &f.cpuProfile},
 	}}}, c.Groups...)
 	c.Stopping, c.Unread, c.Notice = cli.Stops, cli.StopsUnread, "stopping after this step"
@@ -142,6 +145,14 @@ func newFlags() *flags {
 		if c.Given("data-memory") && !f.device.GPU {
 			return cli.Usagef("-data-memory %s is about a GPU's memory: give -gpu too, or leave it out to train on the CPU",
 				f.dataMemory)
+		}
+		switch {
+		case !c.Given("gpus"):
+		case !f.dryRun:
+			return cli.Usagef("-gpus %d is for -dry-run, which shows what so many would gain: a run is on one GPU as yet; give -dry-run, "+
+				"or leave -gpus out", f.gpus)
+		case f.gpus < 1 || f.gpus > maxGPUs:
+			return cli.Usagef("-gpus is %d: expected a number of GPUs, at most %d", f.gpus, maxGPUs)
 		}
 		return f.device.Check(c)
 	}
@@ -299,7 +310,7 @@ func (f *flags) validate(c *train.Config) error {
 
 // checkResume refuses flags that would make the resumed run another one.
 func (f *flags) checkResume() error {
-	allowed := append([]string{"resume", "runs", "gpu", "device", "data-memory", "cpuprofile", "dry-run"}, watchFlags()...)
+	allowed := append([]string{"resume", "runs", "gpu", "device", "data-memory", "cpuprofile", "dry-run", "gpus"}, watchFlags()...)
 	for s := range settings() {
 		if may, _ := train.MayChange(s.Name); may {
 			allowed = append(allowed, s.Name)

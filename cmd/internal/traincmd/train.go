@@ -648,6 +648,11 @@ func dryRun(ctx context.Context, f *flags, b kernels.Backend, c *train.Config, p
 	fmt.Fprintf(out, "            %s over the run, and %s a sample\n",
 		count(3*float64(info.MACs)*float64(c.Batch)*float64(c.Steps)),
 		count(float64(info.MACs)*float64(nfe)))
+	if f.gpus > 0 {
+		if err := printScale(out, c, info, f.gpus); err != nil {
+			return err
+		}
+	}
 	if c.EvalMetric != "" {
 		text, err := qualityCost(c, sigmas)
 		if err != nil {
