@@ -231,3 +231,32 @@ func TestWrongUse(t *testing.T) {
 		t.Error("something was written")
 	}
 }
+
+// The score as an ONNX file: named by its inputs, written twice to the same bytes, and of what is asked for alone.
+func TestONNX(t *testing.T) {
+	for _, c := range []struct {
+		net    model.Config
+		inputs string
+	}{
+		{model.Config{Net: "ncsn", Height: 8, Width: 8, Channels: 1, NGF: 2, Levels: 7}, "score(x, level)"},
+		{model.Config{Net: "mlp", Height: 1, Width: 1, Channels: 2, Hidden: 3, DataSD: 1}, "score(x, sigma)"},
+	} {
+		folder, _ := writeRun(t, c.net, "param.", "ema.", "adam_m.", "adam_v.")
+		out := filepath.Join(t.TempDir(), "a.onnx")
+		said := must(t, folder, "-format", "onnx", "-o", out)
+		if !strings.Contains(said, "step 7, EMA weights") || !strings.Contains(said, "opset 13: "+c.inputs) {
+			t.Errorf("it said %q", said)
+		}
+		first, err := os.ReadFile(out)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if code, stdout, _ := command(folder, "-format", "onnx", "-o", "-"); code != 0 || stdout != string(first) {
+			t.Errorf("-o -: exit code %d, %d bytes, expected the file's %d", code, len(stdout), len(first))
+		}
+		must(t, folder, "-format", "onnx", "-raw", "-o", out)
+		if raw, err := os.ReadFile(out); err != nil || bytes.Equal(raw, first) || len(raw) != len(first) {
+			t.Errorf("the raw weights are those of the average: %v", err)
+		}
+	}
+}
