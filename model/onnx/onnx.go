@@ -98,8 +98,8 @@ func translate(c model.Config, sigmas model.Ladder) (t *translator, net *model.N
 		return nil, nil, err
 	}
 	t = &translator{values: map[*gorgonia.Node]string{}, late: map[*gorgonia.Node]func() string{},
-		params: map[*gorgonia.Node]*model.Param{}, used: map[*model.Param]bool{}, shapes: map[*model.Param][]int{}, names: map[string]int{}, known: map[string]string{},
-		numbers: map[numberOf]string{}}
+		params: map[*gorgonia.Node]*model.Param{}, used: map[*model.Param]bool{}, shapes: map[*model.Param][]int{},
+		names: map[string]int{}, known: map[string]string{}, numbers: map[numberOf]string{}}
 	shape := []int{c.Channels, c.Height, c.Width}
 	if c.Vectors() {
 		shape = []int{c.D()}
