@@ -12,17 +12,22 @@ import (
 
 	"sigmaz/cmd/internal/cli"
 	"sigmaz/cmd/internal/modelfile"
+	"sigmaz/model"
 	"sigmaz/model/checkpoint"
 	"sigmaz/model/onnx"
 )
 
 // The formats that are written.
-const stateDict, onnxFile, diffusers = "state_dict", "onnx", "diffusers"
+const stateDict, onnxFile, diffusers, huggingFace = "state_dict", "onnx", "diffusers", "huggingface"
 
-var formats = []string{stateDict, onnxFile, diffusers}
+var formats = []string{stateDict, onnxFile, diffusers, huggingFace}
 
 // endings are those of the formats that are one file; the others are folders.
 var endings = map[string]string{stateDict: ".safetensors", onnxFile: ".onnx"}
+
+// folders has what writes the others.
+var folders = map[string]func(folder string, f checkpoint.StateFile, set model.TensorSet, prefix string) error{
+	diffusers: checkpoint.WriteDiffusers, huggingFace: checkpoint.WriteHuggingFace}
 
 // New makes the command.
 func New() *cli.Command { return newOptions().Command }
@@ -42,7 +47,7 @@ func newOptions() *options {
 			"and shapes: " +
 			"net.load_state_dict(load_file(FILE), strict=True), with load_file of safetensors.torch, takes it. " +
 			"With -format onnx it writes the score itself, which ONNX Runtime and others evaluate, and " +
-			"with -format diffusers a folder for DiffusionPipeline.from_pretrained. " +
+			"with -format diffusers a folder for DiffusionPipeline.from_pretrained, with -format huggingface one for its hub. " +
 			"Checkpoints of PyTorch are converted so, too.",
 		Args: []cli.Arg{modelfile.Arg},
 		Groups: []cli.Group{
@@ -50,9 +55,9 @@ func newOptions() *options {
 			{Name: "Output", Flags: []cli.Flag{
 				{Name: "o", Arg: "FILE.safetensors",
 					Help: "file to write, with -format " + onnxFile + " a FILE.onnx; one that is there already is replaced, " +
-						"once the new one is whole; with -format " + diffusers + " a new folder",
+						"once the new one is whole; with -format " + diffusers + " and " + huggingFace + " a new folder",
 					Value: &o.out, Default: cli.Required},
-				{Name: "format", Arg: "NAME", Help: "what to write: " + strings.Join(formats[:2], ", ") + " or " + diffusers,
+				{Name: "format", Arg: "NAME", Help: "what to write: " + strings.Join(formats[:3], ", ") + " or " + huggingFace,
 					Value: cli.Choice{To: &o.format, Words: formats}, Default: stateDict, Known: formats},
 				{Name: "prefix", Arg: "TEXT", Help: "before every name of a state_dict, such as module. for a network in DataParallel",
 					Value: &o.prefix, Default: "none"},
@@ -67,6 +72,7 @@ func newOptions() *options {
 				What: "from a checkpoint of the original repository"},
 			{Line: "export runs/glyphs-1 -format onnx -o glyphs.onnx", What: "the score as a function for ONNX Runtime"},
 			{Line: "export runs/ffhq-1 -format diffusers -o ffhq", What: "a folder for diffusers"},
+			{Line: "export runs/glyphs-1 -format huggingface -o glyphs", What: "a folder with a model card, which sample reads, too"},
 		},
 		Notes: []string{"Exit codes: 0 done; 1 failed; 2 wrong usage."},
 		Check: o.checkFlags,
@@ -124,14 +130,14 @@ func export(o *options, s cli.Streams) error {
 	net, sigma := f.Config.Network, f.Config.Sigma
 	state := checkpoint.StateFile{Network: net, Sigmas: f.Sigmas, Prefix: o.prefix, Begin: sigma.Begin.Value,
 		End: sigma.End.Value, Step: f.Step, Config: f.Config.YAML()}
-	if o.format == diffusers {
-		if err := checkpoint.WriteDiffusers(o.out, state, f, f.Prefix()); err != nil {
+	if writeTo := folders[o.format]; writeTo != nil {
+		if err := writeTo(o.out, state, f, f.Prefix()); err != nil {
 			return fmt.Errorf("%s: %w", f.Path, err)
 		}
 		for _, note := range f.Notes {
 			fmt.Fprintf(messages, "%s: %s\n", f.Path, note)
 		}
-		fmt.Fprintf(messages, "%s: %s%s of %s, %s, as a folder of diffusers\n", o.out, f.At(), f.Which(), f.Path, net.Net)
+		fmt.Fprintf(messages, "%s: %s%s of %s, %s, as a folder of %s\n", o.out, f.At(), f.Which(), f.Path, net.Net, o.format)
 		return nil
 	}
 	if err := out.Check(s, f.Path); err != nil {

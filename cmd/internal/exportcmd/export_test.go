@@ -3,6 +3,7 @@ package exportcmd
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"math"
 	"os"
 	"path/filepath"
@@ -258,5 +259,59 @@ func TestONNX(t *testing.T) {
 		if raw, err := os.ReadFile(out); err != nil || bytes.Equal(raw, first) || len(raw) != len(first) {
 			t.Errorf("the raw weights are those of the average: %v", err)
 		}
+	}
+}
+
+// A folder of the hub is read again as what it was written from.
+func TestHuggingFace(t *testing.T) {
+	net := model.Config{Net: "ncsnv2", Height: 8, Width: 8, Channels: 3, NGF: 2}
+	run, tensors := writeRun(t, net, "param.", "ema.")
+	folder := filepath.Join(t.TempDir(), "glyphs")
+	if said := must(t, run, "-format", "huggingface", "-o", folder); !strings.Contains(said, "step 7, EMA weights of") ||
+		!strings.Contains(said, "as a folder of huggingface") {
+		t.Errorf("it said %q", said)
+	}
+	expect(t, filepath.Join(folder, "model.safetensors"), "", "ema.", net, tensors)
+	card, err := os.ReadFile(filepath.Join(folder, "README.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	head, text, _ := strings.Cut(strings.TrimPrefix(string(card), "---\n"), "\n---\n")
+	for _, line := range []string{"license: other", "library_name: sigmaz", "pipeline_tag: unconditional-image-generation",
+		"- score-based", "- ncsnv2"} {
+		if !slices.Contains(strings.Split(head, "\n"), line) {
+			t.Errorf("the head has no line %q: %s", line, head)
+		}
+	}
+	if !strings.Contains(text, "# glyphs\n") || !strings.Contains(text, "sigmaz sample glyphs") || !strings.Contains(text, "at step 7") {
+		t.Errorf("the card is %q", text)
+	}
+	var config struct {
+		ModelType string `json:"model_type"`
+		Step      int
+		Network   struct{ Net string }
+		Sigma     struct{ Levels int }
+		Data      any
+	}
+	b, err := os.ReadFile(filepath.Join(folder, "config.json"))
+	if err == nil {
+		err = json.Unmarshal(b, &config)
+	}
+	if err != nil || config.ModelType != "sigmaz" || config.Step != 7 || config.Network.Net != "ncsnv2" || config.Sigma.Levels != 7 ||
+		config.Data != nil {
+		t.Errorf("%s: %+v, %v", b, config, err)
+	}
+	first, second := filepath.Join(t.TempDir(), "a.safetensors"), filepath.Join(t.TempDir(), "b.safetensors")
+	must(t, run, "-o", first)
+	must(t, folder, "-o", second)
+	a, err := os.ReadFile(first)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if b, err = os.ReadFile(second); err != nil || !bytes.Equal(a, b) {
+		t.Errorf("what is exported from the folder differs: %v", err)
+	}
+	if code, _, stderr := command(run, "-format", "huggingface", "-o", folder); code != 1 || !strings.Contains(stderr, "exists already") {
+		t.Errorf("over a folder that is there: exit code %d, %q", code, stderr)
 	}
 }
