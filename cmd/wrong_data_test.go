@@ -460,7 +460,6 @@ var wrongWeights = []wrong{
 	{args: "export runs/images -o a.pth", code: 2, offender: "-o is a.pth", advice: "ends in .safetensors"},
 	{args: "export runs/images -o a.onnx", code: 2, offender: "-o is a.onnx", advice: "-format onnx writes such a file"},
 	{args: "export runs/images -format onnx -o a.safetensors", code: 2, offender: "-o is a.safetensors", advice: "ends in .onnx"},
-	{args: "export runs/images -format onxx -o a.onnx", code: 2, offender: `-format is "onxx"`, advice: "did you mean onnx?"},
 	{args: "export runs/images -format onnx -prefix module. -o a.onnx", code: 2, offender: "-prefix", advice: "leave it out with -format onnx"},
 	{args: "export runs/images -format huggingface -o -", code: 2, offender: "-o - is standard output", advice: "expected the name of a new one"},
 	{args: "export runs/images -format huggingface -o x", code: 1, offender: "-o: x exists already", advice: "choose another"},

@@ -92,16 +92,16 @@ func (f StateFile) card(name string) string {
 	tags, task, data := []string{"score-based", "score-matching", net.Net}, "", fmt.Sprintf("vectors of %d values", net.D())
 	if net.TakesImages() {
 		task = "pipeline_tag: unconditional-image-generation\n"
-		data = fmt.Sprintf("images of %d x %d pixels (height x width) and %d channels", net.Height, net.Width, net.Channels)
+		data = fmt.Sprintf("images of %d x %d x %d (height, width, channels)", net.Height, net.Width, net.Channels)
 	}
 	if net.SDE.Preserving() {
 		tags = slices.Insert(tags, 2, net.SDE.Kind)
 	}
 	return "---\nlicense: other\nlibrary_name: sigmaz\n" + task + "tags:\n- " + strings.Join(tags, "\n- ") + "\n---\n\n" +
 		"# " + name + "\n\n" +
-		fmt.Sprintf("A score network, %s, for %s, with %d noise levels from sigma %g to %g, at step %d. Its score s(x, sigma) is an "+
-			"estimate of the gradient\nof the log density of the data with noise of deviation sigma.\n\n", net.Net, data, len(f.Sigmas),
-			f.Begin, f.End, f.Step) +
+		fmt.Sprintf("A score network, %s, for %s, with %d noise levels from sigma %g to %g, at step %d.\n"+
+			"Its score s(x, sigma) is an estimate of the gradient of the log density of the data with noise of deviation sigma.\n\n",
+			net.Net, data, len(f.Sigmas), f.Begin, f.End, f.Step) +
 		"    sigmaz sample " + name + "\n    sigmaz score " + name + " -input x.npy -level 0 -o s.npy\n\n" +
 		"`model.safetensors` is a PyTorch state_dict, with the whole configuration of the training in its metadata; `config.json` has\n" +
 		"network, ladder and sampling.\n\n" +
