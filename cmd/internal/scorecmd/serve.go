@@ -40,7 +40,7 @@ import (
 const (
 	mostBody    = 1 << 28          // bytes of a request, and of an answer
 	mostWaiting = 64               // requests that wait for their turn or have it
-	patience    = 30 * time.Second // with somebody who sends nothing more
+	patience    = 30 * time.Second // with somebody who begins to ask and does not go on
 	farewell    = 5 * time.Second  // for answers that are on their way when the server ends
 )
 
@@ -234,19 +234,20 @@ func (q *query) check(path string) error {
 	return nil
 }
 
-// take waits until the network is free, and returns what gives it back.
-func (v *server) take(ctx context.Context) (release func(), err error) {
+// inTurn waits until the network is free and runs f, which alone has it.
+func (v *server) inTurn(ctx context.Context, f func() error) error {
 	select {
 	case v.waiting <- struct{}{}:
+		defer func() { <-v.waiting }()
 	default:
-		return nil, &refusal{http.StatusServiceUnavailable, fmt.Sprintf("%d requests wait already: ask again later", mostWaiting)}
+		return &refusal{http.StatusServiceUnavailable, fmt.Sprintf("%d requests wait already: ask again later", mostWaiting)}
 	}
 	select {
 	case v.turn <- struct{}{}:
-		return func() { <-v.turn; <-v.waiting }, nil
+		defer func() { <-v.turn }()
+		return f()
 	case <-ctx.Done():
-		<-v.waiting
-		return nil, ctx.Err()
+		return ctx.Err()
 	}
 }
 
@@ -311,12 +312,11 @@ func (v *server) evaluate(w http.ResponseWriter, r *http.Request, q *query, deno
 	if err != nil {
 		return err
 	}
-	release, err := v.take(r.Context())
-	if err != nil {
+	var out []float32
+	err = v.inTurn(r.Context(), func() (err error) {
+		out, err = v.run(r.Context(), x, rows.n, denoised, classes, noise)
 		return err
-	}
-	defer release()
-	out, err := v.run(r.Context(), x, rows.n, denoised, classes, noise)
+	})
 	if err != nil {
 		return err
 	}
@@ -492,23 +492,21 @@ func (v *server) sample(w http.ResponseWriter, r *http.Request, q *query) error 
 	if err != nil {
 		return refusef("%s cannot be sampled as it is: %v; command sample has flags for it", v.f.Path, err)
 	}
-	release, err := v.take(r.Context())
-	if err != nil {
+	var x []float32
+	err = v.inTurn(r.Context(), func() error {
+		s, err := preview.NewSampler(v.b, net, v.precision, v.f.Sigmas, plan, seed, min(int(n), v.batch))
+		if err == nil {
+			err = s.LoadFrom(v.f, v.f.Prefix())
+		}
+		if err != nil {
+			return err
+		}
+		if s.NetworkUnits = true; classes != nil {
+			s.Classes = classes
+		}
+		x, err = s.Draw(r.Context(), int(n), nil)
 		return err
-	}
-	defer release()
-	s, err := preview.NewSampler(v.b, net, v.precision, v.f.Sigmas, plan, seed, min(int(n), v.batch))
-	if err != nil {
-		return err
-	}
-	if err := s.LoadFrom(v.f, v.f.Prefix()); err != nil {
-		return err
-	}
-	s.NetworkUnits = true
-	if classes != nil {
-		s.Classes = classes
-	}
-	x, err := s.Draw(r.Context(), int(n), nil)
+	})
 	if err != nil {
 		return err
 	}
