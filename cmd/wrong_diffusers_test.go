@@ -61,6 +61,6 @@ var wrongDiffusers = []wrong{
 	{args: "export runs/images -format diffusers -prefix module. -o new", code: 2, offender: "-prefix is for a state_dict", advice: "leave it out"},
 	{args: "export runs/images -format diffusers -float16 -o new", code: 2, offender: "-float16 is for a state_dict", advice: "leave it out"},
 	{args: "export runs/images -format diffusers -o -", code: 2, offender: "-o - is standard output", advice: "the name of a new one"},
-	{args: "export runs/images -format onx -o a.safetensors", code: 2, offender: `-format is "onx"`, advice: "expected one of state_dict, diffusers"},
+	{args: "export runs/images -format onx -o a.safetensors", code: 2, offender: `-format is "onx"`, advice: "expected one of state_dict, onnx, diffusers, huggingface"},
 	{args: "export hub/good -sigma-begin 50 -sigma-end 0.01 -levels 9 -format diffusers -o nowhere/new", code: 1, offender: "nowhere/new", advice: "check that its folder exists", prepare: diffusersFolders},
 }

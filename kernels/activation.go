@@ -25,8 +25,8 @@ const (
 // Activations lists every activation.
 var Activations = []Activation{ELU, ReLU, LReLU, Swish, Softplus}
 
-// leak is the slope of lrelu below 0.
-const leak = 0.2
+// Leak is the slope of lrelu below 0.
+const Leak = 0.2
 
 // FromInput says whether the derivative needs the input, because the output does not tell it.
 func (a Activation) FromInput() bool { return a == Swish }
@@ -58,7 +58,7 @@ func (o Activate) RefRows(mem []float32, lo, hi int) {
 		}
 	case LReLU:
 		for i, v := range x {
-			y[i] = max(v, leak*v)
+			y[i] = max(v, Leak*v)
 		}
 	case Swish:
 		for i, v := range x {
@@ -107,7 +107,7 @@ func (o ActivateGrad) RefRows(mem []float32, lo, hi int) {
 	case LReLU:
 		for i, v := range at {
 			if dx[i] = dy[i]; !(v > 0) {
-				dx[i] *= leak
+				dx[i] *= Leak
 			}
 		}
 	case Swish:

@@ -18,7 +18,8 @@ import (
 	"math"
 )
 
-const groupNormEpsilon = 1e-6
+// GroupNormEpsilon is eps of group norms.
+const GroupNormEpsilon = 1e-6
 
 // GroupNormShape is the geometry of a group norm: N images of P pixels and C channels, which Groups divides.
 type GroupNormShape struct{ N, P, C, Groups int }
@@ -84,7 +85,7 @@ func (o GroupNorm) RefRows(mem []float32, lo, hi int) {
 func (o GroupNorm) finish(mem []float32, n int, mu, va []float64) {
 	mean, rstd := row(mem, o.Mean, o.N, n), row(mem, o.Rstd, o.N, n)
 	for g, u := range mu {
-		mean[g], rstd[g] = float32(u), float32(1/math.Sqrt(va[g]+groupNormEpsilon))
+		mean[g], rstd[g] = float32(u), float32(1/math.Sqrt(va[g]+GroupNormEpsilon))
 	}
 }
 

@@ -28,7 +28,7 @@ func (o GroupNorm) launch(l *launcher) {
 	l.groupNormFinish(grid, block, groupNormFinishArgs{
 		mean: o.Mean, rstd: o.Rstd, parts: parts,
 		x:   some{o.X, o.N * o.C}, // the first pixels
-		eps: math.Float64bits(groupNormEpsilon), images: o.N, p: o.P, c: o.C, groups: o.Groups, width: width, chunks: chunks,
+		eps: math.Float64bits(GroupNormEpsilon), images: o.N, p: o.P, c: o.C, groups: o.Groups, width: width, chunks: chunks,
 	})
 	v = wide(o.C, o.X, o.Y)
 	grid, block = s.columns(v)

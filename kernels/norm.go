@@ -30,7 +30,8 @@ import (
 	"math"
 )
 
-const normEpsilon = 1e-5
+// NormEpsilon is eps of an instance norm that names no other, and of the norm over channels.
+const NormEpsilon = 1e-5
 
 // NormShape is the geometry of a norm: N images of P pixels and C channels.
 type NormShape struct{ N, P, C int }
@@ -96,7 +97,7 @@ func (o Norm) finish(mem []float32, n int, mu, va []float64) {
 	for _, u := range mu {
 		v += (u - m) * (u - m) / o.freedom()
 	}
-	q, eps := 1/math.Sqrt(v+normEpsilon), o.epsilon()
+	q, eps := 1/math.Sqrt(v+NormEpsilon), o.epsilon()
 	mean, rstd, muhat := row(mem, o.Mean, o.N, n), row(mem, o.Rstd, o.N, n), row(mem, o.MuHat, o.N, n)
 	for c, u := range mu {
 		mean[c] = float32(u)
@@ -108,7 +109,7 @@ func (o Norm) finish(mem []float32, n int, mu, va []float64) {
 
 func (o Norm) epsilon() float64 {
 	if o.Eps == 0 {
-		return normEpsilon
+		return NormEpsilon
 	}
 	return o.Eps
 }

@@ -11,8 +11,8 @@
 //	score.go      a score function ready to run, which samplers take
 //	describe.go   what a network costs
 //
-// Below it lie model/graph (layers, differentiation, plans on kernels), model/checkpoint (files with weights) and
-// model/golden (golden files, for tests).
+// Below it lie model/graph (layers, differentiation, plans on kernels), model/checkpoint (files with weights),
+// model/onnx (the score as a file for other programs) and model/golden (golden files, for tests).
 //
 // # Convention
 //

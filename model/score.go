@@ -12,6 +12,10 @@ import (
 	"sigmaz/model/graph"
 )
 
+// Denoised returns D(x, sigma) = x + sigma^2 s, the mean of the data given x with noise of sigma, from the score s there
+// (Tweedie's formula). It holds for every process in the coordinates in which scores are: see sde.go.
+func Denoised(x, s float32, sigma float64) float32 { return x + float32(sigma*sigma*float64(s)) }
+
 // Score is a score function as samplers see it: operations that fill S with s(X, Sigma) for a batch of rows.
 //
 // A network reads the noise of a row as Sigma or as its level in the ladder, so set both. One that reads Sigma takes

@@ -547,7 +547,7 @@ func (w *Weights) addScheduler(folder string) error {
 
 // WriteDiffusers writes the weights called prefix+NAME in set as a new folder: a pipeline of diffusers. Nothing is left
 // where it fails.
-func WriteDiffusers(folder string, f StateFile, set model.TensorSet, prefix string) (err error) {
+func WriteDiffusers(folder string, f StateFile, set model.TensorSet, prefix string) error {
 	names, d, err := namesFor(f.Network)
 	if err != nil {
 		return err
@@ -569,49 +569,43 @@ func WriteDiffusers(folder string, f StateFile, set model.TensorSet, prefix stri
 		}
 		entries = append(entries, e)
 	}
-	if err := os.Mkdir(folder, 0o777); err != nil {
-		return fmt.Errorf("cannot make the folder: %w; check that its folder exists and can be written", err)
-	}
-	defer func() {
-		if err != nil {
-			os.RemoveAll(folder)
+	return inNewFolder(folder, func() error {
+		for _, sub := range []string{diffusersUNet, diffusersScheduler} {
+			if err := os.Mkdir(filepath.Join(folder, sub), 0o777); err != nil {
+				return err
+			}
 		}
-	}()
-	for _, sub := range []string{diffusersUNet, diffusersScheduler} {
-		if err := os.Mkdir(filepath.Join(folder, sub), 0o777); err != nil {
+		weights := filepath.Join(folder, diffusersUNet, diffusersWeights+".safetensors")
+		if err := atomicfile.Write(weights, func(to *os.File) error { return writeState(to, entries, f.meta()) }); err != nil {
 			return err
 		}
-	}
-	weights := filepath.Join(folder, diffusersUNet, diffusersWeights+".safetensors")
-	if err := atomicfile.Write(weights, func(to *os.File) error { return writeState(to, entries, f.meta()) }); err != nil {
-		return err
-	}
-	library := func(class string) [2]string { return [2]string{"diffusers", class} }
-	for _, file := range []struct {
-		path string
-		v    any
-	}{
-		{filepath.Join(diffusersUNet, diffusersConfigFile), d},
-		{filepath.Join(diffusersScheduler, schedulerConfigFile), schedulerConfig{Class: diffusersSchedulerClass,
-			Version: diffusersVersion, CorrectSteps: 1, Steps: len(f.Sigmas), SamplingEps: 1e-5,
-			SigmaMax: f.Begin, SigmaMin: f.End, SNR: 0.15}},
-		{diffusersIndexFile, struct {
-			Class     string    `json:"_class_name"`
-			Version   string    `json:"_diffusers_version"`
-			Scheduler [2]string `json:"scheduler"`
-			UNet      [2]string `json:"unet"`
-		}{diffusersPipelineClass, diffusersVersion, library(diffusersSchedulerClass), library(diffusersModelClass)}},
-	} {
-		text, err := json.MarshalIndent(file.v, "", "  ")
-		if err != nil {
-			return err
+		library := func(class string) [2]string { return [2]string{"diffusers", class} }
+		for _, file := range []struct {
+			path string
+			v    any
+		}{
+			{filepath.Join(diffusersUNet, diffusersConfigFile), d},
+			{filepath.Join(diffusersScheduler, schedulerConfigFile), schedulerConfig{Class: diffusersSchedulerClass,
+				Version: diffusersVersion, CorrectSteps: 1, Steps: len(f.Sigmas), SamplingEps: 1e-5,
+				SigmaMax: f.Begin, SigmaMin: f.End, SNR: 0.15}},
+			{diffusersIndexFile, struct {
+				Class     string    `json:"_class_name"`
+				Version   string    `json:"_diffusers_version"`
+				Scheduler [2]string `json:"scheduler"`
+				UNet      [2]string `json:"unet"`
+			}{diffusersPipelineClass, diffusersVersion, library(diffusersSchedulerClass), library(diffusersModelClass)}},
+		} {
+			text, err := json.MarshalIndent(file.v, "", "  ")
+			if err != nil {
+				return err
+			}
+			if err := atomicfile.Write(filepath.Join(folder, file.path), func(to *os.File) error {
+				_, err := to.Write(append(text, '\n'))
+				return err
+			}); err != nil {
+				return err
+			}
 		}
-		if err := atomicfile.Write(filepath.Join(folder, file.path), func(to *os.File) error {
-			_, err := to.Write(append(text, '\n'))
-			return err
-		}); err != nil {
-			return err
-		}
-	}
-	return nil
+		return nil
+	})
 }

@@ -3,6 +3,7 @@
 //	checkpoint.go    the checkpoints of this program: a whole run in one safetensors file
 //	weights.go       opening any file with weights, one tensor at a time: begin here to use weights
 //	statedict.go     state_dicts in safetensors, read and written for PyTorch
+//	huggingface.go   a state_dict in a folder for the hub
 //	pytorch.go       what torch.save wrote, by this program's originals and others
 //	infer.go         which network a file's parameters are of, where it does not say
 //	safetensors.go   the container of the first and the third

@@ -21,14 +21,14 @@ import (
 	"sigmaz/model"
 )
 
-// StateFile is what [WriteStateDict] and [WriteDiffusers] write.
+// StateFile is what [WriteStateDict], [WriteDiffusers] and [WriteHuggingFace] write.
 type StateFile struct {
 	Network model.Config
 	Sigmas  model.Ladder
 	Prefix  string // before every name of a state_dict: "" or "module."
 	// Half asks [WriteStateDict] for weights in float16, which keeps 11 bits of each in half the space.
 	Half bool
-	// Begin and End are the ladder's ends as they were given, for [WriteDiffusers].
+	// Begin and End are the ladder's ends as they were given, for the folders.
 	Begin, End float64
 	// Config is the run's configuration, YAML, and Step the step of the weights. They stand in the file's metadata,
 	// which PyTorch passes over.

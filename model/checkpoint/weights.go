@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"path/filepath"
 	"slices"
 	"strings"
 
@@ -63,7 +64,7 @@ var floats = map[string]int{"float64": 53, "float32": 24, "float16": 11, "bfloat
 // sigmasBuffer is the name of the ladder in the state_dict of NCSNv2's classes.
 const sigmasBuffer = "sigmas"
 
-// OpenWeights opens a file of any kind, or a folder of diffusers; it tells them apart by their content. An error is one
+// OpenWeights opens a file of any kind, or a folder of diffusers or of Hugging Face's hub; it tells them apart by their content. An error is one
 // sentence that names the file; about the content of a safetensors file it is a [*FileError].
 func OpenWeights(path string) (*Weights, error) {
 	w, err := openWeights(path)
@@ -86,6 +87,9 @@ func ReadWeights(name string, file io.ReaderAt, size int64) (*Weights, error) {
 func openWeights(path string) (*Weights, error) {
 	if IsDiffusers(path) {
 		return openDiffusers(path)
+	}
+	if isHub(path) {
+		return OpenWeights(filepath.Join(path, hubWeights))
 	}
 	f, size, err := open(path)
 	if err != nil {

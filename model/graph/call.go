@@ -54,6 +54,16 @@ func Apply(l Layer, path string, in ...*gorgonia.Node) (*gorgonia.Node, error) {
 	return n, err
 }
 
+// Source returns the layer whose output a node is, the layer's path and its inputs in order; ok is false of an input of the
+// graph and of a gradient.
+func Source(n *gorgonia.Node) (l Layer, path string, in gorgonia.Nodes, ok bool) {
+	op, ok := n.Op().(outputOp)
+	if !ok || op.backwardOf != nil {
+		return nil, "", nil, false
+	}
+	return op.layer, op.path, childrenOf(n), true
+}
+
 // addOutput adds output i of call c with these children to their graph. It fails if Gorgonia answers with another node;
 // see the traps in doc.go.
 func addOutput(c *layerCall, i int, children gorgonia.Nodes) (*gorgonia.Node, error) {

@@ -8,6 +8,9 @@
 //
 //	sigmaz export RUN -o FILE.safetensors
 //
+// With -format onnx it writes the score as an ONNX file, with -format diffusers a folder for that
+// library, and with -format huggingface one for the hub.
+//
 // RUN is a run folder, whose newest checkpoint is taken, a checkpoint, or a .pth file, which is converted in this way.
 //
 // Exit codes: 0 done, 1 failed, 2 wrong usage.

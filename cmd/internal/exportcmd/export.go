@@ -1,4 +1,4 @@
-// Export: from a run or a checkpoint to a state_dict or a folder of diffusers.
+// Export: from a run or a checkpoint to a state_dict, an ONNX file or a folder of diffusers.
 
 package exportcmd
 
@@ -12,13 +12,22 @@ import (
 
 	"sigmaz/cmd/internal/cli"
 	"sigmaz/cmd/internal/modelfile"
+	"sigmaz/model"
 	"sigmaz/model/checkpoint"
+	"sigmaz/model/onnx"
 )
 
 // The formats that are written.
-const stateDict, diffusers = "state_dict", "diffusers"
+const stateDict, onnxFile, diffusers, huggingFace = "state_dict", "onnx", "diffusers", "huggingface"
 
-var formats = []string{stateDict, diffusers}
+var formats = []string{stateDict, onnxFile, diffusers, huggingFace}
+
+// endings are those of the formats that are one file; the others are folders.
+var endings = map[string]string{stateDict: ".safetensors", onnxFile: ".onnx"}
+
+// folders has what writes the others.
+var folders = map[string]func(folder string, f checkpoint.StateFile, set model.TensorSet, prefix string) error{
+	diffusers: checkpoint.WriteDiffusers, huggingFace: checkpoint.WriteHuggingFace}
 
 // New makes the command.
 func New() *cli.Command { return newOptions().Command }
@@ -38,16 +47,18 @@ func newOptions() *options {
 		About: "Writes a network's weights as a PyTorch state_dict in safetensors, with the original class's names " +
 			"and shapes: " +
 			"net.load_state_dict(load_file(FILE), strict=True), with load_file of safetensors.torch, takes it. " +
-			"With -format diffusers it writes a folder for DiffusionPipeline.from_pretrained. " +
+			"With -format onnx it writes the score itself, which ONNX Runtime and others evaluate, and " +
+			"with -format diffusers a folder for DiffusionPipeline.from_pretrained, with -format huggingface one for its hub. " +
 			"Checkpoints of PyTorch are converted so, too.",
 		Args: []cli.Arg{modelfile.Arg},
 		Groups: []cli.Group{
 			{Name: "Weights", Flags: o.file.WeightFlags()},
 			{Name: "Output", Flags: []cli.Flag{
 				{Name: "o", Arg: "FILE.safetensors",
-					Help: "file to write; one that is there already is replaced, once the new one is whole; with -format " +
-						diffusers + " a new folder", Value: &o.out, Default: cli.Required},
-				{Name: "format", Arg: "NAME", Help: "what to write: " + stateDict + " or " + diffusers,
+					Help: "file to write, with -format " + onnxFile + " a FILE.onnx; one that is there already is replaced, " +
+						"once the new one is whole; with -format " + diffusers + " and " + huggingFace + " a new folder",
+					Value: &o.out, Default: cli.Required},
+				{Name: "format", Arg: "NAME", Help: "what to write: " + strings.Join(formats[:3], ", ") + " or " + huggingFace,
 					Value: cli.Choice{To: &o.format, Words: formats}, Default: stateDict, Known: formats},
 				{Name: "prefix", Arg: "TEXT", Help: "before every name of a state_dict, such as module. for a network in DataParallel",
 					Value: &o.prefix, Default: "none"},
@@ -61,7 +72,9 @@ func newOptions() *options {
 				What: "the raw weights, for a network in DataParallel"},
 			{Line: "export checkpoint_300000.pth -preset cifar10 -o cifar10.safetensors",
 				What: "from a checkpoint of the original repository"},
+			{Line: "export runs/glyphs-1 -format onnx -o glyphs.onnx", What: "the score as a function for ONNX Runtime"},
 			{Line: "export runs/ffhq-1 -format diffusers -o ffhq", What: "a folder for diffusers"},
+			{Line: "export runs/glyphs-1 -format huggingface -o glyphs", What: "a folder with a model card, which sample reads, too"},
 		},
 		Notes: []string{"Exit codes: 0 done; 1 failed; 2 wrong usage."},
 		Check: o.checkFlags,
@@ -78,26 +91,38 @@ func (o *options) checkFlags() error {
 	if err := o.file.Check(); err != nil {
 		return err
 	}
-	if o.format == diffusers {
+	if o.format != stateDict {
 		switch {
-		case o.out == cli.Stdout:
-			return cli.Usagef("-o - is standard output, and -format %s writes a folder: expected the name of a new one", diffusers)
 		case o.Given("prefix"):
-			return cli.Usagef("-prefix is for a state_dict: leave it out with -format %s", diffusers)
+			return cli.Usagef("-prefix is for a state_dict: leave it out with -format %s", o.format)
 		case o.half:
-			return cli.Usagef("-float16 is for a state_dict: leave it out with -format %s", diffusers)
+			return cli.Usagef("-float16 is for a state_dict: leave it out with -format %s", o.format)
 		}
-		return nil
 	}
-	if o.out != cli.Stdout && !strings.EqualFold(filepath.Ext(o.out), ".safetensors") {
-		return cli.Usagef("-o is %s: expected a file name that ends in .safetensors, or - for standard output", cli.Line(o.out))
+	ending, file := endings[o.format]
+	switch {
+	case !file && o.out == cli.Stdout:
+		return cli.Usagef("-o - is standard output, and -format %s writes a folder: expected the name of a new one", o.format)
+	case file && o.out != cli.Stdout && !strings.EqualFold(filepath.Ext(o.out), ending):
+		return cli.Usagef("-o is %s: expected a file name that ends in %s, or - for standard output%s", cli.Line(o.out), ending,
+			formatHint(o.out))
 	}
 	return nil
 }
 
+// formatHint names the format of a file that is asked for by its ending.
+func formatHint(out string) string {
+	for format, ending := range endings {
+		if strings.EqualFold(filepath.Ext(out), ending) {
+			return "; -format " + format + " writes such a file"
+		}
+	}
+	return ""
+}
+
 func export(o *options, s cli.Streams) error {
 	out, messages := cli.Output{Flag: "-o", Path: o.out}, s.Messages(o.out)
-	if o.format == diffusers {
+	if _, file := endings[o.format]; !file {
 		if _, err := os.Lstat(o.out); err == nil {
 			return fmt.Errorf("-o: %s exists already: expected the name of a new folder; choose another, or delete it", o.out)
 		}
@@ -112,25 +137,34 @@ func export(o *options, s cli.Streams) error {
 	net, sigma := f.Config.Network, f.Config.Sigma
 	state := checkpoint.StateFile{Network: net, Sigmas: f.Sigmas, Prefix: o.prefix, Half: o.half, Begin: sigma.Begin.Value,
 		End: sigma.End.Value, Step: f.Step, Config: f.Config.YAML()}
-	if o.format == diffusers {
-		if err := checkpoint.WriteDiffusers(o.out, state, f, f.Prefix()); err != nil {
+	if writeTo := folders[o.format]; writeTo != nil {
+		if err := writeTo(o.out, state, f, f.Prefix()); err != nil {
 			return fmt.Errorf("%s: %w", f.Path, err)
 		}
 		for _, note := range f.Notes {
 			fmt.Fprintf(messages, "%s: %s\n", f.Path, note)
 		}
-		fmt.Fprintf(messages, "%s: %s%s of %s, %s, as a folder of diffusers\n", o.out, f.At(), f.Which(), f.Path, net.Net)
+		fmt.Fprintf(messages, "%s: %s%s of %s, %s, as a folder of %s\n", o.out, f.At(), f.Which(), f.Path, net.Net, o.format)
 		return nil
 	}
 	if err := out.Check(s, f.Path); err != nil {
 		return err
 	}
-	write := func(w io.Writer) error { return checkpoint.WriteStateDict(w, state, f, f.Prefix()) }
+	writeTo := checkpoint.WriteStateDict
+	if o.format == onnxFile {
+		writeTo = onnx.Write
+	}
+	write := func(w io.Writer) error { return writeTo(w, state, f, f.Prefix()) }
 	if err := out.Write(s, write); err != nil {
 		return err
 	}
 	for _, note := range f.Notes {
 		fmt.Fprintf(messages, "%s: %s\n", f.Path, note)
+	}
+	if o.format == onnxFile {
+		fmt.Fprintf(messages, "%s: %s%s of %s, %s, in ONNX, opset %d: score(x, %s)\n", out, f.At(), f.Which(), f.Path, net.Net,
+			onnx.Opset, strings.Join(onnx.InputsOf(net)[1:], ", "))
+		return nil
 	}
 	entries, err := net.StateDict(len(f.Sigmas))
 	if err != nil {

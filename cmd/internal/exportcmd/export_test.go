@@ -3,6 +3,7 @@ package exportcmd
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"math"
 	"os"
 	"path/filepath"
@@ -300,5 +301,88 @@ func TestWrongUse(t *testing.T) {
 	}
 	if _, err := os.Stat(out); err == nil {
 		t.Error("something was written")
+	}
+}
+
+// The score as an ONNX file: named by its inputs, written twice to the same bytes, and of what is asked for alone.
+func TestONNX(t *testing.T) {
+	for _, c := range []struct {
+		net    model.Config
+		inputs string
+	}{
+		{model.Config{Net: "ncsn", Height: 8, Width: 8, Channels: 1, NGF: 2, Levels: 7}, "score(x, level)"},
+		{model.Config{Net: "mlp", Height: 1, Width: 1, Channels: 2, Hidden: 3, DataSD: 1}, "score(x, sigma)"},
+	} {
+		folder, _ := writeRun(t, c.net, "param.", "ema.", "adam_m.", "adam_v.")
+		out := filepath.Join(t.TempDir(), "a.onnx")
+		said := must(t, folder, "-format", "onnx", "-o", out)
+		if !strings.Contains(said, "step 7, EMA weights") || !strings.Contains(said, "opset 13: "+c.inputs) {
+			t.Errorf("it said %q", said)
+		}
+		first, err := os.ReadFile(out)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if code, stdout, _ := command(folder, "-format", "onnx", "-o", "-"); code != 0 || stdout != string(first) {
+			t.Errorf("-o -: exit code %d, %d bytes, expected the file's %d", code, len(stdout), len(first))
+		}
+		must(t, folder, "-format", "onnx", "-raw", "-o", out)
+		if raw, err := os.ReadFile(out); err != nil || bytes.Equal(raw, first) || len(raw) != len(first) {
+			t.Errorf("the raw weights are those of the average: %v", err)
+		}
+	}
+}
+
+// A folder of the hub is read again as what it was written from.
+func TestHuggingFace(t *testing.T) {
+	net := model.Config{Net: "ncsnv2", Height: 8, Width: 8, Channels: 3, NGF: 2}
+	run, tensors := writeRun(t, net, "param.", "ema.")
+	folder := filepath.Join(t.TempDir(), "glyphs")
+	if said := must(t, run, "-format", "huggingface", "-o", folder); !strings.Contains(said, "step 7, EMA weights of") ||
+		!strings.Contains(said, "as a folder of huggingface") {
+		t.Errorf("it said %q", said)
+	}
+	expect(t, filepath.Join(folder, "model.safetensors"), "", "ema.", net, tensors)
+	card, err := os.ReadFile(filepath.Join(folder, "README.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	head, text, _ := strings.Cut(strings.TrimPrefix(string(card), "---\n"), "\n---\n")
+	for _, line := range []string{"license: other", "library_name: sigmaz", "pipeline_tag: unconditional-image-generation",
+		"- score-based", "- ncsnv2"} {
+		if !slices.Contains(strings.Split(head, "\n"), line) {
+			t.Errorf("the head has no line %q: %s", line, head)
+		}
+	}
+	if !strings.Contains(text, "# glyphs\n") || !strings.Contains(text, "sigmaz sample glyphs") || !strings.Contains(text, "at step 7") {
+		t.Errorf("the card is %q", text)
+	}
+	var config struct {
+		ModelType string `json:"model_type"`
+		Step      int
+		Network   struct{ Net string }
+		Sigma     struct{ Levels int }
+		Data      any
+	}
+	b, err := os.ReadFile(filepath.Join(folder, "config.json"))
+	if err == nil {
+		err = json.Unmarshal(b, &config)
+	}
+	if err != nil || config.ModelType != "sigmaz" || config.Step != 7 || config.Network.Net != "ncsnv2" || config.Sigma.Levels != 7 ||
+		config.Data != nil {
+		t.Errorf("%s: %+v, %v", b, config, err)
+	}
+	first, second := filepath.Join(t.TempDir(), "a.safetensors"), filepath.Join(t.TempDir(), "b.safetensors")
+	must(t, run, "-o", first)
+	must(t, folder, "-o", second)
+	a, err := os.ReadFile(first)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if b, err = os.ReadFile(second); err != nil || !bytes.Equal(a, b) {
+		t.Errorf("what is exported from the folder differs: %v", err)
+	}
+	if code, _, stderr := command(run, "-format", "huggingface", "-o", folder); code != 1 || !strings.Contains(stderr, "exists already") {
+		t.Errorf("over a folder that is there: exit code %d, %q", code, stderr)
 	}
 }

@@ -22,7 +22,8 @@ import (
 
 // Arg is the argument of all commands that open a file with weights.
 var Arg = cli.Arg{Name: "RUN", Help: "a run folder, such as runs/glyphs-1, whose newest checkpoint is taken, " +
-	"or a checkpoint file, also one of PyTorch (.pth), or a folder of diffusers; " + Digits + " is a model in the program"}
+	"or a checkpoint file, also one of PyTorch (.pth), or a folder of diffusers or of Hugging Face's hub; " + Digits +
+	" is a model in the program"}
 
 // Options is what the flags of these commands say about the file: which of its weights are taken, and what a file
 // without a configuration does not tell.
@@ -115,7 +116,7 @@ type File struct {
 }
 
 // Find returns the file with weights that path names, for [OpenWeights]: the newest checkpoint of a run folder, or path
-// itself, which may be a folder of diffusers or the name of the model in the program.
+// itself, which may be a folder of diffusers or of the hub, or the name of the model in the program.
 func Find(path string) (file string, err error) {
 	info, err := os.Stat(path)
 	switch {
@@ -130,7 +131,7 @@ func Find(path string) (file string, err error) {
 			"training prints the folder of its run%s", path, like)
 	case err != nil:
 		return "", fmt.Errorf("cannot read the run: %w", err)
-	case info.IsDir() && !checkpoint.IsDiffusers(path):
+	case info.IsDir() && !checkpoint.IsModelFolder(path):
 		return train.Latest(path)
 	}
 	return path, nil

@@ -23,6 +23,8 @@ type Sampler struct {
 	// Classes are those of the samples, in turn: sample k has Classes[k mod len(Classes)]. nil: none is known. At first they
 	// are all that the network is told.
 	Classes []uint32
+	// NetworkUnits says that Draw gives samples in the units of the network, where those are [-1, 1] too.
+	NetworkUnits bool
 
 	score *model.Score
 	chain *sample.Chain
@@ -84,7 +86,7 @@ func (b Batch) Read(dst []float32) error {
 
 // unscale brings images that the network has in [-1, 1] back to [0, 1].
 func (s *Sampler) unscale(x []float32) {
-	if !s.Config.Rescaled {
+	if !s.Config.Rescaled || s.NetworkUnits {
 		return
 	}
 	for i, v := range x {
@@ -109,7 +111,7 @@ func (s *Sampler) setClasses(first int) error {
 // Values returns the number of values that Read needs room for.
 func (s *Sampler) Values() int { return s.score.N * s.score.D }
 
-// Draw draws samples 0 to n-1, (n, D), images in [0, 1]. Sample k is the same for any n and any batch size. each,
+// Draw draws samples 0 to n-1, (n, D), images in [0, 1] but for NetworkUnits. Sample k is the same for any n and any batch size. each,
 // which may be nil, is called after every step of every batch. When ctx ends or each fails, Draw returns what whole
 // batches have given so far, with the error.
 func (s *Sampler) Draw(ctx context.Context, n int, each func(Batch) error) ([]float32, error) {
@@ -169,7 +171,7 @@ func (s *Sampler) Denoised(x []float32, sigma float64, level int) ([]float32, er
 		return nil, err
 	}
 	for i, v := range score {
-		score[i] = x[i] + float32(sigma*sigma*float64(v))
+		score[i] = model.Denoised(x[i], v, sigma)
 		if math.IsNaN(float64(score[i])) || math.IsInf(float64(score[i]), 0) {
 			return nil, fmt.Errorf("the image became %g: the weights are not finite", score[i])
 		}

@@ -9,6 +9,8 @@
 // The result has the shape and layout of x, in float32. Rows go through the network in batches and are written as
 // they are done, so memory does not grow with their number.
 //
+// With -denoised it writes x + sigma^2 s instead, and with -serve it answers such requests over HTTP: see serve.go.
+//
 // Begin reading at score in score.go.
 //
 // Exit codes: 0 done, 1 failed, 2 wrong usage, 130 quit by a second Ctrl-C.

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"sigmaz/cmd/internal/cli"
+	"sigmaz/cmd/internal/httpd"
 	"sigmaz/cmd/internal/modelfile"
 	"sigmaz/cmd/internal/preview"
 	"sigmaz/internal/npy"
@@ -32,6 +33,8 @@ type options struct {
 	level              int
 	sigma              float64
 	levelFile, class   string
+	denoised           bool
+	serve              httpd.Address
 	batch, workers     int
 	device             cli.Device
 	file               modelfile.Options
@@ -50,7 +53,8 @@ func newOptions() *options {
 	o.Command = &cli.Command{
 		Name: "score",
 		About: "Evaluates a network as a function: reads x from an NPY array and writes the score s(x, sigma), an estimate " +
-			"of the gradient of the log density of the data with noise of deviation sigma, as another.",
+			"of the gradient of the log density of the data with noise of deviation sigma, as another. " +
+			"With -serve it answers requests for many arrays, in one process.",
 		Args: []cli.Arg{run},
 		Groups: []cli.Group{
 			{Name: "Weights", Flags: o.file.WeightFlags()},
@@ -63,6 +67,7 @@ func newOptions() *options {
 					Value: cli.Choice{To: &o.layout, Words: layouts}, Known: layouts},
 				{Name: "o", Arg: "FILE.npy", Help: "the score, float32 in the shape of x; " +
 					"a file that is there already is replaced, once the new one is whole", Value: &o.out, Default: cli.Required},
+				{Name: "denoised", Help: "write x + sigma^2 s instead, the mean of what x may be without its noise", Value: &o.denoised},
 			}},
 			{Name: "Noise", Note: "One of the three.", Flags: []cli.Flag{
 				{Name: "level", Arg: "I", Help: "noise level of all rows, 0 for the largest sigma", Value: &o.level,
@@ -75,6 +80,11 @@ func newOptions() *options {
 			{Name: "Class", Flags: []cli.Flag{
 				{Name: "class", Arg: "NAME", Help: "of networks that are told classes: the class of all rows, by name or number, or none",
 					Value: &o.class, Default: modelfile.NoClass},
+			}},
+			{Name: "Server", Flags: []cli.Flag{
+				{Name: "serve", Arg: "HOST:PORT", Help: "answer requests over HTTP until Ctrl-C, in place of -input and -o, such as " +
+					"127.0.0.1:8788; a port alone is on this machine, to be asked by it alone; port 0 is any that is free", Value: &o.serve,
+					Default: "none"},
 			}},
 			o.file.Group(),
 			{Name: "Machine", Flags: append(o.device.Flags("run"),
@@ -97,11 +107,16 @@ func newOptions() *options {
 				What: "images as sample writes them, each at a level of its own"},
 			{Line: "score checkpoint.pth -preset cifar10 -input - -sigma 0.5 -o -",
 				What: "a published network between two other programs"},
+			{Line: "score runs/glyphs-1 -input x.npy -sigma 0.5 -denoised -o d.npy", What: "the denoiser D(x, sigma)"},
+			{Line: "score runs/glyphs-1 -serve 8788", What: "a server for many arrays"},
 		},
 		Notes:    []string{"Exit codes: 0 done; 1 failed; 2 wrong usage; 130 quit by a second Ctrl-C."},
 		Stopping: cli.Stops,
 		Check:    o.checkFlags,
 		Run: func(ctx context.Context, s cli.Streams) error {
+			if o.serve != "" {
+				return serve(ctx, o, s)
+			}
 			return score(ctx, o, s)
 		},
 	}
@@ -110,6 +125,23 @@ func newOptions() *options {
 
 // checkFlags finds what is wrong as far as that is known without the files.
 func (o *options) checkFlags() error {
+	if err := o.file.Check(); err != nil {
+		return err
+	}
+	if err := cli.CheckWorkers(o.workers); err != nil {
+		return err
+	}
+	if o.Given("batch") && o.batch < 1 {
+		return cli.Usagef("-batch is %d: expected at least 1 row at a time", o.batch)
+	}
+	if o.serve != "" {
+		for _, name := range []string{"input", "o", "layout", "level", "sigma", "level-file", "class", "denoised"} {
+			if o.Given(name) {
+				return cli.Usagef("-%s and -serve are both given, and what is asked for comes with each request: leave -%[1]s out", name)
+			}
+		}
+		return o.device.Check(o.Command)
+	}
 	if err := o.Need("input", "o"); err != nil {
 		return err
 	}
@@ -127,19 +159,11 @@ func (o *options) checkFlags() error {
 			strings.Join(noise, " and "))
 	case o.input == "-" && o.levelFile == "-":
 		return cli.Usagef("-input and -level-file are both standard input: expected a file for one of them")
-	case o.Given("batch") && o.batch < 1:
-		return cli.Usagef("-batch is %d: expected at least 1 row at a time", o.batch)
 	}
 	if o.Given("sigma") {
 		if err := model.CheckSigma("sigma", o.sigma); err != nil {
 			return cli.UsageOf(err)
 		}
-	}
-	if err := o.file.Check(); err != nil {
-		return err
-	}
-	if err := cli.CheckWorkers(o.workers); err != nil {
-		return err
 	}
 	return o.device.Check(o.Command)
 }
@@ -206,7 +230,7 @@ func score(ctx context.Context, o *options, s cli.Streams) error {
 			if err := rows.read(e.x, n); err != nil {
 				return err
 			}
-			score, err := e.evaluate(n, func(row int) (int, float32) { return noise(first + row) })
+			score, err := e.evaluate(n, o.denoised, func(row int) (int, float32) { return noise(first + row) })
 			if err != nil {
 				return err
 			}
@@ -223,7 +247,11 @@ func score(ctx context.Context, o *options, s cli.Streams) error {
 	if classes != nil {
 		noiseOf += ", class " + f.ClassName(classes[0])
 	}
-	fmt.Fprintf(messages, "%s: the score of %d rows, %s, float32 %s; %s, %s%s, on %s, %s\n", out, rows.n, noiseOf,
+	what := "the score"
+	if o.denoised {
+		what = "the denoised data"
+	}
+	fmt.Fprintf(messages, "%s: %s of %d rows, %s, float32 %s; %s, %s%s, on %s, %s\n", out, what, rows.n, noiseOf,
 		(&npy.Header{Shape: rows.shape}).ShapeText(),
 		net.Net, f.At(), f.Which(), b.Name(), time.Since(start).Round(time.Millisecond))
 	return nil
@@ -244,27 +272,43 @@ func (o *options) classOf(f *modelfile.File) ([]uint32, error) {
 	return classes, err
 }
 
+// pair is the noise of a row: its level and sigma.
+type pair struct {
+	level int
+	sigma float32
+}
+
+// atLevel returns the noise of a level; what names it.
+func atLevel(f *modelfile.File, level int, what string) (pair, error) {
+	if level < 0 || level >= len(f.Sigmas) {
+		return pair{}, fmt.Errorf("%s is %d: expected a noise level from 0, the largest sigma, to %d", what, level, len(f.Sigmas)-1)
+	}
+	return pair{level, f.Sigmas[level]}, nil
+}
+
+// atSigma returns the noise of a sigma; what names it, and advice the way to a level of that number.
+func atSigma(f *modelfile.File, sigma float64, what, advice string) (pair, error) {
+	level, exact := nearest(f.Sigmas, sigma)
+	if exact {
+		return pair{level, f.Sigmas[level]}, nil
+	}
+	if f.Config.Network.TakesLevels() {
+		return pair{}, fmt.Errorf("%s is %g, which is no level of the ladder, and network %s takes levels alone: "+
+			"the nearest is level %d with sigma %.7g, %s%[4]d", what, sigma, f.Config.Network.Net, level, f.Sigmas[level], advice)
+	}
+	return pair{level, float32(sigma)}, nil
+}
+
 // noise returns a function with the level and sigma of each row.
 func (o *options) noise(f *modelfile.File, n int, stdin io.Reader) (func(row int) (level int, sigma float32), error) {
-	check := func(level int, what string) error {
-		if level < 0 || level >= len(f.Sigmas) {
-			return fmt.Errorf("%s is %d: expected a noise level from 0, the largest sigma, to %d", what, level, len(f.Sigmas)-1)
-		}
-		return nil
+	same := func(p pair, err error) (func(int) (int, float32), error) {
+		return func(int) (int, float32) { return p.level, p.sigma }, err
 	}
 	switch {
 	case o.Given("level"):
-		return func(int) (int, float32) { return o.level, f.Sigmas[o.level] }, check(o.level, "-level")
+		return same(atLevel(f, o.level, "-level"))
 	case o.Given("sigma"):
-		level, exact := nearest(f.Sigmas, o.sigma)
-		if exact {
-			return func(int) (int, float32) { return level, f.Sigmas[level] }, nil
-		}
-		if f.Config.Network.TakesLevels() {
-			return nil, fmt.Errorf("-sigma is %g, which is no level of the ladder, and network %s takes levels alone: "+
-				"the nearest is level %d with sigma %.7g, -level %[3]d", o.sigma, f.Config.Network.Net, level, f.Sigmas[level])
-		}
-		return func(int) (int, float32) { return level, float32(o.sigma) }, nil
+		return same(atSigma(f, o.sigma, "-sigma", "-level "))
 	}
 	a, done, err := openArray(o.levelFile, stdin)
 	if err != nil {
@@ -280,7 +324,7 @@ func (o *options) noise(f *modelfile.File, n int, stdin io.Reader) (func(row int
 		return nil, err
 	}
 	for row, level := range levels {
-		if err := check(level, fmt.Sprintf("row %d of %s", row, o.levelFile)); err != nil {
+		if _, err := atLevel(f, level, fmt.Sprintf("row %d of %s", row, o.levelFile)); err != nil {
 			return nil, err
 		}
 	}
@@ -325,8 +369,8 @@ func newEvaluator(b kernels.Backend, f *modelfile.File, precision kernels.Precis
 	return e, err
 }
 
-// evaluate computes the score of the first n rows of e.x. The next call overwrites the result.
-func (e *evaluator) evaluate(n int, noise func(row int) (level int, sigma float32)) ([]float32, error) {
+// evaluate computes the score of the first n rows of e.x, or what it denoises them to. The next call overwrites the result.
+func (e *evaluator) evaluate(n int, denoised bool, noise func(row int) (level int, sigma float32)) ([]float32, error) {
 	for row := range e.N { // those beyond n are computed too, at a noise that is there, and not looked at
 		level, sigma := noise(min(row, n-1))
 		e.level[row], e.sigmas[row] = math.Float32frombits(uint32(level)), sigma
@@ -343,7 +387,13 @@ func (e *evaluator) evaluate(n int, noise func(row int) (level int, sigma float3
 		return nil, err
 	}
 	s := e.s[:n*e.D]
-	return s, e.Arena.Read(s, e.S.Slice(0, len(s)))
+	err := e.Arena.Read(s, e.S.Slice(0, len(s)))
+	if denoised {
+		for i, x := range e.x[:len(s)] {
+			s[i] = model.Denoised(x, s[i], float64(e.sigmas[i/e.D]))
+		}
+	}
+	return s, err
 }
 
 // rows is the array of x, given row by row in the network's order, (H, W, C).
@@ -393,16 +443,27 @@ func openRows(o *options, net model.Config, stdin io.Reader) (*rows, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := &rows{array: a, close: done, shape: a.Shape, nchw: o.layout == nchw, c: net.Channels,
-		area: net.Height * net.Width}
-	images := map[string][]int{nchw: {net.Channels, net.Height, net.Width}, nhwc: {net.Height, net.Width, net.Channels}}
-	row := images[o.layout]
-	fits := func(row []int) bool { return len(a.Shape) == len(row)+1 && slices.Equal(a.Shape[1:], row) }
-	vector := []int{net.D()}
 	name := o.input
 	if name == "-" {
 		name = "standard input"
 	}
+	r, err := rowsOf(a, name, o.layout, "-layout ", net)
+	if err != nil {
+		done()
+		return nil, err
+	}
+	r.close = done
+	return r, nil
+}
+
+// rowsOf compares the shape of an array with what the network takes. name is the array's, and setting what is before a layout
+// where it is chosen.
+func rowsOf(a *npy.Reader, name, layout, setting string, net model.Config) (r *rows, err error) {
+	r = &rows{array: a, shape: a.Shape, nchw: layout == nchw, c: net.Channels, area: net.Height * net.Width}
+	images := map[string][]int{nchw: {net.Channels, net.Height, net.Width}, nhwc: {net.Height, net.Width, net.Channels}}
+	row := images[layout]
+	fits := func(row []int) bool { return len(a.Shape) == len(row)+1 && slices.Equal(a.Shape[1:], row) }
+	vector := []int{net.D()}
 	switch ok := fits(row) || r.area == 1 && fits(vector); {
 	case ok && a.Kind() == 'f' && a.Size() >= 4:
 	case ok:
@@ -412,16 +473,16 @@ func openRows(o *options, net model.Config, stdin io.Reader) (*rows, error) {
 			row = vector
 		}
 		hint := ""
-		for layout, row := range images {
-			if layout != o.layout && fits(row) {
-				hint = ", or -layout " + layout + ", which it fits"
+		for other, row := range images {
+			if other != layout && fits(row) {
+				hint = ", or " + setting + other + ", which it fits"
 			}
 		}
 		if hint == "" && slices.Equal(a.Shape, row) {
 			hint = ", with an axis before it, x[None]"
 		}
 		err = fmt.Errorf("%s has shape %s: network %s takes (N, %s) in layout %s%s", name, a.ShapeText(), net.Net,
-			strings.Trim((&npy.Header{Shape: row}).ShapeText(), "(,)"), o.layout, hint)
+			strings.Trim((&npy.Header{Shape: row}).ShapeText(), "(,)"), layout, hint)
 		if r.area == 1 {
 			err = fmt.Errorf("%s has shape %s: network %s takes vectors, (N, %d)", name, a.ShapeText(), net.Net, net.D())
 		}
@@ -432,11 +493,7 @@ func openRows(o *options, net model.Config, stdin io.Reader) (*rows, error) {
 			r.whole, err = npy.ReadAll[float32](a)
 		}
 	}
-	if err != nil {
-		done()
-		return nil, err
-	}
-	return r, nil
+	return r, err
 }
 
 // read fills the first n rows of dst with the next ones.

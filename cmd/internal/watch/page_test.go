@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"sigmaz/cmd/internal/httpd"
 	"sigmaz/model"
 	"sigmaz/train"
 )
@@ -176,7 +177,7 @@ func TestExtrasPageReconnects(t *testing.T) {
 	trained(to, r, 10, 100)
 	b := open(t, 1280, 900, url)
 	b.until(`document.getElementById('steps').textContent === 'step 10/100'`)
-	address := Address(strings.TrimSuffix(strings.TrimPrefix(url, "http://"), "/"))
+	address := httpd.Address(strings.TrimSuffix(strings.TrimPrefix(url, "http://"), "/"))
 	w.server.http.Close() // as if it were killed: no last update
 	b.until(`document.getElementById('phase').textContent.startsWith('no connection to the training')`)
 	w2, err := Start(Options{Listen: address}, io.Discard)

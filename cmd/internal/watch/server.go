@@ -20,6 +20,8 @@ import (
 	"net/http"
 	"sync/atomic"
 	"time"
+
+	"sigmaz/cmd/internal/httpd"
 )
 
 const (
@@ -34,7 +36,7 @@ const (
 // server serves the page of a history.
 type server struct {
 	h       *history
-	hosts   hosts
+	hosts   httpd.Hosts
 	l       net.Listener
 	http    *http.Server
 	readers chan struct{} // a token for each that follows the run
@@ -45,12 +47,12 @@ type server struct {
 }
 
 // serve begins to serve at a listener.
-func serve(h *history, a Address, l net.Listener) (*server, error) {
+func serve(h *history, a httpd.Address, l net.Listener) (*server, error) {
 	page, err := document("", nil)
 	if err != nil {
 		return nil, err
 	}
-	s := &server{h: h, hosts: hostsOf(a, l), l: l, page: page, readers: make(chan struct{}, maxReaders), patient: patience,
+	s := &server{h: h, hosts: httpd.HostsOf(a, l), l: l, page: page, readers: make(chan struct{}, maxReaders), patient: patience,
 		closing: make(chan struct{})}
 	mux := http.NewServeMux()
 	mux.HandleFunc("/{$}", s.servePage)
@@ -97,8 +99,8 @@ func (s *server) guard(next http.Handler) http.Handler {
 		h.Set("Cross-Origin-Opener-Policy", "same-origin")
 		h.Set("Cache-Control", "no-store")
 		switch {
-		case !s.hosts.allows(r.Host):
-			http.Error(w, "This page is served to this machine by its own name alone: ask for "+urlOf(s.l), http.StatusForbidden)
+		case !s.hosts.Allows(r.Host):
+			http.Error(w, "This page is served to this machine by its own name alone: ask for "+httpd.URLOf(s.l), http.StatusForbidden)
 		case r.Method != http.MethodGet && r.Method != http.MethodHead:
 			h.Set("Allow", "GET, HEAD")
 			http.Error(w, "This page can only be read.", http.StatusMethodNotAllowed)

@@ -19,6 +19,7 @@ import (
 	"testing"
 	"time"
 
+	"sigmaz/cmd/internal/httpd"
 	"sigmaz/model"
 	"sigmaz/train"
 )
@@ -404,7 +405,7 @@ func TestMetrics(t *testing.T) {
 func TestAddress(t *testing.T) {
 	for text, want := range map[string]string{"8787": "127.0.0.1:8787", ":8787": "127.0.0.1:8787", "0": "127.0.0.1:0",
 		"0.0.0.0:80": "0.0.0.0:80", "localhost:1": "localhost:1", "[::1]:8787": "[::1]:8787"} {
-		var a Address
+		var a httpd.Address
 		if err := a.Set(text); err != nil || string(a) != want {
 			t.Errorf("%s is %s, %v; expected %s", text, a, err, want)
 		}
@@ -412,7 +413,7 @@ func TestAddress(t *testing.T) {
 	for text, want := range map[string]string{"localhost": "the port is missing", "127.0.0.1": "the port is missing",
 		"127.0.0.1:": "the port is missing", "127.0.0.1:http": "a port is a number", "1:65536": "a port is a number",
 		"::1:8787": "in brackets", "http://localhost:1/": "no address", "99999": "a port is a number"} {
-		var a Address
+		var a httpd.Address
 		if err := a.Set(text); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %v, expected %q", text, err, want)
 		}
@@ -429,7 +430,7 @@ func TestListen(t *testing.T) {
 	for a, want := range map[string]string{l.Addr().String(): "another program listens there already: choose another port",
 		"203.0.113.7:8787": "this machine does not have the address 203.0.113.7: expected one of its own, such as 127.0.0.1:8787",
 		"no.invalid:8787":  "no address is known for the name no.invalid"} {
-		if _, err := Start(Options{Listen: Address(a)}, io.Discard); err == nil || !strings.Contains(err.Error(), want) {
+		if _, err := Start(Options{Listen: httpd.Address(a)}, io.Discard); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %v, expected %q", a, err, want)
 		}
 	}
@@ -444,7 +445,7 @@ func TestListen(t *testing.T) {
 	}
 	h := w.server.hosts
 	name, _ := os.Hostname()
-	if !h.allows("192.168.1.2:80") || !h.allows(name) || h.allows("evil.example") {
+	if !h.Allows("192.168.1.2:80") || !h.Allows(name) || h.Allows("evil.example") {
 		t.Errorf("it allows others: %+v", h)
 	}
 }

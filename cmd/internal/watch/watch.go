@@ -6,15 +6,16 @@ import (
 	"fmt"
 	"io"
 
+	"sigmaz/cmd/internal/httpd"
 	"sigmaz/model"
 	"sigmaz/train"
 )
 
 // Options are what somebody asked for. The zero value watches nothing.
 type Options struct {
-	TensorBoard bool    // event files in the run folder
-	Listen      Address // where the page is served; "" for nowhere
-	Report      bool    // the page is written into the run folder, as Listen does, too
+	TensorBoard bool          // event files in the run folder
+	Listen      httpd.Address // where the page is served; "" for nowhere
+	Report      bool          // the page is written into the run folder, as Listen does, too
 }
 
 // Run is the run that is watched.
@@ -45,7 +46,7 @@ func Start(o Options, out io.Writer) (*Watch, error) {
 	if o.Listen == "" {
 		return w, nil
 	}
-	l, err := o.Listen.listen()
+	l, err := o.Listen.Listen("-listen")
 	if err != nil {
 		return nil, err
 	}
@@ -53,10 +54,10 @@ func Start(o Options, out io.Writer) (*Watch, error) {
 		l.Close()
 		return nil, err
 	}
-	fmt.Fprintf(out, "page     %s\n", urlOf(l))
-	if !isLoopback(l) {
+	fmt.Fprintf(out, "page     %s\n", httpd.URLOf(l))
+	if !httpd.IsLoopback(l) {
 		fmt.Fprintf(out, "warning  the page has no password: whoever reaches this machine at %s sees the run; %s:PORT is for this "+
-			"machine alone\n", l.Addr(), loopback)
+			"machine alone\n", l.Addr(), httpd.Loopback)
 	}
 	return w, nil
 }

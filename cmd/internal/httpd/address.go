@@ -1,6 +1,6 @@
-// Where a page is served: who may ask for it, and what is wrong with an address.
+// Where something is served: who may ask for it, and what is wrong with an address.
 
-package watch
+package httpd
 
 import (
 	"errors"
@@ -14,8 +14,8 @@ import (
 	"syscall"
 )
 
-// loopback is the address that stands where none is given: this machine alone reaches it.
-const loopback = "127.0.0.1"
+// Loopback is the address that stands where none is given: this machine alone reaches it.
+const Loopback = "127.0.0.1"
 
 // Address is the flag's value, HOST:PORT; "" serves nothing. A port alone is one on this machine's loopback.
 type Address string
@@ -46,14 +46,14 @@ func (a *Address) Set(text string) error {
 		return expected("a port is a number from 0 to 65535")
 	}
 	if host == "" {
-		host = loopback
+		host = Loopback
 	}
 	*a = Address(net.JoinHostPort(host, port))
 	return nil
 }
 
-// listen begins to listen. The error is a sentence.
-func (a Address) listen() (net.Listener, error) {
+// Listen begins to listen, for a flag. The error is a sentence.
+func (a Address) Listen(flag string) (net.Listener, error) {
 	l, err := net.Listen("tcp", string(a))
 	host, port, _ := net.SplitHostPort(string(a))
 	var dns *net.DNSError
@@ -61,37 +61,37 @@ func (a Address) listen() (net.Listener, error) {
 	case err == nil:
 		return l, nil
 	case errors.Is(err, syscall.EADDRINUSE):
-		return nil, fmt.Errorf("-listen %s: another program listens there already: choose another port, or port 0 for one that is "+
-			"free", a)
+		return nil, fmt.Errorf("%s %s: another program listens there already: choose another port, or port 0 for one that is "+
+			"free", flag, a)
 	case errors.Is(err, syscall.EADDRNOTAVAIL):
-		return nil, fmt.Errorf("-listen %s: this machine does not have the address %s: expected one of its own, such as %s:%s",
-			a, host, loopback, port)
+		return nil, fmt.Errorf("%s %s: this machine does not have the address %s: expected one of its own, such as %s:%s",
+			flag, a, host, Loopback, port)
 	case errors.Is(err, syscall.EACCES):
-		return nil, fmt.Errorf("-listen %s: the system does not let this user listen at port %s: choose one from 1024 on, such as "+
-			"8787", a, port)
+		return nil, fmt.Errorf("%s %s: the system does not let this user listen at port %s: choose one from 1024 on, such as "+
+			"8787", flag, a, port)
 	case errors.As(err, &dns):
-		return nil, fmt.Errorf("-listen %s: no address is known for the name %s: expected an address of this machine, such as %s:%s",
-			a, host, loopback, port)
+		return nil, fmt.Errorf("%s %s: no address is known for the name %s: expected an address of this machine, such as %s:%s",
+			flag, a, host, Loopback, port)
 	}
-	return nil, fmt.Errorf("-listen %s: cannot listen there: %w; choose another address, such as %s:8787", a, err, loopback)
+	return nil, fmt.Errorf("%s %s: cannot listen there: %w; choose another address, such as %s:8787", flag, a, err, Loopback)
 }
 
-// isLoopback tells whether only this machine reaches a listener.
-func isLoopback(l net.Listener) bool {
+// IsLoopback tells whether only this machine reaches a listener.
+func IsLoopback(l net.Listener) bool {
 	at, ok := l.Addr().(*net.TCPAddr)
 	return ok && at.IP.IsLoopback()
 }
 
-// hosts judges the header Host. A page of somebody else whose name was made to mean this machine must not read the run
+// Hosts judges the header Host. A page of somebody else whose name was made to mean this machine must not read the run
 // through the visitor's browser (DNS rebinding), so names are refused but those that mean this machine anyway.
-type hosts struct {
+type Hosts struct {
 	names    []string
 	loopback bool // addresses, too, are this machine's own alone
 }
 
-// hostsOf returns who may be asked for at a listener of an address.
-func hostsOf(a Address, l net.Listener) hosts {
-	h := hosts{names: []string{"localhost"}, loopback: isLoopback(l)}
+// HostsOf returns who may be asked for at a listener of an address.
+func HostsOf(a Address, l net.Listener) Hosts {
+	h := Hosts{names: []string{"localhost"}, loopback: IsLoopback(l)}
 	if h.loopback {
 		return h
 	}
@@ -104,8 +104,8 @@ func hostsOf(a Address, l net.Listener) hosts {
 	return h
 }
 
-// allows judges a header. Its port may be another, since somebody may reach this machine through a tunnel.
-func (h hosts) allows(header string) bool {
+// Allows judges a header. Its port may be another, since somebody may reach this machine through a tunnel.
+func (h Hosts) Allows(header string) bool {
 	name, _, err := net.SplitHostPort(header)
 	if err != nil {
 		name = header
@@ -122,15 +122,15 @@ func (h hosts) allows(header string) bool {
 	return false
 }
 
-// urlOf returns the URL of the page at a listener, by an address that a browser takes.
-func urlOf(l net.Listener) string {
+// URLOf returns the URL of a listener, by an address that a browser takes.
+func URLOf(l net.Listener) string {
 	at, ok := l.Addr().(*net.TCPAddr)
 	if !ok {
 		return "http://" + l.Addr().String() + "/"
 	}
 	host := at.IP.String()
 	if at.IP.IsUnspecified() {
-		host = loopback
+		host = Loopback
 		if name, err := os.Hostname(); err == nil && runtime.GOOS != "windows" {
 			host = name
 		}

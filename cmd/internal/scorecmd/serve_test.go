@@ -1,0 +1,347 @@
+// The server, asked by this program and by Python.
+
+package scorecmd
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"math"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"gorgonia.org/tensor"
+
+	"sigmaz/cmd/internal/cli"
+	"sigmaz/internal/extras"
+	"sigmaz/internal/npy"
+	"sigmaz/kernels"
+	"sigmaz/model"
+	"sigmaz/model/checkpoint"
+	"sigmaz/model/golden"
+	"sigmaz/train"
+)
+
+// asProgram makes this test binary the program sigmaz, for tests that start one.
+const asProgram = "SIGMAZ_TEST_PROGRAM"
+
+func TestMain(m *testing.M) {
+	if os.Getenv(asProgram) != "" {
+		New().Main(os.Args[2:]) // after "score"
+		return
+	}
+	os.Exit(m.Run())
+}
+
+// vectors writes a checkpoint of a network for vectors that can be sampled.
+func vectors(t *testing.T) string {
+	t.Helper()
+	net := model.Config{Net: "mlp", Height: 1, Width: 1, Channels: 2, Hidden: 4, DataSD: 1, Classes: 2}
+	c := &train.Config{Network: net, Sampling: train.Sampling{T: 2, Denoise: true}, Sigma: train.Sigma{
+		Begin: train.SigmaEnd{Value: 2}, End: train.SigmaEnd{Value: 0.1}, Levels: 6, Spacing: "geometric"}}
+	params, err := net.Params()
+	if err != nil {
+		t.Fatal(err)
+	}
+	ck := &checkpoint.Checkpoint{Config: c.YAML(), Step: 3}
+	for i, p := range params {
+		values := make([]float32, p.Shape.TotalSize())
+		p.Init(values, kernels.Stream{Seed: 1, N: uint64(i)})
+		ck.Tensors = append(ck.Tensors, model.Named{Name: "param." + p.Name,
+			T: tensor.New(tensor.WithShape(p.TorchShape()...), tensor.WithBacking(values))})
+	}
+	path := filepath.Join(t.TempDir(), "v.safetensors")
+	if err := ck.Write(path); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+// running is a server in this process.
+type running struct {
+	url  string
+	stop func() (code int, said string)
+}
+
+// start starts a server and waits until it says where it is.
+func start(t *testing.T, args ...string) *running {
+	t.Helper()
+	ctx, cancel := context.WithCancel(context.Background())
+	read, write := io.Pipe()
+	code := make(chan int, 1)
+	go func() {
+		code <- New().Execute(ctx, append(args, "-serve", "0"), cli.Streams{Out: write, Err: write})
+		write.Close()
+	}()
+	var said bytes.Buffer
+	var mu sync.Mutex
+	told, ended := make(chan struct{}, 1<<10), make(chan struct{})
+	go func() {
+		buf := make([]byte, 1<<10)
+		for {
+			n, err := read.Read(buf)
+			mu.Lock()
+			said.Write(buf[:n])
+			mu.Unlock()
+			if told <- struct{}{}; err != nil {
+				close(ended)
+				return
+			}
+		}
+	}()
+	text := func() string { mu.Lock(); defer mu.Unlock(); return said.String() }
+	s := &running{stop: func() (int, string) { cancel(); <-ended; return <-code, text() }}
+	t.Cleanup(cancel)
+	for deadline := time.After(2 * time.Minute); s.url == ""; {
+		if m := regexp.MustCompile(`(http://\S+)/: `).FindStringSubmatch(text()); m != nil {
+			s.url = m[1]
+			break
+		}
+		select {
+		case <-told:
+		case <-ended:
+			t.Fatalf("it ended: %s", text())
+		case <-deadline:
+			t.Fatalf("it says %q", text())
+		}
+	}
+	return s
+}
+
+// post asks with a body.
+func (s *running) post(t *testing.T, path string, body []byte) (status int, answer []byte) {
+	t.Helper()
+	r, err := http.Post(s.url+path, "application/octet-stream", bytes.NewReader(body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Body.Close()
+	answer, err = io.ReadAll(r.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r.StatusCode, answer
+}
+
+func array[V npy.Written](t *testing.T, shape []int, values []V) []byte {
+	t.Helper()
+	var b bytes.Buffer
+	if err := npy.Write(&b, shape, values); err != nil {
+		t.Fatal(err)
+	}
+	return b.Bytes()
+}
+
+// What the server answers are the bytes that the command writes, in any batch, from many at once.
+func TestServe(t *testing.T) {
+	g := small(t)
+	shape, x := load(t, g.x)
+	body, err := os.ReadFile(g.x)
+	if err != nil {
+		t.Fatal(err)
+	}
+	out := filepath.Join(t.TempDir(), "s.npy")
+	wanted := func(args ...string) []byte {
+		must(t, append([]string{g.checkpoint, "-input", g.x, "-o", out}, args...)...)
+		b, err := os.ReadFile(out)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return b
+	}
+	score, denoised, other := wanted("-level", "1"), wanted("-level", "1", "-denoised"), wanted("-sigma", "0.3")
+	s := start(t, g.checkpoint, "-batch", "2")
+	sigmas := make([]float64, shape[0])
+	levels := make([]int64, shape[0])
+	for i := range sigmas {
+		sigmas[i], levels[i] = 0.3, 1
+	}
+	var wait sync.WaitGroup
+	for path, want := range map[string]struct{ body, answer []byte }{
+		"/score?level=1":   {body, score},
+		"/denoise?level=1": {body, denoised},
+		"/score?sigma=0.3": {body, other},
+		"/score":           {slices.Concat(body, array(t, []int{shape[0]}, sigmas)), other},
+		"/denoise":         {slices.Concat(body, array(t, []int{shape[0]}, levels)), denoised},
+	} {
+		wait.Add(1)
+		go func() {
+			defer wait.Done()
+			for range 3 {
+				if status, got := s.post(t, path, want.body); status != 200 || !bytes.Equal(got, want.answer) {
+					t.Errorf("%s: status %d, %d bytes, expected %d; %.200q", path, status, len(got), len(want.answer), got)
+				}
+			}
+		}()
+	}
+	wait.Wait()
+	var about struct {
+		Net    string
+		Shape  []int
+		Sigmas []float64
+	}
+	r, err := http.Get(s.url + "/model")
+	if err != nil {
+		t.Fatal(err)
+	}
+	err = json.NewDecoder(r.Body).Decode(&about)
+	if r.Body.Close(); err != nil || about.Net != "ncsnv2" || !slices.Equal(about.Shape, shape[1:]) || len(about.Sigmas) < 2 {
+		t.Errorf("%+v, %v", about, err)
+	}
+	// One image, one row of the batch's answer.
+	d0 := len(x) / shape[0]
+	if status, got := s.post(t, "/score?level=1", array(t, append([]int{1}, shape[1:]...), x[d0:2*d0])); status != 200 ||
+		!bytes.Equal(got[len(got)-4*d0:], score[len(score)-4*d0*(shape[0]-1):][:4*d0]) {
+		t.Errorf("one image: status %d, another score than among others", status)
+	}
+	if code, said := s.stop(); code != 0 || !strings.HasSuffix(said, "stopped\n") {
+		t.Errorf("stopped, it has exit code %d and says %q", code, said)
+	}
+	if _, err := http.Get(s.url + "/model"); err == nil {
+		t.Error("it answers after its end")
+	}
+}
+
+// D is x + sigma^2 s.
+func TestDenoised(t *testing.T) {
+	g, out := small(t), filepath.Join(t.TempDir(), "s.npy")
+	must(t, g.checkpoint, "-input", g.x, "-level", "1", "-o", out)
+	_, s := load(t, out)
+	if said := must(t, g.checkpoint, "-input", g.x, "-level", "1", "-denoised", "-o", out); !strings.Contains(said, "the denoised data of") {
+		t.Errorf("it says %q", said)
+	}
+	_, d := load(t, out)
+	_, x := load(t, g.x)
+	c, err := model.Geometric(g.Number(t, "sigma_begin"), g.Number(t, "sigma_end"), g.Int(t, "levels"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range d {
+		want := float64(x[i]) + float64(c[1])*float64(c[1])*float64(s[i])
+		if math.Abs(float64(d[i])-want) > 1e-6*(1+math.Abs(want)) {
+			t.Fatalf("value %d is %g, expected %g", i, d[i], want)
+		}
+	}
+}
+
+// Samples have the command's seeds: sample k is the same in any number, and in the network's units.
+func TestServeSamples(t *testing.T) {
+	s := start(t, vectors(t))
+	status, three := s.post(t, "/sample?n=3&seed=5", nil)
+	_, two := s.post(t, "/sample?n=2&seed=5", nil)
+	_, other := s.post(t, "/sample?n=3&seed=6", nil)
+	_, class := s.post(t, "/sample?n=3&seed=5&class=1", nil)
+	if values := 4 * 2; status != 200 || !bytes.Equal(three[len(three)-3*values:][:2*values], two[len(two)-2*values:]) ||
+		bytes.Equal(three, other) || bytes.Equal(three, class) || len(class) != len(three) {
+		t.Errorf("status %d, %d and %d bytes: %.200q", status, len(three), len(two), three)
+	}
+	s.stop()
+}
+
+// Whatever is wrong with a request, the answer is a status and one sentence.
+func TestServeRefuses(t *testing.T) {
+	g := small(t)
+	shape, x := load(t, g.x)
+	good, err := os.ReadFile(g.x)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := start(t, g.checkpoint)
+	for _, c := range []struct {
+		path   string
+		body   []byte
+		status int
+		want   string
+	}{
+		{"/score", good, 400, "the noise is missing"},
+		{"/score?sigma=0", good, 400, "sigma is 0: expected a positive number"},
+		{"/score?sigma=NaN", good, 400, "sigma is NaN: expected a positive number"},
+		{"/score?sigma=big", good, 400, `sigma is "big"`},
+		{"/score?sigma=1&level=1", good, 400, "sigma and level are both given"},
+		{"/score?level=99", good, 400, "level is 99: expected a noise level from 0"},
+		{"/score?level=one", good, 400, `level is "one"`},
+		{"/score?level=1&level=2", good, 400, "level is given 2 times"},
+		{"/score?level=1&sgma=2", good, 400, `/score has no setting "sgma"`},
+		{"/score?level=1&class=3", good, 400, "was trained without"},
+		{"/score?level=1&layout=chwn", good, 400, `layout is "chwn"`},
+		{"/score?level=1", nil, 400, "the body"},
+		{"/score?level=1", []byte("hello"), 400, "the body is no NPY array"},
+		{"/score?level=1", good[:len(good)-5], 400, "truncated"},
+		{"/score?level=1", array(t, []int{len(x)}, x), 400, "takes (N, "},
+		{"/score?level=1", array(t, shape, make([]int64, len(x))), 400, "convert it with astype"},
+		{"/score?level=1", slices.Concat(good, array(t, []int{3}, []float32{1, 1, 1})), 400, "goes on after x"},
+		{"/score", slices.Concat(good, array(t, []int{2}, []float32{1, 1})), 400, "expected (3,), a sigma or a level"},
+		{"/score", slices.Concat(good, array(t, []int{3}, []int64{0, 77, 1})), 400, "the level of row 1 is 77"},
+		{"/score", slices.Concat(good, array(t, []int{3}, []float32{1, 1, -1})), 400, "the sigma of row 2 is -1"},
+		{"/sample?n=0", nil, 400, `n is "0": expected a whole number from 1`},
+		{"/sample?n=99999999999", nil, 400, "expected a whole number"},
+		{"/nothing", nil, 404, "expected /model, /score, /denoise or /sample"},
+		{"/model", nil, 405, "expected GET"},
+	} {
+		status, answer := s.post(t, c.path, c.body)
+		if status != c.status || !strings.Contains(string(answer), c.want) || strings.Count(string(answer), "\n") != 1 {
+			t.Errorf("%s: status %d, %.200q; expected %d and %q", c.path, status, string(answer), c.status, c.want)
+		}
+	}
+	for header, value := range map[string]string{"Host": "evil.example", "Origin": "http://evil.example"} {
+		q, err := http.NewRequest(http.MethodGet, s.url+"/model", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if q.Header.Set(header, value); header == "Host" {
+			q.Host = value
+		}
+		r, err := http.DefaultClient.Do(q)
+		if err != nil || r.StatusCode != http.StatusForbidden {
+			t.Errorf("%s %s: %v, %v", header, value, r.Status, err)
+		}
+		r.Body.Close()
+	}
+	if status, _ := s.post(t, "/score?level=1", good); status != 200 {
+		t.Errorf("after all of that status %d", status)
+	}
+	s.stop()
+}
+
+// The Python file asks for the same scores, and its program does not outlive it.
+func TestExtrasPythonModel(t *testing.T) {
+	python := extras.Python(t, "numpy")
+	g := small(t)
+	out := filepath.Join(t.TempDir(), "s.npy")
+	must(t, g.checkpoint, "-input", g.x, "-level", "1", "-o", out)
+	program, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := exec.Command(python, filepath.Join("testdata", "prior.py"), g.checkpoint, g.x, out, vectors(t))
+	c.Env = append(os.Environ(), "PYTHONPATH="+filepath.Join(golden.Module(), "cmd", "sigmaz", "python"), "PYTHONDONTWRITEBYTECODE=1",
+		"SIGMAZ="+program, asProgram+"=1", "http_proxy=http://127.0.0.1:9")
+	said, err := c.CombinedOutput()
+	if err != nil {
+		t.Fatalf("%v: %s", err, said)
+	}
+	for _, want := range []string{"takes (N, 1, 12, 8)", "the noise is missing", "level is 99", "was trained without",
+		"nowhere does not exist"} {
+		if !strings.Contains(string(said), want) {
+			t.Errorf("it says %q, expected %q", said, want)
+		}
+	}
+	pid, err := strconv.Atoi(regexp.MustCompile(`child (\d+)`).FindStringSubmatch(string(said))[1])
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Stat(fmt.Sprintf("/proc/%d", pid)); err == nil {
+		t.Errorf("process %d goes on", pid)
+	}
+}
