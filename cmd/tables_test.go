@@ -34,7 +34,7 @@ func TestTableWithWordsAndBlanks(t *testing.T) {
 	put("known.csv", "share,kind,size\n0.5,elm,\n1,,NA\n0.25,ash,2\n")
 	put("whole.csv", "size,kind,share,grade\n"+strings.Repeat("1,oak,0.5,1\n", 25))
 	flags := []string{"train", "-data", "t.csv", "-categories", "grade", "-bounded", "share=0:1,size=0:10", "-hidden", "16", "-batch", "32",
-		"-held-out", "20", "-preview-n", "0", "-checkpoint-every", "10"}
+		"-held-out", "20", "-preview-n", "4", "-checkpoint-every", "10"}
 	must(t, dir, append(slices.Clone(flags), "-steps", "20", "-name", "a")...)
 	must(t, dir, append(slices.Clone(flags), "-steps", "10", "-name", "b")...)
 	must(t, dir, "train", "-resume", "runs/b", "-steps", "20")
@@ -90,6 +90,7 @@ func TestTableWithWordsAndBlanks(t *testing.T) {
 	for _, c := range []struct{ args, want string }{
 		{"likelihood runs/a whole.csv", "the run's table has categories, whose values have no density"},
 		{"sample runs/a -operator s.npy -measurement s.npy", "-operator is for vectors of plain numbers"},
+		{"sample runs/a -known known.csv -measurement-sigma 0.1", "-measurement-sigma is of numbers in the data's units"},
 		{"sample runs/a -known bad.csv", `expected one of ash, elm, oak, found "yew"`},
 	} {
 		put("bad.csv", "kind\nyew\n")

@@ -242,10 +242,11 @@ func likelihood(ctx context.Context, o *options, s cli.Streams) error {
 	if err != nil {
 		return err
 	}
-	if f.Config.Scaler != nil {
+	if s := f.Config.Scaler; s != nil {
+		volume := s.LogVolume()
 		for i := range r.LogP {
 			row := i / o.set.Probes * net.D()
-			r.LogP[i] -= f.Config.Scaler.LogVolume() + f.Config.Scaler.LogSlope(x[row:row+net.D()])
+			r.LogP[i] -= volume + s.LogSlope(x[row:row+net.D()])
 		}
 	}
 	sum := o.set.Summarize(r.LogP, net.D())

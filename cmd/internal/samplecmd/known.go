@@ -188,6 +188,9 @@ func (j *job) settleKnown() error {
 	case j.vectors() && len(kinds) > 0 && j.cfg.Scaler != nil && !j.cfg.Scaler.Plain():
 		return errors.New("-operator is for vectors of plain numbers, and columns of the run's table are categories or bounded: use " +
 			"-known ROWS.csv, with blanks for what is not known")
+	case j.vectors() && k.sigma > 0 && j.cfg.Scaler != nil && !j.cfg.Scaler.Plain():
+		return errors.New("-measurement-sigma is of numbers in the data's units, and columns of the run's table are categories or bounded: " +
+			"leave it out")
 	case !j.vectors() && len(kinds) == 0:
 		return errors.New("-known is an image, and nothing says what of it is known: give -mask FILE with white where it is, or one of " +
 			"-upscale, -operator and -fourier")
