@@ -73,7 +73,7 @@ func fill(x []float64, d int, seed uint64) error {
 // gaussian is the moments of rows, in units of the deviations of what is there.
 type gaussian struct {
 	d         int
-	centre    []float64 // these units
+	centre    []float64 // where and in what mean and sigma are measured, of each column
 	unit      []float64
 	mean      []float64
 	sigma     []float64 // (d, d)
