@@ -122,9 +122,9 @@ var kernelList = []kernel{
 	{"guide", "guide", "u64 u64 u64 u32 u32"},
 	{"lookup", "lookup", "u64 u64 u64 u32 u32"},
 	{"lookup", "lookup_grad", "u64 u64 u64 u32 u32 u32"},
-	{"loss", "loss", "u64 u64 u64 u64 u64 u64 u64 u64 u32 u32"},
+	{"loss", "loss", "u64 u64 u64 u64 u64 u64 u64 u64 u64 u32 u32"},
 	{"loss", "loss_mean", "u64 u64 u32"},
-	{"loss", "loss_grad", "u64 u64 u64 u64 u64 u64 u64 u64 u64 u32 u32"},
+	{"loss", "loss_grad", "u64 u64 u64 u64 u64 u64 u64 u64 u64 u64 u32 u32"},
 	{"loss", "record", "u64 u64 u64 u64 u32 u32"},
 	{"norm", "norm_sums", "u64 u64 u32 u32 u32 u32 u32"},
 	{"norm", "norm_sums_bf16", "u64 u64 u32 u32 u32 u32 u32"},
@@ -1475,6 +1475,7 @@ type lossArgs struct {
 	z      pointer // const float *
 	sigma  pointer // const float *
 	factor pointer // const float *
+	mask   pointer // const float *
 	power  uint64
 	sd     uint64
 	scale  uint64
@@ -1489,6 +1490,7 @@ func (l *launcher) loss(grid gridDim, block blockDim, a lossArgs) {
 		Ptr(l.read("loss", "z", Words, a.z)).
 		Ptr(l.read("loss", "sigma", Words, a.sigma)).
 		Ptr(l.read("loss", "factor", Words, a.factor)).
+		Ptr(l.read("loss", "mask", Words, a.mask)).
 		U64(a.power).
 		U64(a.sd).
 		U64(a.scale).
@@ -1518,6 +1520,7 @@ type lossGradArgs struct {
 	sigma  pointer // const float *
 	dmean  pointer // const float *
 	factor pointer // const float *
+	mask   pointer // const float *
 	power  uint64
 	sd     uint64
 	scale  uint64
@@ -1533,6 +1536,7 @@ func (l *launcher) lossGrad(grid gridDim, block blockDim, a lossGradArgs) {
 		Ptr(l.read("loss_grad", "sigma", Words, a.sigma)).
 		Ptr(l.read("loss_grad", "dmean", Words, a.dmean)).
 		Ptr(l.read("loss_grad", "factor", Words, a.factor)).
+		Ptr(l.read("loss_grad", "mask", Words, a.mask)).
 		U64(a.power).
 		U64(a.sd).
 		U64(a.scale).

@@ -14,6 +14,11 @@ type Data struct {
 	F32        []float32 // (N, C), or more rows
 	Rows       []uint32  // (N); nil: the rows in order
 	Labels     []uint32  // the class of each stored row; nil: there are none
+
+	// Masks are masks of vectors, (masks, C), 0 where a value is missing and what stands in its place does not count in the
+	// loss, and else 1. Mask is the one of each stored row. Both are nil where nothing is missing.
+	Masks []float32
+	Mask  []uint32
 }
 
 // D returns the number of values of one row.
@@ -29,6 +34,31 @@ func (d *Data) Row(i int) int {
 
 // Label returns the class of row i.
 func (d *Data) Label(i int) uint32 { return d.Labels[d.Row(i)] }
+
+// MaskOf returns the mask of row i, nil where nothing is missing in any row.
+func (d *Data) MaskOf(i int) []float32 {
+	if d.Masks == nil {
+		return nil
+	}
+	m, n := int(d.Mask[d.Row(i)]), d.D()
+	return d.Masks[m*n : (m+1)*n]
+}
+
+// There returns the part of all values that is there, 1 where nothing is missing.
+func (d *Data) There() float64 {
+	if d.Masks == nil {
+		return 1
+	}
+	n := 0
+	for i := range d.N {
+		for _, v := range d.MaskOf(i) {
+			if v != 0 {
+				n++
+			}
+		}
+	}
+	return float64(n) / (float64(d.N) * float64(d.D()))
+}
 
 // Bytes returns row i of images.
 func (d *Data) Bytes(i int) []byte {

@@ -3,6 +3,7 @@ package kernels_test
 import (
 	"fmt"
 	"math"
+	"slices"
 	"testing"
 
 	"sigmaz/kernels"
@@ -340,8 +341,14 @@ func lossGradients() (list []gradientCheck) {
 			f.Factor = m.positive(4)
 			b.Factor = f.Factor
 		}
-		list = append(list, gradientCheck{name: fmt.Sprintf("loss %v", w),
-			forward: f, backward: []kernels.Op{b}, mem: m.words, y: f.Mean, dy: b.DMean, inputs: []input{{f.S, b.DS}}})
+		for _, masked := range []bool{false, true} {
+			if masked {
+				f.Mask = m.add(slices.Repeat([]float32{1, 0, 0, 1, 1}, 8))
+				b.Mask = f.Mask
+			}
+			list = append(list, gradientCheck{name: fmt.Sprintf("loss %v masked %v", w, masked),
+				forward: f, backward: []kernels.Op{b}, mem: m.words, y: f.Mean, dy: b.DMean, inputs: []input{{f.S, b.DS}}})
+		}
 	}
 	return list
 }

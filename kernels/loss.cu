@@ -5,6 +5,8 @@
 //	loss_grad  ds_n = dmean / N lambda(sigma_n) (s + z / sigma_n)          (ds may be s or z)
 //	record     ring[step mod slots] = per_row, level
 //
+// With a mask the sum is over the values whose mask is not 0, and ds of the others is 0.
+//
 // lambda(sigma_n) = scale sigma^power (1 + (sigma/sd)^2) factor_n, without the factors whose sd is 0 or whose window is absent;
 // scale, power and sd are doubles by their bits.
 #include "common.cuh"
@@ -21,8 +23,16 @@ __device__ __forceinline__ double weight(float sigma, u64 power, u64 sd, u64 sca
     return lambda;
 }
 
+// counted is the mask of four values, 1 where there is none.
+__device__ __forceinline__ Quad counted(const float *mask, i64 at, int left)
+{
+    Quad one = {{1.0f, 1.0f, 1.0f, 1.0f}};
+    return mask ? load4(mask + at, left) : one;
+}
+
 // One block of 2^k threads, at most 256, for a row.
-extern "C" __global__ void loss(float *per_row, const float *s, const float *z, const float *sigma, const float *factor, u64 power, u64 sd, u64 scale, int rows, int d)
+extern "C" __global__ void loss(float *per_row, const float *s, const float *z, const float *sigma, const float *factor, const float *mask, u64 power, u64 sd, u64 scale, int rows,
+    int d)
 {
     __shared__ double sums[256];
     for (int n = blockIdx.x; n < rows; n += gridDim.x) {
@@ -31,10 +41,11 @@ extern "C" __global__ void loss(float *per_row, const float *s, const float *z, 
         double sum = 0;
         for (int i = 4 * threadIdx.x; i < d; i += 4 * blockDim.x) {
             Quad a = load4(sn + i, d - i), b = load4(zn + i, d - i);
+            Quad m = counted(mask, (i64)n * d + i, d - i);
 #pragma unroll
             for (int j = 0; j < 4; j++) {
                 double e = __fadd_rn(a.v[j], __fmul_rn(b.v[j], inv));
-                sum += e * e;
+                if (m.v[j] != 0.0f) sum += e * e;
             }
         }
         sums[threadIdx.x] = sum;
@@ -68,8 +79,8 @@ extern "C" __global__ void loss_mean(float *mean, const float *per_row, int rows
 struct RowScale { float inv, k; };
 
 // A block has up to 256 rows.
-extern "C" __global__ void loss_grad(float *ds, const float *s, const float *z, const float *sigma, const float *dmean, const float *factor, u64 power, u64 sd, u64 scale,
-    int rows, int d)
+extern "C" __global__ void loss_grad(float *ds, const float *s, const float *z, const float *sigma, const float *dmean, const float *factor, const float *mask,
+    u64 power, u64 sd, u64 scale, int rows, int d)
 {
     __shared__ RowScale shared[256];
     // All threads of the block go round together: they meet at the barriers.
@@ -86,9 +97,12 @@ extern "C" __global__ void loss_grad(float *ds, const float *s, const float *z, 
             RowScale r = shared[threadIdx.y];
             for (int i = first_quad(); i < d; i += quad_stride()) {
                 i64 at = (i64)n * d + i;
-                Quad a = load4(s + at, d - i), b = load4(z + at, d - i);
+                Quad a = load4(s + at, d - i), b = load4(z + at, d - i), m = counted(mask, at, d - i);
 #pragma unroll
-                for (int j = 0; j < 4; j++) a.v[j] = __fmul_rn(r.k, __fadd_rn(a.v[j], __fmul_rn(b.v[j], r.inv)));
+                for (int j = 0; j < 4; j++) {
+                    float g = __fmul_rn(r.k, __fadd_rn(a.v[j], __fmul_rn(b.v[j], r.inv)));
+                    a.v[j] = m.v[j] != 0.0f ? g : 0.0f;
+                }
                 store4(ds + at, a, d - i);
             }
         }

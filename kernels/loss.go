@@ -6,6 +6,8 @@
 // 1/2 |sigma s + z|^2, about D/2 for a network that knows nothing. Its gradient, for a gradient g of the mean:
 //
 //	ds_n = g / N lambda(sigma_n) (s + z / sigma_n)
+//
+// With a mask the sum is over the values whose mask is not 0, and ds of the others is 0.
 
 package kernels
 
@@ -13,10 +15,12 @@ import "math"
 
 // Weight is lambda(sigma) = sigma^Power (1 + (sigma/SD)^2), without the second factor where SD is 0. With Power 2 and SD
 // the deviation of the data it is the weight of Karras et al. 2022: (sigma^2 + SD^2) / SD^2 on |sigma s + z|^2. Scale
-// multiplies it where it is not 0, and with Factors so do the factors that the loss is given.
+// multiplies it where it is not 0, and with Factors so do the factors that the loss is given. With Masked the loss is
+// given a mask.
 type Weight struct {
 	Power, SD, Scale float64
 	Factors          bool
+	Masked           bool
 }
 
 // At returns lambda(sigma).
@@ -39,22 +43,25 @@ type Loss struct {
 	S, Z   Buf // (N, D)
 	Sigma  Buf // (N)
 	Factor Buf // (N) or absent: factors of lambda, a row's own
+	Mask   Buf // (N, D) or absent: 0 where a value does not count
 	Weight Weight
 }
 
 func (o Loss) Name() string { return "loss" }
 func (o Loss) Operands() (reads, writes []Buf) {
-	return withFactor([]Buf{o.S, o.Z, o.Sigma}, o.Factor), []Buf{o.Mean, o.PerRow}
+	return withOptional([]Buf{o.S, o.Z, o.Sigma}, o.Factor, o.Mask), []Buf{o.Mean, o.PerRow}
 }
 func (o Loss) Ref(mem []float32) {
 	o.rows(mem, 0, o.N, sumSquares)
 	o.mean(mem)
 }
 
-// withFactor appends the window of factors where there is one.
-func withFactor(reads []Buf, factor Buf) []Buf {
-	if factor.N > 0 {
-		reads = append(reads, factor)
+// withOptional appends those windows that are there.
+func withOptional(reads []Buf, optional ...Buf) []Buf {
+	for _, b := range optional {
+		if b.N > 0 {
+			reads = append(reads, b)
+		}
 	}
 	return reads
 }
@@ -78,11 +85,28 @@ func sumSquares(s, z []float32, inv float32) float64 {
 	return sum
 }
 
+// maskedSquares is sumSquares of the values whose mask is not 0.
+func maskedSquares(s, z, mask []float32, inv float32) float64 {
+	var sum float64
+	for i, v := range s {
+		if mask[i] != 0 {
+			e := float64(v + float32(z[i]*inv))
+			sum += e * e
+		}
+	}
+	return sum
+}
+
 // rows writes the losses of rows lo to hi.
 func (o Loss) rows(mem []float32, lo, hi int, sumSquares func(s, z []float32, inv float32) float64) {
 	for n := lo; n < hi; n++ {
 		sigma := o.Sigma.Of(mem)[n]
-		sum := sumSquares(row(mem, o.S, o.N, n), row(mem, o.Z, o.N, n), 1/sigma)
+		var sum float64
+		if s, z := row(mem, o.S, o.N, n), row(mem, o.Z, o.N, n); o.Mask.N > 0 {
+			sum = maskedSquares(s, z, row(mem, o.Mask, o.N, n), 1/sigma)
+		} else {
+			sum = sumSquares(s, z, 1/sigma)
+		}
 		o.PerRow.Of(mem)[n] = float32(0.5 * o.Weight.lambda(mem, sigma, o.Factor, n) * sum)
 	}
 }
@@ -104,12 +128,13 @@ type LossGrad struct {
 	Sigma  Buf // (N)
 	DMean  Buf // (1)
 	Factor Buf // (N) or absent, as in Loss
+	Mask   Buf // (N, D) or absent, as in Loss
 	Weight Weight
 }
 
 func (o LossGrad) Name() string { return "loss_grad" }
 func (o LossGrad) Operands() (reads, writes []Buf) {
-	return withFactor([]Buf{o.S, o.Z, o.Sigma, o.DMean}, o.Factor), []Buf{o.DS}
+	return withOptional([]Buf{o.S, o.Z, o.Sigma, o.DMean}, o.Factor, o.Mask), []Buf{o.DS}
 }
 func (o LossGrad) InPlace() [][2]Buf { return [][2]Buf{{o.DS, o.S}, {o.DS, o.Z}} }
 func (o LossGrad) Ref(mem []float32) { o.rows(mem, 0, o.N, scaledSum) }
@@ -127,7 +152,15 @@ func (o LossGrad) rows(mem []float32, lo, hi int, scaledSum func(ds, s, z []floa
 	for n := lo; n < hi; n++ {
 		sigma := o.Sigma.Of(mem)[n]
 		k := float32(g * o.Weight.lambda(mem, sigma, o.Factor, n))
-		scaledSum(row(mem, o.DS, o.N, n), row(mem, o.S, o.N, n), row(mem, o.Z, o.N, n), 1/sigma, k)
+		ds := row(mem, o.DS, o.N, n)
+		scaledSum(ds, row(mem, o.S, o.N, n), row(mem, o.Z, o.N, n), 1/sigma, k)
+		if o.Mask.N > 0 {
+			for i, counts := range row(mem, o.Mask, o.N, n) {
+				if counts == 0 {
+					ds[i] = 0
+				}
+			}
+		}
 	}
 }
 

@@ -10,7 +10,7 @@ func (o Loss) launch(l *launcher) {
 	d := o.S.N / o.N
 	l.small(d)
 	l.loss(gridDim{o.N, 1, 1}, blockDim{min(256, powerOf2(ceil(d, 4))), 1, 1}, lossArgs{
-		perRow: o.PerRow, s: o.S, z: o.Z, sigma: o.Sigma, factor: o.Factor,
+		perRow: o.PerRow, s: o.S, z: o.Z, sigma: o.Sigma, factor: o.Factor, mask: o.Mask,
 		power: math.Float64bits(o.Weight.Power), sd: math.Float64bits(o.Weight.SD), scale: math.Float64bits(o.Weight.Scale),
 		rows: o.N, d: d,
 	})
@@ -24,7 +24,7 @@ func (o LossGrad) launch(l *launcher) {
 	l.small(d)
 	grid, block := byRow(o.N, d, 4)
 	l.lossGrad(grid, block, lossGradArgs{
-		ds: o.DS, s: o.S, z: o.Z, sigma: o.Sigma, dmean: o.DMean, factor: o.Factor,
+		ds: o.DS, s: o.S, z: o.Z, sigma: o.Sigma, dmean: o.DMean, factor: o.Factor, mask: o.Mask,
 		power: math.Float64bits(o.Weight.Power), sd: math.Float64bits(o.Weight.SD), scale: math.Float64bits(o.Weight.Scale),
 		rows: o.N, d: d,
 	})

@@ -37,6 +37,7 @@ const (
 	PurposeKnown    Purpose = 14 // z of what a sampler knows of its samples
 	PurposeEval     Purpose = 15 // order of samples in measures of quality
 	PurposeLabel    Purpose = 16 // which labels training leaves out
+	PurposeMissing  Purpose = 17 // what stands in the place of missing values
 )
 
 // Philox returns the four random words of Philox4x32-10 for a key and a counter.

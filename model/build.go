@@ -18,6 +18,7 @@ type Network struct {
 	Graph  *gorgonia.ExprGraph
 	XTilde *gorgonia.Node // (N, H, W, C), vectors (N, D)
 	Z      *gorgonia.Node // like XTilde; nil without a loss
+	Mask   *gorgonia.Node // like XTilde, 0 where a value does not count in the loss; nil but with a weight that is masked
 	V, VJ  *gorgonia.Node // like XTilde; nil but with a Jacobian
 	Sigma  *gorgonia.Node // (N)
 	Level  *gorgonia.Node // (N) uint32 by bit pattern, the noise level; nil for networks that do not read it
@@ -114,6 +115,10 @@ func build(c Config, batch int, objective Objective, weight kernels.Weight) (net
 			return nil, errors.New("its process has no factors of the loss")
 		}
 		in = append(in, b.node(graph.PreconditionRow{Which: kernels.PreconditionWeight}, "weight", b.numbers))
+	}
+	if weight.Masked {
+		net.Mask = net.input("mask", shape)
+		in = append(in, net.Mask)
 	}
 	net.Loss = b.node(graph.Loss{Weight: weight}, "loss", in...)
 	if objective == LossOnly {

@@ -1,8 +1,8 @@
 // Where a trainer's memory lies: one arena, known in size before a word of it is allocated. In words,
 //
 //	state | held-out state | state of the passes | ladder | parameters | gradients | sums of gradients |
-//	those of other ranks | m | v | ema | norm |
-//	what is not trained | ring | level | classes | labels | held-out labels | memory of the plans
+//	those of other ranks | m | v | ema | norm | what is not trained | ring | level |
+//	classes | labels | held-out labels | mask | masks | their numbers | memory of the plans
 //
 // The plans of training and of the held-out loss share their memory, since they never run at the same time.
 
@@ -34,10 +34,18 @@ type layout struct {
 	ring, level                 kernels.Buf
 	class                       kernels.Buf   // (rows of a part) uint32; absent where the network is told no classes
 	labels, heldOutLabels       kernels.Buf   // (rows) uint32, of all rows of the data, where there are classes
+	masked                      masked        // of data with missing values; absent where nothing is missing
 	heldOutRing                 kernels.Buf   // (2 rows of a part) losses and levels of one held-out batch, if there are any
 	words                       int           // size of the arena
 	param                       []kernels.Buf // of each parameter, relative to its group, or to frozen
 	isFrozen                    []bool        // of each parameter
+}
+
+// masked is where the masks of the loss lie.
+type masked struct {
+	mask, number kernels.Buf // of a part: (rows, D), and (rows) uint32, which mask each row has
+	masks        kernels.Buf // (masks, D)
+	of, heldOut  kernels.Buf // (rows) uint32, of all rows of the data, which mask each has
 }
 
 // averaged returns the group of weights that samples and the held-out loss are taken with.
@@ -129,6 +137,14 @@ func newPlans(c TrainerConfig) (*plans, error) {
 			l.heldOutLabels = take(c.HeldOut.N)
 		}
 	}
+	if c.masks() {
+		m := &l.masked
+		m.mask, m.number, m.masks = take(c.rows()*c.Network.D()), take(c.rows()), take(len(c.Data.Masks))
+		m.of = take(c.Data.N)
+		if c.HeldOut != nil {
+			m.heldOut = take(c.HeldOut.N)
+		}
+	}
 
 	base := l.words // of both plans
 	if err := p.planTraining(c, base); err != nil || c.HeldOut == nil {
@@ -145,6 +161,7 @@ func (c *TrainerConfig) weight() kernels.Weight {
 	if c.Likelihood {
 		w = c.Noise.LikelihoodWeight(c.Network.SDE.On(c.Sigmas))
 	}
+	w.Masked = c.masks()
 	if c.ReduceMean {
 		if w.Scale == 0 {
 			w.Scale = 1
@@ -153,6 +170,9 @@ func (c *TrainerConfig) weight() kernels.Weight {
 	}
 	return w
 }
+
+// masks tells whether values of the data are missing.
+func (c *TrainerConfig) masks() bool { return c.Data != nil && c.Data.Masks != nil }
 
 // validate refuses what no trainer can be built from; the network's configuration is judged by [model.Build].
 func (c *TrainerConfig) validate() error {
@@ -190,7 +210,7 @@ func (c *TrainerConfig) validate() error {
 // planTraining plans score, loss and gradients, in memory from word base on.
 func (p *plans) planTraining(c TrainerConfig, base int) (err error) {
 	l := &p.layout
-	placed := map[*gorgonia.Node]kernels.Buf{p.net.Level: l.level, p.net.State: l.passes, p.net.Class: l.class}
+	placed := map[*gorgonia.Node]kernels.Buf{p.net.Level: l.level, p.net.State: l.passes, p.net.Class: l.class, p.net.Mask: l.masked.mask}
 	l.placeConstants(placed, p.net)
 	outputs := gorgonia.Nodes{p.net.Score, p.net.Loss}
 	for i, p := range p.net.Params {
@@ -216,11 +236,12 @@ func (p *plans) planTraining(c TrainerConfig, base int) (err error) {
 // which training uses too.
 func (p *plans) planHeldOut(c TrainerConfig) (err error) {
 	l := &p.layout
-	weight := kernels.Weight{Power: c.AnnealPower}
+	weight := kernels.Weight{Power: c.AnnealPower, Masked: c.masks()}
 	if p.heldOutNet, err = model.Build(c.Network, c.rows(), model.LossOnly, weight); err != nil {
 		return err
 	}
-	placed := map[*gorgonia.Node]kernels.Buf{p.heldOutNet.Level: l.level, p.heldOutNet.Class: l.class}
+	placed := map[*gorgonia.Node]kernels.Buf{p.heldOutNet.Level: l.level, p.heldOutNet.Class: l.class,
+		p.heldOutNet.Mask: l.masked.mask}
 	l.placeConstants(placed, p.heldOutNet)
 	for i, p := range p.heldOutNet.Params {
 		placed[p.Node] = l.at(l.averaged(), i)

@@ -150,6 +150,10 @@ func openRun(c *Config, s *Splits, o Options) (*run, error) {
 	if c.Loss.ReduceMean {
 		r.baseline *= 2 / float64(c.Network.D())
 	}
+	r.baseline *= s.Train.There()
+	if s.HeldOut != nil {
+		r.heldOut *= s.HeldOut.There()
+	}
 	r.window = newLossWindow(c.Noise, c.Network.SDE, r.sigmas)
 	if r.trainer, err = NewTrainer(o.Backend, tc); err != nil {
 		return nil, err

@@ -1,7 +1,7 @@
 // The trainer: everything between two optimiser steps as programs on one arena.
 //
-//	step      perturb, draw classes where there are some, forward, loss, backward, norm of the gradients where they are clipped, Adam and EMA, record, tick
-//	          (a batch in parts: shards.go)
+//	step      perturb, draw classes and masks where there are some, forward, loss, backward, norm of the gradients where they are clipped,
+//	          Adam and EMA, record, tick (a batch in parts: shards.go)
 //	held out  perturb with every level in turn, forward with the averaged weights (or, where no average is kept, with
 //	          the parameters), loss, record, tick
 //
@@ -10,9 +10,11 @@
 package train
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"math"
+	"slices"
 
 	"sigmaz/kernels"
 	"sigmaz/model"
@@ -128,6 +130,9 @@ func newTrainer(b kernels.Backend, c TrainerConfig) (*Trainer, error) {
 	if err := t.writeLabels(); err != nil {
 		return t, err
 	}
+	if err := t.writeMasks(); err != nil {
+		return t, err
+	}
 	if err := t.compile(b, p); err != nil {
 		return t, err
 	}
@@ -160,6 +165,7 @@ func (t *Trainer) compile(b kernels.Backend, p *plans) (err error) {
 		record := kernels.Record{Ring: l.heldOutRing, PerRow: p.heldOut.Hidden(p.heldOutNet.Loss, 0), Level: l.level,
 			State: l.heldOutState}
 		before := append([]kernels.Op{draw}, t.drawClasses(l.heldOutLabels, l.heldOutState, len(c.Sigmas))...)
+		before = append(before, t.drawMasks(l.masked.heldOut, l.heldOutState, len(c.Sigmas))...)
 		t.heldOut = machine(before, p.heldOut, record, kernels.Tick{State: l.heldOutState})
 	}
 	return err
@@ -173,10 +179,12 @@ func (t *Trainer) aroundStep(p *plans) (before, after []kernels.Op) {
 	draw.Flip, draw.Dequantize = c.Flip, c.Dequantize
 	draw.LevelsPerStep, draw.Stratified, draw.Density = c.LevelsPerStep, c.Stratified, c.Noise.DensityOf(c.Network.SDE.On(c.Sigmas))
 	record := kernels.Record{Ring: l.ring, PerRow: p.train.Hidden(p.net.Loss, 0), Level: l.level, State: l.passes}
+	before = append([]kernels.Op{draw}, t.drawClasses(l.labels, l.passes, 0)...)
+	before = append(before, t.drawMasks(l.masked.of, l.passes, 0)...)
 	if t.parted == nil {
 		after = t.optimiser()
 	}
-	return append([]kernels.Op{draw}, t.drawClasses(l.labels, l.passes, 0)...), append(after, record, kernels.Tick{State: l.passes})
+	return before, append(after, record, kernels.Tick{State: l.passes})
 }
 
 // drawClasses draws the classes of a batch beside its images, where the network is told some. levels is that of
@@ -190,24 +198,49 @@ func (t *Trainer) drawClasses(labels, state kernels.Buf, levels int) []kernels.O
 		None: uint32(c.Network.NoClass()), Drop: c.LabelDropout, Levels: levels}}
 }
 
+// drawMasks brings the mask of each row of a batch, where values are missing: its number is drawn beside the row as a class
+// is that is never left out.
+func (t *Trainer) drawMasks(numbers, state kernels.Buf, levels int) []kernels.Op {
+	m := &t.layout.masked
+	if m.mask.N == 0 {
+		return nil
+	}
+	return []kernels.Op{
+		kernels.DrawClasses{N: t.c.rows(), Class: m.number, Labels: numbers, State: state, Seed: t.c.Seed, Levels: levels},
+		kernels.Lookup{N: t.c.rows(), Y: m.mask, Table: m.masks, Index: m.number},
+	}
+}
+
 // writeLabels brings the labels of the data to the device, where all of them stay.
 func (t *Trainer) writeLabels() error {
-	for _, of := range []struct {
-		data *kernels.Data
-		to   kernels.Buf
-	}{{t.c.Data, t.layout.labels}, {t.c.HeldOut, t.layout.heldOutLabels}} {
-		if of.to.N == 0 {
-			continue
-		}
-		words := make([]float32, of.data.N)
-		for i := range words {
-			words[i] = math.Float32frombits(of.data.Label(i))
-		}
-		if err := t.arena.Write(of.to, words); err != nil {
-			return err
-		}
+	if err := t.writeNumbers(t.layout.labels, t.c.Data, (*kernels.Data).Label); err != nil {
+		return err
 	}
-	return nil
+	return t.writeNumbers(t.layout.heldOutLabels, t.c.HeldOut, (*kernels.Data).Label)
+}
+
+// writeMasks brings the masks of the data to the device, and which of them each row has. A batch that is given by hand
+// has all its values.
+func (t *Trainer) writeMasks() error {
+	m := &t.layout.masked
+	if m.mask.N == 0 {
+		return nil
+	}
+	number := func(d *kernels.Data, i int) uint32 { return d.Mask[d.Row(i)] }
+	return cmp.Or(t.writeNumbers(m.of, t.c.Data, number), t.writeNumbers(m.heldOut, t.c.HeldOut, number),
+		t.arena.Write(m.masks, t.c.Data.Masks), t.arena.Write(m.mask, slices.Repeat([]float32{1}, m.mask.N)))
+}
+
+// writeNumbers writes a number of each row of data to a window, which may be absent.
+func (t *Trainer) writeNumbers(to kernels.Buf, data *kernels.Data, number func(d *kernels.Data, i int) uint32) error {
+	if to.N == 0 {
+		return nil
+	}
+	words := make([]float32, data.N)
+	for i := range words {
+		words[i] = math.Float32frombits(number(data, i))
+	}
+	return t.arena.Write(to, words)
 }
 
 // perturb draws a batch for a plan.

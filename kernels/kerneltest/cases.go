@@ -842,28 +842,36 @@ func (l *list) rowMix() {
 
 func (l *list) loss() {
 	for _, m := range matrices {
-		for _, w := range []kernels.Weight{{Power: 2}, {Power: 2, SD: 0.25}, {Power: 2, Scale: 0.125}} {
+		for _, w := range []kernels.Weight{{Power: 2}, {Power: 2, SD: 0.25}, {Power: 2, Scale: 0.125},
+			{Power: 2, Scale: 0.125, Masked: true}} {
 			var b builder
 			o := kernels.Loss{N: m.rows, S: b.normals(m.words()), Z: b.normals(m.words()), Sigma: b.positive(m.rows),
 				Mean: b.out(1), PerRow: b.out(m.rows), Weight: w}
 			if w.Scale != 0 {
 				o.Factor = b.positive(m.rows)
 			}
-			l.approximate(fmt.Sprintf("loss/%v sd %g scale %g", m, w.SD, w.Scale), &b, o)
+			if w.Masked {
+				o.Mask = b.mask(m.words())
+			}
+			l.approximate(fmt.Sprintf("loss/%v sd %g scale %g masked %v", m, w.SD, w.Scale, w.Masked), &b, o)
 		}
 	}
 }
 
 func (l *list) lossGrad() {
 	for _, m := range matrices {
-		for _, w := range []kernels.Weight{{Power: 1.5}, {Power: 2, SD: 0.25}, {Power: 2, Scale: 0.125}} {
+		for _, w := range []kernels.Weight{{Power: 1.5}, {Power: 2, SD: 0.25}, {Power: 2, Scale: 0.125},
+			{Power: 2, Scale: 0.125, Masked: true}} {
 			var b builder
 			o := kernels.LossGrad{N: m.rows, S: b.normals(m.words()), Z: b.normals(m.words()), Sigma: b.positive(m.rows),
 				DMean: b.positive(1), DS: b.out(m.words()), Weight: w}
 			if w.Scale != 0 {
 				o.Factor = b.positive(m.rows)
 			}
-			l.approximate(fmt.Sprintf("loss_grad/%v sd %g scale %g", m, w.SD, w.Scale), &b, o)
+			if w.Masked {
+				o.Mask = b.mask(m.words())
+			}
+			l.approximate(fmt.Sprintf("loss_grad/%v sd %g scale %g masked %v", m, w.SD, w.Scale, w.Masked), &b, o)
 		}
 	}
 }

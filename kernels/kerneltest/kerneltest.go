@@ -148,6 +148,20 @@ func (b *builder) positive(n int) kernels.Buf {
 	return b.add(v)
 }
 
+// mask appends n values of which a third is 0 and the others are 1.
+func (b *builder) mask(n int) kernels.Buf {
+	v := make([]float32, n)
+	b.n++
+	kernels.Stream{Seed: 77, Purpose: kernels.PurposeData, N: b.n}.Uniforms(v)
+	for i, u := range v {
+		v[i] = 1
+		if u < 1.0/3 {
+			v[i] = 0
+		}
+	}
+	return b.add(v)
+}
+
 // halves appends a window of these values in bfloat16, rounded.
 func (b *builder) halves(values []float32) kernels.Buf {
 	b.begin()

@@ -14,7 +14,7 @@ import (
 //
 //	1/N sum_n  1/2 lambda(sigma_n) |s_n + z_n/sigma_n|^2
 //
-// A fourth input (N) is the factors of a weight that has some. Its hidden buffer 0 is the loss of each row (N).
+// Further inputs are the factors (N) of a weight that has some, and the mask of one that is masked, like s. Its hidden buffer 0 is the loss of each row (N).
 type Loss struct{ Weight kernels.Weight }
 
 func (l Loss) String() string {
@@ -27,6 +27,9 @@ func (l Loss) String() string {
 	}
 	if l.Weight.Factors {
 		text += " factors"
+	}
+	if l.Weight.Masked {
+		text += " masked"
 	}
 	return text
 }
@@ -41,26 +44,35 @@ func (l Loss) output(in shapes) (tensor.Shape, error) {
 func (l Loss) hidden(in shapes) []hidden { return []hidden{{words: in.rows(), kept: true}} }
 
 func (l Loss) gradients() []gradient {
-	if l.Weight.Factors {
-		return []gradient{computed, none, none, none}
+	list := []gradient{computed, none, none}
+	for _, has := range []bool{l.Weight.Factors, l.Weight.Masked} {
+		if has {
+			list = append(list, none)
+		}
 	}
-	return []gradient{computed, none, none}
+	return list
 }
 
-// factor returns the window of factors, absent where there are none.
-func (l Loss) factor(w windows) kernels.Buf {
+// optional returns the windows of the factors and of the mask, absent where there are none.
+func (l Loss) optional(w windows) (factor, mask kernels.Buf) {
+	rest := w.in[3:]
 	if l.Weight.Factors {
-		return w.in[3]
+		factor, rest = rest[0], rest[1:]
 	}
-	return kernels.Buf{}
+	if l.Weight.Masked {
+		mask = rest[0]
+	}
+	return factor, mask
 }
 
 func (l Loss) forward(in shapes, w windows) []kernels.Op {
+	factor, mask := l.optional(w)
 	return []kernels.Op{kernels.Loss{N: in.rows(), Mean: w.out, PerRow: w.hidden[0], S: w.in[0], Z: w.in[1],
-		Sigma: w.in[2], Factor: l.factor(w), Weight: l.Weight}}
+		Sigma: w.in[2], Factor: factor, Mask: mask, Weight: l.Weight}}
 }
 
 func (l Loss) backward(in shapes, w windows) []kernels.Op {
+	factor, mask := l.optional(w)
 	return []kernels.Op{kernels.LossGrad{N: in.rows(), DS: w.din[0], S: w.in[0], Z: w.in[1], Sigma: w.in[2],
-		DMean: w.dout, Factor: l.factor(w), Weight: l.Weight}}
+		DMean: w.dout, Factor: factor, Mask: mask, Weight: l.Weight}}
 }

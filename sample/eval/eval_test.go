@@ -286,7 +286,7 @@ func TestRefuses(t *testing.T) {
 		"1 to 50 neighbours, found 51":               func() error { _, err := Nearest(all, good, good, 51); return err },
 		"at least 20 points, found 19":               func() error { _, err := SlicedWasserstein(all, good, good.First(19), 1); return err },
 		"at least 2 points, found 1":                 func() error { _, err := MomentsOf(good.First(1)); return err },
-		"two rows of 3 values":                       func() error { _, _, _, err := Columns(make([]float64, 3), make([]float64, 9), 3); return err },
+		"two rows of 3 values":                       func() error { _, _, _, err := Columns(make([]float64, 3), make([]float64, 9), 3, nil); return err },
 	} {
 		if err := f(); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("error %v, expected one with %q", err, want)
@@ -314,5 +314,30 @@ func TestChoose(t *testing.T) {
 	}
 	if got := Choose(9, 5, 3); !reflect.DeepEqual(got, []int{0, 1, 2, 3, 4}) {
 		t.Errorf("all of 5: %v", got)
+	}
+}
+
+// Of cells that are missing, moments are those of what is there, and correlations of the rows that have both.
+func TestColumnsWithMissing(t *testing.T) {
+	nan := math.NaN()
+	x := []float64{1, 2, 0, 2, 1, nan, 3, nan, 5, nan, 4, 1, 5, 5, 2}
+	columns, rms, largest, err := Columns(x, []float64{1, 2, 0, 2, 1, 1, 3, 5, 5, 4, 4, 1}, 3, []int{0, 1, 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	// column 0: 1, 2, 3, 5; both of 0 and 1: (1, 2), (2, 1), (5, 5)
+	if c := columns[0]; c.Mean != 2.75 || math.Abs(c.SD-math.Sqrt(8.75/3)) > 1e-12 {
+		t.Errorf("%+v", c)
+	}
+	a := []float64{1 - 8.0/3, 2 - 8.0/3, 5 - 8.0/3}
+	b := []float64{2 - 8.0/3, 1 - 8.0/3, 5 - 8.0/3}
+	dot := func(a, b []float64) float64 { return a[0]*b[0] + a[1]*b[1] + a[2]*b[2] }
+	_, _, c := correlations(x, 3)
+	if want := dot(a, b) / math.Sqrt(dot(a, a)*dot(b, b)); math.Abs(c[3]-want) > 1e-12 {
+		t.Errorf("correlation %g, not %g", c[3], want)
+	}
+	_, allRMS, _, _ := Columns(x, []float64{1, 2, 0, 2, 1, 1, 3, 5, 5, 4, 4, 1}, 3, nil)
+	if !(rms > 0 && largest >= rms && allRMS != rms) {
+		t.Errorf("rms %g, of all pairs %g, largest %g", rms, allRMS, largest)
 	}
 }

@@ -120,7 +120,7 @@ func TestMetricsGolden(t *testing.T) {
 			}
 			return out
 		}
-		columns, rms, largest, err := Columns(wide(g.X), wide(g.Y), g.D)
+		columns, rms, largest, err := Columns(wide(g.X), wide(g.Y), g.D, nil)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -141,33 +141,44 @@ type Column struct {
 }
 
 // Columns compares the columns of samples x and of a reference y, (n, d) and (m, d), and their correlations: the root mean
-// square of the differences over all pairs of columns, and the largest difference. These are 0 for one column.
-func Columns(x, y []float64, d int) (columns []Column, rms, largest float64, err error) {
+// square of the differences over all pairs of columns, and the largest difference. These are 0 for one column. A value that
+// is NaN is missing: moments are of what is there, and the correlation of two columns of rows in which both are. of says
+// which columns are of one thing, such as the values of a category, whose correlations do not count; nil: none.
+func Columns(x, y []float64, d int, of []int) (columns []Column, rms, largest float64, err error) {
 	if d < 1 || len(x)%d != 0 || len(y)%d != 0 || len(x) < 2*d || len(y) < 2*d {
 		return nil, 0, 0, fmt.Errorf("eval: expected two rows of %d values or more in both sets", d)
 	}
 	ma, sa, ca := correlations(x, d)
 	mb, sb, cb := correlations(y, d)
+	na, nb := counts(x, d), counts(y, d)
 	for k := range d {
-		se := math.Sqrt(sa[k]*sa[k]/float64(len(x)/d)+sb[k]*sb[k]/float64(len(y)/d)) / sb[k]
+		se := math.Sqrt(sa[k]*sa[k]/na[k]+sb[k]*sb[k]/nb[k]) / sb[k]
 		columns = append(columns, Column{ma[k], mb[k], sa[k], sb[k], Estimate{(ma[k] - mb[k]) / sb[k], se}})
 	}
 	if d == 1 {
 		return columns, 0, 0, nil
 	}
+	pairs := 0
 	for i := range d {
 		for j := range i {
+			if of != nil && of[i] == of[j] {
+				continue
+			}
 			t := ca[i*d+j] - cb[i*d+j]
 			rms += float64(t * t)
 			largest = max(largest, math.Abs(t))
+			pairs++
 		}
 	}
-	return columns, math.Sqrt(rms / float64(d*(d-1)/2)), largest, nil
+	return columns, math.Sqrt(rms / float64(max(pairs, 1))), largest, nil
 }
 
 // correlations returns the means, the deviations and the correlations (d, d) of rows (n, d). A constant column has
 // correlation 0 with others.
 func correlations(x []float64, d int) (mean, sd, c []float64) {
+	if slices.ContainsFunc(x, math.IsNaN) {
+		return pairwise(x, d)
+	}
 	n := float64(len(x) / d)
 	mean, sd, c = make([]float64, d), make([]float64, d), make([]float64, d*d)
 	for i, v := range x {
@@ -189,6 +200,45 @@ func correlations(x []float64, d int) (mean, sd, c []float64) {
 				c[i*d+j] /= s
 			} else {
 				c[i*d+j] = 0
+			}
+		}
+	}
+	return mean, sd, c
+}
+
+// counts returns how many values of each column are there.
+func counts(x []float64, d int) []float64 {
+	n := make([]float64, d)
+	for i, v := range x {
+		if v == v {
+			n[i%d]++
+		}
+	}
+	return n
+}
+
+// pairwise is correlations where values are missing, which are NaN: of each two columns, those of the rows that have both.
+func pairwise(x []float64, d int) (mean, sd, c []float64) {
+	mean, sd, c = make([]float64, d), make([]float64, d), make([]float64, d*d)
+	for i := range d {
+		for j := range i + 1 {
+			var n, a, b, aa, ab, bb float64
+			for r := 0; r < len(x); r += d {
+				if v, w := x[r+i], x[r+j]; v == v && w == w {
+					n, a, b = n+1, a+v, b+w
+				}
+			}
+			a, b = a/n, b/n
+			for r := 0; r < len(x); r += d {
+				if v, w := x[r+i]-a, x[r+j]-b; v == v && w == w {
+					aa, ab, bb = aa+float64(v*v), ab+float64(v*w), bb+float64(w*w)
+				}
+			}
+			if i == j {
+				mean[i], sd[i] = a, math.Sqrt(aa/(n-1))
+			}
+			if aa > 0 && bb > 0 {
+				c[i*d+j] = ab / math.Sqrt(aa*bb)
 			}
 		}
 	}

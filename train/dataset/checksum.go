@@ -41,7 +41,7 @@ func (s *Set) hash(i int) uint64 {
 	return hashFloats(x)
 }
 
-// checksum returns the CRC-32C of the shape and the values of data, in hexadecimal: Set.Sum, by which a run that is
+// checksum returns the CRC-32C of the shape and the values of data, and of which are missing, in hexadecimal: Set.Sum, by which a run that is
 // resumed knows its data.
 func checksum(d *kernels.Data) string {
 	sum := crc32.Checksum(fmt.Appendf(nil, "%d %d %d %d", d.N, d.H, d.W, d.C), castagnoli)
@@ -53,6 +53,13 @@ func checksum(d *kernels.Data) string {
 			binary.LittleEndian.PutUint32(block[4*j:], math.Float32bits(v))
 		}
 		sum = crc32.Update(sum, castagnoli, block[:4*len(part)])
+	}
+	for i := range d.Mask { // of stored rows
+		b := binary.LittleEndian.AppendUint32(nil, d.Mask[i])
+		sum = crc32.Update(sum, castagnoli, b)
+	}
+	for _, v := range d.Masks {
+		sum = crc32.Update(sum, castagnoli, []byte{byte(v)})
 	}
 	return fmt.Sprintf("%08x", sum)
 }

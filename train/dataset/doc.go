@@ -13,6 +13,7 @@
 //	formats.go    lists the formats: how each is recognised, and the function that opens it
 //	images.go, pictures.go, vectors.go    read the data of each kind, whatever the format
 //	text.go, numbers.go, table.go    read the lines, the numbers and the rows of a table
+//	columns.go, encoding.go, missing.go    tell numbers from words, make coordinates of a column, and stand in for missing cells
 //	cache.go      keeps decoded pixels in a file, which is mapped into memory
 //
 // To add a format, write one file with its reader and add one row to the table in formats.go. To add an encoding of

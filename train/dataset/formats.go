@@ -58,7 +58,7 @@ var (
 	imageSettings    = []string{"crop", "size", "channels", "white"}
 	labelledSettings = append([]string{"classes"}, imageSettings...)
 	pictureSettings  = append([]string{"damaged"}, labelledSettings...)
-	tableSettings    = []string{"standardize", "columns", "header", "classes", "label"}
+	tableSettings    = []string{"standardize", "columns", "header", "categories", "bounded", "classes", "label"}
 )
 
 // formats are all formats, in the order in which a file is compared with them; the last takes any file. CIFAR-10,

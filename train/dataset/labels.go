@@ -237,12 +237,17 @@ func (g *gallery) folderLabels() ([]string, error) {
 
 // labelColumn finds the column of classes in a table of some width by the setting label: a name, or a number from 1.
 func labelColumn(label string, names []string, width int) (int, error) {
-	columns, err := chooseColumns("label", `"`+strings.ReplaceAll(label, `"`, `""`)+`"`, names, width)
+	return oneColumn("label", label, names, width)
+}
+
+// oneColumn finds the column that a setting names in a table of some width.
+func oneColumn(key, name string, names []string, width int) (int, error) {
+	columns, err := chooseColumns(key, `"`+strings.ReplaceAll(name, `"`, `""`)+`"`, names, width)
 	if err != nil {
 		return 0, err
 	}
 	if len(columns) != 1 {
-		return 0, setting.Errorf("label", "is %q: expected one column, its name or its number", label)
+		return 0, setting.Errorf(key, "is %q: expected one column, its name or its number", name)
 	}
 	return columns[0], nil
 }

@@ -98,28 +98,28 @@ func (s numberStyle) isNumber(field string) bool {
 	return err == nil || errors.Is(err, strconv.ErrRange)
 }
 
-// isMissing tells whether a field stands for a value that is missing.
+// IsMissing tells whether a field of a table stands for a value that is missing: it is empty, or in letters of any case one of
+// NA, N/A, #N/A, <NA>, NaN, NULL, none, ? and -.
+func IsMissing(field string) bool { return isMissing(field) }
+
+// isMissing is [IsMissing].
 func isMissing(field string) bool {
 	return slices.Contains([]string{"", "na", "n/a", "#n/a", "<na>", "nan", "null", "none", "?", "-"},
 		strings.ToLower(strings.TrimSpace(field)))
 }
 
-// parse reads a field. The error says what was found instead of a finite number, and what to do.
+// parse reads a field that is not missing. The error says what was found instead of a finite number, and what to do.
 func (s numberStyle) parse(field string) (float64, error) {
 	f := strings.TrimSpace(field)
 	v, err := s.number(f)
 	switch {
 	case err == nil && v-v == 0:
 		return v, nil
-	case f == "":
-		return 0, errors.New("an empty field; fill it in, or remove the row or the column (`columns`)")
-	case isMissing(f) || math.IsNaN(v):
-		return 0, fmt.Errorf("%q, a missing value; fill it in, or remove the row or the column (`columns`)", f)
 	case errors.Is(err, strconv.ErrRange) || math.IsInf(v, 0):
 		return 0, fmt.Errorf("%q, which is not finite; mend it, or remove the row or the column (`columns`)", f)
 	case decimalComma.isNumber(f) || thousandComma.isNumber(f):
 		return 0, fmt.Errorf("%q, whose comma or point may be a decimal one or stand between thousands; "+
 			"write all numbers with a decimal point alone", f)
 	}
-	return 0, fmt.Errorf("%q; name the columns of numbers with `columns`", shorten(f))
+	return 0, fmt.Errorf("%q; name the columns of numbers with `columns`, or this one in `categories`", shorten(f))
 }

@@ -25,6 +25,8 @@ type Scaler struct {
 	Columns []string  `yaml:"columns,omitempty"` // names of the columns, where the file has them
 	Mean    []float64 `yaml:"mean,flow"`         // (D)
 	SD      []float64 `yaml:"sd,flow"`           // (D)
+	// Encodings are those of the columns that are no plain numbers. D counts the coordinates then, not the columns.
+	Encodings []Encoding `yaml:"encodings,omitempty"`
 	// Root is L, (D, D) row by row, for whitened data; nil otherwise.
 	Root []float64 `yaml:"root,flow,omitempty"`
 }
@@ -36,8 +38,11 @@ func NoScaler(d int) *Scaler {
 
 // Check fails if s cannot be a scaler for vectors of d values. A stored one may have been edited.
 func (s *Scaler) Check(d int) error {
+	if err := s.checkEncodings(); err != nil {
+		return err
+	}
 	if len(s.Mean) != d || len(s.SD) != d || len(s.Root) != 0 && len(s.Root) != d*d ||
-		len(s.Columns) != 0 && len(s.Columns) != d {
+		len(s.Columns) != 0 && len(s.Columns) != s.Fields() {
 		return fmt.Errorf("scaler: expected %d means and deviations, and as many names or none, found %d, %d and %d", d,
 			len(s.Mean), len(s.SD), len(s.Columns))
 	}
@@ -54,7 +59,27 @@ func (s *Scaler) Check(d int) error {
 	return nil
 }
 
-// Undo returns vectors (n, D) in their own units.
+// checkEncodings fails for encodings that cannot be.
+func (s *Scaler) checkEncodings() error {
+	fields := s.Fields()
+	for i := range s.Encodings {
+		e := &s.Encodings[i]
+		switch {
+		case e.Column < 1 || e.Column > fields || i > 0 && e.Column <= s.Encodings[i-1].Column:
+			return fmt.Errorf("scaler: expected encodings of rising columns from 1 to %d, found column %d", fields, e.Column)
+		case e.Bounds == nil && len(e.Categories) < 2, e.Bounds != nil && len(e.Categories) > 0:
+			return fmt.Errorf("scaler: expected categories or bounds for column %d, found %d and %v", e.Column, len(e.Categories),
+				e.Bounds)
+		case e.Bounds != nil:
+			if err := e.Bounds.check(); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// Undo returns vectors (n, D) in their own units. Of a category these are 1 for the largest coordinate and 0 for the others.
 func (s *Scaler) Undo(x []float32) []float64 {
 	d := len(s.Mean)
 	out := make([]float64, len(x))
@@ -70,46 +95,71 @@ func (s *Scaler) Undo(x []float32) []float64 {
 			out[i+k] = s.Mean[k] + float64(s.SD[k]*v)
 		}
 	}
+	s.undoEncodings(out)
 	return out
 }
 
-// standardize makes the scaler of vectors x (n, d) and applies it to them. names may be nil. It fails for a constant
-// column, which has no deviation to divide by; what(k) is what the error calls column k.
-func standardize(x []float64, d int, names []string, whiten bool, what func(k int) string) (*Scaler, error) {
-	n := len(x) / d
-	s := &Scaler{Columns: names, Mean: make([]float64, d), SD: make([]float64, d)}
+// standardize finds mean and deviation of vectors x (n, d), the coordinates of the scaler's columns, and applies them. It
+// fails for a constant column, which has no deviation to divide by; what(k) is what the error calls the column of
+// coordinate k. What is NaN is missing.
+func (s *Scaler) standardize(x []float64, d int, whiten bool, what func(k int) string) error {
+	s.Mean, s.SD = make([]float64, d), make([]float64, d)
 	for k := range d {
 		// Sums are taken about the first value, then about the mean found so, so that a large offset costs no digits.
-		first, sum := x[k], 0.0
+		n, first, sum := 0, 0.0, 0.0
 		for i := k; i < len(x); i += d {
+			if x[i] != x[i] {
+				continue
+			}
+			if n++; n == 1 {
+				first = x[i]
+			}
 			sum += x[i] - first
 		}
 		mean := first + sum/float64(n)
 		rest, square := 0.0, 0.0
 		for i := k; i < len(x); i += d {
 			v := x[i] - mean
+			if v != v {
+				continue
+			}
 			rest += v
 			square += float64(v * v)
 		}
 		mean += rest / float64(n)
 		sd := math.Sqrt(max(0, square/float64(n)-float64(rest/float64(n)*(rest/float64(n)))))
 		switch {
+		case n == 0:
+			return fmt.Errorf("%s: expected a value in one row or more, found none: there is nothing to learn; leave the column out",
+				what(k))
 		case math.IsInf(mean, 0) || math.IsNaN(mean) || math.IsInf(sd, 0) || math.IsNaN(sd):
-			return nil, fmt.Errorf("%s: expected values whose squares can be summed, found larger ones; "+
+			return fmt.Errorf("%s: expected values whose squares can be summed, found larger ones; "+
 				"divide the column by a constant", what(k))
 		case !(sd > 1e-14*math.Abs(mean)):
-			return nil, fmt.Errorf("%s: expected values that differ, found %g in every row: there is nothing to learn; "+
+			return fmt.Errorf("%s: expected values that differ, found %g in every row: there is nothing to learn; "+
 				"leave the column out", what(k), first)
 		}
 		s.Mean[k], s.SD[k] = mean, sd
-		for i := k; i < len(x); i += d {
-			x[i] = (x[i] - mean) / sd
+	}
+	for _, f := range s.Table() {
+		if !f.Category() {
+			continue
+		}
+		variance := 0.0
+		for _, sd := range s.SD[f.At : f.At+f.N] {
+			variance += float64(sd * sd)
+		}
+		for k := range f.N {
+			s.SD[f.At+k] = math.Sqrt(variance)
 		}
 	}
-	if whiten {
-		return s, s.whiten(x, d)
+	for i, v := range x {
+		x[i] = (v - s.Mean[i%d]) / s.SD[i%d]
 	}
-	return s, nil
+	if whiten {
+		return s.whiten(x, d)
+	}
+	return nil
 }
 
 // whiten takes the correlations out of standardised vectors.
@@ -144,11 +194,11 @@ func (s *Scaler) whiten(x []float64, d int) error {
 	return nil
 }
 
-// suits fails where vectors of d values, with these names or nil, are others than the scaler was made of.
+// suits fails where rows of d columns, with these names or nil, are others than the scaler was made of.
 func (s *Scaler) suits(names []string, d int) error {
 	switch {
-	case d != len(s.Mean):
-		return fmt.Errorf("expected rows of %d values, as the run was trained on, found %d", len(s.Mean), d)
+	case d != s.Fields():
+		return fmt.Errorf("expected rows of %d values, as the run was trained on, found %d", s.Fields(), d)
 	case names != nil && s.Columns != nil && !slices.Equal(names, s.Columns):
 		return fmt.Errorf("expected the columns %s, as the run was trained on, found %s", oneLine(strings.Join(s.Columns, ", ")),
 			oneLine(strings.Join(names, ", ")))
@@ -176,7 +226,7 @@ func (s *Scaler) apply(x []float64) {
 }
 
 // LogVolume returns the logarithm of the volume in the data's own units of a unit of volume in standardised ones: what a log
-// density in these exceeds that in the data's own by.
+// density in these exceeds that in the data's own by, but for [Scaler.LogSlope].
 func (s *Scaler) LogVolume() float64 {
 	sum := 0.0
 	for _, sd := range s.SD {
@@ -187,4 +237,25 @@ func (s *Scaler) LogVolume() float64 {
 		sum += log
 	}
 	return sum
+}
+
+// LogSlope returns what bounded columns add to LogVolume at the vector x (D). Categories have no density.
+func (s *Scaler) LogSlope(x []float32) (sum float64) {
+	if s.Plain() {
+		return 0
+	}
+	linear := *s
+	linear.Encodings = nil
+	y := linear.Undo(x)
+	for _, f := range s.Table() {
+		if f.Encoding != nil {
+			sum += f.Encoding.Bounds.slope(y[f.At])
+		}
+	}
+	return sum
+}
+
+// HasCategories tells whether a column is a category.
+func (s *Scaler) HasCategories() bool {
+	return slices.ContainsFunc(s.Encodings, func(e Encoding) bool { return e.Bounds == nil })
 }

@@ -28,6 +28,9 @@ type Settings struct {
 	Columns string `yaml:"columns,omitempty"` // names, numbers from 1 and ranges, with commas; "": all
 	Header  string `yaml:"header,omitempty"`  // "yes" or "no"; "": no if the first line is all numbers
 
+	Categories string `yaml:"categories,omitempty"` // columns of numbers that are categories, as Columns lists them
+	Bounded    string `yaml:"bounded,omitempty"`    // COLUMN=LOW:HIGH with commas between
+
 	// Of data with labels, see labels.go: Classes reads them, and so does Label, which says where they are.
 	Classes bool   `yaml:"classes,omitempty"`
 	Label   string `yaml:"label,omitempty"` // the column of a table; of CIFAR-100 "fine" or "coarse", "" is "fine"
@@ -59,6 +62,8 @@ func (s Settings) rules() []settingRule {
 		{"standardize", s.Standardize, oneOf("columns", "whiten", "none"), "vectors from files"},
 		{"columns", s.Columns, checkNothing, "tables (CSV)"},
 		{"header", s.Header, oneOf("yes", "no"), "tables (CSV)"},
+		{"categories", s.Categories, checkNothing, "tables (CSV)"},
+		{"bounded", s.Bounded, checkBounded, "tables (CSV)"},
 		{"classes", classes, checkNothing, "data with labels (IDX images, CIFAR, pictures in folders, tables, glyphs, " +
 			"toy:gaussians and toy:moons)"},
 		{"label", s.Label, checkNothing, "tables (CSV) and CIFAR-100"},
@@ -98,6 +103,11 @@ func oneOf(words ...string) func(key, value string) error {
 
 func checkSize(key, value string) error {
 	_, err := parseSize(key, value)
+	return err
+}
+
+func checkBounded(key, value string) error {
+	_, err := parseBounded(key, value)
 	return err
 }
 

@@ -44,7 +44,7 @@ func readTable(f *dataFile, set Settings, t *table) error {
 	}
 	values := withoutLabel(first, set.Label) // by which a header is told from a row
 	var names []string                       // of all columns; nil: there is no header
-	header := set.Header == "yes" || set.Header == "" && rows.looksLikeNames(values)
+	header := set.Header == "yes" || set.Header == "" && rows.looksLikeNames(values) && !rows.isRow(first)
 	commented := rows.split(text.last)
 	switch {
 	case set.Header != "no" && rows.allNumbers(values) && len(commented) == len(first) && !rows.allNumbers(commented):
@@ -68,9 +68,9 @@ func readTable(f *dataFile, set Settings, t *table) error {
 				rows.line(), len(first), len(row))
 		}
 		for k, c := range number {
-			v, err := rows.style.parse(row[c-1])
+			v, err := t.columns[k].read(row[c-1], &rows.style, rows.line())
 			if err != nil {
-				return fmt.Errorf("%s: line %d, %s: expected a number, found %w", f.path, rows.line(), t.column(k), err)
+				return fmt.Errorf("%s: line %d, %s: %w", f.path, rows.line(), t.column(k), err)
 			}
 			t.x = append(t.x, v)
 		}
@@ -118,7 +118,7 @@ func (t *table) tell(f *dataFile, rows *records, form textForm, first, names []s
 	if n := rows.text.passed; n > 0 {
 		says = append(says, fmt.Sprintf("%d other lines that begin with # passed over", n))
 	}
-	if d := len(number); d > 1 && number[0] == 1 && countsRows(x, d) {
+	if d := len(number); d > 1 && number[0] == 1 && t.columns[0].kind == numbers && countsRows(x, d) {
 		what := ""
 		switch {
 		case names == nil:
@@ -194,6 +194,11 @@ func (t *table) setColumns(path string, names []string, width int, set Settings)
 			"name only tables with the same columns",
 			path, len(t.number), listNames(t.names), len(number), listNames(chosen))
 	}
+	if t.columns == nil {
+		if err := t.setKinds(names, width, set); err != nil {
+			return nil, 0, fmt.Errorf("%s: %w", path, err)
+		}
+	}
 	return number, label, nil
 }
 
@@ -227,8 +232,9 @@ type records struct {
 	comma   rune        // between fields; 0: spaces
 	csv     *csv.Reader // where there is a comma
 	spaced  *bufio.Scanner
-	at      int // the number of the line that spaced is at
-	passing int // lines before the first that csv sees
+	begin   [][]string // rows in the start of the file
+	at      int        // the number of the line that spaced is at
+	passing int        // lines before the first that csv sees
 }
 
 // newRecords chooses the delimiter by the first 20 lines: the one of ", ; tab |" that is on the most of them, the
@@ -265,7 +271,8 @@ func newRecords(text *textReader, head []byte) *records {
 	}
 	var fields []string
 	for _, l := range rows {
-		fields = append(fields, r.split(l)...)
+		r.begin = append(r.begin, r.split(l))
+		fields = append(fields, r.begin[len(r.begin)-1]...)
 	}
 	r.style = styleOf(fields)
 	return r
@@ -360,6 +367,21 @@ func (r *records) looksLikeNames(first []string) bool {
 	}
 	return len(first) > 1 && strings.TrimSpace(first[0]) == "" && strings.TrimSpace(first[1]) == "0" &&
 		(len(first) == 2 || countsUp(first[1:]))
+}
+
+// isRow tells whether the first line, in which some field is a word, is a row for all that: others are numbers, and a word of
+// it stands again below it.
+func (r *records) isRow(first []string) bool {
+	if !slices.ContainsFunc(first, r.style.isNumber) {
+		return false
+	}
+	for k, s := range first {
+		again := func(row []string) bool { return k < len(row) && oneLine(row[k]) == oneLine(s) }
+		if !r.style.isNumber(s) && !isMissing(s) && len(r.begin) > 1 && slices.ContainsFunc(r.begin[1:], again) {
+			return true
+		}
+	}
+	return false
 }
 
 func (r *records) allNumbers(fields []string) bool {

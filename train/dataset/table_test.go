@@ -69,18 +69,14 @@ func TestBadTables(t *testing.T) {
 		set        Settings
 		want       string
 	}{
-		{"NaN", "a,b\n1,2\n3,NaN\n", Settings{}, `t: line 3, column 2 (b): expected a number, found "NaN", a missing value; fill it in, or remove the row or the column (` + "`columns`)"},
-		{"NA", "a,b\n1,2\n\n3,NA\n", Settings{}, `t: line 4, column 2 (b): expected a number, found "NA", a missing value`},
+		{"a column of NaN", "a,b\n1,NaN\n3,NaN\n", Settings{}, `t: column 2 (b): expected a value in one row or more, found none: there is nothing to learn; leave the column out`},
+		{"a row of NA", "a,b\n1,2\n\nNA,NA\n", Settings{}, `t: expected a value in one column or more of each row, found none in row 2; take the row out`},
 		{"infinite", "1,2\n3,-inf\n", Settings{}, `t: line 2, column 2: expected a number, found "-inf", which is not finite`},
 		{"too large", "1,2\n3,1e999\n", Settings{}, `t: line 2, column 2: expected a number, found "1e999", which is not finite`},
-		{"empty field", "a,b\n1,\n", Settings{}, "t: line 2, column 2 (b): expected a number, found an empty field"},
-		{"words", "a,kind\n1,setosa\n", Settings{}, `t: line 2, column 2 (kind): expected a number, found "setosa"; name the columns of numbers with ` + "`columns`"},
+		{"words", "a,kind\n1,2\n1,setosa\n", Settings{}, `t: line 3, column 2 (kind): expected a number, found "setosa"; name the columns of numbers with ` + "`columns`, or this one in `categories`"},
 		{"comma of two meanings", "a;b\n1,500;2,250\n", Settings{}, `t: line 2, column 1 (a): expected a number, found "1,500", whose comma or point may be a decimal one or stand between thousands; write all numbers with a decimal point alone`},
 		{"commas of both meanings", "a;b\n1,5;2\n1,234,567;0.25\n", Settings{}, `t: line 2, column 1 (a): expected a number, found "1,5", whose comma or point`},
 		{"point beside decimal commas", "a;b\n1,5;2,25\n3,5;1.5\n", Settings{}, `t: line 2, column 1 (a): expected a number, found "1,5", whose comma or point`},
-		{"missing in the first row", "1,,3\n4,5,6\n7,8,9\n", Settings{}, "t: line 1, column 2: expected a number, found an empty field"},
-		{"missing first, spaces", "nan 2\n4 5\n", Settings{}, `t: line 1, column 1: expected a number, found "nan", a missing value`},
-		{"error of a spreadsheet", "a,b\n1,2\n#N/A,3\n", Settings{}, `t: line 3, column 1 (a): expected a number, found "#N/A", a missing value`},
 		{"end mark within", "1,2\n3\x1a,4\n", Settings{}, "found 9 bytes"},
 		{"JSON", `{"points": [[1, 2], [3, 4]]}`, Settings{}, "found JSON; save the numbers in it as CSV or with numpy.save"},
 		{"JSON lines", "[1, 2]\n[3, 4]\n", Settings{}, "found JSON; save the numbers in it as CSV or with numpy.save"},
@@ -94,7 +90,7 @@ func TestBadTables(t *testing.T) {
 		{"range beyond", "1,2\n1,2\n", Settings{Columns: "2-1000000000"}, "columns names column 3, but the table has columns 1 to 2"},
 		{"twice", "a,b\n1,2\n", Settings{Columns: "a,1-2"}, "columns names column 1 twice: name each once"},
 		{"ambiguous", "a,a\n1,2\n", Settings{Columns: "a"}, `columns names column "a", and the table has two of that name: give the number`},
-		{"no header", "a,b\n1,2\n", Settings{Header: "no"}, `t: line 1, column 1: expected a number, found "a"`},
+		{"no header", "a,b\n1,2\n", Settings{Header: "no"}, "t: line 2, column 1: expected a word, as line 1 has one, found \"1\"; mend one of the two, or name the column in `categories`"},
 		{"bad header", "1,2\n3,5\n", Settings{Header: "maybe"}, `header is "maybe": expected yes or no`},
 		{"size of a table", "1,2\n3,5\n", Settings{Size: "8"}, "size is for image files, and this data is none"},
 		{"page", "<html>\n", Settings{}, "found a web page or XML"},
@@ -148,7 +144,8 @@ func TestScaler(t *testing.T) {
 	for _, whiten := range []bool{false, true} {
 		x := correlated(n)
 		y := slices.Clone(x)
-		s, err := standardize(y, d, nil, whiten, func(k int) string { return "" })
+		s := &Scaler{}
+		err := s.standardize(y, d, whiten, func(k int) string { return "" })
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -179,7 +176,8 @@ func TestScaler(t *testing.T) {
 	}
 	// Two columns that are one: whitening goes on with a direction that does not vary.
 	x := []float64{1, 2, 2, 4, 3, 6, 5, 10}
-	s, err := standardize(x, 2, nil, true, func(int) string { return "" })
+	s := &Scaler{}
+	err := s.standardize(x, 2, true, func(int) string { return "" })
 	if err != nil || s.Check(2) != nil {
 		t.Errorf("two equal columns: %v %v", s, err)
 	}

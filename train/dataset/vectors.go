@@ -7,6 +7,7 @@ import (
 	"math"
 
 	"sigmaz/internal/memory"
+	"sigmaz/internal/setting"
 	"sigmaz/kernels"
 )
 
@@ -18,6 +19,9 @@ type table struct {
 	notes  []string  // what was taken for what in each file that has something to say
 	judged int       // values for which there is memory
 	labels []string  // the class of each row, where a column has it
+
+	scaler  *Scaler  // by which the columns are encoded, nil: by the settings and what is found
+	columns []column // beside number, of a text file
 }
 
 // checkMemory fails where the values that are read and what becomes of them will not fit in memory.
@@ -44,7 +48,7 @@ func (t *table) column(k int) string {
 
 // readVectors reads files of vectors, one after the other, and standardises the columns.
 func (o *opener) readVectors(in *inputs) (*Set, error) {
-	t := &table{}
+	t := &table{scaler: o.Scaler}
 	what := ""
 	for _, f := range in.files {
 		what = f.format.name
@@ -61,7 +65,11 @@ func (o *opener) readVectors(in *inputs) (*Set, error) {
 	if n < 2 {
 		return nil, fmt.Errorf("%s: expected two rows of numbers or more, found %d; choose another file", o.Spec, n)
 	}
-	set := &Set{Data: kernels.Data{N: n, H: 1, W: 1, C: d}, hashes: make([]uint64, n)}
+	scaler, err := t.settleColumns(o.Spec)
+	if err != nil {
+		return nil, err
+	}
+	set := &Set{Data: kernels.Data{N: n, H: 1, W: 1}, hashes: make([]uint64, n)}
 	for i, note := range t.notes {
 		if i == 0 || note != t.notes[0] {
 			set.Notes = append(set.Notes, note)
@@ -71,6 +79,7 @@ func (o *opener) readVectors(in *inputs) (*Set, error) {
 		set.hashes[i] = hashFloats(t.x[i*d : (i+1)*d])
 	}
 	set.Name = fmt.Sprintf("%s: %s, %d rows of %d values", in.title, what, n, d)
+	set.Notes = append(set.Notes, t.saysColumns()...)
 	if t.labels != nil {
 		l, err := classify(o.Spec, t.labels)
 		if err != nil {
@@ -78,27 +87,44 @@ func (o *opener) readVectors(in *inputs) (*Set, error) {
 		}
 		set.label(l)
 	}
-	switch {
-	case o.Scaler != nil:
+	if o.Scaler != nil {
 		if err := o.Scaler.suits(t.names, d); err != nil {
 			return nil, fmt.Errorf("%s: %w", o.Spec, err)
 		}
-		o.Scaler.apply(t.x)
+		scaler = o.Scaler
+	}
+	x := scaler.encode(t.x, d)
+	d = len(x) / n // coordinates
+	set.C = d
+	of := func(k int) string { return t.column(scaler.columnOf(k)) }
+	set.mask(x, d)
+	switch {
+	case o.Scaler != nil:
+		o.Scaler.apply(x)
 		set.Scaler = o.Scaler
+	case o.Standardize == "whiten" && (set.Masks != nil || scaler.HasCategories()):
+		return nil, setting.Errorf("standardize", "is whiten, which takes all values of a row together, and the table has missing cells or "+
+			"categories: use `standardize` columns")
 	case o.Standardize != "none":
-		var err error
-		set.Scaler, err = standardize(t.x, d, t.names, o.Standardize == "whiten",
-			func(k int) string { return o.Spec + ": " + t.column(k) })
-		if err != nil {
+		if err := scaler.standardize(x, d, o.Standardize == "whiten", func(k int) string { return o.Spec + ": " + of(k) }); err != nil {
 			return nil, err
 		}
+		set.Scaler = scaler
+	case !scaler.Plain():
+		scaler.Mean, scaler.SD = NoScaler(d).Mean, NoScaler(d).SD
+		set.Scaler = scaler
 	}
-	set.F32 = make([]float32, len(t.x))
-	for i, v := range t.x {
+	if set.Masks != nil {
+		if err := set.fillMissing(x, scaler, o.Seed); err != nil {
+			return nil, fmt.Errorf("%s: %w", o.Spec, err)
+		}
+	}
+	set.F32 = make([]float32, len(x))
+	for i, v := range x {
 		set.F32[i] = float32(v)
 		if math.IsInf(float64(set.F32[i]), 0) {
 			return nil, fmt.Errorf("%s: expected values that float32 holds, found %g in row %d, %s; "+
-				"leave `standardize` none out", o.Spec, v, i/d+1, t.column(i%d))
+				"leave `standardize` none out", o.Spec, v, i/d+1, of(i%d))
 		}
 	}
 	return set, nil

@@ -295,6 +295,14 @@ var widthFactors = []float64{0.25, 0.5, 1, 2, 4}
 // measureVectors takes the measures of vectors.
 func (j *job) measureVectors() error {
 	x, y := j.samples.rows(), j.reference.rows()
+	if x.N < j.samples.n || y.N < j.reference.n {
+		j.report.note(j.messages, "cells are missing: distances are of the rows without, %d of %d samples and %d of %d of REFERENCE; columns are of the "+
+			"cells that are there, and correlations of the rows that have both", x.N, j.samples.n, y.N, j.reference.n)
+	}
+	if x.N < fewest || y.N < fewest {
+		j.report.note(j.messages, "distances are left out: expected at least %d rows without missing cells", fewest)
+		return j.measureColumns()
+	}
 	median := eval.MedianDistance(y)
 	var widths []float64
 	for _, f := range widthFactors {
@@ -348,19 +356,39 @@ func (j *job) measureColumns() error {
 	if s == nil {
 		s = dataset.NoScaler(d)
 	}
-	columns, rms, largest, err := eval.Columns(s.Undo(j.samples.floats), s.Undo(j.reference.floats), d)
+	var of []int // which column of the table each value is of
+	for c, f := range s.Table() {
+		for range f.N {
+			of = append(of, c)
+		}
+	}
+	columns, rms, largest, err := eval.Columns(s.Undo(j.samples.floats), s.Undo(j.reference.floats), d, of)
 	if err != nil {
 		return err
 	}
-	if d > 1 {
-		j.add("correlations, rms difference", eval.Estimate{Value: rms, SE: math.NaN()}, "")
-		j.add("correlations, largest", eval.Estimate{Value: largest, SE: math.NaN()}, "")
+	add := func(name string, v float64) {
+		j.addOf(name, eval.Estimate{Value: v, SE: math.NaN()}, j.samples.n, j.reference.n, "")
 	}
+	if d > 1 {
+		add("correlations, rms difference", rms)
+		add("correlations, largest", largest)
+	}
+	for _, f := range s.Table() {
+		if !f.Category() {
+			continue
+		}
+		apart := 0.0
+		for _, c := range columns[f.At : f.At+f.N] {
+			apart += math.Abs(c.Mean-c.OfMean) / 2
+		}
+		add(f.Name+", total variation", apart)
+	}
+	names := s.CoordinateNames()
 	j.printf("%-20s %12s %12s %12s %12s  %s", "column", "mean", "reference", "deviation", "reference", "difference of means in deviations")
 	for k, c := range columns {
 		name := fmt.Sprint(k + 1)
-		if len(s.Columns) > 0 {
-			name = s.Columns[k]
+		if len(names) > 0 {
+			name = names[k]
 		}
 		j.report.Columns = append(j.report.Columns, Column{name, c.Mean, c.OfMean, c.SD, c.OfSD, orZero(c.Difference.Value), orZero(c.Difference.SE)})
 		if k < printedColumns {

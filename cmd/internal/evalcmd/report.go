@@ -116,7 +116,7 @@ func (s *set) drawnText() string {
 
 // add keeps a number and prints it, with what it is of. of is "" for samples.
 func (j *job) add(name string, e eval.Estimate, of string) {
-	j.addOf(name, e, j.samples.n, j.reference.n, of)
+	j.addOf(name, e, j.samples.whole(), j.reference.whole(), of)
 }
 
 // addOf is add for a number of some of the samples and of the reference.

@@ -37,7 +37,7 @@ type set struct {
 	n       int
 	h, w, c int
 	bytes   []byte    // (n, h, w, c); nil: vectors
-	floats  []float32 // (n, c)
+	floats  []float32 // (n, c); what is missing is NaN
 	drawn   *Drawn    // nil: the samples were there
 }
 
@@ -52,9 +52,35 @@ func (s *set) shape() string {
 	return fmt.Sprintf("%dx%dx%d", s.h, s.w, s.c)
 }
 
-// rows returns the points as numbers: images in [0, 1].
+// missing tells whether some value is.
+func missing(row []float32) bool {
+	return slices.ContainsFunc(row, func(v float32) bool { return v != v })
+}
+
+// whole is how many points have all their values.
+func (s *set) whole() int {
+	n := s.n
+	if missing(s.floats) {
+		for row := range slices.Chunk(s.floats, s.d()) {
+			if missing(row) {
+				n--
+			}
+		}
+	}
+	return n
+}
+
+// rows returns the points as numbers: images in [0, 1]; of vectors those that have all their values.
 func (s *set) rows() eval.Rows {
 	r := eval.Rows{N: s.n, D: s.d(), X: s.floats}
+	if missing(s.floats) {
+		r.N, r.X = s.whole(), nil
+		for row := range slices.Chunk(s.floats, r.D) {
+			if !missing(row) {
+				r.X = append(r.X, row...)
+			}
+		}
+	}
 	if s.bytes != nil {
 		r.X = make([]float32, len(s.bytes))
 		for i, b := range s.bytes {
@@ -261,6 +287,11 @@ func take(data *dataset.Set, spec, split string, least, n int) (*set, error) {
 			s.bytes = append(s.bytes, data.Bytes(row)...)
 		} else {
 			s.floats = append(s.floats, data.Floats(row)...)
+			for k, there := range data.MaskOf(row) {
+				if there == 0 {
+					s.floats[len(s.floats)-data.D()+k] = float32(math.NaN())
+				}
+			}
 		}
 	}
 	return s, nil

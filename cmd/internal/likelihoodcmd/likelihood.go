@@ -188,6 +188,9 @@ func likelihood(ctx context.Context, o *options, s cli.Streams) error {
 		if err := f.Config.Scaler.Check(net.D()); err != nil {
 			return fmt.Errorf("%s: %w", f.Path, err)
 		}
+		if f.Config.Scaler.HasCategories() {
+			return fmt.Errorf("%s: the run's table has categories, whose values have no density: expected a run on numbers", f.Path)
+		}
 	}
 	if err := o.settle(net.D()); err != nil {
 		return err
@@ -195,6 +198,10 @@ func likelihood(ctx context.Context, o *options, s cli.Streams) error {
 	set, split, err := o.open(ctx, f.Config)
 	if err != nil {
 		return err
+	}
+	if set.Masks != nil {
+		return fmt.Errorf("%s has missing cells: expected whole rows, which have a likelihood; fill them in with sample %s -known TABLE.csv",
+			cli.Line(o.Operands[1]), cli.Shell(o.Operands[0]))
 	}
 	rows := set.N
 	if o.n > 0 {
@@ -235,9 +242,11 @@ func likelihood(ctx context.Context, o *options, s cli.Streams) error {
 	if err != nil {
 		return err
 	}
-	if f.Config.Scaler != nil {
+	if s := f.Config.Scaler; s != nil {
+		volume := s.LogVolume()
 		for i := range r.LogP {
-			r.LogP[i] -= f.Config.Scaler.LogVolume()
+			row := i / o.set.Probes * net.D()
+			r.LogP[i] -= volume + s.LogSlope(x[row:row+net.D()])
 		}
 	}
 	sum := o.set.Summarize(r.LogP, net.D())

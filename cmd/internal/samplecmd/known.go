@@ -52,7 +52,7 @@ func (o *options) knownFlags() []cli.Flag {
 	return []cli.Flag{
 		{Name: "known", Arg: "FILE", Help: "the image that is known in part: with -mask where it is known, with -upscale as a small " +
 			"image, with -operator or -fourier as what is measured; a picture or NPY (H, W, C), or N of them, a folder or (N, H, W, C), of " +
-			"which sample k has number k mod N. For vectors a table with blanks for what is not known, a row for each sample", Value: &k.known},
+			"which sample k has number k mod N. For vectors a table with blanks (or NA) for what is not known, a row for each sample", Value: &k.known},
 		{Name: "mask", Arg: "FILE", Help: "picture of the images' size: white is known, black is to be drawn; or one for each image of -known", Value: &k.mask},
 		{Name: "colourise", Arg: "FILE", Help: "grey image whose colours are to be drawn: it is taken for the mean of the channels",
 			Value: &k.colourise},
@@ -185,6 +185,12 @@ func (j *job) settleKnown() error {
 	case j.vectors() && len(kinds) > 0 && kinds[0] != "-operator":
 		return fmt.Errorf("%s is for images, and the samples are vectors of %d values: use -known ROW.csv or -operator A.npy", kinds[0],
 			net.D())
+	case j.vectors() && len(kinds) > 0 && j.cfg.Scaler != nil && !j.cfg.Scaler.Plain():
+		return errors.New("-operator is for vectors of plain numbers, and columns of the run's table are categories or bounded: use " +
+			"-known ROWS.csv, with blanks for what is not known")
+	case j.vectors() && k.sigma > 0 && j.cfg.Scaler != nil && !j.cfg.Scaler.Plain():
+		return errors.New("-measurement-sigma is of numbers in the data's units, and columns of the run's table are categories or bounded: " +
+			"leave it out")
 	case !j.vectors() && len(kinds) == 0:
 		return errors.New("-known is an image, and nothing says what of it is known: give -mask FILE with white where it is, or one of " +
 			"-upscale, -operator and -fourier")
@@ -595,7 +601,12 @@ func productsOf(rows []sample.Terms, images [][]float64) (by measuredBy) {
 // knownColumns reads a table with a row for each sample: of all columns in their order, or with names above it of some.
 // Blanks are not known.
 func (j *job) knownColumns() (all []measuredBy, err error) {
-	path, d, names := j.given.known, j.cfg.Network.D(), j.names()
+	path, names, s := j.given.known, j.names(), j.cfg.Scaler
+	if s == nil {
+		s = dataset.NoScaler(j.cfg.Network.D())
+	}
+	fields := s.Table()
+	d := len(fields)
 	bad := func(format string, a ...any) ([]measuredBy, error) {
 		return nil, fmt.Errorf("-known "+path+" "+format, a...)
 	}
@@ -635,6 +646,7 @@ func (j *job) knownColumns() (all []measuredBy, err error) {
 	if len(records) == 0 || len(records) > maxImages {
 		return bad("has %s: expected 1 to %d", cli.Count(len(records), "row of values"), maxImages)
 	}
+	open := false // something is left to draw
 	for n, record := range records {
 		which := ""
 		if len(records) > 1 {
@@ -644,24 +656,25 @@ func (j *job) knownColumns() (all []measuredBy, err error) {
 			return bad("has %d values%s: expected %d with blanks for those that are not known, or names above them", len(record), which,
 				len(columns))
 		}
-		known, values := make([]bool, d), make([]float64, d)
+		known, values := make([]bool, len(s.Mean)), make([]float64, len(s.Mean))
 		for k, text := range record {
-			if text = strings.TrimSpace(text); text == "" {
+			if dataset.IsMissing(text) {
 				continue
 			}
-			if !isNumber(text) {
-				return bad("has %q in column %d%s: expected a number, or nothing where it is not known", text, k+1, which)
+			f := &fields[columns[k]]
+			y, err := f.Encode(text)
+			if err != nil {
+				return bad("in column %d%s: %w, or nothing where it is not known", k+1, which, err)
 			}
-			known[columns[k]] = true
-			values[columns[k]], _ = strconv.ParseFloat(text, 64)
+			for i, v := range y {
+				known[f.At+i], values[f.At+i] = true, v
+			}
 		}
 		rows := sample.KnownRows(known)
-		switch len(rows) {
-		case 0:
-			return bad("is all blank%s: expected a number for one column or more", which)
-		case d:
-			return bad("has a number for each of the %d columns%s: nothing is left to draw; leave blank what samples may differ in", d, which)
+		if len(rows) == 0 {
+			return bad("is all blank%s: expected a value for one column or more", which)
 		}
+		open = open || len(rows) < len(known)
 		var y []float64
 		for i, v := range values {
 			if known[i] {
@@ -669,6 +682,9 @@ func (j *job) knownColumns() (all []measuredBy, err error) {
 			}
 		}
 		all = append(all, measuredBy{rows, [][]float64{y}})
+	}
+	if !open {
+		return bad("has a value for each of the %d columns: nothing is left to draw; leave blank what samples may differ in", d)
 	}
 	return all, nil
 }

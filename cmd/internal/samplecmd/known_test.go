@@ -86,9 +86,10 @@ func TestKnownRowsOfTable(t *testing.T) {
 	for text, want := range map[string]string{
 		"1,\n,2\n-3,\n": "[{[[{0 1}]] [[1]]} {[[{1 1}]] [[2]]} {[[{0 1}]] [[-3]]}]",
 		"1,\n,\n":       "is all blank in row 2",
-		"1,\n1,2\n":     "has a number for each of the 2 columns in row 2",
+		"1,\n1,2\n":     "[{[[{0 1}]] [[1]]} {[[{0 1}] [{1 1}]] [[1 2]]}]",
+		"1,2\n":         "has a value for each of the 2 columns",
 		"1,\n1\n":       "has 1 values in row 2: expected 2",
-		"1,\nNaN,\n":    `has "NaN" in column 1 in row 2`,
+		"1,\nNaN,\n":    "is all blank in row 2",
 		"":              "is empty",
 		"a,\n1,\n":      `names the column "a"`,
 	} {

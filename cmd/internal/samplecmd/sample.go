@@ -544,9 +544,10 @@ func (j *job) write(s *preview.Sampler, x []float32, film *film, stdout, stderr 
 			shape = []int{n, net.D()}
 		}
 		if err := put(j.npy, func(w io.Writer) error {
-			if j.cfg.Scaler != nil { // float32 would lose a small spread about a large mean
+			if s := j.cfg.Scaler; s != nil { // float32 would lose a small spread about a large mean
 				kind = "float64"
-				return npy.Write(w, shape, j.cfg.Scaler.Undo(x))
+				shape[1] = s.Fields()
+				return npy.Write(w, shape, s.Decode(x))
 			}
 			return npy.Write(w, shape, x)
 		}); err != nil {
@@ -558,7 +559,7 @@ func (j *job) write(s *preview.Sampler, x []float32, film *film, stdout, stderr 
 		if err := put(j.csv, func(w io.Writer) error { return j.table(w, x) }); err != nil {
 			return err
 		}
-		say(j.csv, fmt.Sprintf("a table of %s and %s%s", cli.Count(n, "row"), cli.Count(net.D()+min(1, len(j.classes)), "column"), j.units()))
+		say(j.csv, fmt.Sprintf("a table of %s and %s%s", cli.Count(n, "row"), cli.Count(j.fieldCount()+min(1, len(j.classes)), "column"), j.units()))
 	}
 	if j.images != "" {
 		if err := picture.WriteImages(j.images, preview.Images(net, x), 0); err != nil {
@@ -579,7 +580,7 @@ func (j *job) write(s *preview.Sampler, x []float32, film *film, stdout, stderr 
 	if !j.vectors() && n > gridMax {
 		shown = x[:gridMax*net.D()]
 	}
-	img, err := preview.Picture(net, shown, data, j.names(), len(j.classes))
+	img, err := preview.Picture(net, shown, data, j.coordinateNames(), len(j.classes))
 	if err != nil {
 		return err
 	}
@@ -656,6 +657,22 @@ func (j *job) names() []string {
 	return j.cfg.Scaler.Columns
 }
 
+// coordinateNames returns the names of the values of vectors, nil where they have none.
+func (j *job) coordinateNames() []string {
+	if j.cfg.Scaler == nil {
+		return nil
+	}
+	return j.cfg.Scaler.CoordinateNames()
+}
+
+// fieldCount is the number of columns of the table that samples are written as.
+func (j *job) fieldCount() int {
+	if j.cfg.Scaler == nil {
+		return j.cfg.Network.D()
+	}
+	return j.cfg.Scaler.Fields()
+}
+
 // units says in which units numbers are written.
 func (j *job) units() string {
 	switch white := j.cfg.Reading.White; {
@@ -684,13 +701,21 @@ func (j *job) table(w io.Writer, x []float32) error {
 			return err
 		}
 	}
-	d := j.cfg.Network.D()
-	values, row, digits := s.Undo(x), make([]string, d), make([]int, d)
-	for k := range digits { // the nine of float32, in which samples are drawn, and as many as the mean is above the spread
-		digits[k] = min(17, 9+int(max(0, math.Ceil(math.Log10(max(1, math.Abs(s.Mean[k])/s.SD[k]))))))
+	fields := s.Table()
+	d := len(fields)
+	values, row, digits := s.Decode(x), make([]string, d), make([]int, d)
+	for k, f := range fields { // the nine of float32, in which samples are drawn, and as many as the mean is above the spread
+		digits[k] = 9
+		if f.Encoding == nil {
+			digits[k] = min(17, 9+int(max(0, math.Ceil(math.Log10(max(1, math.Abs(s.Mean[f.At])/s.SD[f.At]))))))
+		}
 	}
 	for i := 0; len(values) >= d; i, values = i+1, values[d:] {
 		for k, v := range values[:d] {
+			if fields[k].Category() {
+				row[k] = fields[k].Encoding.Categories[int(v)]
+				continue
+			}
 			row[k] = strconv.FormatFloat(v, 'g', digits[k], 64)
 		}
 		if labelled {

@@ -98,6 +98,18 @@ var groups = []settingGroup{
 				Field:   func(c *train.Config) any { return &c.Reading.Columns },
 			},
 			{
+				Name: "categories", Arg: "LIST",
+				Help: "columns of a table whose numbers are categories, as -columns lists them; columns of words are found by " +
+					"themselves",
+				Default: "columns of words",
+				Field:   func(c *train.Config) any { return &c.Reading.Categories },
+			},
+			{
+				Name: "bounded", Arg: "COLUMN=LOW:HIGH,...",
+				Help:  "columns of a table whose numbers lie between bounds, which samples keep, such as share=0:1",
+				Field: func(c *train.Config) any { return &c.Reading.Bounded },
+			},
+			{
 				Name: "header", Arg: "WHETHER",
 				Help: "whether a table begins with its columns' names: yes, no, or auto: unless its first " +
 					"line is all numbers",
@@ -502,7 +514,7 @@ var groups = []settingGroup{
 }
 
 // reading are the settings of how data is read or made, those of another command that reads what train does.
-var reading = []string{"crop", "size", "channels", "white", "damaged", "layout", "columns", "header", "standardize", "cache", "seed"}
+var reading = []string{"crop", "size", "channels", "white", "damaged", "layout", "columns", "header", "categories", "bounded", "standardize", "cache", "seed"}
 
 // ReadingFlags makes the flags by which train reads data. They set c.
 func ReadingFlags(c *train.Config) (flags []cli.Flag) {

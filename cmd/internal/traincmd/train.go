@@ -438,7 +438,7 @@ func previews(c *train.Config, data *train.Splits, sigmas model.Ladder, b kernel
 			p.Data = append(p.Data, data.Train.Floats(i)...)
 		}
 		if c.Scaler != nil {
-			p.Names = c.Scaler.Columns
+			p.Names = c.Scaler.CoordinateNames()
 		}
 	}
 	return func(ctx context.Context, step uint64, weights []model.Named, path string) error {
