@@ -137,6 +137,7 @@ func (o Conv) launchWith(l *launcher, e cudaEpilogue) {
 		y: e.y, x: o.X, weight: o.Weight, bias: o.Bias,
 		pixels: o.pixels(), h: o.H, w: o.W, cin: o.Cin, cout: o.Cout, k: o.K, dilation: o.Dilation,
 		with1: e.steps[0].with, to1: e.steps[0].to, with2: e.steps[1].with, to2: e.steps[1].to, kinds: e.kinds(),
+		inner1: e.steps[0].inner, outer1: e.steps[0].outer, inner2: e.steps[1].inner, outer2: e.steps[1].outer,
 	}
 	switch ends {
 	case convEnds{BFloat16, BFloat16}:
@@ -164,6 +165,7 @@ func (o ConvGradInput) launchWith(l *launcher, e cudaEpilogue) {
 		dx: e.y, dy: o.DY, weight: o.Weight,
 		pixels: o.pixels(), h: o.H, w: o.W, cin: o.Cin, cout: o.Cout, k: o.K, dilation: o.Dilation,
 		with1: e.steps[0].with, to1: e.steps[0].to, with2: e.steps[1].with, to2: e.steps[1].to, kinds: e.kinds(),
+		inner1: e.steps[0].inner, outer1: e.steps[0].outer, inner2: e.steps[1].inner, outer2: e.steps[1].outer,
 	}
 	switch ends {
 	case convEnds{BFloat16, BFloat16}:

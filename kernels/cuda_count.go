@@ -77,8 +77,8 @@ func (l *launcher) traffic() (t traffic) {
 	return t
 }
 
-// flopOfValue is the operations of a kernel for each value of its largest operand. Kernels that are not listed work on
-// a few values of each channel or image.
+// flopOfValue is the operations of a kernel for each value of its largest operand. Kernels that are not listed are those
+// of matrix products, and those that a test lists: they copy, or work on a few values of each channel or image.
 var flopOfValue = map[string]int{
 	"elu": 2, "relu": 1, "lrelu": 2, "swish": 4, "softplus": 6,
 	"elu_grad": 3, "relu_grad": 1, "lrelu_grad": 2, "swish_grad": 8, "softplus_grad": 2,
@@ -91,7 +91,9 @@ var flopOfValue = map[string]int{
 	"lookup_grad": 1, "guide": 3,
 	"dropout": 2, "embedding": 20, // without the random words, as everywhere
 	"fir": 16, "resize": 7, "resize_grad": 8,
-	"loss": 4, "loss_grad": 3,
+	"perturb": 2, "loss": 4, "loss_grad": 3,
+	"sampler_update": 7, "sampler_gain": 2, "sampler_misfit": 2, "sampler_fit": 2, "sampler_guide": 3,
+	"ode_point": 1, "ode_slope": 1, "ode_norm": 1, "row_mix": 3,
 	"adam":                 20,
 	"grad_norm":            2,
 	"conv_grad_weight_sum": 1,

@@ -4,6 +4,8 @@ package kernels
 
 import (
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -43,6 +45,37 @@ func TestCountedSteps(t *testing.T) {
 		}[e]
 		if got := strings.Join(got, ", "); got != want {
 			t.Errorf("%v: %s, expected %s", e, got, want)
+		}
+	}
+}
+
+// flopless lists the kernels that count as nothing: they copy, or work on a few values of each channel or image.
+var flopless = []string{"concat", "split", "fill", "narrow", "nearest2", "patches", "mlp_input", "mlp_input_grad",
+	"norm_finish", "norm_grad_finish", "norm_grad_params", "group_norm_finish", "group_norm_grad_finish",
+	"grad_norm_finish", "loss_mean", "record", "sampler_sigma", "tick", "lookup", "twin_rows", "draw_classes",
+	"precondition", "ode_accept"}
+
+// Every kernel is counted: by its values, as a product of matrices, or as one that computes next to nothing.
+func TestEveryKernelIsCounted(t *testing.T) {
+	known := map[string]bool{}
+	for _, name := range AllKernels() {
+		name = strings.TrimSuffix(name, "_bf16")
+		known[name] = true
+		ways := 0
+		for _, counted := range []bool{flopOfValue[name] > 0, slices.Contains(flopless, name),
+			name != "conv_grad_weight_sum" && strings.HasPrefix(name, "conv"),
+			strings.HasPrefix(name, "attention_"), strings.HasPrefix(name, "pair_extremes")} {
+			if counted {
+				ways++
+			}
+		}
+		if ways != 1 {
+			t.Errorf("kernel %s is counted in %d ways", name, ways)
+		}
+	}
+	for _, name := range slices.Concat(flopless, stepless, slices.Collect(maps.Keys(flopOfValue))) {
+		if !known[name] {
+			t.Errorf("there is no kernel %s", name)
 		}
 	}
 }

@@ -2,7 +2,8 @@
 
 // Fusion: element-wise operations that the kernel before them does while it has its results in registers.
 //
-//	convolution, gradient of its input, norm, its gradient, pools, resize   then up to two of   add, elu, elu_grad
+//	convolution, gradient of its input, norm, its gradient, pools, resize
+//	then up to two of   add, scaled_sum, elu, elu_grad
 //
 // An operation is taken along if it works on the kernel's result alone, but for one more operand, and can be moved up to
 // it past what is between. A result in between is stored only if an operation after it reads it, or if the program ends
@@ -29,6 +30,9 @@ const (
 	stepAdd     stepKind = 1
 	stepELU     stepKind = 2
 	stepELUGrad stepKind = 3
+	stepJoin    stepKind = 4
+	stepJoinTo  stepKind = 5
+	stepScale   stepKind = 6
 )
 
 // step is an operation that a kernel does on its results.
@@ -37,6 +41,8 @@ type step struct {
 	with Buf // the other operand
 	to   Buf // absent where nobody needs the result
 	op   operation
+
+	inner, outer float32 // of a [ScaledSum]
 }
 
 // cudaEpilogue is what a kernel does with its results.
@@ -200,19 +206,30 @@ func asStep(op operation, value Buf) (s step, ok bool) {
 	case Add:
 		switch {
 		case o.A == value && o.B != value:
-			s = step{stepAdd, o.B, o.Dst, op}
+			s = step{kind: stepAdd, with: o.B, to: o.Dst}
 		case o.B == value && o.A != value:
-			s = step{stepAdd, o.A, o.Dst, op}
+			s = step{kind: stepAdd, with: o.A, to: o.Dst}
 		}
+	case ScaledSum:
+		switch {
+		case o.A == value && o.B.N == 0:
+			s = step{kind: stepScale, to: o.Dst}
+		case o.A == value && o.B != value:
+			s = step{kind: stepJoin, with: o.B, to: o.Dst}
+		case o.B == value && o.A != value:
+			s = step{kind: stepJoinTo, with: o.A, to: o.Dst}
+		}
+		s.inner, s.outer = o.Inner, o.Outer
 	case Activate:
 		if o.F == ELU && o.X == value {
-			s = step{stepELU, Buf{}, o.Y, op}
+			s = step{kind: stepELU, to: o.Y}
 		}
 	case ActivateGrad:
 		if o.F == ELU && o.DY == value && o.Y != value {
-			s = step{stepELUGrad, o.Y, o.DX, op}
+			s = step{kind: stepELUGrad, with: o.Y, to: o.DX}
 		}
 	}
+	s.op = op
 	for _, b := range present(s.with, s.to) {
 		if b.N != value.N || b.Element != value.Element {
 			return step{}, false

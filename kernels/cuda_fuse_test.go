@@ -93,7 +93,7 @@ func TestFused(t *testing.T) {
 		for range 14 {
 			x := at()
 			y := other(x)
-			switch r.IntN(14) {
+			switch r.IntN(17) {
 			case 0:
 				if atEnds && r.IntN(2) == 0 {
 					ops = append(ops, Conv{ConvShape: s, X: x, Y: ends[0], Weight: weight, Bias: bias, Precision: precision},
@@ -123,6 +123,10 @@ func TestFused(t *testing.T) {
 				ops = append(ops, AvgPool5{PoolShape: pool, X: x, Y: y})
 			case 6:
 				ops = append(ops, Resize{ResizeShape: ResizeShape{s.N, s.H / 2, s.W / 2, s.H, s.W, s.Cin}, X: small, Y: y})
+			case 14, 15:
+				ops = append(ops, ScaledSum{N: s.N, A: x, B: at(), Dst: at(), Inner: 0.7, Outer: 0.6})
+			case 16:
+				ops = append(ops, ScaledSum{N: s.N, A: x, Dst: at(), Outer: -0.6})
 			case 7, 8, 9:
 				ops = append(ops, Add{N: s.N, A: x, B: at(), Dst: at()})
 			case 10, 11:
@@ -138,6 +142,9 @@ func TestFused(t *testing.T) {
 			for _, op := range FusedAndNot(t, b, o.mem, ops) {
 				if f, ok := op.(fused); ok {
 					kinds[fmt.Sprintf("%s of %v", f.cudaFinisher.Name(), element)]++
+					for _, step := range f.steps {
+						kinds[fmt.Sprintf("step %d of %v", step.kind, element)]++
+					}
 					if reads, _ := f.cudaFinisher.Operands(); atEnds && reads[0].Element != f.result().Element {
 						kinds[fmt.Sprintf("%s from %v to %v", f.cudaFinisher.Name(), reads[0].Element, f.result().Element)]++
 					}
@@ -146,6 +153,13 @@ func TestFused(t *testing.T) {
 		})
 	}
 	t.Log(kinds)
+	for kind := stepAdd; kind <= stepScale; kind++ {
+		for _, e := range []Element{Words, BFloat16} {
+			if n := kinds[fmt.Sprintf("step %d of %v", kind, e)]; n < 3 {
+				t.Errorf("there were %d steps of kind %d of %v", n, kind, e)
+			}
+		}
+	}
 	for _, name := range []string{"conv", "conv_grad_input"} {
 		for _, ends := range []string{"bf16 to float32", "float32 to bf16"} {
 			if n := kinds[name+" from "+ends]; n < 3 {

@@ -48,59 +48,59 @@ var kernelList = []kernel{
 	{"concat", "split", "u64 u64 u64 u32 u32 u32 u32 u32"},
 	{"concat", "split_bf16", "u64 u64 u64 u32 u32 u32 u32 u32"},
 	{"conv", "conv_grad_weight_sum", "u64 u64 u64 u32 u64 u64 u64"},
-	{"conv", "conv_128x128", "u64 u64 u64 u64 u64 u32 u32 u32 u32 u32 u32 u64 u64 u64 u64 u32"},
-	{"conv", "conv_128x64", "u64 u64 u64 u64 u64 u32 u32 u32 u32 u32 u32 u64 u64 u64 u64 u32"},
-	{"conv", "conv_64x64", "u64 u64 u64 u64 u64 u32 u32 u32 u32 u32 u32 u64 u64 u64 u64 u32"},
-	{"conv", "conv_128x32", "u64 u64 u64 u64 u64 u32 u32 u32 u32 u32 u32 u64 u64 u64 u64 u32"},
-	{"conv", "conv_32x32", "u64 u64 u64 u64 u64 u32 u32 u32 u32 u32 u32 u64 u64 u64 u64 u32"},
-	{"conv", "conv_64x64_any", "u64 u64 u64 u64 u64 u32 u32 u32 u32 u32 u32 u64 u64 u64 u64 u32"},
-	{"conv", "conv_32x32_any", "u64 u64 u64 u64 u64 u32 u32 u32 u32 u32 u32 u64 u64 u64 u64 u32"},
-	{"conv", "conv_grad_input_128x128", "u64 u64 u64 u64 u32 u32 u32 u32 u32 u32 u64 u64 u64 u64 u32"},
-	{"conv", "conv_grad_input_128x64", "u64 u64 u64 u64 u32 u32 u32 u32 u32 u32 u64 u64 u64 u64 u32"},
-	{"conv", "conv_grad_input_64x64", "u64 u64 u64 u64 u32 u32 u32 u32 u32 u32 u64 u64 u64 u64 u32"},
-	{"conv", "conv_grad_input_128x32", "u64 u64 u64 u64 u32 u32 u32 u32 u32 u32 u64 u64 u64 u64 u32"},
-	{"conv", "conv_grad_input_32x32", "u64 u64 u64 u64 u32 u32 u32 u32 u32 u32 u64 u64 u64 u64 u32"},
-	{"conv", "conv_grad_input_64x64_any", "u64 u64 u64 u64 u32 u32 u32 u32 u32 u32 u64 u64 u64 u64 u32"},
-	{"conv", "conv_grad_input_32x32_any", "u64 u64 u64 u64 u32 u32 u32 u32 u32 u32 u64 u64 u64 u64 u32"},
+	{"conv", "conv_128x128", "u64 u64 u64 u64 u64 u32 u32 u32 u32 u32 u32 u64 u64 u64 u64 u32 f32 f32 f32 f32"},
+	{"conv", "conv_128x64", "u64 u64 u64 u64 u64 u32 u32 u32 u32 u32 u32 u64 u64 u64 u64 u32 f32 f32 f32 f32"},
+	{"conv", "conv_64x64", "u64 u64 u64 u64 u64 u32 u32 u32 u32 u32 u32 u64 u64 u64 u64 u32 f32 f32 f32 f32"},
+	{"conv", "conv_128x32", "u64 u64 u64 u64 u64 u32 u32 u32 u32 u32 u32 u64 u64 u64 u64 u32 f32 f32 f32 f32"},
+	{"conv", "conv_32x32", "u64 u64 u64 u64 u64 u32 u32 u32 u32 u32 u32 u64 u64 u64 u64 u32 f32 f32 f32 f32"},
+	{"conv", "conv_64x64_any", "u64 u64 u64 u64 u64 u32 u32 u32 u32 u32 u32 u64 u64 u64 u64 u32 f32 f32 f32 f32"},
+	{"conv", "conv_32x32_any", "u64 u64 u64 u64 u64 u32 u32 u32 u32 u32 u32 u64 u64 u64 u64 u32 f32 f32 f32 f32"},
+	{"conv", "conv_grad_input_128x128", "u64 u64 u64 u64 u32 u32 u32 u32 u32 u32 u64 u64 u64 u64 u32 f32 f32 f32 f32"},
+	{"conv", "conv_grad_input_128x64", "u64 u64 u64 u64 u32 u32 u32 u32 u32 u32 u64 u64 u64 u64 u32 f32 f32 f32 f32"},
+	{"conv", "conv_grad_input_64x64", "u64 u64 u64 u64 u32 u32 u32 u32 u32 u32 u64 u64 u64 u64 u32 f32 f32 f32 f32"},
+	{"conv", "conv_grad_input_128x32", "u64 u64 u64 u64 u32 u32 u32 u32 u32 u32 u64 u64 u64 u64 u32 f32 f32 f32 f32"},
+	{"conv", "conv_grad_input_32x32", "u64 u64 u64 u64 u32 u32 u32 u32 u32 u32 u64 u64 u64 u64 u32 f32 f32 f32 f32"},
+	{"conv", "conv_grad_input_64x64_any", "u64 u64 u64 u64 u32 u32 u32 u32 u32 u32 u64 u64 u64 u64 u32 f32 f32 f32 f32"},
+	{"conv", "conv_grad_input_32x32_any", "u64 u64 u64 u64 u32 u32 u32 u32 u32 u32 u64 u64 u64 u64 u32 f32 f32 f32 f32"},
 	{"conv", "conv_grad_weight_128x128", "u64 u64 u64 u64 u64 u64 u64 u32 u32 u32 u32 u32 u32"},
 	{"conv", "conv_grad_weight_128x64", "u64 u64 u64 u64 u64 u64 u64 u32 u32 u32 u32 u32 u32"},
 	{"conv", "conv_grad_weight_64x64", "u64 u64 u64 u64 u64 u64 u64 u32 u32 u32 u32 u32 u32"},
 	{"conv", "conv_grad_weight_32x32", "u64 u64 u64 u64 u64 u64 u64 u32 u32 u32 u32 u32 u32"},
 	{"conv", "conv_grad_weight_64x64_any", "u64 u64 u64 u64 u64 u64 u64 u32 u32 u32 u32 u32 u32"},
 	{"conv", "conv_grad_weight_32x32_any", "u64 u64 u64 u64 u64 u64 u64 u32 u32 u32 u32 u32 u32"},
-	{"conv", "conv_bf16in_128x32", "u64 u64 u64 u64 u64 u32 u32 u32 u32 u32 u32 u64 u64 u64 u64 u32"},
-	{"conv", "conv_bf16in_32x32", "u64 u64 u64 u64 u64 u32 u32 u32 u32 u32 u32 u64 u64 u64 u64 u32"},
-	{"conv", "conv_bf16in_64x64_any", "u64 u64 u64 u64 u64 u32 u32 u32 u32 u32 u32 u64 u64 u64 u64 u32"},
-	{"conv", "conv_bf16in_32x32_any", "u64 u64 u64 u64 u64 u32 u32 u32 u32 u32 u32 u64 u64 u64 u64 u32"},
-	{"conv", "conv_bf16out_64x64_any", "u64 u64 u64 u64 u64 u32 u32 u32 u32 u32 u32 u64 u64 u64 u64 u32"},
-	{"conv", "conv_bf16out_32x32_any", "u64 u64 u64 u64 u64 u32 u32 u32 u32 u32 u32 u64 u64 u64 u64 u32"},
-	{"conv", "conv_grad_input_bf16in_64x64_any", "u64 u64 u64 u64 u32 u32 u32 u32 u32 u32 u64 u64 u64 u64 u32"},
-	{"conv", "conv_grad_input_bf16in_32x32_any", "u64 u64 u64 u64 u32 u32 u32 u32 u32 u32 u64 u64 u64 u64 u32"},
-	{"conv", "conv_grad_input_bf16out_64x64_any", "u64 u64 u64 u64 u32 u32 u32 u32 u32 u32 u64 u64 u64 u64 u32"},
-	{"conv", "conv_grad_input_bf16out_32x32_any", "u64 u64 u64 u64 u32 u32 u32 u32 u32 u32 u64 u64 u64 u64 u32"},
+	{"conv", "conv_bf16in_128x32", "u64 u64 u64 u64 u64 u32 u32 u32 u32 u32 u32 u64 u64 u64 u64 u32 f32 f32 f32 f32"},
+	{"conv", "conv_bf16in_32x32", "u64 u64 u64 u64 u64 u32 u32 u32 u32 u32 u32 u64 u64 u64 u64 u32 f32 f32 f32 f32"},
+	{"conv", "conv_bf16in_64x64_any", "u64 u64 u64 u64 u64 u32 u32 u32 u32 u32 u32 u64 u64 u64 u64 u32 f32 f32 f32 f32"},
+	{"conv", "conv_bf16in_32x32_any", "u64 u64 u64 u64 u64 u32 u32 u32 u32 u32 u32 u64 u64 u64 u64 u32 f32 f32 f32 f32"},
+	{"conv", "conv_bf16out_64x64_any", "u64 u64 u64 u64 u64 u32 u32 u32 u32 u32 u32 u64 u64 u64 u64 u32 f32 f32 f32 f32"},
+	{"conv", "conv_bf16out_32x32_any", "u64 u64 u64 u64 u64 u32 u32 u32 u32 u32 u32 u64 u64 u64 u64 u32 f32 f32 f32 f32"},
+	{"conv", "conv_grad_input_bf16in_64x64_any", "u64 u64 u64 u64 u32 u32 u32 u32 u32 u32 u64 u64 u64 u64 u32 f32 f32 f32 f32"},
+	{"conv", "conv_grad_input_bf16in_32x32_any", "u64 u64 u64 u64 u32 u32 u32 u32 u32 u32 u64 u64 u64 u64 u32 f32 f32 f32 f32"},
+	{"conv", "conv_grad_input_bf16out_64x64_any", "u64 u64 u64 u64 u32 u32 u32 u32 u32 u32 u64 u64 u64 u64 u32 f32 f32 f32 f32"},
+	{"conv", "conv_grad_input_bf16out_32x32_any", "u64 u64 u64 u64 u32 u32 u32 u32 u32 u32 u64 u64 u64 u64 u32 f32 f32 f32 f32"},
 	{"conv", "conv_grad_weight_bf16in_64x64_any", "u64 u64 u64 u64 u64 u64 u64 u32 u32 u32 u32 u32 u32"},
 	{"conv", "conv_grad_weight_bf16in_32x32_any", "u64 u64 u64 u64 u64 u64 u64 u32 u32 u32 u32 u32 u32"},
 	{"conv", "conv_grad_weight_bf16out_64x64_any", "u64 u64 u64 u64 u64 u64 u64 u32 u32 u32 u32 u32 u32"},
 	{"conv", "conv_grad_weight_bf16out_32x32_any", "u64 u64 u64 u64 u64 u64 u64 u32 u32 u32 u32 u32 u32"},
-	{"conv_tensor", "conv_128x128_tf32", "u64 u64 u64 u64 u64 u32 u32 u32 u32 u32 u32 u64 u64 u64 u64 u32"},
-	{"conv_tensor", "conv_128x64_tf32", "u64 u64 u64 u64 u64 u32 u32 u32 u32 u32 u32 u64 u64 u64 u64 u32"},
-	{"conv_tensor", "conv_64x64_tf32", "u64 u64 u64 u64 u64 u32 u32 u32 u32 u32 u32 u64 u64 u64 u64 u32"},
-	{"conv_tensor", "conv_128x32_tf32", "u64 u64 u64 u64 u64 u32 u32 u32 u32 u32 u32 u64 u64 u64 u64 u32"},
-	{"conv_tensor", "conv_grad_input_128x128_tf32", "u64 u64 u64 u64 u32 u32 u32 u32 u32 u32 u64 u64 u64 u64 u32"},
-	{"conv_tensor", "conv_grad_input_128x64_tf32", "u64 u64 u64 u64 u32 u32 u32 u32 u32 u32 u64 u64 u64 u64 u32"},
-	{"conv_tensor", "conv_grad_input_64x64_tf32", "u64 u64 u64 u64 u32 u32 u32 u32 u32 u32 u64 u64 u64 u64 u32"},
-	{"conv_tensor", "conv_grad_input_128x32_tf32", "u64 u64 u64 u64 u32 u32 u32 u32 u32 u32 u64 u64 u64 u64 u32"},
+	{"conv_tensor", "conv_128x128_tf32", "u64 u64 u64 u64 u64 u32 u32 u32 u32 u32 u32 u64 u64 u64 u64 u32 f32 f32 f32 f32"},
+	{"conv_tensor", "conv_128x64_tf32", "u64 u64 u64 u64 u64 u32 u32 u32 u32 u32 u32 u64 u64 u64 u64 u32 f32 f32 f32 f32"},
+	{"conv_tensor", "conv_64x64_tf32", "u64 u64 u64 u64 u64 u32 u32 u32 u32 u32 u32 u64 u64 u64 u64 u32 f32 f32 f32 f32"},
+	{"conv_tensor", "conv_128x32_tf32", "u64 u64 u64 u64 u64 u32 u32 u32 u32 u32 u32 u64 u64 u64 u64 u32 f32 f32 f32 f32"},
+	{"conv_tensor", "conv_grad_input_128x128_tf32", "u64 u64 u64 u64 u32 u32 u32 u32 u32 u32 u64 u64 u64 u64 u32 f32 f32 f32 f32"},
+	{"conv_tensor", "conv_grad_input_128x64_tf32", "u64 u64 u64 u64 u32 u32 u32 u32 u32 u32 u64 u64 u64 u64 u32 f32 f32 f32 f32"},
+	{"conv_tensor", "conv_grad_input_64x64_tf32", "u64 u64 u64 u64 u32 u32 u32 u32 u32 u32 u64 u64 u64 u64 u32 f32 f32 f32 f32"},
+	{"conv_tensor", "conv_grad_input_128x32_tf32", "u64 u64 u64 u64 u32 u32 u32 u32 u32 u32 u64 u64 u64 u64 u32 f32 f32 f32 f32"},
 	{"conv_tensor", "conv_grad_weight_128x128_tf32", "u64 u64 u64 u64 u64 u64 u64 u32 u32 u32 u32 u32 u32"},
 	{"conv_tensor", "conv_grad_weight_64x64_tf32", "u64 u64 u64 u64 u64 u64 u64 u32 u32 u32 u32 u32 u32"},
 	{"conv_tensor", "conv_grad_weight_32x128_tf32", "u64 u64 u64 u64 u64 u64 u64 u32 u32 u32 u32 u32 u32"},
-	{"conv_tensor", "conv_bf16_128x128", "u64 u64 u64 u64 u64 u32 u32 u32 u32 u32 u32 u64 u64 u64 u64 u32"},
-	{"conv_tensor", "conv_bf16_128x64", "u64 u64 u64 u64 u64 u32 u32 u32 u32 u32 u32 u64 u64 u64 u64 u32"},
-	{"conv_tensor", "conv_bf16_64x64", "u64 u64 u64 u64 u64 u32 u32 u32 u32 u32 u32 u64 u64 u64 u64 u32"},
-	{"conv_tensor", "conv_bf16_128x32", "u64 u64 u64 u64 u64 u32 u32 u32 u32 u32 u32 u64 u64 u64 u64 u32"},
-	{"conv_tensor", "conv_grad_input_bf16_128x128", "u64 u64 u64 u64 u32 u32 u32 u32 u32 u32 u64 u64 u64 u64 u32"},
-	{"conv_tensor", "conv_grad_input_bf16_128x64", "u64 u64 u64 u64 u32 u32 u32 u32 u32 u32 u64 u64 u64 u64 u32"},
-	{"conv_tensor", "conv_grad_input_bf16_64x64", "u64 u64 u64 u64 u32 u32 u32 u32 u32 u32 u64 u64 u64 u64 u32"},
-	{"conv_tensor", "conv_grad_input_bf16_128x32", "u64 u64 u64 u64 u32 u32 u32 u32 u32 u32 u64 u64 u64 u64 u32"},
+	{"conv_tensor", "conv_bf16_128x128", "u64 u64 u64 u64 u64 u32 u32 u32 u32 u32 u32 u64 u64 u64 u64 u32 f32 f32 f32 f32"},
+	{"conv_tensor", "conv_bf16_128x64", "u64 u64 u64 u64 u64 u32 u32 u32 u32 u32 u32 u64 u64 u64 u64 u32 f32 f32 f32 f32"},
+	{"conv_tensor", "conv_bf16_64x64", "u64 u64 u64 u64 u64 u32 u32 u32 u32 u32 u32 u64 u64 u64 u64 u32 f32 f32 f32 f32"},
+	{"conv_tensor", "conv_bf16_128x32", "u64 u64 u64 u64 u64 u32 u32 u32 u32 u32 u32 u64 u64 u64 u64 u32 f32 f32 f32 f32"},
+	{"conv_tensor", "conv_grad_input_bf16_128x128", "u64 u64 u64 u64 u32 u32 u32 u32 u32 u32 u64 u64 u64 u64 u32 f32 f32 f32 f32"},
+	{"conv_tensor", "conv_grad_input_bf16_128x64", "u64 u64 u64 u64 u32 u32 u32 u32 u32 u32 u64 u64 u64 u64 u32 f32 f32 f32 f32"},
+	{"conv_tensor", "conv_grad_input_bf16_64x64", "u64 u64 u64 u64 u32 u32 u32 u32 u32 u32 u64 u64 u64 u64 u32 f32 f32 f32 f32"},
+	{"conv_tensor", "conv_grad_input_bf16_128x32", "u64 u64 u64 u64 u32 u32 u32 u32 u32 u32 u64 u64 u64 u64 u32 f32 f32 f32 f32"},
 	{"conv_tensor", "conv_grad_weight_bf16_128x128", "u64 u64 u64 u64 u64 u64 u64 u32 u32 u32 u32 u32 u32"},
 	{"conv_tensor", "conv_grad_weight_bf16_64x64", "u64 u64 u64 u64 u64 u64 u64 u32 u32 u32 u32 u32 u32"},
 	{"conv_tensor", "conv_grad_weight_bf16_32x128", "u64 u64 u64 u64 u64 u64 u64 u32 u32 u32 u32 u32 u32"},
@@ -132,11 +132,11 @@ var kernelList = []kernel{
 	{"norm", "norm_grad_sums_bf16", "u64 u64 u64 u64 u32 u32 u32 u32 u32"},
 	{"norm", "norm_finish", "u64 u64 u64 u64 u64 u64 u64 u32 u32 u32 u32"},
 	{"norm", "norm_finish_bf16", "u64 u64 u64 u64 u64 u64 u64 u32 u32 u32 u32"},
-	{"norm", "norm_apply", "u64 u64 u64 u64 u64 u64 u32 u64 u64 u64 u32 u32 u32 u32 u32 u64 u64 u64 u64 u32"},
-	{"norm", "norm_apply_bf16", "u64 u64 u64 u64 u64 u64 u32 u64 u64 u64 u32 u32 u32 u32 u32 u64 u64 u64 u64 u32"},
+	{"norm", "norm_apply", "u64 u64 u64 u64 u64 u64 u32 u64 u64 u64 u32 u32 u32 u32 u32 u64 u64 u64 u64 u32 f32 f32 f32 f32"},
+	{"norm", "norm_apply_bf16", "u64 u64 u64 u64 u64 u64 u32 u64 u64 u64 u32 u32 u32 u32 u32 u64 u64 u64 u64 u32 f32 f32 f32 f32"},
 	{"norm", "norm_grad_finish", "u64 u64 u64 u64 u64 u64 u32 u64 u64 u64 u32 u32 u32 u32"},
-	{"norm", "norm_grad_apply", "u64 u64 u64 u64 u64 u32 u32 u32 u32 u32 u64 u64 u64 u64 u32"},
-	{"norm", "norm_grad_apply_bf16", "u64 u64 u64 u64 u64 u32 u32 u32 u32 u32 u64 u64 u64 u64 u32"},
+	{"norm", "norm_grad_apply", "u64 u64 u64 u64 u64 u32 u32 u32 u32 u32 u64 u64 u64 u64 u32 f32 f32 f32 f32"},
+	{"norm", "norm_grad_apply_bf16", "u64 u64 u64 u64 u64 u32 u32 u32 u32 u32 u64 u64 u64 u64 u32 f32 f32 f32 f32"},
 	{"norm", "norm_grad_params", "u64 u64 u64 u64 u64 u32 u32 u32 u32"},
 	{"ode", "ode_point", "u64 u64 u64 u64 u64 u64 u64 u64 u64 u64 u64 u64 u32 u32 u32 u32"},
 	{"ode", "ode_slope", "u64 u64 u64 u64 u64 u64 u64 u64 u64 u32 u32 u32 u32 u32"},
@@ -146,27 +146,27 @@ var kernelList = []kernel{
 	{"pairs", "pair_extremes_any", "u64 u64 u64 u64 u64 u32 u32 u32 u32"},
 	{"patches", "patches", "u64 u64 u32 u32 u32 u32 u32"},
 	{"patches", "patches_bf16", "u64 u64 u32 u32 u32 u32 u32"},
-	{"patches", "patches_grad", "u64 u64 u32 u32 u32 u32 u32 u64 u64 u64 u64 u32"},
-	{"patches", "patches_grad_bf16", "u64 u64 u32 u32 u32 u32 u32 u64 u64 u64 u64 u32"},
+	{"patches", "patches_grad", "u64 u64 u32 u32 u32 u32 u32 u64 u64 u64 u64 u32 f32 f32 f32 f32"},
+	{"patches", "patches_grad_bf16", "u64 u64 u32 u32 u32 u32 u32 u64 u64 u64 u64 u32 f32 f32 f32 f32"},
 	{"perturb", "perturb", "u64 u64 u64 u64 u64 u64 u64 u64 u64 u64 u32 u32 u32 u32 u32 u32 u32 u32 u32 u32 u32 u32 u32 u32 u32 u32 u64 u64 u32 u64 u64"},
 	{"perturb", "draw_classes", "u64 u64 u64 u64 u64 u64 u32 u32 u32 u32 u32"},
 	{"perturb", "precondition", "u64 u64 u64 u64 u32 u32 u64 u64 u64 u32 u32 u32"},
 	{"pool", "maxpool5", "u64 u64 u64 u32 u32 u32 u32 u32"},
 	{"pool", "maxpool5_bf16", "u64 u64 u64 u32 u32 u32 u32 u32"},
-	{"pool", "maxpool5_grad", "u64 u64 u64 u32 u32 u32 u32 u32 u64 u64 u64 u64 u32"},
-	{"pool", "maxpool5_grad_bf16", "u64 u64 u64 u32 u32 u32 u32 u32 u64 u64 u64 u64 u32"},
-	{"pool", "avgpool5", "u64 u64 u32 u32 u32 u32 u32 u64 u64 u64 u64 u32"},
-	{"pool", "avgpool5_bf16", "u64 u64 u32 u32 u32 u32 u32 u64 u64 u64 u64 u32"},
-	{"pool", "meanpool2", "u64 u64 u32 u32 u32 u32 u32 u64 u64 u64 u64 u32"},
-	{"pool", "meanpool2_bf16", "u64 u64 u32 u32 u32 u32 u32 u64 u64 u64 u64 u32"},
+	{"pool", "maxpool5_grad", "u64 u64 u64 u32 u32 u32 u32 u32 u64 u64 u64 u64 u32 f32 f32 f32 f32"},
+	{"pool", "maxpool5_grad_bf16", "u64 u64 u64 u32 u32 u32 u32 u32 u64 u64 u64 u64 u32 f32 f32 f32 f32"},
+	{"pool", "avgpool5", "u64 u64 u32 u32 u32 u32 u32 u64 u64 u64 u64 u32 f32 f32 f32 f32"},
+	{"pool", "avgpool5_bf16", "u64 u64 u32 u32 u32 u32 u32 u64 u64 u64 u64 u32 f32 f32 f32 f32"},
+	{"pool", "meanpool2", "u64 u64 u32 u32 u32 u32 u32 u64 u64 u64 u64 u32 f32 f32 f32 f32"},
+	{"pool", "meanpool2_bf16", "u64 u64 u32 u32 u32 u32 u32 u64 u64 u64 u64 u32 f32 f32 f32 f32"},
 	{"pool", "meanpool2_grad", "u64 u64 u32 u32 u32 u32 u32"},
 	{"pool", "meanpool2_grad_bf16", "u64 u64 u32 u32 u32 u32 u32"},
 	{"pool", "nearest2", "u64 u64 u32 u32 u32 u32 u32"},
 	{"pool", "nearest2_bf16", "u64 u64 u32 u32 u32 u32 u32"},
-	{"pool", "nearest2_grad", "u64 u64 u32 u32 u32 u32 u32 u64 u64 u64 u64 u32"},
-	{"pool", "nearest2_grad_bf16", "u64 u64 u32 u32 u32 u32 u32 u64 u64 u64 u64 u32"},
-	{"resize", "resize", "u64 u64 u32 u32 u32 u32 u32 u32 u32 u64 u64 u64 u64 u32"},
-	{"resize", "resize_bf16", "u64 u64 u32 u32 u32 u32 u32 u32 u32 u64 u64 u64 u64 u32"},
+	{"pool", "nearest2_grad", "u64 u64 u32 u32 u32 u32 u32 u64 u64 u64 u64 u32 f32 f32 f32 f32"},
+	{"pool", "nearest2_grad_bf16", "u64 u64 u32 u32 u32 u32 u32 u64 u64 u64 u64 u32 f32 f32 f32 f32"},
+	{"resize", "resize", "u64 u64 u32 u32 u32 u32 u32 u32 u32 u64 u64 u64 u64 u32 f32 f32 f32 f32"},
+	{"resize", "resize_bf16", "u64 u64 u32 u32 u32 u32 u32 u32 u32 u64 u64 u64 u64 u32 f32 f32 f32 f32"},
 	{"resize", "resize_grad", "u64 u64 u32 u32 u32 u32 u32 u32 u32"},
 	{"resize", "resize_grad_bf16", "u64 u64 u32 u32 u32 u32 u32 u32 u32"},
 	{"sampler", "sampler_sigma", "u64 u64 u64 u64 u32 u32 u32"},
@@ -579,6 +579,10 @@ type convArgs struct {
 	with2    pointer // const float *
 	to2      pointer // float *
 	kinds    int
+	inner1   float32
+	outer1   float32
+	inner2   float32
+	outer2   float32
 }
 
 func (l *launcher) conv(k convKernel, grid gridDim, block blockDim, a convArgs) {
@@ -598,7 +602,11 @@ func (l *launcher) conv(k convKernel, grid gridDim, block blockDim, a convArgs) 
 		Ptr(l.write(k.name, "to1", Words, a.to1)).
 		Ptr(l.read(k.name, "with2", Words, a.with2)).
 		Ptr(l.write(k.name, "to2", Words, a.to2)).
-		I32(l.int32(k.name, "kinds", a.kinds)))
+		I32(l.int32(k.name, "kinds", a.kinds)).
+		F32(a.inner1).
+		F32(a.outer1).
+		F32(a.inner2).
+		F32(a.outer2))
 }
 
 // convGradInputKernel is a kernel that takes convGradInputArgs.
@@ -635,6 +643,10 @@ type convGradInputArgs struct {
 	with2    pointer // const float *
 	to2      pointer // float *
 	kinds    int
+	inner1   float32
+	outer1   float32
+	inner2   float32
+	outer2   float32
 }
 
 func (l *launcher) convGradInput(k convGradInputKernel, grid gridDim, block blockDim, a convGradInputArgs) {
@@ -653,7 +665,11 @@ func (l *launcher) convGradInput(k convGradInputKernel, grid gridDim, block bloc
 		Ptr(l.write(k.name, "to1", Words, a.to1)).
 		Ptr(l.read(k.name, "with2", Words, a.with2)).
 		Ptr(l.write(k.name, "to2", Words, a.to2)).
-		I32(l.int32(k.name, "kinds", a.kinds)))
+		I32(l.int32(k.name, "kinds", a.kinds)).
+		F32(a.inner1).
+		F32(a.outer1).
+		F32(a.inner2).
+		F32(a.outer2))
 }
 
 // convGradWeightKernel is a kernel that takes convGradWeightArgs.
@@ -733,6 +749,10 @@ type inConvArgs struct {
 	with2    pointer // const float *
 	to2      pointer // float *
 	kinds    int
+	inner1   float32
+	outer1   float32
+	inner2   float32
+	outer2   float32
 }
 
 func (l *launcher) inConv(k inConvKernel, grid gridDim, block blockDim, a inConvArgs) {
@@ -752,7 +772,11 @@ func (l *launcher) inConv(k inConvKernel, grid gridDim, block blockDim, a inConv
 		Ptr(l.write(k.name, "to1", Words, a.to1)).
 		Ptr(l.read(k.name, "with2", Words, a.with2)).
 		Ptr(l.write(k.name, "to2", Words, a.to2)).
-		I32(l.int32(k.name, "kinds", a.kinds)))
+		I32(l.int32(k.name, "kinds", a.kinds)).
+		F32(a.inner1).
+		F32(a.outer1).
+		F32(a.inner2).
+		F32(a.outer2))
 }
 
 // outConvKernel is a kernel that takes outConvArgs.
@@ -781,6 +805,10 @@ type outConvArgs struct {
 	with2    pointer // const bf16 *
 	to2      pointer // bf16 *
 	kinds    int
+	inner1   float32
+	outer1   float32
+	inner2   float32
+	outer2   float32
 }
 
 func (l *launcher) outConv(k outConvKernel, grid gridDim, block blockDim, a outConvArgs) {
@@ -800,7 +828,11 @@ func (l *launcher) outConv(k outConvKernel, grid gridDim, block blockDim, a outC
 		Ptr(l.write(k.name, "to1", BFloat16, a.to1)).
 		Ptr(l.read(k.name, "with2", BFloat16, a.with2)).
 		Ptr(l.write(k.name, "to2", BFloat16, a.to2)).
-		I32(l.int32(k.name, "kinds", a.kinds)))
+		I32(l.int32(k.name, "kinds", a.kinds)).
+		F32(a.inner1).
+		F32(a.outer1).
+		F32(a.inner2).
+		F32(a.outer2))
 }
 
 // inConvGradInputKernel is a kernel that takes inConvGradInputArgs.
@@ -828,6 +860,10 @@ type inConvGradInputArgs struct {
 	with2    pointer // const bf16 *
 	to2      pointer // bf16 *
 	kinds    int
+	inner1   float32
+	outer1   float32
+	inner2   float32
+	outer2   float32
 }
 
 func (l *launcher) inConvGradInput(k inConvGradInputKernel, grid gridDim, block blockDim, a inConvGradInputArgs) {
@@ -846,7 +882,11 @@ func (l *launcher) inConvGradInput(k inConvGradInputKernel, grid gridDim, block 
 		Ptr(l.write(k.name, "to1", BFloat16, a.to1)).
 		Ptr(l.read(k.name, "with2", BFloat16, a.with2)).
 		Ptr(l.write(k.name, "to2", BFloat16, a.to2)).
-		I32(l.int32(k.name, "kinds", a.kinds)))
+		I32(l.int32(k.name, "kinds", a.kinds)).
+		F32(a.inner1).
+		F32(a.outer1).
+		F32(a.inner2).
+		F32(a.outer2))
 }
 
 // outConvGradInputKernel is a kernel that takes outConvGradInputArgs.
@@ -874,6 +914,10 @@ type outConvGradInputArgs struct {
 	with2    pointer // const float *
 	to2      pointer // float *
 	kinds    int
+	inner1   float32
+	outer1   float32
+	inner2   float32
+	outer2   float32
 }
 
 func (l *launcher) outConvGradInput(k outConvGradInputKernel, grid gridDim, block blockDim, a outConvGradInputArgs) {
@@ -892,7 +936,11 @@ func (l *launcher) outConvGradInput(k outConvGradInputKernel, grid gridDim, bloc
 		Ptr(l.write(k.name, "to1", Words, a.to1)).
 		Ptr(l.read(k.name, "with2", Words, a.with2)).
 		Ptr(l.write(k.name, "to2", Words, a.to2)).
-		I32(l.int32(k.name, "kinds", a.kinds)))
+		I32(l.int32(k.name, "kinds", a.kinds)).
+		F32(a.inner1).
+		F32(a.outer1).
+		F32(a.inner2).
+		F32(a.outer2))
 }
 
 // inConvGradWeightKernel is a kernel that takes inConvGradWeightArgs.
@@ -1007,6 +1055,10 @@ type bfConvArgs struct {
 	with2    pointer // const bf16 *
 	to2      pointer // bf16 *
 	kinds    int
+	inner1   float32
+	outer1   float32
+	inner2   float32
+	outer2   float32
 }
 
 func (l *launcher) bfConv(k bfConvKernel, grid gridDim, block blockDim, a bfConvArgs) {
@@ -1026,7 +1078,11 @@ func (l *launcher) bfConv(k bfConvKernel, grid gridDim, block blockDim, a bfConv
 		Ptr(l.write(k.name, "to1", BFloat16, a.to1)).
 		Ptr(l.read(k.name, "with2", BFloat16, a.with2)).
 		Ptr(l.write(k.name, "to2", BFloat16, a.to2)).
-		I32(l.int32(k.name, "kinds", a.kinds)))
+		I32(l.int32(k.name, "kinds", a.kinds)).
+		F32(a.inner1).
+		F32(a.outer1).
+		F32(a.inner2).
+		F32(a.outer2))
 }
 
 // bfConvGradInputKernel is a kernel that takes bfConvGradInputArgs.
@@ -1056,6 +1112,10 @@ type bfConvGradInputArgs struct {
 	with2    pointer // const bf16 *
 	to2      pointer // bf16 *
 	kinds    int
+	inner1   float32
+	outer1   float32
+	inner2   float32
+	outer2   float32
 }
 
 func (l *launcher) bfConvGradInput(k bfConvGradInputKernel, grid gridDim, block blockDim, a bfConvGradInputArgs) {
@@ -1074,7 +1134,11 @@ func (l *launcher) bfConvGradInput(k bfConvGradInputKernel, grid gridDim, block 
 		Ptr(l.write(k.name, "to1", BFloat16, a.to1)).
 		Ptr(l.read(k.name, "with2", BFloat16, a.with2)).
 		Ptr(l.write(k.name, "to2", BFloat16, a.to2)).
-		I32(l.int32(k.name, "kinds", a.kinds)))
+		I32(l.int32(k.name, "kinds", a.kinds)).
+		F32(a.inner1).
+		F32(a.outer1).
+		F32(a.inner2).
+		F32(a.outer2))
 }
 
 // bfConvGradWeightKernel is a kernel that takes bfConvGradWeightArgs.
@@ -1667,6 +1731,10 @@ type normApplyArgs struct {
 	with2  pointer // const float * or const bf16 *
 	to2    pointer // float * or bf16 *
 	kinds  int
+	inner1 float32
+	outer1 float32
+	inner2 float32
+	outer2 float32
 }
 
 func (l *launcher) normApply(grid gridDim, block blockDim, a normApplyArgs) {
@@ -1691,7 +1759,11 @@ func (l *launcher) normApply(grid gridDim, block blockDim, a normApplyArgs) {
 		Ptr(l.write(name, "to1", element, a.to1)).
 		Ptr(l.read(name, "with2", element, a.with2)).
 		Ptr(l.write(name, "to2", element, a.to2)).
-		I32(l.int32(name, "kinds", a.kinds)))
+		I32(l.int32(name, "kinds", a.kinds)).
+		F32(a.inner1).
+		F32(a.outer1).
+		F32(a.inner2).
+		F32(a.outer2))
 }
 
 // normGradFinishArgs has the parameters of kernel norm_grad_finish.
@@ -1747,6 +1819,10 @@ type normGradApplyArgs struct {
 	with2  pointer // const float * or const bf16 *
 	to2    pointer // float * or bf16 *
 	kinds  int
+	inner1 float32
+	outer1 float32
+	inner2 float32
+	outer2 float32
 }
 
 func (l *launcher) normGradApply(grid gridDim, block blockDim, a normGradApplyArgs) {
@@ -1766,7 +1842,11 @@ func (l *launcher) normGradApply(grid gridDim, block blockDim, a normGradApplyAr
 		Ptr(l.write(name, "to1", element, a.to1)).
 		Ptr(l.read(name, "with2", element, a.with2)).
 		Ptr(l.write(name, "to2", element, a.to2)).
-		I32(l.int32(name, "kinds", a.kinds)))
+		I32(l.int32(name, "kinds", a.kinds)).
+		F32(a.inner1).
+		F32(a.outer1).
+		F32(a.inner2).
+		F32(a.outer2))
 }
 
 // normGradParamsArgs has the parameters of kernel norm_grad_params.
@@ -2016,6 +2096,10 @@ type patchesGradArgs struct {
 	with2  pointer // const float * or const bf16 *
 	to2    pointer // float * or bf16 *
 	kinds  int
+	inner1 float32
+	outer1 float32
+	inner2 float32
+	outer2 float32
 }
 
 func (l *launcher) patchesGrad(grid gridDim, block blockDim, a patchesGradArgs) {
@@ -2032,7 +2116,11 @@ func (l *launcher) patchesGrad(grid gridDim, block blockDim, a patchesGradArgs) 
 		Ptr(l.write(name, "to1", element, a.to1)).
 		Ptr(l.read(name, "with2", element, a.with2)).
 		Ptr(l.write(name, "to2", element, a.to2)).
-		I32(l.int32(name, "kinds", a.kinds)))
+		I32(l.int32(name, "kinds", a.kinds)).
+		F32(a.inner1).
+		F32(a.outer1).
+		F32(a.inner2).
+		F32(a.outer2))
 }
 
 // perturbArgs has the parameters of kernel perturb.
@@ -2207,6 +2295,10 @@ type maxpool5GradArgs struct {
 	with2  pointer // const float * or const bf16 *
 	to2    pointer // float * or bf16 *
 	kinds  int
+	inner1 float32
+	outer1 float32
+	inner2 float32
+	outer2 float32
 }
 
 func (l *launcher) maxpool5Grad(grid gridDim, block blockDim, a maxpool5GradArgs) {
@@ -2224,7 +2316,11 @@ func (l *launcher) maxpool5Grad(grid gridDim, block blockDim, a maxpool5GradArgs
 		Ptr(l.write(name, "to1", element, a.to1)).
 		Ptr(l.read(name, "with2", element, a.with2)).
 		Ptr(l.write(name, "to2", element, a.to2)).
-		I32(l.int32(name, "kinds", a.kinds)))
+		I32(l.int32(name, "kinds", a.kinds)).
+		F32(a.inner1).
+		F32(a.outer1).
+		F32(a.inner2).
+		F32(a.outer2))
 }
 
 // avgpool5Args has the parameters of kernel avgpool5.
@@ -2241,6 +2337,10 @@ type avgpool5Args struct {
 	with2  pointer // const float * or const bf16 *
 	to2    pointer // float * or bf16 *
 	kinds  int
+	inner1 float32
+	outer1 float32
+	inner2 float32
+	outer2 float32
 }
 
 func (l *launcher) avgpool5(grid gridDim, block blockDim, a avgpool5Args) {
@@ -2257,7 +2357,11 @@ func (l *launcher) avgpool5(grid gridDim, block blockDim, a avgpool5Args) {
 		Ptr(l.write(name, "to1", element, a.to1)).
 		Ptr(l.read(name, "with2", element, a.with2)).
 		Ptr(l.write(name, "to2", element, a.to2)).
-		I32(l.int32(name, "kinds", a.kinds)))
+		I32(l.int32(name, "kinds", a.kinds)).
+		F32(a.inner1).
+		F32(a.outer1).
+		F32(a.inner2).
+		F32(a.outer2))
 }
 
 // meanpool2Args has the parameters of kernel meanpool2.
@@ -2274,6 +2378,10 @@ type meanpool2Args struct {
 	with2  pointer // const float * or const bf16 *
 	to2    pointer // float * or bf16 *
 	kinds  int
+	inner1 float32
+	outer1 float32
+	inner2 float32
+	outer2 float32
 }
 
 func (l *launcher) meanpool2(grid gridDim, block blockDim, a meanpool2Args) {
@@ -2290,7 +2398,11 @@ func (l *launcher) meanpool2(grid gridDim, block blockDim, a meanpool2Args) {
 		Ptr(l.write(name, "to1", element, a.to1)).
 		Ptr(l.read(name, "with2", element, a.with2)).
 		Ptr(l.write(name, "to2", element, a.to2)).
-		I32(l.int32(name, "kinds", a.kinds)))
+		I32(l.int32(name, "kinds", a.kinds)).
+		F32(a.inner1).
+		F32(a.outer1).
+		F32(a.inner2).
+		F32(a.outer2))
 }
 
 // meanpool2GradArgs has the parameters of kernel meanpool2_grad.
@@ -2353,6 +2465,10 @@ type nearest2GradArgs struct {
 	with2  pointer // const float * or const bf16 *
 	to2    pointer // float * or bf16 *
 	kinds  int
+	inner1 float32
+	outer1 float32
+	inner2 float32
+	outer2 float32
 }
 
 func (l *launcher) nearest2Grad(grid gridDim, block blockDim, a nearest2GradArgs) {
@@ -2369,7 +2485,11 @@ func (l *launcher) nearest2Grad(grid gridDim, block blockDim, a nearest2GradArgs
 		Ptr(l.write(name, "to1", element, a.to1)).
 		Ptr(l.read(name, "with2", element, a.with2)).
 		Ptr(l.write(name, "to2", element, a.to2)).
-		I32(l.int32(name, "kinds", a.kinds)))
+		I32(l.int32(name, "kinds", a.kinds)).
+		F32(a.inner1).
+		F32(a.outer1).
+		F32(a.inner2).
+		F32(a.outer2))
 }
 
 // resizeArgs has the parameters of kernel resize.
@@ -2388,6 +2508,10 @@ type resizeArgs struct {
 	with2  pointer // const float * or const bf16 *
 	to2    pointer // float * or bf16 *
 	kinds  int
+	inner1 float32
+	outer1 float32
+	inner2 float32
+	outer2 float32
 }
 
 func (l *launcher) resize(grid gridDim, block blockDim, a resizeArgs) {
@@ -2406,7 +2530,11 @@ func (l *launcher) resize(grid gridDim, block blockDim, a resizeArgs) {
 		Ptr(l.write(name, "to1", element, a.to1)).
 		Ptr(l.read(name, "with2", element, a.with2)).
 		Ptr(l.write(name, "to2", element, a.to2)).
-		I32(l.int32(name, "kinds", a.kinds)))
+		I32(l.int32(name, "kinds", a.kinds)).
+		F32(a.inner1).
+		F32(a.outer1).
+		F32(a.inner2).
+		F32(a.outer2))
 }
 
 // resizeGradArgs has the parameters of kernel resize_grad.

@@ -118,6 +118,8 @@ func TestFusedNetworksCUDA(t *testing.T) {
 		{Net: "ncsnv2", Height: 4, Width: 8, Channels: 3, NGF: 16},
 		{Net: "ncsnv2deepest", Height: 16, Width: 16, Channels: 1, NGF: 2},
 		{Net: "ncsn", Height: 8, Width: 8, Channels: 1, NGF: 4, Levels: 4},
+		{Net: "ncsnpp", Height: 8, Width: 8, Channels: 1, NGF: 32, UNet: model.UNet{ChMult: "1,2", ResBlocks: 1, Attention: "4",
+			FIR: true, SkipRescale: true, ProgressiveInput: "residual", ScaleBySigma: true, InitScale: 1}},
 		{Net: "mlp", Height: 1, Width: 1, Channels: 2, Hidden: 32, DataSD: 1},
 	} {
 		for _, precision := range kernels.Precisions {
@@ -126,7 +128,12 @@ func TestFusedNetworksCUDA(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				outputs := append(gorgonia.Nodes{net.Score, net.Loss}, net.Grads...)
+				outputs := gorgonia.Nodes{net.Score, net.Loss}
+				for _, grad := range net.Grads {
+					if grad != nil { // of a parameter that is not frozen
+						outputs = append(outputs, grad)
+					}
+				}
 				plan, err := graph.NewPlan(outputs, nil, 0, precision)
 				if err != nil {
 					t.Fatal(err)
@@ -143,6 +150,9 @@ func TestFusedNetworksCUDA(t *testing.T) {
 				}
 				for i := range plan.Buf(net.Sigma).Of(mem) {
 					plan.Buf(net.Sigma).Of(mem)[i] = 1 / float32(1+i)
+				}
+				for _, c := range net.Constants {
+					copy(plan.Buf(c.Node).Of(mem), c.Values)
 				}
 				kernels.FusedAndNot(t, b, mem, plan.Ops)
 			})

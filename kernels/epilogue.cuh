@@ -2,7 +2,7 @@
 // a place for its own result where somebody needs that.
 //
 //	v = the kernel's result          y[i]   = v   if y is not 0
-//	v = step 1 of v and with1[i]     to1[i] = v   if to1 is not 0
+//	v = step 1 of v and with1[i]     to1[i] = v   if to1 is not 0      (w is what is read of with1)
 //	v = step 2 of v and with2[i]     to2[i] = v   if to2 is not 0
 //
 // A step is the operation of sum.cu or activation.cu of its name, with the same rounding after each: the bits are those
@@ -10,7 +10,15 @@
 #pragma once
 
 // StepKind has the values of stepKind in cuda_fuse.go.
-enum StepKind { STEP_NONE = 0, STEP_ADD = 1, STEP_ELU = 2, STEP_ELU_GRAD = 3 };
+enum StepKind {
+    STEP_NONE = 0,
+    STEP_ADD = 1,      // v + w
+    STEP_ELU = 2,
+    STEP_ELU_GRAD = 3,
+    STEP_JOIN = 4,     // outer (v + inner w)
+    STEP_JOIN_TO = 5,  // outer (w + inner v)
+    STEP_SCALE = 6,    // outer v
+};
 
 // Steps is what a launch is told of them, for results that memory holds as T; kinds has four bits for each step, the first
 // lowest.
@@ -21,6 +29,7 @@ template <typename T> struct Steps {
     const T *with2;
     T *to2;
     int kinds;
+    float inner1, outer1, inner2, outer2;
 };
 
 // as_stored rounds v as memory does.
@@ -41,8 +50,9 @@ template <typename T> __device__ __forceinline__ void take_steps(const Steps<T> 
         as_stored<T>(v);
         const T *with = k == 0 ? s.with1 : s.with2;
         T *to = k == 0 ? s.to1 : s.to2;
+        float inner = k == 0 ? s.inner1 : s.inner2, outer = k == 0 ? s.outer1 : s.outer2;
         Quad w = {{0, 0, 0, 0}};
-        if (kind != STEP_ELU) w = load4(with + i, count);
+        if (kind != STEP_ELU && kind != STEP_SCALE) w = load4(with + i, count);
         // Products are rounded before they are added in the next step.
 #pragma unroll
         for (int e = 0; e < 4; e++)
@@ -50,6 +60,12 @@ template <typename T> __device__ __forceinline__ void take_steps(const Steps<T> 
                 v.v[e] = __fadd_rn(v.v[e], w.v[e]);
             else if (kind == STEP_ELU)
                 v.v[e] = v.v[e] > 0.0f ? v.v[e] : expm1f(v.v[e]);
+            else if (kind == STEP_JOIN)
+                v.v[e] = __fmul_rn(outer, __fadd_rn(v.v[e], __fmul_rn(inner, w.v[e])));
+            else if (kind == STEP_JOIN_TO)
+                v.v[e] = __fmul_rn(outer, __fadd_rn(w.v[e], __fmul_rn(inner, v.v[e])));
+            else if (kind == STEP_SCALE)
+                v.v[e] = __fadd_rn(__fmul_rn(outer, v.v[e]), 0.0f);
             else
                 v.v[e] = w.v[e] > 0.0f ? v.v[e] : __fmul_rn(v.v[e], w.v[e] + 1.0f);
         if (to) store4(to + i, v, count);

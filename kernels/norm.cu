@@ -180,16 +180,16 @@ static __device__ __forceinline__ void norm_apply_of(const Steps<T> &s, const T 
 }
 
 extern "C" __global__ void __launch_bounds__(256) norm_apply(float *y, const float *x, const float *gamma, const float *alpha, const float *beta, const u32 *level, int stride,
-    const float *mean, const float *rstd, const float *muhat, int v, int images, int p, int c, int chunk, const float *with1, float *to1, const float *with2, float *to2, int kinds)
+    const float *mean, const float *rstd, const float *muhat, int v, int images, int p, int c, int chunk, const float *with1, float *to1, const float *with2, float *to2, int kinds, float inner1, float outer1, float inner2, float outer2)
 {
-    Steps<float> e = {y, with1, to1, with2, to2, kinds};
+    Steps<float> e = {y, with1, to1, with2, to2, kinds, inner1, outer1, inner2, outer2};
     norm_apply_of(e, x, gamma, alpha, beta, level, stride, mean, rstd, muhat, v, images, p, c, chunk);
 }
 
 extern "C" __global__ void __launch_bounds__(256) norm_apply_bf16(bf16 *y, const bf16 *x, const float *gamma, const float *alpha, const float *beta, const u32 *level, int stride,
-    const float *mean, const float *rstd, const float *muhat, int v, int images, int p, int c, int chunk, const bf16 *with1, bf16 *to1, const bf16 *with2, bf16 *to2, int kinds)
+    const float *mean, const float *rstd, const float *muhat, int v, int images, int p, int c, int chunk, const bf16 *with1, bf16 *to1, const bf16 *with2, bf16 *to2, int kinds, float inner1, float outer1, float inner2, float outer2)
 {
-    Steps<bf16> e = {y, with1, to1, with2, to2, kinds};
+    Steps<bf16> e = {y, with1, to1, with2, to2, kinds, inner1, outer1, inner2, outer2};
     norm_apply_of(e, x, gamma, alpha, beta, level, stride, mean, rstd, muhat, v, images, p, c, chunk);
 }
 
@@ -269,16 +269,16 @@ static __device__ __forceinline__ void norm_grad_apply_of(const Steps<T> &s, con
 }
 
 extern "C" __global__ void __launch_bounds__(256, 4) norm_grad_apply(float *dx, const float *x, const float *dy, const float *mean, const float *coef,
-    int v, int images, int p, int c, int chunk, const float *with1, float *to1, const float *with2, float *to2, int kinds)
+    int v, int images, int p, int c, int chunk, const float *with1, float *to1, const float *with2, float *to2, int kinds, float inner1, float outer1, float inner2, float outer2)
 {
-    Steps<float> e = {dx, with1, to1, with2, to2, kinds};
+    Steps<float> e = {dx, with1, to1, with2, to2, kinds, inner1, outer1, inner2, outer2};
     norm_grad_apply_of(e, x, dy, mean, coef, v, images, p, c, chunk);
 }
 
 extern "C" __global__ void __launch_bounds__(256, 4) norm_grad_apply_bf16(bf16 *dx, const bf16 *x, const bf16 *dy, const float *mean, const float *coef,
-    int v, int images, int p, int c, int chunk, const bf16 *with1, bf16 *to1, const bf16 *with2, bf16 *to2, int kinds)
+    int v, int images, int p, int c, int chunk, const bf16 *with1, bf16 *to1, const bf16 *with2, bf16 *to2, int kinds, float inner1, float outer1, float inner2, float outer2)
 {
-    Steps<bf16> e = {dx, with1, to1, with2, to2, kinds};
+    Steps<bf16> e = {dx, with1, to1, with2, to2, kinds, inner1, outer1, inner2, outer2};
     norm_grad_apply_of(e, x, dy, mean, coef, v, images, p, c, chunk);
 }
 

@@ -57,6 +57,7 @@ func (o Norm) launchWith(l *launcher, e cudaEpilogue) {
 		y: e.y, x: o.X, gamma: p.gamma, alpha: p.alpha, beta: p.beta, level: p.level, stride: p.stride,
 		mean: o.Mean, rstd: o.Rstd, muhat: o.MuHat, v: v, images: o.N, p: o.P, c: o.C, chunk: pixels,
 		with1: e.steps[0].with, to1: e.steps[0].to, with2: e.steps[1].with, to2: e.steps[1].to, kinds: e.kinds(),
+		inner1: e.steps[0].inner, outer1: e.steps[0].outer, inner2: e.steps[1].inner, outer2: e.steps[1].outer,
 	})
 }
 
@@ -103,6 +104,7 @@ func (o NormGrad) launchWith(l *launcher, e cudaEpilogue) {
 		l.normGradApply(grid, block, normGradApplyArgs{
 			dx: e.y, x: o.X, dy: o.DY, mean: o.Mean, coef: coef, v: v, images: o.N, p: o.P, c: o.C, chunk: pixels,
 			with1: e.steps[0].with, to1: e.steps[0].to, with2: e.steps[1].with, to2: e.steps[1].to, kinds: e.kinds(),
+			inner1: e.steps[0].inner, outer1: e.steps[0].outer, inner2: e.steps[1].inner, outer2: e.steps[1].outer,
 		})
 	}
 	d := newNormParams(o.C, o.DGamma, o.DAlpha, o.DBeta, o.DEmbed, o.Level, o.Levels)

@@ -74,14 +74,14 @@ template <typename T> static __device__ __forceinline__ void patches_grad_of(con
         add_up<1>(s, dy, images, h, w, c);
 }
 
-extern "C" __global__ void __launch_bounds__(256) patches_grad(float *dx, const float *dy, int v, int images, int h, int w, int c, const float *with1, float *to1, const float *with2, float *to2, int kinds)
+extern "C" __global__ void __launch_bounds__(256) patches_grad(float *dx, const float *dy, int v, int images, int h, int w, int c, const float *with1, float *to1, const float *with2, float *to2, int kinds, float inner1, float outer1, float inner2, float outer2)
 {
-    Steps<float> e = {dx, with1, to1, with2, to2, kinds};
+    Steps<float> e = {dx, with1, to1, with2, to2, kinds, inner1, outer1, inner2, outer2};
     patches_grad_of(e, dy, v, images, h, w, c);
 }
 
-extern "C" __global__ void __launch_bounds__(256) patches_grad_bf16(bf16 *dx, const bf16 *dy, int v, int images, int h, int w, int c, const bf16 *with1, bf16 *to1, const bf16 *with2, bf16 *to2, int kinds)
+extern "C" __global__ void __launch_bounds__(256) patches_grad_bf16(bf16 *dx, const bf16 *dy, int v, int images, int h, int w, int c, const bf16 *with1, bf16 *to1, const bf16 *with2, bf16 *to2, int kinds, float inner1, float outer1, float inner2, float outer2)
 {
-    Steps<bf16> e = {dx, with1, to1, with2, to2, kinds};
+    Steps<bf16> e = {dx, with1, to1, with2, to2, kinds, inner1, outer1, inner2, outer2};
     patches_grad_of(e, dy, v, images, h, w, c);
 }

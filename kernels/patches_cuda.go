@@ -21,5 +21,6 @@ func (o PatchesGrad) launchWith(l *launcher, e cudaEpilogue) {
 	grid, block := byPixel(o.N, o.H*o.W*o.C, v)
 	l.patchesGrad(grid, block, patchesGradArgs{dx: e.y, dy: o.DY, v: v, images: o.N, h: o.H, w: o.W, c: o.C,
 		with1: e.steps[0].with, to1: e.steps[0].to, with2: e.steps[1].with, to2: e.steps[1].to, kinds: e.kinds(),
+		inner1: e.steps[0].inner, outer1: e.steps[0].outer, inner2: e.steps[1].inner, outer2: e.steps[1].outer,
 	})
 }

@@ -126,15 +126,15 @@ template <typename T> static __device__ __forceinline__ void maxpool5_grad_of(co
         max_pool_grad<1>(s, dy, index, images, h, w, c);
 }
 
-extern "C" __global__ void __launch_bounds__(256, 4) maxpool5_grad(float *dx, const float *dy, const u32 *index, int v, int images, int h, int w, int c, const float *with1, float *to1, const float *with2, float *to2, int kinds)
+extern "C" __global__ void __launch_bounds__(256, 4) maxpool5_grad(float *dx, const float *dy, const u32 *index, int v, int images, int h, int w, int c, const float *with1, float *to1, const float *with2, float *to2, int kinds, float inner1, float outer1, float inner2, float outer2)
 {
-    Steps<float> e = {dx, with1, to1, with2, to2, kinds};
+    Steps<float> e = {dx, with1, to1, with2, to2, kinds, inner1, outer1, inner2, outer2};
     maxpool5_grad_of(e, dy, index, v, images, h, w, c);
 }
 
-extern "C" __global__ void __launch_bounds__(256, 4) maxpool5_grad_bf16(bf16 *dx, const bf16 *dy, const u32 *index, int v, int images, int h, int w, int c, const bf16 *with1, bf16 *to1, const bf16 *with2, bf16 *to2, int kinds)
+extern "C" __global__ void __launch_bounds__(256, 4) maxpool5_grad_bf16(bf16 *dx, const bf16 *dy, const u32 *index, int v, int images, int h, int w, int c, const bf16 *with1, bf16 *to1, const bf16 *with2, bf16 *to2, int kinds, float inner1, float outer1, float inner2, float outer2)
 {
-    Steps<bf16> e = {dx, with1, to1, with2, to2, kinds};
+    Steps<bf16> e = {dx, with1, to1, with2, to2, kinds, inner1, outer1, inner2, outer2};
     maxpool5_grad_of(e, dy, index, v, images, h, w, c);
 }
 
@@ -175,15 +175,15 @@ template <typename T> static __device__ __forceinline__ void avgpool5_of(const S
         avg_pool<1>(s, x, images, h, w, c);
 }
 
-extern "C" __global__ void __launch_bounds__(256) avgpool5(float *y, const float *x, int v, int images, int h, int w, int c, const float *with1, float *to1, const float *with2, float *to2, int kinds)
+extern "C" __global__ void __launch_bounds__(256) avgpool5(float *y, const float *x, int v, int images, int h, int w, int c, const float *with1, float *to1, const float *with2, float *to2, int kinds, float inner1, float outer1, float inner2, float outer2)
 {
-    Steps<float> e = {y, with1, to1, with2, to2, kinds};
+    Steps<float> e = {y, with1, to1, with2, to2, kinds, inner1, outer1, inner2, outer2};
     avgpool5_of(e, x, v, images, h, w, c);
 }
 
-extern "C" __global__ void __launch_bounds__(256) avgpool5_bf16(bf16 *y, const bf16 *x, int v, int images, int h, int w, int c, const bf16 *with1, bf16 *to1, const bf16 *with2, bf16 *to2, int kinds)
+extern "C" __global__ void __launch_bounds__(256) avgpool5_bf16(bf16 *y, const bf16 *x, int v, int images, int h, int w, int c, const bf16 *with1, bf16 *to1, const bf16 *with2, bf16 *to2, int kinds, float inner1, float outer1, float inner2, float outer2)
 {
-    Steps<bf16> e = {y, with1, to1, with2, to2, kinds};
+    Steps<bf16> e = {y, with1, to1, with2, to2, kinds, inner1, outer1, inner2, outer2};
     avgpool5_of(e, x, v, images, h, w, c);
 }
 
@@ -217,15 +217,15 @@ template <typename T> static __device__ __forceinline__ void block_sum_of(const 
         block_sum<1>(s, x, weight, images, h, w, c);
 }
 
-extern "C" __global__ void __launch_bounds__(256) meanpool2(float *y, const float *x, int v, int images, int h, int w, int c, const float *with1, float *to1, const float *with2, float *to2, int kinds)
+extern "C" __global__ void __launch_bounds__(256) meanpool2(float *y, const float *x, int v, int images, int h, int w, int c, const float *with1, float *to1, const float *with2, float *to2, int kinds, float inner1, float outer1, float inner2, float outer2)
 {
-    Steps<float> e = {y, with1, to1, with2, to2, kinds};
+    Steps<float> e = {y, with1, to1, with2, to2, kinds, inner1, outer1, inner2, outer2};
     block_sum_of(e, x, 0.25f, v, images, h, w, c);
 }
 
-extern "C" __global__ void __launch_bounds__(256) meanpool2_bf16(bf16 *y, const bf16 *x, int v, int images, int h, int w, int c, const bf16 *with1, bf16 *to1, const bf16 *with2, bf16 *to2, int kinds)
+extern "C" __global__ void __launch_bounds__(256) meanpool2_bf16(bf16 *y, const bf16 *x, int v, int images, int h, int w, int c, const bf16 *with1, bf16 *to1, const bf16 *with2, bf16 *to2, int kinds, float inner1, float outer1, float inner2, float outer2)
 {
-    Steps<bf16> e = {y, with1, to1, with2, to2, kinds};
+    Steps<bf16> e = {y, with1, to1, with2, to2, kinds, inner1, outer1, inner2, outer2};
     block_sum_of(e, x, 0.25f, v, images, h, w, c);
 }
 
@@ -271,14 +271,14 @@ extern "C" __global__ void __launch_bounds__(256) nearest2_bf16(bf16 *y, const b
     spread_of(y, x, 1.0f, v, images, h, w, c);
 }
 
-extern "C" __global__ void __launch_bounds__(256) nearest2_grad(float *dx, const float *dy, int v, int images, int h, int w, int c, const float *with1, float *to1, const float *with2, float *to2, int kinds)
+extern "C" __global__ void __launch_bounds__(256) nearest2_grad(float *dx, const float *dy, int v, int images, int h, int w, int c, const float *with1, float *to1, const float *with2, float *to2, int kinds, float inner1, float outer1, float inner2, float outer2)
 {
-    Steps<float> e = {dx, with1, to1, with2, to2, kinds};
+    Steps<float> e = {dx, with1, to1, with2, to2, kinds, inner1, outer1, inner2, outer2};
     block_sum_of(e, dy, 1.0f, v, images, h, w, c);
 }
 
-extern "C" __global__ void __launch_bounds__(256) nearest2_grad_bf16(bf16 *dx, const bf16 *dy, int v, int images, int h, int w, int c, const bf16 *with1, bf16 *to1, const bf16 *with2, bf16 *to2, int kinds)
+extern "C" __global__ void __launch_bounds__(256) nearest2_grad_bf16(bf16 *dx, const bf16 *dy, int v, int images, int h, int w, int c, const bf16 *with1, bf16 *to1, const bf16 *with2, bf16 *to2, int kinds, float inner1, float outer1, float inner2, float outer2)
 {
-    Steps<bf16> e = {dx, with1, to1, with2, to2, kinds};
+    Steps<bf16> e = {dx, with1, to1, with2, to2, kinds, inner1, outer1, inner2, outer2};
     block_sum_of(e, dy, 1.0f, v, images, h, w, c);
 }

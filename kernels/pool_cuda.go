@@ -31,6 +31,7 @@ func (o MaxPool5Grad) launchWith(l *launcher, e cudaEpilogue) {
 	l.maxpool5Grad(grid, block, maxpool5GradArgs{
 		dx: e.y, dy: o.DY, index: o.Index, v: v, images: o.N, h: o.H, w: o.W, c: o.C,
 		with1: e.steps[0].with, to1: e.steps[0].to, with2: e.steps[1].with, to2: e.steps[1].to, kinds: e.kinds(),
+		inner1: e.steps[0].inner, outer1: e.steps[0].outer, inner2: e.steps[1].inner, outer2: e.steps[1].outer,
 	})
 }
 
@@ -43,6 +44,7 @@ func (o AvgPool5) launchWith(l *launcher, e cudaEpilogue) {
 	grid, block := byPixel(o.N, o.H*o.W*o.C, v)
 	l.avgpool5(grid, block, avgpool5Args{y: e.y, x: o.X, v: v, images: o.N, h: o.H, w: o.W, c: o.C,
 		with1: e.steps[0].with, to1: e.steps[0].to, with2: e.steps[1].with, to2: e.steps[1].to, kinds: e.kinds(),
+		inner1: e.steps[0].inner, outer1: e.steps[0].outer, inner2: e.steps[1].inner, outer2: e.steps[1].outer,
 	})
 }
 
@@ -55,6 +57,7 @@ func (o MeanPool2) launchWith(l *launcher, e cudaEpilogue) {
 	grid, block := byPixel(o.N, o.H/2*(o.W/2)*o.C, v)
 	l.meanpool2(grid, block, meanpool2Args{y: e.y, x: o.X, v: v, images: o.N, h: o.H / 2, w: o.W / 2, c: o.C,
 		with1: e.steps[0].with, to1: e.steps[0].to, with2: e.steps[1].with, to2: e.steps[1].to, kinds: e.kinds(),
+		inner1: e.steps[0].inner, outer1: e.steps[0].outer, inner2: e.steps[1].inner, outer2: e.steps[1].outer,
 	})
 }
 
@@ -81,5 +84,6 @@ func (o Nearest2Grad) launchWith(l *launcher, e cudaEpilogue) {
 	grid, block := byPixel(o.N, o.H*o.W*o.C, v)
 	l.nearest2Grad(grid, block, nearest2GradArgs{dx: e.y, dy: o.DY, v: v, images: o.N, h: o.H, w: o.W, c: o.C,
 		with1: e.steps[0].with, to1: e.steps[0].to, with2: e.steps[1].with, to2: e.steps[1].to, kinds: e.kinds(),
+		inner1: e.steps[0].inner, outer1: e.steps[0].outer, inner2: e.steps[1].inner, outer2: e.steps[1].outer,
 	})
 }

@@ -81,15 +81,15 @@ template <typename T> static __device__ __forceinline__ void resize_of(const Ste
         bilinear<1>(s, x, images, h, w, hout, wout, c);
 }
 
-extern "C" __global__ void __launch_bounds__(256) resize(float *y, const float *x, int v, int images, int h, int w, int hout, int wout, int c, const float *with1, float *to1, const float *with2, float *to2, int kinds)
+extern "C" __global__ void __launch_bounds__(256) resize(float *y, const float *x, int v, int images, int h, int w, int hout, int wout, int c, const float *with1, float *to1, const float *with2, float *to2, int kinds, float inner1, float outer1, float inner2, float outer2)
 {
-    Steps<float> e = {y, with1, to1, with2, to2, kinds};
+    Steps<float> e = {y, with1, to1, with2, to2, kinds, inner1, outer1, inner2, outer2};
     resize_of(e, x, v, images, h, w, hout, wout, c);
 }
 
-extern "C" __global__ void __launch_bounds__(256) resize_bf16(bf16 *y, const bf16 *x, int v, int images, int h, int w, int hout, int wout, int c, const bf16 *with1, bf16 *to1, const bf16 *with2, bf16 *to2, int kinds)
+extern "C" __global__ void __launch_bounds__(256) resize_bf16(bf16 *y, const bf16 *x, int v, int images, int h, int w, int hout, int wout, int c, const bf16 *with1, bf16 *to1, const bf16 *with2, bf16 *to2, int kinds, float inner1, float outer1, float inner2, float outer2)
 {
-    Steps<bf16> e = {y, with1, to1, with2, to2, kinds};
+    Steps<bf16> e = {y, with1, to1, with2, to2, kinds, inner1, outer1, inner2, outer2};
     resize_of(e, x, v, images, h, w, hout, wout, c);
 }
 

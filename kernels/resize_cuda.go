@@ -14,6 +14,7 @@ func (o Resize) launchWith(l *launcher, e cudaEpilogue) {
 	l.resize(grid, block, resizeArgs{
 		y: e.y, x: o.X, v: v, images: o.N, h: o.H, w: o.W, hout: o.HOut, wout: o.WOut, c: o.C,
 		with1: e.steps[0].with, to1: e.steps[0].to, with2: e.steps[1].with, to2: e.steps[1].to, kinds: e.kinds(),
+		inner1: e.steps[0].inner, outer1: e.steps[0].outer, inner2: e.steps[1].inner, outer2: e.steps[1].outer,
 	})
 }
 

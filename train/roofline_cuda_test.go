@@ -17,6 +17,7 @@ import (
 	"testing"
 
 	"sigmaz/kernels"
+	"sigmaz/model"
 )
 
 var update = flag.Bool("update", false, "write docs/roofline.md anew")
@@ -30,17 +31,27 @@ const (
 	h200BF16            = 989e12
 )
 
-// cifar10Launches counts the launches of a step of the published network on CIFAR-10.
-func cifar10Launches(t *testing.T, precision kernels.Precision) []kernels.LaunchCount {
+// rooflineBatch is the batch of every preset here.
+const rooflineBatch = 128
+
+// cifar10Launches counts the launches of a step of a preset on CIFAR-10.
+func cifar10Launches(t *testing.T, name string, precision kernels.Precision) []kernels.LaunchCount {
 	t.Helper()
-	preset, err := FindPreset("cifar10")
+	preset, err := FindPreset(name)
 	if err != nil {
 		t.Fatal(err)
 	}
 	c := preset.Config
+	if c.Batch != rooflineBatch {
+		t.Fatalf("the batch of %s is %d", name, c.Batch)
+	}
+	ladder := make(model.Ladder, c.Sigma.Levels)
+	for i := range ladder {
+		ladder[i] = 1
+	}
 	tr := &Trainer{c: TrainerConfig{Network: c.Network, Precision: precision, Multiprocessors: h200Multiprocessors,
-		Batch: c.Batch, Sigmas: make([]float32, c.Sigma.Levels), AnnealPower: c.Loss.AnnealPower, EMARate: c.EMA.Rate,
-		Data: &kernels.Data{N: 50_000, H: 32, W: 32, C: 3}}}
+		Batch: c.Batch, Sigmas: ladder, Noise: c.Noise, AnnealPower: c.Loss.AnnealPower, Adam: c.Adam, EMARate: c.EMA.Rate,
+		EMAWarmup: c.EMA.Warmup, Flip: c.Flip, Data: &kernels.Data{N: 50_000, H: 32, W: 32, C: 3}}}
 	p, err := newPlans(tr.c)
 	if err != nil {
 		t.Fatal(err)
@@ -58,22 +69,28 @@ func cifar10Launches(t *testing.T, precision kernels.Precision) []kernels.Launch
 // A step has so many launches, and moves so many bytes beside what its convolutions must.
 func TestStepTraffic(t *testing.T) {
 	for _, c := range []struct {
+		preset    string
 		precision kernels.Precision
 		launches  int
 		beside    int // bytes
 	}{
-		{kernels.Float32, 451, 22_001_133_456},
-		{kernels.TF32, 451, 18_921_760_656},
-		{kernels.BF16, 452, 11_513_828_496},
+		{"cifar10", kernels.Float32, 450, 21_833_361_296},
+		{"cifar10", kernels.TF32, 450, 18_753_988_496},
+		{"cifar10", kernels.BF16, 451, 11_429_942_416},
+		{"ncsnpp-cifar10-small", kernels.Float32, 1817, 32_648_096_268},
+		{"ncsnpp-cifar10-small", kernels.BF16, 1818, 18_172_854_924},
+		{"ncsnpp-cifar10", kernels.Float32, 1817, 65_913_378_804},
+		{"ncsnpp-cifar10", kernels.TF32, 1817, 64_150_325_236},
+		{"ncsnpp-cifar10", kernels.BF16, 1818, 35_675_115_764},
 	} {
 		beside := 0
-		counts := cifar10Launches(t, c.precision)
+		counts := cifar10Launches(t, c.preset, c.precision)
 		for _, l := range counts {
 			beside += l.Beside
 		}
 		if len(counts) != c.launches || beside != c.beside {
-			t.Errorf("%s: %d launches and %d bytes beside the convolutions, expected %d and %d", c.precision, len(counts),
-				beside, c.launches, c.beside)
+			t.Errorf("%s, %s: %d launches and %d bytes beside the convolutions, expected %d and %d", c.preset, c.precision,
+				len(counts), beside, c.launches, c.beside)
 		}
 	}
 }
@@ -135,8 +152,8 @@ Counted, not measured: no figure here comes from a GPU. Bytes and FLOP are count
 the times are what these would take if nothing ever waited, at the ceilings of NVIDIA's data sheet for the H200 SXM (dense, without sparsity): 4.8 TB/s of
 memory, 67 TFLOP/s in float32, 494 in TF32, 989 in bf16. A real step takes longer. What was measured is in [speed.md](speed.md).
 
-The step is that of the preset cifar10 (NCSNv2, ngf 128, 32x32x3, batch 128) on 132 multiprocessors. A test fails where this page is stale; it is
-written by
+The steps are those of three presets for CIFAR-10 (32x32x3, batch 128) on 132 multiprocessors: cifar10 (NCSNv2, ngf 128), ncsnpp-cifar10-small (NCSN++,
+ngf 64) and ncsnpp-cifar10 (NCSN++, ngf 128). A test fails where this page is stale; it is written by
 
     go test ./train -run Roofline -args -update
 
@@ -148,40 +165,47 @@ written by
 - **GFLOP** a multiply-add is 2, every other operation on a value 1. Kernels that work on a few values of each channel or image count as 0.
 - **ms** the longer of the two times. In the last row it is the sum over the launches.
 `)
-	for _, precision := range kernels.Precisions {
-		rows, all, seconds := rooflineTable(cifar10Launches(t, precision))
-		fmt.Fprintf(&b, `
-## %s
+	for _, preset := range []string{"cifar10", "ncsnpp-cifar10-small", "ncsnpp-cifar10"} {
+		for _, precision := range kernels.Precisions {
+			rooflineSection(&b, preset, precision, cifar10Launches(t, preset, precision))
+		}
+	}
+	return b.Bytes()
+}
+
+// rooflineSection writes what a step of a preset launches.
+func rooflineSection(b *bytes.Buffer, preset string, precision kernels.Precision, counts []kernels.LaunchCount) {
+	rows, all, seconds := rooflineTable(counts)
+	fmt.Fprintf(b, `
+## %s, %s
 
 %d launches, %.2f TFLOP, %.1f GB, %.1f GB of them beside the convolutions; at least %.1f ms a step, which is %.0f images/s.
 
 | kernel | calls | GFLOP | GB | beside | asked | FLOP/byte | ms, arithmetic | ms, memory | ms |
 |---|--:|--:|--:|--:|--:|--:|--:|--:|--:|
-`, precision, all.calls, float64(all.FLOP)/1e12, float64(all.Read+all.Written)/1e9, float64(all.Beside)/1e9,
-			1e3*seconds, 128/seconds)
-		all.Kernel = "all"
-		// Kernels that take next to nothing share a row.
-		const least = 5e-6
-		others := rooflineRow{}
-		shown := slices.DeleteFunc(rows, func(r *rooflineRow) bool {
-			small := max(r.arithmetic, r.memory) < least
-			if small {
-				others.add(r)
-			}
-			return small
-		})
-		others.Kernel = "others"
-		for _, r := range append(shown, &others, &all) {
-			ms := 1e3 * max(r.arithmetic, r.memory)
-			if r == &all {
-				ms = 1e3 * seconds
-			}
-			fmt.Fprintf(&b, "| %s | %d | %.1f | %.3f | %.3f | %.2f | %.1f | %.3f | %.3f | %.3f |\n", r.Kernel, r.calls,
-				float64(r.FLOP)/1e9, float64(r.Read+r.Written)/1e9, float64(r.Beside)/1e9, float64(r.Asked)/1e9,
-				float64(r.FLOP)/float64(r.Read+r.Written), 1e3*r.arithmetic, 1e3*r.memory, ms)
+`, preset, precision, all.calls, float64(all.FLOP)/1e12, float64(all.Read+all.Written)/1e9, float64(all.Beside)/1e9,
+		1e3*seconds, rooflineBatch/seconds)
+	all.Kernel = "all"
+	// Kernels that take next to nothing share a row.
+	const least = 5e-6
+	others := rooflineRow{}
+	shown := slices.DeleteFunc(rows, func(r *rooflineRow) bool {
+		small := max(r.arithmetic, r.memory) < least
+		if small {
+			others.add(r)
 		}
+		return small
+	})
+	others.Kernel = "others"
+	for _, r := range append(shown, &others, &all) {
+		ms := 1e3 * max(r.arithmetic, r.memory)
+		if r == &all {
+			ms = 1e3 * seconds
+		}
+		fmt.Fprintf(b, "| %s | %d | %.1f | %.3f | %.3f | %.2f | %.1f | %.3f | %.3f | %.3f |\n", r.Kernel, r.calls,
+			float64(r.FLOP)/1e9, float64(r.Read+r.Written)/1e9, float64(r.Beside)/1e9, float64(r.Asked)/1e9,
+			float64(r.FLOP)/float64(r.Read+r.Written), 1e3*r.arithmetic, 1e3*r.memory, ms)
 	}
-	return b.Bytes()
 }
 
 // The page docs/roofline.md is what the program launches.

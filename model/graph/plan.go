@@ -1,12 +1,13 @@
 // The plan: a graph as a list of kernel operations on one arena.
 //
-// A plan is made in five stages, each a function below:
+// A plan is made in six stages, each a function below or, the second, in once.go:
 //
 //	1  values       what the outputs need: a buffer for every value, a step for every layer call
-//	2  uses         a first lowering, in an imaginary arena where every buffer has memory of its own: who uses what when
-//	3  give         memory, in the order of the operations: in place, handed on from buffers that are done with, or new
-//	4  giveUnused   memory for values that no operation uses
-//	5  lower        the final lowering, to the memory given
+//	2  computeOnce  a first lowering, in an imaginary arena where every buffer has memory of its own: what is there twice
+//	3  uses         a second one without that: who uses what when
+//	4  give         memory, in the order of the operations: in place, handed on from buffers that are done with, or new
+//	5  giveUnused   memory for values that no operation uses
+//	6  lower        the final lowering, to the memory given
 //
 // What shares memory is discarded at the end, so that a backend need not store what nobody reads.
 //
@@ -63,6 +64,7 @@ func NewPlan(outputs gorgonia.Nodes, placed map[*gorgonia.Node]kernels.Buf, base
 		return nil, err
 	}
 	p.end = base
+	p.computeOnce()
 	uses := p.uses()
 	shared := p.shared()
 	p.give(uses)
@@ -80,6 +82,7 @@ type planner struct {
 
 	precision kernels.Precision
 	weights   weights // in bf16
+	leftOut   []bool  // operations of the steps, in their order; see once.go
 
 	end      int                    // first word behind the memory given out
 	released map[kind][]kernels.Buf // memory of buffers that are done with, the latest last
@@ -89,7 +92,7 @@ type planner struct {
 type buffer struct {
 	kind
 	own    bool        // it hands its memory on to no other buffer, and takes none
-	buf    kernels.Buf // where it is; in stage 2 memory of its own in an imaginary arena
+	buf    kernels.Buf // where it is; in stages 2 and 3 memory of its own in an imaginary arena
 	placed bool        // buf is final
 	last   int         // index of the last operation that uses it
 }
@@ -251,7 +254,7 @@ func steps(nodes gorgonia.Nodes) (gorgonia.Nodes, error) {
 	return append(constants, rest...), nil
 }
 
-// Stage 2.
+// Stage 3.
 
 // use is what one operation does with buffers.
 type use struct {
@@ -316,7 +319,7 @@ func (p *planner) shared() (list []*buffer) {
 	return list
 }
 
-// Stage 3.
+// Stage 4.
 
 // give gives memory to the buffers that the operations use, in their order.
 func (p *planner) give(uses []use) {
@@ -358,7 +361,7 @@ func (p *planner) place(b *buffer) {
 	b.placed = true
 }
 
-// Stage 4.
+// Stage 5.
 
 // giveUnused gives memory of their own to values that no operation uses, such as the noise of a graph without a loss.
 func (p *planner) giveUnused() {
@@ -370,9 +373,9 @@ func (p *planner) giveUnused() {
 	}
 }
 
-// Stages 2 and 5.
+// Stages 2, 3 and 6.
 
-// lower makes the operations, on the memory as it is now.
+// lower makes the operations that are not left out, on the memory as it is now.
 func (p *planner) lower() []kernels.Op {
 	ops := p.weights.lower()
 	for _, n := range p.steps {
@@ -393,7 +396,16 @@ func (p *planner) lower() []kernels.Op {
 			ops = append(ops, kernels.Add{N: n.Shape()[0], Dst: p.values[n].buf, A: in[0], B: in[1]})
 		}
 	}
-	return ops
+	if p.leftOut == nil {
+		return ops
+	}
+	var kept []kernels.Op
+	for i, op := range ops {
+		if !p.leftOut[i] {
+			kept = append(kept, op)
+		}
+	}
+	return kept
 }
 
 // discard discards the memory of buffers.
