@@ -1,5 +1,5 @@
-# What .ci/run and .ci/extras share: parts with their times, and a place to keep tools in. Sourced by bash, from the
-# root.
+# What .ci/run, .ci/extras and .ci/release share: parts with their times, and a place to keep tools in. Sourced by bash,
+# from the root.
 
 # Tools and wheels, each in a folder with its version in its name. Not a temporary folder: Go's build cache holds what
 # was built with these very paths.
@@ -24,6 +24,15 @@ report() {
 	printf '%6d  in all (%d min %02d s)\n' $SECONDS $((SECONDS / 60)) $((SECONDS % 60))
 }
 trap report EXIT
+
+# tool installs a Go program into $cache and puts it on the path. The folder also names the version of Go: a linter
+# built with an older one refuses a newer language.
+tool() { # PACKAGE VERSION
+	local bin
+	bin=$cache/$(basename "$1")-$2-$(go env GOVERSION)
+	[[ -x $bin/$(basename "$1") ]] || GOBIN=$bin go install "$1@$2"
+	PATH=$bin:$PATH
+}
 
 # debian installs packages of Debian or Ubuntu.
 debian() {
