@@ -3,7 +3,8 @@
 //	go run ./cmd/internal/wheel -program sigmaz -version 1.2.0 -platform linux/amd64 -out dist
 //
 // writes dist/sigmaz-1.2.0-py3-none-PLATFORM.whl and prints its name. The wheel holds the program, which pip puts beside
-// its interpreter, and the licence; there is no Python code in it. The same program makes the same bytes.
+// its interpreter, the module sigmaz, whose class Model asks that program, and the licence. The same program makes the
+// same bytes.
 package main
 
 import (
@@ -19,6 +20,7 @@ func main() {
 	program := flag.String("program", "", "the built program")
 	version := flag.String("version", "", "the version as Git's tags have it, such as v1.2.0 or 1.2.0-rc.1")
 	platform := flag.String("platform", "", "what it was built for, GOOS/GOARCH")
+	module := flag.String("module", "cmd/sigmaz/python/sigmaz.py", "the module that asks the program")
 	licence := flag.String("license", "LICENSE", "the licence")
 	readme := flag.String("readme", "README.md", "the text that stands on the package's page")
 	out := flag.String("out", "dist", "folder for the wheel")
@@ -37,7 +39,7 @@ func main() {
 		for _, f := range []struct {
 			path string
 			into *[]byte
-		}{{*program, &w.program}, {*licence, &w.licence}, {*readme, &w.readme}} {
+		}{{*program, &w.program}, {*module, &w.module}, {*licence, &w.licence}, {*readme, &w.readme}} {
 			if *f.into, err = os.ReadFile(f.path); err != nil {
 				return "", err
 			}

@@ -17,10 +17,10 @@ import (
 
 // wheel is what goes into one.
 type wheel struct {
-	version                  string   // as PEP 440 writes it
-	tags                     []string // platforms
-	program, licence, readme []byte
-	windows                  bool
+	version                          string   // as PEP 440 writes it
+	tags                             []string // platforms
+	program, module, licence, readme []byte
+	windows                          bool
 }
 
 // file returns the name that pip reads the wheel's tags from.
@@ -51,6 +51,7 @@ func (w *wheel) write(to io.Writer) error {
 		content    []byte
 	}{
 		{"sigmaz-" + w.version + ".data/scripts/" + w.programName(), true, w.program},
+		{"sigmaz.py", false, w.module},
 		{info + "licenses/LICENSE", false, w.licence},
 		{info + "METADATA", false, w.metadata()},
 		{info + "WHEEL", false, w.wheelFile()},
@@ -86,6 +87,7 @@ func (w *wheel) metadata() []byte {
 		"License-File: LICENSE",
 		"Keywords: score matching,Langevin dynamics,NCSN,diffusion",
 		"Requires-Python: >=3.8",
+		"Requires-Dist: numpy",
 		"Description-Content-Type: text/markdown",
 	}, "\n")
 	return slices.Concat([]byte(head+"\n\n"), w.readme)

@@ -17,6 +17,7 @@ import os
 import re
 import shutil
 import subprocess
+import sys
 import urllib.error
 import urllib.parse
 import urllib.request
@@ -25,11 +26,12 @@ import numpy as np
 
 
 class Model:
-    """The network of a run folder, a checkpoint or an export. program is sigmaz itself: else $SIGMAZ, or the one on PATH.
-    More flags go to `sigmaz score`, such as "-raw" or "-gpu"."""
+    """The network of a run folder, a checkpoint or an export. program is sigmaz itself: else $SIGMAZ, or the one
+    on PATH or beside the interpreter. More flags go to `sigmaz score`, such as "-raw" or "-gpu"."""
 
     def __init__(self, run, *flags, program=None):
-        program = program or os.environ.get("SIGMAZ") or shutil.which("sigmaz")
+        program = (program or os.environ.get("SIGMAZ") or shutil.which("sigmaz")
+                   or shutil.which("sigmaz", path=os.path.dirname(sys.executable)))
         if not program:
             raise FileNotFoundError("there is no program sigmaz: give program=PATH, set SIGMAZ, or put it on PATH")
         self._child = subprocess.Popen([program, "score", str(run), "-serve", "127.0.0.1:0", *flags], text=True,
