@@ -332,6 +332,7 @@ func TestCommandLine(t *testing.T) {
 		}
 	}
 }
+
 // An argument with a default may be left out, and it can be told that it was.
 func TestArgumentDefault(t *testing.T) {
 	for args, want := range map[string]string{"": "[digits] true", "-n 5": "[digits] true", "r": "[r] false",
