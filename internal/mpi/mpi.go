@@ -1,4 +1,4 @@
-//go:build mpi
+//go:build mpi && cgo
 
 // MPI_COMM_WORLD, which every rank reaches by collective calls on windows of memory, none of which adds.
 
