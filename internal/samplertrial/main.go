@@ -106,7 +106,8 @@ func (t *trial) do(runs, samplers []string, learned, fresh, file string) error {
 				return fmt.Errorf("%s, %s: %w", t.run, strings.Join(flags, " "), err)
 			}
 			if m.H*m.W*m.C != truth.H*truth.W*truth.C {
-				return fmt.Errorf("samples are %dx%dx%d, and images of -fresh %s %dx%dx%d", m.H, m.W, m.C, fresh, truth.H, truth.W, truth.C)
+				return fmt.Errorf("samples are %dx%dx%d, and images of -fresh %s %dx%dx%d", m.H, m.W, m.C, fresh, truth.H, truth.W,
+					truth.C)
 			}
 			fmt.Println(r.compare(m).row(of+"`"+strings.Join(flags, " ")+"`", nfe))
 			panels = append(panels, panel{fmt.Sprintf("%s%s: %d evaluations", title, flags[0], nfe), m})

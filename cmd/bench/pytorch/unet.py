@@ -233,7 +233,8 @@ def main():
     x = np.load(x).astype("f4")
     net = load(build(name, int(ngf), *x.shape[3:0:-2]), golden_module().load(weights)[0])
     sigma = np.full(len(x), float(sigma), "f4")
-    print(f"{sum(p.numel() for p in net.parameters() if p.requires_grad)} parameters, score off by {difference(net, x, sigma, np.load(score)):.1e}")
+    parameters = sum(p.numel() for p in net.parameters() if p.requires_grad)
+    print(f"{parameters} parameters, score off by {difference(net, x, sigma, np.load(score)):.1e}")
 
 
 if __name__ == "__main__":
