@@ -34,6 +34,7 @@ func TestComputedOnce(t *testing.T) {
 		{model.Config{Net: "ncsnpp", Height: 4, Width: 4, Channels: 2, NGF: 32, UNet: unet}, nil},
 		{model.Config{Net: "ncsnpp", Height: 4, Width: 4, Channels: 2, NGF: 32, UNet: joined},
 			map[string]int{"scaled_sum": 14}},
+		{model.Config{Net: "ncsnpp", Height: 4, Width: 4, Channels: 2, NGF: 16, UNet: unet}, nil}, // 16 and 32 channels side by side
 		{model.Config{Net: "mlp", Height: 1, Width: 1, Channels: 3, Hidden: 7, DataSD: 0.8}, nil},
 	}
 	eachBackend(t, func(t *testing.T, backend kernels.Backend) {

@@ -132,10 +132,11 @@ func values(outputs gorgonia.Nodes, placed map[*gorgonia.Node]kernels.Buf,
 		}
 	}
 	atEnds := atEnds(nodes)
+	inWords := inWords(nodes, atEnds, precision)
 	for _, n := range nodes {
 		leaf := len(childrenOf(n)) == 0
 		b := p.add(max(1, n.Shape().TotalSize()), !leaf && len(n.Shape()) > 0, leaf || asked[n])
-		if !leaf && !asked[n] && !atEnds[n] {
+		if !leaf && !asked[n] && !atEnds[n] && !inWords[n] {
 			b.element = p.element(n)
 		}
 		if at, ok := placed[n]; ok {
@@ -191,6 +192,52 @@ func atEnds(nodes gorgonia.Nodes) map[*gorgonia.Node]bool {
 		}
 	}
 	return at
+}
+
+// inWords lists the images of a network that are of words: inputs, those whose channels the precision keeps so, those at the
+// ends, and all that a layer brings together with them. The kernels of a layer read and write images of one kind, but for
+// convolutions, which go between two. Other layers keep the channels, so that this matters where [Concat] joins some that
+// tensor cores take to some that they do not.
+func inWords(nodes gorgonia.Nodes, atEnds map[*gorgonia.Node]bool, precision kernels.Precision) map[*gorgonia.Node]bool {
+	words, beside := map[*gorgonia.Node]bool{}, map[*gorgonia.Node]gorgonia.Nodes{}
+	var found gorgonia.Nodes
+	add := func(n *gorgonia.Node) {
+		if !words[n] {
+			words[n] = true
+			found = append(found, n)
+		}
+	}
+	for _, n := range nodes {
+		if len(n.Shape()) != 4 {
+			continue
+		}
+		if len(childrenOf(n)) == 0 {
+			add(n) // an input
+		}
+		op, ok := n.Op().(outputOp)
+		if !ok || op.backwardOf != nil {
+			continue
+		}
+		if atEnds[n] || precision.Stored(n.Shape()[3]) == kernels.Words {
+			add(n)
+		}
+		if _, ok := op.layer.(Conv); ok {
+			continue
+		}
+		for _, c := range childrenOf(n) {
+			beside[n], beside[c] = append(beside[n], c), append(beside[c], n)
+		}
+	}
+	for len(found) > 0 {
+		n := found[0]
+		found = found[1:]
+		for _, other := range beside[n] {
+			if len(other.Shape()) == 4 {
+				add(other)
+			}
+		}
+	}
+	return words
 }
 
 func (p *planner) add(n int, rows, own bool) *buffer {
