@@ -77,7 +77,8 @@ fi
 	go version
 } >"$bin/version"
 
-tar -C "$bin" -c . | xz "-${XZ_LEVEL:-6}" -T0 >"$archive.tmp"
+# The programs share most of what they hold, kernels above all: the dictionary spans them.
+tar -C "$bin" -c . | xz "--lzma2=preset=${XZ_LEVEL:-6},dict=128MiB" -T1 >"$archive.tmp"
 mv "$archive.tmp" "$archive"
 
 kib() { du -k --apparent-size -s "$1" | cut -f1; }
