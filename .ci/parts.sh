@@ -28,9 +28,10 @@ trap report EXIT
 # tool installs a Go program into $cache and puts it on the path. The folder also names the version of Go: a linter
 # built with an older one refuses a newer language.
 tool() { # PACKAGE VERSION
-	local bin
-	bin=$cache/$(basename "$1")-$2-$(go env GOVERSION)
-	[[ -x $bin/$(basename "$1") ]] || GOBIN=$bin go install "$1@$2"
+	local bin name=${1%/v[0-9]}
+	name=${name##*/}
+	bin=$cache/$name-$2-$(go env GOVERSION)
+	[[ -x $bin/$name ]] || GOBIN=$bin go install "$1@$2"
 	PATH=$bin:$PATH
 }
 
