@@ -78,7 +78,7 @@ func TestBadDataInArchives(t *testing.T) {
 		"two tables":  {zipOf(t, map[string][]byte{"a.csv": csv, "b.csv": csv}, nil), "set/f: expected one array or table in it, found 2 (b.csv, a.csv); give the one to learn as a file of its own"},
 		"two arrays":  {zipOf(t, map[string][]byte{"a.npy": npyOf("|u1", "(2, 3, 4)", false, upTo(24)), "b.npy": npyOf("|u1", "(2, 3, 4)", false, upTo(24))}, nil), "expected one array or table in it, found 2"},
 		"labels":      {zipOf(t, map[string][]byte{"y.npy": npyOf("<i8", "(2,)", false, make([]byte, 16))}, nil), "set/f: y.npy: expected images (N, H, W[, C]) or vectors (N, D), found one row of 2 values"},
-		"bad table":   {tarOf(t, map[string][]byte{"a.csv": []byte("a,b\n1,x\n")}), "set/f: a.csv: line 2, column 2 (b): expected a number"},
+		"bad table":   {tarOf(t, map[string][]byte{"a.csv": []byte("a,b\n1,2\n3,4,5\n")}), "set/f: a.csv: line 3: expected 2 fields as in the first line, found 3"},
 		"Excel":       {zipOf(t, map[string][]byte{"[Content_Types].xml": []byte("<x>"), "xl/workbook.xml": []byte("<x>")}, nil), "found a workbook of Excel (xlsx); save the sheet as CSV"},
 		"LibreOffice": {zipOf(t, map[string][]byte{"mimetype": []byte("application/vnd.oasis"), "META-INF/manifest.xml": []byte("<x>")}, nil), "found a document of LibreOffice (ods, odt); save the sheet as CSV"},
 		"Word":        {zipOf(t, map[string][]byte{"word/document.xml": []byte("<x>")}, nil), "found a document of Word or PowerPoint"},
