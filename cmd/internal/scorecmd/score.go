@@ -38,6 +38,7 @@ type options struct {
 	batch, workers     int
 	device             cli.Device
 	file               modelfile.Options
+	untilEOF           bool // the server ends with standard input
 }
 
 const (
@@ -85,6 +86,8 @@ func newOptions() *options {
 				{Name: "serve", Arg: "HOST:PORT", Help: "answer requests over HTTP until Ctrl-C, in place of -input and -o, such as " +
 					"127.0.0.1:8788; a port alone is on this machine, to be asked by it alone; port 0 is any that is free", Value: &o.serve,
 					Default: "none"},
+				{Name: "until-eof", Help: "end the server when standard input ends, too, so that it does not outlive a program that started it",
+					Value: &o.untilEOF},
 			}},
 			o.file.Group(),
 			{Name: "Machine", Flags: append(o.device.Flags("run"),
@@ -133,6 +136,9 @@ func (o *options) checkFlags() error {
 	}
 	if o.Given("batch") && o.batch < 1 {
 		return cli.Usagef("-batch is %d: expected at least 1 row at a time", o.batch)
+	}
+	if o.untilEOF && o.serve == "" {
+		return cli.Usagef("-until-eof is for a server: give -serve HOST:PORT too, or leave it out")
 	}
 	if o.serve != "" {
 		for _, name := range []string{"input", "o", "layout", "level", "sigma", "level-file", "class", "denoised"} {
@@ -286,8 +292,14 @@ func atLevel(f *modelfile.File, level int, what string) (pair, error) {
 	return pair{level, f.Sigmas[level]}, nil
 }
 
+// A score is z/sigma in the main, in float32.
+const leastSigma, mostSigma = 1e-30, 1e30
+
 // atSigma returns the noise of a sigma; what names it, and advice the way to a level of that number.
 func atSigma(f *modelfile.File, sigma float64, what, advice string) (pair, error) {
+	if !(sigma >= leastSigma && sigma <= mostSigma) {
+		return pair{}, fmt.Errorf("%s is %g: expected a number from %g to %g", what, sigma, leastSigma, mostSigma)
+	}
 	level, exact := nearest(f.Sigmas, sigma)
 	if exact {
 		return pair{level, f.Sigmas[level]}, nil

@@ -26,6 +26,7 @@ import (
 	"net/url"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"sigmaz/cmd/internal/cli"
@@ -59,6 +60,15 @@ type server struct {
 
 // serve does the work of the command with -serve.
 func serve(ctx context.Context, o *options, s cli.Streams) error {
+	if o.untilEOF {
+		var end context.CancelFunc
+		ctx, end = context.WithCancel(ctx)
+		defer end()
+		go func() {
+			io.Copy(io.Discard, s.In)
+			end()
+		}()
+	}
 	f, err := modelfile.Open(o.Operands[0], &o.file, o.Command)
 	if err != nil {
 		return err
@@ -156,9 +166,13 @@ func (v *server) handler() http.Handler {
 			err = &refusal{http.StatusMethodNotAllowed, fmt.Sprintf("%s is asked for by %s: expected %s", r.URL.Path, cli.Line(r.Method),
 				route.method)}
 		default:
-			q := &query{values: r.URL.Query()}
+			var values url.Values
+			if values, err = url.ParseQuery(r.URL.RawQuery); err != nil {
+				err = refusef("the query is %q: expected NAME=VALUE with & between, and %%HH for other characters", cli.Line(r.URL.RawQuery))
+				break
+			}
 			r.Body = http.MaxBytesReader(w, r.Body, mostBody)
-			err = route.answer(w, r, q)
+			err = route.answer(w, r, &query{values: values})
 		}
 		v.fail(w, err)
 	})
@@ -226,7 +240,7 @@ func (q *query) check(path string) error {
 	for name, values := range q.values {
 		switch {
 		case !slices.Contains(q.known, name):
-			return refusef("%s has no setting %q: expected %v", path, name, q.known)
+			return refusef("%s has no setting %q: expected %s", path, name, strings.Join(q.known, ", "))
 		case len(values) > 1:
 			return refusef("%s is given %d times: expected it once", name, len(values))
 		}
@@ -376,7 +390,7 @@ func (v *server) noise(sigma, level string, n int, body *bufio.Reader) ([]pair, 
 		if err != nil {
 			return nil, refusef("sigma is %q: expected a positive number", sigma)
 		}
-		return one(v.atSigma(s, "sigma"))
+		return one(atSigma(v.f, s, "sigma", "level "))
 	case level != "":
 		i, err := strconv.Atoi(level)
 		if err != nil {
@@ -406,26 +420,26 @@ func (v *server) noise(sigma, level string, n int, body *bufio.Reader) ([]pair, 
 		if err != nil {
 			return nil, asRefusal(err)
 		}
-		return list, nil
+		return list, atEnd(body)
 	}
 	sigmas, err := npy.ReadAll[float64](a)
 	for row, sigma := range sigmas {
 		if err == nil {
-			list[row], err = v.atSigma(sigma, fmt.Sprintf("the sigma of row %d", row))
+			list[row], err = atSigma(v.f, sigma, fmt.Sprintf("the sigma of row %d", row), "level ")
 		}
 	}
 	if err != nil {
 		return nil, asRefusal(err)
 	}
-	return list, nil
+	return list, atEnd(body)
 }
 
-// atSigma returns the noise of a sigma; what names it.
-func (v *server) atSigma(sigma float64, what string) (pair, error) {
-	if !(float32(sigma) > 0) || float32(sigma) > 1e30 {
-		return pair{}, fmt.Errorf("%s is %g: expected a positive number", what, sigma)
+// atEnd refuses a body that goes on after its second array.
+func atEnd(body *bufio.Reader) error {
+	if _, err := body.Peek(1); err == nil {
+		return refusef("the body goes on after the second array: expected x and an array of noise, and nothing else")
 	}
-	return atSigma(v.f, sigma, what, "level ")
+	return nil
 }
 
 // run computes the score of n rows, or what they denoise to, in the network's order.

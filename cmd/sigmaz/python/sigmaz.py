@@ -10,7 +10,6 @@ x is images (N, C, H, W) or vectors (N, D), or one of them without N, in the uni
 is one sigma or one level of the ladder (0 is the largest sigma) for all rows, or an array with one for each row.
 """
 
-import atexit
 import io
 import json
 import os
@@ -26,17 +25,16 @@ import numpy as np
 
 
 class Model:
-    """The network of a run folder, a checkpoint or an export. program is sigmaz itself: else $SIGMAZ, or the one
-    on PATH or beside the interpreter. More flags go to `sigmaz score`, such as "-raw" or "-gpu"."""
+    """The network of a run or an export. program is sigmaz: else $SIGMAZ, or the one on PATH or beside the interpreter.
+    More flags go to `sigmaz score`, such as "-raw" or "-gpu"."""
 
     def __init__(self, run, *flags, program=None):
         program = (program or os.environ.get("SIGMAZ") or shutil.which("sigmaz")
                    or shutil.which("sigmaz", path=os.path.dirname(sys.executable)))
         if not program:
             raise FileNotFoundError("there is no program sigmaz: give program=PATH, set SIGMAZ, or put it on PATH")
-        self._child = subprocess.Popen([program, "score", str(run), "-serve", "127.0.0.1:0", *flags], text=True,
-                                       stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-        atexit.register(self.close)
+        self._child = subprocess.Popen([program, "score", str(run), "-serve", "127.0.0.1:0", "-until-eof", *flags],
+                                       text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
         lines = iter(self._child.stdout.readline, "")
         self.url = next((m[1] for line in lines if (m := re.match(r"(http://\S+/): ", line))), None)
         if self.url is None:
@@ -55,20 +53,21 @@ class Model:
         return np.load(io.BytesIO(self._ask("sample", b"", {"n": n, "seed": seed, "class": label})))
 
     def close(self):
-        """Ends the program. It ends with Python, too."""
+        """Ends the program. It ends with Python, too, however that ends."""
         self._child.terminate()
         self._child.communicate()
-        atexit.unregister(self.close)
 
     def _apply(self, route, x, sigma, level, label):
         x = np.asarray(x, np.float32)
-        rows, body, query = x.reshape(-1, *self.shape) if x.ndim == len(self.shape) else x, io.BytesIO(), {"class": label}
-        np.save(body, rows)
+        body, query = io.BytesIO(), {"class": label}
+        np.save(body, x[None] if x.shape == self.shape else x)
+        if sigma is not None and level is not None:
+            raise ValueError("sigma and level are both given")
         for name, value, kind in (("sigma", sigma, np.float64), ("level", level, np.int64)):
             if np.ndim(value) == 0:
                 query[name] = value
-            else:  # each row has its own: a second array
-                np.save(body, np.asarray(value, kind))
+            else:  # each row has its own: a second array; a level of 1.5 is an error
+                np.save(body, np.asarray(value).astype(kind, casting="same_kind"))
         return np.load(io.BytesIO(self._ask(route, body.getvalue(), query))).reshape(x.shape)
 
     def _ask(self, route, body=None, query={}):

@@ -1,6 +1,7 @@
 """prior.py CHECKPOINT X.npy S.npy VECTORS asks both networks through sigmaz.py; S is the score of X at level 1."""
 
 import os
+import signal
 import sys
 
 import numpy as np
@@ -19,10 +20,11 @@ mixed = model.score(x, level=np.arange(len(x)) % 3)
 assert same(mixed[1], want[1]) and not np.array_equal(mixed[0], want[0])
 assert np.allclose(model.denoise(x, sigma), x + np.float32(sigma) ** 2 * want, rtol=1e-5, atol=1e-5)
 for wrong in (lambda: model.score(x[:, :, 1:], sigma), lambda: model.score(x), lambda: model.score(x, level=99),
-              lambda: model.score(x, sigma, label="3")):
+              lambda: model.score(x, sigma, label="3"), lambda: model.score(x[:, 0], sigma), lambda: model.score(x, sigma, 1),
+              lambda: model.score(x, level=np.full(len(x), 1.5))):
     try:
         wrong()
-    except ValueError as e:
+    except (ValueError, TypeError) as e:
         print(e)
     else:
         raise AssertionError("no error")
@@ -40,4 +42,5 @@ except RuntimeError as e:
     print(e)
 else:
     raise AssertionError("no error")
-print("child", vectors._child.pid)  # it must not outlive this program
+print("child", vectors._child.pid, flush=True)
+os.kill(os.getpid(), signal.SIGKILL)  # the child must not outlive this program, however it ends
