@@ -57,14 +57,21 @@ func (e *Encoding) width() int {
 // encode returns the coordinate of x.
 func (b *Bounds) encode(x float64) float64 { return math.Log((x - b.From) / (b.To - x)) }
 
-// decode returns x of a coordinate.
+// decode returns x of a coordinate. Where the column had values at an end, what comes within the room that was made there
+// is that end; where it had none, x is the least that nine digits tell from the end.
 func (b *Bounds) decode(y float64) float64 {
-	x := b.From + (b.To-b.From)/(1+math.Exp(-y))
+	x, least := b.From+(b.To-b.From)/(1+math.Exp(-y)), 1e-9*(b.High-b.Low)
 	switch {
-	case x < b.Low+(b.Low-b.From):
+	case b.From < b.Low && x < b.Low+(b.Low-b.From):
 		return b.Low
-	case x > b.High-(b.To-b.High):
+	case b.High < b.To && x > b.High-(b.To-b.High):
 		return b.High
+	}
+	if b.From == b.Low {
+		x = max(x, b.Low+least)
+	}
+	if b.To == b.High {
+		x = min(x, b.High-least)
 	}
 	return x
 }

@@ -257,7 +257,7 @@ func TestWrongEncodings(t *testing.T) {
 		"size,kind,share,grade\n2,yew,0.5,2\n2,oak,0.5,2\n": "column 2 (kind): expected one of ash, elm, oak, found \"yew\"",
 		"size,kind,share,grade\n2,oak,7,2\n2,oak,0.5,2\n":   "column 3 (share): expected a number from 0 and to 1, found 7",
 		"size,kind,share,grade\n1,oak,1,2\n2,oak,0.5,2\n":   "column 1 (size): expected a number above 1 and below 5, found 1",
-		"size,kind,share\n1,oak,1\n2,oak,0.5\n":             "expected rows of 4 values, as the run was trained on, found 3",
+		"size,kind,share\n1,oak,1\n2,oak,0.5\n":             "expected rows of 4 values, as the run or table that they go with has, found 3",
 	} {
 		path := filepath.Join(write(t, map[string][]byte{"t.csv": []byte(text)}), "t.csv")
 		if _, err := (Source{Spec: path, Scaler: s.Scaler}).Open(context.Background()); err == nil || !strings.Contains(err.Error(), want) {

@@ -198,9 +198,9 @@ func (s *Scaler) whiten(x []float64, d int) error {
 func (s *Scaler) suits(names []string, d int) error {
 	switch {
 	case d != s.Fields():
-		return fmt.Errorf("expected rows of %d values, as the run was trained on, found %d", s.Fields(), d)
+		return fmt.Errorf("expected rows of %d values, as the run or table that they go with has, found %d", s.Fields(), d)
 	case names != nil && s.Columns != nil && !slices.Equal(names, s.Columns):
-		return fmt.Errorf("expected the columns %s, as the run was trained on, found %s", oneLine(strings.Join(s.Columns, ", ")),
+		return fmt.Errorf("expected the columns %s, as the run or table that they go with has, found %s", oneLine(strings.Join(s.Columns, ", ")),
 			oneLine(strings.Join(names, ", ")))
 	}
 	return nil

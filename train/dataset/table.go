@@ -20,6 +20,46 @@ import (
 	"sigmaz/internal/setting"
 )
 
+// Cells reads the fields of a table that is no data to learn, row by row, in every form that tables to learn may have:
+// delimiter, text, quotes, comments. Numbers are written anew where they have another style than a decimal point. A file
+// without rows has none.
+func Cells(path string) (rows [][]string, err error) {
+	f, err := openFile(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.close()
+	if len(f.head) == 0 {
+		return nil, nil
+	}
+	if !isTable(f) {
+		return nil, fmt.Errorf("%s: expected a table, found no text; save it as CSV", path)
+	}
+	r := newRecords(newText(f))
+	for {
+		row, err := r.next()
+		if err == io.EOF {
+			return rows, nil
+		}
+		if err != nil {
+			return nil, r.error(f, err)
+		}
+		row = slices.Clone(row)
+		for k, cell := range row {
+			if v, err := r.style.parse(cell); err == nil && r.style.name != "" {
+				row[k] = strconv.FormatFloat(v, 'g', -1, 64)
+			}
+		}
+		rows = append(rows, row)
+	}
+}
+
+// newText begins to read the text of a file, of which head is the start.
+func newText(f *dataFile) (t *textReader, head []byte) {
+	t, _, head = newTextReader(f)
+	return t, head
+}
+
 // isTable recognises text.
 func isTable(f *dataFile) bool {
 	_, ok := textFormOf(f.head, f.whole)
@@ -312,7 +352,7 @@ func delimiter(lines []string) rune {
 		}
 	}
 	for _, l := range lines {
-		if len(strings.Fields(l)) > 1 {
+		if len(strings.Fields(unquoted(l))) > 1 {
 			spaced++
 		}
 	}

@@ -5,7 +5,6 @@ package samplecmd
 
 import (
 	"context"
-	"encoding/csv"
 	"errors"
 	"fmt"
 	"io"
@@ -608,18 +607,11 @@ func (j *job) knownColumns() (all []measuredBy, err error) {
 	fields := s.Table()
 	d := len(fields)
 	bad := func(format string, a ...any) ([]measuredBy, error) {
-		return nil, fmt.Errorf("-known "+path+" "+format, a...)
+		return nil, fmt.Errorf("-known %s "+format, append([]any{path}, a...)...)
 	}
-	f, err := os.Open(path)
+	records, err := dataset.Cells(path)
 	if err != nil {
-		return nil, fmt.Errorf("-known: cannot read the table: %w", err)
-	}
-	defer f.Close()
-	r := csv.NewReader(io.LimitReader(f, 1<<26))
-	r.FieldsPerRecord, r.TrimLeadingSpace, r.Comment = -1, true, '#'
-	records, err := r.ReadAll()
-	if err != nil {
-		return bad("is no table with commas between its values (%w): expected rows of numbers, blank where nothing is known", err)
+		return nil, fmt.Errorf("-known: %w", err)
 	}
 	if len(records) == 0 {
 		return bad("is empty: expected a row of %d values, with or without names above it", d)
@@ -656,7 +648,7 @@ func (j *job) knownColumns() (all []measuredBy, err error) {
 			return bad("has %d values%s: expected %d with blanks for those that are not known, or names above them", len(record), which,
 				len(columns))
 		}
-		known, values := make([]bool, len(s.Mean)), make([]float64, len(s.Mean))
+		known, values, cells := make([]bool, len(s.Mean)), make([]float64, len(s.Mean)), make([]string, d)
 		for k, text := range record {
 			if dataset.IsMissing(text) {
 				continue
@@ -669,7 +661,11 @@ func (j *job) knownColumns() (all []measuredBy, err error) {
 			for i, v := range y {
 				known[f.At+i], values[f.At+i] = true, v
 			}
+			if f.Encoding != nil {
+				cells[columns[k]] = strings.TrimSpace(text)
+			}
 		}
+		j.cells = append(j.cells, cells)
 		rows := sample.KnownRows(known)
 		if len(rows) == 0 {
 			return bad("is all blank%s: expected a value for one column or more", which)

@@ -84,16 +84,18 @@ func TestMoments(t *testing.T) {
 func TestKnownRowsOfTable(t *testing.T) {
 	j := &job{options: newOptions(), cfg: &train.Config{Network: model.Config{Net: "mlp", Height: 1, Width: 1, Channels: 2}}}
 	for text, want := range map[string]string{
-		"1,\n,2\n-3,\n": "[{[[{0 1}]] [[1]]} {[[{1 1}]] [[2]]} {[[{0 1}]] [[-3]]}]",
-		"1,\n,\n":       "is all blank in row 2",
-		"1,\n1,2\n":     "[{[[{0 1}]] [[1]]} {[[{0 1}] [{1 1}]] [[1 2]]}]",
-		"1,2\n":         "has a value for each of the 2 columns",
-		"1,\n1\n":       "has 1 values in row 2: expected 2",
-		"1,\nNaN,\n":    "is all blank in row 2",
-		"":              "is empty",
-		"a,\n1,\n":      `names the column "a"`,
+		"1,\n,2\n-3,\n":        "[{[[{0 1}]] [[1]]} {[[{1 1}]] [[2]]} {[[{0 1}]] [[-3]]}]",
+		"1,\n,\n":              "is all blank in row 2",
+		"1,\n1,2\n":            "[{[[{0 1}]] [[1]]} {[[{0 1}] [{1 1}]] [[1 2]]}]",
+		"\ufeff1.5;\r\n;2\r\n": "[{[[{0 1}]] [[1.5]]} {[[{1 1}]] [[2]]}]", // as -data reads it
+		"1,5\t\n3,5\t\n":       "[{[[{0 1}]] [[1.5]]} {[[{0 1}]] [[3.5]]}]",
+		"1,2\n":                "has a value for each of the 2 columns",
+		"1,\n1\n":              "has 1 values in row 2: expected 2",
+		"1,\nNaN,\n":           "is all blank in row 2",
+		"":                     "found an empty file",
+		"a,\n1,\n":             `names the column "a"`,
 	} {
-		j.given.known = filepath.Join(t.TempDir(), "rows.csv")
+		j.given.known = filepath.Join(t.TempDir(), "5%d rows.csv")
 		if err := os.WriteFile(j.given.known, []byte(text), 0o666); err != nil {
 			t.Fatal(err)
 		}
@@ -101,6 +103,29 @@ func TestKnownRowsOfTable(t *testing.T) {
 		if got := fmt.Sprint(all, err); !strings.Contains(got, want) {
 			t.Errorf("%q: %s, expected %s", text, got, want)
 		}
+	}
+}
+
+// What was given of a bounded column and of a category is written as it was given: decoded, a number near an end would be it.
+func TestKnownCellsAreKept(t *testing.T) {
+	j := &job{options: newOptions(), cfg: &train.Config{Network: model.Config{Net: "mlp", Height: 1, Width: 1, Channels: 3}}}
+	j.cfg.Scaler = &dataset.Scaler{Columns: []string{`#"1`, "kind"}, Mean: make([]float64, 3), SD: []float64{1, 1, 1}, Encodings: []dataset.Encoding{
+		{Column: 1, Bounds: &dataset.Bounds{Low: 0, High: 1, From: -0.1, To: 1}}, {Column: 2, Categories: []string{"oak", "#ash"}}}}
+	j.given.known = filepath.Join(t.TempDir(), "rows.csv")
+	if err := os.WriteFile(j.given.known, []byte("\"#\"\"1\",kind\n0.0062,\n,oak\n"), 0o666); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := j.knownColumns(); err != nil {
+		t.Fatal(err)
+	}
+	x := []float32{-2.3, 0, 1, -9, 0, 1, -2.3, 1, 0, 50, 0, 1} // shares of less than 0.1, and 1 as nearly as float64 has it
+	var out strings.Builder
+	if err := j.table(&out, x); err != nil {
+		t.Fatal(err)
+	}
+	want := "\"#\"\"1\",kind\n0.0062,#ash\n0,oak\n0.0062,oak\n0.999999999,oak\n"
+	if out.String() != want {
+		t.Errorf("written are %q, expected %q", out.String(), want)
 	}
 }
 

@@ -224,6 +224,7 @@ type job struct {
 	unfit   error                 // why the sampler should not be used
 	chosen  bool                  // the sampler is the default, and it is another than it was once
 	known   []*sample.Measurement // what is known of samples, of each in turn
+	cells   [][]string            // of bounded columns and categories what is known as it was given, "" where nothing is; likewise
 	truth   [][]float64           // the whole images, where they are given
 	begin   []float32             // the image that samples begin at, in the network's units; nil: none
 	classes []uint32              // of the samples, in turn; none: the network is told none
@@ -697,7 +698,7 @@ func (j *job) table(w io.Writer, x []float32) error {
 		if labelled {
 			header = append(slices.Clone(header), j.labelColumn())
 		}
-		if err := out.Write(header); err != nil {
+		if err := writeRow(w, out, header); err != nil {
 			return err
 		}
 	}
@@ -712,6 +713,10 @@ func (j *job) table(w io.Writer, x []float32) error {
 	}
 	for i := 0; len(values) >= d; i, values = i+1, values[d:] {
 		for k, v := range values[:d] {
+			if n := len(j.cells); n > 0 && j.cells[i%n][k] != "" { // a bounded number near an end would become that end
+				row[k] = j.cells[i%n][k]
+				continue
+			}
 			if fields[k].Category() {
 				row[k] = fields[k].Encoding.Categories[int(v)]
 				continue
@@ -721,12 +726,28 @@ func (j *job) table(w io.Writer, x []float32) error {
 		if labelled {
 			row = append(row[:d], j.className(i))
 		}
-		if err := out.Write(row); err != nil {
+		if err := writeRow(w, out, row); err != nil {
 			return err
 		}
 	}
 	out.Flush()
 	return out.Error()
+}
+
+// writeRow writes a row to out, which writes to w. A first cell that begins with # is put in quotes: it would be a comment.
+func writeRow(w io.Writer, out *csv.Writer, row []string) error {
+	if !strings.HasPrefix(row[0], "#") {
+		return out.Write(row)
+	}
+	out.Flush()
+	end := "\n"
+	if len(row) > 1 {
+		end = ","
+	}
+	if _, err := io.WriteString(w, `"`+strings.ReplaceAll(row[0], `"`, `""`)+`"`+end); err != nil || len(row) == 1 {
+		return err
+	}
+	return out.Write(row[1:])
 }
 
 // shownData is how many points of the data are drawn.
