@@ -68,6 +68,9 @@ func (c *Config) Differs(d *Config) string {
 	for _, f := range fields {
 		x, y := reflect.ValueOf(c).Elem().FieldByIndex(f.index), reflect.ValueOf(d).Elem().FieldByIndex(f.index)
 		if f.resume == "fixed" && !reflect.DeepEqual(x.Interface(), y.Interface()) {
+			if x.Kind() == reflect.Pointer && x.Type().Elem().Kind() == reflect.Struct {
+				return f.key // which has too much in it for a sentence
+			}
 			return fmt.Sprintf("%s (%s and %s)", f.key, shown(x), shown(y))
 		}
 	}

@@ -23,6 +23,7 @@ import (
 	"sigmaz/internal/setting"
 	"sigmaz/internal/terminal"
 	"sigmaz/model"
+	"sigmaz/model/checkpoint"
 	"sigmaz/sample"
 	"sigmaz/sample/eval"
 	"sigmaz/train"
@@ -92,7 +93,7 @@ func (s *set) rows() eval.Rows {
 
 // isModel tells whether an argument is a run or a file with weights, not data.
 func isModel(path string) bool {
-	if train.IsRun(path) || modelfile.IsBuiltIn(path) {
+	if train.IsRun(path) || modelfile.IsBuiltIn(path) || checkpoint.IsModelFolder(path) {
 		return true
 	}
 	ext := strings.ToLower(filepath.Ext(path))

@@ -371,7 +371,8 @@ func (o *options) open(ctx context.Context, cfg *train.Config) (set *dataset.Set
 	var bad *setting.Error
 	switch {
 	case errors.As(err, &bad):
-		return nil, "", fmt.Errorf("DATA is read as the run's own data was, and %w: give data of the same format", bad)
+		return nil, "", fmt.Errorf("%s is no such data as the run's own, %s: `%s` %s; give data of the same format", cli.Line(spec),
+			cli.Line(cfg.Data), bad.Key, bad.Text)
 	case err != nil:
 		return nil, "", err
 	}

@@ -21,6 +21,19 @@ import inception
 SIDE, BATCH = 64, 16
 
 
+def distance(m1, s1, m2, s2):
+    """pytorch-fid's distance. With as many images as features the covariances are singular, SciPy's root of their product has
+    an imaginary part, and pytorch-fid gives up: then by the eigenvalues of S1^1/2 S2 S1^1/2, which is symmetric."""
+    try:
+        return fid_score.calculate_frechet_distance(m1, s1, m2, s2), "pytorch-fid"
+    except ValueError as e:
+        print("pytorch-fid: %s; by eigenvalues instead" % e)
+    values, axes = np.linalg.eigh(s1)
+    root = (axes * np.sqrt(np.maximum(values, 0))) @ axes.T
+    middle = np.linalg.eigvalsh(root @ s2 @ root)
+    return np.sum((m1 - m2) ** 2) + np.trace(s1) + np.trace(s2) - 2 * np.sum(np.sqrt(np.maximum(middle, 0))), "eigenvalues"
+
+
 def main(folder, n=2048):
     def at(name):
         return os.path.join(folder, name)
@@ -51,10 +64,10 @@ def main(folder, n=2048):
     for x in found.values():
         x.flush()
         moments += [np.mean(x, axis=0, dtype="f8"), np.cov(x.astype("f8"), rowvar=False)]
-    fid = fid_score.calculate_frechet_distance(*moments)
+    fid, by = distance(*moments)
     with open(at("fid.json"), "w") as f:
         json.dump({"fid": float(fid)}, f)
-    print("FID", fid)
+    print("FID", fid, "by", by)
 
 
 main(sys.argv[1], *map(int, sys.argv[2:]))
