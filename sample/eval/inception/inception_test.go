@@ -283,7 +283,7 @@ func TestFID(t *testing.T) {
 		t.Fatal(err)
 	}
 	off := math.Abs(got-want.FID) / want.FID
-	t.Logf("FID %.9g, that of pytorch-fid %.9g: off by %.2g", got, want.FID, off)
+	t.Logf("FID %.9g, that of fid.py %.9g: off by %.2g", got, want.FID, off)
 	if !(off < 1e-4) {
 		t.Error("the distances differ")
 	}
