@@ -488,7 +488,7 @@ func TestStalePTX(t *testing.T) {
 	}
 	for _, c := range []struct{ file, from, to, want string }{
 		{"sum", "", "", ""},
-		{"sum", "\t.param .f32 affine_param_3,\n", "", "kernels: kernel affine of ptx/sum.ptx takes (u64 u64 f32 u64), " +
+		{"sum", ".param .f32 affine_param_3,\n", "", "kernels: kernel affine of ptx/sum.ptx takes (u64 u64 f32 u64), " +
 			"and cuda_launches.go gives it (u64 u64 f32 f32 u64): run go generate ./kernels and build again"},
 		{"sum", ".f32 fill_param_1", ".u32 fill_param_1", "kernels: kernel fill of ptx/sum.ptx takes (u64 u32 u64), " +
 			"and cuda_launches.go gives it (u64 f32 u64): run go generate ./kernels and build again"},
