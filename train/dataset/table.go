@@ -35,7 +35,8 @@ func Cells(path string) (rows [][]string, err error) {
 	if !isTable(f) {
 		return nil, fmt.Errorf("%s: expected a table, found no text; save it as CSV", path)
 	}
-	r := newRecords(newText(f))
+	text, _, head := newTextReader(f)
+	r := newRecords(text, head)
 	for {
 		row, err := r.next()
 		if err == io.EOF {
@@ -52,12 +53,6 @@ func Cells(path string) (rows [][]string, err error) {
 		}
 		rows = append(rows, row)
 	}
-}
-
-// newText begins to read the text of a file, of which head is the start.
-func newText(f *dataFile) (t *textReader, head []byte) {
-	t, _, head = newTextReader(f)
-	return t, head
 }
 
 // isTable recognises text.

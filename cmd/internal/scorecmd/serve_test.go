@@ -69,18 +69,22 @@ func vectors(t *testing.T) string {
 
 // running is a server in this process.
 type running struct {
-	url  string
-	stop func() (code int, said string)
+	url   string
+	stop  func() (code int, said string)
+	ended chan struct{}
 }
 
 // start starts a server and waits until it says where it is.
-func start(t *testing.T, args ...string) *running {
+func start(t *testing.T, args ...string) *running { t.Helper(); return startWith(t, nil, args...) }
+
+// startWith is start with a standard input.
+func startWith(t *testing.T, in io.Reader, args ...string) *running {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	read, write := io.Pipe()
 	code := make(chan int, 1)
 	go func() {
-		code <- New().Execute(ctx, append(args, "-serve", "0"), cli.Streams{Out: write, Err: write})
+		code <- New().Execute(ctx, append(args, "-serve", "0"), cli.Streams{In: in, Out: write, Err: write})
 		write.Close()
 	}()
 	var said bytes.Buffer
@@ -100,7 +104,7 @@ func start(t *testing.T, args ...string) *running {
 		}
 	}()
 	text := func() string { mu.Lock(); defer mu.Unlock(); return said.String() }
-	s := &running{stop: func() (int, string) { cancel(); <-ended; return <-code, text() }}
+	s := &running{stop: func() (int, string) { cancel(); <-ended; return <-code, text() }, ended: ended}
 	t.Cleanup(cancel)
 	for deadline := time.After(2 * time.Minute); s.url == ""; {
 		if m := regexp.MustCompile(`(http://\S+)/: `).FindStringSubmatch(text()); m != nil {
@@ -314,6 +318,24 @@ func TestServeRefuses(t *testing.T) {
 		t.Errorf("after all of that status %d", status)
 	}
 	s.stop()
+}
+
+// With -until-eof a server ends when its standard input does, and not before.
+func TestServeUntilEOF(t *testing.T) {
+	in, out := io.Pipe()
+	s := startWith(t, in, vectors(t), "-until-eof")
+	if status, _ := s.post(t, "/sample?n=1", nil); status != 200 {
+		t.Errorf("status %d", status)
+	}
+	out.Close()
+	select {
+	case <-s.ended:
+	case <-time.After(time.Minute):
+		t.Error("it goes on")
+	}
+	if code, said := s.stop(); code != 0 || !strings.Contains(said, "stopped") {
+		t.Errorf("exit code %d: %s", code, said)
+	}
 }
 
 // The Python file asks for the same scores, and its program does not outlive it.

@@ -21,33 +21,19 @@ import (
 	"sigmaz/kernels"
 	"sigmaz/sample/eval"
 	"sigmaz/sample/eval/layers"
+	"sigmaz/sample/eval/layers/layerstest"
 )
 
-// number is value i of a tensor by the formula of testdata/inception.py, in [0, 1).
-func number(tensor, i int) float32 {
-	x := uint64(i) + uint64(tensor)<<32
-	x = (x ^ x>>30) * 0xbf58476d1ce4e5b9
-	x = (x ^ x>>27) * 0x94d049bb133111eb
-	x ^= x >> 31
-	return float32(x>>40) / (1 << 24)
-}
-
-// product multiplies the sides of a shape.
-func product(shape []int) int {
-	n := 1
-	for _, d := range shape {
-		n *= d
-	}
-	return n
+// built calls newNetwork for nothing but what it asks for.
+func built(get layerstest.Get) error {
+	_, err := newNetwork(get)
+	return err
 }
 
 // shapes returns the tensors that the network asks for.
 var shapes = sync.OnceValue(func() map[string][]int {
-	all := map[string][]int{}
-	if _, err := newNetwork(func(name string, shape ...int) ([]float32, error) {
-		all[name] = slices.Clone(shape)
-		return make([]float32, product(shape)), nil
-	}); err != nil {
+	all, err := layerstest.Shapes(built)
+	if err != nil {
 		panic(err)
 	}
 	return all
@@ -55,25 +41,11 @@ var shapes = sync.OnceValue(func() map[string][]int {
 
 // made returns the network with the weights of testdata/inception.py.
 var made = sync.OnceValue(func() *Network {
-	names := slices.Sorted(maps.Keys(shapes()))
-	net, err := newNetwork(func(name string, shape ...int) ([]float32, error) {
-		at := sort.SearchStrings(names, name) + 1
-		x := make([]float32, product(shape))
-		factor := float32(math.Sqrt(6 / float64(product(shape[1:]))))
-		for i := range x {
-			switch u := number(at, i); {
-			case strings.HasSuffix(name, "running_var"):
-				x[i] = 0.5 + u
-			case strings.HasSuffix(name, "running_mean"), strings.HasSuffix(name, ".bias"):
-				x[i] = u - 0.5
-			case len(shape) == 1:
-				x[i] = 0.75 + 0.5*u
-			default:
-				x[i] = (2*u - 1) * factor
-			}
-		}
-		return x, nil
-	})
+	get, err := layerstest.Weights(built)
+	if err != nil {
+		panic(err)
+	}
+	net, err := newNetwork(get)
 	if err != nil {
 		panic(err)
 	}
@@ -90,7 +62,7 @@ func TestTensors(t *testing.T) {
 			convolutions++
 		}
 		if !strings.Contains(name, "running") {
-			values += product(shape)
+			values += layerstest.Product(shape)
 		}
 	}
 	if convolutions != 94 || len(shapes()) != 5*94+2 || values != 23_850_960 { // counted by PyTorch
@@ -148,14 +120,14 @@ func TestInceptionGolden(t *testing.T) {
 		seen["features"] = features
 		seen["logits"] = net.Scores(eval.Rows{N: c.N, D: Features, X: features}).X
 		for i := range seen["logits"] { // PyTorch's have biases
-			seen["logits"][i] += number(sort.SearchStrings(slices.Sorted(maps.Keys(shapes())), "fc.bias")+1, i%Classes) - 0.5
+			seen["logits"][i] += layerstest.Number(sort.SearchStrings(slices.Sorted(maps.Keys(shapes())), "fc.bias")+1, i%Classes) - 0.5
 		}
 		if len(c.Blocks) < 3 {
 			t.Errorf("%dx%d: %d blocks", c.H, c.W, len(c.Blocks))
 		}
 		for name, want := range c.Blocks {
 			got := seen[name]
-			if len(got) != product(want.Shape) || len(want.Values)/4 != (len(got)+want.Step-1)/want.Step {
+			if len(got) != layerstest.Product(want.Shape) || len(want.Values)/4 != (len(got)+want.Step-1)/want.Step {
 				t.Errorf("%dx%d: %s has %d values, expected %v", c.H, c.W, name, len(got), want.Shape)
 				continue
 			}
@@ -225,7 +197,7 @@ func TestRefuses(t *testing.T) {
 			if name == c.name {
 				return nil, fmt.Errorf("%s: %s", c.want, name)
 			}
-			return make([]float32, product(shape)), nil
+			return make([]float32, layerstest.Product(shape)), nil
 		})
 		if err == nil || !strings.Contains(err.Error(), c.name) {
 			t.Errorf("%s: %v", c.name, err)

@@ -9,62 +9,24 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"sort"
-	"strings"
 	"testing"
 
 	"sigmaz/kernels"
 	"sigmaz/sample/eval"
+	"sigmaz/sample/eval/layers/layerstest"
 )
-
-// number is value i of a tensor by the formula of testdata/lite0.py, in [0, 1).
-func number(tensor, i int) float32 {
-	x := uint64(i) + uint64(tensor)<<32
-	x = (x ^ x>>30) * 0xbf58476d1ce4e5b9
-	x = (x ^ x>>27) * 0x94d049bb133111eb
-	x ^= x >> 31
-	return float32(x>>40) / (1 << 24)
-}
 
 // made returns the network with the weights of testdata/lite0.py.
 func made(t *testing.T) *Network {
 	t.Helper()
-	var names []string
-	if _, err := newNetwork(func(name string, shape ...int) ([]float32, error) {
-		names = append(names, name)
-		n := 1
-		for _, d := range shape {
-			n *= d
-		}
-		return make([]float32, n), nil
-	}); err != nil {
+	get, err := layerstest.Weights(func(get layerstest.Get) error {
+		_, err := newNetwork(get)
+		return err
+	})
+	if err != nil {
 		t.Fatal(err)
 	}
-	sort.Strings(names)
-	net, err := newNetwork(func(name string, shape ...int) ([]float32, error) {
-		at := sort.SearchStrings(names, name) + 1
-		n, inputs := 1, 1
-		for i, d := range shape {
-			n *= d
-			if i > 0 {
-				inputs *= d
-			}
-		}
-		x := make([]float32, n)
-		for i := range x {
-			switch u := number(at, i); {
-			case strings.HasSuffix(name, "running_var"):
-				x[i] = 0.5 + u
-			case strings.HasSuffix(name, "running_mean"), strings.HasSuffix(name, ".bias"):
-				x[i] = u - 0.5
-			case len(shape) == 1:
-				x[i] = 0.75 + 0.5*u
-			default:
-				x[i] = (2*u - 1) * float32(math.Sqrt(6/float64(inputs)))
-			}
-		}
-		return x, nil
-	})
+	net, err := newNetwork(get)
 	if err != nil {
 		t.Fatal(err)
 	}
