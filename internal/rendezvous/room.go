@@ -5,6 +5,7 @@
 package rendezvous
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -287,10 +288,14 @@ func (r *Room) AllGather(own []byte) (all [][]byte, err error) {
 	}
 	all = make([][]byte, r.size)
 	all[0] = append([]byte(nil), own...)
-	for _, p := range r.all() {
-		if all[p.who.Rank], err = r.take(p); err != nil {
-			return nil, err
-		}
+	failed := make([]error, r.size)
+	var came sync.WaitGroup
+	for _, p := range r.all() { // of all at once: one that has left is noticed while another lets wait
+		came.Go(func() { all[p.who.Rank], failed[p.who.Rank] = r.take(p) })
+	}
+	came.Wait()
+	if err := cmp.Or(failed...); err != nil {
+		return nil, err
 	}
 	answer := frame(kindAll, joinParts(all))
 	for _, p := range r.all() {
