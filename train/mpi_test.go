@@ -16,7 +16,7 @@ import (
 
 // Every network comes to the same state on as many ranks as there are, from its own passes and bytes alone, as in one process.
 func TestMPI(t *testing.T) {
-	_, size, err := ranks.FromEnvironment(os.LookupEnv)
+	launch, err := ranks.FromEnvironment(os.LookupEnv)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -29,8 +29,8 @@ func TestMPI(t *testing.T) {
 			t.Error(err)
 		}
 	}()
-	if world.Size() != size {
-		t.Fatalf("MPI has %d ranks, the launcher says %d", world.Size(), size)
+	if world.Size() != launch.Size {
+		t.Fatalf("MPI has %d ranks, the launcher says %d", world.Size(), launch.Size)
 	}
 	all := parted8(t)
 	for _, name := range slices.Sorted(maps.Keys(all)) {
@@ -48,8 +48,8 @@ func TestMPI(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if t.Logf("%-14s %2d steps on %d ranks: %s", name, steps, size, got); got != want {
-			t.Errorf("%s: rank %d of %d comes to %s, one process to %s", name, world.Rank(), size, got, want)
+		if t.Logf("%-14s %2d steps on %d ranks: %s", name, steps, launch.Size, got); got != want {
+			t.Errorf("%s: rank %d of %d comes to %s, one process to %s", name, world.Rank(), launch.Size, got, want)
 		}
 	}
 }

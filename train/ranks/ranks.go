@@ -2,11 +2,6 @@
 
 package ranks
 
-import (
-	"fmt"
-	"strconv"
-)
-
 // Transport carries windows of memory between the ranks of a run. All ranks call the same methods in the same order, with
 // the same cuts: cuts[i] to cuts[i+1] is what belongs to rank i, and there is one cut more than there are ranks. A call
 // returns when its windows may be used again. It fails where a rank has ended, and then every later call does.
@@ -53,38 +48,4 @@ func Even(n, size int) []int {
 		cuts[i] = i * n
 	}
 	return cuts
-}
-
-// launchers are the variables by which launchers of MPI tell a process its rank and how many there are.
-var launchers = []struct{ name, rank, size string }{
-	{"Open MPI", "OMPI_COMM_WORLD_RANK", "OMPI_COMM_WORLD_SIZE"},
-	{"MPICH", "PMI_RANK", "PMI_SIZE"},
-}
-
-// FromEnvironment returns which rank this process was started as, and of how many: 0 of 1 where no launcher started it.
-// lookup is [os.LookupEnv].
-func FromEnvironment(lookup func(string) (string, bool)) (rank, size int, err error) {
-	for _, l := range launchers {
-		r, hasRank := lookup(l.rank)
-		s, hasSize := lookup(l.size)
-		if !hasRank && !hasSize {
-			continue
-		}
-		if hasRank != hasSize {
-			set, unset := l.rank, l.size
-			if hasSize {
-				set, unset = unset, set
-			}
-			return 0, 0, fmt.Errorf("the environment has %s without %s: expected both, as mpirun of %s sets them, or neither; unset it to "+
-				"train in one process", set, unset, l.name)
-		}
-		rank, wrongRank := strconv.Atoi(r)
-		size, wrongSize := strconv.Atoi(s)
-		if wrongRank != nil || wrongSize != nil || rank < 0 || rank >= size {
-			return 0, 0, fmt.Errorf("the environment has %s=%q and %s=%q: expected a rank from 0 to below the number of ranks; unset both to "+
-				"train in one process", l.rank, r, l.size, s)
-		}
-		return rank, size, nil
-	}
-	return 0, 1, nil
 }

@@ -2,7 +2,6 @@ package ranks
 
 import (
 	"errors"
-	"fmt"
 	"sync"
 	"testing"
 )
@@ -65,33 +64,5 @@ func TestLocalEnds(t *testing.T) {
 	all[1].Close(errors.New("no"))
 	if err := <-done; err == nil || err.Error() != "rank 1 has ended" {
 		t.Errorf("error %v", err)
-	}
-}
-
-func TestFromEnvironment(t *testing.T) {
-	for _, test := range []struct {
-		set  map[string]string
-		want string
-	}{
-		{nil, "0 of 1"},
-		{map[string]string{"OMPI_COMM_WORLD_RANK": "2", "OMPI_COMM_WORLD_SIZE": "4"}, "2 of 4"},
-		{map[string]string{"PMI_RANK": "0", "PMI_SIZE": "1"}, "0 of 1"},
-		{map[string]string{"OMPI_COMM_WORLD_RANK": "2"}, "the environment has OMPI_COMM_WORLD_RANK without OMPI_COMM_WORLD_SIZE: expected both, " +
-			"as mpirun of Open MPI sets them, or neither; unset it to train in one process"},
-		{map[string]string{"PMI_SIZE": "2"}, "the environment has PMI_SIZE without PMI_RANK: expected both, as mpirun of MPICH sets them, or " +
-			"neither; unset it to train in one process"},
-		{map[string]string{"PMI_SIZE": "2", "PMI_RANK": "2"}, `the environment has PMI_RANK="2" and PMI_SIZE="2": expected a rank from 0 to ` +
-			"below the number of ranks; unset both to train in one process"},
-		{map[string]string{"PMI_SIZE": "two", "PMI_RANK": "0"}, `the environment has PMI_RANK="0" and PMI_SIZE="two": expected a rank from 0 to ` +
-			"below the number of ranks; unset both to train in one process"},
-	} {
-		rank, size, err := FromEnvironment(func(name string) (string, bool) { v, ok := test.set[name]; return v, ok })
-		got := fmt.Sprintf("%d of %d", rank, size)
-		if err != nil {
-			got = err.Error()
-		}
-		if got != test.want {
-			t.Errorf("%v: %q, expected %q", test.set, got, test.want)
-		}
 	}
 }
