@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"sigmaz/internal/mpi"
+	"sigmaz/kernels"
 	"sigmaz/train/ranks"
 )
 
@@ -32,6 +33,8 @@ func TestMPI(t *testing.T) {
 	if world.Size() != launch.Size {
 		t.Fatalf("MPI has %d ranks, the launcher says %d", world.Size(), launch.Size)
 	}
+	b := kernels.NewCPU(1)
+	defer b.Close()
 	all := parted8(t)
 	for _, name := range slices.Sorted(maps.Keys(all)) {
 		c, d := all[name]()
@@ -40,11 +43,11 @@ func TestMPI(t *testing.T) {
 		if name == "ncsnv2" {
 			steps = 50
 		}
-		got, err := trainRank(c, d, steps, &ranks.Group{Transport: world})
+		got, err := trainRank(b, c, d, steps, &ranks.Group{Transport: ranks.OnHost(world)})
 		if err != nil {
 			t.Fatal(err)
 		}
-		want, err := trainRank(c, d, steps, &ranks.Group{Transport: ranks.Local(1)[0]})
+		want, err := trainRank(b, c, d, steps, &ranks.Group{Transport: ranks.Local(1)[0]})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -43,6 +43,6 @@ func (f *flags) join() error {
 		return fmt.Errorf("the launcher says rank %d of %d and MPI says rank %d of %d: start the program by the mpirun of the MPI that it "+
 			"was built with", rank, size, world.Rank(), world.Size())
 	}
-	f.group = &ranks.Group{Transport: world}
+	f.group = &ranks.Group{Transport: ranks.OnHost(world)}
 	return nil
 }
