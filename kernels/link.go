@@ -23,7 +23,7 @@ type Link interface {
 	// Abort ends what waits for other ranks, and every later call fails with why. What was to come is not there then. Any
 	// goroutine may call it.
 	Abort(why error)
-	// Close leaves the others, after what is queued, for which it waits so long at most.
+	// Close leaves the others, after what is queued or after Abort: it waits so long at most.
 	Close(most time.Duration) error
 }
 

@@ -84,6 +84,9 @@ func (l *cudaLink) Abort(why error) { l.comm.Abort(why) }
 
 func (l *cudaLink) Close(most time.Duration) error {
 	err := l.backend.device.OnLaunches(func(uintptr) error { return l.comm.Close(most) })
-	l.comm.Abort(err) // of a device that is lost or closed; else there is nothing left to end
+	if err != nil { // also of a device that is lost, which has made no call
+		l.comm.Abort(err)
+		l.comm.Close(most)
+	}
 	return err
 }

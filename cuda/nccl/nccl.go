@@ -66,7 +66,8 @@ type Comm struct {
 
 	mu     sync.Mutex // held during each call of the library
 	handle unsafe.Pointer
-	failed error // why there is no handle any more
+	failed error         // why there is no handle any more
+	ended  chan struct{} // closed when the library has let go of it
 }
 
 // Init begins to join the other ranks of a communicator.
@@ -77,7 +78,7 @@ func Init(id []byte, rank, size int) (*Comm, error) {
 	if len(id) != IDBytes {
 		return nil, fmt.Errorf("NCCL: the name of a communicator has %d bytes, expected %d", len(id), IDBytes)
 	}
-	c := &Comm{rank: rank, size: size}
+	c := &Comm{rank: rank, size: size, ended: make(chan struct{})}
 	result := C.sigmaz_nccl_init(&c.handle, C.int(size), unsafe.Pointer(&id[0]), C.int(rank))
 	if result != success && result != inProgress {
 		err := failed("ncclCommInitRankConfig", result, nil)
@@ -173,25 +174,33 @@ func (c *Comm) Check() error {
 }
 
 // Abort ends what waits for other ranks, here alone; whatever was to come is not there then. Every later call fails with
-// the error. Any goroutine may call it, and only the first call counts.
+// the error. Any goroutine may call it, and only the first call counts. It does not wait: the library's own end takes as long as
+// work that uses the communicator is on its way out.
 func (c *Comm) Abort(why error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.failed != nil {
 		return
 	}
-	c.failed = why
-	if c.handle != nil {
-		C.sigmaz_nccl_abort(c.handle)
-	}
-	c.handle = nil
+	handle := c.handle
+	c.handle, c.failed = nil, why
+	go func() {
+		defer close(c.ended)
+		if handle != nil {
+			C.sigmaz_nccl_abort(handle)
+		}
+	}()
 }
 
-// Close leaves the communicator, after what is queued on it: for so long it waits at most.
+// Close leaves the communicator, after what is queued on it, or after it was aborted: for so long it waits at most.
 func (c *Comm) Close(most time.Duration) error {
 	c.mu.Lock()
 	if c.failed != nil {
-		defer c.mu.Unlock()
+		c.mu.Unlock()
+		select {
+		case <-c.ended:
+		case <-time.After(most):
+		}
 		return nil
 	}
 	result := C.sigmaz_nccl_finalize(c.handle)
@@ -212,6 +221,7 @@ func (c *Comm) Close(most time.Duration) error {
 	}
 	result = C.sigmaz_nccl_destroy(c.handle)
 	c.handle, c.failed = nil, ErrClosed
+	close(c.ended)
 	if result != success {
 		return failed("ncclCommDestroy", result, nil)
 	}

@@ -147,8 +147,6 @@ func (d *devices) Release() {
 	}
 	close(d.leave)
 	<-d.watched
-	if d.cause == nil {
-		d.link.Close(leaveTime) // what is wrong with it is of no more interest
-	}
+	d.link.Close(leaveTime) // what is wrong with it is of no more interest
 	d.link = nil
 }
