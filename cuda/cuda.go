@@ -464,6 +464,12 @@ func (s *Stream) Wait(e *Event) error {
 	return e.use("Wait", func() error { return check("cuStreamWaitEvent", s.stream.Wait(e.event, 0)) })
 }
 
+// OnLaunches gives call the driver's handle of the stream that launches run on, for another library that queues work there.
+// It runs on the device's thread, on which the context is current, also while a graph is captured.
+func (d *Device) OnLaunches(call func(stream uintptr) error) error {
+	return d.do(func() error { return call(uintptr(d.streamHandle())) })
+}
+
 // Destroy releases the stream, whose work still runs. Destroying twice, or after the device was closed, does nothing.
 func (s *Stream) Destroy() error { return s.d.free(s) }
 

@@ -88,6 +88,9 @@ func (d *Device) Launches() *Stream { return nil }
 // NewStream makes a stream for copies beside the launches.
 func (d *Device) NewStream() (*Stream, error) { return nil, ErrNotBuilt }
 
+// OnLaunches gives call the handle of the stream that launches run on.
+func (d *Device) OnLaunches(call func(stream uintptr) error) error { return ErrNotBuilt }
+
 // Copy queues a copy of all of p to the buffer from byte off on.
 func (s *Stream) Copy(b *Buffer, off int64, p *Pinned) error { return ErrNotBuilt }
 

@@ -94,6 +94,7 @@ var flopOfValue = map[string]int{
 	"perturb": 2, "loss": 4, "loss_grad": 3,
 	"sampler_update": 7, "sampler_gain": 2, "sampler_misfit": 2, "sampler_fit": 2, "sampler_guide": 3,
 	"ode_point": 1, "ode_slope": 1, "ode_norm": 1, "row_mix": 3,
+	"tree_mean":            2,
 	"adam":                 20,
 	"grad_norm":            2,
 	"conv_grad_weight_sum": 1,

@@ -187,6 +187,7 @@ var kernelList = []kernel{
 	{"sum", "fill", "u64 f32 u64"},
 	{"sum", "narrow", "u64 u64 u64"},
 	{"tick", "tick", "u64"},
+	{"tree", "tree_mean", "u64 u64 u32 u32 u64"},
 }
 
 // activateKernel is a kernel that takes activateArgs.
@@ -2992,4 +2993,22 @@ type tickArgs struct {
 func (l *launcher) tick(grid gridDim, block blockDim, a tickArgs) {
 	l.launch("tick", grid, block, cuda.NewArgs().
 		Ptr(l.write("tick", "state", Words, a.state)))
+}
+
+// treeMeanArgs has the parameters of kernel tree_mean.
+type treeMeanArgs struct {
+	dst     pointer // float *
+	windows pointer // const float *
+	count   int
+	own     int
+	n       uint64
+}
+
+func (l *launcher) treeMean(grid gridDim, block blockDim, a treeMeanArgs) {
+	l.launch("tree_mean", grid, block, cuda.NewArgs().
+		Ptr(l.write("tree_mean", "dst", Words, a.dst)).
+		Ptr(l.read("tree_mean", "windows", Words, a.windows)).
+		I32(l.int32("tree_mean", "count", a.count)).
+		I32(l.int32("tree_mean", "own", a.own)).
+		U64(a.n))
 }

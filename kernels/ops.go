@@ -110,6 +110,7 @@ var Operations = []Operation{
 	{Loss{}, float32Only},
 	{LossGrad{}, float32Only},
 	{Record{}, float32Only},
+	{TreeMean{}, float32Only},
 	{GradNorm{}, float32Only},
 	{Adam{}, float32Only},
 	// sampling
@@ -163,7 +164,7 @@ var Exceptions = []Exception{
 		"embedding", "precondition", "record", "fill", "tick"}},
 	{Gradient, "its gradient is dy itself: there is nothing to compute", []string{"add"}},
 	{Gradient, "comes before all parameters: nobody asks for its gradient", []string{"perturb", "draw_classes", "embedding", "precondition"}},
-	{Gradient, "only the optimiser runs it", []string{"grad_norm", "adam"}},
+	{Gradient, "only the optimiser runs it", []string{"tree_mean", "grad_norm", "adam"}},
 	{Gradient, "only sampling runs it", []string{
 		"sampler_sigma", "sampler_gain", "sampler_update", "sampler_misfit", "sampler_fit", "sampler_guide",
 		"ode_point", "ode_slope", "ode_norm", "ode_accept", "twin", "guide"}},

@@ -7,22 +7,22 @@
 //
 // which is the tree of one process: a + b is b + a to the bit, and nobody else adds anything. A rank sends 2 (R-1)/R of the
 // gradient. Each then takes the whole step of Adam, so all hold the same parameters, and a run goes on with any number of ranks.
-// The losses of the rows go round, too: every rank has those of the whole batch.
+// The losses of the rows go round, too: every rank has those of the whole batch. Between GPUs all of this is queued on the
+// stream of the programs, and the host does not wait for it.
 
 package train
 
 import (
 	"sigmaz/internal/setting"
 	"sigmaz/kernels"
-	"sigmaz/train/ranks"
 )
 
 // checkRanks judges how many ranks do a batch in so many parts. The error is a [*setting.Error].
 func checkRanks(size, shards int) error {
-	if shards%size == 0 { // so it is a power of two as shards is
+	if shards%size == 0 && size <= kernels.MaxTreeWindows { // so it is a power of two as shards is
 		return nil
 	}
-	fewer := min(shards, size)
+	fewer := min(shards, size, kernels.MaxTreeWindows)
 	for shards%fewer != 0 {
 		fewer--
 	}
@@ -38,57 +38,52 @@ func (c *TrainerConfig) ranks() int {
 	return c.Ranks.Size()
 }
 
-// slicesOf cuts so many gradients into a slice of whole rows for each rank.
-func slicesOf(count, size int) (cuts []int) {
+// sliceOf returns the values of a rank's slice of so many gradients, in whole rows. The slices are of one length: together they
+// may be longer than the gradients.
+func sliceOf(count, size int) int {
 	rows := (count + sumRow - 1) / sumRow
-	for r := range size + 1 {
-		cuts = append(cuts, rows*r/size*sumRow)
-	}
-	return cuts
+	return (rows + size - 1) / size * sumRow
 }
 
-// join lists what adds the slices of a rank. That of its own sum lies among the gradients, where the root belongs, and those of
-// others where they were received.
-func (l *layout) join(rank int) (ops []kernels.Op) {
-	own := whole(l.grads).Slice(l.cuts[rank], l.cuts[rank+1]-l.cuts[rank])
-	if own.N == 0 {
-		return nil
-	}
-	size := len(l.cuts) - 1
-	slice := func(r int) kernels.Buf {
-		if r == rank {
-			return own
-		}
-		return l.others.Slice(r*own.N, own.N)
-	}
-	for apart := 1; apart < size; apart *= 2 {
-		for r := 0; r < size; r += 2 * apart {
-			to := slice(r)
-			if 2*apart == size {
-				to = own
-			}
-			ops = append(ops, mean(to, slice(r), slice(r+apart)))
-		}
-	}
-	return ops
+// slices is the gradients with what fills the last slices up.
+func (l *layout) slices(size int) kernels.Buf {
+	return kernels.Buf{Off: l.grads.Off, N: size * l.slice}
+}
+
+// join adds the slices of a rank by what is left of the tree. That of its own sum lies among the gradients, where the root
+// belongs, and those of others where they were received.
+func (l *layout) join(rank, size int) []kernels.Op {
+	return []kernels.Op{kernels.TreeMean{Count: size, Own: rank, Dst: l.slices(size).Slice(rank*l.slice, l.slice), Windows: l.others}}
 }
 
 // exchange turns the sum of this rank's parts into the gradient of the batch.
 func (t *Trainer) exchange() error {
 	l, g := &t.layout, t.c.Ranks
-	mem := t.arena.Host()
-	grads := whole(l.grads).Of(mem)
-	if err := g.Exchange(grads, l.cuts, l.others.Of(mem)); err != nil {
+	grads := l.slices(g.Size())
+	if err := g.Exchange(t.arena, grads, l.others); err != nil {
 		return err
 	}
 	if err := t.parted.join.Run(); err != nil {
 		return err
 	}
-	if err := g.AllGather(grads, l.cuts); err != nil {
+	if err := g.AllGather(t.arena, grads); err != nil {
 		return err
 	}
 	// The losses of this step lie in the ring where those of its passes do, one after the other.
 	n := t.c.parts() * 2 * t.c.rows()
 	slot := int(t.steps % uint64(max(1, t.c.Ring)))
-	return g.AllGather(l.ring.Slice(slot*n, n).Of(mem), ranks.Even(n/g.Size(), g.Size()))
+	return g.AllGather(t.arena, l.ring.Slice(slot*n, n))
 }
+
+// lost returns why ranks are lost, if they are, in the place of what came of it: memory then holds what it held before.
+func (t *Trainer) lost(err error) error {
+	if g := t.c.Ranks; g != nil {
+		if lost := g.Err(); lost != nil {
+			return &ranksError{lost}
+		}
+	}
+	return err
+}
+
+// fetch reads a window of what ranks have done together.
+func (t *Trainer) fetch(dst []float32, b kernels.Buf) error { return t.lost(t.arena.Read(dst, b)) }

@@ -25,7 +25,9 @@ func trainRanks(t *testing.T, c *Config, d func(rank int) *Splits, steps int, tr
 	for i, transport := range transports {
 		all.Go(func() {
 			g := &ranks.Group{Transport: transport}
-			sum, err := trainRank(c, d(g.Rank()), steps, g)
+			b := kernels.NewCPU(1)
+			defer b.Close()
+			sum, err := trainRank(b, c, d(g.Rank()), steps, g)
 			if err != nil {
 				t.Error(err)
 			}
@@ -44,14 +46,16 @@ func trainRanks(t *testing.T, c *Config, d func(rank int) *Splits, steps int, tr
 
 // trainRank is that of one rank, which looks at what it did and sent: its passes, and 2 (R-1)/R of the gradient and what is
 // said of the losses, by slices.
-func trainRank(c *Config, d *Splits, steps int, g *ranks.Group) (string, error) {
+func trainRank(b kernels.Backend, c *Config, d *Splits, steps int, g *ranks.Group) (string, error) {
 	tc, err := c.Trainer(d)
 	if err != nil {
 		return "", err
 	}
 	tc.Ranks, tc.HeldOut = g, nil
-	b := kernels.NewCPU(1)
-	defer b.Close()
+	if err := g.Bind(b); err != nil {
+		return "", err
+	}
+	defer g.Release()
 	tr, err := NewTrainer(b, tc)
 	if err != nil {
 		return "", err
@@ -68,9 +72,7 @@ func trainRank(c *Config, d *Splits, steps int, g *ranks.Group) (string, error) 
 		return "", fmt.Errorf("rank %d did %d passes, expected %d", g.Rank(), tr.passes, want)
 	}
 	if g.Size() > 1 {
-		cuts := tr.layout.cuts
-		gradient, own := cuts[g.Size()], cuts[g.Rank()+1]-cuts[g.Rank()]
-		words := gradient - own + (g.Size()-1)*own + (g.Size()-1)*2*c.Batch/g.Size()
+		words := (g.Size() - 1) * (2*tr.layout.slice + 2*c.Batch/g.Size())
 		if want := int64(4 * steps * words); g.Sent != want {
 			return "", fmt.Errorf("rank %d sent %d bytes, expected %d", g.Rank(), g.Sent, want)
 		}
@@ -96,30 +98,32 @@ func TestRanksHaveTheSameBits(t *testing.T) {
 	}
 }
 
+// rowsOfRanks makes a training of so many parts and steps, and the data of a rank of some: garbage but for the rows of its own
+// places.
+func rowsOfRanks(shards, steps int) (c *Config, rows func(rank, size int) *Splits) {
+	c, d := tiny("mlp")
+	c.Batch, c.Shards = 8, shards
+	n, width := d.Train.N*3, d.Train.C
+	all := make([]float32, n*width)
+	kernels.Stream{Seed: 3, Purpose: kernels.PurposeData}.Normals(all)
+	return c, func(rank, size int) *Splits {
+		own := slices.Repeat([]float32{1e30}, len(all))
+		for step := range steps {
+			for place := rank * c.Batch / size; place < (rank+1)*c.Batch/size; place++ {
+				i := kernels.Permutation(c.Seed, uint64(n), uint64(step*c.Batch+place))
+				copy(own[i*width:(i+1)*width], all[i*width:])
+			}
+		}
+		return &Splits{Name: "test", Train: &kernels.Data{N: n, H: 1, W: 1, C: width, F32: own}}
+	}
+}
+
 // A rank needs no rows but those of its own places: with garbage in the others it comes to the same.
 func TestRanksReadTheirRows(t *testing.T) {
 	const steps, size = 2, 4
-	c, d := tiny("mlp")
-	c.Batch, c.Shards = 8, 4
-	rows, width := d.Train.N*3, d.Train.C
-	all := &kernels.Data{N: rows, H: 1, W: 1, C: width, F32: make([]float32, rows*width)}
-	kernels.Stream{Seed: 3, Purpose: kernels.PurposeData}.Normals(all.F32)
-	own := func(rank int) *Splits {
-		data := *all
-		data.F32 = make([]float32, len(all.F32))
-		for i := range data.F32 {
-			data.F32[i] = 1e30
-		}
-		for step := range steps {
-			for place := rank * 2; place < rank*2+2; place++ {
-				i := kernels.Permutation(c.Seed, uint64(rows), uint64(step*c.Batch+place))
-				copy(data.F32[i*width:(i+1)*width], all.F32[i*width:])
-			}
-		}
-		return &Splits{Name: "test", Train: &data}
-	}
-	want := trainRanks(t, c, func(int) *Splits { return &Splits{Name: "test", Train: all} }, steps, ranks.Local(1))
-	if got := trainRanks(t, c, own, steps, ranks.Local(size)); got != want {
+	c, rows := rowsOfRanks(4, steps)
+	want := trainRanks(t, c, func(int) *Splits { return rows(0, 1) }, steps, ranks.Local(1))
+	if got := trainRanks(t, c, func(rank int) *Splits { return rows(rank, size) }, steps, ranks.Local(size)); got != want {
 		t.Errorf("with their own rows ranks come to %s, with all to %s", got, want)
 	}
 }
@@ -179,11 +183,11 @@ type stopper struct {
 	cancel func()
 }
 
-func (s stopper) Exchange(send []float32, cuts []int, recv []float32) error {
+func (s stopper) Exchange(a kernels.Arena, send, recv kernels.Buf) error {
 	if *s.steps++; *s.steps == s.at {
 		s.cancel()
 	}
-	return s.Transport.Exchange(send, cuts, recv)
+	return s.Transport.Exchange(a, send, recv)
 }
 
 // A run that stops on four ranks, goes on with two and ends on one is that of one process.

@@ -5,16 +5,14 @@
 package train
 
 import (
+	"bytes"
 	"context"
 	"crypto/sha256"
 	"encoding/binary"
 	"fmt"
 	"io"
-	"math"
 	"math/bits"
 	"os"
-
-	"sigmaz/train/ranks"
 )
 
 // ShareOut completes the configuration of a new run by the number of processes that it starts on: without a number of shards it
@@ -35,15 +33,16 @@ func (r *run) leads() bool { return r.o.Ranks == nil || r.o.Ranks.Rank() == 0 }
 func (r *run) stops(ctx context.Context) (bool, error) {
 	asked := ctx.Err() != nil
 	if g := r.o.Ranks; g != nil {
-		flags := make([]float32, g.Size())
+		own := []byte{0}
 		if asked {
-			flags[g.Rank()] = 1
+			own[0] = 1
 		}
-		if err := g.AllGather(flags, ranks.Even(1, g.Size())); err != nil {
+		all, err := g.Agree(own)
+		if err != nil {
 			return false, &ranksError{err}
 		}
-		for _, f := range flags {
-			asked = asked || f == 1
+		for _, said := range all {
+			asked = asked || said[0] == 1
 		}
 	}
 	r.stopped = asked
@@ -68,20 +67,18 @@ func (r *run) compare(all ...same) error {
 	if g == nil {
 		return nil
 	}
-	n := len(all) * sha256.Size / 4
-	words := make([]float32, n*g.Size())
-	for i, s := range all {
-		for j := range sha256.Size / 4 {
-			words[g.Rank()*n+i*sha256.Size/4+j] = math.Float32frombits(binary.LittleEndian.Uint32(s.sum[4*j:]))
-		}
+	var own []byte
+	for _, s := range all {
+		own = append(own, s.sum[:]...)
 	}
-	if err := g.AllGather(words, ranks.Even(n, g.Size())); err != nil {
+	said, err := g.Agree(own)
+	if err != nil {
 		return &ranksError{err}
 	}
-	for rank := range g.Size() {
-		for j := range n {
-			if math.Float32bits(words[rank*n+j]) != math.Float32bits(words[j]) {
-				return &ranksError{fmt.Errorf("rank %d %s", rank, all[j/(sha256.Size/4)].other)}
+	for rank, sums := range said {
+		for i, s := range all {
+			if at := i * sha256.Size; !bytes.Equal(sums[at:at+sha256.Size], said[0][at:at+sha256.Size]) {
+				return &ranksError{fmt.Errorf("rank %d %s", rank, s.other)}
 			}
 		}
 	}
@@ -134,7 +131,7 @@ func (t *Trainer) sum() (sum [sha256.Size]byte, err error) {
 		}
 		words := make([]float32, b.N)
 		if b.N > 0 {
-			err = t.arena.Read(words, b)
+			err = t.fetch(words, b)
 		}
 		if err != nil {
 			return sum, err

@@ -26,7 +26,7 @@ type layout struct {
 	passes                      kernels.Buf   // the state that counts parts of batches, see shards.go; of one part it is state
 	sums                        []kernels.Buf // of the gradients of parts, as large as grads
 	others                      kernels.Buf   // this rank's slice of all ranks' sums
-	cuts                        []int         // of the gradients into a slice for each rank
+	slice                       int           // values of the gradients that a rank joins, see exchange.go
 	params, grads, m, v, ema    kernels.Buf   // groups; ema is absent where no average is kept
 	norm                        kernels.Buf   // (1) of all gradients; absent where they are not clipped
 	frozen                      kernels.Buf   // parameters that are not trained: of all groups
@@ -109,13 +109,17 @@ func newPlans(c TrainerConfig) (*plans, error) {
 		l.param, l.isFrozen = append(l.param, kernels.Buf{Off: *end, N: n}), append(l.isFrozen, p.Frozen)
 		*end += n
 	}
-	l.params, l.grads, l.m, l.v = take(count), take(count), take(count), take(count)
+	l.params, l.grads = take(count), take(count)
+	if c.ranks() > 1 {
+		l.slice = sliceOf(count, c.ranks())
+		l.words = l.grads.Off + c.ranks()*l.slice
+	}
+	l.m, l.v = take(count), take(count)
 	for range c.levelsOfSums() {
 		l.sums = append(l.sums, take(count))
 	}
-	if r := c.Ranks; c.ranks() > 1 {
-		l.cuts = slicesOf(count, r.Size())
-		l.others = take(r.Size() * (l.cuts[r.Rank()+1] - l.cuts[r.Rank()]))
+	if c.ranks() > 1 {
+		l.others = take(c.ranks() * l.slice)
 	}
 	if c.EMARate > 0 {
 		l.ema = take(count)

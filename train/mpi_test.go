@@ -11,12 +11,13 @@ import (
 	"testing"
 
 	"sigmaz/internal/mpi"
+	"sigmaz/kernels"
 	"sigmaz/train/ranks"
 )
 
 // Every network comes to the same state on as many ranks as there are, from its own passes and bytes alone, as in one process.
 func TestMPI(t *testing.T) {
-	_, size, err := ranks.FromEnvironment(os.LookupEnv)
+	launch, err := ranks.FromEnvironment(os.LookupEnv)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -29,9 +30,11 @@ func TestMPI(t *testing.T) {
 			t.Error(err)
 		}
 	}()
-	if world.Size() != size {
-		t.Fatalf("MPI has %d ranks, the launcher says %d", world.Size(), size)
+	if world.Size() != launch.Size {
+		t.Fatalf("MPI has %d ranks, the launcher says %d", world.Size(), launch.Size)
 	}
+	b := kernels.NewCPU(1)
+	defer b.Close()
 	all := parted8(t)
 	for _, name := range slices.Sorted(maps.Keys(all)) {
 		c, d := all[name]()
@@ -40,16 +43,16 @@ func TestMPI(t *testing.T) {
 		if name == "ncsnv2" {
 			steps = 50
 		}
-		got, err := trainRank(c, d, steps, &ranks.Group{Transport: world})
+		got, err := trainRank(b, c, d, steps, &ranks.Group{Transport: ranks.OnHost(world)})
 		if err != nil {
 			t.Fatal(err)
 		}
-		want, err := trainRank(c, d, steps, &ranks.Group{Transport: ranks.Local(1)[0]})
+		want, err := trainRank(b, c, d, steps, &ranks.Group{Transport: ranks.Local(1)[0]})
 		if err != nil {
 			t.Fatal(err)
 		}
-		if t.Logf("%-14s %2d steps on %d ranks: %s", name, steps, size, got); got != want {
-			t.Errorf("%s: rank %d of %d comes to %s, one process to %s", name, world.Rank(), size, got, want)
+		if t.Logf("%-14s %2d steps on %d ranks: %s", name, steps, launch.Size, got); got != want {
+			t.Errorf("%s: rank %d of %d comes to %s, one process to %s", name, world.Rank(), launch.Size, got, want)
 		}
 	}
 }

@@ -161,7 +161,9 @@ func openRun(c *Config, s *Splits, o Options) (*run, error) {
 	if p := r.trainer.placement; p.Host {
 		o.Events.report(DataOnHost{p})
 	}
-	err = r.compareSettings()
+	if err = r.compareSettings(); err == nil && o.Ranks != nil {
+		err = o.Ranks.Bind(o.Backend)
+	}
 	if (o.From == nil || o.From.Checkpoint == nil) && err == nil {
 		err = r.takeInitial()
 	}
@@ -188,6 +190,9 @@ func openRun(c *Config, s *Splits, o Options) (*run, error) {
 func (r *run) close() {
 	if r.metrics != nil {
 		r.metrics.Close()
+	}
+	if r.o.Ranks != nil {
+		r.o.Ranks.Release()
 	}
 	// The trainer's memory belongs to the backend, which the caller closes.
 }

@@ -74,7 +74,7 @@ func (t *Trainer) newParted(b kernels.Backend) (*parted, error) {
 		p.folds = append(p.folds, fold)
 	}
 	if t.c.ranks() > 1 {
-		join, err := b.Compile(t.arena, t.layout.join(t.c.Ranks.Rank()))
+		join, err := b.Compile(t.arena, t.layout.join(t.c.Ranks.Rank(), t.c.ranks()))
 		if err != nil {
 			return nil, err
 		}

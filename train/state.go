@@ -44,7 +44,7 @@ func (t *Trainer) Named(prefix string) ([]model.Named, error) {
 		return nil, err
 	}
 	words, frozen := make([]float32, b.N), make([]float32, t.layout.frozen.N)
-	if err := t.arena.Read(words, b); err != nil {
+	if err := t.fetch(words, b); err != nil {
 		return nil, err
 	}
 	if len(frozen) > 0 {

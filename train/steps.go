@@ -24,7 +24,7 @@ func (t *Trainer) Step() error {
 		run = t.runParts
 	}
 	if err := run(); err != nil {
-		return err
+		return t.lost(err)
 	}
 	t.steps++
 	return nil
@@ -58,7 +58,7 @@ func (t *Trainer) Losses(dst []LossRecord) ([]LossRecord, error) {
 	}
 	n, rows, parts := t.c.Batch, t.c.rows(), uint64(t.c.parts())
 	ring := make([]float32, t.layout.ring.N) // one copy for all steps
-	if err := t.arena.Read(ring, t.layout.ring); err != nil {
+	if err := t.fetch(ring, t.layout.ring); err != nil {
 		return dst, err
 	}
 	for ; t.read < t.steps; t.read++ {

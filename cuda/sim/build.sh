@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Builds the stand-in driver: OUTDIR/libcuda.so.1 (and libcuda.so for the linker), with the kernels of kernels/ptx/*.ptx
-# translated to C++ and compiled for the host. What has not changed is not compiled again.
+# translated to C++ and compiled for the host, and beside it the stand-in for NCCL, OUTDIR/libnccl.so.2. What has not changed
+# is not compiled again.
 #
 #	bash cuda/sim/build.sh OUTDIR [more.ptx ...]
 #	bash cuda/sim/build.sh --only OUTDIR some.ptx ...      without kernels/ptx/
@@ -93,3 +94,13 @@ if stale "$out/libcuda.so.1" "$k"; then
 	printf '%s' "$k" >"$out/libcuda.so.1.key"
 fi
 ln -sfn libcuda.so.1 "$out/libcuda.so"
+
+files=("$here/nccl.cpp")
+k=$(key "${base[@]}")
+if stale "$out/libnccl.so.2" "$k"; then
+	echo '{ global: nccl*; local: *; };' >"$obj/exports-nccl"
+	"$cxx" "${base[@]}" -shared -Wl,--version-script="$obj/exports-nccl" -Wl,-soname,libnccl.so.2 -Wl,-z,noexecstack \
+		-Wl,--no-undefined -o "$out/libnccl.so.2.tmp" "$here/nccl.cpp" -L"$out" -lcuda -lpthread -lrt
+	mv "$out/libnccl.so.2.tmp" "$out/libnccl.so.2"
+	printf '%s' "$k" >"$out/libnccl.so.2.key"
+fi

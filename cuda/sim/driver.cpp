@@ -70,10 +70,10 @@ struct Function {
 
 struct Event;
 
-// Node is a piece of work: a launch with its block of parameters, a copy or a fill, or a place in a stream that an
-// event stands for or that waits for one.
+// Node is a piece of work: a launch with its block of parameters, a copy or a fill, a function of the host, or a place in a
+// stream that an event stands for or that waits for one.
 struct Node {
-	enum Kind { LAUNCH, COPY, FILL8, FILL32, RECORD, WAIT } kind;
+	enum Kind { LAUNCH, COPY, FILL8, FILL32, HOST, RECORD, WAIT } kind;
 	Function *function = nullptr;
 	SimIndex grid, block;
 	unsigned shared = 0;
@@ -82,6 +82,8 @@ struct Node {
 	size_t count = 0; // bytes of a copy, elements of a fill
 	unsigned value = 0;
 	vector<char> staged; // what from held, where it had to be copied when the call was made
+	void (*host)(void *) = nullptr;
+	void *argument = nullptr;
 	Event *event = nullptr;
 	uint64_t turn = 0; // which record of the event
 };
@@ -446,6 +448,7 @@ CUresult run_node(Call &call, const Node &n) {
 		if (!check_range(call, "fill", n.to, 4 * n.count)) return call.bad;
 		fill_n(reinterpret_cast<unsigned *>(n.to), n.count, n.value);
 		return CUDA_SUCCESS;
+	case Node::HOST: n.host(n.argument); return CUDA_SUCCESS; // which calls no driver, as on a GPU
 	case Node::RECORD:
 		if (events.count(n.event)) n.event->passed = max(n.event->passed, n.turn), n.event->time = now();
 		return CUDA_SUCCESS;
@@ -1101,6 +1104,19 @@ API CUresult cuStreamEndCapture(void *handle, Graph **graph) {
 	*graph = new Graph{move(nodes)};
 	graphs.insert(*graph);
 	return CUDA_SUCCESS;
+}
+
+API CUresult cuLaunchHostFunc(void *handle, void (*f)(void *), void *argument) {
+	CALL(CONTEXT);
+	Stream *s = stream_of(handle);
+	REQUIRE(s, CUDA_ERROR_INVALID_HANDLE, "no such stream");
+	REQUIRE(f, CUDA_ERROR_INVALID_VALUE);
+	Node node{};
+	node.kind = Node::HOST;
+	node.host = f, node.argument = argument;
+	vector<Node> nodes;
+	nodes.push_back(move(node));
+	return submit(call, s, move(nodes));
 }
 
 // ---- Events ----

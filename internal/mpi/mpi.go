@@ -19,14 +19,14 @@ static int start(int *rank, int *size)
 	return status;
 }
 
-static int exchange(float *send, int *counts, int *from, float *recv, int *sizes, int *to)
+static int exchange(float *send, int *counts, int *at, float *recv)
 {
-	return MPI_Alltoallv(send, counts, from, MPI_FLOAT, recv, sizes, to, MPI_FLOAT, MPI_COMM_WORLD);
+	return MPI_Alltoallv(send, counts, at, MPI_FLOAT, recv, counts, at, MPI_FLOAT, MPI_COMM_WORLD);
 }
 
-static int all_gather(float *all, int *counts, int *at)
+static int all_gather(float *all, int n)
 {
-	return MPI_Allgatherv(MPI_IN_PLACE, 0, MPI_DATATYPE_NULL, all, counts, at, MPI_FLOAT, MPI_COMM_WORLD);
+	return MPI_Allgather(MPI_IN_PLACE, 0, MPI_DATATYPE_NULL, all, n, MPI_FLOAT, MPI_COMM_WORLD);
 }
 
 // text is what an error means, which the caller frees.
@@ -76,23 +76,20 @@ func (w *World) Rank() int { return w.rank }
 // Size is the number of processes.
 func (w *World) Size() int { return w.size }
 
-// Exchange sends send[cuts[i]:cuts[i+1]] to each other rank i, and receives what it sends in window i of recv, which has one
-// of the own cut's length for every rank.
-func (w *World) Exchange(send []float32, cuts []int, recv []float32) error {
-	counts, from := windows(cuts)
-	own := counts[w.rank]
-	sizes, to := make([]C.int, w.size), make([]C.int, w.size)
+// Exchange sends part i of send to each other rank i, and receives what that sends in part i of recv.
+func (w *World) Exchange(send, recv []float32) error {
+	n := len(send) / w.size
+	counts, at := make([]C.int, w.size), make([]C.int, w.size)
 	for i := range w.size {
-		sizes[i], to[i] = own, C.int(i)*own
+		counts[i], at[i] = C.int(n), C.int(i*n)
 	}
-	counts[w.rank], sizes[w.rank] = 0, 0
-	return failed("MPI_Alltoallv", C.exchange(words(send), &counts[0], &from[0], words(recv), &sizes[0], &to[0]))
+	counts[w.rank] = 0
+	return failed("MPI_Alltoallv", C.exchange(words(send), &counts[0], &at[0], words(recv)))
 }
 
-// AllGather sends all[cuts[r]:cuts[r+1]] of this rank r to all, and receives the other windows.
-func (w *World) AllGather(all []float32, cuts []int) error {
-	counts, at := windows(cuts)
-	return failed("MPI_Allgatherv", C.all_gather(words(all), &counts[0], &at[0]))
+// AllGather sends this rank's part of all to the others, and receives theirs.
+func (w *World) AllGather(all []float32) error {
+	return failed("MPI_Allgather", C.all_gather(words(all), C.int(len(all)/w.size)))
 }
 
 // Close takes leave of the others. After a failure it leaves without a word, by which mpirun knows that the others must end.
@@ -101,14 +98,6 @@ func (w *World) Close(why error) error {
 		return nil
 	}
 	return failed("MPI_Finalize", C.MPI_Finalize())
-}
-
-// windows writes cuts as MPI has them.
-func windows(cuts []int) (counts, at []C.int) {
-	for i, cut := range cuts[:len(cuts)-1] {
-		counts, at = append(counts, C.int(cuts[i+1]-cut)), append(at, C.int(cut))
-	}
-	return counts, at
 }
 
 // words is where a slice begins.

@@ -26,7 +26,7 @@ func Cases(precisions ...kernels.Precision) []Case {
 		(*list).resize, (*list).resizeGrad,
 		(*list).nearest2, (*list).nearest2Grad, (*list).patches, (*list).patchesGrad, (*list).concat, (*list).split,
 		(*list).addRow, (*list).addRowGrad, (*list).dropout, (*list).embedding, (*list).lookup, (*list).scaledSum,
-		(*list).add, (*list).affine, (*list).fill, (*list).narrow,
+		(*list).add, (*list).affine, (*list).treeMean, (*list).fill, (*list).narrow,
 		(*list).divSigma, (*list).mlpInput, (*list).mlpInputGrad, (*list).precondition, (*list).rowMix,
 		(*list).perturb, (*list).drawClasses, (*list).loss, (*list).lossGrad, (*list).record, (*list).gradNorm, (*list).adam,
 		(*list).tick,
@@ -746,6 +746,21 @@ func (l *list) affine() {
 		var b builder
 		l.exact("affine/"+m.String(), &b, kernels.Affine{N: m.rows,
 			X: b.normals(m.words()), Y: b.out(m.words()), Scale: 2, Shift: -1})
+	}
+}
+
+func (l *list) treeMean() {
+	for _, n := range []int{16, 33, 1040} {
+		for _, count := range []int{2, 4, 8, 64} {
+			for _, own := range []int{0, count / 3, count - 1} {
+				var b builder
+				o := kernels.TreeMean{Count: count, Own: own, Dst: b.normals(n), Windows: b.normals(count * n)}
+				for i := range n { // not to be read
+					o.Windows.Of(b.mem)[own*n+i] = float32(math.NaN())
+				}
+				l.exact(fmt.Sprintf("tree_mean/%d of %d by %d", own, count, n), &b, o)
+			}
+		}
 	}
 }
 

@@ -7,7 +7,7 @@ import (
 	"sync"
 )
 
-// local is the transport of one of them.
+// local is the carrier of one of them.
 type local struct {
 	rank int
 	*hub
@@ -31,7 +31,7 @@ func Local(size int) []Transport {
 			to = append(to, make(chan []float32, 2))
 		}
 		h.box = append(h.box, to)
-		all = append(all, local{i, h})
+		all = append(all, OnHost(local{i, h}))
 	}
 	return all
 }
@@ -39,14 +39,18 @@ func Local(size int) []Transport {
 func (l local) Rank() int { return l.rank }
 func (l local) Size() int { return len(l.box) }
 
-func (l local) Exchange(send []float32, cuts []int, recv []float32) error {
-	n := cuts[l.rank+1] - cuts[l.rank]
-	return l.swap(func(i int) []float32 { return send[cuts[i]:cuts[i+1]] }, func(i int) []float32 { return recv[i*n : (i+1)*n] })
+// part is that of a rank.
+func (l local) part(words []float32, rank int) []float32 {
+	n := len(words) / l.Size()
+	return words[rank*n : (rank+1)*n]
 }
 
-func (l local) AllGather(all []float32, cuts []int) error {
-	own := all[cuts[l.rank]:cuts[l.rank+1]]
-	return l.swap(func(int) []float32 { return own }, func(i int) []float32 { return all[cuts[i]:cuts[i+1]] })
+func (l local) Exchange(send, recv []float32) error {
+	return l.swap(func(i int) []float32 { return l.part(send, i) }, func(i int) []float32 { return l.part(recv, i) })
+}
+
+func (l local) AllGather(all []float32) error {
+	return l.swap(func(int) []float32 { return l.part(all, l.rank) }, func(i int) []float32 { return l.part(all, i) })
 }
 
 // swap sends a copy of a window to each other rank and receives one from each.

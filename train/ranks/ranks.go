@@ -2,26 +2,30 @@
 
 package ranks
 
-import (
-	"fmt"
-	"strconv"
-)
+import "sigmaz/kernels"
 
 // Transport carries windows of memory between the ranks of a run. All ranks call the same methods in the same order, with
-// the same cuts: cuts[i] to cuts[i+1] is what belongs to rank i, and there is one cut more than there are ranks. A call
-// returns when its windows may be used again. It fails where a rank has ended, and then every later call does.
+// windows of the same size; a window has a part for each rank, all of one length. A call that fails is the end: a rank is
+// lost, and then every later call fails.
 //
-// Windows are the host's memory. A transport between devices would need, in their place, addresses in device memory and the
-// stream on which the work before and after them is queued, and its calls would return before they are done.
+// What is carried is queued behind what was started on the arena before, and comes before what is started later. Where a rank
+// is lost, windows hold what they held: whoever reads the arena asks Err before he believes it.
 type Transport interface {
 	// Rank is the number of this process, from 0 on, and Size that of all.
 	Rank() int
 	Size() int
-	// Exchange sends send[cuts[i]:cuts[i+1]] to each other rank i. What rank i sends comes to window i of recv, which has a
-	// window of the own cut's length for every rank; the own window is left as it is.
-	Exchange(send []float32, cuts []int, recv []float32) error
-	// AllGather sends all[cuts[r]:cuts[r+1]] of this rank r to all, and fills the other windows with theirs.
-	AllGather(all []float32, cuts []int) error
+	// Bind makes the transport one between arenas of a backend, and Release ends that. In between the backend stays open.
+	Bind(b kernels.Backend) error
+	Release()
+	// Exchange sends part i of send to each other rank i. What rank i sends comes to part i of recv; the own part is left as
+	// it is.
+	Exchange(a kernels.Arena, send, recv kernels.Buf) error
+	// AllGather sends this rank's part of a window to all, and fills the other parts with theirs.
+	AllGather(a kernels.Arena, all kernels.Buf) error
+	// Agree returns what each rank has to say, in as many bytes everywhere. It waits for all of them.
+	Agree(own []byte) (all [][]byte, err error)
+	// Err says which rank is lost, nil as long as none is.
+	Err() error
 	// Close takes leave of the others: in order where failed is nil, and else so that their calls fail or their processes end.
 	Close(failed error) error
 }
@@ -29,62 +33,20 @@ type Transport interface {
 // Group is a transport with a count of what it carries.
 type Group struct {
 	Transport
-	Sent int64 // bytes that this rank sent to others
+	Sent int64 // bytes of windows that this rank sent to others
 }
 
 // Exchange is that of [Transport].
-func (g *Group) Exchange(send []float32, cuts []int, recv []float32) error {
-	r := g.Rank()
-	g.Sent += 4 * int64(cuts[len(cuts)-1]-cuts[0]-(cuts[r+1]-cuts[r]))
-	return g.Transport.Exchange(send, cuts, recv)
+func (g *Group) Exchange(a kernels.Arena, send, recv kernels.Buf) error {
+	g.Sent += g.toOthers(send)
+	return g.Transport.Exchange(a, send, recv)
 }
 
-// AllGather is that of [Transport]. The own window counts once for each rank that gets it.
-func (g *Group) AllGather(all []float32, cuts []int) error {
-	r := g.Rank()
-	g.Sent += 4 * int64(g.Size()-1) * int64(cuts[r+1]-cuts[r])
-	return g.Transport.AllGather(all, cuts)
+// AllGather is that of [Transport]. The own part counts once for each rank that gets it.
+func (g *Group) AllGather(a kernels.Arena, all kernels.Buf) error {
+	g.Sent += g.toOthers(all)
+	return g.Transport.AllGather(a, all)
 }
 
-// Even cuts windows of n values for each of so many ranks.
-func Even(n, size int) []int {
-	cuts := make([]int, size+1)
-	for i := range cuts {
-		cuts[i] = i * n
-	}
-	return cuts
-}
-
-// launchers are the variables by which launchers of MPI tell a process its rank and how many there are.
-var launchers = []struct{ name, rank, size string }{
-	{"Open MPI", "OMPI_COMM_WORLD_RANK", "OMPI_COMM_WORLD_SIZE"},
-	{"MPICH", "PMI_RANK", "PMI_SIZE"},
-}
-
-// FromEnvironment returns which rank this process was started as, and of how many: 0 of 1 where no launcher started it.
-// lookup is [os.LookupEnv].
-func FromEnvironment(lookup func(string) (string, bool)) (rank, size int, err error) {
-	for _, l := range launchers {
-		r, hasRank := lookup(l.rank)
-		s, hasSize := lookup(l.size)
-		if !hasRank && !hasSize {
-			continue
-		}
-		if hasRank != hasSize {
-			set, unset := l.rank, l.size
-			if hasSize {
-				set, unset = unset, set
-			}
-			return 0, 0, fmt.Errorf("the environment has %s without %s: expected both, as mpirun of %s sets them, or neither; unset it to "+
-				"train in one process", set, unset, l.name)
-		}
-		rank, wrongRank := strconv.Atoi(r)
-		size, wrongSize := strconv.Atoi(s)
-		if wrongRank != nil || wrongSize != nil || rank < 0 || rank >= size {
-			return 0, 0, fmt.Errorf("the environment has %s=%q and %s=%q: expected a rank from 0 to below the number of ranks; unset both to "+
-				"train in one process", l.rank, r, l.size, s)
-		}
-		return rank, size, nil
-	}
-	return 0, 1, nil
-}
+// toOthers is the bytes of all parts of a window but one.
+func (g *Group) toOthers(b kernels.Buf) int64 { return 4 * int64(b.N/g.Size()) * int64(g.Size()-1) }

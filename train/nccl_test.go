@@ -1,0 +1,199 @@
+//go:build cgo && !nocuda
+
+// Ranks with a device each against one device: on the stand-ins for CUDA and NCCL, whose ranks are processes of this machine.
+// Each is this test anew, with its rank in the environment.
+
+package train
+
+import (
+	"bytes"
+	"fmt"
+	"maps"
+	"net"
+	"os"
+	"os/exec"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"sigmaz/internal/rendezvous"
+	"sigmaz/kernels/kerneltest"
+	"sigmaz/train/ranks"
+)
+
+// rankOfTest returns the transport of a rank that a test has started; nil in the test itself.
+func rankOfTest(t *testing.T, name string) ranks.Transport {
+	t.Helper()
+	if os.Getenv("DEVICE_TEST") != name {
+		return nil
+	}
+	rank, _ := strconv.Atoi(os.Getenv("DEVICE_RANK"))
+	size, _ := strconv.Atoi(os.Getenv("DEVICE_RANKS"))
+	room, err := rendezvous.Join(t.Context(), rendezvous.Config{Rank: rank, Size: size, Address: os.Getenv("DEVICE_ADDRESS"),
+		Silence: 3 * time.Second})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return ranks.OnDevices(room)
+}
+
+// startRanks runs a test as so many ranks, until rank 0 has ended, and returns what each said.
+func startRanks(t *testing.T, name string, size int, more ...string) (said []string) {
+	t.Helper()
+	if b := kerneltest.OpenCUDA(t); !strings.Contains(b.Name(), "stand-in") {
+		t.Skip("every rank would need a GPU of its own")
+	}
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	l.Close() // for rank 0 to take
+	out := make([]bytes.Buffer, size)
+	var all []*exec.Cmd
+	for rank := range size {
+		c := exec.Command(os.Args[0], "-test.run=^"+name+"$", "-test.timeout=10m")
+		c.Env = append(append(os.Environ(), "DEVICE_TEST="+name, fmt.Sprint("DEVICE_RANKS=", size), fmt.Sprint("DEVICE_RANK=", rank),
+			"DEVICE_ADDRESS="+l.Addr().String()), more...)
+		c.Stdout, c.Stderr = &out[rank], &out[rank]
+		if err := c.Start(); err != nil {
+			t.Fatal(err)
+		}
+		all = append(all, c)
+	}
+	for rank, c := range all {
+		if rank > 0 {
+			time.AfterFunc(5*time.Second, func() { c.Process.Kill() }) // one that is stopped ends no more
+		}
+		c.Wait()
+		said = append(said, out[rank].String())
+	}
+	return said
+}
+
+// Every network comes to the same state on 1, 2 and 4 devices, in whatever order streams run, from each rank's own rows, passes
+// and bytes alone.
+func TestDevicesHaveTheSameBits(t *testing.T) {
+	const name = "TestDevicesHaveTheSameBits"
+	if transport := rankOfTest(t, name); transport != nil {
+		stepsOnDevice(t, transport)
+		return
+	}
+	var one []string
+	for _, size := range []int{1, 2, 4} {
+		for rank, said := range startRanks(t, name, size, fmt.Sprint("SIGMAZ_SIM_LAZY=", size%4)) {
+			lines := slices.DeleteFunc(strings.Split(said, "\n"), func(line string) bool { return !strings.HasPrefix(line, "came to ") })
+			if one == nil {
+				if one = lines; len(one) != len(parted8(t))+1 {
+					t.Fatalf("one device: %s", said)
+				}
+			}
+			if !slices.Equal(lines, one) {
+				t.Errorf("rank %d of %d: %s\nand one device came to %q", rank, size, said, one)
+			}
+		}
+	}
+}
+
+// stepsOnDevice is what each rank does.
+func stepsOnDevice(t *testing.T, transport ranks.Transport) {
+	b := kerneltest.OpenCUDA(t)
+	of := func(name string, c *Config, d *Splits, steps int) {
+		c.Shards = 4
+		sum, err := trainRank(b, c, d, steps, &ranks.Group{Transport: transport})
+		if err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		fmt.Println("came to", name, sum)
+	}
+	all := parted8(t)
+	for _, name := range slices.Sorted(maps.Keys(all)) {
+		c, d := all[name]()
+		steps := 3
+		if name == "ncsnv2" {
+			steps = 50
+		}
+		of(name, c, d, steps)
+	}
+	c, rows := rowsOfRanks(4, 2)
+	of("own rows", c, rows(transport.Rank(), transport.Size()), 2)
+	if err := transport.Close(nil); err != nil {
+		t.Error(err)
+	}
+}
+
+// deviceTrial runs a small training on a device, or goes on with it.
+func deviceTrial(t *testing.T, folder string, transport ranks.Transport, resume bool) error {
+	c, d := tiny("mlp")
+	c.Batch, c.Shards, c.Steps, c.CheckpointEvery, c.LogEvery, c.PreviewN, c.EvalEvery = 8, 4, 20, 5, 5, 0, 0
+	o := Options{Backend: kerneltest.OpenCUDA(t)}
+	if transport != nil {
+		o.Ranks = &ranks.Group{Transport: transport}
+	}
+	if transport == nil || transport.Rank() == 0 {
+		o.Folder = folder
+	}
+	if resume {
+		stored, err := Load(folder, "")
+		if err != nil {
+			return err
+		}
+		c, o.From = stored.Config, stored
+	}
+	c.RecordMultiprocessors(o.Backend)
+	_, err := Run(t.Context(), c, d, o)
+	return err
+}
+
+// Where a rank is killed, hangs, loses its device or joins something else, the others end soon, with a sentence that names it, and
+// what they have saved goes on to the bits of a run that nothing happened to.
+func TestDevicesAreLost(t *testing.T) {
+	const name = "TestDevicesAreLost"
+	folder := os.Getenv("DEVICE_FOLDER")
+	if transport := rankOfTest(t, name); transport != nil {
+		err := deviceTrial(t, folder, transport, false)
+		transport.Close(err)
+		fmt.Printf("rank %d ended: %v\n", transport.Rank(), err)
+		return
+	}
+	whole := t.TempDir()
+	if err := deviceTrial(t, whole, nil, false); err != nil {
+		t.Fatal(err)
+	}
+	// A step has three exchanges: so these come in the 13th.
+	for _, test := range []struct{ fault, first, second string }{
+		{"kill:1:37", `the step failed: rank 1 .* has ended without a word: it was killed, or its machine has failed`, ""},
+		{"stop:1:38", `the step failed: rank 1 .* has been silent for \d+s: it was stopped, or its machine or network hangs`, ""},
+		{"lost:1:39", `(the step failed: )?rank 1 .* failed: the step failed: rank 1: .*unhandled cuda error.*`,
+			`the step failed: rank 1: .*unhandled cuda error.*the device is lost, as SIGMAZ_SIM_NCCL_FAULT asks`},
+		{"id:1", `rank 1 .* failed: rank 1: NCCL: ncclCommInitRankConfig: remote process exited .*`, `rank 1: NCCL: .*`},
+		{"", "<nil>", "<nil>"},
+	} {
+		t.Run(test.fault, func(t *testing.T) {
+			t.Parallel()
+			folder, begun := t.TempDir(), time.Now()
+			said := startRanks(t, name, 2, "SIGMAZ_SIM_NCCL_FAULT="+test.fault, "DEVICE_FOLDER="+folder)
+			if took := time.Since(begun); took > 30*time.Second {
+				t.Errorf("the others ended after %v", took)
+			}
+			end := ""
+			if strings.Contains(test.fault, ":1:") {
+				end = "; the last good checkpoint is " + regexp.QuoteMeta(folder) + "[^ ]*/step-0*10[^ ]*, go on from it with `resume` [^ ]*"
+			}
+			for rank, want := range []string{test.first + end, test.second} {
+				if want != "" && !regexp.MustCompile(fmt.Sprintf("(?m)^rank %d ended: %s$", rank, want)).MatchString(said[rank]) {
+					t.Errorf("rank %d says %s\nexpected %s", rank, said[rank], want)
+				}
+			}
+			if test.fault == "id:1" { // before anything was written
+				return
+			}
+			if err := deviceTrial(t, folder, nil, true); err != nil {
+				t.Fatal(err)
+			}
+			sameRun(t, folder, whole)
+		})
+	}
+}
