@@ -94,8 +94,8 @@ func (c *Command) Execute(ctx context.Context, args []string, s Streams) int {
 
 // checkAlone refuses to be one of several processes. lookup is [os.LookupEnv].
 func (c *Command) checkAlone(lookup func(string) (string, bool)) error {
-	_, size, err := ranks.FromEnvironment(lookup)
-	if err != nil || size == 1 { // what is wrong with a launcher's variables is for those who are its ranks
+	l, err := ranks.FromEnvironment(lookup)
+	if err != nil || l.Size == 1 { // what is wrong with a launcher's variables is for those who are its ranks
 		return nil
 	}
 	share := ""
@@ -103,7 +103,7 @@ func (c *Command) checkAlone(lookup func(string) (string, bool)) error {
 		share = "; -gpu -gpus " + allWord + " shares its samples among GPUs"
 	}
 	return fmt.Errorf("this is one of %d processes that a launcher started, and each would do the same and write the same files: start %s "+
-		"in one process%s", size, c.Name, share)
+		"in one process%s", l.Size, c.Name, share)
 }
 
 // listen calls stop when the command is asked to stop, as far as Stopping and Unread say so.
