@@ -26,7 +26,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(HERE, "..", "golden"))
 from golden import save  # noqa: E402
 
-MULT, BLOCKS, WIDTH, SIZE, CHANNELS, BATCH = (1, 2), 1, 64, 8, 3, 3
+MULT, BLOCKS, WIDTH, SIZE, CHANNELS, BATCH = (1, 1), 1, 64, 8, 3, 3
 LEVELS, BETA_MIN, BETA_MAX = 1000, 0.1, 20.0
 LR, EPS, BETAS, CLIP, WARMUP, RATE, STEPS = 2e-4, 1e-8, (0.9, 0.999), 1.0, 2, 0.9999, 4
 PLACES = 32
