@@ -262,8 +262,13 @@ func (f *flags) configuration() (*train.Config, train.Preset, error) {
 	if _, ok := f.texts["data"]; ok {
 		c.Network.DataSD = 0 // of the file's data
 	}
+	before := c
 	if err := f.apply(&c); err != nil {
 		return nil, preset, err
+	}
+	if c.Sampling.Epsilon == preset.Config.Sampling.Epsilon && !f.Given("epsilon") &&
+		(c.Sigma != before.Sigma || c.Sampling.T != before.Sampling.T) {
+		c.Sampling.Epsilon = 0 // a published step size is of the published ladder and T
 	}
 	return &c, preset, f.validate(&c)
 }
