@@ -41,7 +41,15 @@ func checkShards(shards, batch int) error {
 	if above := 1 << bits.Len(uint(shards)); above <= most {
 		nearest = fmt.Sprintf("%d or %d", below, above)
 	}
-	return setting.Errorf("shards", "is %d: expected a power of two that divides the %d of `batch`, such as %s", shards, batch, nearest)
+	other := ""
+	if shards&(shards-1) == 0 { // the batch has no such divisor
+		other = fmt.Sprintf(", or `batch` %d", batch/shards*shards+shards)
+		if batch > shards {
+			other = fmt.Sprintf(", or `batch` %d or %d", batch/shards*shards, batch/shards*shards+shards)
+		}
+	}
+	return setting.Errorf("shards", "is %d: expected a power of two that divides the %d of `batch`, such as %s%s", shards, batch, nearest,
+		other)
 }
 
 // parts returns S.

@@ -146,6 +146,9 @@ func newFlags() *flags {
 			return cli.Usagef("-data-memory %s is about a GPU's memory: give -gpu too, or leave it out to train on the CPU",
 				f.dataMemory)
 		}
+		if c.Given("shards") && f.texts["shards"] == "0" {
+			return cli.Usagef("-shards is 0: expected a power of two, or 1 for a batch in one piece")
+		}
 		switch {
 		case !c.Given("gpus"):
 		case !f.dryRun:
