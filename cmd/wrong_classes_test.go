@@ -69,7 +69,6 @@ var wrongClasses = []wrong{
 	{args: "sample runs/told -class none", code: 1, offender: "left no label out in training", advice: "train with -label-dropout 0.1"},
 	{args: "sample runs/told -guidance 2", code: 1, offender: "left no label out in training", advice: "train with -label-dropout 0.1"},
 	{args: "sample runs/pets -class none -guidance 2", code: 1, offender: "-class is none", advice: "name classes"},
-	{args: "sample runs/pets -guidance 2 -sampler rk45", code: 2, offender: "rk45 chooses its own", advice: "use another -sampler"},
 	{args: "sample runs/pets -interpolate 0:2", code: 2, offender: "-interpolate goes between two samples of one class", advice: "name one with -class"},
 	{args: "sample runs/pets -guidance -1", code: 2, offender: "-guidance is -1", advice: "expected a weight from 0"},
 	{args: "sample runs/pets -guidance two", code: 2, offender: `-guidance is "two"`, advice: "expected a number"},

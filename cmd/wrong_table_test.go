@@ -341,7 +341,7 @@ var wrongCalls = []wrong{
 	{args: "train -config bad/deep.yaml", code: 1, offender: `bad/deep.yaml: unknown key "network.ngff"`, advice: "did you mean ngf?"},
 	{args: "train -config bad/twice.yaml", code: 1, offender: "bad/twice.yaml", advice: "steps"},
 	{args: "train -config bad/zero.yaml", code: 1, offender: "bad/zero.yaml: batch is 0", advice: "at least 1"},
-	{args: "train -config bad/word.yaml", code: 1, offender: `bad/word.yaml: key "steps" is many`, advice: "whole number"},
+	{args: "train -config bad/word.yaml", code: 1, offender: `bad/word.yaml: key "steps" is "many"`, advice: "whole number"},
 	{args: "train -config bad/negative.yaml", code: 1, offender: `bad/negative.yaml: key "steps" is -1`, advice: "not negative"},
 	{args: "train -config bad/fraction.yaml", code: 1, offender: `bad/fraction.yaml: key "batch" is 1.5`, advice: "whole number"},
 	{args: "train -config bad/nan.yaml", code: 1, offender: "bad/nan.yaml: lr is NaN", advice: "positive learning rate"},

@@ -13,6 +13,7 @@ import (
 	"math"
 	"os"
 	"os/exec"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -98,6 +99,48 @@ func TestDevice(t *testing.T) {
 		says(t, err, fmt.Sprintf("device %d is not there: this machine has %d device", ordinal, n), "numbered from 0")
 	}
 	t.Logf("%s, %d.%d, driver %s, %s", d.Name(), major, minor, versionText(d.DriverVersion()), size(total))
+}
+
+// Several devices of one process are apart: each has its memory and its work, and one that is lost takes no other with it.
+func TestSeveralDevices(t *testing.T) {
+	if d := open(t); !strings.Contains(d.Name(), "stand-in") {
+		t.Skip("several devices, and one that is lost, are made by the stand-in driver")
+	}
+	t.Setenv("SIGMAZ_SIM_DEVICES", "3")
+	t.Setenv("SIGMAZ_SIM_FAULT", "lost:5:1")
+	if n, err := Count(); n != 3 || err != nil {
+		t.Fatalf("%d devices, %v", n, err)
+	}
+	var all sync.WaitGroup
+	for ordinal := range 3 {
+		all.Go(func() {
+			d, err := Open(ordinal)
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			defer d.Close()
+			run := affine(t, d)
+			x, err := d.Alloc(4*64, "x")
+			for range 20 {
+				if err == nil {
+					err = run(x.Addr(), x.Addr(), 1, 1, 64)
+				}
+			}
+			got := make([]byte, 4*64)
+			if err == nil {
+				err = x.Read(got, 0)
+			}
+			var e *Error
+			switch lost := errors.As(err, &e) && e.Lost(); {
+			case lost != (ordinal == 1):
+				t.Errorf("device %d: %v", ordinal, err)
+			case !lost && !bytes.Equal(got, floats(slices.Repeat([]float32{20}, 64)...)):
+				t.Errorf("device %d: %x", ordinal, got)
+			}
+		})
+	}
+	all.Wait()
 }
 
 func TestMemory(t *testing.T) {

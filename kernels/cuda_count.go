@@ -101,7 +101,8 @@ var flopOfValue = map[string]int{
 }
 
 // stepless lists the kernels of fused operations that take no steps: those of statistics.
-var stepless = []string{"norm_sums", "norm_finish", "norm_grad_sums", "norm_grad_finish", "norm_grad_params"}
+var stepless = []string{"norm_sums", "norm_finish", "norm_grad_sums", "norm_grad_finish", "norm_grad_params",
+	"group_norm_finish", "group_norm_grad_sums", "group_norm_grad_finish"}
 
 // convolution is an operation that multiplies matrices.
 type convolution interface {
@@ -120,9 +121,6 @@ func (l launch) count() LaunchCount {
 	t := l.traffic
 	c := LaunchCount{Kernel: l.kernel, Read: t.read, Written: t.written, Beside: t.read + t.written, Asked: t.read,
 		FLOP: flopOfValue[strings.TrimSuffix(l.kernel, "_bf16")] * t.values}
-	if swish := swishOf(l.op, l.kernel); swish != "" {
-		c.FLOP += flopOfValue[swish] * t.values
-	}
 	of, operands := l.op, 0 // bytes of what the steps read
 	if f, ok := of.(fused); ok {
 		of = f.cudaFinisher
@@ -133,6 +131,9 @@ func (l launch) count() LaunchCount {
 			operands += s.with.N * s.with.Element.Size()
 			c.FLOP += flopOfValue[s.op.Name()] * f.result().N
 		}
+	}
+	for _, name := range besideNorm(of, l.kernel) {
+		c.FLOP += flopOfValue[name] * t.values
 	}
 	if s, terms, ok := attentionProduct(of); ok { // a tile reads its rows of both factors, for every term of its sums
 		c.FLOP += 2 * s.N * int(s.MACs())
@@ -185,20 +186,37 @@ func attentionProduct(op cudaOp) (s AttentionShape, terms int, ok bool) {
 	return s, 0, false
 }
 
-// swishOf names what a kernel of a group norm does beside the norm with each value, the swish or its gradient of a norm
-// that it computes again; "" where it does neither.
-func swishOf(op cudaOp, kernel string) string {
+// besideNorm names what a kernel of a group norm does beside the norm with each value: the swish, or its gradient of a norm
+// that it computes again, and a dropout.
+func besideNorm(op cudaOp, kernel string) (names []string) {
+	kernel = strings.TrimSuffix(kernel, "_bf16")
+	swish := ""
+	switch kernel {
+	case "group_norm_apply":
+		swish = "swish"
+	case "group_norm_grad_sums", "group_norm_grad_apply":
+		swish = "swish_grad"
+	default:
+		return nil
+	}
+	swished, dropped := false, false
 	switch o := op.(type) {
 	case GroupNorm:
-		if o.Swish && strings.HasPrefix(kernel, "group_norm_apply") {
-			return "swish"
-		}
+		swished = o.Swish
+	case droppedNorm:
+		swished, dropped = o.Swish, true
 	case GroupNormGrad:
-		if o.Swish && (strings.HasPrefix(kernel, "group_norm_grad_sums") || strings.HasPrefix(kernel, "group_norm_grad_apply")) {
-			return "swish_grad"
-		}
+		swished = o.Swish
+	case droppedNormGrad:
+		swished, dropped = o.Swish, true
 	}
-	return ""
+	if swished {
+		names = append(names, swish)
+	}
+	if dropped {
+		names = append(names, "dropout")
+	}
+	return names
 }
 
 // tile returns the tile of a convolution's kernel, and what memory holds of the convolution's input and output.

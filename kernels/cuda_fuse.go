@@ -2,7 +2,7 @@
 
 // Fusion: element-wise operations that the kernel before them does while it has its results in registers.
 //
-//	convolution, gradient of its input, norm, its gradient, pools, resize
+//	convolution, gradient of its input, norms, their gradients, pools, resize
 //	then up to two of   add, scaled_sum, elu, elu_grad
 //
 // An operation is taken along if it works on the kernel's result alone, but for one more operand, and can be moved up to
@@ -105,6 +105,9 @@ func fuseCUDA(ops []Op) ([]cudaOp, error) {
 	var list []operation
 	for _, op := range ops {
 		list = append(list, op)
+	}
+	if !testUnfused {
+		list = absorb(list)
 	}
 	// Where a result is not stored any more, an operation that would have written over it can be moved up: again, until
 	// nothing more is taken along.

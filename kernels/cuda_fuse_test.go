@@ -48,7 +48,7 @@ func TestFused(t *testing.T) {
 	b := openCUDA(t)
 	t.Cleanup(func() { testUnfused = false })
 	kinds := map[string]int{}
-	for seed := range uint64(240) {
+	for seed := range uint64(480) {
 		r := rand.New(rand.NewPCG(seed, 1))
 		s := ConvShape{N: 1 + r.IntN(3), H: 2 * (1 + r.IntN(3)), W: 2 * (1 + r.IntN(4)), Cin: []int{3, 4, 8, 32, 32}[r.IntN(5)],
 			K: []int{1, 3}[r.IntN(2)], Dilation: 1 + r.IntN(2)}
@@ -80,6 +80,9 @@ func TestFused(t *testing.T) {
 		stats := NormStats{Mean: o.normals(s.N * s.Cin), Rstd: o.normals(s.N * s.Cin), MuHat: o.normals(s.N * s.Cin),
 			Q: o.normals(s.N)}
 		params := o.out(3 * s.Cin)
+		groupNorm := GroupNormShape{s.N, s.H * s.W, s.Cin, 1}
+		groupStats := GroupStats{Mean: o.normals(s.N), Rstd: o.normals(s.N)}
+		state := o.words(5, 0, 0, 0)
 		at := func() Buf { return windows[r.IntN(len(windows))] }
 		// other returns a window that is none of these
 		other := func(not ...Buf) Buf {
@@ -93,7 +96,7 @@ func TestFused(t *testing.T) {
 		for range 14 {
 			x := at()
 			y := other(x)
-			switch r.IntN(17) {
+			switch r.IntN(23) {
 			case 0:
 				if atEnds && r.IntN(2) == 0 {
 					ops = append(ops, Conv{ConvShape: s, X: x, Y: ends[0], Weight: weight, Bias: bias, Precision: precision},
@@ -123,6 +126,25 @@ func TestFused(t *testing.T) {
 				ops = append(ops, AvgPool5{PoolShape: pool, X: x, Y: y})
 			case 6:
 				ops = append(ops, Resize{ResizeShape: ResizeShape{s.N, s.H / 2, s.W / 2, s.H, s.W, s.Cin}, X: small, Y: y})
+			case 17, 18:
+				to := []Buf{x, y}[r.IntN(2)]
+				ops = append(ops, GroupNorm{GroupNormShape: groupNorm, Swish: r.IntN(2) == 0, X: x, Y: to, Gamma: bias, Beta: bias,
+					GroupStats: groupStats})
+				if r.IntN(3) > 0 {
+					ops = append(ops, Dropout{N: s.N, X: to, Y: []Buf{to, at()}[r.IntN(2)], State: state, P: 0.3, Layer: 3, Seed: seed})
+				}
+			case 19, 20, 21:
+				dy := []Buf{x, y}[r.IntN(2)]
+				if r.IntN(3) > 0 {
+					ops = append(ops, Dropout{N: s.N, X: x, Y: dy, State: state, P: 0.3, Layer: 3, Seed: seed})
+				} else {
+					dy = x
+				}
+				ops = append(ops, GroupNormGrad{GroupNormShape: groupNorm, Swish: true, X: other(dy, x), DY: dy,
+					DX: []Buf{dy, other(dy)}[r.IntN(2)], Gamma: bias, Beta: bias, GroupStats: groupStats,
+					DGamma: params.Slice(0, s.Cin), DBeta: params.Slice(2*s.Cin, s.Cin)})
+			case 22:
+				ops = append(ops, Dropout{N: s.N, X: x, Y: at(), State: state, P: 0.3, Layer: 4, Seed: seed})
 			case 14, 15:
 				ops = append(ops, ScaledSum{N: s.N, A: x, B: at(), Dst: at(), Inner: 0.7, Outer: 0.6})
 			case 16:
@@ -140,6 +162,14 @@ func TestFused(t *testing.T) {
 		}
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
 			for _, op := range FusedAndNot(t, b, o.mem, ops) {
+				of := op
+				if f, ok := op.(fused); ok {
+					of = f.cudaFinisher
+				}
+				switch of.(type) {
+				case droppedNorm, droppedNormGrad:
+					kinds[fmt.Sprintf("absorbed %s of %v", of.Name(), element)]++
+				}
 				if f, ok := op.(fused); ok {
 					kinds[fmt.Sprintf("%s of %v", f.cudaFinisher.Name(), element)]++
 					for _, step := range f.steps {
@@ -167,7 +197,8 @@ func TestFused(t *testing.T) {
 			}
 		}
 	}
-	for _, name := range []string{"conv", "conv_grad_input", "norm", "norm_grad", "maxpool5_grad", "avgpool5", "resize"} {
+	for _, name := range []string{"conv", "conv_grad_input", "norm", "norm_grad", "group_norm", "group_norm_grad",
+		"absorbed group_norm, dropout", "absorbed dropout, group_norm_grad", "maxpool5_grad", "avgpool5", "resize"} {
 		for _, e := range []Element{Words, BFloat16} {
 			if n := kinds[fmt.Sprintf("%s of %v", name, e)]; n < 3 {
 				t.Errorf("%s of %v was fused %d times", name, e, n)

@@ -111,13 +111,13 @@ var kernelList = []kernel{
 	{"fir", "fir_bf16", "u64 u64 f32 f32 f32 f32 u32 u32 u32 u32 u32 u32 u32 u32 u32 u32"},
 	{"group_norm", "group_norm_finish", "u64 u64 u64 u64 u64 u32 u32 u32 u32 u32 u32"},
 	{"group_norm", "group_norm_finish_bf16", "u64 u64 u64 u64 u64 u32 u32 u32 u32 u32 u32"},
-	{"group_norm", "group_norm_apply", "u64 u64 u64 u64 u64 u64 u32 u32 u32 u32 u32 u32 u32 u32"},
-	{"group_norm", "group_norm_apply_bf16", "u64 u64 u64 u64 u64 u64 u32 u32 u32 u32 u32 u32 u32 u32"},
-	{"group_norm", "group_norm_grad_sums", "u64 u64 u64 u64 u64 u64 u64 u32 u32 u32 u32 u32 u32 u32 u32"},
-	{"group_norm", "group_norm_grad_sums_bf16", "u64 u64 u64 u64 u64 u64 u64 u32 u32 u32 u32 u32 u32 u32 u32"},
+	{"group_norm", "group_norm_apply", "u64 u64 u64 u64 u64 u64 u32 u32 u32 u32 u32 u32 u32 u32 u64 f32 f32 u64 u32 u64 u64 u64 u64 u32 f32 f32 f32 f32"},
+	{"group_norm", "group_norm_apply_bf16", "u64 u64 u64 u64 u64 u64 u32 u32 u32 u32 u32 u32 u32 u32 u64 f32 f32 u64 u32 u64 u64 u64 u64 u32 f32 f32 f32 f32"},
+	{"group_norm", "group_norm_grad_sums", "u64 u64 u64 u64 u64 u64 u64 u32 u32 u32 u32 u32 u32 u32 u32 u64 f32 f32 u64 u32"},
+	{"group_norm", "group_norm_grad_sums_bf16", "u64 u64 u64 u64 u64 u64 u64 u32 u32 u32 u32 u32 u32 u32 u32 u64 f32 f32 u64 u32"},
 	{"group_norm", "group_norm_grad_finish", "u64 u64 u64 u64 u64 u32 u32 u32 u32 u32 u32"},
-	{"group_norm", "group_norm_grad_apply", "u64 u64 u64 u64 u64 u64 u64 u64 u32 u32 u32 u32 u32 u32 u32 u32"},
-	{"group_norm", "group_norm_grad_apply_bf16", "u64 u64 u64 u64 u64 u64 u64 u64 u32 u32 u32 u32 u32 u32 u32 u32"},
+	{"group_norm", "group_norm_grad_apply", "u64 u64 u64 u64 u64 u64 u64 u64 u32 u32 u32 u32 u32 u32 u32 u32 u64 f32 f32 u64 u32 u64 u64 u64 u64 u32 f32 f32 f32 f32"},
+	{"group_norm", "group_norm_grad_apply_bf16", "u64 u64 u64 u64 u64 u64 u64 u64 u32 u32 u32 u32 u32 u32 u32 u32 u64 f32 f32 u64 u32 u64 u64 u64 u64 u32 f32 f32 f32 f32"},
 	{"guide", "twin_rows", "u64 u64 u64 u64 u64 u64 u32 u32"},
 	{"guide", "guide", "u64 u64 u64 u32 u32"},
 	{"lookup", "lookup", "u64 u64 u64 u32 u32"},
@@ -1308,24 +1308,38 @@ func (l *launcher) groupNormFinish(grid gridDim, block blockDim, a groupNormFini
 
 // groupNormApplyArgs has the parameters of kernel group_norm_apply.
 type groupNormApplyArgs struct {
-	y      pointer // float * or bf16 *
-	x      pointer // const float * or const bf16 *
-	gamma  pointer // const float *
-	beta   pointer // const float *
-	mean   pointer // const float *
-	rstd   pointer // const float *
-	swish  int
-	v      int
-	images int
-	p      int
-	c      int
-	groups int
-	width  int
-	chunk  int
+	y       pointer // float * or bf16 *
+	x       pointer // const float * or const bf16 *
+	gamma   pointer // const float *
+	beta    pointer // const float *
+	mean    pointer // const float *
+	rstd    pointer // const float *
+	swish   int
+	v       int
+	images  int
+	p       int
+	c       int
+	groups  int
+	width   int
+	chunk   int
+	state   pointer // const u32 *
+	drop    float32
+	scale   float32
+	seed    uint64
+	purpose uint32
+	with1   pointer // const float * or const bf16 *
+	to1     pointer // float * or bf16 *
+	with2   pointer // const float * or const bf16 *
+	to2     pointer // float * or bf16 *
+	kinds   int
+	inner1  float32
+	outer1  float32
+	inner2  float32
+	outer2  float32
 }
 
 func (l *launcher) groupNormApply(grid gridDim, block blockDim, a groupNormApplyArgs) {
-	name, element := l.twin("group_norm_apply", a.y, a.x)
+	name, element := l.twin("group_norm_apply", a.y, a.x, a.with1, a.to1, a.with2, a.to2)
 	l.launch(name, grid, block, cuda.NewArgs().
 		Ptr(l.write(name, "y", element, a.y)).
 		Ptr(l.read(name, "x", element, a.x)).
@@ -1340,26 +1354,45 @@ func (l *launcher) groupNormApply(grid gridDim, block blockDim, a groupNormApply
 		I32(l.int32(name, "c", a.c)).
 		I32(l.int32(name, "groups", a.groups)).
 		I32(l.int32(name, "width", a.width)).
-		I32(l.int32(name, "chunk", a.chunk)))
+		I32(l.int32(name, "chunk", a.chunk)).
+		Ptr(l.read(name, "state", Words, a.state)).
+		F32(a.drop).
+		F32(a.scale).
+		U64(a.seed).
+		U32(a.purpose).
+		Ptr(l.read(name, "with1", element, a.with1)).
+		Ptr(l.write(name, "to1", element, a.to1)).
+		Ptr(l.read(name, "with2", element, a.with2)).
+		Ptr(l.write(name, "to2", element, a.to2)).
+		I32(l.int32(name, "kinds", a.kinds)).
+		F32(a.inner1).
+		F32(a.outer1).
+		F32(a.inner2).
+		F32(a.outer2))
 }
 
 // groupNormGradSumsArgs has the parameters of kernel group_norm_grad_sums.
 type groupNormGradSumsArgs struct {
-	parts  pointer // float *
-	x      pointer // const float * or const bf16 *
-	dy     pointer // const float * or const bf16 *
-	gamma  pointer // const float *
-	beta   pointer // const float *
-	mean   pointer // const float *
-	rstd   pointer // const float *
-	swish  int
-	v      int
-	images int
-	p      int
-	c      int
-	groups int
-	width  int
-	chunk  int
+	parts   pointer // float *
+	x       pointer // const float * or const bf16 *
+	dy      pointer // const float * or const bf16 *
+	gamma   pointer // const float *
+	beta    pointer // const float *
+	mean    pointer // const float *
+	rstd    pointer // const float *
+	swish   int
+	v       int
+	images  int
+	p       int
+	c       int
+	groups  int
+	width   int
+	chunk   int
+	state   pointer // const u32 *
+	drop    float32
+	scale   float32
+	seed    uint64
+	purpose uint32
 }
 
 func (l *launcher) groupNormGradSums(grid gridDim, block blockDim, a groupNormGradSumsArgs) {
@@ -1379,7 +1412,12 @@ func (l *launcher) groupNormGradSums(grid gridDim, block blockDim, a groupNormGr
 		I32(l.int32(name, "c", a.c)).
 		I32(l.int32(name, "groups", a.groups)).
 		I32(l.int32(name, "width", a.width)).
-		I32(l.int32(name, "chunk", a.chunk)))
+		I32(l.int32(name, "chunk", a.chunk)).
+		Ptr(l.read(name, "state", Words, a.state)).
+		F32(a.drop).
+		F32(a.scale).
+		U64(a.seed).
+		U32(a.purpose))
 }
 
 // groupNormGradFinishArgs has the parameters of kernel group_norm_grad_finish.
@@ -1414,26 +1452,40 @@ func (l *launcher) groupNormGradFinish(grid gridDim, block blockDim, a groupNorm
 
 // groupNormGradApplyArgs has the parameters of kernel group_norm_grad_apply.
 type groupNormGradApplyArgs struct {
-	dx     pointer // float * or bf16 *
-	x      pointer // const float * or const bf16 *
-	dy     pointer // const float * or const bf16 *
-	gamma  pointer // const float *
-	beta   pointer // const float *
-	mean   pointer // const float *
-	rstd   pointer // const float *
-	coef   pointer // const float *
-	swish  int
-	v      int
-	images int
-	p      int
-	c      int
-	groups int
-	width  int
-	chunk  int
+	dx      pointer // float * or bf16 *
+	x       pointer // const float * or const bf16 *
+	dy      pointer // const float * or const bf16 *
+	gamma   pointer // const float *
+	beta    pointer // const float *
+	mean    pointer // const float *
+	rstd    pointer // const float *
+	coef    pointer // const float *
+	swish   int
+	v       int
+	images  int
+	p       int
+	c       int
+	groups  int
+	width   int
+	chunk   int
+	state   pointer // const u32 *
+	drop    float32
+	scale   float32
+	seed    uint64
+	purpose uint32
+	with1   pointer // const float * or const bf16 *
+	to1     pointer // float * or bf16 *
+	with2   pointer // const float * or const bf16 *
+	to2     pointer // float * or bf16 *
+	kinds   int
+	inner1  float32
+	outer1  float32
+	inner2  float32
+	outer2  float32
 }
 
 func (l *launcher) groupNormGradApply(grid gridDim, block blockDim, a groupNormGradApplyArgs) {
-	name, element := l.twin("group_norm_grad_apply", a.dx, a.x, a.dy)
+	name, element := l.twin("group_norm_grad_apply", a.dx, a.x, a.dy, a.with1, a.to1, a.with2, a.to2)
 	l.launch(name, grid, block, cuda.NewArgs().
 		Ptr(l.write(name, "dx", element, a.dx)).
 		Ptr(l.read(name, "x", element, a.x)).
@@ -1450,7 +1502,21 @@ func (l *launcher) groupNormGradApply(grid gridDim, block blockDim, a groupNormG
 		I32(l.int32(name, "c", a.c)).
 		I32(l.int32(name, "groups", a.groups)).
 		I32(l.int32(name, "width", a.width)).
-		I32(l.int32(name, "chunk", a.chunk)))
+		I32(l.int32(name, "chunk", a.chunk)).
+		Ptr(l.read(name, "state", Words, a.state)).
+		F32(a.drop).
+		F32(a.scale).
+		U64(a.seed).
+		U32(a.purpose).
+		Ptr(l.read(name, "with1", element, a.with1)).
+		Ptr(l.write(name, "to1", element, a.to1)).
+		Ptr(l.read(name, "with2", element, a.with2)).
+		Ptr(l.write(name, "to2", element, a.to2)).
+		I32(l.int32(name, "kinds", a.kinds)).
+		F32(a.inner1).
+		F32(a.outer1).
+		F32(a.inner2).
+		F32(a.outer2))
 }
 
 // twinRowsArgs has the parameters of kernel twin_rows.

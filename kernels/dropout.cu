@@ -3,7 +3,7 @@
 //	y[n,i] = x[n,i] scale where u(word i of the stream) > p, else 0        (y may be x)
 //
 // A thread takes four values, whose words are one call of Philox.
-#include "common.cuh"
+#include "dropout.cuh"
 
 template <typename T> static __device__ __forceinline__ void dropout_of(T *y, const T *x, const u32 *state, float p, float scale, u64 seed, u32 purpose, int rows, int d)
 {
@@ -13,10 +13,7 @@ template <typename T> static __device__ __forceinline__ void dropout_of(T *y, co
             Words w = random_block(seed, purpose, step * (u64)rows + (u64)n, (u32)i / 4);
             Quad q = load4(x + (i64)n * d + i, d - i);
 #pragma unroll
-            for (int j = 0; j < 4; j++) {
-                float u = __fmul_rn((float)((w.v[j] >> 8) + 1), 5.9604644775390625e-8f);
-                q.v[j] = u > p ? __fmul_rn(q.v[j], scale) : 0.0f;
-            }
+            for (int j = 0; j < 4; j++) q.v[j] = dropped(q.v[j], w.v[j], p, scale);
             store4(y + (i64)n * d + i, q, d - i);
         }
 }

@@ -7,7 +7,12 @@
 // The sums are those of each channel: of x - a and its square about the image's first pixel a, or of dh and dh (x - mu).
 // finish adds those of a group, in double, and turns them into statistics or coefficients: one block a group, the second
 // dimension of the grid is images. apply maps pixel by pixel. With swish, dh is computed from dy and x wherever it is read.
+//
+// A dropout of the result is done with it (group_norm_apply), and that of dy wherever dy is read: its values are the same
+// every time. It rounds as memory would between the two.
 #include "columns.cuh"
+#include "dropout.cuh"
+#include "epilogue.cuh"
 #include "swish.cuh"
 
 // finish is one block for each group of `width` channels. eps is a double by its bits.
@@ -69,59 +74,95 @@ template <int V> struct Channels {
     __device__ __forceinline__ float h(float x, int e) const { return gamma[e] * ((x - mean[e]) * rstd[e]) + beta[e]; }
 };
 
-template <int V, typename T>
-static __device__ __forceinline__ void apply(T *y, const T *x, const float *gamma, const float *beta, const float *mean, const float *rstd,
-    int swish, int images, int p, int c, int groups, int width, int chunk)
+// as_stored rounds V values as memory does.
+template <int V, typename T> __device__ __forceinline__ void as_stored(float *v)
+{
+#pragma unroll
+    for (int e = 0; e < V; e++) v[e] = widen(narrow<T>(v[e]));
+}
+
+// apply writes the norm. With DROP values of the result are dropped.
+template <int V, bool DROP, typename T>
+static __device__ __forceinline__ void apply(const Steps<T> &s, const Drop &d, const T *x, const float *gamma, const float *beta,
+    const float *mean, const float *rstd, int swish, int images, int p, int c, int groups, int width, int chunk)
 {
     Place at = place<V>(p, chunk);
     if (at.c >= c) return;
+    const u64 stream = DROP ? step_of(d.state) * (u64)images : 0;
     for (int n = blockIdx.y; n < images; n += gridDim.y) {
         Channels<V> k;
         k.load(gamma, beta, mean, rstd, n, at.c, groups, width);
-        i64 base = (i64)n * p * c + at.c;
-#pragma unroll 4
+        i64 base = (i64)n * p * c;
+#pragma unroll (DROP ? 1 : 4)
         for (int i = at.from + threadIdx.y; i < at.to; i += blockDim.y) {
             float v[V];
-            read<V>(v, x + base + (i64)i * c);
+            int j = i * c + at.c;
+            read<V>(v, x + base + j);
 #pragma unroll
             for (int e = 0; e < V; e++) {
                 v[e] = k.h(v[e], e);
                 if (swish) v[e] = Swish::value(v[e]);
             }
-            write<V>(y + base + (i64)i * c, v);
+            if (DROP) {
+                as_stored<V, T>(v);
+                drop<V>(d, stream + (u64)n, j, v);
+            }
+            take_steps<V>(s, v, base + j);
         }
     }
 }
 
 template <typename T>
-static __device__ __forceinline__ void group_norm_apply_of(T *y, const T *x, const float *gamma, const float *beta, const float *mean, const float *rstd,
-    int swish, int v, int images, int p, int c, int groups, int width, int chunk)
+static __device__ __forceinline__ void group_norm_apply_of(const Steps<T> &s, const Drop &d, const T *x, const float *gamma, const float *beta,
+    const float *mean, const float *rstd, int swish, int v, int images, int p, int c, int groups, int width, int chunk)
 {
-    if (v == 4)
-        apply<4>(y, x, gamma, beta, mean, rstd, swish, images, p, c, groups, width, chunk);
+    if (d.state && v == 4)
+        apply<4, true>(s, d, x, gamma, beta, mean, rstd, swish, images, p, c, groups, width, chunk);
+    else if (d.state)
+        apply<1, true>(s, d, x, gamma, beta, mean, rstd, swish, images, p, c, groups, width, chunk);
+    else if (v == 4)
+        apply<4, false>(s, d, x, gamma, beta, mean, rstd, swish, images, p, c, groups, width, chunk);
     else
-        apply<1>(y, x, gamma, beta, mean, rstd, swish, images, p, c, groups, width, chunk);
+        apply<1, false>(s, d, x, gamma, beta, mean, rstd, swish, images, p, c, groups, width, chunk);
 }
 
 extern "C" __global__ void __launch_bounds__(256) group_norm_apply(float *y, const float *x, const float *gamma, const float *beta, const float *mean,
-    const float *rstd, int swish, int v, int images, int p, int c, int groups, int width, int chunk)
+    const float *rstd, int swish, int v, int images, int p, int c, int groups, int width, int chunk,
+    const u32 *state, float drop, float scale, u64 seed, u32 purpose, const float *with1, float *to1, const float *with2, float *to2, int kinds, float inner1, float outer1, float inner2, float outer2)
 {
-    group_norm_apply_of(y, x, gamma, beta, mean, rstd, swish, v, images, p, c, groups, width, chunk);
+    Steps<float> e = {y, with1, to1, with2, to2, kinds, inner1, outer1, inner2, outer2};
+    Drop d = {state, drop, scale, seed, purpose};
+    group_norm_apply_of(e, d, x, gamma, beta, mean, rstd, swish, v, images, p, c, groups, width, chunk);
 }
 
 extern "C" __global__ void __launch_bounds__(256) group_norm_apply_bf16(bf16 *y, const bf16 *x, const float *gamma, const float *beta, const float *mean,
-    const float *rstd, int swish, int v, int images, int p, int c, int groups, int width, int chunk)
+    const float *rstd, int swish, int v, int images, int p, int c, int groups, int width, int chunk,
+    const u32 *state, float drop, float scale, u64 seed, u32 purpose, const bf16 *with1, bf16 *to1, const bf16 *with2, bf16 *to2, int kinds, float inner1, float outer1, float inner2, float outer2)
 {
-    group_norm_apply_of(y, x, gamma, beta, mean, rstd, swish, v, images, p, c, groups, width, chunk);
+    Steps<bf16> e = {y, with1, to1, with2, to2, kinds, inner1, outer1, inner2, outer2};
+    Drop d = {state, drop, scale, seed, purpose};
+    group_norm_apply_of(e, d, x, gamma, beta, mean, rstd, swish, v, images, p, c, groups, width, chunk);
+}
+
+// upstream reads dy: with DROP what the dropout of it leaves.
+template <int V, bool DROP, typename T>
+__device__ __forceinline__ void upstream(float *g, const T *dy, i64 base, int j, const Drop &d, u64 stream)
+{
+    read<V>(g, dy + base + j);
+    if (DROP) {
+        drop<V>(d, stream, j, g);
+        as_stored<V, T>(g);
+    }
 }
 
 // grad_sums writes the chunk's sums of dh and dh (x - mu) of each channel.
-template <int V, typename T>
-static __device__ __forceinline__ void grad_sums(float *parts, const T *x, const T *dy, const float *gamma, const float *beta, const float *mean,
-    const float *rstd, int swish, int images, int p, int c, int groups, int width, int chunk)
+template <int V, bool DROP, typename T>
+static __device__ __forceinline__ void grad_sums(float *parts, const T *x, const T *dy, const Drop &d, const float *gamma, const float *beta,
+    const float *mean, const float *rstd, int swish, int images, int p, int c, int groups, int width, int chunk)
 {
     alignas(16) __shared__ float red[2][256 * V];
     Place at = place<V>(p, chunk);
+    const u64 stream = DROP ? step_of(d.state) * (u64)images : 0;
     for (int n = blockIdx.y; n < images; n += gridDim.y) {
         float sum[V], sum2[V];
 #pragma unroll
@@ -129,12 +170,13 @@ static __device__ __forceinline__ void grad_sums(float *parts, const T *x, const
         if (at.c < c) {
             Channels<V> k;
             k.load(gamma, beta, mean, rstd, n, at.c, groups, width);
-            i64 base = (i64)n * p * c + at.c;
-#pragma unroll 2
+            i64 base = (i64)n * p * c;
+#pragma unroll (DROP ? 1 : 2)
             for (int i = at.from + threadIdx.y; i < at.to; i += blockDim.y) {
                 float v[V], g[V];
-                read<V>(v, x + base + (i64)i * c);
-                read<V>(g, dy + base + (i64)i * c);
+                int j = i * c + at.c;
+                read<V>(v, x + base + j);
+                upstream<V, DROP>(g, dy, base, j, d, stream + (u64)n);
 #pragma unroll
                 for (int e = 0; e < V; e++) {
                     if (swish) g[e] = Swish::grad(g[e], k.h(v[e], e));
@@ -148,25 +190,33 @@ static __device__ __forceinline__ void grad_sums(float *parts, const T *x, const
 }
 
 template <typename T>
-static __device__ __forceinline__ void group_norm_grad_sums_of(float *parts, const T *x, const T *dy, const float *gamma, const float *beta,
-    const float *mean, const float *rstd, int swish, int v, int images, int p, int c, int groups, int width, int chunk)
+static __device__ __forceinline__ void group_norm_grad_sums_of(float *parts, const T *x, const T *dy, const Drop &d, const float *gamma,
+    const float *beta, const float *mean, const float *rstd, int swish, int v, int images, int p, int c, int groups, int width, int chunk)
 {
-    if (v == 4)
-        grad_sums<4>(parts, x, dy, gamma, beta, mean, rstd, swish, images, p, c, groups, width, chunk);
+    if (d.state && v == 4)
+        grad_sums<4, true>(parts, x, dy, d, gamma, beta, mean, rstd, swish, images, p, c, groups, width, chunk);
+    else if (d.state)
+        grad_sums<1, true>(parts, x, dy, d, gamma, beta, mean, rstd, swish, images, p, c, groups, width, chunk);
+    else if (v == 4)
+        grad_sums<4, false>(parts, x, dy, d, gamma, beta, mean, rstd, swish, images, p, c, groups, width, chunk);
     else
-        grad_sums<1>(parts, x, dy, gamma, beta, mean, rstd, swish, images, p, c, groups, width, chunk);
+        grad_sums<1, false>(parts, x, dy, d, gamma, beta, mean, rstd, swish, images, p, c, groups, width, chunk);
 }
 
-extern "C" __global__ void __launch_bounds__(256) group_norm_grad_sums(float *parts, const float *x, const float *dy, const float *gamma, const float *beta,
-    const float *mean, const float *rstd, int swish, int v, int images, int p, int c, int groups, int width, int chunk)
+extern "C" __global__ void __launch_bounds__(256, 3) group_norm_grad_sums(float *parts, const float *x, const float *dy, const float *gamma, const float *beta,
+    const float *mean, const float *rstd, int swish, int v, int images, int p, int c, int groups, int width, int chunk,
+    const u32 *state, float drop, float scale, u64 seed, u32 purpose)
 {
-    group_norm_grad_sums_of(parts, x, dy, gamma, beta, mean, rstd, swish, v, images, p, c, groups, width, chunk);
+    Drop d = {state, drop, scale, seed, purpose};
+    group_norm_grad_sums_of(parts, x, dy, d, gamma, beta, mean, rstd, swish, v, images, p, c, groups, width, chunk);
 }
 
-extern "C" __global__ void __launch_bounds__(256) group_norm_grad_sums_bf16(float *parts, const bf16 *x, const bf16 *dy, const float *gamma, const float *beta,
-    const float *mean, const float *rstd, int swish, int v, int images, int p, int c, int groups, int width, int chunk)
+extern "C" __global__ void __launch_bounds__(256, 3) group_norm_grad_sums_bf16(float *parts, const bf16 *x, const bf16 *dy, const float *gamma, const float *beta,
+    const float *mean, const float *rstd, int swish, int v, int images, int p, int c, int groups, int width, int chunk,
+    const u32 *state, float drop, float scale, u64 seed, u32 purpose)
 {
-    group_norm_grad_sums_of(parts, x, dy, gamma, beta, mean, rstd, swish, v, images, p, c, groups, width, chunk);
+    Drop d = {state, drop, scale, seed, purpose};
+    group_norm_grad_sums_of(parts, x, dy, d, gamma, beta, mean, rstd, swish, v, images, p, c, groups, width, chunk);
 }
 
 // group_norm_grad_finish writes m1 and k of dx = r (gamma dh - m1 - k (x - mu)) to coef[n][2][groups], and the image's part
@@ -198,12 +248,13 @@ extern "C" __global__ void __launch_bounds__(256) group_norm_grad_finish(float *
 }
 
 // apply_grad writes dx, which may be dy.
-template <int V, typename T>
-static __device__ __forceinline__ void apply_grad(T *dx, const T *x, const T *dy, const float *gamma, const float *beta, const float *mean,
-    const float *rstd, const float *coef, int swish, int images, int p, int c, int groups, int width, int chunk)
+template <int V, bool DROP, typename T>
+static __device__ __forceinline__ void apply_grad(const Steps<T> &s, const T *x, const T *dy, const Drop &d, const float *gamma, const float *beta,
+    const float *mean, const float *rstd, const float *coef, int swish, int images, int p, int c, int groups, int width, int chunk)
 {
     Place at = place<V>(p, chunk);
     if (at.c >= c) return;
+    const u64 stream = DROP ? step_of(d.state) * (u64)images : 0;
     for (int n = blockIdx.y; n < images; n += gridDim.y) {
         Channels<V> k;
         k.load(gamma, beta, mean, rstd, n, at.c, groups, width);
@@ -214,40 +265,52 @@ static __device__ __forceinline__ void apply_grad(T *dx, const T *x, const T *dy
             m1[e] = of[0];
             slope[e] = of[groups];
         }
-        i64 base = (i64)n * p * c + at.c;
-#pragma unroll 2
+        i64 base = (i64)n * p * c;
+#pragma unroll (DROP ? 1 : 2)
         for (int i = at.from + threadIdx.y; i < at.to; i += blockDim.y) {
             float v[V], g[V];
-            read<V>(v, x + base + (i64)i * c);
-            read<V>(g, dy + base + (i64)i * c);
+            int j = i * c + at.c;
+            read<V>(v, x + base + j);
+            upstream<V, DROP>(g, dy, base, j, d, stream + (u64)n);
 #pragma unroll
             for (int e = 0; e < V; e++) {
                 if (swish) g[e] = Swish::grad(g[e], k.h(v[e], e));
                 g[e] = k.rstd[e] * (k.gamma[e] * g[e] - m1[e] - slope[e] * (v[e] - k.mean[e]));
             }
-            write<V>(dx + base + (i64)i * c, g);
+            take_steps<V>(s, g, base + j);
         }
     }
 }
 
 template <typename T>
-static __device__ __forceinline__ void group_norm_grad_apply_of(T *dx, const T *x, const T *dy, const float *gamma, const float *beta, const float *mean,
-    const float *rstd, const float *coef, int swish, int v, int images, int p, int c, int groups, int width, int chunk)
+static __device__ __forceinline__ void group_norm_grad_apply_of(const Steps<T> &s, const T *x, const T *dy, const Drop &d, const float *gamma,
+    const float *beta, const float *mean, const float *rstd, const float *coef, int swish, int v, int images, int p, int c, int groups,
+    int width, int chunk)
 {
-    if (v == 4)
-        apply_grad<4>(dx, x, dy, gamma, beta, mean, rstd, coef, swish, images, p, c, groups, width, chunk);
+    if (d.state && v == 4)
+        apply_grad<4, true>(s, x, dy, d, gamma, beta, mean, rstd, coef, swish, images, p, c, groups, width, chunk);
+    else if (d.state)
+        apply_grad<1, true>(s, x, dy, d, gamma, beta, mean, rstd, coef, swish, images, p, c, groups, width, chunk);
+    else if (v == 4)
+        apply_grad<4, false>(s, x, dy, d, gamma, beta, mean, rstd, coef, swish, images, p, c, groups, width, chunk);
     else
-        apply_grad<1>(dx, x, dy, gamma, beta, mean, rstd, coef, swish, images, p, c, groups, width, chunk);
+        apply_grad<1, false>(s, x, dy, d, gamma, beta, mean, rstd, coef, swish, images, p, c, groups, width, chunk);
 }
 
-extern "C" __global__ void __launch_bounds__(256) group_norm_grad_apply(float *dx, const float *x, const float *dy, const float *gamma, const float *beta,
-    const float *mean, const float *rstd, const float *coef, int swish, int v, int images, int p, int c, int groups, int width, int chunk)
+extern "C" __global__ void __launch_bounds__(256, 3) group_norm_grad_apply(float *dx, const float *x, const float *dy, const float *gamma, const float *beta, const float *mean,
+    const float *rstd, const float *coef, int swish, int v, int images, int p, int c, int groups, int width, int chunk,
+    const u32 *state, float drop, float scale, u64 seed, u32 purpose, const float *with1, float *to1, const float *with2, float *to2, int kinds, float inner1, float outer1, float inner2, float outer2)
 {
-    group_norm_grad_apply_of(dx, x, dy, gamma, beta, mean, rstd, coef, swish, v, images, p, c, groups, width, chunk);
+    Steps<float> e = {dx, with1, to1, with2, to2, kinds, inner1, outer1, inner2, outer2};
+    Drop d = {state, drop, scale, seed, purpose};
+    group_norm_grad_apply_of(e, x, dy, d, gamma, beta, mean, rstd, coef, swish, v, images, p, c, groups, width, chunk);
 }
 
-extern "C" __global__ void __launch_bounds__(256) group_norm_grad_apply_bf16(bf16 *dx, const bf16 *x, const bf16 *dy, const float *gamma, const float *beta,
-    const float *mean, const float *rstd, const float *coef, int swish, int v, int images, int p, int c, int groups, int width, int chunk)
+extern "C" __global__ void __launch_bounds__(256, 3) group_norm_grad_apply_bf16(bf16 *dx, const bf16 *x, const bf16 *dy, const float *gamma, const float *beta, const float *mean,
+    const float *rstd, const float *coef, int swish, int v, int images, int p, int c, int groups, int width, int chunk,
+    const u32 *state, float drop, float scale, u64 seed, u32 purpose, const bf16 *with1, bf16 *to1, const bf16 *with2, bf16 *to2, int kinds, float inner1, float outer1, float inner2, float outer2)
 {
-    group_norm_grad_apply_of(dx, x, dy, gamma, beta, mean, rstd, coef, swish, v, images, p, c, groups, width, chunk);
+    Steps<bf16> e = {dx, with1, to1, with2, to2, kinds, inner1, outer1, inner2, outer2};
+    Drop d = {state, drop, scale, seed, purpose};
+    group_norm_grad_apply_of(e, x, dy, d, gamma, beta, mean, rstd, coef, swish, v, images, p, c, groups, width, chunk);
 }

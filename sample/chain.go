@@ -59,7 +59,7 @@ func newChain(s *model.Score, p *Plan, ladder model.Ladder, z noise) (*Chain, er
 	c := &Chain{score: s, plan: p}
 	if p.Adaptive() {
 		var err error
-		c.ode, err = newDeviceSolver(s, ladder, p.Settings.Tolerance, noTrace)
+		c.ode, err = newDeviceSolver(s, ladder, p.Settings.Tolerance, noTrace, p.guidance)
 		return c, err
 	}
 	l := p.layout(s.N, s.D)

@@ -5,7 +5,8 @@
 // of the score with the class, s_c, and the one without, s_u: two evaluations, in one batch of twice the rows. w = 1 is the
 // score with the class, w = 0 the one without. For any other w it is the score of no density with noise, so that samples
 // of an ODE and of an SDE have different distributions. Outside the interval the score is s_c, in one evaluation.
-// (Kynkaanniemi et al. 2024: guidance helps at moderate sigma alone.)
+// (Kynkaanniemi et al. 2024: guidance helps at moderate sigma alone.) The adaptive solver stops at both ends of the interval,
+// so that all rows of a batch are guided at once, or none.
 
 package sample
 
@@ -15,6 +16,7 @@ import (
 
 	"sigmaz/internal/setting"
 	"sigmaz/kernels"
+	"sigmaz/model"
 )
 
 // Guidance is w and the interval of sigma in which it counts.
@@ -44,8 +46,21 @@ func (g Guidance) String() string {
 // at tells whether the score of a step at sigma is guided.
 func (g *Guidance) at(sigma float64) bool { return g != nil && sigma >= g.Low && sigma <= g.High }
 
-// Guide makes the plan guide the scores of networks that are told classes: those of a Score made for [model.Guided]. An
-// adaptive plan, whose rows are at different sigmas, cannot.
+// cuts lists the sigmas of a way from begin down to end between which the score is smooth: the ends of the interval, where
+// it jumps, are among them.
+func (g *Guidance) cuts(begin, end float64) []float64 {
+	all := []float64{begin}
+	if g != nil {
+		for _, sigma := range []float64{g.High, g.Low} {
+			if sigma < begin && sigma > end {
+				all = append(all, sigma)
+			}
+		}
+	}
+	return append(all, end)
+}
+
+// Guide makes the plan guide the scores of networks that are told classes: those of a Score made for [model.Guided].
 func (p *Plan) Guide(g Guidance) { p.guidance = &g }
 
 // evaluations returns how often a step at sigma evaluates the network.
@@ -56,13 +71,8 @@ func (p *Plan) evaluations(sigma float64) int {
 	return 1
 }
 
-// compileGuided compiles what a chain runs where the score is guided. It is the program of a step with plain in it, but
-// for that.
-func (c *Chain) compileGuided(before, after []kernels.Op) (err error) {
-	g, s := c.plan.guidance, c.score
-	if g == nil {
-		return nil
-	}
+// score gives the weight to a score and returns the operations of the guided one.
+func (g *Guidance) score(s *model.Score) ([]kernels.Op, error) {
 	if s.GuidedOps == nil {
 		panic("sample: the plan guides, and the score was not made for that")
 	}
@@ -70,10 +80,20 @@ func (c *Chain) compileGuided(before, after []kernels.Op) (err error) {
 	for n := range weights {
 		weights[n] = float32(g.Weight)
 	}
-	if err := s.Arena.Write(s.Weight, weights); err != nil {
+	return s.GuidedOps, s.Arena.Write(s.Weight, weights)
+}
+
+// compileGuided compiles what a chain runs where the score is guided. It is the program of a step with plain in it, but
+// for that.
+func (c *Chain) compileGuided(before, after []kernels.Op) error {
+	if c.plan.guidance == nil {
+		return nil
+	}
+	score, err := c.plan.guidance.score(c.score)
+	if err != nil {
 		return err
 	}
-	ops := append(append(append([]kernels.Op(nil), before...), s.GuidedOps...), after...)
-	c.guided, err = s.Backend.Compile(s.Arena, ops)
+	ops := append(append(append([]kernels.Op(nil), before...), score...), after...)
+	c.guided, err = c.score.Backend.Compile(c.score.Arena, ops)
 	return err
 }

@@ -3,6 +3,7 @@
 package sample
 
 import (
+	"errors"
 	"fmt"
 	"math"
 	"slices"
@@ -71,7 +72,7 @@ func TestGuidance(t *testing.T) {
 		x0[i] *= 3
 	}
 	for _, sampler := range Samplers {
-		if sampler.Name == "rk45" { // each of its rows is at a sigma of its own
+		if sampler.Name == "rk45" { // has no steps known beforehand: TestGuidedODE
 			continue
 		}
 		for _, g := range []*Guidance{nil, {2.5, 0, math.Inf(1)}, {2.5, 0.3, 1.5}, {0, 0.3, 1.5}, {1, 0, math.Inf(1)}, {3, 5, 9}} {
@@ -126,6 +127,120 @@ func TestGuidance(t *testing.T) {
 					for i, v := range readX(t, c.score) {
 						if math.Abs(float64(v)-want[i]) > tol*(1+math.Abs(want[i])) {
 							t.Errorf("%s: value %d is %g, expected %g", on.name, i, v, want[i])
+						}
+					}
+				})
+			})
+		}
+	}
+}
+
+// flowing is a score for which the guided probability flow ODE has a closed form: Gaussians in two coordinates. In the first
+// they have one variance, so that the guided score is that of a Gaussian about (1-w) m_u + w m_c; in the second one mean, from
+// which x keeps the share ((v_u+sigma^2)/(v_u+sigma_1^2))^((1-w)/2) ((v_c+sigma^2)/(v_c+sigma_1^2))^(w/2).
+var flowing = struct {
+	mean0, var1 [3]float64 // of two classes, and of none
+	var0, mean1 float64
+}{[3]float64{0.7, -1.1, 0.2}, [3]float64{0.04, 0.3, 0.9}, 0.25, 0.4}
+
+// flow takes (x, y) of a class from sigma s to sigma t with the weight w.
+func flowOf(x, y float64, class int, w, s, t float64) (float64, float64) {
+	f := &flowing
+	m := (1-w)*f.mean0[2] + w*f.mean0[class]
+	share := func(v float64) float64 { return math.Sqrt((v + t*t) / (v + s*s)) }
+	return m + (x-m)*share(f.var0), f.mean1 + (y-f.mean1)*math.Pow(share(f.var1[2]), 1-w)*math.Pow(share(f.var1[class]), w)
+}
+
+// The adaptive solver, guided everywhere, in an interval and nowhere, comes to the closed form, counts its evaluations as the
+// score is asked, and a row has the bits that it has alone.
+func TestGuidedODE(t *testing.T) {
+	const begin, end = 8, 0.05
+	l := ladder(t, begin, end, 8)
+	classes := []uint32{0, 1, 1, 2, 0}
+	n := len(classes)
+	x0 := make([]float32, 2*n)
+	kernels.Stream{Seed: 4, Purpose: kernels.PurposeData}.Normals(x0)
+	for i := range x0 {
+		x0[i] *= begin
+	}
+	for _, g := range []*Guidance{nil, {2.5, 0, math.Inf(1)}, {2.5, 0.3, 1.5}, {3, 0, 1}, {3, 1, 9}, {0, 0.3, 1.5}, {2, 9, 20}, {2, 0, 0.01}} {
+		for _, denoise := range []bool{false, true} {
+			t.Run(fmt.Sprint(g, denoise), func(t *testing.T) {
+				o := Defaults("rk45", true)
+				o.Tolerance, o.Denoise = 1e-6, denoise
+				p, err := NewPlan(o, l)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if g != nil {
+					p.Guide(*g)
+				}
+				weight := func(sigma float64) float64 {
+					if g != nil && sigma >= g.Low && sigma <= g.High {
+						return g.Weight
+					}
+					return 1
+				}
+				var want []float64
+				for i, class := range classes {
+					x, y := float64(x0[2*i]), float64(x0[2*i+1])
+					at := float64(begin)
+					for _, to := range []float64{9, 1.5, 1, 0.3, end} { // every end of an interval
+						if to < at {
+							x, y = flowOf(x, y, int(class), weight((to+at)/2), at, to)
+							at = to
+						}
+					}
+					if denoise {
+						f, w := &flowing, weight(end)
+						m := (1-w)*f.mean0[2] + w*f.mean0[class]
+						x += end * end * (m - x) / (f.var0 + end*end)
+						y += end * end * (f.mean1 - y) * ((1-w)/(f.var1[2]+end*end) + w/(f.var1[class]+end*end))
+					}
+					want = append(want, x, y)
+				}
+				run := func(t *testing.T, classes []uint32, x0 []float32, on device) (x []float32, nfe int) {
+					n, asked := len(classes), 0
+					s, err := model.ClassScoreFunc(n, 2, p.WorkWords(n, 2), 2, func(dst, x []float32, sigma float32, class int) {
+						f, v := &flowing, float64(sigma)*float64(sigma)
+						asked++
+						dst[0] = float32((f.mean0[class] - float64(x[0])) / (f.var0 + v))
+						dst[1] = float32((f.mean1 - float64(x[1])) / (f.var1[class] + v))
+					})
+					if err != nil {
+						t.Fatal(err)
+					}
+					on.move(t, s)
+					c, err := NewChain(s, p, l, 1)
+					if err := errors.Join(err, s.SetClasses(classes), s.Arena.Write(s.X, x0)); err != nil {
+						t.Fatal(err)
+					}
+					left := math.Inf(1)
+					if err := c.Run(0, func(s Step) error {
+						if s.NFE < nfe || s.Left > left*(1+1e-12) {
+							t.Errorf("%s: step %d ends at sigma %g after %d evaluations, the one before at %g after %d", on.name, s.K, s.Left,
+								s.NFE, left, nfe)
+						}
+						nfe, left = s.NFE, s.Left
+						return nil
+					}); err != nil {
+						t.Fatal(err)
+					}
+					if asked != n*nfe {
+						t.Errorf("%s: %d evaluations for each of %d rows, and the score was asked %d times", on.name, nfe, n, asked)
+					}
+					return readX(t, s), nfe
+				}
+				onDevices(t, func(t *testing.T, on device) {
+					x, _ := run(t, classes, x0, on)
+					for i, v := range x {
+						if math.Abs(float64(v)-want[i]) > 1e-5*(1+math.Abs(want[i])) {
+							t.Errorf("%s: value %d is %g, expected %g", on.name, i, v, want[i])
+						}
+					}
+					for i := range classes {
+						if alone, _ := run(t, classes[i:i+1], x0[2*i:2*i+2], on); !slices.Equal(alone, x[2*i:2*i+2]) {
+							t.Errorf("%s: row %d is %v, alone %v", on.name, i, x[2*i:2*i+2], alone)
 						}
 					}
 				})

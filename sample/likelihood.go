@@ -132,7 +132,7 @@ func LogLikelihood(s *model.Score, p model.Process, x []float32, first uint32, o
 	if err := o.Check(s.D); err != nil {
 		return nil, err
 	}
-	solver, err := newDeviceSolver(s, nil, o.Tolerance, o.trace())
+	solver, err := newDeviceSolver(s, nil, o.Tolerance, o.trace(), nil)
 	if err != nil {
 		return nil, err
 	}

@@ -29,9 +29,11 @@ type deviceSolver struct {
 	layout odeLayout
 	block  []float32 // what the host writes: state, h and noise levels
 
-	step, take, last kernels.Program
-	norms            map[int]kernels.Program
-	errs             []float32
+	step, guided, take, last kernels.Program // guided: step with the guided score; nil where nothing guides
+	norms                    map[int]kernels.Program
+	errs                     []float32
+
+	guides bool // evaluations are by guided
 }
 
 // odeLayout is where the solver's memory lies within a score's Work.
@@ -68,8 +70,9 @@ func newODELayout(n, d int, trace traceKind) (l odeLayout) {
 	return l
 }
 
-// newDeviceSolver compiles the solver. The score's Work must have the layout's words or more.
-func newDeviceSolver(s *model.Score, ladder model.Ladder, tol float64, trace traceKind) (*deviceSolver, error) {
+// newDeviceSolver compiles the solver, whose score is guided where g is not nil and guides is set. The score's Work must have
+// the layout's words or more.
+func newDeviceSolver(s *model.Score, ladder model.Ladder, tol float64, trace traceKind, g *Guidance) (*deviceSolver, error) {
 	l := newODELayout(s.N, s.D, trace)
 	if s.Work.N < l.words {
 		panic(fmt.Sprintf("sample: the score has %d words of work memory, the solver needs %d", s.Work.N, l.words))
@@ -123,9 +126,20 @@ func newDeviceSolver(s *model.Score, ladder model.Ladder, tol float64, trace tra
 		*to, err = s.Backend.Compile(s.Arena, ops)
 		return err
 	}
-	step := append(append([]kernels.Op{point}, s.Ops...), slope, kernels.Tick{State: l.state})
-	if err := compile(&p.step, step...); err != nil {
+	compileStep := func(to *kernels.Program, score []kernels.Op) error {
+		return compile(to, append(append([]kernels.Op{point}, score...), slope, kernels.Tick{State: l.state})...)
+	}
+	if err := compileStep(&p.step, s.Ops); err != nil {
 		return nil, err
+	}
+	if g != nil {
+		score, err := g.score(s)
+		if err != nil {
+			return nil, err
+		}
+		if err := compileStep(&p.guided, score); err != nil {
+			return nil, err
+		}
 	}
 	if err := compile(&p.take, accept); err != nil {
 		return nil, err
@@ -190,8 +204,12 @@ func (p *deviceSolver) prepare(stage int, h []float64, sigmas *[rkEvals][]float6
 }
 
 func (p *deviceSolver) evaluate() error {
+	step := p.step
+	if p.guides {
+		step = p.guided
+	}
 	for range p.Repeat {
-		if err := p.step.Run(); err != nil {
+		if err := step.Run(); err != nil {
 			return err
 		}
 	}

@@ -196,7 +196,7 @@ func TestSolverBits(t *testing.T) {
 			}
 			onDevices(t, func(t *testing.T, on device) {
 				s := f.mix.withProduct(t, rows, d, likelihoodWords(rows, d), on.move)
-				p, err := newDeviceSolver(s, model.Ladder{10, 0.02}, 1e-4, kind)
+				p, err := newDeviceSolver(s, model.Ladder{10, 0.02}, 1e-4, kind, nil)
 				if err != nil {
 					t.Fatal(err)
 				}

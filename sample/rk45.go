@@ -238,21 +238,36 @@ func (c *Chain) adaptive(each func(Step) error) error {
 	if err := c.ode.start(float64s(words)); err != nil {
 		return err
 	}
-	step := Step{Sigma: begin, score: s}
-	nfe, err := rungeKutta(c.ode, s.N, begin, end, 0, func(nfe int, t trial, last bool) error {
-		if each == nil || last {
-			return nil
+	step, nfe := Step{Sigma: begin, score: s}, 0
+	cuts := c.plan.guidance.cuts(begin, end)
+	for i, to := range cuts[1:] {
+		inside, ends := math.Sqrt(cuts[i]*to), i+2 == len(cuts)
+		c.ode.guides = c.plan.guidance.at(inside)
+		before, cost := nfe, c.plan.evaluations(inside)
+		steps, err := rungeKutta(c.ode, s.N, cuts[i], to, 0, func(steps int, t trial, last bool) error {
+			if each == nil || last && ends {
+				return nil
+			}
+			step.NFE, step.Left = before+cost*steps, math.Exp(t.u[0])
+			if t.accepted[0] {
+				step.Left = math.Exp(t.u[0] + t.h[0])
+			}
+			err := each(step)
+			step.K, step.Sigma = step.K+1, step.Left
+			return err
+		})
+		if err != nil {
+			return err
 		}
-		step.NFE, step.Left = nfe, math.Exp(t.u[0]+t.h[0])
-		err := each(step)
-		step.K, step.Sigma = step.K+1, step.Left
-		return err
-	})
-	if err == nil && o.Denoise {
-		err = c.ode.denoise()
+		nfe += cost * steps
 	}
-	if err != nil || each == nil {
-		return err
+	if o.Denoise {
+		if err := c.ode.denoise(); err != nil {
+			return err
+		}
+	}
+	if each == nil {
+		return nil
 	}
 	step.NFE, step.Left, step.Last, step.Denoised = nfe, end, true, o.Denoise
 	if o.Denoise {

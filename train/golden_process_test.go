@@ -108,7 +108,8 @@ func (g goldenFile) noise(t *testing.T) (rows []rowNoise) {
 	sde, sigmas := g.Network(t).SDE, g.sigmas(t)
 	if sde.Discrete {
 		for _, label := range g.Tensor(t, "labels").Int64s() {
-			rows = append(rows, rowNoise{1, float64(sigmas[label])})
+			sigma := float64(sigmas[label])
+			rows = append(rows, rowNoise{sde.MeanAt(sigma), sigma})
 		}
 		return rows
 	}

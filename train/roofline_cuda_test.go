@@ -77,11 +77,11 @@ func TestStepTraffic(t *testing.T) {
 		{"cifar10", kernels.Float32, 450, 21_833_361_296},
 		{"cifar10", kernels.TF32, 450, 18_753_988_496},
 		{"cifar10", kernels.BF16, 451, 11_429_942_416},
-		{"ncsnpp-cifar10-small", kernels.Float32, 1817, 32_648_096_268},
-		{"ncsnpp-cifar10-small", kernels.BF16, 1818, 18_172_854_924},
-		{"ncsnpp-cifar10", kernels.Float32, 1817, 65_913_378_804},
-		{"ncsnpp-cifar10", kernels.TF32, 1817, 64_150_325_236},
-		{"ncsnpp-cifar10", kernels.BF16, 1818, 35_675_115_764},
+		{"ncsnpp-cifar10-small", kernels.Float32, 1688, 28_571_233_484},
+		{"ncsnpp-cifar10-small", kernels.BF16, 1689, 16_134_423_884},
+		{"ncsnpp-cifar10", kernels.Float32, 1688, 57_759_652_532},
+		{"ncsnpp-cifar10", kernels.TF32, 1688, 55_996_598_964},
+		{"ncsnpp-cifar10", kernels.BF16, 1689, 31_598_252_980},
 	} {
 		beside := 0
 		counts := cifar10Launches(t, c.preset, c.precision)

@@ -144,13 +144,26 @@ func plainValues(prefix string, keys map[string]any, t reflect.Type) (changed bo
 			return false, fmt.Errorf("key %q is %w", prefix+k, err)
 		}
 		if want != "" {
-			return false, fmt.Errorf("key %q is %v: expected %s", prefix+k, v, want)
+			return false, fmt.Errorf("key %q is %s: expected %s", prefix+k, said(v), want)
 		}
 		if plain != nil {
 			keys[k], changed = plain, true
 		}
 	}
 	return changed, nil
+}
+
+// said is a value in a sentence: text between quotes, since blanks count, and no more of a mapping or a list than that it is one.
+func said(v any) string {
+	switch v := v.(type) {
+	case string:
+		return strconv.Quote(v)
+	case map[string]any:
+		return "a mapping"
+	case []any:
+		return "a list"
+	}
+	return fmt.Sprint(v)
 }
 
 // plainValue compares one value with the type of its field. want is what was expected instead, "" where the value is

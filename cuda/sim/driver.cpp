@@ -42,10 +42,15 @@ namespace {
 
 // ---- Things that handles point to ----
 
+struct Stream;
+
 struct Context {
+	int device = 0;
 	bool primary = false;
 	int references = 0;
-	CUresult lost = CUDA_SUCCESS; // a failed kernel is the end of a context
+	CUresult lost = CUDA_SUCCESS; // a failed kernel is the end of a device's contexts
+	uint64_t launches = 0;        // since it was made
+	Stream *legacy = nullptr;     // the default stream
 };
 
 struct Function;
@@ -112,16 +117,14 @@ struct Event {
 
 mutex lock_all;
 bool initialised;
-Context primary;
+map<int, Context> primaries; // by device
 set<Context *> contexts;
 set<Module *> modules;
 set<Function *> functions;
 set<Stream *> streams;
 set<Graph *> graphs, execs;
 set<Event *> events;
-Stream legacy{nullptr, false, false, {}, false, false, 0, 0, {}};
 map<int, string> details; // code -> what was wrong the last time
-uint64_t launches; // since the context was made
 struct Time { uint64_t count = 0; double seconds = 0; };
 map<string, Time> times;
 
@@ -135,6 +138,8 @@ struct Settings {
 	int lazy = 0;
 	set<string> no_wait; // "first", "second", "host": whose waits for events are left out
 	uint64_t lost = 0; // the launch from which on all fail
+	int lost_device = -1; // of this device; of any
+	int devices = 1;
 	uint64_t memory = uint64_t(4) << 30;
 	int verbose = 0;
 	SimOrder order = SIM_FORWARD;
@@ -171,7 +176,8 @@ void read_settings() {
 		else if (f == "no-device") s.no_device = true;
 		else if (f == "old-driver") s.old_driver = true;
 		else if (f == "old-device") s.old_device = true;
-		else if (name == "lost" && counted) s.lost = n;
+		else if (name == "lost" && counted)
+			s.lost = n, s.lost_device = line < number.size() ? atoi(&number[line + 1]) : -1;
 		else if (name == "oom" && counted) s.memory = n;
 		else if (name == "wait" && (number == "first" || number == "second" || number == "host"))
 			s.no_wait.insert(number);
@@ -189,6 +195,9 @@ void read_settings() {
 	string units = value("SIGMAZ_SIM_MULTIPROCESSORS");
 	if (atoi(units.c_str()) > 0) s.multiprocessors = atoi(units.c_str());
 	else if (!units.empty()) complain("SIGMAZ_SIM_MULTIPROCESSORS: not a number above 0: " + units);
+	string devices = value("SIGMAZ_SIM_DEVICES");
+	if (atoi(devices.c_str()) > 0) s.devices = atoi(devices.c_str());
+	else if (!devices.empty()) complain("SIGMAZ_SIM_DEVICES: not a number above 0: " + devices);
 	set_by_user = s;
 	sim_races = atoi(value("SIGMAZ_SIM_RACES").c_str());
 	sim_skip_file = set_by_user.skip_file.empty() ? nullptr : set_by_user.skip_file.c_str();
@@ -349,10 +358,11 @@ struct Call {
 
 string triple(const SimIndex &p) { return format("(%u,%u,%u)", p.x, p.y, p.z); }
 
-// lose ends the context with a fault of a kernel.
-CUresult lose(Call &call, CUresult code, const string &what) {
+// lose ends a device's contexts with a fault of a kernel.
+CUresult lose(Call &call, int device, CUresult code, const string &what) {
 	fprintf(stderr, "sigmaz stand-in: %s\n", what.c_str());
-	for (Context *c : contexts) c->lost = code; // there is one device
+	for (Context *c : contexts)
+		if (c->device == device) c->lost = code;
 	int verbose = set_by_user.verbose;
 	set_by_user.verbose = 0; // it has been said
 	call.fail(code, what);
@@ -363,9 +373,11 @@ CUresult lose(Call &call, CUresult code, const string &what) {
 CUresult run_launch(Call &call, const Node &n) {
 	if (!functions.count(n.function)) return call.fail(CUDA_ERROR_INVALID_HANDLE, "the function's module was unloaded");
 	const SimKernel *k = n.function->kernel;
-	launches++;
-	if (set_by_user.lost && launches >= set_by_user.lost)
-		return lose(call, CUDA_ERROR_LAUNCH_FAILED,
+	Context *context = n.function->module->context;
+	const int device = context->device;
+	const uint64_t launches = ++context->launches;
+	if (set_by_user.lost && launches >= set_by_user.lost && (set_by_user.lost_device < 0 || set_by_user.lost_device == device))
+		return lose(call, device, CUDA_ERROR_LAUNCH_FAILED,
 			format("launch %llu, of kernel %s: the device is lost, as SIGMAZ_SIM_FAULT asks",
 				(unsigned long long)launches, k->name));
 	for (int i = 0; i < k->param_count; i++) {
@@ -373,9 +385,12 @@ CUresult run_launch(Call &call, const Node &n) {
 		if (p.kind != 'p') continue;
 		uintptr_t address;
 		memcpy(&address, n.params.data() + p.offset, sizeof address);
-		if (address && !find(address, 0))
-			return lose(call, CUDA_ERROR_ILLEGAL_ADDRESS,
-				format("kernel %s: argument %d points to %s", k->name, i, describe(address).c_str()));
+		if (!address) continue;
+		Allocation *a = find(address, 0);
+		if (!a || (!a->host && a->device != device))
+			return lose(call, device, CUDA_ERROR_ILLEGAL_ADDRESS,
+				format("kernel %s: argument %d points to %s%s", k->name, i, describe(address).c_str(),
+					a ? format(" of device %d, and runs on device %d", a->device, device).c_str() : ""));
 	}
 	SimLaunch l = {k, n.params.data(), n.grid, n.block, n.shared, set_by_user.order, set_by_user.seed + launches};
 	SimFault f;
@@ -397,11 +412,11 @@ CUresult run_launch(Call &call, const Node &n) {
 			"kernel %s, block %s, thread %s: %s", k->name, triple(f.block).c_str(), triple(f.thread).c_str(), f.text);
 		if (f.is_address)
 			what += (f.write ? " to " : " from ") + describe(f.address);
-		return lose(call, CUresult(code), what);
+		return lose(call, device, CUresult(code), what);
 	}
 	string spoilt = spoiled();
 	if (!spoilt.empty())
-		return lose(call, CUDA_ERROR_ILLEGAL_ADDRESS, format("kernel %s wrote to %s", k->name, spoilt.c_str()));
+		return lose(call, device, CUDA_ERROR_ILLEGAL_ADDRESS, format("kernel %s wrote to %s", k->name, spoilt.c_str()));
 	return CUDA_SUCCESS;
 }
 
@@ -461,23 +476,24 @@ CUresult pass(Call &call, Event *e, uint64_t turn) {
 	return flush(call, e->stream, e, turn);
 }
 
-// flush_blocking runs what the legacy stream waits for: all streams but the non-blocking ones.
-CUresult flush_blocking(Call &call) {
-	CUresult r = flush(call, &legacy);
+// flush_blocking runs what a context's legacy stream waits for: all its streams but the non-blocking ones.
+CUresult flush_blocking(Call &call, const Context *c) {
+	CUresult r = flush(call, c->legacy);
 	for (Stream *s : streams)
-		if (!s->non_blocking && !r) r = flush(call, s);
+		if (s->context == c && !s->non_blocking && !r) r = flush(call, s);
 	return r;
 }
 
-CUresult flush_all(Call &call) {
-	CUresult r = flush_blocking(call);
+// flush_all runs what waits in a context.
+CUresult flush_all(Call &call, const Context *c) {
+	CUresult r = flush_blocking(call, c);
 	for (Stream *s : streams)
-		if (!r) r = flush(call, s);
+		if (s->context == c && !r) r = flush(call, s);
 	return r;
 }
 
 Stream *stream_of(void *handle) {
-	if (handle == nullptr || handle == reinterpret_cast<void *>(1)) return &legacy;
+	if (handle == nullptr || handle == reinterpret_cast<void *>(1)) return current()->legacy;
 	Stream *s = static_cast<Stream *>(handle);
 	return streams.count(s) ? s : nullptr;
 }
@@ -485,7 +501,7 @@ Stream *stream_of(void *handle) {
 // legacy_free fails where a call on the legacy stream would wait for a stream that is being captured.
 bool legacy_free(Call &call) {
 	for (Stream *s : streams)
-		if (s->capturing && !s->non_blocking) {
+		if (s->context == current() && s->capturing && !s->non_blocking) {
 			s->invalid = true;
 			call.fail(CUDA_ERROR_STREAM_CAPTURE_IMPLICIT,
 				"the legacy default stream waits for a stream that is being captured");
@@ -498,7 +514,7 @@ bool legacy_free(Call &call) {
 // missing wait for a copy shows; with SIGMAZ_SIM_LAZY=1 that of the first, so that a copy which does not wait for it
 // comes too early; with 2 that of all, so that a copy whose source the host changes too early shows.
 bool late(const Stream *s) {
-	if (s == &legacy) return false;
+	if (s == s->context->legacy) return false;
 	switch (set_by_user.lazy) {
 	case 0: return s->second;
 	case 1: return !s->second;
@@ -513,9 +529,9 @@ CUresult submit(Call &call, Stream *s, vector<Node> nodes) {
 		for (Node &n : nodes) s->captured.push_back(move(n));
 		return CUDA_SUCCESS;
 	}
-	if (s == &legacy) {
+	if (s == s->context->legacy) {
 		if (!legacy_free(call)) return call.bad;
-		if (CUresult r = flush_blocking(call)) return r;
+		if (CUresult r = flush_blocking(call, s->context)) return r;
 	}
 	for (Node &n : nodes) s->queue.push_back(move(n));
 	return late(s) ? CUDA_SUCCESS : flush(call, s);
@@ -553,8 +569,8 @@ CUresult copy(Call &call, uintptr_t to, uintptr_t from, size_t n, Stream *s, boo
 }
 
 CUresult copy_now(Call &call, uintptr_t to, uintptr_t from, size_t n, bool to_host, bool from_host) {
-	if (CUresult r = copy(call, to, from, n, &legacy, to_host, from_host)) return r;
-	return flush(call, &legacy);
+	if (CUresult r = copy(call, to, from, n, current()->legacy, to_host, from_host)) return r;
+	return flush(call, current()->legacy);
 }
 
 CUresult fill(Call &call, Node::Kind kind, uintptr_t to, unsigned value, size_t n, Stream *s) {
@@ -569,6 +585,15 @@ CUresult fill(Call &call, Node::Kind kind, uintptr_t to, unsigned value, size_t 
 	vector<Node> nodes;
 	nodes.push_back(move(node));
 	return submit(call, s, move(nodes));
+}
+
+// begin_context makes a context one that can be used.
+void begin_context(Context *c, int device) {
+	c->device = device;
+	c->lost = CUDA_SUCCESS;
+	c->launches = 0;
+	c->legacy = new Stream{c, false, false, {}, false, false, 0, 0, {}};
+	contexts.insert(c);
 }
 
 // end_context releases what a context owns and tells of what the program left.
@@ -617,7 +642,8 @@ void end_context(Context *c) {
 		delete e;
 		it = events.erase(it);
 	}
-	legacy.queue.clear();
+	delete c->legacy;
+	c->legacy = nullptr;
 	contexts.erase(c);
 }
 
@@ -638,6 +664,10 @@ void head(const string &text, int *version, int *target) {
 }
 
 } // namespace
+
+// known says whether a device has the number, and there whether it can be opened as well.
+static bool known(CUdevice device) { return device >= 0 && device < set_by_user.devices; }
+static bool there(CUdevice device) { return known(device) && !set_by_user.no_device; }
 
 // ---- Initialisation, devices ----
 
@@ -666,7 +696,7 @@ API CUresult cuDeviceGetCount(int *count) {
 	read_settings();
 	REQUIRE(!set_by_user.no_driver, CUDA_ERROR_STUB_LIBRARY);
 	REQUIRE(count, CUDA_ERROR_INVALID_VALUE);
-	*count = set_by_user.no_device ? 0 : 1;
+	*count = set_by_user.no_device ? 0 : set_by_user.devices;
 	return CUDA_SUCCESS;
 }
 
@@ -675,15 +705,15 @@ API CUresult cuDeviceGet(CUdevice *device, int ordinal) {
 	read_settings();
 	REQUIRE(!set_by_user.no_driver, CUDA_ERROR_STUB_LIBRARY);
 	REQUIRE(device, CUDA_ERROR_INVALID_VALUE);
-	REQUIRE(ordinal == 0 && !set_by_user.no_device, CUDA_ERROR_INVALID_DEVICE);
-	*device = 0;
+	REQUIRE(there(ordinal), CUDA_ERROR_INVALID_DEVICE);
+	*device = ordinal;
 	return CUDA_SUCCESS;
 }
 
 API CUresult cuDeviceGetName(char *name, int length, CUdevice device) {
 	CALL(INIT);
 	REQUIRE(name && length > 0, CUDA_ERROR_INVALID_VALUE);
-	REQUIRE(device == 0, CUDA_ERROR_INVALID_DEVICE);
+	REQUIRE(known(device), CUDA_ERROR_INVALID_DEVICE);
 	snprintf(name, length, "sigmaz stand-in (no GPU)");
 	return CUDA_SUCCESS;
 }
@@ -691,7 +721,7 @@ API CUresult cuDeviceGetName(char *name, int length, CUdevice device) {
 API CUresult cuDeviceTotalMem_v2(size_t *bytes, CUdevice device) {
 	CALL(INIT);
 	REQUIRE(bytes, CUDA_ERROR_INVALID_VALUE);
-	REQUIRE(device == 0, CUDA_ERROR_INVALID_DEVICE);
+	REQUIRE(known(device), CUDA_ERROR_INVALID_DEVICE);
 	*bytes = set_by_user.memory;
 	return CUDA_SUCCESS;
 }
@@ -699,7 +729,7 @@ API CUresult cuDeviceTotalMem_v2(size_t *bytes, CUdevice device) {
 API CUresult cuDeviceGetAttribute(int *value, int attribute, CUdevice device) {
 	CALL(INIT);
 	REQUIRE(value, CUDA_ERROR_INVALID_VALUE);
-	REQUIRE(device == 0, CUDA_ERROR_INVALID_DEVICE);
+	REQUIRE(known(device), CUDA_ERROR_INVALID_DEVICE);
 	// As an A100's, but with few multiprocessors where not set otherwise, so that grids are larger than the device.
 	static const map<int, int> values = {
 		{1, 1024}, {2, 1024}, {3, 1024}, {4, 64}, {5, 2147483647}, {6, 65535}, {7, 65535}, // block and grid
@@ -727,12 +757,11 @@ API CUresult cuDevicePrimaryCtxRetain(Context **context, CUdevice device) {
 	read_settings();
 	catch_signals();
 	REQUIRE(context, CUDA_ERROR_INVALID_VALUE);
-	REQUIRE(device == 0 && !set_by_user.no_device, CUDA_ERROR_INVALID_DEVICE);
+	REQUIRE(there(device), CUDA_ERROR_INVALID_DEVICE);
+	Context &primary = primaries[device];
 	if (primary.references++ == 0) {
 		primary.primary = true;
-		primary.lost = CUDA_SUCCESS;
-		contexts.insert(&primary);
-		launches = 0;
+		begin_context(&primary, device);
 	}
 	*context = &primary;
 	return CUDA_SUCCESS;
@@ -740,28 +769,29 @@ API CUresult cuDevicePrimaryCtxRetain(Context **context, CUdevice device) {
 
 API CUresult cuDevicePrimaryCtxRelease_v2(CUdevice device) {
 	CALL(INIT | NO_CAPTURE);
-	REQUIRE(device == 0, CUDA_ERROR_INVALID_DEVICE);
+	REQUIRE(known(device), CUDA_ERROR_INVALID_DEVICE);
+	Context &primary = primaries[device];
 	REQUIRE(primary.references > 0, CUDA_ERROR_INVALID_CONTEXT, "the primary context is not retained");
-	if (primary.references == 1 && !primary.lost) flush_all(call);
+	if (primary.references == 1 && !primary.lost) flush_all(call, &primary);
 	if (--primary.references == 0) end_context(&primary);
 	return CUDA_SUCCESS;
 }
 
 API CUresult cuDevicePrimaryCtxReset_v2(CUdevice device) {
 	CALL(INIT | NO_CAPTURE);
-	REQUIRE(device == 0, CUDA_ERROR_INVALID_DEVICE);
-	int references = primary.references;
+	REQUIRE(known(device), CUDA_ERROR_INVALID_DEVICE);
+	Context &primary = primaries[device];
+	if (!primary.references) return CUDA_SUCCESS;
 	end_context(&primary);
-	primary.lost = CUDA_SUCCESS;
-	if (references) contexts.insert(&primary);
+	begin_context(&primary, device);
 	return CUDA_SUCCESS;
 }
 
 API CUresult cuDevicePrimaryCtxGetState(CUdevice device, unsigned *flags, int *active) {
 	CALL(INIT);
-	REQUIRE(device == 0, CUDA_ERROR_INVALID_DEVICE);
+	REQUIRE(known(device), CUDA_ERROR_INVALID_DEVICE);
 	if (flags) *flags = 0;
-	if (active) *active = primary.references > 0;
+	if (active) *active = primaries[device].references > 0;
 	return CUDA_SUCCESS;
 }
 
@@ -770,11 +800,10 @@ API CUresult cuCtxCreate_v2(Context **context, unsigned, CUdevice device) {
 	read_settings();
 	catch_signals();
 	REQUIRE(context, CUDA_ERROR_INVALID_VALUE);
-	REQUIRE(device == 0 && !set_by_user.no_device, CUDA_ERROR_INVALID_DEVICE);
+	REQUIRE(there(device), CUDA_ERROR_INVALID_DEVICE);
 	Context *c = new Context;
 	c->references = 1;
-	contexts.insert(c);
-	launches = 0;
+	begin_context(c, device);
 	push(c);
 	*context = c;
 	return CUDA_SUCCESS;
@@ -783,7 +812,7 @@ API CUresult cuCtxCreate_v2(Context **context, unsigned, CUdevice device) {
 API CUresult cuCtxDestroy_v2(Context *c) {
 	CALL(INIT | NO_CAPTURE);
 	REQUIRE(c && contexts.count(c) && !c->primary, CUDA_ERROR_INVALID_CONTEXT);
-	if (!c->lost) flush_all(call);
+	if (!c->lost) flush_all(call, c);
 	end_context(c);
 	delete c;
 	if (current() == c) depth--;
@@ -825,18 +854,18 @@ API CUresult cuCtxPopCurrent_v2(Context **c) {
 API CUresult cuCtxGetDevice(CUdevice *device) {
 	CALL(CONTEXT);
 	REQUIRE(device, CUDA_ERROR_INVALID_VALUE);
-	*device = 0;
+	*device = current()->device;
 	return CUDA_SUCCESS;
 }
 
 API CUresult cuCtxSynchronize(void) {
 	CALL(CONTEXT);
 	for (Stream *s : streams)
-		if (s->capturing) {
+		if (s->context == current() && s->capturing) {
 			s->invalid = true;
 			return call.fail(CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED, "a stream is being captured");
 		}
-	return flush_all(call);
+	return flush_all(call, current());
 }
 
 // ---- Memory ----
@@ -845,16 +874,16 @@ API CUresult cuMemGetInfo_v2(size_t *free_bytes, size_t *total) {
 	CALL(CONTEXT);
 	REQUIRE(free_bytes && total, CUDA_ERROR_INVALID_VALUE);
 	*total = set_by_user.memory;
-	*free_bytes = set_by_user.memory - min<size_t>(set_by_user.memory, used_bytes());
+	*free_bytes = set_by_user.memory - min<size_t>(set_by_user.memory, used_bytes(current()->device));
 	return CUDA_SUCCESS;
 }
 
 API CUresult cuMemAlloc_v2(CUdeviceptr *p, size_t bytes) {
 	CALL(CONTEXT | NO_CAPTURE);
 	REQUIRE(p && bytes, CUDA_ERROR_INVALID_VALUE);
-	size_t left = set_by_user.memory - min<size_t>(set_by_user.memory, used_bytes());
+	size_t left = set_by_user.memory - min<size_t>(set_by_user.memory, used_bytes(current()->device));
 	REQUIRE(bytes <= left, CUDA_ERROR_OUT_OF_MEMORY);
-	Allocation *a = allocate(bytes, false, current());
+	Allocation *a = allocate(bytes, false, current(), current()->device);
 	REQUIRE(a, CUDA_ERROR_OUT_OF_MEMORY, "the host has no memory for it");
 	*p = a->address;
 	return CUDA_SUCCESS;
@@ -865,14 +894,14 @@ API CUresult cuMemFree_v2(CUdeviceptr p) {
 	if (!p) return CUDA_SUCCESS;
 	Allocation *a = find(p, 0);
 	REQUIRE(a && a->address == p && !a->host, CUDA_ERROR_INVALID_VALUE, "not an allocation: " + describe(p));
-	if (CUresult r = flush_all(call)) return r; // cuMemFree waits for the device
+	if (CUresult r = flush_all(call, current())) return r; // cuMemFree waits for the device
 	release(a);
 	return CUDA_SUCCESS;
 }
 
 static CUresult host_alloc(Call &call, void **p, size_t bytes) {
 	REQUIRE(p && bytes, CUDA_ERROR_INVALID_VALUE);
-	Allocation *a = allocate(bytes, true, current());
+	Allocation *a = allocate(bytes, true, current(), current()->device);
 	REQUIRE(a, CUDA_ERROR_OUT_OF_MEMORY, "the host has no memory for it");
 	*p = reinterpret_cast<void *>(a->address);
 	return CUDA_SUCCESS;
@@ -894,7 +923,7 @@ API CUresult cuMemFreeHost(void *p) {
 	Allocation *a = find(address, 0);
 	REQUIRE(a && a->address == address && a->host, CUDA_ERROR_INVALID_VALUE,
 		"not page-locked memory: " + describe(address));
-	if (CUresult r = flush_all(call)) return r;
+	if (CUresult r = flush_all(call, current())) return r;
 	release(a);
 	return CUDA_SUCCESS;
 }
@@ -948,12 +977,12 @@ API CUresult cuMemcpyDtoDAsync_v2(CUdeviceptr to, CUdeviceptr from, size_t n, vo
 
 API CUresult cuMemsetD8_v2(CUdeviceptr to, unsigned char value, size_t n) {
 	CALL(CONTEXT | NO_CAPTURE);
-	return fill(call, Node::FILL8, to, value, n, &legacy);
+	return fill(call, Node::FILL8, to, value, n, current()->legacy);
 }
 
 API CUresult cuMemsetD32_v2(CUdeviceptr to, unsigned value, size_t n) {
 	CALL(CONTEXT | NO_CAPTURE);
-	return fill(call, Node::FILL32, to, value, n, &legacy);
+	return fill(call, Node::FILL32, to, value, n, current()->legacy);
 }
 
 API CUresult cuMemsetD8Async(CUdeviceptr to, unsigned char value, size_t n, void *stream) {
@@ -990,7 +1019,7 @@ API CUresult cuStreamCreateWithPriority(Stream **stream, unsigned flags, int) {
 API CUresult cuStreamDestroy_v2(void *handle) {
 	CALL(CONTEXT);
 	Stream *s = stream_of(handle);
-	REQUIRE(s && s != &legacy, CUDA_ERROR_INVALID_HANDLE);
+	REQUIRE(s && s != s->context->legacy, CUDA_ERROR_INVALID_HANDLE);
 	CUresult r = flush(call, s);
 	streams.erase(s);
 	for (Event *e : events)
@@ -1007,9 +1036,9 @@ API CUresult cuStreamSynchronize(void *handle) {
 		s->invalid = true;
 		return call.fail(CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED, "the stream is being captured");
 	}
-	if (s == &legacy) {
+	if (s == s->context->legacy) {
 		if (!legacy_free(call)) return call.bad;
-		return flush_blocking(call);
+		return flush_blocking(call, s->context);
 	}
 	return flush(call, s);
 }
@@ -1047,7 +1076,7 @@ API CUresult cuStreamBeginCapture_v2(void *handle, int mode) {
 	CALL(CONTEXT);
 	Stream *s = stream_of(handle);
 	REQUIRE(s, CUDA_ERROR_INVALID_HANDLE);
-	REQUIRE(s != &legacy, CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED, "the legacy default stream cannot be captured");
+	REQUIRE(s != s->context->legacy, CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED, "the legacy default stream cannot be captured");
 	REQUIRE(mode >= CAPTURE_GLOBAL && mode <= CAPTURE_RELAXED, CUDA_ERROR_INVALID_VALUE);
 	REQUIRE(!s->capturing, CUDA_ERROR_ILLEGAL_STATE, "the stream is being captured already");
 	s->capturing = true;
@@ -1229,7 +1258,7 @@ API CUresult cuGraphLaunch(Graph *exec, void *handle) {
 	Stream *s = stream_of(handle);
 	REQUIRE(execs.count(exec), CUDA_ERROR_INVALID_HANDLE, "no such executable graph");
 	REQUIRE(s, CUDA_ERROR_INVALID_HANDLE, "no such stream");
-	if (!s->capturing && !late(s) && s != &legacy) { // without a copy of the nodes
+	if (!s->capturing && !late(s) && s != s->context->legacy) { // without a copy of the nodes
 		for (Node &n : exec->nodes)
 			if (CUresult r = run_node(call, n)) return r;
 		return CUDA_SUCCESS;
@@ -1292,7 +1321,7 @@ API CUresult cuModuleLoadDataEx(Module **module, const void *image, unsigned, in
 API CUresult cuModuleUnload(Module *m) {
 	CALL(CONTEXT | NO_CAPTURE);
 	REQUIRE(modules.count(m), CUDA_ERROR_INVALID_HANDLE, "no such module");
-	if (CUresult r = flush_all(call)) return r;
+	if (CUresult r = flush_all(call, current())) return r;
 	modules.erase(m);
 	for (auto &f : m->functions) functions.erase(f.second.get());
 	delete m;

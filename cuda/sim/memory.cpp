@@ -25,9 +25,9 @@ struct Region {
 	bool has(uintptr_t a) const { return a >= start && a < end; }
 };
 
-Region device, host; // the two halves of one reservation
+Region devices, host; // the two halves of one reservation
 vector<Allocation *> live;
-size_t used;
+map<int, size_t> used; // by device
 int count;
 
 bool prepare() {
@@ -37,7 +37,7 @@ bool prepare() {
 		if (p == MAP_FAILED) continue;
 		madvise(p, bytes, MADV_DONTDUMP);
 		const uintptr_t start = reinterpret_cast<uintptr_t>(p), middle = start + bytes / 2;
-		device = {start, start, middle};
+		devices = {start, start, middle};
 		host = {middle, middle, start + bytes};
 		sim_memory = start, sim_memory_bytes = bytes;
 		return true;
@@ -61,18 +61,18 @@ bool intact(uintptr_t a, uintptr_t b, uintptr_t *at) {
 
 } // namespace
 
-Allocation *allocate(size_t bytes, bool is_host, const void *context) {
-	Region &r = is_host ? host : device;
+Allocation *allocate(size_t bytes, bool is_host, const void *context, int device) {
+	Region &r = is_host ? host : devices;
 	if (!prepare()) return nullptr;
 	const uintptr_t size = up(bytes, ALIGN), pages = up(size, PAGE), at = r.next + PAGE;
 	if (pages < bytes || r.end - r.next < pages + 2 * PAGE) return nullptr;
 	if (mprotect(reinterpret_cast<void *>(at), pages, PROT_READ | PROT_WRITE)) return nullptr;
 	r.next = at + pages;
 	memset(reinterpret_cast<void *>(at), 0xff, pages);
-	Allocation a = {++count, is_host, true, at + pages - size, bytes, at, pages, context};
+	Allocation a = {++count, is_host, true, at + pages - size, bytes, at, pages, context, device};
 	Allocation *p = &(allocations[at] = a);
 	live.push_back(p);
-	if (!is_host) used += size;
+	if (!is_host) used[device] += size;
 	return p;
 }
 
@@ -83,7 +83,7 @@ void release(Allocation *a) {
 			live.erase(live.begin() + i);
 			break;
 		}
-	if (!a->host) used -= up(a->bytes, ALIGN);
+	if (!a->host) used[a->device] -= up(a->bytes, ALIGN);
 	void *p = reinterpret_cast<void *>(a->map);
 	madvise(p, a->map_bytes, MADV_DONTNEED);
 	mprotect(p, a->map_bytes, PROT_NONE);
@@ -110,7 +110,7 @@ Allocation *find(uintptr_t address, size_t n) {
 	return offset <= a->bytes && n <= a->bytes - offset ? a : nullptr;
 }
 
-bool ours(uintptr_t address) { return device.has(address) || host.has(address); }
+bool ours(uintptr_t address) { return devices.has(address) || host.has(address); }
 
 string describe(uintptr_t address) {
 	char hex[32];
@@ -139,4 +139,4 @@ string spoiled() {
 	return "";
 }
 
-size_t used_bytes() { return used; }
+size_t used_bytes(int device) { return used[device]; }

@@ -18,10 +18,11 @@ struct Allocation {
 	uintptr_t address, bytes;
 	uintptr_t map, map_bytes; // its pages
 	const void *context;
+	int device; // that the context is of
 };
 
 // allocate gives memory filled with 0xff, or null where the host has none.
-Allocation *allocate(size_t bytes, bool host, const void *context);
+Allocation *allocate(size_t bytes, bool host, const void *context, int device);
 void release(Allocation *a);
 
 // find is the live allocation that holds all n bytes from address on (n may be 0: one past the end is inside, too).
@@ -32,7 +33,7 @@ bool ours(uintptr_t address);
 std::string describe(uintptr_t address);
 // spoiled looks for a change outside the allocations and describes the first; empty: none.
 std::string spoiled();
-size_t used_bytes(); // by live device allocations
+size_t used_bytes(int device); // by its live allocations
 
 extern std::map<uintptr_t, Allocation> allocations; // all there ever were, by the start of their pages
 // each_live calls f for each allocation that was not released.

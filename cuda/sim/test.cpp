@@ -35,6 +35,7 @@ int cuDeviceGetAttribute(int *, int, int);
 int cuDevicePrimaryCtxRetain(Handle *, int);
 int cuDevicePrimaryCtxRelease_v2(int);
 int cuCtxSetCurrent(Handle);
+int cuCtxGetDevice(int *);
 int cuCtxSynchronize(void);
 int cuMemGetInfo_v2(size_t *, size_t *);
 int cuMemAlloc_v2(Ptr *, size_t);
@@ -121,15 +122,16 @@ static string read_file(const string &name) {
 // Device is an open device with a stream and the kernels of a PTX file.
 struct Device {
 	Handle context = nullptr, stream = nullptr, module = nullptr;
-	explicit Device(const char *file = "kernels.ptx") {
-		EQUAL(cuDevicePrimaryCtxRetain(&context, 0), 0);
+	int number;
+	explicit Device(const char *file = "kernels.ptx", int number = 0) : number(number) {
+		EQUAL(cuDevicePrimaryCtxRetain(&context, number), 0);
 		EQUAL(cuCtxSetCurrent(context), 0);
 		EQUAL(cuStreamCreate(&stream, 1), 0);
 		int r = cuModuleLoadData(&module, read_file(file).c_str());
 		CHECK(r == 0, "%s: %s", file, text(r).c_str());
 	}
 	~Device() {
-		EQUAL(cuDevicePrimaryCtxRelease_v2(0), 0);
+		EQUAL(cuDevicePrimaryCtxRelease_v2(number), 0);
 		cuCtxSetCurrent(nullptr);
 	}
 	Handle function(const char *name) {
@@ -934,6 +936,62 @@ static void faults() {
 	}
 }
 
+// Devices are apart: in memory, in what waits, and in who is lost.
+static void devices() {
+	int n, device;
+	setenv("SIGMAZ_SIM_DEVICES", "3", 1);
+	EQUAL(cuDeviceGetCount(&n), 0);
+	EQUAL(n, 3);
+	EQUAL(cuDeviceGet(&device, 2), 0);
+	EQUAL(device, 2);
+	EQUAL(cuDeviceGet(&device, 3), 101);
+	{
+		setenv("SIGMAZ_SIM_FAULT", "oom:1000000,lost:3:1", 1);
+		Device a("kernels.ptx", 2), b("kernels.ptx", 1); // b's context is current
+		EQUAL(cuCtxGetDevice(&device), 0);
+		EQUAL(device, 1);
+		Ptr pb = b.put(vector<float>(200000, 1)), pa;
+		EQUAL(cuCtxSetCurrent(a.context), 0);
+		size_t free_bytes, total;
+		EQUAL(cuMemGetInfo_v2(&free_bytes, &total), 0);
+		EQUAL(free_bytes, 1000000);
+		pa = a.put(vector<float>(200000, 2));
+		Handle of_a = a.function("test_write");
+		uint64_t at = 0;
+		void *args[] = {&pa, &at};
+		for (int i = 0; i < 9; i++) EQUAL(cuLaunchKernel(of_a, 1, 1, 1, 1, 1, 1, 0, a.stream, args, nullptr), 0);
+		EQUAL(cuCtxSetCurrent(b.context), 0);
+		Handle of_b = b.function("test_write");
+		args[0] = &pb;
+		for (int i = 1; i <= 4; i++)
+			EQUAL(cuLaunchKernel(of_b, 1, 1, 1, 1, 1, 1, 0, b.stream, args, nullptr), i < 3 ? 0 : LAUNCH_FAILED);
+		EQUAL(cuCtxSetCurrent(a.context), 0);
+		EQUAL(a.get(pa, 2)[1], 2);
+		EQUAL(cuLaunchKernel(of_a, 1, 1, 1, 1, 1, 1, 0, a.stream, args, nullptr), ILLEGAL_ADDRESS); // pb
+		says(ILLEGAL_ADDRESS, {"argument 0 points to offset 0", "of device 1, and runs on device 2"});
+	}
+	{
+		unsetenv("SIGMAZ_SIM_FAULT");
+		Device a("kernels.ptx", 0), b("kernels.ptx", 1);
+		Ptr pb = b.put(vector<float>{1});
+		EQUAL(cuCtxSetCurrent(a.context), 0);
+		Handle late; // a second stream runs when something waits for it
+		EQUAL(cuStreamCreate(&late, 1), 0);
+		Ptr pa = a.put(vector<float>{1});
+		EQUAL(cuMemsetD32Async(pa, 0x40000000, 1, late), 0);
+		EQUAL(cuCtxSetCurrent(b.context), 0);
+		EQUAL(cuCtxSynchronize(), 0);
+		EQUAL(b.get(pb, 1)[0], 1);
+		EQUAL(cuCtxSetCurrent(a.context), 0);
+		EQUAL(a.get(pa, 1)[0], 1);
+		EQUAL(cuCtxSynchronize(), 0);
+		EQUAL(a.get(pa, 1)[0], 2);
+	}
+	unsetenv("SIGMAZ_SIM_DEVICES");
+	EQUAL(cuDeviceGetCount(&n), 0);
+	EQUAL(n, 1);
+}
+
 static double now() {
 	timespec t;
 	clock_gettime(CLOCK_MONOTONIC, &t);
@@ -989,7 +1047,7 @@ int main(int argc, char **argv) {
 		struct { const char *name; void (*run)();
 		} tests[] = {{"runs", runs}, {"order", order}, {"mistakes", mistakes}, {"refused", refused},
 			{"capture", capture}, {"lazy", lazy}, {"streams", streams}, {"races", races},
-			{"instructions", instructions}, {"machine", machine}, {"faults", faults}, {"speed", speed}};
+			{"instructions", instructions}, {"machine", machine}, {"faults", faults}, {"devices", devices}, {"speed", speed}};
 		for (auto &t : tests) {
 			if (!which.empty() && which != t.name) continue;
 			test_name = t.name;

@@ -72,7 +72,10 @@ func (f StateFile) hubConfig() (string, error) {
 	if err := yaml.Unmarshal([]byte(f.Config), &parts); err != nil {
 		return "", err
 	}
-	of := map[string]any{"model_type": "sigmaz", "step": f.Step}
+	of := map[string]any{"model_type": "sigmaz"}
+	if f.Stepped {
+		of["step"] = f.Step
+	}
 	for _, part := range []string{"network", "sigma", "sampling"} {
 		if v, ok := parts[part]; ok {
 			of[part] = v
@@ -97,11 +100,15 @@ func (f StateFile) card(name string) string {
 	if net.SDE.Preserving() {
 		tags = slices.Insert(tags, 2, net.SDE.Kind)
 	}
+	step := ""
+	if f.Stepped {
+		step = fmt.Sprintf(", at step %d", f.Step)
+	}
 	return "---\nlicense: other\nlibrary_name: sigmaz\n" + task + "tags:\n- " + strings.Join(tags, "\n- ") + "\n---\n\n" +
 		"# " + name + "\n\n" +
-		fmt.Sprintf("A score network, %s, for %s, with %d noise levels from sigma %g to %g, at step %d.\n"+
+		fmt.Sprintf("A score network, %s, for %s, with %d noise levels from sigma %g to %g%s.\n"+
 			"Its score s(x, sigma) is an estimate of the gradient of the log density of the data with noise of deviation sigma.\n\n",
-			net.Net, data, len(f.Sigmas), f.Begin, f.End, f.Step) +
+			net.Net, data, len(f.Sigmas), f.Begin, f.End, step) +
 		"    sigmaz sample " + name + "\n    sigmaz score " + name + " -input x.npy -level 0 -o s.npy\n\n" +
 		"`model.safetensors` is a PyTorch state_dict, with the whole configuration of the training in its metadata; `config.json` has\n" +
 		"network, ladder and sampling.\n\n" +

@@ -30,10 +30,11 @@ type StateFile struct {
 	Half bool
 	// Begin and End are the ladder's ends as they were given, for the folders.
 	Begin, End float64
-	// Config is the run's configuration, YAML, and Step the step of the weights. They stand in the file's metadata,
-	// which PyTorch passes over.
-	Config string
-	Step   uint64
+	// Config is the run's configuration, YAML, and Step the step of the weights, where Stepped says that it is known. They
+	// stand in the file's metadata, which PyTorch passes over.
+	Config  string
+	Step    uint64
+	Stepped bool
 }
 
 // meta is the metadata of the file.
@@ -41,7 +42,10 @@ func (f StateFile) meta() map[string]string {
 	meta := map[string]string{formatKey: "pt"} // as PyTorch's own writer has it
 	if f.Config != "" {
 		meta[programKey] = formatVersion
-		meta[configKey], meta[stepKey] = f.Config, strconv.FormatUint(f.Step, 10)
+		meta[configKey] = f.Config
+		if f.Stepped {
+			meta[stepKey] = strconv.FormatUint(f.Step, 10)
+		}
 	}
 	return meta
 }

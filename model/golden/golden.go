@@ -3,6 +3,7 @@
 package golden
 
 import (
+	"math"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -11,6 +12,7 @@ import (
 
 	"gorgonia.org/tensor"
 
+	"sigmaz/internal/made"
 	"sigmaz/model"
 	"sigmaz/model/checkpoint"
 )
@@ -54,13 +56,16 @@ func Module() string {
 	}
 }
 
-// Glob lists the files of all folders whose names match the pattern, with those of the original program of Song et al.
-// 2021 in testdata/score_sde. A folder without one fails the test, but for that.
-func Glob(t testing.TB, pattern string) []string {
+// Glob lists the files of all folders whose names match the pattern, with those of other programs in testdata: the original
+// of Song et al. 2021, and diffusers. A folder without one fails the test, but for these.
+func Glob(t testing.TB, pattern string) (all []string) {
 	t.Helper()
-	all, err := filepath.Glob(filepath.Join(Path(), "..", "score_sde", pattern))
-	if err != nil {
-		t.Fatal(err)
+	for _, of := range []string{"score_sde", "diffusers"} {
+		paths, err := filepath.Glob(filepath.Join(Path(), "..", of, pattern))
+		if err != nil {
+			t.Fatal(err)
+		}
+		all = append(all, paths...)
 	}
 	for _, dir := range Dirs(t) {
 		paths, err := filepath.Glob(filepath.Join(dir, pattern))
@@ -82,7 +87,59 @@ func Read(t testing.TB, path string) *File {
 	if meta["format"] != "golden-1" {
 		t.Fatalf("%s has format %q, expected golden-1", path, meta["format"])
 	}
-	return &File{meta, tensors}
+	f := &File{meta, tensors}
+	f.makeParams(t)
+	return f
+}
+
+// makeParams adds the parameters of a file that has their shapes alone, by the formula of model/testdata/diffusers/ddpm.py.
+func (f *File) makeParams(t testing.TB) {
+	t.Helper()
+	for i, line := range strings.Fields(f.Meta["shapes"]) {
+		name, sides, _ := strings.Cut(line, "=")
+		var shape tensor.Shape
+		for _, side := range strings.Split(sides, ",") {
+			d, err := strconv.Atoi(side)
+			if err != nil {
+				t.Fatalf("metadata shapes: %s: %v", line, err)
+			}
+			shape = append(shape, d)
+		}
+		inputs := shape.TotalSize() / shape[0]
+		if strings.HasSuffix(name, ".W") { // (in, out)
+			inputs = shape[0]
+		}
+		x, factor := make([]float32, shape.TotalSize()), float32(math.Sqrt(3/float64(inputs)))
+		for j := range x {
+			switch u := made.Number(i+1, j); {
+			case len(shape) > 1:
+				x[j] = (2*u - 1) * factor
+			case strings.HasSuffix(name, ".weight"):
+				x[j] = 0.75 + 0.5*u
+			default:
+				x[j] = 0.2 * (u - 0.5)
+			}
+		}
+		f.Tensors = append(f.Tensors, model.Named{Name: "param." + name, T: tensor.New(tensor.WithShape(shape...), tensor.WithBacking(x))})
+	}
+}
+
+// Some returns the values of a tensor of gradients, or of one after steps of Adam, that the file has: all, but in a file that
+// holds some places alone.
+func (f *File) Some(t testing.TB, all []float32) []float32 {
+	t.Helper()
+	if f.Meta["places"] == "" {
+		return all
+	}
+	step := max(1, len(all)/f.Int(t, "places"))
+	for step > 1 && (step%2 == 0 || step%3 == 0) {
+		step--
+	}
+	var some []float32
+	for i := 0; i < len(all); i += step {
+		some = append(some, all[i])
+	}
+	return some
 }
 
 // Number returns a number of the metadata; keys that belong to other networks are 0.

@@ -35,7 +35,10 @@ func Write(w io.Writer, f checkpoint.StateFile, set model.TensorSet, prefix stri
 		return err
 	}
 	t.about = append(t.about, [2]string{"network", f.Network.Net}, [2]string{"sigmas", sigmasText(f.Sigmas)},
-		[2]string{"config", f.Config}, [2]string{"step", strconv.FormatUint(f.Step, 10)})
+		[2]string{"config", f.Config})
+	if f.Stepped {
+		t.about = append(t.about, [2]string{"step", strconv.FormatUint(f.Step, 10)})
+	}
 	return t.write(w, func(put func([]float32) error) error {
 		var torch []float32
 		return model.ReadParams(net.Params, set, prefix, func(i int, words []float32) error {

@@ -33,7 +33,10 @@ type Command struct {
 
 	Stopping Stopping
 	Unread   Unread
-	Notice   string // what is said when the command is asked to stop: "stopping after this step"; "" says nothing
+	// Alone says that several processes, as mpirun starts them, would all do the same and write the same files: they are
+	// refused.
+	Alone  bool
+	Notice string // what is said when the command is asked to stop: "stopping after this step"; "" says nothing
 
 	Program string   // which program this is a command of, "sigmaz"; "" where it is a program of its own
 	Others  []string // names of the other commands, for the spelling help

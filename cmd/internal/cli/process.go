@@ -15,6 +15,7 @@ import (
 
 	"sigmaz/internal/memory"
 	"sigmaz/internal/terminal"
+	"sigmaz/train/ranks"
 )
 
 // Streams are what a command reads and writes besides files.
@@ -82,10 +83,27 @@ func (c *Command) Execute(ctx context.Context, args []string, s Streams) int {
 	if err == nil && c.Check != nil {
 		err = c.Check()
 	}
+	if err == nil && c.Alone {
+		err = c.checkAlone(os.LookupEnv)
+	}
 	if err == nil {
 		err = c.Run(ctx, s)
 	}
 	return c.Exit(err, s.Out, s.Err)
+}
+
+// checkAlone refuses to be one of several processes. lookup is [os.LookupEnv].
+func (c *Command) checkAlone(lookup func(string) (string, bool)) error {
+	l, err := ranks.FromEnvironment(lookup)
+	if err != nil || l.Size == 1 { // what is wrong with a launcher's variables is for those who are its ranks
+		return nil
+	}
+	share := ""
+	if c.flag("gpus") != nil {
+		share = "; -gpu -gpus " + allWord + " shares its samples among GPUs"
+	}
+	return fmt.Errorf("this is one of %d processes that a launcher started, and each would do the same and write the same files: start %s "+
+		"in one process%s", l.Size, c.Name, share)
 }
 
 // listen calls stop when the command is asked to stop, as far as Stopping and Unread say so.

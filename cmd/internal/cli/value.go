@@ -139,47 +139,6 @@ func (c Choice) Set(text string) error {
 // CheckWorkers refuses a number of -workers that no machine has a use for.
 func CheckWorkers(n int) error { return UsageOf(kernels.CheckWorkers(n)) }
 
-// Device is the flags that choose between CPU and GPU, and what convolutions compute in there.
-type Device struct {
-	GPU       bool
-	N         int               // which GPU
-	Precision kernels.Precision // "" where the flag is not given
-}
-
-// Flags makes -gpu and -device. verb is what is done on the GPU: "train".
-func (d *Device) Flags(verb string) []Flag {
-	return []Flag{
-		{Name: "gpu", Help: verb + " on a GPU, not on the CPU", Value: &d.GPU},
-		{Name: "device", Arg: "N", Help: "which GPU, counted from 0; with -gpu", Value: &d.N},
-	}
-}
-
-// PrecisionFlag makes -precision. def says what is taken where it is not given.
-func (d *Device) PrecisionFlag(def string) Flag {
-	return Flag{Name: "precision", Arg: "NAME", Help: PrecisionHelp, Value: Precision(&d.Precision), Default: def,
-		Known: kernels.PrecisionNames()}
-}
-
-// PrecisionHelp explains -precision.
-const PrecisionHelp = "what convolutions compute in: float32, or on a GPU's tensor cores (channels in multiples of " +
-	"32) tf32, whose factors have 10 fraction bits, or bf16: 7, with activations kept in half the memory"
-
-// Precision is a flag.Value that sets a precision.
-func Precision(to *kernels.Precision) Choice {
-	return Choice{To: (*string)(to), Words: kernels.PrecisionNames()}
-}
-
-// Check refuses a number of a GPU without -gpu.
-func (d *Device) Check(c *Command) error {
-	if c.Given("device") && !d.GPU {
-		return Usagef("-device %d names a GPU: give -gpu too, or leave it out to %s on the CPU", d.N, c.Name)
-	}
-	if d.N < 0 {
-		return Usagef("-device is %d: expected the number of a GPU, counted from 0", d.N)
-	}
-	return nil
-}
-
 // Count writes a number with its noun: "1 sample", "2 samples".
 func Count(n int, what string) string {
 	if n != 1 {

@@ -17,7 +17,6 @@ import (
 	"sigmaz/cmd/internal/cli"
 	"sigmaz/cmd/internal/modelfile"
 	"sigmaz/cmd/internal/traincmd"
-	"sigmaz/kernels"
 	"sigmaz/sample/eval"
 	"sigmaz/sample/eval/inception"
 	"sigmaz/sample/eval/lite0"
@@ -109,6 +108,7 @@ func newOptions() *options {
 					"their nearest neighbours", Value: &o.picture, Default: "beside the file of -json, as NAME-nearest.png"},
 			}},
 			{Name: "Machine", Flags: append(o.device.Flags("draw samples"),
+				o.device.GPUsFlag(),
 				o.device.PrecisionFlag("the run's"),
 				cli.Flag{Name: "batch", Arg: "B", Unit: "samples", Help: "samples drawn together; the result does not depend on it",
 					Value: &o.batch, Default: "by the image size"},
@@ -125,6 +125,7 @@ func newOptions() *options {
 		Notes: []string{"Numbers of different features, counts, splits or samplers cannot be compared: each line says them. docs/eval.md says " +
 			"what the measures are.",
 			"Exit codes: 0 done; 1 failed or interrupted; 2 wrong usage; 130 quit by a second Ctrl-C."},
+		Alone:    true,
 		Stopping: cli.Stops,
 		Check:    o.checkFlags,
 		Run:      func(ctx context.Context, s cli.Streams) error { return stopped(ctx, o.run(ctx, s)) },
@@ -215,7 +216,7 @@ type job struct {
 	streams  cli.Streams
 	messages io.Writer
 	report   Report
-	b        kernels.Backend
+	devices  cli.Devices
 	work     eval.Workers
 
 	samples, reference *set
@@ -234,10 +235,10 @@ func (o *options) run(ctx context.Context, s cli.Streams) error {
 		return err
 	}
 	var err error
-	if j.b, err = kernels.Open(o.device.GPU, o.device.N, o.workers); err != nil {
+	if j.devices, err = o.device.Open(o.workers); err != nil {
 		return err
 	}
-	defer j.b.Close()
+	defer j.devices.Close()
 	if err := j.open(ctx); err != nil {
 		return err
 	}

@@ -228,6 +228,42 @@ func TestImages(t *testing.T) {
 	}
 }
 
+// Samples that lie a little outside [0, 1] are a reference, too, and values of another range are not.
+func TestClippedReference(t *testing.T) {
+	dir := t.TempDir()
+	x := make([]float32, 30*784)
+	kernels.Stream{Seed: 1, Purpose: kernels.PurposeData}.Normals(x)
+	write := func(name string, scale float32) string {
+		t.Helper()
+		values := make([]float32, len(x))
+		for i, v := range x {
+			values[i] = 0.5 + scale*v
+		}
+		values[5] = 0.5 + 4*scale
+		path := filepath.Join(dir, name)
+		f, err := os.Create(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer f.Close()
+		if err := npy.Write(f, []int{30, 28, 28, 1}, values); err != nil {
+			t.Fatal(err)
+		}
+		return path
+	}
+	near := write("near.npy", 0.2)
+	if r, out := call(t, near, near, "-embedding", "pixels"); !strings.Contains(out, "brought into 0 to 1") || r.Reference.Count != 30 ||
+		*number(t, r, "precision-pixels").Value != 1 {
+		t.Errorf("%+v\n%s", r, out)
+	}
+	var errs bytes.Buffer
+	code := New().Execute(context.Background(), []string{"glyphs", write("far.npy", 3), "-cache", "none"},
+		cli.Streams{In: strings.NewReader(""), Out: &errs, Err: &errs})
+	if code != 1 || !strings.Contains(errs.String(), "far.npy: expected floats from 0 to 1") {
+		t.Errorf("exit code %d: %s", code, errs.String())
+	}
+}
+
 // A set of a run whose data has changed is no reference.
 func TestChangedData(t *testing.T) {
 	dir := toyRun(t)

@@ -22,6 +22,7 @@ import (
 	"sigmaz/internal/picture"
 	"sigmaz/internal/setting"
 	"sigmaz/internal/terminal"
+	"sigmaz/kernels"
 	"sigmaz/model"
 	"sigmaz/model/checkpoint"
 	"sigmaz/sample"
@@ -93,7 +94,7 @@ func (s *set) rows() eval.Rows {
 
 // isModel tells whether an argument is a run or a file with weights, not data.
 func isModel(path string) bool {
-	if train.IsRun(path) || modelfile.IsBuiltIn(path) || checkpoint.IsModelFolder(path) {
+	if train.IsRun(path) || modelfile.Means(path) || checkpoint.IsModelFolder(path) {
 		return true
 	}
 	ext := strings.ToLower(filepath.Ext(path))
@@ -138,6 +139,10 @@ func (j *job) open(ctx context.Context) (err error) {
 		spec = cfg.Data
 	}
 	data, err := j.openData(ctx, spec, cfg, nil)
+	if err != nil && spec != second && ctx.Err() == nil {
+		err = fmt.Errorf("%s as REFERENCE stands for the data that it was trained on, which cannot be read here: give data as REFERENCE (%w)",
+			cli.Line(second), err)
+	}
 	if err != nil {
 		return err
 	}
@@ -193,7 +198,7 @@ func (j *job) openRun(path string, o *modelfile.Options) (*modelfile.File, error
 
 // refuseDrawing refuses flags that say how samples are drawn, where they are not.
 func (j *job) refuseDrawing() error {
-	for _, name := range []string{"seed", "ema", "raw", "batch", "gpu", "device", "precision"} {
+	for _, name := range []string{"seed", "ema", "raw", "batch", "gpu", "gpus", "device", "precision"} {
 		if j.Given(name) {
 			return cli.Usagef("-%s is of samples that are drawn, and %s is no run: leave it out", name, cli.Line(j.Operands[0]))
 		}
@@ -235,6 +240,11 @@ func (j *job) openData(ctx context.Context, spec string, cfg *train.Config, scal
 	var bad *setting.Error
 	if errors.As(err, &bad) {
 		return nil, fmt.Errorf("-%s %s", bad.Key, bad.Text)
+	}
+	if err != nil && ctx.Err() == nil {
+		if set := j.clipped(spec); set != nil {
+			return set, nil
+		}
 	}
 	return set, err
 }
@@ -352,44 +362,41 @@ func (j *job) openSamples(ctx context.Context, spec string, reference *dataset.S
 // openPoints opens data that no run knows, and takes at most so many points of it.
 func (j *job) openPoints(ctx context.Context, spec, split string, most int, reference *dataset.Set) (*set, error) {
 	data, err := j.openData(ctx, spec, nil, reference.Scaler)
-	if err == nil {
-		return take(data, spec, split, fewest, most)
-	}
-	if s, clampErr := j.openUnclamped(spec, split, most); s != nil && clampErr == nil {
-		return s, nil
-	}
-	return nil, err
-}
-
-// openUnclamped reads images that sample -npy has written, some of whose values lie outside [0, 1]. It returns nil for
-// anything else.
-func (j *job) openUnclamped(spec, split string, most int) (*set, error) {
-	f, err := os.Open(spec)
 	if err != nil {
 		return nil, err
+	}
+	return take(data, spec, split, fewest, most)
+}
+
+// clipped reads images that sample -npy has written, some of whose values lie outside [0, 1], as the pictures of them that
+// sample writes: with 0 below and 1 above. It returns nil for anything else, and for values that are plainly of another range.
+func (j *job) clipped(spec string) *dataset.Set {
+	f, err := os.Open(spec)
+	if err != nil {
+		return nil
 	}
 	defer f.Close()
 	a, err := npy.NewReader(spec, f, -1)
-	if err != nil || a.Kind() != 'f' || len(a.Shape) != 4 || a.Shape[3] != 1 && a.Shape[3] != 3 {
-		return nil, err
+	if err != nil || a.Kind() != 'f' || len(a.Shape) != 4 || a.Shape[3] != 1 && a.Shape[3] != 3 || a.Shape[0] == 0 {
+		return nil
 	}
 	x, err := npy.ReadAll[float32](a)
 	if err != nil {
-		return nil, err
+		return nil
 	}
 	low, high := float32(math.Inf(1)), float32(math.Inf(-1))
 	for _, v := range x {
+		if v != v {
+			return nil
+		}
 		low, high = min(low, v), max(high, v)
 	}
-	if !(low > -1 && high < 2) || a.Shape[0] < fewest {
-		return nil, nil
-	}
-	s := &set{spec: spec, what: "NPY of " + a.Type(), split: split, n: min(a.Shape[0], most), h: a.Shape[1], w: a.Shape[2], c: a.Shape[3]}
-	for _, row := range eval.Choose(s.n, a.Shape[0], chooseSeed) {
-		s.bytes = append(s.bytes, picture.Bytes(x[row*s.d():(row+1)*s.d()])...)
+	if !(low > -1 && high < 2) {
+		return nil
 	}
 	j.report.note(j.messages, "%s: values from %.3g to %.3g are brought into 0 to 1, as a picture has them", cli.Line(spec), low, high)
-	return s, nil
+	return &dataset.Set{Data: kernels.Data{N: a.Shape[0], H: a.Shape[1], W: a.Shape[2], C: a.Shape[3], U8: picture.Bytes(x)},
+		Name: "NPY of " + a.Type(), Source: spec, Sum: "clipped"} // no run is trained on such
 }
 
 // prepareDraw settles how samples are drawn.
@@ -417,7 +424,7 @@ func (j *job) prepareDraw(ctx context.Context, f *modelfile.File) error {
 		return fmt.Errorf("%s: %w", f.Path, err)
 	}
 	s.drawn = &Drawn{Step: f.Step, Weights: f.Which(), Sampler: set.Sampler, NFE: plan.NFE(), Denoise: set.Denoise, Seed: j.seed,
-		Precision: string(precision), Device: j.b.Name()}
+		Precision: string(precision), Device: j.devices[:min(len(j.devices), s.n)].Name()}
 	info, err := model.Describe(net)
 	if err != nil {
 		return err
@@ -433,12 +440,11 @@ func (j *job) prepareDraw(ctx context.Context, f *modelfile.File) error {
 		if batch == 0 {
 			batch = preview.BatchFor(net)
 		}
-		batch = min(batch, s.n)
-		p, err := preview.NewSampler(j.b, net, precision, f.Sigmas, plan, j.seed, batch)
+		team, err := preview.NewTeam(j.devices, net, precision, f.Sigmas, plan, j.seed, s.n, batch)
 		if err != nil {
 			return err
 		}
-		if err := p.LoadFrom(f, f.Prefix()); err != nil {
+		if err := team.LoadFrom(f, f.Prefix()); err != nil {
 			return fmt.Errorf("%s: %w", f.Path, err)
 		}
 		to := j.streams.Err
@@ -447,10 +453,10 @@ func (j *job) prepareDraw(ctx context.Context, f *modelfile.File) error {
 		}
 		display := progress.New(to)
 		defer display.Close()
-		batches, nfe := (s.n+batch-1)/batch, max(1, plan.NFE())
-		display.StartSampling(batches * nfe)
-		x, err := p.Draw(ctx, s.n, func(b preview.Batch) error {
-			display.Sampled(b.First/batch*nfe + min(nfe, b.NFE))
+		nfe, done := max(1, plan.NFE()), preview.NewTally(team.Batches(s.n))
+		display.StartSampling(team.Batches(s.n) * nfe)
+		x, err := team.Draw(ctx, s.n, func(b preview.Batch) error {
+			display.Sampled(done.Set(b.First/team.Batch(), min(nfe, b.NFE)))
 			return nil
 		})
 		if err != nil {

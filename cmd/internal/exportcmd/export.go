@@ -77,6 +77,7 @@ func newOptions() *options {
 			{Line: "export runs/glyphs-1 -format huggingface -o glyphs", What: "a folder with a model card, which sample reads, too"},
 		},
 		Notes: []string{"Exit codes: 0 done; 1 failed; 2 wrong usage."},
+		Alone: true,
 		Check: o.checkFlags,
 		Run:   func(_ context.Context, s cli.Streams) error { return export(o, s) },
 	}
@@ -136,7 +137,7 @@ func export(o *options, s cli.Streams) error {
 	defer f.Close()
 	net, sigma := f.Config.Network, f.Config.Sigma
 	state := checkpoint.StateFile{Network: net, Sigmas: f.Sigmas, Prefix: o.prefix, Half: o.half, Begin: sigma.Begin.Value,
-		End: sigma.End.Value, Step: f.Step, Config: f.Config.YAML()}
+		End: sigma.End.Value, Step: f.Step, Stepped: f.Stepped, Config: f.Config.YAML()}
 	if writeTo := folders[o.format]; writeTo != nil {
 		if err := writeTo(o.out, state, f, f.Prefix()); err != nil {
 			return fmt.Errorf("%s: %w", f.Path, err)

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"io"
 	"math"
 	"os"
 	"path/filepath"
@@ -15,6 +16,7 @@ import (
 
 	"sigmaz/cmd/internal/cli"
 	"sigmaz/cmd/internal/cli/clitest"
+	"sigmaz/internal/atomicfile"
 	"sigmaz/internal/float16"
 	"sigmaz/model"
 	"sigmaz/model/checkpoint"
@@ -381,6 +383,29 @@ func TestHuggingFace(t *testing.T) {
 	}
 	if b, err = os.ReadFile(second); err != nil || !bytes.Equal(a, b) {
 		t.Errorf("what is exported from the folder differs: %v", err)
+	}
+
+	// A file that does not tell its step makes a folder that does not, either.
+	sigmas, err := model.Geometric(10, 0.01, 7)
+	if err != nil {
+		t.Fatal(err)
+	}
+	plain, bare := filepath.Join(t.TempDir(), "plain.safetensors"), filepath.Join(t.TempDir(), "bare")
+	err = atomicfile.WriteFile(plain, func(w io.Writer) error {
+		return checkpoint.WriteStateDict(w, checkpoint.StateFile{Network: net, Sigmas: sigmas}, model.NamedSet(tensors), "ema.")
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, said := range []string{must(t, plain, "-size", "8", "-format", "huggingface", "-o", bare), must(t, bare, "-o", first)} {
+		if strings.Contains(said, "step ") {
+			t.Errorf("it said %q", said)
+		}
+	}
+	for _, name := range []string{"README.md", "config.json"} {
+		if b, err := os.ReadFile(filepath.Join(bare, name)); err != nil || strings.Contains(string(b), "step\"") || strings.Contains(string(b), "at step") {
+			t.Errorf("%s: %v\n%s", name, err, b)
+		}
 	}
 	if code, _, stderr := command(run, "-format", "huggingface", "-o", folder); code != 1 || !strings.Contains(stderr, "exists already") {
 		t.Errorf("over a folder that is there: exit code %d, %q", code, stderr)

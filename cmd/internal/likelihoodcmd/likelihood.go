@@ -54,8 +54,8 @@ func newOptions() *options {
 		About: "Computes how probable data is under a network that is told sigma: the mean log density of the rows, in nats, by " +
 			"the probability flow ODE. It is the density of data with noise sigma_L, the ladder's last. Compare networks of " +
 			"one sigma_L on the same rows.",
-		Args: []cli.Arg{modelfile.Arg, {Name: "DATA", Help: "vectors as the network was trained on: toy:NAME, a table (CSV) or an " +
-			"NPY array; it is read and standardised as the run's own data was"}},
+		Args: []cli.Arg{modelfile.Arg, {Name: "DATA", Help: "data as the network was trained on: images as train -data takes them, " +
+			"toy:NAME, a table (CSV) or an NPY array of vectors; it is read, and vectors standardised, as the run's own data was"}},
 		Groups: []cli.Group{
 			{Name: "Weights", Flags: o.file.WeightFlags()},
 			{Name: "Rows", Flags: []cli.Flag{
@@ -93,6 +93,7 @@ func newOptions() *options {
 		},
 		Notes: []string{"Networks that do not see sigma (ncsnv2 without -parameterization edm or -sde vp) or know it only as a level (ncsn) have no likelihood.",
 			"Exit codes: 0 done; 1 failed or interrupted; 2 wrong usage; 130 quit by a second Ctrl-C."},
+		Alone:    true,
 		Stopping: cli.Stops,
 		Check:    o.checkFlags,
 		Run:      func(ctx context.Context, s cli.Streams) error { return likelihood(ctx, o, s) },

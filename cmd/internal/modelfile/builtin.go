@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"path/filepath"
 
 	"sigmaz/model/checkpoint"
 )
@@ -28,6 +29,10 @@ func IsBuiltIn(path string) bool {
 	_, err := os.Lstat(path)
 	return errors.Is(err, fs.ErrNotExist)
 }
+
+// Means tells whether path can mean nothing but the model in the program: also as digits/, where no file or folder has the name,
+// which [Find] puts right.
+func Means(path string) bool { return IsBuiltIn(filepath.Clean(path)) }
 
 // OpenWeights opens a file that [Find] found.
 func OpenWeights(file string) (*checkpoint.Weights, error) {

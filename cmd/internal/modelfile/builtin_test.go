@@ -93,3 +93,23 @@ func TestDigitsHidden(t *testing.T) {
 		t.Errorf("a path: %+v, %v", f, err)
 	}
 }
+
+// What is nearly the name of the model: a dangling link, which hides it, and digits/.
+func TestDigitsNearby(t *testing.T) {
+	t.Chdir(t.TempDir())
+	if !Means(Digits) || !Means("digits/") || !Means("./digits") || Means("digit") || IsBuiltIn("digits/") {
+		t.Error("other names than digits, digits/ and ./digits mean the model")
+	}
+	if err := os.Symlink("nowhere", Digits); err != nil {
+		t.Skip(err)
+	}
+	if Means("digits/") || IsBuiltIn(Digits) {
+		t.Error("a link of the name does not hide the model")
+	}
+	_, err := open(Digits)
+	const want = "digits is a link to nowhere, which does not exist: mend the link, or name the run itself; what has the name digits here hides " +
+		"the model in the program: call from another folder for that"
+	if err == nil || err.Error() != want {
+		t.Errorf("error %v, expected %s", err, want)
+	}
+}

@@ -46,9 +46,25 @@ func (f *File) CheckNoClass(what string) error {
 		"a class: train with -label-dropout %g", what, f.Path, train.UsualLabelDropout)
 }
 
-// Classes reads the flag -class: names or numbers of classes with commas between, all or none.
-func (f *File) Classes(text string) (classes []uint32, err error) {
+// Class reads the flag -class where it is one class, a name or a number, or none.
+func (f *File) Class(text string) (uint32, error) {
+	classes, err := f.classes(text, nil)
+	if err == nil && len(classes) != 1 {
+		err = cli.Usagef("-class is %q: expected one class for all rows", text)
+	}
+	if err != nil {
+		return 0, err
+	}
+	return classes[0], nil
+}
+
+// Classes reads the flag -class where it may be several: names or numbers of classes with commas between, all or none.
+func (f *File) Classes(text string) ([]uint32, error) { return f.classes(text, []string{AllClasses}) }
+
+// classes reads the flag. many are words for several classes.
+func (f *File) classes(text string, many []string) (classes []uint32, err error) {
 	names, none := f.ClassNames(), uint32(f.Config.Network.NoClass())
+	words := append(many, NoClass)
 	if len(names) == 0 {
 		return nil, fmt.Errorf("-class is for networks that are told classes, and %s holds %s, which was trained without: leave it "+
 			"out, or train with -classes", f.Path, f.Config.Network.Net)
@@ -56,7 +72,7 @@ func (f *File) Classes(text string) (classes []uint32, err error) {
 	if i := slices.Index(names, text); i >= 0 { // a comma may be part of a name
 		return []uint32{uint32(i)}, nil
 	}
-	if text == AllClasses {
+	if slices.Contains(many, text) {
 		for i := range names {
 			classes = append(classes, uint32(i))
 		}
@@ -66,7 +82,8 @@ func (f *File) Classes(text string) (classes []uint32, err error) {
 	r.TrimLeadingSpace = true
 	items, err := r.Read()
 	if err != nil {
-		return nil, cli.Usagef("-class is %q: expected names of classes with commas between, %s or %s", text, AllClasses, NoClass)
+		return nil, cli.Usagef("-class is %q: expected names of classes with commas between, or %s", text,
+			strings.Join(words, " or "))
 	}
 	numbered := !slices.ContainsFunc(names, func(name string) bool { _, err := strconv.Atoi(name); return err == nil })
 	for _, item := range items {
@@ -91,8 +108,8 @@ func (f *File) Classes(text string) (classes []uint32, err error) {
 			if numbered {
 				number = fmt.Sprintf(", a number from 0 to %d", len(names)-1)
 			}
-			return nil, fmt.Errorf("-class is %q: expected one of the classes of %s (%s)%s, %s or %s%s", item, f.Path, known, number,
-				AllClasses, NoClass, nearest.DidYouMean(item, append([]string{AllClasses, NoClass}, names...)))
+			return nil, fmt.Errorf("-class is %q: expected one of the classes of %s (%s)%s, or %s%s", item, f.Path, known, number,
+				strings.Join(words, " or "), nearest.DidYouMean(item, append(words, names...)))
 		}
 	}
 	return classes, nil

@@ -123,6 +123,9 @@ func Find(path string) (file string, err error) {
 	case IsBuiltIn(path):
 		return path, nil
 	case errors.Is(err, fs.ErrNotExist):
+		if target, err := os.Readlink(path); err == nil {
+			return "", fmt.Errorf("%s is a link to %s, which does not exist: mend the link, or name the run itself", path, cli.Line(target))
+		}
 		like := train.LikeRun(path, "runs")
 		if like == "" {
 			like = nearest.DidYouMean(path, []string{Digits})

@@ -269,7 +269,7 @@ func TestPrepare(t *testing.T) {
 	out := filepath.Join(t.TempDir(), "a.safetensors")
 	err = atomicfile.WriteFile(out, func(w io.Writer) error {
 		return checkpoint.WriteStateDict(w, checkpoint.StateFile{Network: net, Sigmas: f.Sigmas, Config: f.Config.YAML(),
-			Step: 9}, f, checkpoint.ParamPrefix)
+			Step: 9, Stepped: true}, f, checkpoint.ParamPrefix)
 	})
 	f.Close()
 	if err != nil {

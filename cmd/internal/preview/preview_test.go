@@ -143,6 +143,76 @@ func TestDrawInBatches(t *testing.T) {
 	}
 }
 
+// Sample k is sample k on any number of devices. An error on one of them ends all, with the samples before the first that is
+// missing; so does the end of the context.
+func TestTeam(t *testing.T) {
+	const n = 11
+	plan, err := sample.Options{T: 2}.Plan(geometric(t, 3))
+	if err != nil {
+		t.Fatal(err)
+	}
+	team := func(devices, batch int) Team {
+		t.Helper()
+		var list []kernels.Backend
+		for range devices {
+			list = append(list, kernels.NewCPU(1))
+		}
+		all, err := NewTeam(list, images, kernels.Float32, geometric(t, 3), plan, 1, n, batch)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, s := range all {
+			if err := s.Load(weights(t, images, ""), ""); err != nil {
+				t.Fatal(err)
+			}
+		}
+		return all
+	}
+	want, err := team(1, 4).Draw(context.Background(), n, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct{ devices, batch, rows, samplers int }{{1, 3, 3, 1}, {2, 3, 3, 2}, {3, 2, 2, 3}, {3, 64, 4, 3}, {20, 64, 1, n}} {
+		all := team(c.devices, c.batch)
+		if all.Batch() != c.rows || len(all) != c.samplers {
+			t.Errorf("%+v: %d samplers of %d rows", c, len(all), all.Batch())
+		}
+		done := NewTally(all.Batches(n))
+		got, err := all.Draw(context.Background(), n, func(b Batch) error {
+			if sum := done.Set(b.First/all.Batch(), b.NFE); sum > 6*all.Batches(n) {
+				t.Errorf("%+v: %d evaluations", c, sum)
+			}
+			return nil
+		})
+		if err != nil || !slices.Equal(got, want) || done.Sum != 6*all.Batches(n) {
+			t.Errorf("%+v: other samples than by one device, or %d evaluations (%v)", c, done.Sum, err)
+		}
+	}
+
+	all := team(3, 1)
+	spoilt := weights(t, images, "")
+	spoilt[0].T.Float32s()[0] = float32(math.NaN())
+	if err := all[1].Load(spoilt, ""); err != nil {
+		t.Fatal(err)
+	}
+	got, err := all.Draw(context.Background(), n, nil)
+	if err == nil || !strings.Contains(err.Error(), "became NaN") || len(got)%64 != 0 || !slices.Equal(got, want[:len(got)]) {
+		t.Errorf("NaN on one device: %d values, %v", len(got), err)
+	}
+
+	ctx, cancel := context.WithCancel(context.Background())
+	steps := 0
+	got, err = team(3, 1).Draw(ctx, n, func(b Batch) error {
+		if steps++; steps == 40 {
+			cancel()
+		}
+		return nil
+	})
+	if !errors.Is(err, context.Canceled) || len(got) == 0 || len(got) >= len(want) || !slices.Equal(got, want[:len(got)]) {
+		t.Errorf("interrupted: %d of %d values, %v", len(got), len(want), err)
+	}
+}
+
 // What a run says of its sampler, and where it does not.
 func TestPlanFor(t *testing.T) {
 	for _, c := range []struct {

@@ -111,52 +111,9 @@ func (s *Sampler) setClasses(first int) error {
 // Values returns the number of values that Read needs room for.
 func (s *Sampler) Values() int { return s.score.N * s.score.D }
 
-// Draw draws samples 0 to n-1, (n, D), images in [0, 1] but for NetworkUnits. Sample k is the same for any n and any batch size. each,
-// which may be nil, is called after every step of every batch. When ctx ends or each fails, Draw returns what whole
-// batches have given so far, with the error.
+// Draw draws samples 0 to n-1 as [Team.Draw] does, on the one device.
 func (s *Sampler) Draw(ctx context.Context, n int, each func(Batch) error) ([]float32, error) {
-	d := s.score.D
-	out := make([]float32, 0, n*d)
-	kind := s.Plan.Start(s.Config)
-	x := make([]float32, s.score.N*d)
-	for first := 0; first < n; first += s.score.N {
-		rows := min(s.score.N, n-first)
-		image := uint32(first)
-		err := s.Plan.Begin(s.score, s.Sigmas, s.Seed, image, kind)
-		if s.Guide != nil {
-			err = sample.StartAt(s.score, s.Guide, s.Plan.Sigmas[0], s.Seed, image)
-		}
-		if err == nil {
-			err = s.setClasses(first)
-		}
-		if err != nil {
-			return out, err
-		}
-		err = s.chain.Run(image, func(st sample.Step) error {
-			if err := ctx.Err(); err != nil {
-				return err
-			}
-			if each == nil {
-				return nil
-			}
-			return each(Batch{First: first, Rows: rows, Step: st, sampler: s})
-		})
-		if err != nil {
-			return out, err
-		}
-		if err := s.score.Arena.Read(x, s.score.X); err != nil {
-			return out, err
-		}
-		for i, v := range x[:rows*d] {
-			if math.IsNaN(float64(v)) || math.IsInf(float64(v), 0) {
-				return out, fmt.Errorf("sample %d became %g: the chain ran away, or the weights are not finite; "+
-					"try %s", first+i/d, v, s.Plan.Tamer())
-			}
-		}
-		s.unscale(x)
-		out = append(out, x[:rows*d]...)
-	}
-	return out, nil
+	return Team{s}.Draw(ctx, n, each)
 }
 
 // Denoised returns images (n, D) in the network's units without noise of sigma, as Draw gives them: Tweedie's mean

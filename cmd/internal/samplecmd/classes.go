@@ -95,10 +95,6 @@ func (j *job) settleClasses() (err error) {
 	if err != nil || g == nil {
 		return err
 	}
-	if j.plan.Adaptive() {
-		return cli.Usagef("-guidance is of samplers whose steps are known beforehand, and %s chooses its own: use another -sampler, or "+
-			"leave it out", j.plan.Settings.Sampler)
-	}
 	if j.plan.Objective() == model.Jacobian {
 		return cli.Usagef("-guidance by a class and -method %s both guide the score: leave one of the two out", j.plan.Settings.Sampler)
 	}

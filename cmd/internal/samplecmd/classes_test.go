@@ -103,6 +103,21 @@ func TestClasses(t *testing.T) {
 	}
 }
 
+// rk45 guides in an interval: it says how many evaluations that took, and a sample does not depend on its batch.
+func TestGuidedRK45(t *testing.T) {
+	run := writeRun(t, toyClassConfig(), checkpoint.ParamPrefix, checkpoint.EMAPrefix)
+	args := []string{"-n", "7", "-sampler", "rk45"}
+	plain, _ := drawn(t, run, args...)
+	args = append(args, "-guidance", "2", "-guidance-interval", "0.1:1")
+	all, stdout := drawn(t, run, args...)
+	if slices.Equal(all, plain) || !strings.Contains(stdout, "guidance 2 at sigma 0.1 to 1") {
+		t.Errorf("guidance changes nothing or is not told:\n%s", stdout)
+	}
+	if got, _ := drawn(t, run, append(args, "-batch", "3")...); !slices.Equal(got, all) {
+		t.Error("samples of batches of 3 differ")
+	}
+}
+
 // The grid has a row for each class, as many samples as fit, and the line says which.
 func TestClassGrid(t *testing.T) {
 	run := writeRun(t, classConfig(), checkpoint.ParamPrefix, checkpoint.EMAPrefix)

@@ -598,7 +598,8 @@ func productsOf(rows []sample.Terms, images [][]float64) (by measuredBy) {
 }
 
 // knownColumns reads a table with a row for each sample: of all columns in their order, or with names above it of some.
-// Blanks are not known.
+// Blanks are not known. Where the run has learned some columns of its table alone, or one is the class, a table with names may
+// have the others, too: they are passed over.
 func (j *job) knownColumns() (all []measuredBy, err error) {
 	path, names, s := j.given.known, j.names(), j.cfg.Scaler
 	if s == nil {
@@ -616,10 +617,15 @@ func (j *job) knownColumns() (all []measuredBy, err error) {
 	if len(records) == 0 {
 		return bad("is empty: expected a row of %d values, with or without names above it", d)
 	}
-	var columns []int
+	var columns []int // of the samples; -1: passed over
+	some := j.cfg.Reading.Columns != "" || j.cfg.Reading.Label != ""
 	if j.namesColumns(records) {
 		for _, name := range records[0] {
 			i := slices.Index(names, strings.TrimSpace(name))
+			if i < 0 && some && nearest.DidYouMean(name, names) == "" && slices.ContainsFunc(records[0], j.isName) {
+				j.passed, columns = append(j.passed, strings.TrimSpace(name)), append(columns, -1)
+				continue
+			}
 			if i < 0 {
 				return bad("names the column %q: expected some of those of the run, %s%s", name, strings.Join(names, ", "),
 					nearest.DidYouMean(name, names))
@@ -645,12 +651,16 @@ func (j *job) knownColumns() (all []measuredBy, err error) {
 			which = fmt.Sprintf(" in row %d", n+1)
 		}
 		if len(record) != len(columns) {
-			return bad("has %d values%s: expected %d with blanks for those that are not known, or names above them", len(record), which,
-				len(columns))
+			learned := ""
+			if some {
+				learned = ", of the columns that the run has learned,"
+			}
+			return bad("has %d values%s: expected %d%s with blanks for those that are not known, or names above them", len(record), which,
+				len(columns), learned)
 		}
 		known, values, cells := make([]bool, len(s.Mean)), make([]float64, len(s.Mean)), make([]string, d)
 		for k, text := range record {
-			if dataset.IsMissing(text) {
+			if columns[k] < 0 || dataset.IsMissing(text) {
 				continue
 			}
 			f := &fields[columns[k]]
@@ -690,16 +700,17 @@ func (j *job) namesColumns(records [][]string) bool {
 	if len(records) < 2 {
 		return false
 	}
-	names := j.names()
-	is := func(text string) bool { return slices.Contains(names, strings.TrimSpace(text)) }
 	all, text, number := true, false, false
 	for _, v := range records[0] {
-		all = all && is(v)
+		all = all && j.isName(v)
 		number = number || isNumber(v)
 		text = text || strings.TrimSpace(v) != ""
 	}
 	return all || text && !number
 }
+
+// isName tells whether a text is the name of a column of the samples.
+func (j *job) isName(text string) bool { return slices.Contains(j.names(), strings.TrimSpace(text)) }
 
 // isNumber tells whether a text is a finite number.
 func isNumber(text string) bool {
@@ -720,6 +731,9 @@ func (j *job) saysKnown() string {
 	}
 	if j.given.sigma > 0 {
 		what += fmt.Sprintf(", noise %g", j.given.sigma)
+	}
+	if len(j.passed) > 0 {
+		what += ", columns passed over that the run has not learned: " + cli.Line(strings.Join(j.passed, ", "))
 	}
 	return what + "; " + j.given.method + " draws approximately from what it leaves open"
 }

@@ -106,6 +106,31 @@ func TestKnownRowsOfTable(t *testing.T) {
 	}
 }
 
+// A table with names may have the columns that the run has left out, and its class; a name that is near one of the run's is a slip.
+func TestKnownColumnsPassedOver(t *testing.T) {
+	j := &job{options: newOptions(), cfg: &train.Config{Network: model.Config{Net: "mlp", Height: 1, Width: 1, Channels: 2}}}
+	j.cfg.Scaler = &dataset.Scaler{Columns: []string{"height", "width"}, Mean: make([]float64, 2), SD: []float64{1, 1}}
+	for _, c := range []struct{ columns, label, text, want, passed string }{
+		{"height,width", "", "id,height,width,kind\n7,1,,oak\n8,,2,\n", "[{[[{0 1}]] [[1]]} {[[{1 1}]] [[2]]}]", "id,kind"},
+		{"", "kind", "kind,width\noak,2\n", "[{[[{1 1}]] [[2]]}]", "kind"},
+		{"", "", "kind,width\noak,2\n", `names the column "kind"`, ""},
+		{"2-3", "", "id,heihgt,width\n7,1,\n", `names the column "heihgt"`, "id"},
+		{"2-3", "", "id,kind\n7,oak\n", `names the column "id"`, ""},
+		{"2-3", "", "7,1,2\n", "has 3 values: expected 2, of the columns that the run has learned, with blanks", ""},
+		{"2-3", "", "id,width\n7,\n", "is all blank", "id"},
+	} {
+		j.given.known, j.passed = filepath.Join(t.TempDir(), "rows.csv"), nil
+		j.cfg.Reading.Columns, j.cfg.Reading.Label = c.columns, c.label
+		if err := os.WriteFile(j.given.known, []byte(c.text), 0o666); err != nil {
+			t.Fatal(err)
+		}
+		all, err := j.knownColumns()
+		if got := fmt.Sprint(all, err); !strings.Contains(got, c.want) || strings.Join(j.passed, ",") != c.passed {
+			t.Errorf("%+v: %s, passed over %q", c, got, j.passed)
+		}
+	}
+}
+
 // What was given of a bounded column and of a category is written as it was given: decoded, a number near an end would be it.
 func TestKnownCellsAreKept(t *testing.T) {
 	j := &job{options: newOptions(), cfg: &train.Config{Network: model.Config{Net: "mlp", Height: 1, Width: 1, Channels: 3}}}

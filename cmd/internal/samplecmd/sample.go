@@ -124,6 +124,7 @@ func newOptions() *options {
 			}},
 			o.file.Group(),
 			{Name: "Machine", Flags: append(o.device.Flags("run"),
+				o.device.GPUsFlag(),
 				o.device.PrecisionFlag("the run's"),
 				cli.Flag{Name: "batch", Arg: "B", Unit: "samples", Help: "samples drawn together; the result does not depend on it",
 					Value: &o.batch, Default: "by the image size"},
@@ -147,6 +148,7 @@ func newOptions() *options {
 		},
 		Notes: []string{"Exit codes: 0 done; 1 failed, or interrupted after the finished samples were written; " +
 			"2 wrong usage; 130 quit by a second Ctrl-C."},
+		Alone:    true,
 		Stopping: cli.Stops,
 		Unread:   cli.GoesOn, // the files are written all the same
 		Check:    o.checkFlags,
@@ -226,6 +228,7 @@ type job struct {
 	known   []*sample.Measurement // what is known of samples, of each in turn
 	cells   [][]string            // of bounded columns and categories what is known as it was given, "" where nothing is; likewise
 	truth   [][]float64           // the whole images, where they are given
+	passed  []string              // columns of -known that the run has not learned
 	begin   []float32             // the image that samples begin at, in the network's units; nil: none
 	classes []uint32              // of the samples, in turn; none: the network is told none
 	mixed   *sample.Guidance      // by the class; nil: none
@@ -403,15 +406,16 @@ func (j *job) check() error {
 func draw(ctx context.Context, o *options, streams cli.Streams) error {
 	stdout, stderr := streams.Messages(o.out, o.npy, o.csv, o.gif, o.given.mean, o.given.deviation),
 		streams.Err
-	b, err := kernels.Open(o.device.GPU, o.device.N, o.workers)
+	devices, err := o.device.Open(o.workers)
 	if err != nil {
 		return err
 	}
-	defer b.Close()
+	defer devices.Close()
 	j, err := plan(o, streams)
 	if err != nil {
 		return err
 	}
+	devices = devices[:min(len(devices), j.n)]
 	precision, err := j.in.Precision(o.device)
 	if err != nil {
 		return err
@@ -424,9 +428,9 @@ func draw(ctx context.Context, o *options, streams cli.Streams) error {
 		fmt.Fprintf(stdout, "%s: %s\n", j.in.Path, note)
 	}
 	fmt.Fprintf(stdout, "%s: %s%s, %dx%dx%d, %s, on %s\n", j.in.Path, j.in.At(), net.Net, net.Height, net.Width,
-		net.Channels, j.in.Which(), b.Name())
+		net.Channels, j.in.Which(), devices.Name())
 	if o.guide.denoise != "" {
-		return j.denoiseImage(b, precision, stdout, stderr)
+		return j.denoiseImage(devices, precision, stdout, stderr)
 	}
 	fmt.Fprintln(stdout, j.says()+j.saysClasses())
 	if j.guide.from != "" {
@@ -448,28 +452,19 @@ func draw(ctx context.Context, o *options, streams cli.Streams) error {
 		j.writeResiduals(stdout)
 	}
 
-	batch := o.batch
-	if batch == 0 {
-		batch = preview.BatchFor(net)
-	}
-	batch = min(batch, j.n)
-	s, err := j.sampler(b, precision, batch)
+	team, err := j.team(devices, precision)
 	if err != nil {
 		return err
 	}
-
-	batches := (j.n + batch - 1) / batch
 	p := progress.New(stderr)
-	p.StartSampling(batches * j.work())
-	film := newFilm(j, s)
+	p.StartSampling(team.Batches(j.n) * j.work())
+	film := newFilm(j, team[0])
 	start := time.Now()
-	done, finished, most := 0, 0, 0 // evaluations: in all, of the batches before, and the most of a batch
-	x, err := s.Draw(ctx, j.n, func(b preview.Batch) error {
-		done, most = finished+b.NFE, max(most, b.NFE)
-		p.Sampled(b.First/batch*j.work() + j.worked(b))
-		if b.Last {
-			finished = done
-		}
+	worked, nfe := preview.NewTally(team.Batches(j.n)), preview.NewTally(team.Batches(j.n)) // for the progress; evaluations
+	x, err := team.Draw(ctx, j.n, func(b preview.Batch) error {
+		batch := b.First / team.Batch()
+		nfe.Set(batch, b.NFE)
+		p.Sampled(worked.Set(batch, j.worked(b)))
 		return film.record(b)
 	})
 	p.Close()
@@ -483,12 +478,12 @@ func draw(ctx context.Context, o *options, streams cli.Streams) error {
 	interrupted := err != nil
 	took := time.Since(start)
 	fmt.Fprintf(stdout, "%s in %s, %.3g evaluations a second", cli.Count(drawn, "sample"), took.Round(10*time.Millisecond),
-		float64(done*batch)/took.Seconds())
+		float64(nfe.Sum*team.Batch())/took.Seconds())
 	if j.plan.Adaptive() {
-		fmt.Fprintf(stdout, ", up to %d a sample", most)
+		fmt.Fprintf(stdout, ", up to %d a sample", slices.Max(nfe.Of))
 	}
 	fmt.Fprintln(stdout)
-	if err := j.write(s, x, film, stdout, stderr); err != nil {
+	if err := j.write(team[0], x, film, stdout, stderr); err != nil {
 		return err
 	}
 	if interrupted {
@@ -497,25 +492,32 @@ func draw(ctx context.Context, o *options, streams cli.Streams) error {
 	return nil
 }
 
-// sampler makes the job's sampler of the weights that were given, whose file it closes.
-func (j *job) sampler(b kernels.Backend, precision kernels.Precision, batch int) (*preview.Sampler, error) {
-	s, err := preview.NewSampler(b, j.cfg.Network, precision, j.sigmas, j.plan, j.seed, batch)
+// team makes the job's samplers, of the weights that were given, whose file it closes.
+func (j *job) team(devices cli.Devices, precision kernels.Precision) (preview.Team, error) {
+	batch := j.batch
+	if batch == 0 {
+		batch = preview.BatchFor(j.cfg.Network)
+	}
+	team, err := preview.NewTeam(devices, j.cfg.Network, precision, j.sigmas, j.plan, j.seed, j.n, batch)
 	if err != nil {
 		return nil, err
 	}
-	if err := s.LoadFrom(j.in, j.in.Prefix()); err != nil {
+	if err := team.LoadFrom(j.in, j.in.Prefix()); err != nil {
 		return nil, fmt.Errorf("%s: %w", j.in.Path, err)
 	}
-	s.Guide, s.Classes = j.begin, j.classes
-	return s, j.in.Close()
+	for _, s := range team {
+		s.Guide, s.Classes = j.begin, j.classes
+	}
+	return team, j.in.Close()
 }
 
 // denoiseImage takes the noise off an image and writes it.
-func (j *job) denoiseImage(b kernels.Backend, precision kernels.Precision, stdout, stderr io.Writer) error {
-	s, err := j.sampler(b, precision, 1)
+func (j *job) denoiseImage(devices cli.Devices, precision kernels.Precision, stdout, stderr io.Writer) error {
+	team, err := j.team(devices, precision)
 	if err != nil {
 		return err
 	}
+	s := team[0]
 	fmt.Fprintf(stdout, "%s without noise of sigma %g, by one evaluation of the network\n", j.guide.denoise, j.guide.sigma)
 	x, err := s.Denoised(j.begin, j.sigmaOfNoise(), j.sigmas.Nearest(j.sigmaOfNoise()))
 	if err != nil {

@@ -114,6 +114,7 @@ func newOptions() *options {
 			{Line: "score runs/glyphs-1 -serve 8788", What: "a server for many arrays"},
 		},
 		Notes:    []string{"Exit codes: 0 done; 1 failed; 2 wrong usage; 130 quit by a second Ctrl-C."},
+		Alone:    true,
 		Stopping: cli.Stops,
 		Check:    o.checkFlags,
 		Run: func(ctx context.Context, s cli.Streams) error {
@@ -271,11 +272,8 @@ func (o *options) classOf(f *modelfile.File) ([]uint32, error) {
 		}
 		o.class = modelfile.NoClass
 	}
-	classes, err := f.Classes(o.class)
-	if err == nil && len(classes) != 1 {
-		err = cli.Usagef("-class is %q: expected one class for all rows", o.class)
-	}
-	return classes, err
+	class, err := f.Class(o.class)
+	return []uint32{class}, err
 }
 
 // pair is the noise of a row: its level and sigma.

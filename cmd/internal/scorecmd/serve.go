@@ -7,8 +7,8 @@
 //
 // Where rows have noise of their own, a second array comes after x in the body, (N) sigmas, or levels as whole numbers,
 // and the query names none. class=NAME is the class of all rows, layout=nhwc the order of their axes. The network works on
-// one request at a time; others wait for their turn. A request that cannot be answered gets one sentence with a status of
-// 4xx.
+// one request at a time; others wait for their turn, as many as their number and the memory for their arrays allow. A request
+// that cannot be answered gets one sentence with a status of 4xx, or 503 where it can be later.
 
 package scorecmd
 
@@ -27,6 +27,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"sigmaz/cmd/internal/cli"
@@ -40,8 +41,10 @@ import (
 
 const (
 	mostBody    = 1 << 28          // bytes of a request, and of an answer
-	mostWaiting = 64               // requests that wait for their turn or have it
+	mostMemory  = 8 * mostBody     // bytes of the arrays of all requests: twice what the largest one takes
+	mostWaiting = 64               // requests that are read, wait for their turn or have it
 	patience    = 30 * time.Second // with somebody who begins to ask and does not go on
+	slowest     = 1 << 17          // bytes a second of an answer that somebody takes
 	farewell    = 5 * time.Second  // for answers that are on their way when the server ends
 )
 
@@ -53,7 +56,8 @@ type server struct {
 	batch     int // rows that go through the network together at most
 	hosts     httpd.Hosts
 	turn      chan struct{}      // has room for one: whoever has the network
-	waiting   chan struct{}      // a token for each request that waits or has its turn
+	waiting   chan struct{}      // a token for each request that is read, waits or has its turn
+	memory    atomic.Int64       // bytes of the arrays of all requests
 	of        map[int]*evaluator // by their rows, at most two
 	ends      context.Context    // when the server is to end
 }
@@ -171,11 +175,67 @@ func (v *server) handler() http.Handler {
 				err = refusef("the query is %q: expected NAME=VALUE with & between, and %%HH for other characters", cli.Line(r.URL.RawQuery))
 				break
 			}
-			r.Body = http.MaxBytesReader(w, r.Body, mostBody)
-			err = route.answer(w, r, &query{values: values})
+			whole := r.Body
+			r.Body = http.MaxBytesReader(w, patient{whole, http.NewResponseController(w)}, mostBody)
+			if err = v.admitted(route.method, func() error { return route.answer(w, r, &query{values: values}) }); err != nil {
+				drain(w, whole)
+			}
 		}
 		v.fail(w, err)
 	})
+}
+
+// admitted does what a request asks for, where there are not too many. Only those with a body count.
+func (v *server) admitted(method string, answer func() error) error {
+	if method != http.MethodPost {
+		return answer()
+	}
+	select {
+	case v.waiting <- struct{}{}:
+		defer func() { <-v.waiting }()
+		return answer()
+	default:
+		return &refusal{http.StatusServiceUnavailable, fmt.Sprintf("%d requests wait already: ask again later", mostWaiting)}
+	}
+}
+
+// patient reads a body whose sender must go on.
+type patient struct {
+	io.ReadCloser
+	c *http.ResponseController
+}
+
+func (p patient) Read(b []byte) (int, error) {
+	p.c.SetReadDeadline(time.Now().Add(patience))
+	n, err := p.ReadCloser.Read(b)
+	if err != nil { // what comes next on the connection has all the time
+		p.c.SetReadDeadline(time.Time{})
+	}
+	return n, err
+}
+
+// mostDrained is how much of a body is read for an answer that does not need it.
+const mostDrained = 4 * mostBody
+
+// drain reads the rest of a body that is refused. Most clients send all of it before they read the answer, and a connection
+// that is closed before that is reset, answer and all.
+func drain(w http.ResponseWriter, body io.Reader) {
+	c := http.NewResponseController(w)
+	c.SetReadDeadline(time.Now().Add(patience))
+	io.Copy(io.Discard, io.LimitReader(body, mostDrained))
+	c.SetReadDeadline(time.Time{})
+}
+
+// reserve takes memory for the arrays of a request of so many values: what came, in the network's order, the result, and that
+// in the order of the file. The caller gives it back by release.
+func (v *server) reserve(values int) (release func(), err error) {
+	bytes := 4 * 4 * int64(values)
+	if v.memory.Add(bytes) > mostMemory {
+		v.memory.Add(-bytes)
+		return nil, &refusal{http.StatusServiceUnavailable, fmt.Sprintf("the requests that are worked on fill the %d MiB that there are for "+
+			"them: ask again later, or send fewer rows", mostMemory>>20)}
+	}
+	return func() { v.memory.Add(-bytes) }, nil
 }
 
 // guard refuses what another page asks for through somebody's browser.
@@ -203,7 +263,9 @@ func (v *server) fail(w http.ResponseWriter, err error) {
 		status, err = http.StatusRequestEntityTooLarge, fmt.Errorf("the body is too long: expected at most %d MiB; send fewer rows",
 			mostBody>>20)
 	case errors.As(err, &bad):
-		status = bad.status
+		if status = bad.status; status == http.StatusServiceUnavailable {
+			w.Header().Set("Retry-After", "1")
+		}
 	case v.ends.Err() != nil:
 		status, err = http.StatusServiceUnavailable, errors.New("the server was asked to stop")
 	}
@@ -251,12 +313,6 @@ func (q *query) check(path string) error {
 // inTurn waits until the network is free and runs f, which alone has it.
 func (v *server) inTurn(ctx context.Context, f func() error) error {
 	select {
-	case v.waiting <- struct{}{}:
-		defer func() { <-v.waiting }()
-	default:
-		return &refusal{http.StatusServiceUnavailable, fmt.Sprintf("%d requests wait already: ask again later", mostWaiting)}
-	}
-	select {
 	case v.turn <- struct{}{}:
 		defer func() { <-v.turn }()
 		return f()
@@ -284,23 +340,33 @@ func (v *server) evaluator(n int) (*evaluator, error) {
 	return e, err
 }
 
-// classes reads the setting class, the class of all rows.
-func (v *server) classes(q *query) ([]uint32, error) {
+// classes reads the setting class by [modelfile.File.Class], for one of all rows, or [modelfile.File.Classes].
+func (v *server) classes(q *query, one bool) (classes []uint32, err error) {
 	text := q.text("class")
 	if text == "" {
 		return nil, nil
 	}
-	classes, err := v.f.Classes(text)
-	if err != nil {
-		return nil, refusef("class: %v", err)
+	if one {
+		classes = make([]uint32, 1)
+		classes[0], err = v.f.Class(text)
+	} else {
+		classes, err = v.f.Classes(text)
 	}
-	return classes, nil
+	if err == nil {
+		return classes, nil
+	}
+	said := err.Error()
+	var usage *cli.UsageError
+	if errors.As(err, &usage) {
+		said = usage.Text
+	}
+	return nil, refusef("%s", strings.TrimPrefix(said, "-")) // which names a flag
 }
 
 // evaluate answers with the score of an array, or with what it denoises to.
 func (v *server) evaluate(w http.ResponseWriter, r *http.Request, q *query, denoised bool) error {
 	sigma, level, layout := q.text("sigma"), q.text("level"), q.text("layout")
-	classes, err := v.classes(q)
+	classes, err := v.classes(q, true)
 	if err == nil {
 		err = q.check(r.URL.Path)
 	}
@@ -315,13 +381,12 @@ func (v *server) evaluate(w http.ResponseWriter, r *http.Request, q *query, deno
 		return refusef("layout is %q: expected %s or %s", layout, nchw, nhwc)
 	case sigma != "" && level != "":
 		return refusef("sigma and level are both given: expected one of them")
-	case len(classes) > 1:
-		return refusef("class is %q: expected one class for all rows", q.values.Get("class"))
 	}
-	x, rows, body, err := v.readRows(r, layout)
+	x, rows, body, release, err := v.readRows(r, layout)
 	if err != nil {
 		return err
 	}
+	defer release()
 	noise, err := v.noise(sigma, level, rows.n, body)
 	if err != nil {
 		return err
@@ -340,26 +405,33 @@ func (v *server) evaluate(w http.ResponseWriter, r *http.Request, q *query, deno
 	return answer(w, rows.shape, rows.toFile(out))
 }
 
-// readRows reads x from the body of a request, in the network's order, and returns what follows it.
-func (v *server) readRows(r *http.Request, layout string) (x []float32, rows *rows, body *bufio.Reader, err error) {
+// readRows reads x from the body of a request, in the network's order, and returns what follows it, and what gives back the
+// memory that is reserved for the request.
+func (v *server) readRows(r *http.Request, layout string) (x []float32, rows *rows, body *bufio.Reader, release func(), err error) {
 	body = bufio.NewReaderSize(r.Body, 1<<16)
 	a, err := npy.NewReader("the body", body, -1)
-	if err == nil {
-		rows, err = rowsOf(a, "the body", layout, "layout=", v.f.Config.Network)
+	if err != nil {
+		return nil, nil, nil, nil, asRefusal(err)
 	}
-	if err == nil {
-		if values := a.Count(); values > mostBody/4 {
-			err = fmt.Errorf("the body has shape %s, of %d values: expected at most %d", a.ShapeText(), values, mostBody/4)
-		}
+	if values := a.Count(); values > mostBody/4 {
+		return nil, nil, nil, nil, refusef("the body has shape %s, of %d values: expected at most %d", a.ShapeText(), values, mostBody/4)
 	}
+	if release, err = v.reserve(a.Count()); err != nil {
+		return nil, nil, nil, nil, err
+	}
+	rows, err = rowsOf(a, "the body", layout, "layout=", v.f.Config.Network)
 	if err == nil && rows.whole == nil {
 		rows.whole, err = npy.ReadAll[float32](a)
 	}
-	if err != nil {
-		return nil, nil, nil, asRefusal(err)
+	if err == nil {
+		x = make([]float32, len(rows.whole))
+		err = rows.read(x, rows.n)
 	}
-	x = make([]float32, len(rows.whole))
-	return x, rows, body, rows.read(x, rows.n)
+	if err != nil {
+		release()
+		return nil, nil, nil, nil, asRefusal(err)
+	}
+	return x, rows, body, release, nil
 }
 
 // asRefusal makes an error of reading a body one of whoever sent it.
@@ -491,7 +563,7 @@ func (v *server) sample(w http.ResponseWriter, r *http.Request, q *query) error 
 		seed, err = q.number("seed", 1, 0, 1<<64-1)
 	}
 	if err == nil {
-		classes, err = v.classes(q)
+		classes, err = v.classes(q, false)
 	}
 	if err == nil {
 		err = q.check(r.URL.Path)
@@ -506,6 +578,11 @@ func (v *server) sample(w http.ResponseWriter, r *http.Request, q *query) error 
 	if err != nil {
 		return refusef("%s cannot be sampled as it is: %v; command sample has flags for it", v.f.Path, err)
 	}
+	release, err := v.reserve(int(n) * net.D())
+	if err != nil {
+		return err
+	}
+	defer release()
 	var x []float32
 	err = v.inTurn(r.Context(), func() error {
 		s, err := preview.NewSampler(v.b, net, v.precision, v.f.Sigmas, plan, seed, min(int(n), v.batch))
@@ -540,6 +617,9 @@ func answer(w http.ResponseWriter, shape []int, values []float32) error {
 	}
 	w.Header().Set("Content-Type", "application/octet-stream")
 	w.Header().Set("Content-Length", strconv.Itoa(head.Len()+4*len(values)))
+	c := http.NewResponseController(w)
+	c.SetWriteDeadline(time.Now().Add(patience + time.Duration(len(values)*4/slowest)*time.Second))
+	defer c.SetWriteDeadline(time.Time{})
 	head.WriteTo(w)
 	npy.WriteValues(w, values) // where the other side is gone, nobody is left to be told
 	return nil

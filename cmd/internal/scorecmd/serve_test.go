@@ -3,13 +3,16 @@
 package scorecmd
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
 	"io"
 	"math"
+	"net"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -23,6 +26,8 @@ import (
 	"gorgonia.org/tensor"
 
 	"sigmaz/cmd/internal/cli"
+	"sigmaz/cmd/internal/httpd"
+	"sigmaz/cmd/internal/modelfile"
 	"sigmaz/internal/extras"
 	"sigmaz/internal/npy"
 	"sigmaz/kernels"
@@ -279,7 +284,7 @@ func TestServeRefuses(t *testing.T) {
 		{"/score?sigma=1e300", good, 400, "sigma is 1e+300: expected a number from 1e-30 to 1e+30"},
 		{"/score", slices.Concat(good, array(t, []int{3}, []float32{1, 1, 1}), []byte("junk")), 400, "goes on after the second array"},
 		{"/score?level=1&sgma=2", good, 400, `/score has no setting "sgma"`},
-		{"/score?level=1&class=3", good, 400, "was trained without"},
+		{"/score?level=1&class=3", good, 400, "class is for networks that are told classes, and"},
 		{"/score?level=1&layout=chwn", good, 400, `layout is "chwn"`},
 		{"/score?level=1", nil, 400, "the body"},
 		{"/score?level=1", []byte("hello"), 400, "the body is no NPY array"},
@@ -369,4 +374,100 @@ func TestExtrasPythonModel(t *testing.T) {
 		time.Sleep(100 * time.Millisecond)
 	}
 	t.Errorf("process %s goes on", child[1])
+}
+
+// A client that sends all of a large body before it reads finds the sentence, though the first bytes decide.
+func TestLargeBadBody(t *testing.T) {
+	s := start(t, vectors(t))
+	host := strings.TrimPrefix(s.url, "http://")
+	c, err := net.Dial("tcp", host)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	const size = 24 << 20
+	fmt.Fprintf(c, "POST /score?sigma=1 HTTP/1.1\r\nHost: %s\r\nContent-Length: %d\r\n\r\n", host, size)
+	if _, err := c.Write(bytes.Repeat([]byte("no array "), size/9+1)[:size]); err != nil {
+		t.Fatalf("the connection was cut: %v", err)
+	}
+	r, err := http.ReadResponse(bufio.NewReader(c), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, err := io.ReadAll(r.Body)
+	if err != nil || r.StatusCode != http.StatusBadRequest || !strings.Contains(string(text), "NPY") {
+		t.Errorf("%d %q %v", r.StatusCode, text, err)
+	}
+}
+
+// Requests beyond what there is room for are told to come again, and the room is given back.
+func TestFull(t *testing.T) {
+	o := newOptions()
+	f, err := modelfile.Open(vectors(t), &o.file, o.Command)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	v := &server{f: f, b: kernels.NewCPU(1), precision: kernels.Float32, batch: 4, turn: make(chan struct{}, 1),
+		waiting: make(chan struct{}, mostWaiting), of: map[int]*evaluator{}, ends: context.Background()}
+	s := httptest.NewServer(v.handler())
+	defer s.Close()
+	v.hosts = httpd.HostsOf("127.0.0.1:0", s.Listener)
+	x := array(t, []int{3, 2}, make([]float32, 6))
+	ask := func(path string, body []byte) (status int, text, again string) {
+		t.Helper()
+		r, err := http.Post(s.URL+path, "", bytes.NewReader(body))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer r.Body.Close()
+		b, err := io.ReadAll(r.Body)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return r.StatusCode, string(b), r.Header.Get("Retry-After")
+	}
+	asks := map[string][]byte{"/score?sigma=1&class=0": x, "/denoise?level=0&class=1": x, "/sample?n=3": nil}
+	for path, body := range asks {
+		v.memory.Store(mostMemory - 4*4*6 + 1)
+		if status, text, again := ask(path, body); status != http.StatusServiceUnavailable || again != "1" ||
+			!strings.Contains(text, "ask again later, or send fewer rows") {
+			t.Errorf("%s without memory: %d %q %q", path, status, text, again)
+		}
+		if v.memory.Load() != mostMemory-4*4*6+1 {
+			t.Errorf("%s takes memory though it is refused", path)
+		}
+		v.memory.Store(mostMemory - 4*4*6)
+		if status, text, _ := ask(path, body); status != http.StatusOK {
+			t.Errorf("%s with memory: %d %q", path, status, text)
+		}
+		if v.memory.Load() != mostMemory-4*4*6 {
+			t.Errorf("%s keeps memory", path)
+		}
+		v.memory.Store(0)
+		for range mostWaiting {
+			v.waiting <- struct{}{}
+		}
+		if status, text, again := ask(path, body); status != http.StatusServiceUnavailable || again != "1" || !strings.Contains(text, "64 requests wait") {
+			t.Errorf("%s in a queue: %d %q %q", path, status, text, again)
+		}
+		for range mostWaiting {
+			<-v.waiting
+		}
+	}
+	for path, want := range map[string]string{ // of one class or several, which all is a word for
+		"/score?sigma=1&class=all":   "class is \"all\": expected one of the classes of " + f.Path + " (0, 1), or none\n",
+		"/score?sigma=1&class=0%2C1": "class is \"0,1\": expected one class for all rows\n",
+		"/sample?class=many":         "class is \"many\": expected one of the classes of " + f.Path + " (0, 1), or all or none\n",
+	} {
+		if status, text, _ := ask(path, x); status != http.StatusBadRequest || text != want {
+			t.Errorf("%s: %d %q, expected %q", path, status, text, want)
+		}
+	}
+	for range mostWaiting { // a bad request gives its place back
+		ask("/score?sigma=1", []byte("no"))
+	}
+	if len(v.waiting) != 0 || v.memory.Load() != 0 {
+		t.Errorf("%d places and %d bytes are kept", len(v.waiting), v.memory.Load())
+	}
 }

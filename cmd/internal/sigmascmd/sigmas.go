@@ -90,6 +90,7 @@ func newOptions() *options {
 			{Line: "sigmas toy:swissroll -json -", What: "all numbers of points in the plane"},
 		},
 		Notes:    []string{"Exit codes: 0 done; 1 failed, or a plan that is not stable was asked for; 2 wrong usage; 130 interrupted."},
+		Alone:    true,
 		Stopping: cli.Stops,
 		Check:    o.checkFlags,
 		Run:      func(ctx context.Context, s cli.Streams) error { return o.stopped(ctx, look(ctx, o, s)) },

@@ -17,6 +17,7 @@ import (
 	"testing"
 	"time"
 
+	numbers "sigmaz/internal/made"
 	"sigmaz/internal/npy"
 	"sigmaz/kernels"
 	"sigmaz/sample/eval"
@@ -120,7 +121,7 @@ func TestInceptionGolden(t *testing.T) {
 		seen["features"] = features
 		seen["logits"] = net.Scores(eval.Rows{N: c.N, D: Features, X: features}).X
 		for i := range seen["logits"] { // PyTorch's have biases
-			seen["logits"][i] += layerstest.Number(sort.SearchStrings(slices.Sorted(maps.Keys(shapes())), "fc.bias")+1, i%Classes) - 0.5
+			seen["logits"][i] += numbers.Number(sort.SearchStrings(slices.Sorted(maps.Keys(shapes())), "fc.bias")+1, i%Classes) - 0.5
 		}
 		if len(c.Blocks) < 3 {
 			t.Errorf("%dx%d: %d blocks", c.H, c.W, len(c.Blocks))

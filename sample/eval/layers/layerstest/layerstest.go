@@ -8,6 +8,8 @@ import (
 	"slices"
 	"sort"
 	"strings"
+
+	"sigmaz/internal/made"
 )
 
 // Get returns the tensor of a name and a shape.
@@ -31,7 +33,7 @@ func Weights(build func(Get) error) (Get, error) {
 		t, x := sort.SearchStrings(names, name)+1, make([]float32, Product(shape))
 		factor := float32(math.Sqrt(6 / float64(Product(shape[1:]))))
 		for i := range x {
-			switch u := Number(t, i); {
+			switch u := made.Number(t, i); {
 			case strings.HasSuffix(name, "running_var"):
 				x[i] = 0.5 + u
 			case strings.HasSuffix(name, "running_mean"), strings.HasSuffix(name, ".bias"):
@@ -44,15 +46,6 @@ func Weights(build func(Get) error) (Get, error) {
 		}
 		return x, nil
 	}, err
-}
-
-// Number returns u(t, i).
-func Number(t, i int) float32 {
-	x := uint64(i) + uint64(t)<<32
-	x = (x ^ x>>30) * 0xbf58476d1ce4e5b9
-	x = (x ^ x>>27) * 0x94d049bb133111eb
-	x ^= x >> 31
-	return float32(x>>40) / (1 << 24)
 }
 
 // Product multiplies the sides of a shape.
