@@ -103,6 +103,21 @@ func TestClasses(t *testing.T) {
 	}
 }
 
+// A U-Net hides the size of its input: one line says what stays where too little noise is drawn.
+func TestHiddenSizeWarning(t *testing.T) {
+	c := classConfig()
+	c.Sigma.Begin, c.Sigma.End = train.SigmaEnd{Value: 15}, train.SigmaEnd{Value: 0.01}
+	run := writeRun(t, c, checkpoint.ParamPrefix, checkpoint.EMAPrefix)
+	for flags, warned := range map[string]bool{"": false, "-sampler heun": false, "-sampler dpm++-2m-sde -eta 0.3": true} {
+		args := append([]string{run, "-n", "1", "-o", filepath.Join(t.TempDir(), "x.png")}, strings.Fields(flags)...)
+		_, stderr := mustRun(t, args...)
+		if got := strings.Contains(stderr, "divide the size of its input out"); got != warned ||
+			got && (strings.Count(stderr, "warning") != 1 || !strings.Contains(stderr, "-parameterization edm")) {
+			t.Errorf("%s: %q", flags, stderr)
+		}
+	}
+}
+
 // rk45 guides in an interval: it says how many evaluations that took, and a sample does not depend on its batch.
 func TestGuidedRK45(t *testing.T) {
 	run := writeRun(t, toyClassConfig(), checkpoint.ParamPrefix, checkpoint.EMAPrefix)

@@ -189,7 +189,7 @@ func (j *job) warnings() (all []string) {
 	}
 	if j.unfit == nil {
 		if doubt := sample.Doubt(j.cfg.Network, j.plan); doubt != nil {
-			all = append(all, flagged(doubt).Error())
+			all = append(all, cli.Flags(flagged(doubt).Error()))
 		}
 		return all
 	}
