@@ -128,6 +128,8 @@ type (
 		ImagesPerS  float64
 		Rows        string        // what the rate counts: Config.Rows
 		Left        time.Duration // that the rest will take
+		Slowest     int           // of several ranks: the one that the others wait for
+		Waiting     float64       // which share of the time they wait; 0 where it is small
 	}
 
 	// Wrote is a line that metrics.jsonl got, without its check and its end, for [ParseLine].

@@ -11,8 +11,11 @@ import (
 	"encoding/binary"
 	"fmt"
 	"io"
+	"math"
 	"math/bits"
 	"os"
+	"slices"
+	"time"
 )
 
 // ShareOut completes the configuration of a new run by the number of processes that it starts on: without a number of shards it
@@ -33,7 +36,7 @@ func (r *run) leads() bool { return r.o.Ranks == nil || r.o.Ranks.Rank() == 0 }
 func (r *run) stops(ctx context.Context) (bool, error) {
 	asked := ctx.Err() != nil
 	if g := r.o.Ranks; g != nil {
-		own := []byte{0}
+		own := binary.LittleEndian.AppendUint32([]byte{0}, uint32(min(r.pace.own.Microseconds(), math.MaxUint32)))
 		if asked {
 			own[0] = 1
 		}
@@ -41,12 +44,58 @@ func (r *run) stops(ctx context.Context) (bool, error) {
 		if err != nil {
 			return false, &ranksError{err}
 		}
-		for _, said := range all {
+		r.pace.busy = append(r.pace.busy, make([]time.Duration, len(all)-len(r.pace.busy))...)
+		for rank, said := range all {
 			asked = asked || said[0] == 1
+			r.pace.busy[rank] += time.Duration(binary.LittleEndian.Uint32(said[1:])) * time.Microsecond
 		}
 	}
 	r.stopped = asked
 	return asked, nil
+}
+
+// pace is how long ranks were busy with the steps since the last progress: what they waited for each other does not count.
+type pace struct {
+	own  time.Duration   // of this rank at the last step
+	busy []time.Duration // of each rank; empty in one process
+}
+
+// advance does a step, and measures it.
+func (r *run) advance() error {
+	g := r.o.Ranks
+	if g == nil {
+		return r.trainer.Step()
+	}
+	begun, waited := time.Now(), g.Waited
+	err := r.trainer.Step()
+	r.pace.own = time.Since(begun) - (g.Waited - waited)
+	return err
+}
+
+// uneven is the share of a step from which on it is said that ranks wait for one of them.
+const uneven = 0.15
+
+// slowest returns the rank that the others wait for, and for which share of the time the one in the middle does: 0 where that is
+// not worth a word.
+func (p *pace) slowest() (rank int, waiting float64) {
+	if len(p.busy) < 2 {
+		return 0, 0
+	}
+	for i, b := range p.busy {
+		if b > p.busy[rank] {
+			rank = i
+		}
+	}
+	sorted := slices.Sorted(slices.Values(p.busy))
+	most := sorted[len(sorted)-1]
+	if most == 0 {
+		return rank, 0
+	}
+	waiting = float64(most-sorted[(len(sorted)-1)/2]) / float64(most)
+	if waiting < uneven {
+		waiting = 0
+	}
+	return rank, waiting
 }
 
 // ranksError is one of what ranks say to each other, or do not any more: whoever tried to save would wait for the others.

@@ -78,7 +78,7 @@ func (r *run) train(ctx context.Context) (_ *Result, err error) {
 			break
 		}
 		// Draw images and noise levels, perturb, score, loss, gradient, Adam, EMA: one program on the device.
-		if err = r.trainer.Step(); err != nil {
+		if err = r.advance(); err != nil {
 			return nil, r.failed(&stepError{err})
 		}
 		// Read losses, log, evaluate, save and draw a preview, each when it is due.
@@ -103,6 +103,7 @@ type run struct {
 	window  *lossWindow
 	records []LossRecord
 	stopped bool // by the context, of this process or of another rank
+	pace    pace
 
 	// the last step at which each was done
 	loggedAt, evaluatedAt, measuredAt, savedAt, previewedAt uint64
@@ -278,6 +279,7 @@ func (r *run) readLosses() (err error) {
 	r.readAt, r.readStep = now, step
 	if fresh {
 		r.o.Events.report(r.progress())
+		clear(r.pace.busy)
 	}
 	return nil
 }
@@ -296,6 +298,7 @@ func (r *run) progress() Progress {
 	perStep := float64(time.Since(r.start)) / float64(max(step-r.first, 1))
 	p := Progress{Step: step, Steps: r.c.Steps, Loss: r.smooth, Relative: r.smooth / r.baseline, Unit: r.c.Unit(),
 		ImagesPerS: r.rate(), Rows: r.c.Rows(), Left: time.Duration(perStep * float64(r.c.Steps-step))}
+	p.Slowest, p.Waiting = r.pace.slowest()
 	if r.training < readEvery && r.res.ImagesPerS > 0 {
 		p.ImagesPerS = r.res.ImagesPerS // the last line's, as long as there is little to measure
 	}

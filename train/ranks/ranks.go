@@ -2,7 +2,11 @@
 
 package ranks
 
-import "sigmaz/kernels"
+import (
+	"time"
+
+	"sigmaz/kernels"
+)
 
 // Transport carries windows of memory between the ranks of a run. All ranks call the same methods in the same order, with
 // windows of the same size; a window has a part for each rank, all of one length. A call that fails is the end: a rank is
@@ -33,17 +37,26 @@ type Transport interface {
 // Group is a transport with a count of what it carries.
 type Group struct {
 	Transport
-	Sent int64 // bytes of windows that this rank sent to others
+	Sent   int64         // bytes of windows that this rank sent to others
+	Waited time.Duration // in calls of the transport, most of it for others
+}
+
+// clock begins to measure a call; the function that it returns ends that.
+func (g *Group) clock() func() {
+	begun := time.Now()
+	return func() { g.Waited += time.Since(begun) }
 }
 
 // Exchange is that of [Transport].
 func (g *Group) Exchange(a kernels.Arena, send, recv kernels.Buf) error {
+	defer g.clock()()
 	g.Sent += g.toOthers(send)
 	return g.Transport.Exchange(a, send, recv)
 }
 
 // AllGather is that of [Transport]. The own part counts once for each rank that gets it.
 func (g *Group) AllGather(a kernels.Arena, all kernels.Buf) error {
+	defer g.clock()()
 	g.Sent += g.toOthers(all)
 	return g.Transport.AllGather(a, all)
 }

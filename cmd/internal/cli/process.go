@@ -3,6 +3,7 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"flag"
@@ -108,12 +109,12 @@ func (c *Command) checkAlone(lookup func(string) (string, bool)) error {
 
 // listen calls stop when the command is asked to stop, as far as Stopping and Unread say so.
 func (c *Command) listen(stop func()) {
-	asked, unread := make(chan os.Signal, 2), make(chan os.Signal, 1)
+	asked, broken := make(chan os.Signal, 2), make(chan os.Signal, 1)
 	if stops := stopSignals(); c.Stopping == Stops && len(stops) > 0 {
 		signal.Notify(asked, stops...)
 	}
 	if c.Unread != EndsUnread {
-		signal.Notify(unread, syscall.SIGPIPE) // from now on writes fail, and the process does not end by them
+		signal.Notify(broken, syscall.SIGPIPE) // from now on writes fail, and the process does not end by them
 	}
 	go func() {
 		for stopped := false; ; {
@@ -125,11 +126,11 @@ func (c *Command) listen(stop func()) {
 				if c.Notice != "" {
 					fmt.Fprintf(os.Stderr, "\n%s; once more quits at once, without saving\n", c.Notice)
 				}
-			case <-unread:
-				if stopped || c.Unread == GoesOn {
+			case <-broken:
+				if stopped || c.Unread == GoesOn || !unread() {
 					continue
 				}
-				fmt.Fprintf(os.Stderr, "%s: nobody reads the output any more: %s\n", c.Title(), c.Notice)
+				fmt.Fprintf(os.Stderr, "%s: nobody reads the output any more: %s\n", c.Title(), cmp.Or(c.Notice, "stopping"))
 			}
 			stopped = true
 			stop()

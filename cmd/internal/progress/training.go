@@ -138,8 +138,12 @@ func progressText(p train.Progress, cols int) string {
 	if cols < 80 {
 		return fmt.Sprintf("%s %.2f %s/s %s", Number(p.Loss), p.Relative, Number(p.ImagesPerS), Duration(p.Left))
 	}
-	return fmt.Sprintf("loss %s (%.3f of %s)  %s %s/s  %s left",
+	text := fmt.Sprintf("loss %s (%.3f of %s)  %s %s/s  %s left",
 		Number(p.Loss), p.Relative, p.Unit, Number(p.ImagesPerS), p.Rows, Duration(p.Left))
+	if p.Waiting > 0 {
+		text += fmt.Sprintf("  %.0f %% of it waiting for rank %d", 100*p.Waiting, p.Slowest)
+	}
+	return text
 }
 
 // Number writes v in three digits or, from 1,000 on, in all of them.

@@ -14,6 +14,7 @@ import (
 	"sigmaz/cmd/internal/cli"
 	"sigmaz/cmd/internal/modelfile"
 	"sigmaz/cmd/internal/watch"
+	"sigmaz/internal/rendezvous"
 	"sigmaz/internal/setting"
 	"sigmaz/model"
 	"sigmaz/train"
@@ -37,7 +38,8 @@ type flags struct {
 	cpuProfile             string
 	watching               watch.Options
 	watch                  *watch.Watch // from start on
-	rank                   int          // that the process was started as
+	launch                 ranks.Launch // how the process was started
+	rendezvous             meeting      // where the ranks meet
 	group                  *ranks.Group // of the processes that train together; nil: there is one
 }
 
@@ -68,7 +70,7 @@ func (v value) Set(text string) error {
 
 // newFlags makes the command line, before it is parsed.
 func newFlags() *flags {
-	f := &flags{texts: map[string]string{}, runs: "runs", dataMemory: train.AutoMemory}
+	f := &flags{texts: map[string]string{}, runs: "runs", dataMemory: train.AutoMemory, rendezvous: meeting{wait: rendezvous.DefaultWait}}
 	def := train.Presets[0].Name
 	c := &cli.Command{
 		Name: "train",
@@ -138,10 +140,22 @@ func newFlags() *flags {
 		{Name: "dry-run", Help: "print the resolved settings, sizes and costs, and stop", Value: &f.dryRun},
 		{Name: "gpus", Arg: "N", Help: "of -dry-run: what up to N GPUs would gain, expected from the size of the gradient and links of usual " +
 			"speed, not measured", Value: &f.gpus, Default: "none"},
+		{Name: "rendezvous", Arg: "HOST:PORT", Help: "where rank 0 of several processes listens, for launchers that do not name it",
+			Value: &f.rendezvous.address, Default: "by the launcher"},
+		{Name: "rendezvous-wait", Arg: "TIME", Help: "how long ranks wait for each other at the start: 90s, 10m",
+			Value: &f.rendezvous},
 		{Name: "cpuprofile", Arg: "FILE", Help: "write a CPU profile for go tool pprof to this new file", Value: &f.cpuProfile},
 	}}}, c.Groups...)
 	c.Stopping, c.Unread, c.Notice = cli.Stops, cli.StopsUnread, "stopping after this step"
 	c.Check = func() error {
+		switch {
+		case !c.Given("gpus"):
+		case !f.dryRun:
+			return cli.Usagef("-gpus %d is for -dry-run, which shows what so many would gain: start one process for each GPU by torchrun, mpirun or "+
+				"srun with -gpu, or leave -gpus out", f.gpus)
+		case f.gpus < 1 || f.gpus > maxGPUs:
+			return cli.Usagef("-gpus is %d: expected a number of GPUs, at most %d", f.gpus, maxGPUs)
+		}
 		if c.Given("data-memory") && !f.device.GPU {
 			return cli.Usagef("-data-memory %s is about a GPU's memory: give -gpu too, or leave it out to train on the CPU",
 				f.dataMemory)
@@ -149,17 +163,12 @@ func newFlags() *flags {
 		if c.Given("shards") && f.texts["shards"] == "0" {
 			return cli.Usagef("-shards is 0: expected a power of two, or 1 for a batch in one piece")
 		}
-		switch {
-		case !c.Given("gpus"):
-		case !f.dryRun:
-			return cli.Usagef("-gpus %d is for -dry-run, which shows what so many would gain: a run is on one GPU as yet; give -dry-run, "+
-				"or leave -gpus out", f.gpus)
-		case f.gpus < 1 || f.gpus > maxGPUs:
-			return cli.Usagef("-gpus is %d: expected a number of GPUs, at most %d", f.gpus, maxGPUs)
-		}
 		return f.device.Check(c)
 	}
 	c.Run = func(ctx context.Context, s cli.Streams) error {
+		if err := f.readLaunch(); err != nil {
+			return err
+		}
 		err := start(ctx, f, s)
 		if ctx.Err() != nil && errors.Is(err, context.Canceled) {
 			return &cli.StoppedError{Text: "stopped before the first step; nothing was written"}
@@ -318,7 +327,7 @@ func (f *flags) validate(c *train.Config) error {
 
 // checkResume refuses flags that would make the resumed run another one.
 func (f *flags) checkResume() error {
-	allowed := append([]string{"resume", "runs", "gpu", "device", "data-memory", "cpuprofile", "dry-run", "gpus"}, watchFlags()...)
+	allowed := append([]string{"resume", "runs", "gpu", "device", "data-memory", "cpuprofile", "dry-run", "gpus", "rendezvous", "rendezvous-wait"}, watchFlags()...)
 	for s := range settings() {
 		if may, _ := train.MayChange(s.Name); may {
 			allowed = append(allowed, s.Name)

@@ -28,22 +28,16 @@ func New() *cli.Command { return newFlags().Command }
 
 // start begins a run or goes on with one.
 func start(ctx context.Context, f *flags, s cli.Streams) (err error) {
-	if err := f.join(); err != nil {
+	if f.follows() && (f.dryRun || f.listPresets) { // which rank 0 does
+		return nil
+	}
+	leave, err := f.join(ctx, s)
+	if err != nil {
 		return err
 	}
+	defer func() { err = leave(err) }()
 	if f.follows() {
-		if f.dryRun || f.listPresets { // which rank 0 does
-			return nil
-		}
 		s.Out, s.Err, f.cpuProfile, f.watching = io.Discard, io.Discard, "", watch.Options{}
-	}
-	if g := f.group; g != nil {
-		defer func() {
-			if err != nil && f.follows() {
-				err = fmt.Errorf("rank %d: %w", f.rank, err)
-			}
-			err = cmp.Or(err, g.Close(err))
-		}()
 	}
 	out := s.Messages(f.cpuProfile)
 	if err := f.checkProfile(s); err != nil {

@@ -1,0 +1,27 @@
+package train
+
+import (
+	"testing"
+	"time"
+)
+
+// The rank that lets the others wait is named, and where ranks are about as fast as each other nobody is.
+func TestSlowest(t *testing.T) {
+	for _, test := range []struct {
+		busy    []time.Duration
+		rank    int
+		waiting float64
+	}{
+		{nil, 0, 0}, {[]time.Duration{5}, 0, 0}, {[]time.Duration{0, 0}, 0, 0},
+		{[]time.Duration{100, 90}, 0, 0},
+		{[]time.Duration{60, 100}, 1, 0.4},
+		{[]time.Duration{50, 50, 100, 50}, 2, 0.5},
+		{[]time.Duration{90, 50, 95, 100}, 3, 0},    // a fast one is no slow one
+		{[]time.Duration{50, 100, 100, 50}, 1, 0.5}, // half of them wait
+	} {
+		p := pace{busy: test.busy}
+		if rank, waiting := p.slowest(); waiting != test.waiting || waiting > 0 && rank != test.rank {
+			t.Errorf("%v: rank %d, %v, expected rank %d, %v", test.busy, rank, waiting, test.rank, test.waiting)
+		}
+	}
+}
