@@ -39,6 +39,9 @@ func start(ctx context.Context, f *flags, s cli.Streams) (err error) {
 	if f.follows() && (f.dryRun || f.listPresets) { // which rank 0 does
 		return nil
 	}
+	if f.follows() && f.isChild() {
+		endWithParent()
+	}
 	leave, err := f.join(ctx, s)
 	if err != nil {
 		return err
@@ -307,6 +310,9 @@ func learn(ctx context.Context, c *train.Config, data *train.Splits, b kernels.B
 		return err
 	}
 	again := f.CommandLine("train", f.device)
+	if f.Given("gpus") {
+		again = f.CommandLine("train", cli.Device{}) + " -gpus " + f.gpus.String()
+	}
 	if f.Given("data-memory") {
 		again += " -data-memory " + string(f.dataMemory)
 	}
@@ -643,7 +649,7 @@ func dryRun(ctx context.Context, f *flags, b kernels.Backend, c *train.Config, p
 		count(3*float64(info.MACs)*float64(c.Batch)*float64(c.Steps)),
 		count(float64(info.MACs)*float64(nfe)))
 	if f.gpus > 0 {
-		if err := printScale(out, c, info, f.gpus); err != nil {
+		if err := printScale(out, c, info, int(f.gpus)); err != nil {
 			return err
 		}
 	}
