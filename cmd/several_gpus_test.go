@@ -20,8 +20,8 @@ func TestSeveralGPUs(t *testing.T) {
 	dir := t.TempDir()
 	tiny(t, dir)
 	must(t, dir, small("images", 2)...)
-	must(t, dir, "train", "-name", "toy", "-data", "toy:swissroll", "-hidden", "16", "-levels", "5", "-T", "2", "-steps", "20",
-		"-batch", "64", "-held-out", "0", "-preview-n", "0")
+	must(t, dir, "train", "-name", "toy", "-data", "toy:swissroll", "-hidden", "16", "-levels", "5", "-T", "2",
+		"-steps", "20", "-batch", "64", "-held-out", "0", "-preview-n", "0")
 	three := []string{"SIGMAZ_SIM_DEVICES=3"}
 	run := func(args ...string) (stdout string) {
 		t.Helper()
@@ -41,7 +41,8 @@ func TestSeveralGPUs(t *testing.T) {
 	}
 	shares := [][]string{nil, {"-gpus", "2"}, {"-gpus", "3"}, {"-gpus", "all", "-batch", "2"}}
 
-	for _, what := range []string{"runs/images -n 7 -T 2", "runs/images -n 2 -sampler rk45 -tolerance 0.1 -anyway", "runs/toy -n 101 -sampler heun"} {
+	for _, what := range []string{"runs/images -n 7 -T 2", "runs/images -n 2 -sampler rk45 -tolerance 0.1 -anyway",
+		"runs/toy -n 101 -sampler heun"} {
 		var npy, png []byte
 		for i, share := range shares {
 			args := append([]string{"sample"}, strings.Fields(what)...)
@@ -60,8 +61,8 @@ func TestSeveralGPUs(t *testing.T) {
 
 	var numbers []byte
 	for i, share := range [][]string{nil, {"-gpus", "1"}, {"-gpus", "all"}} {
-		run(append([]string{"eval", "runs/toy", "toy:swissroll", "-n", "61", "-against", "100", "-gpu", "-precision", "float32",
-			"-json", "x.json"}, share...)...)
+		run(append([]string{"eval", "runs/toy", "toy:swissroll", "-n", "61", "-against", "100", "-gpu", "-precision",
+			"float32", "-json", "x.json"}, share...)...)
 		var report struct{ Numbers, Columns json.RawMessage }
 		if err := json.Unmarshal(read("x.json"), &report); err != nil {
 			t.Fatal(err)
@@ -86,7 +87,8 @@ func TestSeveralGPUs(t *testing.T) {
 		{"no-device", "-n 7 -gpus all", []string{"no", "device"}},
 		{"old-device", "-n 7 -gpus all", []string{"GPU 0: -gpu: ", "capability"}},
 	} {
-		args := append([]string{"sample", "runs/images", "-gpu", "-precision", "float32", "-o", "lost.png"}, strings.Fields(c.args)...)
+		args := append([]string{"sample", "runs/images", "-gpu", "-precision", "float32", "-o", "lost.png"},
+			strings.Fields(c.args)...)
 		code, stdout, stderr := command(t, dir, append(three, "SIGMAZ_SIM_FAULT="+c.fault), args...)
 		last := stderr[strings.LastIndex(strings.TrimSuffix(stderr, "\n"), "\n")+1:]
 		if code != 1 || strings.Contains(stderr, "goroutine") {

@@ -34,6 +34,8 @@ type cudaBackend struct {
 	copies    *cuda.Stream   // of the feeds, nil before the first
 	pinned    *cuda.Pinned   // memory of the host for small reads, nil before the first
 	last      string         // the last program that was started, for errors
+
+	recording *cudaTogether // what the programs that run, and links, are part of; nil: each is by itself
 }
 
 // NewCUDA opens the CUDA device with the given number, counted from 0.

@@ -161,15 +161,13 @@ func (p *cudaProgram) Run() error {
 		return nil
 	}
 	b := p.backend
+	if r := b.recording; r != nil {
+		if r.programs = append(r.programs, p); r.capturing {
+			return p.launch()
+		}
+	}
 	if p.graph == nil {
-		g, err := b.device.Capture(func() error {
-			for _, l := range p.launches {
-				if err := b.device.Launch(l.function, l.grid, l.block, 0, l.args); err != nil {
-					return err
-				}
-			}
-			return nil
-		})
+		g, err := b.device.Capture(p.launch)
 		if err != nil {
 			return fmt.Errorf("running %s: %w", p.name, err)
 		}
@@ -183,6 +181,16 @@ func (p *cudaProgram) Run() error {
 	b.last = p.name
 	b.mu.Unlock()
 	runtime.KeepAlive(p)
+	return nil
+}
+
+// launch queues the launches one by one: that becomes a graph.
+func (p *cudaProgram) launch() error {
+	for _, l := range p.launches {
+		if err := p.backend.device.Launch(l.function, l.grid, l.block, 0, l.args); err != nil {
+			return err
+		}
+	}
 	return nil
 }
 
@@ -201,10 +209,15 @@ func (p *cudaProgram) start() error {
 			return err
 		}
 	}
+	p.ticked()
+	return nil
+}
+
+// ticked does for the host what the program's ticks do on the device.
+func (p *cudaProgram) ticked() {
 	for _, tick := range p.ticks {
 		p.arena.tick(tick)
 	}
-	return nil
 }
 
 // step returns the step that a feed's operation is at.

@@ -18,6 +18,7 @@ type cudaLink struct {
 	backend *cudaBackend
 	comm    *nccl.Comm
 	size    int
+	parts   map[*cudaTogether]bool // that have calls of the link in their graphs
 }
 
 // NewLink begins to join the devices of the other ranks that are given the same name. The backend must be a GPU.
@@ -26,7 +27,7 @@ func NewLink(b Backend, id []byte, rank, size int) (Link, error) {
 	if !ok {
 		return nil, errors.New("kernels: a link needs a GPU")
 	}
-	l := &cudaLink{backend: backend, size: size}
+	l := &cudaLink{backend: backend, size: size, parts: map[*cudaTogether]bool{}}
 	err := backend.device.OnLaunches(func(uintptr) (err error) {
 		l.comm, err = nccl.Init(id, rank, size)
 		return err
@@ -67,6 +68,9 @@ func (l *cudaLink) queue(what string, a Arena, call func(at func(Buf) uint64, st
 			return fmt.Errorf("kernels: %s of %d values among %d ranks", what, b.N, l.size)
 		}
 	}
+	if r := l.backend.recording; r != nil {
+		r.links[l], l.parts[r] = true, true
+	}
 	at := func(b Buf) uint64 { return arena.mem.Addr() + 4*uint64(b.Off) }
 	err := l.backend.device.OnLaunches(func(stream uintptr) error { return call(at, stream) })
 	runtime.KeepAlive(arena)
@@ -82,7 +86,12 @@ func (l *cudaLink) queue(what string, a Arena, call func(at func(Buf) uint64, st
 func (l *cudaLink) Check() error    { return l.comm.Check() }
 func (l *cudaLink) Abort(why error) { l.comm.Abort(why) }
 
+// Close first takes graphs apart that use the communicator, which lasts as long as they do.
 func (l *cudaLink) Close(most time.Duration) error {
+	for p := range l.parts {
+		p.release()
+		delete(p.links, l)
+	}
 	err := l.backend.device.OnLaunches(func(uintptr) error { return l.comm.Close(most) })
 	if err != nil { // also of a device that is lost, which has made no call
 		l.comm.Abort(err)

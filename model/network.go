@@ -234,6 +234,10 @@ func (c Config) TakesImages() bool { n := c.row(); return n.name != "" && !n.vec
 // does not, such as NCSNv2, bounds the step sizes that sampling survives: T q >= 4(g-1), see package sample.
 func (c Config) SeesSigma() bool { return c.row().noise != blind || c.Preconditioned() }
 
+// HidesSize says whether the network is told the noise and does not see the size of its input all the same: a U-Net divides it
+// out in its norms, of which one stands before the output, and in the score it counts only where it is scaled by sigma.
+func (c Config) HidesSize() bool { return c.Uses("unet") && !c.Preconditioned() }
+
 // TakesLevels says whether the network is told the noise as a level of the ladder, and so has no score between two
 // levels.
 func (c Config) TakesLevels() bool {

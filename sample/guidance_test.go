@@ -143,7 +143,7 @@ var flowing = struct {
 	var0, mean1 float64
 }{[3]float64{0.7, -1.1, 0.2}, [3]float64{0.04, 0.3, 0.9}, 0.25, 0.4}
 
-// flow takes (x, y) of a class from sigma s to sigma t with the weight w.
+// flowOf takes (x, y) of a class from sigma s to sigma t with the weight w.
 func flowOf(x, y float64, class int, w, s, t float64) (float64, float64) {
 	f := &flowing
 	m := (1-w)*f.mean0[2] + w*f.mean0[class]

@@ -58,11 +58,9 @@ func (p *Plan) startBetween(s *model.Score, sigmas model.Ladder, seed uint64, fi
 		row := x[n*s.D : (n+1)*s.D]
 		at := min(int(firstImage)+n, len(p.start)/kernels.BlendWords-1) * kernels.BlendWords
 		blend := p.start[at : at+kernels.BlendWords]
-		if kind == Gaussian {
+		if kind == Gaussian || kind == Sphere {
 			kernels.BlendNormals(row, seed, kernels.PurposeStart, blend, 0)
-			for i := range row {
-				row[i] *= sigmas[0]
-			}
+			enlarge(row, sigmas[0], kind)
 			continue
 		}
 		a, b := math.Float32bits(blend[kernels.BlendA]), math.Float32bits(blend[kernels.BlendB])

@@ -15,7 +15,8 @@
 // s = -x/(|x|/sqrt(D) sigma).
 //
 // A network whose input is scaled by sigma (EDM, VP: model/precondition.go) is not blind, whatever it is told: x that holds r
-// is given to it r/sigma times too large.
+// is given to it r/sigma times too large. A U-Net without that is as good as blind, whatever it is told: its norms divide the
+// size of x out (model.Config.HidesSize; measured in docs/noise.md).
 
 package sample
 
@@ -72,11 +73,11 @@ const maxResidual = 2
 // StartError is the relative standard deviation of the noise level of N(0, sigma^2) in d dimensions.
 func StartError(d int) float64 { return 1 / math.Sqrt(2*float64(d)) }
 
-// stays returns how much noise a sample holds before the last evaluation, as a multiple of sigma_L, whose start is one
-// standard deviation off to either side: the larger of both.
-func (p *Plan) stays(d int) (most float64) {
-	for _, off := range []float64{-1, 0, 1} {
-		all := p.Residuals(p.Sigmas[0] * (1 + off*StartError(d)))
+// stays returns how much noise a sample holds before the last evaluation, as a multiple of sigma_L, whose start is off to either
+// side by an error, relative to sigma_1: the larger of both.
+func (p *Plan) stays(off float64) (most float64) {
+	for _, off := range []float64{-off, 0, off} {
+		all := p.Residuals(p.Sigmas[0] * (1 + off))
 		most = max(most, all[len(all)-1].Ratio)
 	}
 	return most
@@ -97,12 +98,12 @@ func Judge(cfg model.Config, p *Plan, ladder model.Ladder) (stays float64, err e
 	if cfg.SeesSigma() {
 		return 0, nil
 	}
-	stays = p.stays(cfg.D())
+	stays = p.stays(StartError(cfg.D()))
 	if stays <= maxResidual {
 		return stays, nil
 	}
 	why := fmt.Sprintf("of which %s leaves too much between its %d levels", o.Sampler, len(p.Sigmas))
-	if !p.any(func(r *row) bool { return r.x.z != 0 }) {
+	if !p.drawsNoise() {
 		why = fmt.Sprintf("and %s, which draws no noise, carries the error of the start's noise, %.2g %%, to the end unchanged",
 			o.Sampler, 100*StartError(cfg.D()))
 	} else if o.Eta < 1 && SamplerOf(o.Sampler).BlindEta > 0 {
@@ -111,6 +112,23 @@ func Judge(cfg model.Config, p *Plan, ladder model.Ladder) (stays float64, err e
 	return stays, setting.Errorf("sampler", "is %s: %s does not see sigma and takes all noise for unit noise, %s: "+
 		"%.3g times sigma_L would stay in samples; use `sampler` %s with its usual settings, or give `anyway`",
 		o.Sampler, cfg.Net, why, stays, Recommended)
+}
+
+// Doubt returns what there is to say against a plan that [Judge] takes, as a [*setting.Error], or nil: noise that stays by the
+// law, of a network that hides the size of its input. A plan that draws no noise at all begins where none stays: see [Sphere].
+func Doubt(cfg model.Config, p *Plan) error {
+	o := &p.Settings
+	if !cfg.HidesSize() || p.Start(cfg) != Gaussian {
+		return nil
+	}
+	stays := p.stays(StartError(cfg.D()))
+	if stays <= maxResidual {
+		return nil
+	}
+	return setting.Errorf("sampler", "is %s: the norms of %s divide the size of its input out, so that it takes x to hold the noise "+
+		"that it is told; %.3g times sigma_L is predicted to stay in samples whose start is one standard deviation off: "+
+		"`sampler` %s with its usual settings leaves none, nor does a network trained with `parameterization` %s", o.Sampler, cfg.Net,
+		stays, Recommended, model.EDM)
 }
 
 // JudgeGuided returns why a network's score cannot be guided as the plan asks, as a [*setting.Error], or nil: networks

@@ -352,6 +352,81 @@ func TestJudge(t *testing.T) {
 	}
 }
 
+// A U-Net, which hides the size of its input, begins on the sphere where no noise is drawn, and is doubted where too little
+// is; a network that counts that size is neither.
+func TestHiddenSize(t *testing.T) {
+	plain := model.Config{Net: "ncsnpp", Height: 28, Width: 28, Channels: 1, NGF: 16}
+	edm, vp := plain, plain
+	edm.Parameterization, vp.SDE, vp.Rescaled = model.EDM, model.SDE{Kind: model.VP}.Completed(), true
+	points := model.Config{Net: "mlp", Height: 1, Width: 1, Channels: 2, Hidden: 8, DataSD: 1}
+	l := ladder(t, 15, 0.01, 99)
+	check := func(sampler string, set func(o *Settings), sphere, doubted bool) {
+		t.Helper()
+		o := Defaults(sampler, true)
+		o.T = 5
+		set(&o)
+		p, err := NewPlan(o, l)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := p.Start(plain) == Sphere; got != sphere {
+			t.Errorf("%s: begins on the sphere: %v", sampler, got)
+		}
+		if err := Doubt(plain, p); (err != nil) != doubted ||
+			err != nil && !strings.Contains(err.Error(), "divide the size of its input out") {
+			t.Errorf("%s: %v", sampler, err)
+		}
+		for _, cfg := range []model.Config{edm, vp, points} {
+			if err := Doubt(cfg, p); err != nil || p.Start(cfg) == Sphere {
+				t.Errorf("%s %s %s and %s: %v", cfg.Net, cfg.Parameterization, cfg.SDE.Kind, sampler, err)
+			}
+		}
+	}
+	for _, s := range Samplers {
+		check(s.Name, func(*Settings) {}, slices.Contains([]string{"euler", "heun", "dpm++-2s", "dpm++-2m", "rk45"}, s.Name), false)
+	}
+	check("dpm++-2m-sde", func(o *Settings) { o.Eta = 0.5 }, false, true)
+	check("heun", func(o *Settings) { o.Churn = 1 }, false, true)
+}
+
+// Starts on the sphere are Gaussian ones of the same direction, whose size is that of the mean; frames between two samples begin
+// and end at theirs.
+func TestSphere(t *testing.T) {
+	const n, d = 5, 12
+	l := ladder(t, 3, 0.1, 8)
+	s, err := model.ScoreFunc(n, d, 0, func(dst, x []float32, sigma float32) { clear(dst) })
+	if err != nil {
+		t.Fatal(err)
+	}
+	start := func(p *Plan, kind StartKind) []float32 {
+		if err := p.Begin(s, l, 7, 0, kind); err != nil {
+			t.Fatal(err)
+		}
+		return readX(t, s)
+	}
+	var plan, frames Plan
+	frames.Between(Between{A: 1, B: 3, Frames: n})
+	gaussian, sphere, between := start(&plan, Gaussian), start(&plan, Sphere), start(&frames, Sphere)
+	for row := range n {
+		ratio, sum := float64(sphere[row*d])/float64(gaussian[row*d]), [2]float64{}
+		for i := row * d; i < (row+1)*d; i++ {
+			if r := float64(sphere[i]) / float64(gaussian[i]); math.Abs(r/ratio-1) > 1e-6 {
+				t.Errorf("value %d of row %d grows %g times, the first %g times", i-row*d, row, r, ratio)
+			}
+			sum[0] += float64(sphere[i]) * float64(sphere[i])
+			sum[1] += float64(between[i]) * float64(between[i])
+		}
+		for _, sum := range sum {
+			if size := math.Sqrt(sum / d); math.Abs(size/l.Begin()-1) > 1e-6 {
+				t.Errorf("row %d has the size %g, expected %g", row, size, l.Begin())
+			}
+		}
+	}
+	if !slices.Equal(between[:d], sphere[d:2*d]) || !slices.Equal(between[4*d:], sphere[3*d:4*d]) {
+		t.Error("frames from sample 1 to 3 do not begin and end there")
+	}
+}
+
 // Networks that see sigma and those that do not have defaults of their own, which the judge takes; what knows levels has
 // Langevin.
 func TestDefaultSampler(t *testing.T) {

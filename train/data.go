@@ -27,6 +27,21 @@ func (c *Config) Source() dataset.Source {
 	return dataset.Source{Spec: c.Data, Seed: c.Seed, Settings: c.Reading, Cache: c.Cache}
 }
 
+// SourceFor returns where data that goes with the run is read from, its own or other: as the run reads its own, with vectors
+// standardised as the run's are, or not at all where those are not. What is made has the run's labels and no other setting.
+func (c *Config) SourceFor(spec string) dataset.Source {
+	s := c.Source()
+	s.Spec = spec
+	if parsed, err := dataset.ParseSpec(spec); err == nil && parsed.Kind != dataset.Files {
+		s.Settings = dataset.Settings{Classes: c.Reading.Labelled()}
+	} else if dataset.IsVectors(spec) {
+		if s.Scaler = c.Scaler; s.Scaler == nil {
+			s.Standardize = "none"
+		}
+	}
+	return s
+}
+
 // openData opens the data and reports how far that is.
 func (c *Config) openData(ctx context.Context, events Events) (*dataset.Set, error) {
 	events.report(Opening{})

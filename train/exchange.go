@@ -56,8 +56,8 @@ func (l *layout) join(rank, size int) []kernels.Op {
 	return []kernels.Op{kernels.TreeMean{Count: size, Own: rank, Dst: l.slices(size).Slice(rank*l.slice, l.slice), Windows: l.others}}
 }
 
-// exchange turns the sum of this rank's parts into the gradient of the batch.
-func (t *Trainer) exchange() error {
+// joinAndUpdate turns the sum of this rank's parts into the gradient of the batch, and takes the step. It is the same in each.
+func (t *Trainer) joinAndUpdate() error {
 	l, g := &t.layout, t.c.Ranks
 	grads := l.slices(g.Size())
 	if err := g.Exchange(t.arena, grads, l.others); err != nil {
@@ -69,10 +69,28 @@ func (t *Trainer) exchange() error {
 	if err := g.AllGather(t.arena, grads); err != nil {
 		return err
 	}
+	return t.parted.update.Run()
+}
+
+// exchange ends a step: what ranks have to do together.
+func (t *Trainer) exchange() error {
+	l, g := &t.layout, t.c.Ranks
 	// The losses of this step lie in the ring where those of its passes do, one after the other.
 	n := t.c.parts() * 2 * t.c.rows()
 	slot := int(t.steps % uint64(max(1, t.c.Ring)))
-	return g.AllGather(t.arena, l.ring.Slice(slot*n, n))
+	if err := g.AllGather(t.arena, l.ring.Slice(slot*n, n)); err != nil {
+		return err
+	}
+	before := g.Sent
+	if err := t.parted.last.Run(); err != nil {
+		return err
+	}
+	if g.Sent > before {
+		t.parted.sent = g.Sent - before
+	} else { // as part of a graph, which sends what it has sent when it was made
+		g.Sent += t.parted.sent
+	}
+	return nil
 }
 
 // lost returns why ranks are lost, if they are, in the place of what came of it: memory then holds what it held before.

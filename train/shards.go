@@ -41,7 +41,15 @@ func checkShards(shards, batch int) error {
 	if above := 1 << bits.Len(uint(shards)); above <= most {
 		nearest = fmt.Sprintf("%d or %d", below, above)
 	}
-	return setting.Errorf("shards", "is %d: expected a power of two that divides the %d of `batch`, such as %s", shards, batch, nearest)
+	other := ""
+	if shards&(shards-1) == 0 { // the batch has no such divisor
+		other = fmt.Sprintf(", or `batch` %d", batch/shards*shards+shards)
+		if batch > shards {
+			other = fmt.Sprintf(", or `batch` %d or %d", batch/shards*shards, batch/shards*shards+shards)
+		}
+	}
+	return setting.Errorf("shards", "is %d: expected a power of two that divides the %d of `batch`, such as %s%s", shards, batch, nearest,
+		other)
 }
 
 // parts returns S.
@@ -60,7 +68,9 @@ func (c *TrainerConfig) levelsOfSums() int { return bits.Len(uint(c.own())) - 1 
 type parted struct {
 	folds  []kernels.Program // that after a pass whose number, among the own ones of its step, ends in so many ones
 	join   kernels.Program   // what adds the sums of ranks; nil without them
-	update kernels.Program   // after the last
+	update kernels.Program   // Adam
+	last   kernels.Program   // after the last part: the update, and what ranks do before it
+	sent   int64             // bytes that the last program sends
 }
 
 // newParted compiles it.
@@ -81,7 +91,9 @@ func (t *Trainer) newParted(b kernels.Backend) (*parted, error) {
 		p.join = join
 	}
 	update, err := b.Compile(t.arena, append(t.optimiser(), kernels.Tick{State: t.layout.state}))
-	p.update = update
+	if p.update, p.last = update, update; t.c.ranks() > 1 {
+		p.last = kernels.Together(b, t.joinAndUpdate)
+	}
 	return p, err
 }
 
@@ -147,9 +159,7 @@ func (t *Trainer) runParts() error {
 		t.passes++
 	}
 	if t.c.ranks() > 1 {
-		if err := t.exchange(); err != nil {
-			return err
-		}
+		return t.exchange()
 	}
-	return t.parted.update.Run()
+	return t.parted.last.Run()
 }

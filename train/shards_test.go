@@ -228,9 +228,10 @@ func TestShardsRefused(t *testing.T) {
 		{0, 7, ""}, {1, 7, ""}, {4, 12, ""}, {128, 128, ""},
 		{-2, 8, "shards is -2: expected a power of two, or 1 for a batch in one piece"},
 		{3, 8, "shards is 3: expected a power of two that divides the 8 of `batch`, such as 2 or 4"},
-		{8, 12, "shards is 8: expected a power of two that divides the 12 of `batch`, such as 4"},
+		{8, 12, "shards is 8: expected a power of two that divides the 12 of `batch`, such as 4, or `batch` 8 or 16"},
 		{6, 12, "shards is 6: expected a power of two that divides the 12 of `batch`, such as 4"},
-		{2, 7, "shards is 2: expected a power of two that divides the 7 of `batch`, such as 1"},
+		{2, 7, "shards is 2: expected a power of two that divides the 7 of `batch`, such as 1, or `batch` 6 or 8"},
+		{64, 6, "shards is 64: expected a power of two that divides the 6 of `batch`, such as 2, or `batch` 64"},
 	} {
 		got := ""
 		if err := checkShards(test.shards, test.batch); err != nil {

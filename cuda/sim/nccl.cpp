@@ -3,10 +3,11 @@
 // the stand-in driver decides, so what does not wait for a window finds what was there before.
 //
 // Communicators do not block: a call returns "in progress", a thread of its own does what it asks for, and
-// ncclCommGetAsyncError says when it is done. Faults, by SIGMAZ_SIM_NCCL_FAULT (separated by commas), of rank R at the N-th
-// exchange that it queues:
+// ncclCommGetAsyncError says when it is done. Faults, by SIGMAZ_SIM_NCCL_FAULT (separated by commas), of rank R when it comes
+// to its N-th exchange:
 //
 //	old         the library is NCCL 2.10.3
+//	no-graphs   it is NCCL 2.21.5, in which graphs of an aborted communicator are no longer safe
 //	id:R        rank R was given another id
 //	kill:R:N    it is killed by SIGKILL, half of its first window sent
 //	stop:R:N    it is stopped by SIGSTOP
@@ -93,7 +94,7 @@ struct Comm {
 	size_t bytes = 0;
 	atomic<int> state{SUCCESS};
 	atomic<bool> aborted{false};
-	atomic<int> queued{0}; // groups
+	atomic<int> turns{0}; // groups that were run
 	thread worker;
 	mutex lock;
 	vector<unique_ptr<Group>> groups; // a captured one runs again and again
@@ -160,6 +161,21 @@ void run(void *argument) {
 	Group *g = static_cast<Group *>(argument);
 	Comm *c = g->comm;
 	vector<Part> parts = g->parts;
+	const int turn = ++c->turns;
+	if (fault("kill", c->rank, turn)) {
+		for (Part &p : parts) {
+			if (!p.send) continue;
+			p.bytes /= 2;
+			move_bytes(c, p);
+			break;
+		}
+		raise(SIGKILL);
+	}
+	if (fault("stop", c->rank, turn)) raise(SIGSTOP);
+	if (fault("lost", c->rank, turn)) {
+		c->state = fail(CUDA_ERROR, "the device is lost, as SIGMAZ_SIM_NCCL_FAULT asks");
+		return;
+	}
 	int idle = 0;
 	for (bool busy = true; busy;) {
 		busy = false;
@@ -222,22 +238,6 @@ int end_group() {
 		lock_guard<mutex> guard(c->lock);
 		c->groups.push_back(move(g));
 	}
-	const int turn = ++c->queued;
-	if (fault("kill", c->rank, turn)) {
-		if (!group->parts.empty()) {
-			Part p = group->parts[0];
-			for (Part &q : group->parts)
-				if (q.send) p = q;
-			p.bytes /= 2;
-			move_bytes(c, p);
-		}
-		raise(SIGKILL);
-	}
-	if (fault("stop", c->rank, turn)) raise(SIGSTOP);
-	if (fault("lost", c->rank, turn)) {
-		c->state = fail(CUDA_ERROR, "the device is lost, as SIGMAZ_SIM_NCCL_FAULT asks");
-		return c->state;
-	}
 	return behind(c, [stream, group] { return cuLaunchHostFunc(stream, run, group) ? int(CUDA_ERROR) : int(SUCCESS); });
 }
 
@@ -269,7 +269,7 @@ int leave(Comm *c) {
 } // namespace
 
 API int ncclGetVersion(int *version) {
-	*version = fault("old", -1, -1) ? 21003 : 22005;
+	*version = fault("old", -1, -1) ? 21003 : fault("no-graphs", -1, -1) ? 22105 : 22703;
 	return SUCCESS;
 }
 

@@ -29,6 +29,7 @@ type column struct {
 	bounds  *Bounds
 	there   int // cells that are not missing
 	missing int
+	lacks   int // the line of the first of them
 }
 
 // setKinds settles what is known of the columns before their cells are: by the scaler, or by the settings.
@@ -106,7 +107,9 @@ func (t *table) setKinds(names []string, width int, set Settings) error {
 // read reads a cell: a number, or the number of a word of the column. A missing one is NaN.
 func (c *column) read(cell string, style *numberStyle, line int) (float64, error) {
 	if isMissing(cell) {
-		c.missing++
+		if c.missing++; c.missing == 1 {
+			c.lacks = line
+		}
 		return math.NaN(), nil
 	}
 	c.there++
@@ -146,7 +149,7 @@ func (t *table) settleColumns(spec string) (*Scaler, error) {
 	s := &Scaler{Columns: t.names}
 	d := len(t.number)
 	if t.scaler != nil {
-		return s, t.checkRows(spec)
+		return s, nil
 	}
 	for k := range t.columns {
 		c := &t.columns[k]
@@ -182,23 +185,12 @@ func (t *table) settleColumns(spec string) (*Scaler, error) {
 	for i := range s.Encodings {
 		s.Mean = append(s.Mean, make([]float64, s.Encodings[i].width()-1)...)
 	}
-	return s, t.checkRows(spec)
+	return s, nil
 }
 
-// checkRows fails for a row of which nothing is there.
-func (t *table) checkRows(spec string) error {
-	d := len(t.number)
-	for i := 0; i+d <= len(t.x); i += d {
-		if !slices.ContainsFunc(t.x[i:i+d], func(v float64) bool { return v == v }) {
-			return fmt.Errorf("%s: expected a value in one column or more of each row, found none in row %d; take the row out", spec, i/d+1)
-		}
-	}
-	return nil
-}
-
-// saysColumns says for people which columns are categories and what is missing.
+// saysColumns says for people which columns are categories or bounded, and what is missing.
 func (t *table) saysColumns() (notes []string) {
-	missing, all := 0, 0
+	missing, all, first := 0, 0, 0
 	var where []string
 	for k := range t.columns {
 		c := &t.columns[k]
@@ -206,14 +198,20 @@ func (t *table) saysColumns() (notes []string) {
 			list, _ := c.words.sorted()
 			notes = append(notes, fmt.Sprintf("%s is a category of %d values: %s", t.column(k), len(list), listNames(list)))
 		}
+		if c.bounds != nil && t.scaler == nil {
+			notes = append(notes, fmt.Sprintf("%s is bounded, %s: samples lie within, and its logit is learned", t.column(k),
+				c.bounds.interval()))
+		}
 		if all += c.there + c.missing; c.missing > 0 {
-			missing += c.missing
+			if missing += c.missing; first == 0 || c.lacks < first {
+				first = c.lacks
+			}
 			where = append(where, fmt.Sprintf("%s %d", t.column(k), c.missing))
 		}
 	}
 	if missing > 0 {
-		notes = append(notes, fmt.Sprintf("%d of %d cells are missing (%s): the loss does not count them", missing, all,
-			strings.Join(where[:min(len(where), 10)], ", ")))
+		notes = append(notes, fmt.Sprintf("%d of %d cells are missing (%s), the first in line %d: the loss does not count them",
+			missing, all, strings.Join(where[:min(len(where), 10)], ", "), first))
 	}
 	return notes
 }

@@ -273,6 +273,9 @@ func (b *Bounds) interval() string {
 	if b.To == b.High {
 		high = fmt.Sprintf("below %g", b.High)
 	}
+	if b.From < b.Low && b.High < b.To {
+		return low + " " + high
+	}
 	return low + " and " + high
 }
 

@@ -214,7 +214,7 @@ func TestMissingCategories(t *testing.T) {
 		t.Error(got)
 	}
 	if got := strings.Join(s.Notes, "\n"); !strings.Contains(got, "column 2 (kind) is a category of 2 values: a, b") ||
-		!strings.Contains(got, "3 of 12 cells are missing (column 1 (x) 1, column 2 (kind) 2): the loss does not count them") {
+		!strings.Contains(got, "3 of 12 cells are missing (column 1 (x) 1, column 2 (kind) 2), the first in line 3: the loss does not count them") {
 		t.Error(got)
 	}
 }
@@ -234,9 +234,10 @@ func TestWrongEncodings(t *testing.T) {
 		"one value":            {"x,k\n1,a\n2,a\n", Settings{}, "column 2 (k): expected a category of two values or more, found a; leave the column out"},
 		"word among numbers":   {"x,k\n1,2\n2,abc\n", Settings{}, "line 3, column 2 (k): expected a number, found \"abc\""},
 		"number among words":   {"x,k\n1,a\n2,7\n", Settings{}, "line 3, column 2 (k): expected a word, as line 2 has one, found \"7\"; mend one of the two, or name the column in `categories`"},
-		"empty row":            {"x,y\n1,2\n,\n3,4\n", Settings{}, "expected a value in one column or more of each row, found none in row 2; take the row out"},
+		"empty row":            {"x,y\n1,2\n,\n3,4\n", Settings{}, "t.csv: line 3: expected a value in one column or more of each row, found none; take the row out"},
 		"empty column":         {"x,y\n1,\n2,\n", Settings{}, "column 2 (y): expected a value in one row or more, found none"},
-		"outside":              {"x,y\n1,2\n2,3\n", Settings{Bounded: "y=0:2.5"}, "line 3, column 2 (y): expected a number from 0 and to 2.5, found 3; mend it, or give other bounds"},
+		"constant in bounds":   {"x,y\n1,0.25\n2,0.25\n", Settings{Bounded: "y=0:1"}, "column 2 (y): expected values that differ, found 0.25 in every row"},
+		"outside":              {"x,y\n1,2\n2,3\n", Settings{Bounded: "y=0:2.5"}, "line 3, column 2 (y): expected a number from 0 to 2.5, found 3; mend it, or give other bounds"},
 		"bounds without end":   {"x,y\n1,2\n2,3\n", Settings{Bounded: "y=0"}, "is \"y=0\": expected COLUMN=LOW:HIGH"},
 		"bounds turned":        {"x,y\n1,2\n2,3\n", Settings{Bounded: "y=5:0"}, "is \"y=5:0\": expected LOW:HIGH to be two numbers, the lower one first"},
 		"bounds of another":    {"x,y\n1,2\n2,3\n", Settings{Bounded: "z=0:1"}, "names column \"z\", which is neither"},
@@ -253,9 +254,13 @@ func TestWrongEncodings(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	if got := strings.Join(s.Notes, "\n"); !strings.Contains(got, "column 3 (share) is bounded, from 0 to 1: samples lie within, and its logit") ||
+		!strings.Contains(got, "column 1 (size) is bounded, above 1 and below 5: ") {
+		t.Error(got)
+	}
 	for text, want := range map[string]string{
 		"size,kind,share,grade\n2,yew,0.5,2\n2,oak,0.5,2\n": "column 2 (kind): expected one of ash, elm, oak, found \"yew\"",
-		"size,kind,share,grade\n2,oak,7,2\n2,oak,0.5,2\n":   "column 3 (share): expected a number from 0 and to 1, found 7",
+		"size,kind,share,grade\n2,oak,7,2\n2,oak,0.5,2\n":   "column 3 (share): expected a number from 0 to 1, found 7",
 		"size,kind,share,grade\n1,oak,1,2\n2,oak,0.5,2\n":   "column 1 (size): expected a number above 1 and below 5, found 1",
 		"size,kind,share\n1,oak,1\n2,oak,0.5\n":             "expected rows of 4 values, as the run or table that they go with has, found 3",
 	} {

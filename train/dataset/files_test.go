@@ -175,6 +175,10 @@ func TestOpenCIFAR100(t *testing.T) {
 	if s.Name != "set: CIFAR-100, 3 images 32x32x3" || !bytes.Equal(s.U8, want.U8) {
 		t.Errorf("%s", s.Name)
 	}
+	both := write(t, map[string][]byte{"data_batch_1.bin": cifarFile(3), "train.bin": cifar100File(3)})
+	if s := open(t, filepath.Join(both, "data_batch_1.bin")+","+filepath.Join(both, "train.bin"), Settings{}); !strings.HasSuffix(s.Name, ": CIFAR-10 and CIFAR-100, 6 images 32x32x3") {
+		t.Errorf("%s", s.Name)
+	}
 	if s := open(t, filepath.Join(folder, "test.bin"), Settings{Size: "16"}); s.N != 2 || s.H != 16 {
 		t.Errorf("%s", s.Name)
 	}

@@ -5,6 +5,7 @@ package dataset
 import (
 	"fmt"
 	"slices"
+	"strings"
 )
 
 // imageFile is a file of images at its first image.
@@ -46,10 +47,15 @@ func (o *opener) readImages(files []*dataFile) (*pixels, error) {
 		return nil, err
 	}
 	to, _ := t.changes(first.h, first.w, first.c)
-	p := pixels{H: to.h, W: to.w, C: t.c, Kind: first.what}
+	p := pixels{H: to.h, W: to.w, C: t.c}
+	var kinds []string
 	for _, a := range all {
 		p.N += a.n
+		if !slices.Contains(kinds, a.what) {
+			kinds = append(kinds, a.what)
+		}
 	}
+	p.Kind = strings.Join(kinds, " and ")
 	claimed := slices.ContainsFunc(all, func(a *imageFile) bool { return a.packed.name != "" || a.within != "" })
 	if float64(p.N)*float64(p.H)*float64(p.W)*float64(p.C) > float64(holdBytes) {
 		key := fmt.Sprintf("crop %s size %s channels %s layout %s\n", o.Crop, o.Size, o.Channels, o.Layout)
@@ -91,6 +97,10 @@ func (o *opener) openImageFiles(files []*dataFile) ([]*imageFile, error) {
 		if first := all[0]; a.h != first.h || a.w != first.w || a.c != first.c {
 			return nil, fmt.Errorf("%s: expected images %s as in %s, found %s; name only files of one image size", a.path,
 				first.shape(), first.path, a.shape())
+		}
+		if first := all[0]; a.what != first.what && o.Labelled() {
+			return nil, fmt.Errorf("%s: expected %s as in %s, found %s, whose classes are others; name only files of one of the two, or "+
+				"leave `classes` out", a.path, first.what, first.path, a.what)
 		}
 	}
 	return all, nil

@@ -191,6 +191,8 @@ func TestBadLabels(t *testing.T) {
 		{"CIFAR-10", map[string][]byte{"data_batch_1.bin": cifarFile(20)}, "F", Settings{Label: "coarse"}, "label is for tables (CSV) and CIFAR-100"},
 		{"CIFAR-100", map[string][]byte{"train.bin": cifar100File(20)}, "F", Settings{Label: "rough"},
 			`label is "rough", and F/train.bin is CIFAR-100: expected fine, which are its 100 classes, or coarse, 20`},
+		{"both CIFARs", map[string][]byte{"data_batch_1.bin": cifarFile(20), "train.bin": cifar100File(20)}, "F/data_batch_1.bin,F/train.bin", yes,
+			"F/train.bin: expected CIFAR-10 as in F/data_batch_1.bin, found CIFAR-100, whose classes are others; name only files of one"},
 		{"no folder", map[string][]byte{"a/1.png": picture, "b/1.png": picture, "2.png": picture}, "F", yes,
 			"F/2.png: expected pictures in folders, one for each class, found this one in no folder of its own class"},
 		{"one folder", map[string][]byte{"a/1.png": picture, "a/2.png": picture}, "F", yes, "expected pictures in folders, one for each class"},
@@ -212,7 +214,7 @@ func TestBadLabels(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			folder := write(t, c.files)
-			_, err := Source{Spec: strings.Replace(c.spec, "F", folder, 1), Settings: c.set, Cache: "none"}.Open(context.Background())
+			_, err := Source{Spec: strings.ReplaceAll(c.spec, "F", folder), Settings: c.set, Cache: "none"}.Open(context.Background())
 			if err == nil {
 				t.Fatal("no error")
 			}

@@ -137,7 +137,7 @@ func (s *Scaler) standardize(x []float64, d int, whiten bool, what func(k int) s
 				"divide the column by a constant", what(k))
 		case !(sd > 1e-14*math.Abs(mean)):
 			return fmt.Errorf("%s: expected values that differ, found %g in every row: there is nothing to learn; "+
-				"leave the column out", what(k), first)
+				"leave the column out", what(k), s.value(k, first))
 		}
 		s.Mean[k], s.SD[k] = mean, sd
 	}
@@ -160,6 +160,14 @@ func (s *Scaler) standardize(x []float64, d int, whiten bool, what func(k int) s
 		return s.whiten(x, d)
 	}
 	return nil
+}
+
+// value returns what a coordinate that is not standardised stands for in its column.
+func (s *Scaler) value(coordinate int, y float64) float64 {
+	if e := s.encoding(s.columnOf(coordinate)); e != nil && e.Bounds != nil {
+		return e.Bounds.decode(y)
+	}
+	return y
 }
 
 // whiten takes the correlations out of standardised vectors.

@@ -98,6 +98,7 @@ func readTable(f *dataFile, set Settings, t *table) error {
 	}
 	before := len(t.x)
 	for ; err == nil; row, err = rows.next() {
+		there := false // a value of the row
 		if len(row) != len(first) {
 			return fmt.Errorf("%s: line %d: expected %d fields as in the first line, found %d; mend the line", f.path,
 				rows.line(), len(first), len(row))
@@ -108,6 +109,11 @@ func readTable(f *dataFile, set Settings, t *table) error {
 				return fmt.Errorf("%s: line %d, %s: %w", f.path, rows.line(), t.column(k), err)
 			}
 			t.x = append(t.x, v)
+			there = there || v == v
+		}
+		if !there {
+			return fmt.Errorf("%s: line %d: expected a value in one column or more of each row, found none; take the row out", f.path,
+				rows.line())
 		}
 		if label > 0 {
 			class := oneLine(row[label-1])

@@ -70,7 +70,7 @@ func TestBadTables(t *testing.T) {
 		want       string
 	}{
 		{"a column of NaN", "a,b\n1,NaN\n3,NaN\n", Settings{}, `t: column 2 (b): expected a value in one row or more, found none: there is nothing to learn; leave the column out`},
-		{"a row of NA", "a,b\n1,2\n\nNA,NA\n", Settings{}, `t: expected a value in one column or more of each row, found none in row 2; take the row out`},
+		{"a row of NA", "a,b\n1,2\n\nNA,NA\n", Settings{}, `t: line 4: expected a value in one column or more of each row, found none; take the row out`},
 		{"infinite", "1,2\n3,-inf\n", Settings{}, `t: line 2, column 2: expected a number, found "-inf", which is not finite`},
 		{"too large", "1,2\n3,1e999\n", Settings{}, `t: line 2, column 2: expected a number, found "1e999", which is not finite`},
 		{"words", "a,kind\n1,2\n1,setosa\n", Settings{}, `t: line 3, column 2 (kind): expected a number, found "setosa"; name the columns of numbers with ` + "`columns`, or this one in `categories`"},

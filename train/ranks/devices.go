@@ -41,7 +41,13 @@ type devices struct {
 }
 
 // Agree is the room's.
-func (d *devices) Agree(own []byte) ([][]byte, error) { return d.Room.AllGather(own) }
+func (d *devices) Agree(own []byte) ([][]byte, error) {
+	all, err := d.Room.AllGather(own)
+	if err != nil {
+		return nil, d.why(err)
+	}
+	return all, nil
+}
 
 // Bind joins the devices. Rank 0 names the link.
 func (d *devices) Bind(b kernels.Backend) error {
@@ -104,6 +110,8 @@ func (d *devices) watch() {
 		case <-d.Lost():
 			d.cause = d.Room.Err()
 		case <-time.After(roomTime):
+			// Only this rank knows. Its own host may wait in the room for others, who wait on their devices for this one.
+			d.Room.Close(d.cause)
 		}
 		return
 	}

@@ -51,8 +51,8 @@ func (g GPUs) Count() (int, error) {
 	case g == AllGPUs:
 		return n, nil
 	case int(g) > n:
-		return 0, fmt.Errorf("-gpus is %d, and this machine has %s: give a number up to %d, or %s; CUDA_VISIBLE_DEVICES says which of "+
-			"them a program sees", int(g), Count(n, "GPU"), n, allWord)
+		return 0, fmt.Errorf("-gpus is %d, and this machine has %s: give a number up to %d, or %s; CUDA_VISIBLE_DEVICES "+
+			"says which of them a program sees", int(g), Count(n, "GPU"), n, allWord)
 	}
 	return int(g), nil
 }
@@ -102,9 +102,11 @@ func (d *Device) Check(c *Command) error {
 	case d.N < 0:
 		return Usagef("-device is %d: expected the number of a GPU, counted from 0", d.N)
 	case d.GPUs != 0 && !d.GPU:
-		return Usagef("-gpus %s is of GPUs: give -gpu too, or leave it out to %s on the CPU, whose cores -workers counts", &d.GPUs, c.Name)
+		return Usagef("-gpus %s is of GPUs: give -gpu too, or leave it out to %s on the CPU, whose cores -workers counts",
+			&d.GPUs, c.Name)
 	case d.GPUs != 0 && c.Given("device"):
-		return Usagef("-device %d is one GPU, and -gpus %s is how many, from number 0 on: leave one of the two out", d.N, &d.GPUs)
+		return Usagef("-device %d is one GPU, and -gpus %s is how many, from number 0 on: leave one of the two out", d.N,
+			&d.GPUs)
 	}
 	return nil
 }

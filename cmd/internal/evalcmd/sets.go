@@ -210,7 +210,7 @@ func (j *job) refuseDrawing() error {
 func (j *job) openData(ctx context.Context, spec string, cfg *train.Config, scaler *dataset.Scaler) (*dataset.Set, error) {
 	c := train.Config{Seed: train.Presets[0].Config.Seed}
 	if cfg != nil {
-		c = train.Config{Seed: cfg.Seed, Reading: cfg.Reading, Cache: cfg.Cache}
+		c = train.Config{Seed: cfg.Seed, Reading: cfg.Reading, Cache: cfg.Cache, Scaler: cfg.Scaler}
 		if spec != cfg.Data { // other data need not have labels, but for a table's, which are a column beside its values
 			c.Reading.Classes = false
 			if !dataset.IsVectors(spec) {
@@ -222,19 +222,12 @@ func (j *job) openData(ctx context.Context, spec string, cfg *train.Config, scal
 	if err := traincmd.CopyReading(&c, &j.reading, given); err != nil {
 		return nil, err
 	}
-	c.Data = spec
-	source := c.Source()
-	if parsed, err := dataset.ParseSpec(spec); err == nil && parsed.Kind != dataset.Files {
-		source.Settings = dataset.Settings{Classes: c.Reading.Labelled()}
-	} else if dataset.IsVectors(spec) {
-		switch {
-		case scaler != nil:
-			source.Scaler = scaler
-		case cfg != nil && cfg.Scaler != nil:
-			source.Scaler = cfg.Scaler
-		case cfg != nil:
-			source.Standardize = "none"
-		}
+	if scaler != nil {
+		c.Scaler = scaler
+	}
+	source := c.SourceFor(spec)
+	if cfg == nil && scaler == nil { // no run says how vectors are standardised
+		source.Standardize = c.Reading.Standardize
 	}
 	set, err := source.Open(ctx)
 	var bad *setting.Error

@@ -357,18 +357,8 @@ func classesOf(f *modelfile.File, set *dataset.Set) ([]uint32, error) {
 // open opens DATA as the run opened its own, and takes the part of it that is asked for.
 func (o *options) open(ctx context.Context, cfg *train.Config) (set *dataset.Set, split string, err error) {
 	spec := o.Operands[1]
-	source := cfg.Source()
 	own := spec == cfg.Data
-	source.Spec = spec
-	if parsed, err := dataset.ParseSpec(spec); err == nil && parsed.Kind != dataset.Files {
-		source.Settings = dataset.Settings{Classes: cfg.Reading.Labelled()}
-	} else if !own {
-		source.Scaler = cfg.Scaler
-		if source.Scaler == nil && cfg.Network.Vectors() { // images are never standardised
-			source.Standardize = "none"
-		}
-	}
-	set, err = source.Open(ctx)
+	set, err = cfg.SourceFor(spec).Open(ctx)
 	var bad *setting.Error
 	switch {
 	case errors.As(err, &bad):

@@ -1,6 +1,6 @@
-// Samplers on several devices: each draws whole batches, the next one that nobody has begun. A sample's bits do not depend on
-// its batch (its noise is a function of seed, sample and step, its score of the sample alone), so sample k is sample k on any
-// number of devices, and nothing passes between them.
+// Samplers on several devices: each draws whole batches, the next one that nobody has begun. A sample's bits do not
+// depend on its batch (its noise is a function of seed, sample and step, its score of the sample alone), so sample k is
+// sample k on any number of devices, and nothing passes between them.
 
 package preview
 
@@ -18,10 +18,10 @@ import (
 // Team is samplers of one plan, each on a device of its own, by the numbers of the devices.
 type Team []*Sampler
 
-// NewTeam makes samplers as [NewSampler] does, on as many of the devices as n samples give work to. Load gives them weights.
-// Batches hold the given number of rows, or fewer where devices would go without.
-func NewTeam(devices []kernels.Backend, cfg model.Config, precision kernels.Precision, sigmas model.Ladder, plan *sample.Plan,
-	seed uint64, n, batch int) (Team, error) {
+// NewTeam makes samplers as [NewSampler] does, on as many of the devices as n samples give work to. LoadFrom gives them
+// weights. Batches hold the given number of rows, or fewer where devices would go without.
+func NewTeam(devices []kernels.Backend, cfg model.Config, precision kernels.Precision, sigmas model.Ladder,
+	plan *sample.Plan, seed uint64, n, batch int) (Team, error) {
 	devices = devices[:max(1, min(len(devices), n))]
 	batch = max(1, min(batch, (n+len(devices)-1)/len(devices)))
 	var t Team
@@ -59,9 +59,9 @@ func (t Team) Batch() int { return t[0].score.N }
 // Batches counts the batches of n samples.
 func (t Team) Batches(n int) int { return (n + t.Batch() - 1) / t.Batch() }
 
-// Draw draws samples 0 to n-1, (n, D), images in [0, 1] but for NetworkUnits. Sample k is the same for any n, any batch size and
-// any number of devices. each, which may be nil, is called after every step of every batch, one call at a time. When ctx ends,
-// each fails or a device does, Draw returns the samples before the first that is missing, with the error.
+// Draw draws samples 0 to n-1, (n, D), images in [0, 1] but for NetworkUnits. Sample k is the same for any n, any batch
+// size and any number of devices. each, which may be nil, is called after every step of every batch, one call at a time.
+// When ctx ends, each fails or a device does, Draw returns the samples before the first that is missing, with the error.
 func (t Team) Draw(ctx context.Context, n int, each func(Batch) error) ([]float32, error) {
 	size, d := t.Batch(), t[0].score.D
 	out := make([]float32, n*d)

@@ -188,6 +188,9 @@ func (j *job) warnings() (all []string) {
 		}
 	}
 	if j.unfit == nil {
+		if doubt := sample.Doubt(j.cfg.Network, j.plan); doubt != nil {
+			all = append(all, flagged(doubt).Error())
+		}
 		return all
 	}
 	if j.stays == 0 {
@@ -201,7 +204,7 @@ func (j *job) warnings() (all []string) {
 // writeResiduals prints what noise x holds on its way, for a network that does not see sigma.
 func (j *job) writeResiduals(w io.Writer) {
 	net := j.cfg.Network
-	if net.SeesSigma() {
+	if net.SeesSigma() && !net.HidesSize() {
 		fmt.Fprintf(w, "%s sees sigma: nothing is to be said about the noise of its samples beforehand\n", net.Net)
 		return
 	}

@@ -159,6 +159,9 @@ func newFlags() *flags {
 			return cli.Usagef("-data-memory %s is about a GPU's memory: give -gpu too, or leave it out to train on the CPU",
 				f.dataMemory)
 		}
+		if c.Given("shards") && f.texts["shards"] == "0" {
+			return cli.Usagef("-shards is 0: expected a power of two, or 1 for a batch in one piece")
+		}
 		return f.device.Check(c)
 	}
 	c.Run = func(ctx context.Context, s cli.Streams) error {
@@ -274,8 +277,13 @@ func (f *flags) configuration() (*train.Config, train.Preset, error) {
 	if _, ok := f.texts["data"]; ok {
 		c.Network.DataSD = 0 // of the file's data
 	}
+	before := c
 	if err := f.apply(&c); err != nil {
 		return nil, preset, err
+	}
+	if c.Sampling.Epsilon == preset.Config.Sampling.Epsilon && !f.Given("epsilon") &&
+		(c.Sigma != before.Sigma || c.Sampling.T != before.Sampling.T) {
+		c.Sampling.Epsilon = 0 // a published step size is of the published ladder and T
 	}
 	return &c, preset, f.validate(&c)
 }

@@ -309,6 +309,17 @@ func TestDryRun(t *testing.T) {
 	}
 }
 
+// The published step size is that of the published ladder and T; with others it is chosen anew, unless it is asked for.
+func TestPublishedEpsilon(t *testing.T) {
+	for flags, published := range map[string]bool{"": true, "-T 5": true, "-sigma-end 0.01": true, "-batch 64": true,
+		"-sigma-end 0.03": false, "-sigma-begin 20": false, "-levels 100": false, "-T 3": false, "-sigma-end 0.03 -epsilon 6.2e-6": true} {
+		code, stdout, stderr := command(t, append([]string{"-preset", "cifar10", "-dry-run"}, strings.Fields(flags)...)...)
+		if code != 0 || strings.Contains(stdout, "epsilon = 6.2e-06") != published {
+			t.Errorf("%s: code %d, stderr %q, expected the published epsilon: %v\n%s", flags, code, stderr, published, stdout)
+		}
+	}
+}
+
 // A run from flags to pictures, a second one beside it, and more steps for the first.
 func TestTrain(t *testing.T) {
 	runs := filepath.Join(t.TempDir(), "runs")

@@ -1,4 +1,4 @@
-"""Writes ddpm-16x3.safetensors beside this script: the network of DDPM (Ho et al. 2020) as diffusers has it.
+"""Writes ddpm-8x3.safetensors beside this script: the network of DDPM (Ho et al. 2020) as diffusers has it.
 
     python3 ddpm.py
 
@@ -26,7 +26,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(HERE, "..", "golden"))
 from golden import save  # noqa: E402
 
-MULT, BLOCKS, WIDTH, SIZE, CHANNELS, BATCH = (1, 2), 1, 64, 16, 3, 3
+MULT, BLOCKS, WIDTH, SIZE, CHANNELS, BATCH = (1, 1), 1, 64, 8, 3, 3
 LEVELS, BETA_MIN, BETA_MAX = 1000, 0.1, 20.0
 LR, EPS, BETAS, CLIP, WARMUP, RATE, STEPS = 2e-4, 1e-8, (0.9, 0.999), 1.0, 2, 0.9999, 4
 PLACES = 32
@@ -136,7 +136,7 @@ def some(a):
 
 
 def batch():
-    g = torch.Generator().manual_seed(20)
+    g = torch.Generator().manual_seed(23)
     x = 2 * torch.rand(BATCH, CHANNELS, SIZE, SIZE, generator=g) - 1
     z = torch.randn(BATCH, CHANNELS, SIZE, SIZE, generator=g)
     k = np.array([3, 420, 871])  # step of the table, 0 the least noise
@@ -203,6 +203,7 @@ def main():
     largest = max(g.abs().max() for g in grads)
     idle = [name for (name, _, _), g in zip(named, grads) if g.abs().max() < 1e-6 * largest]
     live = [i for i, (name, _, _) in enumerate(named) if name not in idle]
+    v = lambda p: p.detach().double().numpy()
     worst = lambda a, b: ((a - b).abs().max() / b.abs().max()).item()
     meta = {
         "format": "golden-1", "net": "ddpm", "sde": "vpsde", "continuous": "false", "reduce_mean": "true",
@@ -211,11 +212,13 @@ def main():
         "resamp_with_conv": "true", "conditional": "true", "init_scale": "1.0", "scale_by_sigma": "false", "nonlinearity": "swish",
         "num_scales": LEVELS, "beta_min": BETA_MIN, "beta_max": BETA_MAX, "dropout": "0.0", "lr": LR, "adam_eps": EPS,
         "warmup": WARMUP, "grad_clip": CLIP, "ema_rate": RATE, "adam_steps": STEPS, "adam_beta1": BETAS[0], "adam_beta2": BETAS[1],
-        "ema_warmup": "true", "idle": ",".join(idle), "shapes": " ".join(f"{name}={','.join(map(str, shape))}" for name, shape in shapes.items()), "places": PLACES,
+        "ema_warmup": "true", "idle": ",".join(idle),
+        "shapes": " ".join(f"{name}={','.join(map(str, shape))}" for name, shape in shapes.items()), "places": PLACES,
         "source": f"diffusers {diffusers.__version__}, torch {torch.__version__.split('+')[0]} cpu float32",
         "float64_out": f"{worst(out.double(), out64):.1e}",
         "float64_grad": f"{max(worst(grads[i].double(), grads64[i]) for i in live):.1e}",
-        "float64_adam_lr": f"{max((after[i].double() - after64[i]).abs().max().item() for i in live) / LR:.1e}",
+        # where the file has values
+        "float64_adam_lr": f"{max(abs(some(v(after[i])) - some(v(after64[i]))).max() for i in live) / LR:.1e}",
     }
     f32 = lambda v: np.asarray(v, dtype=np.float32)
     tensors = {
@@ -227,7 +230,7 @@ def main():
     for prefix, group in (("grad.", grads), ("adam.", after), ("ema.", ema)):
         for (name, _, transposed), v in zip(named, group):
             tensors[prefix + name] = some(here(v, transposed))
-    path = os.path.join(HERE, "ddpm-16x3.safetensors")
+    path = os.path.join(HERE, "ddpm-8x3.safetensors")
     save(path, tensors, {k: str(v) for k, v in meta.items()})
     print(path, os.path.getsize(path), "bytes,", sum(p.numel() for p in net.parameters()), "parameters")
     print({k: v for k, v in meta.items() if k.startswith("float64") or k == "idle"})
