@@ -59,6 +59,11 @@ type StoppedError struct{ Text string }
 
 func (e *StoppedError) Error() string { return e.Text }
 
+// EndedError is for a command whose work other processes did, one of which has said what is wrong.
+type EndedError struct{ Code int } // that process's
+
+func (e *EndedError) Error() string { return fmt.Sprintf("a process ended with exit code %d", e.Code) }
+
 // Exit codes.
 const (
 	exitFailed  = 1
@@ -164,6 +169,10 @@ func (c *Command) Exit(err error, stdout, stderr io.Writer) int {
 	}
 	if err == nil {
 		return 0
+	}
+	var ended *EndedError
+	if errors.As(err, &ended) {
+		return ended.Code
 	}
 	var usage *UsageError
 	var stopped *StoppedError

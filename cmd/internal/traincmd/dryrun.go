@@ -79,7 +79,7 @@ func dryRun(ctx context.Context, f *flags, b kernels.Backend, c *train.Config, p
 		count(3*float64(info.MACs)*float64(c.Batch)*float64(c.Steps)),
 		count(float64(info.MACs)*float64(nfe)))
 	if f.gpus > 0 {
-		if err := printScale(out, c, info, f.gpus); err != nil {
+		if err := printScale(out, c, info, int(f.gpus)); err != nil {
 			return err
 		}
 	}

@@ -32,7 +32,7 @@ type flags struct {
 	goesOn                 bool   // -continue goes on from a checkpoint of this program
 	runs, name             string
 	dryRun, listPresets    bool
-	gpus                   int // that -dry-run shows the gain of; 0: none
+	gpus                   cli.GPUs // that train, or that -dry-run shows the gain of
 	device                 cli.Device
 	dataMemory             train.DataMemory
 	cpuProfile             string
@@ -138,8 +138,9 @@ func newFlags() *flags {
 		{Name: "runs", Arg: "DIR", Help: "folder of all runs", Value: &f.runs},
 		{Name: "resume", Arg: "RUN", Help: "go on with a run: its folder, name, or a checkpoint", Value: &f.resume},
 		{Name: "dry-run", Help: "print the resolved settings, sizes and costs, and stop", Value: &f.dryRun},
-		{Name: "gpus", Arg: "N", Help: "of -dry-run: what up to N GPUs would gain, expected from the size of the gradient and links of usual " +
-			"speed, not measured", Value: &f.gpus, Default: "none"},
+		{Name: "gpus", Arg: "N", Help: "train on N GPUs of this machine, or all, with a process for each; with -dry-run: what up to N GPUs " +
+			"would gain, expected from the size of the gradient and links of usual speed, not measured", Value: &f.gpus, Default: "one process",
+			Known: []string{"all"}},
 		{Name: "rendezvous", Arg: "HOST:PORT", Help: "where rank 0 of several processes listens, for launchers that do not name it",
 			Value: &f.rendezvous.address, Default: "by the launcher"},
 		{Name: "rendezvous-wait", Arg: "TIME", Help: "how long ranks wait for each other at the start: 90s, 10m",
@@ -147,14 +148,12 @@ func newFlags() *flags {
 		{Name: "cpuprofile", Arg: "FILE", Help: "write a CPU profile for go tool pprof to this new file", Value: &f.cpuProfile},
 	}}}, c.Groups...)
 	c.Stopping, c.Unread, c.Notice = cli.Stops, cli.StopsUnread, "stopping after this step"
+	if f.isChild() {
+		c.Notice = "" // which the process that stands for it says
+	}
 	c.Check = func() error {
-		switch {
-		case !c.Given("gpus"):
-		case !f.dryRun:
-			return cli.Usagef("-gpus %d is for -dry-run, which shows what so many would gain: start one process for each GPU by torchrun, mpirun or "+
-				"srun with -gpu, or leave -gpus out", f.gpus)
-		case f.gpus < 1 || f.gpus > maxGPUs:
-			return cli.Usagef("-gpus is %d: expected a number of GPUs, at most %d", f.gpus, maxGPUs)
+		if err := f.checkGPUs(); err != nil {
+			return err
 		}
 		if c.Given("data-memory") && !f.device.GPU {
 			return cli.Usagef("-data-memory %s is about a GPU's memory: give -gpu too, or leave it out to train on the CPU",
@@ -169,7 +168,11 @@ func newFlags() *flags {
 		if err := f.readLaunch(); err != nil {
 			return err
 		}
-		err := start(ctx, f, s)
+		run := start
+		if f.startsRanks() {
+			run = startRanks
+		}
+		err := run(ctx, f, s)
 		if ctx.Err() != nil && errors.Is(err, context.Canceled) {
 			return &cli.StoppedError{Text: "stopped before the first step; nothing was written"}
 		}

@@ -31,6 +31,9 @@ func start(ctx context.Context, f *flags, s cli.Streams) (err error) {
 	if f.follows() && (f.dryRun || f.listPresets) { // which rank 0 does
 		return nil
 	}
+	if f.follows() && f.isChild() {
+		endWithParent()
+	}
 	leave, err := f.join(ctx, s)
 	if err != nil {
 		return err
@@ -299,6 +302,9 @@ func learn(ctx context.Context, c *train.Config, data *train.Splits, b kernels.B
 		return err
 	}
 	again := f.CommandLine("train", f.device)
+	if f.Given("gpus") {
+		again = f.CommandLine("train", cli.Device{}) + " -gpus " + f.gpus.String()
+	}
 	if f.Given("data-memory") {
 		again += " -data-memory " + string(f.dataMemory)
 	}

@@ -1,0 +1,8 @@
+//go:build !linux
+
+package traincmd
+
+import "syscall"
+
+// childAttributes are none: ranks other than 0 end with this process by their input, and rank 0 with them.
+func childAttributes() *syscall.SysProcAttr { return nil }
