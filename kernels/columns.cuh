@@ -1,5 +1,6 @@
 // Sums down the columns of images of P pixels and C channels, for the norms: in chunks of pixels that depend on the shape
-// of one image alone, of two values a pixel and channel, to parts[n][chunk][2][c].
+// of one image alone, of two values a pixel and channel, to parts[n][chunk][2][c]. Those of a forward operation are about
+// the image's first pixel, which is kept behind the parts, first[n][c]: the result may be written in its place.
 //
 // In kernels that walk over pixels a block has blockDim.x lanes, each with v = 1 or 4 successive channels (4: aligned, C a
 // multiple of 4), and blockDim.y pixels at a time; the grid is (chunks of pixels, images, tiles of channels).
@@ -70,16 +71,47 @@ __device__ __forceinline__ Sums total(const float *parts, int n, int chunks, int
     return s;
 }
 
-// block_sum adds v over the threads of a block, 2^k and at most 256 of them.
-__device__ __forceinline__ double block_sum(double v, double *red)
+// tree_sums adds up K sums of each of `groups` groups of terms, by halves: those of group g come to lie in
+// red[s][g * threads]. term(v, g, t) sets v[s] to what term t of group g is, of `threads` terms, 2^k of them. The sums do not
+// depend on the block. Every thread of the block calls it, and finds the sums when it returns.
+template <int K, int SIZE, typename Term> __device__ __forceinline__ void tree_sums(double (*red)[SIZE], int groups, int threads, Term term)
 {
-    red[threadIdx.x] = v;
+    const int mine = threadIdx.y * blockDim.x + threadIdx.x, all = blockDim.x * blockDim.y;
+    for (int i = mine; i < groups * threads; i += all) {
+        double v[K];
+        term(v, i / threads, i % threads);
+#pragma unroll
+        for (int s = 0; s < K; s++) red[s][i] = v[s];
+    }
     __syncthreads();
-    for (int half = blockDim.x / 2; half > 0; half /= 2) {
-        if ((int)threadIdx.x < half) red[threadIdx.x] += red[threadIdx.x + half];
+    for (int half = threads / 2; half > 0; half /= 2) {
+        for (int i = mine; i < groups * half; i += all) {
+            int at = i / half * threads + i % half;
+#pragma unroll
+            for (int s = 0; s < K; s++) red[s][at] += red[s][at + half];
+        }
         __syncthreads();
     }
-    v = red[0];
-    __syncthreads();
-    return v;
+}
+
+// terms_of is the threads that a sum over so many channels is shared out to: they decide its bits.
+__device__ __forceinline__ int terms_of(int channels)
+{
+    int t = 1;
+    while (t < channels && t < 256) t *= 2;
+    return t;
+}
+
+// TILE is the most channels that a block of apply takes of an image.
+const int TILE = 128;
+
+// Tile is the channels of a block: from `from` to below `to`, v of them a thread.
+struct Tile { int from, to; };
+
+__device__ __forceinline__ Tile tile_of(int v, int c)
+{
+    Tile t;
+    t.from = v * blockIdx.z * blockDim.x;
+    t.to = t.from + v * (int)blockDim.x < c ? t.from + v * (int)blockDim.x : c;
+    return t;
 }

@@ -119,7 +119,7 @@ __device__ __forceinline__ void read_if(bool in, float *v, const bf16 *p)
 // is negative (the taps look the other way) and the weights of a term are a column of w in place of a row. V is the width of
 // accesses in words, 4 or 1.
 template <int BM, int BN, int TM, int TN, int V, bool GRAD, typename X, typename Y>
-static __device__ __forceinline__ void conv_tile(const Steps<Y> &steps, const X *x, const float *w, const float *bias, ConvShape s)
+static __device__ __forceinline__ void conv_tile(const Steps<Y> &steps, const X *x, const float *w, const float *bias, const float *row, ConvShape s)
 {
     typedef Tile<BM, BN, TM, TN> Tile;
     const int T = Tile::THREADS;
@@ -266,6 +266,7 @@ static __device__ __forceinline__ void conv_tile(const Steps<Y> &steps, const X 
             if (m >= s.pixels || o >= s.cout) break;
             float4 v = *(const float4 *)&shared.out[r][o - n0];
             Quad q = {{v.x + b[0], v.y + b[1], v.z + b[2], v.w + b[3]}};
+            if (row) add_row<Y>(q, row + (i64)((u32)m / (u32)(s.h * s.w)) * s.cout + o);
             take_steps(steps, q, m * s.cout + o, s.cout - o);
         }
     }
@@ -438,102 +439,102 @@ extern "C" __global__ void conv_grad_weight_sum(float *dw, float *db, const floa
 // The second of the launch bounds gives the assembler the registers that a kernel needs to spill nothing. It is left out where
 // the assembler's own choice does not spill.
 
-extern "C" __global__ void __launch_bounds__(128, 2) conv_128x128(float *y, const float *x, const float *weight, const float *bias, u64 pixels, int h, int w, int cin, int cout, int k, int dilation, const float *with1, float *to1, const float *with2, float *to2, int kinds, float inner1, float outer1, float inner2, float outer2)
+extern "C" __global__ void __launch_bounds__(128, 2) conv_128x128(float *y, const float *x, const float *weight, const float *bias, const float *row, u64 pixels, int h, int w, int cin, int cout, int k, int dilation, const float *with1, float *to1, const float *with2, float *to2, int kinds, float inner1, float outer1, float inner2, float outer2)
 {
     ConvShape s = {(i64)pixels, h, w, cin, cout, k, dilation};
     Steps<float> e = {y, with1, to1, with2, to2, kinds, inner1, outer1, inner2, outer2};
-    conv_tile<128, 128, 16, 8, 4, false>(e, x, weight, bias, s);
+    conv_tile<128, 128, 16, 8, 4, false>(e, x, weight, bias, row, s);
 }
 
-extern "C" __global__ void __launch_bounds__(128, 3) conv_128x64(float *y, const float *x, const float *weight, const float *bias, u64 pixels, int h, int w, int cin, int cout, int k, int dilation, const float *with1, float *to1, const float *with2, float *to2, int kinds, float inner1, float outer1, float inner2, float outer2)
+extern "C" __global__ void __launch_bounds__(128, 3) conv_128x64(float *y, const float *x, const float *weight, const float *bias, const float *row, u64 pixels, int h, int w, int cin, int cout, int k, int dilation, const float *with1, float *to1, const float *with2, float *to2, int kinds, float inner1, float outer1, float inner2, float outer2)
 {
     ConvShape s = {(i64)pixels, h, w, cin, cout, k, dilation};
     Steps<float> e = {y, with1, to1, with2, to2, kinds, inner1, outer1, inner2, outer2};
-    conv_tile<128, 64, 8, 8, 4, false>(e, x, weight, bias, s);
+    conv_tile<128, 64, 8, 8, 4, false>(e, x, weight, bias, row, s);
 }
 
-extern "C" __global__ void __launch_bounds__(128) conv_64x64(float *y, const float *x, const float *weight, const float *bias, u64 pixels, int h, int w, int cin, int cout, int k, int dilation, const float *with1, float *to1, const float *with2, float *to2, int kinds, float inner1, float outer1, float inner2, float outer2)
+extern "C" __global__ void __launch_bounds__(128) conv_64x64(float *y, const float *x, const float *weight, const float *bias, const float *row, u64 pixels, int h, int w, int cin, int cout, int k, int dilation, const float *with1, float *to1, const float *with2, float *to2, int kinds, float inner1, float outer1, float inner2, float outer2)
 {
     ConvShape s = {(i64)pixels, h, w, cin, cout, k, dilation};
     Steps<float> e = {y, with1, to1, with2, to2, kinds, inner1, outer1, inner2, outer2};
-    conv_tile<64, 64, 8, 4, 4, false>(e, x, weight, bias, s);
+    conv_tile<64, 64, 8, 4, 4, false>(e, x, weight, bias, row, s);
 }
 
-extern "C" __global__ void __launch_bounds__(128, 4) conv_128x32(float *y, const float *x, const float *weight, const float *bias, u64 pixels, int h, int w, int cin, int cout, int k, int dilation, const float *with1, float *to1, const float *with2, float *to2, int kinds, float inner1, float outer1, float inner2, float outer2)
+extern "C" __global__ void __launch_bounds__(128, 4) conv_128x32(float *y, const float *x, const float *weight, const float *bias, const float *row, u64 pixels, int h, int w, int cin, int cout, int k, int dilation, const float *with1, float *to1, const float *with2, float *to2, int kinds, float inner1, float outer1, float inner2, float outer2)
 {
     ConvShape s = {(i64)pixels, h, w, cin, cout, k, dilation};
     Steps<float> e = {y, with1, to1, with2, to2, kinds, inner1, outer1, inner2, outer2};
-    conv_tile<128, 32, 8, 4, 4, false>(e, x, weight, bias, s);
+    conv_tile<128, 32, 8, 4, 4, false>(e, x, weight, bias, row, s);
 }
 
-extern "C" __global__ void __launch_bounds__(64) conv_32x32(float *y, const float *x, const float *weight, const float *bias, u64 pixels, int h, int w, int cin, int cout, int k, int dilation, const float *with1, float *to1, const float *with2, float *to2, int kinds, float inner1, float outer1, float inner2, float outer2)
+extern "C" __global__ void __launch_bounds__(64) conv_32x32(float *y, const float *x, const float *weight, const float *bias, const float *row, u64 pixels, int h, int w, int cin, int cout, int k, int dilation, const float *with1, float *to1, const float *with2, float *to2, int kinds, float inner1, float outer1, float inner2, float outer2)
 {
     ConvShape s = {(i64)pixels, h, w, cin, cout, k, dilation};
     Steps<float> e = {y, with1, to1, with2, to2, kinds, inner1, outer1, inner2, outer2};
-    conv_tile<32, 32, 4, 4, 4, false>(e, x, weight, bias, s);
+    conv_tile<32, 32, 4, 4, 4, false>(e, x, weight, bias, row, s);
 }
 
-extern "C" __global__ void __launch_bounds__(128) conv_64x64_any(float *y, const float *x, const float *weight, const float *bias, u64 pixels, int h, int w, int cin, int cout, int k, int dilation, const float *with1, float *to1, const float *with2, float *to2, int kinds, float inner1, float outer1, float inner2, float outer2)
+extern "C" __global__ void __launch_bounds__(128) conv_64x64_any(float *y, const float *x, const float *weight, const float *bias, const float *row, u64 pixels, int h, int w, int cin, int cout, int k, int dilation, const float *with1, float *to1, const float *with2, float *to2, int kinds, float inner1, float outer1, float inner2, float outer2)
 {
     ConvShape s = {(i64)pixels, h, w, cin, cout, k, dilation};
     Steps<float> e = {y, with1, to1, with2, to2, kinds, inner1, outer1, inner2, outer2};
-    conv_tile<64, 64, 8, 4, 1, false>(e, x, weight, bias, s);
+    conv_tile<64, 64, 8, 4, 1, false>(e, x, weight, bias, row, s);
 }
 
-extern "C" __global__ void __launch_bounds__(64) conv_32x32_any(float *y, const float *x, const float *weight, const float *bias, u64 pixels, int h, int w, int cin, int cout, int k, int dilation, const float *with1, float *to1, const float *with2, float *to2, int kinds, float inner1, float outer1, float inner2, float outer2)
+extern "C" __global__ void __launch_bounds__(64) conv_32x32_any(float *y, const float *x, const float *weight, const float *bias, const float *row, u64 pixels, int h, int w, int cin, int cout, int k, int dilation, const float *with1, float *to1, const float *with2, float *to2, int kinds, float inner1, float outer1, float inner2, float outer2)
 {
     ConvShape s = {(i64)pixels, h, w, cin, cout, k, dilation};
     Steps<float> e = {y, with1, to1, with2, to2, kinds, inner1, outer1, inner2, outer2};
-    conv_tile<32, 32, 4, 4, 1, false>(e, x, weight, bias, s);
+    conv_tile<32, 32, 4, 4, 1, false>(e, x, weight, bias, row, s);
 }
 
 extern "C" __global__ void __launch_bounds__(128, 2) conv_grad_input_128x128(float *dx, const float *dy, const float *weight, u64 pixels, int h, int w, int cin, int cout, int k, int dilation, const float *with1, float *to1, const float *with2, float *to2, int kinds, float inner1, float outer1, float inner2, float outer2)
 {
     ConvShape s = {(i64)pixels, h, w, cout, cin, k, -dilation};
     Steps<float> e = {dx, with1, to1, with2, to2, kinds, inner1, outer1, inner2, outer2};
-    conv_tile<128, 128, 16, 8, 4, true>(e, dy, weight, 0, s);
+    conv_tile<128, 128, 16, 8, 4, true>(e, dy, weight, 0, 0, s);
 }
 
 extern "C" __global__ void __launch_bounds__(128, 3) conv_grad_input_128x64(float *dx, const float *dy, const float *weight, u64 pixels, int h, int w, int cin, int cout, int k, int dilation, const float *with1, float *to1, const float *with2, float *to2, int kinds, float inner1, float outer1, float inner2, float outer2)
 {
     ConvShape s = {(i64)pixels, h, w, cout, cin, k, -dilation};
     Steps<float> e = {dx, with1, to1, with2, to2, kinds, inner1, outer1, inner2, outer2};
-    conv_tile<128, 64, 8, 8, 4, true>(e, dy, weight, 0, s);
+    conv_tile<128, 64, 8, 8, 4, true>(e, dy, weight, 0, 0, s);
 }
 
 extern "C" __global__ void __launch_bounds__(128) conv_grad_input_64x64(float *dx, const float *dy, const float *weight, u64 pixels, int h, int w, int cin, int cout, int k, int dilation, const float *with1, float *to1, const float *with2, float *to2, int kinds, float inner1, float outer1, float inner2, float outer2)
 {
     ConvShape s = {(i64)pixels, h, w, cout, cin, k, -dilation};
     Steps<float> e = {dx, with1, to1, with2, to2, kinds, inner1, outer1, inner2, outer2};
-    conv_tile<64, 64, 8, 4, 4, true>(e, dy, weight, 0, s);
+    conv_tile<64, 64, 8, 4, 4, true>(e, dy, weight, 0, 0, s);
 }
 
 extern "C" __global__ void __launch_bounds__(128, 4) conv_grad_input_128x32(float *dx, const float *dy, const float *weight, u64 pixels, int h, int w, int cin, int cout, int k, int dilation, const float *with1, float *to1, const float *with2, float *to2, int kinds, float inner1, float outer1, float inner2, float outer2)
 {
     ConvShape s = {(i64)pixels, h, w, cout, cin, k, -dilation};
     Steps<float> e = {dx, with1, to1, with2, to2, kinds, inner1, outer1, inner2, outer2};
-    conv_tile<128, 32, 8, 4, 4, true>(e, dy, weight, 0, s);
+    conv_tile<128, 32, 8, 4, 4, true>(e, dy, weight, 0, 0, s);
 }
 
 extern "C" __global__ void __launch_bounds__(64, 8) conv_grad_input_32x32(float *dx, const float *dy, const float *weight, u64 pixels, int h, int w, int cin, int cout, int k, int dilation, const float *with1, float *to1, const float *with2, float *to2, int kinds, float inner1, float outer1, float inner2, float outer2)
 {
     ConvShape s = {(i64)pixels, h, w, cout, cin, k, -dilation};
     Steps<float> e = {dx, with1, to1, with2, to2, kinds, inner1, outer1, inner2, outer2};
-    conv_tile<32, 32, 4, 4, 4, true>(e, dy, weight, 0, s);
+    conv_tile<32, 32, 4, 4, 4, true>(e, dy, weight, 0, 0, s);
 }
 
 extern "C" __global__ void __launch_bounds__(128) conv_grad_input_64x64_any(float *dx, const float *dy, const float *weight, u64 pixels, int h, int w, int cin, int cout, int k, int dilation, const float *with1, float *to1, const float *with2, float *to2, int kinds, float inner1, float outer1, float inner2, float outer2)
 {
     ConvShape s = {(i64)pixels, h, w, cout, cin, k, -dilation};
     Steps<float> e = {dx, with1, to1, with2, to2, kinds, inner1, outer1, inner2, outer2};
-    conv_tile<64, 64, 8, 4, 1, true>(e, dy, weight, 0, s);
+    conv_tile<64, 64, 8, 4, 1, true>(e, dy, weight, 0, 0, s);
 }
 
 extern "C" __global__ void __launch_bounds__(64, 8) conv_grad_input_32x32_any(float *dx, const float *dy, const float *weight, u64 pixels, int h, int w, int cin, int cout, int k, int dilation, const float *with1, float *to1, const float *with2, float *to2, int kinds, float inner1, float outer1, float inner2, float outer2)
 {
     ConvShape s = {(i64)pixels, h, w, cout, cin, k, -dilation};
     Steps<float> e = {dx, with1, to1, with2, to2, kinds, inner1, outer1, inner2, outer2};
-    conv_tile<32, 32, 4, 4, 1, true>(e, dy, weight, 0, s);
+    conv_tile<32, 32, 4, 4, 1, true>(e, dy, weight, 0, 0, s);
 }
 
 extern "C" __global__ void __launch_bounds__(128, 2) conv_grad_weight_128x128(float *dweight, float *dbias, const float *x, const float *dy, u64 part, u64 words, u64 pixels, int h, int w, int cin, int cout, int k, int dilation)
@@ -572,74 +573,74 @@ extern "C" __global__ void __launch_bounds__(64, 8) conv_grad_weight_32x32_any(f
     weight_tile<32, 32, 4, 4, 1>(dweight, dbias, x, dy, (i64)part, (i64)words, s);
 }
 
-extern "C" __global__ void __launch_bounds__(128, 4) conv_bf16in_128x32(float *y, const bf16 *x, const float *weight, const float *bias, u64 pixels, int h, int w, int cin, int cout, int k, int dilation, const float *with1, float *to1, const float *with2, float *to2, int kinds, float inner1, float outer1, float inner2, float outer2)
+extern "C" __global__ void __launch_bounds__(128, 4) conv_bf16in_128x32(float *y, const bf16 *x, const float *weight, const float *bias, const float *row, u64 pixels, int h, int w, int cin, int cout, int k, int dilation, const float *with1, float *to1, const float *with2, float *to2, int kinds, float inner1, float outer1, float inner2, float outer2)
 {
     ConvShape s = {(i64)pixels, h, w, cin, cout, k, dilation};
     Steps<float> e = {y, with1, to1, with2, to2, kinds, inner1, outer1, inner2, outer2};
-    conv_tile<128, 32, 8, 4, 4, false>(e, x, weight, bias, s);
+    conv_tile<128, 32, 8, 4, 4, false>(e, x, weight, bias, row, s);
 }
 
-extern "C" __global__ void __launch_bounds__(64) conv_bf16in_32x32(float *y, const bf16 *x, const float *weight, const float *bias, u64 pixels, int h, int w, int cin, int cout, int k, int dilation, const float *with1, float *to1, const float *with2, float *to2, int kinds, float inner1, float outer1, float inner2, float outer2)
+extern "C" __global__ void __launch_bounds__(64) conv_bf16in_32x32(float *y, const bf16 *x, const float *weight, const float *bias, const float *row, u64 pixels, int h, int w, int cin, int cout, int k, int dilation, const float *with1, float *to1, const float *with2, float *to2, int kinds, float inner1, float outer1, float inner2, float outer2)
 {
     ConvShape s = {(i64)pixels, h, w, cin, cout, k, dilation};
     Steps<float> e = {y, with1, to1, with2, to2, kinds, inner1, outer1, inner2, outer2};
-    conv_tile<32, 32, 4, 4, 4, false>(e, x, weight, bias, s);
+    conv_tile<32, 32, 4, 4, 4, false>(e, x, weight, bias, row, s);
 }
 
-extern "C" __global__ void __launch_bounds__(128) conv_bf16in_64x64_any(float *y, const bf16 *x, const float *weight, const float *bias, u64 pixels, int h, int w, int cin, int cout, int k, int dilation, const float *with1, float *to1, const float *with2, float *to2, int kinds, float inner1, float outer1, float inner2, float outer2)
+extern "C" __global__ void __launch_bounds__(128) conv_bf16in_64x64_any(float *y, const bf16 *x, const float *weight, const float *bias, const float *row, u64 pixels, int h, int w, int cin, int cout, int k, int dilation, const float *with1, float *to1, const float *with2, float *to2, int kinds, float inner1, float outer1, float inner2, float outer2)
 {
     ConvShape s = {(i64)pixels, h, w, cin, cout, k, dilation};
     Steps<float> e = {y, with1, to1, with2, to2, kinds, inner1, outer1, inner2, outer2};
-    conv_tile<64, 64, 8, 4, 1, false>(e, x, weight, bias, s);
+    conv_tile<64, 64, 8, 4, 1, false>(e, x, weight, bias, row, s);
 }
 
-extern "C" __global__ void __launch_bounds__(64) conv_bf16in_32x32_any(float *y, const bf16 *x, const float *weight, const float *bias, u64 pixels, int h, int w, int cin, int cout, int k, int dilation, const float *with1, float *to1, const float *with2, float *to2, int kinds, float inner1, float outer1, float inner2, float outer2)
+extern "C" __global__ void __launch_bounds__(64, 8) conv_bf16in_32x32_any(float *y, const bf16 *x, const float *weight, const float *bias, const float *row, u64 pixels, int h, int w, int cin, int cout, int k, int dilation, const float *with1, float *to1, const float *with2, float *to2, int kinds, float inner1, float outer1, float inner2, float outer2)
 {
     ConvShape s = {(i64)pixels, h, w, cin, cout, k, dilation};
     Steps<float> e = {y, with1, to1, with2, to2, kinds, inner1, outer1, inner2, outer2};
-    conv_tile<32, 32, 4, 4, 1, false>(e, x, weight, bias, s);
+    conv_tile<32, 32, 4, 4, 1, false>(e, x, weight, bias, row, s);
 }
 
-extern "C" __global__ void __launch_bounds__(128) conv_bf16out_64x64_any(bf16 *y, const float *x, const float *weight, const float *bias, u64 pixels, int h, int w, int cin, int cout, int k, int dilation, const bf16 *with1, bf16 *to1, const bf16 *with2, bf16 *to2, int kinds, float inner1, float outer1, float inner2, float outer2)
+extern "C" __global__ void __launch_bounds__(128, 4) conv_bf16out_64x64_any(bf16 *y, const float *x, const float *weight, const float *bias, const float *row, u64 pixels, int h, int w, int cin, int cout, int k, int dilation, const bf16 *with1, bf16 *to1, const bf16 *with2, bf16 *to2, int kinds, float inner1, float outer1, float inner2, float outer2)
 {
     ConvShape s = {(i64)pixels, h, w, cin, cout, k, dilation};
     Steps<bf16> e = {y, with1, to1, with2, to2, kinds, inner1, outer1, inner2, outer2};
-    conv_tile<64, 64, 8, 4, 1, false>(e, x, weight, bias, s);
+    conv_tile<64, 64, 8, 4, 1, false>(e, x, weight, bias, row, s);
 }
 
-extern "C" __global__ void __launch_bounds__(64) conv_bf16out_32x32_any(bf16 *y, const float *x, const float *weight, const float *bias, u64 pixels, int h, int w, int cin, int cout, int k, int dilation, const bf16 *with1, bf16 *to1, const bf16 *with2, bf16 *to2, int kinds, float inner1, float outer1, float inner2, float outer2)
+extern "C" __global__ void __launch_bounds__(64, 8) conv_bf16out_32x32_any(bf16 *y, const float *x, const float *weight, const float *bias, const float *row, u64 pixels, int h, int w, int cin, int cout, int k, int dilation, const bf16 *with1, bf16 *to1, const bf16 *with2, bf16 *to2, int kinds, float inner1, float outer1, float inner2, float outer2)
 {
     ConvShape s = {(i64)pixels, h, w, cin, cout, k, dilation};
     Steps<bf16> e = {y, with1, to1, with2, to2, kinds, inner1, outer1, inner2, outer2};
-    conv_tile<32, 32, 4, 4, 1, false>(e, x, weight, bias, s);
+    conv_tile<32, 32, 4, 4, 1, false>(e, x, weight, bias, row, s);
 }
 
 extern "C" __global__ void __launch_bounds__(128) conv_grad_input_bf16in_64x64_any(bf16 *dx, const float *dy, const float *weight, u64 pixels, int h, int w, int cin, int cout, int k, int dilation, const bf16 *with1, bf16 *to1, const bf16 *with2, bf16 *to2, int kinds, float inner1, float outer1, float inner2, float outer2)
 {
     ConvShape s = {(i64)pixels, h, w, cout, cin, k, -dilation};
     Steps<bf16> e = {dx, with1, to1, with2, to2, kinds, inner1, outer1, inner2, outer2};
-    conv_tile<64, 64, 8, 4, 1, true>(e, dy, weight, 0, s);
+    conv_tile<64, 64, 8, 4, 1, true>(e, dy, weight, 0, 0, s);
 }
 
 extern "C" __global__ void __launch_bounds__(64, 8) conv_grad_input_bf16in_32x32_any(bf16 *dx, const float *dy, const float *weight, u64 pixels, int h, int w, int cin, int cout, int k, int dilation, const bf16 *with1, bf16 *to1, const bf16 *with2, bf16 *to2, int kinds, float inner1, float outer1, float inner2, float outer2)
 {
     ConvShape s = {(i64)pixels, h, w, cout, cin, k, -dilation};
     Steps<bf16> e = {dx, with1, to1, with2, to2, kinds, inner1, outer1, inner2, outer2};
-    conv_tile<32, 32, 4, 4, 1, true>(e, dy, weight, 0, s);
+    conv_tile<32, 32, 4, 4, 1, true>(e, dy, weight, 0, 0, s);
 }
 
 extern "C" __global__ void __launch_bounds__(128) conv_grad_input_bf16out_64x64_any(float *dx, const bf16 *dy, const float *weight, u64 pixels, int h, int w, int cin, int cout, int k, int dilation, const float *with1, float *to1, const float *with2, float *to2, int kinds, float inner1, float outer1, float inner2, float outer2)
 {
     ConvShape s = {(i64)pixels, h, w, cout, cin, k, -dilation};
     Steps<float> e = {dx, with1, to1, with2, to2, kinds, inner1, outer1, inner2, outer2};
-    conv_tile<64, 64, 8, 4, 1, true>(e, dy, weight, 0, s);
+    conv_tile<64, 64, 8, 4, 1, true>(e, dy, weight, 0, 0, s);
 }
 
 extern "C" __global__ void __launch_bounds__(64, 8) conv_grad_input_bf16out_32x32_any(float *dx, const bf16 *dy, const float *weight, u64 pixels, int h, int w, int cin, int cout, int k, int dilation, const float *with1, float *to1, const float *with2, float *to2, int kinds, float inner1, float outer1, float inner2, float outer2)
 {
     ConvShape s = {(i64)pixels, h, w, cout, cin, k, -dilation};
     Steps<float> e = {dx, with1, to1, with2, to2, kinds, inner1, outer1, inner2, outer2};
-    conv_tile<32, 32, 4, 4, 1, true>(e, dy, weight, 0, s);
+    conv_tile<32, 32, 4, 4, 1, true>(e, dy, weight, 0, 0, s);
 }
 
 extern "C" __global__ void __launch_bounds__(128, 3) conv_grad_weight_bf16in_64x64_any(float *dweight, float *dbias, const bf16 *x, const float *dy, u64 part, u64 words, u64 pixels, int h, int w, int cin, int cout, int k, int dilation)

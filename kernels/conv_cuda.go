@@ -4,7 +4,10 @@
 
 package kernels
 
-import "fmt"
+import (
+	"fmt"
+	"math"
+)
 
 // tileKernels lists the kernels of each tile.
 var tileKernels = map[cudaTile]struct {
@@ -126,7 +129,35 @@ func (e convEnds) weights() Element {
 func (o Conv) result() Buf        { return o.Y }
 func (o Conv) launch(l *launcher) { o.launchWith(l, cudaEpilogue{y: o.Y}) }
 
-func (o Conv) launchWith(l *launcher, e cudaEpilogue) {
+func (o Conv) launchWith(l *launcher, e cudaEpilogue) { o.launchRow(l, Buf{}, e) }
+
+func (o Conv) absorb(next operation) (both operation, s step, ok bool) {
+	r, is := next.(AddRow)
+	ok = is && r.X == o.Y && r.Y.Element == o.Y.Element && r.N == o.N && r.P == o.H*o.W && r.C == o.Cout &&
+		wide(o.Cout, r.E) == 4 && o.pixels() <= math.MaxInt32
+	return rowConv{o, r}, step{with: r.E, to: r.Y, op: r}, ok
+}
+
+// rowConv is a convolution to whose result a row vector is added for each image.
+type rowConv struct {
+	Conv
+	row AddRow
+}
+
+func (o rowConv) Name() string { return o.Conv.Name() + ", " + o.row.Name() }
+func (o rowConv) Operands() (reads, writes []Buf) {
+	reads, _ = o.Conv.Operands()
+	return append(reads, o.row.E), []Buf{o.row.Y}
+}
+func (o rowConv) result() Buf                            { return o.row.Y }
+func (o rowConv) launch(l *launcher)                     { o.launchWith(l, cudaEpilogue{y: o.row.Y}) }
+func (o rowConv) launchWith(l *launcher, e cudaEpilogue) { o.launchRow(l, o.row.E, e) }
+
+// absorb is not the convolution's: one operation is all that is absorbed.
+func (o rowConv) absorb(operation) (operation, step, bool) { return nil, step{}, false }
+
+// launchRow launches the convolution, and the sum of its result and a row for each image if there is one.
+func (o Conv) launchRow(l *launcher, row Buf, e cudaEpilogue) {
 	o.check(o.X, o.Y, o.Weight, o.Bias)
 	ends := endsOf(o.X, o.Y)
 	o.checkElements(o.Precision, o.X, o.Y, ends.weights(), o.Weight, o.Bias)
@@ -134,7 +165,7 @@ func (o Conv) launchWith(l *launcher, e cudaEpilogue) {
 	t := o.tile(l, ends, o.OnTensorCores(), wide, o.Cout)
 	grid, block := o.tiles(l, t, o.Cout)
 	a := convArgs{
-		y: e.y, x: o.X, weight: o.Weight, bias: o.Bias,
+		y: e.y, x: o.X, weight: o.Weight, bias: o.Bias, row: row,
 		pixels: o.pixels(), h: o.H, w: o.W, cin: o.Cin, cout: o.Cout, k: o.K, dilation: o.Dilation,
 		with1: e.steps[0].with, to1: e.steps[0].to, with2: e.steps[1].with, to2: e.steps[1].to, kinds: e.kinds(),
 		inner1: e.steps[0].inner, outer1: e.steps[0].outer, inner2: e.steps[1].inner, outer2: e.steps[1].outer,

@@ -311,7 +311,7 @@ template <typename T, int BN> struct SecondFactor<T, BN, true> { typedef Columns
 // conv_tile is the forward convolution and the gradient of the input. With GRAD, x is dy, channels are swapped and the
 // dilation is negative: the taps look the other way.
 template <typename T, int BM, int BN, int WM, int WN, bool GRAD>
-static __device__ __forceinline__ void conv_tile(const Steps<T> &steps, const T *x, const T *w, const float *bias, Geometry s)
+static __device__ __forceinline__ void conv_tile(const Steps<T> &steps, const T *x, const T *w, const float *bias, const float *row, Geometry s)
 {
     const int STEP = Kind<T>::STEP, CHUNK = Kind<T>::CHUNK;
     typedef typename SecondFactor<T, BN, GRAD>::Stage StageB;
@@ -418,6 +418,7 @@ static __device__ __forceinline__ void conv_tile(const Steps<T> &steps, const T 
             if (m >= s.pixels || o >= s.cout) continue;
             float4 v = *(const float4 *)&out.v[r][o - n0];
             Quad q = {{v.x + b[0], v.y + b[1], v.z + b[2], v.w + b[3]}};
+            if (row) add_row<T>(q, row + (i64)((u32)m / (u32)(s.h * s.w)) * s.cout + o);
             take_steps(steps, q, m * s.cout + o, 4);
         }
     }
@@ -529,60 +530,60 @@ static __device__ __forceinline__ void weight_tile(float *dw, float *db, const T
 
 // The entry points: one for each tile.
 
-extern "C" __global__ void __launch_bounds__(128, 2) conv_128x128_tf32(float *y, const float *x, const float *weight, const float *bias, u64 pixels, int h, int w, int cin, int cout, int k, int dilation, const float *with1, float *to1, const float *with2, float *to2, int kinds, float inner1, float outer1, float inner2, float outer2)
+extern "C" __global__ void __launch_bounds__(128, 2) conv_128x128_tf32(float *y, const float *x, const float *weight, const float *bias, const float *row, u64 pixels, int h, int w, int cin, int cout, int k, int dilation, const float *with1, float *to1, const float *with2, float *to2, int kinds, float inner1, float outer1, float inner2, float outer2)
 {
     Geometry s = {(i64)pixels, h, w, cin, cout, k, dilation};
     Steps<float> e = {y, with1, to1, with2, to2, kinds, inner1, outer1, inner2, outer2};
-    conv_tile<float, 128, 128, 64, 64, false>(e, x, weight, bias, s);
+    conv_tile<float, 128, 128, 64, 64, false>(e, x, weight, bias, row, s);
 }
 
-extern "C" __global__ void __launch_bounds__(128, 3) conv_128x64_tf32(float *y, const float *x, const float *weight, const float *bias, u64 pixels, int h, int w, int cin, int cout, int k, int dilation, const float *with1, float *to1, const float *with2, float *to2, int kinds, float inner1, float outer1, float inner2, float outer2)
+extern "C" __global__ void __launch_bounds__(128, 3) conv_128x64_tf32(float *y, const float *x, const float *weight, const float *bias, const float *row, u64 pixels, int h, int w, int cin, int cout, int k, int dilation, const float *with1, float *to1, const float *with2, float *to2, int kinds, float inner1, float outer1, float inner2, float outer2)
 {
     Geometry s = {(i64)pixels, h, w, cin, cout, k, dilation};
     Steps<float> e = {y, with1, to1, with2, to2, kinds, inner1, outer1, inner2, outer2};
-    conv_tile<float, 128, 64, 64, 32, false>(e, x, weight, bias, s);
+    conv_tile<float, 128, 64, 64, 32, false>(e, x, weight, bias, row, s);
 }
 
-extern "C" __global__ void __launch_bounds__(128, 4) conv_64x64_tf32(float *y, const float *x, const float *weight, const float *bias, u64 pixels, int h, int w, int cin, int cout, int k, int dilation, const float *with1, float *to1, const float *with2, float *to2, int kinds, float inner1, float outer1, float inner2, float outer2)
+extern "C" __global__ void __launch_bounds__(128, 4) conv_64x64_tf32(float *y, const float *x, const float *weight, const float *bias, const float *row, u64 pixels, int h, int w, int cin, int cout, int k, int dilation, const float *with1, float *to1, const float *with2, float *to2, int kinds, float inner1, float outer1, float inner2, float outer2)
 {
     Geometry s = {(i64)pixels, h, w, cin, cout, k, dilation};
     Steps<float> e = {y, with1, to1, with2, to2, kinds, inner1, outer1, inner2, outer2};
-    conv_tile<float, 64, 64, 32, 32, false>(e, x, weight, bias, s);
+    conv_tile<float, 64, 64, 32, 32, false>(e, x, weight, bias, row, s);
 }
 
-extern "C" __global__ void __launch_bounds__(128, 4) conv_128x32_tf32(float *y, const float *x, const float *weight, const float *bias, u64 pixels, int h, int w, int cin, int cout, int k, int dilation, const float *with1, float *to1, const float *with2, float *to2, int kinds, float inner1, float outer1, float inner2, float outer2)
+extern "C" __global__ void __launch_bounds__(128, 4) conv_128x32_tf32(float *y, const float *x, const float *weight, const float *bias, const float *row, u64 pixels, int h, int w, int cin, int cout, int k, int dilation, const float *with1, float *to1, const float *with2, float *to2, int kinds, float inner1, float outer1, float inner2, float outer2)
 {
     Geometry s = {(i64)pixels, h, w, cin, cout, k, dilation};
     Steps<float> e = {y, with1, to1, with2, to2, kinds, inner1, outer1, inner2, outer2};
-    conv_tile<float, 128, 32, 32, 32, false>(e, x, weight, bias, s);
+    conv_tile<float, 128, 32, 32, 32, false>(e, x, weight, bias, row, s);
 }
 
 extern "C" __global__ void __launch_bounds__(128, 2) conv_grad_input_128x128_tf32(float *dx, const float *dy, const float *weight, u64 pixels, int h, int w, int cin, int cout, int k, int dilation, const float *with1, float *to1, const float *with2, float *to2, int kinds, float inner1, float outer1, float inner2, float outer2)
 {
     Geometry s = {(i64)pixels, h, w, cout, cin, k, -dilation};
     Steps<float> e = {dx, with1, to1, with2, to2, kinds, inner1, outer1, inner2, outer2};
-    conv_tile<float, 128, 128, 64, 64, true>(e, dy, weight, 0, s);
+    conv_tile<float, 128, 128, 64, 64, true>(e, dy, weight, 0, 0, s);
 }
 
 extern "C" __global__ void __launch_bounds__(128, 3) conv_grad_input_128x64_tf32(float *dx, const float *dy, const float *weight, u64 pixels, int h, int w, int cin, int cout, int k, int dilation, const float *with1, float *to1, const float *with2, float *to2, int kinds, float inner1, float outer1, float inner2, float outer2)
 {
     Geometry s = {(i64)pixels, h, w, cout, cin, k, -dilation};
     Steps<float> e = {dx, with1, to1, with2, to2, kinds, inner1, outer1, inner2, outer2};
-    conv_tile<float, 128, 64, 64, 32, true>(e, dy, weight, 0, s);
+    conv_tile<float, 128, 64, 64, 32, true>(e, dy, weight, 0, 0, s);
 }
 
 extern "C" __global__ void __launch_bounds__(128, 4) conv_grad_input_64x64_tf32(float *dx, const float *dy, const float *weight, u64 pixels, int h, int w, int cin, int cout, int k, int dilation, const float *with1, float *to1, const float *with2, float *to2, int kinds, float inner1, float outer1, float inner2, float outer2)
 {
     Geometry s = {(i64)pixels, h, w, cout, cin, k, -dilation};
     Steps<float> e = {dx, with1, to1, with2, to2, kinds, inner1, outer1, inner2, outer2};
-    conv_tile<float, 64, 64, 32, 32, true>(e, dy, weight, 0, s);
+    conv_tile<float, 64, 64, 32, 32, true>(e, dy, weight, 0, 0, s);
 }
 
 extern "C" __global__ void __launch_bounds__(128, 4) conv_grad_input_128x32_tf32(float *dx, const float *dy, const float *weight, u64 pixels, int h, int w, int cin, int cout, int k, int dilation, const float *with1, float *to1, const float *with2, float *to2, int kinds, float inner1, float outer1, float inner2, float outer2)
 {
     Geometry s = {(i64)pixels, h, w, cout, cin, k, -dilation};
     Steps<float> e = {dx, with1, to1, with2, to2, kinds, inner1, outer1, inner2, outer2};
-    conv_tile<float, 128, 32, 32, 32, true>(e, dy, weight, 0, s);
+    conv_tile<float, 128, 32, 32, 32, true>(e, dy, weight, 0, 0, s);
 }
 
 extern "C" __global__ void __launch_bounds__(128, 2) conv_grad_weight_128x128_tf32(float *dweight, float *dbias, const float *x, const float *dy, u64 part, u64 words, u64 pixels, int h, int w, int cin, int cout, int k, int dilation)
@@ -603,60 +604,60 @@ extern "C" __global__ void __launch_bounds__(128, 4) conv_grad_weight_32x128_tf3
     weight_tile<float, 32, 128, 32, 32>(dweight, dbias, x, dy, (i64)part, (i64)words, s);
 }
 
-extern "C" __global__ void __launch_bounds__(128, 2) conv_bf16_128x128(bf16 *y, const bf16 *x, const bf16 *weight, const float *bias, u64 pixels, int h, int w, int cin, int cout, int k, int dilation, const bf16 *with1, bf16 *to1, const bf16 *with2, bf16 *to2, int kinds, float inner1, float outer1, float inner2, float outer2)
+extern "C" __global__ void __launch_bounds__(128, 2) conv_bf16_128x128(bf16 *y, const bf16 *x, const bf16 *weight, const float *bias, const float *row, u64 pixels, int h, int w, int cin, int cout, int k, int dilation, const bf16 *with1, bf16 *to1, const bf16 *with2, bf16 *to2, int kinds, float inner1, float outer1, float inner2, float outer2)
 {
     Geometry s = {(i64)pixels, h, w, cin, cout, k, dilation};
     Steps<bf16> e = {y, with1, to1, with2, to2, kinds, inner1, outer1, inner2, outer2};
-    conv_tile<bf16, 128, 128, 64, 64, false>(e, x, weight, bias, s);
+    conv_tile<bf16, 128, 128, 64, 64, false>(e, x, weight, bias, row, s);
 }
 
-extern "C" __global__ void __launch_bounds__(128, 3) conv_bf16_128x64(bf16 *y, const bf16 *x, const bf16 *weight, const float *bias, u64 pixels, int h, int w, int cin, int cout, int k, int dilation, const bf16 *with1, bf16 *to1, const bf16 *with2, bf16 *to2, int kinds, float inner1, float outer1, float inner2, float outer2)
+extern "C" __global__ void __launch_bounds__(128, 3) conv_bf16_128x64(bf16 *y, const bf16 *x, const bf16 *weight, const float *bias, const float *row, u64 pixels, int h, int w, int cin, int cout, int k, int dilation, const bf16 *with1, bf16 *to1, const bf16 *with2, bf16 *to2, int kinds, float inner1, float outer1, float inner2, float outer2)
 {
     Geometry s = {(i64)pixels, h, w, cin, cout, k, dilation};
     Steps<bf16> e = {y, with1, to1, with2, to2, kinds, inner1, outer1, inner2, outer2};
-    conv_tile<bf16, 128, 64, 64, 32, false>(e, x, weight, bias, s);
+    conv_tile<bf16, 128, 64, 64, 32, false>(e, x, weight, bias, row, s);
 }
 
-extern "C" __global__ void __launch_bounds__(128, 4) conv_bf16_64x64(bf16 *y, const bf16 *x, const bf16 *weight, const float *bias, u64 pixels, int h, int w, int cin, int cout, int k, int dilation, const bf16 *with1, bf16 *to1, const bf16 *with2, bf16 *to2, int kinds, float inner1, float outer1, float inner2, float outer2)
+extern "C" __global__ void __launch_bounds__(128, 4) conv_bf16_64x64(bf16 *y, const bf16 *x, const bf16 *weight, const float *bias, const float *row, u64 pixels, int h, int w, int cin, int cout, int k, int dilation, const bf16 *with1, bf16 *to1, const bf16 *with2, bf16 *to2, int kinds, float inner1, float outer1, float inner2, float outer2)
 {
     Geometry s = {(i64)pixels, h, w, cin, cout, k, dilation};
     Steps<bf16> e = {y, with1, to1, with2, to2, kinds, inner1, outer1, inner2, outer2};
-    conv_tile<bf16, 64, 64, 32, 32, false>(e, x, weight, bias, s);
+    conv_tile<bf16, 64, 64, 32, 32, false>(e, x, weight, bias, row, s);
 }
 
-extern "C" __global__ void __launch_bounds__(128, 4) conv_bf16_128x32(bf16 *y, const bf16 *x, const bf16 *weight, const float *bias, u64 pixels, int h, int w, int cin, int cout, int k, int dilation, const bf16 *with1, bf16 *to1, const bf16 *with2, bf16 *to2, int kinds, float inner1, float outer1, float inner2, float outer2)
+extern "C" __global__ void __launch_bounds__(128, 4) conv_bf16_128x32(bf16 *y, const bf16 *x, const bf16 *weight, const float *bias, const float *row, u64 pixels, int h, int w, int cin, int cout, int k, int dilation, const bf16 *with1, bf16 *to1, const bf16 *with2, bf16 *to2, int kinds, float inner1, float outer1, float inner2, float outer2)
 {
     Geometry s = {(i64)pixels, h, w, cin, cout, k, dilation};
     Steps<bf16> e = {y, with1, to1, with2, to2, kinds, inner1, outer1, inner2, outer2};
-    conv_tile<bf16, 128, 32, 32, 32, false>(e, x, weight, bias, s);
+    conv_tile<bf16, 128, 32, 32, 32, false>(e, x, weight, bias, row, s);
 }
 
 extern "C" __global__ void __launch_bounds__(128, 2) conv_grad_input_bf16_128x128(bf16 *dx, const bf16 *dy, const bf16 *weight, u64 pixels, int h, int w, int cin, int cout, int k, int dilation, const bf16 *with1, bf16 *to1, const bf16 *with2, bf16 *to2, int kinds, float inner1, float outer1, float inner2, float outer2)
 {
     Geometry s = {(i64)pixels, h, w, cout, cin, k, -dilation};
     Steps<bf16> e = {dx, with1, to1, with2, to2, kinds, inner1, outer1, inner2, outer2};
-    conv_tile<bf16, 128, 128, 64, 64, true>(e, dy, weight, 0, s);
+    conv_tile<bf16, 128, 128, 64, 64, true>(e, dy, weight, 0, 0, s);
 }
 
 extern "C" __global__ void __launch_bounds__(128, 3) conv_grad_input_bf16_128x64(bf16 *dx, const bf16 *dy, const bf16 *weight, u64 pixels, int h, int w, int cin, int cout, int k, int dilation, const bf16 *with1, bf16 *to1, const bf16 *with2, bf16 *to2, int kinds, float inner1, float outer1, float inner2, float outer2)
 {
     Geometry s = {(i64)pixels, h, w, cout, cin, k, -dilation};
     Steps<bf16> e = {dx, with1, to1, with2, to2, kinds, inner1, outer1, inner2, outer2};
-    conv_tile<bf16, 128, 64, 64, 32, true>(e, dy, weight, 0, s);
+    conv_tile<bf16, 128, 64, 64, 32, true>(e, dy, weight, 0, 0, s);
 }
 
 extern "C" __global__ void __launch_bounds__(128, 4) conv_grad_input_bf16_64x64(bf16 *dx, const bf16 *dy, const bf16 *weight, u64 pixels, int h, int w, int cin, int cout, int k, int dilation, const bf16 *with1, bf16 *to1, const bf16 *with2, bf16 *to2, int kinds, float inner1, float outer1, float inner2, float outer2)
 {
     Geometry s = {(i64)pixels, h, w, cout, cin, k, -dilation};
     Steps<bf16> e = {dx, with1, to1, with2, to2, kinds, inner1, outer1, inner2, outer2};
-    conv_tile<bf16, 64, 64, 32, 32, true>(e, dy, weight, 0, s);
+    conv_tile<bf16, 64, 64, 32, 32, true>(e, dy, weight, 0, 0, s);
 }
 
 extern "C" __global__ void __launch_bounds__(128, 4) conv_grad_input_bf16_128x32(bf16 *dx, const bf16 *dy, const bf16 *weight, u64 pixels, int h, int w, int cin, int cout, int k, int dilation, const bf16 *with1, bf16 *to1, const bf16 *with2, bf16 *to2, int kinds, float inner1, float outer1, float inner2, float outer2)
 {
     Geometry s = {(i64)pixels, h, w, cout, cin, k, -dilation};
     Steps<bf16> e = {dx, with1, to1, with2, to2, kinds, inner1, outer1, inner2, outer2};
-    conv_tile<bf16, 128, 32, 32, 32, true>(e, dy, weight, 0, s);
+    conv_tile<bf16, 128, 32, 32, 32, true>(e, dy, weight, 0, 0, s);
 }
 
 extern "C" __global__ void __launch_bounds__(128, 2) conv_grad_weight_bf16_128x128(float *dweight, float *dbias, const bf16 *x, const bf16 *dy, u64 part, u64 words, u64 pixels, int h, int w, int cin, int cout, int k, int dilation)

@@ -3,6 +3,7 @@
 // Absorption: an operation that the kernels of another one do on the way, so that it is no launch and no pass over memory
 // of its own.
 //
+//	conv, add_row to its result               the row is a second bias
 //	group_norm, dropout of its result         the norm drops what it stores
 //	dropout of a gradient, group_norm_grad    both passes over the gradient drop what they read
 //
@@ -31,10 +32,15 @@ type cudaFollower interface {
 // absorb returns operations with those absorbed that can be. The list is used up.
 func absorb(list []operation) []operation {
 	for i := 0; i < len(list); i++ {
-		if both, at, ok := absorbNext(list[i], list[i+1:]); ok {
+		both, at, early, ok := absorbNext(list[i], list[i+1:])
+		if !ok {
+			both, at, ok = absorbed(list[i], list[i+1:])
+		}
+		switch {
+		case ok && early:
 			list[i] = both
 			list = slices.Delete(list, i+1+at, i+2+at)
-		} else if both, at, ok := absorbed(list[i], list[i+1:]); ok {
+		case ok:
 			list[i+1+at] = both
 			list = slices.Delete(list, i, i+1)
 			i--
@@ -43,23 +49,25 @@ func absorb(list []operation) []operation {
 	return list
 }
 
-// absorbNext returns op with the operation of next that it absorbs, and that one's place.
-func absorbNext(op operation, next []operation) (both operation, at int, ok bool) {
+// absorbNext returns op with the operation of next that it absorbs, that one's place, and whether both are done early, in
+// op's place, or in that one's: a row may be computed between the two.
+func absorbNext(op operation, next []operation) (both operation, at int, early, ok bool) {
 	a, is := op.(cudaAbsorber)
 	if !is || a.result().N == 0 {
-		return nil, 0, false
+		return nil, 0, false, false
 	}
 	for i, o := range next {
 		if both, s, ok := a.absorb(o); ok {
-			gone := s.to == a.result() || overwritten(a.result(), without1(next, i))
+			gone := s.to == a.result() || overwritten(a.result(), slices.Concat(next[:i], next[i+1:]))
 			f := fused{a, cudaEpilogue{y: a.result()}}
-			return both, i, gone && movable(o, next[:i]) && f.allows(s)
+			early := movable(o, next[:i])
+			return both, i, early, gone && (early || movable(op, next[:i])) && f.allows(s)
 		}
 		if touches(o, a.result()) {
 			break
 		}
 	}
-	return nil, 0, false
+	return nil, 0, false, false
 }
 
 // absorbed returns the operation of next that absorbs op, with it, and that one's place.
@@ -87,6 +95,3 @@ func touches(op operation, b Buf) bool {
 	reads, writes := op.Operands()
 	return anyOverlap(b, reads, false) || anyOverlap(b, writes, false)
 }
-
-// without1 returns a list less the operation at a place.
-func without1(list []operation, at int) []operation { return slices.Concat(list[:at], list[at+1:]) }

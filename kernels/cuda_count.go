@@ -101,8 +101,7 @@ var flopOfValue = map[string]int{
 }
 
 // stepless lists the kernels of fused operations that take no steps: those of statistics.
-var stepless = []string{"norm_sums", "norm_finish", "norm_grad_sums", "norm_grad_finish", "norm_grad_params",
-	"group_norm_finish", "group_norm_grad_sums", "group_norm_grad_finish"}
+var stepless = []string{"norm_sums", "norm_grad_sums", "norm_grad_params", "group_norm_grad_sums"}
 
 // convolution is an operation that multiplies matrices.
 type convolution interface {
@@ -125,12 +124,19 @@ func (l launch) count() LaunchCount {
 	if f, ok := of.(fused); ok {
 		of = f.cudaFinisher
 		for _, s := range f.steps {
-			if s.op == nil || slices.Contains(stepless, strings.TrimSuffix(l.kernel, "_bf16")) {
+			if slices.Contains(stepless, strings.TrimSuffix(l.kernel, "_bf16")) {
 				continue
 			}
 			operands += s.with.N * s.with.Element.Size()
-			c.FLOP += flopOfValue[s.op.Name()] * f.result().N
+			if s.op != nil {
+				for name := range strings.SplitSeq(s.op.Name(), ", ") {
+					c.FLOP += flopOfValue[name] * f.result().N
+				}
+			}
 		}
+	}
+	if o, ok := of.(rowConv); ok {
+		c.FLOP += flopOfValue[o.row.Name()] * o.row.Y.N
 	}
 	for _, name := range besideNorm(of, l.kernel) {
 		c.FLOP += flopOfValue[name] * t.values
@@ -224,6 +230,9 @@ func (l launch) tile() (cudaTile, convEnds) {
 	op := l.op
 	if f, ok := op.(fused); ok {
 		op = f.cudaFinisher
+	}
+	if r, ok := op.(rowConv); ok {
+		op = r.Conv
 	}
 	for t, ends := range convTiles() {
 		if l.kernel == kernelOf(op, t) {

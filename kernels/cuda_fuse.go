@@ -5,6 +5,8 @@
 //	convolution, gradient of its input, norms, their gradients, pools, resize
 //	then up to two of   add, scaled_sum, elu, elu_grad
 //
+// Where the other operand of an addition is a sum itself, both additions are one step.
+//
 // An operation is taken along if it works on the kernel's result alone, but for one more operand, and can be moved up to
 // it past what is between. A result in between is stored only if an operation after it reads it, or if the program ends
 // with it in memory that is not discarded. So every word that can be seen afterwards has the bits of the operations one
@@ -33,12 +35,13 @@ const (
 	stepJoin    stepKind = 4
 	stepJoinTo  stepKind = 5
 	stepScale   stepKind = 6
+	stepAddSum  stepKind = 7
 )
 
 // step is an operation that a kernel does on its results.
 type step struct {
 	kind stepKind
-	with Buf // the other operand
+	with Buf // the other operand; of the step after stepAddSum, which has none, that one's second
 	to   Buf // absent where nobody needs the result
 	op   operation
 
@@ -150,12 +153,17 @@ func fuse(op operation, next []operation) (f fused, left []operation, ok bool) {
 		if f.steps[i].op != nil {
 			continue
 		}
-		s, at := f.nextStep(left)
-		if at < 0 {
+		s, also, without, found := f.nextStep(left)
+		if !found {
 			break
 		}
-		f.steps[i], ok = s, true
-		left = slices.Delete(slices.Clone(left), at, at+1)
+		if s.with.N == 0 {
+			s.with = f.steps[i].with // the second of a sum before it
+		}
+		f.steps[i], left, ok = s, without, true
+		if s.kind == stepAddSum {
+			f.steps[i+1].with = also
+		}
 	}
 	if !ok {
 		return f, nil, false
@@ -186,21 +194,62 @@ func (f fused) made() []Buf {
 	return made
 }
 
-// nextStep finds the next operation on the last result, and its place in next: -1 if there is none.
-func (f fused) nextStep(next []operation) (step, int) {
+// nextStep finds the next operation on the last result, and returns it as a step, with the second operand of a sum, and the
+// operations without what it is made of.
+func (f fused) nextStep(next []operation) (s step, also Buf, left []operation, found bool) {
 	made := f.made()
 	value := made[len(made)-1]
-	var passed []operation // that the operation would be moved past
+	summed := f.steps[0].kind == stepAddSum // both operands are taken
 	for i, op := range next {
-		if s, ok := asStep(op, value); ok && movable(op, passed) && f.allows(s) {
-			return s, i
+		passed := next[:i] // that the operation would be moved past
+		s, ok := asStep(op, value)
+		switch {
+		case !ok || summed && s.with.N > 0:
+		case movable(op, passed) && f.allows(s):
+			return s, Buf{}, slices.Concat(passed, next[i+1:]), true
+		case s.kind == stepAdd && f.steps[0].op == nil:
+			if s, also, left, ok := f.asSum(s, next, i); ok {
+				return s, also, left, true
+			}
 		}
-		passed = append(passed, op)
 		if _, writes := op.Operands(); anyOverlap(value, writes, false) {
 			break
 		}
 	}
-	return step{}, -1
+	return step{}, Buf{}, nil, false
+}
+
+// asSum returns addition i of next together with the one that makes its other operand, and the operations without both.
+// Nobody else may need that operand.
+func (f fused) asSum(s step, next []operation, i int) (both step, also Buf, left []operation, ok bool) {
+	for j := i - 1; j >= 0; j-- {
+		a, is := next[j].(Add)
+		if !is || a.Dst != s.with {
+			if touches(next[j], s.with) {
+				break
+			}
+			continue
+		}
+		left = slices.Concat(next[:j], next[j+1:i], next[i+1:])
+		sum := addition{a, s}
+		both = step{kind: stepAddSum, with: a.A, to: s.to, op: sum}
+		second := both
+		second.with = a.B
+		ok = (s.to == a.Dst || overwritten(a.Dst, left[j:])) && movable(sum, left[:i-1]) && f.allows(both) && f.allows(second)
+		return both, a.B, left, ok
+	}
+	return step{}, Buf{}, nil, false
+}
+
+// addition is the sum of three as an operation: of a value, and of two that are added first.
+type addition struct {
+	first Add
+	then  step
+}
+
+func (o addition) Name() string { return o.first.Name() + ", " + o.then.op.Name() }
+func (o addition) Operands() (reads, writes []Buf) {
+	return []Buf{o.first.A, o.first.B}, []Buf{o.then.to}
 }
 
 // asStep returns op as a step on a value.

@@ -83,6 +83,7 @@ func TestFused(t *testing.T) {
 		groupNorm := GroupNormShape{s.N, s.H * s.W, s.Cin, 1}
 		groupStats := GroupStats{Mean: o.normals(s.N), Rstd: o.normals(s.N)}
 		state := o.words(5, 0, 0, 0)
+		rows := o.normals(s.N * s.Cin)
 		at := func() Buf { return windows[r.IntN(len(windows))] }
 		// other returns a window that is none of these
 		other := func(not ...Buf) Buf {
@@ -96,7 +97,7 @@ func TestFused(t *testing.T) {
 		for range 14 {
 			x := at()
 			y := other(x)
-			switch r.IntN(23) {
+			switch r.IntN(26) {
 			case 0:
 				if atEnds && r.IntN(2) == 0 {
 					ops = append(ops, Conv{ConvShape: s, X: x, Y: ends[0], Weight: weight, Bias: bias, Precision: precision},
@@ -143,6 +144,24 @@ func TestFused(t *testing.T) {
 				ops = append(ops, GroupNormGrad{GroupNormShape: groupNorm, Swish: true, X: other(dy, x), DY: dy,
 					DX: []Buf{dy, other(dy)}[r.IntN(2)], Gamma: bias, Beta: bias, GroupStats: groupStats,
 					DGamma: params.Slice(0, s.Cin), DBeta: params.Slice(2*s.Cin, s.Cin)})
+			case 23, 24: // a sum of two, added to the last result
+				if len(ops) == 0 {
+					break
+				}
+				_, writes := ops[len(ops)-1].Operands()
+				if value := writes[0]; slices.Contains(windows, value) {
+					t := other(value)
+					sum := Add{N: s.N, A: value, B: t, Dst: []Buf{t, at()}[r.IntN(2)]}
+					if r.IntN(2) == 0 {
+						sum.A, sum.B = t, value
+					}
+					ops = append(ops, Add{N: s.N, A: at(), B: at(), Dst: t}, sum)
+				}
+			case 25:
+				if !atEnds {
+					ops = append(ops, Conv{ConvShape: s, X: x, Y: y, Weight: weight, Bias: bias, Precision: precision},
+						AddRow{NormShape: norm, X: y, Y: []Buf{y, at()}[r.IntN(2)], E: rows})
+				}
 			case 22:
 				ops = append(ops, Dropout{N: s.N, X: x, Y: at(), State: state, P: 0.3, Layer: 4, Seed: seed})
 			case 14, 15:
@@ -167,7 +186,7 @@ func TestFused(t *testing.T) {
 					of = f.cudaFinisher
 				}
 				switch of.(type) {
-				case droppedNorm, droppedNormGrad:
+				case rowConv, droppedNorm, droppedNormGrad:
 					kinds[fmt.Sprintf("absorbed %s of %v", of.Name(), element)]++
 				}
 				if f, ok := op.(fused); ok {
@@ -183,7 +202,7 @@ func TestFused(t *testing.T) {
 		})
 	}
 	t.Log(kinds)
-	for kind := stepAdd; kind <= stepScale; kind++ {
+	for kind := stepAdd; kind <= stepAddSum; kind++ {
 		for _, e := range []Element{Words, BFloat16} {
 			if n := kinds[fmt.Sprintf("step %d of %v", kind, e)]; n < 3 {
 				t.Errorf("there were %d steps of kind %d of %v", n, kind, e)
@@ -198,7 +217,8 @@ func TestFused(t *testing.T) {
 		}
 	}
 	for _, name := range []string{"conv", "conv_grad_input", "norm", "norm_grad", "group_norm", "group_norm_grad",
-		"absorbed group_norm, dropout", "absorbed dropout, group_norm_grad", "maxpool5_grad", "avgpool5", "resize"} {
+		"absorbed conv, add_row", "absorbed group_norm, dropout", "absorbed dropout, group_norm_grad",
+		"maxpool5_grad", "avgpool5", "resize"} {
 		for _, e := range []Element{Words, BFloat16} {
 			if n := kinds[fmt.Sprintf("%s of %v", name, e)]; n < 3 {
 				t.Errorf("%s of %v was fused %d times", name, e, n)
@@ -216,6 +236,7 @@ func TestFusion(t *testing.T) {
 	weight := Buf{Off: 100 * word, N: c * c}
 	conv := func(x, y Buf) Conv { return Conv{ConvShape: s, X: x, Y: y, Weight: weight} }
 	add := func(dst, a, b Buf) Add { return Add{N: n, Dst: dst, A: a, B: b} }
+	row, image := Buf{Off: 200 * word, N: n * c}, NormShape{N: n, P: 16, C: c}
 	elu := func(y, x Buf) Activate { return Activate{F: ELU, N: n, Y: y, X: x} }
 	for _, test := range []struct {
 		what string
@@ -247,6 +268,15 @@ func TestFusion(t *testing.T) {
 			add(w(5), w(5), w(4)), elu(w(4), w(1))}, "conv, add, elu 1 4; conv, add 5"},
 		{"its place is that of a result that is stored", []Op{conv(w(0), w(1)), add(w(1), w(1), w(2)), conv(w(3), w(4)),
 			add(w(5), w(5), w(4)), conv(w(4), w(6)), elu(w(4), w(1))}, "conv, add 1; conv, add 4 5; conv 6; elu 4"},
+		{"a sum of two that is added", []Op{conv(w(0), w(1)), add(w(2), w(2), w(3)), add(w(2), w(2), w(1)),
+			Discard{[]Buf{w(1)}}}, "conv, add, add 2"},
+		{"a sum of two that is read by itself", []Op{conv(w(0), w(1)), add(w(4), w(2), w(3)), conv(w(4), w(5)),
+			add(w(2), w(4), w(1))}, "conv 1; add 4; conv 5; add 2"},
+		{"a row that is computed in between", []Op{conv(w(0), w(1)), Fill{Dst: row},
+			AddRow{NormShape: image, X: w(1), Y: w(1), E: row}}, "fill 200; conv, add_row 1"},
+		{"a row, and the result without it", []Op{conv(w(0), w(1)), AddRow{NormShape: image, X: w(1), Y: w(2), E: row},
+			conv(w(1), w(3))},
+			"conv 1; add_row 2; conv 3"},
 		{"windows that share words", []Op{conv(w(0), w(1)), add(Buf{Off: 2*word + 4, N: word}, w(2), w(1))},
 			"conv 1; add 2"},
 	} {

@@ -450,7 +450,7 @@ func TestLaunchErrors(t *testing.T) {
 			l.narrow(grid, block, narrowArgs{dst: y, src: x, n: 16})
 		}},
 		{"kernels: test: kernel conv_bf16in_32x32 reads x of bf16, and is given a window of float32", func(l *launcher) {
-			l.inConv(inConv32x32, grid, block, inConvArgs(convArgs{y: y, x: x, weight: x, bias: x, pixels: 1, h: 1, w: 1,
+			l.inConv(inConv32x32, grid, block, inConvArgs(convArgs{y: y, x: x, weight: x, bias: x, row: Buf{}, pixels: 1, h: 1, w: 1,
 				cin: 4, cout: 4, k: 1, dilation: 1, with1: Buf{}, to1: Buf{}, with2: Buf{}, to2: Buf{},
 				kinds: 0, inner1: 0, outer1: 0, inner2: 0, outer2: 0}))
 		}},

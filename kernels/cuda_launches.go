@@ -48,13 +48,13 @@ var kernelList = []kernel{
 	{"concat", "split", "u64 u64 u64 u32 u32 u32 u32 u32"},
 	{"concat", "split_bf16", "u64 u64 u64 u32 u32 u32 u32 u32"},
 	{"conv", "conv_grad_weight_sum", "u64 u64 u64 u32 u64 u64 u64"},
-	{"conv", "conv_128x128", "u64 u64 u64 u64 u64 u32 u32 u32 u32 u32 u32 u64 u64 u64 u64 u32 f32 f32 f32 f32"},
-	{"conv", "conv_128x64", "u64 u64 u64 u64 u64 u32 u32 u32 u32 u32 u32 u64 u64 u64 u64 u32 f32 f32 f32 f32"},
-	{"conv", "conv_64x64", "u64 u64 u64 u64 u64 u32 u32 u32 u32 u32 u32 u64 u64 u64 u64 u32 f32 f32 f32 f32"},
-	{"conv", "conv_128x32", "u64 u64 u64 u64 u64 u32 u32 u32 u32 u32 u32 u64 u64 u64 u64 u32 f32 f32 f32 f32"},
-	{"conv", "conv_32x32", "u64 u64 u64 u64 u64 u32 u32 u32 u32 u32 u32 u64 u64 u64 u64 u32 f32 f32 f32 f32"},
-	{"conv", "conv_64x64_any", "u64 u64 u64 u64 u64 u32 u32 u32 u32 u32 u32 u64 u64 u64 u64 u32 f32 f32 f32 f32"},
-	{"conv", "conv_32x32_any", "u64 u64 u64 u64 u64 u32 u32 u32 u32 u32 u32 u64 u64 u64 u64 u32 f32 f32 f32 f32"},
+	{"conv", "conv_128x128", "u64 u64 u64 u64 u64 u64 u32 u32 u32 u32 u32 u32 u64 u64 u64 u64 u32 f32 f32 f32 f32"},
+	{"conv", "conv_128x64", "u64 u64 u64 u64 u64 u64 u32 u32 u32 u32 u32 u32 u64 u64 u64 u64 u32 f32 f32 f32 f32"},
+	{"conv", "conv_64x64", "u64 u64 u64 u64 u64 u64 u32 u32 u32 u32 u32 u32 u64 u64 u64 u64 u32 f32 f32 f32 f32"},
+	{"conv", "conv_128x32", "u64 u64 u64 u64 u64 u64 u32 u32 u32 u32 u32 u32 u64 u64 u64 u64 u32 f32 f32 f32 f32"},
+	{"conv", "conv_32x32", "u64 u64 u64 u64 u64 u64 u32 u32 u32 u32 u32 u32 u64 u64 u64 u64 u32 f32 f32 f32 f32"},
+	{"conv", "conv_64x64_any", "u64 u64 u64 u64 u64 u64 u32 u32 u32 u32 u32 u32 u64 u64 u64 u64 u32 f32 f32 f32 f32"},
+	{"conv", "conv_32x32_any", "u64 u64 u64 u64 u64 u64 u32 u32 u32 u32 u32 u32 u64 u64 u64 u64 u32 f32 f32 f32 f32"},
 	{"conv", "conv_grad_input_128x128", "u64 u64 u64 u64 u32 u32 u32 u32 u32 u32 u64 u64 u64 u64 u32 f32 f32 f32 f32"},
 	{"conv", "conv_grad_input_128x64", "u64 u64 u64 u64 u32 u32 u32 u32 u32 u32 u64 u64 u64 u64 u32 f32 f32 f32 f32"},
 	{"conv", "conv_grad_input_64x64", "u64 u64 u64 u64 u32 u32 u32 u32 u32 u32 u64 u64 u64 u64 u32 f32 f32 f32 f32"},
@@ -68,12 +68,12 @@ var kernelList = []kernel{
 	{"conv", "conv_grad_weight_32x32", "u64 u64 u64 u64 u64 u64 u64 u32 u32 u32 u32 u32 u32"},
 	{"conv", "conv_grad_weight_64x64_any", "u64 u64 u64 u64 u64 u64 u64 u32 u32 u32 u32 u32 u32"},
 	{"conv", "conv_grad_weight_32x32_any", "u64 u64 u64 u64 u64 u64 u64 u32 u32 u32 u32 u32 u32"},
-	{"conv", "conv_bf16in_128x32", "u64 u64 u64 u64 u64 u32 u32 u32 u32 u32 u32 u64 u64 u64 u64 u32 f32 f32 f32 f32"},
-	{"conv", "conv_bf16in_32x32", "u64 u64 u64 u64 u64 u32 u32 u32 u32 u32 u32 u64 u64 u64 u64 u32 f32 f32 f32 f32"},
-	{"conv", "conv_bf16in_64x64_any", "u64 u64 u64 u64 u64 u32 u32 u32 u32 u32 u32 u64 u64 u64 u64 u32 f32 f32 f32 f32"},
-	{"conv", "conv_bf16in_32x32_any", "u64 u64 u64 u64 u64 u32 u32 u32 u32 u32 u32 u64 u64 u64 u64 u32 f32 f32 f32 f32"},
-	{"conv", "conv_bf16out_64x64_any", "u64 u64 u64 u64 u64 u32 u32 u32 u32 u32 u32 u64 u64 u64 u64 u32 f32 f32 f32 f32"},
-	{"conv", "conv_bf16out_32x32_any", "u64 u64 u64 u64 u64 u32 u32 u32 u32 u32 u32 u64 u64 u64 u64 u32 f32 f32 f32 f32"},
+	{"conv", "conv_bf16in_128x32", "u64 u64 u64 u64 u64 u64 u32 u32 u32 u32 u32 u32 u64 u64 u64 u64 u32 f32 f32 f32 f32"},
+	{"conv", "conv_bf16in_32x32", "u64 u64 u64 u64 u64 u64 u32 u32 u32 u32 u32 u32 u64 u64 u64 u64 u32 f32 f32 f32 f32"},
+	{"conv", "conv_bf16in_64x64_any", "u64 u64 u64 u64 u64 u64 u32 u32 u32 u32 u32 u32 u64 u64 u64 u64 u32 f32 f32 f32 f32"},
+	{"conv", "conv_bf16in_32x32_any", "u64 u64 u64 u64 u64 u64 u32 u32 u32 u32 u32 u32 u64 u64 u64 u64 u32 f32 f32 f32 f32"},
+	{"conv", "conv_bf16out_64x64_any", "u64 u64 u64 u64 u64 u64 u32 u32 u32 u32 u32 u32 u64 u64 u64 u64 u32 f32 f32 f32 f32"},
+	{"conv", "conv_bf16out_32x32_any", "u64 u64 u64 u64 u64 u64 u32 u32 u32 u32 u32 u32 u64 u64 u64 u64 u32 f32 f32 f32 f32"},
 	{"conv", "conv_grad_input_bf16in_64x64_any", "u64 u64 u64 u64 u32 u32 u32 u32 u32 u32 u64 u64 u64 u64 u32 f32 f32 f32 f32"},
 	{"conv", "conv_grad_input_bf16in_32x32_any", "u64 u64 u64 u64 u32 u32 u32 u32 u32 u32 u64 u64 u64 u64 u32 f32 f32 f32 f32"},
 	{"conv", "conv_grad_input_bf16out_64x64_any", "u64 u64 u64 u64 u32 u32 u32 u32 u32 u32 u64 u64 u64 u64 u32 f32 f32 f32 f32"},
@@ -82,10 +82,10 @@ var kernelList = []kernel{
 	{"conv", "conv_grad_weight_bf16in_32x32_any", "u64 u64 u64 u64 u64 u64 u64 u32 u32 u32 u32 u32 u32"},
 	{"conv", "conv_grad_weight_bf16out_64x64_any", "u64 u64 u64 u64 u64 u64 u64 u32 u32 u32 u32 u32 u32"},
 	{"conv", "conv_grad_weight_bf16out_32x32_any", "u64 u64 u64 u64 u64 u64 u64 u32 u32 u32 u32 u32 u32"},
-	{"conv_tensor", "conv_128x128_tf32", "u64 u64 u64 u64 u64 u32 u32 u32 u32 u32 u32 u64 u64 u64 u64 u32 f32 f32 f32 f32"},
-	{"conv_tensor", "conv_128x64_tf32", "u64 u64 u64 u64 u64 u32 u32 u32 u32 u32 u32 u64 u64 u64 u64 u32 f32 f32 f32 f32"},
-	{"conv_tensor", "conv_64x64_tf32", "u64 u64 u64 u64 u64 u32 u32 u32 u32 u32 u32 u64 u64 u64 u64 u32 f32 f32 f32 f32"},
-	{"conv_tensor", "conv_128x32_tf32", "u64 u64 u64 u64 u64 u32 u32 u32 u32 u32 u32 u64 u64 u64 u64 u32 f32 f32 f32 f32"},
+	{"conv_tensor", "conv_128x128_tf32", "u64 u64 u64 u64 u64 u64 u32 u32 u32 u32 u32 u32 u64 u64 u64 u64 u32 f32 f32 f32 f32"},
+	{"conv_tensor", "conv_128x64_tf32", "u64 u64 u64 u64 u64 u64 u32 u32 u32 u32 u32 u32 u64 u64 u64 u64 u32 f32 f32 f32 f32"},
+	{"conv_tensor", "conv_64x64_tf32", "u64 u64 u64 u64 u64 u64 u32 u32 u32 u32 u32 u32 u64 u64 u64 u64 u32 f32 f32 f32 f32"},
+	{"conv_tensor", "conv_128x32_tf32", "u64 u64 u64 u64 u64 u64 u32 u32 u32 u32 u32 u32 u64 u64 u64 u64 u32 f32 f32 f32 f32"},
 	{"conv_tensor", "conv_grad_input_128x128_tf32", "u64 u64 u64 u64 u32 u32 u32 u32 u32 u32 u64 u64 u64 u64 u32 f32 f32 f32 f32"},
 	{"conv_tensor", "conv_grad_input_128x64_tf32", "u64 u64 u64 u64 u32 u32 u32 u32 u32 u32 u64 u64 u64 u64 u32 f32 f32 f32 f32"},
 	{"conv_tensor", "conv_grad_input_64x64_tf32", "u64 u64 u64 u64 u32 u32 u32 u32 u32 u32 u64 u64 u64 u64 u32 f32 f32 f32 f32"},
@@ -93,10 +93,10 @@ var kernelList = []kernel{
 	{"conv_tensor", "conv_grad_weight_128x128_tf32", "u64 u64 u64 u64 u64 u64 u64 u32 u32 u32 u32 u32 u32"},
 	{"conv_tensor", "conv_grad_weight_64x64_tf32", "u64 u64 u64 u64 u64 u64 u64 u32 u32 u32 u32 u32 u32"},
 	{"conv_tensor", "conv_grad_weight_32x128_tf32", "u64 u64 u64 u64 u64 u64 u64 u32 u32 u32 u32 u32 u32"},
-	{"conv_tensor", "conv_bf16_128x128", "u64 u64 u64 u64 u64 u32 u32 u32 u32 u32 u32 u64 u64 u64 u64 u32 f32 f32 f32 f32"},
-	{"conv_tensor", "conv_bf16_128x64", "u64 u64 u64 u64 u64 u32 u32 u32 u32 u32 u32 u64 u64 u64 u64 u32 f32 f32 f32 f32"},
-	{"conv_tensor", "conv_bf16_64x64", "u64 u64 u64 u64 u64 u32 u32 u32 u32 u32 u32 u64 u64 u64 u64 u32 f32 f32 f32 f32"},
-	{"conv_tensor", "conv_bf16_128x32", "u64 u64 u64 u64 u64 u32 u32 u32 u32 u32 u32 u64 u64 u64 u64 u32 f32 f32 f32 f32"},
+	{"conv_tensor", "conv_bf16_128x128", "u64 u64 u64 u64 u64 u64 u32 u32 u32 u32 u32 u32 u64 u64 u64 u64 u32 f32 f32 f32 f32"},
+	{"conv_tensor", "conv_bf16_128x64", "u64 u64 u64 u64 u64 u64 u32 u32 u32 u32 u32 u32 u64 u64 u64 u64 u32 f32 f32 f32 f32"},
+	{"conv_tensor", "conv_bf16_64x64", "u64 u64 u64 u64 u64 u64 u32 u32 u32 u32 u32 u32 u64 u64 u64 u64 u32 f32 f32 f32 f32"},
+	{"conv_tensor", "conv_bf16_128x32", "u64 u64 u64 u64 u64 u64 u32 u32 u32 u32 u32 u32 u64 u64 u64 u64 u32 f32 f32 f32 f32"},
 	{"conv_tensor", "conv_grad_input_bf16_128x128", "u64 u64 u64 u64 u32 u32 u32 u32 u32 u32 u64 u64 u64 u64 u32 f32 f32 f32 f32"},
 	{"conv_tensor", "conv_grad_input_bf16_128x64", "u64 u64 u64 u64 u32 u32 u32 u32 u32 u32 u64 u64 u64 u64 u32 f32 f32 f32 f32"},
 	{"conv_tensor", "conv_grad_input_bf16_64x64", "u64 u64 u64 u64 u32 u32 u32 u32 u32 u32 u64 u64 u64 u64 u32 f32 f32 f32 f32"},
@@ -109,15 +109,12 @@ var kernelList = []kernel{
 	{"embedding", "embedding", "u64 u64 u64 u32 u32 u32 u32"},
 	{"fir", "fir", "u64 u64 f32 f32 f32 f32 u32 u32 u32 u32 u32 u32 u32 u32 u32 u32"},
 	{"fir", "fir_bf16", "u64 u64 f32 f32 f32 f32 u32 u32 u32 u32 u32 u32 u32 u32 u32 u32"},
-	{"group_norm", "group_norm_finish", "u64 u64 u64 u64 u64 u32 u32 u32 u32 u32 u32"},
-	{"group_norm", "group_norm_finish_bf16", "u64 u64 u64 u64 u64 u32 u32 u32 u32 u32 u32"},
-	{"group_norm", "group_norm_apply", "u64 u64 u64 u64 u64 u64 u32 u32 u32 u32 u32 u32 u32 u32 u64 f32 f32 u64 u32 u64 u64 u64 u64 u32 f32 f32 f32 f32"},
-	{"group_norm", "group_norm_apply_bf16", "u64 u64 u64 u64 u64 u64 u32 u32 u32 u32 u32 u32 u32 u32 u64 f32 f32 u64 u32 u64 u64 u64 u64 u32 f32 f32 f32 f32"},
+	{"group_norm", "group_norm_apply", "u64 u64 u64 u64 u64 u64 u64 u64 u32 u32 u32 u32 u32 u32 u32 u32 u64 f32 f32 u64 u32 u64 u64 u64 u64 u32 f32 f32 f32 f32"},
+	{"group_norm", "group_norm_apply_bf16", "u64 u64 u64 u64 u64 u64 u64 u64 u32 u32 u32 u32 u32 u32 u32 u32 u64 f32 f32 u64 u32 u64 u64 u64 u64 u32 f32 f32 f32 f32"},
 	{"group_norm", "group_norm_grad_sums", "u64 u64 u64 u64 u64 u64 u64 u32 u32 u32 u32 u32 u32 u32 u32 u64 f32 f32 u64 u32"},
 	{"group_norm", "group_norm_grad_sums_bf16", "u64 u64 u64 u64 u64 u64 u64 u32 u32 u32 u32 u32 u32 u32 u32 u64 f32 f32 u64 u32"},
-	{"group_norm", "group_norm_grad_finish", "u64 u64 u64 u64 u64 u32 u32 u32 u32 u32 u32"},
-	{"group_norm", "group_norm_grad_apply", "u64 u64 u64 u64 u64 u64 u64 u64 u32 u32 u32 u32 u32 u32 u32 u32 u64 f32 f32 u64 u32 u64 u64 u64 u64 u32 f32 f32 f32 f32"},
-	{"group_norm", "group_norm_grad_apply_bf16", "u64 u64 u64 u64 u64 u64 u64 u64 u32 u32 u32 u32 u32 u32 u32 u32 u64 f32 f32 u64 u32 u64 u64 u64 u64 u32 f32 f32 f32 f32"},
+	{"group_norm", "group_norm_grad_apply", "u64 u64 u64 u64 u64 u64 u64 u64 u64 u32 u32 u32 u32 u32 u32 u32 u32 u64 f32 f32 u64 u32 u64 u64 u64 u64 u32 f32 f32 f32 f32"},
+	{"group_norm", "group_norm_grad_apply_bf16", "u64 u64 u64 u64 u64 u64 u64 u64 u64 u32 u32 u32 u32 u32 u32 u32 u32 u64 f32 f32 u64 u32 u64 u64 u64 u64 u32 f32 f32 f32 f32"},
 	{"guide", "twin_rows", "u64 u64 u64 u64 u64 u64 u32 u32"},
 	{"guide", "guide", "u64 u64 u64 u32 u32"},
 	{"lookup", "lookup", "u64 u64 u64 u32 u32"},
@@ -130,13 +127,10 @@ var kernelList = []kernel{
 	{"norm", "norm_sums_bf16", "u64 u64 u32 u32 u32 u32 u32"},
 	{"norm", "norm_grad_sums", "u64 u64 u64 u64 u32 u32 u32 u32 u32"},
 	{"norm", "norm_grad_sums_bf16", "u64 u64 u64 u64 u32 u32 u32 u32 u32"},
-	{"norm", "norm_finish", "u64 u64 u64 u64 u64 u64 u64 u32 u32 u32 u32"},
-	{"norm", "norm_finish_bf16", "u64 u64 u64 u64 u64 u64 u64 u32 u32 u32 u32"},
-	{"norm", "norm_apply", "u64 u64 u64 u64 u64 u64 u32 u64 u64 u64 u32 u32 u32 u32 u32 u64 u64 u64 u64 u32 f32 f32 f32 f32"},
-	{"norm", "norm_apply_bf16", "u64 u64 u64 u64 u64 u64 u32 u64 u64 u64 u32 u32 u32 u32 u32 u64 u64 u64 u64 u32 f32 f32 f32 f32"},
-	{"norm", "norm_grad_finish", "u64 u64 u64 u64 u64 u64 u32 u64 u64 u64 u32 u32 u32 u32"},
-	{"norm", "norm_grad_apply", "u64 u64 u64 u64 u64 u32 u32 u32 u32 u32 u64 u64 u64 u64 u32 f32 f32 f32 f32"},
-	{"norm", "norm_grad_apply_bf16", "u64 u64 u64 u64 u64 u32 u32 u32 u32 u32 u64 u64 u64 u64 u32 f32 f32 f32 f32"},
+	{"norm", "norm_apply", "u64 u64 u64 u64 u64 u64 u32 u64 u64 u64 u64 u64 u64 u32 u32 u32 u32 u32 u64 u64 u64 u64 u32 f32 f32 f32 f32"},
+	{"norm", "norm_apply_bf16", "u64 u64 u64 u64 u64 u64 u32 u64 u64 u64 u64 u64 u64 u32 u32 u32 u32 u32 u64 u64 u64 u64 u32 f32 f32 f32 f32"},
+	{"norm", "norm_grad_apply", "u64 u64 u64 u64 u64 u64 u64 u64 u64 u32 u64 u64 u64 u32 u32 u32 u32 u32 u64 u64 u64 u64 u32 f32 f32 f32 f32"},
+	{"norm", "norm_grad_apply_bf16", "u64 u64 u64 u64 u64 u64 u64 u64 u64 u32 u64 u64 u64 u32 u32 u32 u32 u32 u64 u64 u64 u64 u32 f32 f32 f32 f32"},
 	{"norm", "norm_grad_params", "u64 u64 u64 u64 u64 u32 u32 u32 u32"},
 	{"ode", "ode_point", "u64 u64 u64 u64 u64 u64 u64 u64 u64 u64 u64 u64 u32 u32 u32 u32"},
 	{"ode", "ode_slope", "u64 u64 u64 u64 u64 u64 u64 u64 u64 u32 u32 u32 u32 u32"},
@@ -568,6 +562,7 @@ type convArgs struct {
 	x        pointer // const float *
 	weight   pointer // const float *
 	bias     pointer // const float *
+	row      pointer // const float *
 	pixels   uint64
 	h        int
 	w        int
@@ -592,6 +587,7 @@ func (l *launcher) conv(k convKernel, grid gridDim, block blockDim, a convArgs) 
 		Ptr(l.read(k.name, "x", Words, a.x)).
 		Ptr(l.read(k.name, "weight", Words, a.weight)).
 		Ptr(l.read(k.name, "bias", Words, a.bias)).
+		Ptr(l.read(k.name, "row", Words, a.row)).
 		U64(a.pixels).
 		I32(l.int32(k.name, "h", a.h)).
 		I32(l.int32(k.name, "w", a.w)).
@@ -738,6 +734,7 @@ type inConvArgs struct {
 	x        pointer // const bf16 *
 	weight   pointer // const float *
 	bias     pointer // const float *
+	row      pointer // const float *
 	pixels   uint64
 	h        int
 	w        int
@@ -762,6 +759,7 @@ func (l *launcher) inConv(k inConvKernel, grid gridDim, block blockDim, a inConv
 		Ptr(l.read(k.name, "x", BFloat16, a.x)).
 		Ptr(l.read(k.name, "weight", Words, a.weight)).
 		Ptr(l.read(k.name, "bias", Words, a.bias)).
+		Ptr(l.read(k.name, "row", Words, a.row)).
 		U64(a.pixels).
 		I32(l.int32(k.name, "h", a.h)).
 		I32(l.int32(k.name, "w", a.w)).
@@ -794,6 +792,7 @@ type outConvArgs struct {
 	x        pointer // const float *
 	weight   pointer // const float *
 	bias     pointer // const float *
+	row      pointer // const float *
 	pixels   uint64
 	h        int
 	w        int
@@ -818,6 +817,7 @@ func (l *launcher) outConv(k outConvKernel, grid gridDim, block blockDim, a outC
 		Ptr(l.read(k.name, "x", Words, a.x)).
 		Ptr(l.read(k.name, "weight", Words, a.weight)).
 		Ptr(l.read(k.name, "bias", Words, a.bias)).
+		Ptr(l.read(k.name, "row", Words, a.row)).
 		U64(a.pixels).
 		I32(l.int32(k.name, "h", a.h)).
 		I32(l.int32(k.name, "w", a.w)).
@@ -1044,6 +1044,7 @@ type bfConvArgs struct {
 	x        pointer // const bf16 *
 	weight   pointer // const bf16 *
 	bias     pointer // const float *
+	row      pointer // const float *
 	pixels   uint64
 	h        int
 	w        int
@@ -1068,6 +1069,7 @@ func (l *launcher) bfConv(k bfConvKernel, grid gridDim, block blockDim, a bfConv
 		Ptr(l.read(k.name, "x", BFloat16, a.x)).
 		Ptr(l.read(k.name, "weight", BFloat16, a.weight)).
 		Ptr(l.read(k.name, "bias", Words, a.bias)).
+		Ptr(l.read(k.name, "row", Words, a.row)).
 		U64(a.pixels).
 		I32(l.int32(k.name, "h", a.h)).
 		I32(l.int32(k.name, "w", a.w)).
@@ -1275,45 +1277,16 @@ func (l *launcher) fir(grid gridDim, block blockDim, a firArgs) {
 		I32(l.int32(name, "pad", a.pad)))
 }
 
-// groupNormFinishArgs has the parameters of kernel group_norm_finish.
-type groupNormFinishArgs struct {
-	mean   pointer // float *
-	rstd   pointer // float *
-	parts  pointer // const float *
-	x      pointer // const float * or const bf16 *
-	eps    uint64
-	images int
-	p      int
-	c      int
-	groups int
-	width  int
-	chunks int
-}
-
-func (l *launcher) groupNormFinish(grid gridDim, block blockDim, a groupNormFinishArgs) {
-	name, element := l.twin("group_norm_finish", a.x)
-	l.launch(name, grid, block, cuda.NewArgs().
-		Ptr(l.write(name, "mean", Words, a.mean)).
-		Ptr(l.write(name, "rstd", Words, a.rstd)).
-		Ptr(l.read(name, "parts", Words, a.parts)).
-		Ptr(l.read(name, "x", element, a.x)).
-		U64(a.eps).
-		I32(l.int32(name, "images", a.images)).
-		I32(l.int32(name, "p", a.p)).
-		I32(l.int32(name, "c", a.c)).
-		I32(l.int32(name, "groups", a.groups)).
-		I32(l.int32(name, "width", a.width)).
-		I32(l.int32(name, "chunks", a.chunks)))
-}
-
 // groupNormApplyArgs has the parameters of kernel group_norm_apply.
 type groupNormApplyArgs struct {
 	y       pointer // float * or bf16 *
 	x       pointer // const float * or const bf16 *
 	gamma   pointer // const float *
 	beta    pointer // const float *
-	mean    pointer // const float *
-	rstd    pointer // const float *
+	mean    pointer // float *
+	rstd    pointer // float *
+	parts   pointer // const float *
+	eps     uint64
 	swish   int
 	v       int
 	images  int
@@ -1345,8 +1318,10 @@ func (l *launcher) groupNormApply(grid gridDim, block blockDim, a groupNormApply
 		Ptr(l.read(name, "x", element, a.x)).
 		Ptr(l.read(name, "gamma", Words, a.gamma)).
 		Ptr(l.read(name, "beta", Words, a.beta)).
-		Ptr(l.read(name, "mean", Words, a.mean)).
-		Ptr(l.read(name, "rstd", Words, a.rstd)).
+		Ptr(l.write(name, "mean", Words, a.mean)).
+		Ptr(l.write(name, "rstd", Words, a.rstd)).
+		Ptr(l.read(name, "parts", Words, a.parts)).
+		U64(a.eps).
 		I32(l.int32(name, "swish", a.swish)).
 		I32(l.int32(name, "v", a.v)).
 		I32(l.int32(name, "images", a.images)).
@@ -1420,36 +1395,6 @@ func (l *launcher) groupNormGradSums(grid gridDim, block blockDim, a groupNormGr
 		U32(a.purpose))
 }
 
-// groupNormGradFinishArgs has the parameters of kernel group_norm_grad_finish.
-type groupNormGradFinishArgs struct {
-	coef   pointer // float *
-	params pointer // float *
-	parts  pointer // const float *
-	gamma  pointer // const float *
-	rstd   pointer // const float *
-	images int
-	p      int
-	c      int
-	groups int
-	width  int
-	chunks int
-}
-
-func (l *launcher) groupNormGradFinish(grid gridDim, block blockDim, a groupNormGradFinishArgs) {
-	l.launch("group_norm_grad_finish", grid, block, cuda.NewArgs().
-		Ptr(l.write("group_norm_grad_finish", "coef", Words, a.coef)).
-		Ptr(l.write("group_norm_grad_finish", "params", Words, a.params)).
-		Ptr(l.read("group_norm_grad_finish", "parts", Words, a.parts)).
-		Ptr(l.read("group_norm_grad_finish", "gamma", Words, a.gamma)).
-		Ptr(l.read("group_norm_grad_finish", "rstd", Words, a.rstd)).
-		I32(l.int32("group_norm_grad_finish", "images", a.images)).
-		I32(l.int32("group_norm_grad_finish", "p", a.p)).
-		I32(l.int32("group_norm_grad_finish", "c", a.c)).
-		I32(l.int32("group_norm_grad_finish", "groups", a.groups)).
-		I32(l.int32("group_norm_grad_finish", "width", a.width)).
-		I32(l.int32("group_norm_grad_finish", "chunks", a.chunks)))
-}
-
 // groupNormGradApplyArgs has the parameters of kernel group_norm_grad_apply.
 type groupNormGradApplyArgs struct {
 	dx      pointer // float * or bf16 *
@@ -1459,7 +1404,8 @@ type groupNormGradApplyArgs struct {
 	beta    pointer // const float *
 	mean    pointer // const float *
 	rstd    pointer // const float *
-	coef    pointer // const float *
+	params  pointer // float *
+	parts   pointer // const float *
 	swish   int
 	v       int
 	images  int
@@ -1494,7 +1440,8 @@ func (l *launcher) groupNormGradApply(grid gridDim, block blockDim, a groupNormG
 		Ptr(l.read(name, "beta", Words, a.beta)).
 		Ptr(l.read(name, "mean", Words, a.mean)).
 		Ptr(l.read(name, "rstd", Words, a.rstd)).
-		Ptr(l.read(name, "coef", Words, a.coef)).
+		Ptr(l.write(name, "params", Words, a.params)).
+		Ptr(l.read(name, "parts", Words, a.parts)).
 		I32(l.int32(name, "swish", a.swish)).
 		I32(l.int32(name, "v", a.v)).
 		I32(l.int32(name, "images", a.images)).
@@ -1745,37 +1692,6 @@ func (l *launcher) normGradSums(grid gridDim, block blockDim, a normGradSumsArgs
 		I32(l.int32(name, "chunk", a.chunk)))
 }
 
-// normFinishArgs has the parameters of kernel norm_finish.
-type normFinishArgs struct {
-	mean   pointer // float *
-	rstd   pointer // float *
-	muhat  pointer // float *
-	q      pointer // float *
-	parts  pointer // const float *
-	x      pointer // const float * or const bf16 *
-	eps    uint64
-	images int
-	p      int
-	c      int
-	chunks int
-}
-
-func (l *launcher) normFinish(grid gridDim, block blockDim, a normFinishArgs) {
-	name, element := l.twin("norm_finish", a.x)
-	l.launch(name, grid, block, cuda.NewArgs().
-		Ptr(l.write(name, "mean", Words, a.mean)).
-		Ptr(l.write(name, "rstd", Words, a.rstd)).
-		Ptr(l.write(name, "muhat", Words, a.muhat)).
-		Ptr(l.write(name, "q", Words, a.q)).
-		Ptr(l.read(name, "parts", Words, a.parts)).
-		Ptr(l.read(name, "x", element, a.x)).
-		U64(a.eps).
-		I32(l.int32(name, "images", a.images)).
-		I32(l.int32(name, "p", a.p)).
-		I32(l.int32(name, "c", a.c)).
-		I32(l.int32(name, "chunks", a.chunks)))
-}
-
 // normApplyArgs has the parameters of kernel norm_apply.
 type normApplyArgs struct {
 	y      pointer // float * or bf16 *
@@ -1785,9 +1701,12 @@ type normApplyArgs struct {
 	beta   pointer // const float *
 	level  pointer // const u32 *
 	stride int
-	mean   pointer // const float *
-	rstd   pointer // const float *
-	muhat  pointer // const float *
+	mean   pointer // float *
+	rstd   pointer // float *
+	muhat  pointer // float *
+	q      pointer // float *
+	parts  pointer // const float *
+	eps    uint64
 	v      int
 	images int
 	p      int
@@ -1814,9 +1733,12 @@ func (l *launcher) normApply(grid gridDim, block blockDim, a normApplyArgs) {
 		Ptr(l.read(name, "beta", Words, a.beta)).
 		Ptr(l.read(name, "level", Words, a.level)).
 		I32(l.int32(name, "stride", a.stride)).
-		Ptr(l.read(name, "mean", Words, a.mean)).
-		Ptr(l.read(name, "rstd", Words, a.rstd)).
-		Ptr(l.read(name, "muhat", Words, a.muhat)).
+		Ptr(l.write(name, "mean", Words, a.mean)).
+		Ptr(l.write(name, "rstd", Words, a.rstd)).
+		Ptr(l.write(name, "muhat", Words, a.muhat)).
+		Ptr(l.write(name, "q", Words, a.q)).
+		Ptr(l.read(name, "parts", Words, a.parts)).
+		U64(a.eps).
 		I32(l.int32(name, "v", a.v)).
 		I32(l.int32(name, "images", a.images)).
 		I32(l.int32(name, "p", a.p)).
@@ -1833,9 +1755,12 @@ func (l *launcher) normApply(grid gridDim, block blockDim, a normApplyArgs) {
 		F32(a.outer2))
 }
 
-// normGradFinishArgs has the parameters of kernel norm_grad_finish.
-type normGradFinishArgs struct {
-	coef   pointer // float *
+// normGradApplyArgs has the parameters of kernel norm_grad_apply.
+type normGradApplyArgs struct {
+	dx     pointer // float * or bf16 *
+	x      pointer // const float * or const bf16 *
+	dy     pointer // const float * or const bf16 *
+	mean   pointer // const float *
 	params pointer // float *
 	parts  pointer // const float *
 	gamma  pointer // const float *
@@ -1845,37 +1770,6 @@ type normGradFinishArgs struct {
 	rstd   pointer // const float *
 	muhat  pointer // const float *
 	q      pointer // const float *
-	images int
-	p      int
-	c      int
-	chunks int
-}
-
-func (l *launcher) normGradFinish(grid gridDim, block blockDim, a normGradFinishArgs) {
-	l.launch("norm_grad_finish", grid, block, cuda.NewArgs().
-		Ptr(l.write("norm_grad_finish", "coef", Words, a.coef)).
-		Ptr(l.write("norm_grad_finish", "params", Words, a.params)).
-		Ptr(l.read("norm_grad_finish", "parts", Words, a.parts)).
-		Ptr(l.read("norm_grad_finish", "gamma", Words, a.gamma)).
-		Ptr(l.read("norm_grad_finish", "alpha", Words, a.alpha)).
-		Ptr(l.read("norm_grad_finish", "level", Words, a.level)).
-		I32(l.int32("norm_grad_finish", "stride", a.stride)).
-		Ptr(l.read("norm_grad_finish", "rstd", Words, a.rstd)).
-		Ptr(l.read("norm_grad_finish", "muhat", Words, a.muhat)).
-		Ptr(l.read("norm_grad_finish", "q", Words, a.q)).
-		I32(l.int32("norm_grad_finish", "images", a.images)).
-		I32(l.int32("norm_grad_finish", "p", a.p)).
-		I32(l.int32("norm_grad_finish", "c", a.c)).
-		I32(l.int32("norm_grad_finish", "chunks", a.chunks)))
-}
-
-// normGradApplyArgs has the parameters of kernel norm_grad_apply.
-type normGradApplyArgs struct {
-	dx     pointer // float * or bf16 *
-	x      pointer // const float * or const bf16 *
-	dy     pointer // const float * or const bf16 *
-	mean   pointer // const float *
-	coef   pointer // const float *
 	v      int
 	images int
 	p      int
@@ -1899,7 +1793,15 @@ func (l *launcher) normGradApply(grid gridDim, block blockDim, a normGradApplyAr
 		Ptr(l.read(name, "x", element, a.x)).
 		Ptr(l.read(name, "dy", element, a.dy)).
 		Ptr(l.read(name, "mean", Words, a.mean)).
-		Ptr(l.read(name, "coef", Words, a.coef)).
+		Ptr(l.write(name, "params", Words, a.params)).
+		Ptr(l.read(name, "parts", Words, a.parts)).
+		Ptr(l.read(name, "gamma", Words, a.gamma)).
+		Ptr(l.read(name, "alpha", Words, a.alpha)).
+		Ptr(l.read(name, "level", Words, a.level)).
+		I32(l.int32(name, "stride", a.stride)).
+		Ptr(l.read(name, "rstd", Words, a.rstd)).
+		Ptr(l.read(name, "muhat", Words, a.muhat)).
+		Ptr(l.read(name, "q", Words, a.q)).
 		I32(l.int32(name, "v", a.v)).
 		I32(l.int32(name, "images", a.images)).
 		I32(l.int32(name, "p", a.p)).

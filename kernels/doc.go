@@ -32,8 +32,7 @@
 // (conv_tensor.go, conv_tensor_cuda.go and conv_tensor.cu are the convolution on tensor cores.)
 //
 // cuda_fuse.go fuses element-wise operations into the kernels before them, whose part of it is epilogue.cuh; cuda_absorb.go
-// lets a kernel do another operation on the way;
-// cuda_count.go counts what launches move and compute.
+// lets a kernel do another operation on the way; cuda_count.go counts what launches move and compute.
 //
 // ops.go lists all operations, and a test holds every one of them to a lowering, a launch, cases in package kerneltest
 // and a check of its gradient.

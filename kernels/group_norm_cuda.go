@@ -9,12 +9,7 @@ import "math"
 // norm is the geometry without groups.
 func (s GroupNormShape) norm() NormShape { return NormShape{s.N, s.P, s.C} }
 
-// blocks returns the grid of a kernel with one block for each group of each image.
-func (s GroupNormShape) blocks() (grid gridDim, block blockDim) {
-	return gridDim{s.Groups, min(maxGrid, s.N), 1}, blockDim{min(256, powerOf2(s.width())), 1, 1}
-}
-
-func (o GroupNorm) cudaWorkspace() int { return o.norm().partsWords() }
+func (o GroupNorm) cudaWorkspace() int { return o.norm().momentWords() }
 
 func (o GroupNorm) result() Buf                            { return o.Y }
 func (o GroupNorm) launch(l *launcher)                     { o.launchWith(l, cudaEpilogue{y: o.Y}) }
@@ -49,21 +44,16 @@ func (o droppedNorm) absorb(operation) (operation, step, bool) { return nil, ste
 func (o GroupNorm) launchDropped(l *launcher, d Dropout, e cudaEpilogue) {
 	l.small(o.P * o.C)
 	s, width := o.norm(), o.width()
-	pixels, chunks := s.cudaChunk()
-	parts := work{0, s.partsWords()}
+	pixels, _ := s.cudaChunk()
+	parts := work{0, s.momentWords()}
 	v := wide(o.C, o.X)
 	grid, block := s.columns(v)
 	l.normSums(grid, block, normSumsArgs{parts: parts, x: o.X, v: v, images: o.N, p: o.P, c: o.C, chunk: pixels})
-	grid, block = o.blocks()
-	l.groupNormFinish(grid, block, groupNormFinishArgs{
-		mean: o.Mean, rstd: o.Rstd, parts: parts,
-		x:   some{o.X, o.N * o.C}, // the first pixels
-		eps: math.Float64bits(GroupNormEpsilon), images: o.N, p: o.P, c: o.C, groups: o.Groups, width: width, chunks: chunks,
-	})
 	v = wide(o.C, o.X, o.Y)
 	grid, block = s.columns(v)
 	l.groupNormApply(grid, block, groupNormApplyArgs{
-		y: e.y, x: o.X, gamma: o.Gamma, beta: o.Beta, mean: o.Mean, rstd: o.Rstd, swish: flag(o.Swish), v: v,
+		y: e.y, x: o.X, gamma: o.Gamma, beta: o.Beta, mean: o.Mean, rstd: o.Rstd, parts: parts,
+		eps: math.Float64bits(GroupNormEpsilon), swish: flag(o.Swish), v: v,
 		images: o.N, p: o.P, c: o.C, groups: o.Groups, width: width, chunk: pixels,
 		state: d.State, drop: d.P, scale: d.scale(), seed: d.Seed, purpose: uint32(d.purpose()),
 		with1: e.steps[0].with, to1: e.steps[0].to, with2: e.steps[1].with, to2: e.steps[1].to, kinds: e.kinds(),
@@ -71,22 +61,7 @@ func (o GroupNorm) launchDropped(l *launcher, d Dropout, e cudaEpilogue) {
 	})
 }
 
-// groupNormGradWork tells where in the working memory of a group norm's gradient things begin.
-type groupNormGradWork struct {
-	coef   int // what group_norm_grad_apply needs of an image: (N, 2, Groups)
-	params int // the gradients of the parameters of each image: (N, 3, C), as norm_grad_params adds them up
-	parts  int // the sums of each chunk
-	words  int // of all
-}
-
-func (o GroupNormGrad) work() (w groupNormGradWork) {
-	w.params = w.coef + 2*o.N*o.Groups
-	w.parts = w.params + 3*o.N*o.C
-	w.words = w.parts + o.norm().partsWords()
-	return w
-}
-
-func (o GroupNormGrad) cudaWorkspace() int { return o.work().words }
+func (o GroupNormGrad) cudaWorkspace() int { return o.norm().paramsWords() + o.norm().partsWords() }
 
 func (o GroupNormGrad) result() Buf                            { return o.DX }
 func (o GroupNormGrad) launch(l *launcher)                     { o.launchWith(l, cudaEpilogue{y: o.DX}) }
@@ -137,10 +112,8 @@ func (o droppedNormGrad) follow(operation) (operation, bool) { return nil, false
 func (o GroupNormGrad) launchDropped(l *launcher, d Dropout, e cudaEpilogue) {
 	l.small(o.P * o.C)
 	s, width := o.norm(), o.width()
-	pixels, chunks := s.cudaChunk()
-	w := o.work()
-	coef, params := work{w.coef, w.params - w.coef}, work{w.params, w.parts - w.params}
-	parts := work{w.parts, w.words - w.parts}
+	pixels, _ := s.cudaChunk()
+	params, parts := work{0, s.paramsWords()}, work{s.paramsWords(), s.partsWords()}
 	v := wide(o.C, o.X, o.DY)
 	grid, block := s.columns(v)
 	l.groupNormGradSums(grid, block, groupNormGradSumsArgs{
@@ -148,22 +121,15 @@ func (o GroupNormGrad) launchDropped(l *launcher, d Dropout, e cudaEpilogue) {
 		images: o.N, p: o.P, c: o.C, groups: o.Groups, width: width, chunk: pixels,
 		state: d.State, drop: d.P, scale: d.scale(), seed: d.Seed, purpose: uint32(d.purpose()),
 	})
-	grid, block = o.blocks()
-	l.groupNormGradFinish(grid, block, groupNormGradFinishArgs{
-		coef: coef, params: params, parts: parts, gamma: o.Gamma, rstd: o.Rstd,
-		images: o.N, p: o.P, c: o.C, groups: o.Groups, width: width, chunks: chunks,
+	v = wide(o.C, o.X, o.DY, o.DX)
+	grid, block = s.columns(v)
+	l.groupNormGradApply(grid, block, groupNormGradApplyArgs{ // without dx for the parameters alone
+		dx: e.y, x: o.X, dy: o.DY, gamma: o.Gamma, beta: o.Beta, mean: o.Mean, rstd: o.Rstd, params: params, parts: parts,
+		swish: flag(o.Swish), v: v, images: o.N, p: o.P, c: o.C, groups: o.Groups, width: width, chunk: pixels,
+		state: d.State, drop: d.P, scale: d.scale(), seed: d.Seed, purpose: uint32(d.purpose()),
+		with1: e.steps[0].with, to1: e.steps[0].to, with2: e.steps[1].with, to2: e.steps[1].to, kinds: e.kinds(),
+		inner1: e.steps[0].inner, outer1: e.steps[0].outer, inner2: e.steps[1].inner, outer2: e.steps[1].outer,
 	})
-	if o.DX.N > 0 {
-		v = wide(o.C, o.X, o.DY, o.DX)
-		grid, block = s.columns(v)
-		l.groupNormGradApply(grid, block, groupNormGradApplyArgs{
-			dx: e.y, x: o.X, dy: o.DY, gamma: o.Gamma, beta: o.Beta, mean: o.Mean, rstd: o.Rstd, coef: coef,
-			swish: flag(o.Swish), v: v, images: o.N, p: o.P, c: o.C, groups: o.Groups, width: width, chunk: pixels,
-			state: d.State, drop: d.P, scale: d.scale(), seed: d.Seed, purpose: uint32(d.purpose()),
-			with1: e.steps[0].with, to1: e.steps[0].to, with2: e.steps[1].with, to2: e.steps[1].to, kinds: e.kinds(),
-			inner1: e.steps[0].inner, outer1: e.steps[0].outer, inner2: e.steps[1].inner, outer2: e.steps[1].outer,
-		})
-	}
 	if o.DGamma.N+o.DBeta.N > 0 {
 		// Of the three parameters that norm_grad_params knows, the second is beta here, and there is no third.
 		l.normGradParams(gridDim{ceil(o.C, 32), 2, 1}, blockDim{32, 8, 1}, normGradParamsArgs{

@@ -27,86 +27,60 @@ func (s NormShape) columns(wide int) (grid gridDim, block blockDim) {
 	return grid, blockDim{lanes, min(threads/lanes, powerOf2(pixels)), 1}
 }
 
-// images returns the grid of a kernel with one block for each image.
-func (s NormShape) images() (grid gridDim, block blockDim) {
-	return gridDim{s.N, 1, 1}, blockDim{min(256, powerOf2(s.C)), 1, 1}
-}
+// momentWords returns the room for the sums of a forward operation, and for the first pixels that they are about.
+func (s NormShape) momentWords() int { return s.partsWords() + s.N*s.C }
 
-func (o Norm) cudaWorkspace() int { return o.partsWords() }
+func (o Norm) cudaWorkspace() int { return o.momentWords() }
 
 func (o Norm) result() Buf        { return o.Y }
 func (o Norm) launch(l *launcher) { o.launchWith(l, cudaEpilogue{y: o.Y}) }
 
 func (o Norm) launchWith(l *launcher, e cudaEpilogue) {
 	l.small(o.P * o.C)
-	pixels, chunks := o.cudaChunk()
-	parts := work{0, o.partsWords()}
+	pixels, _ := o.cudaChunk()
+	parts := work{0, o.momentWords()}
 	v := wide(o.C, o.X)
 	grid, block := o.columns(v)
 	l.normSums(grid, block, normSumsArgs{parts: parts, x: o.X, v: v, images: o.N, p: o.P, c: o.C, chunk: pixels})
-	grid, block = o.images()
-	l.normFinish(grid, block, normFinishArgs{
-		mean: o.Mean, rstd: o.Rstd, muhat: o.MuHat, q: o.Q, parts: parts,
-		x:   some{o.X, o.N * o.C}, // the first pixels
-		eps: math.Float64bits(o.epsilon()), images: o.N, p: o.P, c: o.C, chunks: chunks,
-	})
 	v = wide(o.C, o.X, o.Y)
 	grid, block = o.columns(v)
 	p := o.params()
 	l.normApply(grid, block, normApplyArgs{
 		y: e.y, x: o.X, gamma: p.gamma, alpha: p.alpha, beta: p.beta, level: p.level, stride: p.stride,
-		mean: o.Mean, rstd: o.Rstd, muhat: o.MuHat, v: v, images: o.N, p: o.P, c: o.C, chunk: pixels,
+		mean: o.Mean, rstd: o.Rstd, muhat: o.MuHat, q: o.Q, parts: parts, eps: math.Float64bits(o.epsilon()), v: v,
+		images: o.N, p: o.P, c: o.C, chunk: pixels,
 		with1: e.steps[0].with, to1: e.steps[0].to, with2: e.steps[1].with, to2: e.steps[1].to, kinds: e.kinds(),
 		inner1: e.steps[0].inner, outer1: e.steps[0].outer, inner2: e.steps[1].inner, outer2: e.steps[1].outer,
 	})
 }
 
-// normGradWork tells where in the working memory of a norm's gradient things begin.
-type normGradWork struct {
-	coef   int // what norm_grad_apply needs of an image: (N, 4, C)
-	params int // the gradients of the parameters of each image: (N, 3, C)
-	parts  int // the sums of each chunk
-	words  int // of all
-}
+// paramsWords returns the room for what each image adds to the gradients of its parameters, (N, 3, C): norm_grad_params
+// adds them up. The sums of chunks lie behind it.
+func (s NormShape) paramsWords() int { return 3 * s.N * s.C }
 
-func (o NormGrad) work() (w normGradWork) {
-	w.params = w.coef + 4*o.N*o.C
-	w.parts = w.params + 3*o.N*o.C
-	w.words = w.parts + o.partsWords()
-	return w
-}
-
-func (o NormGrad) cudaWorkspace() int { return o.work().words }
+func (o NormGrad) cudaWorkspace() int { return o.paramsWords() + o.partsWords() }
 
 func (o NormGrad) result() Buf        { return o.DX }
 func (o NormGrad) launch(l *launcher) { o.launchWith(l, cudaEpilogue{y: o.DX}) }
 
 func (o NormGrad) launchWith(l *launcher, e cudaEpilogue) {
 	l.small(o.P * o.C)
-	pixels, chunks := o.cudaChunk()
-	w := o.work()
-	coef, params := work{w.coef, w.params - w.coef}, work{w.params, w.parts - w.params}
-	parts := work{w.parts, w.words - w.parts}
+	pixels, _ := o.cudaChunk()
+	params, parts := work{0, o.paramsWords()}, work{o.paramsWords(), o.partsWords()}
 	v := wide(o.C, o.X, o.DY, o.Mean)
 	grid, block := o.columns(v)
 	l.normGradSums(grid, block, normGradSumsArgs{
 		parts: parts, x: o.X, dy: o.DY, mean: o.Mean, v: v, images: o.N, p: o.P, c: o.C, chunk: pixels,
 	})
-	grid, block = o.images()
 	p := o.params()
-	l.normGradFinish(grid, block, normGradFinishArgs{
-		coef: coef, params: params, parts: parts, gamma: p.gamma, alpha: p.alpha, level: p.level, stride: p.stride,
-		rstd: o.Rstd, muhat: o.MuHat, q: o.Q, images: o.N, p: o.P, c: o.C, chunks: chunks,
+	v = wide(o.C, o.X, o.DY, o.DX)
+	grid, block = o.columns(v)
+	l.normGradApply(grid, block, normGradApplyArgs{ // without dx for the parameters alone
+		dx: e.y, x: o.X, dy: o.DY, mean: o.Mean, params: params, parts: parts, gamma: p.gamma, alpha: p.alpha, level: p.level,
+		stride: p.stride, rstd: o.Rstd, muhat: o.MuHat, q: o.Q, v: v, images: o.N, p: o.P, c: o.C, chunk: pixels,
+		with1: e.steps[0].with, to1: e.steps[0].to, with2: e.steps[1].with, to2: e.steps[1].to, kinds: e.kinds(),
+		inner1: e.steps[0].inner, outer1: e.steps[0].outer, inner2: e.steps[1].inner, outer2: e.steps[1].outer,
 	})
-	if o.DX.N > 0 {
-		v = wide(o.C, o.X, o.DY, o.DX)
-		grid, block = o.columns(v)
-		l.normGradApply(grid, block, normGradApplyArgs{
-			dx: e.y, x: o.X, dy: o.DY, mean: o.Mean, coef: coef, v: v, images: o.N, p: o.P, c: o.C, chunk: pixels,
-			with1: e.steps[0].with, to1: e.steps[0].to, with2: e.steps[1].with, to2: e.steps[1].to, kinds: e.kinds(),
-			inner1: e.steps[0].inner, outer1: e.steps[0].outer, inner2: e.steps[1].inner, outer2: e.steps[1].outer,
-		})
-	}
 	d := newNormParams(o.C, o.DGamma, o.DAlpha, o.DBeta, o.DEmbed, o.Level, o.Levels)
 	if d.gamma.N+d.alpha.N+d.beta.N > 0 {
 		levels := max(1, o.Levels)

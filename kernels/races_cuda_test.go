@@ -50,11 +50,10 @@ var rowDimension = map[string]int{
 	"attention_mix_transposed": 2, "attention_mix_transposed_bf16": 2,
 	"loss": 0, "loss_grad": 1, "perturb": 1, "sampler_gain": 0, "sampler_update": 1,
 	"sampler_misfit": 1, "sampler_fit": 1, "ode_slope": 0, "ode_norm": 0,
-	"group_norm_finish": 1, "group_norm_finish_bf16": 1, "group_norm_apply": 1, "group_norm_apply_bf16": 1,
-	"group_norm_grad_sums": 1, "group_norm_grad_sums_bf16": 1, "group_norm_grad_finish": 1, "group_norm_grad_apply": 1,
-	"group_norm_grad_apply_bf16": 1,
-	"norm_sums":                  1, "norm_sums_bf16": 1, "norm_finish": 0, "norm_finish_bf16": 0, "norm_apply": 1, "norm_apply_bf16": 1,
-	"norm_grad_sums": 1, "norm_grad_sums_bf16": 1, "norm_grad_finish": 0, "norm_grad_apply": 1, "norm_grad_apply_bf16": 1, "norm_grad_params": 2,
+	"group_norm_apply": 1, "group_norm_apply_bf16": 1, "group_norm_grad_sums": 1, "group_norm_grad_sums_bf16": 1,
+	"group_norm_grad_apply": 1, "group_norm_grad_apply_bf16": 1,
+	"norm_sums": 1, "norm_sums_bf16": 1, "norm_apply": 1, "norm_apply_bf16": 1,
+	"norm_grad_sums": 1, "norm_grad_sums_bf16": 1, "norm_grad_apply": 1, "norm_grad_apply_bf16": 1, "norm_grad_params": 2,
 }
 
 // barrierCase is a program that takes the barriers of some kernels.
@@ -160,12 +159,15 @@ func barrierCases() []*barrierCase {
 			all := s.N * s.P * s.C
 			x, dy, gamma, beta := c.of(e, all), c.of(e, all), c.aligned(c.normals(s.C)), c.aligned(c.normals(s.C))
 			stats := GroupStats{Mean: c.out(s.N * s.Groups), Rstd: c.aligned(c.out(s.N * s.Groups))}
-			return []Op{
-				GroupNorm{GroupNormShape: s, Swish: true, X: x, Gamma: gamma, Beta: beta, GroupStats: stats,
-					Y: c.aligned(c.of(e, all))},
-				GroupNormGrad{GroupNormShape: s, Swish: true, X: x, DY: dy, Gamma: gamma, Beta: beta, GroupStats: stats,
-					DX: c.aligned(c.of(e, all)), DGamma: c.out(s.C), DBeta: c.out(s.C)},
-			}
+			norm := GroupNorm{GroupNormShape: s, Swish: true, X: x, Gamma: gamma, Beta: beta, GroupStats: stats,
+				Y: c.aligned(c.of(e, all))}
+			grad := GroupNormGrad{GroupNormShape: s, Swish: true, X: x, DY: dy, Gamma: gamma, Beta: beta, GroupStats: stats,
+				DX: c.aligned(c.of(e, all)), DGamma: c.out(s.C), DBeta: c.aligned(c.out(s.C))}
+			// The same with a dropout, which the kernels do on the way.
+			drop := Dropout{N: s.N, X: dy, Y: c.aligned(c.of(e, all)), State: c.words(5, 0, 0, 0), P: 0.3}
+			dropped := grad
+			dropped.DY, dropped.DX = drop.Y, c.aligned(c.of(e, all))
+			return []Op{norm, grad, drop, dropped, Discard{[]Buf{drop.Y}}}
 		})
 	}
 	// Products of several steps, of two images and of results for all threads.
@@ -314,7 +316,7 @@ type barrier struct {
 // halves, a thread has read nothing but what it wrote itself.
 var needless = map[string][]int{"loss": {2}, "norm_sums": {2, 5}, "norm_sums_bf16": {2, 5},
 	"norm_grad_sums": {2, 5}, "norm_grad_sums_bf16": {2, 5},
-	"group_norm_grad_sums": {2, 5}, "group_norm_grad_sums_bf16": {2, 5}}
+	"group_norm_grad_sums": {2, 5, 8, 11}, "group_norm_grad_sums_bf16": {2, 5, 8, 11}}
 
 func barriers(t *testing.T) []barrier {
 	t.Helper()
