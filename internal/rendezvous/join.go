@@ -35,6 +35,9 @@ const (
 	DefaultSilence = 15 * time.Second
 )
 
+// MaxSize is the largest number of ranks.
+const MaxSize = 4096
+
 const (
 	handshakeTime = 5 * time.Second // for who came to say who it is
 	handshakes    = 64              // at a time
@@ -45,8 +48,11 @@ func (c Config) sum() string { return fmt.Sprintf("%x", sha256.Sum256([]byte(c.R
 
 // check finds what is wrong, and fills in what is not said.
 func (c *Config) check() error {
-	if c.Size < 1 || c.Rank < 0 || c.Rank >= c.Size {
+	switch {
+	case c.Size < 1 || c.Rank < 0 || c.Rank >= c.Size:
 		return fmt.Errorf("rank %d of %d: expected a rank from 0 to below the number of ranks", c.Rank, c.Size)
+	case c.Size > MaxSize:
+		return fmt.Errorf("rank %d of %d: expected at most %d ranks", c.Rank, c.Size, MaxSize)
 	}
 	if c.Wait == 0 {
 		c.Wait = DefaultWait
@@ -220,16 +226,19 @@ func (d *door) answer(ctx context.Context, conn net.Conn) bool {
 		return false
 	}
 	p := newPeer(conn, h, d.room.limit())
-	if no := d.admit(p); no != "" {
-		d.note(fmt.Sprintf("%s, as %s", h.name(), no))
-		away(conn, word(kindRefusal, refusal{Text: no}))
+	if no := d.admit(p); no != nil {
+		if !no.Again {
+			d.note(fmt.Sprintf("%s, as %s", h.name(), no.Text))
+		}
+		away(conn, word(kindRefusal, no))
 		return false
 	}
-	if _, err := conn.Write(append([]byte(magic), word(kindWelcome, d.own)...)); err != nil {
-		d.room.fail(h.Rank, h.name()+" has ended before all ranks were there")
-		return false
+	_, err := conn.Write(append([]byte(magic), word(kindWelcome, d.own)...))
+	if err == nil {
+		_, err = readKind(conn) // a beat
 	}
-	if !stop() { // not all came
+	if err != nil || !stop() { // it had given up waiting for this answer, and comes again; or not all came
+		d.forget(h.Rank)
 		return false
 	}
 	conn.SetDeadline(time.Time{})
@@ -259,21 +268,31 @@ func (d *door) ranks() (all []*peer) {
 }
 
 // admit takes down that a rank is on its way in, or says why not.
-func (d *door) admit(p *peer) (no string) {
+func (d *door) admit(p *peer) (no *refusal) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	h := p.who
-	_, there := d.in[h.Rank]
+	in, coming := d.in[h.Rank]
 	switch {
 	case h.Size != d.own.Size:
-		return fmt.Sprintf("it was started as one of %d ranks, and rank 0 as one of %d: start all with the same number", h.Size, d.own.Size)
-	case h.Rank == 0 || there:
-		return fmt.Sprintf("there is a rank %d already: start each rank once", h.Rank)
+		return &refusal{Text: fmt.Sprintf("it was started as one of %d ranks, and rank 0 as one of %d: start all with the same number",
+			h.Size, d.own.Size)}
+	case h.Rank == 0 || in != nil:
+		return &refusal{Text: fmt.Sprintf("there is a rank %d already: start each rank once", h.Rank)}
 	case h.Rank < 0 || h.Rank >= h.Size:
-		return fmt.Sprintf("there is no rank %d of %d: start ranks 0 to %d", h.Rank, h.Size, h.Size-1)
+		return &refusal{Text: fmt.Sprintf("there is no rank %d of %d: start ranks 0 to %d", h.Rank, h.Size, h.Size-1)}
+	case coming: // perhaps this one, which gave up and has come again
+		return &refusal{fmt.Sprintf("a rank %d is on its way in", h.Rank), true}
 	}
 	d.in[h.Rank] = nil
-	return ""
+	return nil
+}
+
+// forget takes back that a rank is on its way in.
+func (d *door) forget(rank int) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	delete(d.in, rank)
 }
 
 func (d *door) note(who string) {
@@ -362,6 +381,9 @@ func visit(ctx context.Context, address string, own hello) (conn net.Conn, rank0
 	case kindWelcome:
 		if err = readWord(conn, &rank0); err != nil {
 			return conn, rank0, true, errStrangerAt
+		}
+		if _, err = conn.Write([]byte{kindBeat}); err != nil {
+			return conn, rank0, true, plain(err)
 		}
 		if !stop() { // the deadline of now is set, or will be
 			return conn, rank0, true, ctx.Err()

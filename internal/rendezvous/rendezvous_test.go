@@ -300,6 +300,28 @@ func TestStrangers(t *testing.T) {
 	ranks.Wait()
 }
 
+// A rank that gives up waiting for an answer, as where strangers keep rank 0 busy, comes again and is let in: what it left at the
+// port is no rank that has died.
+func TestComesAgain(t *testing.T) {
+	all := configs(t, 3)
+	for range 3 {
+		conn, err := net.Dial("tcp", all[0].Address)
+		if err != nil {
+			t.Fatal(err)
+		}
+		conn.Write(append([]byte(magic), word(kindHello, self(all[1]))...))
+		conn.Close()
+	}
+	each(t, all, func(r *Room) {
+		if said, err := r.AllGather([]byte{byte(r.Rank())}); err != nil || len(said) != 3 {
+			t.Errorf("rank %d: %v, %v", r.Rank(), said, err)
+		}
+		if err := r.Close(nil); err != nil {
+			t.Errorf("rank %d: %v", r.Rank(), err)
+		}
+	})
+}
+
 // Of another version, of no version, and of none at all: what a rank says of who answers in the place of rank 0.
 func TestAnotherAnswers(t *testing.T) {
 	for answer, want := range map[string]string{
@@ -369,6 +391,7 @@ func TestNotAllCome(t *testing.T) {
 		{Config{Rank: 1, Size: 2, Address: "host:0"}, `"host:0" is no address: `},
 		{Config{Rank: 1, Size: 2, Address: ":29500"}, `":29500" is no address: `},
 		{Config{Rank: 1, Size: 2, Address: "fd00::1:29500"}, `"fd00::1:29500" is no address: `},
+		{Config{Rank: 2, Size: 1 << 40}, "rank 2 of 1099511627776: expected at most 4096 ranks"},
 		{Config{Rank: 2, Size: 2}, "rank 2 of 2: expected a rank from 0 to below the number of ranks"},
 	} {
 		test.c.Wait = 300 * time.Millisecond

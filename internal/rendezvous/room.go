@@ -369,7 +369,7 @@ func (r *Room) introduce(ctx context.Context) error {
 		}
 		return a.err
 	case <-ctx.Done():
-		return fmt.Errorf("not all of %d ranks were there in time: see that all were started", r.size)
+		return ctx.Err()
 	}
 }
 

@@ -1,9 +1,10 @@
 // What goes over a connection. Both ends begin with the 20 bytes of magic, rank 0 only after it has read the other's, so that a
-// stranger who looks what listens here learns nothing. The one who came then says who it is, and is admitted or turned away:
+// stranger who looks what listens here learns nothing. The one who came then says who it is, and is admitted or turned away. It
+// is in with its first beat, since one who has waited too long for the answer leaves and comes again:
 //
 //	magic, 'h' + length + hello in JSON      from the one who comes
 //	magic, 'w' + length + hello in JSON      it is admitted; or 'r' + length + refusal in JSON
-//	'b'                                      from both, about once a second: a beat
+//	'b'                                      a beat: at once from the one that is admitted, then from both, about once a second
 //	'p' + length + bytes                     what a rank has for all
 //	'a' + length + length + bytes ...        what all have, from rank 0
 //	'l' + length + loss in JSON              a rank is lost, and everybody ends
