@@ -54,7 +54,8 @@ func (r *run) stops(ctx context.Context) (bool, error) {
 	return asked, nil
 }
 
-// pace is how long ranks were busy with the steps since the last progress: what they waited for each other does not count.
+// pace is how long ranks were busy with the steps since the last progress: what they waited for each other does not count. Of
+// GPUs it is nothing: a step returns when it is queued, and what it waits for the host does not see.
 type pace struct {
 	own  time.Duration   // of this rank at the last step
 	busy []time.Duration // of each rank; empty in one process
@@ -63,7 +64,7 @@ type pace struct {
 // advance does a step, and measures it.
 func (r *run) advance() error {
 	g := r.o.Ranks
-	if g == nil {
+	if g == nil || r.o.Backend.Multiprocessors() > 0 {
 		return r.trainer.Step()
 	}
 	begun, waited := time.Now(), g.Waited

@@ -3,6 +3,9 @@ package train
 import (
 	"testing"
 	"time"
+
+	"sigmaz/kernels"
+	"sigmaz/train/ranks"
 )
 
 // The rank that lets the others wait is named, and where ranks are about as fast as each other nobody is.
@@ -22,6 +25,34 @@ func TestSlowest(t *testing.T) {
 		p := pace{busy: test.busy}
 		if rank, waiting := p.slowest(); waiting != test.waiting || waiting > 0 && rank != test.rank {
 			t.Errorf("%v: rank %d, %v, expected rank %d, %v", test.busy, rank, waiting, test.rank, test.waiting)
+		}
+	}
+}
+
+// queued is a backend whose programs return before they are done, as a GPU's do.
+type queued struct{ kernels.Backend }
+
+func (queued) Multiprocessors() int { return 4 }
+
+// How long a step takes is measured where the host does it, and not where it has only queued it.
+func TestAdvance(t *testing.T) {
+	b := kernels.NewCPU(1)
+	c, d := tiny("mlp")
+	tc, err := c.Trainer(d)
+	if err != nil {
+		t.Fatal(err)
+	}
+	tr, err := NewTrainer(b, tc)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, test := range []struct {
+		backend  kernels.Backend
+		measured bool
+	}{{b, true}, {queued{b}, false}} {
+		r := &run{o: Options{Backend: test.backend, Ranks: &ranks.Group{}}, trainer: tr}
+		if err := r.advance(); err != nil || (r.pace.own > 0) != test.measured {
+			t.Errorf("%T: %v, took %v", test.backend, err, r.pace.own)
 		}
 	}
 }
