@@ -188,8 +188,8 @@ func (f *flags) startMPI() (*mpi.World, error) {
 		}
 		return r.world, r.err
 	case <-time.After(f.rendezvous.wait):
-		return nil, f.ofRank(fmt.Errorf("not all of %d ranks came to MPI within %v: see that mpirun starts the same command everywhere", f.launch.Size,
-			f.rendezvous.wait))
+		return nil, fmt.Errorf("not all of %d ranks came to MPI within %v: see that mpirun starts the same command everywhere",
+			f.launch.Size, f.rendezvous.wait)
 	}
 }
 
