@@ -1,5 +1,7 @@
 //go:build unix
 
+// Whether output is read, by poll.
+
 package cli
 
 import "golang.org/x/sys/unix"

@@ -18,11 +18,14 @@ import (
 // Team is samplers of one plan, each on a device of its own, by the numbers of the devices.
 type Team []*Sampler
 
-// NewTeam makes samplers as [NewSampler] does, on as many of the devices as n samples give work to. LoadFrom gives them
+// Working returns those of the devices that n samples give work to.
+func Working[D ~[]kernels.Backend](devices D, n int) D { return devices[:max(1, min(len(devices), n))] }
+
+// NewTeam makes samplers as [NewSampler] does, on those of the devices that n samples give work to. LoadFrom gives them
 // weights. Batches hold the given number of rows, or fewer where devices would go without.
 func NewTeam(devices []kernels.Backend, cfg model.Config, precision kernels.Precision, sigmas model.Ladder,
 	plan *sample.Plan, seed uint64, n, batch int) (Team, error) {
-	devices = devices[:max(1, min(len(devices), n))]
+	devices = Working(devices, n)
 	batch = max(1, min(batch, (n+len(devices)-1)/len(devices)))
 	var t Team
 	for i, b := range devices {

@@ -415,7 +415,7 @@ func draw(ctx context.Context, o *options, streams cli.Streams) error {
 	if err != nil {
 		return err
 	}
-	devices = devices[:min(len(devices), j.n)]
+	devices = preview.Working(devices, j.n)
 	precision, err := j.in.Precision(o.device)
 	if err != nil {
 		return err

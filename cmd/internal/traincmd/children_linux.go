@@ -1,3 +1,5 @@
+// What Linux does for the children of -gpus.
+
 package traincmd
 
 import "syscall"

@@ -1,5 +1,7 @@
 //go:build !linux
 
+// The children of -gpus where the system does nothing for them.
+
 package traincmd
 
 import "syscall"
