@@ -17,9 +17,15 @@
 #
 #	docker build --build-arg COMMIT="$(git rev-parse HEAD)" -t sigmaz .    for sigmaz version, as .git is not in the build
 #	docker build --build-arg CUDA_VERSION=11.8.0 -t sigmaz .               for hosts with an older driver; 11.8 to 13.x
+#
+# The image has no NCCL, which training on several GPUs needs. That of NVIDIA's image "runtime" comes with
+#
+#	docker build --build-arg CUDA_IMAGE=runtime -t sigmaz .
+#	docker run --rm --gpus all --shm-size 1g sigmaz train -gpus all
 
 ARG CUDA_VERSION=12.4.1
 ARG CUDA_OS=ubuntu22.04
+ARG CUDA_IMAGE=base
 ARG GO_VERSION=1.26
 
 FROM golang:${GO_VERSION} AS go
@@ -63,7 +69,7 @@ RUN CGO_ENABLED=1 CGO_CFLAGS="-O2 -g -I/src/cuda/include -I/usr/local/cuda/inclu
 	CGO_LDFLAGS="-O2 -g -L/usr/local/cuda/lib64/stubs" \
 	go build -trimpath -ldflags="-s -w -X main.commit=${COMMIT}" -o /out/sigmaz ./cmd/sigmaz
 
-FROM nvidia/cuda:${CUDA_VERSION}-base-${CUDA_OS} AS gpu
+FROM nvidia/cuda:${CUDA_VERSION}-${CUDA_IMAGE}-${CUDA_OS} AS gpu
 RUN useradd --uid 10001 --no-create-home sigmaz && install -d -o sigmaz -g sigmaz /runs
 COPY --from=build /out/sigmaz /usr/local/bin/
 # The driver compiles the kernels for the card when they are first used, and keeps the result where it can be written.
