@@ -327,6 +327,7 @@ func (d *door) missing(c Config) error {
 func (r *Room) come(ctx context.Context, c Config) error {
 	addresses := c.addresses()
 	last := make([]error, len(addresses))
+	end, _ := ctx.Deadline() // which c.Wait sets
 	for {
 		for i, a := range addresses {
 			conn, rank0, again, err := visit(ctx, a, self(c))
@@ -334,7 +335,7 @@ func (r *Room) come(ctx context.Context, c Config) error {
 				r.add(newPeer(conn, rank0, r.limit()))
 				return nil
 			}
-			if ctx.Err() == nil || last[i] == nil {
+			if last[i] == nil || ctx.Err() == nil && time.Now().Before(end) { // not that the time is over, which a connection may know first
 				last[i] = err
 			}
 			if !again {
