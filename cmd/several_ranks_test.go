@@ -150,7 +150,7 @@ func TestRanksOfGPUs(t *testing.T) {
 		{"-gpus 3", "-gpus is 3, and this machine has 2 GPUs"},
 		{"-gpus 0", `-gpus is "0": expected a number of GPUs`},
 		{"-gpus 65", "-gpus is 65: expected a number of GPUs, at most 64"},
-		{"-gpus 2 -device 1", "-gpus 2 and -device 1 are both given"},
+		{"-gpus 2 -device 1", "-device 1 is one GPU, and -gpus 2 is how many"},
 		{"-gpus all -dry-run", "-gpus is all: expected a number of GPUs, at most 64"},
 	} {
 		code, stdout, stderr := command(t, dir, two, append([]string{"train"}, strings.Fields(test.args)...)...)

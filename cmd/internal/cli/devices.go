@@ -47,7 +47,7 @@ func (g GPUs) Count() (int, error) {
 	n, err := cuda.Count()
 	switch {
 	case err != nil:
-		return 0, fmt.Errorf("-gpu: %w", err)
+		return 0, fmt.Errorf("-gpus %s means -gpu: %w", &g, err)
 	case g == AllGPUs:
 		return n, nil
 	case int(g) > n:
@@ -76,7 +76,7 @@ func (d *Device) Flags(verb string) []Flag {
 // GPUsFlag makes -gpus, by which samples are shared.
 func (d *Device) GPUsFlag() Flag {
 	return Flag{Name: "gpus", Arg: "N", Unit: "GPUs", Help: "share the samples among so many GPUs, or " + allWord +
-		" there are; sample k is the same on any of them; with -gpu", Value: &d.GPUs, Default: "1", Known: []string{allWord}}
+		" there are; sample k is the same on any of them", Value: &d.GPUs, Default: "1", Known: []string{allWord}}
 }
 
 // PrecisionFlag makes -precision. def says what is taken where it is not given.
@@ -94,20 +94,18 @@ func Precision(to *kernels.Precision) Choice {
 	return Choice{To: (*string)(to), Words: kernels.PrecisionNames()}
 }
 
-// Check refuses GPUs without -gpu, and two ways to choose them.
+// Check judges the flags beside each other, and has -gpus mean -gpu.
 func (d *Device) Check(c *Command) error {
 	switch {
+	case d.GPUs != 0 && c.Given("device"):
+		return Usagef("-device %d is one GPU, and -gpus %s is how many, from number 0 on: leave one of the two out; "+
+			"CUDA_VISIBLE_DEVICES chooses which these are", d.N, &d.GPUs)
 	case c.Given("device") && !d.GPU:
 		return Usagef("-device %d names a GPU: give -gpu too, or leave it out to %s on the CPU", d.N, c.Name)
 	case d.N < 0:
 		return Usagef("-device is %d: expected the number of a GPU, counted from 0", d.N)
-	case d.GPUs != 0 && !d.GPU:
-		return Usagef("-gpus %s is of GPUs: give -gpu too, or leave it out to %s on the CPU, whose cores -workers counts",
-			&d.GPUs, c.Name)
-	case d.GPUs != 0 && c.Given("device"):
-		return Usagef("-device %d is one GPU, and -gpus %s is how many, from number 0 on: leave one of the two out", d.N,
-			&d.GPUs)
 	}
+	d.GPU = d.GPU || d.GPUs != 0
 	return nil
 }
 

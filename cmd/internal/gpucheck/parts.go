@@ -247,7 +247,7 @@ const (
 	memcheckOperations = "."
 	memcheckCases      = "2x7x5x17|3x2x2x8|2x14x14x16-16-k3-d2|1x7x3x6-33-k3-d2|33x1x1x31-17|2x8x8x64-32-k3-d2|" +
 		"2x5x7x3-32-k3-d1|3x4x20-5-swish=true|2x16x32|2x33x1-in-place|.N:2_H:7|.N:2_P:5_CA:2|33x4_|" +
-		"3x1023$|1023$|33x31|.*-33$|edm|step_3|langevin_33x31|noise_5x12|5x12,|33.of.7.drop|129x300x40"
+		"3x1023$|1023$|33x31|.*-33$|edm|step_3|langevin_33x31|noise_5x12|5x12,|33.of.7.drop|129x300x40|1.of.4.by.33"
 	racecheckOperations = "^(conv|conv_grad_input|conv_grad_weight|norm|norm_grad|group_norm|group_norm_grad|" +
 		"attention_scores|attention_mix|add_row_grad|perturb|loss|loss_grad|grad_norm|adam|" +
 		"sampler_gain|ode_slope|ode_norm|pair_extremes)(-tf32|-bf16)?$"

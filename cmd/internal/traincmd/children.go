@@ -24,7 +24,7 @@ import (
 	"sigmaz/train/ranks"
 )
 
-// checkGPUs judges -gpus beside the other flags, and has it mean -gpu where something is trained.
+// checkGPUs judges -gpus by itself. Where something is trained it is of the device, too.
 func (f *flags) checkGPUs() error {
 	switch {
 	case !f.Given("gpus"):
@@ -33,11 +33,8 @@ func (f *flags) checkGPUs() error {
 		return cli.Usagef("-gpus is %s: expected a number of GPUs, at most %d", &f.gpus, maxGPUs)
 	case f.dryRun:
 		return nil
-	case f.Given("device"):
-		return cli.Usagef("-gpus %s and -device %d are both given: expected one of them, as -gpus takes the GPUs from number 0 on "+
-			"(CUDA_VISIBLE_DEVICES chooses which these are)", &f.gpus, f.device.N)
 	}
-	f.device.GPU = true
+	f.device.GPUs = f.gpus
 	return nil
 }
 

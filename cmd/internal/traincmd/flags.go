@@ -152,7 +152,7 @@ func newFlags() *flags {
 		c.Notice = "" // which the process that stands for it says
 	}
 	c.Check = func() error {
-		if err := f.checkGPUs(); err != nil {
+		if err := cmp.Or(f.checkGPUs(), f.device.Check(c)); err != nil {
 			return err
 		}
 		if c.Given("data-memory") && !f.device.GPU {
@@ -162,7 +162,7 @@ func newFlags() *flags {
 		if c.Given("shards") && f.texts["shards"] == "0" {
 			return cli.Usagef("-shards is 0: expected a power of two, or 1 for a batch in one piece")
 		}
-		return f.device.Check(c)
+		return nil
 	}
 	c.Run = func(ctx context.Context, s cli.Streams) error {
 		if err := f.readLaunch(); err != nil {

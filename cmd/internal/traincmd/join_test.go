@@ -24,7 +24,7 @@ func TestLaunchesThatAreRefused(t *testing.T) {
 		{"", "-rendezvous-wait soon", 2, `-rendezvous-wait is "soon": expected a time of at least 1s, such as 90s or 10m`},
 		{"", "-gpus 0", 2, `-gpus is "0": expected a number of GPUs from 1 on, or all`},
 		{"", "-gpus 65", 2, "-gpus is 65: expected a number of GPUs, at most 64"},
-		{"", "-gpus 2 -device 1", 2, "-gpus 2 and -device 1 are both given: expected one of them"},
+		{"", "-gpus 2 -device 1", 2, "-device 1 is one GPU, and -gpus 2 is how many"},
 		{"", "-gpus all -dry-run", 2, "-gpus is all: expected a number of GPUs, at most 64"},
 	} {
 		t.Run(test.env+" "+test.args, func(t *testing.T) {
