@@ -158,4 +158,13 @@ func TestRanksOfGPUs(t *testing.T) {
 			t.Errorf("%s: exit code %d, %q, expected %q\n%s", test.args, code, stderr, test.want, stdout)
 		}
 	}
+
+	// What is wrong in all ranks is said once, as by one process, whichever rank finds it first.
+	for range 3 {
+		code, stdout, stderr := command(t, dir, two, "train", "-data", "toy:moons", "-batch", "8", "-gpus", "2", "-shards", "1")
+		if code != 2 || !strings.HasPrefix(stderr, "train: -shards is 1, and 2 processes share the parts") ||
+			strings.Contains(stderr, " failed: ") {
+			t.Errorf("-gpus 2 -shards 1: exit code %d, %q, expected 2 and a sentence of rank 0\n%s", code, stderr, stdout)
+		}
+	}
 }

@@ -180,6 +180,8 @@ var wrongCalls = []wrong{
 	{args: "train -device 1", code: 2, offender: "-device 1", advice: "give -gpu too"},
 	{args: "train -gpu -device -1", code: 2, offender: "-device is -1", advice: "counted from 0"},
 	{args: "sample runs/toy -gpus 2", code: 1, offender: "-gpus 2 means -gpu", advice: "build it without -tags nocuda"},
+	{args: "sample runs/toy -gpus 2 -gpu=false", code: 2, offender: "-gpus 2 means GPUs, and -gpu=false none", advice: "leave one of the two out"},
+	{args: "train -gpus 2 -gpu=false", code: 2, offender: "-gpus 2 means GPUs", advice: "leave one of the two out"},
 	{args: "sample runs/toy -gpu -gpus 0", code: 2, offender: `-gpus is "0"`, advice: "from 1 on, or all"},
 	{args: "sample runs/toy -gpu -gpus al", code: 2, offender: `-gpus is "al"`, advice: "from 1 on, or all"},
 	{args: "sample runs/toy -gpu -gpus all -device 1", code: 2, offender: "-device 1 is one GPU, and -gpus all", advice: "leave one of the two out"},

@@ -97,6 +97,8 @@ func Precision(to *kernels.Precision) Choice {
 // Check judges the flags beside each other, and has -gpus mean -gpu.
 func (d *Device) Check(c *Command) error {
 	switch {
+	case d.GPUs != 0 && c.Given("gpu") && !d.GPU:
+		return Usagef("-gpus %s means GPUs, and -gpu=false none: leave one of the two out", &d.GPUs)
 	case d.GPUs != 0 && c.Given("device"):
 		return Usagef("-device %d is one GPU, and -gpus %s is how many, from number 0 on: leave one of the two out; "+
 			"CUDA_VISIBLE_DEVICES chooses which these are", d.N, &d.GPUs)

@@ -42,6 +42,9 @@ func (m *meeting) Set(text string) error {
 // endTime is what a process has to end by itself after a rank is lost.
 const endTime = 5 * time.Second
 
+// sameTime is what rank 0 has to find what another rank has found, before it hears of it.
+const sameTime = time.Second
+
 // follows says whether another process reports and writes.
 func (f *flags) follows() bool { return f.launch.Rank > 0 }
 
@@ -118,6 +121,11 @@ func (f *flags) join(ctx context.Context, s cli.Streams) (leave func(error) erro
 		defer over()
 		if lost := room.Err(); lost != nil && err != nil {
 			err = lost
+		} else if err != nil && f.follows() {
+			select { // what is wrong in all ranks, such as a flag, rank 0 says by itself
+			case <-room.Lost():
+			case <-time.After(sameTime):
+			}
 		}
 		why := err
 		if errors.Is(err, context.Canceled) {
