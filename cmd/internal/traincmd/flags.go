@@ -150,6 +150,7 @@ func newFlags() *flags {
 	c.Stopping, c.Unread, c.Notice = cli.Stops, cli.StopsUnread, "stopping after this step"
 	if f.isChild() {
 		c.Notice = "" // which the process that stands for it says
+		speakFromGroup()
 	}
 	c.Check = func() error {
 		if err := cmp.Or(f.checkGPUs(), f.device.Check(c)); err != nil {
