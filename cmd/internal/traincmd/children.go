@@ -59,7 +59,7 @@ type child struct {
 
 // startRanks starts a process for each GPU, and ends when they have ended.
 func startRanks(ctx context.Context, f *flags, s cli.Streams) error {
-	n, err := f.countGPUs()
+	n, err := f.gpus.Count()
 	if err != nil {
 		return err
 	}
@@ -163,15 +163,6 @@ func verdict(all []*child, first int) error {
 		}
 	}
 	return fmt.Errorf("rank %d has failed: %v", first, all[first].err)
-}
-
-// countGPUs returns how many -gpus asks for, if there are so many.
-func (f *flags) countGPUs() (int, error) {
-	if f.launch.Size > 1 {
-		return 0, cli.Usagef("-gpus %s starts its own processes, and this is rank %d of %d by %s: leave -gpus out and give -gpu, or start one "+
-			"process", &f.gpus, f.launch.Rank, f.launch.Size, f.launch.By)
-	}
-	return f.gpus.Count()
 }
 
 // endWithParent ends a child that is not rank 0 when the process that started it does, of whose life its input is the sign.

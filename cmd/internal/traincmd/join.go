@@ -54,15 +54,24 @@ func (f *flags) readLaunch() (err error) {
 		return err
 	}
 	address := f.rendezvous.address
-	if address == "" {
-		return nil
+	if address != "" {
+		if err := rendezvous.CheckAddress(address); err != nil {
+			return cli.Usagef("-rendezvous: %v", err)
+		}
 	}
-	if err := rendezvous.CheckAddress(address); err != nil {
-		return cli.Usagef("-rendezvous: %v", err)
-	}
-	if f.launch.Size == 1 {
+	alone := f.launch.Size == 1
+	switch {
+	case alone && address != "":
 		return cli.Usagef("-rendezvous %s is where the processes of a run meet, and this one was started alone: start it by mpirun, torchrun or "+
 			"srun, or leave -rendezvous out", address)
+	case alone && f.Given("rendezvous-wait") && !f.startsRanks():
+		return cli.Usagef("-rendezvous-wait %s is how long the processes of a run wait for each other, and this one was started alone: leave "+
+			"it out", &f.rendezvous)
+	case f.launch.Size > 1 && f.Given("gpus") && !f.isChild() && !f.dryRun:
+		return cli.Usagef("-gpus %s starts its own processes, and this is rank %d of %d by %s: leave -gpus out and give -gpu, or start one "+
+			"process", &f.gpus, f.launch.Rank, f.launch.Size, f.launch.By)
+	case address == "":
+		return nil
 	}
 	f.launch.Address, f.launch.Spare = address, nil
 	return nil
