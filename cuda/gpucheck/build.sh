@@ -48,7 +48,7 @@ bin=$(mktemp -d)
 trap 'rm -rf "$bin" "$archive.tmp"' EXIT
 cd "$root"
 
-mkdir -p "$bin/kernels/ptx" "$bin/cuda" "$bin/networks" "$bin/model/testdata/golden" "$bin/model/testdata/score_sde"
+mkdir -p "$bin/kernels/ptx" "$bin/cuda" "$bin/networks"
 strip=-ldflags="-s -w"
 go build "$strip" -o "$bin/" ./cmd/sigmaz
 CGO_ENABLED=0 go build -tags nocuda "$strip" -o "$bin/" ./cmd/internal/gpucheck # it starts where no driver is, and says so
@@ -63,8 +63,11 @@ tests ./cuda cuda
 tests ./train networks
 cp go.mod "$bin/" # from where golden files are found
 cp kernels/ptx/sum.ptx "$bin/kernels/ptx/"
-cp model/testdata/golden/*.safetensors model/testdata/golden/golden.py "$bin/model/testdata/golden/"
-cp model/testdata/score_sde/*.safetensors "$bin/model/testdata/score_sde/"
+for of in golden score_sde diffusers; do
+	mkdir -p "$bin/model/testdata/$of"
+	cp model/testdata/$of/*.safetensors "$bin/model/testdata/$of/"
+done
+cp model/testdata/golden/golden.py "$bin/model/testdata/golden/"
 cp "$here/ncsnv2.py" "$bin/"
 if [[ -n $golden ]]; then
 	mkdir "$bin/golden"
@@ -82,7 +85,7 @@ tar -C "$bin" -c . | xz "--lzma2=preset=${XZ_LEVEL:-6},dict=128MiB" -T1 >"$archi
 mv "$archive.tmp" "$archive"
 
 kib() { du -k --apparent-size -s "$1" | cut -f1; }
-(cd "$bin" && for f in sigmaz gpucheck */*.test model/testdata/golden model/testdata/score_sde golden; do
+(cd "$bin" && for f in sigmaz gpucheck */*.test model/testdata/* golden; do
 	[[ ! -e $f ]] || printf '%7d KiB  %s\n' "$(kib "$f")" "$f"
 done)
 tree=$(git ls-files -coz --exclude-standard 2>/dev/null | du -ck --apparent-size --files0-from=- | tail -1 | cut -f1)
