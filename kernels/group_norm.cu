@@ -39,7 +39,8 @@ struct Statistics {
     float mean[TILE], rstd[TILE];
 };
 
-// statistics finds them for image n. The block of the image's first pixels writes them too. eps is a double by its bits.
+// statistics finds them for image n. The block of the image's first pixels writes them too, those of a group that two tiles
+// share by the first of them. eps is a double by its bits.
 static __device__ __forceinline__ void statistics(Statistics &st, const Tile &tile, float *mean, float *rstd, const float *parts, u64 eps, int n,
     int images, int p, int c, int groups, int width, int chunks)
 {
@@ -65,7 +66,7 @@ static __device__ __forceinline__ void statistics(Statistics &st, const Tile &ti
         double mu = st.red[0][g * of.threads] / width, var = st.red[1][g * of.threads] / width;
         st.mean[g] = (float)mu;
         st.rstd[g] = (float)(1 / sqrt(var + float64(eps)));
-        if (blockIdx.x == 0) {
+        if (blockIdx.x == 0 && (of.first + g) * width >= tile.from) {
             i64 at = (i64)n * groups + of.first + g;
             mean[at] = st.mean[g];
             rstd[at] = st.rstd[g];
