@@ -69,6 +69,7 @@ type Device struct {
 	done chan struct{} // closed when that thread has ended
 
 	// Only the device's thread touches these.
+	current   cu.Stream // that launches go to now: the device's own, or that of a branch
 	capturing bool
 	deferred  []any // things to free when the capture ends: freeing them during it would break it
 	closed    bool
@@ -124,6 +125,7 @@ func (d *Device) open(ordinal int) (err error) {
 		d.device.ReleasePrimaryCtx()
 		return check("cuStreamCreate", err)
 	}
+	d.current = d.stream
 	d.context = C.sigmaz_context()
 	return nil
 }
@@ -456,15 +458,15 @@ func (s *Stream) Copy(b *Buffer, off int64, p *Pinned) error {
 
 // Record makes the event stand for the work that the stream has been given up to now.
 func (s *Stream) Record(e *Event) error {
-	return e.use("Record", func() error { return check("cuEventRecord", e.event.Record(s.stream)) })
+	return e.use("Record", func() error { return e.record(s.stream) })
 }
 
 // Wait lets the stream's later work wait for what the event stands for now. The host does not wait.
 func (s *Stream) Wait(e *Event) error {
-	return e.use("Wait", func() error { return check("cuStreamWaitEvent", s.stream.Wait(e.event, 0)) })
+	return e.use("Wait", func() error { return e.let(s.stream) })
 }
 
-// OnLaunches gives call the driver's handle of the stream that launches run on, for another library that queues work there.
+// OnLaunches gives call the driver's handle of the stream that launches go to, for another library that queues work there.
 // It runs on the device's thread, on which the context is current, also while a graph is captured.
 func (d *Device) OnLaunches(call func(stream uintptr) error) error {
 	return d.do(func() error { return call(uintptr(d.streamHandle())) })
@@ -528,6 +530,52 @@ func (e *Event) Synchronize() error {
 
 // Destroy releases the event. Destroying twice, or after the device was closed, does nothing.
 func (e *Event) Destroy() error { return e.d.free(e) }
+
+// record makes the event stand for the work that a stream has been given, and let has a stream's later work wait for what it
+// stands for. Both run on the device's thread.
+func (e *Event) record(s cu.Stream) error { return check("cuEventRecord", e.event.Record(s)) }
+func (e *Event) let(s cu.Stream) error    { return check("cuStreamWaitEvent", s.Wait(e.event, 0)) }
+
+// Branch is a second stream of launches, beside which the device's own goes on. In a capture both are of the graph.
+type Branch struct {
+	d           *Device
+	stream      *Stream
+	begun, done *Event
+}
+
+// NewBranch makes a branch.
+func (d *Device) NewBranch() (*Branch, error) {
+	b := &Branch{d: d}
+	var err error
+	if b.stream, err = d.NewStream(); err != nil {
+		return nil, err
+	}
+	if b.begun, err = d.NewEvent(); err != nil {
+		return nil, err
+	}
+	b.done, err = d.NewEvent()
+	return b, err
+}
+
+// Run has the launches that f makes go to the branch, behind what was launched before. What is launched after f waits for
+// them from the next [Branch.Join] on. No other goroutine may launch meanwhile.
+func (b *Branch) Run(f func() error) error {
+	err := b.d.do(func() error {
+		err := cmp.Or(b.begun.record(b.d.stream), b.begun.let(b.stream.stream))
+		b.d.current = b.stream.stream
+		return err
+	})
+	if err == nil {
+		err = f()
+	}
+	b.d.onThread(func() { b.d.current = b.d.stream })
+	return err
+}
+
+// Join lets what is launched from now on wait for the branch.
+func (b *Branch) Join() error {
+	return b.d.do(func() error { return cmp.Or(b.done.record(b.stream.stream), b.done.let(b.d.stream)) })
+}
 
 // Module holds the kernels of one PTX file, loaded to the device.
 type Module struct {
@@ -659,11 +707,13 @@ type Graph struct {
 // Capture records the launches that f makes as a graph. They do not run now. Until f returns, nothing else may be done
 // on the device, and no other goroutine may launch on it.
 func (d *Device) Capture(f func() error) (*Graph, error) {
+	var outside cu.Stream // a graph may be made where launches go to a branch
 	err := d.outsideCapture("Capture", func() error {
-		if err := result("cuStreamBeginCapture", C.sigmaz_capture_begin(d.streamHandle())); err != nil {
+		if err := result("cuStreamBeginCapture", C.sigmaz_capture_begin(unsafe.Pointer(d.stream.C()))); err != nil {
 			return err
 		}
 		d.capturing = true
+		outside, d.current = d.current, d.stream
 		return nil
 	})
 	if err != nil {
@@ -674,7 +724,7 @@ func (d *Device) Capture(f func() error) (*Graph, error) {
 	end := func(inner error) error {
 		ended = true
 		return d.do(func() error {
-			d.capturing = false
+			d.capturing, d.current = false, outside
 			defer func() {
 				for _, what := range d.deferred {
 					d.release(what)
@@ -682,7 +732,7 @@ func (d *Device) Capture(f func() error) (*Graph, error) {
 				d.deferred = nil
 			}()
 			var graph unsafe.Pointer
-			err := result("cuStreamEndCapture", C.sigmaz_capture_end(d.streamHandle(), &graph))
+			err := result("cuStreamEndCapture", C.sigmaz_capture_end(unsafe.Pointer(d.stream.C()), &graph))
 			if graph != nil {
 				defer C.sigmaz_graph_destroy(graph)
 			}
@@ -724,7 +774,8 @@ func (g *Graph) Launch() error {
 // Destroy releases the graph. Destroying twice, or after the device was closed, does nothing.
 func (g *Graph) Destroy() error { return g.d.free(g) }
 
-func (d *Device) streamHandle() unsafe.Pointer { return unsafe.Pointer(d.stream.C()) }
+// streamHandle returns the driver's handle of the stream that launches go to.
+func (d *Device) streamHandle() unsafe.Pointer { return unsafe.Pointer(d.current.C()) }
 
 // result returns the error of a call that driver.c made, nil for CUDA_SUCCESS.
 func result(call string, code C.int) error {

@@ -115,6 +115,18 @@ func (e *Event) Synchronize() error { return ErrNotBuilt }
 // Destroy releases the event.
 func (e *Event) Destroy() error { return ErrNotBuilt }
 
+// Branch is a second stream of launches.
+type Branch struct{}
+
+// NewBranch makes a branch.
+func (d *Device) NewBranch() (*Branch, error) { return nil, ErrNotBuilt }
+
+// Run has the launches that f makes go to the branch.
+func (b *Branch) Run(f func() error) error { return ErrNotBuilt }
+
+// Join lets what is launched from now on wait for the branch.
+func (b *Branch) Join() error { return ErrNotBuilt }
+
 // Module holds the kernels of one PTX file.
 type Module struct{}
 

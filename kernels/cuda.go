@@ -36,6 +36,8 @@ type cudaBackend struct {
 	last      string         // the last program that was started, for errors
 
 	recording *cudaTogether // what the programs that run, and links, are part of; nil: each is by itself
+	branch    *cuda.Branch  // for what runs beside the rest, nil before the first
+	aside     bool          // whether launches go there now
 }
 
 // NewCUDA opens the CUDA device with the given number, counted from 0.

@@ -87,7 +87,7 @@ func (b *cudaBackend) Compile(a Arena, ops []Op) (_ Program, err error) {
 			return nil, err
 		}
 	}
-	p := &cudaProgram{backend: b, arena: arena, launches: l.launches, keep: keep, feeds: feeds}
+	p := &cudaProgram{backend: b, arena: arena, launches: l.launches, workspace: cudaWorkspace(ops), keep: keep, feeds: feeds}
 	for _, f := range p.feeds {
 		if err := arena.follow(f.op.State); err != nil {
 			return nil, err
@@ -138,10 +138,14 @@ type cudaProgram struct {
 	arena    *cudaArena
 	name     string
 	launches []launch
-	graph    *cuda.Graph // nil before the first run
-	keep     []any       // memory that the launches use
-	feeds    []*feed
-	ticks    []Tick
+	stops    []int             // launches before which then is called, from first to last; none: it is not
+	then     func(i int) error // at stop i
+	graphs   []*cuda.Graph     // of the launches between stops, none before the first run
+
+	workspace int   // words that it needs
+	keep      []any // memory that the launches use
+	feeds     []*feed
+	ticks     []Tick
 }
 
 // launch is one kernel call.
@@ -157,22 +161,22 @@ type launch struct {
 }
 
 func (p *cudaProgram) Run() error {
-	if len(p.launches) == 0 {
+	if len(p.launches) == 0 && len(p.stops) == 0 {
 		return nil
 	}
 	b := p.backend
+	if b.aside && p.workspace > 0 {
+		return fmt.Errorf("kernels: %s needs working memory, so it cannot run beside others", p.name)
+	}
 	if r := b.recording; r != nil {
 		if r.programs = append(r.programs, p); r.capturing {
-			return p.launch()
+			return p.between(func(i, lo, hi int) error { return p.launch(lo, hi) })
 		}
 	}
-	if p.graph == nil {
-		g, err := b.device.Capture(p.launch)
-		if err != nil {
+	if p.graphs == nil {
+		if err := p.capture(); err != nil {
 			return fmt.Errorf("running %s: %w", p.name, err)
 		}
-		runtime.AddCleanup(p, func(g *cuda.Graph) { g.Destroy() }, g)
-		p.graph = g
 	}
 	if err := p.start(); err != nil {
 		return fmt.Errorf("running %s: %w", p.name, err)
@@ -184,9 +188,25 @@ func (p *cudaProgram) Run() error {
 	return nil
 }
 
-// launch queues the launches one by one: that becomes a graph.
-func (p *cudaProgram) launch() error {
-	for _, l := range p.launches {
+// between calls f with each range of launches between stops, and then at each stop.
+func (p *cudaProgram) between(f func(i, lo, hi int) error) error {
+	lo := 0
+	for i, hi := range append(slices.Clip(p.stops), len(p.launches)) {
+		if err := f(i, lo, hi); err != nil {
+			return err
+		}
+		if lo = hi; i < len(p.stops) {
+			if err := p.then(i); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// launch queues launches one by one: that becomes a graph.
+func (p *cudaProgram) launch(lo, hi int) error {
+	for _, l := range p.launches[lo:hi] {
 		if err := p.backend.device.Launch(l.function, l.grid, l.block, 0, l.args); err != nil {
 			return err
 		}
@@ -194,14 +214,38 @@ func (p *cudaProgram) launch() error {
 	return nil
 }
 
-// start launches the graph, between what its feeds do before and after.
+// capture makes the graphs.
+func (p *cudaProgram) capture() error {
+	lo := 0
+	for _, hi := range append(slices.Clip(p.stops), len(p.launches)) {
+		var g *cuda.Graph // none of nothing
+		if lo < hi {
+			var err error
+			if g, err = p.backend.device.Capture(func() error { return p.launch(lo, hi) }); err != nil {
+				return err
+			}
+			runtime.AddCleanup(p, func(g *cuda.Graph) { g.Destroy() }, g)
+		}
+		p.graphs = append(p.graphs, g)
+		lo = hi
+	}
+	return nil
+}
+
+// start launches the graphs, between what its feeds do before and after.
 func (p *cudaProgram) start() error {
 	for _, f := range p.feeds {
 		if err := f.before(p.step(f)); err != nil {
 			return err
 		}
 	}
-	if err := p.graph.Launch(); err != nil {
+	err := p.between(func(i, _, _ int) error {
+		if p.graphs[i] == nil {
+			return nil
+		}
+		return p.graphs[i].Launch()
+	})
+	if err != nil {
 		return err
 	}
 	for _, f := range p.feeds {
@@ -211,6 +255,28 @@ func (p *cudaProgram) start() error {
 	}
 	p.ticked()
 	return nil
+}
+
+// asDone puts a stop behind the last launch that touches each window or one before it.
+func (p *cudaProgram) asDone(windows []Buf, then func(i int) error) Program {
+	copied := *p
+	copied.then, copied.graphs, copied.stops = then, nil, nil
+	copied.keep = append(slices.Clip(p.keep), p) // whose end is that of its feeds
+	for i, b := range windows {
+		stop := 0
+		if i > 0 {
+			stop = copied.stops[i-1]
+		}
+		for at := len(p.launches); at > stop; at-- {
+			reads, writes := p.launches[at-1].op.Operands()
+			if anyOverlap(b, reads, false) || anyOverlap(b, writes, false) {
+				stop = at
+				break
+			}
+		}
+		copied.stops = append(copied.stops, stop)
+	}
+	return &copied
 }
 
 // ticked does for the host what the program's ticks do on the device.

@@ -1,7 +1,7 @@
 //go:build cgo && !nocuda
 
-// Several programs as one CUDA graph. The first run is that of its programs, each with a graph of its own: links make their
-// connections then, which no capture may contain. The second is captured.
+// Several programs as one CUDA graph, of two branches where some run beside others. The first run is that of its programs, each
+// with graphs of its own: links make their connections then, which no capture may contain. The second is captured.
 
 package kernels
 
@@ -93,4 +93,25 @@ func (p *cudaTogether) release() {
 		p.graph.Destroy()
 		p.graph = nil
 	}
+}
+
+// beside runs f with its launches on a branch.
+func (b *cudaBackend) beside(f func() error) error {
+	if b.branch == nil {
+		branch, err := b.device.NewBranch()
+		if err != nil {
+			return err
+		}
+		b.branch = branch
+	}
+	b.aside = true
+	defer func() { b.aside = false }()
+	return b.branch.Run(f)
+}
+
+func (b *cudaBackend) rejoin() error {
+	if b.branch == nil {
+		return nil
+	}
+	return b.branch.Join()
 }

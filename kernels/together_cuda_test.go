@@ -5,6 +5,7 @@ package kernels
 import (
 	"errors"
 	"os"
+	"slices"
 	"testing"
 )
 
@@ -51,6 +52,11 @@ func TestTogetherCUDA(t *testing.T) {
 	}
 	if asked != 2 {
 		t.Errorf("the programs were run %d times by their function, expected 2: directly and for a graph", asked)
+	}
+	// The second program is done with x at its end alone, and needs nothing of what lies behind both.
+	staged := AsDone(programs[1], []Buf{{Off: 40, N: 8}, x, y}, func(int) error { return nil }).(*cudaProgram)
+	if want := []int{0, len(staged.launches), len(staged.launches)}; !slices.Equal(staged.stops, want) {
+		t.Errorf("it is done with windows before launches %v, expected %v", staged.stops, want)
 	}
 	p.(*cudaTogether).release()
 	expect(5)

@@ -7,12 +7,18 @@
 //
 // which is the tree of one process: a + b is b + a to the bit, and nobody else adds anything. A rank sends 2 (R-1)/R of the
 // gradient. Each then takes the whole step of Adam, so all hold the same parameters, and a run goes on with any number of ranks.
-// The losses of the rows go round, too: every rank has those of the whole batch. Between GPUs all of this is queued on the
-// stream of the programs, and the host does not wait for it.
+// The losses of the rows go round, too: every rank has those of the whole batch. Between GPUs all of this is queued beside the
+// programs, and the host does not wait for it.
+//
+// The three go by buckets, spans of the gradients from the last to the first, in about the order in which the backward pass has
+// done with them: a bucket is on its way while the pass of the last part works on those before it. What the buckets are changes
+// no bit.
 
 package train
 
 import (
+	"cmp"
+
 	"sigmaz/internal/setting"
 	"sigmaz/kernels"
 )
@@ -50,47 +56,115 @@ func (l *layout) slices(size int) kernels.Buf {
 	return kernels.Buf{Off: l.grads.Off, N: size * l.slice}
 }
 
-// join adds the slices of a rank by what is left of the tree. That of its own sum lies among the gradients, where the root
-// belongs, and those of others where they were received.
-func (l *layout) join(rank, size int) []kernels.Op {
-	return []kernels.Op{kernels.TreeMean{Count: size, Own: rank, Dst: l.slices(size).Slice(rank*l.slice, l.slice), Windows: l.others}}
+const (
+	smallBucket = 1 << 14 // values; as many buckets of less would cost more than they hide
+	largeBucket = 1 << 21
+	fewBuckets  = 8
+)
+
+// span is a part of a group.
+type span struct{ lo, n int }
+
+// of returns the part of a group.
+func (s span) of(group kernels.Buf) kernels.Buf { return kernels.Buf{Off: group.Off + s.lo, N: s.n} }
+
+// buckets cuts the gradients of so many ranks into spans, in which every rank has a slice of whole rows, of so many values at
+// least where there are as many.
+func (l *layout) buckets(size, least int) []span {
+	unit := size * sumRow
+	total := l.slices(size).N
+	n := max(1, min(total/least, max(fewBuckets, total/largeBucket)))
+	list := make([]span, n)
+	for i := range list {
+		lo, hi := total/unit*i/n*unit, total/unit*(i+1)/n*unit
+		list[n-1-i] = span{lo, hi - lo}
+	}
+	return list
 }
 
-// joinAndUpdate turns the sum of this rank's parts into the gradient of the batch, and takes the step. It is the same in each.
-func (t *Trainer) joinAndUpdate() error {
-	l, g := &t.layout, t.c.Ranks
-	grads := l.slices(g.Size())
-	if err := g.Exchange(t.arena, grads, l.others); err != nil {
+// join adds a rank's slices of a bucket by what is left of the tree. That of its own sum lies among the gradients, where the root
+// belongs, and those of others where they were received.
+func (l *layout) join(rank, size int, bucket span) []kernels.Op {
+	grads, n := bucket.of(l.grads), bucket.n/size
+	return []kernels.Op{kernels.TreeMean{Count: size, Own: rank, Dst: grads.Slice(rank*n, n), Windows: bucket.of(l.others)}}
+}
+
+// between is what ranks do with each other in a step.
+type between struct {
+	buckets     []span
+	folds, join []kernels.Program // of each bucket: the last fold of the own parts, and the join
+	pass        kernels.Program   // of the last part, in whose midst buckets are exchanged
+	sent        int64             // bytes that the exchange sends
+}
+
+// newBetween compiles it.
+func (t *Trainer) newBetween() (*between, error) {
+	l, size := &t.layout, t.c.ranks()
+	e := &between{buckets: l.buckets(size, cmp.Or(t.c.leastBucket, smallBucket))}
+	var done []kernels.Buf
+	for _, bucket := range e.buckets {
+		fold, err := t.backend.Compile(t.arena, l.fold(t.c.levelsOfSums(), bucket))
+		if err != nil {
+			return nil, err
+		}
+		join, err := t.backend.Compile(t.arena, l.join(t.c.Ranks.Rank(), size, bucket))
+		if err != nil {
+			return nil, err
+		}
+		e.folds, e.join = append(e.folds, fold), append(e.join, join)
+		done = append(done, bucket.of(l.grads))
+	}
+	e.pass = kernels.AsDone(t.step.Program(), done, t.exchange)
+	return e, nil
+}
+
+// exchange turns a bucket of the sum of this rank's parts into one of the gradient of the batch.
+func (t *Trainer) exchange(bucket int) error {
+	e, g := t.parted.between, t.c.Ranks
+	if err := e.folds[bucket].Run(); err != nil {
 		return err
 	}
-	if err := t.parted.join.Run(); err != nil {
+	grads, others := e.buckets[bucket].of(t.layout.grads), e.buckets[bucket].of(t.layout.others)
+	return kernels.Beside(t.backend, func() error {
+		if err := g.Exchange(t.arena, grads, others); err != nil {
+			return err
+		}
+		if err := e.join[bucket].Run(); err != nil {
+			return err
+		}
+		return g.AllGather(t.arena, grads)
+	})
+}
+
+// passAndUpdate does the last of the own parts, and takes the step. It is the same in each.
+func (t *Trainer) passAndUpdate() error {
+	if err := t.parted.between.pass.Run(); err != nil {
 		return err
 	}
-	if err := g.AllGather(t.arena, grads); err != nil {
+	if err := kernels.Rejoin(t.backend); err != nil {
 		return err
 	}
 	return t.parted.update.Run()
 }
 
-// exchange ends a step: what ranks have to do together.
-func (t *Trainer) exchange() error {
-	l, g := &t.layout, t.c.Ranks
-	// The losses of this step lie in the ring where those of its passes do, one after the other.
-	n := t.c.parts() * 2 * t.c.rows()
-	slot := int(t.steps % uint64(max(1, t.c.Ring)))
-	if err := g.AllGather(t.arena, l.ring.Slice(slot*n, n)); err != nil {
-		return err
-	}
+// finish ends a step: what ranks have to do together.
+func (t *Trainer) finish() error {
+	l, g, e := &t.layout, t.c.Ranks, t.parted.between
 	before := g.Sent
 	if err := t.parted.last.Run(); err != nil {
 		return err
 	}
+	t.passes++
 	if g.Sent > before {
-		t.parted.sent = g.Sent - before
+		e.sent = g.Sent - before
 	} else { // as part of a graph, which sends what it has sent when it was made
-		g.Sent += t.parted.sent
+		g.Sent += e.sent
 	}
-	return nil
+	// The losses of this step lie in the ring where those of its passes do, one after the other.
+	n := t.c.parts() * 2 * t.c.rows()
+	slot := int(t.steps % uint64(max(1, t.c.Ring)))
+	err := kernels.Beside(t.backend, func() error { return g.AllGather(t.arena, l.ring.Slice(slot*n, n)) })
+	return cmp.Or(err, kernels.Rejoin(t.backend))
 }
 
 // lost returns why ranks are lost, if they are, in the place of what came of it: memory then holds what it held before.

@@ -46,12 +46,16 @@ func trainRanks(t *testing.T, c *Config, d func(rank int) *Splits, steps int, tr
 
 // trainRank is that of one rank, which looks at what it did and sent: its passes, and 2 (R-1)/R of the gradient and what is
 // said of the losses, by slices.
-func trainRank(b kernels.Backend, c *Config, d *Splits, steps int, g *ranks.Group) (string, error) {
+func trainRank(b kernels.Backend, c *Config, d *Splits, steps int, g *ranks.Group, change ...func(*TrainerConfig)) (string, error) {
 	tc, err := c.Trainer(d)
 	if err != nil {
 		return "", err
 	}
 	tc.Ranks, tc.HeldOut = g, nil
+	tc.leastBucket = 500 // of small networks, too, there are several
+	for _, f := range change {
+		f(&tc)
+	}
 	if err := g.Bind(b); err != nil {
 		return "", err
 	}

@@ -66,33 +66,29 @@ func (c *TrainerConfig) levelsOfSums() int { return bits.Len(uint(c.own())) - 1 
 
 // parted is what a step does beside the passes of its parts.
 type parted struct {
-	folds  []kernels.Program // that after a pass whose number, among the own ones of its step, ends in so many ones
-	join   kernels.Program   // what adds the sums of ranks; nil without them
-	update kernels.Program   // Adam
-	last   kernels.Program   // after the last part: the update, and what ranks do before it
-	sent   int64             // bytes that the last program sends
+	folds   []kernels.Program // that after a pass whose number, among the own ones of its step, ends in so many ones
+	update  kernels.Program   // Adam
+	between *between          // what ranks do; nil without them
+	last    kernels.Program   // the end of a step: the update; with ranks, the last pass and what they do before it, too
 }
 
-// newParted compiles it.
-func (t *Trainer) newParted(b kernels.Backend) (*parted, error) {
-	p := &parted{}
+// newParted compiles it. The program of a step is there already.
+func (t *Trainer) newParted() (p *parted, err error) {
+	l := &t.layout
+	p = &parted{}
 	for ones := range t.c.levelsOfSums() + 1 {
-		fold, err := b.Compile(t.arena, t.layout.fold(ones))
+		fold, err := t.backend.Compile(t.arena, l.fold(ones, l.all()))
 		if err != nil {
 			return nil, err
 		}
 		p.folds = append(p.folds, fold)
 	}
-	if t.c.ranks() > 1 {
-		join, err := b.Compile(t.arena, t.layout.join(t.c.Ranks.Rank(), t.c.ranks()))
-		if err != nil {
-			return nil, err
-		}
-		p.join = join
+	if p.update, err = t.backend.Compile(t.arena, append(t.optimiser(), kernels.Tick{State: l.state})); err != nil {
+		return nil, err
 	}
-	update, err := b.Compile(t.arena, append(t.optimiser(), kernels.Tick{State: t.layout.state}))
-	if p.update, p.last = update, update; t.c.ranks() > 1 {
-		p.last = kernels.Together(b, t.joinAndUpdate)
+	if p.last = p.update; t.c.ranks() > 1 && t.step != nil {
+		p.between, err = t.newBetween()
+		p.last = kernels.Together(t.backend, t.passAndUpdate)
 	}
 	return p, err
 }
@@ -102,23 +98,28 @@ func (t *Trainer) newParted(b kernels.Backend) (*parted, error) {
 //
 // The first of two parts is multiplied by one and has zero added, which makes -0 +0. It has to be so where a rank does one part
 // only, too, since it makes a difference to the sign of a sum that is zero.
-func (l *layout) fold(ones int) (ops []kernels.Op) {
-	if ones == 0 {
-		to := whole(l.grads)
-		if len(l.sums) > 0 {
-			to = whole(l.sums[0])
-		}
-		return []kernels.Op{mean(to, whole(l.grads), kernels.Buf{})}
+func (l *layout) fold(ones int, of span) (ops []kernels.Op) {
+	of.n = min(of.n, l.all().n-of.lo) // behind that there are no gradients to add
+	grads, sums := of.of(l.grads), make([]kernels.Buf, len(l.sums))
+	for i := range sums {
+		sums[i] = of.of(l.sums[i])
 	}
-	right := whole(l.grads)
+	if ones == 0 {
+		to := grads
+		if len(sums) > 0 {
+			to = sums[0]
+		}
+		return []kernels.Op{mean(to, grads, kernels.Buf{})}
+	}
+	right := grads
 	for height := range ones {
-		left := whole(l.sums[height])
+		left := sums[height]
 		to := left
 		switch {
-		case height+1 == len(l.sums):
-			to = whole(l.grads)
+		case height+1 == len(sums):
+			to = grads
 		case height+1 == ones:
-			to = whole(l.sums[ones])
+			to = sums[ones]
 		}
 		ops = append(ops, mean(to, left, right))
 		right = to
@@ -138,9 +139,9 @@ func mean(dst, a, b kernels.Buf) kernels.Op {
 // sumRow is the values of a row of what adds gradients: a cache line.
 const sumRow = 16
 
-// whole is a group with what lies between its end and that of its last cache line, where nothing is ever written but sums of
-// it: adding goes by whole rows, which workers share.
-func whole(b kernels.Buf) kernels.Buf { b.N = (b.N + sumRow - 1) / sumRow * sumRow; return b }
+// all is every gradient with what lies between their end and that of the last cache line, where nothing is ever written but sums
+// of it: adding goes by whole rows, which workers share.
+func (l *layout) all() span { return span{0, (l.grads.N + sumRow - 1) / sumRow * sumRow} }
 
 // runParts does a step part by part.
 func (t *Trainer) runParts() error {
@@ -149,7 +150,11 @@ func (t *Trainer) runParts() error {
 			return err
 		}
 	}
-	for part := range t.c.own() {
+	passes := t.c.own()
+	if t.c.ranks() > 1 {
+		passes-- // the last one exchanges as it goes
+	}
+	for part := range passes {
 		if err := t.step.RunAll(); err != nil {
 			return err
 		}
@@ -159,7 +164,7 @@ func (t *Trainer) runParts() error {
 		t.passes++
 	}
 	if t.c.ranks() > 1 {
-		return t.exchange()
+		return t.finish()
 	}
 	return t.parted.last.Run()
 }

@@ -161,7 +161,7 @@ func TestTreeOfGradients(t *testing.T) {
 			for q := p; q&1 == 1; q >>= 1 {
 				ones++
 			}
-			program, err := b.Compile(a, l.fold(ones))
+			program, err := b.Compile(a, l.fold(ones, l.all()))
 			if err == nil {
 				err = program.Run()
 			}

@@ -51,18 +51,21 @@ type TrainerConfig struct {
 	Stratified       bool
 
 	Ring int // steps between two calls of Losses, at most; 0: 1
+
+	leastBucket int // values of gradients that ranks exchange at once, at least; 0: smallBucket
 }
 
 // Trainer owns an arena with a network's parameters and the programs that train it.
 type Trainer struct {
-	c      TrainerConfig
-	arena  kernels.Arena
-	layout layout
-	net    *model.Network
-	plan   *graph.Plan
-	steps  uint64 // done
-	read   uint64 // steps whose losses were read
-	passes uint64 // of parts that this trainer did
+	c       TrainerConfig
+	backend kernels.Backend
+	arena   kernels.Arena
+	layout  layout
+	net     *model.Network
+	plan    *graph.Plan
+	steps   uint64 // done
+	read    uint64 // steps whose losses were read
+	passes  uint64 // of parts that this trainer did
 
 	placement Placement // of the data, where the device has memory of its own
 
@@ -112,7 +115,7 @@ func newTrainer(b kernels.Backend, c TrainerConfig) (*Trainer, error) {
 	if err != nil {
 		return nil, err
 	}
-	t := &Trainer{c: c, layout: p.layout, net: p.net, plan: p.train}
+	t := &Trainer{c: c, backend: b, layout: p.layout, net: p.net, plan: p.train}
 	if t.arena, err = b.Alloc(t.layout.words, p.programs()...); err != nil {
 		return t, err
 	}
@@ -133,31 +136,32 @@ func newTrainer(b kernels.Backend, c TrainerConfig) (*Trainer, error) {
 	if err := t.writeMasks(); err != nil {
 		return t, err
 	}
-	if err := t.compile(b, p); err != nil {
+	if err := t.compile(p); err != nil {
 		return t, err
 	}
 	return t, t.Init(c.Seed)
 }
 
 // compile makes the programs: each is a plan between what comes before and after it.
-func (t *Trainer) compile(b kernels.Backend, p *plans) (err error) {
+func (t *Trainer) compile(p *plans) (err error) {
 	c, l := &t.c, &t.layout
 	machine := func(before []kernels.Op, plan *graph.Plan, after ...kernels.Op) *graph.Machine {
 		var m *graph.Machine
 		if err == nil {
-			m, err = graph.NewMachine(b, t.arena, before, plan, after)
+			m, err = graph.NewMachine(t.backend, t.arena, before, plan, after)
 		}
 		return m
 	}
 	if c.parts() == 1 {
 		t.gradients = machine(nil, p.train)
 		t.fixed = machine(nil, p.train, append(t.optimiser(), kernels.Tick{State: l.state})...)
-	} else if err == nil {
-		t.parted, err = t.newParted(b)
 	}
 	if c.Data != nil {
 		before, after := t.aroundStep(p)
 		t.step = machine(before, p.train, after...)
+	}
+	if c.parts() > 1 && err == nil {
+		t.parted, err = t.newParted()
 	}
 	if c.HeldOut != nil {
 		draw := t.perturb(p.heldOutNet, p.heldOut, c.HeldOut, l.heldOutState)
@@ -181,7 +185,7 @@ func (t *Trainer) aroundStep(p *plans) (before, after []kernels.Op) {
 	record := kernels.Record{Ring: l.ring, PerRow: p.train.Hidden(p.net.Loss, 0), Level: l.level, State: l.passes}
 	before = append([]kernels.Op{draw}, t.drawClasses(l.labels, l.passes, 0)...)
 	before = append(before, t.drawMasks(l.masked.of, l.passes, 0)...)
-	if t.parted == nil {
+	if c.parts() == 1 {
 		after = t.optimiser()
 	}
 	return before, append(after, record, kernels.Tick{State: l.passes})

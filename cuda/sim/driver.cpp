@@ -15,6 +15,7 @@
 
 #include <algorithm>
 #include <deque>
+#include <functional>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -86,6 +87,10 @@ struct Node {
 	void *argument = nullptr;
 	Event *event = nullptr;
 	uint64_t turn = 0; // which record of the event
+	int branch = 0;    // of a capture: 0 is the stream that began it
+	int other = 0;     // that a captured WAIT waits for, until it has done so many nodes
+	size_t until = 0;
+	bool ignored = false; // a captured WAIT that is left out, as SIGMAZ_SIM_FAULT asks
 };
 
 struct Graph { vector<Node> nodes; };
@@ -96,11 +101,14 @@ struct Stream {
 	Context *context;
 	bool non_blocking;
 	bool second; // not the first of its context
-	deque<Node> queue; // what has been asked for and has not run
+	deque<Node> queue = {}; // what has been asked for and has not run
 	bool capturing = false, invalid = false;
 	int mode = 0;
 	pid_t thread = 0;
-	vector<Node> captured;
+	vector<Node> captured = {};   // of all streams that have joined the capture which this one began
+	vector<size_t> branches = {}; // how many nodes each has given
+	Stream *origin = nullptr;     // the stream that began the capture which this one is part of
+	int branch = 0;               // its number there
 };
 
 // An event is passed once its last record has run: records are counted.
@@ -111,6 +119,9 @@ struct Event {
 	Stream *stream = nullptr; // of the last record
 	double time = 0;
 	bool asked = false; // cuEventQuery has said "not yet"
+	Stream *origin = nullptr; // of the capture in which it was recorded last, as the place behind so many nodes of a branch
+	int branch = 0;
+	size_t until = 0;
 };
 
 // ---- State ----
@@ -526,7 +537,11 @@ bool late(const Stream *s) {
 CUresult submit(Call &call, Stream *s, vector<Node> nodes) {
 	if (s->capturing) {
 		if (s->invalid) return call.fail(CUDA_ERROR_STREAM_CAPTURE_INVALIDATED);
-		for (Node &n : nodes) s->captured.push_back(move(n));
+		for (Node &n : nodes) {
+			n.branch = s->branch;
+			s->origin->captured.push_back(move(n));
+			s->origin->branches[size_t(s->branch)]++;
+		}
 		return CUDA_SUCCESS;
 	}
 	if (s == s->context->legacy) {
@@ -592,7 +607,7 @@ void begin_context(Context *c, int device) {
 	c->device = device;
 	c->lost = CUDA_SUCCESS;
 	c->launches = 0;
-	c->legacy = new Stream{c, false, false, {}, false, false, 0, 0, {}};
+	c->legacy = new Stream{c, false, false};
 	contexts.insert(c);
 }
 
@@ -1001,7 +1016,7 @@ static CUresult stream_create(Call &call, Stream **stream, unsigned flags) {
 	REQUIRE(stream && flags <= 1, CUDA_ERROR_INVALID_VALUE);
 	bool second = false;
 	for (Stream *s : streams) second |= s->context == current();
-	*stream = new Stream{current(), flags == 1, second, {}, false, false, 0, 0, {}};
+	*stream = new Stream{current(), flags == 1, second};
 	streams.insert(*stream);
 	return CUDA_SUCCESS;
 }
@@ -1084,7 +1099,35 @@ API CUresult cuStreamBeginCapture_v2(void *handle, int mode) {
 	s->mode = mode;
 	s->thread = thread_id();
 	s->captured.clear();
+	s->origin = s;
+	s->branch = 0;
+	s->branches = {0};
 	return CUDA_SUCCESS;
+}
+
+// join makes a stream part of the capture that another has begun.
+static void join(Stream *s, Stream *origin) {
+	s->capturing = true;
+	s->invalid = false;
+	s->mode = origin->mode;
+	s->thread = origin->thread;
+	s->origin = origin;
+	s->branch = int(origin->branches.size());
+	origin->branches.push_back(0);
+}
+
+// joined says whether the stream that began a capture waits for all that other streams have given it, directly or by others.
+static bool joined(const Stream *origin) {
+	vector<size_t> reached(origin->branches.size());
+	reached[0] = origin->branches[0];
+	for (bool more = true; more;) {
+		more = false;
+		vector<size_t> seen(reached.size());
+		for (const Node &n : origin->captured)
+			if (seen[size_t(n.branch)]++ < reached[size_t(n.branch)] && n.kind == Node::WAIT && reached[size_t(n.other)] < n.until)
+				reached[size_t(n.other)] = n.until, more = true;
+	}
+	return reached == origin->branches;
 }
 
 API CUresult cuStreamEndCapture(void *handle, Graph **graph) {
@@ -1095,12 +1138,19 @@ API CUresult cuStreamEndCapture(void *handle, Graph **graph) {
 	*graph = nullptr;
 	REQUIRE(s->capturing, CUDA_ERROR_ILLEGAL_STATE, "the stream is not being captured");
 	REQUIRE(s->mode == CAPTURE_RELAXED || s->thread == thread_id(), CUDA_ERROR_STREAM_CAPTURE_WRONG_THREAD);
-	s->capturing = false;
-	bool invalid = s->invalid;
-	s->invalid = false;
+	REQUIRE(s->origin == s, CUDA_ERROR_STREAM_CAPTURE_UNMATCHED, "another stream began the capture");
+	bool invalid = false;
+	for (Stream *other : streams)
+		if (other->capturing && other->origin == s) {
+			invalid |= other->invalid;
+			other->capturing = other->invalid = false;
+			other->origin = nullptr;
+		}
+	bool whole = joined(s);
 	vector<Node> nodes;
 	nodes.swap(s->captured);
 	REQUIRE(!invalid, CUDA_ERROR_STREAM_CAPTURE_INVALIDATED);
+	REQUIRE(whole, CUDA_ERROR_STREAM_CAPTURE_UNJOINED, "the stream that began the capture does not wait for the work of another");
 	*graph = new Graph{move(nodes)};
 	graphs.insert(*graph);
 	return CUDA_SUCCESS;
@@ -1151,8 +1201,13 @@ API CUresult cuEventRecord(void *handle, void *stream) {
 	if (CUresult r = event_of(call, handle, &e)) return r;
 	Stream *s = stream_of(stream);
 	REQUIRE(s, CUDA_ERROR_INVALID_HANDLE, "no such stream");
-	REQUIRE(!s->capturing, CUDA_ERROR_NOT_SUPPORTED, "events in captured streams");
 	if (CUresult r = pass(call, e, e->recorded)) return r; // an event has one place at a time
+	e->origin = s->capturing ? s->origin : nullptr;
+	if (s->capturing) {
+		e->branch = s->branch;
+		e->until = s->origin->branches[size_t(s->branch)];
+		return CUDA_SUCCESS;
+	}
 	e->stream = s;
 	e->asked = false;
 	Node node{};
@@ -1170,10 +1225,21 @@ API CUresult cuStreamWaitEvent(void *stream, void *handle, unsigned flags) {
 	Stream *s = stream_of(stream);
 	REQUIRE(s, CUDA_ERROR_INVALID_HANDLE, "no such stream");
 	REQUIRE(!flags, CUDA_ERROR_INVALID_VALUE);
-	REQUIRE(!s->capturing, CUDA_ERROR_NOT_SUPPORTED, "events in captured streams");
-	if (set_by_user.no_wait.count(s->second ? "second" : "first")) return CUDA_SUCCESS;
+	const bool ignored = set_by_user.no_wait.count(s->second ? "second" : "first");
 	Node node{};
 	node.kind = Node::WAIT;
+	if (s->capturing || e->origin) {
+		REQUIRE(!e->origin || e->origin->capturing, CUDA_ERROR_CAPTURED_EVENT, "the event was recorded in a capture that has ended");
+		REQUIRE(e->origin, CUDA_ERROR_STREAM_CAPTURE_ISOLATION, "the event was not recorded in the capture");
+		REQUIRE(!s->capturing || s->origin == e->origin, CUDA_ERROR_STREAM_CAPTURE_MERGE, "the event belongs to another capture");
+		REQUIRE(s != s->context->legacy, CUDA_ERROR_STREAM_CAPTURE_IMPLICIT);
+		if (!s->capturing) join(s, e->origin);
+		node.other = e->branch, node.until = e->until, node.ignored = ignored;
+		vector<Node> nodes;
+		nodes.push_back(move(node));
+		return submit(call, s, move(nodes));
+	}
+	if (ignored) return CUDA_SUCCESS;
 	node.event = e, node.turn = e->recorded;
 	vector<Node> nodes;
 	nodes.push_back(move(node));
@@ -1184,6 +1250,7 @@ API CUresult cuEventSynchronize(void *handle) {
 	CALL(CONTEXT | NO_CAPTURE);
 	Event *e;
 	if (CUresult r = event_of(call, handle, &e)) return r;
+	REQUIRE(!e->origin, CUDA_ERROR_CAPTURED_EVENT, "the event was recorded in a capture");
 	if (set_by_user.no_wait.count("host")) return CUDA_SUCCESS;
 	return pass(call, e, e->recorded);
 }
@@ -1193,6 +1260,7 @@ API CUresult cuEventQuery(void *handle) {
 	CALL(CONTEXT | NO_CAPTURE);
 	Event *e;
 	if (CUresult r = event_of(call, handle, &e)) return r;
+	REQUIRE(!e->origin, CUDA_ERROR_CAPTURED_EVENT, "the event was recorded in a capture");
 	if (e->passed < e->recorded && !e->asked) {
 		e->asked = true;
 		return CUDA_ERROR_NOT_READY;
@@ -1214,10 +1282,34 @@ API CUresult cuEventElapsedTime(float *ms, void *from, void *to) {
 
 // ---- Graphs ----
 
+// in_turn puts the nodes of a graph one after the other: branches other than the first run as late as its waits allow; with
+// SIGMAZ_SIM_LAZY=1 the first does. So a wait that is missing shows in the one or in the other.
+static vector<Node> in_turn(const vector<Node> &nodes) {
+	vector<vector<const Node *>> branches;
+	for (const Node &n : nodes) {
+		if (branches.size() <= size_t(n.branch)) branches.resize(size_t(n.branch) + 1);
+		branches[size_t(n.branch)].push_back(&n);
+	}
+	vector<size_t> done(branches.size());
+	vector<Node> list;
+	function<void(size_t, size_t)> run = [&](size_t branch, size_t until) {
+		while (done[branch] < until) {
+			const Node &n = *branches[branch][done[branch]++];
+			if (n.kind != Node::WAIT) list.push_back(n);
+			else if (!n.ignored) run(size_t(n.other), n.until);
+		}
+	};
+	for (size_t i = 0; i < branches.size(); i++) {
+		size_t branch = set_by_user.lazy == 1 ? branches.size() - 1 - i : i;
+		run(branch, branches[branch].size());
+	}
+	return list;
+}
+
 static CUresult instantiate(Call &call, Graph **exec, Graph *graph) {
 	REQUIRE(exec, CUDA_ERROR_INVALID_VALUE);
 	REQUIRE(graphs.count(graph), CUDA_ERROR_INVALID_HANDLE, "no such graph");
-	*exec = new Graph(*graph);
+	*exec = new Graph{in_turn(graph->nodes)};
 	execs.insert(*exec);
 	return CUDA_SUCCESS;
 }
@@ -1242,7 +1334,7 @@ API CUresult cuGraphGetNodes(Graph *graph, void **nodes, size_t *n) {
 	CALL(CONTEXT);
 	REQUIRE(graphs.count(graph), CUDA_ERROR_INVALID_HANDLE, "no such graph");
 	REQUIRE(n && !nodes, CUDA_ERROR_INVALID_VALUE, "only the number of nodes can be asked for");
-	*n = graph->nodes.size();
+	*n = size_t(count_if(graph->nodes.begin(), graph->nodes.end(), [](const Node &node) { return node.kind != Node::WAIT; }));
 	return CUDA_SUCCESS;
 }
 

@@ -460,6 +460,70 @@ static void capture() {
 	EQUAL(cuMemFreeHost(pinned), 0);
 }
 
+// Another stream joins a capture by an event, and has to be waited for; its work belongs to the graph. In either order a wait
+// that is missing shows: r = p + p beside, and then q = r + p.
+static void branches() {
+	auto run = [](const char *lazy, const char *fault, bool wait_again) {
+		setenv("SIGMAZ_SIM_LAZY", lazy, 1);
+		setenv("SIGMAZ_SIM_FAULT", fault, 1);
+		Device d;
+		Handle second, event, graph, exec;
+		EQUAL(cuStreamCreate(&second, 1), 0);
+		EQUAL(cuEventCreate(&event, 2), 0);
+		Ptr p = d.put<float>({1}), q = d.put<float>({-1}), r = d.put<float>({-1});
+		EQUAL(cuStreamBeginCapture_v2(d.stream, 1), 0);
+		EQUAL(cuEventRecord(event, d.stream), 0);
+		EQUAL(cuStreamWaitEvent(second, event, 0), 0); // joins
+		EQUAL(d.launch("test_add", 1, 1, Args().add(p).add(p).add(p).add(1)), 0);
+		EQUAL(cuEventRecord(event, d.stream), 0);
+		if (wait_again) EQUAL(cuStreamWaitEvent(second, event, 0), 0);
+		Handle first = d.stream;
+		d.stream = second;
+		EQUAL(d.launch("test_add", 1, 1, Args().add(r).add(p).add(p).add(1)), 0);
+		d.stream = first;
+		EQUAL(cuEventRecord(event, second), 0);
+		EQUAL(cuStreamWaitEvent(d.stream, event, 0), 0);
+		EQUAL(d.launch("test_add", 1, 1, Args().add(q).add(r).add(p).add(1)), 0);
+		EQUAL(cuStreamEndCapture(second, &graph), 903);
+		EQUAL(cuStreamEndCapture(d.stream, &graph), 0);
+		size_t nodes;
+		EQUAL(cuGraphGetNodes(graph, nullptr, &nodes), 0);
+		EQUAL(nodes, 3);
+		EQUAL(cuEventQuery(event), 907);
+		EQUAL(cuStreamWaitEvent(d.stream, event, 0), 907);
+		EQUAL(cuGraphInstantiateWithFlags(&exec, graph, 0), 0);
+		EQUAL(cuGraphDestroy(graph), 0);
+		EQUAL(cuGraphLaunch(exec, d.stream), 0);
+		EQUAL(cuStreamSynchronize(d.stream), 0);
+		float got = d.get(q, 1)[0];
+		EQUAL(cuGraphExecDestroy(exec), 0);
+		unsetenv("SIGMAZ_SIM_LAZY");
+		unsetenv("SIGMAZ_SIM_FAULT");
+		return got;
+	};
+	for (const char *lazy : {"0", "1", "2"}) EQUAL(run(lazy, "", true), 6);
+	EQUAL(run("0", "", false), 6);
+	EQUAL(run("1", "", false), 4);          // r came before p was doubled
+	EQUAL(run("0", "wait:first", true), 1); // q came before r
+	Device d;
+	Ptr p = d.put<float>({1}), q = d.put<float>({1});
+	Handle second, event, outside, graph;
+	EQUAL(cuStreamCreate(&second, 1), 0);
+	EQUAL(cuEventCreate(&event, 2), 0);
+	EQUAL(cuEventCreate(&outside, 2), 0);
+	EQUAL(cuEventRecord(outside, second), 0);
+	EQUAL(cuStreamBeginCapture_v2(d.stream, 1), 0);
+	EQUAL(cuStreamWaitEvent(d.stream, outside, 0), 905);
+	EQUAL(cuEventRecord(event, d.stream), 0);
+	EQUAL(cuStreamWaitEvent(second, event, 0), 0);
+	Handle first = d.stream;
+	d.stream = second;
+	EQUAL(d.launch("test_add", 1, 1, Args().add(q).add(p).add(p).add(1)), 0);
+	d.stream = first;
+	EQUAL(cuStreamEndCapture(d.stream, &graph), 904); // nothing waits for it
+	CHECK(!graph);
+}
+
 // With SIGMAZ_SIM_LAZY nothing of the first stream runs before someone waits for it.
 static void lazy() {
 	setenv("SIGMAZ_SIM_LAZY", "1", 1);
@@ -595,10 +659,6 @@ static void streams() {
 	EQUAL(cuCtxSynchronize(), 0);
 	EQUAL(d.get(p, 1)[0], 3);
 	EQUAL(d.get(p, 2)[1], 4);
-	Handle graph;
-	EQUAL(cuStreamBeginCapture_v2(d.stream, 1), 0);
-	EQUAL(cuEventRecord(start, d.stream), 801);
-	EQUAL(cuStreamEndCapture(d.stream, &graph), 0);
 }
 
 // Races by threads that happen to run one after the other.
@@ -1046,7 +1106,7 @@ int main(int argc, char **argv) {
 		EQUAL(cuInit(0), 0);
 		struct { const char *name; void (*run)();
 		} tests[] = {{"runs", runs}, {"order", order}, {"mistakes", mistakes}, {"refused", refused},
-			{"capture", capture}, {"lazy", lazy}, {"streams", streams}, {"races", races},
+			{"capture", capture}, {"branches", branches}, {"lazy", lazy}, {"streams", streams}, {"races", races},
 			{"instructions", instructions}, {"machine", machine}, {"faults", faults}, {"devices", devices}, {"speed", speed}};
 		for (auto &t : tests) {
 			if (!which.empty() && which != t.name) continue;

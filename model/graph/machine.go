@@ -56,6 +56,9 @@ func (m *Machine) bind() error {
 // RunAll runs the program once.
 func (m *Machine) RunAll() error { return m.program.Run() }
 
+// Program returns what [Machine.RunAll] runs.
+func (m *Machine) Program() kernels.Program { return m.program }
+
 // Reset does nothing: a plan keeps no state between runs but what its buffers hold.
 func (m *Machine) Reset() {}
 

@@ -7,7 +7,7 @@
 //
 // t is counted: three times the multiply-adds of a forward pass at the peak of the card's data sheet, which no real step comes
 // near. The longer the step, the less the exchange weighs: the efficiency is no lower than this, as long as a GPU's part of the
-// batch keeps it busy. That the exchange may go on beside the backward pass is left out, which is on the same side.
+// batch keeps it busy. That the exchange goes on beside the backward pass is left out, which is on the same side.
 
 package traincmd
 
