@@ -93,7 +93,8 @@ func newOptions() *options {
 			{Line: "likelihood runs/moons-1 toy:moons -split train -n 0 -probe rademacher -probes 1",
 				What: "all rows that it was trained on, with one product an evaluation"},
 		},
-		Notes: []string{"Networks that do not see sigma (ncsnv2 without -parameterization edm or -sde vp) or know it only as a level (ncsn) have no likelihood.",
+		Notes: []string{"Networks that do not see sigma (ncsnv2 without -parameterization edm or -sde vp) or know it only as a level " +
+			"(ncsn) have no likelihood.",
 			"Exit codes: 0 done; 1 failed or interrupted; 2 wrong usage; 130 quit by a second Ctrl-C."},
 		Alone:    true,
 		Stopping: cli.Stops,
@@ -264,8 +265,8 @@ func likelihood(ctx context.Context, o *options, s cli.Streams) error {
 			return err
 		}
 	}
-	fmt.Fprintf(messages, "log p %s; %d rows%s (%s) of %d values, %s, seed %d, NFE %d at tolerance %g\n", report.meanText(), rows, given, split,
-		net.D(), report.probeText(), report.Seed, report.NFE, report.Tolerance)
+	fmt.Fprintf(messages, "log p %s; %d rows%s (%s) of %d values, %s, seed %d, NFE %d at tolerance %g\n", report.meanText(), rows,
+		given, split, net.D(), report.probeText(), report.Seed, report.NFE, report.Tolerance)
 	if report.BitsPerDim != nil {
 		fmt.Fprintf(messages, "%.4f bits/dim of 8-bit images, dequantised: x = (X + u)/256\n", *report.BitsPerDim)
 	}
