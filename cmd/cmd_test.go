@@ -13,6 +13,8 @@ import (
 	"strings"
 	"sync"
 	"testing"
+
+	"sigmaz/internal/npy"
 )
 
 // tags are the build tags of the programs: those of the test itself.
@@ -106,4 +108,16 @@ func trained(t *testing.T, dir string) string {
 	must(t, dir, "train", "-name", "cpu", "-ngf", "2", "-batch", "4", "-steps", "4", "-levels", "3", "-held-out", "4",
 		"-preview-n", "0")
 	return filepath.Join("runs", "cpu")
+}
+
+// writeArray writes an NPY file.
+func writeArray[V npy.Written](t *testing.T, path string, shape []int, values []V) {
+	t.Helper()
+	var b bytes.Buffer
+	if err := npy.Write(&b, shape, values); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(path, b.Bytes(), 0o666); err != nil {
+		t.Fatal(err)
+	}
 }

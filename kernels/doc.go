@@ -16,8 +16,8 @@
 //	L        noise levels; sigma falls from level 0 to level L-1
 //
 // Activations are NHWC, weights (Cout, kH, kW, Cin), all float32; convolutions on tensor cores round the factors of
-// their products ([TF32]), or read and write bfloat16 ([BF16]; [Element] is what a window holds). A Langevin step of size a is x + a s + sqrt(2a) z (the convention of NCSNv2; the paper of
-// 2019 writes a/2 and sqrt(a)).
+// their products ([TF32]), or read and write bfloat16 ([BF16]; [Element] is what a window holds). A Langevin step of
+// size a is x + a s + sqrt(2a) z (the convention of NCSNv2; the paper of 2019 writes a/2 and sqrt(a)).
 //
 // # Files
 //

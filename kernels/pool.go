@@ -6,8 +6,8 @@
 //	nearest2   y[i,j,c] = x[i/2,j/2,c]: each pixel twice along both axes
 //
 // (torch.nn.MaxPool2d(5, 1, 2) of NCSNv2 and AvgPool2d(5, 1, 2) of NCSN; the mean of the four 2x2 phases of
-// ConvMeanPool; torch.nn.functional.interpolate, mode nearest.) The gradient of a maximum goes to the first largest value of the window in row-major order, as in
-// PyTorch; a NaN counts as largest.
+// ConvMeanPool; torch.nn.functional.interpolate, mode nearest.) The gradient of a maximum goes to the first largest value
+// of the window in row-major order, as in PyTorch; a NaN counts as largest.
 
 package kernels
 

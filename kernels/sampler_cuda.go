@@ -20,7 +20,8 @@ func (o SamplerUpdate) launch(l *launcher) {
 	l.small(o.D)
 	grid, block := byRow(o.Rows(), o.D, 1)
 	l.samplerUpdate(grid, block, samplerUpdateArgs{x: o.X, y: o.Y, s: o.S, gain: o.Gain, draws: o.Draws, blend: o.Blend,
-		table: o.Table, state: o.State, seed: o.Seed, images: o.Blend.N / BlendWords, steps: o.Table.N / StepWords, repeat: o.Repeat, rows: o.Rows(), d: o.D})
+		table: o.Table, state: o.State, seed: o.Seed, images: o.Blend.N / BlendWords, steps: o.Table.N / StepWords,
+		repeat: o.Repeat, rows: o.Rows(), d: o.D})
 }
 
 func (o SamplerMisfit) launch(l *launcher) {
@@ -29,7 +30,8 @@ func (o SamplerMisfit) launch(l *launcher) {
 	v := o.ByDirection
 	l.samplerMisfit(grid, block, samplerMisfitArgs{misfit: o.Misfit, x: o.X, s: o.S, parts: o.Parts, target: o.Target, noise: o.Noise,
 		start: v.Start, index: v.Index, weight: v.Weight, draws: o.Draws, table: o.Table, state: o.State, seed: o.Seed,
-		prior: o.Prior, exact: flag(o.Exact), measurements: o.Parts.N / PartWords, steps: o.Table.N / StepWords, repeat: o.Repeat, rows: o.Rows(), d: o.D, most: o.Most})
+		prior: o.Prior, exact: flag(o.Exact), measurements: o.Parts.N / PartWords, steps: o.Table.N / StepWords,
+		repeat: o.Repeat, rows: o.Rows(), d: o.D, most: o.Most})
 }
 
 func (o SamplerFit) launch(l *launcher) {

@@ -175,8 +175,8 @@ func (c Config) normalization() string {
 	return c.Normalization
 }
 
-// Nonlinearities lists the activations of the networks for images: first that of NCSN, last that of the U-Nets. lrelu has slope 0.2 below
-// 0, swish is x/(1 + e^-x).
+// Nonlinearities lists the activations of the networks for images: first that of NCSN, last that of the U-Nets. lrelu has
+// slope 0.2 below 0, swish is x/(1 + e^-x).
 func Nonlinearities() []string {
 	return []string{string(kernels.ELU), string(kernels.ReLU), string(kernels.LReLU), string(kernels.Swish)}
 }

@@ -103,8 +103,8 @@ func (n Noise) CheckFor(c Config) error {
 	return nil
 }
 
-// Complete names what was left open in a valid value: for lognormal the data's deviation, which networks for vectors know and which images
-// are taken to have as published, and with it P_mean and P_std. It judges what is drawn then.
+// Complete names what was left open in a valid value: for lognormal the data's deviation, which networks for vectors know
+// and which images are taken to have as published, and with it P_mean and P_std. It judges what is drawn then.
 func (n *Noise) Complete(c Config) error {
 	switch n.Density {
 	case LadderNoise:
@@ -169,8 +169,8 @@ func (n Noise) Weight(power float64) kernels.Weight {
 	return kernels.Weight{Power: power}
 }
 
-// MeanWeight returns the loss of a network of zero weights in units of D/2: the mean of w over the draws of a density, and 1 where
-// it is made for what the network is wrapped in.
+// MeanWeight returns the loss of a network of zero weights in units of D/2: the mean of w over the draws of a density, and
+// 1 where it is made for what the network is wrapped in.
 func (n Noise) MeanWeight(c Config) float64 {
 	if n.Density != LogNormal || c.edm() {
 		return 1

@@ -112,23 +112,29 @@ func (o *LikelihoodSettings) trace() traceKind {
 // WorkWords returns how many words of [model.Score.Work] a likelihood of n rows of d values at a time needs.
 func (o *LikelihoodSettings) WorkWords(n, d int) int { return newODELayout(n, d, o.trace()).words }
 
-// Likelihood is the log density of rows, in nats, in the units that the network was trained in.
+// Likelihood is the log density of paths, in nats, in the units that the network was trained in. A path is one probe of one
+// row: path k is probe k mod Probes of row k/Probes.
 type Likelihood struct {
-	LogP   []float64 // (rows, probes)
-	Latent []float64 // (rows, probes, D), x at sigma_1
-	NFE    int       // evaluations of score and product of the row that took most; the exact trace has D products in each
+	LogP   []float64 // of each path
+	Latent []float64 // (paths, D), x at sigma_1
+	NFE    int       // evaluations of score and product of the path that took most; the exact trace has D products in each
 }
 
-// LogLikelihood returns the log density, with the least noise that the process is trained at, of rows x (n, D), which are
-// the images first, first+1, and so on, for the counter of their probes. s must have V and VJ, which [model.NewScoreFor]
-// gives it, and o.WorkWords of Work; all of them are overwritten. Each probe of a row is a row of the batch, so a result
-// depends on no other row. each, unless nil, is called after each batch
-// with the number of paths done; its error ends the work and is returned as it is.
-func LogLikelihood(s *model.Score, p model.Process, x []float32, first uint32, o LikelihoodSettings,
-	each func(paths int) error) (*Likelihood, error) {
-	if len(x)%s.D != 0 {
-		panic(fmt.Sprintf("sample: %d values are no whole number of rows of %d values", len(x), s.D))
-	}
+// LikelihoodSolver computes likelihoods on one score.
+type LikelihoodSolver struct {
+	score    *model.Score
+	process  model.Process
+	settings LikelihoodSettings
+	solver   *deviceSolver
+
+	x       []float64 // (N, D)
+	v       []float32 // (N, D)
+	classes []uint32  // (N)
+}
+
+// NewLikelihoodSolver compiles a solver, for the log density with the least noise that the process is trained at. s must have
+// V and VJ, which [model.NewScoreFor] gives it, and o.WorkWords of Work; all of them are overwritten.
+func NewLikelihoodSolver(s *model.Score, p model.Process, o LikelihoodSettings) (*LikelihoodSolver, error) {
 	if err := o.Check(s.D); err != nil {
 		return nil, err
 	}
@@ -136,53 +142,58 @@ func LogLikelihood(s *model.Score, p model.Process, x []float32, first uint32, o
 	if err != nil {
 		return nil, err
 	}
-	paths := len(x) / s.D * o.Probes
-	r := &Likelihood{LogP: make([]float64, 0, paths), Latent: make([]float64, 0, paths*s.D)}
-	rows, v := make([]float64, s.N*s.D), make([]float32, s.N*s.D)
-	classes := make([]uint32, s.N)
-	for done := 0; done < paths; done += s.N {
-		n := min(s.N, paths-done)
-		for i := range s.N { // those beyond n repeat the last
-			path := done + min(i, n-1)
-			row, probe := path/o.Probes, path%o.Probes
-			for j, v := range x[row*s.D : (row+1)*s.D] {
-				rows[i*s.D+j] = float64(v)
-			}
-			if o.Classes != nil {
-				classes[i] = o.Classes[row]
-			}
-			o.signs(v[i*s.D:(i+1)*s.D], first+uint32(row), probe)
+	return &LikelihoodSolver{score: s, process: p, settings: o, solver: solver, x: make([]float64, s.N*s.D),
+		v: make([]float32, s.N*s.D), classes: make([]uint32, s.N)}, nil
+}
+
+// Run computes n paths of rows x (n, D) from path from on, at most as many as the score has rows. The rows are the images
+// first, first+1, and so on, for the counter of their probes. A path has its own steps, so its result depends on no other
+// one. each, unless nil, is called after each step; its error ends the work and is returned as it is.
+func (l *LikelihoodSolver) Run(x []float32, first uint32, from, n int, each func() error) (*Likelihood, error) {
+	s, o := l.score, &l.settings
+	if len(x)%s.D != 0 || n > s.N || (from+n)*s.D > len(x)*o.Probes {
+		panic(fmt.Sprintf("sample: paths %d to %d of %d values in rows of %d values, of a score with %d rows", from, from+n-1,
+			len(x), s.D, s.N))
+	}
+	for i := range s.N { // those beyond n repeat the last
+		path := from + min(i, n-1)
+		row, probe := path/o.Probes, path%o.Probes
+		for j, v := range x[row*s.D : (row+1)*s.D] {
+			l.x[i*s.D+j] = float64(v)
 		}
 		if o.Classes != nil {
-			if err := s.SetClasses(classes); err != nil {
-				return nil, err
-			}
+			l.classes[i] = o.Classes[row]
 		}
-		if o.trace() == probeTrace {
-			if err := s.Arena.Write(s.V, v); err != nil {
-				return nil, err
-			}
-		}
-		if err := solver.start(rows); err != nil {
+		o.signs(l.v[i*s.D:(i+1)*s.D], first+uint32(row), probe)
+	}
+	if o.Classes != nil {
+		if err := s.SetClasses(l.classes); err != nil {
 			return nil, err
-		}
-		nfe, err := rungeKutta(solver, s.N, p.Least(), p.Begin, 0, nil)
-		if err != nil {
-			return nil, err
-		}
-		states, err := solver.state()
-		if err != nil {
-			return nil, err
-		}
-		logp, latent := logDensities(states, s.D, p.Prior())
-		r.LogP, r.Latent, r.NFE = append(r.LogP, logp[:n]...), append(r.Latent, latent[:n*s.D]...), max(r.NFE, nfe)
-		if each != nil {
-			if err := each(done + n); err != nil {
-				return nil, err
-			}
 		}
 	}
-	return r, nil
+	if o.trace() == probeTrace {
+		if err := s.Arena.Write(s.V, l.v); err != nil {
+			return nil, err
+		}
+	}
+	if err := l.solver.start(l.x); err != nil {
+		return nil, err
+	}
+	nfe, err := rungeKutta(l.solver, s.N, l.process.Least(), l.process.Begin, 0, func(int, trial, bool) error {
+		if each == nil {
+			return nil
+		}
+		return each()
+	})
+	if err != nil {
+		return nil, err
+	}
+	states, err := l.solver.state()
+	if err != nil {
+		return nil, err
+	}
+	logp, latent := logDensities(states, s.D, l.process.Prior())
+	return &Likelihood{LogP: logp[:n], Latent: latent[:n*s.D], NFE: nfe}, nil
 }
 
 // signs writes a probe of a row.

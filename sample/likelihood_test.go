@@ -76,6 +76,19 @@ func (m *mixture) traced(s, trace, x, sigma []float64) error {
 // likelihoodWords are enough for any likelihood.
 func likelihoodWords(n, d int) int { return newODELayout(n, d, exactTrace).words }
 
+// logLikelihood computes all paths of rows, in batches of the score's.
+func logLikelihood(s *model.Score, p model.Process, x []float32, first uint32, o LikelihoodSettings) (*Likelihood, error) {
+	l, err := NewLikelihoodSolver(s, p, o)
+	all := &Likelihood{}
+	for paths := len(x) / s.D * o.Probes; err == nil && len(all.LogP) < paths; {
+		var r *Likelihood
+		if r, err = l.Run(x, first, len(all.LogP), min(s.N, paths-len(all.LogP)), nil); err == nil {
+			all = &Likelihood{append(all.LogP, r.LogP...), append(all.Latent, r.Latent...), max(all.NFE, r.NFE)}
+		}
+	}
+	return all, err
+}
+
 // withProduct makes a Score of the mixture with V and VJ, and with work words for a sampler.
 func (m *mixture) withProduct(t *testing.T, n, d, work int, move func(*testing.T, *model.Score)) *model.Score {
 	t.Helper()
@@ -141,7 +154,7 @@ func (f *oracles) likelihood(t *testing.T) {
 	onAll(t, func(t *testing.T, move func(*testing.T, *model.Score)) {
 		s := f.mix.withProduct(t, len(x)/d, d, likelihoodWords(len(x)/d, d), move)
 		o := DefaultLikelihood(d)
-		r, err := LogLikelihood(s, model.SDE{}.On(model.Ladder{float32(high), float32(low)}), float32s(x), 0, o, nil)
+		r, err := logLikelihood(s, model.SDE{}.On(model.Ladder{float32(high), float32(low)}), float32s(x), 0, o)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -201,7 +214,7 @@ func TestLikelihoodOfGaussian(t *testing.T) {
 		s := m.withProduct(t, 4, 2, likelihoodWords(4, 2), move)
 		o := DefaultLikelihood(2)
 		o.Tolerance = 1e-6
-		r, err := LogLikelihood(s, model.SDE{}.On(model.Ladder{100, 0.01}), x, 0, o, nil)
+		r, err := logLikelihood(s, model.SDE{}.On(model.Ladder{100, 0.01}), x, 0, o)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -229,7 +242,7 @@ func TestProbes(t *testing.T) {
 	ladder := model.Ladder{float32(f.Cases["likelihood"]["sigma_max"].(float64)), 0.02}
 	run := func(batch int, x []float32, first uint32, o LikelihoodSettings) []float64 {
 		t.Helper()
-		r, err := LogLikelihood(f.mix.withProduct(t, batch, d, likelihoodWords(batch, d), nil), model.SDE{}.On(ladder), x, first, o, nil)
+		r, err := logLikelihood(f.mix.withProduct(t, batch, d, likelihoodWords(batch, d), nil), model.SDE{}.On(ladder), x, first, o)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -420,8 +433,8 @@ func TestBitsPerDim(t *testing.T) {
 	}
 	m := &mixture{weights: []float64{1}, means: [][]float64{{0.5, 0.5, 0.5, 0.5}},
 		cov: [][][]float64{diagonal([]float64{sd * sd, sd * sd, sd * sd, sd * sd})}}
-	r, err := LogLikelihood(m.withProduct(t, 50, d, likelihoodWords(50, d), nil), model.SDE{}.On(model.Ladder{50, 0.001}), x, 0,
-		DefaultLikelihood(d), nil)
+	r, err := logLikelihood(m.withProduct(t, 50, d, likelihoodWords(50, d), nil), model.SDE{}.On(model.Ladder{50, 0.001}), x, 0,
+		DefaultLikelihood(d))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -485,8 +498,11 @@ func TestLikelihoodRefusals(t *testing.T) {
 	}
 	stop := fmt.Errorf("stop")
 	m := &mixture{weights: []float64{1}, means: [][]float64{{0, 0}}, cov: [][][]float64{diagonal([]float64{1, 1})}}
-	if _, err := LogLikelihood(m.withProduct(t, 1, 2, likelihoodWords(1, 2), nil), model.SDE{}.On(ladder), make([]float32, 4), 0, DefaultLikelihood(2),
-		func(int) error { return stop }); err != stop {
+	l, err := NewLikelihoodSolver(m.withProduct(t, 1, 2, likelihoodWords(1, 2), nil), model.SDE{}.On(ladder), DefaultLikelihood(2))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := l.Run(make([]float32, 4), 0, 1, 1, func() error { return stop }); err != stop {
 		t.Errorf("the callback's error became %v", err)
 	}
 }

@@ -35,7 +35,8 @@ type Sampler struct {
 	About string // for the help text
 	// Uses are the keys of the settings that it has a use for, beside its own name.
 	Uses []string
-	// Schedule is the usual one; a number of evaluations makes geometric of ladder. Steps is the usual number of noise levels; 0: the ladder's.
+	// Schedule is the usual one; a number of evaluations makes geometric of ladder. Steps is the usual number of noise
+	// levels; 0: the ladder's.
 	Schedule string
 	Steps    int
 	// Eta is the usual eta for networks that see sigma, BlindEta for those that do not.

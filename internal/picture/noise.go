@@ -405,7 +405,8 @@ func normalPlot(values []float64) (*plot.Plot, error) {
 			continue
 		}
 		from := -span + float64(b)*width
-		bar, err := plotter.NewPolygon(plotter.XYs{{X: from, Y: 0}, {X: from, Y: density}, {X: from + width, Y: density}, {X: from + width, Y: 0}})
+		to := from + width
+		bar, err := plotter.NewPolygon(plotter.XYs{{X: from}, {X: from, Y: density}, {X: to, Y: density}, {X: to}})
 		if err != nil {
 			return nil, err
 		}

@@ -1133,8 +1133,10 @@ func (l *list) samplerMisfit() {
 	for _, kind := range []string{"noise", "given noise", "exact", "guided"} {
 		for _, m := range measured {
 			var b builder
-			op := kernels.SamplerMisfit{SamplerStep: kernels.SamplerStep{Table: b.samplerTable(samplerStep{}, samplerStep{}, samplerStep{x: [4]float32{1, 0.3}}),
-				State: b.bits(2, 0, 5, 0), Repeat: 1}, Directions: b.directions(m.r, m.d, m.sets), X: b.normals(m.words()), Misfit: b.out(2 * m.rows * m.r), Seed: 3, Exact: kind == "exact"}
+			table := b.samplerTable(samplerStep{}, samplerStep{}, samplerStep{x: [4]float32{1, 0.3}})
+			op := kernels.SamplerMisfit{SamplerStep: kernels.SamplerStep{Table: table, State: b.bits(2, 0, 5, 0), Repeat: 1},
+				Directions: b.directions(m.r, m.d, m.sets), X: b.normals(m.words()), Misfit: b.out(2 * m.rows * m.r), Seed: 3,
+				Exact: kind == "exact"}
 			switch kind {
 			case "given noise":
 				op.Draws = b.normals(3 * m.rows * m.r)

@@ -270,9 +270,9 @@ const rounding = 1.0 / 256
 //
 //	|error| <= (2 + log2 terms) 2^-24 sum |x| |w|       and 2^-8 |y| more, where y is rounded to bfloat16
 //
-// The products are exact. A tensor core adds eight or sixteen of them at a time to what it has and cuts off what is below the last
-// place: less than 2^-23 of the running sum. The bound is that of a sum by halves in float32, and a chain of n/8 such
-// steps keeps it while the running sums are small: those of terms with signs at random are about sum |x| |w| / sqrt n.
+// The products are exact. A tensor core adds eight or sixteen of them at a time to what it has and cuts off what is below
+// the last place: less than 2^-23 of the running sum. The bound is that of a sum by halves in float32, and a chain of n/8
+// such steps keeps it while the running sums are small: those of terms with signs at random are about sum |x| |w| / sqrt n.
 // A factor that is not rounded, or to one bit less, is an error of 2^-12 of its products, far beyond.
 func sumBound(terms int) float64 { return (2 + math.Log2(float64(terms))) / (1 << 24) }
 

@@ -64,8 +64,8 @@ var floats = map[string]int{"float64": 53, "float32": 24, "float16": 11, "bfloat
 // sigmasBuffer is the name of the ladder in the state_dict of NCSNv2's classes.
 const sigmasBuffer = "sigmas"
 
-// OpenWeights opens a file of any kind, or a folder of diffusers or of Hugging Face's hub; it tells them apart by their content. An error is one
-// sentence that names the file; about the content of a safetensors file it is a [*FileError].
+// OpenWeights opens a file of any kind, or a folder of diffusers or of Hugging Face's hub; it tells them apart by their
+// content. An error is one sentence that names the file; about the content of a safetensors file it is a [*FileError].
 func OpenWeights(path string) (*Weights, error) {
 	w, err := openWeights(path)
 	if err == nil && w.File == "" {

@@ -14,7 +14,8 @@ import (
 //
 //	1/N sum_n  1/2 lambda(sigma_n) |s_n + z_n/sigma_n|^2
 //
-// Further inputs are the factors (N) of a weight that has some, and the mask of one that is masked, like s. Its hidden buffer 0 is the loss of each row (N).
+// Further inputs are the factors (N) of a weight that has some, and the mask of one that is masked, like s. Its hidden
+// buffer 0 is the loss of each row (N).
 type Loss struct{ Weight kernels.Weight }
 
 func (l Loss) String() string {

@@ -73,10 +73,10 @@ func (d *Device) Flags(verb string) []Flag {
 	}
 }
 
-// GPUsFlag makes -gpus, by which samples are shared.
-func (d *Device) GPUsFlag() Flag {
-	return Flag{Name: "gpus", Arg: "N", Unit: "GPUs", Help: "share the samples among so many GPUs, or " + allWord +
-		" there are; sample k is the same on any of them", Value: &d.GPUs, Default: "1", Known: []string{allWord}}
+// GPUsFlag makes -gpus, by which work is shared. what is the work, such as samples.
+func (d *Device) GPUsFlag(what string) Flag {
+	return Flag{Name: "gpus", Arg: "N", Unit: "GPUs", Help: "share the " + what + " among so many GPUs, or " + allWord +
+		" there are; results are the same on any number of them", Value: &d.GPUs, Default: "1", Known: []string{allWord}}
 }
 
 // PrecisionFlag makes -precision. def says what is taken where it is not given.

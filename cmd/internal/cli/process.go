@@ -106,7 +106,7 @@ func (c *Command) checkAlone(lookup func(string) (string, bool)) error {
 	}
 	share := ""
 	if c.flag("gpus") != nil {
-		share = "; -gpus " + allWord + " shares its samples among GPUs"
+		share = "; -gpus " + allWord + " shares its work among GPUs"
 	}
 	return fmt.Errorf("this is one of %d processes that a launcher started, and each would do the same and write the same files: start %s "+
 		"in one process%s", l.Size, c.Name, share)

@@ -108,7 +108,7 @@ func newOptions() *options {
 					"their nearest neighbours", Value: &o.picture, Default: "beside the file of -json, as NAME-nearest.png"},
 			}},
 			{Name: "Machine", Flags: append(o.device.Flags("draw samples"),
-				o.device.GPUsFlag(),
+				o.device.GPUsFlag("samples"),
 				o.device.PrecisionFlag("the run's"),
 				cli.Flag{Name: "batch", Arg: "B", Unit: "samples", Help: "samples drawn together; the result does not depend on it",
 					Value: &o.batch, Default: "by the image size"},

@@ -296,8 +296,8 @@ var widthFactors = []float64{0.25, 0.5, 1, 2, 4}
 func (j *job) measureVectors() error {
 	x, y := j.samples.rows(), j.reference.rows()
 	if x.N < j.samples.n || y.N < j.reference.n {
-		j.report.note(j.messages, "cells are missing: distances are of the rows without, %d of %d samples and %d of %d of REFERENCE; columns are of the "+
-			"cells that are there, and correlations of the rows that have both", x.N, j.samples.n, y.N, j.reference.n)
+		j.report.note(j.messages, "cells are missing: distances are of the rows without, %d of %d samples and %d of %d of REFERENCE; "+
+			"columns are of the cells that are there, and correlations of the rows that have both", x.N, j.samples.n, y.N, j.reference.n)
 	}
 	if x.N < fewest || y.N < fewest {
 		j.report.note(j.messages, "distances are left out: expected at least %d rows without missing cells", fewest)
@@ -390,7 +390,8 @@ func (j *job) measureColumns() error {
 		if len(names) > 0 {
 			name = names[k]
 		}
-		j.report.Columns = append(j.report.Columns, Column{name, c.Mean, c.OfMean, c.SD, c.OfSD, orZero(c.Difference.Value), orZero(c.Difference.SE)})
+		j.report.Columns = append(j.report.Columns,
+			Column{name, c.Mean, c.OfMean, c.SD, c.OfSD, orZero(c.Difference.Value), orZero(c.Difference.SE)})
 		if k < printedColumns {
 			j.printf("%-20s %12.5g %12.5g %12.5g %12.5g  %s", name, c.Mean, c.OfMean, c.SD, c.OfSD, text(c.Difference))
 		}

@@ -17,6 +17,7 @@ import (
 	"sigmaz/cmd/internal/modelfile"
 	"sigmaz/cmd/internal/preview"
 	"sigmaz/cmd/internal/progress"
+	"sigmaz/cmd/internal/share"
 	"sigmaz/cmd/internal/traincmd"
 	"sigmaz/internal/npy"
 	"sigmaz/internal/picture"
@@ -417,7 +418,7 @@ func (j *job) prepareDraw(ctx context.Context, f *modelfile.File) error {
 		return fmt.Errorf("%s: %w", f.Path, err)
 	}
 	s.drawn = &Drawn{Step: f.Step, Weights: f.Which(), Sampler: set.Sampler, NFE: plan.NFE(), Denoise: set.Denoise, Seed: j.seed,
-		Precision: string(precision), Device: preview.Working(j.devices, s.n).Name()}
+		Precision: string(precision), Device: share.Working(j.devices, s.n).Name()}
 	info, err := model.Describe(net)
 	if err != nil {
 		return err

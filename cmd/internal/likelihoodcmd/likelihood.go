@@ -16,6 +16,7 @@ import (
 	"sigmaz/cmd/internal/cli"
 	"sigmaz/cmd/internal/modelfile"
 	"sigmaz/cmd/internal/preview"
+	"sigmaz/cmd/internal/share"
 	"sigmaz/internal/setting"
 	"sigmaz/kernels"
 	"sigmaz/model"
@@ -80,6 +81,7 @@ func newOptions() *options {
 			}},
 			o.file.Group(),
 			{Name: "Machine", Flags: append(o.device.Flags("run"),
+				o.device.GPUsFlag("rows"),
 				cli.Flag{Name: "batch", Arg: "B", Unit: "rows", Help: "rows that go through the network together", Value: &o.batch,
 					Default: "by their size"},
 				cli.Flag{Name: "workers", Arg: "W", Unit: "goroutines",
@@ -91,7 +93,8 @@ func newOptions() *options {
 			{Line: "likelihood runs/moons-1 toy:moons -split train -n 0 -probe rademacher -probes 1",
 				What: "all rows that it was trained on, with one product an evaluation"},
 		},
-		Notes: []string{"Networks that do not see sigma (ncsnv2 without -parameterization edm or -sde vp) or know it only as a level (ncsn) have no likelihood.",
+		Notes: []string{"Networks that do not see sigma (ncsnv2 without -parameterization edm or -sde vp) or know it only as a level " +
+			"(ncsn) have no likelihood.",
 			"Exit codes: 0 done; 1 failed or interrupted; 2 wrong usage; 130 quit by a second Ctrl-C."},
 		Alone:    true,
 		Stopping: cli.Stops,
@@ -216,30 +219,22 @@ func likelihood(ctx context.Context, o *options, s cli.Streams) error {
 		given = " given their classes"
 	}
 	x, span := points(set, net, rows, o.set.Seed)
-	b, err := kernels.Open(o.device.GPU, o.device.N, o.workers)
+	devices, err := o.device.Open(o.workers)
 	if err != nil {
 		return err
 	}
-	defer b.Close()
-	batch := o.batch
-	if batch == 0 {
-		batch = preview.BatchFor(net)
-	}
-	batch = min(batch, rows*o.set.Probes)
-	score, err := model.NewScoreFor(b, net, model.Jacobian, kernels.Float32, batch, o.set.WorkWords(batch, net.D()))
+	defer devices.Close()
+	devices = share.Working(devices, rows*o.set.Probes)
+	process := net.SDE.On(f.Sigmas)
+	solvers, batch, err := o.solvers(devices, f, process, rows*o.set.Probes)
 	if err != nil {
 		return err
 	}
-	if err := score.LoadFrom(f, f.Prefix()); err != nil {
-		return fmt.Errorf("%s: %w", f.Path, err)
+	start := time.Now()
+	r, err := compute(ctx, solvers, batch, x, rows*o.set.Probes)
+	if errors.Is(err, context.Canceled) {
+		return errors.New("interrupted")
 	}
-	start, process := time.Now(), net.SDE.On(f.Sigmas)
-	r, err := sample.LogLikelihood(score, process, x, 0, o.set, func(int) error {
-		if ctx.Err() != nil {
-			return errors.New("interrupted")
-		}
-		return nil
-	})
 	if err != nil {
 		return err
 	}
@@ -254,7 +249,7 @@ func likelihood(ctx context.Context, o *options, s cli.Streams) error {
 	report := Report{Run: o.Operands[0], Step: f.Step, Weights: f.Which(), Data: o.Operands[1], Split: split, Rows: rows,
 		Values: net.D(), Nats: sum.Mean, OfRows: number(sum.OfRows), OfProbes: number(sum.OfProbe), Probe: o.set.Probe,
 		Probes: o.set.Probes, Seed: o.set.Seed, NFE: r.NFE, Tolerance: o.set.Tolerance, SigmaL: process.Least(),
-		Sigma1: f.Sigmas.Begin(), Device: b.Name(), Seconds: time.Since(start).Seconds(),
+		Sigma1: f.Sigmas.Begin(), Device: devices.Name(), Seconds: time.Since(start).Seconds(),
 		LogP: sample.RowMeans(r.LogP, o.set.Probes)}
 	if span > 0 {
 		bits := sample.BitsPerDim(sum.Mean, net.D(), span)
@@ -270,14 +265,56 @@ func likelihood(ctx context.Context, o *options, s cli.Streams) error {
 			return err
 		}
 	}
-	fmt.Fprintf(messages, "log p %s; %d rows%s (%s) of %d values, %s, seed %d, NFE %d at tolerance %g\n", report.meanText(), rows, given, split,
-		net.D(), report.probeText(), report.Seed, report.NFE, report.Tolerance)
+	fmt.Fprintf(messages, "log p %s; %d rows%s (%s) of %d values, %s, seed %d, NFE %d at tolerance %g\n", report.meanText(), rows,
+		given, split, net.D(), report.probeText(), report.Seed, report.NFE, report.Tolerance)
 	if report.BitsPerDim != nil {
 		fmt.Fprintf(messages, "%.4f bits/dim of 8-bit images, dequantised: x = (X + u)/256\n", *report.BitsPerDim)
 	}
 	fmt.Fprintf(messages, "of data with noise sigma_L = %.4g, from N(0, sigma_1^2) with sigma_1 = %.4g; %s, %s%s, on %s, %s\n",
-		report.SigmaL, report.Sigma1, net.Net, f.At(), f.Which(), b.Name(), time.Since(start).Round(time.Millisecond))
+		report.SigmaL, report.Sigma1, net.Net, f.At(), f.Which(), devices.Name(), time.Since(start).Round(time.Millisecond))
 	return nil
+}
+
+// solvers makes a solver on each of the devices, for batches of paths of the size that it returns.
+func (o *options) solvers(devices cli.Devices, f *modelfile.File, process model.Process, paths int) (
+	all []*sample.LikelihoodSolver, batch int, err error) {
+	net := f.Config.Network
+	if batch = o.batch; batch == 0 {
+		batch = preview.BatchFor(net)
+	}
+	batch = share.Size(batch, paths, len(devices))
+	all, err = share.OnEach(devices, func(b kernels.Backend) (*sample.LikelihoodSolver, error) {
+		score, err := model.NewScoreFor(b, net, model.Jacobian, kernels.Float32, batch, o.set.WorkWords(batch, net.D()))
+		if err != nil {
+			return nil, err
+		}
+		if err := score.LoadFrom(f, f.Prefix()); err != nil {
+			return nil, fmt.Errorf("%s: %w", f.Path, err)
+		}
+		return sample.NewLikelihoodSolver(score, process, o.set)
+	})
+	return all, batch, err
+}
+
+// compute computes the paths of rows x, a batch at a time on each device.
+func compute(ctx context.Context, solvers []*sample.LikelihoodSolver, batch int, x []float32, paths int) (*sample.Likelihood, error) {
+	all, nfe := &sample.Likelihood{LogP: make([]float64, paths)}, make([]int, len(solvers))
+	_, err := share.Work{Do: func(ctx context.Context, b share.Batch) error {
+		ended := func() error { return context.Cause(ctx) }
+		r, err := solvers[b.Device].Run(x, 0, b.First, b.Rows, ended)
+		switch {
+		case err == nil:
+		case err == ended():
+			return err
+		default:
+			return share.OnDevice(b.Device, len(solvers), err)
+		}
+		copy(all.LogP[b.First:], r.LogP)
+		nfe[b.Device] = max(nfe[b.Device], r.NFE)
+		return nil
+	}}.Share(ctx, len(solvers), paths, batch)
+	all.NFE = slices.Max(nfe)
+	return all, err
 }
 
 // points returns the first rows of the data in the network's units, images as points of a density, and how far the 256 values

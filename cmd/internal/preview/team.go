@@ -1,6 +1,5 @@
-// Samplers on several devices: each draws whole batches, the next one that nobody has begun. A sample's bits do not
-// depend on its batch (its noise is a function of seed, sample and step, its score of the sample alone), so sample k is
-// sample k on any number of devices, and nothing passes between them.
+// Samplers on several devices, which share batches. A sample's bits do not depend on its batch (its noise is a function of
+// seed, sample and step, its score of the sample alone), so sample k is sample k on any number of devices.
 
 package preview
 
@@ -10,6 +9,7 @@ import (
 	"math"
 	"sync"
 
+	"sigmaz/cmd/internal/share"
 	"sigmaz/kernels"
 	"sigmaz/model"
 	"sigmaz/sample"
@@ -18,39 +18,22 @@ import (
 // Team is samplers of one plan, each on a device of its own, by the numbers of the devices.
 type Team []*Sampler
 
-// Working returns those of the devices that n samples give work to.
-func Working[D ~[]kernels.Backend](devices D, n int) D { return devices[:max(1, min(len(devices), n))] }
-
 // NewTeam makes samplers as [NewSampler] does, on those of the devices that n samples give work to. LoadFrom gives them
 // weights. Batches hold the given number of rows, or fewer where devices would go without.
 func NewTeam(devices []kernels.Backend, cfg model.Config, precision kernels.Precision, sigmas model.Ladder,
 	plan *sample.Plan, seed uint64, n, batch int) (Team, error) {
-	devices = Working(devices, n)
-	batch = max(1, min(batch, (n+len(devices)-1)/len(devices)))
-	var t Team
-	for i, b := range devices {
-		s, err := NewSampler(b, cfg, precision, sigmas, plan, seed, batch)
-		if err != nil {
-			return nil, onDevice(i, len(devices), err)
-		}
-		t = append(t, s)
-	}
-	return t, nil
-}
-
-// onDevice names the device that an error comes from, where there are several.
-func onDevice(i, of int, err error) error {
-	if of == 1 {
-		return err
-	}
-	return fmt.Errorf("GPU %d of -gpus %d: %w", i, of, err)
+	devices = share.Working(devices, n)
+	batch = share.Size(batch, n, len(devices))
+	return share.OnEach(devices, func(b kernels.Backend) (*Sampler, error) {
+		return NewSampler(b, cfg, precision, sigmas, plan, seed, batch)
+	})
 }
 
 // LoadFrom takes the weights of a set of tensors, which may lie in a file.
 func (t Team) LoadFrom(set model.TensorSet, prefix string) error {
 	for i, s := range t {
 		if err := s.LoadFrom(set, prefix); err != nil {
-			return onDevice(i, len(t), err)
+			return share.OnDevice(i, len(t), err)
 		}
 	}
 	return nil
@@ -66,72 +49,35 @@ func (t Team) Batches(n int) int { return (n + t.Batch() - 1) / t.Batch() }
 // size and any number of devices. each, which may be nil, is called after every step of every batch, one call at a time.
 // When ctx ends, each fails or a device does, Draw returns the samples before the first that is missing, with the error.
 func (t Team) Draw(ctx context.Context, n int, each func(Batch) error) ([]float32, error) {
-	size, d := t.Batch(), t[0].score.D
-	out := make([]float32, n*d)
-	done := make([]bool, t.Batches(n))
-	var mu sync.Mutex // of what follows, and of each
-	var failed error
-	begun := 0
-	begin := func() (batch int, ok bool) {
-		mu.Lock()
-		defer mu.Unlock()
-		if failed != nil || begun == len(done) {
-			return 0, false
-		}
-		begun++
-		return begun - 1, true
+	d := t[0].score.D
+	out, room := make([]float32, n*d), make([][]float32, len(t))
+	for i, s := range t {
+		room[i] = make([]float32, s.Values())
 	}
-	end := func(batch int, err error) {
-		mu.Lock()
-		defer mu.Unlock()
-		if done[batch] = err == nil; failed == nil {
-			failed = err
-		}
-	}
-	work := func(i int) {
-		s, x := t[i], make([]float32, size*d)
-		for {
-			batch, ok := begin()
-			if !ok {
-				return
+	var mu sync.Mutex // of each
+	rows, err := share.Work{Do: func(ctx context.Context, b share.Batch) error {
+		s, x := t[b.Device], room[b.Device]
+		var told error // what a callback said, which is no fault of the device
+		err := s.draw(x, b.First, func(st sample.Step) error {
+			mu.Lock()
+			defer mu.Unlock()
+			if told = context.Cause(ctx); told == nil && each != nil {
+				told = each(Batch{First: b.First, Rows: b.Rows, Step: st, sampler: s})
 			}
-			first := batch * size
-			rows := min(size, n-first)
-			var told error // what a callback said, which is no fault of the device
-			err := s.draw(x, first, func(st sample.Step) error {
-				mu.Lock()
-				defer mu.Unlock()
-				if told = failed; told == nil {
-					told = ctx.Err()
-				}
-				if told == nil && each != nil {
-					told = each(Batch{First: first, Rows: rows, Step: st, sampler: s})
-				}
-				return told
-			})
-			switch {
-			case err == nil:
-				err = s.finite(x[:rows*d], first)
-			case told == nil:
-				err = onDevice(i, len(t), err)
-			}
-			if err == nil {
-				s.unscale(x)
-				copy(out[first*d:], x[:rows*d])
-			}
-			end(batch, err)
+			return told
+		})
+		if err == nil {
+			err = s.finite(x[:b.Rows*d], b.First)
+		} else if told == nil {
+			err = share.OnDevice(b.Device, len(t), err)
 		}
-	}
-	var all sync.WaitGroup
-	for i := range t {
-		all.Go(func() { work(i) })
-	}
-	all.Wait()
-	whole := 0
-	for whole < len(done) && done[whole] {
-		whole++
-	}
-	return out[:min(n, whole*size)*d], failed
+		if err == nil {
+			s.unscale(x)
+			copy(out[b.First*d:], x[:b.Rows*d])
+		}
+		return err
+	}}.Share(ctx, len(t), n, t.Batch())
+	return out[:rows*d], err
 }
 
 // draw draws the samples from first on that fill x, a batch, in the network's units.

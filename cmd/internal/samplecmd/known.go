@@ -51,7 +51,8 @@ func (o *options) knownFlags() []cli.Flag {
 	return []cli.Flag{
 		{Name: "known", Arg: "FILE", Help: "the image that is known in part: with -mask where it is known, with -upscale as a small " +
 			"image, with -operator or -fourier as what is measured; a picture or NPY (H, W, C), or N of them, a folder or (N, H, W, C), of " +
-			"which sample k has number k mod N. For vectors a table with blanks (or NA) for what is not known, a row for each sample", Value: &k.known},
+			"which sample k has number k mod N. For vectors a table with blanks (or NA) for what is not known, a row for each sample",
+			Value: &k.known},
 		{Name: "mask", Arg: "FILE", Help: "picture of the images' size: white is known, black is to be drawn; or one for each image of -known", Value: &k.mask},
 		{Name: "colourise", Arg: "FILE", Help: "grey image whose colours are to be drawn: it is taken for the mean of the channels",
 			Value: &k.colourise},

@@ -21,6 +21,7 @@ import (
 	"sigmaz/cmd/internal/modelfile"
 	"sigmaz/cmd/internal/preview"
 	"sigmaz/cmd/internal/progress"
+	"sigmaz/cmd/internal/share"
 	"sigmaz/internal/atomicfile"
 	"sigmaz/internal/npy"
 	"sigmaz/internal/picture"
@@ -124,7 +125,7 @@ func newOptions() *options {
 			}},
 			o.file.Group(),
 			{Name: "Machine", Flags: append(o.device.Flags("run"),
-				o.device.GPUsFlag(),
+				o.device.GPUsFlag("samples"),
 				o.device.PrecisionFlag("the run's"),
 				cli.Flag{Name: "batch", Arg: "B", Unit: "samples", Help: "samples drawn together; the result does not depend on it",
 					Value: &o.batch, Default: "by the image size"},
@@ -415,7 +416,7 @@ func draw(ctx context.Context, o *options, streams cli.Streams) error {
 	if err != nil {
 		return err
 	}
-	devices = preview.Working(devices, j.n)
+	devices = share.Working(devices, j.n)
 	precision, err := j.in.Precision(o.device)
 	if err != nil {
 		return err
@@ -562,7 +563,8 @@ func (j *job) write(s *preview.Sampler, x []float32, film *film, stdout, stderr 
 		if err := put(j.csv, func(w io.Writer) error { return j.table(w, x) }); err != nil {
 			return err
 		}
-		say(j.csv, fmt.Sprintf("a table of %s and %s%s", cli.Count(n, "row"), cli.Count(j.fieldCount()+min(1, len(j.classes)), "column"), j.units()))
+		columns := j.fieldCount() + min(1, len(j.classes))
+		say(j.csv, fmt.Sprintf("a table of %s and %s%s", cli.Count(n, "row"), cli.Count(columns, "column"), j.units()))
 	}
 	if j.images != "" {
 		if err := picture.WriteImages(j.images, preview.Images(net, x), 0); err != nil {

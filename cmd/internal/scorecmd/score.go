@@ -18,6 +18,7 @@ import (
 	"sigmaz/cmd/internal/httpd"
 	"sigmaz/cmd/internal/modelfile"
 	"sigmaz/cmd/internal/preview"
+	"sigmaz/cmd/internal/share"
 	"sigmaz/internal/npy"
 	"sigmaz/kernels"
 	"sigmaz/model"
@@ -91,6 +92,7 @@ func newOptions() *options {
 			}},
 			o.file.Group(),
 			{Name: "Machine", Flags: append(o.device.Flags("run"),
+				o.device.GPUsFlag("rows, or the requests of a server,"),
 				o.device.PrecisionFlag("the run's"),
 				cli.Flag{Name: "batch", Arg: "B", Unit: "rows",
 					Help: "rows that go through the network together; the result does not depend on it", Value: &o.batch,
@@ -203,23 +205,22 @@ func score(ctx context.Context, o *options, s cli.Streams) error {
 	if err != nil {
 		return err
 	}
-	b, err := kernels.Open(o.device.GPU, o.device.N, o.workers)
+	devices, err := o.device.Open(o.workers)
 	if err != nil {
 		return err
 	}
-	defer b.Close()
-	batch := o.batch
-	if batch == 0 {
-		batch = preview.BatchFor(f.Config.Network)
-	}
-	e, err := newEvaluator(b, f, precision, f.Prefix(), max(1, min(batch, rows.n)))
-	if err != nil {
-		return err
-	}
-	if classes != nil {
-		if err := e.SetClasses(slices.Repeat(classes, e.N)); err != nil {
-			return err
+	defer devices.Close()
+	devices = share.Working(devices, rows.n)
+	batch := share.Size(o.batchFor(f), rows.n, len(devices))
+	evaluators, err := share.OnEach(devices, func(b kernels.Backend) (*evaluator, error) {
+		e, err := newEvaluator(b, f, precision, f.Prefix(), batch)
+		if err == nil && classes != nil {
+			err = e.SetClasses(slices.Repeat(classes, batch))
 		}
+		return e, err
+	})
+	if err != nil {
+		return err
 	}
 	for _, note := range f.Notes {
 		fmt.Fprintf(messages, "%s: %s\n", f.Path, note)
@@ -229,23 +230,21 @@ func score(ctx context.Context, o *options, s cli.Streams) error {
 		if err := npy.WriteHeader[float32](w, rows.shape); err != nil {
 			return err
 		}
-		for first := 0; first < rows.n; first += e.N {
-			if ctx.Err() != nil {
-				return errors.New("interrupted")
-			}
-			n := min(e.N, rows.n-first)
-			if err := rows.read(e.x, n); err != nil {
-				return err
-			}
-			score, err := e.evaluate(n, o.denoised, func(row int) (int, float32) { return noise(first + row) })
-			if err != nil {
-				return err
-			}
-			if err := npy.WriteValues(w, rows.toFile(score)); err != nil {
-				return err
-			}
+		scores := make([][]float32, len(devices))
+		_, err := share.Work{
+			Begin: func(b share.Batch) error { return rows.read(evaluators[b.Device].x, b.Rows) },
+			Do: func(_ context.Context, b share.Batch) (err error) {
+				scores[b.Device], err = evaluators[b.Device].evaluate(b.Rows, o.denoised, func(row int) (int, float32) {
+					return noise(b.First + row)
+				})
+				return share.OnDevice(b.Device, len(devices), err)
+			},
+			End: func(b share.Batch) error { return npy.WriteValues(w, rows.toFile(scores[b.Device])) },
+		}.Share(ctx, len(devices), rows.n, batch)
+		if errors.Is(err, context.Canceled) {
+			return errors.New("interrupted")
 		}
-		return nil
+		return err
 	}
 	if err := out.Write(s, write); err != nil {
 		return err
@@ -260,8 +259,16 @@ func score(ctx context.Context, o *options, s cli.Streams) error {
 	}
 	fmt.Fprintf(messages, "%s: %s of %d rows, %s, float32 %s; %s, %s%s, on %s, %s\n", out, what, rows.n, noiseOf,
 		(&npy.Header{Shape: rows.shape}).ShapeText(),
-		net.Net, f.At(), f.Which(), b.Name(), time.Since(start).Round(time.Millisecond))
+		net.Net, f.At(), f.Which(), devices.Name(), time.Since(start).Round(time.Millisecond))
 	return nil
+}
+
+// batchFor returns how many rows go through the network together at most.
+func (o *options) batchFor(f *modelfile.File) int {
+	if o.batch > 0 {
+		return o.batch
+	}
+	return preview.BatchFor(f.Config.Network)
 }
 
 // classOf returns the one class of all rows, nil where the network is told none.
@@ -415,7 +422,7 @@ type rows struct {
 	nchw    bool
 	c, area int // of an image
 	whole   []float32
-	buf     []float32
+	in, out []float32 // in the order of the file; rows are read while others are put there
 }
 
 // openArray opens an array in a file, or - for standard input.
@@ -509,14 +516,15 @@ func rowsOf(a *npy.Reader, name, layout, setting string, net model.Config) (r *r
 // read fills the first n rows of dst with the next ones.
 func (r *rows) read(dst []float32, n int) error {
 	dst = dst[:n*r.c*r.area]
-	if cap(r.buf) < len(dst) {
-		r.buf = make([]float32, len(dst))
-	}
-	src := r.buf[:len(dst)]
+	var src []float32
 	if r.whole != nil {
 		src, r.whole = r.whole[:len(dst)], r.whole[len(dst):]
-	} else if err := npy.Read(r.array, src); err != nil {
-		return err
+	} else {
+		r.in = slices.Grow(r.in[:0], len(dst))
+		src = r.in[:len(dst)]
+		if err := npy.Read(r.array, src); err != nil {
+			return err
+		}
 	}
 	r.permute(len(dst), func(file, net int) { dst[net] = src[file] })
 	return nil
@@ -524,7 +532,8 @@ func (r *rows) read(dst []float32, n int) error {
 
 // toFile puts values of the network's order into that of the file. The next call overwrites the result.
 func (r *rows) toFile(s []float32) []float32 {
-	dst := r.buf[:len(s)]
+	r.out = slices.Grow(r.out[:0], len(s))
+	dst := r.out[:len(s)]
 	r.permute(len(s), func(file, net int) { dst[file] = s[net] })
 	return dst
 }

@@ -6,9 +6,10 @@
 //	POST /sample?n=N&seed=K           N samples by the run's sampler, in the network's units
 //
 // Where rows have noise of their own, a second array comes after x in the body, (N) sigmas, or levels as whole numbers,
-// and the query names none. class=NAME is the class of all rows, layout=nhwc the order of their axes. The network works on
-// one request at a time; others wait for their turn, as many as their number and the memory for their arrays allow. A request
-// that cannot be answered gets one sentence with a status of 4xx, or 503 where it can be later.
+// and the query names none. class=NAME is the class of all rows, layout=nhwc the order of their axes. A device works on
+// one request at a time, with a network of its own, and answers do not depend on which it is; other requests wait for their
+// turn, as many as their number and the memory for their arrays allow. A request that cannot be answered gets one sentence
+// with a status of 4xx, or 503 where it can be later.
 
 package scorecmd
 
@@ -34,6 +35,8 @@ import (
 	"sigmaz/cmd/internal/httpd"
 	"sigmaz/cmd/internal/modelfile"
 	"sigmaz/cmd/internal/preview"
+	"sigmaz/cmd/internal/share"
+	"sigmaz/cuda"
 	"sigmaz/internal/npy"
 	"sigmaz/kernels"
 	"sigmaz/sample"
@@ -51,26 +54,50 @@ const (
 // server answers requests about one network.
 type server struct {
 	f         *modelfile.File
-	b         kernels.Backend
 	precision kernels.Precision
-	batch     int // rows that go through the network together at most
+	batch     int // rows that go through a network together at most
+	devices   cli.Devices
 	hosts     httpd.Hosts
-	turn      chan struct{}      // has room for one: whoever has the network
-	waiting   chan struct{}      // a token for each request that is read, waits or has its turn
-	memory    atomic.Int64       // bytes of the arrays of all requests
-	of        map[int]*evaluator // by their rows, at most two
-	ends      context.Context    // when the server is to end
+	free      chan *unit      // those that no request has
+	lost      chan error      // of units that no request will have any more
+	waiting   chan struct{}   // a token for each request that is read, waits or has its turn
+	refused   chan struct{}   // a token for each body that is read away
+	memory    atomic.Int64    // bytes of the arrays of all requests
+	ends      context.Context // when the server is to end
+}
+
+// unit is a device with its networks. One request has it at a time.
+type unit struct {
+	n       int // the device's number
+	backend kernels.Backend
+	of      map[int]*evaluator // by their rows, at most two
+}
+
+// newServer makes a server with a unit for each of the devices. What is wrong with the weights is known now.
+func newServer(f *modelfile.File, devices cli.Devices, precision kernels.Precision, batch int) (*server, error) {
+	v := &server{f: f, precision: precision, batch: batch, devices: devices, free: make(chan *unit, len(devices)),
+		lost: make(chan error, len(devices)), waiting: make(chan struct{}, mostWaiting), refused: make(chan struct{}, mostWaiting),
+		ends: context.Background()}
+	units, err := share.OnEach(devices, func(b kernels.Backend) (*unit, error) {
+		u := &unit{backend: b, of: map[int]*evaluator{}}
+		_, err := v.evaluator(u, 1)
+		return u, err
+	})
+	for i, u := range units {
+		u.n = i
+		v.free <- u
+	}
+	return v, err
 }
 
 // serve does the work of the command with -serve.
 func serve(ctx context.Context, o *options, s cli.Streams) error {
+	ctx, end := context.WithCancelCause(ctx)
+	defer end(nil)
 	if o.untilEOF {
-		var end context.CancelFunc
-		ctx, end = context.WithCancel(ctx)
-		defer end()
 		go func() {
 			io.Copy(io.Discard, s.In)
-			end()
+			end(nil)
 		}()
 	}
 	f, err := modelfile.Open(o.Operands[0], &o.file, o.Command)
@@ -82,29 +109,26 @@ func serve(ctx context.Context, o *options, s cli.Streams) error {
 	if err != nil {
 		return err
 	}
-	b, err := kernels.Open(o.device.GPU, o.device.N, o.workers)
+	devices, err := o.device.Open(o.workers)
 	if err != nil {
 		return err
 	}
-	defer b.Close()
+	defer devices.Close()
 	l, err := o.serve.Listen("-serve")
 	if err != nil {
 		return err
 	}
-	v := &server{f: f, b: b, precision: precision, batch: o.batch, hosts: httpd.HostsOf(o.serve, l),
-		turn: make(chan struct{}, 1), waiting: make(chan struct{}, mostWaiting), of: map[int]*evaluator{}, ends: ctx}
-	if v.batch == 0 {
-		v.batch = preview.BatchFor(f.Config.Network)
-	}
-	if _, err := v.evaluator(1); err != nil { // what is wrong with the weights is known now
+	v, err := newServer(f, devices, precision, o.batchFor(f))
+	if err != nil {
 		l.Close()
 		return err
 	}
+	v.hosts, v.ends = httpd.HostsOf(o.serve, l), ctx
 	for _, note := range f.Notes {
 		fmt.Fprintf(s.Out, "%s: %s\n", f.Path, note)
 	}
 	fmt.Fprintf(s.Out, "%s: %s%s of %s, %s, on %s; Ctrl-C ends it\n", httpd.URLOf(l), f.At(), f.Which(), f.Path,
-		f.Config.Network.Net, b.Name())
+		f.Config.Network.Net, devices.Name())
 	if !httpd.IsLoopback(l) {
 		fmt.Fprintf(s.Out, "warning: the server has no password: whoever reaches this machine at %s may use it; %s:PORT is for this "+
 			"machine alone\n", l.Addr(), httpd.Loopback)
@@ -113,17 +137,34 @@ func serve(ctx context.Context, o *options, s cli.Streams) error {
 		ErrorLog: log.New(io.Discard, "", 0), BaseContext: func(net.Listener) context.Context { return ctx }}
 	failed := make(chan error, 1)
 	go func() { failed <- h.Serve(l) }()
-	select {
-	case err := <-failed:
-		return fmt.Errorf("-serve %s: cannot go on: %w", o.serve, err)
-	case <-ctx.Done():
+	left := len(devices)
+	for ctx.Err() == nil {
+		select {
+		case err := <-failed:
+			return fmt.Errorf("-serve %s: cannot go on: %w", o.serve, err)
+		case err := <-v.lost:
+			if left--; left == 0 {
+				end(err)
+				break
+			}
+			fmt.Fprintf(s.Out, "%v; requests go to %s\n", err, cli.Count(left, "other GPU"))
+		case <-ctx.Done():
+		}
 	}
 	last, cancel := context.WithTimeout(context.Background(), farewell)
 	defer cancel()
 	if h.Shutdown(last) != nil {
 		h.Close()
 	}
-	v.turn <- struct{}{} // nobody has the network any more
+	for range left { // no request has a device any more
+		select {
+		case <-v.free:
+		case <-v.lost:
+		}
+	}
+	if err := context.Cause(ctx); !errors.Is(err, context.Canceled) {
+		return err
+	}
 	fmt.Fprintln(s.Out, "stopped")
 	return nil
 }
@@ -178,7 +219,7 @@ func (v *server) handler() http.Handler {
 			whole := r.Body
 			r.Body = http.MaxBytesReader(w, patient{whole, http.NewResponseController(w)}, mostBody)
 			if err = v.admitted(route.method, func() error { return route.answer(w, r, &query{values: values}) }); err != nil {
-				drain(w, whole)
+				v.drain(w, whole)
 			}
 		}
 		v.fail(w, err)
@@ -218,8 +259,15 @@ func (p patient) Read(b []byte) (int, error) {
 const mostDrained = 4 * mostBody
 
 // drain reads the rest of a body that is refused. Most clients send all of it before they read the answer, and a connection
-// that is closed before that is reset, answer and all.
-func drain(w http.ResponseWriter, body io.Reader) {
+// that is closed before that is reset, answer and all. Where as many are read away as may wait, it is.
+func (v *server) drain(w http.ResponseWriter, body io.Reader) {
+	select {
+	case v.refused <- struct{}{}:
+		defer func() { <-v.refused }()
+	default:
+		w.Header().Set("Connection", "close")
+		return
+	}
 	c := http.NewResponseController(w)
 	c.SetReadDeadline(time.Now().Add(patience))
 	io.Copy(io.Discard, io.LimitReader(body, mostDrained))
@@ -310,32 +358,43 @@ func (q *query) check(path string) error {
 	return nil
 }
 
-// inTurn waits until the network is free and runs f, which alone has it.
-func (v *server) inTurn(ctx context.Context, f func() error) error {
+// inTurn waits until a device is free and runs f, which alone has it. One that is lost gets no other request.
+func (v *server) inTurn(ctx context.Context, f func(*unit) error) error {
+	var u *unit
 	select {
-	case v.turn <- struct{}{}:
-		defer func() { <-v.turn }()
-		return f()
+	case u = <-v.free:
 	case <-ctx.Done():
 		return ctx.Err()
 	}
+	err := f(u)
+	var bad *refusal
+	if err != nil && ctx.Err() == nil && !errors.As(err, &bad) {
+		err = share.OnDevice(u.n, len(v.devices), err)
+	}
+	var driver *cuda.Error
+	if errors.As(err, &driver) && driver.Lost() {
+		v.lost <- err
+		return &refusal{http.StatusServiceUnavailable, err.Error()}
+	}
+	v.free <- u
+	return err
 }
 
-// evaluator returns a network for n rows or more, in powers of two, so that few rows cost little.
-func (v *server) evaluator(n int) (*evaluator, error) {
+// evaluator returns a unit's network for n rows or more, in powers of two, so that few rows cost little.
+func (v *server) evaluator(u *unit, n int) (*evaluator, error) {
 	rows := 1
 	for rows < min(n, v.batch) {
 		rows = min(2*rows, v.batch)
 	}
-	if e := v.of[rows]; e != nil {
+	if e := u.of[rows]; e != nil {
 		return e, nil
 	}
-	if len(v.of) == 2 { // each holds the weights
-		clear(v.of)
+	if len(u.of) == 2 { // each holds the weights
+		clear(u.of)
 	}
-	e, err := newEvaluator(v.b, v.f, v.precision, v.f.Prefix(), rows)
+	e, err := newEvaluator(u.backend, v.f, v.precision, v.f.Prefix(), rows)
 	if err == nil {
-		v.of[rows] = e
+		u.of[rows] = e
 	}
 	return e, err
 }
@@ -392,15 +451,12 @@ func (v *server) evaluate(w http.ResponseWriter, r *http.Request, q *query, deno
 		return err
 	}
 	var out []float32
-	err = v.inTurn(r.Context(), func() (err error) {
-		out, err = v.run(r.Context(), x, rows.n, denoised, classes, noise)
+	err = v.inTurn(r.Context(), func(u *unit) (err error) {
+		out, err = v.run(r.Context(), u, x, rows.n, denoised, classes, noise)
 		return err
 	})
 	if err != nil {
 		return err
-	}
-	if cap(rows.buf) < len(out) {
-		rows.buf = make([]float32, len(out))
 	}
 	return answer(w, rows.shape, rows.toFile(out))
 }
@@ -515,12 +571,12 @@ func atEnd(body *bufio.Reader) error {
 }
 
 // run computes the score of n rows, or what they denoise to, in the network's order.
-func (v *server) run(ctx context.Context, x []float32, n int, denoised bool, classes []uint32, noise []pair) ([]float32, error) {
+func (v *server) run(ctx context.Context, u *unit, x []float32, n int, denoised bool, classes []uint32, noise []pair) ([]float32, error) {
 	out := make([]float32, 0, len(x))
 	if n == 0 {
 		return out, nil
 	}
-	e, err := v.evaluator(n)
+	e, err := v.evaluator(u, n)
 	if err != nil {
 		return nil, err
 	}
@@ -584,8 +640,8 @@ func (v *server) sample(w http.ResponseWriter, r *http.Request, q *query) error 
 	}
 	defer release()
 	var x []float32
-	err = v.inTurn(r.Context(), func() error {
-		s, err := preview.NewSampler(v.b, net, v.precision, v.f.Sigmas, plan, seed, min(int(n), v.batch))
+	err = v.inTurn(r.Context(), func(u *unit) error {
+		s, err := preview.NewSampler(u.backend, net, v.precision, v.f.Sigmas, plan, seed, min(int(n), v.batch))
 		if err == nil {
 			err = s.LoadFrom(v.f, v.f.Prefix())
 		}
@@ -605,7 +661,7 @@ func (v *server) sample(w http.ResponseWriter, r *http.Request, q *query) error 
 	if net.Vectors() {
 		shape = []int{int(n), net.D()}
 	}
-	rows := rows{nchw: !net.Vectors(), c: net.Channels, area: net.Height * net.Width, buf: make([]float32, len(x))}
+	rows := rows{nchw: !net.Vectors(), c: net.Channels, area: net.Height * net.Width}
 	return answer(w, shape, rows.toFile(x))
 }
 
@@ -643,7 +699,7 @@ func (v *server) model(w http.ResponseWriter, r *http.Request, q *query) error {
 		Step     *uint64   `json:"step"`
 		Device   string    `json:"device"`
 	}{net.Net, []int{net.Channels, net.Height, net.Width}, v.f.Sigmas, net.TakesLevels(), net.Rescaled, v.f.ClassNames(), v.f.Which(),
-		v.f.Path, nil, v.b.Name()}
+		v.f.Path, nil, v.devices.Name()}
 	if net.Vectors() {
 		about.Shape = []int{net.D()}
 	}

@@ -7,6 +7,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"math"
@@ -28,6 +29,7 @@ import (
 	"sigmaz/cmd/internal/cli"
 	"sigmaz/cmd/internal/httpd"
 	"sigmaz/cmd/internal/modelfile"
+	"sigmaz/cuda"
 	"sigmaz/internal/extras"
 	"sigmaz/internal/npy"
 	"sigmaz/kernels"
@@ -400,19 +402,85 @@ func TestLargeBadBody(t *testing.T) {
 	}
 }
 
-// Requests beyond what there is room for are told to come again, and the room is given back.
-func TestFull(t *testing.T) {
+// unserved is a server on so many devices, which httptest serves.
+func unserved(t *testing.T, path string, devices int) (*server, *httptest.Server) {
+	t.Helper()
 	o := newOptions()
-	f, err := modelfile.Open(vectors(t), &o.file, o.Command)
+	f, err := modelfile.Open(path, &o.file, o.Command)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer f.Close()
-	v := &server{f: f, b: kernels.NewCPU(1), precision: kernels.Float32, batch: 4, turn: make(chan struct{}, 1),
-		waiting: make(chan struct{}, mostWaiting), of: map[int]*evaluator{}, ends: context.Background()}
+	t.Cleanup(func() { f.Close() })
+	var list cli.Devices
+	for range devices {
+		list = append(list, kernels.NewCPU(1))
+	}
+	v, err := newServer(f, list, kernels.Float32, 4)
+	if err != nil {
+		t.Fatal(err)
+	}
 	s := httptest.NewServer(v.handler())
-	defer s.Close()
+	t.Cleanup(s.Close)
 	v.hosts = httpd.HostsOf("127.0.0.1:0", s.Listener)
+	return v, s
+}
+
+// Each device gives the same answers, and a request that finds one free waits for no other.
+func TestServeDevices(t *testing.T) {
+	v, s := unserved(t, vectors(t), 3)
+	on := &running{url: s.URL}
+	x := array(t, []int{7, 2}, []float32{1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14})
+	for path, body := range map[string][]byte{"/score?sigma=0.5&class=1": x, "/denoise?level=2&class=0": x, "/sample?n=6&seed=4": nil} {
+		var want []byte
+		for device := range 3 {
+			var held []*unit
+			for range 2 {
+				held = append(held, <-v.free)
+			}
+			status, got := on.post(t, path, body)
+			if want == nil {
+				want = got
+			}
+			if status != http.StatusOK || !bytes.Equal(got, want) {
+				t.Errorf("%s, device %d: status %d, %.200q", path, device, status, got)
+			}
+			for _, u := range held { // the one that answered is the last to be held
+				v.free <- u
+			}
+		}
+	}
+}
+
+// A device that is lost gets no other request.
+func TestServeLost(t *testing.T) {
+	v, _ := unserved(t, vectors(t), 2)
+	lost := fmt.Errorf("running: %w", &cuda.Error{Call: "cuGraphLaunch", Code: 719})
+	ask := func(said error) (device int, err error) {
+		err = v.inTurn(context.Background(), func(u *unit) error { device = u.n; return said })
+		return device, err
+	}
+	first, err := ask(lost)
+	var bad *refusal
+	if want := fmt.Sprintf("GPU %d of -gpus 2: running: cuGraphLaunch", first); !errors.As(err, &bad) || bad.status != http.StatusServiceUnavailable ||
+		!strings.HasPrefix(bad.text, want) || !strings.HasPrefix((<-v.lost).Error(), want) {
+		t.Errorf("%v, expected %s", err, want)
+	}
+	for range 5 {
+		if device, err := ask(errors.New("too many rows")); device == first || fmt.Sprintf("GPU %d of -gpus 2: too many rows", device) != err.Error() {
+			t.Errorf("device %d: %v", device, err)
+		}
+	}
+	if _, err := ask(refusef("no")); err.Error() != "no" {
+		t.Errorf("a refusal became %q", err)
+	}
+	if len(v.free) != 1 {
+		t.Errorf("%d devices are free", len(v.free))
+	}
+}
+
+// Requests beyond what there is room for are told to come again, and the room is given back.
+func TestFull(t *testing.T) {
+	v, s := unserved(t, vectors(t), 1)
 	x := array(t, []int{3, 2}, make([]float32, 6))
 	ask := func(path string, body []byte) (status int, text, again string) {
 		t.Helper()
@@ -456,9 +524,9 @@ func TestFull(t *testing.T) {
 		}
 	}
 	for path, want := range map[string]string{ // of one class or several, which all is a word for
-		"/score?sigma=1&class=all":   "class is \"all\": expected one of the classes of " + f.Path + " (0, 1), or none\n",
+		"/score?sigma=1&class=all":   "class is \"all\": expected one of the classes of " + v.f.Path + " (0, 1), or none\n",
 		"/score?sigma=1&class=0%2C1": "class is \"0,1\": expected one class for all rows\n",
-		"/sample?class=many":         "class is \"many\": expected one of the classes of " + f.Path + " (0, 1), or all or none\n",
+		"/sample?class=many":         "class is \"many\": expected one of the classes of " + v.f.Path + " (0, 1), or all or none\n",
 	} {
 		if status, text, _ := ask(path, x); status != http.StatusBadRequest || text != want {
 			t.Errorf("%s: %d %q, expected %q", path, status, text, want)
@@ -467,7 +535,20 @@ func TestFull(t *testing.T) {
 	for range mostWaiting { // a bad request gives its place back
 		ask("/score?sigma=1", []byte("no"))
 	}
-	if len(v.waiting) != 0 || v.memory.Load() != 0 {
-		t.Errorf("%d places and %d bytes are kept", len(v.waiting), v.memory.Load())
+	for range mostWaiting { // nor is there room to read it away
+		v.waiting <- struct{}{}
+		v.refused <- struct{}{}
+	}
+	r, err := http.Post(s.URL+"/score?sigma=1", "", bytes.NewReader(x))
+	if err != nil || r.StatusCode != http.StatusServiceUnavailable || !r.Close {
+		t.Errorf("%+v %v", r, err)
+	}
+	r.Body.Close()
+	for range mostWaiting {
+		<-v.waiting
+		<-v.refused
+	}
+	if len(v.waiting) != 0 || len(v.refused) != 0 || v.memory.Load() != 0 {
+		t.Errorf("%d and %d places and %d bytes are kept", len(v.waiting), len(v.refused), v.memory.Load())
 	}
 }
