@@ -178,4 +178,14 @@ func (t *Trainer) lost(err error) error {
 }
 
 // fetch reads a window of what ranks have done together.
-func (t *Trainer) fetch(dst []float32, b kernels.Buf) error { return t.lost(t.arena.Read(dst, b)) }
+func (t *Trainer) fetch(dst []float32, b kernels.Buf) error {
+	return t.lost(t.await(func() error { return t.arena.Read(dst, b) }))
+}
+
+// await is for what the device does after what ranks do together.
+func (t *Trainer) await(f func() error) error {
+	if g := t.c.Ranks; g != nil {
+		return g.Await(f)
+	}
+	return f()
+}

@@ -64,11 +64,14 @@ type pace struct {
 // advance does a step, and measures it.
 func (r *run) advance() error {
 	g := r.o.Ranks
-	if g == nil || r.o.Backend.Multiprocessors() > 0 {
+	if g == nil {
 		return r.trainer.Step()
 	}
 	begun, waited := time.Now(), g.Waited
-	err := r.trainer.Step()
+	err := g.Step(r.trainer.Step)
+	if r.o.Backend.Multiprocessors() > 0 {
+		return err
+	}
 	r.pace.own = time.Since(begun) - (g.Waited - waited)
 	return err
 }

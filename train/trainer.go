@@ -308,5 +308,5 @@ func (t *Trainer) setStep(step uint64) error {
 func (t *Trainer) writeStep(b kernels.Buf, step uint64) error {
 	state := make([]float32, kernels.StateWords)
 	kernels.SetStep(state, step)
-	return t.arena.Write(b, state)
+	return t.await(func() error { return t.arena.Write(b, state) })
 }

@@ -223,6 +223,47 @@ func TestSilent(t *testing.T) {
 }
 
 // Who comes to the port and is not of the run changes nothing, and is told why where it is one of us.
+// A rank that says that it hangs is lost where another waits, and not where all do.
+func TestHangs(t *testing.T) {
+	for _, test := range []struct {
+		states []State
+		lost   int // -1: none
+	}{
+		{[]State{Waits, Well, Hangs}, 2}, {[]State{Hangs, Well, Waits}, 0}, {[]State{Well, Hangs, Waits}, 1},
+		{[]State{Hangs, Hangs, Hangs}, -1}, {[]State{Well, Hangs, Well}, -1}, {[]State{Waits, Waits, Well}, -1},
+	} {
+		var mu sync.Mutex
+		heard := map[int]string{}
+		all := configs(t, len(test.states))
+		for i := range all {
+			all[i].Silence = time.Second // a beat is a fifteenth
+		}
+		each(t, all, func(r *Room) {
+			r.Watch(func() State { return test.states[r.Rank()] })
+			select {
+			case <-r.Lost():
+			case <-time.After(600 * time.Millisecond):
+			}
+			mu.Lock()
+			heard[r.Rank()] = said(r.Err())
+			mu.Unlock()
+			r.Close(nil)
+		})
+		for rank := range test.states {
+			want := ""
+			if test.lost >= 0 {
+				want = fmt.Sprintf("rank %d hangs: it beats, but has not come on in a step for far longer than its steps take, and others wait for it", test.lost)
+			}
+			if rank == test.lost {
+				want = "the other ranks have ended without this one: " + want
+			}
+			if heard[rank] != want {
+				t.Errorf("%v: rank %d hears %q, expected %q", test.states, rank, heard[rank], want)
+			}
+		}
+	}
+}
+
 func TestStrangers(t *testing.T) {
 	all := configs(t, 3)
 	address := all[0].Address
@@ -325,7 +366,7 @@ func TestComesAgain(t *testing.T) {
 // Of another version, of no version, and of none at all: what a rank says of who answers in the place of rank 0.
 func TestAnotherAnswers(t *testing.T) {
 	for answer, want := range map[string]string{
-		brand + "2\n":                       "rank 0 at ADDRESS is of another version of this program: start all ranks with the same file",
+		brand + "0\n":                       "rank 0 at ADDRESS is of another version of this program: start all ranks with the same file",
 		"SSH-2.0-OpenSSH\r\n":               "rank 1 did not reach rank 0 at ADDRESS within 300ms: another program answers there; see",
 		magic + "w\xff\xff\xff\xff":         "rank 1 did not reach rank 0 at ADDRESS within 300ms: another program answers there; see",
 		magic + "r\x02\x00\x00\x00{}":       "rank 0 at ADDRESS turned rank 1 away: ",

@@ -1,10 +1,12 @@
 // The room in which the ranks of a run are, and the pulse by which each knows that the others live. Rank 0 hears all ranks, and
 // each other rank hears rank 0. A connection that ends without goodbye, and a rank that was silent for too long, is a lost rank:
-// whoever notices tells rank 0, rank 0 tells all, and everybody ends.
+// whoever notices tells rank 0, rank 0 tells all, and everybody ends. A process may beat though its work hangs: so a beat says
+// what the rank thinks of its own work, and one that hangs while another waits is lost, too.
 
 package rendezvous
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"encoding/json"
@@ -28,6 +30,8 @@ type Room struct {
 	peers []*peer // of rank 0 all others; of the others rank 0
 	err   error   // why the room is lost
 
+	state atomic.Pointer[func() State] // what this rank says with each beat; nil: Well
+
 	failing atomic.Bool // it is being lost, and others are told
 	lost    chan struct{}
 	closing atomic.Bool // this rank takes leave: what ends now may
@@ -36,6 +40,22 @@ type Room struct {
 	work    sync.WaitGroup
 }
 
+// State is what a rank says of its work with a beat.
+type State int32
+
+const (
+	Well  State = iota
+	Waits       // for others, for long
+	Hangs       // it has not come on for far longer than its work ever takes, and does not wait for others
+)
+
+// kinds of beats that say so.
+var kinds = [...]byte{Well: kindBeat, Waits: kindWaits, Hangs: kindHangs}
+
+// Watch has each beat say what state returns. It is called with every beat, about 15 times in the silence after which a rank
+// counts as lost: it must return at once.
+func (r *Room) Watch(state func() State) { r.state.Store(&state) }
+
 // peer is the other end of a connection.
 type peer struct {
 	conn  net.Conn
@@ -43,6 +63,7 @@ type peer struct {
 	limit int // of what it may send at once
 	start time.Time
 	heard atomic.Int64  // when it was heard last, after start
+	state atomic.Int32  // the State that it said last
 	in    chan []byte   // what it sent
 	left  chan struct{} // closed when it has taken leave
 	ended chan struct{} // closed when nothing more comes
@@ -150,11 +171,11 @@ func (p *peer) send(frame []byte, within time.Duration) error {
 }
 
 // beat sends a sign of life, unless something else is being sent. It is one byte: where the peer takes no more, nothing is cut.
-func (p *peer) beat(within time.Duration) {
+func (p *peer) beat(s State, within time.Duration) {
 	if p.sending.TryLock() {
 		defer p.sending.Unlock()
 		p.conn.SetWriteDeadline(time.Now().Add(within))
-		p.conn.Write([]byte{kindBeat}) // whether it arrives, the other end judges
+		p.conn.Write([]byte{kinds[s]}) // whether it arrives, the other end judges
 	}
 }
 
@@ -186,18 +207,45 @@ func (r *Room) start() {
 			case <-tick.C:
 			}
 			slept := time.Since(last) > r.silence/3
+			own := Well
+			if state := r.state.Load(); state != nil {
+				own = (*state)()
+			}
 			for _, p := range r.all() {
 				if slept {
 					p.hear()
 				}
-				p.beat(every)
+				p.beat(own, every)
 				if quiet := p.quiet(); quiet > r.silence && !p.gone() {
 					r.fail(p.who.Rank, fmt.Sprintf("%s has been silent for %v: it was stopped, or its machine or network hangs", p.who.name(),
 						quiet.Round(time.Second)))
 				}
 			}
+			if r.rank == 0 {
+				r.judge(own)
+			}
 		}
 	})
+}
+
+// judge looks for a rank that hangs while another waits. Where all say that they hang, what they share does, such as a disk, and
+// none of them is to blame.
+func (r *Room) judge(own State) {
+	hangs, waits := -1, own == Waits
+	if own == Hangs {
+		hangs = 0
+	}
+	for _, p := range r.all() {
+		switch State(p.state.Load()) {
+		case Hangs:
+			hangs = p.who.Rank
+		case Waits:
+			waits = true
+		}
+	}
+	if hangs >= 0 && waits {
+		r.fail(hangs, r.who[hangs].name()+" hangs: it beats, but has not come on in a step for far longer than its steps take, and others wait for it")
+	}
 }
 
 // gone says whether the peer has taken leave.
@@ -217,7 +265,8 @@ func (r *Room) listen(p *peer) {
 		var body []byte
 		if err == nil {
 			switch kind {
-			case kindBeat:
+			case kindBeat, kindWaits, kindHangs:
+				p.state.Store(int32(bytes.IndexByte(kinds[:], kind)))
 			case kindBye:
 				if !p.gone() {
 					close(p.left)

@@ -4,7 +4,8 @@
 //
 //	magic, 'h' + length + hello in JSON      from the one who comes
 //	magic, 'w' + length + hello in JSON      it is admitted; or 'r' + length + refusal in JSON
-//	'b'                                      a beat: at once from the one that is admitted, then from both, about once a second
+//	'b', 'B' or '!'                          a beat, which says the state of who sends it: at once from the one that is admitted, then
+//	                                         from both, about once a second
 //	'p' + length + bytes                     what a rank has for all
 //	'a' + length + length + bytes ...        what all have, from rank 0
 //	'l' + length + loss in JSON              a rank is lost, and everybody ends
@@ -26,7 +27,7 @@ import (
 
 const (
 	brand = "sigmaz rendezvous "
-	magic = brand + "1\n" // other digits for another form of what follows
+	magic = brand + "2\n" // other digits for another form of what follows
 )
 
 // kinds of frames.
@@ -34,7 +35,9 @@ const (
 	kindHello   = 'h'
 	kindWelcome = 'w'
 	kindRefusal = 'r'
-	kindBeat    = 'b'
+	kindBeat    = 'b' // Well
+	kindWaits   = 'B' // Waits
+	kindHangs   = '!' // Hangs
 	kindPart    = 'p'
 	kindAll     = 'a'
 	kindLoss    = 'l'

@@ -5,6 +5,7 @@ package ranks
 import (
 	"time"
 
+	"sigmaz/internal/rendezvous"
 	"sigmaz/kernels"
 )
 
@@ -34,17 +35,44 @@ type Transport interface {
 	Close(failed error) error
 }
 
-// Group is a transport with a count of what it carries.
+// Group is a transport with a count of what it carries, and with what this rank is at. The zero value around a transport is one.
 type Group struct {
 	Transport
 	Sent   int64         // bytes of windows that this rank sent to others
 	Waited time.Duration // in calls of the transport, most of it for others
+
+	work work
 }
 
 // clock begins to measure a call; the function that it returns ends that.
 func (g *Group) clock() func() {
-	begun := time.Now()
-	return func() { g.Waited += time.Since(begun) }
+	begun, before := time.Now(), g.work.turn(waiting)
+	return func() {
+		g.Waited += time.Since(begun)
+		g.work.turn(before)
+	}
+}
+
+// Step does a step of the training: what this rank does of it by itself is work in which it may be found to hang. Between steps,
+// where one rank writes and draws while others wait, it is not.
+func (g *Group) Step(step func() error) error {
+	defer g.work.stepped(g.work.turn(stepping))
+	return step()
+}
+
+// Await is for what waits for what ranks do together, such as reading what a device has done.
+func (g *Group) Await(f func() error) error {
+	defer g.clock()()
+	return f()
+}
+
+// State is what the rank says of itself with a beat; see work.
+func (g *Group) State() rendezvous.State { return g.work.beat() }
+
+// Agree is that of [Transport].
+func (g *Group) Agree(own []byte) ([][]byte, error) {
+	defer g.clock()()
+	return g.Transport.Agree(own)
 }
 
 // Exchange is that of [Transport].

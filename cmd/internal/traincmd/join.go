@@ -125,6 +125,7 @@ func (f *flags) join(ctx context.Context, s cli.Streams) (leave func(error) erro
 		transport = ranks.Watched(transport, room)
 	}
 	f.group = &ranks.Group{Transport: transport}
+	room.Watch(f.group.State)
 	over := f.heed(room, s.Err)
 	return func(err error) error {
 		defer over()
