@@ -159,6 +159,7 @@ var kernelList = []kernel{
 	{"pool", "nearest2_bf16", "u64 u64 u32 u32 u32 u32 u32"},
 	{"pool", "nearest2_grad", "u64 u64 u32 u32 u32 u32 u32 u64 u64 u64 u64 u32 f32 f32 f32 f32"},
 	{"pool", "nearest2_grad_bf16", "u64 u64 u32 u32 u32 u32 u32 u64 u64 u64 u64 u32 f32 f32 f32 f32"},
+	{"pulse", "pulse", "u64 u32"},
 	{"resize", "resize", "u64 u64 u32 u32 u32 u32 u32 u32 u32 u64 u64 u64 u64 u32 f32 f32 f32 f32"},
 	{"resize", "resize_bf16", "u64 u64 u32 u32 u32 u32 u32 u32 u32 u64 u64 u64 u64 u32 f32 f32 f32 f32"},
 	{"resize", "resize_grad", "u64 u64 u32 u32 u32 u32 u32 u32 u32"},
@@ -2459,6 +2460,18 @@ func (l *launcher) nearest2Grad(grid gridDim, block blockDim, a nearest2GradArgs
 		F32(a.outer1).
 		F32(a.inner2).
 		F32(a.outer2))
+}
+
+// pulseArgs has the parameters of kernel pulse.
+type pulseArgs struct {
+	words address
+	mark  int
+}
+
+func (l *launcher) pulse(grid gridDim, block blockDim, a pulseArgs) {
+	l.launch("pulse", grid, block, cuda.NewArgs().
+		Ptr(uint64(a.words)).
+		I32(l.int32("pulse", "mark", a.mark)))
 }
 
 // resizeArgs has the parameters of kernel resize.

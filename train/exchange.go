@@ -94,6 +94,7 @@ type between struct {
 	buckets     []span
 	folds, join []kernels.Program // of each bucket: the last fold of the own parts, and the join
 	pass        kernels.Program   // of the last part, in whose midst buckets are exchanged
+	marks       []kernels.Program // of the device's pulse, by kernels.Mark; none where it has none
 	sent        int64             // bytes that the exchange sends
 }
 
@@ -115,7 +116,34 @@ func (t *Trainer) newBetween() (*between, error) {
 		done = append(done, bucket.of(l.grads))
 	}
 	e.pass = kernels.AsDone(t.step.Program(), done, t.exchange)
-	return e, nil
+	var err error
+	e.marks, err = t.marks()
+	return e, err
+}
+
+// marks compiles the marks of the device's pulse, which ranks follow.
+func (t *Trainer) marks() (all []kernels.Program, err error) {
+	pulse, err := kernels.NewPulse(t.backend)
+	if err != nil || pulse == nil {
+		return nil, err
+	}
+	for _, m := range []kernels.Mark{kernels.Begun, kernels.Worked, kernels.Ended} {
+		mark, err := pulse.Mark(m)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, mark)
+	}
+	t.c.Ranks.Follow(pulse)
+	return all, nil
+}
+
+// come has the device come to a mark.
+func (e *between) come(m kernels.Mark) error {
+	if e.marks == nil {
+		return nil
+	}
+	return e.marks[m].Run()
 }
 
 // exchange turns a bucket of the sum of this rank's parts into one of the gradient of the batch.
@@ -138,13 +166,19 @@ func (t *Trainer) exchange(bucket int) error {
 
 // passAndUpdate does the last of the own parts, and takes the step. It is the same in each.
 func (t *Trainer) passAndUpdate() error {
-	if err := t.parted.between.pass.Run(); err != nil {
-		return err
+	e := t.parted.between
+	for _, f := range []func() error{
+		e.pass.Run,
+		func() error { return e.come(kernels.Worked) },
+		func() error { return kernels.Rejoin(t.backend) },
+		t.parted.update.Run,
+		func() error { return e.come(kernels.Ended) },
+	} {
+		if err := f(); err != nil {
+			return err
+		}
 	}
-	if err := kernels.Rejoin(t.backend); err != nil {
-		return err
-	}
-	return t.parted.update.Run()
+	return nil
 }
 
 // finish ends a step: what ranks have to do together.

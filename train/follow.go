@@ -36,7 +36,7 @@ func (r *run) leads() bool { return r.o.Ranks == nil || r.o.Ranks.Rank() == 0 }
 func (r *run) stops(ctx context.Context) (bool, error) {
 	asked := ctx.Err() != nil
 	if g := r.o.Ranks; g != nil {
-		own := binary.LittleEndian.AppendUint32([]byte{0}, uint32(min(r.pace.own.Microseconds(), math.MaxUint32)))
+		own := binary.LittleEndian.AppendUint32([]byte{0}, uint32(min(r.pace.since(g.Busy()).Microseconds(), math.MaxUint32)))
 		if asked {
 			own[0] = 1
 		}
@@ -44,63 +44,64 @@ func (r *run) stops(ctx context.Context) (bool, error) {
 		if err != nil {
 			return false, &ranksError{err}
 		}
-		r.pace.busy = append(r.pace.busy, make([]time.Duration, len(all)-len(r.pace.busy))...)
 		for rank, said := range all {
 			asked = asked || said[0] == 1
-			r.pace.busy[rank] += time.Duration(binary.LittleEndian.Uint32(said[1:])) * time.Microsecond
+			r.pace.add(rank, len(all), time.Duration(binary.LittleEndian.Uint32(said[1:]))*time.Microsecond)
 		}
 	}
 	r.stopped = asked
 	return asked, nil
 }
 
-// pace is how long ranks were busy with the steps since the last progress: what they waited for each other does not count. Of
-// GPUs it is nothing: a step returns when it is queued, and what it waits for the host does not see.
-type pace struct {
-	own  time.Duration   // of this rank at the last step
-	busy []time.Duration // of each rank; empty in one process
+// advance does a step.
+func (r *run) advance() error {
+	if g := r.o.Ranks; g != nil {
+		return g.Step(r.trainer.Step)
+	}
+	return r.trainer.Step()
 }
 
-// advance does a step, and measures it.
-func (r *run) advance() error {
-	g := r.o.Ranks
-	if g == nil {
-		return r.trainer.Step()
+// pace is how long ranks were busy with steps: what they waited for each other does not count.
+type pace struct {
+	seen time.Duration // what this rank had been busy for when it last said so
+	busy busy          // since the last progress
+	line busy          // since the last line of metrics.jsonl
+}
+
+// busy is how long each rank was; empty in one process.
+type busy []time.Duration
+
+// since returns how long this rank was busy since it was last asked, where that is so long in all.
+func (p *pace) since(all time.Duration) time.Duration {
+	before := p.seen
+	p.seen = all
+	return all - before
+}
+
+// add counts what one of so many ranks has said.
+func (p *pace) add(rank, size int, more time.Duration) {
+	for _, b := range []*busy{&p.busy, &p.line} {
+		*b = append(*b, make(busy, size-len(*b))...)
+		(*b)[rank] += more
 	}
-	begun, waited := time.Now(), g.Waited
-	err := g.Step(r.trainer.Step)
-	if r.o.Backend.Multiprocessors() > 0 {
-		return err
+}
+
+// slowest returns the rank that the others wait for, and for which share of the time the one in the middle does.
+func (b busy) slowest() (rank int, waiting float64) {
+	for i, d := range b {
+		if d > b[rank] {
+			rank = i
+		}
 	}
-	r.pace.own = time.Since(begun) - (g.Waited - waited)
-	return err
+	sorted := slices.Sorted(slices.Values(b))
+	if len(b) < 2 || b[rank] == 0 {
+		return 0, 0
+	}
+	return rank, float64(b[rank]-sorted[(len(sorted)-1)/2]) / float64(b[rank])
 }
 
 // uneven is the share of a step from which on it is said that ranks wait for one of them.
 const uneven = 0.15
-
-// slowest returns the rank that the others wait for, and for which share of the time the one in the middle does: 0 where that is
-// not worth a word.
-func (p *pace) slowest() (rank int, waiting float64) {
-	if len(p.busy) < 2 {
-		return 0, 0
-	}
-	for i, b := range p.busy {
-		if b > p.busy[rank] {
-			rank = i
-		}
-	}
-	sorted := slices.Sorted(slices.Values(p.busy))
-	most := sorted[len(sorted)-1]
-	if most == 0 {
-		return rank, 0
-	}
-	waiting = float64(most-sorted[(len(sorted)-1)/2]) / float64(most)
-	if waiting < uneven {
-		waiting = 0
-	}
-	return rank, waiting
-}
 
 // ranksError is one of what ranks say to each other, or do not any more: whoever tried to save would wait for the others.
 type ranksError struct{ err error }

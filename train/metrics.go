@@ -208,6 +208,8 @@ type lossLine struct {
 	LossPerLevel *LevelMeans `json:"loss_per_level,omitempty"`
 	LossPerBin   *LevelMeans `json:"loss_per_bin,omitempty"` // in its place where sigma is drawn by a density
 	ImagesPerS   float64     `json:"images_per_s"`
+	SlowestRank  *int        `json:"slowest_rank,omitempty"` // of several ranks: the one that others wait for,
+	Waiting      *float64    `json:"waiting,omitempty"`      // and for which share of the time the one in the middle does
 	Time         string      `json:"time"`
 	End          bool        `json:"end,omitempty"`
 }

@@ -298,7 +298,9 @@ func (r *run) progress() Progress {
 	perStep := float64(time.Since(r.start)) / float64(max(step-r.first, 1))
 	p := Progress{Step: step, Steps: r.c.Steps, Loss: r.smooth, Relative: r.smooth / r.baseline, Unit: r.c.Unit(),
 		ImagesPerS: r.rate(), Rows: r.c.Rows(), Left: time.Duration(perStep * float64(r.c.Steps-step))}
-	p.Slowest, p.Waiting = r.pace.slowest()
+	if rank, waiting := r.pace.busy.slowest(); waiting >= uneven {
+		p.Slowest, p.Waiting = rank, waiting
+	}
 	if r.training < readEvery && r.res.ImagesPerS > 0 {
 		p.ImagesPerS = r.res.ImagesPerS // the last line's, as long as there is little to measure
 	}
@@ -315,6 +317,12 @@ func (r *run) log(end bool) error {
 	} else {
 		line.LossPerLevel = r.window.levels()
 	}
+	if len(r.pace.line) > 1 {
+		rank, waiting := r.pace.line.slowest()
+		waiting = math.Round(1000*waiting) / 1000
+		line.SlowestRank, line.Waiting = &rank, &waiting
+	}
+	clear(r.pace.line)
 	if err := r.write(line); err != nil {
 		return err
 	}

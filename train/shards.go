@@ -149,6 +149,9 @@ func (t *Trainer) runParts() error {
 		if err := t.writeStep(t.layout.passes, t.steps*uint64(t.c.parts())+uint64(t.c.Ranks.Rank()*t.c.own())); err != nil {
 			return err
 		}
+		if err := t.parted.between.come(kernels.Begun); err != nil {
+			return err
+		}
 	}
 	passes := t.c.own()
 	if t.c.ranks() > 1 {

@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <time.h>
 #include <ucontext.h>
 
 #include <utility>
@@ -429,6 +430,11 @@ unsigned sim_thread_number(void) {
 }
 unsigned sim_lane(void) { return sim_thread_number() % WARP; }
 unsigned sim_warp(void) { return sim_thread_number() / WARP; }
+uint64_t sim_nanoseconds(void) {
+	timespec t;
+	clock_gettime(CLOCK_REALTIME, &t);
+	return uint64_t(t.tv_sec) * 1000000000 + uint64_t(t.tv_nsec);
+}
 uint32_t sim_warp_epoch(void) { return cell->warp_epoch[sim_warp()]; }
 
 unsigned sim_lanes(void) {

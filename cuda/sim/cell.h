@@ -97,6 +97,7 @@ SIM_HIDDEN void sim_barrier(const char *file, int line);
 // orders, what the lanes wrote before is seen by all of them behind it.
 SIM_HIDDEN const uint64_t *sim_exchange(uint64_t bits, unsigned mask, bool orders, const char *file, int line);
 SIM_HIDDEN unsigned sim_lane(void), sim_warp(void);
+SIM_HIDDEN uint64_t sim_nanoseconds(void); // of the machine's clock
 SIM_HIDDEN unsigned sim_lanes(
 	void); // mask of the lanes that the warp has: fewer than 32 in the last one of an odd block
 SIM_HIDDEN bool sim_on_stack(uintptr_t address, size_t n); // of the thread that runs

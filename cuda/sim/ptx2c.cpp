@@ -450,6 +450,7 @@ string Translator::special(const string &w, const string &type) {
 		{"%lanemask_ge", "~((1u << sim_lane()) - 1)"}, {"%dynamic_smem_size", "sim_dynamic_bytes"}};
 	static const map<string, string> triples = {{"%tid", "sim_thread"}, {"%ctaid", "sim_block"},
 		{"%ntid", "sim_block_dim"}, {"%nctaid", "sim_grid_dim"}};
+	if (w == "%globaltimer") return text("as<", type, ">(sim_nanoseconds())");
 	auto s = words.find(w);
 	if (s != words.end()) return text("as<", type, ">(u32(", s->second, "))");
 	size_t dot = w.find('.');

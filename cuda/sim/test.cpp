@@ -791,8 +791,24 @@ static void equal(const char *what, size_t i, uint64_t got, uint64_t want) {
 }
 
 // What machine.ptx says of itself.
+static double now() {
+	timespec t;
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return t.tv_sec + 1e-9 * t.tv_nsec;
+}
+
 static void machine() {
 	Device d("machine.ptx");
+	{
+		Ptr out = d.alloc(16);
+		double before = 1e9 * now();
+		EQUAL(d.launch("test_time", 1, 1, Args().add(out)), 0);
+		vector<uint64_t> o = d.result<uint64_t>(out, 2), first = o;
+		CHECK(o[0] > 0 && o[0] <= o[1]);
+		EQUAL(d.launch("test_time", 1, 1, Args().add(out)), 0);
+		o = d.result<uint64_t>(out, 2);
+		CHECK(first[1] < o[0] && double(o[1] - first[0]) <= 1e9 * now() - before, "the clock does not count nanoseconds");
+	}
 	vector<uint8_t> bytes(64);
 	for (int i = 0; i < 64; i++) bytes[i] = uint8_t(0x81 + 7 * i);
 	auto word = [&](int at, int n) { uint64_t v = 0; memcpy(&v, &bytes[at], n); return v; };
@@ -1050,12 +1066,6 @@ static void devices() {
 	unsetenv("SIGMAZ_SIM_DEVICES");
 	EQUAL(cuDeviceGetCount(&n), 0);
 	EQUAL(n, 1);
-}
-
-static double now() {
-	timespec t;
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return t.tv_sec + 1e-9 * t.tv_nsec;
 }
 
 static void speed() {

@@ -41,6 +41,7 @@ type Group struct {
 	Sent   int64         // bytes of windows that this rank sent to others
 	Waited time.Duration // in calls of the transport, most of it for others
 
+	busy time.Duration // of the host, in steps less what it waited
 	work work
 }
 
@@ -56,8 +57,28 @@ func (g *Group) clock() func() {
 // Step does a step of the training: what this rank does of it by itself is work in which it may be found to hang. Between steps,
 // where one rank writes and draws while others wait, it is not.
 func (g *Group) Step(step func() error) error {
+	begun, waited := time.Now(), g.Waited
 	defer g.work.stepped(g.work.turn(stepping))
-	return step()
+	err := step()
+	g.busy += time.Since(begun) - (g.Waited - waited)
+	return err
+}
+
+// Follow has the rank be where its device is, which the host does not wait for, until Release. A pulse that is nil is none.
+func (g *Group) Follow(p kernels.Pulse) { g.work.follow(p) }
+
+// Release is that of [Transport].
+func (g *Group) Release() {
+	g.work.follow(nil)
+	g.Transport.Release()
+}
+
+// Busy is how long this rank was at its own part of steps, up to now or to a little before: of a device, what that has done.
+func (g *Group) Busy() time.Duration {
+	if worked, ok := g.work.worked(); ok {
+		return worked
+	}
+	return g.busy
 }
 
 // Await is for what waits for what ranks do together, such as reading what a device has done.

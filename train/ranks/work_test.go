@@ -2,9 +2,50 @@ package ranks
 
 import (
 	"testing"
+	"time"
 
 	"sigmaz/internal/rendezvous"
+	"sigmaz/kernels"
 )
+
+// device is a pulse that has come to its marks so often.
+type device [3]uint64
+
+func (d device) Mark(kernels.Mark) (kernels.Program, error)   { return nil, nil }
+func (d device) Read() (come [3]uint64, worked time.Duration) { return d, 0 }
+
+// While a device is at a step it is the one that counts: its host waits for it and for others alike, or is a step ahead.
+func TestWorkOfDevice(t *testing.T) {
+	for _, test := range []struct {
+		name  string
+		host  phase
+		come  device
+		after int
+		state rendezvous.State
+	}{
+		{"at its own part", waiting, device{3, 2, 2}, mostBeats + 1, rendezvous.Hangs},
+		{"at its first one", waiting, device{1, 0, 0}, 0, 0},
+		{"behind it", stepping, device{3, 3, 2}, longBeats + 1, rendezvous.Waits},
+		{"at none", stepping, device{3, 3, 3}, mostBeats + 1, rendezvous.Hangs},
+		{"at none, and its host waits", waiting, device{3, 3, 3}, longBeats + 1, rendezvous.Waits},
+	} {
+		var w work
+		w.follow(test.come)
+		for range 3 {
+			w.stepped(w.turn(stepping))
+		}
+		w.turn(test.host)
+		after, state := 0, rendezvous.Well
+		for beat := 1; beat <= 100 && after == 0; beat++ {
+			if state = w.beat(); state != rendezvous.Well {
+				after = beat
+			}
+		}
+		if after != test.after || state != test.state {
+			t.Errorf("%s: state %v from beat %d on, expected %v from %d on", test.name, state, after, test.state, test.after)
+		}
+	}
+}
 
 // A rank says that it hangs in its own part of a step alone, after far more beats than ever before.
 func TestWork(t *testing.T) {

@@ -30,6 +30,7 @@ var paramTypes = map[string]paramType{
 	"const u32 *":           {"pointer", "u64", "Ptr(l.read(%s, Words, v))"},
 	"const bf16 *":          {"pointer", "u64", "Ptr(l.read(%s, BFloat16, v))"},
 	"const unsigned char *": {"address", "u64", "Ptr(uint64(v))"},
+	"u64 *":                 {"address", "u64", "Ptr(uint64(v))"}, // no window: memory of the host
 	"u64":                   {"uint64", "u64", "U64(v)"},
 	"u32":                   {"uint32", "u32", "U32(v)"},
 	"int":                   {"int", "u32", "I32(l.int32(%s, v))"},
