@@ -13,6 +13,8 @@
 package train
 
 import (
+	"time"
+
 	"sigmaz/internal/setting"
 	"sigmaz/kernels"
 )
@@ -106,6 +108,22 @@ func (t *Trainer) lost(err error) error {
 // fetch reads a window of what ranks have done together.
 func (t *Trainer) fetch(dst []float32, b kernels.Buf) error {
 	return t.lost(t.await(func() error { return t.arena.Read(dst, b) }))
+}
+
+// measureEvery is how often a step is measured on a GPU.
+const measureEvery = 16
+
+// arrive comes between the own parts of a step, begun at that time, and what ranks do together. In one step of some, the same in all
+// ranks, it waits for the device and takes down how long the own parts took: the host knows it of no other, and a wait in each
+// would let the device wait for the host.
+func (t *Trainer) arrive(begun time.Time) error {
+	if t.arrived = 0; t.steps%measureEvery != measureEvery-1 || t.arena.Host() != nil {
+		return nil
+	}
+	var word [1]float32
+	err := t.arena.Read(word[:], t.layout.passes.Slice(0, 1))
+	t.arrived = time.Since(begun)
+	return err
 }
 
 // await is for what the device does after what ranks do together.

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -208,6 +209,12 @@ func TestRanksChange(t *testing.T) {
 		}
 	}
 	sameRun(t, parts, whole)
+	for folder, ranks := range map[string]bool{parts: true, whole: false} {
+		lines, err := os.ReadFile(filepath.Join(folder, metricsFile))
+		if err != nil || strings.Contains(string(lines), `"slowest_rank":`) != ranks || strings.Contains(string(lines), `"waiting":`) != ranks {
+			t.Errorf("the metrics say which rank is slowest, expected %t: %s, %v", ranks, lines, err)
+		}
+	}
 }
 
 // A rank with other settings, or whose memory has failed, is named, and no checkpoint is written of what differs.

@@ -44,21 +44,27 @@ func (r *run) stops(ctx context.Context) (bool, error) {
 		if err != nil {
 			return false, &ranksError{err}
 		}
-		r.pace.busy = append(r.pace.busy, make([]time.Duration, len(all)-len(r.pace.busy))...)
+		p := &r.pace
+		if p.busy == nil {
+			p.busy, p.line = make([]time.Duration, len(all)), make([]time.Duration, len(all))
+		}
 		for rank, said := range all {
 			asked = asked || said[0] == 1
-			r.pace.busy[rank] += time.Duration(binary.LittleEndian.Uint32(said[1:])) * time.Microsecond
+			took := time.Duration(binary.LittleEndian.Uint32(said[1:])) * time.Microsecond
+			p.busy[rank] += took
+			p.line[rank] += took
 		}
 	}
 	r.stopped = asked
 	return asked, nil
 }
 
-// pace is how long ranks were busy with the steps since the last progress: what they waited for each other does not count. Of
-// GPUs it is nothing: a step returns when it is queued, and what it waits for the host does not see.
+// pace is how long ranks were busy with steps that were measured: what they waited for each other does not count. On a GPU these are
+// a few of them, see [Trainer.arrive].
 type pace struct {
-	own  time.Duration   // of this rank at the last step
-	busy []time.Duration // of each rank; empty in one process
+	own  time.Duration   // of this rank at the last step; 0: that was not measured
+	busy []time.Duration // of each rank since the last progress; empty in one process
+	line []time.Duration // since the last line of the metrics
 }
 
 // advance does a step, and measures it.
@@ -69,10 +75,9 @@ func (r *run) advance() error {
 	}
 	begun, waited := time.Now(), g.Waited
 	err := g.Step(r.trainer.Step)
-	if r.o.Backend.Multiprocessors() > 0 {
-		return err
+	if r.pace.own = r.trainer.arrived; r.o.Backend.Multiprocessors() == 0 {
+		r.pace.own = time.Since(begun) - (g.Waited - waited)
 	}
-	r.pace.own = time.Since(begun) - (g.Waited - waited)
 	return err
 }
 
@@ -82,24 +87,35 @@ const uneven = 0.15
 // slowest returns the rank that the others wait for, and for which share of the time the one in the middle does: 0 where that is
 // not worth a word.
 func (p *pace) slowest() (rank int, waiting float64) {
-	if len(p.busy) < 2 {
-		return 0, 0
-	}
-	for i, b := range p.busy {
-		if b > p.busy[rank] {
-			rank = i
-		}
-	}
-	sorted := slices.Sorted(slices.Values(p.busy))
-	most := sorted[len(sorted)-1]
-	if most == 0 {
-		return rank, 0
-	}
-	waiting = float64(most-sorted[(len(sorted)-1)/2]) / float64(most)
-	if waiting < uneven {
+	if rank, waiting = slowest(p.busy); waiting < uneven {
 		waiting = 0
 	}
 	return rank, waiting
+}
+
+// slowest is that of some times, each of a rank: 0 where there are none.
+func slowest(busy []time.Duration) (rank int, waiting float64) {
+	for i, b := range busy {
+		if b > busy[rank] {
+			rank = i
+		}
+	}
+	if len(busy) < 2 || busy[rank] == 0 {
+		return rank, 0
+	}
+	sorted := slices.Sorted(slices.Values(busy))
+	return rank, float64(busy[rank]-sorted[(len(sorted)-1)/2]) / float64(busy[rank])
+}
+
+// inLine is what a line of the metrics says of ranks: nothing where nothing was measured.
+func (p *pace) inLine() (rank *int, waiting *float64) {
+	if slices.Max(append([]time.Duration{0}, p.line...)) == 0 {
+		return nil, nil
+	}
+	i, share := slowest(p.line)
+	clear(p.line)
+	share = math.Round(1000*share) / 1000
+	return &i, &share
 }
 
 // ranksError is one of what ranks say to each other, or do not any more: whoever tried to save would wait for the others.

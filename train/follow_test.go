@@ -29,12 +29,23 @@ func TestSlowest(t *testing.T) {
 	}
 }
 
+// What a line says of ranks is of the steps since the line before, also where that is not worth a word of progress.
+func TestPaceInLine(t *testing.T) {
+	p := pace{line: []time.Duration{90, 100}}
+	if rank, waiting := p.inLine(); rank == nil || *rank != 1 || *waiting != 0.1 {
+		t.Errorf("rank %v, %v, expected rank 1, 0.1", rank, waiting)
+	}
+	if rank, waiting := p.inLine(); rank != nil || waiting != nil {
+		t.Errorf("rank %v, %v, where nothing was measured since", rank, waiting)
+	}
+}
+
 // queued is a backend whose programs return before they are done, as a GPU's do.
 type queued struct{ kernels.Backend }
 
 func (queued) Multiprocessors() int { return 4 }
 
-// How long a step takes is measured where the host does it, and not where it has only queued it.
+// How long a step takes the host measures where it does it, and the trainer where the host has only queued it.
 func TestAdvance(t *testing.T) {
 	b := kernels.NewCPU(1)
 	c, d := tiny("mlp")

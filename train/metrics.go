@@ -208,6 +208,8 @@ type lossLine struct {
 	LossPerLevel *LevelMeans `json:"loss_per_level,omitempty"`
 	LossPerBin   *LevelMeans `json:"loss_per_bin,omitempty"` // in its place where sigma is drawn by a density
 	ImagesPerS   float64     `json:"images_per_s"`
+	SlowestRank  *int        `json:"slowest_rank,omitempty"` // of several: the one that the others wait for
+	Waiting      *float64    `json:"waiting,omitempty"`      // the share of a step that the one in the middle waits for it
 	Time         string      `json:"time"`
 	End          bool        `json:"end,omitempty"`
 }

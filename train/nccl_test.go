@@ -12,6 +12,7 @@ import (
 	"net"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strconv"
@@ -209,6 +210,10 @@ func TestDevicesAreLost(t *testing.T) {
 				t.Fatal(err)
 			}
 			sameRun(t, folder, whole)
+			lines, err := os.ReadFile(filepath.Join(folder, metricsFile))
+			if measured := strings.Contains(string(lines), `"slowest_rank":`); err != nil || measured != (test.fault == "") { // in the 16th step
+				t.Errorf("the metrics say which rank is slowest: %t, %v", measured, err)
+			}
 		})
 	}
 }

@@ -310,6 +310,7 @@ func (r *run) progress() Progress {
 func (r *run) log(end bool) error {
 	line := lossLine{Step: r.step(), Loss: r.window.loss(), LossRelative: r.window.loss() / r.baseline,
 		ImagesPerS: math.Round(10*r.rate()) / 10, Time: now(), End: end}
+	line.SlowestRank, line.Waiting = r.pace.inLine()
 	if r.c.Noise.Continuous() {
 		line.LossPerBin = r.window.levels()
 	} else {

@@ -20,6 +20,7 @@ package train
 import (
 	"fmt"
 	"math/bits"
+	"time"
 
 	"sigmaz/internal/setting"
 	"sigmaz/kernels"
@@ -149,6 +150,7 @@ func (t *Trainer) runParts() error {
 			return err
 		}
 	}
+	begun := time.Now()
 	for part := range t.c.own() {
 		if err := t.step.RunAll(); err != nil {
 			return err
@@ -159,6 +161,9 @@ func (t *Trainer) runParts() error {
 		t.passes++
 	}
 	if t.c.ranks() > 1 {
+		if err := t.arrive(begun); err != nil {
+			return err
+		}
 		return t.exchange()
 	}
 	return t.parted.last.Run()

@@ -15,6 +15,7 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"time"
 
 	"sigmaz/kernels"
 	"sigmaz/model"
@@ -63,6 +64,8 @@ type Trainer struct {
 	steps  uint64 // done
 	read   uint64 // steps whose losses were read
 	passes uint64 // of parts that this trainer did
+
+	arrived time.Duration // that the own parts of the last step took; 0: it was not measured
 
 	placement Placement // of the data, where the device has memory of its own
 
