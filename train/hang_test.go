@@ -16,6 +16,7 @@ import (
 	"sigmaz/internal/rendezvous"
 	"sigmaz/kernels"
 	"sigmaz/train/ranks"
+	"sigmaz/train/ranks/rankstest"
 )
 
 // stuck is a backend of which a program does not end before it is freed, after so many that did.
@@ -61,7 +62,7 @@ func TestHang(t *testing.T) {
 			free := sync.OnceFunc(func() { cancel(); close(freed) })
 			lost := make([]error, size)
 			var all sync.WaitGroup
-			for rank, transport := range ranks.Local(size) {
+			for rank, transport := range rankstest.Local(size) {
 				all.Go(func() {
 					// A beat is a tenth of a second: a rank that has not come on for two seconds hangs.
 					c := rendezvous.Config{Rank: rank, Size: size, Address: l.Addr().String(), Run: t.Name(), Silence: 1500 * time.Millisecond}
