@@ -110,26 +110,56 @@ func (t *Trainer) fetch(dst []float32, b kernels.Buf) error {
 	return t.lost(t.await(func() error { return t.arena.Read(dst, b) }))
 }
 
-// measureEvery is how often a step is measured on a GPU.
-const measureEvery = 16
-
-// arrive comes between the own parts of a step, begun at that time, and what ranks do together. In one step of some, the same in all
-// ranks, it waits for the device and takes down how long the own parts took: the host knows it of no other, and a wait in each
-// would let the device wait for the host.
-func (t *Trainer) arrive(begun time.Time) error {
-	if t.arrived = 0; t.steps%measureEvery != measureEvery-1 || t.arena.Host() != nil {
-		return nil
-	}
-	var word [1]float32
-	err := t.arena.Read(word[:], t.layout.passes.Slice(0, 1))
-	t.arrived = time.Since(begun)
-	return err
+// arrival is when the device of this rank has done the own parts of a step, of which the host knows nothing else: it has queued
+// them, and what comes after them waits for others.
+type arrival struct {
+	mark kernels.Mark // nil where the host does them itself
+	came chan came    // gets one for each step; nil where none is under way
+	took time.Duration
 }
 
-// await is for what the device does after what ranks do together.
-func (t *Trainer) await(f func() error) error {
-	if g := t.c.Ranks; g != nil {
-		return g.Await(f)
+type came struct {
+	took time.Duration
+	err  error
+}
+
+// arrives comes between the own parts of a step, begun at that time, and what ranks do together.
+func (t *Trainer) arrives(begun time.Time) error {
+	a := &t.arrival
+	if a.mark == nil {
+		return nil
 	}
-	return f()
+	if err := a.mark.Set(); err != nil {
+		return err
+	}
+	c := make(chan came, 1)
+	a.came = c
+	go func() {
+		err := a.mark.Wait()
+		c <- came{time.Since(begun), err}
+	}()
+	return nil
+}
+
+// wait waits until the device has come there, if it was sent.
+func (a *arrival) wait() error {
+	if a.came == nil {
+		return nil
+	}
+	c := <-a.came
+	a.came, a.took = nil, c.took
+	return c.err
+}
+
+// await is for what the device does after what ranks do together. A device that has not come so far is waited for before, so that
+// one that hangs is told from one that waits for others.
+func (t *Trainer) await(f func() error) error {
+	g := t.c.Ranks
+	if g == nil {
+		return f()
+	}
+	if err := g.Own(t.arrival.wait); err != nil {
+		return err
+	}
+	return g.Await(f)
 }

@@ -59,10 +59,9 @@ func (r *run) stops(ctx context.Context) (bool, error) {
 	return asked, nil
 }
 
-// pace is how long ranks were busy with steps that were measured: what they waited for each other does not count. On a GPU these are
-// a few of them, see [Trainer.arrive].
+// pace is how long ranks were busy with steps: what they waited for each other does not count.
 type pace struct {
-	own  time.Duration   // of this rank at the last step; 0: that was not measured
+	own  time.Duration   // of this rank at the last step, on a GPU the one before: it may still be under way
 	busy []time.Duration // of each rank since the last progress; empty in one process
 	line []time.Duration // since the last line of the metrics
 }
@@ -75,7 +74,7 @@ func (r *run) advance() error {
 	}
 	begun, waited := time.Now(), g.Waited
 	err := g.Step(r.trainer.Step)
-	if r.pace.own = r.trainer.arrived; r.o.Backend.Multiprocessors() == 0 {
+	if r.pace.own = r.trainer.arrival.took; r.o.Backend.Multiprocessors() == 0 {
 		r.pace.own = time.Since(begun) - (g.Waited - waited)
 	}
 	return err

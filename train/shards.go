@@ -77,6 +77,13 @@ type parted struct {
 // newParted compiles it.
 func (t *Trainer) newParted(b kernels.Backend) (*parted, error) {
 	p := &parted{}
+	if t.c.ranks() > 1 {
+		mark, err := kernels.NewMark(b)
+		if err != nil {
+			return nil, err
+		}
+		t.arrival.mark = mark
+	}
 	for ones := range t.c.levelsOfSums() + 1 {
 		fold, err := b.Compile(t.arena, t.layout.fold(ones))
 		if err != nil {
@@ -161,7 +168,7 @@ func (t *Trainer) runParts() error {
 		t.passes++
 	}
 	if t.c.ranks() > 1 {
-		if err := t.arrive(begun); err != nil {
+		if err := t.arrives(begun); err != nil {
 			return err
 		}
 		return t.exchange()

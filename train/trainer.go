@@ -15,7 +15,6 @@ import (
 	"fmt"
 	"math"
 	"slices"
-	"time"
 
 	"sigmaz/kernels"
 	"sigmaz/model"
@@ -65,7 +64,7 @@ type Trainer struct {
 	read   uint64 // steps whose losses were read
 	passes uint64 // of parts that this trainer did
 
-	arrived time.Duration // that the own parts of the last step took; 0: it was not measured
+	arrival arrival // of ranks with a device
 
 	placement Placement // of the data, where the device has memory of its own
 
