@@ -117,7 +117,13 @@ func TestRanksOfGPUs(t *testing.T) {
 			if stops := want == "stopping"; stops != (err == nil) || !strings.Contains(said.String(), want) || strings.Count(said.String(), "rank ") > 2 {
 				t.Errorf("%v, %q, expected %q", err, said.String(), want)
 			}
-			step, _, _ := strings.Cut(strings.TrimPrefix(latest(name), "step-"), ".")
+			// The newest checkpoint, which a rank that is killed may not have named the latest any more.
+			all, _ := filepath.Glob(filepath.Join(dir, "runs", name, "checkpoints", "step-*.safetensors"))
+			newest := filepath.Base(slices.Max(all))
+			if newest != latest(name) {
+				t.Logf("the pointer names %s, and the newest is %s", latest(name), newest)
+			}
+			step, _, _ := strings.Cut(strings.TrimPrefix(newest, "step-"), ".")
 			at, _ := strconv.Atoi(strings.TrimLeft(step, "0"))
 			must(t, dir, "train", "-resume", "runs/"+name, "-steps", fmt.Sprint(at+2), "-gpu")
 			whole := of(name+"-whole", at+2)
@@ -166,5 +172,35 @@ func TestRanksOfGPUs(t *testing.T) {
 			strings.Contains(stderr, " failed: ") {
 			t.Errorf("-gpus 2 -shards 1: exit code %d, %q, expected 2 and a sentence of rank 0\n%s", code, stderr, stdout)
 		}
+	}
+}
+
+// Whatever NCCL or a device does, the command ends by itself with exit code 1 and one sentence that says what it was.
+func TestFaultsOfNCCL(t *testing.T) {
+	if !device(t) {
+		t.Skip("the faults are those of the stand-in")
+	}
+	for _, test := range []struct{ fault, want string }{
+		{"old", "train: libnccl.so.2 is NCCL 2.10.3"},
+		{"id:1", "rank 1 on "},
+		{"kill:1:13", " has ended without a word: it was killed, or its machine has failed"},
+		{"stop:1:13", " has been silent for "},
+		{"lost:1:13", "rank 1 on "},
+	} {
+		t.Run(test.fault, func(t *testing.T) {
+			t.Parallel()
+			dir := t.TempDir()
+			tiny(t, dir)
+			begun := time.Now()
+			code, stdout, stderr := command(t, dir, []string{"SIGMAZ_SIM_DEVICES=2", "SIGMAZ_SIM_NCCL_FAULT=" + test.fault},
+				append(small("fault", 100), "-shards", "2", "-gpus", "2")...)
+			said := strings.TrimSpace(stderr)
+			if code != 1 || !strings.HasPrefix(said, "train: ") || !strings.Contains(said, test.want) || strings.Contains(said, "\n") {
+				t.Errorf("exit code %d, %q, expected 1, %q\n%s", code, stderr, test.want, stdout)
+			}
+			if took := time.Since(begun); took > time.Minute {
+				t.Errorf("it ended after %v", took)
+			}
+		})
 	}
 }

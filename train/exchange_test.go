@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -15,6 +16,7 @@ import (
 	"sigmaz/kernels"
 	"sigmaz/model"
 	"sigmaz/train/ranks"
+	"sigmaz/train/ranks/rankstest"
 )
 
 // trainRanks does steps of c with a trainer for each transport and returns the sum of the state that all came to.
@@ -92,9 +94,9 @@ func TestRanksHaveTheSameBits(t *testing.T) {
 			c, d := make()
 			c.Shards = 4
 			of := func(int) *Splits { return d }
-			one := trainRanks(t, c, of, 4, ranks.Local(1))
+			one := trainRanks(t, c, of, 4, rankstest.Local(1))
 			for _, size := range []int{2, 4} {
-				if got := trainRanks(t, c, of, 4, ranks.Local(size)); got != one {
+				if got := trainRanks(t, c, of, 4, rankstest.Local(size)); got != one {
 					t.Errorf("%d ranks come to %s, one process to %s", size, got, one)
 				}
 			}
@@ -126,8 +128,8 @@ func rowsOfRanks(shards, steps int) (c *Config, rows func(rank, size int) *Split
 func TestRanksReadTheirRows(t *testing.T) {
 	const steps, size = 2, 4
 	c, rows := rowsOfRanks(4, steps)
-	want := trainRanks(t, c, func(int) *Splits { return rows(0, 1) }, steps, ranks.Local(1))
-	if got := trainRanks(t, c, func(rank int) *Splits { return rows(rank, size) }, steps, ranks.Local(size)); got != want {
+	want := trainRanks(t, c, func(int) *Splits { return rows(0, 1) }, steps, rankstest.Local(1))
+	if got := trainRanks(t, c, func(rank int) *Splits { return rows(rank, size) }, steps, rankstest.Local(size)); got != want {
 		t.Errorf("with their own rows ranks come to %s, with all to %s", got, want)
 	}
 }
@@ -147,7 +149,7 @@ func rankTrial(t *testing.T, c *Config, d *Splits, folder string, resume bool, s
 		}
 	}
 	var all sync.WaitGroup
-	for i, transport := range ranks.Local(size) {
+	for i, transport := range rankstest.Local(size) {
 		all.Go(func() {
 			local := *c
 			b := kernels.NewCPU(1)
@@ -212,6 +214,12 @@ func TestRanksChange(t *testing.T) {
 		}
 	}
 	sameRun(t, parts, whole)
+	for folder, ranks := range map[string]bool{parts: true, whole: false} {
+		lines, err := os.ReadFile(filepath.Join(folder, metricsFile))
+		if err != nil || strings.Contains(string(lines), `"slowest_rank":`) != ranks || strings.Contains(string(lines), `"waiting":`) != ranks {
+			t.Errorf("the metrics say which rank is slowest, expected %t: %s, %v", ranks, lines, err)
+		}
+	}
 }
 
 // A rank with other settings, or whose memory has failed, is named, and no checkpoint is written of what differs.
@@ -222,7 +230,7 @@ func TestRanksDiffer(t *testing.T) {
 		folder = t.TempDir()
 		var all sync.WaitGroup
 		errs := make([]error, 2)
-		for i, transport := range ranks.Local(2) {
+		for i, transport := range rankstest.Local(2) {
 			all.Go(func() {
 				local := *c
 				if i == 1 && change == nil {

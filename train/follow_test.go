@@ -6,6 +6,7 @@ import (
 
 	"sigmaz/kernels"
 	"sigmaz/train/ranks"
+	"sigmaz/train/ranks/rankstest"
 )
 
 // The rank that lets the others wait is named, and where ranks are about as fast as each other nobody is.
@@ -49,7 +50,7 @@ func TestPace(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	g := &ranks.Group{Transport: ranks.Local(1)[0]}
+	g := &ranks.Group{Transport: rankstest.Local(1)[0]}
 	r := &run{o: Options{Backend: b, Ranks: g}, trainer: tr}
 	if err := r.advance(); err != nil || g.Busy() == 0 {
 		t.Fatalf("a step took %v, error %v", g.Busy(), err)

@@ -16,6 +16,7 @@ import (
 	"sigmaz/internal/rendezvous"
 	"sigmaz/kernels"
 	"sigmaz/train/ranks"
+	"sigmaz/train/ranks/rankstest"
 )
 
 // stuck is a backend of which a program does not end before it is freed, after so many that did.
@@ -42,13 +43,29 @@ func (p stuckProgram) Run() error {
 	return p.Program.Run()
 }
 
+// stuckMark is one that the device does not come to, after so many times.
+type stuckMark struct {
+	after *atomic.Int64
+	freed chan struct{}
+}
+
+func (m stuckMark) Set() error { return nil }
+
+func (m stuckMark) Wait() error {
+	if m.after.Add(-1) == 0 {
+		<-m.freed
+	}
+	return nil
+}
+
 // A rank that hangs in a step is lost, and named by all; one that takes as long to write a checkpoint is not.
 func TestHang(t *testing.T) {
 	const size = 2
 	for _, test := range []struct {
-		name  string
-		hangs int // the rank that does; -1: none
-	}{{"rank 0", 0}, {"rank 1", 1}, {"checkpoint", -1}} {
+		name   string
+		hangs  int // the rank that does; -1: none
+		device bool
+	}{{"rank 0", 0, false}, {"rank 1", 1, false}, {"device 0", 0, true}, {"device 1", 1, true}, {"checkpoint", -1, false}} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
 			l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -61,7 +78,7 @@ func TestHang(t *testing.T) {
 			free := sync.OnceFunc(func() { cancel(); close(freed) })
 			lost := make([]error, size)
 			var all sync.WaitGroup
-			for rank, transport := range ranks.Local(size) {
+			for rank, transport := range rankstest.Local(size) {
 				all.Go(func() {
 					// A beat is a tenth of a second: a rank that has not come on for two seconds hangs.
 					c := rendezvous.Config{Rank: rank, Size: size, Address: l.Addr().String(), Run: t.Name(), Silence: 1500 * time.Millisecond}
@@ -77,7 +94,7 @@ func TestHang(t *testing.T) {
 					config.Batch, config.Shards, config.Steps, config.CheckpointEvery, config.PreviewN, config.EvalEvery = 8, 2, 40, 10, 0, 0
 					var b kernels.Backend = kernels.NewCPU(1)
 					defer b.Close()
-					if rank == test.hangs {
+					if rank == test.hangs && !test.device {
 						b = stuck{b, new(atomic.Int64), freed}
 						b.(stuck).after.Store(60)
 					}
@@ -93,7 +110,15 @@ func TestHang(t *testing.T) {
 					}
 					ended := make(chan error, 1)
 					go func() {
-						_, err := Run(ctx, config, d, o)
+						r, err := openRun(config, d, o)
+						if err == nil {
+							defer r.close()
+							if rank == test.hangs && test.device {
+								r.trainer.arrival.mark = stuckMark{new(atomic.Int64), freed}
+								r.trainer.arrival.mark.(stuckMark).after.Store(12)
+							}
+							_, err = r.train(ctx)
+						}
 						ended <- err
 					}()
 					select {

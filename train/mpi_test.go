@@ -13,6 +13,7 @@ import (
 	"sigmaz/internal/mpi"
 	"sigmaz/kernels"
 	"sigmaz/train/ranks"
+	"sigmaz/train/ranks/rankstest"
 )
 
 // Every network comes to the same state on as many ranks as there are, from its own passes and bytes alone, as in one process.
@@ -47,7 +48,7 @@ func TestMPI(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		want, err := trainRank(b, c, d, steps, &ranks.Group{Transport: ranks.Local(1)[0]})
+		want, err := trainRank(b, c, d, steps, &ranks.Group{Transport: rankstest.Local(1)[0]})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -12,6 +12,7 @@ import (
 	"net"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strconv"
@@ -20,12 +21,13 @@ import (
 	"time"
 
 	"sigmaz/internal/rendezvous"
+	"sigmaz/kernels"
 	"sigmaz/kernels/kerneltest"
 	"sigmaz/train/ranks"
 )
 
-// rankOfTest returns the transport of a rank that a test has started; nil in the test itself.
-func rankOfTest(t *testing.T, name string) ranks.Transport {
+// rankOfTest returns the group of a rank that a test has started; nil in the test itself.
+func rankOfTest(t *testing.T, name string) *ranks.Group {
 	t.Helper()
 	if os.Getenv("DEVICE_TEST") != name {
 		return nil
@@ -43,7 +45,9 @@ func rankOfTest(t *testing.T, name string) ranks.Transport {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return ranks.OnDevices(room)
+	g := &ranks.Group{Transport: ranks.OnDevices(room)}
+	room.Watch(g.State)
+	return g
 }
 
 // startRanks runs a test as so many ranks, until rank 0 has ended, and returns what each said.
@@ -91,8 +95,8 @@ func startRanks(t *testing.T, name string, size int, more ...string) (said []str
 // and bytes alone.
 func TestDevicesHaveTheSameBits(t *testing.T) {
 	const name = "TestDevicesHaveTheSameBits"
-	if transport := rankOfTest(t, name); transport != nil {
-		stepsOnDevice(t, transport)
+	if g := rankOfTest(t, name); g != nil {
+		stepsOnDevice(t, g.Transport)
 		return
 	}
 	var one []string
@@ -161,14 +165,11 @@ func stepsOnDevice(t *testing.T, transport ranks.Transport) {
 }
 
 // deviceTrial runs a small training on a device, or goes on with it.
-func deviceTrial(t *testing.T, folder string, transport ranks.Transport, resume bool) error {
+func deviceTrial(t *testing.T, folder string, g *ranks.Group, resume bool) error {
 	c, d := tiny("mlp")
 	c.Batch, c.Shards, c.Steps, c.CheckpointEvery, c.LogEvery, c.PreviewN, c.EvalEvery = 8, 4, 20, 5, 5, 0, 0
-	o := Options{Backend: kerneltest.OpenCUDA(t)}
-	if transport != nil {
-		o.Ranks = &ranks.Group{Transport: transport}
-	}
-	if transport == nil || transport.Rank() == 0 {
+	o := Options{Backend: kerneltest.OpenCUDA(t), Ranks: g}
+	if g == nil || g.Rank() == 0 {
 		o.Folder = folder
 	}
 	if resume {
@@ -183,15 +184,32 @@ func deviceTrial(t *testing.T, folder string, transport ranks.Transport, resume 
 	return err
 }
 
+// hanging is a transport that is never called for an exchange, counted from 1: the rank hangs before, in its own part of the step.
+type hanging struct {
+	ranks.Transport
+	g  *ranks.Group
+	at int
+}
+
+func (h *hanging) AllGather(a kernels.Arena, all kernels.Buf) error {
+	if h.at--; h.at == 0 {
+		h.g.Step(func() error { select {} })
+	}
+	return h.Transport.AllGather(a, all)
+}
+
 // Where a rank is killed, hangs, loses its device or joins something else, the others end soon, with a sentence that names it, and
 // what they have saved goes on to the bits of a run that nothing happened to.
 func TestDevicesAreLost(t *testing.T) {
 	const name = "TestDevicesAreLost"
 	folder := os.Getenv("DEVICE_FOLDER")
-	if transport := rankOfTest(t, name); transport != nil {
-		err := deviceTrial(t, folder, transport, false)
-		transport.Close(err)
-		fmt.Printf("rank %d ended: %v\n", transport.Rank(), err)
+	if g := rankOfTest(t, name); g != nil {
+		if os.Getenv("DEVICE_HANGS") == fmt.Sprint(g.Rank()) {
+			g.Transport = &hanging{Transport: g.Transport, g: g, at: 13}
+		}
+		err := deviceTrial(t, folder, g, false)
+		g.Close(err)
+		fmt.Printf("rank %d ended: %v\n", g.Rank(), err)
 		return
 	}
 	whole := t.TempDir()
@@ -205,17 +223,22 @@ func TestDevicesAreLost(t *testing.T) {
 		{"lost:1:39", `(the step failed: )?rank 1 .* failed: (the step failed: )?rank 1: .*unhandled cuda error.*`,
 			`(the step failed: )?rank 1: .*unhandled cuda error.*the device is lost, as SIGMAZ_SIM_NCCL_FAULT asks`},
 		{"id:1", `rank 1 .* failed: rank 1: NCCL: ncclCommInitRankConfig: remote process exited .*`, `rank 1: NCCL: .*`},
+		{"hangs", `(the step failed: )?rank 1 .* hangs: it beats, but has not come on in a step for far longer than its steps take, and others wait for it`, ""},
 		{"", "<nil>", "<nil>"},
 	} {
 		t.Run(test.fault, func(t *testing.T) {
 			t.Parallel()
 			folder, begun := t.TempDir(), time.Now()
-			said := startRanks(t, name, 2, "SIGMAZ_SIM_NCCL_FAULT="+test.fault, "DEVICE_FOLDER="+folder)
+			more := []string{"SIGMAZ_SIM_NCCL_FAULT=" + test.fault, "DEVICE_FOLDER=" + folder}
+			if test.fault == "hangs" {
+				more[0] = "DEVICE_HANGS=1"
+			}
+			said := startRanks(t, name, 2, more...)
 			if took := time.Since(begun); took > 30*time.Second {
 				t.Errorf("the others ended after %v", took)
 			}
 			end := ""
-			if strings.Contains(test.fault, ":1:") {
+			if strings.Contains(test.fault, ":1:") || test.fault == "hangs" {
 				end = "; the last good checkpoint is " + regexp.QuoteMeta(folder) + "[^ ]*/step-0*10[^ ]*, go on from it with `resume` [^ ]*"
 			}
 			for rank, want := range []string{test.first + end, test.second} {
@@ -230,6 +253,10 @@ func TestDevicesAreLost(t *testing.T) {
 				t.Fatal(err)
 			}
 			sameRun(t, folder, whole)
+			lines, err := os.ReadFile(filepath.Join(folder, metricsFile))
+			if measured := strings.Contains(string(lines), `"slowest_rank":`); err != nil || !measured {
+				t.Errorf("the metrics do not say which rank is slowest: %s, %v", lines, err)
+			}
 		})
 	}
 }

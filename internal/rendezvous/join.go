@@ -27,12 +27,15 @@ type Config struct {
 	Run     string
 	Wait    time.Duration // for all to come; 0: DefaultWait
 	Silence time.Duration // after which a rank counts as lost; 0: DefaultSilence
+	// Late, where it is not nil, is told once, in a sentence, whom this rank waits for when it has done so for LateTime.
+	Late func(who string)
 }
 
 // What holds where a Config says nothing.
 const (
 	DefaultWait    = 5 * time.Minute
 	DefaultSilence = 15 * time.Second
+	LateTime       = 10 * time.Second
 )
 
 // MaxSize is the largest number of ranks.
@@ -159,14 +162,24 @@ func (r *Room) receive(ctx context.Context, c Config) error {
 	defer shut()
 	defer l.Close() // nobody comes in after all are there
 	open.Go(func() { d.keep(door, l) })
+	defer c.late(func() string { return fmt.Sprintf("%s of %d to come to %s", d.missing(c), c.Size, c.Address) })()
 	select {
 	case <-d.full:
 		return nil
 	case <-r.lost:
 		return r.Err()
 	case <-ctx.Done():
-		return d.missing(c)
+		return d.absent(c)
 	}
+}
+
+// late has it said whom this rank waits for, after a while; the function that it returns takes that back.
+func (c Config) late(who func() string) (stop func()) {
+	if c.Late == nil {
+		return func() {}
+	}
+	t := time.AfterFunc(LateTime, func() { c.Late(fmt.Sprintf("it waits for %s, %v in all", who(), c.Wait)) })
+	return func() { t.Stop() }
 }
 
 // door is who came to rank 0.
@@ -301,8 +314,8 @@ func (d *door) note(who string) {
 	d.turned = who
 }
 
-// missing says who did not come.
-func (d *door) missing(c Config) error {
+// missing lists who did not come.
+func (d *door) missing(c Config) string {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	var who []string
@@ -311,10 +324,20 @@ func (d *door) missing(c Config) error {
 			who = append(who, fmt.Sprint(rank))
 		}
 	}
-	ranks := "rank " + who[0]
-	if len(who) > 1 {
-		ranks = "ranks " + strings.Join(who[:len(who)-1], ", ") + " and " + who[len(who)-1]
+	switch len(who) {
+	case 0: // the last one has come by now
+		return "no rank"
+	case 1:
+		return "rank " + who[0]
 	}
+	return "ranks " + strings.Join(who[:len(who)-1], ", ") + " and " + who[len(who)-1]
+}
+
+// absent says who did not come.
+func (d *door) absent(c Config) error {
+	ranks := d.missing(c)
+	d.mu.Lock()
+	defer d.mu.Unlock()
 	turned := ""
 	if d.turned != "" {
 		turned = "; turned away was " + d.turned
@@ -328,6 +351,7 @@ func (r *Room) come(ctx context.Context, c Config) error {
 	addresses := c.addresses()
 	last := make([]error, len(addresses))
 	end, _ := ctx.Deadline() // which c.Wait sets
+	defer c.late(func() string { return "rank 0 to answer at " + c.Address })()
 	for {
 		for i, a := range addresses {
 			conn, rank0, again, err := visit(ctx, a, self(c))

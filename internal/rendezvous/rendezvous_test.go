@@ -9,6 +9,7 @@ import (
 	"net"
 	"os"
 	"regexp"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -443,6 +444,38 @@ func TestNotAllCome(t *testing.T) {
 }
 
 // A rank that is asked to stop while it waits does so at once, and the others hear of it.
+// Whoever waits for long says for whom, once.
+func TestLate(t *testing.T) {
+	t.Parallel()
+	all := configs(t, 3)
+	address := all[0].Address
+	said := make(chan string, 4)
+	ctx, cancel := context.WithTimeout(t.Context(), LateTime+time.Second)
+	defer cancel()
+	var ranks sync.WaitGroup
+	for _, c := range []Config{all[0], {Rank: 1, Size: 3, Run: "another", Address: address}} {
+		ranks.Go(func() {
+			c.Late = func(who string) { said <- fmt.Sprint(c.Rank, " ", who) }
+			if r, err := Join(ctx, c); err == nil {
+				t.Error("all ranks are said to be there")
+				r.Close(nil)
+			}
+		})
+	}
+	ranks.Wait()
+	close(said)
+	var got []string
+	for text := range said {
+		got = append(got, text)
+	}
+	slices.Sort(got)
+	want := []string{"0 it waits for ranks 1 and 2 of 3 to come to " + address + ", 1m0s in all",
+		"1 it waits for rank 0 to answer at " + address + ", 5m0s in all"}
+	if !slices.Equal(got, want) {
+		t.Errorf("%q, expected %q", got, want)
+	}
+}
+
 func TestStopped(t *testing.T) {
 	all := configs(t, 3)
 	ctx, cancel := context.WithCancel(t.Context())

@@ -81,6 +81,12 @@ func (g *Group) Busy() time.Duration {
 	return g.busy
 }
 
+// Own is for what waits for this rank alone, such as the end of what its device was given: there it may hang as in a step.
+func (g *Group) Own(f func() error) error {
+	defer g.work.turn(g.work.turn(stepping))
+	return f()
+}
+
 // Await is for what waits for what ranks do together, such as reading what a device has done.
 func (g *Group) Await(f func() error) error {
 	defer g.clock()()

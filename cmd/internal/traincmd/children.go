@@ -15,6 +15,7 @@ import (
 	"os"
 	"os/exec"
 	"runtime"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -74,8 +75,13 @@ func startRanks(ctx context.Context, f *flags, s cli.Streams) error {
 	if err != nil {
 		return fmt.Errorf("-gpus %d: there is no port for its processes to meet at: %w", n, err)
 	}
+	defer l.Close()
+	handed, err := handOver(l)
+	if err != nil {
+		return fmt.Errorf("-gpus %d cannot hand its port to rank 0: %w", n, err)
+	}
+	defer handed.Close()
 	port := l.Addr().(*net.TCPAddr).Port
-	l.Close()
 	// On Linux a child is killed when the thread that started it ends.
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
@@ -89,6 +95,7 @@ func startRanks(ctx context.Context, f *flags, s cli.Streams) error {
 		c.SysProcAttr = childAttributes()
 		if c.Stderr = &c.said; rank == 0 {
 			c.Stdin, c.Stdout, c.Stderr = os.Stdin, os.Stdout, os.Stderr
+			c.ExtraFiles, c.Env = []*os.File{handed}, append(c.Env, listenerVariable+"=3") // the first of them
 		} else if c.alive, err = c.StdinPipe(); err != nil {
 			err = fmt.Errorf("-gpus %d cannot start rank %d: %w", n, rank, err)
 			break
@@ -110,7 +117,35 @@ func startRanks(ctx context.Context, f *flags, s cli.Streams) error {
 		}
 		return err
 	}
+	handed.Close() // or the port would stay when rank 0 ends
+	l.Close()
 	return await(ctx, all, ended)
+}
+
+// listenerVariable has the number of the file by which rank 0 listens: the port is taken before it starts, and nobody else gets it
+// in between.
+const listenerVariable = "SIGMAZ_LISTENER"
+
+// handOver returns a listener as a file for a child.
+func handOver(l net.Listener) (*os.File, error) { return l.(*net.TCPListener).File() }
+
+// handedOver returns the listener that this process was given, nil where it was given none.
+func handedOver() (net.Listener, error) {
+	text := os.Getenv(listenerVariable)
+	if text == "" {
+		return nil, nil
+	}
+	n, err := strconv.Atoi(text)
+	if err != nil || n < 3 {
+		return nil, fmt.Errorf("the environment has %s=%q, which train -gpus sets for its own processes: unset it", listenerVariable, text)
+	}
+	f := os.NewFile(uintptr(n), "the listener of train -gpus")
+	defer f.Close()
+	l, err := net.FileListener(f)
+	if err != nil {
+		return nil, fmt.Errorf("the environment has %s=%q, and that is no listener: unset it", listenerVariable, text)
+	}
+	return l, nil
 }
 
 // await waits for the processes, and says what they ended by.

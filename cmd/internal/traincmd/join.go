@@ -45,6 +45,13 @@ const endTime = 5 * time.Second
 // sameTime is what rank 0 has to find what another rank has found, before it hears of it.
 const sameTime = time.Second
 
+// notice says what ranks wait for at the start: rank 0 does, and rank 1, since rank 0 may be the one that does not come.
+func (f *flags) notice(s cli.Streams, text string) {
+	if f.launch.Rank < 2 {
+		fmt.Fprintf(s.Messages(f.cpuProfile), "launch   rank %d: %s\n", f.launch.Rank, text)
+	}
+}
+
 // follows says whether another process reports and writes.
 func (f *flags) follows() bool { return f.launch.Rank > 0 }
 
@@ -109,13 +116,13 @@ func (f *flags) join(ctx context.Context, s cli.Streams) (leave func(error) erro
 		return nil, fmt.Errorf("this is one of %d processes that mpirun started, and the program was built without -tags mpi: build it with "+
 			"-tags \"nocuda mpi\", or start one process", l.Size)
 	}
-	transport, listener, err := f.carrier(&l)
+	transport, listener, err := f.carrier(&l, s)
 	if err != nil {
 		return nil, f.ofRank(err)
 	}
 	say("launch   rank %d of %d by %s, which meet at %s\n", l.Rank, l.Size, l.By, l.Address)
 	room, err := rendezvous.Join(ctx, rendezvous.Config{Rank: l.Rank, Size: l.Size, Address: l.Address, Spare: l.Spare, Listener: listener, Run: l.Run,
-		Wait: f.rendezvous.wait})
+		Wait: f.rendezvous.wait, Late: func(who string) { f.notice(s, who) }})
 	if err != nil {
 		return nil, f.ofRank(err)
 	}
@@ -158,11 +165,15 @@ func (f *flags) ofRank(err error) error {
 }
 
 // carrier returns what carries gradients beside the room, nil between GPUs, and where rank 0 listens, if it does already.
-func (f *flags) carrier(l *ranks.Launch) (ranks.Transport, net.Listener, error) {
+func (f *flags) carrier(l *ranks.Launch, s cli.Streams) (ranks.Transport, net.Listener, error) {
 	if f.device.GPU {
-		return nil, nil, f.chooseGPU()
+		if err := f.chooseGPU(); err != nil || !f.isChild() || f.follows() {
+			return nil, nil, err
+		}
+		listener, err := handedOver()
+		return nil, listener, err
 	}
-	world, err := f.startMPI()
+	world, err := f.startMPI(s)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -188,7 +199,7 @@ func (f *flags) chooseGPU() error {
 }
 
 // startMPI joins MPI's world. That waits for ever where a process of it ends without having joined.
-func (f *flags) startMPI() (*mpi.World, error) {
+func (f *flags) startMPI(s cli.Streams) (*mpi.World, error) {
 	type result struct {
 		world *mpi.World
 		err   error
@@ -198,6 +209,10 @@ func (f *flags) startMPI() (*mpi.World, error) {
 		world, err := mpi.Init()
 		done <- result{world, err}
 	}()
+	late := time.AfterFunc(rendezvous.LateTime, func() {
+		f.notice(s, fmt.Sprintf("it waits for all of %d ranks to come to MPI, %v in all", f.launch.Size, f.rendezvous.wait))
+	})
+	defer late.Stop()
 	select {
 	case r := <-done:
 		if l := f.launch; r.err == nil && (r.world.Rank() != l.Rank || r.world.Size() != l.Size) {

@@ -1,10 +1,12 @@
 // Ranks that are goroutines of one process: what tests compare others with.
 
-package ranks
+package rankstest
 
 import (
 	"fmt"
 	"sync"
+
+	"sigmaz/train/ranks"
 )
 
 // local is the carrier of one of them.
@@ -22,16 +24,16 @@ type hub struct {
 }
 
 // Local returns the transports of so many ranks within this process.
-func Local(size int) []Transport {
+func Local(size int) []ranks.Transport {
 	h := &hub{gone: make(chan struct{})}
-	var all []Transport
+	var all []ranks.Transport
 	for i := range size {
 		var to []chan []float32
 		for range size {
 			to = append(to, make(chan []float32, 2))
 		}
 		h.box = append(h.box, to)
-		all = append(all, OnHost(local{i, h}))
+		all = append(all, ranks.OnHost(local{i, h}))
 	}
 	return all
 }

@@ -1,4 +1,4 @@
-package ranks
+package rankstest
 
 import (
 	"bytes"
@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"sigmaz/kernels"
+	"sigmaz/train/ranks"
 )
 
 // arena is memory of the host.
@@ -24,7 +25,7 @@ func TestLocal(t *testing.T) {
 	var all sync.WaitGroup
 	for _, transport := range Local(size) {
 		all.Go(func() {
-			g := &Group{Transport: transport}
+			g := &ranks.Group{Transport: transport}
 			r := g.Rank()
 			for round := range 50 { // ranks run ahead of one another
 				a := arena{mem: make([]float32, 40)}
