@@ -24,6 +24,7 @@ type stuck struct {
 	kernels.Backend
 	after *atomic.Int64
 	freed chan struct{}
+	group *ranks.Group // where it is a device that hangs: the host waits for it as for others, and the pulse tells
 }
 
 type stuckProgram struct {
@@ -38,25 +39,21 @@ func (b stuck) Compile(a kernels.Arena, ops []kernels.Op) (kernels.Program, erro
 
 func (p stuckProgram) Run() error {
 	if p.b.after.Add(-1) == 0 {
-		<-p.b.freed
+		hang := func() error { <-p.b.freed; return nil }
+		if g := p.b.group; g != nil {
+			g.Follow(stuckPulse{})
+			return g.Await(hang)
+		}
+		hang()
 	}
 	return p.Program.Run()
 }
 
-// stuckMark is one that the device does not come to, after so many times.
-type stuckMark struct {
-	after *atomic.Int64
-	freed chan struct{}
-}
+// stuckPulse is one of a device that is in the midst of its part of a step.
+type stuckPulse struct{}
 
-func (m stuckMark) Set() error { return nil }
-
-func (m stuckMark) Wait() error {
-	if m.after.Add(-1) == 0 {
-		<-m.freed
-	}
-	return nil
-}
+func (stuckPulse) Mark(kernels.Mark) (kernels.Program, error)   { return nil, nil }
+func (stuckPulse) Read() (come [3]uint64, worked time.Duration) { return [3]uint64{13, 12, 12}, 0 }
 
 // A rank that hangs in a step is lost, and named by all; one that takes as long to write a checkpoint is not.
 func TestHang(t *testing.T) {
@@ -94,11 +91,16 @@ func TestHang(t *testing.T) {
 					config.Batch, config.Shards, config.Steps, config.CheckpointEvery, config.PreviewN, config.EvalEvery = 8, 2, 40, 10, 0, 0
 					var b kernels.Backend = kernels.NewCPU(1)
 					defer b.Close()
-					if rank == test.hangs && !test.device {
-						b = stuck{b, new(atomic.Int64), freed}
-						b.(stuck).after.Store(60)
+					g := &ranks.Group{Transport: ranks.Watched(transport, room)}
+					if rank == test.hangs {
+						broken := stuck{b, new(atomic.Int64), freed, nil}
+						broken.after.Store(60)
+						if test.device {
+							broken.group = g
+						}
+						b = broken
 					}
-					o := Options{Backend: b, Ranks: &ranks.Group{Transport: ranks.Watched(transport, room)}}
+					o := Options{Backend: b, Ranks: g}
 					room.Watch(o.Ranks.State)
 					if rank == 0 {
 						o.Folder = folder
@@ -110,15 +112,7 @@ func TestHang(t *testing.T) {
 					}
 					ended := make(chan error, 1)
 					go func() {
-						r, err := openRun(config, d, o)
-						if err == nil {
-							defer r.close()
-							if rank == test.hangs && test.device {
-								r.trainer.arrival.mark = stuckMark{new(atomic.Int64), freed}
-								r.trainer.arrival.mark.(stuckMark).after.Store(12)
-							}
-							_, err = r.train(ctx)
-						}
+						_, err := Run(ctx, config, d, o)
 						ended <- err
 					}()
 					select {

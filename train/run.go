@@ -193,9 +193,6 @@ func (r *run) close() {
 		r.metrics.Close()
 	}
 	if r.o.Ranks != nil {
-		if r.trainer != nil {
-			r.trainer.arrival.wait() // nobody may use the device when it is closed
-		}
 		r.o.Ranks.Release()
 	}
 	// The trainer's memory belongs to the backend, which the caller closes.

@@ -67,8 +67,6 @@ type Trainer struct {
 	read    uint64 // steps whose losses were read
 	passes  uint64 // of parts that this trainer did
 
-	arrival arrival // of ranks with a device
-
 	placement Placement // of the data, where the device has memory of its own
 
 	step      *graph.Machine // the whole step, or that of a part of its batch; nil without data

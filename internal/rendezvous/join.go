@@ -4,6 +4,7 @@
 package rendezvous
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"errors"
@@ -27,6 +28,7 @@ type Config struct {
 	Run     string
 	Wait    time.Duration // for all to come; 0: DefaultWait
 	Silence time.Duration // after which a rank counts as lost; 0: DefaultSilence
+	Stall   time.Duration // for which all may wait for each other; 0: DefaultStall
 	// Late, where it is not nil, is told once, in a sentence, whom this rank waits for when it has done so for LateTime.
 	Late func(who string)
 }
@@ -35,6 +37,7 @@ type Config struct {
 const (
 	DefaultWait    = 5 * time.Minute
 	DefaultSilence = 15 * time.Second
+	DefaultStall   = 5 * time.Minute // a slow network may take long
 	LateTime       = 10 * time.Second
 )
 
@@ -60,6 +63,7 @@ func (c *Config) check() error {
 	if c.Wait == 0 {
 		c.Wait = DefaultWait
 	}
+	c.Stall = cmp.Or(c.Stall, DefaultStall)
 	if c.Silence == 0 {
 		c.Silence = DefaultSilence
 	}

@@ -223,21 +223,21 @@ func TestSilent(t *testing.T) {
 	})
 }
 
-// Who comes to the port and is not of the run changes nothing, and is told why where it is one of us.
 // A rank that says that it hangs is lost where another waits, and not where all do.
 func TestHangs(t *testing.T) {
 	for _, test := range []struct {
 		states []State
-		lost   int // -1: none
+		lost   int // -1: none; -2: what is between them
 	}{
 		{[]State{Waits, Well, Hangs}, 2}, {[]State{Hangs, Well, Waits}, 0}, {[]State{Well, Hangs, Waits}, 1},
 		{[]State{Hangs, Hangs, Hangs}, -1}, {[]State{Well, Hangs, Well}, -1}, {[]State{Waits, Waits, Well}, -1},
+		{[]State{Waits, Waits, Waits}, -2},
 	} {
 		var mu sync.Mutex
 		heard := map[int]string{}
 		all := configs(t, len(test.states))
 		for i := range all {
-			all[i].Silence = time.Second // a beat is a fifteenth
+			all[i].Silence, all[i].Stall = time.Second, 200*time.Millisecond // a beat is a fifteenth
 		}
 		each(t, all, func(r *Room) {
 			r.Watch(func() State { return test.states[r.Rank()] })
@@ -255,6 +255,9 @@ func TestHangs(t *testing.T) {
 			if test.lost >= 0 {
 				want = fmt.Sprintf("rank %d hangs: it beats, but has not come on in a step for far longer than its steps take, and others wait for it", test.lost)
 			}
+			if test.lost == -2 {
+				want = "all ranks wait for each other: what carries gradients between them hangs, such as a network or its driver"
+			}
 			if rank == test.lost {
 				want = "the other ranks have ended without this one: " + want
 			}
@@ -265,6 +268,7 @@ func TestHangs(t *testing.T) {
 	}
 }
 
+// Who comes to the port and is not of the run changes nothing, and is told why where it is one of us.
 func TestStrangers(t *testing.T) {
 	all := configs(t, 3)
 	address := all[0].Address

@@ -24,13 +24,15 @@ import (
 type Room struct {
 	rank, size int
 	silence    time.Duration
+	stall      time.Duration
 	who        []hello // by rank; only Rank is known of those that have not been introduced
 
 	mu    sync.Mutex
 	peers []*peer // of rank 0 all others; of the others rank 0
 	err   error   // why the room is lost
 
-	state atomic.Pointer[func() State] // what this rank says with each beat; nil: Well
+	state   atomic.Pointer[func() State] // what this rank says with each beat; nil: Well
+	stalled time.Duration                // of rank 0: for how long, in beats, all have waited for each other
 
 	failing atomic.Bool // it is being lost, and others are told
 	lost    chan struct{}
@@ -72,7 +74,7 @@ type peer struct {
 }
 
 func newRoom(c Config) *Room {
-	r := &Room{rank: c.Rank, size: c.Size, silence: c.Silence, lost: make(chan struct{}), done: make(chan struct{})}
+	r := &Room{rank: c.Rank, size: c.Size, silence: c.Silence, stall: c.Stall, lost: make(chan struct{}), done: make(chan struct{})}
 	for rank := range c.Size {
 		r.who = append(r.who, hello{Rank: rank})
 	}
@@ -222,29 +224,33 @@ func (r *Room) start() {
 				}
 			}
 			if r.rank == 0 {
-				r.judge(own)
+				r.judge(own, every)
 			}
 		}
 	})
 }
 
 // judge looks for a rank that hangs while another waits. Where all say that they hang, what they share does, such as a disk, and
-// none of them is to blame.
-func (r *Room) judge(own State) {
-	hangs, waits := -1, own == Waits
+// none of them is to blame; where all wait for each other for long, what carries windows between them hangs.
+func (r *Room) judge(own State, every time.Duration) {
+	hangs, of := -1, map[State]int{own: 1}
 	if own == Hangs {
 		hangs = 0
 	}
 	for _, p := range r.all() {
-		switch State(p.state.Load()) {
-		case Hangs:
+		s := State(p.state.Load())
+		of[s]++
+		if s == Hangs {
 			hangs = p.who.Rank
-		case Waits:
-			waits = true
 		}
 	}
-	if hangs >= 0 && waits {
+	if hangs >= 0 && of[Waits] > 0 {
 		r.fail(hangs, r.who[hangs].name()+" hangs: it beats, but has not come on in a step for far longer than its steps take, and others wait for it")
+	}
+	if of[Waits] < r.size {
+		r.stalled = 0
+	} else if r.stalled += every; r.stalled > r.stall {
+		r.fail(-1, "all ranks wait for each other: what carries gradients between them hangs, such as a network or its driver")
 	}
 }
 
