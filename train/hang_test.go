@@ -115,7 +115,7 @@ func TestHang(t *testing.T) {
 							defer r.close()
 							if rank == test.hangs && test.device {
 								r.trainer.arrival.mark = stuckMark{new(atomic.Int64), freed}
-								r.trainer.arrival.mark.(stuckMark).after.Store(12)
+								r.trainer.arrival.mark.(stuckMark).after.Store(10) // whose end a checkpoint waits for
 							}
 							_, err = r.train(ctx)
 						}
