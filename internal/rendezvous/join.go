@@ -182,8 +182,16 @@ func (c Config) late(who func() string) (stop func()) {
 	if c.Late == nil {
 		return func() {}
 	}
-	t := time.AfterFunc(LateTime, func() { c.Late(fmt.Sprintf("it waits for %s, %v in all", who(), c.Wait)) })
-	return func() { t.Stop() }
+	said := make(chan struct{})
+	t := time.AfterFunc(LateTime, func() {
+		defer close(said)
+		c.Late(fmt.Sprintf("it waits for %s, %v in all", who(), c.Wait))
+	})
+	return func() {
+		if !t.Stop() {
+			<-said
+		}
+	}
 }
 
 // door is who came to rank 0.
