@@ -38,6 +38,7 @@ type cudaBackend struct {
 	recording *cudaTogether // what the programs that run, and links, are part of; nil: each is by itself
 	branch    *cuda.Branch  // for what runs beside the rest, nil before the first
 	aside     bool          // whether launches go there now
+	midst     bool          // whether a program runs that stands still for another
 }
 
 // NewCUDA opens the CUDA device with the given number, counted from 0.

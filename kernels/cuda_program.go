@@ -165,8 +165,8 @@ func (p *cudaProgram) Run() error {
 		return nil
 	}
 	b := p.backend
-	if b.aside && p.workspace > 0 {
-		return fmt.Errorf("kernels: %s needs working memory, so it cannot run beside others", p.name)
+	if (b.aside || b.midst) && p.workspace > 0 {
+		return fmt.Errorf("kernels: %s needs working memory, so it cannot run beside another program or in the midst of one", p.name)
 	}
 	if r := b.recording; r != nil {
 		if r.programs = append(r.programs, p); r.capturing {
@@ -196,7 +196,10 @@ func (p *cudaProgram) between(f func(i, lo, hi int) error) error {
 			return err
 		}
 		if lo = hi; i < len(p.stops) {
-			if err := p.then(i); err != nil {
+			p.backend.midst = true
+			err := p.then(i)
+			p.backend.midst = false
+			if err != nil {
 				return err
 			}
 		}
