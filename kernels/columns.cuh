@@ -1,6 +1,7 @@
 // Sums down the columns of images of P pixels and C channels, for the norms: in chunks of pixels that depend on the shape
 // of one image alone, of two values a pixel and channel, to parts[n][chunk][2][c]. Those of a forward operation are about
-// the image's first pixel, which is kept behind the parts, first[n][c]: the result may be written in its place.
+// the image's first pixel, which is kept behind the parts, first[n][c]: the result may be written in its place. In networks
+// on tensor cores it has moments of segments instead (moments.cuh).
 //
 // In kernels that walk over pixels a block has blockDim.x lanes, each with v = 1 or 4 successive channels (4: aligned, C a
 // multiple of 4), and blockDim.y pixels at a time; the grid is (chunks of pixels, images, tiles of channels).
@@ -69,6 +70,31 @@ __device__ __forceinline__ Sums total(const float *parts, int n, int chunks, int
         s.b += p[(i64)i * 2 * c + c];
     }
     return s;
+}
+
+// Column is the sums of one channel of an image: of its values less `about`, which is near their mean, and of the squares.
+struct Column { double about, a, b; };
+
+// column adds the sums over the chunks of a forward operation, or with segments the moments of so many, in their order.
+__device__ __forceinline__ Column column(const float *parts, int images, int n, int chunks, int segments, int p, int c, int channel)
+{
+    Column r;
+    if (!segments) {
+        Sums s = total(parts, n, chunks, c, channel);
+        r.about = parts[(i64)images * chunks * 2 * c + (i64)n * c + channel];
+        r.a = s.a, r.b = s.b;
+        return r;
+    }
+    const float *q = parts + (i64)n * segments * 2 * c + channel;
+    const double size = p / segments;
+    r.about = q[0];
+    r.a = r.b = 0;
+    for (int i = 0; i < segments; i++) {
+        double d = q[(i64)i * 2 * c] - r.about;
+        r.a += size * d;
+        r.b += q[(i64)i * 2 * c + c] + size * d * d;
+    }
+    return r;
 }
 
 // tree_sums adds up K sums of each of `groups` groups of terms, by halves: those of group g come to lie in

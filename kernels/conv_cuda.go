@@ -23,11 +23,16 @@ var tileKernels = map[cudaTile]struct {
 	tile64x64n:  {conv64x64Any, convGradInput64x64Any, convGradWeight64x64Any},
 	tile32x32n:  {conv32x32Any, convGradInput32x32Any, convGradWeight32x32Any},
 
-	tile128x128tf32: {conv128x128Tf32, convGradInput128x128Tf32, convGradWeight128x128Tf32},
-	tile128x64tf32:  {conv: conv128x64Tf32, gradInput: convGradInput128x64Tf32},
-	tile64x64tf32:   {conv64x64Tf32, convGradInput64x64Tf32, convGradWeight64x64Tf32},
-	tile128x32tf32:  {conv: conv128x32Tf32, gradInput: convGradInput128x32Tf32},
+	tile128x128tf32: {gradInput: convGradInput128x128Tf32, gradWeight: convGradWeight128x128Tf32},
+	tile128x64tf32:  {gradInput: convGradInput128x64Tf32},
+	tile64x64tf32:   {gradInput: convGradInput64x64Tf32, gradWeight: convGradWeight64x64Tf32},
+	tile128x32tf32:  {gradInput: convGradInput128x32Tf32},
 	tile32x128tf32:  {gradWeight: convGradWeight32x128Tf32},
+}
+
+// tf32Kernels lists the forward kernels of the tiles of TF32.
+var tf32Kernels = map[cudaTile]tfConvKernel{
+	tile128x128tf32: tfConv128x128, tile128x64tf32: tfConv128x64, tile64x64tf32: tfConv64x64, tile128x32tf32: tfConv128x32,
 }
 
 // bf16Kernels lists the kernels on bf16 of each tile.
@@ -164,6 +169,10 @@ func (o Conv) launchRow(l *launcher, row Buf, e cudaEpilogue) {
 	wide := o.Cin%4 == 0 && aligned(o.X) && (!ends.mixed() || wideEndTiles[ends] != nil)
 	t := o.tile(l, ends, o.OnTensorCores(), wide, o.Cout)
 	grid, block := o.tiles(l, t, o.Cout)
+	if o.OnTensorCores() {
+		o.launchTensor(l, t, grid, block, row, e)
+		return
+	}
 	a := convArgs{
 		y: e.y, x: o.X, weight: o.Weight, bias: o.Bias, row: row,
 		pixels: o.pixels(), h: o.H, w: o.W, cin: o.Cin, cout: o.Cout, k: o.K, dilation: o.Dilation,
@@ -171,14 +180,30 @@ func (o Conv) launchRow(l *launcher, row Buf, e cudaEpilogue) {
 		inner1: e.steps[0].inner, outer1: e.steps[0].outer, inner2: e.steps[1].inner, outer2: e.steps[1].outer,
 	}
 	switch ends {
-	case convEnds{BFloat16, BFloat16}:
-		l.bfConv(bf16Kernels[t].conv, grid, block, bfConvArgs(a))
 	case convEnds{BFloat16, Words}:
 		l.inConv(inKernels[t].conv, grid, block, inConvArgs(a))
 	case convEnds{Words, BFloat16}:
 		l.outConv(outKernels[t].conv, grid, block, outConvArgs(a))
 	default:
 		l.conv(tileKernels[t].conv, grid, block, a)
+	}
+}
+
+// launchTensor launches it on tensor cores, whose kernels also make the moments for a norm.
+func (o Conv) launchTensor(l *launcher, t cudaTile, grid gridDim, block blockDim, row Buf, e cudaEpilogue) {
+	a := tfConvArgs{
+		y: e.y, x: o.X, weight: o.Weight, bias: o.Bias, row: row, moments: Buf{},
+		pixels: o.pixels(), h: o.H, w: o.W, cin: o.Cin, cout: o.Cout, k: o.K, dilation: o.Dilation,
+		with1: e.steps[0].with, to1: e.steps[0].to, with2: e.steps[1].with, to2: e.steps[1].to, kinds: e.kinds(),
+		inner1: e.steps[0].inner, outer1: e.steps[0].outer, inner2: e.steps[1].inner, outer2: e.steps[1].outer,
+	}
+	if e.sums == madeMoments {
+		a.moments = work{0, NormShape{o.N, o.H * o.W, o.Cout}.momentWords()}
+	}
+	if o.X.Element == BFloat16 {
+		l.bfConv(bf16Kernels[t].conv, grid, block, bfConvArgs(a))
+	} else {
+		l.tfConv(tf32Kernels[t], grid, block, a)
 	}
 }
 

@@ -38,6 +38,7 @@
 // are consecutive, too.
 #include "common.cuh"
 #include "epilogue.cuh"
+#include "moments.cuh"
 
 const int STAGES = 3;
 
@@ -309,9 +310,10 @@ template <typename T, int BN, bool GRAD> struct SecondFactor { typedef Rows<T, B
 template <typename T, int BN> struct SecondFactor<T, BN, true> { typedef Columns<T, BN> Stage; };
 
 // conv_tile is the forward convolution and the gradient of the input. With GRAD, x is dy, channels are swapped and the
-// dilation is negative: the taps look the other way.
+// dilation is negative: the taps look the other way. Where moments is not 0 it takes those of the results after so many steps as
+// kinds says; then images are whole segments.
 template <typename T, int BM, int BN, int WM, int WN, bool GRAD>
-static __device__ __forceinline__ void conv_tile(const Steps<T> &steps, const T *x, const T *w, const float *bias, const float *row, Geometry s)
+static __device__ __forceinline__ void conv_tile(const Steps<T> &steps, const T *x, const T *w, const float *bias, const float *row, float *moments, Geometry s)
 {
     const int STEP = Kind<T>::STEP, CHUNK = Kind<T>::CHUNK;
     typedef typename SecondFactor<T, BN, GRAD>::Stage StageB;
@@ -401,7 +403,11 @@ static __device__ __forceinline__ void conv_tile(const Steps<T> &steps, const T 
     };
     static_assert(sizeof(Out) <= sizeof(as), "results lie where the stages of the first factor were");
     Out &out = *(Out *)&as;
-    const int o = n0 + 4 * (int)(threadIdx.x % QUADS);
+    typedef Half<QUADS> Halves[BM / (SEGMENT / 2)];
+    static_assert(sizeof(Halves) <= sizeof(bs), "moments lie where those of the second were");
+    Halves &halves = *(Halves *)&bs;
+    const int quad = threadIdx.x % QUADS, g = threadIdx.x / QUADS % 4;
+    const int o = n0 + 4 * quad;
     float b[4];
 #pragma unroll
     for (int e = 0; e < 4; e++) b[e] = bias && o < s.cout ? bias[o + e] : 0.0f;
@@ -413,14 +419,33 @@ static __device__ __forceinline__ void conv_tile(const Steps<T> &steps, const T 
             warp.template put<sizeof(T) == 4 || !GRAD>(out.v[warp.row / WM * 16 + 8 * half + warp.lane / 4] + warp.col, i, half);
         __syncthreads();
 #pragma unroll 1
-        for (int r = threadIdx.x / QUADS; r < ROWS; r += THREADS / QUADS) {
-            i64 m = m0 + r / 16 * WM + 16 * i + r % 16;
-            if (m >= s.pixels || o >= s.cout) continue;
-            float4 v = *(const float4 *)&out.v[r][o - n0];
-            Quad q = {{v.x + b[0], v.y + b[1], v.z + b[2], v.w + b[3]}};
-            if (row) add_row<T>(q, row + (i64)((u32)m / (u32)(s.h * s.w)) * s.cout + o);
-            take_steps(steps, q, m * s.cout + o, 4);
+        for (int piece = threadIdx.x / (4 * QUADS); piece < ROWS / 16; piece += THREADS / (4 * QUADS)) {
+            const int from = piece * WM + 16 * i; // its first row in the block
+            Half<QUADS> &half = halves[from / (SEGMENT / 2)];
+            Gathered sums;
+            if (moments && i % 2) sums = half.get(g, quad);
+#pragma unroll 1
+            for (int j = 0; j < 16; j += 4) {
+                i64 m = m0 + from + j + g;
+                if (m >= s.pixels || o >= s.cout) break;
+                float4 v = *(const float4 *)&out.v[16 * piece + j + g][o - n0];
+                Quad q = {{v.x + b[0], v.y + b[1], v.z + b[2], v.w + b[3]}};
+                if (row) add_row<T>(q, row + (i64)((u32)m / (u32)(s.h * s.w)) * s.cout + o);
+                q = take_steps(steps, q, m * s.cout + o, 4);
+                if (moments) {
+                    as_stored<T>(q);
+                    sums.add(q, i % 2 == 0 && j == 0);
+                }
+            }
+            if (moments) half.set(g, quad, sums);
         }
+    }
+    if (!moments) return;
+    __syncthreads();
+    for (int t = threadIdx.x; t < BM / SEGMENT * QUADS; t += THREADS) {
+        const int segment = t / QUADS; // of the block
+        const i64 m = m0 + SEGMENT * segment;
+        if (m < s.pixels && o < s.cout) write_moments(moments, m / SEGMENT, o, s.cout, halves + 2 * segment, quad);
     }
 }
 
@@ -530,60 +555,60 @@ static __device__ __forceinline__ void weight_tile(float *dw, float *db, const T
 
 // The entry points: one for each tile.
 
-extern "C" __global__ void __launch_bounds__(128, 2) conv_128x128_tf32(float *y, const float *x, const float *weight, const float *bias, const float *row, u64 pixels, int h, int w, int cin, int cout, int k, int dilation, const float *with1, float *to1, const float *with2, float *to2, int kinds, float inner1, float outer1, float inner2, float outer2)
+extern "C" __global__ void __launch_bounds__(128, 2) conv_128x128_tf32(float *y, const float *x, const float *weight, const float *bias, const float *row, float *moments, u64 pixels, int h, int w, int cin, int cout, int k, int dilation, const float *with1, float *to1, const float *with2, float *to2, int kinds, float inner1, float outer1, float inner2, float outer2)
 {
     Geometry s = {(i64)pixels, h, w, cin, cout, k, dilation};
     Steps<float> e = {y, with1, to1, with2, to2, kinds, inner1, outer1, inner2, outer2};
-    conv_tile<float, 128, 128, 64, 64, false>(e, x, weight, bias, row, s);
+    conv_tile<float, 128, 128, 64, 64, false>(e, x, weight, bias, row, moments, s);
 }
 
-extern "C" __global__ void __launch_bounds__(128, 3) conv_128x64_tf32(float *y, const float *x, const float *weight, const float *bias, const float *row, u64 pixels, int h, int w, int cin, int cout, int k, int dilation, const float *with1, float *to1, const float *with2, float *to2, int kinds, float inner1, float outer1, float inner2, float outer2)
+extern "C" __global__ void __launch_bounds__(128, 3) conv_128x64_tf32(float *y, const float *x, const float *weight, const float *bias, const float *row, float *moments, u64 pixels, int h, int w, int cin, int cout, int k, int dilation, const float *with1, float *to1, const float *with2, float *to2, int kinds, float inner1, float outer1, float inner2, float outer2)
 {
     Geometry s = {(i64)pixels, h, w, cin, cout, k, dilation};
     Steps<float> e = {y, with1, to1, with2, to2, kinds, inner1, outer1, inner2, outer2};
-    conv_tile<float, 128, 64, 64, 32, false>(e, x, weight, bias, row, s);
+    conv_tile<float, 128, 64, 64, 32, false>(e, x, weight, bias, row, moments, s);
 }
 
-extern "C" __global__ void __launch_bounds__(128, 4) conv_64x64_tf32(float *y, const float *x, const float *weight, const float *bias, const float *row, u64 pixels, int h, int w, int cin, int cout, int k, int dilation, const float *with1, float *to1, const float *with2, float *to2, int kinds, float inner1, float outer1, float inner2, float outer2)
+extern "C" __global__ void __launch_bounds__(128, 4) conv_64x64_tf32(float *y, const float *x, const float *weight, const float *bias, const float *row, float *moments, u64 pixels, int h, int w, int cin, int cout, int k, int dilation, const float *with1, float *to1, const float *with2, float *to2, int kinds, float inner1, float outer1, float inner2, float outer2)
 {
     Geometry s = {(i64)pixels, h, w, cin, cout, k, dilation};
     Steps<float> e = {y, with1, to1, with2, to2, kinds, inner1, outer1, inner2, outer2};
-    conv_tile<float, 64, 64, 32, 32, false>(e, x, weight, bias, row, s);
+    conv_tile<float, 64, 64, 32, 32, false>(e, x, weight, bias, row, moments, s);
 }
 
-extern "C" __global__ void __launch_bounds__(128, 4) conv_128x32_tf32(float *y, const float *x, const float *weight, const float *bias, const float *row, u64 pixels, int h, int w, int cin, int cout, int k, int dilation, const float *with1, float *to1, const float *with2, float *to2, int kinds, float inner1, float outer1, float inner2, float outer2)
+extern "C" __global__ void __launch_bounds__(128, 4) conv_128x32_tf32(float *y, const float *x, const float *weight, const float *bias, const float *row, float *moments, u64 pixels, int h, int w, int cin, int cout, int k, int dilation, const float *with1, float *to1, const float *with2, float *to2, int kinds, float inner1, float outer1, float inner2, float outer2)
 {
     Geometry s = {(i64)pixels, h, w, cin, cout, k, dilation};
     Steps<float> e = {y, with1, to1, with2, to2, kinds, inner1, outer1, inner2, outer2};
-    conv_tile<float, 128, 32, 32, 32, false>(e, x, weight, bias, row, s);
+    conv_tile<float, 128, 32, 32, 32, false>(e, x, weight, bias, row, moments, s);
 }
 
 extern "C" __global__ void __launch_bounds__(128, 2) conv_grad_input_128x128_tf32(float *dx, const float *dy, const float *weight, u64 pixels, int h, int w, int cin, int cout, int k, int dilation, const float *with1, float *to1, const float *with2, float *to2, int kinds, float inner1, float outer1, float inner2, float outer2)
 {
     Geometry s = {(i64)pixels, h, w, cout, cin, k, -dilation};
     Steps<float> e = {dx, with1, to1, with2, to2, kinds, inner1, outer1, inner2, outer2};
-    conv_tile<float, 128, 128, 64, 64, true>(e, dy, weight, 0, 0, s);
+    conv_tile<float, 128, 128, 64, 64, true>(e, dy, weight, 0, 0, 0, s);
 }
 
 extern "C" __global__ void __launch_bounds__(128, 3) conv_grad_input_128x64_tf32(float *dx, const float *dy, const float *weight, u64 pixels, int h, int w, int cin, int cout, int k, int dilation, const float *with1, float *to1, const float *with2, float *to2, int kinds, float inner1, float outer1, float inner2, float outer2)
 {
     Geometry s = {(i64)pixels, h, w, cout, cin, k, -dilation};
     Steps<float> e = {dx, with1, to1, with2, to2, kinds, inner1, outer1, inner2, outer2};
-    conv_tile<float, 128, 64, 64, 32, true>(e, dy, weight, 0, 0, s);
+    conv_tile<float, 128, 64, 64, 32, true>(e, dy, weight, 0, 0, 0, s);
 }
 
 extern "C" __global__ void __launch_bounds__(128, 4) conv_grad_input_64x64_tf32(float *dx, const float *dy, const float *weight, u64 pixels, int h, int w, int cin, int cout, int k, int dilation, const float *with1, float *to1, const float *with2, float *to2, int kinds, float inner1, float outer1, float inner2, float outer2)
 {
     Geometry s = {(i64)pixels, h, w, cout, cin, k, -dilation};
     Steps<float> e = {dx, with1, to1, with2, to2, kinds, inner1, outer1, inner2, outer2};
-    conv_tile<float, 64, 64, 32, 32, true>(e, dy, weight, 0, 0, s);
+    conv_tile<float, 64, 64, 32, 32, true>(e, dy, weight, 0, 0, 0, s);
 }
 
 extern "C" __global__ void __launch_bounds__(128, 4) conv_grad_input_128x32_tf32(float *dx, const float *dy, const float *weight, u64 pixels, int h, int w, int cin, int cout, int k, int dilation, const float *with1, float *to1, const float *with2, float *to2, int kinds, float inner1, float outer1, float inner2, float outer2)
 {
     Geometry s = {(i64)pixels, h, w, cout, cin, k, -dilation};
     Steps<float> e = {dx, with1, to1, with2, to2, kinds, inner1, outer1, inner2, outer2};
-    conv_tile<float, 128, 32, 32, 32, true>(e, dy, weight, 0, 0, s);
+    conv_tile<float, 128, 32, 32, 32, true>(e, dy, weight, 0, 0, 0, s);
 }
 
 extern "C" __global__ void __launch_bounds__(128, 2) conv_grad_weight_128x128_tf32(float *dweight, float *dbias, const float *x, const float *dy, u64 part, u64 words, u64 pixels, int h, int w, int cin, int cout, int k, int dilation)
@@ -604,60 +629,60 @@ extern "C" __global__ void __launch_bounds__(128, 4) conv_grad_weight_32x128_tf3
     weight_tile<float, 32, 128, 32, 32>(dweight, dbias, x, dy, (i64)part, (i64)words, s);
 }
 
-extern "C" __global__ void __launch_bounds__(128, 2) conv_bf16_128x128(bf16 *y, const bf16 *x, const bf16 *weight, const float *bias, const float *row, u64 pixels, int h, int w, int cin, int cout, int k, int dilation, const bf16 *with1, bf16 *to1, const bf16 *with2, bf16 *to2, int kinds, float inner1, float outer1, float inner2, float outer2)
+extern "C" __global__ void __launch_bounds__(128, 2) conv_bf16_128x128(bf16 *y, const bf16 *x, const bf16 *weight, const float *bias, const float *row, float *moments, u64 pixels, int h, int w, int cin, int cout, int k, int dilation, const bf16 *with1, bf16 *to1, const bf16 *with2, bf16 *to2, int kinds, float inner1, float outer1, float inner2, float outer2)
 {
     Geometry s = {(i64)pixels, h, w, cin, cout, k, dilation};
     Steps<bf16> e = {y, with1, to1, with2, to2, kinds, inner1, outer1, inner2, outer2};
-    conv_tile<bf16, 128, 128, 64, 64, false>(e, x, weight, bias, row, s);
+    conv_tile<bf16, 128, 128, 64, 64, false>(e, x, weight, bias, row, moments, s);
 }
 
-extern "C" __global__ void __launch_bounds__(128, 3) conv_bf16_128x64(bf16 *y, const bf16 *x, const bf16 *weight, const float *bias, const float *row, u64 pixels, int h, int w, int cin, int cout, int k, int dilation, const bf16 *with1, bf16 *to1, const bf16 *with2, bf16 *to2, int kinds, float inner1, float outer1, float inner2, float outer2)
+extern "C" __global__ void __launch_bounds__(128, 3) conv_bf16_128x64(bf16 *y, const bf16 *x, const bf16 *weight, const float *bias, const float *row, float *moments, u64 pixels, int h, int w, int cin, int cout, int k, int dilation, const bf16 *with1, bf16 *to1, const bf16 *with2, bf16 *to2, int kinds, float inner1, float outer1, float inner2, float outer2)
 {
     Geometry s = {(i64)pixels, h, w, cin, cout, k, dilation};
     Steps<bf16> e = {y, with1, to1, with2, to2, kinds, inner1, outer1, inner2, outer2};
-    conv_tile<bf16, 128, 64, 64, 32, false>(e, x, weight, bias, row, s);
+    conv_tile<bf16, 128, 64, 64, 32, false>(e, x, weight, bias, row, moments, s);
 }
 
-extern "C" __global__ void __launch_bounds__(128, 4) conv_bf16_64x64(bf16 *y, const bf16 *x, const bf16 *weight, const float *bias, const float *row, u64 pixels, int h, int w, int cin, int cout, int k, int dilation, const bf16 *with1, bf16 *to1, const bf16 *with2, bf16 *to2, int kinds, float inner1, float outer1, float inner2, float outer2)
+extern "C" __global__ void __launch_bounds__(128, 4) conv_bf16_64x64(bf16 *y, const bf16 *x, const bf16 *weight, const float *bias, const float *row, float *moments, u64 pixels, int h, int w, int cin, int cout, int k, int dilation, const bf16 *with1, bf16 *to1, const bf16 *with2, bf16 *to2, int kinds, float inner1, float outer1, float inner2, float outer2)
 {
     Geometry s = {(i64)pixels, h, w, cin, cout, k, dilation};
     Steps<bf16> e = {y, with1, to1, with2, to2, kinds, inner1, outer1, inner2, outer2};
-    conv_tile<bf16, 64, 64, 32, 32, false>(e, x, weight, bias, row, s);
+    conv_tile<bf16, 64, 64, 32, 32, false>(e, x, weight, bias, row, moments, s);
 }
 
-extern "C" __global__ void __launch_bounds__(128, 4) conv_bf16_128x32(bf16 *y, const bf16 *x, const bf16 *weight, const float *bias, const float *row, u64 pixels, int h, int w, int cin, int cout, int k, int dilation, const bf16 *with1, bf16 *to1, const bf16 *with2, bf16 *to2, int kinds, float inner1, float outer1, float inner2, float outer2)
+extern "C" __global__ void __launch_bounds__(128, 4) conv_bf16_128x32(bf16 *y, const bf16 *x, const bf16 *weight, const float *bias, const float *row, float *moments, u64 pixels, int h, int w, int cin, int cout, int k, int dilation, const bf16 *with1, bf16 *to1, const bf16 *with2, bf16 *to2, int kinds, float inner1, float outer1, float inner2, float outer2)
 {
     Geometry s = {(i64)pixels, h, w, cin, cout, k, dilation};
     Steps<bf16> e = {y, with1, to1, with2, to2, kinds, inner1, outer1, inner2, outer2};
-    conv_tile<bf16, 128, 32, 32, 32, false>(e, x, weight, bias, row, s);
+    conv_tile<bf16, 128, 32, 32, 32, false>(e, x, weight, bias, row, moments, s);
 }
 
 extern "C" __global__ void __launch_bounds__(128, 2) conv_grad_input_bf16_128x128(bf16 *dx, const bf16 *dy, const bf16 *weight, u64 pixels, int h, int w, int cin, int cout, int k, int dilation, const bf16 *with1, bf16 *to1, const bf16 *with2, bf16 *to2, int kinds, float inner1, float outer1, float inner2, float outer2)
 {
     Geometry s = {(i64)pixels, h, w, cout, cin, k, -dilation};
     Steps<bf16> e = {dx, with1, to1, with2, to2, kinds, inner1, outer1, inner2, outer2};
-    conv_tile<bf16, 128, 128, 64, 64, true>(e, dy, weight, 0, 0, s);
+    conv_tile<bf16, 128, 128, 64, 64, true>(e, dy, weight, 0, 0, 0, s);
 }
 
 extern "C" __global__ void __launch_bounds__(128, 3) conv_grad_input_bf16_128x64(bf16 *dx, const bf16 *dy, const bf16 *weight, u64 pixels, int h, int w, int cin, int cout, int k, int dilation, const bf16 *with1, bf16 *to1, const bf16 *with2, bf16 *to2, int kinds, float inner1, float outer1, float inner2, float outer2)
 {
     Geometry s = {(i64)pixels, h, w, cout, cin, k, -dilation};
     Steps<bf16> e = {dx, with1, to1, with2, to2, kinds, inner1, outer1, inner2, outer2};
-    conv_tile<bf16, 128, 64, 64, 32, true>(e, dy, weight, 0, 0, s);
+    conv_tile<bf16, 128, 64, 64, 32, true>(e, dy, weight, 0, 0, 0, s);
 }
 
 extern "C" __global__ void __launch_bounds__(128, 4) conv_grad_input_bf16_64x64(bf16 *dx, const bf16 *dy, const bf16 *weight, u64 pixels, int h, int w, int cin, int cout, int k, int dilation, const bf16 *with1, bf16 *to1, const bf16 *with2, bf16 *to2, int kinds, float inner1, float outer1, float inner2, float outer2)
 {
     Geometry s = {(i64)pixels, h, w, cout, cin, k, -dilation};
     Steps<bf16> e = {dx, with1, to1, with2, to2, kinds, inner1, outer1, inner2, outer2};
-    conv_tile<bf16, 64, 64, 32, 32, true>(e, dy, weight, 0, 0, s);
+    conv_tile<bf16, 64, 64, 32, 32, true>(e, dy, weight, 0, 0, 0, s);
 }
 
 extern "C" __global__ void __launch_bounds__(128, 4) conv_grad_input_bf16_128x32(bf16 *dx, const bf16 *dy, const bf16 *weight, u64 pixels, int h, int w, int cin, int cout, int k, int dilation, const bf16 *with1, bf16 *to1, const bf16 *with2, bf16 *to2, int kinds, float inner1, float outer1, float inner2, float outer2)
 {
     Geometry s = {(i64)pixels, h, w, cout, cin, k, -dilation};
     Steps<bf16> e = {dx, with1, to1, with2, to2, kinds, inner1, outer1, inner2, outer2};
-    conv_tile<bf16, 128, 32, 32, 32, true>(e, dy, weight, 0, 0, s);
+    conv_tile<bf16, 128, 32, 32, 32, true>(e, dy, weight, 0, 0, 0, s);
 }
 
 extern "C" __global__ void __launch_bounds__(128, 2) conv_grad_weight_bf16_128x128(float *dweight, float *dbias, const bf16 *x, const bf16 *dy, u64 part, u64 words, u64 pixels, int h, int w, int cin, int cout, int k, int dilation)

@@ -7,6 +7,7 @@ package kernels
 import (
 	"fmt"
 	"math"
+	"slices"
 	"testing"
 
 	"sigmaz/internal/approx"
@@ -28,7 +29,7 @@ func tileNames(tile cudaTile) (conv, gradInput, gradWeight string) {
 		return k.conv.name, k.gradInput.name, k.gradWeight.name
 	}
 	k := tileKernels[tile]
-	return k.conv.name, k.gradInput.name, k.gradWeight.name
+	return tf32Kernels[tile].name, k.gradInput.name, k.gradWeight.name
 }
 
 // Every tile computes forward convolutions and input gradients, with the same bits.
@@ -140,6 +141,90 @@ func TestTensorTileKernels(t *testing.T) {
 			}
 			if conv == "" && gradWeight == "" || (conv == "") != (gradInput == "") {
 				t.Errorf("tile %s lacks kernels", tile.name)
+			}
+		}
+	}
+}
+
+// allMoments has programs in TF32 take moments too.
+func allMoments(t *testing.T) {
+	momentsIn[TF32] = true
+	t.Cleanup(func() { delete(momentsIn, TF32) })
+}
+
+// The moments that a convolution makes have the same bits in every tile, and those of norm_moments; with them a norm is as
+// accurate as by itself, for channels far from 0 too.
+func TestMadeMoments(t *testing.T) {
+	b := openCUDA(t)
+	allMoments(t)
+	t.Cleanup(func() { testUnfused = false })
+	for _, c := range []struct {
+		ConvShape
+		mean float32
+	}{
+		{ConvShape{N: 3, H: 8, W: 24, Cin: 32, Cout: 160, K: 1, Dilation: 1}, 0}, // the last tiles are not full
+		{ConvShape{N: 1, H: 8, W: 8, Cin: 64, Cout: 32, K: 3, Dilation: 1}, 1000},
+		{ConvShape{N: 5, H: 8, W: 8, Cin: 32, Cout: 96, K: 1, Dilation: 1}, -1000},
+	} {
+		g := c.ConvShape
+		n, words := g.H*g.W, g.N*g.H*g.W*g.Cout
+		for _, kind := range kinds {
+			var want []float32
+			for _, tile := range kind.tiles {
+				if name, _, _ := tileNames(tile); name == "" {
+					continue
+				}
+				var o operands
+				x, y, w, bias := o.of(kind.Element, g.N*n*g.Cin), o.of(kind.Element, words),
+					o.of(kind.Element, g.Cout*g.K*g.K*g.Cin), o.normals(g.Cout)
+				for i := range bias.Of(o.mem) {
+					bias.Of(o.mem)[i] += c.mean
+				}
+				out := func() Buf { return o.out(g.N * g.Cout) }
+				norm := Norm{NormShape: NormShape{g.N, n, g.Cout}, X: y, Y: o.of(kind.Element, words),
+					NormStats: NormStats{Mean: out(), Rstd: out(), MuHat: out(), Q: o.out(g.N)}}
+				sum := Add{N: g.N, A: y, B: o.of(kind.Element, words), Dst: y}
+				ops := append(inTile(tile, Conv{ConvShape: g, X: x, Weight: w, Bias: bias, Y: y, Precision: kind.Precision}), sum, norm)
+				for _, testUnfused = range []bool{true, false} {
+					got := RunTraced(t, b, o.mem, ops...)
+					if want == nil {
+						want = got
+						mem := append([]float32(nil), got...)
+						Reference(norm, mem)
+						// The means may differ by a unit in the last place: with a large mean, that shows in y.
+						mean := approx.RelMax(2e-6)
+						largest := 2 * max(1, float32(math.Abs(float64(c.mean))))
+						last, tol := math.Nextafter32(largest, math.MaxFloat32)-largest, approx.RelMax(2e-6)
+						tol.Abs = float64(last) * float64(slices.Max(norm.Rstd.Load(mem)))
+						if c.mean != 0 {
+							mean = approx.Abs(float64(last))
+						}
+						if kind.Element == BFloat16 {
+							tol.Rel = 1. / 128
+						}
+						for name, c := range map[string]struct {
+							Buf
+							approx.Tol
+						}{"mean": {norm.Mean, mean}, "rstd": {norm.Rstd, approx.Rel(1e-6)}, "y": {norm.Y, tol}} {
+							if err := approx.Compare(name, c.Load(got), c.Load(mem), c.Tol); err != nil {
+								t.Errorf("%+v in %s: %v", g, kind.Precision, err)
+							}
+						}
+					}
+					for i := range got {
+						if math.Float32bits(got[i]) != math.Float32bits(want[i]) {
+							t.Fatalf("%+v in %s, tile %s, by itself %t: word %d is %g, expected %g", g, kind.Precision, tile.name, testUnfused, i,
+								got[i], want[i])
+						}
+					}
+				}
+				list, err := fuseCUDA(ops)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if f := list[len(list)-1].(fused); f.sums != madeMoments {
+					t.Errorf("%+v in %s, tile %s: the norm has sums %d", g, kind.Precision, tile.name, f.sums)
+				}
 			}
 		}
 	}

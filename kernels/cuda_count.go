@@ -84,7 +84,7 @@ var flopOfValue = map[string]int{
 	"elu_grad": 3, "relu_grad": 1, "lrelu_grad": 2, "swish_grad": 8, "softplus_grad": 2,
 	"add": 1, "scaled_sum": 3, "affine": 2, "div_sigma": 1,
 	"group_norm_apply": 4, "group_norm_grad_sums": 4, "group_norm_grad_apply": 7,
-	"norm_sums": 4, "norm_apply": 6, "norm_grad_sums": 4, "norm_grad_apply": 7,
+	"norm_sums": 4, "norm_moments": 4, "norm_apply": 6, "norm_grad_sums": 4, "norm_grad_apply": 7,
 	"softmax": 5, "softmax_grad": 4,
 	"maxpool5": 25, "maxpool5_grad": 26, "avgpool5": 26, "meanpool2": 1, "meanpool2_grad": 1,
 	"nearest2_grad": 1, "patches_grad": 1, "add_row": 1, "add_row_grad": 1,
@@ -101,7 +101,7 @@ var flopOfValue = map[string]int{
 }
 
 // stepless lists the kernels of fused operations that take no steps: those of statistics.
-var stepless = []string{"norm_sums", "norm_grad_sums", "norm_grad_params", "group_norm_grad_sums"}
+var stepless = []string{"norm_sums", "norm_moments", "norm_grad_sums", "norm_grad_params", "group_norm_grad_sums"}
 
 // convolution is an operation that multiplies matrices.
 type convolution interface {
@@ -133,6 +133,11 @@ func (l launch) count() LaunchCount {
 					c.FLOP += flopOfValue[name] * f.result().N
 				}
 			}
+		}
+	}
+	if f, ok := l.op.(fused); ok && f.sums == madeMoments {
+		if _, conv := of.(convolution); conv {
+			c.FLOP += flopOfValue["norm_moments"] * f.result().N
 		}
 	}
 	if o, ok := of.(rowConv); ok {

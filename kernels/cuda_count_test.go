@@ -12,6 +12,7 @@ import (
 
 // What an operation does with steps is counted at the kernel that takes them, and factors with the bytes that they have.
 func TestCountedSteps(t *testing.T) {
+	allMoments(t)
 	const n, h, w, c = 2, 16, 16, 64 // 512 pixels, 32,768 values
 	for _, e := range []Element{Words, BFloat16} {
 		at := func(i int) Buf { return Buf{Off: i * n * h * w * c, N: n * h * w * c, Element: e} }
@@ -35,11 +36,11 @@ func TestCountedSteps(t *testing.T) {
 		for _, l := range counts {
 			got = append(got, fmt.Sprintf("%s %d %d", l.Kernel, l.FLOP, l.Asked))
 		}
-		// 2 x 512 x 64 x 64 and a sum of 32,768; 8 blocks x 64 terms x (64 + 64) factors and the sum's other operand. The
-		// norm's 6 x 32,768, and 2 x 32,768 for the ELU.
+		// 2 x 512 x 64 x 64, a sum of 32,768 and its moments, 4 x 32,768; 8 blocks x 64 terms x (64 + 64) factors and the
+		// sum's other operand. The norm's 6 x 32,768, and 2 x 32,768 for the ELU; it reads its moments, 8 x 2 x 64 words.
 		want := map[Element]string{
-			Words:    "conv_64x64_tf32 4227072 393216, norm_sums 131072 131072, norm_apply 262144 133632",
-			BFloat16: "conv_bf16_64x64 4227072 196608, norm_sums_bf16 131072 65536, norm_apply_bf16 262144 68096",
+			Words:    "conv_64x64_tf32 4358144 393216, norm_apply 262144 135168",
+			BFloat16: "conv_bf16_64x64 4358144 196608, norm_apply_bf16 262144 69632",
 		}[e]
 		if got := strings.Join(got, ", "); got != want {
 			t.Errorf("%v: %s, expected %s", e, got, want)

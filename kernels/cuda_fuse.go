@@ -50,12 +50,14 @@ type step struct {
 
 // cudaEpilogue is what a kernel does with its results.
 type cudaEpilogue struct {
-	y     Buf     // where they are stored; absent where nobody needs them
-	steps [2]step // those with a kind
+	y     Buf      // where they are stored; absent where nobody needs them
+	steps [2]step  // those with a kind
+	sums  normSums // how a norm finds its sums; madeMoments: the convolution makes them
+	after int      // steps, after which it does
 }
 
-// kinds returns the kinds of both steps as the kernels take them.
-func (e cudaEpilogue) kinds() int { return int(e.steps[0].kind) | int(e.steps[1].kind)<<4 }
+// kinds returns the kinds of both steps as the kernels take them, and the steps before moments are taken.
+func (e cudaEpilogue) kinds() int { return int(e.steps[0].kind) | int(e.steps[1].kind)<<4 | e.after<<8 }
 
 // cudaFinisher is an operation whose kernels take steps.
 type cudaFinisher interface {
@@ -122,6 +124,7 @@ func fuseCUDA(ops []Op) ([]cudaOp, error) {
 			}
 		}
 	}
+	list = withMoments(list)
 	var all []cudaOp
 	for _, o := range list {
 		if _, discard := o.(Discard); discard {

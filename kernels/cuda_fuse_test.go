@@ -46,6 +46,7 @@ func FusedAndNot(t *testing.T, b Backend, mem []float32, ops []Op) []cudaOp {
 // must not show.
 func TestFused(t *testing.T) {
 	b := openCUDA(t)
+	allMoments(t)
 	t.Cleanup(func() { testUnfused = false })
 	kinds := map[string]int{}
 	for seed := range uint64(480) {
@@ -53,6 +54,9 @@ func TestFused(t *testing.T) {
 		s := ConvShape{N: 1 + r.IntN(3), H: 2 * (1 + r.IntN(3)), W: 2 * (1 + r.IntN(4)), Cin: []int{3, 4, 8, 32, 32}[r.IntN(5)],
 			K: []int{1, 3}[r.IntN(2)], Dilation: 1 + r.IntN(2)}
 		s.Cout = s.Cin
+		if r.IntN(2) == 0 { // whole segments
+			s.H, s.W = 8, []int{8, 16}[r.IntN(2)]
+		}
 		precision, element := Precisions[seed%3], Words
 		if precision == BF16 {
 			element = BFloat16
@@ -97,7 +101,7 @@ func TestFused(t *testing.T) {
 		for range 14 {
 			x := at()
 			y := other(x)
-			switch r.IntN(26) {
+			switch r.IntN(31) {
 			case 0:
 				if atEnds && r.IntN(2) == 0 {
 					ops = append(ops, Conv{ConvShape: s, X: x, Y: ends[0], Weight: weight, Bias: bias, Precision: precision},
@@ -157,10 +161,32 @@ func TestFused(t *testing.T) {
 					}
 					ops = append(ops, Add{N: s.N, A: at(), B: at(), Dst: t}, sum)
 				}
-			case 25:
+			case 25, 28:
 				if !atEnds {
 					ops = append(ops, Conv{ConvShape: s, X: x, Y: y, Weight: weight, Bias: bias, Precision: precision},
 						AddRow{NormShape: norm, X: y, Y: []Buf{y, at()}[r.IntN(2)], E: rows})
+				}
+			case 26, 27, 29, 30: // a norm of a convolution's result, or of what is added to it
+				if atEnds {
+					break
+				}
+				ops = append(ops, Conv{ConvShape: s, X: x, Y: y, Weight: weight, Bias: bias, Precision: precision})
+				if r.IntN(2) == 0 {
+					sum := at()
+					ops = append(ops, Add{N: s.N, A: y, B: other(y), Dst: sum})
+					y = sum
+				}
+				if r.IntN(2) == 0 {
+					elu := Activate{F: ELU, N: s.N, X: []Buf{y, at()}[r.IntN(2)], Y: at()}
+					ops = append(ops, elu)
+					if r.IntN(2) == 0 {
+						y = elu.Y
+					}
+				}
+				if to := []Buf{y, at()}[r.IntN(2)]; r.IntN(2) == 0 {
+					ops = append(ops, Norm{NormShape: norm, X: y, Y: to, NormStats: stats})
+				} else {
+					ops = append(ops, GroupNorm{GroupNormShape: groupNorm, X: y, Y: to, Gamma: bias, GroupStats: groupStats})
 				}
 			case 22:
 				ops = append(ops, Dropout{N: s.N, X: x, Y: at(), State: state, P: 0.3, Layer: 4, Seed: seed})
@@ -190,6 +216,12 @@ func TestFused(t *testing.T) {
 					kinds[fmt.Sprintf("absorbed %s of %v", of.Name(), element)]++
 				}
 				if f, ok := op.(fused); ok {
+					if n, ok := f.cudaFinisher.(cudaNorm); ok {
+						kinds[fmt.Sprintf("%s with sums %d in %s", n.Name(), f.sums, precision)]++
+					}
+					if _, ok := f.cudaFinisher.(cudaNorm); !ok && f.sums == madeMoments {
+						kinds[fmt.Sprintf("moments after %d steps in %s", f.after, precision)]++
+					}
 					kinds[fmt.Sprintf("%s of %v", f.cudaFinisher.Name(), element)]++
 					for _, step := range f.steps {
 						kinds[fmt.Sprintf("step %d of %v", step.kind, element)]++
@@ -206,6 +238,20 @@ func TestFused(t *testing.T) {
 		for _, e := range []Element{Words, BFloat16} {
 			if n := kinds[fmt.Sprintf("step %d of %v", kind, e)]; n < 3 {
 				t.Errorf("there were %d steps of kind %d of %v", n, kind, e)
+			}
+		}
+	}
+	for _, precision := range []Precision{TF32, BF16} {
+		for after := range 3 {
+			if n := kinds[fmt.Sprintf("moments after %d steps in %s", after, precision)]; n < 3 {
+				t.Errorf("moments after %d steps in %s were made %d times", after, precision, n)
+			}
+		}
+		for _, name := range []string{"norm", "group_norm"} {
+			for _, sums := range []normSums{segmentMoments, madeMoments} {
+				if n := kinds[fmt.Sprintf("%s with sums %d in %s", name, sums, precision)]; n < 3 {
+					t.Errorf("%s had sums %d in %s %d times", name, sums, precision, n)
+				}
 			}
 		}
 	}

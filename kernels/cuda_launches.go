@@ -82,10 +82,10 @@ var kernelList = []kernel{
 	{"conv", "conv_grad_weight_bf16in_32x32_any", "u64 u64 u64 u64 u64 u64 u64 u32 u32 u32 u32 u32 u32"},
 	{"conv", "conv_grad_weight_bf16out_64x64_any", "u64 u64 u64 u64 u64 u64 u64 u32 u32 u32 u32 u32 u32"},
 	{"conv", "conv_grad_weight_bf16out_32x32_any", "u64 u64 u64 u64 u64 u64 u64 u32 u32 u32 u32 u32 u32"},
-	{"conv_tensor", "conv_128x128_tf32", "u64 u64 u64 u64 u64 u64 u32 u32 u32 u32 u32 u32 u64 u64 u64 u64 u32 f32 f32 f32 f32"},
-	{"conv_tensor", "conv_128x64_tf32", "u64 u64 u64 u64 u64 u64 u32 u32 u32 u32 u32 u32 u64 u64 u64 u64 u32 f32 f32 f32 f32"},
-	{"conv_tensor", "conv_64x64_tf32", "u64 u64 u64 u64 u64 u64 u32 u32 u32 u32 u32 u32 u64 u64 u64 u64 u32 f32 f32 f32 f32"},
-	{"conv_tensor", "conv_128x32_tf32", "u64 u64 u64 u64 u64 u64 u32 u32 u32 u32 u32 u32 u64 u64 u64 u64 u32 f32 f32 f32 f32"},
+	{"conv_tensor", "conv_128x128_tf32", "u64 u64 u64 u64 u64 u64 u64 u32 u32 u32 u32 u32 u32 u64 u64 u64 u64 u32 f32 f32 f32 f32"},
+	{"conv_tensor", "conv_128x64_tf32", "u64 u64 u64 u64 u64 u64 u64 u32 u32 u32 u32 u32 u32 u64 u64 u64 u64 u32 f32 f32 f32 f32"},
+	{"conv_tensor", "conv_64x64_tf32", "u64 u64 u64 u64 u64 u64 u64 u32 u32 u32 u32 u32 u32 u64 u64 u64 u64 u32 f32 f32 f32 f32"},
+	{"conv_tensor", "conv_128x32_tf32", "u64 u64 u64 u64 u64 u64 u64 u32 u32 u32 u32 u32 u32 u64 u64 u64 u64 u32 f32 f32 f32 f32"},
 	{"conv_tensor", "conv_grad_input_128x128_tf32", "u64 u64 u64 u64 u32 u32 u32 u32 u32 u32 u64 u64 u64 u64 u32 f32 f32 f32 f32"},
 	{"conv_tensor", "conv_grad_input_128x64_tf32", "u64 u64 u64 u64 u32 u32 u32 u32 u32 u32 u64 u64 u64 u64 u32 f32 f32 f32 f32"},
 	{"conv_tensor", "conv_grad_input_64x64_tf32", "u64 u64 u64 u64 u32 u32 u32 u32 u32 u32 u64 u64 u64 u64 u32 f32 f32 f32 f32"},
@@ -93,10 +93,10 @@ var kernelList = []kernel{
 	{"conv_tensor", "conv_grad_weight_128x128_tf32", "u64 u64 u64 u64 u64 u64 u64 u32 u32 u32 u32 u32 u32"},
 	{"conv_tensor", "conv_grad_weight_64x64_tf32", "u64 u64 u64 u64 u64 u64 u64 u32 u32 u32 u32 u32 u32"},
 	{"conv_tensor", "conv_grad_weight_32x128_tf32", "u64 u64 u64 u64 u64 u64 u64 u32 u32 u32 u32 u32 u32"},
-	{"conv_tensor", "conv_bf16_128x128", "u64 u64 u64 u64 u64 u64 u32 u32 u32 u32 u32 u32 u64 u64 u64 u64 u32 f32 f32 f32 f32"},
-	{"conv_tensor", "conv_bf16_128x64", "u64 u64 u64 u64 u64 u64 u32 u32 u32 u32 u32 u32 u64 u64 u64 u64 u32 f32 f32 f32 f32"},
-	{"conv_tensor", "conv_bf16_64x64", "u64 u64 u64 u64 u64 u64 u32 u32 u32 u32 u32 u32 u64 u64 u64 u64 u32 f32 f32 f32 f32"},
-	{"conv_tensor", "conv_bf16_128x32", "u64 u64 u64 u64 u64 u64 u32 u32 u32 u32 u32 u32 u64 u64 u64 u64 u32 f32 f32 f32 f32"},
+	{"conv_tensor", "conv_bf16_128x128", "u64 u64 u64 u64 u64 u64 u64 u32 u32 u32 u32 u32 u32 u64 u64 u64 u64 u32 f32 f32 f32 f32"},
+	{"conv_tensor", "conv_bf16_128x64", "u64 u64 u64 u64 u64 u64 u64 u32 u32 u32 u32 u32 u32 u64 u64 u64 u64 u32 f32 f32 f32 f32"},
+	{"conv_tensor", "conv_bf16_64x64", "u64 u64 u64 u64 u64 u64 u64 u32 u32 u32 u32 u32 u32 u64 u64 u64 u64 u32 f32 f32 f32 f32"},
+	{"conv_tensor", "conv_bf16_128x32", "u64 u64 u64 u64 u64 u64 u64 u32 u32 u32 u32 u32 u32 u64 u64 u64 u64 u32 f32 f32 f32 f32"},
 	{"conv_tensor", "conv_grad_input_bf16_128x128", "u64 u64 u64 u64 u32 u32 u32 u32 u32 u32 u64 u64 u64 u64 u32 f32 f32 f32 f32"},
 	{"conv_tensor", "conv_grad_input_bf16_128x64", "u64 u64 u64 u64 u32 u32 u32 u32 u32 u32 u64 u64 u64 u64 u32 f32 f32 f32 f32"},
 	{"conv_tensor", "conv_grad_input_bf16_64x64", "u64 u64 u64 u64 u32 u32 u32 u32 u32 u32 u64 u64 u64 u64 u32 f32 f32 f32 f32"},
@@ -109,8 +109,8 @@ var kernelList = []kernel{
 	{"embedding", "embedding", "u64 u64 u64 u32 u32 u32 u32"},
 	{"fir", "fir", "u64 u64 f32 f32 f32 f32 u32 u32 u32 u32 u32 u32 u32 u32 u32 u32"},
 	{"fir", "fir_bf16", "u64 u64 f32 f32 f32 f32 u32 u32 u32 u32 u32 u32 u32 u32 u32 u32"},
-	{"group_norm", "group_norm_apply", "u64 u64 u64 u64 u64 u64 u64 u64 u32 u32 u32 u32 u32 u32 u32 u32 u64 f32 f32 u64 u32 u64 u64 u64 u64 u32 f32 f32 f32 f32"},
-	{"group_norm", "group_norm_apply_bf16", "u64 u64 u64 u64 u64 u64 u64 u64 u32 u32 u32 u32 u32 u32 u32 u32 u64 f32 f32 u64 u32 u64 u64 u64 u64 u32 f32 f32 f32 f32"},
+	{"group_norm", "group_norm_apply", "u64 u64 u64 u64 u64 u64 u64 u64 u32 u32 u32 u32 u32 u32 u32 u32 u32 u64 f32 f32 u64 u32 u64 u64 u64 u64 u32 f32 f32 f32 f32"},
+	{"group_norm", "group_norm_apply_bf16", "u64 u64 u64 u64 u64 u64 u64 u64 u32 u32 u32 u32 u32 u32 u32 u32 u32 u64 f32 f32 u64 u32 u64 u64 u64 u64 u32 f32 f32 f32 f32"},
 	{"group_norm", "group_norm_grad_sums", "u64 u64 u64 u64 u64 u64 u64 u32 u32 u32 u32 u32 u32 u32 u32 u64 f32 f32 u64 u32"},
 	{"group_norm", "group_norm_grad_sums_bf16", "u64 u64 u64 u64 u64 u64 u64 u32 u32 u32 u32 u32 u32 u32 u32 u64 f32 f32 u64 u32"},
 	{"group_norm", "group_norm_grad_apply", "u64 u64 u64 u64 u64 u64 u64 u64 u64 u32 u32 u32 u32 u32 u32 u32 u32 u64 f32 f32 u64 u32 u64 u64 u64 u64 u32 f32 f32 f32 f32"},
@@ -125,10 +125,12 @@ var kernelList = []kernel{
 	{"loss", "record", "u64 u64 u64 u64 u32 u32"},
 	{"norm", "norm_sums", "u64 u64 u32 u32 u32 u32 u32"},
 	{"norm", "norm_sums_bf16", "u64 u64 u32 u32 u32 u32 u32"},
+	{"norm", "norm_moments", "u64 u64 u32 u32 u32"},
+	{"norm", "norm_moments_bf16", "u64 u64 u32 u32 u32"},
 	{"norm", "norm_grad_sums", "u64 u64 u64 u64 u32 u32 u32 u32 u32"},
 	{"norm", "norm_grad_sums_bf16", "u64 u64 u64 u64 u32 u32 u32 u32 u32"},
-	{"norm", "norm_apply", "u64 u64 u64 u64 u64 u64 u32 u64 u64 u64 u64 u64 u64 u32 u32 u32 u32 u32 u64 u64 u64 u64 u32 f32 f32 f32 f32"},
-	{"norm", "norm_apply_bf16", "u64 u64 u64 u64 u64 u64 u32 u64 u64 u64 u64 u64 u64 u32 u32 u32 u32 u32 u64 u64 u64 u64 u32 f32 f32 f32 f32"},
+	{"norm", "norm_apply", "u64 u64 u64 u64 u64 u64 u32 u64 u64 u64 u64 u64 u64 u32 u32 u32 u32 u32 u32 u64 u64 u64 u64 u32 f32 f32 f32 f32"},
+	{"norm", "norm_apply_bf16", "u64 u64 u64 u64 u64 u64 u32 u64 u64 u64 u64 u64 u64 u32 u32 u32 u32 u32 u32 u64 u64 u64 u64 u32 f32 f32 f32 f32"},
 	{"norm", "norm_grad_apply", "u64 u64 u64 u64 u64 u64 u64 u64 u64 u32 u64 u64 u64 u32 u32 u32 u32 u32 u64 u64 u64 u64 u32 f32 f32 f32 f32"},
 	{"norm", "norm_grad_apply_bf16", "u64 u64 u64 u64 u64 u64 u64 u64 u64 u32 u64 u64 u64 u32 u32 u32 u32 u32 u64 u64 u64 u64 u32 f32 f32 f32 f32"},
 	{"norm", "norm_grad_params", "u64 u64 u64 u64 u64 u32 u32 u32 u32"},
@@ -544,17 +546,13 @@ func (l *launcher) convGradWeightSum(grid gridDim, block blockDim, a convGradWei
 type convKernel struct{ name string }
 
 var (
-	conv128x128     = convKernel{"conv_128x128"}
-	conv128x64      = convKernel{"conv_128x64"}
-	conv64x64       = convKernel{"conv_64x64"}
-	conv128x32      = convKernel{"conv_128x32"}
-	conv32x32       = convKernel{"conv_32x32"}
-	conv64x64Any    = convKernel{"conv_64x64_any"}
-	conv32x32Any    = convKernel{"conv_32x32_any"}
-	conv128x128Tf32 = convKernel{"conv_128x128_tf32"}
-	conv128x64Tf32  = convKernel{"conv_128x64_tf32"}
-	conv64x64Tf32   = convKernel{"conv_64x64_tf32"}
-	conv128x32Tf32  = convKernel{"conv_128x32_tf32"}
+	conv128x128  = convKernel{"conv_128x128"}
+	conv128x64   = convKernel{"conv_128x64"}
+	conv64x64    = convKernel{"conv_64x64"}
+	conv128x32   = convKernel{"conv_128x32"}
+	conv32x32    = convKernel{"conv_32x32"}
+	conv64x64Any = convKernel{"conv_64x64_any"}
+	conv32x32Any = convKernel{"conv_32x32_any"}
 )
 
 // convArgs has the parameters of the kernels of a convKernel.
@@ -1029,6 +1027,68 @@ func (l *launcher) outConvGradWeight(k outConvGradWeightKernel, grid gridDim, bl
 		I32(l.int32(k.name, "dilation", a.dilation)))
 }
 
+// tfConvKernel is a kernel that takes tfConvArgs.
+type tfConvKernel struct{ name string }
+
+var (
+	tfConv128x128 = tfConvKernel{"conv_128x128_tf32"}
+	tfConv128x64  = tfConvKernel{"conv_128x64_tf32"}
+	tfConv64x64   = tfConvKernel{"conv_64x64_tf32"}
+	tfConv128x32  = tfConvKernel{"conv_128x32_tf32"}
+)
+
+// tfConvArgs has the parameters of the kernels of a tfConvKernel.
+type tfConvArgs struct {
+	y        pointer // float *
+	x        pointer // const float *
+	weight   pointer // const float *
+	bias     pointer // const float *
+	row      pointer // const float *
+	moments  pointer // float *
+	pixels   uint64
+	h        int
+	w        int
+	cin      int
+	cout     int
+	k        int
+	dilation int
+	with1    pointer // const float *
+	to1      pointer // float *
+	with2    pointer // const float *
+	to2      pointer // float *
+	kinds    int
+	inner1   float32
+	outer1   float32
+	inner2   float32
+	outer2   float32
+}
+
+func (l *launcher) tfConv(k tfConvKernel, grid gridDim, block blockDim, a tfConvArgs) {
+	l.launch(k.name, grid, block, cuda.NewArgs().
+		Ptr(l.write(k.name, "y", Words, a.y)).
+		Ptr(l.read(k.name, "x", Words, a.x)).
+		Ptr(l.read(k.name, "weight", Words, a.weight)).
+		Ptr(l.read(k.name, "bias", Words, a.bias)).
+		Ptr(l.read(k.name, "row", Words, a.row)).
+		Ptr(l.write(k.name, "moments", Words, a.moments)).
+		U64(a.pixels).
+		I32(l.int32(k.name, "h", a.h)).
+		I32(l.int32(k.name, "w", a.w)).
+		I32(l.int32(k.name, "cin", a.cin)).
+		I32(l.int32(k.name, "cout", a.cout)).
+		I32(l.int32(k.name, "k", a.k)).
+		I32(l.int32(k.name, "dilation", a.dilation)).
+		Ptr(l.read(k.name, "with1", Words, a.with1)).
+		Ptr(l.write(k.name, "to1", Words, a.to1)).
+		Ptr(l.read(k.name, "with2", Words, a.with2)).
+		Ptr(l.write(k.name, "to2", Words, a.to2)).
+		I32(l.int32(k.name, "kinds", a.kinds)).
+		F32(a.inner1).
+		F32(a.outer1).
+		F32(a.inner2).
+		F32(a.outer2))
+}
+
 // bfConvKernel is a kernel that takes bfConvArgs.
 type bfConvKernel struct{ name string }
 
@@ -1046,6 +1106,7 @@ type bfConvArgs struct {
 	weight   pointer // const bf16 *
 	bias     pointer // const float *
 	row      pointer // const float *
+	moments  pointer // float *
 	pixels   uint64
 	h        int
 	w        int
@@ -1071,6 +1132,7 @@ func (l *launcher) bfConv(k bfConvKernel, grid gridDim, block blockDim, a bfConv
 		Ptr(l.read(k.name, "weight", BFloat16, a.weight)).
 		Ptr(l.read(k.name, "bias", Words, a.bias)).
 		Ptr(l.read(k.name, "row", Words, a.row)).
+		Ptr(l.write(k.name, "moments", Words, a.moments)).
 		U64(a.pixels).
 		I32(l.int32(k.name, "h", a.h)).
 		I32(l.int32(k.name, "w", a.w)).
@@ -1280,36 +1342,37 @@ func (l *launcher) fir(grid gridDim, block blockDim, a firArgs) {
 
 // groupNormApplyArgs has the parameters of kernel group_norm_apply.
 type groupNormApplyArgs struct {
-	y       pointer // float * or bf16 *
-	x       pointer // const float * or const bf16 *
-	gamma   pointer // const float *
-	beta    pointer // const float *
-	mean    pointer // float *
-	rstd    pointer // float *
-	parts   pointer // const float *
-	eps     uint64
-	swish   int
-	v       int
-	images  int
-	p       int
-	c       int
-	groups  int
-	width   int
-	chunk   int
-	state   pointer // const u32 *
-	drop    float32
-	scale   float32
-	seed    uint64
-	purpose uint32
-	with1   pointer // const float * or const bf16 *
-	to1     pointer // float * or bf16 *
-	with2   pointer // const float * or const bf16 *
-	to2     pointer // float * or bf16 *
-	kinds   int
-	inner1  float32
-	outer1  float32
-	inner2  float32
-	outer2  float32
+	y        pointer // float * or bf16 *
+	x        pointer // const float * or const bf16 *
+	gamma    pointer // const float *
+	beta     pointer // const float *
+	mean     pointer // float *
+	rstd     pointer // float *
+	parts    pointer // const float *
+	eps      uint64
+	segments int
+	swish    int
+	v        int
+	images   int
+	p        int
+	c        int
+	groups   int
+	width    int
+	chunk    int
+	state    pointer // const u32 *
+	drop     float32
+	scale    float32
+	seed     uint64
+	purpose  uint32
+	with1    pointer // const float * or const bf16 *
+	to1      pointer // float * or bf16 *
+	with2    pointer // const float * or const bf16 *
+	to2      pointer // float * or bf16 *
+	kinds    int
+	inner1   float32
+	outer1   float32
+	inner2   float32
+	outer2   float32
 }
 
 func (l *launcher) groupNormApply(grid gridDim, block blockDim, a groupNormApplyArgs) {
@@ -1323,6 +1386,7 @@ func (l *launcher) groupNormApply(grid gridDim, block blockDim, a groupNormApply
 		Ptr(l.write(name, "rstd", Words, a.rstd)).
 		Ptr(l.read(name, "parts", Words, a.parts)).
 		U64(a.eps).
+		I32(l.int32(name, "segments", a.segments)).
 		I32(l.int32(name, "swish", a.swish)).
 		I32(l.int32(name, "v", a.v)).
 		I32(l.int32(name, "images", a.images)).
@@ -1666,6 +1730,25 @@ func (l *launcher) normSums(grid gridDim, block blockDim, a normSumsArgs) {
 		I32(l.int32(name, "chunk", a.chunk)))
 }
 
+// normMomentsArgs has the parameters of kernel norm_moments.
+type normMomentsArgs struct {
+	moments pointer // float *
+	x       pointer // const float * or const bf16 *
+	images  int
+	p       int
+	c       int
+}
+
+func (l *launcher) normMoments(grid gridDim, block blockDim, a normMomentsArgs) {
+	name, element := l.twin("norm_moments", a.x)
+	l.launch(name, grid, block, cuda.NewArgs().
+		Ptr(l.write(name, "moments", Words, a.moments)).
+		Ptr(l.read(name, "x", element, a.x)).
+		I32(l.int32(name, "images", a.images)).
+		I32(l.int32(name, "p", a.p)).
+		I32(l.int32(name, "c", a.c)))
+}
+
 // normGradSumsArgs has the parameters of kernel norm_grad_sums.
 type normGradSumsArgs struct {
 	parts  pointer // float *
@@ -1695,33 +1778,34 @@ func (l *launcher) normGradSums(grid gridDim, block blockDim, a normGradSumsArgs
 
 // normApplyArgs has the parameters of kernel norm_apply.
 type normApplyArgs struct {
-	y      pointer // float * or bf16 *
-	x      pointer // const float * or const bf16 *
-	gamma  pointer // const float *
-	alpha  pointer // const float *
-	beta   pointer // const float *
-	level  pointer // const u32 *
-	stride int
-	mean   pointer // float *
-	rstd   pointer // float *
-	muhat  pointer // float *
-	q      pointer // float *
-	parts  pointer // const float *
-	eps    uint64
-	v      int
-	images int
-	p      int
-	c      int
-	chunk  int
-	with1  pointer // const float * or const bf16 *
-	to1    pointer // float * or bf16 *
-	with2  pointer // const float * or const bf16 *
-	to2    pointer // float * or bf16 *
-	kinds  int
-	inner1 float32
-	outer1 float32
-	inner2 float32
-	outer2 float32
+	y        pointer // float * or bf16 *
+	x        pointer // const float * or const bf16 *
+	gamma    pointer // const float *
+	alpha    pointer // const float *
+	beta     pointer // const float *
+	level    pointer // const u32 *
+	stride   int
+	mean     pointer // float *
+	rstd     pointer // float *
+	muhat    pointer // float *
+	q        pointer // float *
+	parts    pointer // const float *
+	eps      uint64
+	segments int
+	v        int
+	images   int
+	p        int
+	c        int
+	chunk    int
+	with1    pointer // const float * or const bf16 *
+	to1      pointer // float * or bf16 *
+	with2    pointer // const float * or const bf16 *
+	to2      pointer // float * or bf16 *
+	kinds    int
+	inner1   float32
+	outer1   float32
+	inner2   float32
+	outer2   float32
 }
 
 func (l *launcher) normApply(grid gridDim, block blockDim, a normApplyArgs) {
@@ -1740,6 +1824,7 @@ func (l *launcher) normApply(grid gridDim, block blockDim, a normApplyArgs) {
 		Ptr(l.write(name, "q", Words, a.q)).
 		Ptr(l.read(name, "parts", Words, a.parts)).
 		U64(a.eps).
+		I32(l.int32(name, "segments", a.segments)).
 		I32(l.int32(name, "v", a.v)).
 		I32(l.int32(name, "images", a.images)).
 		I32(l.int32(name, "p", a.p)).

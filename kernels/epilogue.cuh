@@ -24,7 +24,7 @@ enum StepKind {
 };
 
 // Steps is what a launch is told of them, for results that memory holds as T; kinds has four bits for each step, the first
-// lowest.
+// lowest, and above them the number of steps after which moments are taken (conv_tensor.cu).
 template <typename T> struct Steps {
     T *y;
     const T *with1;
@@ -50,10 +50,12 @@ template <typename T> __device__ __forceinline__ void add_row(Quad &v, const flo
     v.v[0] += w.x, v.v[1] += w.y, v.v[2] += w.z, v.v[3] += w.w;
 }
 
-// take_steps takes the first count of four results, those of place i on, through the steps, and stores what is needed.
-template <typename T> __device__ __forceinline__ void take_steps(const Steps<T> &s, Quad v, i64 i, i64 count)
+// take_steps takes the first count of four results, those of place i on, through the steps, and stores what is needed. It
+// returns those that moments are taken of.
+template <typename T> __device__ __forceinline__ Quad take_steps(const Steps<T> &s, Quad v, i64 i, i64 count)
 {
     if (s.y) store4(s.y + i, v, count);
+    Quad taken = v;
 #pragma unroll 1
     for (int k = 0; k < 2; k++) {
         int kind = s.kinds >> 4 * k & 15;
@@ -86,7 +88,9 @@ template <typename T> __device__ __forceinline__ void take_steps(const Steps<T> 
             else
                 v.v[e] = w.v[e] > 0.0f ? v.v[e] : __fmul_rn(v.v[e], w.v[e] + 1.0f);
         if (to) store4(to + i, v, count);
+        if (k < s.kinds >> 8) taken = v;
     }
+    return taken;
 }
 
 // take_steps does the same for V = 1 or 4 results.

@@ -1,6 +1,6 @@
 // Group norm, alone or with the swish of its result, and its gradient, partner of group_norm.go. Each is two passes:
 //
-//	group_norm       norm_sums (norm.cu), group_norm_apply
+//	group_norm       norm_sums or norm_moments (norm.cu), group_norm_apply
 //	group_norm_grad  group_norm_grad_sums, group_norm_grad_apply; norm_grad_params (norm.cu) adds up over the images
 //
 // The sums are those of each channel: of x - a and its square about the image's first pixel a, or of dh and dh (x - mu).
@@ -42,22 +42,25 @@ struct Statistics {
 // statistics finds them for image n. The block of the image's first pixels writes them too, those of a group that two tiles
 // share by the first of them. eps is a double by its bits.
 static __device__ __forceinline__ void statistics(Statistics &st, const Tile &tile, float *mean, float *rstd, const float *parts, u64 eps, int n,
-    int images, int p, int c, int groups, int width, int chunks)
+    int images, int p, int c, int groups, int width, int chunks, int segments)
 {
     const Groups of = groups_of(tile, width);
-    const float *first = parts + (i64)images * chunks * 2 * c + (i64)n * c;
+    auto sums = [&](int k) { return column(parts, images, n, chunks, segments, p, c, k); };
     tree_sums<1>(st.red, of.count, of.threads, [&](double *sum, int g, int t) {
         int from = (of.first + g) * width, to = from + width;
         sum[0] = 0;
-        for (int k = from + t; k < to; k += of.threads) sum[0] += first[k] + total(parts, n, chunks, c, k).a / p;
+        for (int k = from + t; k < to; k += of.threads) {
+            Column s = sums(k);
+            sum[0] += s.about + s.a / p;
+        }
     });
     tree_sums<1>(st.red + 1, of.count, of.threads, [&](double *sum, int g, int t) {
         int from = (of.first + g) * width, to = from + width;
         double mu = st.red[0][g * of.threads] / width;
         sum[0] = 0;
         for (int k = from + t; k < to; k += of.threads) {
-            Sums s = total(parts, n, chunks, c, k);
-            double d = s.a / p, var = s.b / p - d * d, off = first[k] + d - mu; // the channel's mean about the group's
+            Column s = sums(k);
+            double d = s.a / p, var = s.b / p - d * d, off = s.about + d - mu; // the channel's mean about the group's
             sum[0] += (var < 0 ? 0 : var) + off * off;
         }
     });
@@ -134,12 +137,12 @@ static __device__ __forceinline__ void apply(const Steps<T> &s, const Drop &d, c
 
 template <typename T>
 static __device__ __forceinline__ void group_norm_apply_of(const Steps<T> &s, const Drop &d, const T *x, const float *gamma, const float *beta,
-    float *mean, float *rstd, const float *parts, u64 eps, int swish, int v, int images, int p, int c, int groups, int width, int chunk)
+    float *mean, float *rstd, const float *parts, u64 eps, int segments, int swish, int v, int images, int p, int c, int groups, int width, int chunk)
 {
     __shared__ Statistics st;
     const Tile tile = tile_of(v, c);
     for (int n = blockIdx.y; n < images; n += gridDim.y) {
-        statistics(st, tile, mean, rstd, parts, eps, n, images, p, c, groups, width, gridDim.x);
+        statistics(st, tile, mean, rstd, parts, eps, n, images, p, c, groups, width, gridDim.x, segments);
         if (d.state && v == 4)
             apply<4, true>(s, d, x, gamma, beta, st, swish, n, images, p, c, width, tile.from / width, chunk);
         else if (d.state)
@@ -152,21 +155,21 @@ static __device__ __forceinline__ void group_norm_apply_of(const Steps<T> &s, co
 }
 
 extern "C" __global__ void __launch_bounds__(256, 3) group_norm_apply(float *y, const float *x, const float *gamma, const float *beta, float *mean,
-    float *rstd, const float *parts, u64 eps, int swish, int v, int images, int p, int c, int groups, int width, int chunk,
+    float *rstd, const float *parts, u64 eps, int segments, int swish, int v, int images, int p, int c, int groups, int width, int chunk,
     const u32 *state, float drop, float scale, u64 seed, u32 purpose, const float *with1, float *to1, const float *with2, float *to2, int kinds, float inner1, float outer1, float inner2, float outer2)
 {
     Steps<float> e = {y, with1, to1, with2, to2, kinds, inner1, outer1, inner2, outer2};
     Drop d = {state, drop, scale, seed, purpose};
-    group_norm_apply_of(e, d, x, gamma, beta, mean, rstd, parts, eps, swish, v, images, p, c, groups, width, chunk);
+    group_norm_apply_of(e, d, x, gamma, beta, mean, rstd, parts, eps, segments, swish, v, images, p, c, groups, width, chunk);
 }
 
 extern "C" __global__ void __launch_bounds__(256, 3) group_norm_apply_bf16(bf16 *y, const bf16 *x, const float *gamma, const float *beta, float *mean,
-    float *rstd, const float *parts, u64 eps, int swish, int v, int images, int p, int c, int groups, int width, int chunk,
+    float *rstd, const float *parts, u64 eps, int segments, int swish, int v, int images, int p, int c, int groups, int width, int chunk,
     const u32 *state, float drop, float scale, u64 seed, u32 purpose, const bf16 *with1, bf16 *to1, const bf16 *with2, bf16 *to2, int kinds, float inner1, float outer1, float inner2, float outer2)
 {
     Steps<bf16> e = {y, with1, to1, with2, to2, kinds, inner1, outer1, inner2, outer2};
     Drop d = {state, drop, scale, seed, purpose};
-    group_norm_apply_of(e, d, x, gamma, beta, mean, rstd, parts, eps, swish, v, images, p, c, groups, width, chunk);
+    group_norm_apply_of(e, d, x, gamma, beta, mean, rstd, parts, eps, segments, swish, v, images, p, c, groups, width, chunk);
 }
 
 // upstream reads dy: with DROP what the dropout of it leaves.

@@ -9,7 +9,9 @@ import "math"
 // norm is the geometry without groups.
 func (s GroupNormShape) norm() NormShape { return NormShape{s.N, s.P, s.C} }
 
-func (o GroupNorm) cudaWorkspace() int { return o.norm().momentWords() }
+func (o GroupNorm) cudaWorkspace() int { return o.norm().sumsWords() }
+
+func (o GroupNorm) normed() (NormShape, Buf) { return o.norm(), o.X }
 
 func (o GroupNorm) result() Buf                            { return o.Y }
 func (o GroupNorm) launch(l *launcher)                     { o.launchWith(l, cudaEpilogue{y: o.Y}) }
@@ -45,15 +47,12 @@ func (o GroupNorm) launchDropped(l *launcher, d Dropout, e cudaEpilogue) {
 	l.small(o.P * o.C)
 	s, width := o.norm(), o.width()
 	pixels, _ := s.cudaChunk()
-	parts := work{0, s.momentWords()}
-	v := wide(o.C, o.X)
+	parts, segments := s.launchSums(l, o.X, e.sums)
+	v := wide(o.C, o.X, o.Y)
 	grid, block := s.columns(v)
-	l.normSums(grid, block, normSumsArgs{parts: parts, x: o.X, v: v, images: o.N, p: o.P, c: o.C, chunk: pixels})
-	v = wide(o.C, o.X, o.Y)
-	grid, block = s.columns(v)
 	l.groupNormApply(grid, block, groupNormApplyArgs{
 		y: e.y, x: o.X, gamma: o.Gamma, beta: o.Beta, mean: o.Mean, rstd: o.Rstd, parts: parts,
-		eps: math.Float64bits(GroupNormEpsilon), swish: flag(o.Swish), v: v,
+		eps: math.Float64bits(GroupNormEpsilon), segments: segments, swish: flag(o.Swish), v: v,
 		images: o.N, p: o.P, c: o.C, groups: o.Groups, width: width, chunk: pixels,
 		state: d.State, drop: d.P, scale: d.scale(), seed: d.Seed, purpose: uint32(d.purpose()),
 		with1: e.steps[0].with, to1: e.steps[0].to, with2: e.steps[1].with, to2: e.steps[1].to, kinds: e.kinds(),

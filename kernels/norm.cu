@@ -1,6 +1,6 @@
 // Instance norm++ and its gradient, partner of norm.go. Each is two passes:
 //
-//	norm       norm_sums, norm_apply
+//	norm       norm_sums or norm_moments, norm_apply
 //	norm_grad  norm_grad_sums, norm_grad_apply; norm_grad_params adds up over the images
 //
 // The sums are over the pixels of each image and channel, in chunks of pixels that depend on the shape of one image alone:
@@ -15,6 +15,7 @@
 // Blocks and grids of sums and apply are those of columns.cuh.
 #include "columns.cuh"
 #include "epilogue.cuh"
+#include "moments.cuh"
 
 // column_sums writes the chunk's sums of each channel to parts[n][chunk][2][c]: of x - a and its square about pixel 0, or
 // with GRAD of dy and dy (x - mean). Blocks have at most 256 threads.
@@ -72,6 +73,40 @@ extern "C" __global__ void __launch_bounds__(256) norm_sums_bf16(float *parts, c
     norm_sums_of(parts, x, v, images, p, c, chunk);
 }
 
+// norm_moments writes the moments of segments (moments.cuh) of images that are whole ones. A block takes a segment:
+// threadIdx.x is four channels, threadIdx.y is g.
+template <typename T> static __device__ __forceinline__ void norm_moments_of(float *moments, const T *x, int images, int p, int c)
+{
+    const int QUADS = 32; // at most
+    __shared__ Half<QUADS> halves[2];
+    const int quad = threadIdx.x, g = threadIdx.y, k = 4 * (blockIdx.z * blockDim.x + quad);
+    for (int n = blockIdx.y; n < images; n += gridDim.y) {
+        const i64 segment = (i64)n * gridDim.x + blockIdx.x;
+        if (k < c)
+#pragma unroll 1
+            for (int half = 0; half < 2; half++) {
+                Gathered sums;
+#pragma unroll
+                for (int j = 0; j < SEGMENT / 2; j += 4)
+                    sums.add(load4(x + (segment * SEGMENT + half * (SEGMENT / 2) + j + g) * c + k, 4), j == 0);
+                halves[half].set(g, quad, sums);
+            }
+        __syncthreads();
+        if (k < c && g == 0) write_moments(moments, segment, k, c, halves, quad);
+        __syncthreads();
+    }
+}
+
+extern "C" __global__ void __launch_bounds__(128) norm_moments(float *moments, const float *x, int images, int p, int c)
+{
+    norm_moments_of(moments, x, images, p, c);
+}
+
+extern "C" __global__ void __launch_bounds__(128) norm_moments_bf16(float *moments, const bf16 *x, int images, int p, int c)
+{
+    norm_moments_of(moments, x, images, p, c);
+}
+
 template <typename T>
 static __device__ __forceinline__ void norm_grad_sums_of(float *parts, const T *x, const T *dy, const float *mean, int v, int images, int p, int c, int chunk)
 {
@@ -106,20 +141,24 @@ struct Statistics {
 // statistics finds them for image n. The block of the image's first pixels writes them too. eps, that of the variance, is a
 // double by its bits.
 static __device__ __forceinline__ void statistics(Statistics &st, float *mean, float *rstd, float *muhat, float *q, const float *parts,
-    u64 eps, int n, int v, int images, int p, int c, int chunks)
+    u64 eps, int n, int v, int images, int p, int c, int chunks, int segments)
 {
+    auto sums = [&](int k) { return column(parts, images, n, chunks, segments, p, c, k); };
     const double epsilon = 1e-5, variance_epsilon = float64(eps);
     const int freedom = c > 1 ? c - 1 : 1, threads = terms_of(c);
-    const float *first = parts + (i64)images * chunks * 2 * c + (i64)n * c;
     tree_sums<1>(st.red, 1, threads, [&](double *sum, int, int t) {
         sum[0] = 0;
-        for (int k = t; k < c; k += threads) sum[0] += first[k] + total(parts, n, chunks, c, k).a / p;
+        for (int k = t; k < c; k += threads) {
+            Column s = sums(k);
+            sum[0] += s.about + s.a / p;
+        }
     });
     const double m = st.red[0][0] / c;
     tree_sums<1>(st.red + 1, 1, threads, [&](double *sum, int, int t) {
         sum[0] = 0;
         for (int k = t; k < c; k += threads) {
-            double u = first[k] + total(parts, n, chunks, c, k).a / p - m;
+            Column s = sums(k);
+            double u = s.about + s.a / p - m;
             sum[0] += u * u / freedom;
         }
     });
@@ -128,8 +167,8 @@ static __device__ __forceinline__ void statistics(Statistics &st, float *mean, f
     const int mine = threadIdx.y * blockDim.x + threadIdx.x, all = blockDim.x * blockDim.y;
     for (int j = mine; j < tile.to - tile.from; j += all) {
         int k = tile.from + j;
-        Sums s = total(parts, n, chunks, c, k);
-        double d = s.a / p, mu = first[k] + d, var = s.b / p - d * d;
+        Column s = sums(k);
+        double d = s.a / p, mu = s.about + d, var = s.b / p - d * d;
         if (var < 0) var = 0;
         st.mean[j] = (float)mu;
         st.rstd[j] = (float)(1 / sqrt(var + variance_epsilon));
@@ -175,11 +214,11 @@ static __device__ __forceinline__ void apply(const Steps<T> &s, const Statistics
 
 template <typename T>
 static __device__ __forceinline__ void norm_apply_of(const Steps<T> &s, const T *x, const float *gamma, const float *alpha, const float *beta, const u32 *level, int stride,
-    float *mean, float *rstd, float *muhat, float *q, const float *parts, u64 eps, int v, int images, int p, int c, int chunk)
+    float *mean, float *rstd, float *muhat, float *q, const float *parts, u64 eps, int segments, int v, int images, int p, int c, int chunk)
 {
     __shared__ Statistics st;
     for (int n = blockIdx.y; n < images; n += gridDim.y) {
-        statistics(st, mean, rstd, muhat, q, parts, eps, n, v, images, p, c, gridDim.x);
+        statistics(st, mean, rstd, muhat, q, parts, eps, n, v, images, p, c, gridDim.x, segments);
         i64 row = params_at(level, stride, n);
         if (v == 4)
             apply<4>(s, st, x, gamma, alpha, beta, row, n, p, c, chunk);
@@ -189,17 +228,17 @@ static __device__ __forceinline__ void norm_apply_of(const Steps<T> &s, const T 
 }
 
 extern "C" __global__ void __launch_bounds__(256, 3) norm_apply(float *y, const float *x, const float *gamma, const float *alpha, const float *beta, const u32 *level, int stride,
-    float *mean, float *rstd, float *muhat, float *q, const float *parts, u64 eps, int v, int images, int p, int c, int chunk, const float *with1, float *to1, const float *with2, float *to2, int kinds, float inner1, float outer1, float inner2, float outer2)
+    float *mean, float *rstd, float *muhat, float *q, const float *parts, u64 eps, int segments, int v, int images, int p, int c, int chunk, const float *with1, float *to1, const float *with2, float *to2, int kinds, float inner1, float outer1, float inner2, float outer2)
 {
     Steps<float> e = {y, with1, to1, with2, to2, kinds, inner1, outer1, inner2, outer2};
-    norm_apply_of(e, x, gamma, alpha, beta, level, stride, mean, rstd, muhat, q, parts, eps, v, images, p, c, chunk);
+    norm_apply_of(e, x, gamma, alpha, beta, level, stride, mean, rstd, muhat, q, parts, eps, segments, v, images, p, c, chunk);
 }
 
 extern "C" __global__ void __launch_bounds__(256, 3) norm_apply_bf16(bf16 *y, const bf16 *x, const float *gamma, const float *alpha, const float *beta, const u32 *level, int stride,
-    float *mean, float *rstd, float *muhat, float *q, const float *parts, u64 eps, int v, int images, int p, int c, int chunk, const bf16 *with1, bf16 *to1, const bf16 *with2, bf16 *to2, int kinds, float inner1, float outer1, float inner2, float outer2)
+    float *mean, float *rstd, float *muhat, float *q, const float *parts, u64 eps, int segments, int v, int images, int p, int c, int chunk, const bf16 *with1, bf16 *to1, const bf16 *with2, bf16 *to2, int kinds, float inner1, float outer1, float inner2, float outer2)
 {
     Steps<bf16> e = {y, with1, to1, with2, to2, kinds, inner1, outer1, inner2, outer2};
-    norm_apply_of(e, x, gamma, alpha, beta, level, stride, mean, rstd, muhat, q, parts, eps, v, images, p, c, chunk);
+    norm_apply_of(e, x, gamma, alpha, beta, level, stride, mean, rstd, muhat, q, parts, eps, segments, v, images, p, c, chunk);
 }
 
 // Coefficients are those of dx = ka (dy - meanDY) + kb (x - mean) + kc for the channels of a block, and the sums of the whole

@@ -27,10 +27,47 @@ func (s NormShape) columns(wide int) (grid gridDim, block blockDim) {
 	return grid, blockDim{lanes, min(threads/lanes, powerOf2(pixels)), 1}
 }
 
-// momentWords returns the room for the sums of a forward operation, and for the first pixels that they are about.
-func (s NormShape) momentWords() int { return s.partsWords() + s.N*s.C }
+// segmentPixels is SEGMENT in moments.cuh.
+const segmentPixels = 64
 
-func (o Norm) cudaWorkspace() int { return o.momentWords() }
+// segments returns the number of segments of an image; 0 where it is not made of whole ones, or where there is no
+// convolution on tensor cores that has its channels.
+func (s NormShape) segments() int {
+	if s.C%tensorChannels != 0 || s.P%segmentPixels != 0 {
+		return 0
+	}
+	return s.P / segmentPixels
+}
+
+// momentWords returns the room for the moments of all segments of all images.
+func (s NormShape) momentWords() int { return s.N * s.segments() * 2 * s.C }
+
+// sumsWords returns the room for the sums of a forward operation, and for the first pixels that they are about, or for
+// moments.
+func (s NormShape) sumsWords() int { return max(s.partsWords()+s.N*s.C, s.momentWords()) }
+
+// launchSums launches the kernel that makes the sums of a forward operation, unless they are there, and returns where
+// they are; segments is 0 where they are those of chunks.
+func (s NormShape) launchSums(l *launcher, x Buf, sums normSums) (parts work, segments int) {
+	if sums == chunkSums {
+		pixels, _ := s.cudaChunk()
+		parts, v := work{0, s.partsWords() + s.N*s.C}, wide(s.C, x)
+		grid, block := s.columns(v)
+		l.normSums(grid, block, normSumsArgs{parts: parts, x: x, v: v, images: s.N, p: s.P, c: s.C, chunk: pixels})
+		return parts, 0
+	}
+	parts, segments = work{0, s.momentWords()}, s.segments()
+	if sums == segmentMoments {
+		lanes := min(32, s.C/4)
+		l.normMoments(gridDim{segments, min(maxGrid, s.N), ceil(s.C, 4*lanes)}, blockDim{lanes, 4, 1},
+			normMomentsArgs{moments: parts, x: x, images: s.N, p: s.P, c: s.C})
+	}
+	return parts, segments
+}
+
+func (o Norm) cudaWorkspace() int { return o.sumsWords() }
+
+func (o Norm) normed() (NormShape, Buf) { return o.NormShape, o.X }
 
 func (o Norm) result() Buf        { return o.Y }
 func (o Norm) launch(l *launcher) { o.launchWith(l, cudaEpilogue{y: o.Y}) }
@@ -38,17 +75,14 @@ func (o Norm) launch(l *launcher) { o.launchWith(l, cudaEpilogue{y: o.Y}) }
 func (o Norm) launchWith(l *launcher, e cudaEpilogue) {
 	l.small(o.P * o.C)
 	pixels, _ := o.cudaChunk()
-	parts := work{0, o.momentWords()}
-	v := wide(o.C, o.X)
+	parts, segments := o.launchSums(l, o.X, e.sums)
+	v := wide(o.C, o.X, o.Y)
 	grid, block := o.columns(v)
-	l.normSums(grid, block, normSumsArgs{parts: parts, x: o.X, v: v, images: o.N, p: o.P, c: o.C, chunk: pixels})
-	v = wide(o.C, o.X, o.Y)
-	grid, block = o.columns(v)
 	p := o.params()
 	l.normApply(grid, block, normApplyArgs{
 		y: e.y, x: o.X, gamma: p.gamma, alpha: p.alpha, beta: p.beta, level: p.level, stride: p.stride,
-		mean: o.Mean, rstd: o.Rstd, muhat: o.MuHat, q: o.Q, parts: parts, eps: math.Float64bits(o.epsilon()), v: v,
-		images: o.N, p: o.P, c: o.C, chunk: pixels,
+		mean: o.Mean, rstd: o.Rstd, muhat: o.MuHat, q: o.Q, parts: parts, eps: math.Float64bits(o.epsilon()),
+		segments: segments, v: v, images: o.N, p: o.P, c: o.C, chunk: pixels,
 		with1: e.steps[0].with, to1: e.steps[0].to, with2: e.steps[1].with, to2: e.steps[1].to, kinds: e.kinds(),
 		inner1: e.steps[0].inner, outer1: e.steps[0].outer, inner2: e.steps[1].inner, outer2: e.steps[1].outer,
 	})

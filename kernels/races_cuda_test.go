@@ -52,7 +52,8 @@ var rowDimension = map[string]int{
 	"sampler_misfit": 1, "sampler_fit": 1, "ode_slope": 0, "ode_norm": 0,
 	"group_norm_apply": 1, "group_norm_apply_bf16": 1, "group_norm_grad_sums": 1, "group_norm_grad_sums_bf16": 1,
 	"group_norm_grad_apply": 1, "group_norm_grad_apply_bf16": 1,
-	"norm_sums": 1, "norm_sums_bf16": 1, "norm_apply": 1, "norm_apply_bf16": 1,
+	"norm_sums": 1, "norm_sums_bf16": 1, "norm_moments": 1, "norm_moments_bf16": 1,
+	"norm_apply": 1, "norm_apply_bf16": 1,
 	"norm_grad_sums": 1, "norm_grad_sums_bf16": 1, "norm_grad_apply": 1, "norm_grad_apply_bf16": 1, "norm_grad_params": 2,
 }
 
@@ -119,12 +120,24 @@ func barrierCases() []*barrierCase {
 			c := add("conv "+tile.name, func(c *barrierCase) []Op {
 				n := s.N * s.H * s.W
 				x, dy, w := c.of(e, n*s.Cin), c.of(e, n*s.Cout), c.of(e, s.Cout*s.Cin)
-				return []Op{
-					Conv{ConvShape: s, X: x, Weight: w, Bias: c.normals(s.Cout), Y: c.of(e, n*s.Cout), Precision: p},
+				y, stats := c.of(e, n*s.Cout), NormStats{Mean: c.out(s.Cout), Rstd: c.out(s.Cout), MuHat: c.out(s.Cout), Q: c.out(1)}
+				return []Op{ // with moments of the result
+					Conv{ConvShape: s, X: x, Weight: w, Bias: c.normals(s.Cout), Y: y, Precision: p},
+					Norm{NormShape: NormShape{1, n, s.Cout}, X: y, Y: c.of(e, n*s.Cout), NormStats: stats},
 					ConvGradInput{ConvShape: s, DY: dy, Weight: w, DX: c.of(e, n*s.Cin), Precision: p}}
 			})
 			c.tile = &tile
 		}
+		// Moments of images that no convolution has just made, of two segments: of three images.
+		add(fmt.Sprintf("moments of %v", e), func(c *barrierCase) []Op {
+			s := ConvShape{N: 3, H: 16, W: 8, Cin: 32, Cout: 32, K: 1, Dilation: 1}
+			n := s.N * s.H * s.W * s.Cin
+			of := func() Buf { return c.aligned(c.out(s.N * s.Cin)) }
+			return []Op{
+				Norm{NormShape: NormShape{s.N, s.H * s.W, s.Cin}, X: c.of(e, n), Y: c.of(e, n),
+					NormStats: NormStats{Mean: of(), Rstd: of(), MuHat: of(), Q: c.aligned(c.out(s.N))}},
+				Conv{ConvShape: s, X: c.of(e, n), Weight: c.of(e, s.Cin*s.Cout), Y: c.of(e, n), Precision: p}}
+		})
 		for _, tile := range tensorWeightTiles[e] {
 			s := ConvShape{N: 2, H: 8, W: 8, Cin: 32, Cout: 96, K: 1, Dilation: 1}
 			c := add("conv_grad_weight "+tile.name, func(c *barrierCase) []Op {
@@ -349,6 +362,7 @@ func barriers(t *testing.T) []barrier {
 // there is no race, and rows that one block takes have the bits of rows that have blocks of their own.
 func TestBarriersCUDA(t *testing.T) {
 	standIn(t)
+	allMoments(t)
 	t.Setenv("SIGMAZ_SIM_RACES", "1")
 	cases := barrierCases()
 	of := map[string][]*barrierCase{} // by kernel

@@ -24,6 +24,19 @@ func (o tuned) launch(l *launcher) {
 	l.tile = nil
 }
 
+func (o tuned) result() Buf {
+	if f, ok := o.Op.(cudaFinisher); ok {
+		return f.result()
+	}
+	return Buf{}
+}
+
+func (o tuned) launchWith(l *launcher, e cudaEpilogue) {
+	l.tile = &o.tile
+	o.Op.(cudaFinisher).launchWith(l, e)
+	l.tile = nil
+}
+
 func (o tuned) cudaWorkspace() int {
 	if w, ok := o.Op.(cudaWorkspacer); ok {
 		return w.cudaWorkspace()

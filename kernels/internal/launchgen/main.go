@@ -24,7 +24,8 @@ type family struct {
 var families = []family{
 	{"activate", regexp.MustCompile(`^(elu|relu|lrelu|swish|softplus)$`)},
 	{"activateGrad", regexp.MustCompile(`^(elu|relu|lrelu|softplus)_grad$`)}, // from y; swish_grad takes x
-	{"conv", regexp.MustCompile(`^conv_(\d+x\d+\w*)$`)},
+	{"conv", regexp.MustCompile(`^conv_(\d+x\d+(?:_any)?)$`)},
+	{"tfConv", regexp.MustCompile(`^conv_(\d+x\d+)_tf32$`)}, // they take moments
 	{"convGradInput", regexp.MustCompile(`^conv_grad_input_(\d+x\d+\w*)$`)},
 	{"convGradWeight", regexp.MustCompile(`^conv_grad_weight_(\d+x\d+\w*)$`)},
 	{"bfConv", regexp.MustCompile(`^conv_bf16_(\d+x\d+)$`)}, // they take other tiles: no twins
