@@ -242,7 +242,7 @@ func (a *cudaArena) follow(state Buf) error {
 // tick does what the operation does on the device.
 func (a *cudaArena) tick(o Tick) {
 	if words := a.states[o.State]; words != nil {
-		Tick{State: Buf{N: o.State.N}}.Ref(words)
+		Tick{State: Buf{N: o.State.N}, By: o.By}.Ref(words)
 	}
 }
 

@@ -183,7 +183,7 @@ var kernelList = []kernel{
 	{"sum", "affine", "u64 u64 f32 f32 u64"},
 	{"sum", "fill", "u64 f32 u64"},
 	{"sum", "narrow", "u64 u64 u64"},
-	{"tick", "tick", "u64"},
+	{"tick", "tick", "u64 u64"},
 	{"tree", "tree_mean", "u64 u64 u32 u32 u64"},
 }
 
@@ -2988,11 +2988,13 @@ func (l *launcher) narrow(grid gridDim, block blockDim, a narrowArgs) {
 // tickArgs has the parameters of kernel tick.
 type tickArgs struct {
 	state pointer // u32 *
+	by    uint64
 }
 
 func (l *launcher) tick(grid gridDim, block blockDim, a tickArgs) {
 	l.launch("tick", grid, block, cuda.NewArgs().
-		Ptr(l.write("tick", "state", Words, a.state)))
+		Ptr(l.write("tick", "state", Words, a.state)).
+		U64(a.by))
 }
 
 // treeMeanArgs has the parameters of kernel tree_mean.

@@ -5,5 +5,5 @@
 package kernels
 
 func (o Tick) launch(l *launcher) {
-	l.tick(gridDim{1, 1, 1}, blockDim{1, 1, 1}, tickArgs{state: o.State})
+	l.tick(gridDim{1, 1, 1}, blockDim{1, 1, 1}, tickArgs{state: o.State, by: o.steps()})
 }

@@ -83,7 +83,11 @@ func (t *Trainer) newParted() (p *parted, err error) {
 		}
 		p.folds = append(p.folds, fold)
 	}
-	if p.update, err = t.backend.Compile(t.arena, append(t.optimiser(), kernels.Tick{State: l.state})); err != nil {
+	update := append(t.optimiser(), kernels.Tick{State: l.state})
+	if skip := t.c.parts() - t.c.own(); skip > 0 { // to the own parts of the next step
+		update = append(update, kernels.Tick{State: l.passes, By: uint64(skip)})
+	}
+	if p.update, err = t.backend.Compile(t.arena, update); err != nil {
 		return nil, err
 	}
 	if p.last = p.update; t.c.ranks() > 1 && t.step != nil {
@@ -143,19 +147,14 @@ const sumRow = 16
 // of it: adding goes by whole rows, which workers share.
 func (l *layout) all() span { return span{0, (l.grads.N + sumRow - 1) / sumRow * sumRow} }
 
-// runParts does a step part by part.
+// runParts does a step part by part. With ranks the last part is of the end of the step: it exchanges as it goes.
 func (t *Trainer) runParts() error {
+	passes, end := t.c.own(), t.parted.last.Run
 	if t.c.ranks() > 1 {
-		if err := t.writeStep(t.layout.passes, t.steps*uint64(t.c.parts())+uint64(t.c.Ranks.Rank()*t.c.own())); err != nil {
-			return err
-		}
 		if err := t.parted.between.come(kernels.Begun); err != nil {
 			return err
 		}
-	}
-	passes := t.c.own()
-	if t.c.ranks() > 1 {
-		passes-- // the last one exchanges as it goes
+		passes, end = passes-1, t.finish
 	}
 	for part := range passes {
 		if err := t.step.RunAll(); err != nil {
@@ -166,8 +165,5 @@ func (t *Trainer) runParts() error {
 		}
 		t.passes++
 	}
-	if t.c.ranks() > 1 {
-		return t.finish()
-	}
-	return t.parted.last.Run()
+	return end()
 }

@@ -301,7 +301,11 @@ func (t *Trainer) setStep(step uint64) error {
 	if err := t.writeStep(t.layout.state, step); err != nil || t.parted == nil {
 		return err
 	}
-	return t.writeStep(t.layout.passes, step*uint64(t.c.parts()))
+	first := step * uint64(t.c.parts())
+	if t.c.ranks() > 1 {
+		first += uint64(t.c.Ranks.Rank() * t.c.own())
+	}
+	return t.writeStep(t.layout.passes, first)
 }
 
 // writeStep makes a state block that of a step.

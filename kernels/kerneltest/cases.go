@@ -924,6 +924,7 @@ func (l *list) adam() {
 func (l *list) tick() {
 	var b builder
 	l.exact("tick", &b, kernels.Tick{State: b.bits(0xffffffff, 3, 7, 9)})
+	l.exact("tick by more", &b, kernels.Tick{State: b.bits(0xfffffff0, 3, 7, 9), By: 1<<33 + 17})
 }
 
 // samplerTable appends a table of steps.
