@@ -1,7 +1,7 @@
 // Sums down the columns of images of P pixels and C channels, for the norms: in chunks of pixels that depend on the shape
 // of one image alone, of two values a pixel and channel, to parts[n][chunk][2][c]. Those of a forward operation are about
 // the image's first pixel, which is kept behind the parts, first[n][c]: the result may be written in its place. In networks
-// on tensor cores it has moments of segments instead (moments.cuh).
+// in bf16 it has moments of segments instead (moments.cuh).
 //
 // In kernels that walk over pixels a block has blockDim.x lanes, each with v = 1 or 4 successive channels (4: aligned, C a
 // multiple of 4), and blockDim.y pixels at a time; the grid is (chunks of pixels, images, tiles of channels).

@@ -170,7 +170,7 @@ func (p *cudaProgram) Run() error {
 	}
 	if r := b.recording; r != nil {
 		if r.programs = append(r.programs, p); r.capturing {
-			return p.between(func(i, lo, hi int) error { return p.launch(lo, hi) })
+			return p.eachPiece(func(i, lo, hi int) error { return p.launch(lo, hi) })
 		}
 	}
 	if p.graphs == nil {
@@ -188,8 +188,8 @@ func (p *cudaProgram) Run() error {
 	return nil
 }
 
-// between calls f with each range of launches between stops, and then at each stop.
-func (p *cudaProgram) between(f func(i, lo, hi int) error) error {
+// eachPiece calls f with each range of launches between stops, and then at each stop.
+func (p *cudaProgram) eachPiece(f func(i, lo, hi int) error) error {
 	lo := 0
 	for i, hi := range append(slices.Clip(p.stops), len(p.launches)) {
 		if err := f(i, lo, hi); err != nil {
@@ -219,6 +219,7 @@ func (p *cudaProgram) launch(lo, hi int) error {
 
 // capture makes the graphs.
 func (p *cudaProgram) capture() error {
+	var graphs []*cuda.Graph
 	lo := 0
 	for _, hi := range append(slices.Clip(p.stops), len(p.launches)) {
 		var g *cuda.Graph // none of nothing
@@ -229,9 +230,10 @@ func (p *cudaProgram) capture() error {
 			}
 			runtime.AddCleanup(p, func(g *cuda.Graph) { g.Destroy() }, g)
 		}
-		p.graphs = append(p.graphs, g)
+		graphs = append(graphs, g)
 		lo = hi
 	}
+	p.graphs = graphs
 	return nil
 }
 
@@ -242,7 +244,7 @@ func (p *cudaProgram) start() error {
 			return err
 		}
 	}
-	err := p.between(func(i, _, _ int) error {
+	err := p.eachPiece(func(i, _, _ int) error {
 		if p.graphs[i] == nil {
 			return nil
 		}

@@ -1,6 +1,6 @@
 //go:build cgo && !nocuda
 
-// Links between CUDA devices, by NCCL on the stream that programs run on.
+// Links between CUDA devices, by NCCL on the stream that launches go to.
 
 package kernels
 

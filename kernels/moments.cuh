@@ -1,4 +1,4 @@
-// Moments of segments, from which the norms of networks on tensor cores make their statistics: for each channel the mean
+// Moments of segments, from which the norms of networks in bf16 make their statistics: for each channel the mean
 // of SEGMENT successive pixels, and the sum of squares about it.
 //
 //	moments[segment][2][c]      segment s of image n is number n P / SEGMENT + s

@@ -58,6 +58,15 @@ func TestTogetherCUDA(t *testing.T) {
 	if want := []int{0, len(staged.launches), len(staged.launches)}; !slices.Equal(staged.stops, want) {
 		t.Errorf("it is done with windows before launches %v, expected %v", staged.stops, want)
 	}
+	z := Buf{Off: 32, N: 16}
+	three, err := b.Compile(a, []Op{Fill{Dst: x, Value: 1}, Fill{Dst: y, Value: 2}, Fill{Dst: z, Value: 3}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	staged = AsDone(three, []Buf{y, x, z}, func(int) error { return nil }).(*cudaProgram)
+	if want := []int{2, 2, 3}; !slices.Equal(staged.stops, want) { // x is done with before, and waits for its turn
+		t.Errorf("it is done with windows before launches %v, expected %v", staged.stops, want)
+	}
 	p.(*cudaTogether).release()
 	expect(5)
 	if asked != 3 {

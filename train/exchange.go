@@ -89,19 +89,20 @@ func (l *layout) join(rank, size int, bucket span) []kernels.Op {
 	return []kernels.Op{kernels.TreeMean{Count: size, Own: rank, Dst: grads.Slice(rank*n, n), Windows: bucket.of(l.others)}}
 }
 
-// between is what ranks do with each other in a step.
-type between struct {
+// joint is what ranks do with each other in a step.
+type joint struct {
 	buckets     []span
 	folds, join []kernels.Program // of each bucket: the last fold of the own parts, and the join
 	pass        kernels.Program   // of the last part, in whose midst buckets are exchanged
-	marks       []kernels.Program // of the device's pulse, by kernels.Mark; none where it has none
+	pulse       kernels.Pulse     // of the device; nil where it has none
+	marks       []kernels.Program // of the pulse, by kernels.Mark
 	sent        int64             // bytes that the exchange sends
 }
 
-// newBetween compiles it.
-func (t *Trainer) newBetween() (*between, error) {
+// newJoint compiles it.
+func (t *Trainer) newJoint() (*joint, error) {
 	l, size := &t.layout, t.c.ranks()
-	e := &between{buckets: l.buckets(size, cmp.Or(t.c.leastBucket, smallBucket))}
+	e := &joint{buckets: l.buckets(size, cmp.Or(t.c.leastBucket, smallBucket))}
 	var done []kernels.Buf
 	for _, bucket := range e.buckets {
 		fold, err := t.backend.Compile(t.arena, l.fold(t.c.levelsOfSums(), bucket))
@@ -116,39 +117,42 @@ func (t *Trainer) newBetween() (*between, error) {
 		done = append(done, bucket.of(l.grads))
 	}
 	e.pass = kernels.AsDone(t.step.Program(), done, t.exchange)
-	var err error
-	e.marks, err = t.marks()
-	return e, err
+	return e, e.newMarks(t.backend)
 }
 
-// marks compiles the marks of the device's pulse, which ranks follow.
-func (t *Trainer) marks() (all []kernels.Program, err error) {
-	pulse, err := kernels.NewPulse(t.backend)
-	if err != nil || pulse == nil {
-		return nil, err
+// newMarks compiles the marks of the device's pulse.
+func (e *joint) newMarks(b kernels.Backend) (err error) {
+	if e.pulse, err = kernels.NewPulse(b); err != nil || e.pulse == nil {
+		return err
 	}
 	for _, m := range []kernels.Mark{kernels.Begun, kernels.Worked, kernels.Ended} {
-		mark, err := pulse.Mark(m)
+		mark, err := e.pulse.Mark(m)
 		if err != nil {
-			return nil, err
+			return err
 		}
-		all = append(all, mark)
+		e.marks = append(e.marks, mark)
 	}
-	t.c.Ranks.Follow(pulse)
-	return all, nil
+	return nil
 }
 
-// come has the device come to a mark.
-func (e *between) come(m kernels.Mark) error {
-	if e.marks == nil {
+// mark has the device come to a mark, where it has a pulse.
+func (e *joint) mark(m kernels.Mark) error {
+	if e.pulse == nil {
 		return nil
 	}
 	return e.marks[m].Run()
 }
 
+// follow has the ranks follow the device's pulse, until they are released.
+func (t *Trainer) follow() {
+	if t.parted != nil && t.parted.joint != nil {
+		t.c.Ranks.Follow(t.parted.joint.pulse)
+	}
+}
+
 // exchange turns a bucket of the sum of this rank's parts into one of the gradient of the batch.
 func (t *Trainer) exchange(bucket int) error {
-	e, g := t.parted.between, t.c.Ranks
+	e, g := t.parted.joint, t.c.Ranks
 	if err := e.folds[bucket].Run(); err != nil {
 		return err
 	}
@@ -166,13 +170,13 @@ func (t *Trainer) exchange(bucket int) error {
 
 // passAndUpdate does the last of the own parts, and takes the step. It is the same in each.
 func (t *Trainer) passAndUpdate() error {
-	e := t.parted.between
+	e := t.parted.joint
 	for _, f := range []func() error{
 		e.pass.Run,
-		func() error { return e.come(kernels.Worked) },
+		func() error { return e.mark(kernels.Worked) },
 		func() error { return kernels.Rejoin(t.backend) },
 		t.parted.update.Run,
-		func() error { return e.come(kernels.Ended) },
+		func() error { return e.mark(kernels.Ended) },
 	} {
 		if err := f(); err != nil {
 			return err
@@ -183,7 +187,7 @@ func (t *Trainer) passAndUpdate() error {
 
 // finish ends a step: what ranks have to do together.
 func (t *Trainer) finish() error {
-	l, g, e := &t.layout, t.c.Ranks, t.parted.between
+	l, g, e := &t.layout, t.c.Ranks, t.parted.joint
 	before := g.Sent
 	if err := t.parted.last.Run(); err != nil {
 		return err
@@ -197,6 +201,7 @@ func (t *Trainer) finish() error {
 	// The losses of this step lie in the ring where those of its passes do, one after the other.
 	n := t.c.parts() * 2 * t.c.rows()
 	slot := int(t.steps % uint64(max(1, t.c.Ring)))
+	// All calls of a link go to one stream, and the next step comes behind this one.
 	err := kernels.Beside(t.backend, func() error { return g.AllGather(t.arena, l.ring.Slice(slot*n, n)) })
 	return cmp.Or(err, kernels.Rejoin(t.backend))
 }

@@ -164,6 +164,7 @@ func openRun(c *Config, s *Splits, o Options) (*run, error) {
 	}
 	if err = r.compareSettings(); err == nil && o.Ranks != nil {
 		err = o.Ranks.Bind(o.Backend)
+		r.trainer.follow()
 	}
 	if (o.From == nil || o.From.Checkpoint == nil) && err == nil {
 		err = r.takeInitial()

@@ -66,10 +66,10 @@ func (c *TrainerConfig) levelsOfSums() int { return bits.Len(uint(c.own())) - 1 
 
 // parted is what a step does beside the passes of its parts.
 type parted struct {
-	folds   []kernels.Program // that after a pass whose number, among the own ones of its step, ends in so many ones
-	update  kernels.Program   // Adam
-	between *between          // what ranks do; nil without them
-	last    kernels.Program   // the end of a step: the update; with ranks, the last pass and what they do before it, too
+	folds  []kernels.Program // that after a pass whose number, among the own ones of its step, ends in so many ones
+	update kernels.Program   // Adam
+	joint  *joint            // what ranks do; nil without them
+	last   kernels.Program   // the end of a step: the update; with ranks, the last pass and what they do before it, too
 }
 
 // newParted compiles it. The program of a step is there already.
@@ -91,7 +91,7 @@ func (t *Trainer) newParted() (p *parted, err error) {
 		return nil, err
 	}
 	if p.last = p.update; t.c.ranks() > 1 && t.step != nil {
-		p.between, err = t.newBetween()
+		p.joint, err = t.newJoint()
 		p.last = kernels.Together(t.backend, t.passAndUpdate)
 	}
 	return p, err
@@ -151,7 +151,7 @@ func (l *layout) all() span { return span{0, (l.grads.N + sumRow - 1) / sumRow *
 func (t *Trainer) runParts() error {
 	passes, end := t.c.own(), t.parted.last.Run
 	if t.c.ranks() > 1 {
-		if err := t.parted.between.come(kernels.Begun); err != nil {
+		if err := t.parted.joint.mark(kernels.Begun); err != nil {
 			return err
 		}
 		passes, end = passes-1, t.finish

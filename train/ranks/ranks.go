@@ -45,9 +45,9 @@ type Group struct {
 	work work
 }
 
-// clock begins to measure a call; the function that it returns ends that.
-func (g *Group) clock() func() {
-	begun, before := time.Now(), g.work.turn(waiting)
+// clock begins to measure a call in a phase; the function that it returns ends that.
+func (g *Group) clock(p phase) func() {
+	begun, before := time.Now(), g.work.turn(p)
 	return func() {
 		g.Waited += time.Since(begun)
 		g.work.turn(before)
@@ -81,15 +81,9 @@ func (g *Group) Busy() time.Duration {
 	return g.busy
 }
 
-// Own is for what waits for this rank alone, such as the end of what its device was given: there it may hang as in a step.
-func (g *Group) Own(f func() error) error {
-	defer g.work.turn(g.work.turn(stepping))
-	return f()
-}
-
 // Await is for what waits for what ranks do together, such as reading what a device has done.
 func (g *Group) Await(f func() error) error {
-	defer g.clock()()
+	defer g.clock(awaiting)()
 	return f()
 }
 
@@ -98,20 +92,20 @@ func (g *Group) State() rendezvous.State { return g.work.beat() }
 
 // Agree is that of [Transport].
 func (g *Group) Agree(own []byte) ([][]byte, error) {
-	defer g.clock()()
+	defer g.clock(waiting)()
 	return g.Transport.Agree(own)
 }
 
 // Exchange is that of [Transport].
 func (g *Group) Exchange(a kernels.Arena, send, recv kernels.Buf) error {
-	defer g.clock()()
+	defer g.clock(waiting)()
 	g.Sent += g.toOthers(send)
 	return g.Transport.Exchange(a, send, recv)
 }
 
 // AllGather is that of [Transport]. The own part counts once for each rank that gets it.
 func (g *Group) AllGather(a kernels.Arena, all kernels.Buf) error {
-	defer g.clock()()
+	defer g.clock(waiting)()
 	g.Sent += g.toOthers(all)
 	return g.Transport.AllGather(a, all)
 }

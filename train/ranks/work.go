@@ -33,9 +33,10 @@ const (
 type phase int
 
 const (
-	between  phase = iota // steps
+	idle     phase = iota // between steps
 	stepping              // at its own part of a step
 	waiting               // for others
+	awaiting              // for the device, and by it perhaps for others
 )
 
 type work struct {
@@ -94,7 +95,7 @@ func (w *work) worked() (worked time.Duration, ok bool) {
 
 // place is where the rank is.
 func (w *work) place() place {
-	if w.device != nil {
+	if w.device != nil && w.host.phase != waiting { // what it is to do next may wait for the host
 		come, _ := w.device.Read()
 		p := place{turns: come[kernels.Begun] + come[kernels.Worked] + come[kernels.Ended], steps: come[kernels.Ended], ofDevice: true}
 		switch {
@@ -122,7 +123,7 @@ func (w *work) beat() rendezvous.State {
 	}
 	w.beats++
 	switch {
-	case now.phase == waiting && w.beats > longBeats:
+	case (now.phase == waiting || now.phase == awaiting) && w.beats > longBeats:
 		return rendezvous.Waits
 	case now.phase == stepping && now.steps >= 2 && w.beats > max(mostBeats, slower*w.most):
 		return rendezvous.Hangs

@@ -23,11 +23,12 @@ func TestWorkOfDevice(t *testing.T) {
 		after int
 		state rendezvous.State
 	}{
-		{"at its own part", waiting, device{3, 2, 2}, mostBeats + 1, rendezvous.Hangs},
-		{"at its first one", waiting, device{1, 0, 0}, 0, 0},
+		{"at its own part", awaiting, device{3, 2, 2}, mostBeats + 1, rendezvous.Hangs},
+		{"at its own part, and its host is at a call", waiting, device{3, 2, 2}, longBeats + 1, rendezvous.Waits},
+		{"at its first one", awaiting, device{1, 0, 0}, 0, 0},
 		{"behind it", stepping, device{3, 3, 2}, longBeats + 1, rendezvous.Waits},
 		{"at none", stepping, device{3, 3, 3}, mostBeats + 1, rendezvous.Hangs},
-		{"at none, and its host waits", waiting, device{3, 3, 3}, longBeats + 1, rendezvous.Waits},
+		{"at none, and its host waits", awaiting, device{3, 3, 3}, longBeats + 1, rendezvous.Waits},
 	} {
 		var w work
 		w.follow(test.come)
@@ -61,7 +62,7 @@ func TestWork(t *testing.T) {
 		{"short steps", []int{0, 1}, stepping, mostBeats + 1, rendezvous.Hangs},
 		{"long steps", []int{3, 7, 2}, stepping, 71, rendezvous.Hangs},
 		{"a long first step", []int{30, 0}, stepping, 301, rendezvous.Hangs},
-		{"between steps", []int{0, 0, 0}, between, 0, 0},
+		{"between steps", []int{0, 0, 0}, idle, 0, 0},
 		{"waiting", []int{0, 0, 0}, waiting, longBeats + 1, rendezvous.Waits},
 		{"waiting at first", nil, waiting, longBeats + 1, rendezvous.Waits},
 	} {
@@ -88,7 +89,7 @@ func TestWork(t *testing.T) {
 		if after != test.after {
 			t.Errorf("%s: the state is another from beat %d on, expected %d", test.name, after, test.after)
 		}
-		if w.turn(between); w.beat() != rendezvous.Well {
+		if w.turn(idle); w.beat() != rendezvous.Well {
 			t.Errorf("%s: the state stays when the rank has come on", test.name)
 		}
 	}

@@ -366,6 +366,12 @@ func (v *server) inTurn(ctx context.Context, f func(*unit) error) error {
 	case <-ctx.Done():
 		return ctx.Err()
 	}
+	lost := false
+	defer func() { // also where f panics, which the server outlives
+		if !lost {
+			v.free <- u
+		}
+	}()
 	err := f(u)
 	var bad *refusal
 	if err != nil && ctx.Err() == nil && !errors.As(err, &bad) {
@@ -373,10 +379,10 @@ func (v *server) inTurn(ctx context.Context, f func(*unit) error) error {
 	}
 	var driver *cuda.Error
 	if errors.As(err, &driver) && driver.Lost() {
+		lost = true
 		v.lost <- err
 		return &refusal{http.StatusServiceUnavailable, err.Error()}
 	}
-	v.free <- u
 	return err
 }
 
