@@ -274,9 +274,9 @@ func TestCheckRanks(t *testing.T) {
 		want         string
 	}{
 		{1, 1, ""}, {1, 8, ""}, {2, 8, ""}, {8, 8, ""},
-		{2, 1, "shards is 1, and 2 processes share the parts: expected a power of two of processes up to that; start 1"},
-		{3, 4, "shards is 4, and 3 processes share the parts: expected a power of two of processes up to that; start 2"},
-		{16, 8, "shards is 8, and 16 processes share the parts: expected a power of two of processes up to that; start 8"},
+		{2, 1, "shards is 1, and 2 processes share the parts: expected a power of two of processes up to that; start 1, such as by `gpus`"},
+		{3, 4, "shards is 4, and 3 processes share the parts: expected a power of two of processes up to that; start 2, such as by `gpus`"},
+		{16, 8, "shards is 8, and 16 processes share the parts: expected a power of two of processes up to that; start 8, such as by `gpus`"},
 	} {
 		got := ""
 		if err := checkRanks(test.size, test.shards); err != nil {
