@@ -52,7 +52,7 @@ func TestCountedSteps(t *testing.T) {
 var flopless = []string{"concat", "split", "fill", "narrow", "nearest2", "patches", "mlp_input", "mlp_input_grad",
 	"norm_grad_params",
 	"grad_norm_finish", "loss_mean", "record", "sampler_sigma", "tick", "lookup", "twin_rows", "draw_classes",
-	"precondition", "ode_accept"}
+	"precondition", "ode_accept", "pulse"}
 
 // Every kernel is counted: by its values, as a product of matrices, or as one that computes next to nothing.
 func TestEveryKernelIsCounted(t *testing.T) {

@@ -49,7 +49,7 @@ func TestBitsCUDA(t *testing.T) {
 		t.Run(test.name, test.run)
 	}
 	for _, name := range kernels.AllKernels() {
-		if kernels.Trace.Kernels[name] == 0 {
+		if kernels.Trace.Kernels[name] == 0 && name != "pulse" { // which is of no operation: TestPulseCUDA
 			t.Errorf("kernel %s was never launched", name)
 		}
 	}
