@@ -202,8 +202,10 @@ func (t *Trainer) finish() error {
 	n := t.c.parts() * 2 * t.c.rows()
 	slot := int(t.steps % uint64(max(1, t.c.Ring)))
 	// All calls of a link go to one stream, and the next step comes behind this one.
-	err := kernels.Beside(t.backend, func() error { return g.AllGather(t.arena, l.ring.Slice(slot*n, n)) })
-	return cmp.Or(err, kernels.Rejoin(t.backend))
+	if err := kernels.Beside(t.backend, func() error { return g.AllGather(t.arena, l.ring.Slice(slot*n, n)) }); err != nil {
+		return err
+	}
+	return g.Await(func() error { return kernels.Rejoin(t.backend) }) // a driver may keep the host until the others are here
 }
 
 // lost returns why ranks are lost, if they are, in the place of what came of it: memory then holds what it held before.
