@@ -188,10 +188,13 @@ func (p *cudaProgram) Run() error {
 	return nil
 }
 
-// eachPiece calls f with each range of launches between stops, and then at each stop.
+// pieces returns where the ranges of launches between stops end.
+func (p *cudaProgram) pieces() []int { return append(slices.Clip(p.stops), len(p.launches)) }
+
+// eachPiece calls f with each piece, and then at each stop.
 func (p *cudaProgram) eachPiece(f func(i, lo, hi int) error) error {
 	lo := 0
-	for i, hi := range append(slices.Clip(p.stops), len(p.launches)) {
+	for i, hi := range p.pieces() {
 		if err := f(i, lo, hi); err != nil {
 			return err
 		}
@@ -221,7 +224,7 @@ func (p *cudaProgram) launch(lo, hi int) error {
 func (p *cudaProgram) capture() error {
 	var graphs []*cuda.Graph
 	lo := 0
-	for _, hi := range append(slices.Clip(p.stops), len(p.launches)) {
+	for _, hi := range p.pieces() {
 		var g *cuda.Graph // none of nothing
 		if lo < hi {
 			var err error

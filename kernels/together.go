@@ -12,7 +12,8 @@ func Together(b Backend, f func() error) Program {
 }
 
 // AsDone returns a program that runs p and calls then(i), for each window in turn, once p does nothing more to it and to those
-// before it. On a GPU that is in the midst of p: what then starts comes before the rest of it, except [Beside], and may need no working memory.
+// before it. On a GPU that is in the midst of p: what then starts comes before the rest of it, except [Beside], and may need no
+// working memory.
 func AsDone(p Program, windows []Buf, then func(i int) error) Program {
 	if p, ok := p.(interface {
 		asDone(windows []Buf, then func(i int) error) Program

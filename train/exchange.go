@@ -32,8 +32,8 @@ func checkRanks(size, shards int) error {
 	for shards%fewer != 0 {
 		fewer--
 	}
-	return setting.Errorf("shards", "is %d, and %d processes share the parts: expected a power of two of processes up to that; start %d, such as by `gpus`",
-		shards, size, fewer)
+	return setting.Errorf("shards", "is %d, and %d processes share the parts: expected a power of two of processes up to that; "+
+		"start %d, such as by `gpus`", shards, size, fewer)
 }
 
 // ranks returns R.

@@ -245,7 +245,8 @@ func (r *Room) judge(own State, every time.Duration) {
 		}
 	}
 	if hangs >= 0 && of[Waits] > 0 {
-		r.fail(hangs, r.who[hangs].name()+" hangs: it beats, but has not come on in a step for far longer than its steps take, and others wait for it")
+		r.fail(hangs, r.who[hangs].name()+" hangs: it beats, but has not come on in a step for far longer than its steps take, "+
+			"and others wait for it")
 	}
 	if of[Waits] < r.size {
 		r.stalled = 0
